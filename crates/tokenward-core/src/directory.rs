@@ -1,0 +1,300 @@
+//! What the organizations consist of, in memory: roles, members, projects, environments, clusters.
+//!
+//! A directory is never changed in place. The follower makes a changed copy and swaps it in, so a decision
+//! sees one state from its first look-up to its last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::role::{Mode, Role, Target};
+
+/// All organizations.
+#[derive(Clone, Default, Debug)]
+pub struct Directory {
+    /// By number: what token records refer to. A deleted organization leaves `None` behind.
+    numbered: Vec<Option<Arc<Organization>>>,
+    by_id: HashMap<Uuid, u32>,
+    /// Which organization a project, environment or cluster belongs to.
+    owners: HashMap<Uuid, u32>,
+}
+
+/// One organization.
+#[derive(Clone, Default, Debug)]
+pub struct Organization {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: Box<str>,
+    roles: Vec<Option<Arc<Role>>>,
+    role_numbers: HashMap<Uuid, u32>,
+    members: HashMap<Uuid, Uuid>,
+    projects: HashMap<Uuid, Box<str>>,
+    environments: HashMap<Uuid, Environment>,
+    clusters: HashMap<Uuid, Box<str>>,
+}
+
+/// Where an environment stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Environment {
+    /// Its project.
+    pub project: Uuid,
+    /// Its mode.
+    pub mode: Mode,
+    /// The cluster it runs on.
+    pub cluster: Uuid,
+}
+
+impl From<Environment> for Target {
+    fn from(e: Environment) -> Self {
+        Self::Environment { project: e.project, mode: e.mode, cluster: e.cluster }
+    }
+}
+
+/// The ids that a question may name.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Resource {
+    /// A project.
+    pub project_id: Option<Uuid>,
+    /// An environment.
+    pub environment_id: Option<Uuid>,
+    /// A cluster.
+    pub cluster_id: Option<Uuid>,
+}
+
+impl Directory {
+    /// The organization with this id.
+    #[must_use]
+    pub fn organization(&self, id: Uuid) -> Option<&Organization> {
+        self.by_id.get(&id).and_then(|number| self.numbered(*number))
+    }
+
+    /// The organization with this number.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Option<&Organization> {
+        self.numbered.get(number as usize)?.as_deref()
+    }
+
+    /// The number of an organization.
+    #[must_use]
+    pub fn number(&self, id: Uuid) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// All organizations, in the order in which they were made.
+    pub fn organizations(&self) -> impl Iterator<Item = &Organization> {
+        self.numbered.iter().flatten().map(|organization| &**organization)
+    }
+
+    /// The organization that a project, environment or cluster belongs to.
+    #[must_use]
+    pub fn owner_of(&self, resource: Uuid) -> Option<&Organization> {
+        self.owners.get(&resource).and_then(|number| self.numbered(*number))
+    }
+
+    /// Adds an organization, or changes its name.
+    pub fn put_organization(&mut self, id: Uuid, name: &str) {
+        match self.by_id.get(&id) {
+            Some(number) => self.change(*number, |organization| organization.name = name.into()),
+            None => {
+                // Fewer than 2^32 organizations fit into memory.
+                self.by_id.insert(id, self.numbered.len() as u32);
+                let organization = Organization { id, name: name.into(), ..Organization::default() };
+                self.numbered.push(Some(Arc::new(organization)));
+            }
+        }
+    }
+
+    /// Takes an organization out, with all that belongs to it. Its number is not used again.
+    pub fn remove_organization(&mut self, id: Uuid) {
+        if let Some(number) = self.by_id.remove(&id) {
+            self.numbered[number as usize] = None;
+            self.owners.retain(|_, owner| *owner != number);
+        }
+    }
+
+    /// Adds or replaces a role. Its number within the organization stays.
+    pub fn put_role(&mut self, organization: Uuid, role: Role) {
+        self.change_by_id(organization, |o| match o.role_numbers.get(&role.id) {
+            Some(number) => o.roles[*number as usize] = Some(Arc::new(role)),
+            None => {
+                o.role_numbers.insert(role.id, o.roles.len() as u32);
+                o.roles.push(Some(Arc::new(role)));
+            }
+        });
+    }
+
+    /// Takes a role out.
+    pub fn remove_role(&mut self, organization: Uuid, role: Uuid) {
+        self.change_by_id(organization, |o| {
+            if let Some(number) = o.role_numbers.remove(&role) {
+                o.roles[number as usize] = None;
+            }
+        });
+    }
+
+    /// Makes a user a member with a role, or gives a member another role.
+    pub fn put_member(&mut self, organization: Uuid, user: Uuid, role: Uuid) {
+        self.change_by_id(organization, |o| {
+            o.members.insert(user, role);
+        });
+    }
+
+    /// Takes a member out.
+    pub fn remove_member(&mut self, organization: Uuid, user: Uuid) {
+        self.change_by_id(organization, |o| {
+            o.members.remove(&user);
+        });
+    }
+
+    /// Adds or renames a project.
+    pub fn put_project(&mut self, organization: Uuid, project: Uuid, name: &str) {
+        self.own(organization, project);
+        self.change_by_id(organization, |o| {
+            o.projects.insert(project, name.into());
+        });
+    }
+
+    /// Takes a project out, with its environments.
+    pub fn remove_project(&mut self, organization: Uuid, project: Uuid) {
+        let gone: Vec<Uuid> = self
+            .organization(organization)
+            .map(|o| o.environments.iter().filter(|(_, e)| e.project == project).map(|(id, _)| *id).collect())
+            .unwrap_or_default();
+        for environment in gone {
+            self.remove_environment(organization, environment);
+        }
+        self.owners.remove(&project);
+        self.change_by_id(organization, |o| {
+            o.projects.remove(&project);
+        });
+    }
+
+    /// Adds or changes an environment.
+    pub fn put_environment(&mut self, organization: Uuid, id: Uuid, environment: Environment) {
+        self.own(organization, id);
+        self.change_by_id(organization, |o| {
+            o.environments.insert(id, environment);
+        });
+    }
+
+    /// Takes an environment out.
+    pub fn remove_environment(&mut self, organization: Uuid, id: Uuid) {
+        self.owners.remove(&id);
+        self.change_by_id(organization, |o| {
+            o.environments.remove(&id);
+        });
+    }
+
+    /// Adds or renames a cluster.
+    pub fn put_cluster(&mut self, organization: Uuid, cluster: Uuid, name: &str) {
+        self.own(organization, cluster);
+        self.change_by_id(organization, |o| {
+            o.clusters.insert(cluster, name.into());
+        });
+    }
+
+    /// Takes a cluster out.
+    pub fn remove_cluster(&mut self, organization: Uuid, cluster: Uuid) {
+        self.owners.remove(&cluster);
+        self.change_by_id(organization, |o| {
+            o.clusters.remove(&cluster);
+        });
+    }
+
+    fn own(&mut self, organization: Uuid, resource: Uuid) {
+        if let Some(number) = self.number(organization) {
+            self.owners.insert(resource, number);
+        }
+    }
+
+    fn change_by_id(&mut self, id: Uuid, change: impl FnOnce(&mut Organization)) {
+        if let Some(number) = self.number(id) {
+            self.change(number, change);
+        }
+    }
+
+    fn change(&mut self, number: u32, change: impl FnOnce(&mut Organization)) {
+        if let Some(Some(organization)) = self.numbered.get_mut(number as usize) {
+            change(Arc::make_mut(organization));
+        }
+    }
+}
+
+impl Organization {
+    /// The role with this id.
+    #[must_use]
+    pub fn role(&self, id: Uuid) -> Option<&Arc<Role>> {
+        self.role_numbers.get(&id).and_then(|number| self.roles.get(*number as usize)?.as_ref())
+    }
+
+    /// The role with this number: what token records refer to.
+    #[must_use]
+    pub fn numbered_role(&self, number: u32) -> Option<&Arc<Role>> {
+        self.roles.get(number as usize)?.as_ref()
+    }
+
+    /// The number of a role.
+    #[must_use]
+    pub fn role_number(&self, id: Uuid) -> Option<u32> {
+        self.role_numbers.get(&id).copied()
+    }
+
+    /// All roles, the built-in ones first.
+    pub fn roles(&self) -> impl Iterator<Item = &Arc<Role>> {
+        self.roles.iter().flatten()
+    }
+
+    /// The role of a member; `None` for everybody else.
+    #[must_use]
+    pub fn role_of(&self, user: Uuid) -> Option<&Arc<Role>> {
+        self.members.get(&user).and_then(|role| self.role(*role))
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The projects, with their names.
+    #[must_use]
+    pub fn projects(&self) -> &HashMap<Uuid, Box<str>> {
+        &self.projects
+    }
+
+    /// The environments.
+    #[must_use]
+    pub fn environments(&self) -> &HashMap<Uuid, Environment> {
+        &self.environments
+    }
+
+    /// The clusters, with their names.
+    #[must_use]
+    pub fn clusters(&self) -> &HashMap<Uuid, Box<str>> {
+        &self.clusters
+    }
+
+    /// Looks up the ids of a question. The most specific one counts; ids that contradict each other, or of
+    /// which one does not exist here, are [`Target::Absent`].
+    #[must_use]
+    pub fn target(&self, resource: &Resource) -> Target {
+        let Resource { project_id, environment_id, cluster_id } = *resource;
+        if let Some(id) = environment_id {
+            return match self.environments.get(&id) {
+                Some(e) if project_id.is_none_or(|p| p == e.project) && cluster_id.is_none_or(|c| c == e.cluster) => {
+                    (*e).into()
+                }
+                _ => Target::Absent,
+            };
+        }
+        match (project_id, cluster_id) {
+            (None, None) => Target::Organization,
+            (Some(project), None) if self.projects.contains_key(&project) => Target::Project(project),
+            (None, Some(cluster)) if self.clusters.contains_key(&cluster) => Target::Cluster(cluster),
+            // A project and a cluster without the environment that joins them is no one thing.
+            _ => Target::Absent,
+        }
+    }
+}

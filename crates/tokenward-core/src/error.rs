@@ -1,0 +1,208 @@
+//! One error for everything that a person or a client can be told.
+//!
+//! `code` is stable and for programs, `detail` is for the reader and says what to do, `cause` is for the
+//! operator's log alone. Each outer layer maps `code` once: HTTP status, gRPC status, exit code.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::decision::Reason;
+
+/// A result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, in one word. The strings are part of the API and never change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Code {
+    /// The request cannot be understood or breaks a rule; `faults` names each.
+    InvalidRequest,
+    /// No credential was sent.
+    MissingCredentials,
+    /// More than one credential was sent.
+    AmbiguousCredentials,
+    /// The credential was refused, or may not do this; the reason says which.
+    Denied(Reason),
+    /// Wrong e-mail address or password.
+    SignInFailed,
+    /// Only a signed-in user may do this, not a token.
+    UserRequired,
+    /// There is no such thing, or the caller may not know of it.
+    NotFound,
+    /// The path exists, but not with this method.
+    MethodNotAllowed,
+    /// The name is taken.
+    NameTaken,
+    /// The change does not fit the present state.
+    Conflict,
+    /// `If-Match` named another version.
+    PreconditionFailed,
+    /// The body is too large.
+    TooLarge,
+    /// The same idempotency key came with another request.
+    IdempotencyMismatch,
+    /// Too many attempts.
+    Throttled,
+    /// The service cannot answer now: starting, stopping, or without its database.
+    Unavailable,
+    /// A fault of the service.
+    Internal,
+}
+
+impl Code {
+    /// The stable string.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::MissingCredentials => "missing_credentials",
+            Self::AmbiguousCredentials => "ambiguous_credentials",
+            Self::Denied(reason) => reason.as_str(),
+            Self::SignInFailed => "sign_in_failed",
+            Self::UserRequired => "user_required",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NameTaken => "name_taken",
+            Self::Conflict => "conflict",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::TooLarge => "too_large",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// One thing that is wrong with one field of a request.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Fault {
+    /// The field, as the client wrote it; `body` for the whole.
+    pub field: String,
+    /// What is wrong; completes the sentence that begins with the field.
+    pub problem: String,
+}
+
+/// The error. Make one with the function named after its code.
+#[derive(Debug)]
+pub struct Error {
+    /// What went wrong, for programs.
+    pub code: Code,
+    /// What went wrong and what to do, for people. Holds no secret.
+    pub detail: String,
+    /// All faults of the request, for `InvalidRequest`.
+    pub faults: Vec<Fault>,
+    /// The permission that was missing, for `Denied(PermissionDenied)`.
+    pub missing_permission: Option<String>,
+    /// Seconds after which another attempt makes sense.
+    pub retry_after: Option<u64>,
+    /// What really happened, for the operator's log.
+    pub cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error with a code and a text.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            faults: Vec::new(),
+            missing_permission: None,
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// One fault in one field.
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::faults(vec![Fault { field: field.into(), problem: problem.into() }])
+    }
+
+    /// All faults of a request together.
+    #[must_use]
+    pub fn faults(faults: Vec<Fault>) -> Self {
+        let detail = faults.iter().map(|f| format!("`{}` {}", f.field, f.problem)).collect::<Vec<_>>().join("; ");
+        Self { faults, ..Self::new(Code::InvalidRequest, detail) }
+    }
+
+    /// There is no such `what`, or the caller may not know of it: the same answer for both.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("There is no such {what}, or you may not see it."))
+    }
+
+    /// The name is taken in this organization.
+    #[must_use]
+    pub fn name_taken(what: &str, name: &str) -> Self {
+        Self::new(Code::NameTaken, format!("The name `{name}` is taken by another {what}. Choose another name."))
+    }
+
+    /// The change does not fit the present state.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(Code::Conflict, detail)
+    }
+
+    /// The caller may be known, but lacks a permission.
+    #[must_use]
+    pub fn permission_denied(missing: impl Into<String>) -> Self {
+        let missing = missing.into();
+        Self {
+            detail: format!("This needs the permission `{missing}`, which your role does not have."),
+            missing_permission: Some(missing),
+            ..Self::new(Code::Denied(Reason::PermissionDenied), "")
+        }
+    }
+
+    /// The credential was refused.
+    #[must_use]
+    pub fn denied(reason: Reason) -> Self {
+        Self::new(Code::Denied(reason), reason.sentence())
+    }
+
+    /// A fault of the service; the cause goes to the log, the reader gets no detail of it.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            cause: Some(cause.into()),
+            ..Self::new(Code::Internal, "Something went wrong on our side. The operator finds the cause in the log.")
+        }
+    }
+
+    /// The service cannot answer now.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(1), ..Self::new(Code::Unavailable, detail) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+/// Collects the faults of a request, so that all are told at once.
+#[derive(Default, Debug)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Adds a fault when `check` failed.
+    pub fn check(&mut self, field: &str, check: std::result::Result<(), String>) {
+        if let Err(problem) = check {
+            self.push(field, problem);
+        }
+    }
+
+    /// Adds a fault.
+    pub fn push(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(Fault { field: field.into(), problem: problem.into() });
+    }
+
+    /// An error when there is any fault.
+    pub fn finish(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::faults(self.0)) }
+    }
+}

@@ -1,0 +1,483 @@
+//! Events: what the log says of each change.
+//!
+//! A snapshot struct for each kind of thing is an allow-list: what is not a field of it can never reach the
+//! log. None has a field for a token text, digest, link, password or the value of a variable.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::role::{ClusterLevel, EnvironmentLevel};
+use crate::time::Time;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $event_type:literal, $target_type:literal, $sub:expr;)*) => {
+        /// What happened. The text is what the log keeps; the three words are the contract's (§1.5).
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Kind { $($(#[$doc])* $name),* }
+
+        impl Kind {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// `thing.verb`, as the log keeps it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str { match self { $(Self::$name => $text),* } }
+
+            /// The contract's `event_type`.
+            #[must_use]
+            pub fn event_type(self) -> &'static str { match self { $(Self::$name => $event_type),* } }
+
+            /// The contract's `target_type`.
+            #[must_use]
+            pub fn target_type(self) -> &'static str { match self { $(Self::$name => $target_type),* } }
+
+            /// The contract's `sub_target_type`.
+            #[must_use]
+            pub fn sub_target_type(self) -> Option<&'static str> { match self { $(Self::$name => $sub),* } }
+
+            /// The kind that the log keeps as `text`.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> { match text { $($text => Some(Self::$name),)* _ => None } }
+        }
+    };
+}
+
+kinds! {
+    /// An organization was made.
+    OrganizationCreated = "organization.created", "CREATE", "ORGANIZATION", None;
+    /// Its settings were changed.
+    OrganizationUpdated = "organization.updated", "UPDATE", "ORGANIZATION", Some("CONFIG");
+    /// It was deleted, with all that belonged to it.
+    OrganizationDeleted = "organization.deleted", "DELETE", "ORGANIZATION", None;
+    /// It has another owner.
+    OwnershipTransferred = "ownership.transferred", "UPDATE", "MEMBERS_AND_ROLES", Some("TRANSFER_OWNERSHIP");
+    /// A user became a member without an invitation (the first owner).
+    MemberAdded = "member.added", "CREATE", "MEMBERS_AND_ROLES", Some("MEMBER_ROLE");
+    /// A member has another role.
+    MemberUpdated = "member.updated", "UPDATE", "MEMBERS_AND_ROLES", Some("MEMBER_ROLE");
+    /// A member left or was removed.
+    MemberRemoved = "member.removed", "DELETE", "MEMBERS_AND_ROLES", Some("MEMBER_ROLE");
+    /// Somebody was invited.
+    InvitationCreated = "invitation.created", "CREATE", "MEMBERS_AND_ROLES", Some("INVITATION");
+    /// An invitation has a new link.
+    InvitationResent = "invitation.resent", "UPDATE", "MEMBERS_AND_ROLES", Some("INVITATION");
+    /// An invitation was accepted: a user became a member.
+    InvitationAccepted = "invitation.accepted", "ACCEPT", "MEMBERS_AND_ROLES", Some("INVITATION");
+    /// An invitation was taken back.
+    InvitationDeleted = "invitation.deleted", "DELETE", "MEMBERS_AND_ROLES", Some("INVITATION");
+    /// A custom role was made.
+    RoleCreated = "role.created", "CREATE", "MEMBERS_AND_ROLES", Some("CUSTOM_ROLE");
+    /// A custom role was changed.
+    RoleUpdated = "role.updated", "UPDATE", "MEMBERS_AND_ROLES", Some("CUSTOM_ROLE");
+    /// A custom role was deleted.
+    RoleDeleted = "role.deleted", "DELETE", "MEMBERS_AND_ROLES", Some("CUSTOM_ROLE");
+    /// An API token was made.
+    TokenCreated = "token.created", "CREATE", "ORGANIZATION", Some("API_TOKEN");
+    /// An API token was deleted: refused from now on.
+    TokenDeleted = "token.deleted", "DELETE", "ORGANIZATION", Some("API_TOKEN");
+    /// A project was made.
+    ProjectCreated = "project.created", "CREATE", "PROJECT", None;
+    /// A project was changed.
+    ProjectUpdated = "project.updated", "UPDATE", "PROJECT", None;
+    /// A project was deleted, with its environments.
+    ProjectDeleted = "project.deleted", "DELETE", "PROJECT", None;
+    /// An environment was made.
+    EnvironmentCreated = "environment.created", "CREATE", "ENVIRONMENT", None;
+    /// An environment was changed.
+    EnvironmentUpdated = "environment.updated", "UPDATE", "ENVIRONMENT", None;
+    /// An environment was deleted.
+    EnvironmentDeleted = "environment.deleted", "DELETE", "ENVIRONMENT", None;
+    /// A cluster was made.
+    ClusterCreated = "cluster.created", "CREATE", "CLUSTER", None;
+    /// A cluster was changed.
+    ClusterUpdated = "cluster.updated", "UPDATE", "CLUSTER", None;
+    /// A cluster was deleted.
+    ClusterDeleted = "cluster.deleted", "DELETE", "CLUSTER", None;
+    /// A variable of a project was made.
+    ProjectVariableCreated = "project_variable.created", "CREATE", "PROJECT", Some("VARIABLE");
+    /// A variable of a project was changed.
+    ProjectVariableUpdated = "project_variable.updated", "UPDATE", "PROJECT", Some("VARIABLE");
+    /// A variable of a project was deleted.
+    ProjectVariableDeleted = "project_variable.deleted", "DELETE", "PROJECT", Some("VARIABLE");
+    /// A secret of a project was made.
+    ProjectSecretCreated = "project_secret.created", "CREATE", "PROJECT", Some("SECRET");
+    /// A secret of a project was changed.
+    ProjectSecretUpdated = "project_secret.updated", "UPDATE", "PROJECT", Some("SECRET");
+    /// A secret of a project was deleted.
+    ProjectSecretDeleted = "project_secret.deleted", "DELETE", "PROJECT", Some("SECRET");
+    /// A variable of an environment was made.
+    EnvironmentVariableCreated = "environment_variable.created", "CREATE", "ENVIRONMENT", Some("VARIABLE");
+    /// A variable of an environment was changed.
+    EnvironmentVariableUpdated = "environment_variable.updated", "UPDATE", "ENVIRONMENT", Some("VARIABLE");
+    /// A variable of an environment was deleted.
+    EnvironmentVariableDeleted = "environment_variable.deleted", "DELETE", "ENVIRONMENT", Some("VARIABLE");
+    /// A secret of an environment was made.
+    EnvironmentSecretCreated = "environment_secret.created", "CREATE", "ENVIRONMENT", Some("SECRET");
+    /// A secret of an environment was changed.
+    EnvironmentSecretUpdated = "environment_secret.updated", "UPDATE", "ENVIRONMENT", Some("SECRET");
+    /// A secret of an environment was deleted.
+    EnvironmentSecretDeleted = "environment_secret.deleted", "DELETE", "ENVIRONMENT", Some("SECRET");
+    /// The routes of the organization's API were written.
+    ApiUpdated = "api.updated", "UPDATE", "ORGANIZATION", Some("CONFIG");
+    /// The routes of the organization's API were deleted.
+    ApiDeleted = "api.deleted", "DELETE", "ORGANIZATION", Some("CONFIG");
+    /// A user came to be.
+    UserCreated = "user.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// A user's name, e-mail address for mail, or password was changed.
+    UserUpdated = "user.updated", "UPDATE", "MEMBERS_AND_ROLES", None;
+    /// A user signed in.
+    SessionCreated = "session.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// A user signed out, or sessions were ended.
+    SessionEnded = "session.ended", "DELETE", "MEMBERS_AND_ROLES", None;
+    /// The operator made a one-time sign-in link.
+    SignInLinkCreated = "sign_in_link.created", "CREATE", "MEMBERS_AND_ROLES", None;
+}
+
+/// What an organization was like.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)] // The fields are those of the API.
+pub struct OrganizationSnapshot {
+    pub name: String,
+    pub description: Option<String>,
+    pub plan: String,
+    pub website_url: Option<String>,
+    pub repository: Option<String>,
+    pub logo_url: Option<String>,
+    pub icon_url: Option<String>,
+    pub admin_emails: Option<Vec<String>>,
+}
+
+/// What a token was like.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokenSnapshot {
+    pub name: String,
+    pub description: Option<String>,
+    pub role_id: Uuid,
+    pub role_name: String,
+    pub expires_at: Option<Time>,
+    pub last_four: String,
+}
+
+/// What a custom role was like: only what differs from the default.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RoleSnapshot {
+    pub name: String,
+    pub description: String,
+    pub permissions: Vec<String>,
+    pub cluster_permissions: Vec<(Uuid, ClusterLevel)>,
+    pub project_permissions: Vec<(Uuid, bool, [EnvironmentLevel; 4])>,
+}
+
+/// What a membership or an invitation was like.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct MemberSnapshot {
+    pub email: String,
+    pub role_id: Uuid,
+    pub role_name: String,
+}
+
+/// What a project was like.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ProjectSnapshot {
+    pub name: String,
+    pub description: String,
+}
+
+/// What an environment was like.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct EnvironmentSnapshot {
+    pub name: String,
+    pub mode: String,
+    pub cluster_id: Uuid,
+}
+
+/// What a cluster was like; the many optional fields of its body are not interpreted and not logged.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ClusterSnapshot {
+    pub name: String,
+    pub region: String,
+    pub cloud_provider: String,
+}
+
+/// What a variable or secret was like, without its value.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct VariableSnapshot {
+    pub key: String,
+    pub scope: String,
+    pub variable_type: String,
+    pub description: Option<String>,
+    pub mount_path: Option<String>,
+}
+
+/// What the routes of an API were like.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ApiSnapshot {
+    pub name: String,
+    pub routes: usize,
+    pub unknown_route: String,
+    /// SHA-256 of the routes in their canonical form, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What a user was like.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct UserSnapshot {
+    pub email: String,
+    pub name: String,
+    /// The password was set or changed with this event.
+    pub password_changed: bool,
+}
+
+/// A session began or ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SessionSnapshot {
+    pub user_id: Uuid,
+    pub console: bool,
+    pub expires_at: Time,
+}
+
+/// What a thing was like, before or after.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum Snapshot {
+    Organization(OrganizationSnapshot),
+    Token(TokenSnapshot),
+    Role(RoleSnapshot),
+    Member(MemberSnapshot),
+    Project(ProjectSnapshot),
+    Environment(EnvironmentSnapshot),
+    Cluster(ClusterSnapshot),
+    Variable(VariableSnapshot),
+    Api(ApiSnapshot),
+    User(UserSnapshot),
+    Session(SessionSnapshot),
+}
+
+macro_rules! into_snapshot {
+    ($($variant:ident($ty:ty)),* $(,)?) => {
+        $(impl From<$ty> for Snapshot { fn from(value: $ty) -> Self { Self::$variant(value) } })*
+    };
+}
+
+into_snapshot!(
+    Organization(OrganizationSnapshot),
+    Token(TokenSnapshot),
+    Role(RoleSnapshot),
+    Member(MemberSnapshot),
+    Project(ProjectSnapshot),
+    Environment(EnvironmentSnapshot),
+    Cluster(ClusterSnapshot),
+    Variable(VariableSnapshot),
+    Api(ApiSnapshot),
+    User(UserSnapshot),
+    Session(SessionSnapshot),
+);
+
+/// An event before it has a position.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What happened.
+    pub kind: Kind,
+    /// In which organization; `None` for users and their sessions.
+    pub organization: Option<Uuid>,
+    /// What it happened to.
+    pub target: Uuid,
+    /// A second id that followers need to find the rows again: the user of a session, the member's user.
+    pub related: Option<Uuid>,
+    /// The name of the target, for people.
+    pub target_name: String,
+    /// What it was like before; for changes and deletions.
+    pub before: Option<Snapshot>,
+    /// What it is like now; for creations and changes.
+    pub after: Option<Snapshot>,
+    /// The project and environment it lies in, with their names.
+    pub project: Option<(Uuid, String)>,
+    /// See `project`.
+    pub environment: Option<(Uuid, String)>,
+}
+
+impl Event {
+    /// An event about `target`; add what is known of it with the functions below.
+    pub fn new(kind: Kind, organization: Option<Uuid>, target: Uuid, target_name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            organization,
+            target,
+            related: None,
+            target_name: target_name.into(),
+            before: None,
+            after: None,
+            project: None,
+            environment: None,
+        }
+    }
+
+    /// With the state before.
+    #[must_use]
+    pub fn before(mut self, snapshot: impl Into<Snapshot>) -> Self {
+        self.before = Some(snapshot.into());
+        self
+    }
+
+    /// With the state after.
+    #[must_use]
+    pub fn after(mut self, snapshot: impl Into<Snapshot>) -> Self {
+        self.after = Some(snapshot.into());
+        self
+    }
+
+    /// With a second id.
+    #[must_use]
+    pub fn related(mut self, id: Uuid) -> Self {
+        self.related = Some(id);
+        self
+    }
+
+    /// In a project.
+    #[must_use]
+    pub fn in_project(mut self, id: Uuid, name: impl Into<String>) -> Self {
+        self.project = Some((id, name.into()));
+        self
+    }
+
+    /// In an environment.
+    #[must_use]
+    pub fn in_environment(mut self, id: Uuid, name: impl Into<String>) -> Self {
+        self.environment = Some((id, name.into()));
+        self
+    }
+}
+
+/// Who does something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// A signed-in user.
+    User {
+        /// The user's id.
+        id: Uuid,
+        /// The user's e-mail address.
+        email: String,
+    },
+    /// A token.
+    Token {
+        /// The token's id.
+        id: Uuid,
+        /// The token's name.
+        name: String,
+    },
+    /// Whoever may run commands on the machine that holds the database.
+    Operator,
+    /// Somebody who is not signed in: with a set-up link, an invitation, a sign-in form.
+    Visitor,
+}
+
+impl Actor {
+    /// What the log says of it, for people: the contract's `triggered_by`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::User { email, .. } => email,
+            Self::Token { name, .. } => name,
+            Self::Operator => "operator",
+            Self::Visitor => "visitor",
+        }
+    }
+
+    /// Its id, when it has one.
+    #[must_use]
+    pub fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::User { id, .. } | Self::Token { id, .. } => Some(*id),
+            Self::Operator | Self::Visitor => None,
+        }
+    }
+
+    /// The word for its kind in the payload.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::User { .. } => "user",
+            Self::Token { .. } => "token",
+            Self::Operator => "operator",
+            Self::Visitor => "visitor",
+        }
+    }
+}
+
+/// By which of the known clients a request came: the contract's `origin`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// Any client of the HTTP API.
+    Api,
+    /// A command line.
+    Cli,
+    /// The web console.
+    Console,
+    /// The Terraform provider.
+    Terraform,
+    /// An agent skill.
+    Skill,
+}
+
+impl Origin {
+    /// Tells the client from its `User-Agent`, as far as it can be told (contract §1.5).
+    #[must_use]
+    pub fn from_user_agent(agent: Option<&str>) -> Self {
+        let agent = agent.unwrap_or_default();
+        if agent.starts_with("CLI ") || agent.starts_with("tokenward/") {
+            Self::Cli
+        } else if agent.starts_with("Terraform provider ") {
+            Self::Terraform
+        } else if agent.starts_with("QoverySkill/") {
+            Self::Skill
+        } else {
+            Self::Api
+        }
+    }
+
+    /// The word of the contract.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "API",
+            Self::Cli => "CLI",
+            Self::Console => "CONSOLE",
+            Self::Terraform => "TERRAFORM_PROVIDER",
+            Self::Skill => "SKILL",
+        }
+    }
+}
+
+/// Who did it, and from where: goes with every event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct By {
+    /// Who.
+    pub actor: Actor,
+    /// By which kind of client.
+    pub origin: Origin,
+    /// From which address.
+    pub address: Option<IpAddr>,
+    /// The client's own words for itself, at most 256 characters.
+    pub user_agent: Option<String>,
+}
+
+impl By {
+    /// The operator, at the command line of the machine.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self { actor: Actor::Operator, origin: Origin::Cli, address: None, user_agent: None }
+    }
+}

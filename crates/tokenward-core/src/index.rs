@@ -1,0 +1,459 @@
+//! Everything that a verification needs, in memory.
+//!
+//! Tokens lie in shards: an open-addressing table of 8-byte slots over plain records, both in one piece of
+//! memory a shard, so that a look-up costs two cache misses and a token about a hundred bytes. A reader takes a
+//! shard's lock for the time of a copy; only the follower writes. Sessions are few and lie in an ordinary map;
+//! what the organizations consist of is the [`Directory`].
+//!
+//! A record refers to its organization and role by number and copies neither, so that the change of a role is
+//! one small write. It copies its token's name and state: a token seldom has more than two secrets, and
+//! writing two records is cheaper than a further cache miss on every verification.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arc_swap::{ArcSwap, Guard};
+use uuid::Uuid;
+
+use crate::decision::{Credential, Subject};
+use crate::directory::Directory;
+use crate::secret::{Digest, Kind};
+use crate::time::Time;
+use crate::token::State;
+
+/// 2^10: at ten million tokens a shard holds ten thousand, and growing one stays under a millisecond.
+const SHARDS: usize = 1 << 10;
+
+/// What the follower puts into the index for one secret of a token.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// The stored digest of the secret.
+    pub digest: Digest,
+    /// The token's id.
+    pub token: Uuid,
+    /// API token or policy token.
+    pub kind: Kind,
+    /// The number of the organization in the directory.
+    pub organization: u32,
+    /// The number of the role in the organization.
+    pub role: u32,
+    /// The token's state.
+    pub state: State,
+    /// When the token or this secret ends, whichever is first.
+    pub expires_at: Option<Time>,
+    /// The token's name.
+    pub name: &'a str,
+}
+
+/// What a look-up finds.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The token's id.
+    pub token: Uuid,
+    /// API token or policy token.
+    pub kind: Kind,
+    /// The number of the organization in the directory.
+    pub organization: u32,
+    /// The number of the role in the organization.
+    pub role: u32,
+    /// The token's state.
+    pub state: State,
+    /// When it ends.
+    pub expires_at: Option<Time>,
+    /// The token's name.
+    pub name: &'a str,
+}
+
+impl Found<'_> {
+    /// The fact for a decision.
+    #[must_use]
+    pub fn credential(&self) -> Credential {
+        Credential {
+            id: self.token,
+            subject: Subject::Token,
+            state: self.state,
+            not_before: None,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+/// A user's session, over HTTP or in the console.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user: Uuid,
+    /// The user's e-mail address.
+    pub email: Box<str>,
+    /// A session of the console (a cookie), which the API does not accept.
+    pub console: bool,
+    /// When it ends.
+    pub expires_at: Time,
+}
+
+impl Session {
+    /// The fact for a decision. An ended session leaves the index, so what is found is active.
+    #[must_use]
+    pub fn credential(&self) -> Credential {
+        Credential {
+            id: self.id,
+            subject: Subject::User(self.user),
+            state: State::Active,
+            not_before: None,
+            expires_at: Some(self.expires_at),
+        }
+    }
+}
+
+/// The index. Cheap to read from any number of threads.
+pub struct Index {
+    shards: Box<[RwLock<Shard>]>,
+    sessions: RwLock<HashMap<Digest, Arc<Session>>>,
+    directory: ArcSwap<Directory>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            sessions: RwLock::default(),
+            directory: ArcSwap::default(),
+        }
+    }
+}
+
+impl Index {
+    /// Looks a secret up and passes what was found to `read`, which must be short: it runs under a shard's lock.
+    pub fn token<R>(&self, digest: &Digest, read: impl FnOnce(Option<Found<'_>>) -> R) -> R {
+        let shard = self.shard(digest).read().unwrap_or_else(PoisonError::into_inner);
+        read(shard.find(digest).map(|at| shard.found(at)))
+    }
+
+    /// Adds a secret of a token, or replaces what is known of it.
+    pub fn put_token(&self, entry: &Entry<'_>) {
+        self.shard(&entry.digest).write().unwrap_or_else(PoisonError::into_inner).put(entry);
+    }
+
+    /// Forgets the tombstones of tokens revoked before `before`, and the tokens of organizations that are gone.
+    pub fn prune(&self, before: Time) {
+        let directory = self.directory();
+        for shard in &self.shards {
+            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|record| {
+                directory.numbered(record.organization).is_some()
+                    && !(record.flags & STATE == REVOKED && record.end < before.0)
+            });
+        }
+    }
+
+    /// How many secrets of tokens are known, tombstones among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).records.len()).sum()
+    }
+
+    /// Is no token known?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that the tokens take, what is reserved included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).bytes()).sum()
+    }
+
+    /// The session with this digest.
+    #[must_use]
+    pub fn session(&self, digest: &Digest) -> Option<Arc<Session>> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// Replaces the sessions of `users` by `sessions`.
+    pub fn put_sessions(&self, users: &[Uuid], sessions: Vec<(Digest, Session)>) {
+        let mut all = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, session| !users.contains(&session.user));
+        all.extend(sessions.into_iter().map(|(digest, session)| (digest, Arc::new(session))));
+    }
+
+    /// What the organizations consist of now.
+    #[must_use]
+    pub fn directory(&self) -> Guard<Arc<Directory>> {
+        self.directory.load()
+    }
+
+    /// Puts a changed directory in the place of the present one.
+    pub fn set_directory(&self, directory: Directory) {
+        self.directory.store(Arc::new(directory));
+    }
+
+    fn shard(&self, digest: &Digest) -> &RwLock<Shard> {
+        let [a, b, ..] = digest.0;
+        &self.shards[usize::from(u16::from_le_bytes([a, b])) % SHARDS]
+    }
+}
+
+// The flags of a record: its state in the low two bits, its kind in the third.
+const STATE: u8 = 0b011;
+const ACTIVE: u8 = 0;
+const DISABLED: u8 = 1;
+const REVOKED: u8 = 2;
+const POLICY: u8 = 0b100;
+
+/// `end` of a token that does not expire.
+const NEVER: i64 = i64::MAX;
+
+struct Record {
+    digest: [u8; 32],
+    token: Uuid,
+    /// When it expires; for a revoked one, when that happened.
+    end: i64,
+    organization: u32,
+    role: u32,
+    name_start: u32,
+    name_length: u16,
+    flags: u8,
+}
+
+/// One part of the tokens.
+#[derive(Default)]
+struct Shard {
+    /// 0, or the tag of the digest in the high half and the number of the record plus one in the low half.
+    slots: Vec<u64>,
+    records: Vec<Record>,
+    /// The names, one behind the other. A renamed token leaves its old name behind until the next `retain`.
+    names: String,
+}
+
+impl Shard {
+    fn tag(digest: &[u8; 32]) -> u32 {
+        // Other bytes than those that choose the shard.
+        u32::from_le_bytes([digest[4], digest[5], digest[6], digest[7]])
+    }
+
+    /// The slot where the search for a tag begins: the tag as a fraction of the table (Lemire 2019), so that the
+    /// table can have any size and grow in small steps.
+    fn home(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.slots.len() as u64) >> 32) as usize
+    }
+
+    fn find(&self, digest: &Digest) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let tag = Self::tag(&digest.0);
+        let mut at = self.home(tag);
+        // Ends at an empty slot; `put` keeps a fifth of them empty.
+        while self.slots[at] != 0 {
+            if (self.slots[at] >> 32) as u32 == tag {
+                let record = (self.slots[at] as u32 - 1) as usize;
+                // What is compared is a keyed digest: its timing tells nothing about a text.
+                if self.records[record].digest == digest.0 {
+                    return Some(record);
+                }
+            }
+            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
+        }
+        None
+    }
+
+    fn found(&self, at: usize) -> Found<'_> {
+        let record = &self.records[at];
+        let state = match record.flags & STATE {
+            ACTIVE => State::Active,
+            REVOKED => State::Revoked(Time(record.end)),
+            // Whatever else it may be: not usable.
+            _ => State::Disabled,
+        };
+        let start = record.name_start as usize;
+        Found {
+            token: record.token,
+            kind: if record.flags & POLICY == 0 { Kind::Token } else { Kind::PolicyToken },
+            organization: record.organization,
+            role: record.role,
+            state,
+            expires_at: (record.end != NEVER && record.flags & STATE != REVOKED).then_some(Time(record.end)),
+            name: self.names.get(start..start + usize::from(record.name_length)).unwrap_or_default(),
+        }
+    }
+
+    fn put(&mut self, entry: &Entry<'_>) {
+        let (state, end) = match entry.state {
+            State::Active => (ACTIVE, entry.expires_at.map_or(NEVER, |at| at.0)),
+            State::Disabled => (DISABLED, entry.expires_at.map_or(NEVER, |at| at.0)),
+            State::Revoked(at) => (REVOKED, at.0),
+        };
+        let present = self.find(&entry.digest);
+        let same_name = present.filter(|at| self.found(*at).name == entry.name).map(|at| self.records[at].name_start);
+        let name_start = same_name.unwrap_or_else(|| {
+            reserve(self.names.len(), self.names.capacity(), entry.name.len(), |more| self.names.reserve_exact(more));
+            let start = self.names.len() as u32;
+            self.names.push_str(entry.name);
+            start
+        });
+        let record = Record {
+            digest: entry.digest.0,
+            token: entry.token,
+            end,
+            organization: entry.organization,
+            role: entry.role,
+            name_start,
+            // A name has at most 128 characters of at most four bytes.
+            name_length: entry.name.len() as u16,
+            flags: state | if entry.kind == Kind::PolicyToken { POLICY } else { 0 },
+        };
+        if let Some(at) = present {
+            self.records[at] = record;
+            return;
+        }
+        reserve(self.records.len(), self.records.capacity(), 1, |more| self.records.reserve_exact(more));
+        self.records.push(record);
+        if self.records.len() * 5 > self.slots.len() * 4 {
+            self.rebuild();
+        } else {
+            self.link(self.records.len() - 1);
+        }
+    }
+
+    fn link(&mut self, record: usize) {
+        let tag = Self::tag(&self.records[record].digest);
+        let mut at = self.home(tag);
+        while self.slots[at] != 0 {
+            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
+        }
+        self.slots[at] = u64::from(tag) << 32 | (record as u64 + 1);
+    }
+
+    /// Makes the table new, with room for a quarter more records before the next time.
+    fn rebuild(&mut self) {
+        let size = (self.records.len() * 25 / 16).max(8);
+        self.slots = vec![0; size];
+        for record in 0..self.records.len() {
+            self.link(record);
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Record) -> bool) {
+        let live: usize = self.records.iter().map(|record| usize::from(record.name_length)).sum();
+        if self.records.iter().all(&keep) && live == self.names.len() {
+            return;
+        }
+        let old = std::mem::take(&mut self.names);
+        let mut names = String::with_capacity(live);
+        self.records.retain_mut(|record| {
+            let start = record.name_start as usize;
+            let kept = keep(record);
+            if kept {
+                record.name_start = names.len() as u32;
+                names.push_str(old.get(start..start + usize::from(record.name_length)).unwrap_or_default());
+            }
+            kept
+        });
+        self.names = names;
+        self.rebuild();
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<RwLock<Self>>()
+            + self.slots.capacity() * size_of::<u64>()
+            + self.records.capacity() * size_of::<Record>()
+            + self.names.capacity()
+    }
+}
+
+/// Grows by an eighth where `Vec` would double: at ten million tokens the difference is a gigabyte.
+fn reserve(length: usize, capacity: usize, more: usize, grow: impl FnOnce(usize)) {
+    if length + more > capacity {
+        grow(more.max(length / 8).max(4));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    fn digest(n: u64) -> Digest {
+        Digest(Sha256::digest(n.to_be_bytes()).into())
+    }
+
+    fn entry(n: u64, name: &str) -> Entry<'_> {
+        Entry {
+            digest: digest(n),
+            token: Uuid::from_u128(n.into()),
+            kind: Kind::Token,
+            organization: 0,
+            role: (n % 7) as u32,
+            state: State::Active,
+            expires_at: n.is_multiple_of(3).then_some(Time(n as i64)),
+            name,
+        }
+    }
+
+    #[test]
+    fn every_token_is_found_again_and_no_other() {
+        let index = Index::default();
+        for n in 0..50_000 {
+            index.put_token(&entry(n, &format!("token-{n}")));
+        }
+        assert_eq!(index.len(), 50_000);
+        for n in 0..50_000u64 {
+            index.token(&digest(n), |found| {
+                let found = found.unwrap_or_else(|| panic!("{n} is missing"));
+                assert_eq!((found.token, found.role), (Uuid::from_u128(n.into()), (n % 7) as u32));
+                assert_eq!(found.name, format!("token-{n}"));
+                assert_eq!(found.expires_at, n.is_multiple_of(3).then_some(Time(n as i64)));
+            });
+        }
+        for n in 50_000..100_000 {
+            index.token(&digest(n), |found| assert!(found.is_none(), "{n}"));
+        }
+    }
+
+    #[test]
+    fn a_token_takes_at_most_128_bytes_with_a_name_of_20() {
+        let index = Index::default();
+        for n in 0..300_000 {
+            index.put_token(&entry(n, &format!("a-name-of-twenty-{n:03}")[..20]));
+        }
+        let each = index.bytes() as f64 / index.len() as f64;
+        assert!(each <= 128.0, "{each}");
+    }
+
+    #[test]
+    fn a_change_replaces_and_pruning_forgets() {
+        let index = Index::default();
+        let mut directory = Directory::default();
+        directory.put_organization(Uuid::nil(), "Acme");
+        index.set_directory(directory);
+        for n in 0..5_000 {
+            index.put_token(&entry(n, "first"));
+        }
+        for n in (0..5_000).step_by(2) {
+            index.put_token(&Entry { state: State::Revoked(Time(n as i64)), ..entry(n, "a longer second name") });
+        }
+        assert_eq!(index.len(), 5_000);
+        index.token(&digest(10), |f| assert_eq!(f.map(|f| f.state), Some(State::Revoked(Time(10)))));
+        index.prune(Time(2_500));
+        assert_eq!(index.len(), 5_000 - 1_250);
+        index.token(&digest(10), |found| assert!(found.is_none()));
+        index.token(&digest(2_600), |f| assert_eq!(f.map(|f| f.name), Some("a longer second name")));
+        index.token(&digest(11), |f| assert_eq!(f.map(|f| f.name), Some("first")));
+    }
+
+    #[test]
+    fn tokens_of_a_removed_organization_are_forgotten() {
+        let index = Index::default();
+        let mut directory = Directory::default();
+        directory.put_organization(Uuid::nil(), "Acme");
+        index.set_directory(directory.clone());
+        index.put_token(&entry(1, "one"));
+        directory.remove_organization(Uuid::nil());
+        index.set_directory(directory);
+        index.prune(Time(0));
+        assert!(index.is_empty());
+    }
+}

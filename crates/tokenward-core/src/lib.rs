@@ -1,0 +1,24 @@
+//! What is true in Tokenward: token text, names, permissions, roles, callers, decisions and the index.
+//!
+//! Nothing here reads a file, a socket, a clock or a random source; time and random bytes come in
+//! as arguments. A reader can trust that by reading this crate's `Cargo.toml`, and a test
+//! (`crates/tokenward/tests/tidy.rs`) holds the list of its dependencies.
+
+pub mod caller;
+pub mod decision;
+pub mod directory;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod index;
+pub mod name;
+pub mod permission;
+pub mod role;
+pub mod secret;
+pub mod time;
+pub mod token;
+
+pub use error::{Code, Error, Result};
+pub use id::Random;
+pub use time::{Clock, Time};
+pub use uuid::Uuid;

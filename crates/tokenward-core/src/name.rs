@@ -1,0 +1,154 @@
+//! Names and descriptions: one rule for all resources.
+//!
+//! A name is shown to people who decide by it, so nothing may look like something that it is not:
+//! no invisible or control characters, no mixed scripts that imitate another name.
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+use unicode_security::{GeneralSecurityProfile, MixedScript, confusable_detection::skeleton};
+
+/// Longest name, in characters.
+pub const NAME_MAX: usize = 128;
+/// Longest description, in characters.
+pub const DESCRIPTION_MAX: usize = 1_024;
+
+/// Names that a custom role may not have, whatever their case or disguise.
+const RESERVED_ROLES: [&str; 6] = ["owner", "admin", "devops", "billing", "viewer", "verifier"];
+
+/// Checks a name: 1 to 128 characters, NFC, no outer spaces, nothing invisible, one script.
+/// The error completes the sentence "`name` …".
+pub fn check_name(name: &str) -> Result<(), String> {
+    let length = name.chars().count();
+    if length == 0 {
+        return Err("must not be empty".into());
+    }
+    if length > NAME_MAX {
+        return Err(format!("has {length} characters; at most {NAME_MAX} are allowed"));
+    }
+    if name.trim() != name {
+        return Err("must not begin or end with a space".into());
+    }
+    if let Some(c) = name.chars().find(|c| is_invisible(*c)) {
+        return Err(format!("contains the control or invisible character U+{:04X}", u32::from(c)));
+    }
+    if !is_nfc(name) {
+        return Err("is not in Unicode normalization form C; send the composed form".into());
+    }
+    if !name.is_single_script() {
+        return Err("mixes scripts that can be mistaken for each other; use one script".into());
+    }
+    Ok(())
+}
+
+/// Checks a description: at most 1,024 characters, no control characters but line break and tab.
+/// The error completes the sentence "`description` …".
+pub fn check_description(text: &str) -> Result<(), String> {
+    let length = text.chars().count();
+    if length > DESCRIPTION_MAX {
+        return Err(format!("has {length} characters; at most {DESCRIPTION_MAX} are allowed"));
+    }
+    match text.chars().find(|c| is_invisible(*c) && !matches!(c, '\n' | '\t')) {
+        Some(c) => Err(format!("contains the control or invisible character U+{:04X}", u32::from(c))),
+        None => Ok(()),
+    }
+}
+
+/// Checks the form of an e-mail address, as far as that can be told without sending to it.
+/// The error completes the sentence "`email` …".
+pub fn check_email(email: &str) -> Result<(), String> {
+    let form = email.len() <= 254
+        && email.is_ascii()
+        && email.bytes().all(|b| b.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&b))
+        && email.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty()
+                && local.len() <= 64
+                && !domain.is_empty()
+                && !domain.contains('@')
+                && !domain.starts_with(['.', '-'])
+                && !domain.ends_with(['.', '-'])
+        });
+    if form { Ok(()) } else { Err("is not an e-mail address such as name@example.com".into()) }
+}
+
+/// What two names share that a person could mistake for one another: case-folded, confusables merged
+/// (UTS #39 §4). Role and organization names are unique by this.
+#[must_use]
+pub fn fold(name: &str) -> String {
+    let lower: String = name.to_lowercase();
+    let merged: String = skeleton(&lower).collect();
+    // A skeleton may hold letters whose case fold differs again (`I` and `l` both become `l`).
+    skeleton(&merged.to_lowercase()).nfc().collect()
+}
+
+/// Is this the name of a built-in role, or can it be mistaken for one?
+#[must_use]
+pub fn is_reserved_role(name: &str) -> bool {
+    let folded = fold(name);
+    RESERVED_ROLES.iter().any(|reserved| fold(reserved) == folded)
+}
+
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || (c != ' ' && c.is_whitespace())
+        || matches!(u32::from(c),
+            0x00AD | 0x034F | 0x061C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F
+            | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F
+            | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0xE0000..=0xE0FFF)
+        // Private use and unassigned code points show as boxes or as anything a font likes.
+        || matches!(u32::from(c), 0xE000..=0xF8FF | 0xF0000..=0x10FFFF)
+        || (!c.is_ascii() && !c.is_alphanumeric() && !c.identifier_allowed() && is_format(c))
+}
+
+/// Format characters that have no width of their own.
+fn is_format(c: char) -> bool {
+    matches!(u32::from(c), 0x0600..=0x0605 | 0x06DD | 0x070F | 0x08E2 | 0x110BD | 0x110CD | 0x1D173..=0x1D17A)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_names_pass() {
+        for name in
+            ["ci", "terraform-prod", "Grafana (reader) #2", "Überwachung", "部署", "отчёты", "a".repeat(128).as_str()]
+        {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_deceive_are_refused() {
+        for (name, says) in [
+            ("", "empty"),
+            (" ci", "space"),
+            ("ci ", "space"),
+            ("a\u{200B}b", "U+200B"),
+            ("a\u{202E}b", "U+202E"),
+            ("a\nb", "U+000A"),
+            ("a\0b", "U+0000"),
+            ("\u{0430}dmin", "mixes scripts"),
+            ("e\u{0301}", "normalization"),
+            ("a".repeat(129).as_str(), "at most 128"),
+        ] {
+            let error = check_name(name).err().unwrap_or_default();
+            assert!(error.contains(says), "{name:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn reserved_roles_are_known_in_disguise() {
+        for name in ["owner", "Admin", "ADMIN", "VIEWER", "Verifier", "vıewer", "аdmin", "0wner", "bi11ing"] {
+            assert!(is_reserved_role(name), "{name}");
+        }
+        assert!(!is_reserved_role("administrator"));
+    }
+
+    #[test]
+    fn emails_have_a_form() {
+        assert!(check_email("owner@acme.example").is_ok());
+        assert!(check_email("o+tag@localhost").is_ok());
+        for bad in ["", "a", "a@", "@b", "a@b@c", "a b@c", "a@.c", "\"a\"@b.c", "a@b\n"] {
+            assert!(check_email(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Permissions: our own closed list, and `noun:verb` of the organization's own API.
+
+use std::fmt;
+
+macro_rules! own {
+    ($($(#[$doc:meta])* $name:ident = $noun:literal : $verb:literal),* $(,)?) => {
+        /// A permission on one of Tokenward's own resources (design: the list is closed and reserved).
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Own { $($(#[$doc])* $name),* }
+
+        impl Own {
+            /// All of them, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// `noun:verb`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => concat!($noun, ":", $verb)),* }
+            }
+
+            fn find(noun: &str, verb: &str) -> Option<Self> {
+                match (noun, verb) { $(($noun, $verb) => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+own! {
+    /// See the organization.
+    OrganizationRead = "organization":"read",
+    /// Change its settings.
+    OrganizationEdit = "organization":"edit",
+    /// Delete it.
+    OrganizationDelete = "organization":"delete",
+    /// Hand it to another owner.
+    OrganizationTransfer = "organization":"transfer",
+    /// See the plan and bills.
+    BillingRead = "billing":"read",
+    /// Change the plan.
+    BillingManage = "billing":"manage",
+    /// See who belongs to it.
+    MemberRead = "member":"read",
+    /// Invite, remove, give roles.
+    MemberManage = "member":"manage",
+    /// See roles in full.
+    RoleRead = "role":"read",
+    /// Create, change and delete custom roles.
+    RoleManage = "role":"manage",
+    /// Create and delete policy tokens.
+    PolicyManage = "policy":"manage",
+    /// List API tokens.
+    TokenRead = "token":"read",
+    /// Create, change and delete API tokens.
+    TokenManage = "token":"manage",
+    /// Ask what a presented token may do.
+    TokenVerify = "token":"verify",
+    /// Read the event log.
+    EventRead = "event":"read",
+    /// See the routes of the organization's API.
+    ApiRead = "api":"read",
+    /// Change the routes of the organization's API.
+    ApiManage = "api":"manage",
+    /// See clusters.
+    ClusterRead = "cluster":"read",
+    /// Change clusters.
+    ClusterManage = "cluster":"manage",
+    /// Create projects.
+    ProjectCreate = "project":"create",
+    /// See projects.
+    ProjectRead = "project":"read",
+    /// Change and delete projects, delete their environments.
+    ProjectManage = "project":"manage",
+    /// See environments.
+    EnvironmentRead = "environment":"read",
+    /// Deploy and stop.
+    EnvironmentDeploy = "environment":"deploy",
+    /// Create and change environments.
+    EnvironmentManage = "environment":"manage",
+    /// Read variables.
+    VariableRead = "variable":"read",
+    /// Change variables and secrets.
+    VariableManage = "variable":"manage",
+}
+
+/// Nouns that no permission of the organization's own API may use.
+pub const RESERVED_NOUNS: [&str; 12] = [
+    "organization",
+    "billing",
+    "member",
+    "role",
+    "policy",
+    "token",
+    "event",
+    "api",
+    "cluster",
+    "project",
+    "environment",
+    "variable",
+];
+
+/// Longest noun or verb, in bytes.
+const PART_MAX: usize = 64;
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A set of [`Own`] permissions.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct OwnSet(u32);
+
+impl OwnSet {
+    /// The set of `list`.
+    #[must_use]
+    pub const fn of(list: &[Own]) -> Self {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < list.len() {
+            bits |= 1 << list[i] as u8;
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// Is `own` in the set?
+    #[must_use]
+    pub const fn has(self, own: Own) -> bool {
+        self.0 & (1 << own as u8) != 0
+    }
+
+    /// The set with `own` in it.
+    #[must_use]
+    pub const fn with(self, own: Own) -> Self {
+        Self(self.0 | 1 << own as u8)
+    }
+
+    /// The first permission of this set that `other` lacks.
+    #[must_use]
+    pub fn beyond(self, other: Self) -> Option<Own> {
+        self.iter().find(|own| !other.has(*own))
+    }
+
+    /// All in the set, in the order of the table.
+    pub fn iter(self) -> impl Iterator<Item = Own> {
+        Own::ALL.iter().copied().filter(move |own| self.has(*own))
+    }
+}
+
+/// A concrete permission, as it stands in a question. Borrows its text: a question allocates nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Permission<'a> {
+    /// One of ours.
+    Own(Own),
+    /// One of the organization's own API.
+    Api {
+        /// What it is about.
+        noun: &'a str,
+        /// What is done to it.
+        verb: &'a str,
+    },
+}
+
+impl<'a> Permission<'a> {
+    /// Reads `noun:verb`. The error completes the sentence "`permission` …".
+    pub fn parse(text: &'a str) -> Result<Self, String> {
+        let (noun, verb) = split(text)?;
+        if noun == "*" || verb == "*" {
+            return Err(format!("`{text}` is a pattern; ask for one concrete permission such as `invoices:read`"));
+        }
+        if RESERVED_NOUNS.contains(&noun) {
+            return Own::find(noun, verb).map(Self::Own).ok_or_else(|| {
+                let known: Vec<_> = Own::ALL
+                    .iter()
+                    .filter(|own| own.as_str().split(':').next() == Some(noun))
+                    .map(|own| own.as_str())
+                    .collect();
+                format!("`{text}` does not exist; of `{noun}` there are {}", known.join(", "))
+            });
+        }
+        Ok(Self::Api { noun, verb })
+    }
+}
+
+impl fmt::Display for Permission<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(own) => own.fmt(f),
+            Self::Api { noun, verb } => write!(f, "{noun}:{verb}"),
+        }
+    }
+}
+
+/// What a role holds of the organization's own API: `*` stands for either side.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Pattern {
+    noun: Option<Box<str>>,
+    verb: Option<Box<str>>,
+}
+
+impl Pattern {
+    /// `*:*`: everything of the organization's own API.
+    #[must_use]
+    pub fn any() -> Self {
+        Self { noun: None, verb: None }
+    }
+
+    /// `*:verb`.
+    #[must_use]
+    pub fn any_noun(verb: &str) -> Self {
+        Self { noun: None, verb: Some(verb.into()) }
+    }
+
+    /// Reads `noun:verb`, either side `*`, or `*` alone for both; refuses reserved nouns.
+    /// The error completes the sentence "`permissions` …".
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::any());
+        }
+        let (noun, verb) = split(text)?;
+        if RESERVED_NOUNS.contains(&noun) {
+            return Err(format!(
+                "may not hold `{text}`: `{noun}` is reserved (of the reserved ones only `token:verify` and `event:read` may be named)"
+            ));
+        }
+        let side = |part: &str| (part != "*").then(|| part.into());
+        Ok(Self { noun: side(noun), verb: side(verb) })
+    }
+
+    /// Does the pattern allow this noun and verb? Never asked for a reserved noun.
+    #[must_use]
+    pub fn matches(&self, noun: &str, verb: &str) -> bool {
+        self.noun.as_deref().is_none_or(|n| n == noun) && self.verb.as_deref().is_none_or(|v| v == verb)
+    }
+
+    /// Does every permission that `other` allows match this pattern too?
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let side = |mine: &Option<Box<str>>, theirs: &Option<Box<str>>| mine.is_none() || mine == theirs;
+        side(&self.noun, &other.noun) && side(&self.verb, &other.verb)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.noun, &self.verb) {
+            (None, None) => f.write_str("*"),
+            (noun, verb) => write!(f, "{}:{}", noun.as_deref().unwrap_or("*"), verb.as_deref().unwrap_or("*")),
+        }
+    }
+}
+
+fn split(text: &str) -> Result<(&str, &str), String> {
+    let part = |part: &str| {
+        part == "*"
+            || ((1..=PART_MAX).contains(&part.len())
+                && part.starts_with(|c: char| c.is_ascii_lowercase())
+                && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.".contains(&b)))
+    };
+    match text.split_once(':') {
+        Some((noun, verb)) if part(noun) && part(verb) => Ok((noun, verb)),
+        _ => Err(format!(
+            "`{}` is not of the form `noun:verb` (each 1 to {PART_MAX} of a-z, 0-9, `_`, `-`, `.`, beginning with a letter)",
+            text.chars().take(80).collect::<String>().escape_debug()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_concrete() {
+        assert_eq!(Permission::parse("token:manage"), Ok(Permission::Own(Own::TokenManage)));
+        assert_eq!(Permission::parse("invoices:read"), Ok(Permission::Api { noun: "invoices", verb: "read" }));
+        for bad in ["*", "*:read", "invoices:*", "token:frobnicate", "Invoices:read", "invoices", "a:b:c", "", ":"] {
+            assert!(Permission::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns_never_name_a_reserved_noun() {
+        assert!(Pattern::parse("token:*").is_err());
+        assert!(Pattern::parse("event:read").is_err());
+        assert!(Pattern::parse("invoices:*").is_ok_and(|p| p.matches("invoices", "pay")));
+        assert!(Pattern::parse("*:read").is_ok_and(|p| p.matches("x", "read") && !p.matches("x", "write")));
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_contains() {
+        let p = |text: &str| Pattern::parse(text).unwrap_or_else(|e| panic!("{e}"));
+        assert!(p("*").covers(&p("*:read")) && p("*:read").covers(&p("a:read")) && p("a:*").covers(&p("a:read")));
+        assert!(!p("a:read").covers(&p("a:*")) && !p("*:read").covers(&p("*")) && !p("a:*").covers(&p("*:read")));
+    }
+}

@@ -1,0 +1,605 @@
+//! Roles: six built in, any number of custom ones. A role compiles once; a check is a few reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::permission::{Own, OwnSet, Pattern, Permission};
+
+/// The built-in roles. Each organization has its own id for each; the names are lowercase everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum BuiltIn {
+    /// Everything; exactly one member.
+    Owner,
+    /// Everything but deleting and handing over the organization.
+    Admin,
+    /// Tokens, clusters, projects and all that runs in them.
+    DevOps,
+    /// Plan and bills.
+    Billing,
+    /// Reads.
+    Viewer,
+    /// Asks what tokens may do, and nothing else: the role of a gateway.
+    Verifier,
+}
+
+impl BuiltIn {
+    /// All, the most powerful first.
+    pub const ALL: [Self; 6] = [Self::Owner, Self::Admin, Self::DevOps, Self::Billing, Self::Viewer, Self::Verifier];
+
+    /// The name, which is also what the database keeps.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::DevOps => "devops",
+            Self::Billing => "billing",
+            Self::Viewer => "viewer",
+            Self::Verifier => "verifier",
+        }
+    }
+
+    /// The built-in role with that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
+    /// What the role can do, in one sentence for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Owner => "Can do everything, also delete the organization or hand it over. Never given to a token.",
+            Self::Admin => {
+                "Can do everything in the organization and in your API, except delete or hand over the organization."
+            }
+            Self::DevOps => {
+                "Manages API tokens, clusters, projects and everything in them, and can do everything in your API. No members, roles or billing."
+            }
+            Self::Billing => "Reads the organization and manages plan and bills. Nothing in your API.",
+            Self::Viewer => {
+                "Reads everything, also in your API (every permission that ends in :read). Changes nothing."
+            }
+            Self::Verifier => {
+                "Asks Tokenward whether a presented token is valid, and nothing else. For gateways and services."
+            }
+        }
+    }
+
+    /// What it holds of our own permissions (the table of the access model).
+    #[must_use]
+    pub fn own(self) -> OwnSet {
+        use Own::*;
+        const VERIFIER: OwnSet = OwnSet::of(&[OrganizationRead, TokenVerify]);
+        const VIEWER: OwnSet = OwnSet::of(&[
+            OrganizationRead,
+            MemberRead,
+            RoleRead,
+            TokenRead,
+            ApiRead,
+            ClusterRead,
+            ProjectRead,
+            EnvironmentRead,
+            VariableRead,
+        ]);
+        const BILLING: OwnSet = OwnSet::of(&[OrganizationRead, BillingRead, BillingManage, MemberRead, ClusterRead]);
+        const DEVOPS: OwnSet = OwnSet::of(&[
+            OrganizationRead,
+            MemberRead,
+            RoleRead,
+            TokenRead,
+            TokenManage,
+            TokenVerify,
+            EventRead,
+            ApiRead,
+            ApiManage,
+            ClusterRead,
+            ClusterManage,
+            ProjectCreate,
+            ProjectRead,
+            ProjectManage,
+            EnvironmentRead,
+            EnvironmentDeploy,
+            EnvironmentManage,
+            VariableRead,
+            VariableManage,
+        ]);
+        const OWNER: OwnSet = OwnSet::of(Own::ALL);
+        const ADMIN: OwnSet = {
+            let mut set = OwnSet::of(&[]);
+            let mut i = 0;
+            while i < Own::ALL.len() {
+                if !matches!(Own::ALL[i], OrganizationDelete | OrganizationTransfer) {
+                    set = set.with(Own::ALL[i]);
+                }
+                i += 1;
+            }
+            set
+        };
+        match self {
+            Self::Owner => OWNER,
+            Self::Admin => ADMIN,
+            Self::DevOps => DEVOPS,
+            Self::Billing => BILLING,
+            Self::Viewer => VIEWER,
+            Self::Verifier => VERIFIER,
+        }
+    }
+
+    /// What it holds of the organization's own API.
+    fn api(self) -> Vec<Pattern> {
+        match self {
+            Self::Owner | Self::Admin | Self::DevOps => vec![Pattern::any()],
+            Self::Viewer => vec![Pattern::any_noun("read")],
+            Self::Billing | Self::Verifier => Vec::new(),
+        }
+    }
+}
+
+/// The kind of an environment.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mode {
+    /// For work in progress.
+    Development,
+    /// For one change, made and removed with it.
+    Preview,
+    /// Before production.
+    Staging,
+    /// The real one.
+    Production,
+}
+
+impl Mode {
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::Development, Self::Preview, Self::Staging, Self::Production];
+
+    /// The word of the contract.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "DEVELOPMENT",
+            Self::Preview => "PREVIEW",
+            Self::Staging => "STAGING",
+            Self::Production => "PRODUCTION",
+        }
+    }
+
+    /// Reads the word of the contract.
+    #[must_use]
+    pub fn from_str(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+/// What a custom role may do with a cluster. Each level holds the ones before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ClusterLevel {
+    /// See it: the default.
+    Viewer,
+    /// Create and deploy environments on it.
+    EnvCreator,
+    /// Change its settings.
+    Admin,
+}
+
+/// What a custom role may do with the environments of one mode in a project. Each level holds the ones before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EnvironmentLevel {
+    /// Not even see them: the default.
+    NoAccess,
+    /// Read them and their variables.
+    Viewer,
+    /// Deploy and stop them.
+    Deployer,
+    /// Create and change them and their variables.
+    Manager,
+}
+
+/// What a custom role may do in one project.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProjectAccess {
+    /// Everything in the project, also delete it.
+    pub is_admin: bool,
+    /// A level for each mode, in the order of [`Mode::ALL`]; what counts when `is_admin` is false.
+    pub levels: [EnvironmentLevel; 4],
+}
+
+impl ProjectAccess {
+    /// The default: the project is invisible.
+    pub const NONE: Self = Self { is_admin: false, levels: [EnvironmentLevel::NoAccess; 4] };
+    /// The whole project.
+    pub const ADMIN: Self = Self { is_admin: true, levels: [EnvironmentLevel::Manager; 4] };
+
+    /// The level for one mode.
+    #[must_use]
+    pub fn level(&self, mode: Mode) -> EnvironmentLevel {
+        if self.is_admin { EnvironmentLevel::Manager } else { self.levels[mode as usize] }
+    }
+
+    fn highest(&self) -> EnvironmentLevel {
+        Mode::ALL.into_iter().map(|mode| self.level(mode)).max().unwrap_or(EnvironmentLevel::NoAccess)
+    }
+
+    fn lowest(&self) -> EnvironmentLevel {
+        Mode::ALL.into_iter().map(|mode| self.level(mode)).min().unwrap_or(EnvironmentLevel::NoAccess)
+    }
+
+    fn within(&self, other: &Self) -> bool {
+        (!self.is_admin || other.is_admin) && Mode::ALL.into_iter().all(|mode| self.level(mode) <= other.level(mode))
+    }
+}
+
+/// What a custom role consists of: only what differs from the default is kept.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Matrix {
+    /// Clusters above [`ClusterLevel::Viewer`].
+    pub clusters: BTreeMap<Uuid, ClusterLevel>,
+    /// Projects that are visible at all.
+    pub projects: BTreeMap<Uuid, ProjectAccess>,
+}
+
+/// What a question is about, after its ids were looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// The organization as a whole.
+    Organization,
+    /// A project of it.
+    Project(Uuid),
+    /// An environment of it (or one to be created).
+    Environment {
+        /// Its project.
+        project: Uuid,
+        /// Its mode.
+        mode: Mode,
+        /// Where it runs.
+        cluster: Uuid,
+    },
+    /// A cluster of it.
+    Cluster(Uuid),
+    /// Something that does not exist, or belongs to another organization. Nobody may do anything with it.
+    Absent,
+}
+
+/// Built in or custom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoleKind {
+    /// One of the six.
+    BuiltIn(BuiltIn),
+    /// Made by the organization.
+    Custom,
+}
+
+/// A role, compiled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Role {
+    /// Its id in its organization.
+    pub id: Uuid,
+    /// Its name; lowercase for the built-in ones.
+    pub name: Box<str>,
+    /// Built in or custom.
+    pub kind: RoleKind,
+    own: OwnSet,
+    api: BTreeSet<Pattern>,
+    matrix: Matrix,
+}
+
+/// Our own permissions that a custom role may name.
+const NAMEABLE: [Own; 2] = [Own::TokenVerify, Own::EventRead];
+
+impl Role {
+    /// A built-in role with the id that it has in an organization.
+    #[must_use]
+    pub fn built_in(id: Uuid, role: BuiltIn) -> Self {
+        Self {
+            id,
+            name: role.name().into(),
+            kind: RoleKind::BuiltIn(role),
+            own: role.own(),
+            api: role.api().into_iter().collect(),
+            matrix: Matrix::default(),
+        }
+    }
+
+    /// A custom role. `permissions` are patterns of the organization's API, `token:verify` or `event:read`.
+    /// The error names the first permission that a custom role cannot hold.
+    pub fn custom<S: AsRef<str>>(id: Uuid, name: &str, permissions: &[S], matrix: Matrix) -> Result<Self, String> {
+        let mut role = Self {
+            id,
+            name: name.into(),
+            kind: RoleKind::Custom,
+            // A custom role always reads the organization and sees its clusters (contract §3.2).
+            own: OwnSet::of(&[Own::OrganizationRead]),
+            api: BTreeSet::new(),
+            matrix,
+        };
+        for permission in permissions.iter().map(AsRef::as_ref) {
+            match NAMEABLE.into_iter().find(|own| own.as_str() == permission) {
+                Some(own) => role.own = role.own.with(own),
+                None => {
+                    role.api.insert(Pattern::parse(permission)?);
+                }
+            }
+        }
+        Ok(role)
+    }
+
+    /// Is this the owner role, which is never given to anybody?
+    #[must_use]
+    pub fn is_owner(&self) -> bool {
+        self.kind == RoleKind::BuiltIn(BuiltIn::Owner)
+    }
+
+    /// What differs from the default, for a custom role.
+    #[must_use]
+    pub fn matrix(&self) -> &Matrix {
+        &self.matrix
+    }
+
+    /// The permissions that the role names, sorted: ours first, then patterns of the organization's API.
+    #[must_use]
+    pub fn permissions(&self) -> Vec<String> {
+        self.own.iter().map(|own| own.to_string()).chain(self.api.iter().map(ToString::to_string)).collect()
+    }
+
+    /// May the role do this with that? A pure look-up; a `Target::Absent` is refused whatever is asked.
+    #[must_use]
+    pub fn allows(&self, permission: Permission<'_>, target: Target) -> bool {
+        if target == Target::Absent {
+            return false;
+        }
+        match permission {
+            Permission::Api { noun, verb } => {
+                // A resource narrows the question: what the role cannot see, it cannot act on.
+                self.sees(target) && self.api.iter().any(|pattern| pattern.matches(noun, verb))
+            }
+            Permission::Own(own) => self.own.has(own) || self.allows_by_matrix(own, target),
+        }
+    }
+
+    fn sees(&self, target: Target) -> bool {
+        match target {
+            Target::Organization => true,
+            Target::Project(_) => self.allows(Permission::Own(Own::ProjectRead), target),
+            Target::Environment { .. } => self.allows(Permission::Own(Own::EnvironmentRead), target),
+            Target::Cluster(_) => self.allows(Permission::Own(Own::ClusterRead), target),
+            Target::Absent => false,
+        }
+    }
+
+    /// The rules of contract §3.2. A built-in role has no matrix: all it holds is in `own`.
+    fn allows_by_matrix(&self, own: Own, target: Target) -> bool {
+        use EnvironmentLevel as E;
+        if self.kind != RoleKind::Custom {
+            return false;
+        }
+        match target {
+            // Every custom role sees every cluster, so the list as a whole is open to it.
+            Target::Organization => own == Own::ClusterRead,
+            Target::Cluster(cluster) => match own {
+                Own::ClusterRead => true,
+                Own::ClusterManage => self.cluster_level(cluster) >= Some(ClusterLevel::Admin),
+                _ => false,
+            },
+            Target::Project(project) => {
+                let access = self.project_access(project);
+                match own {
+                    Own::ProjectRead | Own::EnvironmentRead | Own::VariableRead => access.highest() >= E::Viewer,
+                    // A variable of the project reaches the environments of every mode.
+                    Own::VariableManage => access.lowest() >= E::Manager,
+                    Own::ProjectManage => access.is_admin,
+                    _ => false,
+                }
+            }
+            Target::Environment { project, mode, cluster } => {
+                let access = self.project_access(project);
+                let level = access.level(mode);
+                let may_run = self.cluster_level(cluster) >= Some(ClusterLevel::EnvCreator);
+                match own {
+                    Own::ProjectRead | Own::EnvironmentRead | Own::VariableRead => level >= E::Viewer,
+                    Own::EnvironmentDeploy => level >= E::Deployer && may_run,
+                    Own::EnvironmentManage | Own::VariableManage => level >= E::Manager,
+                    Own::ProjectManage => access.is_admin,
+                    _ => false,
+                }
+            }
+            Target::Absent => false,
+        }
+    }
+
+    /// May the role create an environment there? MANAGER on the mode and ENV_CREATOR on the cluster.
+    #[must_use]
+    pub fn may_create_environment(&self, project: Uuid, mode: Mode, cluster: Uuid) -> bool {
+        let target = Target::Environment { project, mode, cluster };
+        self.allows(Permission::Own(Own::EnvironmentManage), target)
+            && self.allows(Permission::Own(Own::EnvironmentDeploy), target)
+    }
+
+    /// The level on a cluster; `None` for a role that does not see clusters at all.
+    #[must_use]
+    pub fn cluster_level(&self, cluster: Uuid) -> Option<ClusterLevel> {
+        match self.kind {
+            RoleKind::Custom => Some(self.matrix.clusters.get(&cluster).copied().unwrap_or(ClusterLevel::Viewer)),
+            RoleKind::BuiltIn(_) if self.own.has(Own::ClusterManage) => Some(ClusterLevel::Admin),
+            RoleKind::BuiltIn(_) if self.own.has(Own::ClusterRead) => Some(ClusterLevel::Viewer),
+            RoleKind::BuiltIn(_) => None,
+        }
+    }
+
+    /// The access to a project.
+    #[must_use]
+    pub fn project_access(&self, project: Uuid) -> ProjectAccess {
+        match self.kind {
+            RoleKind::Custom => self.matrix.projects.get(&project).copied().unwrap_or(ProjectAccess::NONE),
+            RoleKind::BuiltIn(_) if self.own.has(Own::ProjectManage) => ProjectAccess::ADMIN,
+            RoleKind::BuiltIn(_) if self.own.has(Own::EnvironmentRead) => {
+                ProjectAccess { is_admin: false, levels: [EnvironmentLevel::Viewer; 4] }
+            }
+            RoleKind::BuiltIn(_) => ProjectAccess::NONE,
+        }
+    }
+
+    /// The first thing that `self` may do and `other` may not; `None` when `self` is a subset of `other`.
+    ///
+    /// This is the rule that nobody hands out more than they have. The text names a permission.
+    #[must_use]
+    pub fn beyond(&self, other: &Self) -> Option<String> {
+        if let Some(own) = self.own.beyond(other.own) {
+            return Some(own.to_string());
+        }
+        if let Some(pattern) = self.api.iter().find(|mine| !other.api.iter().any(|theirs| theirs.covers(mine))) {
+            return Some(pattern.to_string());
+        }
+        if self.kind != RoleKind::Custom {
+            return None;
+        }
+        // Seeing every cluster comes with every custom role.
+        if other.cluster_level(Uuid::nil()).is_none() {
+            return Some(Own::ClusterRead.to_string());
+        }
+        if self.matrix.clusters.iter().any(|(id, level)| Some(*level) > other.cluster_level(*id)) {
+            return Some(Own::ClusterManage.to_string());
+        }
+        self.matrix
+            .projects
+            .iter()
+            .any(|(id, access)| !access.within(&other.project_access(*id)))
+            .then(|| Own::ProjectManage.to_string())
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built_in(role: BuiltIn) -> Role {
+        Role::built_in(Uuid::nil(), role)
+    }
+
+    fn id(n: u128) -> Uuid {
+        Uuid::from_u128(n)
+    }
+
+    /// The table of design §6, written down a second time, row by row: o, a, d, b, v, f (verifier).
+    const TABLE: &str = "
+        organization:read oadbvf
+        organization:edit oa
+        organization:delete o
+        organization:transfer o
+        billing:read oab
+        billing:manage oab
+        member:read oadbv
+        member:manage oa
+        role:manage oa
+        policy:manage oa
+        role:read oadv
+        token:read oadv
+        token:manage oad
+        token:verify oadf
+        event:read oad
+        api:read oadv
+        api:manage oad
+        cluster:read oadbv
+        cluster:manage oad
+        project:create oad
+        project:read oadv
+        environment:read oadv
+        variable:read oadv
+        project:manage oad
+        environment:deploy oad
+        environment:manage oad
+        variable:manage oad
+        invoices:read oadv
+        invoices:pay oad";
+
+    #[test]
+    fn built_in_roles_hold_what_the_table_says() {
+        let mut rows = 0;
+        for row in TABLE.trim().lines() {
+            let (permission, holders) = row.trim().split_once(' ').unwrap_or_default();
+            let asked = Permission::parse(permission).unwrap_or_else(|e| panic!("{e}"));
+            for (role, letter) in BuiltIn::ALL.into_iter().zip("oadbvf".chars()) {
+                let holds = built_in(role).allows(asked, Target::Organization);
+                assert_eq!(holds, holders.contains(letter), "{permission} for {}", role.name());
+            }
+            rows += 1;
+        }
+        assert_eq!(rows, Own::ALL.len() + 2);
+    }
+
+    #[test]
+    fn an_absent_target_is_refused_to_the_owner_too() {
+        assert!(!built_in(BuiltIn::Owner).allows(Permission::Own(Own::OrganizationRead), Target::Absent));
+        assert!(!built_in(BuiltIn::Owner).allows(Permission::Api { noun: "x", verb: "y" }, Target::Absent));
+    }
+
+    #[test]
+    fn a_custom_role_does_what_its_matrix_says() {
+        let levels = [
+            EnvironmentLevel::Manager,
+            EnvironmentLevel::NoAccess,
+            EnvironmentLevel::Deployer,
+            EnvironmentLevel::Viewer,
+        ];
+        let matrix = Matrix {
+            clusters: [(id(1), ClusterLevel::EnvCreator)].into(),
+            projects: [(id(2), ProjectAccess { is_admin: false, levels })].into(),
+        };
+        let role = Role::custom(id(9), "deployer", &["invoices:read", "token:verify"], matrix)
+            .unwrap_or_else(|e| panic!("{e}"));
+        let environment = |mode, cluster| Target::Environment { project: id(2), mode, cluster: id(cluster) };
+        let may = |own, target| role.allows(Permission::Own(own), target);
+        assert!(may(Own::EnvironmentManage, environment(Mode::Development, 1)));
+        assert!(!may(Own::EnvironmentRead, environment(Mode::Preview, 1)));
+        assert!(may(Own::EnvironmentDeploy, environment(Mode::Staging, 1)));
+        assert!(!may(Own::EnvironmentDeploy, environment(Mode::Staging, 3)), "needs ENV_CREATOR on the cluster");
+        assert!(!may(Own::VariableManage, environment(Mode::Staging, 1)), "a deployer edits no variables");
+        assert!(may(Own::VariableRead, environment(Mode::Production, 1)));
+        assert!(!may(Own::EnvironmentDeploy, environment(Mode::Production, 1)));
+        assert!(!may(Own::ProjectManage, Target::Project(id(2))) && may(Own::ProjectRead, Target::Project(id(2))));
+        assert!(!may(Own::ProjectRead, Target::Project(id(4))));
+        assert!(may(Own::TokenVerify, Target::Organization) && !may(Own::TokenManage, Target::Organization));
+        assert!(may(Own::ClusterRead, Target::Cluster(id(77))) && !may(Own::ClusterManage, Target::Cluster(id(1))));
+        assert!(role.may_create_environment(id(2), Mode::Development, id(1)));
+        assert!(!role.may_create_environment(id(2), Mode::Development, id(3)));
+        let api = Permission::Api { noun: "invoices", verb: "read" };
+        assert!(role.allows(api, Target::Project(id(2))) && !role.allows(api, Target::Project(id(4))));
+    }
+
+    #[test]
+    fn reserved_permissions_are_refused_in_a_custom_role() {
+        for bad in ["token:manage", "project:read", "member:*", "nonsense"] {
+            assert!(Role::custom(id(1), "r", &[bad], Matrix::default()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn subset_follows_power() {
+        let [owner, admin, devops, billing, viewer, verifier] = BuiltIn::ALL.map(built_in);
+        assert_eq!(admin.beyond(&owner), None);
+        assert_eq!(devops.beyond(&admin), None);
+        assert_eq!(viewer.beyond(&devops), None);
+        assert_eq!(verifier.beyond(&devops), None);
+        assert_eq!(admin.beyond(&devops).as_deref(), Some("organization:edit"));
+        assert_eq!(billing.beyond(&devops).as_deref(), Some("billing:read"));
+        assert!(owner.beyond(&admin).is_some());
+        let custom = |matrix| Role::custom(id(1), "c", &["a:*"], matrix).unwrap_or_else(|e| panic!("{e}"));
+        let wide = custom(Matrix { projects: [(id(2), ProjectAccess::ADMIN)].into(), ..Matrix::default() });
+        let none = custom(Matrix::default());
+        assert_eq!(wide.beyond(&devops), None);
+        assert_eq!(none.beyond(&wide), None);
+        assert_eq!(wide.beyond(&none).as_deref(), Some("project:manage"));
+        assert_eq!(wide.beyond(&viewer).as_deref(), Some("a:*"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Time: UTC in whole microseconds, the finest unit that both databases keep.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Where the current time comes from. Tests set it by hand; everything else uses the system's.
+pub trait Clock: Send + Sync + 'static {
+    /// The current time. Never earlier than an earlier answer of the same clock.
+    fn now(&self) -> Time;
+}
+
+/// A moment: microseconds since 1970-01-01T00:00:00Z, without leap seconds.
+///
+/// Written as RFC 3339 with six decimals and `Z` wherever a person or a client sees it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Time(pub i64);
+
+/// A length of time in microseconds.
+pub type Micros = i64;
+
+/// One second, in microseconds.
+pub const SECOND: Micros = 1_000_000;
+/// One minute, in microseconds.
+pub const MINUTE: Micros = 60 * SECOND;
+/// One hour, in microseconds.
+pub const HOUR: Micros = 60 * MINUTE;
+/// One day, in microseconds.
+pub const DAY: Micros = 24 * HOUR;
+
+impl Time {
+    /// This moment plus `micros`; saturates at the ends of the range.
+    #[must_use]
+    pub fn plus(self, micros: Micros) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(SECOND)
+    }
+
+    /// Reads RFC 3339; what is finer than a microsecond is cut off.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp_micros()))
+    }
+
+    /// Reads what the clients of the contract send as a time in a query: RFC 3339, or a whole
+    /// number of seconds, milliseconds, microseconds or nanoseconds, told apart by magnitude.
+    ///
+    /// 10^11 seconds lie in the year 5138, 10^11 milliseconds in 1973: one unit cannot be taken for another
+    /// between those years.
+    #[must_use]
+    pub fn parse_query(text: &str) -> Option<Self> {
+        let Ok(number) = text.parse::<i64>() else { return Self::parse(text) };
+        Some(Self(match number.unsigned_abs() {
+            0..100_000_000_000 => number * SECOND,
+            100_000_000_000..100_000_000_000_000 => number * 1_000,
+            100_000_000_000_000..100_000_000_000_000_000 => number,
+            _ => number / 1_000,
+        }))
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_timestamp_micros(self.0) {
+            Some(at) => f.write_str(&at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+            None => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!("`{text}` is not a date-time; write it as 2027-01-31T12:00:00Z"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_keeps_microseconds() {
+        let at = Time(1_795_562_400_123_456);
+        assert_eq!(at.to_string(), "2026-11-24T23:20:00.123456Z");
+        assert_eq!(Time::parse(&at.to_string()), Some(at));
+    }
+
+    #[test]
+    fn a_query_tells_the_unit_by_magnitude() {
+        let at = Some(Time(1_795_562_400_000_000));
+        for text in
+            ["1795562400", "1795562400000", "1795562400000000", "1795562400000000000", "2026-11-25T00:20:00+01:00"]
+        {
+            assert_eq!(Time::parse_query(text), at, "{text}");
+        }
+        assert_eq!(Time::parse_query("yesterday"), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! API tokens as everybody outside the store sees them.
+
+use uuid::Uuid;
+
+use crate::secret::Kind;
+use crate::time::{DAY, Micros, Time};
+
+/// How long a deleted token still answers `revoked`; afterwards it is `unknown`.
+pub const TOMBSTONE: Micros = 90 * DAY;
+
+/// An API token, without its secrets: what lists and details show.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// Its id.
+    pub id: Uuid,
+    /// The organization whose API it opens.
+    pub organization_id: Uuid,
+    /// The role it acts as.
+    pub role_id: Uuid,
+    /// The name of that role now.
+    pub role_name: String,
+    /// Unique among the living tokens of the organization.
+    pub name: String,
+    /// For people; `None` when it was never given.
+    pub description: Option<String>,
+    /// Who made it, as shown to people; `None` after that person was erased.
+    pub creator_name: Option<String>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+    /// From when on it is refused.
+    pub expires_at: Option<Time>,
+    /// The last four characters of its newest secret.
+    pub last_four: String,
+}
+
+/// What a token can be in. A living token becomes `Revoked` once, and never anything else after.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Accepted, within its time.
+    Active,
+    /// Switched off for now.
+    Disabled,
+    /// Taken back for good, since that moment.
+    Revoked(Time),
+}
+
+/// What the contract and `/verify` call the kind of a token.
+#[must_use]
+pub fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Token => "api_token",
+        Kind::PolicyToken => "policy_api_token",
+        Kind::Session => "session",
+    }
+}
