@@ -1,7 +1,11 @@
 //! Tokenward: issues API tokens, decides on every request what a token may do, and takes tokens back.
 
+pub mod api;
 pub mod clock;
+pub mod config;
 pub mod pepper;
 pub mod random;
+pub mod serve;
 pub mod service;
+pub mod telemetry;
 pub mod verify;

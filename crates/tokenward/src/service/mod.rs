@@ -30,6 +30,8 @@ pub struct App {
     pub verifier: Verifier,
     /// The only source of links, without a slash at the end.
     pub public_url: String,
+    /// Peers that say truly for whom they ask.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Passwords are hashed by few at a time.
     pub passwords: passwords::Passwords,
     /// Slows down guessing of passwords.
@@ -69,7 +71,11 @@ pub(crate) async fn detached<T: Send + 'static>(work: impl Future<Output = Resul
 
 /// The role with this id in an organization, for a body that names one: 400 when it is absent or foreign, and
 /// for the owner role, which is never given to anybody.
-pub(crate) fn assignable_role(app: &Arc<App>, organization: Uuid, role: Uuid) -> Result<Arc<tokenward_core::role::Role>> {
+pub(crate) fn assignable_role(
+    app: &Arc<App>,
+    organization: Uuid,
+    role: Uuid,
+) -> Result<Arc<tokenward_core::role::Role>> {
     let directory = app.verifier.directory();
     let role = directory.organization(organization).and_then(|organization| organization.role(role)).cloned();
     match role {
