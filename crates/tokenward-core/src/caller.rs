@@ -215,7 +215,7 @@ mod tests {
                 directory.put_role(organization, Role::built_in(id(10 + n as u128), role));
             }
         }
-        directory.put_member(id(1), id(7), id(14));
+        directory.set_members(id(1), [(id(7), id(14))].into());
         let user = Caller::user(credential(Subject::User(id(7))), by());
         let token = Caller::token(credential(Subject::Token), id(1), id(12), by());
         (directory, user, token)

@@ -134,18 +134,9 @@ impl Directory {
         });
     }
 
-    /// Makes a user a member with a role, or gives a member another role.
-    pub fn put_member(&mut self, organization: Uuid, user: Uuid, role: Uuid) {
-        self.change_by_id(organization, |o| {
-            o.members.insert(user, role);
-        });
-    }
-
-    /// Takes a member out.
-    pub fn remove_member(&mut self, organization: Uuid, user: Uuid) {
-        self.change_by_id(organization, |o| {
-            o.members.remove(&user);
-        });
+    /// Replaces the members of an organization: users with the ids of their roles.
+    pub fn set_members(&mut self, organization: Uuid, members: HashMap<Uuid, Uuid>) {
+        self.change_by_id(organization, |o| o.members = members);
     }
 
     /// Adds or renames a project.

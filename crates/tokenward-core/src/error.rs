@@ -9,7 +9,7 @@ use std::fmt;
 use crate::decision::Reason;
 
 /// A result with [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, in one word. The strings are part of the API and never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,0 +1,126 @@
+//! Accounts: users, known by e-mail address. An account belongs to no organization; memberships do.
+
+use sqlx::FromRow;
+use tokenward_core::{Result, Time, Uuid};
+
+use crate::db::{Conn, Tx, execute, run, taken};
+
+/// An account, without its password.
+#[derive(Clone, Debug, FromRow)]
+pub struct Account {
+    /// Its id.
+    pub id: Uuid,
+    /// The address it signs in with.
+    pub email: String,
+    /// The person's name; may be empty.
+    pub name: String,
+    /// Where mail goes, when not to `email`.
+    pub communication_email: Option<String>,
+    /// When it was made, in microseconds.
+    pub created_at: i64,
+    /// When it was last changed, in microseconds.
+    pub updated_at: i64,
+}
+
+/// E-mail addresses are the same whatever their case.
+fn fold(email: &str) -> String {
+    email.to_ascii_lowercase()
+}
+
+/// Adds an account. `password_hash` is absent until the person sets a password.
+pub async fn insert(
+    tx: &mut Tx,
+    id: Uuid,
+    email: &str,
+    name: &str,
+    password_hash: Option<&str>,
+    now: Time,
+) -> Result<()> {
+    execute!(tx.conn(), sqlx::query(concat!(
+        "INSERT INTO account (id, email, email_fold, name, password_hash, created_at, updated_at, last_activity_at) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $6, $6)"
+    )).bind(id).bind(email).bind(fold(email)).bind(name).bind(password_hash).bind(now.0))
+    .map_err(taken("account", email))?;
+    Ok(())
+}
+
+const SELECT: &str = "SELECT id, email, name, communication_email, created_at, updated_at FROM account";
+
+/// The account with this id.
+pub async fn get(conn: Conn<'_>, id: Uuid) -> Result<Option<Account>> {
+    run!(conn, c => sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} WHERE id = $1"))).bind(id).fetch_optional(&mut *c))
+}
+
+/// The account with this e-mail address, whatever its case.
+pub async fn by_email(conn: Conn<'_>, email: &str) -> Result<Option<Account>> {
+    run!(conn, c => sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} WHERE email_fold = $1"))).bind(fold(email)).fetch_optional(&mut *c))
+}
+
+/// The password hash of an account, in PHC form.
+pub async fn password_hash(conn: Conn<'_>, id: Uuid) -> Result<Option<String>> {
+    run!(conn, c => sqlx::query_scalar("SELECT password_hash FROM account WHERE id = $1").bind(id).fetch_one(&mut *c))
+}
+
+/// Changes the name and where mail goes.
+pub async fn update(tx: &mut Tx, id: Uuid, name: &str, communication_email: Option<&str>, now: Time) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE account SET name = $2, communication_email = $3, updated_at = $4 WHERE id = $1")
+            .bind(id)
+            .bind(name)
+            .bind(communication_email)
+            .bind(now.0)
+    )?;
+    Ok(())
+}
+
+/// Sets the password.
+pub async fn set_password(tx: &mut Tx, id: Uuid, password_hash: &str, now: Time) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE account SET password_hash = $2, updated_at = $3 WHERE id = $1")
+            .bind(id)
+            .bind(password_hash)
+            .bind(now.0)
+    )?;
+    Ok(())
+}
+
+/// Notes that the person was active. Written at most once an hour an account, by whoever signs in or calls.
+pub async fn touch(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("UPDATE account SET last_activity_at = $2 WHERE id = $1").bind(id).bind(now.0))?;
+    Ok(())
+}
+
+/// Adds a one-time sign-in link, and forgets those that have expired.
+pub async fn insert_link(
+    tx: &mut Tx,
+    id: Uuid,
+    account: Uuid,
+    digest: &[u8; 32],
+    expires_at: Time,
+    now: Time,
+) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE expires_at <= $1").bind(now.0))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("INSERT INTO sign_in_link (id, account_id, digest, expires_at) VALUES ($1, $2, $3, $4)")
+            .bind(id)
+            .bind(account)
+            .bind(&digest[..])
+            .bind(expires_at.0)
+    )?;
+    Ok(())
+}
+
+/// Whose sign-in link this is, while it is valid. Spends nothing.
+pub async fn find_link(conn: Conn<'_>, digest: &[u8; 32], now: Time) -> Result<Option<Uuid>> {
+    run!(conn, c => sqlx::query_scalar("SELECT account_id FROM sign_in_link WHERE digest = $1 AND expires_at > $2")
+        .bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))
+}
+
+/// Spends a sign-in link: of two at once, one gets the account and the other nothing.
+pub async fn take_link(tx: &mut Tx, digest: &[u8; 32], now: Time) -> Result<Option<Uuid>> {
+    run!(tx.conn(), c => sqlx::query_scalar("DELETE FROM sign_in_link WHERE digest = $1 AND expires_at > $2 RETURNING account_id")
+        .bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))
+}

@@ -1,0 +1,462 @@
+//! The database: opening it, connections, transactions. The only file that names a dialect.
+//!
+//! All queries are written once, with `$1` placeholders and types that both databases know. `run!` repeats the
+//! same expression for either connection; keep the expressions short.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{FromRow, Postgres, QueryBuilder, Sqlite, Transaction};
+use tokenward_core::error::{Code, Error, Result};
+use tokenward_core::id::new_id;
+use tokenward_core::{Clock, Random, Time, Uuid};
+
+/// Older versions can corrupt a database in WAL mode (the WAL-reset bug, fixed in 3.51.3).
+pub const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
+
+/// Readers beside the one writer of SQLite. Reading is short; more connections would only wait for the disk.
+const SQLITE_READERS: u32 = 8;
+/// Connections to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 20;
+/// How long a request waits for a connection before it gets a 503.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// Runs one expression on either kind of connection and maps its error. `$c` is the connection in `$body`.
+macro_rules! run {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::db::Conn::Sqlite($c) => $body.await.map_err($crate::db::fail),
+            $crate::db::Conn::Postgres($c) => $body.await.map_err($crate::db::fail),
+        }
+    };
+}
+pub(crate) use run;
+
+/// Executes one query on either kind of connection. Answers how many rows it touched.
+macro_rules! execute {
+    ($conn:expr, $query:expr) => {
+        match $conn {
+            $crate::db::Conn::Sqlite(c) => {
+                $query.execute(&mut *c).await.map(|done| done.rows_affected()).map_err($crate::db::fail)
+            }
+            $crate::db::Conn::Postgres(c) => {
+                $query.execute(&mut *c).await.map(|done| done.rows_affected()).map_err($crate::db::fail)
+            }
+        }
+    };
+}
+pub(crate) use execute;
+
+/// A borrowed connection, in a transaction or out of one.
+pub enum Conn<'c> {
+    /// To an SQLite file.
+    Sqlite(&'c mut SqliteConnection),
+    /// To a PostgreSQL server.
+    Postgres(&'c mut PgConnection),
+}
+
+impl Conn<'_> {
+    /// The same connection for a shorter time, for functions that run several queries.
+    pub fn again(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(c) => Conn::Sqlite(c),
+            Self::Postgres(c) => Conn::Postgres(c),
+        }
+    }
+}
+
+/// Where everything is kept. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pools: Pools,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// Held for as long as the store lives; see [`Store::lock`].
+    _lock: Option<Arc<File>>,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite { path: PathBuf, write: SqlitePool, read: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// Why the store could not be opened; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address of the database is none.
+    #[error("`{0}` is no database: use sqlite:PATH, a path, or postgres://USER@HOST/NAME")]
+    Url(String),
+    /// The server or file does not answer.
+    #[error("cannot open the database {url}: {cause}. {hint}")]
+    Open {
+        /// Which database, without a password.
+        url: String,
+        /// What the driver says.
+        cause: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Another process serves from this file.
+    #[error("another tokenward already serves from {}: stop it first, or give this one its own --data-dir", .0.display())]
+    Locked(PathBuf),
+    /// The schema could not be brought up to date.
+    #[error("cannot bring the database up to date: {0}")]
+    Migrate(String),
+    /// The engine is too old to be safe.
+    #[error("SQLite {0} is linked; at least 3.51.3 is needed, since older versions can damage a database")]
+    Version(String),
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite:PATH`, a path, or `postgres://…`), makes it where it does not exist,
+    /// and brings its schema up to date.
+    pub async fn open(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
+        let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            open_postgres(url).await?
+        } else {
+            match url.strip_prefix("sqlite:").unwrap_or(url) {
+                path if !path.is_empty() && !path.contains("://") => open_sqlite(Path::new(path)).await?,
+                _ => return Err(OpenError::Url(without_password(url))),
+            }
+        };
+        let store = Self { pools, clock, random, _lock: None };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Makes this the only process that serves from an SQLite file. PostgreSQL needs no such thing.
+    pub fn lock(&mut self) -> Result<(), OpenError> {
+        let Pools::Sqlite { path, .. } = &self.pools else { return Ok(()) };
+        let lock_path = path.with_extension("lock");
+        let open = |cause: std::io::Error| OpenError::Open {
+            url: lock_path.display().to_string(),
+            cause: cause.to_string(),
+            hint: "The directory must be writable.",
+        };
+        let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(open)?;
+        match file.try_lock() {
+            Ok(()) => {
+                self._lock = Some(Arc::new(file));
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.clone())),
+            Err(TryLockError::Error(cause)) => Err(open(cause)),
+        }
+    }
+
+    async fn migrate(&self) -> Result<(), OpenError> {
+        let migrated = match &self.pools {
+            Pools::Sqlite { write, .. } => sqlx::migrate!("./migrations/sqlite").run(write).await,
+            Pools::Postgres(pool) => sqlx::migrate!("./migrations/postgres").run(pool).await,
+        };
+        migrated.map_err(|e| OpenError::Migrate(e.to_string()))?;
+        self.found().await.map_err(|e| OpenError::Migrate(cause_of(&e)))
+    }
+
+    /// Writes the rows that every database has, once: the incarnation and the empty log.
+    async fn found(&self) -> Result<()> {
+        let mut reader = self.read().await?;
+        let present: i64 =
+            run!(reader.conn(), c => sqlx::query_scalar("SELECT count(*) FROM meta").fetch_one(&mut *c))?;
+        drop(reader);
+        if present > 0 {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        // Two nodes may start at once on an empty database: the second one's rows are ignored.
+        execute!(
+            tx.conn(),
+            sqlx::query(
+                "INSERT INTO meta (only_row, incarnation, created_at) VALUES (1, $1, $2) ON CONFLICT DO NOTHING"
+            )
+            .bind(self.new_id())
+            .bind(self.now().0)
+        )?;
+        execute!(
+            tx.conn(),
+            sqlx::query("INSERT INTO log_head (only_row, position, hash) VALUES (1, 0, $1) ON CONFLICT DO NOTHING")
+                .bind(&[0u8; 32][..])
+        )?;
+        tx.commit_unlogged().await
+    }
+
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The random source.
+    #[must_use]
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// A new identifier.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        new_id(self.now(), &*self.random)
+    }
+
+    /// A connection for reading.
+    pub async fn read(&self) -> Result<Reader> {
+        Ok(match &self.pools {
+            Pools::Sqlite { read, .. } => Reader::Sqlite(read.acquire().await.map_err(fail)?),
+            Pools::Postgres(pool) => Reader::Postgres(pool.acquire().await.map_err(fail)?),
+        })
+    }
+
+    /// A transaction for writing. Dropped without a commit, it changes nothing.
+    pub async fn begin(&self) -> Result<Tx> {
+        let inner = match &self.pools {
+            // The write lock at once: a transaction that first reads and then writes could otherwise fail half-way.
+            Pools::Sqlite { write, .. } => Inner::Sqlite(write.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?),
+            Pools::Postgres(pool) => Inner::Postgres(pool.begin().await.map_err(fail)?),
+        };
+        Ok(Tx { inner, store: self.clone() })
+    }
+
+    /// Writes a consistent copy of an SQLite database to `path`, which must not exist, while others read and write.
+    pub async fn backup(&self, path: &Path) -> Result<()> {
+        let Pools::Sqlite { read, .. } = &self.pools else {
+            return Err(Error::conflict("This database is PostgreSQL: back it up with pg_dump."));
+        };
+        let Some(target) = path.to_str() else { return Err(Error::invalid("file", "is not valid UTF-8")) };
+        sqlx::query("VACUUM INTO $1").bind(target).execute(read).await.map(|_| ()).map_err(fail)
+    }
+
+    /// The size of an SQLite database in bytes, for progress.
+    pub async fn size(&self) -> Result<u64> {
+        let Pools::Sqlite { read, .. } = &self.pools else { return Ok(0) };
+        let query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let bytes: i64 = sqlx::query_scalar(query).fetch_one(read).await.map_err(fail)?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Is this PostgreSQL, where other nodes may write too?
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.pools, Pools::Postgres(_))
+    }
+
+    /// Closes all connections; what is running ends first. An SQLite file is left without its WAL.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { write, read, .. } => {
+                read.close().await;
+                write.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// An owned connection for reading.
+pub enum Reader {
+    /// To an SQLite file.
+    Sqlite(PoolConnection<Sqlite>),
+    /// To a PostgreSQL server.
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Reader {
+    /// The connection, to pass to a query.
+    pub fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(c) => Conn::Sqlite(c),
+            Self::Postgres(c) => Conn::Postgres(c),
+        }
+    }
+}
+
+/// A transaction.
+pub struct Tx {
+    inner: Inner,
+    pub(crate) store: Store,
+}
+
+enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    /// The connection, to pass to a query.
+    pub fn conn(&mut self) -> Conn<'_> {
+        match &mut self.inner {
+            Inner::Sqlite(c) => Conn::Sqlite(c),
+            Inner::Postgres(c) => Conn::Postgres(c),
+        }
+    }
+
+    /// A commit without an event, for what nobody follows: key checks, counters, spent links.
+    pub async fn commit_unlogged(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await.map_err(fail),
+            Inner::Postgres(tx) => tx.commit().await.map_err(fail),
+        }
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
+    let hint = "The directory must exist and be writable for this user.";
+    let failed =
+        |cause: sqlx::Error| OpenError::Open { url: path.display().to_string(), cause: cause_text(&cause), hint };
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An acknowledged change survives the loss of power.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .optimize_on_close(true, None);
+    let write = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone())
+        .await
+        .map_err(failed)?;
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&write).await.map_err(failed)?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let linked = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if linked < SQLITE_AT_LEAST {
+        return Err(OpenError::Version(version));
+    }
+    // `create_if_missing` on a read-only file system or file only fails at the first write: try one now.
+    sqlx::query("BEGIN IMMEDIATE; ROLLBACK").execute(&write).await.map_err(|cause| OpenError::Open {
+        url: path.display().to_string(),
+        cause: cause_text(&cause),
+        hint: "The file must be writable, and no other program may hold it locked.",
+    })?;
+    let read = SqlitePoolOptions::new()
+        .max_connections(SQLITE_READERS)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options.optimize_on_close(false, None))
+        .await
+        .map_err(failed)?;
+    Ok(Pools::Sqlite { path: path.to_owned(), write, read })
+}
+
+async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
+    let failed = |cause: sqlx::Error| OpenError::Open {
+        url: without_password(url),
+        cause: cause_text(&cause),
+        hint: "Is the server up, does the database exist, are user and password right?",
+    };
+    let options = PgConnectOptions::from_str(url).map_err(failed)?.application_name("tokenward");
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options)
+        .await
+        .map_err(failed)?;
+    Ok(Pools::Postgres(pool))
+}
+
+/// A database address with its password taken out, for messages.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or_default()),
+        None => url.split('?').next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn cause_text(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(e) => e.message().to_owned(),
+        sqlx::Error::PoolTimedOut => "no answer in time".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn cause_of(error: &Error) -> String {
+    error.cause.as_ref().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Maps what the driver says. A violated key is a conflict; a database that cannot be reached or written is a
+/// 503; all else is a fault of ours.
+pub(crate) fn fail(error: sqlx::Error) -> Error {
+    let unavailable =
+        |detail: &str, cause: sqlx::Error| Error { cause: Some(cause.into()), ..Error::unavailable(detail) };
+    match &error {
+        sqlx::Error::Database(e) if e.is_unique_violation() || e.is_foreign_key_violation() => Error {
+            cause: Some(error.into()),
+            ..Error::conflict("Something else was changed at the same time. Read again and retry.")
+        },
+        // SQLite: 5 busy, 8 read-only, 10 I/O, 13 full, 14 cannot open. PostgreSQL: 40 rollback, 53 resources,
+        // 57 operator, 25006 read-only.
+        sqlx::Error::Database(e)
+            if e.code().is_some_and(|code| match code.parse::<u32>() {
+                Ok(code) if code < 100_000 && matches!(code & 0xff, 5 | 8 | 10 | 13 | 14) && code < 8_000 => true,
+                _ => {
+                    ["40", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class)) || code == "25006"
+                }
+            }) =>
+        {
+            unavailable("The database cannot be written now. Nothing was changed; try again.", error)
+        }
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
+            unavailable("The database does not answer now. Try again.", error)
+        }
+        _ => Error::internal(error),
+    }
+}
+
+/// Rows whose id is in `ids`. `select` ends in `IN`.
+pub(crate) async fn by_ids<T>(mut conn: Conn<'_>, select: &'static str, ids: &[Uuid]) -> Result<Vec<T>>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let mut rows = Vec::with_capacity(ids.len());
+    // Far below the 32,766 parameters that both databases allow, and one plan for all full pieces.
+    for piece in ids.chunks(500) {
+        rows.extend(match conn.again() {
+            Conn::Sqlite(c) => among::<Sqlite>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?,
+            Conn::Postgres(c) => {
+                among::<Postgres>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?
+            }
+        });
+    }
+    Ok(rows)
+}
+
+fn among<DB>(select: &'static str, ids: &[Uuid]) -> QueryBuilder<DB>
+where
+    DB: sqlx::Database,
+    for<'q> Uuid: sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+{
+    let mut query = QueryBuilder::new(select);
+    query.push(" (");
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(*id);
+    }
+    query.push(")");
+    query
+}
+
+/// Turns the conflict of a unique name into the answer that says so.
+pub(crate) fn taken(what: &'static str, name: &str) -> impl FnOnce(Error) -> Error {
+    let name = name.to_owned();
+    move |error| if error.code == Code::Conflict { Error::name_taken(what, &name) } else { error }
+}

@@ -1,0 +1,153 @@
+//! Events as the organization reads them: skeleton and payload together, newest first.
+
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::{FromRow, QueryBuilder};
+use tokenward_core::caller::Grant;
+use tokenward_core::event::Kind;
+use tokenward_core::{Result, Time, Uuid};
+
+use crate::db::{Conn, fail};
+
+/// An event with what is left of its payload.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its place in the log.
+    pub position: i64,
+    /// Its id.
+    pub id: Uuid,
+    /// When.
+    pub time: Time,
+    /// What happened.
+    pub kind: Kind,
+    /// To what.
+    pub target_id: Uuid,
+    /// Who did it; empty when the payload was erased.
+    pub actor: String,
+    /// By which kind of client.
+    pub origin: String,
+    /// Names and changes; `None` when erased.
+    pub payload: Option<Payload>,
+}
+
+/// What a payload holds.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs)] // The fields are those of the log's payload.
+pub struct Payload {
+    pub target_name: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+    pub project: Option<(Uuid, String)>,
+    pub environment: Option<(Uuid, String)>,
+    pub actor_kind: String,
+    pub actor_id: Option<Uuid>,
+    pub address: Option<String>,
+    pub user_agent: Option<String>,
+}
+
+/// Which events are wanted. All conditions must hold.
+#[derive(Clone, Default, Debug)]
+pub struct Filter {
+    /// Not before.
+    pub from: Option<Time>,
+    /// Not after.
+    pub to: Option<Time>,
+    /// Of one of these kinds; `None` for all.
+    pub kinds: Option<Vec<Kind>>,
+    /// About this.
+    pub target: Option<Uuid>,
+    /// Done by the actor of this name.
+    pub actor: Option<String>,
+    /// By this kind of client.
+    pub origin: Option<String>,
+    /// Older than this position.
+    pub before: Option<i64>,
+    /// Newer than this position.
+    pub after: Option<i64>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    position: i64,
+    id: Uuid,
+    time: i64,
+    kind: String,
+    target_id: Uuid,
+    actor: Option<String>,
+    origin: Option<String>,
+    payload: Option<String>,
+}
+
+/// At most `limit` events of the organization, newest first. With `after`, the ones nearest to it.
+pub async fn list(conn: Conn<'_>, grant: &Grant, filter: &Filter, limit: i64) -> Result<Vec<Event>> {
+    let organization = grant.organization();
+    let mut rows: Vec<Row> = match conn {
+        Conn::Sqlite(c) => query(organization, filter, limit).build_query_as().fetch_all(c).await.map_err(fail)?,
+        Conn::Postgres(c) => query(organization, filter, limit).build_query_as().fetch_all(c).await.map_err(fail)?,
+    };
+    if filter.after.is_some() {
+        rows.reverse();
+    }
+    Ok(rows.into_iter().filter_map(Row::event).collect())
+}
+
+impl Row {
+    /// `None` for a kind that a newer version wrote.
+    fn event(self) -> Option<Event> {
+        Some(Event {
+            position: self.position,
+            id: self.id,
+            time: Time(self.time),
+            kind: Kind::parse(&self.kind)?,
+            target_id: self.target_id,
+            actor: self.actor.unwrap_or_default(),
+            origin: self.origin.unwrap_or_default(),
+            payload: self.payload.and_then(|text| serde_json::from_str(&text).ok()),
+        })
+    }
+}
+
+fn query<DB>(organization: Uuid, filter: &Filter, limit: i64) -> QueryBuilder<DB>
+where
+    DB: sqlx::Database,
+    Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    String: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    &'static str: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+{
+    let mut query = QueryBuilder::new(concat!(
+        "SELECT e.position, e.id, e.time, e.kind, e.target_id, p.actor, p.origin, p.payload ",
+        "FROM event e LEFT JOIN event_payload p ON p.position = e.position WHERE e.organization_id = "
+    ));
+    query.push_bind(organization);
+    for (condition, value) in [
+        (" AND e.time >= ", filter.from.map(|at| at.0)),
+        (" AND e.time <= ", filter.to.map(|at| at.0)),
+        (" AND e.position < ", filter.before),
+        (" AND e.position > ", filter.after),
+    ] {
+        if let Some(value) = value {
+            query.push(condition).push_bind(value);
+        }
+    }
+    if let Some(target) = filter.target {
+        query.push(" AND e.target_id = ").push_bind(target);
+    }
+    if let Some(actor) = &filter.actor {
+        query.push(" AND p.actor = ").push_bind(actor.clone());
+    }
+    if let Some(origin) = &filter.origin {
+        query.push(" AND p.origin = ").push_bind(origin.clone());
+    }
+    if let Some(kinds) = &filter.kinds {
+        // An empty list must match nothing; `IN ()` is no SQL.
+        query.push(" AND e.kind IN ('-'");
+        for kind in kinds {
+            query.push(", ").push_bind(kind.as_str());
+        }
+        query.push(")");
+    }
+    query.push(if filter.after.is_some() { " ORDER BY e.position" } else { " ORDER BY e.position DESC" });
+    query.push(" LIMIT ").push_bind(limit);
+    query
+}

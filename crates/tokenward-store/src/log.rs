@@ -1,0 +1,241 @@
+//! The log: every change of state, in the order in which it became true.
+//!
+//! Positions are dense: 1, 2, 3 … without a hole. They come from one counter row, which a transaction locks last,
+//! just before its commit; so the order of positions is the order of commits, and a follower that has seen
+//! position *n* has seen all before it. Each row's hash covers the row and the hash before it.
+
+use std::fmt;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use sqlx::FromRow;
+use tokenward_core::event::{By, Event};
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use crate::db::{Conn, Tx, execute, run};
+
+/// A place in the log of one database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// Which log: a database that was made anew has another one.
+    pub incarnation: Uuid,
+    /// Which place, from 1.
+    pub number: i64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.incarnation, self.number)
+    }
+}
+
+/// The part of an event that stays for ever.
+#[derive(Clone, PartialEq, Eq, Debug, FromRow)]
+pub struct Skeleton {
+    /// Its place, from 1.
+    pub position: i64,
+    /// Its id.
+    pub id: Uuid,
+    /// When, in microseconds.
+    pub time: i64,
+    /// In which organization.
+    pub organization_id: Option<Uuid>,
+    /// What happened.
+    pub kind: String,
+    /// To what.
+    pub target_id: Uuid,
+    /// A second id, to find the rows again.
+    pub related_id: Option<Uuid>,
+    /// SHA-256 of salt and payload.
+    pub payload_digest: Vec<u8>,
+    /// SHA-256 of the hash before and all of the above.
+    pub hash: Vec<u8>,
+}
+
+impl Skeleton {
+    /// The hash that this row must have after one with `before`.
+    fn chained(&self, before: &[u8]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        // Every field has a fixed length or its length in front: two different rows never give the same bytes.
+        hash.update(before);
+        hash.update(self.position.to_be_bytes());
+        hash.update(self.id.as_bytes());
+        hash.update(self.time.to_be_bytes());
+        for id in [self.organization_id, Some(self.target_id), self.related_id] {
+            hash.update([u8::from(id.is_some())]);
+            hash.update(id.unwrap_or_default().as_bytes());
+        }
+        hash.update((self.kind.len() as u64).to_be_bytes());
+        hash.update(self.kind.as_bytes());
+        hash.update(&self.payload_digest);
+        hash.finalize().into()
+    }
+}
+
+/// What an event's payload consists of; the JSON bytes are kept as they were hashed.
+#[derive(Serialize)]
+struct Payload<'a> {
+    target_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<&'a tokenward_core::event::Snapshot>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a tokenward_core::event::Snapshot>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<&'a (Uuid, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'a (Uuid, String)>,
+    actor_kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<std::net::IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'a str>,
+}
+
+impl Tx {
+    /// Appends the events and commits. Answers the position of the last one.
+    ///
+    /// When it returns an error nothing was changed, except that the answer of the database to the commit itself may
+    /// have been lost; then the change may stand, and is in the log.
+    pub async fn commit(mut self, by: &By, events: &[Event]) -> Result<Position> {
+        let position = self.append(by, events).await?;
+        self.commit_unlogged().await?;
+        Ok(position)
+    }
+
+    async fn append(&mut self, by: &By, events: &[Event]) -> Result<Position> {
+        let count = events.len() as i64;
+        let (incarnation,): (Uuid,) =
+            run!(self.conn(), c => sqlx::query_as("SELECT incarnation FROM meta").fetch_one(&mut *c))?;
+        // From here to the commit no other transaction can append.
+        let (last, mut hash): (i64, Vec<u8>) = run!(self.conn(), c =>
+            sqlx::query_as("UPDATE log_head SET position = position + $1 RETURNING position, hash").bind(count).fetch_one(&mut *c))?;
+        let now = self.store.now();
+        for (number, event) in (last - count + 1..).zip(events) {
+            let payload = payload(by, event)?;
+            let mut salt = [0u8; 16];
+            self.store.random().fill(&mut salt);
+            let mut row = Skeleton {
+                position: number,
+                id: self.store.new_id(),
+                time: now.0,
+                organization_id: event.organization,
+                kind: event.kind.as_str().to_owned(),
+                target_id: event.target,
+                related_id: event.related,
+                payload_digest: payload_digest(&salt, &payload).to_vec(),
+                hash: Vec::new(),
+            };
+            row.hash = row.chained(&hash).to_vec();
+            execute!(self.conn(), sqlx::query(concat!(
+                "INSERT INTO event (position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash) ",
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+            ))
+            .bind(row.position).bind(row.id).bind(row.time).bind(row.organization_id).bind(&row.kind).bind(row.target_id)
+            .bind(row.related_id).bind(&row.payload_digest).bind(&row.hash))?;
+            execute!(
+                self.conn(),
+                sqlx::query(
+                    "INSERT INTO event_payload (position, salt, payload, actor, origin) VALUES ($1, $2, $3, $4, $5)"
+                )
+                .bind(row.position)
+                .bind(&salt[..])
+                .bind(&payload)
+                .bind(by.actor.name())
+                .bind(by.origin.as_str())
+            )?;
+            hash = row.hash;
+        }
+        execute!(self.conn(), sqlx::query("UPDATE log_head SET hash = $1").bind(&hash))?;
+        Ok(Position { incarnation, number: last })
+    }
+}
+
+fn payload(by: &By, event: &Event) -> Result<String> {
+    serde_json::to_string(&Payload {
+        target_name: &event.target_name,
+        before: event.before.as_ref(),
+        after: event.after.as_ref(),
+        project: event.project.as_ref(),
+        environment: event.environment.as_ref(),
+        actor_kind: by.actor.kind(),
+        actor_id: by.actor.id(),
+        address: by.address,
+        user_agent: by.user_agent.as_deref(),
+    })
+    .map_err(Error::internal)
+}
+
+fn payload_digest(salt: &[u8], payload: &str) -> [u8; 32] {
+    Sha256::new().chain_update(salt).chain_update(payload.as_bytes()).finalize().into()
+}
+
+/// Where the log ends now.
+pub async fn head(conn: Conn<'_>) -> Result<Position> {
+    let (incarnation, number): (Uuid, i64) = run!(conn, c =>
+        sqlx::query_as("SELECT meta.incarnation, log_head.position FROM meta, log_head").fetch_one(&mut *c))?;
+    Ok(Position { incarnation, number })
+}
+
+/// The events after a position, oldest first, at most `limit`.
+pub async fn after(conn: Conn<'_>, position: i64, limit: i64) -> Result<Vec<Skeleton>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash FROM event ",
+        "WHERE position > $1 ORDER BY position LIMIT $2"
+    )).bind(position).bind(limit).fetch_all(&mut *c))
+}
+
+/// What [`verify`] found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Chain {
+    /// Every row follows from the one before it, and every payload that is left is the one that was written.
+    Intact {
+        /// How many events there are.
+        events: i64,
+    },
+    /// At this position something was changed or is missing.
+    Broken {
+        /// The first position that does not fit.
+        position: i64,
+    },
+}
+
+/// Follows the chain from the first event to the last.
+pub async fn verify(mut conn: Conn<'_>) -> Result<Chain> {
+    let mut hash = vec![0u8; 32];
+    let mut last = 0;
+    loop {
+        let rows = after(conn.again(), last, 1_000).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            let payload: Option<(Vec<u8>, String)> = run!(conn.again(), c =>
+                sqlx::query_as("SELECT salt, payload FROM event_payload WHERE position = $1").bind(row.position).fetch_optional(&mut *c))?;
+            let payload_fits =
+                payload.is_none_or(|(salt, text)| payload_digest(&salt, &text)[..] == row.payload_digest);
+            if row.position != last + 1 || row.hash[..] != row.chained(&hash) || !payload_fits {
+                return Ok(Chain::Broken { position: last + 1 });
+            }
+            last = row.position;
+            hash = row.hash;
+        }
+    }
+    let (position, head): (i64, Vec<u8>) =
+        run!(conn, c => sqlx::query_as("SELECT position, hash FROM log_head").fetch_one(&mut *c))?;
+    if position == last && head == hash {
+        Ok(Chain::Intact { events: last })
+    } else {
+        Ok(Chain::Broken { position: last + 1 })
+    }
+}
+
+/// The time of an event.
+impl Skeleton {
+    /// When it happened.
+    #[must_use]
+    pub fn at(&self) -> Time {
+        Time(self.time)
+    }
+}

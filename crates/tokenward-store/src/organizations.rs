@@ -1,0 +1,112 @@
+//! Organizations. A deleted one keeps its row; no query here shows it.
+
+use sqlx::FromRow;
+use tokenward_core::caller::Grant;
+use tokenward_core::name::fold;
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+
+/// An organization, as the contract has it (§1.4).
+#[derive(Clone, Debug, FromRow)]
+#[allow(missing_docs)] // The fields are those of the contract.
+pub struct Organization {
+    pub id: Uuid,
+    pub name: String,
+    pub description: Option<String>,
+    pub plan: String,
+    pub website_url: Option<String>,
+    pub repository: Option<String>,
+    pub logo_url: Option<String>,
+    pub icon_url: Option<String>,
+    /// A JSON array of texts.
+    pub admin_emails: Option<String>,
+    pub created_at: i64,
+    pub updated_at: i64,
+    /// The account of the one member with the role owner.
+    pub owner: Uuid,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT o.id, o.name, o.description, o.plan, o.website_url, o.repository, o.logo_url, o.icon_url, o.admin_emails, ",
+            "o.created_at, o.updated_at, m.account_id AS owner FROM organization o ",
+            "JOIN member m ON m.organization_id = o.id AND m.is_owner WHERE o.deleted_at IS NULL ",
+            $rest
+        )
+    };
+}
+
+/// Adds an organization.
+pub async fn insert(tx: &mut Tx, id: Uuid, name: &str, description: Option<&str>, plan: &str, now: Time) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO organization (id, name, name_fold, description, plan, created_at, updated_at) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $6)"
+        ))
+        .bind(id)
+        .bind(name)
+        .bind(fold(name))
+        .bind(description)
+        .bind(plan)
+        .bind(now.0)
+    )
+    .map_err(taken("organization", name))?;
+    Ok(())
+}
+
+/// The organization of the grant.
+pub async fn get(conn: Conn<'_>, grant: &Grant) -> Result<Organization> {
+    run!(conn, c => sqlx::query_as(select!("AND o.id = $1")).bind(grant.organization()).fetch_optional(&mut *c))?
+        .ok_or_else(|| Error::not_found("organization"))
+}
+
+/// Organizations by id, for a caller who belongs to them.
+pub async fn by_id(conn: Conn<'_>, ids: &[Uuid]) -> Result<Vec<Organization>> {
+    let mut found: Vec<Organization> = by_ids(conn, select!("AND o.id IN"), ids).await?;
+    found.sort_by_key(|organization| organization.id);
+    Ok(found)
+}
+
+/// Writes all that can be changed of an organization.
+pub async fn update(tx: &mut Tx, grant: &Grant, o: &Organization, now: Time) -> Result<()> {
+    execute!(tx.conn(), sqlx::query(concat!(
+        "UPDATE organization SET name = $2, name_fold = $3, description = $4, plan = $5, website_url = $6, repository = $7, ",
+        "logo_url = $8, icon_url = $9, admin_emails = $10, updated_at = $11 WHERE id = $1 AND deleted_at IS NULL"
+    ))
+    .bind(grant.organization()).bind(&o.name).bind(fold(&o.name)).bind(&o.description).bind(&o.plan).bind(&o.website_url)
+    .bind(&o.repository).bind(&o.logo_url).bind(&o.icon_url).bind(&o.admin_emails).bind(now.0))
+    .map_err(taken("organization", &o.name))?;
+    Ok(())
+}
+
+/// Marks the organization deleted and its tokens revoked. Their digests stay known for ever.
+pub async fn delete(tx: &mut Tx, grant: &Grant, now: Time) -> Result<()> {
+    let id = grant.organization();
+    execute!(tx.conn(), sqlx::query("UPDATE organization SET deleted_at = $2 WHERE id = $1").bind(id).bind(now.0))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE token SET revoked_at = $2 WHERE organization_id = $1 AND revoked_at IS NULL")
+            .bind(id)
+            .bind(now.0)
+    )?;
+    Ok(())
+}
+
+/// Is there any organization? Without one, the server offers its set-up.
+pub async fn any(conn: Conn<'_>) -> Result<bool> {
+    let count: i64 = run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM organization").fetch_one(&mut *c))?;
+    Ok(count > 0)
+}
+
+/// Id and name of living organizations: those in `ids`, or all.
+pub async fn names(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, String)>> {
+    match ids {
+        Some(ids) => by_ids(conn, "SELECT id, name FROM organization WHERE deleted_at IS NULL AND id IN", ids).await,
+        None => {
+            run!(conn, c => sqlx::query_as("SELECT id, name FROM organization WHERE deleted_at IS NULL ORDER BY id").fetch_all(&mut *c))
+        }
+    }
+}

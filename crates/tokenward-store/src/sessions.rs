@@ -1,0 +1,96 @@
+//! Sessions of users, over HTTP (`tws_…`) and in the console (a cookie). An ended session is a deleted row.
+
+use sqlx::FromRow;
+use tokenward_core::secret::Digest;
+use tokenward_core::{Result, Time, Uuid};
+
+use crate::db::{Conn, Tx, by_ids, execute, run};
+
+/// A session, with the address its user signs in with.
+#[derive(Clone, Debug, FromRow)]
+pub struct Session {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub account_id: Uuid,
+    /// The user's e-mail address.
+    pub email: String,
+    /// The stored digest.
+    pub digest: Vec<u8>,
+    /// In the console, by cookie.
+    pub console: bool,
+    /// When it began, in microseconds.
+    pub created_at: i64,
+    /// When it ends, in microseconds.
+    pub expires_at: i64,
+    /// From where it began.
+    pub address: Option<String>,
+    /// With what it began.
+    pub user_agent: Option<String>,
+}
+
+/// What a new session needs.
+pub struct NewSession<'a> {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub account: Uuid,
+    /// The stored digest.
+    pub digest: Digest,
+    /// The pepper of the digest.
+    pub pepper_version: i32,
+    /// In the console, by cookie.
+    pub console: bool,
+    /// When it ends.
+    pub expires_at: Time,
+    /// From where.
+    pub address: Option<String>,
+    /// With what.
+    pub user_agent: Option<&'a str>,
+}
+
+/// Adds a session, and forgets those that have ended.
+pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0))?;
+    execute!(tx.conn(), sqlx::query(concat!(
+        "INSERT INTO session (id, account_id, digest, pepper_version, console, created_at, expires_at, address, user_agent) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    ))
+    .bind(session.id).bind(session.account).bind(&session.digest.0[..]).bind(session.pepper_version).bind(session.console)
+    .bind(now.0).bind(session.expires_at.0).bind(&session.address).bind(session.user_agent))?;
+    Ok(())
+}
+
+/// The living sessions of these users.
+pub async fn of_accounts(conn: Conn<'_>, accounts: &[Uuid]) -> Result<Vec<Session>> {
+    by_ids(conn, concat!(
+        "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent ",
+        "FROM session s JOIN account a ON a.id = s.account_id WHERE s.account_id IN"
+    ), accounts).await
+}
+
+/// All living sessions, for the start.
+pub async fn all(conn: Conn<'_>) -> Result<Vec<Session>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent ",
+        "FROM session s JOIN account a ON a.id = s.account_id"
+    )).fetch_all(&mut *c))
+}
+
+/// Ends one session of a user. `false` when it had ended already.
+pub async fn delete(tx: &mut Tx, account: Uuid, id: Uuid) -> Result<bool> {
+    let gone = run!(tx.conn(), c => sqlx::query_scalar::<_, Uuid>("DELETE FROM session WHERE id = $1 AND account_id = $2 RETURNING id")
+        .bind(id).bind(account).fetch_optional(&mut *c))?;
+    Ok(gone.is_some())
+}
+
+/// Ends all sessions of a user but one.
+pub async fn delete_others(tx: &mut Tx, account: Uuid, keep: Option<Uuid>) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM session WHERE account_id = $1 AND id <> $2")
+            .bind(account)
+            .bind(keep.unwrap_or_default())
+    )?;
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! API tokens and their secrets: one token, one or more secret versions.
+
+use futures_util::TryStreamExt;
+use sqlx::FromRow;
+use tokenward_core::caller::Grant;
+use tokenward_core::secret::Digest;
+use tokenward_core::token::{TOMBSTONE, Token};
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+
+/// How the database names an API token.
+const API_TOKEN: &str = "api_token";
+
+/// What a new token needs.
+pub struct NewToken<'a> {
+    /// Its id.
+    pub id: Uuid,
+    /// The role it acts as.
+    pub role_id: Uuid,
+    /// Its name.
+    pub name: &'a str,
+    /// Its description.
+    pub description: Option<&'a str>,
+    /// From when on it is refused.
+    pub expires_at: Option<Time>,
+    /// The stored digest of its first secret.
+    pub digest: Digest,
+    /// The pepper of the digest.
+    pub pepper_version: i32,
+    /// The last four characters of its first secret.
+    pub last_four: &'a str,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    organization_id: Uuid,
+    role_id: Uuid,
+    role_name: String,
+    name: String,
+    description: Option<String>,
+    creator_name: Option<String>,
+    created_at: i64,
+    updated_at: i64,
+    expires_at: Option<i64>,
+    last_four: String,
+}
+
+impl From<Row> for Token {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            organization_id: row.organization_id,
+            role_id: row.role_id,
+            role_name: row.role_name,
+            name: row.name,
+            description: row.description,
+            creator_name: row.creator_name,
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+            expires_at: row.expires_at.map(Time),
+            last_four: row.last_four,
+        }
+    }
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT t.id, t.organization_id, t.role_id, r.name AS role_name, t.name, t.description, t.creator_name, ",
+            "t.created_at, t.updated_at, t.expires_at, ",
+            "(SELECT s.last_four FROM token_secret s WHERE s.token_id = t.id ORDER BY s.id DESC LIMIT 1) AS last_four ",
+            "FROM token t JOIN role r ON r.id = t.role_id ",
+            "WHERE t.organization_id = $1 AND t.kind = $2 AND t.revoked_at IS NULL ",
+            $rest
+        )
+    };
+}
+
+/// Adds a token with its first secret.
+pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time) -> Result<()> {
+    let creator = &grant.by().actor;
+    execute!(tx.conn(), sqlx::query(concat!(
+        "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, created_at, updated_at, expires_at) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)"
+    ))
+    .bind(token.id).bind(grant.organization()).bind(API_TOKEN).bind(token.role_id).bind(token.name).bind(token.description)
+    .bind(creator.id()).bind(creator.name()).bind(now.0).bind(token.expires_at.map(|at| at.0)))
+    .map_err(taken("token", token.name))?;
+    let secret = tx.store.new_id();
+    execute!(tx.conn(), sqlx::query(concat!(
+        "INSERT INTO token_secret (id, token_id, digest, pepper_version, last_four, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
+    ))
+    .bind(secret).bind(token.id).bind(&token.digest.0[..]).bind(token.pepper_version).bind(token.last_four).bind(now.0))?;
+    Ok(())
+}
+
+/// The living tokens of the organization, in the order of their creation.
+pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Token>> {
+    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(select!("ORDER BY t.id"))
+        .bind(grant.organization()).bind(API_TOKEN).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(Token::from).collect())
+}
+
+/// One living token of the organization.
+pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Token> {
+    let row: Option<Row> = run!(conn, c => sqlx::query_as(select!("AND t.id = $3"))
+        .bind(grant.organization()).bind(API_TOKEN).bind(id).fetch_optional(&mut *c))?;
+    row.map(Token::from).ok_or_else(|| Error::not_found("token"))
+}
+
+/// Takes a token back for good. Of two at once, one gets `NotFound`.
+pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<()> {
+    let revoked: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
+        "UPDATE token SET revoked_at = $3, updated_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
+    )).bind(grant.organization()).bind(id).bind(now.0).fetch_optional(&mut *c))?;
+    revoked.map(|_| ()).ok_or_else(|| Error::not_found("token"))
+}
+
+/// What the index keeps of one secret.
+#[derive(Debug, FromRow)]
+pub struct IndexRow {
+    /// The token.
+    pub token_id: Uuid,
+    /// Its organization.
+    pub organization_id: Uuid,
+    /// Its kind.
+    pub kind: String,
+    /// Its role; absent for a revoked token whose role was deleted.
+    pub role_id: Option<Uuid>,
+    /// Its name.
+    pub name: String,
+    /// When the token ends, in microseconds.
+    pub expires_at: Option<i64>,
+    /// When this secret ends, in microseconds.
+    pub secret_expires_at: Option<i64>,
+    /// When the token was revoked, in microseconds.
+    pub revoked_at: Option<i64>,
+    /// The stored digest of the secret.
+    pub digest: Vec<u8>,
+}
+
+macro_rules! select_index {
+    ($rest:literal) => {
+        concat!(
+            "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.expires_at, ",
+            "s.expires_at AS secret_expires_at, t.revoked_at, s.digest ",
+            "FROM token_secret s JOIN token t ON t.id = s.token_id ",
+            $rest
+        )
+    };
+}
+
+/// The secrets of these tokens, for the index.
+pub async fn index_rows(conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<IndexRow>> {
+    by_ids(conn, select_index!("WHERE t.id IN"), tokens).await
+}
+
+/// Passes every secret that is alive or a tombstone to `each`, without holding all of them in memory.
+pub async fn each_index_row(conn: Conn<'_>, now: Time, mut each: impl FnMut(IndexRow)) -> Result<()> {
+    let oldest = now.plus(-TOMBSTONE).0;
+    run!(conn, c => async {
+        let mut rows = sqlx::query_as::<_, IndexRow>(select_index!("WHERE t.revoked_at IS NULL OR t.revoked_at > $1"))
+            .bind(oldest).fetch(&mut *c);
+        while let Some(row) = rows.try_next().await? {
+            each(row);
+        }
+        Ok(())
+    })
+}
