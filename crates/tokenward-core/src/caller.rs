@@ -13,7 +13,7 @@ use crate::directory::{Directory, Organization};
 use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
 use crate::permission::{Own, Permission};
-use crate::role::{Role, Target};
+use crate::role::{BuiltIn, Role, Target};
 use crate::time::Time;
 
 /// Somebody whose credential was accepted.
@@ -143,6 +143,13 @@ fn visibility(target: Target) -> Option<(Own, &'static str)> {
 }
 
 impl Grant {
+    /// The right of the operator, who holds the machine and with it the database: for the offline commands.
+    #[must_use]
+    pub fn operator(organization: Uuid, permission: Own) -> Self {
+        let role = Arc::new(Role::built_in(Uuid::nil(), BuiltIn::Owner));
+        Self { organization, permission, role, by: Arc::new(By::operator()) }
+    }
+
     /// The organization that the right is in.
     #[must_use]
     pub fn organization(&self) -> Uuid {
@@ -186,7 +193,6 @@ impl Grant {
 mod tests {
     use super::*;
     use crate::event::Origin;
-    use crate::role::BuiltIn;
     use crate::token::State;
 
     fn id(n: u128) -> Uuid {

@@ -195,6 +195,12 @@ impl InnerDigest {
     pub fn of(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
+
+    /// The bytes, to keep the digest of a one-time link.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
 }
 
 /// What the database and the index hold: the inner digest, keyed with a pepper.

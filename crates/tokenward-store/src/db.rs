@@ -399,9 +399,13 @@ pub(crate) fn fail(error: sqlx::Error) -> Error {
     let unavailable =
         |detail: &str, cause: sqlx::Error| Error { cause: Some(cause.into()), ..Error::unavailable(detail) };
     match &error {
-        sqlx::Error::Database(e) if e.is_unique_violation() || e.is_foreign_key_violation() => Error {
+        sqlx::Error::Database(e) if e.is_unique_violation() => Error {
             cause: Some(error.into()),
-            ..Error::conflict("Something else was changed at the same time. Read again and retry.")
+            ..Error::new(Code::NameTaken, "The same thing was made at the same time. Read again before you repeat it.")
+        },
+        sqlx::Error::Database(e) if e.is_foreign_key_violation() => Error {
+            cause: Some(error.into()),
+            ..Error::conflict("Something that this refers to was changed at the same time. Read again and retry.")
         },
         // SQLite: 5 busy, 8 read-only, 10 I/O, 13 full, 14 cannot open. PostgreSQL: 40 rollback, 53 resources,
         // 57 operator, 25006 read-only.
@@ -455,8 +459,8 @@ where
     query
 }
 
-/// Turns the conflict of a unique name into the answer that says so.
+/// Turns a violated unique key into the answer that says so.
 pub(crate) fn taken(what: &'static str, name: &str) -> impl FnOnce(Error) -> Error {
     let name = name.to_owned();
-    move |error| if error.code == Code::Conflict { Error::name_taken(what, &name) } else { error }
+    move |error| if error.code == Code::NameTaken { Error::name_taken(what, &name) } else { error }
 }

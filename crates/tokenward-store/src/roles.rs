@@ -53,3 +53,10 @@ pub async fn compiled(mut conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(U
     };
     rows.into_iter().map(|row| row.compile(Matrix::default())).collect()
 }
+
+/// The compiled roles of one organization.
+pub async fn of_organization(mut conn: Conn<'_>, organization: Uuid) -> Result<Vec<(Uuid, Role)>> {
+    let ids: Vec<Uuid> = run!(conn.again(), c => sqlx::query_scalar("SELECT id FROM role WHERE organization_id = $1 ORDER BY id")
+        .bind(organization).fetch_all(&mut *c))?;
+    compiled(conn, Some(&ids)).await
+}

@@ -1,0 +1,161 @@
+//! The pepper: found or made at the start, proved against the database.
+//!
+//! A line a version: `1:<64 hexadecimal digits>`. It comes from `TOKENWARD_PEPPER` or from the file `pepper` in the
+//! data directory. A new one is made only while the database knows none: with another pepper every token
+//! would be unknown, and nobody would see why.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use subtle::ConstantTimeEq;
+use tokenward_core::Random;
+use tokenward_core::secret::Pepper;
+use tokenward_store::{Store, peppers};
+use zeroize::Zeroizing;
+
+/// Why the peppers cannot be used; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PepperError {
+    /// The database was used with a pepper that is not here.
+    #[error(
+        "the database needs pepper version {version}, but {source_name} does not hold it. Restore the pepper that belongs to this \
+         database; without it no token of it can be verified"
+    )]
+    Missing {
+        /// The version that is missing.
+        version: i32,
+        /// Where it was looked for.
+        source_name: String,
+    },
+    /// A pepper of the right version, but another key.
+    #[error(
+        "pepper version {version} in {source_name} is not the one this database was used with. Restore the right pepper; \
+         nothing was changed"
+    )]
+    Wrong {
+        /// The version that does not fit.
+        version: i32,
+        /// Where it was read.
+        source_name: String,
+    },
+    /// The text is none.
+    #[error("line {line} of {source_name} is no pepper: it must be VERSION:KEY with a key of 64 hexadecimal digits")]
+    Form {
+        /// Which line, from 1.
+        line: usize,
+        /// Where it was read.
+        source_name: String,
+    },
+    /// Others can read the file.
+    #[error("{} can be read by others (mode {mode:o}): run chmod 600 on it", path.display())]
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The file cannot be read or written.
+    #[error("{}: {cause}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] tokenward_core::Error),
+}
+
+/// Loads the peppers, newest first, and proves them against the database. Makes the first one.
+pub async fn load(store: &Store, data_dir: &Path, configured: Option<&str>) -> Result<Vec<Pepper>, PepperError> {
+    let mut reader = store.read().await?;
+    let known = peppers::list(reader.conn()).await?;
+    drop(reader);
+    let path = data_dir.join("pepper");
+    let (source_name, mut found) = match configured {
+        Some(text) => ("TOKENWARD_PEPPER".to_owned(), parse(text, "TOKENWARD_PEPPER")?),
+        None => (path.display().to_string(), read_file(&path)?),
+    };
+    if found.is_empty() && known.is_empty() && configured.is_none() {
+        found.push(make_file(&path, store.random())?);
+    }
+    for (version, check) in &known {
+        match found.iter().find(|pepper| pepper.version == *version) {
+            None => return Err(PepperError::Missing { version: *version, source_name }),
+            Some(pepper) if !bool::from(pepper.derive("check")[..].ct_eq(check)) => {
+                return Err(PepperError::Wrong { version: *version, source_name });
+            }
+            Some(_) => {}
+        }
+    }
+    if found.is_empty() {
+        return Err(PepperError::Missing { version: 1, source_name });
+    }
+    for pepper in found.iter().filter(|pepper| known.iter().all(|(version, _)| *version != pepper.version)) {
+        let mut tx = store.begin().await?;
+        peppers::insert(&mut tx, pepper.version, &pepper.derive("check"), store.now()).await?;
+        tx.commit_unlogged().await?;
+    }
+    found.sort_by_key(|pepper| std::cmp::Reverse(pepper.version));
+    Ok(found)
+}
+
+fn parse(text: &str, source_name: &str) -> Result<Vec<Pepper>, PepperError> {
+    let mut peppers = Vec::new();
+    for (number, line) in text.split(['\n', ',']).map(str::trim).enumerate().filter(|(_, line)| !line.is_empty()) {
+        let read = line.split_once(':').and_then(|(version, key)| {
+            let version: i32 = version.trim().parse().ok().filter(|version| *version > 0)?;
+            Some(Pepper::new(version, *key_of(key.trim())?))
+        });
+        peppers.push(read.ok_or_else(|| PepperError::Form { line: number + 1, source_name: source_name.to_owned() })?);
+    }
+    Ok(peppers)
+}
+
+fn key_of(hex: &str) -> Option<Zeroizing<[u8; 32]>> {
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    let mut key = Zeroizing::new([0u8; 32]);
+    for (byte, at) in key.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&hex[at..at + 2], 16).ok()?;
+    }
+    Some(key)
+}
+
+fn read_file(path: &Path) -> Result<Vec<Pepper>, PepperError> {
+    let io = |cause| PepperError::Io { path: path.to_owned(), cause };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(io(cause)),
+    };
+    let mode = std::fs::metadata(path).map_err(io)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(PepperError::Mode { path: path.to_owned(), mode });
+    }
+    parse(&text, &path.display().to_string())
+}
+
+fn make_file(path: &Path, random: &dyn Random) -> Result<Pepper, PepperError> {
+    let io = |cause| PepperError::Io { path: path.to_owned(), cause };
+    let mut key = Zeroizing::new([0u8; 32]);
+    random.fill(&mut *key);
+    let mut line = Zeroizing::new(String::with_capacity(70));
+    line.push_str("1:");
+    for byte in key.iter() {
+        // Writing to a `String` cannot fail.
+        let _ = write!(line, "{byte:02x}");
+    }
+    line.push('\n');
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
+    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+    // The file's name must survive a crash too: the next start would otherwise find a database without its pepper.
+    if let Some(directory) = path.parent() {
+        std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(io)?;
+    }
+    Ok(Pepper::new(1, *key))
+}

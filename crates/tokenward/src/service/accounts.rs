@@ -1,0 +1,139 @@
+//! The signed-in person's own account, and the one-time links that lead to it.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Caller;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{By, Event, Kind, UserSnapshot};
+use tokenward_core::name::{check_email, check_name};
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::accounts::{self, Account};
+use tokenward_store::{Store, Tx, sessions};
+use zeroize::Zeroizing;
+
+use super::passwords::check_password;
+use super::set_up::{link_digest, link_secret};
+use super::{App, Written, detached};
+
+/// The caller's own account. Tokens have none: `user_required`.
+pub async fn get(app: &Arc<App>, caller: &Caller) -> Result<Account> {
+    let user = caller.require_user()?;
+    let mut reader = app.store.read().await?;
+    accounts::get(reader.conn(), user).await?.ok_or_else(|| Error::not_found("account"))
+}
+
+/// Changes name and mail address of the caller's own account; what is `None` stays.
+pub async fn update(
+    app: &Arc<App>,
+    caller: &Caller,
+    name: Option<String>,
+    communication_email: Option<Option<String>>,
+) -> Result<Written<Account>> {
+    let old = get(app, caller).await?;
+    let mut new = old.clone();
+    let mut faults = Faults::default();
+    if let Some(name) = name {
+        if !name.is_empty() {
+            faults.check("name", check_name(&name));
+        }
+        new.name = name;
+    }
+    if let Some(email) = communication_email {
+        if let Some(email) = &email {
+            faults.check("communication_email", check_email(email));
+        }
+        new.communication_email = email;
+    }
+    faults.finish()?;
+    let (app, by) = (Arc::clone(app), Arc::clone(caller.by()));
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        accounts::update(&mut tx, new.id, &new.name, new.communication_email.as_deref(), app.now()).await?;
+        let event = changed(&new, false).before(UserSnapshot {
+            email: old.email,
+            name: old.name,
+            password_changed: false,
+        });
+        app.commit(tx, &by, &[event], new).await
+    })
+    .await
+}
+
+/// Changes the caller's own password and ends all other sessions. The present one must be given.
+pub async fn change_password(
+    app: &Arc<App>,
+    caller: &Caller,
+    present: Zeroizing<String>,
+    new: Zeroizing<String>,
+) -> Result<Written<()>> {
+    let account = get(app, caller).await?;
+    let mut reader = app.store.read().await?;
+    let hash = accounts::password_hash(reader.conn(), account.id).await?;
+    drop(reader);
+    // A stolen session must not be able to try passwords either.
+    let address = caller.by().address;
+    app.throttle.check(&account.email, address, app.now())?;
+    if !app.passwords.fits(present, hash).await? {
+        app.throttle.failed(&account.email, address, app.now());
+        return Err(Error::invalid("present_password", "is not your present password"));
+    }
+    let mut faults = Faults::default();
+    faults.check("password", check_password(&new));
+    faults.finish()?;
+    let hash = app.passwords.hash(new).await?;
+    let (app, by, session) = (Arc::clone(app), Arc::clone(caller.by()), caller.credential_id());
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        accounts::set_password(&mut tx, account.id, &hash, app.now()).await?;
+        sessions::delete_others(&mut tx, account.id, Some(session)).await?;
+        app.commit(tx, &by, &[changed(&account, true)], ()).await
+    })
+    .await
+}
+
+/// Whose sign-in link is this? `None` for one that is spent, expired or never was.
+pub async fn link_owner(app: &Arc<App>, secret: &str) -> Result<Option<Account>> {
+    let mut reader = app.store.read().await?;
+    match accounts::find_link(reader.conn(), &link_digest(secret), app.now()).await? {
+        Some(id) => accounts::get(reader.conn(), id).await,
+        None => Ok(None),
+    }
+}
+
+/// Spends a sign-in link: sets the password that was chosen, and ends all sessions. Answers the account.
+pub async fn take_link(app: &Arc<App>, secret: &str, password: Zeroizing<String>, by: By) -> Result<Written<Account>> {
+    let mut faults = Faults::default();
+    faults.check("password", check_password(&password));
+    faults.finish()?;
+    let hash = app.passwords.hash(password).await?;
+    let (app, digest) = (Arc::clone(app), link_digest(secret));
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let dead = || Error::conflict("This link was used already or has expired. Ask the operator for a new one.");
+        let id = accounts::take_link(&mut tx, &digest, app.now()).await?.ok_or_else(dead)?;
+        let account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
+        accounts::set_password(&mut tx, id, &hash, app.now()).await?;
+        sessions::delete_others(&mut tx, id, None).await?;
+        app.commit(tx, &by, &[changed(&account, true)], account).await
+    })
+    .await
+}
+
+/// Adds a sign-in link for an account. Answers its secret and the event.
+pub(crate) async fn insert_link(
+    tx: &mut Tx,
+    store: &Store,
+    account: Uuid,
+    email: &str,
+    expires_at: Time,
+) -> Result<(Zeroizing<String>, Event)> {
+    let secret = link_secret(store.random());
+    let id = store.new_id();
+    accounts::insert_link(tx, id, account, &link_digest(&secret), expires_at, store.now()).await?;
+    Ok((secret, Event::new(Kind::SignInLinkCreated, None, id, email).related(account)))
+}
+
+fn changed(account: &Account, password_changed: bool) -> Event {
+    let snapshot = UserSnapshot { email: account.email.clone(), name: account.name.clone(), password_changed };
+    Event::new(Kind::UserUpdated, None, account.id, &account.email).after(snapshot)
+}

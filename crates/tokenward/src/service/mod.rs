@@ -1,0 +1,82 @@
+//! What can be done: every write once, for the API, the console and the command line alike.
+//!
+//! A write checks its input, runs one transaction with its event, and answers after the change counts in the
+//! local index. It runs in a task of its own: a client that hangs up cancels nothing. Knows no HTTP.
+
+pub mod accounts;
+pub mod events;
+pub mod organizations;
+pub mod passwords;
+pub mod roles;
+pub mod sessions;
+pub mod set_up;
+pub mod throttle;
+pub mod tokens;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokenward_core::event::{By, Event};
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::{Position, Store, Tx};
+
+use crate::verify::Verifier;
+
+/// All that the service needs; shared by everything that runs.
+pub struct App {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Who decides.
+    pub verifier: Verifier,
+    /// The only source of links, without a slash at the end.
+    pub public_url: String,
+    /// Passwords are hashed by few at a time.
+    pub passwords: passwords::Passwords,
+    /// Slows down guessing of passwords.
+    pub throttle: throttle::Throttle,
+    /// The first start's one-time link.
+    pub set_up: set_up::SetUp,
+}
+
+/// The result of a write, and its place in the log.
+#[derive(Clone, Debug)]
+pub struct Written<T> {
+    /// What was asked for.
+    pub value: T,
+    /// The position from which on it counts.
+    pub position: Position,
+}
+
+impl App {
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.store.now()
+    }
+
+    /// Commits, and waits until the change counts here.
+    pub(crate) async fn commit<T>(&self, tx: Tx, by: &By, events: &[Event], value: T) -> Result<Written<T>> {
+        let position = tx.commit(by, events).await?;
+        self.verifier.reached(position).await?;
+        Ok(Written { value, position })
+    }
+}
+
+/// Runs a write in a task of its own.
+pub(crate) async fn detached<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
+}
+
+/// The role with this id in an organization, for a body that names one: 400 when it is absent or foreign, and
+/// for the owner role, which is never given to anybody.
+pub(crate) fn assignable_role(app: &Arc<App>, organization: Uuid, role: Uuid) -> Result<Arc<tokenward_core::role::Role>> {
+    let directory = app.verifier.directory();
+    let role = directory.organization(organization).and_then(|organization| organization.role(role)).cloned();
+    match role {
+        Some(role) if role.is_owner() => {
+            Err(Error::invalid("role_id", "is the owner role, which moves only by a transfer of ownership"))
+        }
+        Some(role) => Ok(role),
+        None => Err(Error::invalid("role_id", "is not a role of this organization; see availableRole")),
+    }
+}

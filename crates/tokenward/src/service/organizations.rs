@@ -1,0 +1,141 @@
+//! Organizations: those the caller belongs to.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::error::Faults;
+use tokenward_core::event::{Event, Kind, OrganizationSnapshot};
+use tokenward_core::name::{check_description, check_email, check_name};
+use tokenward_core::{Result, Uuid};
+use tokenward_store::organizations::{self, Organization};
+
+use super::{App, Written, detached};
+
+/// The plans of the contract.
+pub const PLANS: [&str; 11] = [
+    "FREE", "TEAM", "TEAM_YEARLY", "ENTERPRISE", "ENTERPRISE_YEARLY", "PROFESSIONAL", "BUSINESS", "USER_2025", "TEAM_2025",
+    "BUSINESS_2025", "ENTERPRISE_2025",
+];
+
+/// A change of an organization: what is `None` stays; an inner `None` takes the value out.
+#[derive(Default, Debug)]
+pub struct Change {
+    /// The name.
+    pub name: Option<String>,
+    /// The description.
+    pub description: Option<Option<String>>,
+    /// The plan.
+    pub plan: Option<String>,
+    /// The address of the web site.
+    pub website_url: Option<Option<String>>,
+    /// The address of the repository.
+    pub repository: Option<Option<String>>,
+    /// The address of a logo.
+    pub logo_url: Option<Option<String>>,
+    /// The address of an icon.
+    pub icon_url: Option<Option<String>>,
+    /// Whom to write to.
+    pub admin_emails: Option<Option<Vec<String>>>,
+}
+
+/// The organizations that the caller belongs to.
+pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Organization>> {
+    let ids: Vec<Uuid> = caller.organizations(&app.verifier.directory()).map(|organization| organization.id).collect();
+    let mut reader = app.store.read().await?;
+    organizations::by_id(reader.conn(), &ids).await
+}
+
+/// The organization of the grant.
+pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Organization> {
+    let mut reader = app.store.read().await?;
+    organizations::get(reader.conn(), grant).await
+}
+
+/// Changes the organization.
+pub async fn update(app: &Arc<App>, grant: Grant, change: Change) -> Result<Written<Organization>> {
+    let mut faults = Faults::default();
+    if let Some(name) = &change.name {
+        faults.check("name", check_name(name));
+    }
+    if let Some(Some(description)) = &change.description {
+        faults.check("description", check_description(description));
+    }
+    if change.plan.as_deref().is_some_and(|plan| !PLANS.contains(&plan)) {
+        faults.push("plan", format!("is not one of {}", PLANS.join(", ")));
+    }
+    let urls = [
+        ("website_url", &change.website_url),
+        ("repository", &change.repository),
+        ("logo_url", &change.logo_url),
+        ("icon_url", &change.icon_url),
+    ];
+    for (field, value) in urls {
+        if let Some(Some(value)) = value {
+            faults.check(field, check_description(value));
+        }
+    }
+    for email in change.admin_emails.iter().flatten().flatten() {
+        faults.check("admin_emails", check_email(email));
+    }
+    faults.finish()?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let old = organizations::get(tx.conn(), &grant).await?;
+        let mut new = old.clone();
+        apply(&mut new, change)?;
+        new.updated_at = app.now().0;
+        organizations::update(&mut tx, &grant, &new, app.now()).await?;
+        let event = Event::new(Kind::OrganizationUpdated, Some(new.id), new.id, &new.name)
+            .before(snapshot(&old))
+            .after(snapshot(&new));
+        app.commit(tx, grant.by(), &[event], new).await
+    })
+    .await
+}
+
+fn apply(organization: &mut Organization, change: Change) -> Result<()> {
+    let Change { name, description, plan, website_url, repository, logo_url, icon_url, admin_emails } = change;
+    if let Some(name) = name {
+        organization.name = name;
+    }
+    if let Some(plan) = plan {
+        organization.plan = plan;
+    }
+    let optional = [
+        (&mut organization.description, description),
+        (&mut organization.website_url, website_url),
+        (&mut organization.repository, repository),
+        (&mut organization.logo_url, logo_url),
+        (&mut organization.icon_url, icon_url),
+    ];
+    for (field, value) in optional {
+        if let Some(value) = value {
+            *field = value;
+        }
+    }
+    if let Some(emails) = admin_emails {
+        let text = emails.map(|emails| serde_json::to_string(&emails)).transpose();
+        organization.admin_emails = text.map_err(tokenward_core::Error::internal)?;
+    }
+    Ok(())
+}
+
+/// The addresses that the row keeps as JSON.
+#[must_use]
+pub fn admin_emails(organization: &Organization) -> Option<Vec<String>> {
+    organization.admin_emails.as_deref().and_then(|text| serde_json::from_str(text).ok())
+}
+
+fn snapshot(o: &Organization) -> OrganizationSnapshot {
+    OrganizationSnapshot {
+        name: o.name.clone(),
+        description: o.description.clone(),
+        plan: o.plan.clone(),
+        website_url: o.website_url.clone(),
+        repository: o.repository.clone(),
+        logo_url: o.logo_url.clone(),
+        icon_url: o.icon_url.clone(),
+        admin_emails: admin_emails(o),
+    }
+}

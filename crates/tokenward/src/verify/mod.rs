@@ -1,0 +1,272 @@
+//! The only verification path: text in, decision out, all from memory, nothing awaited.
+//!
+//! The HTTP endpoints, the gateways, the console and our own API's authentication come here, and so can a Rust
+//! service that wants to decide in its own process.
+
+pub mod follow;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokenward_core::caller::Caller;
+use tokenward_core::decision::{Ask, Decision, Facts, Reason, decide};
+use tokenward_core::directory::{Directory, Organization, Resource};
+use tokenward_core::event::{Actor, By, Origin};
+use tokenward_core::index::{Found, Index};
+use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
+use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
+use tokenward_core::token::State;
+use tokenward_core::{Clock, Error, Result, Uuid};
+use tokenward_store::{Position, Store};
+use tokio::sync::{Notify, watch};
+
+/// How long a write waits for its own change to reach the index, before it says that it does not know.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
+/// Decides about presented texts. Cheap to clone.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    index: Index,
+    peppers: Vec<Pepper>,
+    prefixes: Prefixes,
+    clock: Arc<dyn Clock>,
+    ready: AtomicBool,
+    position: watch::Sender<i64>,
+    nudge: Notify,
+}
+
+/// What is asked about a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The organization that asks: every other one's tokens are unknown. `None` accepts any.
+    pub organization: Option<Uuid>,
+    /// What the token is to be allowed.
+    pub ask: Ask<'a>,
+    /// With which resource.
+    pub resource: Resource,
+}
+
+/// The answer, with what is known of the token. `found` is absent for `malformed` and `unknown`.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The decision.
+    pub decision: Decision<'a>,
+    /// The token, its organization and its role.
+    pub found: Option<(Found<'a>, &'a Organization, &'a Role)>,
+}
+
+impl<'a> Answer<'a> {
+    fn deny(reason: Reason) -> Self {
+        Self { decision: Decision::Deny { reason, missing: None }, found: None }
+    }
+}
+
+/// From where a request came, for the log.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its address.
+    pub address: Option<std::net::IpAddr>,
+    /// Its own words for itself.
+    pub user_agent: Option<String>,
+    /// Which kind of client it is.
+    pub origin: Origin,
+}
+
+impl Client {
+    /// The actor's doing, from here.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> By {
+        By { actor, origin: self.origin, address: self.address, user_agent: self.user_agent.clone() }
+    }
+}
+
+impl Verifier {
+    /// Loads everything into memory and follows the log from then on. Answers when it is ready.
+    ///
+    /// `poll` is how often the log is looked at for changes that other processes made.
+    pub async fn start(store: Store, peppers: Vec<Pepper>, prefixes: Prefixes, poll: Duration) -> Result<Self> {
+        let verifier = Self(Arc::new(Inner {
+            index: Index::default(),
+            peppers,
+            prefixes,
+            clock: Arc::clone(store.clock()),
+            ready: AtomicBool::new(false),
+            position: watch::Sender::new(0),
+            nudge: Notify::new(),
+        }));
+        let loaded = follow::load(&verifier, &store).await?;
+        verifier.0.position.send_replace(loaded);
+        verifier.0.ready.store(true, Ordering::Release);
+        tokio::spawn(follow::run(verifier.clone(), store, poll));
+        Ok(verifier)
+    }
+
+    /// May it answer? While it may not, a caller must answer 503.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::Acquire)
+    }
+
+    /// What the organizations consist of now.
+    #[must_use]
+    pub fn directory(&self) -> arc_swap::Guard<Arc<Directory>> {
+        self.0.index.directory()
+    }
+
+    /// The index, to measure it.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.0.index
+    }
+
+    /// The accepted prefixes.
+    #[must_use]
+    pub fn prefixes(&self) -> &Prefixes {
+        &self.0.prefixes
+    }
+
+    /// The pepper for new digests.
+    #[must_use]
+    pub fn pepper(&self) -> &Pepper {
+        // `pepper::load` gives at least one or fails.
+        &self.0.peppers[0]
+    }
+
+    /// The position up to which changes count here.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        *self.0.position.borrow()
+    }
+
+    /// Waits until the change at `position` counts here.
+    pub async fn reached(&self, position: Position) -> Result<()> {
+        self.0.nudge.notify_one();
+        let mut seen = self.0.position.subscribe();
+        let reached = tokio::time::timeout(CATCH_UP, seen.wait_for(|at| *at >= position.number)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::unavailable(
+                "The change was written, but does not count on this node yet. Read again before you repeat it.",
+            )),
+        }
+    }
+
+    /// Decides about a presented text and passes the answer to `read`, which must be short.
+    ///
+    /// Not ready is an error, so that nobody can take it for a decision.
+    pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
+        self.require_ready()?;
+        let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
+            return Ok(read(Answer::deny(Reason::Malformed)));
+        };
+        let directory = self.0.index.directory();
+        Ok(self.lookup(&presented, |found| {
+            let Some(found) = found else { return read(Answer::deny(Reason::Unknown)) };
+            let Some((organization, role)) = place(&directory, &found, question.organization) else {
+                return read(Answer::deny(Reason::Unknown));
+            };
+            let facts = Facts {
+                credential: Some(found.credential()),
+                role: Some(role),
+                target: organization.target(&question.resource),
+            };
+            let decision = decide(&facts, question.ask, self.0.clock.now());
+            let known = !matches!(decision, Decision::Deny { reason: Reason::Unknown, .. });
+            read(Answer { decision, found: known.then_some((found, organization, role)) })
+        }))
+    }
+
+    /// Who presents this text? For our own API: tokens and sessions over HTTP, not the console's.
+    pub fn authenticate(&self, text: &str, client: &Client) -> Result<Caller> {
+        self.require_ready()?;
+        let presented = Presented::parse(text, &self.0.prefixes).ok_or_else(|| Error::denied(Reason::Malformed))?;
+        if presented.kind == Kind::Session {
+            return self.session(&presented, client, false);
+        }
+        let directory = self.0.index.directory();
+        self.lookup(&presented, |found| {
+            let placed = found.and_then(|found| Some((found, place(&directory, &found, None)?)));
+            let (found, (organization, role)) = placed.ok_or_else(|| Error::denied(Reason::Unknown))?;
+            let facts =
+                Facts { credential: Some(found.credential()), role: Some(role), target: Target::Organization };
+            match decide(&facts, Ask::Identity, self.0.clock.now()) {
+                Decision::Allow => {
+                    let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
+                    Ok(Caller::token(found.credential(), organization.id, role.id, by))
+                }
+                Decision::Deny { reason, .. } => Err(Error::denied(reason)),
+            }
+        })
+    }
+
+    /// Who presents this cookie? Only the console's sessions.
+    pub fn authenticate_console(&self, text: &str, client: &Client) -> Result<Caller> {
+        self.require_ready()?;
+        let presented = Presented::parse(text, &self.0.prefixes).ok_or_else(|| Error::denied(Reason::Malformed))?;
+        self.session(&presented, client, true)
+    }
+
+    fn session(&self, presented: &Presented<'_>, client: &Client, console: bool) -> Result<Caller> {
+        let inner = presented.inner_digest();
+        let session = self
+            .0
+            .peppers
+            .iter()
+            .find_map(|pepper| self.0.index.session(&pepper.digest(&inner)))
+            .filter(|session| session.console == console)
+            .ok_or_else(|| Error::denied(Reason::Unknown))?;
+        // A session alone belongs to no organization; the least role stands in to ask for nothing but its time.
+        let nobody = Role::built_in(Uuid::nil(), BuiltIn::Verifier);
+        let facts =
+            Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
+        match decide(&facts, Ask::Identity, self.0.clock.now()) {
+            Decision::Allow => {
+                let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
+                Ok(Caller::user(session.credential(), by))
+            }
+            Decision::Deny { reason, .. } => Err(Error::denied(reason)),
+        }
+    }
+
+    /// The keyed digest under the present pepper, for something new.
+    #[must_use]
+    pub fn digest(&self, inner: &tokenward_core::secret::InnerDigest) -> Digest {
+        self.pepper().digest(inner)
+    }
+
+    fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Option<Found<'_>>) -> R) -> R {
+        let inner = presented.inner_digest();
+        // One pepper is the rule; a second one only while the first retires.
+        let (last, earlier) = match self.0.peppers.as_slice() {
+            [earlier @ .., last] => (last, earlier),
+            [] => return read(None),
+        };
+        let digest = earlier
+            .iter()
+            .map(|pepper| pepper.digest(&inner))
+            .find(|digest| self.0.index.token(digest, |found| found.is_some()))
+            .unwrap_or_else(|| last.digest(&inner));
+        self.0.index.token(&digest, read)
+    }
+
+    fn require_ready(&self) -> Result<()> {
+        if self.is_ready() { Ok(()) } else { Err(Error::unavailable("Tokenward is loading; try again in a moment.")) }
+    }
+}
+
+/// The organization and role of a token; `None` when it belongs to another organization than the one that asks.
+fn place<'d>(directory: &'d Directory, found: &Found<'_>, asking: Option<Uuid>) -> Option<(&'d Organization, &'d Role)> {
+    let organization = directory.numbered(found.organization)?;
+    if asking.is_some_and(|id| id != organization.id) {
+        return None;
+    }
+    let role = organization.numbered_role(found.role).or_else(|| {
+        // The role of a revoked token may have been deleted since; the answer is still `revoked`.
+        let revoked = matches!(found.state, State::Revoked(_));
+        organization.roles().find(|role| revoked && role.kind == RoleKind::BuiltIn(BuiltIn::Verifier))
+    })?;
+    Some((organization, role))
+}
