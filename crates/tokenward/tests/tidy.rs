@@ -146,7 +146,7 @@ fn service_and_verify_know_no_transport() {
 }
 
 #[test]
-fn documents_name_paths_that_exist() {
+fn documents_name_and_link_what_exists() {
     let rule: Rule = |files| {
         let exists = |path: &str| {
             let path = path.trim_end_matches('/');
@@ -159,8 +159,13 @@ fn documents_name_paths_that_exist() {
                 // Every second piece is inside backticks. Of a command, the first word is the path.
                 let words = line.split('`').skip(1).step_by(2).filter_map(|it| it.split_whitespace().next());
                 let paths = words.map(|it| it.trim_start_matches("./")).filter(|it| !it.contains(['*', '<', '{', '…']));
-                for path in paths.filter(|it| DOCUMENTED.iter().any(|folder| it.starts_with(folder))) {
-                    if !exists(path.split(['#', ':']).next().unwrap_or(path)) {
+                let quoted =
+                    paths.filter(|it| DOCUMENTED.iter().any(|folder| it.starts_with(folder))).map(str::to_owned);
+                let links = line.split("](").skip(1).filter_map(|it| it.split(')').next());
+                let linked =
+                    links.filter(|it| !it.contains(':') && !it.starts_with('#')).map(|it| beside(&file.path, it));
+                for path in quoted.chain(linked) {
+                    if !exists(path.split(['#', ':']).next().unwrap_or(&path)) {
                         complaints.push(format!("{}:{}: there is no `{path}`", file.path, number + 1));
                     }
                 }
@@ -171,6 +176,7 @@ fn documents_name_paths_that_exist() {
     holds(rule);
     breaks(rule, &[("README.md", "Run `./scripts/gone --fast`.")], "no `scripts/gone`");
     breaks(rule, &[("docs/a.md", "See\n`crates/x` and `docs/a.md`.")], "docs/a.md:2: there is no `crates/x`");
+    breaks(rule, &[("docs/a.md", "[A](a.md#x), [b](../docs/b.md), [c](https://c.example)")], "no `docs/b.md`");
 }
 
 #[test]
@@ -312,6 +318,20 @@ fn search(files: &[File], which: impl Fn(&str) -> bool, complaint: impl Fn(&str)
         }
     }
     complaints
+}
+
+/// The path that `link` means in the document at `path`.
+fn beside(path: &str, link: &str) -> String {
+    let mut parts: Vec<&str> = path.split('/').collect();
+    parts.pop();
+    for part in link.split('/').filter(|it| *it != ".") {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts.join("/")
 }
 
 /// Whether `path` is the file of a module of the `tokenward` crate, or below it.
