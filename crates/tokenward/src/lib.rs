@@ -1,5 +1,6 @@
 //! Tokenward: issues API tokens, decides on every request what a token may do, and takes tokens back.
 
+pub mod cli;
 pub mod clock;
 pub mod pepper;
 pub mod random;
