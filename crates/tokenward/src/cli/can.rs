@@ -13,8 +13,6 @@ use super::output::{self, Exit, Failure, Result, print, results, text, verdict};
 use super::{Context, cluster, project, role, verify};
 
 /// `tokenward can`.
-///
-/// Exits with 0 for yes and with 3 for no.
 #[derive(Args, Debug)]
 pub struct CanArgs {
     /// A role by name or id, or a token; `-` reads a token from standard input, where no process list shows it
@@ -23,13 +21,13 @@ pub struct CanArgs {
     /// What is to be done, for example invoices:read
     #[arg(value_name = "NOUN:VERB", value_parser = verify::permission)]
     permission: String,
-    /// … in this project, by name or id
+    /// The project that it is about, by name or id
     #[arg(long, value_name = "NAME|ID", group = "resource")]
     project: Option<String>,
-    /// … in this environment
+    /// The environment that it is about
     #[arg(long, value_name = "ID", group = "resource")]
     environment: Option<Uuid>,
-    /// … with this cluster, by name or id
+    /// The cluster that it is about, by name or id
     #[arg(long, value_name = "NAME|ID", group = "resource")]
     cluster: Option<String>,
 }

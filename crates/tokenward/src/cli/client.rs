@@ -93,9 +93,18 @@ impl Client {
             };
             let pem = std::fs::read(file).map_err(|cause| failed(&cause))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| failed(&cause))?;
-            builder = builder.tls_certs_merge(certificates);
+            if certificates.is_empty() {
+                return Err(failed(&"it holds no PEM certificate"));
+            }
+            builder = builder.tls_certs_only(certificates);
+        } else if base.starts_with("http://") {
+            // Nothing to trust, and small containers have no list of authorities to load.
+            builder = builder.tls_certs_only([]);
         }
-        let http = builder.build().map_err(|cause| Failure::error(format!("No HTTP client: {}", innermost(&cause))))?;
+        let http = builder.build().map_err(|cause| {
+            Failure::error(format!("No secure connection can be made: {}", innermost(&cause)))
+                .hint("Install the system's ca-certificates, or name the server's authority with --ca-cert.")
+        })?;
         Ok(Self { http, base, authorization, source })
     }
 

@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tokenward_core::Time;
 
 use super::output::{self, Result, Table, moment, note, text};
 use super::{Context, when};
-use crate::clock::SystemClock;
 
 /// Most events that are asked for at once.
 const PAGE: usize = 100;
@@ -34,15 +34,14 @@ pub struct ListArgs {
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// Only since then: 24h, 7d, 2027-01-31, or a date-time
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
+    #[arg(long, value_name = "WHEN", value_parser = when::since_argument)]
+    since: Option<Time>,
 }
 
 pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
     let EventCommand::List(args) = command;
     let upper = |text: Option<String>| text.map(|text| text.to_uppercase());
-    let since = args.since.as_deref().map(|text| when::since(text, &SystemClock::default())).transpose()?;
-    let since = since.map(|at| at.to_string());
+    let since = args.since.map(|at| at.to_string());
     let (event_type, target_type) = (upper(args.event_type), upper(args.target_type));
     let organization = context.client.organization(context.global).await?;
     let path = format!("/organization/{}/events", organization.id);

@@ -52,7 +52,7 @@ Exit codes:
 
 /// Issues API tokens, decides on every request what a token may do, and takes tokens back.
 #[derive(Parser, Debug)]
-#[command(name = "tokenward", version, after_help = AFTER_HELP, propagate_version = true, max_term_width = 100)]
+#[command(name = "tokenward", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -99,6 +99,9 @@ pub enum Command {
 #[derive(Subcommand, Debug)]
 pub enum Online {
     /// Sign in with e-mail and password
+    ///
+    /// Asks for the password, or reads it from standard input when that is no terminal. The session is kept in
+    /// a file that only you can read; `tokenward logout` ends it.
     Login(session::LoginArgs),
     /// End the session of `login`
     Logout,
@@ -111,8 +114,13 @@ pub enum Online {
     #[command(subcommand)]
     Token(token::TokenCommand),
     /// Ask whether a token is valid, and what it may do
+    ///
+    /// Form and checksum are looked at first, without any network. The exit code is 0 when the token is valid
+    /// (and may do what is asked), and 3 when not.
     Verify(verify::VerifyArgs),
     /// Ask whether a token or a role may do something, and why
+    ///
+    /// The exit code is 0 for yes and 3 for no.
     Can(can::CanArgs),
     /// Roles
     #[command(subcommand)]

@@ -77,8 +77,8 @@ The file is TOML or JSON. What it leaves out stays as it is; a section that it h
   [projects.blog]
   is_admin = true
 
-Clusters and projects are named by name or id. The JSON that `role show --json` prints can be edited and
-given back, too.";
+Clusters and projects are named by name or id. The answer of `role show --json` can be edited and given
+back, too.";
 
 /// `tokenward role edit`.
 #[derive(Args, Debug)]

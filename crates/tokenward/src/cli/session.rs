@@ -11,9 +11,6 @@ use super::output::{self, Failure, Result, fields, moment, note, text};
 use super::{Context, Global, prompt};
 
 /// `tokenward login`.
-///
-/// Asks for the password, or reads it from standard input when that is no terminal. The session is kept in
-/// a file that only you can read; `tokenward logout` ends it.
 #[derive(Args, Debug)]
 pub struct LoginArgs {
     /// Your e-mail address; asked for when left out

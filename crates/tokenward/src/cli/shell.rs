@@ -37,7 +37,9 @@ pub fn man(args: &ManArgs) -> Result {
     }
     let title = command.get_bin_name().unwrap_or("tokenward").replace(' ', "-");
     let mut page = Vec::new();
-    let rendered: io::Result<()> = clap_mangen::Man::new(command).title(title).render(&mut page);
+    let man = clap_mangen::Man::new(command).title(title).manual("Tokenward");
+    let source = concat!("tokenward ", env!("CARGO_PKG_VERSION"));
+    let rendered: io::Result<()> = man.source(source).render(&mut page);
     rendered.map_err(|cause| Failure::error(format!("The page cannot be made: {cause}")))?;
     print_generated(&page)
 }

@@ -2,12 +2,12 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tokenward_core::Time;
 use uuid::Uuid;
 
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, note, print_once, results, text};
 use super::{Context, prompt, role, when};
-use crate::clock::SystemClock;
 
 /// What can be done with API tokens.
 #[derive(Subcommand, Debug)]
@@ -47,8 +47,8 @@ pub struct CreateArgs {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), or a date-time
-    #[arg(long, value_name = "WHEN")]
-    expires: Option<String>,
+    #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
+    expires: Option<Time>,
 }
 
 /// `tokenward token list`.
@@ -77,8 +77,6 @@ async fn tokens_of(context: &Context<'_>) -> Result<String> {
 }
 
 async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
-    // Before anything is asked of the server: a slip in the expiry needs no connection to be told.
-    let expires = args.expires.as_deref().map(|text| when::expiry(text, &SystemClock::default())).transpose()?;
     let organization = context.client.organization(context.global).await?;
     let roles = role::available(context, &organization).await?;
     let Some(wanted) = args.role else {
@@ -91,7 +89,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     if let Some(description) = args.description {
         body["description"] = description.into();
     }
-    if let Some(at) = expires {
+    if let Some(at) = args.expires {
         body["expires_at"] = at.to_string().into();
     }
     let answer = context.client.post(&format!("/organization/{}/apiToken", organization.id), &body).await?;

@@ -16,9 +16,6 @@ use super::output::{self, Exit, Failure, Result, moment, note, print, text, verd
 use super::{Context, Global, prompt};
 
 /// `tokenward verify`.
-///
-/// Form and checksum are looked at first, without any network. Exits with 0 when the token is valid (and may do
-/// what is asked), with 3 when not.
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
     /// The token; `-` or nothing reads it from standard input, where no process list shows it
@@ -41,13 +38,13 @@ pub struct VerifyArgs {
 #[derive(Args, Debug)]
 #[group(multiple = false)]
 pub struct ResourceArgs {
-    /// … in this project
+    /// The project that it is about
     #[arg(long, value_name = "ID", requires = "permission")]
     project: Option<Uuid>,
-    /// … in this environment
+    /// The environment that it is about
     #[arg(long, value_name = "ID", requires = "permission")]
     environment: Option<Uuid>,
-    /// … with this cluster
+    /// The cluster that it is about
     #[arg(long, value_name = "ID", requires = "permission")]
     cluster: Option<Uuid>,
 }

@@ -1,47 +1,51 @@
-//! Moments as people type them.
+//! Moments as people type them. An error completes what clap begins: the value, and the option it was given to.
 
 use chrono::NaiveDate;
 use tokenward_core::time::{DAY, HOUR, Micros};
 use tokenward_core::{Clock, Time};
 
-use super::output::{Failure, Result};
+use crate::clock::SystemClock;
 
 /// A hundred years: more is a slip of the finger.
 const FARTHEST: Micros = 36_525 * DAY;
 
+/// An expiry as clap reads it.
+pub fn expiry_argument(text: &str) -> Result<Time, String> {
+    expiry(text, &SystemClock::default())
+}
+
+/// The beginning of a period as clap reads it.
+pub fn since_argument(text: &str) -> Result<Time, String> {
+    since(text, &SystemClock::default())
+}
+
 /// When something expires: `90d` from now, the first moment of a date (UTC), or a date-time. It must lie ahead.
-pub fn expiry(text: &str, clock: &dyn Clock) -> Result<Time> {
+fn expiry(text: &str, clock: &dyn Clock) -> Result<Time, String> {
     let now = clock.now();
     let at = match length(text) {
         Some(length) => now.plus(length?),
-        None => absolute(text).ok_or_else(|| {
-            Failure::usage(format!(
-                "`{text}` is no expiry. Write a length such as 12h, 90d, 6w or 1y, a date such as 2027-01-31, \
-                 or a date-time such as 2027-01-31T12:00:00Z."
-            ))
-        })?,
+        None => absolute(text).ok_or(
+            "write a length such as 12h, 90d, 6w or 1y, a date such as 2027-01-31, \
+             or a date-time such as 2027-01-31T12:00:00Z",
+        )?,
     };
-    if at <= now {
-        return Err(Failure::usage(format!("`{text}` is not in the future.")));
-    }
-    Ok(at)
+    if at > now { Ok(at) } else { Err("it is not in the future".to_owned()) }
 }
 
 /// The beginning of a period that ends now: `24h` ago, a date, or a date-time.
-pub fn since(text: &str, clock: &dyn Clock) -> Result<Time> {
+fn since(text: &str, clock: &dyn Clock) -> Result<Time, String> {
     match length(text) {
         Some(length) => Ok(clock.now().plus(-length?)),
         None => absolute(text).ok_or_else(|| {
-            Failure::usage(format!(
-                "`{text}` is no time. Write a length such as 24h or 7d, a date such as 2027-01-31, \
-                 or a date-time such as 2027-01-31T12:00:00Z."
-            ))
+            "write a length such as 24h or 7d, a date such as 2027-01-31, \
+             or a date-time such as 2027-01-31T12:00:00Z"
+                .to_owned()
         }),
     }
 }
 
 /// `None` when the text is no length at all.
-fn length(text: &str) -> Option<Result<Micros>> {
+fn length(text: &str) -> Option<Result<Micros, String>> {
     let unit = match text.chars().last()? {
         'h' => HOUR,
         'd' => DAY,
@@ -54,7 +58,7 @@ fn length(text: &str) -> Option<Result<Micros>> {
         return None;
     }
     let length = digits.parse::<i64>().ok().and_then(|n| n.checked_mul(unit)).filter(|length| *length <= FARTHEST);
-    Some(length.ok_or_else(|| Failure::usage(format!("`{text}` is more than a hundred years."))))
+    Some(length.ok_or_else(|| "it is more than a hundred years".to_owned()))
 }
 
 fn absolute(text: &str) -> Option<Time> {
@@ -67,7 +71,6 @@ fn absolute(text: &str) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Exit;
 
     /// 2026-11-24T12:00:00Z.
     struct Noon;
@@ -93,11 +96,10 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_a_usage_error_that_shows_how() {
+    fn anything_else_is_no_expiry() {
         let bad = ["", "d", "90", "90m", "-1d", "+1d", "1.5d", "٣d", "2027-02-30", "tomorrow", "9999999999999999d"];
         for text in bad.into_iter().chain(["0d", "2026-11-24", "2020-01-01", "2026-11-24T12:00:00Z", "999y"]) {
-            let failure = expiry(text, &Noon).unwrap_err();
-            assert_eq!(failure.exit, Exit::Usage, "{text}");
+            assert!(expiry(text, &Noon).is_err(), "{text}");
         }
     }
 
