@@ -347,6 +347,13 @@ impl Role {
         self.own.iter().map(|own| own.to_string()).chain(self.api.iter().map(ToString::to_string)).collect()
     }
 
+    /// What a custom role was given by name: without what every custom role has.
+    #[must_use]
+    pub fn named_permissions(&self) -> Vec<String> {
+        let own = self.own.iter().filter(|own| NAMEABLE.contains(own)).map(|own| own.to_string());
+        own.chain(self.api.iter().map(ToString::to_string)).collect()
+    }
+
     /// May the role do this with that? A pure look-up; a `Target::Absent` is refused whatever is asked.
     #[must_use]
     pub fn allows(&self, permission: Permission<'_>, target: Target) -> bool {

@@ -208,6 +208,12 @@ impl Store {
         &*self.random
     }
 
+    /// The time to write into a row that had `last`: two versions of a row never have the same.
+    #[must_use]
+    pub fn next_version(&self, last: i64) -> i64 {
+        self.now().0.max(last + 1)
+    }
+
     /// A new identifier.
     #[must_use]
     pub fn new_id(&self) -> Uuid {

@@ -5,15 +5,21 @@
 //! saying so in the log. `db` is the only file that knows the dialects; every other file is about one resource.
 
 pub mod accounts;
+pub mod clusters;
 mod db;
+pub mod environments;
 pub mod events;
+pub mod idempotency;
+pub mod invitations;
 pub mod log;
 pub mod members;
 pub mod organizations;
 pub mod peppers;
+pub mod projects;
 pub mod roles;
 pub mod sessions;
 pub mod tokens;
+pub mod variables;
 
 pub use db::{Conn, OpenError, Reader, SQLITE_AT_LEAST, Store, Tx};
 pub use log::Position;

@@ -1,7 +1,8 @@
 //! Members: which account belongs to which organization, as what.
 
 use sqlx::FromRow;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::caller::Grant;
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, Tx, execute, run};
 
@@ -16,13 +17,66 @@ pub struct Membership {
     pub role_id: Uuid,
 }
 
+/// A member, as the contract has it (§1.3).
+#[derive(Clone, Debug, FromRow)]
+#[allow(missing_docs)]
+pub struct Member {
+    pub account_id: Uuid,
+    pub email: String,
+    pub name: String,
+    pub role_id: Uuid,
+    pub role_name: String,
+    pub role_kind: String,
+    pub is_owner: bool,
+    pub last_activity_at: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT m.account_id, a.email, a.name, m.role_id, r.name AS role_name, r.kind AS role_kind, m.is_owner, ",
+            "a.last_activity_at, m.created_at, m.updated_at FROM member m JOIN account a ON a.id = m.account_id ",
+            "JOIN role r ON r.id = m.role_id WHERE m.organization_id = $1 ",
+            $rest
+        )
+    };
+}
+
 /// Makes an account a member. The database allows one owner an organization.
 pub async fn insert(tx: &mut Tx, membership: Membership, is_owner: bool, now: Time) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
+    execute!(tx.conn(), sqlx::query(
         "INSERT INTO member (organization_id, account_id, role_id, is_owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)"
-    ))
+    )
     .bind(membership.organization_id).bind(membership.account_id).bind(membership.role_id).bind(is_owner).bind(now.0))?;
     Ok(())
+}
+
+/// The members of the organization, in the order in which they came.
+pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Member>> {
+    run!(conn, c => sqlx::query_as(select!("ORDER BY m.created_at, m.account_id")).bind(grant.organization()).fetch_all(&mut *c))
+}
+
+/// One member of the organization.
+pub async fn get(conn: Conn<'_>, grant: &Grant, account: Uuid) -> Result<Member> {
+    run!(conn, c => sqlx::query_as(select!("AND m.account_id = $2")).bind(grant.organization()).bind(account).fetch_optional(&mut *c))?
+        .ok_or_else(|| Error::not_found("member"))
+}
+
+/// Gives a member another role.
+pub async fn set_role(tx: &mut Tx, grant: &Grant, account: Uuid, role: Uuid, is_owner: bool, now: Time) -> Result<()> {
+    let changed = execute!(tx.conn(), sqlx::query(
+        "UPDATE member SET role_id = $3, is_owner = $4, updated_at = $5 WHERE organization_id = $1 AND account_id = $2"
+    ).bind(grant.organization()).bind(account).bind(role).bind(is_owner).bind(now.0))?;
+    if changed == 0 { Err(Error::not_found("member")) } else { Ok(()) }
+}
+
+/// Takes a member out.
+pub async fn delete(tx: &mut Tx, grant: &Grant, account: Uuid) -> Result<()> {
+    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM member WHERE organization_id = $1 AND account_id = $2 AND NOT is_owner")
+        .bind(grant.organization()).bind(account))?;
+    if gone == 0 { Err(Error::not_found("member")) } else { Ok(()) }
 }
 
 /// All memberships, or those of one organization.

@@ -1,0 +1,101 @@
+//! Environments: a project in one mode on one cluster.
+
+use sqlx::FromRow;
+use tokenward_core::caller::Grant;
+use tokenward_core::{Error, Result, Uuid};
+
+use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+
+/// An environment, with the names that answers show.
+#[derive(Clone, Debug, FromRow)]
+#[allow(missing_docs)] // The fields are those of the contract.
+pub struct Environment {
+    pub id: Uuid,
+    pub project_id: Uuid,
+    pub project_name: String,
+    pub cluster_id: Uuid,
+    pub cluster_name: String,
+    pub cloud_provider: String,
+    pub name: String,
+    pub mode: String,
+    pub last_updated_by: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT e.id, e.project_id, p.name AS project_name, e.cluster_id, c.name AS cluster_name, c.cloud_provider, e.name, ",
+            "e.mode, e.last_updated_by, e.created_at, e.updated_at FROM environment e ",
+            "JOIN project p ON p.id = e.project_id JOIN cluster c ON c.id = e.cluster_id WHERE e.organization_id = $1 ",
+            $rest
+        )
+    };
+}
+
+/// Adds an environment.
+pub async fn insert(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
+    execute!(tx.conn(), sqlx::query(concat!(
+        "INSERT INTO environment (id, organization_id, project_id, cluster_id, name, mode, last_updated_by, created_at, updated_at) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    ))
+    .bind(e.id).bind(grant.organization()).bind(e.project_id).bind(e.cluster_id).bind(&e.name).bind(&e.mode)
+    .bind(&e.last_updated_by).bind(e.created_at).bind(e.updated_at))
+    .map_err(taken("environment", &e.name))?;
+    Ok(())
+}
+
+/// The environments of a project, or of the whole organization, in the order of their creation.
+pub async fn list(conn: Conn<'_>, grant: &Grant, project: Option<Uuid>) -> Result<Vec<Environment>> {
+    run!(conn, c => sqlx::query_as(select!("AND ($2 IS NULL OR e.project_id = $2) ORDER BY e.id"))
+        .bind(grant.organization()).bind(project).fetch_all(&mut *c))
+}
+
+/// One environment of the organization.
+pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Environment> {
+    run!(conn, c => sqlx::query_as(select!("AND e.id = $2")).bind(grant.organization()).bind(id).fetch_optional(&mut *c))?
+        .ok_or_else(|| Error::not_found("environment"))
+}
+
+/// Writes name and mode.
+pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
+    execute!(tx.conn(), sqlx::query(concat!(
+        "UPDATE environment SET name = $3, mode = $4, last_updated_by = $5, updated_at = $6 WHERE organization_id = $1 AND id = $2"
+    )).bind(grant.organization()).bind(e.id).bind(&e.name).bind(&e.mode).bind(&e.last_updated_by).bind(e.updated_at))
+    .map_err(taken("environment", &e.name))?;
+    Ok(())
+}
+
+/// Takes an environment out, with its variables.
+pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM environment WHERE organization_id = $1 AND id = $2")
+        .bind(grant.organization()).bind(id))?;
+    if gone == 0 { Err(Error::not_found("environment")) } else { Ok(()) }
+}
+
+/// Where an environment stands, for the directory.
+#[derive(Clone, Debug, FromRow)]
+pub struct Place {
+    /// The environment.
+    pub id: Uuid,
+    /// Its organization.
+    pub organization_id: Uuid,
+    /// Its project.
+    pub project_id: Uuid,
+    /// Its cluster.
+    pub cluster_id: Uuid,
+    /// Its mode.
+    pub mode: String,
+}
+
+/// Where environments stand: those in `ids`, or all.
+pub async fn places(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<Place>> {
+    match ids {
+        Some(ids) => {
+            by_ids(conn, "SELECT id, organization_id, project_id, cluster_id, mode FROM environment WHERE id IN", ids).await
+        }
+        None => run!(conn, c => sqlx::query_as("SELECT id, organization_id, project_id, cluster_id, mode FROM environment")
+            .fetch_all(&mut *c)),
+    }
+}

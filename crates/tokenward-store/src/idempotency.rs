@@ -1,0 +1,47 @@
+//! Answers that are kept for a while, so that a repeated request is answered and not carried out again.
+
+use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_core::{Result, Time};
+
+use crate::db::{Conn, Tx, execute, run};
+
+/// How long an answer is kept.
+const KEPT: i64 = HOUR;
+/// After this time a request without an answer counts as lost with its process.
+const LOST: i64 = 2 * MINUTE;
+
+/// A request that came with a key.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Kept {
+    /// A hash of what was asked.
+    pub request: Vec<u8>,
+    /// The sealed answer; `None` while it runs.
+    pub answer: Option<Vec<u8>>,
+}
+
+/// Claims a scope. `true` when this request is the first and must be carried out.
+pub async fn claim(tx: &mut Tx, scope: &[u8; 32], request: &[u8; 32], now: Time) -> Result<bool> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM idempotency WHERE created_at <= $1 OR (answer IS NULL AND created_at <= $2)")
+        .bind(now.plus(-KEPT).0).bind(now.plus(-LOST).0))?;
+    let claimed = execute!(tx.conn(), sqlx::query(
+        "INSERT INTO idempotency (scope, request, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+    ).bind(&scope[..]).bind(&request[..]).bind(now.0))?;
+    Ok(claimed > 0)
+}
+
+/// What is kept under a scope.
+pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<Kept>> {
+    run!(conn, c => sqlx::query_as("SELECT request, answer FROM idempotency WHERE scope = $1").bind(&scope[..]).fetch_optional(&mut *c))
+}
+
+/// Keeps the answer.
+pub async fn keep(tx: &mut Tx, scope: &[u8; 32], answer: &[u8]) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("UPDATE idempotency SET answer = $2 WHERE scope = $1").bind(&scope[..]).bind(answer))?;
+    Ok(())
+}
+
+/// Gives a scope back after a fault of ours, so that the request can be tried again.
+pub async fn release(tx: &mut Tx, scope: &[u8; 32]) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM idempotency WHERE scope = $1 AND answer IS NULL").bind(&scope[..]))?;
+    Ok(())
+}

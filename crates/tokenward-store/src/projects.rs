@@ -1,0 +1,68 @@
+//! Projects: what environments belong to.
+
+use sqlx::FromRow;
+use tokenward_core::caller::Grant;
+use tokenward_core::{Error, Result, Uuid};
+
+use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+
+/// A project.
+#[derive(Clone, Debug, FromRow)]
+#[allow(missing_docs)] // The fields are those of the contract.
+pub struct Project {
+    pub id: Uuid,
+    pub name: String,
+    pub description: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT id, name, description, created_at, updated_at FROM project WHERE organization_id = $1 ", $rest)
+    };
+}
+
+/// Adds a project.
+pub async fn insert(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
+    execute!(tx.conn(), sqlx::query(concat!(
+        "INSERT INTO project (id, organization_id, name, description, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)"
+    )).bind(p.id).bind(grant.organization()).bind(&p.name).bind(&p.description).bind(p.created_at).bind(p.updated_at))
+    .map_err(taken("project", &p.name))?;
+    Ok(())
+}
+
+/// The projects of the organization, in the order of their creation.
+pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Project>> {
+    run!(conn, c => sqlx::query_as(select!("ORDER BY id")).bind(grant.organization()).fetch_all(&mut *c))
+}
+
+/// One project of the organization.
+pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Project> {
+    run!(conn, c => sqlx::query_as(select!("AND id = $2")).bind(grant.organization()).bind(id).fetch_optional(&mut *c))?
+        .ok_or_else(|| Error::not_found("project"))
+}
+
+/// Writes name and description.
+pub async fn update(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
+    execute!(tx.conn(), sqlx::query(
+        "UPDATE project SET name = $3, description = $4, updated_at = $5 WHERE organization_id = $1 AND id = $2"
+    ).bind(grant.organization()).bind(p.id).bind(&p.name).bind(&p.description).bind(p.updated_at))
+    .map_err(taken("project", &p.name))?;
+    Ok(())
+}
+
+/// Takes a project out, with its environments and variables.
+pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM project WHERE organization_id = $1 AND id = $2")
+        .bind(grant.organization()).bind(id))?;
+    if gone == 0 { Err(Error::not_found("project")) } else { Ok(()) }
+}
+
+/// Id, organization and name for the directory: those in `ids`, or all.
+pub async fn places(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, Uuid, String)>> {
+    match ids {
+        Some(ids) => by_ids(conn, "SELECT id, organization_id, name FROM project WHERE id IN", ids).await,
+        None => run!(conn, c => sqlx::query_as("SELECT id, organization_id, name FROM project").fetch_all(&mut *c)),
+    }
+}
