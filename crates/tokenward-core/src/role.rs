@@ -170,7 +170,7 @@ impl Mode {
 
     /// Reads the word of the contract.
     #[must_use]
-    pub fn from_str(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.as_str() == text)
     }
 }

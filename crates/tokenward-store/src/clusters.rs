@@ -31,12 +31,21 @@ macro_rules! select {
 
 /// Adds a cluster.
 pub async fn insert(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO cluster (id, organization_id, name, region, cloud_provider, body, created_at, updated_at) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-    ))
-    .bind(c.id).bind(grant.organization()).bind(&c.name).bind(&c.region).bind(&c.cloud_provider).bind(&c.body)
-    .bind(c.created_at).bind(c.updated_at))?;
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO cluster (id, organization_id, name, region, cloud_provider, body, created_at, updated_at) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        ))
+        .bind(c.id)
+        .bind(grant.organization())
+        .bind(&c.name)
+        .bind(&c.region)
+        .bind(&c.cloud_provider)
+        .bind(&c.body)
+        .bind(c.created_at)
+        .bind(c.updated_at)
+    )?;
     Ok(())
 }
 
@@ -53,19 +62,29 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Cluster> {
 
 /// Writes all that can be changed of a cluster.
 pub async fn update(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
-        "UPDATE cluster SET name = $3, region = $4, cloud_provider = $5, body = $6, updated_at = $7 ",
-        "WHERE organization_id = $1 AND id = $2"
-    ))
-    .bind(grant.organization()).bind(c.id).bind(&c.name).bind(&c.region).bind(&c.cloud_provider).bind(&c.body)
-    .bind(c.updated_at))?;
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE cluster SET name = $3, region = $4, cloud_provider = $5, body = $6, updated_at = $7 ",
+            "WHERE organization_id = $1 AND id = $2"
+        ))
+        .bind(grant.organization())
+        .bind(c.id)
+        .bind(&c.name)
+        .bind(&c.region)
+        .bind(&c.cloud_provider)
+        .bind(&c.body)
+        .bind(c.updated_at)
+    )?;
     Ok(())
 }
 
 /// Takes a cluster out; a conflict while environments run on it.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM cluster WHERE organization_id = $1 AND id = $2")
-        .bind(grant.organization()).bind(id))?;
+    let gone = execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM cluster WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)
+    )?;
     if gone == 0 { Err(Error::not_found("cluster")) } else { Ok(()) }
 }
 

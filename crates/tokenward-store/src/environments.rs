@@ -69,8 +69,12 @@ pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
 
 /// Takes an environment out, with its variables.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM environment WHERE organization_id = $1 AND id = $2")
-        .bind(grant.organization()).bind(id))?;
+    let gone = execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM environment WHERE organization_id = $1 AND id = $2")
+            .bind(grant.organization())
+            .bind(id)
+    )?;
     if gone == 0 { Err(Error::not_found("environment")) } else { Ok(()) }
 }
 
@@ -93,9 +97,12 @@ pub struct Place {
 pub async fn places(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<Place>> {
     match ids {
         Some(ids) => {
-            by_ids(conn, "SELECT id, organization_id, project_id, cluster_id, mode FROM environment WHERE id IN", ids).await
+            by_ids(conn, "SELECT id, organization_id, project_id, cluster_id, mode FROM environment WHERE id IN", ids)
+                .await
         }
-        None => run!(conn, c => sqlx::query_as("SELECT id, organization_id, project_id, cluster_id, mode FROM environment")
-            .fetch_all(&mut *c)),
+        None => {
+            run!(conn, c => sqlx::query_as("SELECT id, organization_id, project_id, cluster_id, mode FROM environment")
+            .fetch_all(&mut *c))
+        }
     }
 }

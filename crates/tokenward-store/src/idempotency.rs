@@ -21,11 +21,19 @@ pub struct Kept {
 
 /// Claims a scope. `true` when this request is the first and must be carried out.
 pub async fn claim(tx: &mut Tx, scope: &[u8; 32], request: &[u8; 32], now: Time) -> Result<bool> {
-    execute!(tx.conn(), sqlx::query("DELETE FROM idempotency WHERE created_at <= $1 OR (answer IS NULL AND created_at <= $2)")
-        .bind(now.plus(-KEPT).0).bind(now.plus(-LOST).0))?;
-    let claimed = execute!(tx.conn(), sqlx::query(
-        "INSERT INTO idempotency (scope, request, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
-    ).bind(&scope[..]).bind(&request[..]).bind(now.0))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM idempotency WHERE created_at <= $1 OR (answer IS NULL AND created_at <= $2)")
+            .bind(now.plus(-KEPT).0)
+            .bind(now.plus(-LOST).0)
+    )?;
+    let claimed = execute!(
+        tx.conn(),
+        sqlx::query("INSERT INTO idempotency (scope, request, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(&scope[..])
+            .bind(&request[..])
+            .bind(now.0)
+    )?;
     Ok(claimed > 0)
 }
 
@@ -36,7 +44,10 @@ pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<Kept>> {
 
 /// Keeps the answer.
 pub async fn keep(tx: &mut Tx, scope: &[u8; 32], answer: &[u8]) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("UPDATE idempotency SET answer = $2 WHERE scope = $1").bind(&scope[..]).bind(answer))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE idempotency SET answer = $2 WHERE scope = $1").bind(&scope[..]).bind(answer)
+    )?;
     Ok(())
 }
 

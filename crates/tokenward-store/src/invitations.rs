@@ -37,8 +37,13 @@ macro_rules! select {
 /// Adds an invitation; one that has expired gives way. Another one for the same address is a conflict.
 pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, digest: &[u8; 32], now: Time) -> Result<()> {
     let fold = i.email.to_ascii_lowercase();
-    execute!(tx.conn(), sqlx::query("DELETE FROM invitation WHERE organization_id = $1 AND email_fold = $2 AND expires_at <= $3")
-        .bind(grant.organization()).bind(&fold).bind(now.0))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM invitation WHERE organization_id = $1 AND email_fold = $2 AND expires_at <= $3")
+            .bind(grant.organization())
+            .bind(&fold)
+            .bind(now.0)
+    )?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO invitation (id, organization_id, email, email_fold, role_id, inviter, digest, expires_at, created_at, updated_at) ",
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)"
@@ -61,7 +66,7 @@ pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Invitation>> {
 pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Invitation> {
     run!(conn, c => sqlx::query_as(select!("AND i.organization_id = $1 AND i.id = $2"))
         .bind(grant.organization()).bind(id).fetch_optional(&mut *c))?
-        .ok_or_else(|| Error::not_found("invitation"))
+    .ok_or_else(|| Error::not_found("invitation"))
 }
 
 /// The invitation that a link proves, while it is valid. Spends nothing.
@@ -72,15 +77,25 @@ pub async fn by_link(conn: Conn<'_>, id: Uuid, digest: &[u8; 32], now: Time) -> 
 
 /// Gives an invitation a new link and a new time.
 pub async fn renew(tx: &mut Tx, grant: &Grant, id: Uuid, digest: &[u8; 32], expires_at: Time, now: Time) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(
-        "UPDATE invitation SET digest = $3, expires_at = $4, updated_at = $5 WHERE organization_id = $1 AND id = $2"
-    ).bind(grant.organization()).bind(id).bind(&digest[..]).bind(expires_at.0).bind(now.0))?;
+    execute!(
+        tx.conn(),
+        sqlx::query(
+            "UPDATE invitation SET digest = $3, expires_at = $4, updated_at = $5 WHERE organization_id = $1 AND id = $2"
+        )
+        .bind(grant.organization())
+        .bind(id)
+        .bind(&digest[..])
+        .bind(expires_at.0)
+        .bind(now.0)
+    )?;
     Ok(())
 }
 
 /// Takes an invitation out. Of two at once, one gets `false`.
 pub async fn delete(tx: &mut Tx, organization: Uuid, id: Uuid) -> Result<bool> {
-    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM invitation WHERE organization_id = $1 AND id = $2")
-        .bind(organization).bind(id))?;
+    let gone = execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM invitation WHERE organization_id = $1 AND id = $2").bind(organization).bind(id)
+    )?;
     Ok(gone > 0)
 }

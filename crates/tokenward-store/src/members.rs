@@ -74,8 +74,12 @@ pub async fn set_role(tx: &mut Tx, grant: &Grant, account: Uuid, role: Uuid, is_
 
 /// Takes a member out.
 pub async fn delete(tx: &mut Tx, grant: &Grant, account: Uuid) -> Result<()> {
-    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM member WHERE organization_id = $1 AND account_id = $2 AND NOT is_owner")
-        .bind(grant.organization()).bind(account))?;
+    let gone = execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM member WHERE organization_id = $1 AND account_id = $2 AND NOT is_owner")
+            .bind(grant.organization())
+            .bind(account)
+    )?;
     if gone == 0 { Err(Error::not_found("member")) } else { Ok(()) }
 }
 

@@ -70,14 +70,22 @@ pub async fn by_id(conn: Conn<'_>, ids: &[Uuid]) -> Result<Vec<Organization>> {
     Ok(found)
 }
 
-/// Writes all that can be changed of an organization.
-pub async fn update(tx: &mut Tx, grant: &Grant, o: &Organization, now: Time) -> Result<()> {
+/// Writes all that can be changed of the organization of the grant.
+pub async fn update(tx: &mut Tx, grant: &Grant, o: &Organization) -> Result<()> {
+    if o.id != grant.organization() {
+        return Err(Error::not_found("organization"));
+    }
+    write(tx, o).await
+}
+
+/// Writes all that can be changed of an organization that was made in this transaction.
+pub async fn write(tx: &mut Tx, o: &Organization) -> Result<()> {
     execute!(tx.conn(), sqlx::query(concat!(
         "UPDATE organization SET name = $2, name_fold = $3, description = $4, plan = $5, website_url = $6, repository = $7, ",
         "logo_url = $8, icon_url = $9, admin_emails = $10, updated_at = $11 WHERE id = $1 AND deleted_at IS NULL"
     ))
-    .bind(grant.organization()).bind(&o.name).bind(fold(&o.name)).bind(&o.description).bind(&o.plan).bind(&o.website_url)
-    .bind(&o.repository).bind(&o.logo_url).bind(&o.icon_url).bind(&o.admin_emails).bind(now.0))
+    .bind(o.id).bind(&o.name).bind(fold(&o.name)).bind(&o.description).bind(&o.plan).bind(&o.website_url)
+    .bind(&o.repository).bind(&o.logo_url).bind(&o.icon_url).bind(&o.admin_emails).bind(o.updated_at))
     .map_err(taken("organization", &o.name))?;
     Ok(())
 }

@@ -45,17 +45,27 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Project> {
 
 /// Writes name and description.
 pub async fn update(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(
-        "UPDATE project SET name = $3, description = $4, updated_at = $5 WHERE organization_id = $1 AND id = $2"
-    ).bind(grant.organization()).bind(p.id).bind(&p.name).bind(&p.description).bind(p.updated_at))
+    execute!(
+        tx.conn(),
+        sqlx::query(
+            "UPDATE project SET name = $3, description = $4, updated_at = $5 WHERE organization_id = $1 AND id = $2"
+        )
+        .bind(grant.organization())
+        .bind(p.id)
+        .bind(&p.name)
+        .bind(&p.description)
+        .bind(p.updated_at)
+    )
     .map_err(taken("project", &p.name))?;
     Ok(())
 }
 
 /// Takes a project out, with its environments and variables.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM project WHERE organization_id = $1 AND id = $2")
-        .bind(grant.organization()).bind(id))?;
+    let gone = execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM project WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)
+    )?;
     if gone == 0 { Err(Error::not_found("project")) } else { Ok(()) }
 }
 

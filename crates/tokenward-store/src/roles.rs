@@ -76,9 +76,11 @@ pub async fn insert_built_in(tx: &mut Tx, organization: Uuid, now: Time) -> Resu
 pub async fn compiled(mut conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, Role)>> {
     let (rows, clusters, projects): (Vec<Row>, Vec<ClusterRow>, Vec<ProjectRow>) = match ids {
         Some(ids) => (
-            by_ids(conn.again(), "SELECT id, organization_id, kind, name, permissions FROM role WHERE id IN", ids).await?,
+            by_ids(conn.again(), "SELECT id, organization_id, kind, name, permissions FROM role WHERE id IN", ids)
+                .await?,
             by_ids(conn.again(), "SELECT role_id, cluster_id, level FROM role_cluster WHERE role_id IN", ids).await?,
-            by_ids(conn, "SELECT role_id, project_id, is_admin, levels FROM role_project WHERE role_id IN", ids).await?,
+            by_ids(conn, "SELECT role_id, project_id, is_admin, levels FROM role_project WHERE role_id IN", ids)
+                .await?,
         ),
         None => (
             run!(conn.again(), c => sqlx::query_as("SELECT id, organization_id, kind, name, permissions FROM role ORDER BY id")
@@ -153,12 +155,20 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
 
 /// Replaces a custom role.
 pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, updated_at: i64) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
-        "UPDATE role SET name = $3, name_fold = $4, description = $5, permissions = $6, updated_at = $7 ",
-        "WHERE organization_id = $1 AND id = $2 AND kind = 'custom'"
-    ))
-    .bind(grant.organization()).bind(role.id).bind(&*role.name).bind(fold(&role.name)).bind(description).bind(permissions(role)?)
-    .bind(updated_at))
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE role SET name = $3, name_fold = $4, description = $5, permissions = $6, updated_at = $7 ",
+            "WHERE organization_id = $1 AND id = $2 AND kind = 'custom'"
+        ))
+        .bind(grant.organization())
+        .bind(role.id)
+        .bind(&*role.name)
+        .bind(fold(&role.name))
+        .bind(description)
+        .bind(permissions(role)?)
+        .bind(updated_at)
+    )
     .map_err(taken("role", &role.name))?;
     execute!(tx.conn(), sqlx::query("DELETE FROM role_cluster WHERE role_id = $1").bind(role.id))?;
     execute!(tx.conn(), sqlx::query("DELETE FROM role_project WHERE role_id = $1").bind(role.id))?;
@@ -168,8 +178,16 @@ pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
 async fn insert_matrix(tx: &mut Tx, grant: &Grant, role: &Role) -> Result<()> {
     let organization = grant.organization();
     for (cluster, level) in &role.matrix().clusters {
-        execute!(tx.conn(), sqlx::query("INSERT INTO role_cluster (organization_id, role_id, cluster_id, level) VALUES ($1, $2, $3, $4)")
-            .bind(organization).bind(role.id).bind(cluster).bind(text(level)?))?;
+        execute!(
+            tx.conn(),
+            sqlx::query(
+                "INSERT INTO role_cluster (organization_id, role_id, cluster_id, level) VALUES ($1, $2, $3, $4)"
+            )
+            .bind(organization)
+            .bind(role.id)
+            .bind(cluster)
+            .bind(text(level)?)
+        )?;
     }
     for (project, access) in &role.matrix().projects {
         let levels = access.levels.iter().map(text).collect::<Result<Vec<_>>>()?.join(",");
@@ -182,10 +200,20 @@ async fn insert_matrix(tx: &mut Tx, grant: &Grant, role: &Role) -> Result<()> {
 
 /// Deletes a custom role. Revoked tokens lose their reference to it; a living user of it is a conflict.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("UPDATE token SET role_id = NULL WHERE organization_id = $1 AND role_id = $2 AND revoked_at IS NOT NULL")
-        .bind(grant.organization()).bind(id))?;
-    let gone = execute!(tx.conn(), sqlx::query("DELETE FROM role WHERE organization_id = $1 AND id = $2 AND kind = 'custom'")
-        .bind(grant.organization()).bind(id))?;
+    execute!(
+        tx.conn(),
+        sqlx::query(
+            "UPDATE token SET role_id = NULL WHERE organization_id = $1 AND role_id = $2 AND revoked_at IS NOT NULL"
+        )
+        .bind(grant.organization())
+        .bind(id)
+    )?;
+    let gone = execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM role WHERE organization_id = $1 AND id = $2 AND kind = 'custom'")
+            .bind(grant.organization())
+            .bind(id)
+    )?;
     if gone == 0 { Err(Error::not_found("role")) } else { Ok(()) }
 }
 

@@ -75,18 +75,29 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, owner: Owner, id: Uuid) -> Resul
 
 /// Writes key, value and description.
 pub async fn update(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
-        "UPDATE variable SET key = $3, value = $4, description = $5, mount_path = $6, updated_at = $7 ",
-        "WHERE organization_id = $1 AND id = $2"
-    ))
-    .bind(grant.organization()).bind(v.id).bind(&v.key).bind(&v.value).bind(&v.description).bind(&v.mount_path).bind(v.updated_at))
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE variable SET key = $3, value = $4, description = $5, mount_path = $6, updated_at = $7 ",
+            "WHERE organization_id = $1 AND id = $2"
+        ))
+        .bind(grant.organization())
+        .bind(v.id)
+        .bind(&v.key)
+        .bind(&v.value)
+        .bind(&v.description)
+        .bind(&v.mount_path)
+        .bind(v.updated_at)
+    )
     .map_err(taken("variable", &v.key))?;
     Ok(())
 }
 
 /// Takes a variable out, with its aliases and overrides.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("DELETE FROM variable WHERE organization_id = $1 AND id = $2")
-        .bind(grant.organization()).bind(id))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM variable WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)
+    )?;
     Ok(())
 }

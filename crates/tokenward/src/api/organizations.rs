@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::endpoint::{Endpoint, On, get, put};
 use super::error::ApiError;
 use super::extract::{Body, present, written};
-use crate::service::{App, organizations};
+use crate::service::{App, IfMatch, organizations};
 
 /// An organization.
 #[derive(Serialize, ToSchema)]
@@ -153,6 +153,6 @@ async fn edit(
         icon_url: edit.icon_url,
         admin_emails: edit.admin_emails,
     };
-    let changed = organizations::update(&app, grant, change).await?;
+    let changed = organizations::update(&app, grant, change, IfMatch::default()).await?;
     Ok(written(StatusCode::OK, changed, Organization::from))
 }

@@ -169,7 +169,7 @@ async fn target(args: &CanArgs, context: &Context<'_>, organization: &Organizati
     }
     let Some(environment) = args.environment else { return Ok(Target::Organization) };
     let answer = context.client.get(&format!("/environment/{environment}")).await?;
-    let mode = Mode::from_str(&text(&answer, "mode"))
+    let mode = Mode::parse(&text(&answer, "mode"))
         .ok_or_else(|| Failure::error(format!("The environment has the unknown mode `{}`.", text(&answer, "mode"))))?;
     Ok(Target::Environment { project: id(&answer["project"], "id")?, mode, cluster: id(&answer, "cluster_id")? })
 }

@@ -4,20 +4,28 @@
 //! local index. It runs in a task of its own: a client that hangs up cancels nothing. Knows no HTTP.
 
 pub mod accounts;
+pub mod clusters;
+pub mod environments;
 pub mod events;
+pub mod invitations;
+pub mod members;
 pub mod organizations;
 pub mod passwords;
+pub mod projects;
 pub mod roles;
+pub mod seal;
 pub mod sessions;
 pub mod set_up;
 pub mod throttle;
 pub mod tokens;
+pub mod variables;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use tokenward_core::event::{By, Event};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::role::{BuiltIn, Role, RoleKind};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Position, Store, Tx};
 
 use crate::verify::Verifier;
@@ -69,13 +77,26 @@ pub(crate) async fn detached<T: Send + 'static>(work: impl Future<Output = Resul
     tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
 }
 
+/// Which version of a thing a change is meant for: the value of `If-Match`, when it was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct IfMatch(pub Option<i64>);
+
+impl IfMatch {
+    /// 412 when the thing was changed since the caller read it.
+    pub(crate) fn check(self, version: i64) -> Result<()> {
+        match self.0 {
+            Some(wanted) if wanted != version => Err(Error::new(
+                Code::PreconditionFailed,
+                "This was changed since you read it. Read it again, and send your change with the new ETag.",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The role with this id in an organization, for a body that names one: 400 when it is absent or foreign, and
 /// for the owner role, which is never given to anybody.
-pub(crate) fn assignable_role(
-    app: &Arc<App>,
-    organization: Uuid,
-    role: Uuid,
-) -> Result<Arc<tokenward_core::role::Role>> {
+pub(crate) fn assignable_role(app: &Arc<App>, organization: Uuid, role: Uuid) -> Result<Arc<Role>> {
     let directory = app.verifier.directory();
     let role = directory.organization(organization).and_then(|organization| organization.role(role)).cloned();
     match role {
@@ -85,4 +106,12 @@ pub(crate) fn assignable_role(
         Some(role) => Ok(role),
         None => Err(Error::invalid("role_id", "is not a role of this organization; see availableRole")),
     }
+}
+
+/// A built-in role of an organization.
+pub(crate) fn built_in_role(app: &Arc<App>, organization: Uuid, wanted: BuiltIn) -> Result<Arc<Role>> {
+    let directory = app.verifier.directory();
+    let roles = directory.organization(organization).into_iter().flat_map(|organization| organization.roles());
+    let found = roles.filter(|role| role.kind == RoleKind::BuiltIn(wanted)).cloned().next();
+    found.ok_or_else(|| Error::not_found("organization"))
 }

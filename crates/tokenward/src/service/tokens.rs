@@ -6,13 +6,13 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_description, check_name};
-use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::token::Token;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::tokens;
 
-use super::{App, Written, assignable_role, detached};
+use super::{App, Written, assignable_role, built_in_role, detached};
 
 /// What a caller says of a new token.
 pub struct NewToken {
@@ -76,7 +76,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
     }
     let role = match new.role_id {
         Some(id) => assignable_role(app, grant.organization(), id),
-        None => admin_role(app, &grant),
+        None => built_in_role(app, grant.organization(), BuiltIn::Admin),
     };
     let role = match role {
         Ok(role) => role,
@@ -134,14 +134,6 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<To
         app.commit(tx, grant.by(), &[event], token).await
     })
     .await
-}
-
-fn admin_role(app: &Arc<App>, grant: &Grant) -> Result<Arc<tokenward_core::role::Role>> {
-    let directory = app.verifier.directory();
-    let organization = directory.organization(grant.organization());
-    let admin =
-        organization.and_then(|o| o.roles().find(|role| role.kind == RoleKind::BuiltIn(BuiltIn::Admin)).cloned());
-    admin.ok_or_else(|| Error::not_found("organization"))
 }
 
 fn event(kind: Kind, token: &Token) -> Event {

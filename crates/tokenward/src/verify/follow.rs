@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokenward_core::directory::Directory;
+use tokenward_core::directory::{Directory, Environment};
 use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry, Session};
+use tokenward_core::role::Mode;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{State, TOMBSTONE};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
-use tokenward_store::{Store, members, organizations, roles, sessions, tokens};
+use tokenward_store::{Store, clusters, environments, members, organizations, projects, roles, sessions, tokens};
 
 use super::Verifier;
 
@@ -45,6 +46,15 @@ pub(super) async fn load(verifier: &Verifier, store: &Store) -> Result<i64> {
             of_one.insert(m.account_id, m.role_id);
         }
         directory.set_members(first, of_one);
+    }
+    for (id, organization, name) in clusters::places(reader.conn(), None).await? {
+        directory.put_cluster(organization, id, &name);
+    }
+    for (id, organization, name) in projects::places(reader.conn(), None).await? {
+        directory.put_project(organization, id, &name);
+    }
+    for place in environments::places(reader.conn(), None).await? {
+        put_environment(&mut directory, &place);
     }
     index.set_directory(directory.clone());
     tokens::each_index_row(reader.conn(), store.now(), |row| put_token(verifier, &directory, &row)).await?;
@@ -104,13 +114,19 @@ struct Touched {
     organizations: BTreeSet<Uuid>,
     members_of: BTreeSet<Uuid>,
     roles: BTreeSet<(Uuid, Uuid)>,
+    clusters: BTreeSet<(Uuid, Uuid)>,
+    projects: BTreeSet<(Uuid, Uuid)>,
+    environments: BTreeSet<(Uuid, Uuid)>,
     tokens: BTreeSet<Uuid>,
     accounts: BTreeSet<Uuid>,
 }
 
 impl Touched {
     fn directory(&self) -> bool {
-        !(self.organizations.is_empty() && self.members_of.is_empty() && self.roles.is_empty())
+        let of_organization = [&self.roles, &self.clusters, &self.projects, &self.environments];
+        !(self.organizations.is_empty()
+            && self.members_of.is_empty()
+            && of_organization.iter().all(|set| set.is_empty()))
     }
 
     fn by(rows: &[Skeleton]) -> Self {
@@ -136,6 +152,15 @@ impl Touched {
                 }
                 Event::RoleCreated | Event::RoleUpdated | Event::RoleDeleted => {
                     touched.roles.insert((organization, row.target_id));
+                }
+                Event::ClusterCreated | Event::ClusterUpdated | Event::ClusterDeleted => {
+                    touched.clusters.insert((organization, row.target_id));
+                }
+                Event::ProjectCreated | Event::ProjectUpdated | Event::ProjectDeleted => {
+                    touched.projects.insert((organization, row.target_id));
+                }
+                Event::EnvironmentCreated | Event::EnvironmentUpdated | Event::EnvironmentDeleted => {
+                    touched.environments.insert((organization, row.target_id));
                 }
                 Event::TokenCreated | Event::TokenDeleted => {
                     touched.tokens.insert(row.target_id);
@@ -205,11 +230,51 @@ async fn change_directory(
             directory.put_role(organization, role);
         }
     }
+    change_resources(directory, reader, touched).await?;
     for organization in &touched.members_of {
         let members = members::memberships(reader.conn(), Some(*organization)).await?;
         directory.set_members(*organization, members.into_iter().map(|m| (m.account_id, m.role_id)).collect());
     }
     Ok(())
+}
+
+async fn change_resources(
+    directory: &mut Directory,
+    reader: &mut tokenward_store::Reader,
+    touched: &Touched,
+) -> Result<()> {
+    let ids = |set: &BTreeSet<(Uuid, Uuid)>| set.iter().map(|(_, id)| *id).collect::<Vec<Uuid>>();
+    // What is there is put; what is not there any more is taken out.
+    for (organization, cluster) in &touched.clusters {
+        directory.remove_cluster(*organization, *cluster);
+    }
+    for (id, organization, name) in clusters::places(reader.conn(), Some(&ids(&touched.clusters))).await? {
+        directory.put_cluster(organization, id, &name);
+    }
+    let living = projects::places(reader.conn(), Some(&ids(&touched.projects))).await?;
+    for (organization, project) in &touched.projects {
+        if living.iter().all(|(id, ..)| id != project) {
+            directory.remove_project(*organization, *project);
+        }
+    }
+    for (id, organization, name) in living {
+        directory.put_project(organization, id, &name);
+    }
+    for (organization, environment) in &touched.environments {
+        directory.remove_environment(*organization, *environment);
+    }
+    for place in environments::places(reader.conn(), Some(&ids(&touched.environments))).await? {
+        put_environment(directory, &place);
+    }
+    Ok(())
+}
+
+/// An environment of an unknown mode stays out of the directory: nobody may do anything with it.
+fn put_environment(directory: &mut Directory, place: &environments::Place) {
+    if let Some(mode) = Mode::parse(&place.mode) {
+        let environment = Environment { project: place.project_id, mode, cluster: place.cluster_id };
+        directory.put_environment(place.organization_id, place.id, environment);
+    }
 }
 
 /// A token whose organization or role is not in the directory was made later than it: its event is still to come.

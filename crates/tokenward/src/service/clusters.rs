@@ -1,0 +1,134 @@
+//! Clusters, as far as the caller sees them.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{ClusterSnapshot, Event, Kind};
+use tokenward_core::name::check_name;
+use tokenward_core::permission::{Own, Permission};
+use tokenward_core::role::Target;
+use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::clusters::{self, Cluster};
+
+use super::{App, IfMatch, Written, detached};
+
+/// The providers of the contract.
+pub const PROVIDERS: [&str; 11] =
+    ["AWS", "SCW", "GCP", "DO", "AZURE", "OVH", "CIVO", "HETZNER", "ORACLE", "IBM", "ON_PREMISE"];
+
+/// What a caller says of a cluster.
+pub struct ClusterBody {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub region: String,
+    /// With whom.
+    pub cloud_provider: String,
+    /// Everything else that was sent: stored and returned, not interpreted (contract §8.13).
+    pub rest: Map<String, Value>,
+}
+
+/// The clusters that the caller sees.
+pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Cluster>> {
+    let mut reader = app.store.read().await?;
+    let mut all = clusters::list(reader.conn(), grant).await?;
+    all.retain(|cluster| grant.role().allows(Permission::Own(Own::ClusterRead), Target::Cluster(cluster.id)));
+    Ok(all)
+}
+
+/// The cluster of the grant.
+pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Cluster> {
+    let mut reader = app.store.read().await?;
+    clusters::get(reader.conn(), grant, id).await
+}
+
+/// Makes a cluster.
+pub async fn create(app: &Arc<App>, grant: Grant, body: ClusterBody) -> Result<Written<Cluster>> {
+    let text = check(&body)?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let now = app.now().0;
+        let ClusterBody { name, region, cloud_provider, .. } = body;
+        let cluster = Cluster {
+            id: app.store.new_id(),
+            name,
+            region,
+            cloud_provider,
+            body: text,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut tx = app.store.begin().await?;
+        clusters::insert(&mut tx, &grant, &cluster).await?;
+        let event = event(Kind::ClusterCreated, &grant, &cluster).after(snapshot(&cluster));
+        app.commit(tx, grant.by(), &[event], cluster).await
+    })
+    .await
+}
+
+/// Replaces a cluster.
+pub async fn update(
+    app: &Arc<App>,
+    grant: Grant,
+    id: Uuid,
+    body: ClusterBody,
+    if_match: IfMatch,
+) -> Result<Written<Cluster>> {
+    let text = check(&body)?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let old = clusters::get(tx.conn(), &grant, id).await?;
+        if_match.check(old.updated_at)?;
+        let ClusterBody { name, region, cloud_provider, .. } = body;
+        let updated_at = app.store.next_version(old.updated_at);
+        let new = Cluster { name, region, cloud_provider, body: text, updated_at, ..old.clone() };
+        clusters::update(&mut tx, &grant, &new).await?;
+        let event = event(Kind::ClusterUpdated, &grant, &new).before(snapshot(&old)).after(snapshot(&new));
+        app.commit(tx, grant.by(), &[event], new).await
+    })
+    .await
+}
+
+/// Deletes a cluster; 409 while environments run on it.
+pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let cluster = clusters::get(tx.conn(), &grant, id).await?;
+        let environments = clusters::environments(tx.conn(), &grant, id).await?;
+        if !environments.is_empty() {
+            let names = environments.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let count = environments.len();
+            return Err(Error::conflict(format!(
+                "{count} environments run on this cluster: {names}. Delete them first."
+            )));
+        }
+        clusters::delete(&mut tx, &grant, id).await?;
+        let event = event(Kind::ClusterDeleted, &grant, &cluster).before(snapshot(&cluster));
+        app.commit(tx, grant.by(), &[event], ()).await
+    })
+    .await
+}
+
+/// Answers the rest of the body as text.
+fn check(body: &ClusterBody) -> Result<String> {
+    let mut faults = Faults::default();
+    faults.check("name", check_name(&body.name));
+    faults.check("region", check_name(&body.region));
+    if !PROVIDERS.contains(&body.cloud_provider.as_str()) {
+        faults.push("cloud_provider", format!("is not one of {}", PROVIDERS.join(", ")));
+    }
+    faults.finish()?;
+    serde_json::to_string(&body.rest).map_err(Error::internal)
+}
+
+fn event(kind: Kind, grant: &Grant, cluster: &Cluster) -> Event {
+    Event::new(kind, Some(grant.organization()), cluster.id, &cluster.name)
+}
+
+fn snapshot(c: &Cluster) -> ClusterSnapshot {
+    ClusterSnapshot { name: c.name.clone(), region: c.region.clone(), cloud_provider: c.cloud_provider.clone() }
+}

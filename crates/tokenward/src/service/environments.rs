@@ -1,0 +1,178 @@
+//! Environments, as far as the caller sees them.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{EnvironmentSnapshot, Event, Kind};
+use tokenward_core::name::check_name;
+use tokenward_core::permission::{Own, Permission};
+use tokenward_core::role::{Mode, Target};
+use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::environments::{self, Environment};
+use tokenward_store::{clusters, projects};
+
+use super::{App, IfMatch, Written, detached};
+
+/// What a caller says of a new environment.
+pub struct NewEnvironment {
+    /// Its name, unique in its project.
+    pub name: String,
+    /// Its mode; `None` is DEVELOPMENT.
+    pub mode: Option<String>,
+    /// Where it runs; `None` is the only cluster of the organization.
+    pub cluster: Option<Uuid>,
+}
+
+/// The environments of a project, or of the whole organization, that the caller sees.
+pub async fn list(app: &Arc<App>, grant: &Grant, project: Option<Uuid>) -> Result<Vec<Environment>> {
+    let mut reader = app.store.read().await?;
+    let mut all = environments::list(reader.conn(), grant, project).await?;
+    all.retain(|environment| {
+        target(environment).is_some_and(|target| grant.role().allows(Permission::Own(Own::EnvironmentRead), target))
+    });
+    Ok(all)
+}
+
+/// The environment of the grant.
+pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Environment> {
+    let mut reader = app.store.read().await?;
+    environments::get(reader.conn(), grant, id).await
+}
+
+/// Makes an environment: needs MANAGER on the mode and ENV_CREATOR on the cluster.
+pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnvironment) -> Result<Written<Environment>> {
+    let mut faults = Faults::default();
+    faults.check("name", check_name(&new.name));
+    // The contract's request knows no PREVIEW: those are made by other means.
+    let mode = read_mode(new.mode.as_deref().unwrap_or("DEVELOPMENT"), &mut faults, false);
+    let cluster = match choose_cluster(app, &grant, new.cluster) {
+        Ok(cluster) => cluster,
+        Err(problem) => {
+            faults.push("cluster", problem);
+            Uuid::nil()
+        }
+    };
+    faults.finish()?;
+    if !grant.role().may_create_environment(project, mode, cluster) {
+        return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
+    }
+    let app = Arc::clone(app);
+    detached(async move {
+        let now = app.now().0;
+        let mut tx = app.store.begin().await?;
+        let project = projects::get(tx.conn(), &grant, project).await?;
+        let cluster = clusters::get(tx.conn(), &grant, cluster).await?;
+        let environment = Environment {
+            id: app.store.new_id(),
+            project_id: project.id,
+            project_name: project.name,
+            cluster_id: cluster.id,
+            cluster_name: cluster.name,
+            cloud_provider: cluster.cloud_provider,
+            name: new.name,
+            mode: mode.as_str().to_owned(),
+            last_updated_by: grant.by().actor.name().to_owned(),
+            created_at: now,
+            updated_at: now,
+        };
+        environments::insert(&mut tx, &grant, &environment).await?;
+        let event = event(Kind::EnvironmentCreated, &grant, &environment).after(snapshot(&environment));
+        app.commit(tx, grant.by(), &[event], environment).await
+    })
+    .await
+}
+
+/// Changes an environment: needs MANAGER on the old mode and on the new one.
+pub async fn update(
+    app: &Arc<App>,
+    grant: Grant,
+    id: Uuid,
+    name: Option<String>,
+    mode: Option<String>,
+    if_match: IfMatch,
+) -> Result<Written<Environment>> {
+    let mut faults = Faults::default();
+    if let Some(name) = &name {
+        faults.check("name", check_name(name));
+    }
+    let mode = mode.map(|mode| read_mode(&mode, &mut faults, true));
+    faults.finish()?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let old = environments::get(tx.conn(), &grant, id).await?;
+        if_match.check(old.updated_at)?;
+        let mut new = old.clone();
+        if let Some(name) = name {
+            new.name = name;
+        }
+        if let Some(mode) = mode {
+            let target = Target::Environment { project: old.project_id, mode, cluster: old.cluster_id };
+            if !grant.role().allows(Permission::Own(Own::EnvironmentManage), target) {
+                return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
+            }
+            new.mode = mode.as_str().to_owned();
+        }
+        new.last_updated_by = grant.by().actor.name().to_owned();
+        new.updated_at = app.store.next_version(old.updated_at);
+        environments::update(&mut tx, &grant, &new).await?;
+        let event = event(Kind::EnvironmentUpdated, &grant, &new).before(snapshot(&old)).after(snapshot(&new));
+        app.commit(tx, grant.by(), &[event], new).await
+    })
+    .await
+}
+
+/// Deletes an environment with its variables.
+pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let environment = environments::get(tx.conn(), &grant, id).await?;
+        environments::delete(&mut tx, &grant, id).await?;
+        let event = event(Kind::EnvironmentDeleted, &grant, &environment).before(snapshot(&environment));
+        app.commit(tx, grant.by(), &[event], ()).await
+    })
+    .await
+}
+
+/// A cluster that the body names, or the only one there is.
+fn choose_cluster(app: &Arc<App>, grant: &Grant, wanted: Option<Uuid>) -> Result<Uuid, String> {
+    let directory = app.verifier.directory();
+    let clusters = directory.organization(grant.organization()).map(|organization| organization.clusters());
+    let known = clusters.into_iter().flatten().map(|(id, _)| *id).collect::<Vec<_>>();
+    match (wanted, known.as_slice()) {
+        (Some(wanted), known) if known.contains(&wanted) => Ok(wanted),
+        (Some(_), _) => Err("is not a cluster of this organization".into()),
+        (None, [only]) => Ok(*only),
+        (None, []) => Err("is needed, and there is none yet: create a cluster first".into()),
+        (None, _) => Err("is needed, since there are several".into()),
+    }
+}
+
+fn read_mode(text: &str, faults: &mut Faults, preview: bool) -> Mode {
+    match Mode::parse(text) {
+        Some(mode) if preview || mode != Mode::Preview => mode,
+        _ => {
+            let known =
+                if preview { "DEVELOPMENT, PREVIEW, STAGING, PRODUCTION" } else { "DEVELOPMENT, STAGING, PRODUCTION" };
+            faults.push("mode", format!("`{}` is not one of {known}", text.escape_debug()));
+            Mode::Development
+        }
+    }
+}
+
+fn target(environment: &Environment) -> Option<Target> {
+    let mode = Mode::parse(&environment.mode)?;
+    Some(Target::Environment { project: environment.project_id, mode, cluster: environment.cluster_id })
+}
+
+fn event(kind: Kind, grant: &Grant, e: &Environment) -> Event {
+    Event::new(kind, Some(grant.organization()), e.id, &e.name)
+        .in_project(e.project_id, &e.project_name)
+        .in_environment(e.id, &e.name)
+}
+
+fn snapshot(e: &Environment) -> EnvironmentSnapshot {
+    EnvironmentSnapshot { name: e.name.clone(), mode: e.mode.clone(), cluster_id: e.cluster_id }
+}

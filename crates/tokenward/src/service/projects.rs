@@ -1,0 +1,118 @@
+//! Projects, as far as the caller sees them.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{Event, Kind, ProjectSnapshot};
+use tokenward_core::name::{check_description, check_name};
+use tokenward_core::permission::{Own, Permission};
+use tokenward_core::role::Target;
+use tokenward_core::{Result, Uuid};
+use tokenward_store::projects::{self, Project};
+
+use super::{App, IfMatch, Written, detached};
+
+/// A project with what the caller sees of it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The project.
+    pub project: Project,
+    /// How many of its environments the caller sees.
+    pub environments: usize,
+}
+
+/// The projects that the caller sees.
+pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Seen>> {
+    let mut reader = app.store.read().await?;
+    let all = projects::list(reader.conn(), grant).await?;
+    let may_see =
+        |project: &Project| grant.role().allows(Permission::Own(Own::ProjectRead), Target::Project(project.id));
+    Ok(all.into_iter().filter(may_see).map(|project| seen(app, grant, project)).collect())
+}
+
+/// The project of the grant.
+pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Seen> {
+    let mut reader = app.store.read().await?;
+    Ok(seen(app, grant, projects::get(reader.conn(), grant, id).await?))
+}
+
+fn seen(app: &Arc<App>, grant: &Grant, project: Project) -> Seen {
+    let directory = app.verifier.directory();
+    let all = directory.organization(grant.organization()).into_iter().flat_map(|o| o.environments().values());
+    let environments = all
+        .filter(|e| e.project == project.id && grant.role().allows(Permission::Own(Own::EnvironmentRead), (**e).into()))
+        .count();
+    Seen { project, environments }
+}
+
+/// Makes a project. An absent description becomes empty: clients read `""` back.
+pub async fn create(app: &Arc<App>, grant: Grant, name: String, description: Option<String>) -> Result<Written<Seen>> {
+    let description = description.unwrap_or_default();
+    check(&name, &description)?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let now = app.now().0;
+        let project = Project { id: app.store.new_id(), name, description, created_at: now, updated_at: now };
+        let mut tx = app.store.begin().await?;
+        projects::insert(&mut tx, &grant, &project).await?;
+        let event = event(Kind::ProjectCreated, &grant, &project).after(snapshot(&project));
+        app.commit(tx, grant.by(), &[event], Seen { project, environments: 0 }).await
+    })
+    .await
+}
+
+/// Changes a project. An absent description stays.
+pub async fn update(
+    app: &Arc<App>,
+    grant: Grant,
+    id: Uuid,
+    name: String,
+    description: Option<String>,
+    if_match: IfMatch,
+) -> Result<Written<Seen>> {
+    check(&name, description.as_deref().unwrap_or_default())?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let old = projects::get(tx.conn(), &grant, id).await?;
+        if_match.check(old.updated_at)?;
+        let mut new = old.clone();
+        new.name = name;
+        new.description = description.unwrap_or(new.description);
+        new.updated_at = app.store.next_version(old.updated_at);
+        projects::update(&mut tx, &grant, &new).await?;
+        let event = event(Kind::ProjectUpdated, &grant, &new).before(snapshot(&old)).after(snapshot(&new));
+        let seen = seen(&app, &grant, new);
+        app.commit(tx, grant.by(), &[event], seen).await
+    })
+    .await
+}
+
+/// Deletes a project with its environments and variables.
+pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let project = projects::get(tx.conn(), &grant, id).await?;
+        projects::delete(&mut tx, &grant, id).await?;
+        let event = event(Kind::ProjectDeleted, &grant, &project).before(snapshot(&project));
+        app.commit(tx, grant.by(), &[event], ()).await
+    })
+    .await
+}
+
+fn check(name: &str, description: &str) -> Result<()> {
+    let mut faults = Faults::default();
+    faults.check("name", check_name(name));
+    faults.check("description", check_description(description));
+    faults.finish()
+}
+
+fn event(kind: Kind, grant: &Grant, project: &Project) -> Event {
+    Event::new(kind, Some(grant.organization()), project.id, &project.name).in_project(project.id, &project.name)
+}
+
+fn snapshot(project: &Project) -> ProjectSnapshot {
+    ProjectSnapshot { name: project.name.clone(), description: project.description.clone() }
+}

@@ -1,0 +1,290 @@
+//! Variables and secrets of projects and environments (contract §1.7). A secret is write-only.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{Event, Kind, VariableSnapshot};
+use tokenward_core::name::check_description;
+use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::variables::{self, Owner, Variable};
+use tokenward_store::{environments, projects};
+
+use super::{App, Written, detached, seal};
+
+/// Longest key, in characters.
+const KEY_MAX: usize = 255;
+/// Longest value, in bytes.
+const VALUE_MAX: usize = 64 * 1024;
+/// The purpose of the key that secrets are sealed under.
+const SEAL: &str = "secret-values";
+
+/// A variable with what answers show beside it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The variable. Of a secret the value is empty.
+    pub variable: Variable,
+    /// BUILT_IN, PROJECT or ENVIRONMENT: where it comes from.
+    pub scope: &'static str,
+    /// The variable that an alias names or an override covers.
+    pub parent: Option<Box<Variable>>,
+}
+
+/// What a caller says of a new variable.
+pub struct NewVariable {
+    /// Its name for the program that reads it. `None` takes the key of what it overrides.
+    pub key: Option<String>,
+    /// Its value. `None` for an alias.
+    pub value: Option<String>,
+    /// The file that its value is put into.
+    pub mount_path: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// VALUE, or what it does to another variable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Relation {
+    /// A variable of its own.
+    Value,
+    /// Another key for this variable.
+    AliasOf(Uuid),
+    /// Another value for this variable.
+    OverrideOf(Uuid),
+}
+
+/// The variables, or the secrets, of an owner: built-in ones first, then inherited ones, then its own.
+pub async fn list(app: &Arc<App>, grant: &Grant, owner: Owner, secrets: bool) -> Result<Vec<Shown>> {
+    let mut reader = app.store.read().await?;
+    let all = variables::list(reader.conn(), grant, owner).await?;
+    let mut shown: Vec<Shown> = if secrets { Vec::new() } else { built_in(owner) };
+    for variable in all.iter().filter(|variable| variable.is_secret == secrets) {
+        shown.push(show(variable.clone(), &all));
+    }
+    Ok(shown)
+}
+
+fn show(mut variable: Variable, all: &[Variable]) -> Shown {
+    let parent = variable.parent_id.and_then(|id| all.iter().find(|other| other.id == id)).cloned();
+    if variable.is_secret {
+        variable.value.clear();
+    }
+    let scope = if variable.environment_id.is_some() { "ENVIRONMENT" } else { "PROJECT" };
+    Shown { variable, scope, parent: parent.map(Box::new) }
+}
+
+/// The variables that every project and environment has.
+fn built_in(owner: Owner) -> Vec<Shown> {
+    // The values are placeholders that the contract's clients know (contract §1.7).
+    let keys: &[(&str, &str)] = match owner.environment {
+        None => &[("QOVERY_PROJECT_ID", "||Q_PRJ_ID||")],
+        Some(_) => &[("QOVERY_PROJECT_ID", "||Q_PRJ_ID||"), ("QOVERY_ENVIRONMENT_ID", "||Q_ENV_ID||")],
+    };
+    let of = |(key, value): &(&str, &str)| {
+        // The same id for ever, without a row: a hash of whose it is and what it is called (RFC 9562 §5.8).
+        let hash = Sha256::new()
+            .chain_update(owner.project.as_bytes())
+            .chain_update(owner.environment.unwrap_or_default().as_bytes())
+            .chain_update(key.as_bytes())
+            .finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        let variable = Variable {
+            id: uuid::Builder::from_custom_bytes(bytes).into_uuid(),
+            project_id: owner.project,
+            environment_id: owner.environment,
+            is_secret: false,
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+            variable_type: "BUILT_IN".to_owned(),
+            mount_path: None,
+            description: None,
+            parent_id: None,
+            created_at: 0,
+            updated_at: 0,
+        };
+        Shown { variable, scope: "BUILT_IN", parent: None }
+    };
+    keys.iter().map(of).collect()
+}
+
+/// Makes a variable or secret.
+pub async fn create(
+    app: &Arc<App>,
+    grant: Grant,
+    owner: Owner,
+    secret: bool,
+    relation: Relation,
+    new: NewVariable,
+) -> Result<Written<Shown>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let all = variables::list(tx.conn(), &grant, owner).await?;
+        let (variable_type, parent) = match relation {
+            Relation::Value if new.mount_path.is_some() => ("FILE", None),
+            Relation::Value => ("VALUE", None),
+            Relation::AliasOf(id) => ("ALIAS", Some(find(&all, id, secret)?)),
+            Relation::OverrideOf(id) => ("OVERRIDE", Some(find(&all, id, secret)?)),
+        };
+        let key = new.key.or_else(|| parent.map(|p| p.key.clone())).unwrap_or_default();
+        let mut value = new.value.unwrap_or_default();
+        check(&key, &value, new.mount_path.as_deref(), new.description.as_deref())?;
+        if secret && !value.is_empty() {
+            value = sealed(&app, &value)?;
+        }
+        let now = app.now().0;
+        let variable = Variable {
+            id: app.store.new_id(),
+            project_id: owner.project,
+            environment_id: owner.environment,
+            is_secret: secret,
+            key,
+            value,
+            variable_type: variable_type.to_owned(),
+            mount_path: new.mount_path,
+            description: new.description,
+            parent_id: parent.map(|p| p.id),
+            created_at: now,
+            updated_at: now,
+        };
+        variables::insert(&mut tx, &grant, &variable).await?;
+        let event = event(&mut tx, &grant, Change::Created, &variable).await?.after(snapshot(&variable));
+        app.commit(tx, grant.by(), &[event], show(variable, &all)).await
+    })
+    .await
+}
+
+/// What an alias or override is about: of the same kind, and visible from where it is made.
+fn find(all: &[Variable], id: Uuid, secret: bool) -> Result<&Variable> {
+    let found = all.iter().find(|variable| variable.id == id && variable.is_secret == secret);
+    let found = found.ok_or_else(|| Error::not_found("variable"))?;
+    if found.variable_type == "ALIAS" {
+        return Err(Error::conflict("This is an alias itself; name the variable that it stands for."));
+    }
+    Ok(found)
+}
+
+/// Changes a variable that belongs to the owner itself. What is `None` stays.
+pub async fn update(
+    app: &Arc<App>,
+    grant: Grant,
+    owner: Owner,
+    id: Uuid,
+    secret: bool,
+    change: NewVariable,
+) -> Result<Written<Shown>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let old = own(&mut tx, &grant, owner, id, secret).await?;
+        let mut new = old.clone();
+        if let Some(key) = change.key {
+            new.key = key;
+        }
+        if change.description.is_some() {
+            new.description = change.description;
+        }
+        let value = change.value.unwrap_or_default();
+        check(&new.key, &value, new.mount_path.as_deref(), new.description.as_deref())?;
+        if !value.is_empty() || !secret {
+            new.value = if secret { sealed(&app, &value)? } else { value };
+        }
+        new.updated_at = app.store.next_version(old.updated_at);
+        variables::update(&mut tx, &grant, &new).await?;
+        let all = variables::list(tx.conn(), &grant, owner).await?;
+        let event = event(&mut tx, &grant, Change::Updated, &new).await?.before(snapshot(&old)).after(snapshot(&new));
+        app.commit(tx, grant.by(), &[event], show(new, &all)).await
+    })
+    .await
+}
+
+/// Deletes a variable that belongs to the owner itself, with its aliases and overrides.
+pub async fn delete(app: &Arc<App>, grant: Grant, owner: Owner, id: Uuid, secret: bool) -> Result<Written<()>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let variable = own(&mut tx, &grant, owner, id, secret).await?;
+        variables::delete(&mut tx, &grant, id).await?;
+        let event = event(&mut tx, &grant, Change::Deleted, &variable).await?.before(snapshot(&variable));
+        app.commit(tx, grant.by(), &[event], ()).await
+    })
+    .await
+}
+
+async fn own(tx: &mut tokenward_store::Tx, grant: &Grant, owner: Owner, id: Uuid, secret: bool) -> Result<Variable> {
+    let variable = variables::get(tx.conn(), grant, owner, id).await?;
+    if variable.is_secret == secret { Ok(variable) } else { Err(Error::not_found("variable")) }
+}
+
+fn sealed(app: &App, value: &str) -> Result<String> {
+    let key = app.verifier.pepper().derive(SEAL);
+    Ok(seal::hex(&seal::seal(&key, value.as_bytes(), app.store.random())?))
+}
+
+fn check(key: &str, value: &str, mount_path: Option<&str>, description: Option<&str>) -> Result<()> {
+    let mut faults = Faults::default();
+    let letters = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if key.is_empty() || key.chars().count() > KEY_MAX || !letters || key.starts_with(|c: char| c.is_ascii_digit()) {
+        faults.push(
+            "key",
+            format!("must be 1 to {KEY_MAX} of A-Z, a-z, 0-9, `_`, `-` and `.`, not beginning with a digit"),
+        );
+    }
+    if value.len() > VALUE_MAX {
+        faults.push("value", format!("is longer than {VALUE_MAX} bytes"));
+    }
+    if value.contains('\0') {
+        faults.push("value", "contains a NUL character");
+    }
+    if mount_path.is_some_and(|path| !path.starts_with('/') || path.len() > 1_024 || path.contains('\0')) {
+        faults.push("mount_path", "must be an absolute path of at most 1,024 characters");
+    }
+    if let Some(description) = description {
+        faults.check("description", check_description(description));
+    }
+    faults.finish()
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Created,
+    Updated,
+    Deleted,
+}
+
+async fn event(tx: &mut tokenward_store::Tx, grant: &Grant, change: Change, variable: &Variable) -> Result<Event> {
+    let kind = match (variable.environment_id.is_some(), variable.is_secret, change) {
+        (false, false, Change::Created) => Kind::ProjectVariableCreated,
+        (false, false, Change::Updated) => Kind::ProjectVariableUpdated,
+        (false, false, Change::Deleted) => Kind::ProjectVariableDeleted,
+        (false, true, Change::Created) => Kind::ProjectSecretCreated,
+        (false, true, Change::Updated) => Kind::ProjectSecretUpdated,
+        (false, true, Change::Deleted) => Kind::ProjectSecretDeleted,
+        (true, false, Change::Created) => Kind::EnvironmentVariableCreated,
+        (true, false, Change::Updated) => Kind::EnvironmentVariableUpdated,
+        (true, false, Change::Deleted) => Kind::EnvironmentVariableDeleted,
+        (true, true, Change::Created) => Kind::EnvironmentSecretCreated,
+        (true, true, Change::Updated) => Kind::EnvironmentSecretUpdated,
+        (true, true, Change::Deleted) => Kind::EnvironmentSecretDeleted,
+    };
+    let project = projects::get(tx.conn(), grant, variable.project_id).await?;
+    let mut event =
+        Event::new(kind, Some(grant.organization()), variable.id, &variable.key).in_project(project.id, project.name);
+    if let Some(id) = variable.environment_id {
+        let environment = environments::get(tx.conn(), grant, id).await?;
+        event = event.in_environment(id, environment.name);
+    }
+    Ok(event)
+}
+
+fn snapshot(v: &Variable) -> VariableSnapshot {
+    VariableSnapshot {
+        key: v.key.clone(),
+        scope: if v.environment_id.is_some() { "ENVIRONMENT" } else { "PROJECT" }.to_owned(),
+        variable_type: v.variable_type.clone(),
+        description: v.description.clone(),
+        mount_path: v.mount_path.clone(),
+    }
+}
