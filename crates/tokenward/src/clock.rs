@@ -15,7 +15,8 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
         let now = std::time::SystemTime::now();
-        let micros = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+        let micros =
+            now.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
         // A plain load first: writing a shared cache line on every verification would make the cores wait for each other.
         let latest = self.latest.load(Ordering::Relaxed);
         if micros <= latest {

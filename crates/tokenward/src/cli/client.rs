@@ -87,9 +87,9 @@ impl Client {
             // A proxy for the outside world has no business here.
             builder = builder.no_proxy();
         }
-        if let Some(file) = &global.ca_cert {
+        if let Some(file) = global.ca_cert.as_ref().filter(|file| !file.is_empty()) {
             let failed = |cause: &dyn std::fmt::Display| {
-                Failure::error(format!("The certificate {} cannot be used: {cause}", file.display()))
+                Failure::error(format!("The certificate {file} cannot be used: {cause}"))
             };
             let pem = std::fs::read(file).map_err(|cause| failed(&cause))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| failed(&cause))?;
@@ -111,11 +111,6 @@ impl Client {
     /// The server, without a slash at its end.
     pub fn base(&self) -> &str {
         &self.base
-    }
-
-    /// Is the credential a login rather than a token from the environment?
-    pub fn is_login(&self) -> bool {
-        self.source == Source::Login
     }
 
     pub async fn get(&self, path: &str) -> Result<Value> {

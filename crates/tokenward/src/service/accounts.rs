@@ -49,11 +49,8 @@ pub async fn update(
     detached(async move {
         let mut tx = app.store.begin().await?;
         accounts::update(&mut tx, new.id, &new.name, new.communication_email.as_deref(), app.now()).await?;
-        let event = changed(&new, false).before(UserSnapshot {
-            email: old.email,
-            name: old.name,
-            password_changed: false,
-        });
+        let event =
+            changed(&new, false).before(UserSnapshot { email: old.email, name: old.name, password_changed: false });
         app.commit(tx, &by, &[event], new).await
     })
     .await

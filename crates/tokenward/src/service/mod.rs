@@ -69,7 +69,11 @@ pub(crate) async fn detached<T: Send + 'static>(work: impl Future<Output = Resul
 
 /// The role with this id in an organization, for a body that names one: 400 when it is absent or foreign, and
 /// for the owner role, which is never given to anybody.
-pub(crate) fn assignable_role(app: &Arc<App>, organization: Uuid, role: Uuid) -> Result<Arc<tokenward_core::role::Role>> {
+pub(crate) fn assignable_role(
+    app: &Arc<App>,
+    organization: Uuid,
+    role: Uuid,
+) -> Result<Arc<tokenward_core::role::Role>> {
     let directory = app.verifier.directory();
     let role = directory.organization(organization).and_then(|organization| organization.role(role)).cloned();
     match role {

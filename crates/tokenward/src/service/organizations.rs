@@ -13,8 +13,17 @@ use super::{App, Written, detached};
 
 /// The plans of the contract.
 pub const PLANS: [&str; 11] = [
-    "FREE", "TEAM", "TEAM_YEARLY", "ENTERPRISE", "ENTERPRISE_YEARLY", "PROFESSIONAL", "BUSINESS", "USER_2025", "TEAM_2025",
-    "BUSINESS_2025", "ENTERPRISE_2025",
+    "FREE",
+    "TEAM",
+    "TEAM_YEARLY",
+    "ENTERPRISE",
+    "ENTERPRISE_YEARLY",
+    "PROFESSIONAL",
+    "BUSINESS",
+    "USER_2025",
+    "TEAM_2025",
+    "BUSINESS_2025",
+    "ENTERPRISE_2025",
 ];
 
 /// A change of an organization: what is `None` stays; an inner `None` takes the value out.

@@ -31,7 +31,11 @@ pub struct Passwords {
 impl Passwords {
     /// Ready to hash.
     pub fn new() -> Result<Self> {
-        Ok(Self { turns: Semaphore::new(AT_ONCE), waiting: Semaphore::new(WAITING), decoy: hash("no password at all")? })
+        Ok(Self {
+            turns: Semaphore::new(AT_ONCE),
+            waiting: Semaphore::new(WAITING),
+            decoy: hash("no password at all")?,
+        })
     }
 
     /// Hashes a password, in PHC form.

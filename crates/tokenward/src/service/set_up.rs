@@ -63,7 +63,13 @@ pub struct Founding {
 }
 
 /// Founds the first organization from the set-up form. Answers the owner.
-pub async fn from_link(app: &Arc<App>, secret: &str, founding: Founding, password: Zeroizing<String>, by: By) -> Result<Written<Uuid>> {
+pub async fn from_link(
+    app: &Arc<App>,
+    secret: &str,
+    founding: Founding,
+    password: Zeroizing<String>,
+    by: By,
+) -> Result<Written<Uuid>> {
     if !app.set_up.accepts(secret, app.now()) {
         return Err(dead_link());
     }
@@ -133,17 +139,18 @@ pub async fn bootstrap(
         last_four: token.last_four(),
     };
     tokens::insert(&mut tx, &grant, &new, now).await?;
-    founded.events.push(
-        Event::new(Kind::TokenCreated, Some(founded.organization), new.id, new.name).after(TokenSnapshot {
+    founded.events.push(Event::new(Kind::TokenCreated, Some(founded.organization), new.id, new.name).after(
+        TokenSnapshot {
             name: new.name.to_owned(),
             description: new.description.map(str::to_owned),
             role_id: new.role_id,
             role_name: BuiltIn::Admin.name().to_owned(),
             expires_at: None,
             last_four: new.last_four.to_owned(),
-        }),
-    );
-    let (link, event) = people::insert_link(&mut tx, store, founded.owner, &founding.owner_email, now.plus(DAY)).await?;
+        },
+    ));
+    let (link, event) =
+        people::insert_link(&mut tx, store, founded.owner, &founding.owner_email, now.plus(DAY)).await?;
     founded.events.push(event);
     tx.commit(&By::operator(), &founded.events).await?;
     Ok(Some(Bootstrapped { organization: founded.organization, owner: founded.owner, token, link }))
@@ -170,7 +177,9 @@ async fn found(tx: &mut Tx, store: &Store, founding: &Founding, password_hash: O
     let now = store.now();
     let (organization, owner) = (store.new_id(), store.new_id());
     accounts::insert(tx, owner, &founding.owner_email, &founding.owner_name, password_hash, now).await?;
-    let (admin_role, mut events) = insert_organization(tx, store, organization, &founding.organization, None, owner, &founding.owner_email).await?;
+    let (admin_role, mut events) =
+        insert_organization(tx, store, organization, &founding.organization, None, owner, &founding.owner_email)
+            .await?;
     let user = UserSnapshot {
         email: founding.owner_email.clone(),
         name: founding.owner_name.clone(),
@@ -205,8 +214,11 @@ pub(crate) async fn insert_organization(
         icon_url: None,
         admin_emails: None,
     };
-    let member =
-        MemberSnapshot { email: owner_email.to_owned(), role_id: owner_role, role_name: BuiltIn::Owner.name().to_owned() };
+    let member = MemberSnapshot {
+        email: owner_email.to_owned(),
+        role_id: owner_role,
+        role_name: BuiltIn::Owner.name().to_owned(),
+    };
     let events = vec![
         Event::new(Kind::OrganizationCreated, Some(id), id, name).after(organization),
         Event::new(Kind::MemberAdded, Some(id), owner, owner_email).after(member),

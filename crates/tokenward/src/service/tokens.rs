@@ -52,7 +52,8 @@ pub async fn list(app: &Arc<App>, grant: &Grant, filter: &Filter) -> Result<Vec<
         part.as_ref().is_none_or(|part| text.to_lowercase().contains(&part.to_lowercase()))
     };
     all.retain(|token| {
-        contains(&token.name, &filter.name) && contains(token.creator_name.as_deref().unwrap_or_default(), &filter.creator_name)
+        contains(&token.name, &filter.name)
+            && contains(token.creator_name.as_deref().unwrap_or_default(), &filter.creator_name)
     });
     Ok(all)
 }
@@ -138,8 +139,8 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<To
 fn admin_role(app: &Arc<App>, grant: &Grant) -> Result<Arc<tokenward_core::role::Role>> {
     let directory = app.verifier.directory();
     let organization = directory.organization(grant.organization());
-    let admin = organization
-        .and_then(|o| o.roles().find(|role| role.kind == RoleKind::BuiltIn(BuiltIn::Admin)).cloned());
+    let admin =
+        organization.and_then(|o| o.roles().find(|role| role.kind == RoleKind::BuiltIn(BuiltIn::Admin)).cloned());
     admin.ok_or_else(|| Error::not_found("organization"))
 }
 

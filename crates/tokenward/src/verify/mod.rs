@@ -190,8 +190,7 @@ impl Verifier {
         self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, place(&directory, &found, None)?)));
             let (found, (organization, role)) = placed.ok_or_else(|| Error::denied(Reason::Unknown))?;
-            let facts =
-                Facts { credential: Some(found.credential()), role: Some(role), target: Target::Organization };
+            let facts = Facts { credential: Some(found.credential()), role: Some(role), target: Target::Organization };
             match decide(&facts, Ask::Identity, self.0.clock.now()) {
                 Decision::Allow => {
                     let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
@@ -220,8 +219,7 @@ impl Verifier {
             .ok_or_else(|| Error::denied(Reason::Unknown))?;
         // A session alone belongs to no organization; the least role stands in to ask for nothing but its time.
         let nobody = Role::built_in(Uuid::nil(), BuiltIn::Verifier);
-        let facts =
-            Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
+        let facts = Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
         match decide(&facts, Ask::Identity, self.0.clock.now()) {
             Decision::Allow => {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
@@ -258,7 +256,11 @@ impl Verifier {
 }
 
 /// The organization and role of a token; `None` when it belongs to another organization than the one that asks.
-fn place<'d>(directory: &'d Directory, found: &Found<'_>, asking: Option<Uuid>) -> Option<(&'d Organization, &'d Role)> {
+fn place<'d>(
+    directory: &'d Directory,
+    found: &Found<'_>,
+    asking: Option<Uuid>,
+) -> Option<(&'d Organization, &'d Role)> {
     let organization = directory.numbered(found.organization)?;
     if asking.is_some_and(|id| id != organization.id) {
         return None;
