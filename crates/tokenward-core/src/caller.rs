@@ -59,6 +59,12 @@ impl Caller {
         self.credential.id
     }
 
+    /// When the credential ends.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Time> {
+        self.credential.expires_at
+    }
+
     /// The signed-in user; a token is refused with `user_required`.
     pub fn require_user(&self) -> Result<Uuid> {
         match (self.credential.subject, &self.by.actor) {

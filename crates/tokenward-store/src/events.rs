@@ -7,7 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::Kind;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, fail};
+use crate::db::{Conn, run};
 
 /// An event with what is left of its payload.
 #[derive(Clone, Debug)]
@@ -81,10 +81,7 @@ struct Row {
 /// At most `limit` events of the organization, newest first. With `after`, the ones nearest to it.
 pub async fn list(conn: Conn<'_>, grant: &Grant, filter: &Filter, limit: i64) -> Result<Vec<Event>> {
     let organization = grant.organization();
-    let mut rows: Vec<Row> = match conn {
-        Conn::Sqlite(c) => query(organization, filter, limit).build_query_as().fetch_all(c).await.map_err(fail)?,
-        Conn::Postgres(c) => query(organization, filter, limit).build_query_as().fetch_all(c).await.map_err(fail)?,
-    };
+    let mut rows: Vec<Row> = run!(conn, c => query(organization, filter, limit).build_query_as().fetch_all(c))?;
     if filter.after.is_some() {
         rows.reverse();
     }

@@ -30,6 +30,8 @@ pub struct App {
     pub verifier: Verifier,
     /// The only source of links, without a slash at the end.
     pub public_url: String,
+    /// Peers that say truly for whom they ask.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Passwords are hashed by few at a time.
     pub passwords: passwords::Passwords,
     /// Slows down guessing of passwords.

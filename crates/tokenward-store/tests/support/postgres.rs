@@ -1,0 +1,163 @@
+//! A private PostgreSQL for tests, from the machine's own binaries. Used by the tests of other crates through `#[path]`.
+//!
+//! One server a test process, on a free port of the loopback, in a temporary folder. A small shell owns it and ends
+//! it when the pipe to the test process closes, however that process ended: nothing is left behind by a crash.
+//! It sorts text by language, as many real servers do and SQLite does not, so that a query relying on byte order fails.
+
+#![allow(dead_code, reason = "each test crate uses its part")]
+#![allow(clippy::expect_used, reason = "support for tests: without a server the test has failed")]
+
+use std::net::TcpListener;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where Debian puts the server's programs; `TOKENWARD_TEST_POSTGRES` names another folder.
+const BIN: &str = "/usr/lib/postgresql/15/bin";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs the server until standard input closes, then removes its folder; SIGQUIT, because nobody needs the data.
+/// When the server ends by itself, so does this, and the folder stays for whoever asks why.
+const OWNER: &str = r#"dir=$1; shift
+exec 3<&0
+"$@" </dev/null 3<&- & server=$!
+{ read -r _ <&3; : >"$dir/closed"; kill -QUIT "$server"; } & guard=$!
+wait "$server"
+if [ -e "$dir/closed" ]; then rm -rf "$dir"; else kill "$guard"; fi"#;
+
+/// A running server; dropping it stops it and removes its files.
+pub struct Postgres {
+    owner: Child,
+    dir: PathBuf,
+    port: u16,
+    databases: AtomicU32,
+}
+
+/// The address of a new, empty database on the server that this test process shares.
+pub fn fresh_database() -> String {
+    static SHARED: OnceLock<Postgres> = OnceLock::new();
+    SHARED.get_or_init(Postgres::start).fresh_database()
+}
+
+impl Postgres {
+    /// Starts a server of one's own, for a test that wants to stop it or to count what it does.
+    pub fn start() -> Self {
+        let user = Unprivileged::find();
+        let dir = tempfile::Builder::new().prefix("tokenward-postgres-").tempdir().expect("temporary folder").keep();
+        if let Some(user) = &user {
+            chown(&dir, Some(user.uid), Some(user.gid)).expect("give the folder to the server's user");
+        }
+        let data = dir.join("data");
+        let mut initdb = command("initdb", user.as_ref(), &dir);
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
+        initdb.args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"]).arg(&data);
+        run(initdb);
+
+        // Between choosing a free port and binding it another process may take it: then the server ends, and we retry.
+        for _ in 0..5 {
+            let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
+            if let Some(owner) = serve(user.as_ref(), &dir, &data, port) {
+                return Self { owner, dir, port, databases: AtomicU32::new(0) };
+            }
+        }
+        give_up(&dir, "PostgreSQL does not start");
+    }
+
+    /// The address of a new, empty database.
+    pub fn fresh_database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut createdb = command("createdb", None, &self.dir);
+        createdb.args(["--host=127.0.0.1", "--username=postgres", "--port", &self.port.to_string(), &name]);
+        run(createdb);
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.owner.stdin.take());
+        // Without an `expect`: a panic here, during another, would hide the first.
+        let _ = self.owner.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// PostgreSQL refuses to run as root, so root hands it to Debian's user for it.
+struct Unprivileged {
+    uid: u32,
+    gid: u32,
+}
+
+impl Unprivileged {
+    fn find() -> Option<Self> {
+        let id = |args: &[&str]| -> u32 {
+            let out = Command::new("id").args(args).output().expect("run `id`");
+            String::from_utf8_lossy(&out.stdout)
+                .trim()
+                .parse()
+                .expect("a user named `postgres`, which Debian's package makes")
+        };
+        (id(&["-u"]) == 0).then(|| Self { uid: id(&["-u", "postgres"]), gid: id(&["-g", "postgres"]) })
+    }
+}
+
+fn command(program: &str, user: Option<&Unprivileged>, dir: &Path) -> Command {
+    let bin = std::env::var_os("TOKENWARD_TEST_POSTGRES").map_or_else(|| PathBuf::from(BIN), PathBuf::from);
+    let program = bin.join(program);
+    assert!(program.exists(), "{} is missing: `./scripts/test --install` installs it", program.display());
+    as_user(Command::new(program), user, dir)
+}
+
+fn as_user(mut command: Command, user: Option<&Unprivileged>, dir: &Path) -> Command {
+    if let Some(user) = user {
+        command.uid(user.uid).gid(user.gid);
+    }
+    // The environment's PG* variables and the test's own folder, which the server's user may not enter, stay outside.
+    command.current_dir(dir).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
+    command
+}
+
+fn run(mut command: Command) {
+    let out = command.stdin(Stdio::null()).output().expect("run a PostgreSQL program");
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// Starts the server under its owner and waits until it accepts connections; `None` when it ended instead.
+fn serve(user: Option<&Unprivileged>, dir: &Path, data: &Path, port: u16) -> Option<Child> {
+    let server = command("postgres", user, dir);
+    let log = std::fs::File::create(dir.join("log")).expect("log file");
+    let mut owner = as_user(Command::new("sh"), user, dir);
+    owner.args(["-c", OWNER, "sh"]).arg(dir).arg(server.get_program()).arg("-D").arg(data);
+    owner.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+    owner.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
+    owner.args(["-c", "max_connections=200"]);
+    owner.stdin(Stdio::piped()).stdout(log.try_clone().expect("log file")).stderr(log);
+    // A group of its own: an interrupt at the terminal ends the test, and the closing pipe then ends the server.
+    let mut owner = owner.process_group(0).spawn().expect("run `sh`");
+
+    let status_file = data.join("postmaster.pid");
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if std::fs::read_to_string(&status_file)
+            .is_ok_and(|it| it.lines().nth(7).is_some_and(|it| it.trim() == "ready"))
+        {
+            return Some(owner);
+        }
+        if owner.try_wait().expect("ask for the server").is_some() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(owner.stdin.take());
+    give_up(dir, "PostgreSQL is not ready after half a minute");
+}
+
+fn give_up(dir: &Path, what: &str) -> ! {
+    let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+    let _ = std::fs::remove_dir_all(dir);
+    panic!("{what}; its log:\n{log}");
+}

@@ -1,0 +1,238 @@
+//! A row of the table of endpoints, and the enforcement of its right.
+
+use std::sync::Arc;
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::directory::Directory;
+use tokenward_core::permission::Own;
+use tokenward_core::role::Target;
+use tokenward_core::{Error, Result, Uuid};
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use super::error::ApiError;
+use super::extract::{client, credential};
+use crate::service::App;
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Right {
+    /// Anybody.
+    Public,
+    /// Anybody whose credential is accepted.
+    Caller,
+    /// A signed-in user; tokens get 403 `user_required`.
+    User,
+    /// Who holds a permission on what the path names.
+    Permission(Own, On),
+}
+
+/// What in the path a permission is about. The parameter has the same name in every path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum On {
+    /// `{organizationId}`.
+    Organization,
+    /// `{projectId}`; its organization is looked up.
+    Project,
+    /// `{environmentId}`; its organization is looked up.
+    Environment,
+    /// `{clusterId}` in `{organizationId}`.
+    Cluster,
+}
+
+/// The schema of a body or an answer.
+pub(super) struct Shape {
+    pub name: String,
+    pub schemas: fn(&mut Vec<(String, RefOr<Schema>)>),
+}
+
+impl Shape {
+    fn of<T: ToSchema>() -> Self {
+        Self {
+            name: T::name().into_owned(),
+            schemas: |all| {
+                all.push((T::name().into_owned(), T::schema()));
+                T::schemas(all);
+            },
+        }
+    }
+}
+
+/// One endpoint. Built with [`get`] and its like, and the functions below.
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path, with `{parameters}`.
+    pub path: &'static str,
+    /// Who may call it.
+    pub right: Right,
+    /// Tokens are refused even with the permission.
+    pub user_only: bool,
+    pub(super) tag: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) query: &'static [(&'static str, &'static str)],
+    pub(super) body: Option<Shape>,
+    /// The status of success.
+    pub success: u16,
+    pub(super) answer: Option<Shape>,
+    /// Further statuses, besides those that every endpoint with its right can give.
+    pub(super) errors: &'static [u16],
+    handler: MethodRouter<Arc<App>>,
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident),*) => {$(
+        /// An endpoint with this method. Without a further word only a known caller may use it.
+        pub(super) fn $name<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Endpoint {
+            Endpoint {
+                method: Method::$method,
+                path,
+                right: Right::Caller,
+                user_only: false,
+                tag: "",
+                summary: "",
+                query: &[],
+                body: None,
+                success: 200,
+                answer: None,
+                errors: &[],
+                handler: on(MethodFilter::$method, handler),
+            }
+        }
+    )*};
+}
+
+methods!(get GET, post POST, put PUT, delete DELETE);
+
+impl Endpoint {
+    /// Its place in the documentation, and what it does in one line.
+    pub(super) fn about(mut self, tag: &'static str, summary: &'static str) -> Self {
+        (self.tag, self.summary) = (tag, summary);
+        self
+    }
+
+    /// Anybody may call it.
+    pub(super) fn public(mut self) -> Self {
+        self.right = Right::Public;
+        self
+    }
+
+    /// Who holds the permission may call it.
+    pub(super) fn needs(mut self, permission: Own, on: On) -> Self {
+        self.right = Right::Permission(permission, on);
+        self
+    }
+
+    /// It takes these query parameters, each with its meaning.
+    pub(super) fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// It takes a body.
+    pub(super) fn takes<T: ToSchema>(mut self) -> Self {
+        self.body = Some(Shape::of::<T>());
+        self
+    }
+
+    /// It answers with a status and a body.
+    pub(super) fn answers<T: ToSchema>(mut self, status: u16) -> Self {
+        (self.success, self.answer) = (status, Some(Shape::of::<T>()));
+        self
+    }
+
+    /// It answers with a status and no body.
+    pub(super) fn answers_empty(mut self, status: u16) -> Self {
+        self.success = status;
+        self
+    }
+
+    /// It can also give these statuses.
+    pub(super) fn errors(mut self, errors: &'static [u16]) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// The handler behind the check of its right. What a handler needs of the check it takes out of the request's
+    /// extensions; without the check the extension is missing and the request fails.
+    pub(super) fn guarded(self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+        if self.right == Right::Public {
+            return self.handler;
+        }
+        let guard = Guard { app: Arc::clone(app), right: self.right, user_only: self.user_only };
+        self.handler.layer(from_fn_with_state(Arc::new(guard), check))
+    }
+}
+
+struct Guard {
+    app: Arc<App>,
+    right: Right,
+    user_only: bool,
+}
+
+async fn check(State(guard): State<Arc<Guard>>, path: RawPathParams, mut request: Request, next: Next) -> Response {
+    match authorize(&guard, &path, &request) {
+        Ok((caller, grant)) => {
+            request.extensions_mut().insert(caller);
+            if let Some(grant) = grant {
+                request.extensions_mut().insert(grant);
+            }
+            next.run(request).await
+        }
+        Err(error) => ApiError(error).into_response(),
+    }
+}
+
+fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(Caller, Option<Grant>)> {
+    let app = &guard.app;
+    let text = credential(request.headers())?;
+    let caller = app.verifier.authenticate(text, &client(request, &app.trusted_proxies))?;
+    let Right::Permission(permission, on) = guard.right else {
+        if guard.right == Right::User {
+            caller.require_user()?;
+        }
+        return Ok((caller, None));
+    };
+    let directory = app.verifier.directory();
+    let (organization, target) = locate(&directory, path, on)?;
+    if guard.user_only {
+        caller.organization(&directory, organization)?;
+        caller.require_user()?;
+    }
+    let grant = caller.require(&directory, organization, permission, target, app.now())?;
+    Ok((caller, Some(grant)))
+}
+
+/// The organization and the target that a path names. What does not exist is not found, whoever asks.
+fn locate(directory: &Directory, path: &RawPathParams, on: On) -> Result<(Uuid, Target)> {
+    let id = |name: &str| {
+        let text = path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
+        Uuid::try_parse(text).map_err(|_| Error::invalid(name, "in the path is not a UUID"))
+    };
+    match on {
+        On::Organization => Ok((id("organizationId")?, Target::Organization)),
+        On::Cluster => {
+            let (organization, cluster) = (id("organizationId")?, id("clusterId")?);
+            let known = directory.organization(organization).is_some_and(|o| o.clusters().contains_key(&cluster));
+            Ok((organization, if known { Target::Cluster(cluster) } else { Target::Absent }))
+        }
+        On::Project => {
+            let project = id("projectId")?;
+            let organization = directory.owner_of(project).filter(|o| o.projects().contains_key(&project));
+            let organization = organization.ok_or_else(|| Error::not_found("project"))?;
+            Ok((organization.id, Target::Project(project)))
+        }
+        On::Environment => {
+            let id = id("environmentId")?;
+            let found = directory.owner_of(id).and_then(|o| Some((o.id, o.environments().get(&id)?)));
+            let (organization, environment) = found.ok_or_else(|| Error::not_found("environment"))?;
+            Ok((organization, (*environment).into()))
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The event log (contract §1.5).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::Kind;
+use tokenward_core::permission::Own;
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::events::{Event as Row, Filter};
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, On, get};
+use super::error::ApiError;
+use super::extract::Params;
+use crate::service::{App, events};
+
+/// Events on a page when nothing else is asked for (contract §1.5).
+const PAGE: i64 = 10;
+/// Most events on a page.
+const PAGE_MAX: i64 = 1_000;
+
+/// An event.
+#[derive(Serialize, ToSchema)]
+struct Event {
+    id: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    timestamp: Time,
+    event_type: &'static str,
+    target_id: Option<Uuid>,
+    target_name: String,
+    target_type: &'static str,
+    sub_target_type: Option<&'static str>,
+    /// What it is like now, or for a deletion what it was like: JSON in a text.
+    change: String,
+    /// What it was like before a change: JSON in a text.
+    original_change: Option<String>,
+    origin: String,
+    triggered_by: String,
+    project_id: Option<Uuid>,
+    project_name: String,
+    environment_id: Option<Uuid>,
+    environment_name: String,
+    user_agent: Option<String>,
+    /// Its place in the log.
+    position: i64,
+    /// What happened, in our own words, such as `token.created`.
+    kind: &'static str,
+}
+
+impl From<Row> for Event {
+    fn from(row: Row) -> Self {
+        let text = |value: Option<&Value>| value.map(Value::to_string);
+        let payload = row.payload.as_ref();
+        let (before, after) = (payload.and_then(|p| p.before.as_ref()), payload.and_then(|p| p.after.as_ref()));
+        let place = |pair: Option<&(Uuid, String)>| match pair {
+            Some((id, name)) => (Some(*id), name.clone()),
+            None => (None, String::new()),
+        };
+        let (project_id, project_name) = place(payload.and_then(|p| p.project.as_ref()));
+        let (environment_id, environment_name) = place(payload.and_then(|p| p.environment.as_ref()));
+        Self {
+            id: row.id,
+            timestamp: row.time,
+            event_type: row.kind.event_type(),
+            target_id: Some(row.target_id),
+            target_name: payload.map(|p| p.target_name.clone()).unwrap_or_default(),
+            target_type: row.kind.target_type(),
+            sub_target_type: row.kind.sub_target_type(),
+            // The published console parses it without a guard: it must always be JSON.
+            change: text(after.or(before)).unwrap_or_else(|| "{}".to_owned()),
+            original_change: text(after.and(before)),
+            origin: row.origin,
+            triggered_by: row.actor,
+            project_id,
+            project_name,
+            environment_id,
+            environment_name,
+            user_agent: payload.and_then(|p| p.user_agent.clone()),
+            position: row.position,
+            kind: row.kind.as_str(),
+        }
+    }
+}
+
+/// A page of events, newest first.
+#[derive(Serialize, ToSchema)]
+struct EventPage {
+    links: Links,
+    organization_max_limit_reached: bool,
+    events: Vec<Event>,
+}
+
+/// Where the neighbouring pages are.
+#[derive(Serialize, ToSchema)]
+struct Links {
+    /// Newer events.
+    previous: Option<String>,
+    /// Older events.
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventQuery {
+    page_size: Option<String>,
+    from_timestamp: Option<String>,
+    to_timestamp: Option<String>,
+    continue_token: Option<String>,
+    step_back_token: Option<String>,
+    event_type: Option<String>,
+    target_type: Option<String>,
+    target_id: Option<String>,
+    sub_target_type: Option<String>,
+    triggered_by: Option<String>,
+    origin: Option<String>,
+}
+
+impl EventQuery {
+    fn read(self) -> Result<(Filter, i64)> {
+        let mut faults = Faults::default();
+        let mut filter = Filter { actor: full(self.triggered_by), origin: full(self.origin), ..Filter::default() };
+        let mut size = PAGE;
+        if let Some(text) = full(self.page_size) {
+            match text.parse() {
+                Ok(n @ 1..=PAGE_MAX) => size = n,
+                _ => faults.push("pageSize", format!("is not a number from 1 to {PAGE_MAX}")),
+            }
+        }
+        for (name, text, field) in [
+            ("fromTimestamp", self.from_timestamp, &mut filter.from),
+            ("toTimestamp", self.to_timestamp, &mut filter.to),
+        ] {
+            if let Some(text) = full(text) {
+                *field = Time::parse_query(&text);
+                if field.is_none() {
+                    faults.push(
+                        name,
+                        "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds",
+                    );
+                }
+            }
+        }
+        for (name, text, field) in [
+            ("continueToken", self.continue_token, &mut filter.before),
+            ("stepBackToken", self.step_back_token, &mut filter.after),
+        ] {
+            if let Some(text) = full(text) {
+                *field = text.parse().ok();
+                if field.is_none() {
+                    faults.push(name, "is not one that this log gave out");
+                }
+            }
+        }
+        if let Some(text) = full(self.target_id) {
+            filter.target = Uuid::try_parse(&text).ok();
+            if filter.target.is_none() {
+                faults.push("targetId", "is not a UUID");
+            }
+        }
+        let (event_type, target_type, sub) =
+            (full(self.event_type), full(self.target_type), full(self.sub_target_type));
+        if event_type.is_some() || target_type.is_some() || sub.is_some() {
+            let fits = |wanted: &Option<String>, have: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == have);
+            let kinds = Kind::ALL.iter().copied().filter(|kind| {
+                fits(&event_type, Some(kind.event_type()))
+                    && fits(&target_type, Some(kind.target_type()))
+                    && fits(&sub, kind.sub_target_type())
+            });
+            filter.kinds = Some(kinds.collect());
+        }
+        faults.finish()?;
+        Ok((filter, size))
+    }
+}
+
+/// Clients send empty parameters for "no filter".
+fn full(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/organization/{organizationId}/events", list)
+            .needs(Own::EventRead, On::Organization)
+            .about("Events", "What happened in the organization, newest first.")
+            .query(&[
+                ("pageSize", "How many, from 1 to 1000; 10 when absent."),
+                (
+                    "fromTimestamp",
+                    "Not before: RFC 3339, or a Unix time in seconds, milliseconds, microseconds or nanoseconds.",
+                ),
+                ("toTimestamp", "Not after; as above."),
+                ("continueToken", "From `links.next`: older events."),
+                ("stepBackToken", "From `links.previous`: newer events."),
+                ("eventType", "Such as CREATE."),
+                ("targetType", "Such as ORGANIZATION."),
+                ("targetId", "About this."),
+                ("subTargetType", "Such as API_TOKEN."),
+                ("triggeredBy", "By this user or token."),
+                ("origin", "Such as CLI."),
+            ])
+            .answers::<EventPage>(200)
+            .errors(&[400]),
+    ]
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    axum::extract::RawQuery(raw): axum::extract::RawQuery,
+    Params(query): Params<EventQuery>,
+) -> Result<Json<EventPage>, ApiError> {
+    let (filter, size) = query.read()?;
+    if filter.before.is_some() && filter.after.is_some() {
+        return Err(Error::invalid("continueToken", "and `stepBackToken` go in opposite directions; send one").into());
+    }
+    let page = events::page(&app, &grant, &filter, size).await?;
+    let path = format!("{}/organization/{}/events", app.public_url, grant.organization());
+    let link = |name: &str, position: i64| neighbour(&path, raw.as_deref().unwrap_or_default(), name, position);
+    Ok(Json(EventPage {
+        links: Links {
+            previous: page.newer.map(|position| link("stepBackToken", position)),
+            next: page.older.map(|position| link("continueToken", position)),
+        },
+        organization_max_limit_reached: false,
+        events: page.events.into_iter().map(Event::from).collect(),
+    }))
+}
+
+/// The same query with another place to go on from.
+fn neighbour(path: &str, query: &str, name: &str, position: i64) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        if key != "continueToken" && key != "stepBackToken" {
+            pairs.append_pair(&key, &value);
+        }
+    }
+    pairs.append_pair(name, &position.to_string());
+    format!("{path}?{}", pairs.finish())
+}

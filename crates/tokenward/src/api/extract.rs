@@ -1,0 +1,210 @@
+//! What a request brings: its credential, its client, its body.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, RequestExt};
+use ipnet::IpNet;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokenward_core::event::Origin;
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::Position;
+
+use super::error::ApiError;
+use crate::service::Written;
+use crate::verify::Client;
+
+/// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
+pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(first) = all.next() else {
+        return Err(Error::new(
+            Code::MissingCredentials,
+            "Send an API token: `Authorization: Token <token>` (or `Bearer`).",
+        ));
+    };
+    if all.next().is_some() {
+        return Err(Error::new(
+            Code::AmbiguousCredentials,
+            "The request has more than one `Authorization` header. Send one credential.",
+        ));
+    }
+    let text = first.to_str().ok().and_then(|text| {
+        let (scheme, rest) = text.split_once(' ')?;
+        let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
+        known.then(|| rest.trim())
+    });
+    text.ok_or_else(|| {
+        Error::new(Code::MissingCredentials, "The `Authorization` header must be `Token <token>` or `Bearer <token>`.")
+    })
+}
+
+/// From where a request came. `X-Forwarded-For` counts only when the peer is a configured proxy; then its
+/// rightmost entry that is no proxy is the client.
+#[must_use]
+pub fn client<B>(request: &axum::http::Request<B>, trusted: &[IpNet]) -> Client {
+    let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    Client {
+        address: peer.map(|peer| forwarded_for(peer, request.headers(), trusted)),
+        user_agent: agent.map(|agent| agent.chars().take(256).collect()),
+        origin: Origin::from_user_agent(agent),
+    }
+}
+
+fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let entries = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let mut client = peer;
+    for entry in entries.collect::<Vec<_>>().join(",").rsplit(',').map(str::trim) {
+        // What is no address was not written by a proxy of ours: the one before it stays the answer.
+        let Ok(address) = entry.parse::<IpAddr>().map(|address| address.to_canonical()) else { break };
+        client = address;
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    client
+}
+
+/// A JSON body. Its errors name the field.
+pub(super) struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = request.extract::<Bytes, _>().await.map_err(unreadable)?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+fn unreadable(rejection: BytesRejection) -> Error {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Error::new(Code::TooLarge, "The body is larger than 1 MiB.")
+    } else {
+        Error::invalid("body", "could not be read to its end")
+    }
+}
+
+/// Reads JSON; the first thing that does not fit is the fault.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    if bytes.is_empty() {
+        return Err(Error::invalid("body", "is missing; send JSON"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let text = error.inner().to_string();
+        // serde names an unknown or missing field in its text, not in the path.
+        let named = ["unknown field `", "missing field `", "duplicate field `"].iter().find_map(|start| {
+            let rest = text.strip_prefix(start)?;
+            Some((start.trim_end_matches(" `"), rest.split('`').next()?.to_owned()))
+        });
+        let path = error.path().to_string();
+        let inside = |field: &str| {
+            if path == "." || path.ends_with(field) { field.to_owned() } else { format!("{path}.{field}") }
+        };
+        match named {
+            Some(("unknown field", field)) => {
+                let expected = text.split("expected ").nth(1).map(|rest| rest.split(" at line").next().unwrap_or(rest));
+                Error::invalid(field, format!("is not known here; known are {}", expected.unwrap_or("none")))
+            }
+            Some(("missing field", field)) => Error::invalid(inside(&field), "is missing"),
+            Some((_, field)) => Error::invalid(inside(&field), "is there twice"),
+            None => Error::invalid(if path == "." { "body" } else { &path }, format!("cannot be read: {text}")),
+        }
+    })?;
+    deserializer.end().map_err(|_| Error::invalid("body", "goes on after its JSON value"))?;
+    Ok(value)
+}
+
+/// The query of a request. Its errors name the parameter.
+pub(super) struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Error::invalid("query", format!("cannot be read: {}", rejection.body_text())).into()),
+        }
+    }
+}
+
+/// A UUID in the path that is not checked by the right of the endpoint.
+pub(super) fn id(name: &str, text: &str) -> Result<Uuid> {
+    Uuid::try_parse(text).map_err(|_| Error::invalid(name, "in the path is not a UUID"))
+}
+
+/// For a field where absent and null differ: absent stays `None`, null becomes `Some(None)`.
+pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
+/// The answer to a write: its body, and its place in the log.
+pub(super) fn written<T, B: Serialize>(status: StatusCode, written: Written<T>, body: impl FnOnce(T) -> B) -> Response {
+    let Written { value, position } = written;
+    at(position, (status, Json(body(value))).into_response())
+}
+
+/// The answer to a write that has no body.
+pub(super) fn written_empty<T>(status: StatusCode, written: &Written<T>) -> Response {
+    at(written.position, status.into_response())
+}
+
+fn at(position: Position, mut response: Response) -> Response {
+    // A UUID, a slash and digits are always a header value.
+    if let Ok(value) = HeaderValue::from_str(&position.to_string()) {
+        response.headers_mut().insert("tokenward-position", value);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_trusted_peer_says_for_whom_it_asks() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_static("1.1.1.1, 203.0.113.9, 10.1.1.1"));
+        let from = |peer: &str| forwarded_for(peer.parse().unwrap(), &headers, &trusted).to_string();
+        assert_eq!(from("203.0.113.77"), "203.0.113.77");
+        assert_eq!(from("10.2.3.4"), "203.0.113.9");
+        headers.append("x-forwarded-for", HeaderValue::from_static("nonsense"));
+        assert_eq!(forwarded_for("10.2.3.4".parse().unwrap(), &headers, &trusted).to_string(), "10.2.3.4");
+    }
+
+    #[test]
+    fn faults_name_the_field() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code)]
+        struct Sample {
+            name: String,
+            n: Option<u8>,
+        }
+        let fault = |text: &str| parse::<Sample>(text.as_bytes()).unwrap_err().faults.remove(0).field;
+        assert_eq!(fault(r#"{"n":1}"#), "name");
+        assert_eq!(fault(r#"{"name":1}"#), "name");
+        assert_eq!(fault(r#"{"name":"a","m":1}"#), "m");
+        assert_eq!(fault(r#"{"name":"a""#), "body");
+        assert_eq!(fault(r#"{"name":"a"} x"#), "body");
+        assert_eq!(fault(""), "body");
+    }
+}

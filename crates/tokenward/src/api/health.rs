@@ -1,0 +1,52 @@
+//! Is the service up, and how is it used?
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokenward_core::Error;
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, get};
+use super::error::ApiError;
+use super::openapi;
+use crate::service::App;
+
+/// A sign of life.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok`
+    status: &'static str,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/healthz", healthz).public().about("Service", "Is the process alive?").answers::<Health>(200),
+        get("/readyz", readyz)
+            .public()
+            .about("Service", "May it answer? Everything is in memory and the database is there.")
+            .answers::<Health>(200)
+            .errors(&[503]),
+        get("/openapi.json", openapi_json).public().about("Service", "This document.").answers_empty(200),
+    ]
+}
+
+async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
+    if !app.verifier.is_ready() {
+        return Err(Error::unavailable("Tokenward is loading.").into());
+    }
+    let mut reader = app.store.read().await?;
+    tokenward_store::log::head(reader.conn()).await?;
+    Ok(Json(Health { status: "ok" }))
+}
+
+async fn openapi_json(State(app): State<Arc<App>>) -> Response {
+    (StatusCode::OK, Json(openapi::document(&app.public_url))).into_response()
+}

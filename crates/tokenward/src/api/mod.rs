@@ -1,0 +1,56 @@
+//! The HTTP API: the published contract, and beside it what we add.
+//!
+//! [`endpoints`] is the one table: path, right, body, answer. The router, the enforcement of rights and the
+//! OpenAPI document are made from it, so that none of them can say something else than the others.
+
+mod endpoint;
+mod error;
+mod events;
+mod extract;
+mod health;
+mod openapi;
+mod organizations;
+mod roles;
+mod sessions;
+mod tokens;
+mod verify;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+
+pub use endpoint::{Endpoint, On, Right};
+pub use error::ApiError;
+pub use extract::client;
+
+use crate::service::App;
+
+/// Largest body, in bytes. Larger ones get 413 before they are read.
+const BODY_MAX: usize = 1024 * 1024;
+
+/// Every endpoint of the API.
+#[must_use]
+pub fn endpoints() -> Vec<Endpoint> {
+    [
+        health::endpoints(),
+        sessions::endpoints(),
+        organizations::endpoints(),
+        roles::endpoints(),
+        tokens::endpoints(),
+        verify::endpoints(),
+        events::endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The router, from the table.
+pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
+    let mut router = Router::new();
+    for endpoint in endpoints() {
+        router = router.route(endpoint.path, endpoint.guarded(app));
+    }
+    router.layer(DefaultBodyLimit::max(BODY_MAX))
+}

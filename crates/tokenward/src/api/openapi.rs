@@ -1,0 +1,128 @@
+//! The OpenAPI document, from the table of endpoints.
+
+use serde_json::{Map, Value, json};
+
+use super::endpoint::{Endpoint, Right};
+use super::endpoints;
+use super::error::ErrorBody;
+
+/// The document. `server` is the address that it names.
+pub(super) fn document(server: &str) -> Value {
+    let endpoints = endpoints();
+    let mut schemas = Vec::new();
+    <ErrorBody as utoipa::ToSchema>::schemas(&mut schemas);
+    schemas.push(("Error".to_owned(), <ErrorBody as utoipa::PartialSchema>::schema()));
+    let mut paths: Map<String, Value> = Map::new();
+    for endpoint in &endpoints {
+        for shape in [&endpoint.body, &endpoint.answer].into_iter().flatten() {
+            (shape.schemas)(&mut schemas);
+        }
+        let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
+        path[endpoint.method.as_str().to_lowercase()] = operation(endpoint);
+    }
+    let schemas: Map<String, Value> =
+        schemas.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or(Value::Null))).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tokenward",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Issues API tokens, decides on every request what a token may do, and takes tokens back. \
+                A strict superset of the published API-token contract: what we add are more fields and more endpoints.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": server }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "ApiKeyAuth": {
+                    "type": "apiKey", "in": "header", "name": "Authorization",
+                    "description": "`Token <API token>`",
+                },
+                "bearerAuth": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "An API token, or a session from POST /session.",
+                },
+            },
+        },
+    })
+}
+
+fn operation(endpoint: &Endpoint) -> Value {
+    let content =
+        |name: &str| json!({ "application/json": { "schema": { "$ref": format!("#/components/schemas/{name}") } } });
+    let mut responses = Map::new();
+    let mut success = json!({ "description": "Success" });
+    if let Some(answer) = &endpoint.answer {
+        success["content"] = content(&answer.name);
+    }
+    responses.insert(endpoint.success.to_string(), success);
+    for status in statuses(endpoint) {
+        let reason = axum::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        responses.insert(
+            status.to_string(),
+            json!({ "description": reason.unwrap_or("Error"), "content": content("Error") }),
+        );
+    }
+    let in_path = endpoint.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let parameters: Vec<Value> = in_path
+        .map(|name| {
+            let uuid = name.ends_with("Id");
+            let schema = if uuid { json!({ "type": "string", "format": "uuid" }) } else { json!({ "type": "string" }) };
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        })
+        .chain(endpoint.query.iter().map(|(name, meaning)| {
+            json!({ "name": name, "in": "query", "required": false, "description": meaning, "schema": { "type": "string" } })
+        }))
+        .collect();
+    let mut operation = json!({
+        "tags": [endpoint.tag],
+        "summary": endpoint.summary,
+        "operationId": operation_id(endpoint),
+        "parameters": parameters,
+        "responses": responses,
+        "security": match endpoint.right {
+            Right::Public => json!([]),
+            Right::User => json!([{ "bearerAuth": [] }]),
+            _ if endpoint.user_only => json!([{ "bearerAuth": [] }]),
+            _ => json!([{ "ApiKeyAuth": [] }, { "bearerAuth": [] }]),
+        },
+    });
+    if let Some(body) = &endpoint.body {
+        operation["requestBody"] = json!({ "required": true, "content": content(&body.name) });
+    }
+    if let Right::Permission(permission, _) = endpoint.right {
+        operation["x-permission"] = json!(permission.as_str());
+        operation["description"] = json!(format!("Needs the permission `{permission}`."));
+    }
+    operation
+}
+
+/// The error statuses that an endpoint can give: those that follow from its right, and its own.
+pub(super) fn statuses(endpoint: &Endpoint) -> Vec<u16> {
+    let mut all: Vec<u16> = match endpoint.right {
+        Right::Public => Vec::new(),
+        Right::Caller => vec![401, 503],
+        Right::User => vec![401, 403, 503],
+        Right::Permission(..) => vec![401, 403, 404, 503],
+    };
+    if endpoint.body.is_some() {
+        all.extend([400, 413]);
+    }
+    all.extend(endpoint.errors);
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn operation_id(endpoint: &Endpoint) -> String {
+    let mut id = endpoint.method.as_str().to_lowercase();
+    for part in endpoint.path.split(['/', '.', '-']).filter(|part| !part.is_empty()) {
+        let part = part.trim_matches(['{', '}']);
+        let mut letters = part.chars();
+        id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        id.push_str(letters.as_str());
+    }
+    id
+}

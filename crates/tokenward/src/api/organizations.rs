@@ -1,0 +1,158 @@
+//! Organizations (contract §1.4).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::permission::Own;
+use tokenward_core::{Time, Uuid};
+use tokenward_store::organizations::Organization as Row;
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, On, get, put};
+use super::error::ApiError;
+use super::extract::{Body, present, written};
+use crate::service::{App, organizations};
+
+/// An organization.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Organization {
+    id: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+    /// Unique, whatever its case.
+    name: String,
+    plan: String,
+    description: Option<String>,
+    website_url: Option<String>,
+    repository: Option<String>,
+    logo_url: Option<String>,
+    icon_url: Option<String>,
+    admin_emails: Option<Vec<String>>,
+    /// The user who owns it.
+    owner: Uuid,
+    organization_plan: OrganizationPlan,
+}
+
+/// What the plan means.
+#[derive(Serialize, ToSchema)]
+struct OrganizationPlan {
+    plan: String,
+    /// For how many days events are kept. Events are kept for ever here; clients want a number.
+    audit_logs_retention_in_days: u32,
+}
+
+/// A century: clients print the number before an export.
+const RETENTION_DAYS: u32 = 36_500;
+
+impl From<Row> for Organization {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+            admin_emails: organizations::admin_emails(&row),
+            organization_plan: OrganizationPlan {
+                plan: row.plan.clone(),
+                audit_logs_retention_in_days: RETENTION_DAYS,
+            },
+            name: row.name,
+            plan: row.plan,
+            description: row.description,
+            website_url: row.website_url,
+            repository: row.repository,
+            logo_url: row.logo_url,
+            icon_url: row.icon_url,
+            owner: row.owner,
+        }
+    }
+}
+
+/// Organizations.
+#[derive(Serialize, ToSchema)]
+struct OrganizationList {
+    results: Vec<Organization>,
+}
+
+/// A change of an organization. What is absent stays; null takes a value out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OrganizationEdit {
+    /// 1 to 128 characters.
+    name: String,
+    /// At most 1,024 characters.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+    plan: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    website_url: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    repository: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    logo_url: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    icon_url: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<String>>)]
+    admin_emails: Option<Option<Vec<String>>>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/organization", list)
+            .about("Organizations", "The organizations that you belong to; with a token, its own.")
+            .answers::<OrganizationList>(200),
+        get("/organization/{organizationId}", show)
+            .needs(Own::OrganizationRead, On::Organization)
+            .about("Organizations", "One organization.")
+            .answers::<Organization>(200),
+        put("/organization/{organizationId}", edit)
+            .needs(Own::OrganizationEdit, On::Organization)
+            .about("Organizations", "Change the organization.")
+            .takes::<OrganizationEdit>()
+            .answers::<Organization>(200)
+            .errors(&[409]),
+    ]
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<OrganizationList>, ApiError> {
+    let results = organizations::list(&app, &caller).await?;
+    Ok(Json(OrganizationList { results: results.into_iter().map(Organization::from).collect() }))
+}
+
+async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<Organization>, ApiError> {
+    Ok(Json(organizations::get(&app, &grant).await?.into()))
+}
+
+async fn edit(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(edit): Body<OrganizationEdit>,
+) -> Result<Response, ApiError> {
+    let change = organizations::Change {
+        name: Some(edit.name),
+        description: edit.description,
+        plan: edit.plan,
+        website_url: edit.website_url,
+        repository: edit.repository,
+        logo_url: edit.logo_url,
+        icon_url: edit.icon_url,
+        admin_emails: edit.admin_emails,
+    };
+    let changed = organizations::update(&app, grant, change).await?;
+    Ok(written(StatusCode::OK, changed, Organization::from))
+}

@@ -1,0 +1,72 @@
+//! Sessions of users over HTTP: an e-mail address and a password for a bearer token of twelve hours.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tokenward_core::Time;
+use tokenward_core::caller::Caller;
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::endpoint::{Endpoint, Right, delete, post};
+use super::error::ApiError;
+use super::extract::{Body, client, written, written_empty};
+use crate::service::{App, sessions};
+
+/// Who signs in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewSession {
+    /// The address of the account.
+    email: String,
+    /// Its password.
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// A session. The token is shown only here.
+#[derive(Serialize, ToSchema)]
+struct Session {
+    /// Send it as `Authorization: Bearer …`.
+    token: String,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Time,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let mut sign_out = delete("/session", delete_session)
+        .about("Sessions", "Sign out: ends the session that is used.")
+        .answers_empty(204);
+    sign_out.right = Right::User;
+    vec![
+        post("/session", create)
+            .public()
+            .about("Sessions", "Sign in with e-mail address and password.")
+            .takes::<NewSession>()
+            .answers::<Session>(201)
+            .errors(&[401, 429, 503]),
+        sign_out,
+    ]
+}
+
+async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let client = client(&request, &app.trusted_proxies);
+    let Body(new) = <Body<NewSession> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
+    let begun = sessions::sign_in(&app, &new.email, Zeroizing::new(new.password), client, false).await?;
+    Ok(written(StatusCode::CREATED, begun, |begun| Session {
+        token: begun.text.expose().to_owned(),
+        expires_at: begun.expires_at,
+    }))
+}
+
+async fn delete_session(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    let ended = sessions::end(&app, &caller, caller.credential_id()).await?;
+    Ok(written_empty(StatusCode::NO_CONTENT, &ended))
+}

@@ -1,0 +1,179 @@
+//! API tokens (contract §1.1), and ours: one token, an expiry, who made it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::token::Token;
+use tokenward_core::{Error, Time, Uuid};
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, On, delete, get, post};
+use super::error::ApiError;
+use super::extract::{Body, Params, id, present, written, written_empty};
+use crate::service::{App, tokens};
+
+/// An API token, without its text.
+#[derive(Serialize, ToSchema)]
+struct ApiToken {
+    id: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+    name: String,
+    /// Absent when it was never given: the Terraform provider fails on an empty text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    role_name: String,
+    role_id: Uuid,
+    creator_name: Option<String>,
+    /// From when on it is refused.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+    /// The end of its text, to tell it from others.
+    last_four: String,
+}
+
+impl From<Token> for ApiToken {
+    fn from(token: Token) -> Self {
+        Self {
+            id: token.id,
+            created_at: token.created_at,
+            updated_at: token.updated_at,
+            name: token.name,
+            description: token.description,
+            role_name: token.role_name,
+            role_id: token.role_id,
+            creator_name: token.creator_name,
+            expires_at: token.expires_at,
+            last_four: token.last_four,
+        }
+    }
+}
+
+/// A new API token. Its text is in `token`, here and never again.
+#[derive(Serialize, ToSchema)]
+struct ApiTokenCreate {
+    #[serde(flatten)]
+    token_without_text: ApiToken,
+    /// The text. Store it now.
+    token: String,
+}
+
+/// API tokens.
+#[derive(Serialize, ToSchema)]
+struct ApiTokenList {
+    results: Vec<ApiToken>,
+}
+
+/// What a new token is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ApiTokenRequest {
+    /// 1 to 128 characters, unique among the organization's tokens.
+    name: String,
+    /// At most 1,024 characters.
+    description: Option<String>,
+    /// A role of availableRole; null is admin.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Uuid>)]
+    role_id: Option<Option<Uuid>>,
+    /// Deprecated. `ADMIN` stands for the role admin where there is no `role_id`.
+    scope: Option<String>,
+    /// From when on the token is refused; null or absent is never.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    name: Option<String>,
+    #[serde(rename = "creatorName")]
+    creator_name: Option<String>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/organization/{organizationId}/apiToken", list)
+            .needs(Own::TokenRead, On::Organization)
+            .about("API tokens", "The organization's living tokens.")
+            .query(&[
+                ("name", "A part of the name, in any case."),
+                ("creatorName", "A part of the creator's name, in any case."),
+            ])
+            .answers::<ApiTokenList>(200),
+        post("/organization/{organizationId}/apiToken", create)
+            .needs(Own::TokenManage, On::Organization)
+            .about("API tokens", "Make a token. Its text is shown once.")
+            .takes::<ApiTokenRequest>()
+            .answers::<ApiTokenCreate>(201)
+            .errors(&[409]),
+        get("/organization/{organizationId}/apiToken/{apiTokenId}", show)
+            .needs(Own::TokenRead, On::Organization)
+            .about("API tokens", "One living token.")
+            .answers::<ApiToken>(200)
+            .errors(&[400]),
+        delete("/organization/{organizationId}/apiToken/{apiTokenId}", remove)
+            .needs(Own::TokenManage, On::Organization)
+            .about("API tokens", "Take a token back. It is refused from the moment this answers.")
+            .answers_empty(204)
+            .errors(&[400]),
+    ]
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<ApiTokenList>, ApiError> {
+    let filter = tokens::Filter { name: query.name, creator_name: query.creator_name };
+    let results = tokens::list(&app, &grant, &filter).await?;
+    Ok(Json(ApiTokenList { results: results.into_iter().map(ApiToken::from).collect() }))
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(new): Body<ApiTokenRequest>,
+) -> Result<Response, ApiError> {
+    let role_id = match (new.role_id, new.scope.as_deref()) {
+        (_, Some(scope)) if scope != "ADMIN" => {
+            return Err(Error::invalid("scope", "is deprecated and can only be `ADMIN` or null; use `role_id`").into());
+        }
+        (Some(role_id), _) => role_id,
+        (None, Some(_)) => None,
+        // A misspelt field must not make an admin (contract §8.2).
+        (None, None) => {
+            return Err(Error::invalid("role_id", "is missing; send a role of availableRole, or null for admin").into());
+        }
+    };
+    let new = tokens::NewToken { name: new.name, description: new.description, role_id, expires_at: new.expires_at };
+    let created = tokens::create(&app, grant, new).await?;
+    Ok(written(StatusCode::CREATED, created, |created| ApiTokenCreate {
+        token: created.text.expose().to_owned(),
+        token_without_text: created.token.into(),
+    }))
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Json<ApiToken>, ApiError> {
+    Ok(Json(tokens::get(&app, &grant, id("apiTokenId", &token)?).await?.into()))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let deleted = tokens::delete(&app, grant, id("apiTokenId", &token)?).await?;
+    Ok(written_empty(StatusCode::NO_CONTENT, &deleted))
+}

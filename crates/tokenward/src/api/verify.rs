@@ -1,0 +1,220 @@
+//! Verification over HTTP: whose token is this, and may it do that? And: who am I?
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::Caller;
+use tokenward_core::decision::{Ask, Decision};
+use tokenward_core::directory::Resource;
+use tokenward_core::event::Actor;
+use tokenward_core::permission::{Own, Permission};
+use tokenward_core::role::Target;
+use tokenward_core::token::kind_name;
+use tokenward_core::{Error, Result, Time, Uuid};
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, get, post};
+use super::error::ApiError;
+use super::extract::Body;
+use crate::service::App;
+use crate::verify::{Answer, Question};
+
+/// A question about a token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyRequest {
+    /// The text that was presented to you.
+    pub token: String,
+    /// What it is to be allowed, such as `invoices:read`. Absent: only whose it is.
+    pub permission: Option<String>,
+    /// With which resource.
+    pub resource: Option<ResourceRequest>,
+    /// The address of the client that presented it to you; misses count against it.
+    #[schema(value_type = Option<String>)]
+    pub remote_ip: Option<IpAddr>,
+}
+
+/// Ids of a resource. Absent or foreign ones are denied.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResourceRequest {
+    project_id: Option<Uuid>,
+    environment_id: Option<Uuid>,
+    cluster_id: Option<Uuid>,
+}
+
+impl From<ResourceRequest> for Resource {
+    fn from(r: ResourceRequest) -> Self {
+        Self { project_id: r.project_id, environment_id: r.environment_id, cluster_id: r.cluster_id }
+    }
+}
+
+/// The answer.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Verification {
+    /// May it?
+    valid: bool,
+    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`, `permission_denied`.
+    code: &'static str,
+    /// The token; absent when it is malformed or unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<VerifiedToken>,
+    /// What its role lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_permission: Option<String>,
+}
+
+/// What is known of a token.
+#[derive(Serialize, ToSchema)]
+struct VerifiedToken {
+    id: Uuid,
+    name: String,
+    kind: &'static str,
+    organization_id: Uuid,
+    role_id: Uuid,
+    role_name: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+}
+
+impl From<Answer<'_>> for Verification {
+    fn from(answer: Answer<'_>) -> Self {
+        let token = answer.found.map(|(found, organization, role)| VerifiedToken {
+            id: found.token,
+            name: found.name.to_owned(),
+            kind: kind_name(found.kind),
+            organization_id: organization.id,
+            role_id: role.id,
+            role_name: role.name.to_string(),
+            expires_at: found.expires_at,
+        });
+        let missing_permission = match answer.decision {
+            Decision::Deny { missing: Some(permission), .. } => Some(permission.to_string()),
+            _ => None,
+        };
+        Self { valid: answer.decision.is_allow(), code: answer.decision.code(), token, missing_permission }
+    }
+}
+
+/// Who the caller is.
+#[derive(Serialize, ToSchema)]
+struct SelfAnswer {
+    /// The token's id, or the user's.
+    id: Uuid,
+    /// The token's name, or the user's e-mail address.
+    name: String,
+    /// `api_token`, `policy_api_token` or `session`.
+    kind: &'static str,
+    /// The token's organization; absent for a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<Reference>,
+    /// The token's role; absent for a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Reference>,
+    /// What the role holds; `*` stands for either side of a permission of your own API.
+    permissions: Vec<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+}
+
+/// An id with its name.
+#[derive(Serialize, ToSchema)]
+struct Reference {
+    id: Uuid,
+    name: String,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/token/self", token_self).about("Verification", "Who am I, and what may I do?").answers::<SelfAnswer>(200),
+        post("/verify", verify)
+            .about("Verification", "Whose token is this, and may it do that? Needs the permission `token:verify`.")
+            .takes::<VerifyRequest>()
+            .answers::<Verification>(200)
+            .errors(&[403]),
+    ]
+}
+
+/// The organization for which a caller with `token:verify` asks: a token's own, or the only one of a user.
+pub(super) fn asking_organization(app: &App, caller: &Caller) -> Result<Uuid> {
+    let directory = app.verifier.directory();
+    let organization = match caller.token_organization() {
+        Some(organization) => organization,
+        None => {
+            let may_verify = |id| caller.require(&directory, id, Own::TokenVerify, Target::Organization, app.now());
+            let mut own = caller.organizations(&directory).map(|organization| organization.id);
+            match (own.next(), own.next()) {
+                (Some(only), None) => only,
+                _ => own_with(may_verify, caller, &directory)?,
+            }
+        }
+    };
+    caller.require(&directory, organization, Own::TokenVerify, Target::Organization, app.now())?;
+    Ok(organization)
+}
+
+/// A user of several organizations asks for the only one in which it may; with several the question is ambiguous.
+fn own_with(
+    may: impl Fn(Uuid) -> Result<tokenward_core::caller::Grant>,
+    caller: &Caller,
+    directory: &tokenward_core::directory::Directory,
+) -> Result<Uuid> {
+    let mut those = caller.organizations(directory).map(|o| o.id).filter(|id| may(*id).is_ok());
+    match (those.next(), those.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Error::permission_denied(Own::TokenVerify.as_str())),
+        _ => {
+            Err(Error::invalid("token", "cannot be verified with a session of several organizations; use an API token"))
+        }
+    }
+}
+
+pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> Result<Verification> {
+    let ask = match &request.permission {
+        None => Ask::Identity,
+        Some(text) => {
+            Ask::Permission(Permission::parse(text).map_err(|problem| Error::invalid("permission", problem))?)
+        }
+    };
+    let resource = request.resource.unwrap_or_default().into();
+    if ask == Ask::Identity && resource != Resource::default() {
+        return Err(Error::invalid("resource", "needs a `permission` beside it"));
+    }
+    let question = Question { organization: Some(organization), ask, resource };
+    app.verifier.check(&request.token, &question, |answer| Verification::from(answer))
+}
+
+async fn verify(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<VerifyRequest>,
+) -> Result<Json<Verification>, ApiError> {
+    let organization = asking_organization(&app, &caller)?;
+    Ok(Json(answer(&app, organization, &request)?))
+}
+
+async fn token_self(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<SelfAnswer>, ApiError> {
+    let (id, name, kind) = match &caller.by().actor {
+        Actor::Token { id, name } => (*id, name.clone(), "api_token"),
+        Actor::User { id, email } => (*id, email.clone(), "session"),
+        Actor::Operator | Actor::Visitor => return Err(Error::not_found("token").into()),
+    };
+    let directory = app.verifier.directory();
+    let place = caller.token_organization().and_then(|id| directory.organization(id));
+    let role = place.and_then(|organization| caller.role_in(organization));
+    Ok(Json(SelfAnswer {
+        id,
+        name,
+        kind,
+        organization: place.map(|o| Reference { id: o.id, name: o.name.to_string() }),
+        role: role.map(|role| Reference { id: role.id, name: role.name.to_string() }),
+        permissions: role.map(|role| role.permissions()).unwrap_or_default(),
+        expires_at: caller.expires_at(),
+    }))
+}

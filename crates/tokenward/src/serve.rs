@@ -1,0 +1,179 @@
+//! Wires everything and listens. `main` and the tests start the service here.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioTimer;
+use tokenward_core::{Code, Error};
+use tokenward_store::Store;
+use tokio::task::JoinHandle;
+
+use crate::api::{self, ApiError};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::random::OsRandom;
+use crate::service::passwords::Passwords;
+use crate::service::{App, set_up::SetUp, throttle::Throttle};
+use crate::verify::Verifier;
+use crate::{pepper, telemetry};
+
+/// A client gets this long to send its headers; slower ones are cut off.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests that run when the process is told to stop get this long to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running service.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it serves with.
+    pub app: Arc<App>,
+    /// The set-up link, while there is no organization.
+    pub set_up_link: Option<String>,
+    handle: axum_server::Handle<SocketAddr>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+/// Opens the store of a configuration, and makes its directory.
+pub async fn open_store(config: &Config) -> Result<Store> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_dir)
+        .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
+    Ok(Store::open(&config.database, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await?)
+}
+
+/// Starts the service. When it returns, every request is answered.
+pub async fn start(config: Config) -> Result<Running> {
+    // The address first: a port in use must not leave a half-made data directory behind.
+    let listener = TcpListener::bind(config.listen).with_context(|| match config.listen.port() {
+        0 => format!("cannot listen on {}", config.listen),
+        port => format!(
+            "cannot listen on {}: is another program using port {port}? Choose one with --listen",
+            config.listen
+        ),
+    })?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let tls = match &config.tls {
+        Some((cert, key)) => Some(RustlsConfig::from_pem_file(cert, key).await.with_context(|| {
+            format!("cannot use the certificate {} with the key {}: both must be PEM", cert.display(), key.display())
+        })?),
+        None => None,
+    };
+    let mut store = open_store(&config).await?;
+    store.lock()?;
+    let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
+    let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let app = Arc::new(App {
+        store,
+        verifier,
+        public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
+        trusted_proxies: config.trusted_proxies.clone(),
+        passwords: Passwords::new()?,
+        throttle: Throttle::default(),
+        set_up: SetUp::default(),
+    });
+    let secret = app.set_up.offer(&app.store).await?;
+    let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
+    let handle = axum_server::Handle::new();
+    let service = router(&app).into_make_service_with_connect_info::<SocketAddr>();
+    let server = match tls {
+        Some(tls) => {
+            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
+            limit(server.http_builder());
+            tokio::spawn(server.serve(service))
+        }
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
+            limit(server.http_builder());
+            tokio::spawn(server.serve(service))
+        }
+    };
+    Ok(Running { address, app, set_up_link, handle, server })
+}
+
+/// hyper counts no time unless it is given a timer.
+fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+}
+
+/// Everything that answers HTTP.
+fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .merge(api::router(app))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(app), telemetry::access_log))
+        .with_state(Arc::clone(app))
+}
+
+async fn not_found(uri: Uri) -> impl IntoResponse {
+    let detail = format!("There is nothing at {}. The endpoints are described at /docs and /openapi.json.", uri.path());
+    ApiError(Error::new(Code::NotFound, detail))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> impl IntoResponse {
+    ApiError(Error::new(Code::MethodNotAllowed, format!("{} does not take {method}.", uri.path())))
+}
+
+impl Running {
+    /// Stops: no new connections, running requests end, the store closes.
+    pub async fn stop(self) -> Result<()> {
+        self.handle.graceful_shutdown(Some(GRACE));
+        self.server.await??;
+        self.app.store.close().await;
+        Ok(())
+    }
+}
+
+/// `tokenward serve`: runs until the process is told to stop.
+pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> {
+    telemetry::start(&config);
+    let public = !config.listen.ip().is_loopback();
+    let plain = config.tls.is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    let mut running = start(config).await?;
+    println!("Tokenward listens on {} (log position {})", running.app.public_url, running.app.verifier.position());
+    if public && plain {
+        eprintln!(
+            "Warning: this address can be reached from other machines without TLS. Tokens and passwords would travel in the \
+             clear; set --tls-cert and --tls-key, or put a proxy with TLS in front and set --public-url."
+        );
+    }
+    if let Some(link) = &running.set_up_link {
+        println!("\nThere is no organization yet. Set up the first one here (valid for one hour):\n\n  {link}\n");
+    }
+    tokio::select! {
+        () = until => {}
+        ended = &mut running.server => bail!("the server ended: {ended:?}"),
+    }
+    tracing::info!("stopping");
+    running.stop().await
+}
+
+/// Ends when the process is asked to stop: Ctrl-C or SIGTERM.
+pub async fn stop_signal() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for SIGTERM");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

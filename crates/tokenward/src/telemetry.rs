@@ -1,0 +1,41 @@
+//! The log of the process, on stderr. Never a secret: requests are logged by route, without their query.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::client;
+use crate::config::Config;
+use crate::service::App;
+
+/// Starts logging. Further calls change nothing, so that tests can run several servers.
+pub fn start(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if config.log_json {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+    };
+    // An error means that logging runs already.
+    let _ = started;
+}
+
+/// One line a request, at debug level; errors of ours are logged where they become an answer.
+pub async fn access_log(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return next.run(request).await;
+    }
+    let method = request.method().clone();
+    // The template, not the path: one-time links carry a secret in theirs.
+    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let address = client(&request, &app.trusted_proxies).address;
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    tracing::debug!(%method, route, status = response.status().as_u16(), ?address, took = ?begun.elapsed(), "request");
+    response
+}

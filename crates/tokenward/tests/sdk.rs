@@ -1,0 +1,88 @@
+//! The published TypeScript SDK, run by Node.js against the real program: `tests/clients/sdk.test.mjs`.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn the_published_typescript_sdk_works_unchanged() {
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
+    assert!(clients.join("node_modules").exists(), "the SDK is missing: `./scripts/test --install` installs it");
+    let files = tempfile::tempdir().expect("temporary folder");
+    let data = files.path().join("data");
+
+    let made =
+        tokenward(&data, &["bootstrap", "--organization", "Acme", "--owner-email", "owner@acme.example", "--json"])
+            .output()
+            .expect("run `tokenward bootstrap`");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("one JSON object on stdout");
+
+    let server = Server::start(&data, files.path().join("output"));
+    let sdk = Command::new("node")
+        .args(["--test", "sdk.test.mjs"])
+        .current_dir(clients)
+        .env("TOKENWARD_URL", server.url())
+        .env("TOKENWARD_TOKEN", made["token"].as_str().expect("a token"))
+        .env("NO_PROXY", "127.0.0.1")
+        .output()
+        .expect("run `node`");
+    let said = String::from_utf8_lossy(&sdk.stdout);
+    assert!(sdk.status.success(), "{said}{}\nserver:\n{}", String::from_utf8_lossy(&sdk.stderr), server.said());
+}
+
+fn tokenward(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
+    command.args(arguments).arg("--data-dir").arg(data);
+    command
+}
+
+/// A running `tokenward serve`, ended when dropped.
+struct Server {
+    process: Child,
+    output: PathBuf,
+}
+
+impl Server {
+    fn start(data: &Path, output: PathBuf) -> Self {
+        let file = File::create(&output).expect("a file for what the server says");
+        let process = tokenward(data, &["serve", "--listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("the same file"))
+            .stderr(file)
+            .spawn()
+            .expect("run `tokenward serve`");
+        Self { process, output }
+    }
+
+    /// Where it listens, as soon as it says so.
+    fn url(&self) -> String {
+        let begun = Instant::now();
+        loop {
+            let said = self.said();
+            let url =
+                said.lines().find_map(|line| line.split_once("listening on ")).map(|(_, url)| url.trim().to_owned());
+            if let Some(url) = url {
+                return url;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server does not say where it listens:\n{said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,361 @@
+//! The architecture, held by a machine: what each crate may depend on, which module may use which, where a database
+//! dialect may be named, and that the documents speak of files that exist.
+//!
+//! A rule takes the repository's files and returns its complaints. Each test shows twice that its rule works: it
+//! finds nothing in the repository, and it finds the fault in a few lines that have it.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::path::Path;
+
+/// Everything in core is pure: no I/O, no async, no clock, no randomness. So are these.
+const CORE_MAY_USE: &[&str] = &[
+    "arc-swap",
+    "chrono",
+    "crc32fast",
+    "hmac",
+    "ipnet",
+    "serde",
+    "sha2",
+    "subtle",
+    "thiserror",
+    "unicode-normalization",
+    "unicode-security",
+    "uuid",
+    "zeroize",
+];
+/// HTTP and gRPC, servers and clients: they end at the outermost crate.
+const NETWORK: &[&str] = &["axum", "axum-server", "hyper", "hyper-util", "reqwest", "tonic", "tower", "tower-http"];
+/// The four ways in. What two of them share belongs into `service` or `verify`.
+const SURFACES: &[&str] = &["api", "cli", "console", "envoy"];
+/// About what one reads in a sitting. Split a file when it stops being about one thing, and at the latest here.
+const LONGEST_FILE: usize = 900;
+/// Where the files are that documents speak of.
+const DOCUMENTED: &[&str] = &["crates/", "docs/", "scripts/", "deploy/", "tests/", ".ci/"];
+/// Folders that hold no source: what was built, installed or written by a run.
+const NOT_OURS: &[&str] = &[".git", "node_modules", "target", "test-output", "tokenward-data"];
+
+type Rule = fn(&[File]) -> Vec<String>;
+
+#[test]
+fn core_depends_on_nothing_that_could_do_io() {
+    let rule: Rule = |files| {
+        let manifest = manifest(files, "crates/tokenward-core/Cargo.toml");
+        let mut complaints = Vec::new();
+        for section in ["build-dependencies", "target"] {
+            if manifest.contains_key(section) {
+                complaints.push(format!("crates/tokenward-core/Cargo.toml has [{section}]"));
+            }
+        }
+        for name in dependencies(&manifest).iter().filter(|it| !CORE_MAY_USE.contains(&it.as_str())) {
+            complaints.push(format!("tokenward-core may not depend on {name}"));
+        }
+        complaints
+    };
+    holds(rule);
+    let core = |text| [("crates/tokenward-core/Cargo.toml", text)];
+    breaks(rule, &core("[dependencies]\nserde.workspace = true\ntokio.workspace = true"), "depend on tokio");
+    breaks(rule, &core("[dependencies]\nserde = { package = \"getrandom\", version = \"1\" }"), "depend on getrandom");
+    breaks(rule, &core("[target.'cfg(unix)'.dependencies]\nlibc = \"1\""), "has [target]");
+}
+
+#[test]
+fn store_stands_on_core_and_knows_neither_the_server_nor_a_network() {
+    let rule: Rule = |files| {
+        let used = dependencies(&manifest(files, "crates/tokenward-store/Cargo.toml"));
+        let mut complaints = Vec::new();
+        if !used.iter().any(|it| it == "tokenward-core") {
+            complaints.push("tokenward-store does not depend on tokenward-core".into());
+        }
+        for name in used.iter().filter(|it| *it == "tokenward" || NETWORK.contains(&it.as_str())) {
+            complaints.push(format!("tokenward-store may not depend on {name}"));
+        }
+        complaints
+    };
+    holds(rule);
+    let store = |text| [("crates/tokenward-store/Cargo.toml", text)];
+    breaks(rule, &store("[dependencies]\ntokenward-core.workspace = true\nreqwest = \"1\""), "depend on reqwest");
+    breaks(rule, &store("[dependencies]\ntokenward-core.workspace = true\ntokenward = \"1\""), "depend on tokenward");
+    breaks(rule, &store("[dependencies]\nsqlx = \"1\""), "does not depend on tokenward-core");
+}
+
+#[test]
+fn only_the_store_speaks_to_a_database() {
+    let rule: Rule = |files| {
+        let outside = |path: &str| path.ends_with(".rs") && !path.starts_with("crates/tokenward-store/");
+        // In two pieces, so that this file keeps its own rule.
+        search(files, outside, |code| has_word(code, concat!("sq", "lx")).then(|| "the store's alone".into()))
+    };
+    holds(rule);
+    let service = |text| [("crates/tokenward/src/service/tokens.rs", text)];
+    breaks(rule, &service(concat!("//! Tokens.\nuse sq", "lx::Row;")), "service/tokens.rs:2");
+}
+
+#[test]
+fn one_file_names_a_database_dialect() {
+    let rule: Rule = |files| {
+        let store = "crates/tokenward-store/src/";
+        let elsewhere = |path: &str| path.strip_prefix(store).is_some_and(|it| it != "db.rs");
+        let named = ["Sqlite", "Postgres", "PgPool", "PgConnection", "PgRow", "PRAGMA", "FOR UPDATE"];
+        search(files, elsewhere, |code| {
+            named.iter().find(|it| code.contains(*it)).map(|it| format!("`{it}` belongs into db.rs"))
+        })
+    };
+    holds(rule);
+    let tokens = |text| [("crates/tokenward-store/src/tokens.rs", text)];
+    breaks(rule, &tokens("query(\"SELECT 1 FOR UPDATE\")"), "`FOR UPDATE` belongs into db.rs");
+    breaks(rule, &tokens("// Sqlite and PostgreSQL\nConn::Sqlite(it) => it,"), "tokens.rs:2");
+}
+
+#[test]
+fn the_ways_in_never_use_each_other() {
+    let rule: Rule = |files| {
+        let mut complaints = Vec::new();
+        for surface in SURFACES {
+            complaints.extend(search(
+                files,
+                |path| in_module(path, surface),
+                |code| {
+                    let other = SURFACES.iter().filter(|it| *it != surface).find(|it| uses_module(code, it))?;
+                    Some(format!(
+                        "`{surface}` may not use `{other}`: what both need belongs into `service` or `verify`"
+                    ))
+                },
+            ));
+        }
+        complaints
+    };
+    holds(rule);
+    breaks(rule, &[("crates/tokenward/src/console/tokens.rs", "use crate::api::error;")], "not use `api`");
+    breaks(rule, &[("crates/tokenward/src/api.rs", "use crate::{config, console::page};")], "not use `console`");
+    breaks(rule, &[("crates/tokenward/src/api.rs", "use crate::{\n    config,\n    cli,\n};")], "not use `cli`");
+    breaks(rule, &[("crates/tokenward/src/envoy.rs", "let it = super::cli::run();")], "not use `cli`");
+}
+
+#[test]
+fn service_and_verify_know_no_transport() {
+    let rule: Rule = |files| {
+        let inside = |path: &str| in_module(path, "service") || in_module(path, "verify");
+        search(files, inside, |code| {
+            ["axum", "tonic"].iter().find(|it| has_word(code, it)).map(|it| format!("{it} belongs to the ways in"))
+        })
+    };
+    holds(rule);
+    breaks(rule, &[("crates/tokenward/src/verify/mod.rs", "use axum::http::StatusCode;")], "axum belongs");
+    breaks(rule, &[("crates/tokenward/src/service/tokens.rs", "Err(tonic::Status::internal(it))")], "tonic belongs");
+}
+
+#[test]
+fn documents_name_and_link_what_exists() {
+    let rule: Rule = |files| {
+        let exists = |path: &str| {
+            let path = path.trim_end_matches('/');
+            let at_or_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+            files.iter().any(|it| it.path.strip_prefix(path).is_some_and(at_or_below))
+        };
+        let mut complaints = Vec::new();
+        for file in files.iter().filter(|it| it.path.ends_with(".md")) {
+            for (number, line) in file.text.lines().enumerate() {
+                // Every second piece is inside backticks. Of a command, the first word is the path.
+                let words = line.split('`').skip(1).step_by(2).filter_map(|it| it.split_whitespace().next());
+                let paths = words.map(|it| it.trim_start_matches("./")).filter(|it| !it.contains(['*', '<', '{', '…']));
+                let quoted =
+                    paths.filter(|it| DOCUMENTED.iter().any(|folder| it.starts_with(folder))).map(str::to_owned);
+                let links = line.split("](").skip(1).filter_map(|it| it.split(')').next());
+                let linked =
+                    links.filter(|it| !it.contains(':') && !it.starts_with('#')).map(|it| beside(&file.path, it));
+                for path in quoted.chain(linked) {
+                    if !exists(path.split(['#', ':']).next().unwrap_or(&path)) {
+                        complaints.push(format!("{}:{}: there is no `{path}`", file.path, number + 1));
+                    }
+                }
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    breaks(rule, &[("README.md", "Run `./scripts/gone --fast`.")], "no `scripts/gone`");
+    breaks(rule, &[("docs/a.md", "See\n`crates/x` and `docs/a.md`.")], "docs/a.md:2: there is no `crates/x`");
+    breaks(rule, &[("docs/a.md", "[A](a.md#x), [b](../docs/b.md), [c](https://c.example)")], "no `docs/b.md`");
+}
+
+#[test]
+fn no_file_names_the_machine_it_was_written_on() {
+    let rule: Rule = |files| {
+        // Each in two pieces, so that this file keeps its own rule.
+        let folders = [concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/wo", "rk/"), concat!("/Us", "ers/")];
+        // After a letter it is part of a URL, or of a path inside the repository.
+        let absolute = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || "_-.}".contains(c));
+        let mut complaints = Vec::new();
+        for file in files {
+            for (number, line) in file.text.lines().enumerate() {
+                let named = |folder: &&str| line.match_indices(*folder).any(|(at, _)| absolute(&line[..at]));
+                if let Some(folder) = folders.iter().find(|it| named(it)) {
+                    complaints.push(format!("{}:{}: {folder} is on somebody's machine", file.path, number + 1));
+                }
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    breaks(rule, &[("scripts/x", concat!("cd /ho", "me/ada/tokenward"))], "scripts/x:1");
+}
+
+#[test]
+fn lock_files_name_the_public_registries_and_no_mirror() {
+    let rule: Rule = |files| {
+        let public = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+        let cargo = search(
+            files,
+            |path| path.ends_with("Cargo.lock"),
+            |line| (line.starts_with("source = ") && line != public).then(|| "not the public registry".into()),
+        );
+        // npm finds a package by name and version and proves it by its digest; an address only ties it to a host.
+        let npm = search(
+            files,
+            |path| path.ends_with("package-lock.json"),
+            |line| line.contains("\"resolved\"").then(|| "use npm --omit-lockfile-registry-resolved".into()),
+        );
+        [cargo, npm].concat()
+    };
+    holds(rule);
+    breaks(rule, &[("Cargo.lock", "source = \"registry+https://mirror.example/index\"")], "not the public registry");
+    breaks(rule, &[("tests/clients/package-lock.json", "\"resolved\": \"https://mirror.example/x\",")], "use npm");
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for_and_stays_short() {
+    let rule: Rule = |files| {
+        let mut complaints = Vec::new();
+        for file in files.iter().filter(|it| it.path.ends_with(".rs")) {
+            if !file.text.starts_with("//! ") {
+                complaints.push(format!("{} does not begin with a `//!` that says what it is for", file.path));
+            }
+            let length = file.text.lines().count();
+            if length > LONGEST_FILE {
+                complaints.push(format!("{} has {length} lines: is it still about one thing?", file.path));
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    breaks(rule, &[("crates/x/src/lib.rs", "use std::fmt;")], "does not begin with");
+    let long = format!("//! Long.\n{}", "\n".repeat(LONGEST_FILE));
+    breaks(rule, &[("crates/x/src/lib.rs", &long)], "has 901 lines");
+}
+
+/// A file of the repository; the path is relative to its root, with `/`.
+struct File {
+    path: String,
+    text: String,
+}
+
+#[track_caller]
+fn holds(rule: Rule) {
+    let complaints = rule(&repository());
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[track_caller]
+fn breaks(rule: Rule, files: &[(&str, &str)], expected: &str) {
+    let files: Vec<File> = files.iter().map(|&(path, text)| File { path: path.into(), text: text.into() }).collect();
+    let complaints = rule(&files);
+    assert!(complaints.len() == 1 && complaints[0].contains(expected), "expected `{expected}`: {complaints:?}");
+}
+
+fn repository() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    collect(&root, "", &mut files);
+    files
+}
+
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) {
+    for entry in std::fs::read_dir(folder).expect("read a folder") {
+        let entry = entry.expect("read a folder");
+        let name = entry.file_name().into_string().expect("a name in UTF-8");
+        let kind = entry.file_type().expect("a kind of file");
+        let path = format!("{prefix}{name}");
+        if NOT_OURS.contains(&name.as_str()) || name.ends_with(".log") {
+            continue;
+        }
+        if kind.is_dir() {
+            collect(&entry.path(), &format!("{path}/"), files);
+        } else if kind.is_file() {
+            // Of a picture, the path: documents may name it.
+            let text = String::from_utf8(std::fs::read(entry.path()).expect("read a file")).unwrap_or_default();
+            files.push(File { path, text });
+        }
+    }
+}
+
+fn manifest(files: &[File], path: &str) -> toml::Table {
+    files.iter().find(|it| it.path == path).expect("the manifest").text.parse().expect("a manifest in TOML")
+}
+
+/// The crates of `[dependencies]`, by the name of the package where it was renamed.
+fn dependencies(manifest: &toml::Table) -> Vec<String> {
+    let Some(section) = manifest.get("dependencies").and_then(toml::Value::as_table) else { return Vec::new() };
+    section
+        .iter()
+        .map(|(name, it)| it.get("package").and_then(toml::Value::as_str).unwrap_or(name).to_owned())
+        .collect()
+}
+
+/// What `complaint` says about each line of code in the files that `which` wants. Comments may speak of anything;
+/// a `use` that rustfmt has broken is one line here.
+fn search(files: &[File], which: impl Fn(&str) -> bool, complaint: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in files.iter().filter(|it| which(&it.path)) {
+        let mut code = file.text.lines().enumerate().filter(|(_, it)| !it.trim_start().starts_with("//"));
+        while let Some((number, line)) = code.next() {
+            let mut statement = line.to_owned();
+            while has_word(&statement, "use") && statement.ends_with(['{', ',']) {
+                let Some((_, more)) = code.next() else { break };
+                statement.push_str(more);
+            }
+            complaints.extend(complaint(&statement).map(|it| format!("{}:{}: {it}", file.path, number + 1)));
+        }
+    }
+    complaints
+}
+
+/// The path that `link` means in the document at `path`.
+fn beside(path: &str, link: &str) -> String {
+    let mut parts: Vec<&str> = path.split('/').collect();
+    parts.pop();
+    for part in link.split('/').filter(|it| *it != ".") {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts.join("/")
+}
+
+/// Whether `path` is the file of a module of the `tokenward` crate, or below it.
+fn in_module(path: &str, module: &str) -> bool {
+    path.strip_prefix("crates/tokenward/src/")
+        .and_then(|it| it.strip_prefix(module))
+        .is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
+}
+
+/// Whether code reaches a top-level module: `crate::module`, `super::module` or `use crate::{…, module, …}`.
+fn uses_module(code: &str, module: &str) -> bool {
+    let named = |path: &str| code.match_indices(path).any(|(at, _)| ends_word(&code[at + path.len()..]));
+    if named(&format!("crate::{module}")) || named(&format!("super::{module}")) {
+        return true;
+    }
+    let Some((_, group)) = code.split_once("crate::{") else { return false };
+    group.split([',', '}']).any(|it| it.trim().strip_prefix(module).is_some_and(ends_word))
+}
+
+fn has_word(code: &str, word: &str) -> bool {
+    let begins_word = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    code.match_indices(word).any(|(at, _)| begins_word(&code[..at]) && ends_word(&code[at + word.len()..]))
+}
+
+fn ends_word(rest: &str) -> bool {
+    !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+}
