@@ -10,9 +10,9 @@ use serde_json::json;
 
 use crate::cli::{BackupArgs, BootstrapArgs, DataArgs, ServeArgs, SignInLinkArgs};
 use crate::config::{Config, Settings};
+use crate::pepper;
 use crate::serve::{self, open_store};
 use crate::service::set_up;
-use crate::pepper;
 
 /// The configuration of a command's arguments.
 fn config(data: &DataArgs, rest: Settings) -> Result<Config> {
@@ -23,7 +23,7 @@ fn config(data: &DataArgs, rest: Settings) -> Result<Config> {
 /// `tokenward serve`.
 pub async fn serve(args: ServeArgs) -> Result<()> {
     let flags = Settings {
-        listen: args.listen.map(|address| address.to_string()),
+        listen: args.listen,
         public_url: args.public_url,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
@@ -62,7 +62,9 @@ pub async fn bootstrap(args: BootstrapArgs) -> Result<()> {
             eprintln!("There already is an organization; nothing was changed.");
             return Ok(());
         }
-        bail!("there already is an organization: bootstrap makes only the first one. Use `tokenward sign-in-link EMAIL` to get back in");
+        bail!(
+            "there already is an organization: bootstrap makes only the first one. Use `tokenward sign-in-link EMAIL` to get back in"
+        );
     };
     let url = format!("{}/sign-in/{}", public_url(&config), *made.link);
     if args.json {
@@ -103,7 +105,9 @@ pub async fn backup(args: BackupArgs) -> Result<()> {
     copied?;
     eprintln!("Copied to {}.", args.file.display());
     match &config.pepper {
-        Some(_) => eprintln!("The pepper is not in it: it comes from TOKENWARD_PEPPER. Without it no token can be verified."),
+        Some(_) => {
+            eprintln!("The pepper is not in it: it comes from TOKENWARD_PEPPER. Without it no token can be verified.")
+        }
         None => eprintln!(
             "The pepper is not in it: copy {} too, to another place. Without it no token can be verified.",
             config.data_dir.join("pepper").display()
@@ -119,7 +123,8 @@ async fn copy(store: &tokenward_store::Store, file: &Path) -> Result<()> {
     // Written beside its place and renamed at the end: a broken copy never has the name of a good one.
     let part = file.with_extension("part");
     if part.exists() {
-        std::fs::remove_file(&part).with_context(|| format!("cannot remove the rest of an earlier try, {}", part.display()))?;
+        std::fs::remove_file(&part)
+            .with_context(|| format!("cannot remove the rest of an earlier try, {}", part.display()))?;
     }
     let total = store.size().await?;
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
