@@ -190,12 +190,19 @@ impl Client {
     fn unreachable(&self, cause: &reqwest::Error) -> Failure {
         let base = &self.base;
         let why = if cause.is_timeout() { "it does not answer".to_owned() } else { innermost(cause) };
-        let failure = Failure::error(format!("{base} cannot be reached: {why}"));
-        if cause.is_connect() && is_loopback(base) {
-            failure.hint("Start the server with `tokenward serve`, or name another one with --url or TOKENWARD_URL.")
+        let hint = if was_refused(cause) && is_loopback(base) {
+            "Start the server with `tokenward serve`, or name another one with --url or TOKENWARD_URL."
+        } else if why.contains("CaUsedAsEndEntity") {
+            "Its certificate calls itself an authority, as openssl makes self-signed ones by default. Make it with \
+             `-addext basicConstraints=critical,CA:FALSE`, or have it signed by an authority."
+        } else if why.contains("peer certificate") {
+            "Is the address one that its certificate names? An authority of your own is named with --ca-cert."
+        } else if why.contains("HTTP version") {
+            "If it uses TLS, the address begins with https://."
         } else {
-            failure.hint("Is the address right (--url or TOKENWARD_URL), and is the server running?")
-        }
+            "Is the address right (--url or TOKENWARD_URL), and is the server running?"
+        };
+        Failure::error(format!("{base} cannot be reached: {why}")).hint(hint)
     }
 
     fn no_tokenward(&self, status: StatusCode) -> Failure {
@@ -315,6 +322,12 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: &Value, source: Source
         }
         _ => failure,
     }
+}
+
+fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// The last cause in the chain, which is what went wrong; the ones before say only where.

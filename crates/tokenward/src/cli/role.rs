@@ -140,10 +140,10 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     if context.global.json {
         return output::json(&json!({ "results": roles }));
     }
-    let mut table = Table::new(&["NAME", "KIND", "MEANING", "ID"], 3);
+    let mut table = Table::new(&["NAME", "MEANING", "KIND", "ID"]);
     for role in &roles {
         let kind = if built_in(role).is_some() { "built in" } else { "custom" };
-        table.row([text(role, "name"), kind.to_owned(), text(role, "description"), text(role, "id")]);
+        table.row([text(role, "name"), text(role, "description"), kind.to_owned(), text(role, "id")]);
     }
     table.print("There are no roles that you may see.")
 }

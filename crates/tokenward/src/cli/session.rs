@@ -47,7 +47,7 @@ pub async fn login(args: LoginArgs, global: &Global) -> Result {
     if global.json {
         return output::json(&shown);
     }
-    note(format!("Signed in to {base} until {} UTC.", moment(&shown, "expires_at")));
+    note(format!("Signed in to {base} until {}.", moment(&shown, "expires_at")));
     Ok(())
 }
 
@@ -72,9 +72,7 @@ pub async fn logout(global: &Global) -> Result {
         }
         Err(failure) => {
             let until = moment(&json!({ "at": login.expires_at }), "at");
-            return Err(
-                failure.hint(format!("The login is gone from this machine; the server ends it at {until} UTC."))
-            );
+            return Err(failure.hint(format!("The login is gone from this machine; the server ends it at {until}.")));
         }
     }
     Ok(())
@@ -93,7 +91,7 @@ pub async fn whoami(context: &Context<'_>) -> Result {
         ("Organization", text(&answer["organization"], "name")),
         ("Role", text(&answer["role"], "name")),
         ("Permissions", permissions.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
-        ("Expires (UTC)", moment(&answer, "expires_at")),
+        ("Expires", moment(&answer, "expires_at")),
         ("Id", text(&answer, "id")),
     ])
 }
