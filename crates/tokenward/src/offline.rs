@@ -23,7 +23,7 @@ fn config(data: &DataArgs, rest: Settings) -> Result<Config> {
 /// `tokenward serve`.
 pub async fn serve(args: ServeArgs) -> Result<()> {
     let flags = Settings {
-        listen: args.listen.map(|address| address.to_string()),
+        listen: args.listen,
         public_url: args.public_url,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,

@@ -100,7 +100,7 @@ async fn list(context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&answer);
     }
-    let mut table = Table::new(&["NAME", "ROUTES", "UPDATED (UTC)"], 3);
+    let mut table = Table::new(&["NAME", "ROUTES", "UPDATED"]);
     for api in results(&answer) {
         let count = text(api, "route_count");
         let count = if count.is_empty() { routes(api).len().to_string() } else { count };
@@ -117,10 +117,10 @@ async fn show(name: &str, context: &Context<'_>) -> Result {
     }
     fields(&[
         ("Name", text(&api, "name")),
-        ("Updated (UTC)", moment(&api, "updated_at")),
+        ("Updated", moment(&api, "updated_at")),
         ("Unknown routes", text(&api, "unknown_route")),
     ])?;
-    let mut table = Table::new(&["METHOD", "PATH", "PERMISSION"], 3);
+    let mut table = Table::new(&["METHOD", "PATH", "PERMISSION"]);
     for route in routes(&api) {
         let needed = match &route["permissions"] {
             Value::Array(all) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" + "),

@@ -87,9 +87,9 @@ impl Client {
             // A proxy for the outside world has no business here.
             builder = builder.no_proxy();
         }
-        if let Some(file) = &global.ca_cert {
+        if let Some(file) = global.ca_cert.as_ref().filter(|file| !file.is_empty()) {
             let failed = |cause: &dyn std::fmt::Display| {
-                Failure::error(format!("The certificate {} cannot be used: {cause}", file.display()))
+                Failure::error(format!("The certificate {file} cannot be used: {cause}"))
             };
             let pem = std::fs::read(file).map_err(|cause| failed(&cause))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| failed(&cause))?;
@@ -111,11 +111,6 @@ impl Client {
     /// The server, without a slash at its end.
     pub fn base(&self) -> &str {
         &self.base
-    }
-
-    /// Is the credential a login rather than a token from the environment?
-    pub fn is_login(&self) -> bool {
-        self.source == Source::Login
     }
 
     pub async fn get(&self, path: &str) -> Result<Value> {
@@ -195,12 +190,19 @@ impl Client {
     fn unreachable(&self, cause: &reqwest::Error) -> Failure {
         let base = &self.base;
         let why = if cause.is_timeout() { "it does not answer".to_owned() } else { innermost(cause) };
-        let failure = Failure::error(format!("{base} cannot be reached: {why}"));
-        if cause.is_connect() && is_loopback(base) {
-            failure.hint("Start the server with `tokenward serve`, or name another one with --url or TOKENWARD_URL.")
+        let hint = if was_refused(cause) && is_loopback(base) {
+            "Start the server with `tokenward serve`, or name another one with --url or TOKENWARD_URL."
+        } else if why.contains("CaUsedAsEndEntity") {
+            "Its certificate calls itself an authority, as openssl makes self-signed ones by default. Make it with \
+             `-addext basicConstraints=critical,CA:FALSE`, or have it signed by an authority."
+        } else if why.contains("peer certificate") {
+            "Is the address one that its certificate names? An authority of your own is named with --ca-cert."
+        } else if why.contains("HTTP version") {
+            "If it uses TLS, the address begins with https://."
         } else {
-            failure.hint("Is the address right (--url or TOKENWARD_URL), and is the server running?")
-        }
+            "Is the address right (--url or TOKENWARD_URL), and is the server running?"
+        };
+        Failure::error(format!("{base} cannot be reached: {why}")).hint(hint)
     }
 
     fn no_tokenward(&self, status: StatusCode) -> Failure {
@@ -320,6 +322,12 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: &Value, source: Source
         }
         _ => failure,
     }
+}
+
+fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// The last cause in the chain, which is what went wrong; the ones before say only where.

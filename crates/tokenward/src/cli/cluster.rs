@@ -78,7 +78,7 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     if context.global.json {
         return output::json(&answer);
     }
-    let mut table = Table::new(&["NAME", "PROVIDER", "REGION", "STATUS", "CREATED (UTC)", "ID"], 5);
+    let mut table = Table::new(&["NAME", "PROVIDER", "REGION", "STATUS", "CREATED", "ID"]);
     for cluster in results(&answer) {
         table.row([
             text(cluster, "name"),

@@ -97,7 +97,7 @@ async fn list(project: &str, context: &Context<'_>, organization: &Organization)
     if context.global.json {
         return output::json(&answer);
     }
-    let mut table = Table::new(&["NAME", "MODE", "CLUSTER", "CREATED (UTC)", "ID"], 4);
+    let mut table = Table::new(&["NAME", "MODE", "CLUSTER", "CREATED", "ID"]);
     for environment in results(&answer) {
         table.row([
             text(environment, "name"),

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokenward_core::Time;
 
-use super::output::{self, Result, Table, moment, note, text};
+use super::output::{self, Result, Table, note, second, text};
 use super::{Context, when};
 
 /// Most events that are asked for at once.
@@ -74,10 +74,10 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&json!({ "events": events }));
     }
-    let mut table = Table::new(&["TIME (UTC)", "WHAT", "TARGET", "BY", "FROM", "TARGET ID"], 5);
+    let mut table = Table::new(&["TIME", "WHAT", "TARGET", "BY", "FROM", "TARGET ID"]);
     for event in &events {
         table.row([
-            moment(event, "timestamp"),
+            second(event, "timestamp"),
             what(event),
             text(event, "target_name"),
             text(event, "triggered_by"),
@@ -99,8 +99,11 @@ fn continue_token(page: &Value) -> Option<String> {
     pairs.find(|(key, _)| key == "continueToken").map(|(_, value)| value.into_owned()).filter(|token| !token.is_empty())
 }
 
-/// `CREATE API_TOKEN`: what was done, and to what kind of thing.
+/// What was done, and to what kind of thing: `token.created`, or in the contract's words `CREATE API_TOKEN`.
 fn what(event: &Value) -> String {
+    if let Some(kind) = event["kind"].as_str() {
+        return kind.to_owned();
+    }
     let thing = [text(event, "sub_target_type"), text(event, "target_type")].into_iter().find(|word| !word.is_empty());
     format!("{} {}", text(event, "event_type"), thing.unwrap_or_default())
 }

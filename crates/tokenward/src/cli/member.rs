@@ -81,7 +81,7 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     if context.global.json {
         return output::json(&json!({ "members": members, "invitations": invitations }));
     }
-    let mut table = Table::new(&["E-MAIL", "NAME", "ROLE", "STATE", "LAST ACTIVE (UTC)", "ID"], 5);
+    let mut table = Table::new(&["E-MAIL", "NAME", "ROLE", "STATE", "LAST ACTIVE", "ID"]);
     for member in &members {
         table.row([
             text(member, "email"),

@@ -26,7 +26,6 @@ mod token;
 mod verify;
 mod when;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -73,7 +72,8 @@ pub struct Global {
     pub organization: Option<String>,
     /// A PEM file with the authority of the server's certificate, when it is a private one
     #[arg(long, global = true, env = "TOKENWARD_CA_CERT", value_name = "FILE", help_heading = "Server")]
-    pub ca_cert: Option<PathBuf>,
+    // Text, because clap refuses an empty path: an empty variable means that there is none.
+    pub ca_cert: Option<String>,
     /// Print the answer as JSON
     #[arg(long, global = true)]
     pub json: bool,

@@ -1,28 +1,25 @@
 //! The arguments of the commands that need no server. `main` runs them.
+//!
+//! Only flags are read here. The file, the environment and the defaults lie below them, and all mistakes are told
+//! at once: that is the configuration's work, so nothing here has a default or is checked. The help names the
+//! variables all the same.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// Where the data directory is when nobody says otherwise.
-pub const DEFAULT_DATA_DIR: &str = "./tokenward-data";
-/// Where `serve` listens when nobody says otherwise.
-pub const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
-
-/// Where the data is. Everything is optional here: what is absent may still stand in the configuration file,
-/// and only then the defaults count.
+/// Where the data is.
 #[derive(Args, Clone, Default, Debug)]
 pub struct DataArgs {
-    /// The directory of the database and the pepper [default: ./tokenward-data]
-    #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR")]
+    /// The directory of the database and the pepper [env: TOKENWARD_DATA_DIR] [default: ./tokenward-data]
+    #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Another database: postgres://… or sqlite:… [default: a file in the data directory]
-    // The URL of a PostgreSQL holds a password: help must not print it.
-    #[arg(long, env = "TOKENWARD_DATABASE", hide_env_values = true, value_name = "URL")]
+    /// Another database: postgres://… or sqlite:… [env: TOKENWARD_DATABASE, which also keeps its password
+    /// out of the process list] [default: a file in the data directory]
+    #[arg(long, value_name = "URL")]
     pub database: Option<String>,
-    /// The configuration file
-    #[arg(long, env = "TOKENWARD_CONFIG", value_name = "FILE")]
+    /// A configuration file
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
@@ -32,17 +29,18 @@ pub struct ServeArgs {
     /// Where the data is.
     #[command(flatten)]
     pub data: DataArgs,
-    /// The address and port to listen on [default: 127.0.0.1:8080]
-    #[arg(long, env = "TOKENWARD_LISTEN", value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
-    /// How browsers and clients reach the service; links are made from it [default: http://127.0.0.1:<port>]
-    #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
+    /// The address and port to listen on [env: TOKENWARD_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// How browsers and clients reach the service; links are made from it [env: TOKENWARD_PUBLIC_URL]
+    /// [default: http://127.0.0.1:<port>]
+    #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// The certificate chain (PEM), to serve https
-    #[arg(long, env = "TOKENWARD_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    /// The certificate chain (PEM), to serve https [env: TOKENWARD_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// The private key of the certificate (PEM)
-    #[arg(long, env = "TOKENWARD_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    /// The private key of the certificate (PEM) [env: TOKENWARD_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 }
 
@@ -65,8 +63,9 @@ pub struct BootstrapArgs {
     /// Succeed without doing anything when there already is an organization
     #[arg(long)]
     pub if_absent: bool,
-    /// How browsers reach the service; the sign-in link is made from it [default: http://127.0.0.1:8080]
-    #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
+    /// How browsers reach the service; the sign-in link is made from it [env: TOKENWARD_PUBLIC_URL]
+    /// [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 }
 
@@ -79,8 +78,9 @@ pub struct SignInLinkArgs {
     /// Where the data is.
     #[command(flatten)]
     pub data: DataArgs,
-    /// How browsers reach the service; the link is made from it [default: http://127.0.0.1:8080]
-    #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
+    /// How browsers reach the service; the link is made from it [env: TOKENWARD_PUBLIC_URL]
+    /// [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 }
 

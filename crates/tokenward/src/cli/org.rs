@@ -19,7 +19,7 @@ pub async fn run(command: OrgCommand, context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&answer);
     }
-    let mut table = Table::new(&["NAME", "PLAN", "CREATED (UTC)", "ID"], 4);
+    let mut table = Table::new(&["NAME", "PLAN", "CREATED", "ID"]);
     for organization in results(&answer) {
         table.row([
             text(organization, "name"),

@@ -154,19 +154,20 @@ pub fn clean(text: &str) -> String {
     shown
 }
 
-/// A list for people. Columns after the first `narrow` ones are shown where there is room, and in pipes.
+/// A list for people. The most important columns come first: where there is no room the last ones are left out.
 pub struct Table {
     titles: &'static [&'static str],
-    narrow: usize,
     rows: Vec<Vec<String>>,
 }
 
-/// From this width on a list has room for ids (36 characters).
-const WIDE: u16 = 140;
+/// A column wider than this is folded rather than push others out. An id (36 characters) stays whole.
+const FOLD: usize = 40;
+/// Spaces between columns.
+const GAP: u16 = 2;
 
 impl Table {
-    pub fn new(titles: &'static [&'static str], narrow: usize) -> Self {
-        Self { titles, narrow, rows: Vec::new() }
+    pub fn new(titles: &'static [&'static str]) -> Self {
+        Self { titles, rows: Vec::new() }
     }
 
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
@@ -181,13 +182,11 @@ impl Table {
         }
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING);
-        let shown = match table.width() {
-            Some(width) if width < WIDE => self.narrow,
-            _ => self.titles.len(),
-        };
-        // Folding a cell is for eyes; a program that reads a pipe wants a line a row.
-        if table.width().is_some() {
+        let mut shown = self.titles.len();
+        // Folding and leaving out are for eyes; a program that reads a pipe wants everything, a line a row.
+        if let Some(width) = table.width() {
             table.set_content_arrangement(ContentArrangement::Dynamic);
+            shown = self.fitting(width.into());
         }
         let bold = table.is_tty() && colours_wanted();
         table.set_header(self.titles[..shown].iter().map(|title| {
@@ -198,9 +197,23 @@ impl Table {
             table.add_row(row.into_iter().take(shown));
         }
         for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
+            column.set_padding((0, GAP));
         }
-        print(table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n").as_str())
+        print(&table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// How many columns have room; two at least.
+    fn fitting(&self, width: usize) -> usize {
+        let mut used = 0;
+        let column = |n: usize| {
+            let cells = self.rows.iter().map(|row| row[n].chars().count());
+            cells.max().unwrap_or(0).max(self.titles[n].len()).min(FOLD) + usize::from(GAP)
+        };
+        let fits = |n: &usize| {
+            used += column(*n);
+            used <= width
+        };
+        (0..self.titles.len()).take_while(fits).count().max(2)
     }
 }
 
@@ -229,14 +242,20 @@ pub fn results(value: &Value) -> &[Value] {
     value["results"].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The moment at `key` as `2027-01-31 12:00`, in UTC; empty when it is absent.
+/// The moment at `key` as `2027-01-31 12:00Z`, in UTC; empty when it is absent.
 pub fn moment(value: &Value, key: &str) -> String {
-    value[key].as_str().map(|text| Time::parse(text).map_or_else(|| text.to_owned(), minute)).unwrap_or_default()
+    formatted(value, key, "%Y-%m-%d %H:%MZ")
 }
 
-/// A moment to the minute, in UTC.
-pub fn minute(at: Time) -> String {
-    DateTime::from_timestamp_micros(at.0).map_or_else(|| at.to_string(), |at| at.format("%Y-%m-%d %H:%M").to_string())
+/// Like [`moment`], to the second.
+pub fn second(value: &Value, key: &str) -> String {
+    formatted(value, key, "%Y-%m-%d %H:%M:%SZ")
+}
+
+fn formatted(value: &Value, key: &str, form: &str) -> String {
+    let Some(text) = value[key].as_str() else { return String::new() };
+    let at = Time::parse(text).and_then(|at| DateTime::from_timestamp_micros(at.0));
+    at.map_or_else(|| text.to_owned(), |at| at.format(form).to_string())
 }
 
 #[cfg(test)]
@@ -252,9 +271,18 @@ mod tests {
     #[test]
     fn moments_are_short_and_in_utc() {
         let value = serde_json::json!({ "at": "2027-01-31T13:00:00+01:00", "none": null, "odd": "soon" });
-        assert_eq!(moment(&value, "at"), "2027-01-31 12:00");
+        assert_eq!(moment(&value, "at"), "2027-01-31 12:00Z");
+        assert_eq!(second(&value, "at"), "2027-01-31 12:00:00Z");
         assert_eq!(moment(&value, "none"), "");
         assert_eq!(moment(&value, "odd"), "soon");
+    }
+
+    #[test]
+    fn the_last_columns_give_way_first() {
+        let mut table = Table::new(&["NAME", "ROLE", "CREATED", "ID"]);
+        table.row(["n".repeat(100), "viewer".into(), "2027-01-31 12:00Z".into(), "i".repeat(36)]);
+        let widths = [20, 69, 69 + 37, 69 + 38, 300].map(|width| table.fitting(width));
+        assert_eq!(widths, [2, 3, 3, 4, 4]);
     }
 
     #[test]

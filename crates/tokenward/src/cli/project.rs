@@ -72,7 +72,7 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     if context.global.json {
         return output::json(&answer);
     }
-    let mut table = Table::new(&["NAME", "DESCRIPTION", "ENVIRONMENTS", "CREATED (UTC)", "ID"], 4);
+    let mut table = Table::new(&["NAME", "DESCRIPTION", "ENVIRONMENTS", "CREATED", "ID"]);
     for project in results(&answer) {
         table.row([
             text(project, "name"),

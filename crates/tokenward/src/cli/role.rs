@@ -103,10 +103,15 @@ pub async fn run(command: RoleCommand, context: &Context<'_>) -> Result {
     }
 }
 
-/// All roles that can be given to a token or a member.
+/// All roles that can be given to a token or a member: the built-in ones with the most powerful first, then the
+/// custom ones by name. The contract promises no order.
 pub async fn available(context: &Context<'_>, organization: &Organization) -> Result<Vec<Value>> {
     let answer = context.client.get(&format!("/organization/{}/availableRole", organization.id)).await?;
-    Ok(results(&answer).to_vec())
+    let mut roles = results(&answer).to_vec();
+    let rank =
+        |role: &Value| BuiltIn::ALL.into_iter().position(|one| Some(one) == built_in(role)).unwrap_or(usize::MAX);
+    roles.sort_by_key(|role| (rank(role), text(role, "name").to_lowercase()));
+    Ok(roles)
 }
 
 /// The roles and their meaning, one a line, for an error.
@@ -135,10 +140,10 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     if context.global.json {
         return output::json(&json!({ "results": roles }));
     }
-    let mut table = Table::new(&["NAME", "KIND", "MEANING", "ID"], 3);
+    let mut table = Table::new(&["NAME", "MEANING", "KIND", "ID"]);
     for role in &roles {
         let kind = if built_in(role).is_some() { "built in" } else { "custom" };
-        table.row([text(role, "name"), kind.to_owned(), text(role, "description"), text(role, "id")]);
+        table.row([text(role, "name"), text(role, "description"), kind.to_owned(), text(role, "id")]);
     }
     table.print("There are no roles that you may see.")
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::credentials::{self, Credentials, Login};
@@ -47,7 +47,7 @@ pub async fn login(args: LoginArgs, global: &Global) -> Result {
     if global.json {
         return output::json(&shown);
     }
-    note(format!("Signed in to {base} until {} UTC.", moment(&shown, "expires_at")));
+    note(format!("Signed in to {base} until {}.", moment(&shown, "expires_at")));
     Ok(())
 }
 
@@ -72,35 +72,26 @@ pub async fn logout(global: &Global) -> Result {
         }
         Err(failure) => {
             let until = moment(&json!({ "at": login.expires_at }), "at");
-            return Err(
-                failure.hint(format!("The login is gone from this machine; the server ends it at {until} UTC."))
-            );
+            return Err(failure.hint(format!("The login is gone from this machine; the server ends it at {until}.")));
         }
     }
     Ok(())
 }
 
 pub async fn whoami(context: &Context<'_>) -> Result {
-    let client = &context.client;
-    let answer = client.get(if client.is_login() { "/account" } else { "/token/self" }).await?;
+    let answer = context.client.get("/token/self").await?;
     if context.global.json {
         return output::json(&answer);
     }
     let permissions = answer["permissions"].as_array().map_or(&[][..], Vec::as_slice);
     fields(&[
-        ("Server", client.base().to_owned()),
-        (
-            "Name",
-            [text(&answer, "name"), text(&answer, "first_name"), text(&answer, "last_name")]
-                .join(" ")
-                .trim()
-                .to_owned(),
-        ),
-        ("E-mail", text(&answer, "communication_email")),
-        ("Organization", text(&answer, "organization_id")),
-        ("Role", text(&answer, "role_name")),
-        ("Permissions", permissions.iter().filter_map(|p| p.as_str()).collect::<Vec<_>>().join(", ")),
-        ("Expires (UTC)", moment(&answer, "expires_at")),
+        ("Server", context.client.base().to_owned()),
+        ("Name", text(&answer, "name")),
+        ("Kind", text(&answer, "kind").replace('_', " ")),
+        ("Organization", text(&answer["organization"], "name")),
+        ("Role", text(&answer["role"], "name")),
+        ("Permissions", permissions.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
+        ("Expires", moment(&answer, "expires_at")),
         ("Id", text(&answer, "id")),
     ])
 }

@@ -102,7 +102,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     if !context.global.json {
         let end = match moment(&answer, "expires_at") {
             at if at.is_empty() => "never expires".to_owned(),
-            at => format!("expires at {at} UTC"),
+            at => format!("expires {at}"),
         };
         note(format!("Created the token `{name}`: role {}, {end}.", text(&answer, "role_name")));
         note("This is the only time that it is shown. Keep it in a secret store.");
@@ -116,8 +116,8 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&answer);
     }
-    let titles = &["NAME", "ROLE", "ENDS IN", "EXPIRES (UTC)", "LAST USED (UTC)", "CREATOR", "CREATED (UTC)", "ID"];
-    let mut table = Table::new(titles, 6);
+    let titles = &["NAME", "ROLE", "ENDS IN", "EXPIRES", "LAST USED", "CREATOR", "CREATED", "ID"];
+    let mut table = Table::new(titles);
     for token in results(&answer) {
         table.row([
             text(token, "name"),
@@ -170,10 +170,10 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Description", text(&token, "description")),
         ("Role", text(&token, "role_name")),
         ("Ends in", text(&token, "last_four")),
-        ("Expires (UTC)", or(moment(&token, "expires_at"), "never")),
-        ("Created (UTC)", moment(&token, "created_at")),
+        ("Expires", or(moment(&token, "expires_at"), "never")),
+        ("Created", moment(&token, "created_at")),
         ("Creator", text(&token, "creator_name")),
-        ("Last used (UTC)", moment(&token, "last_used_at")),
+        ("Last used", moment(&token, "last_used_at")),
         ("Last used from", text(&token, "last_used_from")),
         ("Last used by", text(&token, "last_used_agent")),
         ("Allowed", text(&token, "allowed_count")),

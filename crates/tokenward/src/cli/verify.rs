@@ -145,7 +145,7 @@ fn sentence(answer: &Value) -> String {
     if token.is_object() {
         let end = match moment(token, "expires_at") {
             at if at.is_empty() => "never expires".to_owned(),
-            at => format!("expires at {at} UTC"),
+            at => format!("expires {at}"),
         };
         lines.push(output::clean(&format!(
             "Token `{}`, role {}, {end}",

@@ -1,0 +1,387 @@
+//! The command line: the real binary, against a real `serve` with a database of its own.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokenward::clock::SystemClock;
+use tokenward::config::{Config, Settings};
+use tokenward::service::{accounts, set_up};
+use tokenward::verify::Client;
+use tokenward_core::event::Origin;
+use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_core::{Clock, Time};
+
+const OWNER: &str = "ada@acme.example";
+const PASSWORD: &str = "correct horse battery staple";
+/// Nothing listens on the discard port of a test machine.
+const NOBODY: &str = "http://127.0.0.1:9";
+/// A well-formed id of nothing.
+const ABSENT: &str = "019ab000-0000-7000-8000-000000000000";
+
+/// An organization, a server, and a home directory.
+struct World {
+    home: TempDir,
+    _data: TempDir,
+    server: Child,
+    url: String,
+    organization: String,
+    admin: String,
+}
+
+/// What a command did.
+struct Done {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(|_, _| ())
+    }
+
+    /// A world whose owner has a password.
+    fn with_password() -> Self {
+        Self::with(|data, link| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(choose_password(data, link));
+        })
+    }
+
+    fn with(prepare: impl FnOnce(&Path, &str)) -> Self {
+        let (home, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let made = Command::new(env!("CARGO_BIN_EXE_tokenward"))
+            .args(["bootstrap", "--organization", "Acme", "--owner-email", OWNER, "--json", "--data-dir"])
+            .arg(data.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        prepare(data.path(), made["sign_in_url"].as_str().unwrap());
+        let mut server = Command::new(env!("CARGO_BIN_EXE_tokenward"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let url = first.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = url.unwrap_or_else(|| panic!("{first}")).to_owned();
+        let text = |key: &str| made[key].as_str().unwrap().to_owned();
+        Self { url, organization: text("organization_id"), admin: text("token"), home, _data: data, server }
+    }
+
+    /// A command of somebody without any credential.
+    fn command(&self, line: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
+        command.args(line).env_clear().env("HOME", self.home.path()).env("TOKENWARD_URL", &self.url);
+        command
+    }
+
+    fn nobody(&self, line: &[&str]) -> Done {
+        done(self.command(line), "")
+    }
+
+    fn nobody_pipes(&self, input: &str, line: &[&str]) -> Done {
+        done(self.command(line), input)
+    }
+
+    fn with_token(&self, token: &str, line: &[&str]) -> Done {
+        self.pipe(token, "", line)
+    }
+
+    /// A command of the admin token.
+    fn run(&self, line: &[&str]) -> Done {
+        self.with_token(&self.admin, line)
+    }
+
+    fn pipe(&self, token: &str, input: &str, line: &[&str]) -> Done {
+        let mut command = self.command(line);
+        command.env("TOKENWARD_TOKEN", token);
+        done(command, input)
+    }
+
+    /// The answer of a command that succeeds, as JSON.
+    fn json(&self, line: &[&str]) -> Value {
+        let done = self.run(&[line, &["--json"]].concat());
+        assert_eq!(done.code, 0, "{line:?}: {}", done.err);
+        serde_json::from_str(&done.out).unwrap_or_else(|e| panic!("{line:?}: {e}: {}", done.out))
+    }
+
+    /// A new token's secret.
+    fn token(&self, name: &str, role: &str) -> String {
+        let done = self.run(&["token", "create", name, "--role", role]);
+        assert_eq!(done.code, 0, "{}", done.err);
+        done.out.trim_end().to_owned()
+    }
+
+    fn verify(&self, token: &str, line: &[&str]) -> Done {
+        self.pipe(&self.admin, token, &[&["verify"], line].concat())
+    }
+
+    fn login(&self) -> Done {
+        self.nobody_pipes(PASSWORD, &["login", "--email", OWNER])
+    }
+
+    fn credentials(&self) -> PathBuf {
+        self.home.path().join(".config/tokenward/credentials.json")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn done(mut command: Command, input: &str) -> Done {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that reads nothing may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Done { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+/// Spends the sign-in link of `bootstrap`, as its form does.
+async fn choose_password(data: &Path, link: &str) {
+    let listen = Some("127.0.0.1:0".to_owned());
+    let flags = Settings { data_dir: Some(data.to_owned()), listen, ..Settings::default() };
+    let running = tokenward::serve::start(Config::load(None, |_| None, flags).unwrap()).await.unwrap();
+    let secret = link.rsplit('/').next().unwrap();
+    let by = set_up::visitor(&Client { address: None, user_agent: None, origin: Origin::Console });
+    accounts::take_link(&running.app, secret, PASSWORD.to_owned().into(), by).await.unwrap();
+    running.stop().await.unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_token_is_created_used_and_deleted_and_its_secret_stands_alone_on_stdout() {
+    let world = World::new();
+    let created = world.run(&["token", "create", "ci", "--role", "devops", "--description", "pipeline"]);
+    assert_eq!(created.code, 0, "{}", created.err);
+    let secret = created.out.strip_suffix('\n').unwrap();
+    assert!(secret.starts_with("twd_") && secret.len() == 42 && !secret.contains(char::is_whitespace));
+    assert!(created.err.contains("role devops, never expires") && !created.err.contains(secret), "{}", created.err);
+
+    assert_eq!(world.with_token(secret, &["token", "list"]).code, 0);
+    let listed = world.run(&["token", "list"]);
+    let line = listed.out.lines().find(|line| line.starts_with("ci ")).unwrap();
+    assert!(line.contains("devops") && line.contains(&secret[38..]) && !listed.out.contains(secret), "{line}");
+    let shown = world.run(&["token", "show", "ci"]);
+    assert!(shown.out.contains("pipeline") && shown.out.contains("never"), "{}", shown.out);
+
+    let valid = world.verify(secret, &[]);
+    assert_eq!((valid.code, valid.out.lines().next()), (0, Some("valid")), "{}", valid.err);
+    let deleted = world.run(&["token", "delete", "ci", "--yes"]);
+    assert_eq!((deleted.code, deleted.out.as_str()), (0, ""), "{}", deleted.err);
+    let refused = world.verify(secret, &[]);
+    assert_eq!(refused.code, 3);
+    assert!(refused.out.starts_with("revoked: "), "{}", refused.out);
+    let refused = world.with_token(secret, &["token", "list"]);
+    assert_eq!(refused.code, 3);
+    assert!(refused.err.contains("TOKENWARD_TOKEN") && !refused.err.contains(secret), "{}", refused.err);
+}
+
+#[test]
+fn without_a_role_the_roles_are_listed_and_nothing_is_made() {
+    let world = World::new();
+    let done = world.run(&["token", "create", "ci"]);
+    assert_eq!((done.code, done.out.as_str()), (2, ""));
+    for role in ["admin", "devops", "billing", "viewer", "verifier"] {
+        assert!(done.err.lines().any(|line| line.starts_with(&format!("  {role} "))), "{role}: {}", done.err);
+    }
+    assert!(!done.err.contains("owner "), "the owner role is given to nobody");
+    assert!(done.err.contains("For gateways and services."), "{}", done.err);
+    assert!(world.json(&["token", "list", "--name", "ci"])["results"].as_array().unwrap().is_empty());
+    let unknown = world.run(&["token", "create", "ci", "--role", "boss"]);
+    assert_eq!(unknown.code, 4);
+    assert!(unknown.err.contains("admin, devops"), "{}", unknown.err);
+}
+
+#[test]
+fn exit_codes_are_as_documented() {
+    let world = World::new();
+    let viewer = world.token("viewer", "viewer");
+    let code = |line: &[&str]| world.run(line).code;
+    assert_eq!(code(&["org", "list"]), 0);
+    assert_eq!(code(&["token", "create", "viewer", "--role", "viewer"]), 1, "the name is taken");
+    assert_eq!(code(&["token", "list", "--url", NOBODY]), 1, "nobody listens");
+    for wrong in [
+        &["tokne"] as &[&str],
+        &["token", "create"],
+        &["token", "create", "x", "--role", "viewer", "--expires", "soon"],
+        &["token", "create", "x", "--role", "viewer", "--expires", "2020-01-01"],
+        &["token", "list", "--url", "127.0.0.1"],
+        &["verify", "--permission", "invoices:*"],
+        &["verify"],
+        &["login"],
+    ] {
+        assert_eq!(code(wrong), 2, "{wrong:?}");
+    }
+    assert_eq!(world.nobody(&["token", "list"]).code, 3, "no credential");
+    assert_eq!(world.with_token("twd_wrong", &["token", "list"]).code, 3);
+    let denied = world.with_token(&viewer, &["token", "create", "x", "--role", "viewer"]);
+    assert_eq!(denied.code, 3);
+    assert!(denied.err.contains("token:manage"), "{}", denied.err);
+    assert_eq!(world.verify(&viewer, &["--permission", "invoices:pay"]).code, 3);
+    assert_eq!(world.verify(&viewer, &["--permission", "invoices:read"]).code, 0);
+    assert_eq!(code(&["token", "show", "absent"]), 4);
+    assert_eq!(code(&["token", "delete", ABSENT, "--yes"]), 4);
+    assert_eq!(code(&["token", "list", "--organization", "Other"]), 4);
+    assert_eq!(code(&["token", "list", "--organization", ABSENT]), 4);
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let world = World::new();
+    let done = world.run(&["org", "list", "--url", NOBODY]);
+    assert!(done.err.contains(NOBODY) && done.err.contains("tokenward serve"), "{}", done.err);
+    let done = world.nobody(&["org", "list"]);
+    assert!(done.err.contains("tokenward login") && done.err.contains("TOKENWARD_TOKEN"), "{}", done.err);
+    let done = world.run(&["token", "create", " spaced ", "--role", "viewer"]);
+    assert!(done.code == 1 && done.err.contains("`name`") && done.err.lines().count() <= 2, "{}", done.err);
+    let done = world.run(&["token", "create", "a", "--role", "viewer", "--organization", "Acne"]);
+    assert!(done.err.contains("Acme"), "{}", done.err);
+}
+
+#[test]
+fn a_damaged_token_is_told_without_a_network() {
+    let world = World::new();
+    let secret = world.token("ci", "viewer");
+    let damaged = format!("{}{}", &secret[..41], if secret.ends_with('A') { 'B' } else { 'A' });
+    for text in [damaged.as_str(), "hello", &secret[..41]] {
+        let done = world.nobody_pipes(text, &["verify", "--url", NOBODY]);
+        assert_eq!(done.code, 3, "{}", done.err);
+        assert!(done.out.starts_with("malformed: "), "{}", done.out);
+        let done = world.nobody_pipes(text, &["verify", "-", "--json", "--url", NOBODY]);
+        assert_eq!(serde_json::from_str::<Value>(&done.out).unwrap()["code"], "malformed");
+    }
+    assert_eq!(world.nobody_pipes(&secret, &["verify", "--offline", "--url", NOBODY]).code, 0);
+    let argument = world.run(&["verify", &secret]);
+    assert_eq!(argument.code, 0);
+    assert!(argument.err.contains("process list") && !argument.err.contains(&secret), "{}", argument.err);
+}
+
+#[test]
+fn json_is_the_answer_of_the_api() {
+    let world = World::new();
+    assert_eq!(world.json(&["org", "list"])["results"][0]["id"], world.organization.as_str());
+    let created = world.json(&["token", "create", "ci", "--role", "viewer", "--expires", "1h"]);
+    let (secret, id) = (created["token"].as_str().unwrap(), created["id"].as_str().unwrap());
+    assert!(secret.starts_with("twd_"));
+    let ahead = Time::parse(created["expires_at"].as_str().unwrap()).unwrap().0 - SystemClock::default().now().0;
+    assert!((HOUR - MINUTE..=HOUR).contains(&ahead), "{ahead}");
+    let shown = world.json(&["token", "show", id]);
+    assert_eq!(shown["name"], "ci");
+    assert!(!keys(&shown).contains(&"token") && !keys(&shown).contains(&"description"));
+    assert_eq!(world.json(&["token", "list", "--name", "C"])["results"][0]["id"], id);
+
+    let mut verify = world.verify(secret, &["--json"]);
+    let answer: Value = serde_json::from_str(&verify.out).unwrap();
+    assert_eq!((answer["valid"].as_bool(), &answer["code"]), (Some(true), &Value::from("valid")));
+    assert_eq!(answer["token"]["role_name"], "viewer");
+    verify = world.verify(secret, &["--json", "--permission", "token:manage"]);
+    let answer: Value = serde_json::from_str(&verify.out).unwrap();
+    assert_eq!((verify.code, &answer["code"]), (3, &Value::from("permission_denied")));
+    assert_eq!(answer["missing_permission"], "token:manage");
+
+    assert_eq!(world.json(&["whoami"])["organization"]["id"], world.organization.as_str());
+    let events = world.json(&["event", "list", "--type", "create"]);
+    assert_eq!(events["events"][0]["target_name"], "ci");
+    assert_eq!(events["events"][0]["origin"], "CLI");
+    assert_eq!(world.json(&["token", "delete", "ci", "--yes"])["id"], id);
+}
+
+#[test]
+fn deleting_needs_a_yes_where_nobody_can_answer() {
+    let world = World::new();
+    world.token("ci", "viewer");
+    let done = world.run(&["token", "delete", "ci"]);
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("--yes"), "{}", done.err);
+    assert_eq!(world.run(&["token", "show", "ci"]).code, 0);
+}
+
+#[test]
+fn a_login_is_kept_for_its_owner_and_its_server_alone() {
+    let world = World::with_password();
+    let wrong = world.nobody_pipes("wrong", &["login", "--email", OWNER]);
+    assert_eq!(wrong.code, 3);
+    assert!(!world.credentials().exists());
+
+    let login = world.login();
+    assert_eq!((login.code, login.out.as_str()), (0, ""), "{}", login.err);
+    let file = world.credentials();
+    assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+    let kept = fs::read_to_string(&file).unwrap();
+    let session = kept.split('"').find(|text| text.starts_with("tws_")).unwrap().to_owned();
+    assert!(!login.err.contains(&session) && !kept.contains(PASSWORD));
+    let listed = world.nobody(&["org", "list"]);
+    assert!(listed.code == 0 && listed.out.contains("Acme"), "{}", listed.err);
+    let mut without_url = world.command(&["whoami"]);
+    without_url.env_remove("TOKENWARD_URL");
+    let without_url = done(without_url, "");
+    assert!(without_url.out.contains(OWNER), "the login names the server: {}", without_url.err);
+    let elsewhere = world.nobody(&["org", "list", "--url", NOBODY]);
+    assert!(elsewhere.code == 3 && elsewhere.err.contains("not signed in"), "{}", elsewhere.err);
+
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let open = world.nobody(&["org", "list"]);
+    assert!(open.code == 1 && open.err.contains("chmod 600"), "{}", open.err);
+    assert_eq!(world.run(&["org", "list"]).code, 0, "a token from the environment needs no file");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+
+    let logout = world.nobody(&["logout"]);
+    assert_eq!(logout.code, 0, "{}", logout.err);
+    assert!(!fs::read_to_string(&file).unwrap().contains("tws_"));
+    assert_eq!(world.with_token(&session, &["org", "list"]).code, 3, "the session has ended at the server, too");
+    assert_eq!(world.nobody(&["org", "list"]).code, 3);
+    assert_eq!(world.nobody(&["logout"]).code, 0, "twice is no error");
+}
+
+#[test]
+fn the_event_list_follows_its_pages() {
+    let world = World::new();
+    for n in 0..120 {
+        world.token(&format!("t{n}"), "viewer");
+    }
+    let events = world.json(&["event", "list", "--limit", "115", "--type", "CREATE"]);
+    let events = events["events"].as_array().unwrap();
+    let names: Vec<_> = events.iter().map(|event| event["target_name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 115);
+    assert_eq!((names[0], names[114]), ("t119", "t5"), "newest first, none twice, none left out");
+    let people = world.run(&["event", "list", "-n", "3"]);
+    assert_eq!(people.out.lines().count(), 4);
+    assert!(people.err.contains("--limit"), "{}", people.err);
+    assert!(world.run(&["event", "list", "--since", "2999-01-01"]).out.is_empty());
+}
+
+#[test]
+fn completions_and_manual_need_no_server() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let done = world.nobody(&["completions", shell]);
+        assert!(done.code == 0 && done.out.contains("sign-in-link"), "{shell}");
+    }
+    assert!(world.nobody(&["man"]).out.contains(".TH tokenward 1"));
+    assert!(world.nobody(&["man", "token", "create"]).out.contains("expires"));
+    assert_eq!(world.nobody(&["man", "nothing"]).code, 2);
+}
