@@ -18,9 +18,9 @@ pub struct Membership {
 
 /// Makes an account a member. The database allows one owner an organization.
 pub async fn insert(tx: &mut Tx, membership: Membership, is_owner: bool, now: Time) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
+    execute!(tx.conn(), sqlx::query(
         "INSERT INTO member (organization_id, account_id, role_id, is_owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)"
-    ))
+    )
     .bind(membership.organization_id).bind(membership.account_id).bind(membership.role_id).bind(is_owner).bind(now.0))?;
     Ok(())
 }
