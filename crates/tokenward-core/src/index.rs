@@ -142,7 +142,7 @@ impl Index {
         for shard in &self.shards {
             shard.write().unwrap_or_else(PoisonError::into_inner).retain(|record| {
                 directory.numbered(record.organization).is_some()
-                    && !(record.flags & STATE == REVOKED && record.end < before.0)
+                    && !(record.flags & STATE == REVOKED && record.revoked < before.0)
             });
         }
     }
@@ -208,8 +208,10 @@ const NEVER: i64 = i64::MAX;
 struct Record {
     digest: [u8; 32],
     token: Uuid,
-    /// When it expires; for a revoked one, when that happened.
+    /// When it expires.
     end: i64,
+    /// When it was revoked, where the flags say so.
+    revoked: i64,
     organization: u32,
     role: u32,
     name_start: u32,
@@ -263,7 +265,7 @@ impl Shard {
         let record = &self.records[at];
         let state = match record.flags & STATE {
             ACTIVE => State::Active,
-            REVOKED => State::Revoked(Time(record.end)),
+            REVOKED => State::Revoked(Time(record.revoked)),
             // Whatever else it may be: not usable.
             _ => State::Disabled,
         };
@@ -274,15 +276,15 @@ impl Shard {
             organization: record.organization,
             role: record.role,
             state,
-            expires_at: (record.end != NEVER && record.flags & STATE != REVOKED).then_some(Time(record.end)),
+            expires_at: (record.end != NEVER).then_some(Time(record.end)),
             name: self.names.get(start..start + usize::from(record.name_length)).unwrap_or_default(),
         }
     }
 
     fn put(&mut self, entry: &Entry<'_>) {
-        let (state, end) = match entry.state {
-            State::Active => (ACTIVE, entry.expires_at.map_or(NEVER, |at| at.0)),
-            State::Disabled => (DISABLED, entry.expires_at.map_or(NEVER, |at| at.0)),
+        let (state, revoked) = match entry.state {
+            State::Active => (ACTIVE, NEVER),
+            State::Disabled => (DISABLED, NEVER),
             State::Revoked(at) => (REVOKED, at.0),
         };
         let present = self.find(&entry.digest);
@@ -296,7 +298,8 @@ impl Shard {
         let record = Record {
             digest: entry.digest.0,
             token: entry.token,
-            end,
+            end: entry.expires_at.map_or(NEVER, |at| at.0),
+            revoked,
             organization: entry.organization,
             role: entry.role,
             name_start,

@@ -1,8 +1,10 @@
 //! Tokenward: issues API tokens, decides on every request what a token may do, and takes tokens back.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod offline;
 pub mod pepper;
 pub mod random;
 pub mod serve;

@@ -1,0 +1,151 @@
+//! `tokenward api`: the routes of the organization's own API.
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::client::{Organization, segment};
+use super::output::{self, Result, Table, clean, fields, moment, note, results, text};
+use super::{Context, prompt};
+
+/// What the server takes at most (5 MB).
+const DOCUMENT_MAX: u64 = 5_000_000;
+
+/// What can be done with the routes of your own API.
+#[derive(Subcommand, Debug)]
+pub enum ApiCommand {
+    /// Import routes from an OpenAPI 3 document (JSON or YAML) or a TOML file; they replace those of that name
+    Import {
+        /// The name to give the API
+        name: String,
+        /// The document; `-` reads standard input
+        #[arg(value_name = "FILE|-")]
+        file: String,
+    },
+    /// List the APIs
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show the routes of an API and the permission that each needs
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Delete an API: its routes are denied from then on
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Its name
+        name: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
+    match command {
+        ApiCommand::Import { name, file } => {
+            let document = prompt::document(&file, DOCUMENT_MAX)?;
+            let kind = content_type(&file, &document);
+            let organization = context.client.organization(context.global).await?;
+            let answer = context.client.put_document(&path(&organization, &name)?, kind, document).await?;
+            note(clean(&format!("Imported `{name}`: {} routes.", routes(&answer).len())));
+            if context.global.json { output::json(&answer) } else { Ok(()) }
+        }
+        ApiCommand::List => list(context).await,
+        ApiCommand::Show { name } => show(&name, context).await,
+        ApiCommand::Delete { name, yes } => {
+            let organization = context.client.organization(context.global).await?;
+            let path = path(&organization, &name)?;
+            let api = context.client.get(&path).await?;
+            prompt::confirm(
+                &format!("Delete the API `{name}`? Gateways that ask for it are denied from then on."),
+                yes,
+            )?;
+            context.client.delete(&path, None).await?;
+            note(clean(&format!("Deleted the API `{name}`.")));
+            if context.global.json { output::json(&api) } else { Ok(()) }
+        }
+    }
+}
+
+fn path(organization: &Organization, name: &str) -> Result<String> {
+    Ok(format!("/organization/{}/api/{}", organization.id, segment(name)?))
+}
+
+fn routes(api: &Value) -> &[Value] {
+    api["routes"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The kind of document, by the file's name; for a pipe by its first character.
+fn content_type(file: &str, document: &[u8]) -> &'static str {
+    let lower = file.to_lowercase();
+    let first = document.iter().find(|byte| !byte.is_ascii_whitespace());
+    if lower.ends_with(".json") || first == Some(&b'{') {
+        "application/json"
+    } else if lower.ends_with(".toml") {
+        "application/toml"
+    } else if lower.ends_with(".yaml") || lower.ends_with(".yml") || !is_toml(document) {
+        "application/yaml"
+    } else {
+        "application/toml"
+    }
+}
+
+fn is_toml(document: &[u8]) -> bool {
+    std::str::from_utf8(document).is_ok_and(|text| toml::from_str::<toml::Table>(text).is_ok())
+}
+
+async fn list(context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let answer = context.client.get(&format!("/organization/{}/api", organization.id)).await?;
+    if context.global.json {
+        return output::json(&answer);
+    }
+    let mut table = Table::new(&["NAME", "ROUTES", "UPDATED (UTC)"], 3);
+    for api in results(&answer) {
+        let count = text(api, "route_count");
+        let count = if count.is_empty() { routes(api).len().to_string() } else { count };
+        table.row([text(api, "name"), count, moment(api, "updated_at")]);
+    }
+    table.print("No API has been imported. Import one with `tokenward api import NAME FILE`.")
+}
+
+async fn show(name: &str, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let api = context.client.get(&path(&organization, name)?).await?;
+    if context.global.json {
+        return output::json(&api);
+    }
+    fields(&[
+        ("Name", text(&api, "name")),
+        ("Updated (UTC)", moment(&api, "updated_at")),
+        ("Unknown routes", text(&api, "unknown_route")),
+    ])?;
+    let mut table = Table::new(&["METHOD", "PATH", "PERMISSION"], 3);
+    for route in routes(&api) {
+        let needed = match &route["permissions"] {
+            Value::Array(all) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" + "),
+            _ => text(route, "permission"),
+        };
+        table.row([text(route, "method"), text(route, "path"), needed]);
+    }
+    table.print("It has no routes.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_document_follows_from_name_or_content() {
+        for (file, document, kind) in [
+            ("a.json", "{}", "application/json"),
+            ("-", "  {\"openapi\": \"3.0.0\"}", "application/json"),
+            ("a.YML", "openapi: 3.0.0", "application/yaml"),
+            ("a.toml", "[[route]]", "application/toml"),
+            ("-", "openapi: 3.0.0", "application/yaml"),
+            ("-", "[[route]]\nmethod = \"GET\"", "application/toml"),
+        ] {
+            assert_eq!(content_type(file, document.as_bytes()), kind, "{file} {document}");
+        }
+    }
+}

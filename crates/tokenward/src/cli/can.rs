@@ -1,0 +1,257 @@
+//! `tokenward can`: may a token or a role do something, and why?
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokenward_core::Uuid;
+use tokenward_core::permission::{Own, Permission};
+use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, Mode, ProjectAccess, Role, Target};
+
+use super::client::Organization;
+use super::find::find;
+use super::output::{self, Exit, Failure, Result, print, results, text, verdict};
+use super::{Context, cluster, project, role, verify};
+
+/// `tokenward can`.
+#[derive(Args, Debug)]
+pub struct CanArgs {
+    /// A role by name or id, or a token; `-` reads a token from standard input, where no process list shows it
+    #[arg(value_name = "TOKEN|ROLE|-")]
+    subject: String,
+    /// What is to be done, for example invoices:read
+    #[arg(value_name = "NOUN:VERB", value_parser = verify::permission)]
+    permission: String,
+    /// The project that it is about, by name or id
+    #[arg(long, value_name = "NAME|ID", group = "resource")]
+    project: Option<String>,
+    /// The environment that it is about
+    #[arg(long, value_name = "ID", group = "resource")]
+    environment: Option<Uuid>,
+    /// The cluster that it is about, by name or id
+    #[arg(long, value_name = "NAME|ID", group = "resource")]
+    cluster: Option<String>,
+}
+
+pub async fn run(args: CanArgs, context: &Context<'_>) -> Result {
+    let is_token = args.subject == "-" || verify::well_formed(&args.subject).is_some();
+    if is_token { ask_token(args, context).await } else { ask_role(&args, context).await }
+}
+
+async fn ask_token(args: CanArgs, context: &Context<'_>) -> Result {
+    let token = verify::presented(Some(args.subject))?;
+    let mut question = json!({ "token": *token, "permission": args.permission });
+    // The caller of /verify need not see any list: an id goes as it is.
+    if let Some(project) = &args.project {
+        question["resource"] = json!({ "project_id": id_of_project(project, context).await? });
+    } else if let Some(environment) = args.environment {
+        question["resource"] = json!({ "environment_id": environment });
+    } else if let Some(cluster) = &args.cluster {
+        question["resource"] = json!({ "cluster_id": id_of_cluster(cluster, context).await? });
+    }
+    verify::tell(&context.client.post("/verify", &question).await?, context.global)
+}
+
+async fn id_of_project(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
+    if let Ok(id) = Uuid::parse_str(wanted) {
+        return Ok(id);
+    }
+    let organization = context.client.organization(context.global).await?;
+    id(find(results(&project::all(context, &organization).await?), wanted, "project")?, "id")
+}
+
+async fn id_of_cluster(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
+    if let Ok(id) = Uuid::parse_str(wanted) {
+        return Ok(id);
+    }
+    let organization = context.client.organization(context.global).await?;
+    id(find(results(&cluster::all(context, &organization).await?), wanted, "cluster")?, "id")
+}
+
+async fn ask_role(args: &CanArgs, context: &Context<'_>) -> Result {
+    let permission = Permission::parse(&args.permission).map_err(Failure::usage)?;
+    let organization = context.client.organization(context.global).await?;
+    let roles = role::available(context, &organization).await?;
+    let listed = find(&roles, &args.subject, "role")?;
+    let role = compiled(listed, context, &organization).await?;
+    let target = target(args, context, &organization).await?;
+    let allowed = role.allows(permission, target);
+    let why = reason(&role, permission, target, allowed);
+    if context.global.json {
+        output::json(&json!({
+            "allowed": allowed,
+            "role_id": role.id,
+            "role_name": *role.name,
+            "permission": args.permission,
+            "reason": why,
+        }))?;
+    } else {
+        print(&format!("{}: {}", verdict(allowed, if allowed { "yes" } else { "no" }), output::clean(&why)))?;
+    }
+    if allowed { Ok(()) } else { Err(Failure::silent(Exit::Refused)) }
+}
+
+/// The role, from what the server says of it. What decides is the same code as in the server.
+async fn compiled(listed: &Value, context: &Context<'_>, organization: &Organization) -> Result<Role> {
+    if let Some(built_in) = role::built_in(listed) {
+        return Ok(Role::built_in(id(listed, "id")?, built_in));
+    }
+    let answer = context.client.get(&role::path(organization, listed)).await?;
+    let unreadable = |why: String| {
+        Failure::error(format!("The server describes the role in a way that this version does not understand: {why}"))
+    };
+    let custom: CustomRole = serde_json::from_value(answer).map_err(|error| unreadable(error.to_string()))?;
+    custom.compile().map_err(unreadable)
+}
+
+/// A custom role as the contract writes it (§1.2), and what we add to it.
+#[derive(Deserialize)]
+struct CustomRole {
+    id: Uuid,
+    name: String,
+    #[serde(default)]
+    permissions: Vec<String>,
+    #[serde(default)]
+    cluster_permissions: Vec<ClusterEntry>,
+    #[serde(default)]
+    project_permissions: Vec<ProjectEntry>,
+}
+
+#[derive(Deserialize)]
+struct ClusterEntry {
+    cluster_id: Uuid,
+    permission: ClusterLevel,
+}
+
+#[derive(Deserialize)]
+struct ProjectEntry {
+    project_id: Uuid,
+    #[serde(default)]
+    is_admin: bool,
+    #[serde(default)]
+    permissions: Vec<LevelEntry>,
+}
+
+#[derive(Deserialize)]
+struct LevelEntry {
+    environment_type: Mode,
+    permission: EnvironmentLevel,
+}
+
+impl CustomRole {
+    fn compile(self) -> std::result::Result<Role, String> {
+        let mut matrix = Matrix::default();
+        matrix.clusters.extend(self.cluster_permissions.iter().map(|entry| (entry.cluster_id, entry.permission)));
+        for project in self.project_permissions {
+            let mut access = if project.is_admin { ProjectAccess::ADMIN } else { ProjectAccess::NONE };
+            if !project.is_admin {
+                for entry in project.permissions {
+                    access.levels[entry.environment_type as usize] = entry.permission;
+                }
+            }
+            matrix.projects.insert(project.project_id, access);
+        }
+        // Every custom role reads the organization; it is not named among what a role may be given.
+        let named: Vec<_> = self.permissions.iter().filter(|p| *p != Own::OrganizationRead.as_str()).collect();
+        Role::custom(self.id, &self.name, &named, matrix)
+    }
+}
+
+/// What the question is about. Something that the caller cannot see is not found, not denied: a "no" would be a
+/// statement about the role.
+async fn target(args: &CanArgs, context: &Context<'_>, organization: &Organization) -> Result<Target> {
+    if let Some(wanted) = &args.project {
+        let projects = project::all(context, organization).await?;
+        return Ok(Target::Project(id(find(results(&projects), wanted, "project")?, "id")?));
+    }
+    if let Some(wanted) = &args.cluster {
+        let clusters = cluster::all(context, organization).await?;
+        return Ok(Target::Cluster(id(find(results(&clusters), wanted, "cluster")?, "id")?));
+    }
+    let Some(environment) = args.environment else { return Ok(Target::Organization) };
+    let answer = context.client.get(&format!("/environment/{environment}")).await?;
+    let mode = Mode::from_str(&text(&answer, "mode"))
+        .ok_or_else(|| Failure::error(format!("The environment has the unknown mode `{}`.", text(&answer, "mode"))))?;
+    Ok(Target::Environment { project: id(&answer["project"], "id")?, mode, cluster: id(&answer, "cluster_id")? })
+}
+
+fn id(value: &Value, key: &str) -> Result<Uuid> {
+    Uuid::parse_str(&text(value, key))
+        .map_err(|_| Failure::error(format!("The server answered without a usable `{key}`.")))
+}
+
+/// Why the answer is what it is.
+fn reason(role: &Role, permission: Permission<'_>, target: Target, allowed: bool) -> String {
+    let name = &role.name;
+    if allowed {
+        let held = role.permissions();
+        let through = match permission {
+            Permission::Own(own) if held.iter().any(|text| text == own.as_str()) => String::new(),
+            Permission::Own(_) => ", by its rights on projects and clusters".to_owned(),
+            Permission::Api { noun, verb } => held
+                .iter()
+                .find(|text| tokenward_core::permission::Pattern::parse(text).is_ok_and(|p| p.matches(noun, verb)))
+                .map_or_else(String::new, |pattern| format!(", by `{pattern}`")),
+        };
+        return format!("the role `{name}` holds `{permission}`{through}.");
+    }
+    let hidden = matches!(permission, Permission::Api { .. }) && role.allows(permission, Target::Organization);
+    let lacks = if hidden {
+        format!("the role `{name}` holds `{permission}`, but does not see that resource.")
+    } else {
+        let here = if target == Target::Organization { "" } else { " there" };
+        format!("the role `{name}` does not hold `{permission}`{here}.")
+    };
+    // The owner role is given to nobody, so it is no advice.
+    let enough: Vec<_> = BuiltIn::ALL
+        .into_iter()
+        .filter(|built_in| *built_in != BuiltIn::Owner)
+        .filter(|built_in| Role::built_in(Uuid::nil(), *built_in).allows(permission, target))
+        .map(|built_in| format!("`{}`", built_in.name()))
+        .collect();
+    match enough.as_slice() {
+        [] => format!("{lacks} Only the owner has it."),
+        some => format!("{lacks} Built-in roles that do: {}.", some.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(value: Value) -> Role {
+        serde_json::from_value::<CustomRole>(value).unwrap().compile().unwrap()
+    }
+
+    #[test]
+    fn a_role_from_the_api_decides_as_in_the_server() {
+        let (project, cluster) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let role = role(json!({
+            "id": Uuid::nil(), "name": "deployer", "description": "", "permissions": ["organization:read", "invoices:*"],
+            "cluster_permissions": [{ "cluster_id": cluster, "cluster_name": "c", "permission": "ENV_CREATOR" }],
+            "project_permissions": [{ "project_id": project, "project_name": "p", "is_admin": false, "permissions": [
+                { "environment_type": "STAGING", "permission": "DEPLOYER" },
+            ]}],
+        }));
+        let deploy = Permission::parse("environment:deploy").unwrap();
+        let at = |mode| Target::Environment { project, mode, cluster };
+        assert!(role.allows(deploy, at(Mode::Staging)) && !role.allows(deploy, at(Mode::Production)));
+        assert!(role.allows(Permission::parse("invoices:pay").unwrap(), Target::Project(project)));
+    }
+
+    #[test]
+    fn the_reason_names_what_would_be_enough() {
+        let viewer = Role::built_in(Uuid::nil(), BuiltIn::Viewer);
+        let ask = |text: &str, target| {
+            reason(
+                &viewer,
+                Permission::parse(text).unwrap(),
+                target,
+                viewer.allows(Permission::parse(text).unwrap(), target),
+            )
+        };
+        assert_eq!(ask("invoices:read", Target::Organization), "the role `viewer` holds `invoices:read`, by `*:read`.");
+        let told = ask("token:manage", Target::Organization);
+        assert_eq!(told, "the role `viewer` does not hold `token:manage`. Built-in roles that do: `admin`, `devops`.");
+        assert!(ask("organization:delete", Target::Organization).ends_with("Only the owner has it."));
+    }
+}

@@ -1,0 +1,417 @@
+//! The HTTP client: which server, which credential, and what its answers mean for the exit code.
+
+use std::env;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Global;
+use super::credentials::{self, Credentials};
+use super::output::{Exit, Failure, Result, results, text};
+
+/// Where a server listens that was started without options.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// A change of many rows takes a while; what takes longer than this has been lost.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the credential came from: what to say when it is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source {
+    Environment,
+    Login,
+    None,
+}
+
+/// One server and one credential.
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    authorization: Option<HeaderValue>,
+    source: Source,
+}
+
+/// The organization that a command is about.
+pub struct Organization {
+    pub id: String,
+}
+
+/// A body with the version that it had, for a change that must not overwrite another one.
+pub struct Versioned {
+    pub value: Value,
+    pub etag: Option<HeaderValue>,
+}
+
+impl Client {
+    /// A client that acts for somebody: `TOKENWARD_TOKEN`, else the login at the server.
+    pub fn with_credential(global: &Global) -> Result<Self> {
+        if let Some(token) = env::var("TOKENWARD_TOKEN").ok().filter(|token| !token.trim().is_empty()) {
+            // The file is not even opened: a token from the environment goes where the environment says.
+            let base = base(global.url.as_deref(), None)?;
+            return Self::new(global, base, Some(authorization(token.trim())?), Source::Environment);
+        }
+        let file = Credentials::load(&credentials::path()?)?;
+        let base = base(global.url.as_deref(), file.current.as_deref())?;
+        let Some(login) = file.servers.get(&base) else {
+            return Err(Failure::new(Exit::Refused, format!("You are not signed in to {base}."))
+                .hint("Run `tokenward login`, or put an API token in TOKENWARD_TOKEN."));
+        };
+        let authorization = authorization(&login.token)?;
+        Self::new(global, base, Some(authorization), Source::Login)
+    }
+
+    /// A client that acts for nobody yet.
+    pub fn anonymous(global: &Global, base: String) -> Result<Self> {
+        Self::new(global, base, None, Source::None)
+    }
+
+    /// A client with a login other than the current one.
+    pub fn with_token(global: &Global, base: String, token: &str) -> Result<Self> {
+        Self::new(global, base, Some(authorization(token)?), Source::Login)
+    }
+
+    fn new(global: &Global, base: String, authorization: Option<HeaderValue>, source: Source) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tokenward/", env!("CARGO_PKG_VERSION")))
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirect would turn a POST into a GET; it means that the URL is wrong, and is said.
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&base) {
+            // A proxy for the outside world has no business here.
+            builder = builder.no_proxy();
+        }
+        if let Some(file) = &global.ca_cert {
+            let failed = |cause: &dyn std::fmt::Display| {
+                Failure::error(format!("The certificate {} cannot be used: {cause}", file.display()))
+            };
+            let pem = std::fs::read(file).map_err(|cause| failed(&cause))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| failed(&cause))?;
+            if certificates.is_empty() {
+                return Err(failed(&"it holds no PEM certificate"));
+            }
+            builder = builder.tls_certs_only(certificates);
+        } else if base.starts_with("http://") {
+            // Nothing to trust, and small containers have no list of authorities to load.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|cause| {
+            Failure::error(format!("No secure connection can be made: {}", innermost(&cause)))
+                .hint("Install the system's ca-certificates, or name the server's authority with --ca-cert.")
+        })?;
+        Ok(Self { http, base, authorization, source })
+    }
+
+    /// The server, without a slash at its end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Is the credential a login rather than a token from the environment?
+    pub fn is_login(&self) -> bool {
+        self.source == Source::Login
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        Ok(self.get_versioned(path).await?.value)
+    }
+
+    /// Like [`get`](Self::get), with the version for [`put`](Self::put).
+    pub async fn get_versioned(&self, path: &str) -> Result<Versioned> {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// GET with a query; pairs without a value are left out.
+    pub async fn query(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Value> {
+        let mut encoded = form_urlencoded::Serializer::new(String::new());
+        for (key, value) in query.iter().filter_map(|(key, value)| Some((key, (*value)?))) {
+            encoded.append_pair(key, value);
+        }
+        self.get(&format!("{path}?{}", encoded.finish())).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        Ok(self.send(self.request(Method::POST, path).json(body)).await?.value)
+    }
+
+    /// PUT; with a version it fails when somebody else changed the thing meanwhile.
+    pub async fn put(&self, path: &str, body: &Value, etag: Option<HeaderValue>) -> Result<Value> {
+        let mut request = self.request(Method::PUT, path).json(body);
+        if let Some(etag) = etag {
+            request = request.header(IF_MATCH, etag);
+        }
+        Ok(self.send(request).await?.value)
+    }
+
+    /// PUT of a document as it is.
+    pub async fn put_document(&self, path: &str, content_type: &'static str, body: Vec<u8>) -> Result<Value> {
+        let request = self.request(Method::PUT, path).header(CONTENT_TYPE, content_type).body(body);
+        Ok(self.send(request).await?.value)
+    }
+
+    /// DELETE; the contract wants a body in one place.
+    pub async fn delete(&self, path: &str, body: Option<&Value>) -> Result {
+        let mut request = self.request(Method::DELETE, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.send(request).await.map(|_| ())
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value.clone()),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Versioned> {
+        let answer = request.send().await.map_err(|cause| self.unreachable(&cause))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
+        if status.is_success() {
+            let value = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
+            let etag = headers.get(ETAG).cloned();
+            return value.map(|value| Versioned { value, etag }).ok_or_else(|| self.no_tokenward(status));
+        }
+        if let Some(target) = headers.get(LOCATION).filter(|_| status.is_redirection()) {
+            let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
+            return Err(Failure::error(format!("{} sends on to {target}.", self.base))
+                .hint("Name the final address with --url or TOKENWARD_URL."));
+        }
+        match serde_json::from_slice::<Value>(&body).ok().filter(|body| body["code"].is_string()) {
+            Some(body) => Err(refused(status, &headers, &body, self.source)),
+            None => Err(self.no_tokenward(status)),
+        }
+    }
+
+    fn unreachable(&self, cause: &reqwest::Error) -> Failure {
+        let base = &self.base;
+        let why = if cause.is_timeout() { "it does not answer".to_owned() } else { innermost(cause) };
+        let failure = Failure::error(format!("{base} cannot be reached: {why}"));
+        if cause.is_connect() && is_loopback(base) {
+            failure.hint("Start the server with `tokenward serve`, or name another one with --url or TOKENWARD_URL.")
+        } else {
+            failure.hint("Is the address right (--url or TOKENWARD_URL), and is the server running?")
+        }
+    }
+
+    fn no_tokenward(&self, status: StatusCode) -> Failure {
+        Failure::error(format!("{} answered {status}, but not as Tokenward does.", self.base))
+            .hint("Is the address right (--url or TOKENWARD_URL)? A proxy in between may answer instead of the server.")
+    }
+
+    /// The organization that `--organization` names; without it, the only one there is.
+    pub async fn organization(&self, global: &Global) -> Result<Organization> {
+        let wanted = global.organization.as_deref().filter(|wanted| !wanted.is_empty());
+        if let Some(id) = wanted.and_then(|wanted| Uuid::parse_str(wanted).ok()) {
+            return Ok(Organization { id: id.to_string() });
+        }
+        choose(results(&self.get("/organization").await?), wanted)
+    }
+}
+
+fn choose(visible: &[Value], wanted: Option<&str>) -> Result<Organization> {
+    let names = || visible.iter().map(|organization| text(organization, "name")).collect::<Vec<_>>().join(", ");
+    // Names are unique whatever their case.
+    let chosen = visible.iter().find(|organization| {
+        wanted.is_some_and(|wanted| text(organization, "name").to_lowercase() == wanted.to_lowercase())
+    });
+    match (chosen, wanted, visible) {
+        (Some(only), _, _) | (None, None, [only]) => Ok(Organization { id: text(only, "id") }),
+        (_, _, []) => Err(Failure::not_found("You belong to no organization.")),
+        (None, Some(wanted), _) => {
+            Err(Failure::not_found(format!("There is no organization `{wanted}`, or you may not see it."))
+                .hint(format!("You belong to: {}", names())))
+        }
+        (None, None, _) => Err(Failure::usage("You belong to several organizations; say which one you mean.")
+            .hint(format!("Add --organization or set TOKENWARD_ORGANIZATION: {}", names()))),
+    }
+}
+
+/// The header for a credential. Sessions are bearers in the contract's sense, everything else is a token.
+fn authorization(token: &str) -> Result<HeaderValue> {
+    let scheme = if token.starts_with("tws_") { "Bearer" } else { "Token" };
+    // A control character would break the header apart; the message must not quote the token.
+    let mut value = HeaderValue::from_str(&format!("{scheme} {token}")).ok().filter(|_| token.is_ascii());
+    if let Some(value) = &mut value {
+        value.set_sensitive(true);
+    }
+    value.ok_or_else(|| {
+        Failure::new(
+            Exit::Refused,
+            "The token in TOKENWARD_TOKEN or in the login file holds characters that no token has.",
+        )
+        .hint("Was more copied than the token itself?")
+    })
+}
+
+/// The server to ask: the one named, else the one of the login, else the one on this machine.
+pub fn base(named: Option<&str>, login: Option<&str>) -> Result<String> {
+    let text = named.filter(|url| !url.is_empty()).or(login).unwrap_or(DEFAULT_URL);
+    let bad = |why: &str| Failure::usage(format!("`{text}` is no address of a server: {why}."));
+    let url = Url::parse(text).map_err(|_| bad("write it as http://127.0.0.1:8080 or https://tokens.example.com"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Failure::usage("The address of the server must hold no user name and no password."));
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("it must begin with http:// or https://"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("it must not hold a query or a fragment"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Does the address mean this machine?
+pub fn is_loopback(base: &str) -> bool {
+    let Ok(url) = Url::parse(base) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// One segment of a path, from text that a person typed.
+pub fn segment(text: &str) -> Result<String> {
+    // Dots would climb to another endpoint, however they are encoded.
+    if text.is_empty() || text.chars().all(|c| c == '.') {
+        return Err(Failure::usage(format!("`{text}` is no name.")));
+    }
+    Ok(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string())
+}
+
+/// What the server's error body means: the exit code, and one or two lines.
+fn refused(status: StatusCode, headers: &HeaderMap, body: &Value, source: Source) -> Failure {
+    let exit = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Refused,
+        StatusCode::NOT_FOUND => Exit::NotFound,
+        _ => Exit::Error,
+    };
+    let mut detail = text(body, "detail");
+    if detail.is_empty() {
+        detail = text(body, "message");
+    }
+    let faults = body["faults"].as_array().map_or(&[][..], Vec::as_slice);
+    for fault in faults {
+        let (field, problem) = (text(fault, "field"), text(fault, "problem"));
+        if !detail.contains(&problem) {
+            let _ = write!(detail, "; `{field}` {problem}");
+        }
+    }
+    let missing = text(body, "missing_permission");
+    if !missing.is_empty() && !detail.contains(&missing) {
+        let _ = write!(detail, " Missing permission: {missing}.");
+    }
+    let failure = Failure::new(exit, detail);
+    if let Some(seconds) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) {
+        return failure.hint(format!("Try again in {seconds} s."));
+    }
+    match (status, source) {
+        (StatusCode::UNAUTHORIZED, Source::Login) => failure.hint("Sign in again with `tokenward login`."),
+        (StatusCode::UNAUTHORIZED, Source::Environment) => failure.hint("The token came from TOKENWARD_TOKEN."),
+        (StatusCode::PRECONDITION_FAILED, _) => {
+            failure.hint("Somebody changed it meanwhile; look at it and try again.")
+        }
+        _ => failure,
+    }
+}
+
+/// The last cause in the chain, which is what went wrong; the ones before say only where.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(status: u16, body: &Value, source: Source) -> Failure {
+        refused(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body, source)
+    }
+
+    #[test]
+    fn a_status_has_one_exit_code() {
+        let body = json!({ "code": "x", "detail": "d" });
+        for (status, exit) in [(400, 1), (401, 3), (403, 3), (404, 4), (409, 1), (412, 1), (422, 1), (429, 1), (503, 1)]
+        {
+            assert_eq!(told(status, &body, Source::None).exit as u8, exit, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_failure_tells_what_is_missing_once() {
+        let body = json!({ "code": "permission_denied", "detail": "This needs the permission `a:b`.", "missing_permission": "a:b" });
+        assert_eq!(told(403, &body, Source::Login).lines, ["This needs the permission `a:b`."]);
+        let body = json!({ "code": "permission_denied", "detail": "No.", "missing_permission": "a:b" });
+        assert_eq!(told(403, &body, Source::Login).lines, ["No. Missing permission: a:b."]);
+        let body = json!({ "code": "invalid_request", "detail": "`name` is empty",
+            "faults": [{ "field": "name", "problem": "is empty" }, { "field": "role_id", "problem": "is no role" }] });
+        assert_eq!(told(400, &body, Source::Login).lines, ["`name` is empty; `role_id` is no role"]);
+    }
+
+    #[test]
+    fn a_refused_credential_says_where_it_came_from() {
+        let body = json!({ "code": "expired", "detail": "Expired." });
+        assert!(told(401, &body, Source::Login).lines[1].contains("tokenward login"));
+        assert!(told(401, &body, Source::Environment).lines[1].contains("TOKENWARD_TOKEN"));
+    }
+
+    #[test]
+    fn the_scheme_follows_the_kind() {
+        let shown = |token| authorization(token).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(shown("twd_a"), Ok("Token twd_a".to_owned()));
+        assert_eq!(shown("tws_a"), Ok("Bearer tws_a".to_owned()));
+        let failure = authorization("twd_secret\r\nX: y").unwrap_err();
+        assert!(!failure.lines.concat().contains("secret"), "{failure:?}");
+        assert!(authorization("twd_ü").is_err());
+        assert!(!format!("{:?}", authorization("twd_a").unwrap()).contains("twd_a"));
+    }
+
+    #[test]
+    fn the_server_is_the_one_named_else_the_login_else_this_machine() {
+        assert_eq!(base(None, None), Ok("http://127.0.0.1:8080".to_owned()));
+        assert_eq!(base(Some(""), Some("https://a")), Ok("https://a".to_owned()));
+        assert_eq!(
+            base(Some("HTTPS://Tokens.Example.com/sub/"), Some("x")),
+            Ok("https://tokens.example.com/sub".to_owned())
+        );
+        for bad in ["127.0.0.1:8080", "ftp://a", "http://a/?q=1", "http://u:secret@a"] {
+            let failure = base(Some(bad), None).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{bad}");
+            assert!(!failure.lines.concat().contains("secret"));
+        }
+        assert!(
+            is_loopback("http://[::1]:80") && is_loopback("http://localhost") && !is_loopback("http://example.com")
+        );
+    }
+
+    #[test]
+    fn the_organization_is_chosen_by_name_or_because_it_is_the_only_one() {
+        let two = [json!({ "id": "1", "name": "Acme" }), json!({ "id": "2", "name": "Other" })];
+        assert_eq!(choose(&two[..1], None).map(|o| o.id), Ok("1".to_owned()));
+        assert_eq!(choose(&two, Some("other")).map(|o| o.id), Ok("2".to_owned()));
+        let failure = choose(&two, None).map(|o| o.id).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.lines[1].contains("Acme, Other"));
+        assert_eq!(choose(&two[..1], Some("x")).map(|o| o.id).unwrap_err().exit, Exit::NotFound);
+        assert_eq!(choose(&[], None).map(|o| o.id).unwrap_err().exit, Exit::NotFound);
+    }
+
+    #[test]
+    fn a_segment_stays_one_segment() {
+        assert_eq!(segment("a/b c"), Ok("a%2Fb%20c".to_owned()));
+        assert!(segment("..").is_err() && segment(".").is_err() && segment("").is_err());
+    }
+}

@@ -1,0 +1,275 @@
+//! The command line. What needs a server speaks to it over HTTP and never opens the database; the offline
+//! commands ([`offline`]) are only described here and run by `main`.
+//!
+//! Standard output carries the answer and nothing else: a table, a secret alone, or with `--json` the API's
+//! own answer. Everything said to a person goes to standard error. The exit codes are in [`Exit`].
+
+mod api;
+mod can;
+mod client;
+mod cluster;
+mod credentials;
+mod decision;
+mod environment;
+mod event;
+mod find;
+mod member;
+pub mod offline;
+mod org;
+mod output;
+mod project;
+mod prompt;
+mod role;
+mod session;
+mod shell;
+mod token;
+mod verify;
+mod when;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use client::Client;
+pub use offline::{BackupArgs, BootstrapArgs, DataArgs, ServeArgs, SignInLinkArgs};
+pub use output::Exit;
+use output::{Failure, Result};
+
+const AFTER_HELP: &str = "\
+Environment:
+  TOKENWARD_URL           The server, as with --url
+  TOKENWARD_TOKEN         An API token; without it, what `tokenward login` stored is used
+  TOKENWARD_ORGANIZATION  The organization, as with --organization
+  NO_COLOR                No colours
+
+Exit codes:
+  0  done; the token is valid; the answer is yes
+  1  error
+  2  wrong usage
+  3  not allowed; the token is not valid; the answer is no
+  4  not found";
+
+/// Issues API tokens, decides on every request what a token may do, and takes tokens back.
+#[derive(Parser, Debug)]
+#[command(name = "tokenward", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Which server, which organization, which output.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command that speaks to a server.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// The server [default: the one of the last login, else http://127.0.0.1:8080]
+    #[arg(long, global = true, env = "TOKENWARD_URL", value_name = "URL", help_heading = "Server")]
+    pub url: Option<String>,
+    /// The organization, by name or id; needed only when you belong to several
+    #[arg(long, global = true, env = "TOKENWARD_ORGANIZATION", value_name = "NAME|ID", help_heading = "Server")]
+    pub organization: Option<String>,
+    /// A PEM file with the authority of the server's certificate, when it is a private one
+    #[arg(long, global = true, env = "TOKENWARD_CA_CERT", value_name = "FILE", help_heading = "Server")]
+    pub ca_cert: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// All commands: those that run in this process, and those that ask a server.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the service
+    Serve(ServeArgs),
+    /// Create the first organization, its owner and an admin token (no server needed)
+    Bootstrap(BootstrapArgs),
+    /// Make a one-time link with which a user signs in to the console (no server needed)
+    SignInLink(SignInLinkArgs),
+    /// Copy the database to a file, also while the service runs
+    Backup(BackupArgs),
+    /// Whatever is asked of a server.
+    #[command(flatten)]
+    Online(Online),
+}
+
+/// The commands that ask a server.
+#[derive(Subcommand, Debug)]
+pub enum Online {
+    /// Sign in with e-mail and password
+    ///
+    /// Asks for the password, or reads it from standard input when that is no terminal. The session is kept in
+    /// a file that only you can read; `tokenward logout` ends it.
+    Login(session::LoginArgs),
+    /// End the session of `login`
+    Logout,
+    /// Say who you are to the server
+    Whoami,
+    /// Organizations
+    #[command(subcommand)]
+    Org(org::OrgCommand),
+    /// API tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Ask whether a token is valid, and what it may do
+    ///
+    /// Form and checksum are looked at first, without any network. The exit code is 0 when the token is valid
+    /// (and may do what is asked), and 3 when not.
+    Verify(verify::VerifyArgs),
+    /// Ask whether a token or a role may do something, and why
+    ///
+    /// The exit code is 0 for yes and 3 for no.
+    Can(can::CanArgs),
+    /// Roles
+    #[command(subcommand)]
+    Role(role::RoleCommand),
+    /// Members and invitations
+    #[command(subcommand)]
+    Member(member::MemberCommand),
+    /// Projects
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    /// Environments
+    #[command(subcommand)]
+    Environment(environment::EnvironmentCommand),
+    /// Clusters
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// The routes of your own API
+    #[command(subcommand)]
+    Api(api::ApiCommand),
+    /// Decisions: why a token was accepted or refused
+    #[command(subcommand)]
+    Decision(decision::DecisionCommand),
+    /// The event log: who changed what
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Print a completion script for your shell
+    Completions(shell::CompletionsArgs),
+    /// Print a manual page
+    Man(shell::ManArgs),
+}
+
+/// What every online command works with.
+struct Context<'a> {
+    client: Client,
+    global: &'a Global,
+}
+
+impl<'a> Context<'a> {
+    fn open(global: &'a Global) -> Result<Self> {
+        Ok(Self { client: Client::with_credential(global)?, global })
+    }
+}
+
+/// Reads the arguments; prints help or a usage error and exits where there is nothing more to do.
+#[must_use]
+pub fn parse() -> Cli {
+    Cli::from_arg_matches(&definition().get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// The whole command line, for the parser, the completions and the manual.
+fn definition() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    // The offline commands ask no server: its options would only mislead there.
+    for name in ["serve", "bootstrap", "sign-in-link", "backup"] {
+        let global = ["url", "organization", "ca_cert", "json"];
+        command = command.mut_subcommand(name, |sub| {
+            sub.mut_args(|arg| {
+                let misleads = arg.is_global_set() && global.contains(&arg.get_id().as_str());
+                arg.hide(misleads)
+            })
+        });
+    }
+    command
+}
+
+/// Runs a command that asks a server, tells the outcome, and returns the exit code.
+#[must_use]
+pub fn run(command: Online, global: &Global) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(command, global)),
+        Err(cause) => Err(Failure::error(format!("The runtime does not start: {cause}"))),
+    };
+    output::finish(outcome)
+}
+
+async fn dispatch(command: Online, global: &Global) -> Result {
+    let context = || Context::open(global);
+    match command {
+        Online::Login(args) => session::login(args, global).await,
+        Online::Logout => session::logout(global).await,
+        Online::Whoami => session::whoami(&context()?).await,
+        Online::Verify(args) => verify::run(args, global).await,
+        Online::Completions(args) => shell::completions(&args),
+        Online::Man(args) => shell::man(&args),
+        Online::Org(command) => org::run(command, &context()?).await,
+        Online::Token(command) => token::run(command, &context()?).await,
+        Online::Can(args) => can::run(args, &context()?).await,
+        Online::Role(command) => role::run(command, &context()?).await,
+        Online::Member(command) => member::run(command, &context()?).await,
+        Online::Project(command) => project::run(command, &context()?).await,
+        Online::Environment(command) => environment::run(command, &context()?).await,
+        Online::Cluster(command) => cluster::run(command, &context()?).await,
+        Online::Api(command) => api::run(command, &context()?).await,
+        Online::Decision(command) => decision::run(command, &context()?).await,
+        Online::Event(command) => event::run(command, &context()?).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &[&str]) -> std::result::Result<Cli, clap::Error> {
+        let matches = definition().try_get_matches_from(["tokenward"].iter().chain(line))?;
+        Cli::from_arg_matches(&matches)
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_noun() {
+        for line in [["--json", "token", "list"], ["token", "--json", "list"], ["token", "list", "--json"]] {
+            assert!(parsed(&line).unwrap().global.json, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn bootstrap_names_its_own_organization() {
+        let cli = parsed(&["bootstrap", "--organization", "Acme", "--owner-email", "a@b.c", "--json"]).unwrap();
+        let Command::Bootstrap(args) = cli.command else { panic!() };
+        assert_eq!((args.organization.as_str(), args.owner_email.as_str(), args.json), ("Acme", "a@b.c", true));
+        let missing = parsed(&["bootstrap", "--owner-email", "a@b.c"]).unwrap_err();
+        assert_eq!(missing.kind(), clap::error::ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
+    fn offline_help_shows_no_server_options() {
+        let error = parsed(&["serve", "--help"]).unwrap_err().to_string();
+        assert!(error.contains("--listen") && !error.contains("--ca-cert") && !error.contains("--json"), "{error}");
+        let error = parsed(&["bootstrap", "--help"]).unwrap_err().to_string();
+        assert!(error.contains("--organization") && error.contains("--json"), "{error}");
+    }
+
+    #[test]
+    fn a_mistyped_command_gets_a_suggestion() {
+        let error = parsed(&["tokne", "list"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("'token'"), "{error}");
+    }
+
+    #[test]
+    fn help_documents_the_exit_codes() {
+        let help = definition().render_help().to_string();
+        assert!(help.contains("Exit codes:") && help.contains("4  not found"), "{help}");
+    }
+}

@@ -1,0 +1,106 @@
+//! `tokenward login`, `logout` and `whoami`.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+use serde_json::json;
+
+use super::client::{self, Client};
+use super::credentials::{self, Credentials, Login};
+use super::output::{self, Failure, Result, fields, moment, note, text};
+use super::{Context, Global, prompt};
+
+/// `tokenward login`.
+#[derive(Args, Debug)]
+pub struct LoginArgs {
+    /// Your e-mail address; asked for when left out
+    #[arg(long, value_name = "EMAIL")]
+    email: Option<String>,
+}
+
+pub async fn login(args: LoginArgs, global: &Global) -> Result {
+    let path = credentials::path()?;
+    let mut file = Credentials::load(&path)?;
+    let base = client::base(global.url.as_deref(), file.current.as_deref())?;
+    if base.starts_with("http://") && !client::is_loopback(&base) {
+        note(format!("warning: {base} is not https: your password and everything else can be read on the way."));
+    }
+    let email = match args.email {
+        Some(email) => email,
+        None if io::stdin().is_terminal() => prompt::line("E-mail: ")?,
+        None => return Err(Failure::usage("Say who you are with --email; the password is read from standard input.")),
+    };
+    let password = prompt::secret("Password: ")?;
+    let client = Client::anonymous(global, base.clone())?;
+    let answer = client.post("/session", &json!({ "email": email, "password": *password })).await?;
+    let login = Login { token: text(&answer, "token"), email, expires_at: text(&answer, "expires_at") };
+    if login.token.is_empty() {
+        return Err(Failure::error(format!("{base} answered without a session.")));
+    }
+    let shown = json!({ "url": base, "email": login.email, "expires_at": login.expires_at });
+    file.current = Some(base.clone());
+    file.servers.insert(base.clone(), login);
+    file.save(&path)?;
+    if std::env::var_os("TOKENWARD_TOKEN").is_some_and(|token| !token.is_empty()) {
+        note("warning: TOKENWARD_TOKEN is set and goes before this login; unset it to use the login.");
+    }
+    if global.json {
+        return output::json(&shown);
+    }
+    note(format!("Signed in to {base} until {} UTC.", moment(&shown, "expires_at")));
+    Ok(())
+}
+
+pub async fn logout(global: &Global) -> Result {
+    let path = credentials::path()?;
+    let mut file = Credentials::load(&path)?;
+    let base = client::base(global.url.as_deref(), file.current.as_deref())?;
+    let Some(login) = file.servers.remove(&base) else {
+        note(format!("You are not signed in to {base}."));
+        return Ok(());
+    };
+    if file.current.as_deref() == Some(&base) {
+        file.current = None;
+    }
+    // Forgotten here first: whatever the server answers, this machine no longer holds the session.
+    file.save(&path)?;
+    let ended = Client::with_token(global, base.clone(), &login.token)?.delete("/session", None).await;
+    match ended {
+        Ok(()) => note(format!("Signed out of {base}.")),
+        Err(failure) if failure.exit == output::Exit::Refused => {
+            note(format!("Signed out of {base}; the session had ended already."));
+        }
+        Err(failure) => {
+            let until = moment(&json!({ "at": login.expires_at }), "at");
+            return Err(
+                failure.hint(format!("The login is gone from this machine; the server ends it at {until} UTC."))
+            );
+        }
+    }
+    Ok(())
+}
+
+pub async fn whoami(context: &Context<'_>) -> Result {
+    let client = &context.client;
+    let answer = client.get(if client.is_login() { "/account" } else { "/token/self" }).await?;
+    if context.global.json {
+        return output::json(&answer);
+    }
+    let permissions = answer["permissions"].as_array().map_or(&[][..], Vec::as_slice);
+    fields(&[
+        ("Server", client.base().to_owned()),
+        (
+            "Name",
+            [text(&answer, "name"), text(&answer, "first_name"), text(&answer, "last_name")]
+                .join(" ")
+                .trim()
+                .to_owned(),
+        ),
+        ("E-mail", text(&answer, "communication_email")),
+        ("Organization", text(&answer, "organization_id")),
+        ("Role", text(&answer, "role_name")),
+        ("Permissions", permissions.iter().filter_map(|p| p.as_str()).collect::<Vec<_>>().join(", ")),
+        ("Expires (UTC)", moment(&answer, "expires_at")),
+        ("Id", text(&answer, "id")),
+    ])
+}

@@ -1,0 +1,195 @@
+//! `tokenward token`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tokenward_core::Time;
+use uuid::Uuid;
+
+use super::find::find;
+use super::output::{self, Exit, Failure, Result, Table, fields, moment, note, print_once, results, text};
+use super::{Context, prompt, role, when};
+
+/// What can be done with API tokens.
+#[derive(Subcommand, Debug)]
+pub enum TokenCommand {
+    /// Create a token; its secret is printed alone on standard output, and never again
+    Create(CreateArgs),
+    /// List tokens
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show one token
+    Show {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+    },
+    /// Delete a token: it is refused from that moment on
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// `tokenward token create`.
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// What it is for; unique among the tokens of the organization
+    name: String,
+    /// The role it acts as, by name or id; without it the roles are listed
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    /// More about it, for people
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), or a date-time
+    #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
+    expires: Option<Time>,
+}
+
+/// `tokenward token list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Only those whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Only those whose creator's name contains this
+    #[arg(long, value_name = "TEXT")]
+    creator: Option<String>,
+}
+
+pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
+    match command {
+        TokenCommand::Create(args) => create(args, context).await,
+        TokenCommand::List(args) => list(args, context).await,
+        TokenCommand::Show { token } => show(&token, context).await,
+        TokenCommand::Delete { token, yes } => delete(&token, yes, context).await,
+    }
+}
+
+async fn tokens_of(context: &Context<'_>) -> Result<String> {
+    let organization = context.client.organization(context.global).await?;
+    Ok(format!("/organization/{}/apiToken", organization.id))
+}
+
+async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let roles = role::available(context, &organization).await?;
+    let Some(wanted) = args.role else {
+        note("A token acts as a role. Say which one with --role:\n");
+        note(role::meanings(&roles));
+        return Err(Failure::silent(Exit::Usage));
+    };
+    let role = find(&roles, &wanted, "role")?;
+    let mut body = json!({ "name": args.name, "role_id": role["id"] });
+    if let Some(description) = args.description {
+        body["description"] = description.into();
+    }
+    if let Some(at) = args.expires {
+        body["expires_at"] = at.to_string().into();
+    }
+    let answer = context.client.post(&format!("/organization/{}/apiToken", organization.id), &body).await?;
+    let secret = text(&answer, "token");
+    let name = text(&answer, "name");
+    let printed = print_once(&if context.global.json { output::pretty(&answer) } else { secret });
+    if let Err(failure) = printed {
+        return Err(failure.hint(format!("The token `{name}` was created, but its secret is lost: delete it.")));
+    }
+    if !context.global.json {
+        let end = match moment(&answer, "expires_at") {
+            at if at.is_empty() => "never expires".to_owned(),
+            at => format!("expires at {at} UTC"),
+        };
+        note(format!("Created the token `{name}`: role {}, {end}.", text(&answer, "role_name")));
+        note("This is the only time that it is shown. Keep it in a secret store.");
+    }
+    Ok(())
+}
+
+async fn list(args: ListArgs, context: &Context<'_>) -> Result {
+    let query = [("name", args.name.as_deref()), ("creatorName", args.creator.as_deref())];
+    let answer = context.client.query(&tokens_of(context).await?, &query).await?;
+    if context.global.json {
+        return output::json(&answer);
+    }
+    let titles = &["NAME", "ROLE", "ENDS IN", "EXPIRES (UTC)", "LAST USED (UTC)", "CREATOR", "CREATED (UTC)", "ID"];
+    let mut table = Table::new(titles, 6);
+    for token in results(&answer) {
+        table.row([
+            text(token, "name"),
+            text(token, "role_name"),
+            text(token, "last_four"),
+            or(moment(token, "expires_at"), "never"),
+            or(moment(token, "last_used_at"), "-"),
+            or(text(token, "creator_name"), "-"),
+            moment(token, "created_at"),
+            text(token, "id"),
+        ]);
+    }
+    let filtered = args.name.is_some() || args.creator.is_some();
+    table.print(if filtered {
+        "No token matches."
+    } else {
+        "There are no tokens yet. Create one with `tokenward token create NAME --role ROLE`."
+    })
+}
+
+fn or(text: String, empty: &str) -> String {
+    if text.is_empty() { empty.to_owned() } else { text }
+}
+
+/// The path of the token, and the token. Names are unique, so a name means one token or none.
+async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, Value)> {
+    let tokens = tokens_of(context).await?;
+    if let Ok(id) = Uuid::parse_str(wanted) {
+        let path = format!("{tokens}/{id}");
+        match context.client.get(&path).await {
+            Ok(token) => return Ok((path, token)),
+            // A name may look like an id.
+            Err(failure) if failure.exit == Exit::NotFound => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    let answer = context.client.query(&tokens, &[("name", Some(wanted))]).await?;
+    let token = find(results(&answer), wanted, "token")?.clone();
+    Ok((format!("{tokens}/{}", text(&token, "id")), token))
+}
+
+async fn show(wanted: &str, context: &Context<'_>) -> Result {
+    let (path, _) = resolve(wanted, context).await?;
+    let token = context.client.get(&path).await?;
+    if context.global.json {
+        return output::json(&token);
+    }
+    fields(&[
+        ("Name", text(&token, "name")),
+        ("Description", text(&token, "description")),
+        ("Role", text(&token, "role_name")),
+        ("Ends in", text(&token, "last_four")),
+        ("Expires (UTC)", or(moment(&token, "expires_at"), "never")),
+        ("Created (UTC)", moment(&token, "created_at")),
+        ("Creator", text(&token, "creator_name")),
+        ("Last used (UTC)", moment(&token, "last_used_at")),
+        ("Last used from", text(&token, "last_used_from")),
+        ("Last used by", text(&token, "last_used_agent")),
+        ("Allowed", text(&token, "allowed_count")),
+        ("Denied", text(&token, "denied_count")),
+        ("Id", text(&token, "id")),
+    ])
+}
+
+async fn delete(wanted: &str, yes: bool, context: &Context<'_>) -> Result {
+    let (path, token) = resolve(wanted, context).await?;
+    let (name, role, end) = (text(&token, "name"), text(&token, "role_name"), text(&token, "last_four"));
+    let question = format!(
+        "Delete the token `{name}` (role {role}, ends in {end})? Whoever uses it is refused from then on; this cannot be undone."
+    );
+    prompt::confirm(&question, yes)?;
+    context.client.delete(&path, None).await?;
+    note(output::clean(&format!("Deleted the token `{name}`. It is refused from now on.")));
+    if context.global.json { output::json(&token) } else { Ok(()) }
+}

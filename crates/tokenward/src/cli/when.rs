@@ -1,0 +1,111 @@
+//! Moments as people type them. An error completes what clap begins: the value, and the option it was given to.
+
+use chrono::NaiveDate;
+use tokenward_core::time::{DAY, HOUR, Micros};
+use tokenward_core::{Clock, Time};
+
+use crate::clock::SystemClock;
+
+/// A hundred years: more is a slip of the finger.
+const FARTHEST: Micros = 36_525 * DAY;
+
+/// An expiry as clap reads it.
+pub fn expiry_argument(text: &str) -> Result<Time, String> {
+    expiry(text, &SystemClock::default())
+}
+
+/// The beginning of a period as clap reads it.
+pub fn since_argument(text: &str) -> Result<Time, String> {
+    since(text, &SystemClock::default())
+}
+
+/// When something expires: `90d` from now, the first moment of a date (UTC), or a date-time. It must lie ahead.
+fn expiry(text: &str, clock: &dyn Clock) -> Result<Time, String> {
+    let now = clock.now();
+    let at = match length(text) {
+        Some(length) => now.plus(length?),
+        None => absolute(text).ok_or(
+            "write a length such as 12h, 90d, 6w or 1y, a date such as 2027-01-31, \
+             or a date-time such as 2027-01-31T12:00:00Z",
+        )?,
+    };
+    if at > now { Ok(at) } else { Err("it is not in the future".to_owned()) }
+}
+
+/// The beginning of a period that ends now: `24h` ago, a date, or a date-time.
+fn since(text: &str, clock: &dyn Clock) -> Result<Time, String> {
+    match length(text) {
+        Some(length) => Ok(clock.now().plus(-length?)),
+        None => absolute(text).ok_or_else(|| {
+            "write a length such as 24h or 7d, a date such as 2027-01-31, \
+             or a date-time such as 2027-01-31T12:00:00Z"
+                .to_owned()
+        }),
+    }
+}
+
+/// `None` when the text is no length at all.
+fn length(text: &str) -> Option<Result<Micros, String>> {
+    let unit = match text.chars().last()? {
+        'h' => HOUR,
+        'd' => DAY,
+        'w' => 7 * DAY,
+        'y' => 365 * DAY,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - 1];
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let length = digits.parse::<i64>().ok().and_then(|n| n.checked_mul(unit)).filter(|length| *length <= FARTHEST);
+    Some(length.ok_or_else(|| "it is more than a hundred years".to_owned()))
+}
+
+fn absolute(text: &str) -> Option<Time> {
+    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Some(Time(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros()));
+    }
+    Time::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-24T12:00:00Z.
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Time {
+            Time::parse("2026-11-24T12:00:00Z").unwrap()
+        }
+    }
+
+    #[test]
+    fn an_expiry_is_a_length_a_date_or_a_moment() {
+        for (text, at) in [
+            ("12h", "2026-11-25T00:00:00.000000Z"),
+            ("90d", "2027-02-22T12:00:00.000000Z"),
+            ("2w", "2026-12-08T12:00:00.000000Z"),
+            ("1y", "2027-11-24T12:00:00.000000Z"),
+            ("2027-01-31", "2027-01-31T00:00:00.000000Z"),
+            ("2027-01-31T12:00:00+02:00", "2027-01-31T10:00:00.000000Z"),
+        ] {
+            assert_eq!(expiry(text, &Noon).map(|at| at.to_string()), Ok(at.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_expiry() {
+        let bad = ["", "d", "90", "90m", "-1d", "+1d", "1.5d", "٣d", "2027-02-30", "tomorrow", "9999999999999999d"];
+        for text in bad.into_iter().chain(["0d", "2026-11-24", "2020-01-01", "2026-11-24T12:00:00Z", "999y"]) {
+            assert!(expiry(text, &Noon).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_period_reaches_back() {
+        assert_eq!(since("24h", &Noon).map(|at| at.to_string()), Ok("2026-11-23T12:00:00.000000Z".to_owned()));
+        assert!(since("yesterday", &Noon).is_err());
+    }
+}
