@@ -17,6 +17,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 /// Where Debian puts the server's programs; `TOKENWARD_TEST_POSTGRES` names another folder.
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,7 +35,7 @@ if [ -e "$dir/closed" ]; then rm -rf "$dir"; else kill "$guard"; fi"#;
 /// A running server; dropping it stops it and removes its files.
 pub struct Postgres {
     owner: Child,
-    dir: PathBuf,
+    dir: TempDir,
     port: u16,
     databases: AtomicU32,
 }
@@ -55,20 +57,20 @@ impl Postgres {
     /// A server that accepts connections, or the log of one that does not.
     fn attempt() -> Result<Self, String> {
         let user = Unprivileged::find();
-        let dir = tempfile::Builder::new().prefix("tokenward-postgres-").tempdir().expect("temporary folder").keep();
+        let dir = tempfile::Builder::new().prefix("tokenward-postgres-").tempdir().expect("temporary folder");
         if let Some(user) = &user {
-            chown(&dir, Some(user.uid), Some(user.gid)).expect("give the folder to the server's user");
+            chown(dir.path(), Some(user.uid), Some(user.gid)).expect("give the folder to the server's user");
         }
-        let data = dir.join("data");
-        let mut initdb = command("initdb", user.as_ref(), &dir);
+        let data = dir.path().join("data");
+        let mut initdb = command("initdb", user.as_ref(), dir.path());
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
         initdb.args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"]).arg(&data);
         run(initdb);
 
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
-        let log = File::create(dir.join("log")).expect("log file");
-        let mut owner = as_user(Command::new("sh"), user.as_ref(), &dir);
-        owner.args(["-c", OWNER, "sh"]).arg(&dir).arg(program("postgres")).arg("-D").arg(&data);
+        let log = File::create(dir.path().join("log")).expect("log file");
+        let mut owner = as_user(Command::new("sh"), user.as_ref(), dir.path());
+        owner.args(["-c", OWNER, "sh"]).arg(dir.path()).arg(program("postgres")).arg("-D").arg(&data);
         owner.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         owner.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
         owner.args(["-c", "max_connections=200"]);
@@ -83,7 +85,7 @@ impl Postgres {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE && matches!(self.owner.try_wait(), Ok(None)) {
             // The eighth line is the server's state.
-            let state = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap_or_default();
+            let state = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).unwrap_or_default();
             if state.lines().nth(7).is_some_and(|it| it.trim() == "ready") {
                 return true;
             }
@@ -93,13 +95,13 @@ impl Postgres {
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// The address of a new, empty database.
     pub fn fresh_database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let mut createdb = command("createdb", None, &self.dir);
+        let mut createdb = command("createdb", None, self.dir.path());
         createdb.args(["--host=127.0.0.1", "--username=postgres", "--port", &self.port.to_string(), &name]);
         run(createdb);
         format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
@@ -111,7 +113,6 @@ impl Drop for Postgres {
         drop(self.owner.stdin.take());
         // Without an `expect`: a panic here, during another, would hide the first.
         let _ = self.owner.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
