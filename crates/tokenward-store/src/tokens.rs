@@ -89,9 +89,9 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time)
     .bind(creator.id()).bind(creator.name()).bind(now.0).bind(token.expires_at.map(|at| at.0)))
     .map_err(taken("token", token.name))?;
     let secret = tx.store.new_id();
-    execute!(tx.conn(), sqlx::query(concat!(
+    execute!(tx.conn(), sqlx::query(
         "INSERT INTO token_secret (id, token_id, digest, pepper_version, last_four, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
-    ))
+    )
     .bind(secret).bind(token.id).bind(&token.digest.0[..]).bind(token.pepper_version).bind(token.last_four).bind(now.0))?;
     Ok(())
 }
@@ -112,9 +112,9 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Token> {
 
 /// Takes a token back for good. Of two at once, one gets `NotFound`.
 pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<()> {
-    let revoked: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
+    let revoked: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
         "UPDATE token SET revoked_at = $3, updated_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
-    )).bind(grant.organization()).bind(id).bind(now.0).fetch_optional(&mut *c))?;
+    ).bind(grant.organization()).bind(id).bind(now.0).fetch_optional(&mut *c))?;
     revoked.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }
 

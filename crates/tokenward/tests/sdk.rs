@@ -65,10 +65,8 @@ impl Server {
         let begun = Instant::now();
         loop {
             let said = self.said();
-            let url =
-                said.lines().find_map(|line| line.split_once("listening on ")).map(|(_, url)| url.trim().to_owned());
-            if let Some(url) = url {
-                return url;
+            if let Some(url) = said.split_once("listens on ").and_then(|(_, rest)| rest.split_whitespace().next()) {
+                return url.to_owned();
             }
             assert!(begun.elapsed() < PATIENCE, "the server does not say where it listens:\n{said}");
             std::thread::sleep(Duration::from_millis(20));

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test crate uses its part")]
 #![allow(clippy::expect_used, reason = "support for tests: without a server the test has failed")]
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -15,6 +16,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 /// Where Debian puts the server's programs; `TOKENWARD_TEST_POSTGRES` names another folder.
 const BIN: &str = "/usr/lib/postgresql/15/bin";
@@ -32,7 +35,7 @@ if [ -e "$dir/closed" ]; then rm -rf "$dir"; else kill "$guard"; fi"#;
 /// A running server; dropping it stops it and removes its files.
 pub struct Postgres {
     owner: Child,
-    dir: PathBuf,
+    dir: TempDir,
     port: u16,
     databases: AtomicU32,
 }
@@ -46,31 +49,59 @@ pub fn fresh_database() -> String {
 impl Postgres {
     /// Starts a server of one's own, for a test that wants to stop it or to count what it does.
     pub fn start() -> Self {
+        // Between finding a free port and binding it another process may take it; then the server ends, and we retry.
+        let server = Self::attempt().or_else(|_| Self::attempt());
+        server.unwrap_or_else(|log| panic!("PostgreSQL does not start; its log:\n{log}"))
+    }
+
+    /// A server that accepts connections, or the log of one that does not.
+    fn attempt() -> Result<Self, String> {
         let user = Unprivileged::find();
-        let dir = tempfile::Builder::new().prefix("tokenward-postgres-").tempdir().expect("temporary folder").keep();
+        let dir = tempfile::Builder::new().prefix("tokenward-postgres-").tempdir().expect("temporary folder");
         if let Some(user) = &user {
-            chown(&dir, Some(user.uid), Some(user.gid)).expect("give the folder to the server's user");
+            chown(dir.path(), Some(user.uid), Some(user.gid)).expect("give the folder to the server's user");
         }
-        let data = dir.join("data");
-        let mut initdb = command("initdb", user.as_ref(), &dir);
+        let data = dir.path().join("data");
+        let mut initdb = command("initdb", user.as_ref(), dir.path());
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
         initdb.args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"]).arg(&data);
         run(initdb);
 
-        // Between choosing a free port and binding it another process may take it: then the server ends, and we retry.
-        for _ in 0..5 {
-            let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
-            if let Some(owner) = serve(user.as_ref(), &dir, &data, port) {
-                return Self { owner, dir, port, databases: AtomicU32::new(0) };
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
+        let log = File::create(dir.path().join("log")).expect("log file");
+        let mut owner = as_user(Command::new("sh"), user.as_ref(), dir.path());
+        owner.args(["-c", OWNER, "sh"]).arg(dir.path()).arg(program("postgres")).arg("-D").arg(&data);
+        owner.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+        owner.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
+        owner.args(["-c", "max_connections=200"]);
+        owner.stdin(Stdio::piped()).stdout(log.try_clone().expect("log file")).stderr(log);
+        // A group of its own: an interrupt at the terminal ends the test, and the closing pipe then ends the server.
+        let owner = owner.process_group(0).spawn().expect("run `sh`");
+        let mut server = Self { owner, dir, port, databases: AtomicU32::new(0) };
+        if server.becomes_ready() { Ok(server) } else { Err(server.log()) }
+    }
+
+    fn becomes_ready(&mut self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && matches!(self.owner.try_wait(), Ok(None)) {
+            // The eighth line is the server's state.
+            let state = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).unwrap_or_default();
+            if state.lines().nth(7).is_some_and(|it| it.trim() == "ready") {
+                return true;
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        give_up(&dir, "PostgreSQL does not start");
+        false
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// The address of a new, empty database.
     pub fn fresh_database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let mut createdb = command("createdb", None, &self.dir);
+        let mut createdb = command("createdb", None, self.dir.path());
         createdb.args(["--host=127.0.0.1", "--username=postgres", "--port", &self.port.to_string(), &name]);
         run(createdb);
         format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
@@ -82,7 +113,6 @@ impl Drop for Postgres {
         drop(self.owner.stdin.take());
         // Without an `expect`: a panic here, during another, would hide the first.
         let _ = self.owner.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -105,11 +135,15 @@ impl Unprivileged {
     }
 }
 
-fn command(program: &str, user: Option<&Unprivileged>, dir: &Path) -> Command {
+fn program(name: &str) -> PathBuf {
     let bin = std::env::var_os("TOKENWARD_TEST_POSTGRES").map_or_else(|| PathBuf::from(BIN), PathBuf::from);
-    let program = bin.join(program);
+    let program = bin.join(name);
     assert!(program.exists(), "{} is missing: `./scripts/test --install` installs it", program.display());
-    as_user(Command::new(program), user, dir)
+    program
+}
+
+fn command(name: &str, user: Option<&Unprivileged>, dir: &Path) -> Command {
+    as_user(Command::new(program(name)), user, dir)
 }
 
 fn as_user(mut command: Command, user: Option<&Unprivileged>, dir: &Path) -> Command {
@@ -124,40 +158,4 @@ fn as_user(mut command: Command, user: Option<&Unprivileged>, dir: &Path) -> Com
 fn run(mut command: Command) {
     let out = command.stdin(Stdio::null()).output().expect("run a PostgreSQL program");
     assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
-}
-
-/// Starts the server under its owner and waits until it accepts connections; `None` when it ended instead.
-fn serve(user: Option<&Unprivileged>, dir: &Path, data: &Path, port: u16) -> Option<Child> {
-    let server = command("postgres", user, dir);
-    let log = std::fs::File::create(dir.join("log")).expect("log file");
-    let mut owner = as_user(Command::new("sh"), user, dir);
-    owner.args(["-c", OWNER, "sh"]).arg(dir).arg(server.get_program()).arg("-D").arg(data);
-    owner.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
-    owner.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
-    owner.args(["-c", "max_connections=200"]);
-    owner.stdin(Stdio::piped()).stdout(log.try_clone().expect("log file")).stderr(log);
-    // A group of its own: an interrupt at the terminal ends the test, and the closing pipe then ends the server.
-    let mut owner = owner.process_group(0).spawn().expect("run `sh`");
-
-    let status_file = data.join("postmaster.pid");
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        if std::fs::read_to_string(&status_file)
-            .is_ok_and(|it| it.lines().nth(7).is_some_and(|it| it.trim() == "ready"))
-        {
-            return Some(owner);
-        }
-        if owner.try_wait().expect("ask for the server").is_some() {
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    drop(owner.stdin.take());
-    give_up(dir, "PostgreSQL is not ready after half a minute");
-}
-
-fn give_up(dir: &Path, what: &str) -> ! {
-    let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
-    let _ = std::fs::remove_dir_all(dir);
-    panic!("{what}; its log:\n{log}");
 }
