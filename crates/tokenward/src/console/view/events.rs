@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn a_change_names_only_what_differs() {
         let before = json!({"name": "ci", "description": null, "role_name": "admin", "permissions": ["a:read"]});
-        let after = json!({"name": "ci", "role_name": "devops", "permissions": ["a:read", "b:read"], "expires_at": "x"});
+        let after =
+            json!({"name": "ci", "role_name": "devops", "permissions": ["a:read", "b:read"], "expires_at": "x"});
         let mut changes = Change::between(Some(&before), Some(&after));
         changes.sort_by(|a, b| a.field.cmp(&b.field));
         let texts: Vec<_> =

@@ -83,12 +83,44 @@ fn token(n: u32, name: &str, description: &str, four: &str, role_name: &str) -> 
 
 fn tokens() -> Vec<TokenRow> {
     vec![
-        TokenRow { last_used: used(3 * HOUR, "10.2.0.9", "curl/8.9"), ..token(10, NASTY, "\"><img src=x>", "0aZq", "Viewer") },
-        TokenRow { created: moment(-2 * DAY), expires: Some(moment(88 * DAY)), ..token(11, "billing-export", "Monthly invoices", "Zz81", "Billing") },
-        TokenRow { last_used: used(26 * HOUR, "10.2.0.30", "Grafana/11.2"), expires: Some(moment(200 * DAY)), ..token(12, "grafana-reader", "Dashboards", "Lm2e", "Viewer") },
-        TokenRow { state: TokenState::Expired, expires: Some(moment(-7 * DAY)), creator: None, last_used: used(97 * DAY, "10.1.7.2", "Jenkins"), ..token(13, "old-jenkins", "", "a0Td", "DevOps") },
-        TokenRow { state: TokenState::Soon("6 days left".into()), expires: Some(moment(6 * DAY + HOUR)), creator: Some("devops@acme.example".into()), last_used: used(4 * MINUTE, "140.82.115.9", "CLI 1.7.9"), ..token(14, "staging-deploys", "GitHub Actions, web-shop; deploys each merge to main and cleans up previews afterwards", "9uPa", "Deployer (staging)") },
-        TokenRow { last_used: used(2 * MINUTE, "10.2.0.14", "Terraform 1.9"), ..token(15, "terraform-prod", "Plans and applies from the infra repository", "k3Qz", "Admin") },
+        TokenRow {
+            last_used: used(3 * HOUR, "10.2.0.9", "curl/8.9"),
+            ..token(10, NASTY, "\"><img src=x>", "0aZq", "Viewer")
+        },
+        TokenRow {
+            created: moment(-2 * DAY),
+            expires: Some(moment(88 * DAY)),
+            ..token(11, "billing-export", "Monthly invoices", "Zz81", "Billing")
+        },
+        TokenRow {
+            last_used: used(26 * HOUR, "10.2.0.30", "Grafana/11.2"),
+            expires: Some(moment(200 * DAY)),
+            ..token(12, "grafana-reader", "Dashboards", "Lm2e", "Viewer")
+        },
+        TokenRow {
+            state: TokenState::Expired,
+            expires: Some(moment(-7 * DAY)),
+            creator: None,
+            last_used: used(97 * DAY, "10.1.7.2", "Jenkins"),
+            ..token(13, "old-jenkins", "", "a0Td", "DevOps")
+        },
+        TokenRow {
+            state: TokenState::Soon("6 days left".into()),
+            expires: Some(moment(6 * DAY + HOUR)),
+            creator: Some("devops@acme.example".into()),
+            last_used: used(4 * MINUTE, "140.82.115.9", "CLI 1.7.9"),
+            ..token(
+                14,
+                "staging-deploys",
+                "GitHub Actions, web-shop; deploys each merge to main and cleans up previews afterwards",
+                "9uPa",
+                "Deployer (staging)",
+            )
+        },
+        TokenRow {
+            last_used: used(2 * MINUTE, "10.2.0.14", "Terraform 1.9"),
+            ..token(15, "terraform-prod", "Plans and applies from the infra repository", "k3Qz", "Admin")
+        },
     ]
 }
 
@@ -96,7 +128,12 @@ fn chips(current: usize) -> Vec<Chip> {
     [("All", Some("6")), ("Expiring", Some("1")), ("Unused for 90 days", Some("1")), ("Expired", Some("1"))]
         .into_iter()
         .enumerate()
-        .map(|(at, (label, count))| Chip { label: label.into(), href: format!("?filter={at}"), count: count.map(Into::into), current: at == current })
+        .map(|(at, (label, count))| Chip {
+            label: label.into(),
+            href: format!("?filter={at}"),
+            count: count.map(Into::into),
+            current: at == current,
+        })
         .collect()
 }
 
@@ -136,16 +173,30 @@ fn role_choices(chosen: &str) -> RoleChoices {
         chosen: chosen.into(),
         built_in: vec![
             RoleChoice { refused: Some("More than you can do yourself.".into()), ..choice(BuiltIn::Admin, &[]) },
-            choice(BuiltIn::DevOps, &["Your API: everything", "Create and delete API tokens", "Clusters, projects, environments and variables"]),
+            choice(
+                BuiltIn::DevOps,
+                &[
+                    "Your API: everything",
+                    "Create and delete API tokens",
+                    "Clusters, projects, environments and variables",
+                ],
+            ),
             choice(BuiltIn::Billing, &[]),
-            choice(BuiltIn::Viewer, &["Your API: whatever ends in :read", "Sees tokens, members, roles, projects and clusters"]),
+            choice(
+                BuiltIn::Viewer,
+                &["Your API: whatever ends in :read", "Sees tokens, members, roles, projects and clusters"],
+            ),
             choice(BuiltIn::Verifier, &[]),
         ],
         custom: vec![RoleChoice {
             id: "deployer".into(),
             name: "Deployer (staging)".into(),
             meaning: "Deploys the staging environments of web-shop.".into(),
-            points: vec!["web-shop: Deploy in Staging, Read-Only in Production".into(), "eu-prod: Create Environment".into(), "Your API: invoices:read, orders:*".into()],
+            points: vec![
+                "web-shop: Deploy in Staging, Read-Only in Production".into(),
+                "eu-prod: Create Environment".into(),
+                "Your API: invoices:read, orders:*".into(),
+            ],
             refused: None,
         }],
         error: None,
@@ -153,20 +204,54 @@ fn role_choices(chosen: &str) -> RoleChoices {
 }
 
 fn expiry(chosen: &str) -> Expiry {
-    let preset = |days: i64, label: &str| ExpiryPreset { value: days.to_string(), label: label.into(), until: moment(days * DAY).date };
-    Expiry { chosen: chosen.into(), presets: vec![preset(30, "30 days"), preset(90, "90 days"), preset(365, "1 year")], date: Field::default(), first_day: "2026-11-25".into() }
+    let preset = |days: i64, label: &str| ExpiryPreset {
+        value: days.to_string(),
+        label: label.into(),
+        until: moment(days * DAY).date,
+    };
+    Expiry {
+        chosen: chosen.into(),
+        presets: vec![preset(30, "30 days"), preset(90, "90 days"), preset(365, "1 year")],
+        date: Field::default(),
+        first_day: "2026-11-25".into(),
+    }
 }
 
 pub fn token_created() -> TokenCreatedPage {
-    TokenCreatedPage { shell: shell(Nav::Tokens), id: id(20), name: "ci-preview".into(), secret: SECRET.into(), role: role("Deployer (staging)"), expires: Some(moment(90 * DAY)), public_url: URL.into() }
+    TokenCreatedPage {
+        shell: shell(Nav::Tokens),
+        id: id(20),
+        name: "ci-preview".into(),
+        secret: SECRET.into(),
+        role: role("Deployer (staging)"),
+        expires: Some(moment(90 * DAY)),
+        public_url: URL.into(),
+    }
 }
 
 pub fn invitation_created() -> InvitationCreatedPage {
-    InvitationCreatedPage { shell: shell(Nav::Members), email: "new@acme.example".into(), role: role("DevOps"), link: format!("{URL}/invitation/{}/7Qm2xV9bN4tYrC1sDhJ5m", id(70)), expires: moment(7 * DAY), mailed: false }
+    InvitationCreatedPage {
+        shell: shell(Nav::Members),
+        email: "new@acme.example".into(),
+        role: role("DevOps"),
+        link: format!("{URL}/invitation/{}/7Qm2xV9bN4tYrC1sDhJ5m", id(70)),
+        expires: moment(7 * DAY),
+        mailed: false,
+    }
 }
 
 fn decision(n: u32, ago: Micros, outcome: Outcome, wanted: Wanted) -> DecisionRow {
-    DecisionRow { id: format!("n1-7f3c9a{n:02}"), at: moment(-ago), outcome, token: Some((id(14), "staging-deploys".into())), wanted, address: Some("140.82.115.9".into()), missing: None, smallest_role: None, sentence: None }
+    DecisionRow {
+        id: format!("n1-7f3c9a{n:02}"),
+        at: moment(-ago),
+        outcome,
+        token: Some((id(14), "staging-deploys".into())),
+        wanted,
+        address: Some("140.82.115.9".into()),
+        missing: None,
+        smallest_role: None,
+        sentence: None,
+    }
 }
 
 fn decisions() -> Vec<DecisionRow> {
@@ -176,12 +261,29 @@ fn decisions() -> Vec<DecisionRow> {
             missing: Some("invoices:write".into()),
             smallest_role: Some("Deployer (staging) with invoices:write, or DevOps".into()),
             sentence: Some("The role of this token does not allow this.".into()),
-            ..decision(1, 12 * SECOND, Outcome::Denied("Permission denied".into()), request("POST", "/invoices/2026-11/lines"))
+            ..decision(
+                1,
+                12 * SECOND,
+                Outcome::Denied("Permission denied".into()),
+                request("POST", "/invoices/2026-11/lines"),
+            )
         },
         decision(2, 4 * MINUTE, Outcome::Allowed, request("GET", "/invoices/2026-11")),
-        DecisionRow { token: None, sentence: Some("This is not a token: its form or its checksum is wrong. Was a part of it lost in copying?".into()), ..decision(3, 9 * MINUTE, Outcome::Denied("Malformed".into()), Wanted::Identity) },
-        DecisionRow { token: Some((id(13), "old-jenkins".into())), ..decision(4, HOUR, Outcome::Denied("Expired".into()), Wanted::Permission("orders:read".into())) },
-        DecisionRow { token: Some((id(10), NASTY.into())), ..decision(5, 3 * HOUR, Outcome::Allowed, Wanted::Permission("orders:read".into())) },
+        DecisionRow {
+            token: None,
+            sentence: Some(
+                "This is not a token: its form or its checksum is wrong. Was a part of it lost in copying?".into(),
+            ),
+            ..decision(3, 9 * MINUTE, Outcome::Denied("Malformed".into()), Wanted::Identity)
+        },
+        DecisionRow {
+            token: Some((id(13), "old-jenkins".into())),
+            ..decision(4, HOUR, Outcome::Denied("Expired".into()), Wanted::Permission("orders:read".into()))
+        },
+        DecisionRow {
+            token: Some((id(10), NASTY.into())),
+            ..decision(5, 3 * HOUR, Outcome::Allowed, Wanted::Permission("orders:read".into()))
+        },
     ]
 }
 
@@ -194,7 +296,10 @@ fn token_page() -> TokenPage {
         usage: Some(TokenUsage {
             allowed: "18,204".into(),
             denied: "12".into(),
-            reasons: vec![ReasonCount { reason: "permission denied".into(), count: "11".into() }, ReasonCount { reason: "address not allowed".into(), count: "1".into() }],
+            reasons: vec![
+                ReasonCount { reason: "permission denied".into(), count: "11".into() },
+                ReasonCount { reason: "address not allowed".into(), count: "1".into() },
+            ],
             decisions: decisions().into_iter().take(2).collect(),
         }),
         may_delete: true,
@@ -208,12 +313,26 @@ fn event(n: u32, ago: Micros, kind: Kind, who: &str, target: &str) -> EventRow {
         position: (1_482 - n).to_string(),
         at: moment(-ago),
         who: who.into(),
-        who_kind: if who.contains('@') { "user" } else if who == "operator" { who } else { "token" }.into(),
+        who_kind: if who.contains('@') {
+            "user"
+        } else if who == "operator" {
+            who
+        } else {
+            "token"
+        }
+        .into(),
         what: event_label(kind),
         tone: Tone::of(kind.event_type()),
         target: target.into(),
         target_href: Some(format!("/console/{}/tokens/{}", id(1), id(14))),
-        origin: if who.contains('@') { "Console" } else if who == "operator" { "CLI" } else { "Terraform" }.into(),
+        origin: if who.contains('@') {
+            "Console"
+        } else if who == "operator" {
+            "CLI"
+        } else {
+            "Terraform"
+        }
+        .into(),
         kind: kind.as_str().into(),
         target_id: Some(id(14)),
         address: Some("10.2.0.14".into()),
@@ -223,22 +342,41 @@ fn event(n: u32, ago: Micros, kind: Kind, who: &str, target: &str) -> EventRow {
 }
 
 fn choices(labels: &[&str]) -> Vec<Choice> {
-    labels.iter().enumerate().map(|(at, label)| Choice { value: if at == 0 { String::new() } else { label.to_uppercase() }, label: (*label).into(), chosen: at == 0 }).collect()
+    labels
+        .iter()
+        .enumerate()
+        .map(|(at, label)| Choice {
+            value: if at == 0 { String::new() } else { label.to_uppercase() },
+            label: (*label).into(),
+            chosen: at == 0,
+        })
+        .collect()
 }
 
 fn events_page() -> EventsPage {
-    let role_before = json!({"name": "Deployer (staging)", "description": "Deploys staging", "permissions": ["invoices:read"]});
+    let role_before =
+        json!({"name": "Deployer (staging)", "description": "Deploys staging", "permissions": ["invoices:read"]});
     let role_after = json!({"name": "Deployer (staging)", "description": "Deploys the staging environments of web-shop.", "permissions": ["invoices:read", "orders:*"]});
     let made = json!({"name": "ci-preview", "description": null, "role_name": "Deployer (staging)", "expires_at": "2027-02-22T23:20:00.000000Z", "last_four": "QkTnR"});
     EventsPage {
         shell: shell(Nav::Events),
         events: vec![
-            EventRow { changes: Change::between(Some(&role_before), Some(&role_after)), ..event(0, 20 * SECOND, Kind::RoleUpdated, "owner@acme.example", "Deployer (staging)") },
-            EventRow { changes: Change::between(None, Some(&made)), ..event(1, 3 * MINUTE, Kind::TokenCreated, "owner@acme.example", "ci-preview") },
+            EventRow {
+                changes: Change::between(Some(&role_before), Some(&role_after)),
+                ..event(0, 20 * SECOND, Kind::RoleUpdated, "owner@acme.example", "Deployer (staging)")
+            },
+            EventRow {
+                changes: Change::between(None, Some(&made)),
+                ..event(1, 3 * MINUTE, Kind::TokenCreated, "owner@acme.example", "ci-preview")
+            },
             event(2, 2 * HOUR, Kind::ProjectVariableUpdated, "terraform-prod", "web-shop"),
             event(3, 5 * HOUR, Kind::TokenDeleted, "devops@acme.example", NASTY),
             event(4, 26 * HOUR, Kind::InvitationAccepted, "devops@acme.example", "devops@acme.example"),
-            EventRow { target: String::new(), target_href: None, ..event(5, 3 * DAY, Kind::MemberRemoved, "owner@acme.example", "") },
+            EventRow {
+                target: String::new(),
+                target_href: None,
+                ..event(5, 3 * DAY, Kind::MemberRemoved, "owner@acme.example", "")
+            },
             event(6, 9 * DAY, Kind::OrganizationCreated, "operator", "Acme"),
         ],
         filters: EventFilters {
@@ -253,7 +391,18 @@ fn events_page() -> EventsPage {
 }
 
 fn member(n: u32, name: &str, email: &str, role_name: &str, made: usize) -> MemberRow {
-    MemberRow { id: id(n), name: name.into(), email: email.into(), role: role(role_name), joined: moment(-300 * DAY), last_active: moment(-3 * MINUTE), tokens: made, is_you: false, is_owner: false, may_manage: true }
+    MemberRow {
+        id: id(n),
+        name: name.into(),
+        email: email.into(),
+        role: role(role_name),
+        joined: moment(-300 * DAY),
+        last_active: moment(-3 * MINUTE),
+        tokens: made,
+        is_you: false,
+        is_owner: false,
+        may_manage: true,
+    }
 }
 
 fn members() -> Vec<MemberRow> {
@@ -266,14 +415,35 @@ fn members() -> Vec<MemberRow> {
 
 fn matrix() -> (Vec<ClusterCell>, Vec<ProjectCell>) {
     let words = |levels: [&str; 4]| levels.map(String::from);
-    let cluster = |n, name: &str, level: &str, saved: &str| ClusterCell { id: id(n), name: name.into(), level: level.into(), saved: saved.into() };
-    let project = |n, name: &str, levels, saved| ProjectCell { id: id(n), name: name.into(), is_admin: false, saved_is_admin: false, levels: words(levels), saved: words(saved) };
+    let cluster = |n, name: &str, level: &str, saved: &str| ClusterCell {
+        id: id(n),
+        name: name.into(),
+        level: level.into(),
+        saved: saved.into(),
+    };
+    let project = |n, name: &str, levels, saved| ProjectCell {
+        id: id(n),
+        name: name.into(),
+        is_admin: false,
+        saved_is_admin: false,
+        levels: words(levels),
+        saved: words(saved),
+    };
     (
         vec![cluster(50, "eu-prod", "ENV_CREATOR", "ENV_CREATOR"), cluster(51, "lab", "VIEWER", "VIEWER")],
         vec![
             project(40, "billing", ["NO_ACCESS"; 4], ["NO_ACCESS"; 4]),
-            ProjectCell { is_admin: true, saved_is_admin: true, ..project(41, "sandbox", ["MANAGER"; 4], ["MANAGER"; 4]) },
-            project(42, "web-shop", ["MANAGER", "MANAGER", "DEPLOYER", "VIEWER"], ["MANAGER", "VIEWER", "DEPLOYER", "VIEWER"]),
+            ProjectCell {
+                is_admin: true,
+                saved_is_admin: true,
+                ..project(41, "sandbox", ["MANAGER"; 4], ["MANAGER"; 4])
+            },
+            project(
+                42,
+                "web-shop",
+                ["MANAGER", "MANAGER", "DEPLOYER", "VIEWER"],
+                ["MANAGER", "VIEWER", "DEPLOYER", "VIEWER"],
+            ),
         ],
     )
 }
@@ -318,13 +488,22 @@ fn roles_page() -> RolesPage {
             role_row(65, "Viewer", BuiltIn::Viewer.meaning(), 1, 2),
             role_row(66, "Verifier", BuiltIn::Verifier.meaning(), 0, 0),
         ],
-        custom: vec![role_row(60, "Deployer (staging)", "Deploys the staging environments of web-shop.", 1, 2), role_row(67, "Invoice reader", "", 0, 0)],
+        custom: vec![
+            role_row(60, "Deployer (staging)", "Deploys the staging environments of web-shop.", 1, 2),
+            role_row(67, "Invoice reader", "", 0, 0),
+        ],
         may_manage: true,
     }
 }
 
 fn project(n: u32, name: &str, description: &str, environments: usize) -> ProjectRow {
-    ProjectRow { id: id(n), name: name.into(), description: description.into(), environments, updated: moment(-3 * DAY) }
+    ProjectRow {
+        id: id(n),
+        name: name.into(),
+        description: description.into(),
+        environments,
+        updated: moment(-3 * DAY),
+    }
 }
 
 fn environments() -> Vec<EnvironmentRow> {
@@ -357,15 +536,39 @@ fn project_page() -> ProjectPage {
 }
 
 fn clusters() -> Vec<ClusterRow> {
-    let row = |n, name: &str, provider: &str, region: &str, production| ClusterRow { id: id(n), name: name.into(), description: String::new(), provider: provider.into(), region: region.into(), production, updated: moment(-20 * DAY) };
-    vec![ClusterRow { description: "Behind the load balancer in Paris".into(), ..row(50, "eu-prod", "AWS", "eu-west-3", true) }, row(51, "lab", "On premise", "basement", false)]
+    let row = |n, name: &str, provider: &str, region: &str, production| ClusterRow {
+        id: id(n),
+        name: name.into(),
+        description: String::new(),
+        provider: provider.into(),
+        region: region.into(),
+        production,
+        updated: moment(-20 * DAY),
+    };
+    vec![
+        ClusterRow {
+            description: "Behind the load balancer in Paris".into(),
+            ..row(50, "eu-prod", "AWS", "eu-west-3", true)
+        },
+        row(51, "lab", "On premise", "basement", false),
+    ]
 }
 
 fn api_page() -> ApiPage {
-    let route = |method: &str, path: &str, permissions: &[&str], source: &str| RouteRow { method: method.into(), path: path.into(), permissions: permissions.iter().map(|p| (*p).into()).collect(), source: source.into() };
+    let route = |method: &str, path: &str, permissions: &[&str], source: &str| RouteRow {
+        method: method.into(),
+        path: path.into(),
+        permissions: permissions.iter().map(|p| (*p).into()).collect(),
+        source: source.into(),
+    };
     ApiPage {
         shell: shell(Nav::Apis),
-        api: Some(ApiRow { name: "shop".into(), routes: 5, unknown_route: UnknownRoute::Deny, updated: moment(-4 * DAY) }),
+        api: Some(ApiRow {
+            name: "shop".into(),
+            routes: 5,
+            unknown_route: UnknownRoute::Deny,
+            updated: moment(-4 * DAY),
+        }),
         routes: vec![
             route("GET", "/invoices", &["invoices:read"], "path"),
             route("POST", "/invoices", &["invoices:write"], "path"),
@@ -401,11 +604,31 @@ fn events_with_a_filter() -> EventsPage {
 }
 
 fn set_up() -> SetUpPage {
-    SetUpPage { secret: "5Fq0xV9b".into(), csrf: "c5rf".into(), organization: Field::default(), name: Field::default(), email: Field::default(), password: Field::default(), password_rule: PASSWORD_RULE.into(), error: None }
+    SetUpPage {
+        secret: "5Fq0xV9b".into(),
+        csrf: "c5rf".into(),
+        organization: Field::default(),
+        name: Field::default(),
+        email: Field::default(),
+        password: Field::default(),
+        password_rule: PASSWORD_RULE.into(),
+        error: None,
+    }
 }
 
 fn invitation(step: InvitationStep) -> InvitationPage {
-    InvitationPage { id: id(70), secret: "7Qm2xV9bN4tYrC1sDhJ5m".into(), csrf: "c5rf".into(), organization: "Acme".into(), inviter: "owner@acme.example".into(), email: "new@acme.example".into(), role: "DevOps".into(), meaning: BuiltIn::DevOps.meaning().into(), step, error: None }
+    InvitationPage {
+        id: id(70),
+        secret: "7Qm2xV9bN4tYrC1sDhJ5m".into(),
+        csrf: "c5rf".into(),
+        organization: "Acme".into(),
+        inviter: "owner@acme.example".into(),
+        email: "new@acme.example".into(),
+        role: "DevOps".into(),
+        meaning: BuiltIn::DevOps.meaning().into(),
+        step,
+        error: None,
+    }
 }
 
 /// Every page, in each of the forms worth looking at: a name and its HTML.
@@ -420,27 +643,98 @@ pub fn pages() -> Vec<(String, String)> {
     page!("set-up", set_up());
     page!(
         "set-up-refused",
-        SetUpPage { organization: Field::new("Acme"), name: Field::new("Olga Acme"), email: Field::new("owner").refused("Write the whole address, like owner@acme.example."), password: Field::new("correct horse").refused("This password has 8 characters; it takes at least 12."), ..set_up() }
+        SetUpPage {
+            organization: Field::new("Acme"),
+            name: Field::new("Olga Acme"),
+            email: Field::new("owner").refused("Write the whole address, like owner@acme.example."),
+            password: Field::new("correct horse").refused("This password has 8 characters; it takes at least 12."),
+            ..set_up()
+        }
     );
-    let sign_in = SignInPage { csrf: "c5rf".into(), email: Field::default(), next: String::new(), error: None, notice: None };
+    let sign_in =
+        SignInPage { csrf: "c5rf".into(), email: Field::default(), next: String::new(), error: None, notice: None };
     page!("sign-in", sign_in);
-    page!("sign-in-refused", SignInPage { email: Field::new("owner@acme.example"), error: Some("E-mail and password do not fit together.".into()), ..sign_in.clone() });
-    page!("sign-in-link", SignInLinkPage { secret: "9bN4tYrC".into(), csrf: "c5rf".into(), email: "owner@acme.example".into(), expires: moment(DAY).full });
+    page!(
+        "sign-in-refused",
+        SignInPage {
+            email: Field::new("owner@acme.example"),
+            error: Some("E-mail and password do not fit together.".into()),
+            ..sign_in.clone()
+        }
+    );
+    page!(
+        "sign-in-link",
+        SignInLinkPage {
+            secret: "9bN4tYrC".into(),
+            csrf: "c5rf".into(),
+            email: "owner@acme.example".into(),
+            expires: moment(DAY).full
+        }
+    );
     page!("needs-tls", NeedsTlsPage { port: 8080, public_url: "http://127.0.0.1:8080".into() });
-    page!("invitation-new", invitation(InvitationStep::NewAccount { name: Field::default(), password: Field::default(), password_rule: PASSWORD_RULE.into() }));
+    page!(
+        "invitation-new",
+        invitation(InvitationStep::NewAccount {
+            name: Field::default(),
+            password: Field::default(),
+            password_rule: PASSWORD_RULE.into()
+        })
+    );
     page!("invitation-sign-in", invitation(InvitationStep::SignInFirst));
     page!("invitation-accept", invitation(InvitationStep::Accept { signed_in_as: "new@acme.example".into() }));
-    page!("error", ErrorPage { status: 500, title: "That did not work".into(), detail: "Nothing was changed. Try again; if it fails again, tell whoever runs this server.".into(), reference: Some("e-7f3c9a12".into()), link: Some(("Back to the console".into(), "/".into())) });
-    page!("error-inside", ErrorInsidePage { shell: shell(Nav::Tokens), status: 404, title: "No such token".into(), detail: "It was deleted, or it never was in this organization.".into(), reference: None, link: Some(("All tokens".into(), "/console/1/tokens".into())) });
+    page!(
+        "error",
+        ErrorPage {
+            status: 500,
+            title: "That did not work".into(),
+            detail: "Nothing was changed. Try again; if it fails again, tell whoever runs this server.".into(),
+            reference: Some("e-7f3c9a12".into()),
+            link: Some(("Back to the console".into(), "/".into()))
+        }
+    );
+    page!(
+        "error-inside",
+        ErrorInsidePage {
+            shell: shell(Nav::Tokens),
+            status: 404,
+            title: "No such token".into(),
+            detail: "It was deleted, or it never was in this organization.".into(),
+            reference: None,
+            link: Some(("All tokens".into(), "/console/1/tokens".into()))
+        }
+    );
 
     page!("tokens", tokens_page());
     page!("tokens-empty", TokensPage { tokens: Vec::new(), total: 0, warning: None, ..tokens_page() });
-    page!("tokens-none", TokensPage { tokens: Vec::new(), search: "jenkins-two".into(), warning: None, ..tokens_page() });
-    page!("tokens-plain", TokensPage { shell: flash(Nav::Tokens, FlashKind::Good, "“old-jenkins” is deleted. It is refused from now on."), shows_last_used: false, warning: None, may_create: false, may_delete: false, ..tokens_page() });
-    let token_new = TokenNewPage { shell: shell(Nav::Tokens), form: TokenForm { name: Field::default(), description: Field::default(), roles: role_choices("deployer"), expiry: expiry("90") }, error: None };
+    page!(
+        "tokens-none",
+        TokensPage { tokens: Vec::new(), search: "jenkins-two".into(), warning: None, ..tokens_page() }
+    );
+    page!(
+        "tokens-plain",
+        TokensPage {
+            shell: flash(Nav::Tokens, FlashKind::Good, "“old-jenkins” is deleted. It is refused from now on."),
+            shows_last_used: false,
+            warning: None,
+            may_create: false,
+            may_delete: false,
+            ..tokens_page()
+        }
+    );
+    let token_new = TokenNewPage {
+        shell: shell(Nav::Tokens),
+        form: TokenForm {
+            name: Field::default(),
+            description: Field::default(),
+            roles: role_choices("deployer"),
+            expiry: expiry("90"),
+        },
+        error: None,
+    };
     page!("token-new", token_new);
     let mut refused = token_new.clone();
-    refused.form.name = Field::new("terraform-prod").refused("A token of this name exists. Choose another name, or delete that one first.");
+    refused.form.name = Field::new("terraform-prod")
+        .refused("A token of this name exists. Choose another name, or delete that one first.");
     refused.form.roles.error = Some("Choose a role.".into());
     refused.form.roles.chosen = String::new();
     refused.form.expiry.chosen = "date".into();
@@ -450,14 +744,26 @@ pub fn pages() -> Vec<(String, String)> {
     page!("token", token_page());
     page!("token-untracked", TokenPage { usage: None, token: tokens().remove(0), ..token_page() });
     page!("token-delete", TokenDeletePage { shell: shell(Nav::Tokens), token: tokens().remove(5), error: None });
-    page!("token-delete-nasty", TokenDeletePage { shell: shell(Nav::Tokens), token: tokens().remove(0), error: Some("It was changed meanwhile. Look again.".into()) });
+    page!(
+        "token-delete-nasty",
+        TokenDeletePage {
+            shell: shell(Nav::Tokens),
+            token: tokens().remove(0),
+            error: Some("It was changed meanwhile. Look again.".into())
+        }
+    );
 
     page!("events", events_page());
     page!("events-none", events_with_a_filter());
     let settings = SettingsPage {
         shell: shell(Nav::Settings),
         id: id(1),
-        form: SettingsForm { name: Field::new("Acme"), description: Field::new("Everything for the coyote"), website_url: Field::new("https://acme.example"), ..SettingsForm::default() },
+        form: SettingsForm {
+            name: Field::new("Acme"),
+            description: Field::new("Everything for the coyote"),
+            website_url: Field::new("https://acme.example"),
+            ..SettingsForm::default()
+        },
         plan: "Enterprise".into(),
         created: moment(-300 * DAY),
         public_url: URL.into(),
@@ -467,9 +773,28 @@ pub fn pages() -> Vec<(String, String)> {
         error: None,
     };
     page!("settings", settings);
-    page!("settings-read", SettingsPage { may_edit: false, may_transfer: false, may_delete: false, ..settings.clone() });
-    page!("organization-new", OrganizationNewPage { shell: shell(Nav::Settings), name: Field::default(), description: Field::default(), error: None });
-    let session = |n, client: &str, current| SessionRow { id: id(n), client: client.into(), address: Some("10.2.0.14".into()), created: moment(-2 * HOUR), last_seen: Some(moment(-30 * MINUTE)), expires: moment(10 * HOUR), current };
+    page!(
+        "settings-read",
+        SettingsPage { may_edit: false, may_transfer: false, may_delete: false, ..settings.clone() }
+    );
+    page!(
+        "organization-new",
+        OrganizationNewPage {
+            shell: shell(Nav::Settings),
+            name: Field::default(),
+            description: Field::default(),
+            error: None
+        }
+    );
+    let session = |n, client: &str, current| SessionRow {
+        id: id(n),
+        client: client.into(),
+        address: Some("10.2.0.14".into()),
+        created: moment(-2 * HOUR),
+        last_seen: Some(moment(-30 * MINUTE)),
+        expires: moment(10 * HOUR),
+        current,
+    };
     page!(
         "account",
         AccountPage {
@@ -488,25 +813,97 @@ pub fn pages() -> Vec<(String, String)> {
         shell: shell(Nav::Members),
         members: members(),
         invitations: vec![
-            InvitationRow { id: id(70), email: "new@acme.example".into(), role: role("DevOps"), inviter: "owner@acme.example".into(), sent: moment(-DAY), expires: moment(6 * DAY), expired: false },
-            InvitationRow { id: id(71), email: "late@acme.example".into(), role: role("Viewer"), inviter: "owner@acme.example".into(), sent: moment(-9 * DAY), expires: moment(-2 * DAY), expired: true },
+            InvitationRow {
+                id: id(70),
+                email: "new@acme.example".into(),
+                role: role("DevOps"),
+                inviter: "owner@acme.example".into(),
+                sent: moment(-DAY),
+                expires: moment(6 * DAY),
+                expired: false,
+            },
+            InvitationRow {
+                id: id(71),
+                email: "late@acme.example".into(),
+                role: role("Viewer"),
+                inviter: "owner@acme.example".into(),
+                sent: moment(-9 * DAY),
+                expires: moment(-2 * DAY),
+                expired: true,
+            },
         ],
         may_manage: true,
         may_transfer: true,
     };
     page!("members", members_page);
-    page!("members-alone", MembersPage { members: members().into_iter().take(1).collect(), invitations: Vec::new(), ..members_page.clone() });
-    page!("member-invite", InvitePage { shell: shell(Nav::Members), email: Field::new("new@acme.example").refused("This address is invited already."), roles: role_choices("viewer"), sends_mail: false, error: None });
+    page!(
+        "members-alone",
+        MembersPage {
+            members: members().into_iter().take(1).collect(),
+            invitations: Vec::new(),
+            ..members_page.clone()
+        }
+    );
+    page!(
+        "member-invite",
+        InvitePage {
+            shell: shell(Nav::Members),
+            email: Field::new("new@acme.example").refused("This address is invited already."),
+            roles: role_choices("viewer"),
+            sends_mail: false,
+            error: None
+        }
+    );
     page!("invitation-created", invitation_created());
-    page!("member", MemberPage { shell: shell(Nav::Members), member: members().remove(1), roles: role_choices("devops"), error: None });
-    let member_token = |row: TokenRow, revoke| MemberToken { id: row.id, name: row.name, hint: row.hint, role: row.role, last_used: row.last_used.map(|used| used.at), revoke };
+    page!(
+        "member",
+        MemberPage {
+            shell: shell(Nav::Members),
+            member: members().remove(1),
+            roles: role_choices("devops"),
+            error: None
+        }
+    );
+    let member_token = |row: TokenRow, revoke| MemberToken {
+        id: row.id,
+        name: row.name,
+        hint: row.hint,
+        role: row.role,
+        last_used: row.last_used.map(|used| used.at),
+        revoke,
+    };
     page!(
         "member-remove",
-        MemberRemovePage { shell: shell(Nav::Members), member: members().remove(1), tokens: vec![member_token(tokens().remove(4), false), member_token(tokens().remove(1), true)], may_revoke: true, error: None }
+        MemberRemovePage {
+            shell: shell(Nav::Members),
+            member: members().remove(1),
+            tokens: vec![member_token(tokens().remove(4), false), member_token(tokens().remove(1), true)],
+            may_revoke: true,
+            error: None
+        }
     );
-    let candidate = |row: MemberRow| TransferCandidate { id: row.id, name: row.name, email: row.email, role: row.role.name };
-    page!("transfer", TransferPage { shell: shell(Nav::Members), candidates: members().into_iter().skip(1).map(candidate).collect(), chosen: id(31), typed: Field::new("acme").refused("Write it as it is: Acme."), error: None });
-    page!("transfer-nobody", TransferPage { shell: shell(Nav::Members), candidates: Vec::new(), chosen: String::new(), typed: Field::default(), error: None });
+    let candidate =
+        |row: MemberRow| TransferCandidate { id: row.id, name: row.name, email: row.email, role: row.role.name };
+    page!(
+        "transfer",
+        TransferPage {
+            shell: shell(Nav::Members),
+            candidates: members().into_iter().skip(1).map(candidate).collect(),
+            chosen: id(31),
+            typed: Field::new("acme").refused("Write it as it is: Acme."),
+            error: None
+        }
+    );
+    page!(
+        "transfer-nobody",
+        TransferPage {
+            shell: shell(Nav::Members),
+            candidates: Vec::new(),
+            chosen: String::new(),
+            typed: Field::default(),
+            error: None
+        }
+    );
 
     page!("roles", roles_page());
     page!("roles-none", RolesPage { shell: shell(Nav::Roles), custom: Vec::new(), ..roles_page() });
@@ -515,15 +912,31 @@ pub fn pages() -> Vec<(String, String)> {
         BuiltInRolePage {
             shell: shell(Nav::Roles),
             role: role_row(65, "Viewer", BuiltIn::Viewer.meaning(), 1, 2),
-            permissions: Own::ALL.iter().filter(|own| BuiltIn::Viewer.own().has(**own)).map(|own| (own.to_string(), "Sees it.".to_owned())).collect(),
+            permissions: Own::ALL
+                .iter()
+                .filter(|own| BuiltIn::Viewer.own().has(**own))
+                .map(|own| (own.to_string(), "Sees it.".to_owned()))
+                .collect(),
             api: "Every permission that ends in :read.".into(),
         }
     );
     page!("role", role_editor());
-    let change = |what: &str, before: &str, after: &str, more| RoleChange { what: what.into(), before: before.into(), after: after.into(), more };
+    let change = |what: &str, before: &str, after: &str, more| RoleChange {
+        what: what.into(),
+        before: before.into(),
+        after: after.into(),
+        more,
+    };
     page!(
         "role-preview",
-        RoleEditorPage { changes: Some(vec![change("web-shop, Preview", "Read-Only", "Manage", true), change("Read the audit log", "no", "yes", true), change("Your API", "stock:write", "–", false)]), ..role_editor() }
+        RoleEditorPage {
+            changes: Some(vec![
+                change("web-shop, Preview", "Read-Only", "Manage", true),
+                change("Read the audit log", "no", "yes", true),
+                change("Your API", "stock:write", "–", false)
+            ]),
+            ..role_editor()
+        }
     );
     let mut fresh = role_editor();
     fresh.id = None;
@@ -548,10 +961,27 @@ pub fn pages() -> Vec<(String, String)> {
         }
     );
 
-    page!("projects", ProjectsPage { shell: shell(Nav::Projects), projects: vec![project(40, "billing", "", 0), project(42, "web-shop", "The shop and its back office", 4)], may_create: true });
+    page!(
+        "projects",
+        ProjectsPage {
+            shell: shell(Nav::Projects),
+            projects: vec![project(40, "billing", "", 0), project(42, "web-shop", "The shop and its back office", 4)],
+            may_create: true
+        }
+    );
     page!("projects-empty", ProjectsPage { shell: shell(Nav::Projects), projects: Vec::new(), may_create: true });
     page!("project", project_page());
-    page!("project-new", ProjectPage { project: None, form: ProjectForm { name: Field::new("web-shop").refused("A project of this name exists."), description: Field::default() }, ..project_page() });
+    page!(
+        "project-new",
+        ProjectPage {
+            project: None,
+            form: ProjectForm {
+                name: Field::new("web-shop").refused("A project of this name exists."),
+                description: Field::default()
+            },
+            ..project_page()
+        }
+    );
     page!(
         "project-delete",
         ConfirmPage {
@@ -559,8 +989,15 @@ pub fn pages() -> Vec<(String, String)> {
             from: "web-shop".into(),
             back: "/console/1/projects/42".into(),
             question: "Delete the project “web-shop”?".into(),
-            consequences: vec!["Its 4 environments and their variables go with it.".into(), "Roles that were limited to it lose that part.".into(), "It cannot be brought back.".into()],
-            facts: vec![Fact { name: "Environments".into(), value: "dev, pr-318, staging, production".into(), mono: false }, Fact { name: "Id".into(), value: id(42), mono: true }],
+            consequences: vec![
+                "Its 4 environments and their variables go with it.".into(),
+                "Roles that were limited to it lose that part.".into(),
+                "It cannot be brought back.".into()
+            ],
+            facts: vec![
+                Fact { name: "Environments".into(), value: "dev, pr-318, staging, production".into(), mono: false },
+                Fact { name: "Id".into(), value: id(42), mono: true }
+            ],
             action: "/console/1/projects/42/delete".into(),
             button: "Delete project".into(),
             type_to_confirm: Some("web-shop".into()),
@@ -573,7 +1010,13 @@ pub fn pages() -> Vec<(String, String)> {
         project_id: id(42),
         project_name: "web-shop".into(),
         environment: Some(environments().remove(2)),
-        form: EnvironmentForm { name: Field::new("staging"), modes: choices(&["Development", "Preview", "Staging", "Production"]), mode_error: None, clusters: choices(&["eu-prod", "lab"]), cluster_error: None },
+        form: EnvironmentForm {
+            name: Field::new("staging"),
+            modes: choices(&["Development", "Preview", "Staging", "Production"]),
+            mode_error: None,
+            clusters: choices(&["eu-prod", "lab"]),
+            cluster_error: None,
+        },
         may_edit: true,
         may_delete: true,
         error: None,
@@ -588,7 +1031,14 @@ pub fn pages() -> Vec<(String, String)> {
     let cluster = ClusterPage {
         shell: shell(Nav::Clusters),
         cluster: Some(clusters().remove(0)),
-        form: ClusterForm { name: Field::new("eu-prod"), description: Field::default(), providers: choices(&["AWS", "Scaleway", "On premise"]), provider_error: None, region: Field::new("eu-west-3"), production: true },
+        form: ClusterForm {
+            name: Field::new("eu-prod"),
+            description: Field::default(),
+            providers: choices(&["AWS", "Scaleway", "On premise"]),
+            provider_error: None,
+            region: Field::new("eu-west-3"),
+            production: true,
+        },
         may_edit: true,
         may_delete: true,
         error: None,
@@ -596,10 +1046,37 @@ pub fn pages() -> Vec<(String, String)> {
     page!("cluster", cluster);
     page!("cluster-new", ClusterPage { cluster: None, ..cluster.clone() });
 
-    page!("apis", ApisPage { shell: shell(Nav::Apis), apis: vec![api_page().api.unwrap(), ApiRow { name: "partner".into(), routes: 112, unknown_route: UnknownRoute::Allow, updated: moment(-HOUR) }], may_manage: true });
+    page!(
+        "apis",
+        ApisPage {
+            shell: shell(Nav::Apis),
+            apis: vec![
+                api_page().api.unwrap(),
+                ApiRow {
+                    name: "partner".into(),
+                    routes: 112,
+                    unknown_route: UnknownRoute::Allow,
+                    updated: moment(-HOUR)
+                }
+            ],
+            may_manage: true
+        }
+    );
     page!("apis-empty", ApisPage { shell: shell(Nav::Apis), apis: Vec::new(), may_manage: true });
     page!("api", api_page());
-    page!("api-new", ApiPage { api: None, routes: Vec::new(), form: ApiForm { document: Field::new("openapi: 2.0").refused("Line 1: this is OpenAPI 2. Convert it to OpenAPI 3 first."), ..ApiForm::default() }, ..api_page() });
+    page!(
+        "api-new",
+        ApiPage {
+            api: None,
+            routes: Vec::new(),
+            form: ApiForm {
+                document: Field::new("openapi: 2.0")
+                    .refused("Line 1: this is OpenAPI 2. Convert it to OpenAPI 3 first."),
+                ..ApiForm::default()
+            },
+            ..api_page()
+        }
+    );
     page!("decisions", decisions_page());
     page!("decisions-live", DecisionsPage { live: true, decisions: Vec::new(), ..decisions_page() });
     pages

@@ -134,7 +134,8 @@ fn ids_are_unique_and_every_reference_to_one_holds() {
         ids.dedup();
         assert_eq!(ids.len(), count, "{name} has an id twice");
         for tag in tags(&html) {
-            for attribute in ["for", "aria-describedby", "aria-labelledby", "data-copy", "data-filter", "popovertarget"] {
+            for attribute in ["for", "aria-describedby", "aria-labelledby", "data-copy", "data-filter", "popovertarget"]
+            {
                 for id in value(tag, attribute).into_iter().flat_map(str::split_whitespace) {
                     assert!(ids.contains(&id), "{name}: {attribute}=\"{id}\" of <{tag}>");
                 }
@@ -147,7 +148,9 @@ fn ids_are_unique_and_every_reference_to_one_holds() {
 fn every_input_has_a_name_for_screen_readers() {
     for (name, html) in samples::pages() {
         let labelled: Vec<&str> = tags(&html).filter_map(|tag| value(tag, "for")).collect();
-        for (at, _) in html.match_indices("<input").chain(html.match_indices("<select")).chain(html.match_indices("<textarea")) {
+        for (at, _) in
+            html.match_indices("<input").chain(html.match_indices("<select")).chain(html.match_indices("<textarea"))
+        {
             let tag = html[at + 1..].split('>').next().unwrap();
             let inside_label = html[..at].rfind("<label").is_some_and(|open| !html[open..at].contains("</label>"));
             let named = value(tag, "id").is_some_and(|id| labelled.contains(&id));

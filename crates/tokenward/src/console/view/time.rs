@@ -44,7 +44,8 @@ fn relative(at: Time, now: Time) -> String {
         d if d < 730 * DAY => (d / (30 * DAY), "month"),
         d => (d / (365 * DAY), "year"),
     };
-    let unit = if amount > 1 && unit.len() > 3 || amount > 1 && unit == "day" { format!("{unit}s") } else { unit.into() };
+    let unit =
+        if amount > 1 && unit.len() > 3 || amount > 1 && unit == "day" { format!("{unit}s") } else { unit.into() };
     if distance < 0 { format!("{amount} {unit} ago") } else { format!("in {amount} {unit}") }
 }
 
