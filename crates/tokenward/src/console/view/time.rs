@@ -36,16 +36,15 @@ impl Moment {
 /// How far `at` is from `now`, in the one unit that matters. Rounded down: "1 day left" is never less than a day.
 fn relative(at: Time, now: Time) -> String {
     let distance = at.0.saturating_sub(now.0);
-    let (amount, unit) = match distance.saturating_abs() {
+    let (amount, one, many) = match distance.saturating_abs() {
         d if d < 45 * SECOND => return "just now".into(),
-        d if d < HOUR => (d.max(MINUTE) / MINUTE, "min"),
-        d if d < DAY => (d / HOUR, "h"),
-        d if d < 60 * DAY => (d / DAY, "day"),
-        d if d < 730 * DAY => (d / (30 * DAY), "month"),
-        d => (d / (365 * DAY), "year"),
+        d if d < HOUR => (d.max(MINUTE) / MINUTE, "min", "min"),
+        d if d < DAY => (d / HOUR, "h", "h"),
+        d if d < 60 * DAY => (d / DAY, "day", "days"),
+        d if d < 730 * DAY => (d / (30 * DAY), "month", "months"),
+        d => (d / (365 * DAY), "year", "years"),
     };
-    let unit =
-        if amount > 1 && unit.len() > 3 || amount > 1 && unit == "day" { format!("{unit}s") } else { unit.into() };
+    let unit = if amount == 1 { one } else { many };
     if distance < 0 { format!("{amount} {unit} ago") } else { format!("in {amount} {unit}") }
 }
 
