@@ -1,4 +1,6 @@
 //! Pages for somebody who is not signed in, and pages that say what went wrong.
+//!
+//! Those that hold the secret of a link cannot be written to a log: they have no `Debug`.
 
 use askama::Template;
 
@@ -6,7 +8,7 @@ use super::{Field, Shell};
 
 /// First start: makes the organization and its owner. `/set-up/<secret>`; posts `organization`, `name`, `email`,
 /// `password`.
-#[derive(Template, Clone, Debug)]
+#[derive(Template, Clone)]
 #[template(path = "set-up.html")]
 pub struct SetUpPage {
     /// The secret of the link, part of the form's address.
@@ -44,7 +46,7 @@ pub struct SignInPage {
 }
 
 /// A one-time sign-in link. `/sign-in/<secret>`: the form consumes it.
-#[derive(Template, Clone, Debug)]
+#[derive(Template, Clone)]
 #[template(path = "sign-in-link.html")]
 pub struct SignInLinkPage {
     /// The secret of the link, part of the form's address.
@@ -89,7 +91,7 @@ pub enum InvitationStep {
 }
 
 /// An invitation. `/invitation/<id>/<secret>`: the form accepts it.
-#[derive(Template, Clone, Debug)]
+#[derive(Template, Clone)]
 #[template(path = "invitation.html")]
 pub struct InvitationPage {
     /// Its id.

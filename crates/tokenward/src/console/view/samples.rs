@@ -35,7 +35,7 @@ pub fn shell(active: Nav) -> Shell {
         organization: Some(organization(1, "Acme", "Owner")),
         organizations: vec![organization(1, "Acme", "Owner"), organization(2, "Acme Labs", "DevOps")],
         may_create_organization: true,
-        user_name: "Olga Acme".into(),
+        user_name: "Acme Owner".into(),
         user_email: "owner@acme.example".into(),
         active,
         entries: vec![
@@ -407,9 +407,9 @@ fn member(n: u32, name: &str, email: &str, role_name: &str, made: usize) -> Memb
 
 fn members() -> Vec<MemberRow> {
     vec![
-        MemberRow { is_you: true, is_owner: true, ..member(30, "Olga Acme", "owner@acme.example", "Owner", 4) },
-        MemberRow { last_active: moment(-2 * DAY), ..member(31, "Dev Acme", "devops@acme.example", "DevOps", 1) },
-        MemberRow { last_active: moment(-70 * DAY), ..member(32, "Vera Acme", "viewer@acme.example", "Viewer", 0) },
+        MemberRow { is_you: true, is_owner: true, ..member(30, "Acme Owner", "owner@acme.example", "Owner", 4) },
+        MemberRow { last_active: moment(-2 * DAY), ..member(31, "Acme DevOps", "devops@acme.example", "DevOps", 1) },
+        MemberRow { last_active: moment(-70 * DAY), ..member(32, "Acme Viewer", "viewer@acme.example", "Viewer", 0) },
     ]
 }
 
@@ -645,7 +645,7 @@ pub fn pages() -> Vec<(String, String)> {
         "set-up-refused",
         SetUpPage {
             organization: Field::new("Acme"),
-            name: Field::new("Olga Acme"),
+            name: Field::new("Acme Owner"),
             email: Field::new("owner").refused("Write the whole address, like owner@acme.example."),
             password: Field::new("correct horse").refused("This password has 8 characters; it takes at least 12."),
             ..set_up()
@@ -760,7 +760,7 @@ pub fn pages() -> Vec<(String, String)> {
         id: id(1),
         form: SettingsForm {
             name: Field::new("Acme"),
-            description: Field::new("Everything for the coyote"),
+            description: Field::new("Everything the shop needs"),
             website_url: Field::new("https://acme.example"),
             ..SettingsForm::default()
         },
@@ -799,7 +799,7 @@ pub fn pages() -> Vec<(String, String)> {
         "account",
         AccountPage {
             shell: flash(Nav::Account, FlashKind::Bad, "The password was not changed: the current one is wrong."),
-            name: Field::new("Olga Acme"),
+            name: Field::new("Acme Owner"),
             email: "owner@acme.example".into(),
             has_password: true,
             current_password: Field::new("correct horse").refused("This is not your current password."),

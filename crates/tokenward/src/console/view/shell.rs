@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn initials_come_from_the_name_and_else_from_the_address() {
         let mut shell = samples::shell(Nav::Tokens);
-        for (name, initials) in [("Olga van Acme", "OA"), ("olga", "O"), ("", "O"), ("Émile ß", "ÉSS")] {
+        for (name, initials) in [("Owner of Acme", "OA"), ("owner", "O"), ("", "O"), ("école ß", "ÉSS")] {
             shell.user_name = name.into();
             assert_eq!(shell.user_initials(), initials);
         }
