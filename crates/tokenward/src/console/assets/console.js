@@ -1,0 +1,82 @@
+// Comfort only: every page works without this file.
+"use strict";
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const source = document.getElementById(button.dataset.copy);
+  const label = button.querySelector("span");
+  if (!source || !navigator.clipboard) continue;
+  const text = label.textContent;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      label.textContent = "Copied";
+    } catch {
+      // The browser refuses: select the text, so that the person's own copy key does it.
+      getSelection().selectAllChildren(source);
+      label.textContent = "Selected";
+    }
+    setTimeout(() => { label.textContent = text; }, 2000);
+  });
+}
+
+for (const input of document.querySelectorAll("input[type=password]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "btn quiet reveal";
+  button.textContent = "Show";
+  button.setAttribute("aria-label", "Show the password");
+  button.addEventListener("click", () => {
+    const shown = input.type === "text";
+    input.type = shown ? "password" : "text";
+    button.textContent = shown ? "Show" : "Hide";
+    button.setAttribute("aria-label", shown ? "Show the password" : "Hide the password");
+  });
+  // A form must never send, or a browser remember, the password as plain text.
+  input.form?.addEventListener("submit", () => { input.type = "password"; });
+  const frame = document.createElement("span");
+  frame.className = "reveals";
+  const focused = document.activeElement === input;
+  input.replaceWith(frame);
+  frame.append(input, button);
+  if (focused) input.focus();
+}
+
+for (const input of document.querySelectorAll("[data-filter]")) {
+  const table = document.getElementById(input.dataset.filter);
+  if (!table) continue;
+  const none = document.querySelector(`[data-none="${input.dataset.filter}"]`);
+  const searched = input.value;
+  input.hidden = false;
+  input.addEventListener("input", () => {
+    // The server has filtered by what was searched for already; a shorter text needs the server again.
+    const words = input.value === searched ? [] : input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let left = 0;
+    for (const row of table.tBodies[0].rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      if (!row.hidden) left += 1;
+    }
+    table.parentElement.hidden = left === 0;
+    if (none) none.hidden = left > 0;
+  });
+}
+
+for (const input of document.querySelectorAll("[data-into]")) {
+  const target = document.getElementById(input.dataset.into);
+  input.parentElement.hidden = false;
+  input.addEventListener("change", async () => {
+    const file = input.files[0];
+    if (!file) return;
+    input.setCustomValidity(file.size > 5_000_000 ? "The file is larger than 5 MB." : "");
+    if (input.reportValidity()) target.value = await file.text();
+  });
+}
+
+// The server writes UTC; the tip of the mouse says it in local time as well.
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const date = new Date(time.dateTime);
+  if (Number.isNaN(date.getTime())) continue;
+  const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+  time.title = time.title ? `${time.title}\n${local}` : local;
+}

@@ -1,0 +1,145 @@
+//! The organization's own API: its routes, and what was decided about requests to it.
+
+use askama::Template;
+
+use super::{Chip, Field, Moment, Pager, Shell};
+
+/// What happens to a request that no route describes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum UnknownRoute {
+    /// It is denied.
+    #[default]
+    Deny,
+    /// A valid token is enough.
+    Allow,
+}
+
+/// An API in the list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiRow {
+    /// Its name, also its address.
+    pub name: String,
+    /// How many routes it has.
+    pub routes: usize,
+    /// What happens to a request that no route describes.
+    pub unknown_route: UnknownRoute,
+    /// When it was last written.
+    pub updated: Moment,
+}
+
+/// `…/apis`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "apis.html")]
+pub struct ApisPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The APIs, by name.
+    pub apis: Vec<ApiRow>,
+    /// May the person create and change them?
+    pub may_manage: bool,
+}
+
+/// A route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteRow {
+    /// `GET`.
+    pub method: String,
+    /// `/invoices/{id}`.
+    pub path: String,
+    /// The permissions that it takes, all of them.
+    pub permissions: Vec<String>,
+    /// Where that comes from: `x-permission`, `security`, `path`.
+    pub source: String,
+}
+
+/// What the form of an API holds. It sends `name` (new ones only), `document`, `unknown_route` = `deny` or `allow`.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ApiForm {
+    /// Its name.
+    pub name: Field,
+    /// An OpenAPI 3 document or a route table in TOML.
+    pub document: Field,
+    /// What happens to a request that no route describes.
+    pub unknown_route: UnknownRoute,
+}
+
+/// `…/apis/new` (`api` is `None`) and `…/apis/<name>`. Deleting is `…/apis/<name>/delete`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "api.html")]
+pub struct ApiPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The saved API; `None` for a new one.
+    pub api: Option<ApiRow>,
+    /// Its routes, by path.
+    pub routes: Vec<RouteRow>,
+    /// What the form holds.
+    pub form: ApiForm,
+    /// May the person change it?
+    pub may_manage: bool,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
+/// What was decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Yes.
+    Allowed,
+    /// No, with the reason as people read it: `Permission denied`, `Expired`.
+    Denied(String),
+}
+
+/// What was asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// Only whose token it is.
+    Identity,
+    /// A permission.
+    Permission(String),
+    /// A request: method and path.
+    Request(String, String),
+}
+
+/// A decision.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DecisionRow {
+    /// Its id.
+    pub id: String,
+    /// When.
+    pub at: Moment,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The token's id and name; `None` when the text was not a token or not known.
+    pub token: Option<(String, String)>,
+    /// What was asked.
+    pub wanted: Wanted,
+    /// The client's address.
+    pub address: Option<String>,
+    /// The permission that was missing.
+    pub missing: Option<String>,
+    /// The smallest role that would have allowed it.
+    pub smallest_role: Option<String>,
+    /// What to tell the person who holds the token.
+    pub sentence: Option<String>,
+}
+
+/// `…/decisions`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "decisions.html")]
+pub struct DecisionsPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The decisions, the newest first.
+    pub decisions: Vec<DecisionRow>,
+    /// The filters.
+    pub chips: Vec<Chip>,
+    /// Does the page load itself again every few seconds?
+    pub live: bool,
+    /// The address that switches that on or off.
+    pub live_href: String,
+    /// Since when there is memory of decisions: they are kept in memory only.
+    pub since: Moment,
+    /// Where the list goes on.
+    pub pager: Pager,
+}

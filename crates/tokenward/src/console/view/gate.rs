@@ -1,0 +1,151 @@
+//! Pages for somebody who is not signed in, and pages that say what went wrong.
+//!
+//! Those that hold the secret of a link cannot be written to a log: they have no `Debug`.
+
+use askama::Template;
+
+use super::{Field, Shell};
+
+/// First start: makes the organization and its owner. `/set-up/<secret>`; posts `organization`, `name`, `email`,
+/// `password`.
+#[derive(Template, Clone)]
+#[template(path = "set-up.html")]
+pub struct SetUpPage {
+    /// The secret of the link, part of the form's address.
+    pub secret: String,
+    /// Goes with the form.
+    pub csrf: String,
+    /// The organization's name.
+    pub organization: Field,
+    /// The owner's name.
+    pub name: Field,
+    /// The owner's e-mail address.
+    pub email: Field,
+    /// The owner's password; its value is never sent back.
+    pub password: Field,
+    /// What a password must be like, in one sentence.
+    pub password_rule: String,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
+/// `/sign-in`; posts `email`, `password`, `next`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "sign-in.html")]
+pub struct SignInPage {
+    /// Goes with the form.
+    pub csrf: String,
+    /// The e-mail address.
+    pub email: Field,
+    /// Where to go afterwards: a path of the console, or empty.
+    pub next: String,
+    /// Why the last try failed, in words that do not tell whether the address is known.
+    pub error: Option<String>,
+    /// Why the person is here, when not by choice: "You were signed out."
+    pub notice: Option<String>,
+}
+
+/// A one-time sign-in link. `/sign-in/<secret>`: the form consumes it.
+#[derive(Template, Clone)]
+#[template(path = "sign-in-link.html")]
+pub struct SignInLinkPage {
+    /// The secret of the link, part of the form's address.
+    pub secret: String,
+    /// Goes with the form.
+    pub csrf: String,
+    /// Whose link it is.
+    pub email: String,
+    /// Until when it works, as people read it.
+    pub expires: String,
+}
+
+/// Instead of the console, over plain HTTP from another machine.
+#[derive(Template, Clone, Debug)]
+#[template(path = "needs-tls.html")]
+pub struct NeedsTlsPage {
+    /// The port that the service listens on.
+    pub port: u16,
+    /// What `public_url` is now.
+    pub public_url: String,
+}
+
+/// Who opens an invitation decides what it takes to accept it.
+#[derive(Clone, Debug)]
+pub enum InvitationStep {
+    /// No account has this address yet: posts `name`, `password`.
+    NewAccount {
+        /// The person's name.
+        name: Field,
+        /// The password; its value is never sent back.
+        password: Field,
+        /// What a password must be like, in one sentence.
+        password_rule: String,
+    },
+    /// An account has this address, and nobody is signed in: sign in first.
+    SignInFirst,
+    /// Signed in: nothing more is needed.
+    Accept {
+        /// Who is signed in.
+        signed_in_as: String,
+    },
+}
+
+/// An invitation. `/invitation/<id>/<secret>`: the form accepts it.
+#[derive(Template, Clone)]
+#[template(path = "invitation.html")]
+pub struct InvitationPage {
+    /// Its id.
+    pub id: String,
+    /// The secret of the link, part of the form's address.
+    pub secret: String,
+    /// Goes with the form.
+    pub csrf: String,
+    /// The organization that invites.
+    pub organization: String,
+    /// Who invited, as people read it.
+    pub inviter: String,
+    /// Who is invited.
+    pub email: String,
+    /// The role that comes with it.
+    pub role: String,
+    /// What that role can do, in one sentence.
+    pub meaning: String,
+    /// What it takes to accept.
+    pub step: InvitationStep,
+    /// What was wrong.
+    pub error: Option<String>,
+}
+
+/// Something went wrong, for somebody who is not signed in or is in no organization.
+#[derive(Template, Clone, Debug)]
+#[template(path = "error.html")]
+pub struct ErrorPage {
+    /// The status of the answer.
+    pub status: u16,
+    /// What went wrong, in a few words.
+    pub title: String,
+    /// What to do about it.
+    pub detail: String,
+    /// Finds the entry in the operator's log; for internal errors.
+    pub reference: Option<String>,
+    /// A way on: text and address.
+    pub link: Option<(String, String)>,
+}
+
+/// The same, inside the frame of an organization.
+#[derive(Template, Clone, Debug)]
+#[template(path = "error-inside.html")]
+pub struct ErrorInsidePage {
+    /// The frame.
+    pub shell: Shell,
+    /// The status of the answer.
+    pub status: u16,
+    /// What went wrong, in a few words.
+    pub title: String,
+    /// What to do about it.
+    pub detail: String,
+    /// Finds the entry in the operator's log; for internal errors.
+    pub reference: Option<String>,
+    /// A way on: text and address.
+    pub link: Option<(String, String)>,
+}

@@ -1,0 +1,183 @@
+//! Members of the organization, and those who are invited.
+
+use askama::Template;
+
+use super::{Field, Moment, RoleChoices, RoleTag, Shell};
+
+/// A member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberRow {
+    /// The user's id.
+    pub id: String,
+    /// The user's name.
+    pub name: String,
+    /// The user's e-mail address.
+    pub email: String,
+    /// The role in this organization.
+    pub role: RoleTag,
+    /// Since when.
+    pub joined: Moment,
+    /// When the user last did something.
+    pub last_active: Moment,
+    /// How many living tokens the user made.
+    pub tokens: usize,
+    /// Is it the person who looks?
+    pub is_you: bool,
+    /// Is it the owner? Neither role nor membership can be changed then.
+    pub is_owner: bool,
+    /// May the person who looks change or remove this member?
+    pub may_manage: bool,
+}
+
+/// Somebody who is invited.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InvitationRow {
+    /// Its id.
+    pub id: String,
+    /// To whom.
+    pub email: String,
+    /// The role that comes with it.
+    pub role: RoleTag,
+    /// Who invited.
+    pub inviter: String,
+    /// When the link was made.
+    pub sent: Moment,
+    /// When the link ends.
+    pub expires: Moment,
+    /// Is it over?
+    pub expired: bool,
+}
+
+/// `…/members`. `…/members/invite`, `…/members/<id>`, `…/members/<id>/remove`, `…/members/transfer`; posts to
+/// `…/invitations/<id>/resend` and `…/invitations/<id>/delete`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "members.html")]
+pub struct MembersPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The members, by name.
+    pub members: Vec<MemberRow>,
+    /// Those who have not answered yet; empty for somebody who may not manage members.
+    pub invitations: Vec<InvitationRow>,
+    /// May the person invite and manage?
+    pub may_manage: bool,
+    /// May the person hand the organization over?
+    pub may_transfer: bool,
+}
+
+/// `…/members/invite`; posts `email`, `role_id`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "member-invite.html")]
+pub struct InvitePage {
+    /// The frame.
+    pub shell: Shell,
+    /// To whom.
+    pub email: Field,
+    /// The role that comes with it.
+    pub roles: RoleChoices,
+    /// Will Tokenward send the link by mail?
+    pub sends_mail: bool,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
+/// The answer to the form: the only page that ever shows the secret link. Never cached, never redirected to.
+#[derive(Template, Clone)]
+#[template(path = "invitation-created.html")]
+pub struct InvitationCreatedPage {
+    /// The frame.
+    pub shell: Shell,
+    /// To whom.
+    pub email: String,
+    /// The role that comes with it.
+    pub role: RoleTag,
+    /// The link with its secret.
+    pub link: String,
+    /// When it ends.
+    pub expires: Moment,
+    /// Was it sent by mail as well?
+    pub mailed: bool,
+}
+
+/// Without the link.
+impl std::fmt::Debug for InvitationCreatedPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InvitationCreatedPage").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+/// `…/members/<id>`: another role; posts `role_id`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "member.html")]
+pub struct MemberPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The member.
+    pub member: MemberRow,
+    /// The roles to choose from.
+    pub roles: RoleChoices,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
+/// A token that a leaving member made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberToken {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What is shown of its text.
+    pub hint: String,
+    /// Its role.
+    pub role: RoleTag,
+    /// When it was last used; `None` when never.
+    pub last_used: Option<Moment>,
+    /// Is it to be revoked as well?
+    pub revoke: bool,
+}
+
+/// `…/members/<id>/remove`; posts `revoke` once for each token that goes as well.
+#[derive(Template, Clone, Debug)]
+#[template(path = "member-remove.html")]
+pub struct MemberRemovePage {
+    /// The frame.
+    pub shell: Shell,
+    /// The member.
+    pub member: MemberRow,
+    /// The living tokens that the member made.
+    pub tokens: Vec<MemberToken>,
+    /// May the person revoke tokens?
+    pub may_revoke: bool,
+    /// Why it did not happen, with what to do.
+    pub error: Option<String>,
+}
+
+/// A member who can become owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransferCandidate {
+    /// The user's id.
+    pub id: String,
+    /// The user's name.
+    pub name: String,
+    /// The user's e-mail address.
+    pub email: String,
+    /// The role now.
+    pub role: String,
+}
+
+/// `…/members/transfer`; posts `user_id` and `confirm` (the organization's name, typed).
+#[derive(Template, Clone, Debug)]
+#[template(path = "transfer.html")]
+pub struct TransferPage {
+    /// The frame.
+    pub shell: Shell,
+    /// Who can become owner.
+    pub candidates: Vec<TransferCandidate>,
+    /// The id of the chosen one.
+    pub chosen: String,
+    /// The organization's name, typed to confirm.
+    pub typed: Field,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}

@@ -1,0 +1,149 @@
+//! What the pages show: one struct a page, with plain data, and the template that it fills.
+//!
+//! A handler fills the struct and renders it; nothing here reads a database or a request. What a person may
+//! not do is left out by the handler (`may_…` flags, missing entries); the templates decide nothing.
+//! Text is escaped by the template engine; no template marks anything as safe (a test holds that).
+
+mod access;
+mod account;
+mod apis;
+mod events;
+mod gate;
+mod members;
+mod resources;
+mod roles;
+#[cfg(test)]
+mod samples;
+mod settings;
+mod shell;
+#[cfg(test)]
+mod tests;
+mod time;
+mod tokens;
+
+pub use access::{RoleChoice, RoleChoices, RoleTag};
+pub use account::{AccountPage, SessionRow};
+pub use apis::{
+    ApiForm, ApiPage, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, RouteRow, UnknownRoute, Wanted,
+};
+pub use events::{Change, EventFilters, EventRow, EventsPage, Tone, event_label};
+pub use gate::{
+    ErrorInsidePage, ErrorPage, InvitationPage, InvitationStep, NeedsTlsPage, SetUpPage, SignInLinkPage, SignInPage,
+};
+pub use members::{
+    InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,
+    MembersPage, TransferCandidate, TransferPage,
+};
+pub use resources::{
+    ClusterForm, ClusterPage, ClusterRow, ClustersPage, EnvironmentForm, EnvironmentPage, EnvironmentRow, ProjectForm,
+    ProjectPage, ProjectRow, ProjectsPage,
+};
+pub use roles::{
+    BuiltInRolePage, ClusterCell, Level, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
+    cluster_levels, environment_levels, mode_label,
+};
+pub use settings::{OrganizationNewPage, SettingsForm, SettingsPage};
+pub use shell::{Entry, Flash, FlashKind, Nav, OrganizationLink, Shell};
+pub use time::Moment;
+pub use tokens::{
+    Expiry, ExpiryPreset, LastUsed, ReasonCount, TokenCreatedPage, TokenDeletePage, TokenForm, TokenNewPage, TokenPage,
+    TokenRow, TokenState, TokenUsage, TokensPage,
+};
+
+use askama::Template;
+
+/// What a person typed into an input, and what was wrong with it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Field {
+    /// What the input holds.
+    pub value: String,
+    /// A sentence that says what to do about it.
+    pub error: Option<String>,
+}
+
+impl Field {
+    /// An input that holds `value`.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self { value: value.into(), error: None }
+    }
+
+    /// The same, refused.
+    #[must_use]
+    pub fn refused(mut self, error: impl Into<String>) -> Self {
+        self.error = Some(error.into());
+        self
+    }
+}
+
+/// One entry of a select.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// What the form sends.
+    pub value: String,
+    /// What people read.
+    pub label: String,
+    /// Is it the chosen one?
+    pub chosen: bool,
+}
+
+/// A link that narrows a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chip {
+    /// Its text.
+    pub label: String,
+    /// Where it leads.
+    pub href: String,
+    /// How many there are.
+    pub count: Option<String>,
+    /// Is it the filter in force?
+    pub current: bool,
+}
+
+/// Where a long list goes on.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Pager {
+    /// The address of what is before: newer entries, or earlier names.
+    pub newer: Option<String>,
+    /// The address of what comes after.
+    pub older: Option<String>,
+}
+
+/// A name and a value in a list of facts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fact {
+    /// What it is.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Is it an id, an address or other machine text?
+    pub mono: bool,
+}
+
+/// Asks once more before something is taken away for good. Posts `confirm` (what was typed, where it is asked).
+#[derive(Template, Clone, Debug)]
+#[template(path = "confirm.html")]
+pub struct ConfirmPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The page that the question came from, as the breadcrumb says it.
+    pub from: String,
+    /// Where that page is; also where "Cancel" leads.
+    pub back: String,
+    /// What is about to happen, with the name: `Delete the project “web-shop”?`.
+    pub question: String,
+    /// What follows from it, a sentence each.
+    pub consequences: Vec<String>,
+    /// What it is, so that nobody takes away the wrong one.
+    pub facts: Vec<Fact>,
+    /// Where the form is posted.
+    pub action: String,
+    /// The text on the button.
+    pub button: String,
+    /// The name that must be typed, for what takes much else with it.
+    pub type_to_confirm: Option<String>,
+    /// What was typed.
+    pub typed: Field,
+    /// Why it did not happen, with what to do.
+    pub error: Option<String>,
+}

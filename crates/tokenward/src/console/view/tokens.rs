@@ -1,0 +1,217 @@
+//! API tokens: the list, one token, and how it comes and goes.
+
+use askama::Template;
+
+use super::{Chip, DecisionRow, Field, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell, Wanted};
+
+/// What a token is in, as the list shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TokenState {
+    /// Accepted.
+    Active,
+    /// Accepted, but its time is nearly over; the text says how long: `6 days left`.
+    Soon(String),
+    /// Its time is over.
+    Expired,
+    /// Switched off.
+    Disabled,
+}
+
+/// The last use that is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastUsed {
+    /// When.
+    pub at: Moment,
+    /// From which address.
+    pub from: Option<String>,
+    /// With which client.
+    pub agent: Option<String>,
+}
+
+/// A token in the list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// What is shown of its text: `twd_…k3Qz`.
+    pub hint: String,
+    /// Its role.
+    pub role: RoleTag,
+    /// Who made it; `None` after that person was erased.
+    pub creator: Option<String>,
+    /// When it was made.
+    pub created: Moment,
+    /// When it ends.
+    pub expires: Option<Moment>,
+    /// What it is in.
+    pub state: TokenState,
+    /// Its last use; `None` when it was never used.
+    pub last_used: Option<LastUsed>,
+}
+
+/// `…/tokens`: the list. Its search form sends `q` and, when not empty, `filter`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "tokens.html")]
+pub struct TokensPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The tokens that the filters leave, by name.
+    pub tokens: Vec<TokenRow>,
+    /// How many there are without filters. Zero shows the page that teaches.
+    pub total: usize,
+    /// What is searched for.
+    pub search: String,
+    /// The value of the filter in force, so that a search keeps it.
+    pub filter: String,
+    /// The filters.
+    pub chips: Vec<Chip>,
+    /// May the person create tokens (and see the button)?
+    pub may_create: bool,
+    /// May the person delete tokens?
+    pub may_delete: bool,
+    /// Is last use known on this server? Shows the column.
+    pub shows_last_used: bool,
+    /// A token in use that ends soon: its id and the sentence about it.
+    pub warning: Option<(String, String)>,
+    /// Where the list goes on.
+    pub pager: Pager,
+    /// The service's own address, for the command that the empty page shows.
+    pub public_url: String,
+}
+
+/// A length of life that is offered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExpiryPreset {
+    /// What the form sends as `expires`: a number of days.
+    pub value: String,
+    /// `30 days`.
+    pub label: String,
+    /// The day on which it would end: `24 Dec 2026`.
+    pub until: String,
+}
+
+/// When a new token ends. The form sends `expires` = a preset's value, `never` or `date`, and with `date` also
+/// `expires_on` = `YYYY-MM-DD`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expiry {
+    /// Which is chosen.
+    pub chosen: String,
+    /// What is offered.
+    pub presets: Vec<ExpiryPreset>,
+    /// The day of one's own choice.
+    pub date: Field,
+    /// The first day that can be chosen, `YYYY-MM-DD`.
+    pub first_day: String,
+}
+
+/// What the form for a new token holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenForm {
+    /// Its name.
+    pub name: Field,
+    /// Its description.
+    pub description: Field,
+    /// Its role.
+    pub roles: RoleChoices,
+    /// When it ends.
+    pub expiry: Expiry,
+}
+
+/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on` to `…/tokens`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-new.html")]
+pub struct TokenNewPage {
+    /// The frame.
+    pub shell: Shell,
+    /// What was typed.
+    pub form: TokenForm,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
+/// The answer to the form: the only page that ever shows a token's text. Never cached, never redirected to.
+#[derive(Template, Clone)]
+#[template(path = "token-created.html")]
+pub struct TokenCreatedPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The token's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub secret: String,
+    /// Its role.
+    pub role: RoleTag,
+    /// When it ends.
+    pub expires: Option<Moment>,
+    /// The service's own address, for the command to try it.
+    pub public_url: String,
+}
+
+/// Without the secret.
+impl std::fmt::Debug for TokenCreatedPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenCreatedPage").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// How often a reason was given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReasonCount {
+    /// The reason, as people read it.
+    pub reason: String,
+    /// How often.
+    pub count: String,
+}
+
+/// What is known of a token's use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenUsage {
+    /// Requests that were allowed.
+    pub allowed: String,
+    /// Requests that were denied.
+    pub denied: String,
+    /// The latter by reason.
+    pub reasons: Vec<ReasonCount>,
+    /// Its last decisions, the newest first.
+    pub decisions: Vec<DecisionRow>,
+}
+
+/// `…/tokens/<id>`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token.html")]
+pub struct TokenPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The token.
+    pub token: TokenRow,
+    /// What its role can do, in one sentence.
+    pub meaning: String,
+    /// What its role can do, in detail.
+    pub points: Vec<String>,
+    /// What is known of its use; `None` where this server does not track it.
+    pub usage: Option<TokenUsage>,
+    /// May the person delete it?
+    pub may_delete: bool,
+    /// May the person read the event log?
+    pub may_read_events: bool,
+    /// The service's own address, for the command.
+    pub public_url: String,
+}
+
+/// `…/tokens/<id>/delete`: asks once more, and names the token.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-delete.html")]
+pub struct TokenDeletePage {
+    /// The frame.
+    pub shell: Shell,
+    /// The token.
+    pub token: TokenRow,
+    /// Why it did not happen, with what to do.
+    pub error: Option<String>,
+}
