@@ -136,9 +136,11 @@ async fn create(
                 "VIEWER" => BuiltIn::Viewer,
                 "OWNER" => return Err(Error::invalid("role", "cannot be OWNER; ownership moves by a transfer").into()),
                 _ => {
-                    return Err(
-                        Error::invalid("role", "is not one of ADMIN, DEVELOPER, VIEWER; better send `role_id`").into()
-                    );
+                    return Err(Error::invalid(
+                        "role",
+                        "is not one of ADMIN, DEVELOPER, VIEWER; better send `role_id`",
+                    )
+                    .into());
                 }
             };
             built_in_role(&app, grant.organization(), built_in)?.id
