@@ -419,6 +419,12 @@ impl Role {
         }
     }
 
+    /// May the role make or change environments of at least one mode in a project?
+    #[must_use]
+    pub fn manages_environments(&self, project: Uuid) -> bool {
+        self.project_access(project).highest() >= EnvironmentLevel::Manager
+    }
+
     /// May the role create an environment there? MANAGER on the mode and ENV_CREATOR on the cluster.
     #[must_use]
     pub fn may_create_environment(&self, project: Uuid, mode: Mode, cluster: Uuid) -> bool {

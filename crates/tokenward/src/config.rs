@@ -1,6 +1,6 @@
 //! The configuration: defaults, file, environment, flags, each over the one before. All mistakes are told at once.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,11 +10,13 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use tokenward_core::secret::Prefixes;
 
+use crate::service::mail::Mailer;
+
 /// Documentation and defaults in one.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
 
 /// What `serve` runs with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Where the pepper lies, and by default the database.
     pub data_dir: PathBuf,
@@ -34,6 +36,10 @@ pub struct Config {
     pub pepper: Option<String>,
     /// How often to look for the changes of other processes.
     pub poll_interval: Duration,
+    /// The address of a mail server; without one no mail is sent.
+    pub smtp_url: Option<String>,
+    /// Who mail is from.
+    pub mail_from: String,
     /// What to log.
     pub log: String,
     /// Log JSON lines instead of text.
@@ -41,7 +47,7 @@ pub struct Config {
 }
 
 /// Settings as they are written, in a file, the environment or flags. What is `None` is left to the layer below.
-#[derive(Clone, Default, Debug, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // Each is described in config.default.toml.
 pub struct Settings {
@@ -56,8 +62,17 @@ pub struct Settings {
     pub policy_token_prefixes: Option<Vec<String>>,
     pub pepper: Option<String>,
     pub poll_interval_ms: Option<u64>,
+    pub smtp_url: Option<String>,
+    pub mail_from: Option<String>,
     pub log: Option<String>,
     pub log_format: Option<String>,
+}
+
+impl fmt::Debug for Config {
+    /// Without the addresses of the database and the mail server and the pepper: they hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("data_dir", &self.data_dir).field("listen", &self.listen).finish_non_exhaustive()
+    }
 }
 
 /// All mistakes of a configuration.
@@ -109,6 +124,8 @@ impl Settings {
             pepper: text("PEPPER"),
             poll_interval_ms: text("POLL_INTERVAL_MS")
                 .and_then(|value| read(&value, "TOKENWARD_POLL_INTERVAL_MS", faults)),
+            smtp_url: text("SMTP_URL"),
+            mail_from: text("MAIL_FROM"),
             log: text("LOG"),
             log_format: text("LOG_FORMAT"),
         }
@@ -128,6 +145,8 @@ impl Settings {
             policy_token_prefixes: over.policy_token_prefixes.or(self.policy_token_prefixes),
             pepper: over.pepper.or(self.pepper),
             poll_interval_ms: over.poll_interval_ms.or(self.poll_interval_ms),
+            smtp_url: over.smtp_url.or(self.smtp_url),
+            mail_from: over.mail_from.or(self.mail_from),
             log: over.log.or(self.log),
             log_format: over.log_format.or(self.log_format),
         }
@@ -156,6 +175,12 @@ impl Settings {
             faults.push(error.to_string());
             Prefixes::default()
         });
+        let (smtp_url, mail_from) = (self.smtp_url.filter(|url| !url.is_empty()), self.mail_from.unwrap_or_default());
+        if let Some(url) = &smtp_url
+            && let Err(error) = Mailer::new(url, &mail_from)
+        {
+            faults.push(error.to_string());
+        }
         let log_json = match self.log_format.as_deref() {
             Some("json") => true,
             Some("text") | None => false,
@@ -175,6 +200,8 @@ impl Settings {
             prefixes,
             pepper: self.pepper.filter(|pepper| !pepper.is_empty()),
             poll_interval: Duration::from_millis(self.poll_interval_ms.unwrap_or(1_000).max(10)),
+            smtp_url,
+            mail_from,
             log: self.log.unwrap_or_default(),
             log_json,
         })

@@ -22,6 +22,7 @@ use crate::api::{self, ApiError};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::random::OsRandom;
+use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::{App, set_up::SetUp, throttle::Throttle};
 use crate::verify::Verifier;
@@ -84,6 +85,7 @@ pub async fn start(config: Config) -> Result<Running> {
         trusted_proxies: config.trusted_proxies.clone(),
         passwords: Passwords::new()?,
         throttle: Throttle::default(),
+        mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
         set_up: SetUp::default(),
     });
     let secret = app.set_up.offer(&app.store).await?;

@@ -18,6 +18,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::error::ApiError;
 use super::extract::{client, credential};
+use super::idempotency;
 use crate::service::App;
 
 /// Who may call an endpoint.
@@ -44,6 +45,9 @@ pub enum On {
     Environment,
     /// `{clusterId}` in `{organizationId}`.
     Cluster,
+    /// An environment to be made in `{projectId}`: the permission is needed on at least one mode; the body says
+    /// on which.
+    NewEnvironment,
 }
 
 /// The schema of a body or an answer.
@@ -74,6 +78,8 @@ pub struct Endpoint {
     pub right: Right,
     /// Tokens are refused even with the permission.
     pub user_only: bool,
+    /// It honours `Idempotency-Key`.
+    pub idempotent: bool,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [(&'static str, &'static str)],
@@ -95,6 +101,7 @@ macro_rules! methods {
                 path,
                 right: Right::Caller,
                 user_only: false,
+                idempotent: false,
                 tag: "",
                 summary: "",
                 query: &[],
@@ -120,6 +127,18 @@ impl Endpoint {
     /// Anybody may call it.
     pub(super) fn public(mut self) -> Self {
         self.right = Right::Public;
+        self
+    }
+
+    /// Only a signed-in user may call it.
+    pub(super) fn user(mut self) -> Self {
+        self.right = Right::User;
+        self
+    }
+
+    /// It honours `Idempotency-Key`.
+    pub(super) fn idempotent(mut self) -> Self {
+        self.idempotent = true;
         self
     }
 
@@ -165,7 +184,8 @@ impl Endpoint {
         if self.right == Right::Public {
             return self.handler;
         }
-        let guard = Guard { app: Arc::clone(app), right: self.right, user_only: self.user_only };
+        let guard =
+            Guard { app: Arc::clone(app), right: self.right, user_only: self.user_only, idempotent: self.idempotent };
         self.handler.layer(from_fn_with_state(Arc::new(guard), check))
     }
 }
@@ -174,14 +194,18 @@ struct Guard {
     app: Arc<App>,
     right: Right,
     user_only: bool,
+    idempotent: bool,
 }
 
 async fn check(State(guard): State<Arc<Guard>>, path: RawPathParams, mut request: Request, next: Next) -> Response {
     match authorize(&guard, &path, &request) {
         Ok((caller, grant)) => {
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(caller.clone());
             if let Some(grant) = grant {
                 request.extensions_mut().insert(grant);
+            }
+            if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
+                return idempotency::once(Arc::clone(&guard.app), caller, request, next).await;
             }
             next.run(request).await
         }
@@ -205,7 +229,16 @@ fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(
         caller.organization(&directory, organization)?;
         caller.require_user()?;
     }
-    let grant = caller.require(&directory, organization, permission, target, app.now())?;
+    let grant = match (on, target) {
+        (On::NewEnvironment, Target::Project(project)) => {
+            let grant = caller.require(&directory, organization, Own::ProjectRead, target, app.now())?;
+            if !grant.role().manages_environments(project) {
+                return Err(Error::permission_denied(permission.as_str()));
+            }
+            grant
+        }
+        _ => caller.require(&directory, organization, permission, target, app.now())?,
+    };
     Ok((caller, Some(grant)))
 }
 
@@ -222,7 +255,7 @@ fn locate(directory: &Directory, path: &RawPathParams, on: On) -> Result<(Uuid, 
             let known = directory.organization(organization).is_some_and(|o| o.clusters().contains_key(&cluster));
             Ok((organization, if known { Target::Cluster(cluster) } else { Target::Absent }))
         }
-        On::Project => {
+        On::Project | On::NewEnvironment => {
             let project = id("projectId")?;
             let organization = directory.owner_of(project).filter(|o| o.projects().contains_key(&project));
             let organization = organization.ok_or_else(|| Error::not_found("project"))?;

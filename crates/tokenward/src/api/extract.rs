@@ -12,8 +12,10 @@ use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 
 use super::error::ApiError;
+use utoipa::ToSchema;
+
 pub(crate) use crate::http::client;
-use crate::service::Written;
+use crate::service::{IfMatch, Written};
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
@@ -108,6 +110,39 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 /// A UUID in the path that is not checked by the right of the endpoint.
 pub(super) fn id(name: &str, text: &str) -> Result<Uuid> {
     Uuid::try_parse(text).map_err(|_| Error::invalid(name, "in the path is not a UUID"))
+}
+
+/// An id inside an answer.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Id {
+    pub id: Uuid,
+}
+
+/// The answer with the version of what it shows, as a strong `ETag`.
+pub(super) fn tagged(version: i64, answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
+}
+
+/// `If-Match`: the version that a change is meant for. Optional on every endpoint of the contract.
+pub(super) struct Precondition(pub IfMatch);
+
+impl<S: Send + Sync> FromRequestParts<S> for Precondition {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(IfMatch(None))) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(IfMatch(None)));
+        }
+        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+        // A tag that we never gave, or a weak one, matches nothing (RFC 9110 §13.1.1).
+        Ok(Self(IfMatch(Some(version.unwrap_or(-1)))))
+    }
 }
 
 /// For a field where absent and null differ: absent stays `None`, null becomes `Some(None)`.

@@ -3,16 +3,24 @@
 //! [`endpoints`] is the one table: path, right, body, answer. The router, the enforcement of rights and the
 //! OpenAPI document are made from it, so that none of them can say something else than the others.
 
+mod accounts;
+mod clusters;
 mod endpoint;
+mod environments;
 mod error;
 mod events;
 mod extract;
 mod health;
+mod idempotency;
+mod invitations;
+mod members;
 mod openapi;
 mod organizations;
+mod projects;
 mod roles;
 mod sessions;
 mod tokens;
+mod variables;
 mod verify;
 
 use std::sync::Arc;
@@ -34,10 +42,17 @@ pub fn endpoints() -> Vec<Endpoint> {
     [
         health::endpoints(),
         sessions::endpoints(),
+        accounts::endpoints(),
         organizations::endpoints(),
         roles::endpoints(),
         tokens::endpoints(),
         verify::endpoints(),
+        members::endpoints(),
+        invitations::endpoints(),
+        projects::endpoints(),
+        environments::endpoints(),
+        clusters::endpoints(),
+        variables::endpoints(),
         events::endpoints(),
     ]
     .into_iter()

@@ -76,6 +76,17 @@ fn operation(endpoint: &Endpoint) -> Value {
             json!({ "name": name, "in": "query", "required": false, "description": meaning, "schema": { "type": "string" } })
         }))
         .collect();
+    let header = |name: &str, meaning: &str| json!({ "name": name, "in": "header", "required": false, "description": meaning, "schema": { "type": "string" } });
+    let mut parameters = parameters;
+    if endpoint.idempotent {
+        parameters.push(header(
+            "Idempotency-Key",
+            "The same key within an hour: the same answer, and nothing is made twice.",
+        ));
+    }
+    if endpoint.errors.contains(&412) {
+        parameters.push(header("If-Match", "The ETag of what you read: 412 when it was changed since."));
+    }
     let mut operation = json!({
         "tags": [endpoint.tag],
         "summary": endpoint.summary,
@@ -109,6 +120,9 @@ pub(super) fn statuses(endpoint: &Endpoint) -> Vec<u16> {
     };
     if endpoint.body.is_some() {
         all.extend([400, 413]);
+    }
+    if endpoint.idempotent {
+        all.extend([409, 422]);
     }
     all.extend(endpoint.errors);
     all.sort_unstable();

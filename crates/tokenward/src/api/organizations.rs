@@ -13,10 +13,10 @@ use tokenward_core::{Time, Uuid};
 use tokenward_store::organizations::Organization as Row;
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, get, put};
+use super::endpoint::{Endpoint, On, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, present, written};
-use crate::service::{App, IfMatch, organizations};
+use super::extract::{Body, Precondition, present, tagged, written, written_empty};
+use crate::service::{App, organizations};
 
 /// An organization.
 #[derive(Serialize, ToSchema)]
@@ -108,6 +108,22 @@ struct OrganizationEdit {
     admin_emails: Option<Option<Vec<String>>>,
 }
 
+/// A new organization. Its maker owns it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OrganizationRequest {
+    /// 1 to 128 characters, unique whatever its case.
+    name: String,
+    /// ENTERPRISE when absent.
+    plan: Option<String>,
+    description: Option<String>,
+    website_url: Option<String>,
+    repository: Option<String>,
+    logo_url: Option<String>,
+    icon_url: Option<String>,
+    admin_emails: Option<Vec<String>>,
+}
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization", list)
@@ -122,7 +138,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Organizations", "Change the organization.")
             .takes::<OrganizationEdit>()
             .answers::<Organization>(200)
-            .errors(&[409]),
+            .errors(&[409, 412]),
+        post("/organization", create)
+            .user()
+            .about("Organizations", "Make an organization, which you own.")
+            .takes::<OrganizationRequest>()
+            .answers::<Organization>(201)
+            .errors(&[409])
+            .idempotent(),
+        delete("/organization/{organizationId}", remove)
+            .needs(Own::OrganizationDelete, On::Organization)
+            .about(
+                "Organizations",
+                "Delete the organization with all that belongs to it. Its tokens are refused at once.",
+            )
+            .answers_empty(204),
     ]
 }
 
@@ -134,13 +164,39 @@ async fn list(
     Ok(Json(OrganizationList { results: results.into_iter().map(Organization::from).collect() }))
 }
 
-async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<Organization>, ApiError> {
-    Ok(Json(organizations::get(&app, &grant).await?.into()))
+async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+    let row = organizations::get(&app, &grant).await?;
+    Ok(tagged(row.updated_at, Json(Organization::from(row))))
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(new): Body<OrganizationRequest>,
+) -> Result<Response, ApiError> {
+    let change = organizations::Change {
+        name: Some(new.name),
+        description: Some(new.description),
+        plan: new.plan,
+        website_url: Some(new.website_url),
+        repository: Some(new.repository),
+        logo_url: Some(new.logo_url),
+        icon_url: Some(new.icon_url),
+        admin_emails: Some(new.admin_emails),
+    };
+    let created = organizations::create(&app, &caller, change).await?;
+    let version = created.value.updated_at;
+    Ok(tagged(version, written(StatusCode::CREATED, created, Organization::from)))
+}
+
+async fn remove(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &organizations::delete(&app, grant).await?))
 }
 
 async fn edit(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
+    Precondition(if_match): Precondition,
     Body(edit): Body<OrganizationEdit>,
 ) -> Result<Response, ApiError> {
     let change = organizations::Change {
@@ -153,6 +209,7 @@ async fn edit(
         icon_url: edit.icon_url,
         admin_emails: edit.admin_emails,
     };
-    let changed = organizations::update(&app, grant, change, IfMatch::default()).await?;
-    Ok(written(StatusCode::OK, changed, Organization::from))
+    let changed = organizations::update(&app, grant, change, if_match).await?;
+    let version = changed.value.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, changed, Organization::from)))
 }

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, State};
-use serde::Serialize;
-use tokenward_core::Uuid;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
 use tokenward_core::permission::Own;
+use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode, ProjectAccess};
+use tokenward_core::{Result, Time, Uuid};
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, get};
+use super::endpoint::{Endpoint, On, delete, get, post, put};
 use super::error::ApiError;
+use super::extract::{Body, Precondition, id, tagged, written, written_empty};
 use crate::service::{App, roles};
 
 /// A role that can be given to a token or a member.
@@ -30,12 +35,219 @@ struct AvailableRoleList {
     results: Vec<AvailableRole>,
 }
 
+/// A custom role, with an entry for every cluster and every project.
+#[derive(Serialize, ToSchema)]
+struct CustomRole {
+    id: Uuid,
+    name: String,
+    /// Empty when it was never given.
+    description: String,
+    cluster_permissions: Vec<ClusterPermission>,
+    project_permissions: Vec<ProjectPermission>,
+    /// What it holds of your own API (`noun:verb`, `*` for either side), `token:verify` and `event:read`.
+    permissions: Vec<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+}
+
+/// What a role may do with a cluster.
+#[derive(Serialize, ToSchema)]
+struct ClusterPermission {
+    cluster_id: Uuid,
+    cluster_name: String,
+    /// VIEWER, ENV_CREATOR or ADMIN.
+    #[schema(value_type = String)]
+    permission: ClusterLevel,
+}
+
+/// What a role may do in a project.
+#[derive(Serialize, ToSchema)]
+struct ProjectPermission {
+    project_id: Uuid,
+    project_name: String,
+    /// Everything in the project.
+    is_admin: bool,
+    permissions: Vec<EnvironmentPermission>,
+}
+
+/// What a role may do with the environments of one mode.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentPermission {
+    /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
+    #[schema(value_type = String)]
+    environment_type: Mode,
+    /// NO_ACCESS, VIEWER, DEPLOYER or MANAGER.
+    #[schema(value_type = String)]
+    permission: EnvironmentLevel,
+}
+
+/// Custom roles.
+#[derive(Serialize, ToSchema)]
+struct CustomRoleList {
+    results: Vec<CustomRole>,
+}
+
+/// A new custom role. It sees every cluster and no project.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CustomRoleRequest {
+    /// Unique, and not to be mistaken for a built-in role.
+    name: String,
+    description: Option<String>,
+    #[serde(default)]
+    permissions: Vec<String>,
+}
+
+/// A replacement for a custom role. A cluster or project that is left out has its default.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CustomRoleEdit {
+    name: String,
+    description: Option<String>,
+    cluster_permissions: Vec<ClusterPermissionEdit>,
+    project_permissions: Vec<ProjectPermissionEdit>,
+    /// Absent: they stay as they are.
+    permissions: Option<Vec<String>>,
+}
+
+/// What the role is to do with a cluster.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ClusterPermissionEdit {
+    cluster_id: Uuid,
+    /// Accepted, since it stands in answers; not read.
+    #[serde(rename = "cluster_name")]
+    _cluster_name: Option<String>,
+    /// VIEWER, ENV_CREATOR or ADMIN.
+    #[schema(value_type = String)]
+    permission: ClusterLevel,
+}
+
+/// What the role is to do in a project.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProjectPermissionEdit {
+    project_id: Uuid,
+    /// Accepted, since it stands in answers; not read.
+    #[serde(rename = "project_name")]
+    _project_name: Option<String>,
+    #[serde(default)]
+    is_admin: Option<bool>,
+    /// All four modes; may be absent where `is_admin` is true.
+    permissions: Option<Vec<EnvironmentPermission>>,
+}
+
+impl From<roles::CustomRole> for CustomRole {
+    fn from(custom: roles::CustomRole) -> Self {
+        let levels = |access: &ProjectAccess| {
+            Mode::ALL
+                .map(|mode| EnvironmentPermission { environment_type: mode, permission: access.level(mode) })
+                .into()
+        };
+        Self {
+            id: custom.role.id,
+            name: custom.role.name.to_string(),
+            permissions: custom.role.named_permissions(),
+            cluster_permissions: custom
+                .clusters
+                .into_iter()
+                .map(|(id, name, permission)| ClusterPermission { cluster_id: id, cluster_name: name, permission })
+                .collect(),
+            project_permissions: custom
+                .projects
+                .into_iter()
+                .map(|(id, name, access)| ProjectPermission {
+                    project_id: id,
+                    project_name: name,
+                    is_admin: access.is_admin,
+                    permissions: levels(&access),
+                })
+                .collect(),
+            created_at: Time(custom.description.created_at),
+            updated_at: Time(custom.description.updated_at),
+            description: custom.description.description,
+        }
+    }
+}
+
+impl CustomRoleEdit {
+    fn read(self) -> Result<roles::RoleBody> {
+        let mut faults = Faults::default();
+        let mut projects = Vec::with_capacity(self.project_permissions.len());
+        for (n, entry) in self.project_permissions.into_iter().enumerate() {
+            projects.push((entry.project_id, entry.access(n, &mut faults)));
+        }
+        faults.finish()?;
+        Ok(roles::RoleBody {
+            name: self.name,
+            description: self.description.unwrap_or_default(),
+            permissions: self.permissions,
+            clusters: self.cluster_permissions.into_iter().map(|entry| (entry.cluster_id, entry.permission)).collect(),
+            projects,
+        })
+    }
+}
+
+impl ProjectPermissionEdit {
+    fn access(&self, number: usize, faults: &mut Faults) -> ProjectAccess {
+        if self.is_admin == Some(true) {
+            return ProjectAccess::ADMIN;
+        }
+        let mut levels: [Option<EnvironmentLevel>; 4] = [None; 4];
+        for entry in self.permissions.iter().flatten() {
+            let level = &mut levels[entry.environment_type as usize];
+            if level.is_some() {
+                let mode = entry.environment_type.as_str();
+                faults.push(format!("project_permissions[{number}].permissions"), format!("names {mode} twice"));
+            }
+            *level = Some(entry.permission);
+        }
+        for (mode, _) in Mode::ALL.iter().zip(&levels).filter(|(_, level)| level.is_none()) {
+            let field = format!("project_permissions[{number}].permissions");
+            faults.push(field, format!("lacks an entry for {}", mode.as_str()));
+        }
+        ProjectAccess { is_admin: false, levels: levels.map(|level| level.unwrap_or(EnvironmentLevel::NoAccess)) }
+    }
+}
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
+    const ALL: &str = "/organization/{organizationId}/customRole";
+    const ONE: &str = "/organization/{organizationId}/customRole/{customRoleId}";
     vec![
         get("/organization/{organizationId}/availableRole", available)
             .needs(Own::OrganizationRead, On::Organization)
             .about("Roles", "The roles that can be given, built-in and custom.")
             .answers::<AvailableRoleList>(200),
+        get(ALL, list)
+            .needs(Own::RoleRead, On::Organization)
+            .about("Roles", "The custom roles.")
+            .answers::<CustomRoleList>(200),
+        post(ALL, create)
+            .needs(Own::RoleManage, On::Organization)
+            .idempotent()
+            .about("Roles", "Make a custom role.")
+            .takes::<CustomRoleRequest>()
+            .answers::<CustomRole>(201)
+            .errors(&[409]),
+        get(ONE, show)
+            .needs(Own::RoleRead, On::Organization)
+            .about("Roles", "One custom role.")
+            .answers::<CustomRole>(200)
+            .errors(&[400]),
+        put(ONE, edit)
+            .needs(Own::RoleManage, On::Organization)
+            .about("Roles", "Replace a custom role.")
+            .takes::<CustomRoleEdit>()
+            .answers::<CustomRole>(200)
+            .errors(&[409, 412]),
+        delete(ONE, remove)
+            .needs(Own::RoleManage, On::Organization)
+            .about("Roles", "Delete a custom role that nobody uses.")
+            .answers_empty(204)
+            .errors(&[400, 409]),
     ]
 }
 
@@ -50,4 +262,54 @@ async fn available(
         description: roles::meaning(role),
     });
     Ok(Json(AvailableRoleList { results: results.collect() }))
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+) -> Result<Json<CustomRoleList>, ApiError> {
+    let results = roles::list(&app, &grant).await?;
+    Ok(Json(CustomRoleList { results: results.into_iter().map(CustomRole::from).collect() }))
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(new): Body<CustomRoleRequest>,
+) -> Result<Response, ApiError> {
+    let created = roles::create(&app, grant, new.name, new.description, new.permissions).await?;
+    let version = created.value.description.updated_at;
+    Ok(tagged(version, written(StatusCode::CREATED, created, CustomRole::from)))
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, role)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let role = roles::get(&app, &grant, id("customRoleId", &role)?).await?;
+    Ok(tagged(role.description.updated_at, Json(CustomRole::from(role))))
+}
+
+async fn edit(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, role)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
+    Body(change): Body<CustomRoleEdit>,
+) -> Result<Response, ApiError> {
+    let role = id("customRoleId", &role)?;
+    // 404 before what is wrong with the body.
+    roles::get(&app, &grant, role).await?;
+    let changed = roles::update(&app, grant, role, change.read()?, if_match).await?;
+    let version = changed.value.description.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, changed, CustomRole::from)))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, role)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &roles::delete(&app, grant, id("customRoleId", &role)?).await?))
 }

@@ -11,7 +11,7 @@ use tokenward_core::caller::Caller;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::endpoint::{Endpoint, Right, delete, post};
+use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
 use super::extract::{Body, client, written, written_empty};
 use crate::service::{App, sessions};
@@ -38,10 +38,6 @@ struct Session {
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let mut sign_out = delete("/session", delete_session)
-        .about("Sessions", "Sign out: ends the session that is used.")
-        .answers_empty(204);
-    sign_out.right = Right::User;
     vec![
         post("/session", create)
             .public()
@@ -49,7 +45,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .takes::<NewSession>()
             .answers::<Session>(201)
             .errors(&[401, 429, 503]),
-        sign_out,
+        delete("/session", delete_session)
+            .user()
+            .about("Sessions", "Sign out: ends the session that is used.")
+            .answers_empty(204),
     ]
 }
 

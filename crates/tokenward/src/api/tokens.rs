@@ -110,6 +110,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
             .needs(Own::TokenManage, On::Organization)
+            .idempotent()
             .about("API tokens", "Make a token. Its text is shown once.")
             .takes::<ApiTokenRequest>()
             .answers::<ApiTokenCreate>(201)

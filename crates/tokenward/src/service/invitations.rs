@@ -105,7 +105,11 @@ pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> 
         let invitation = invitations::get(tx.conn(), &grant, invitation.id).await?;
         let event = event(Kind::InvitationCreated, &invitation).after(snapshot(&invitation));
         let sent = sent(&app, invitation, &secret);
-        app.commit(tx, grant.by(), &[event], sent).await
+        let written = app.commit(tx, grant.by(), &[event], sent).await?;
+        if let Some(mailer) = &app.mailer {
+            mailer.invite(&written.value.invitation, &written.value.link);
+        }
+        Ok(written)
     })
     .await
 }
@@ -123,7 +127,11 @@ pub async fn resend(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Se
         let invitation = invitations::get(tx.conn(), &grant, id).await?;
         let event = event(Kind::InvitationResent, &invitation).before(snapshot(&present)).after(snapshot(&invitation));
         let sent = sent(&app, invitation, &secret);
-        app.commit(tx, grant.by(), &[event], sent).await
+        let written = app.commit(tx, grant.by(), &[event], sent).await?;
+        if let Some(mailer) = &app.mailer {
+            mailer.invite(&written.value.invitation, &written.value.link);
+        }
+        Ok(written)
     })
     .await
 }

@@ -8,6 +8,7 @@ pub mod clusters;
 pub mod environments;
 pub mod events;
 pub mod invitations;
+pub mod mail;
 pub mod members;
 pub mod organizations;
 pub mod passwords;
@@ -44,6 +45,8 @@ pub struct App {
     pub passwords: passwords::Passwords,
     /// Slows down guessing of passwords.
     pub throttle: throttle::Throttle,
+    /// Who sends mail, where SMTP is configured.
+    pub mailer: Option<mail::Mailer>,
     /// The first start's one-time link.
     pub set_up: set_up::SetUp,
 }

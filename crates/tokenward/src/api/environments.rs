@@ -1,0 +1,284 @@
+//! Environments and their status (contract §1.6).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::{Time, Uuid};
+use tokenward_store::environments::Environment as Row;
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, On, delete, get, post, put};
+use super::error::ApiError;
+use super::extract::{Body, Id, Precondition, tagged, written, written_empty};
+use crate::service::{App, environments};
+
+/// An environment.
+#[derive(Serialize, ToSchema)]
+struct Environment {
+    id: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    /// Always there: the published CLI reads it without a check.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+    name: String,
+    organization: Id,
+    project: Id,
+    cloud_provider: CloudProvider,
+    /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
+    mode: String,
+    cluster_id: Uuid,
+    /// Always there: the published CLI reads it without a check.
+    cluster_name: String,
+    last_updated_by: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+}
+
+/// With whom an environment runs.
+#[derive(Serialize, ToSchema)]
+struct CloudProvider {
+    provider: String,
+    cluster: String,
+}
+
+/// Environments.
+#[derive(Serialize, ToSchema)]
+struct EnvironmentList {
+    results: Vec<Environment>,
+}
+
+/// An environment in a list of the whole organization.
+#[derive(Serialize, ToSchema)]
+struct EnvironmentBrief {
+    id: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+    name: String,
+    organization: Id,
+    project: NamedId,
+    mode: String,
+}
+
+/// An id with its name.
+#[derive(Serialize, ToSchema)]
+struct NamedId {
+    id: Uuid,
+    name: String,
+}
+
+/// Environments of the whole organization.
+#[derive(Serialize, ToSchema)]
+struct EnvironmentBriefList {
+    results: Vec<EnvironmentBrief>,
+}
+
+/// The status of an environment. Tokenward deploys nothing: it is always READY.
+#[derive(Serialize, ToSchema)]
+struct EnvironmentStatus {
+    id: Uuid,
+    state: &'static str,
+    last_deployment_state: &'static str,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_deployment_date: Option<Time>,
+    last_deployment_id: Option<String>,
+    total_deployment_duration_in_seconds: Option<u64>,
+    /// Null: older clients refuse words that they do not know.
+    origin: Option<String>,
+    triggered_by: Option<String>,
+    deployment_status: &'static str,
+    deployment_request_id: Option<Uuid>,
+}
+
+/// Statuses of environments.
+#[derive(Serialize, ToSchema)]
+struct EnvironmentStatusList {
+    results: Vec<EnvironmentStatus>,
+}
+
+/// What a new environment is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentRequest {
+    name: String,
+    /// Where it runs; may be absent while there is one cluster.
+    cluster: Option<Uuid>,
+    /// DEVELOPMENT, STAGING or PRODUCTION; DEVELOPMENT when absent.
+    mode: Option<String>,
+}
+
+/// A change of an environment; what is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentEdit {
+    name: Option<String>,
+    mode: Option<String>,
+}
+
+fn environment(grant: &Grant, row: Row) -> Environment {
+    Environment {
+        id: row.id,
+        created_at: Time(row.created_at),
+        updated_at: Time(row.updated_at),
+        name: row.name,
+        organization: Id { id: grant.organization() },
+        project: Id { id: row.project_id },
+        cloud_provider: CloudProvider { provider: row.cloud_provider, cluster: row.cluster_name.clone() },
+        mode: row.mode,
+        cluster_id: row.cluster_id,
+        cluster_name: row.cluster_name,
+        last_updated_by: row.last_updated_by,
+        expires_at: None,
+    }
+}
+
+fn status(id: Uuid) -> EnvironmentStatus {
+    EnvironmentStatus {
+        id,
+        state: "READY",
+        last_deployment_state: "READY",
+        last_deployment_date: None,
+        last_deployment_id: None,
+        total_deployment_duration_in_seconds: None,
+        origin: None,
+        triggered_by: None,
+        deployment_status: "NEVER_DEPLOYED",
+        deployment_request_id: None,
+    }
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const IN_PROJECT: &str = "/project/{projectId}/environment";
+    const ONE: &str = "/environment/{environmentId}";
+    vec![
+        get(IN_PROJECT, list)
+            .needs(Own::ProjectRead, On::Project)
+            .about("Environments", "The environments of a project that you see.")
+            .answers::<EnvironmentList>(200),
+        post(IN_PROJECT, create)
+            .needs(Own::EnvironmentManage, On::NewEnvironment)
+            .idempotent()
+            .about(
+                "Environments",
+                "Make an environment. A custom role needs MANAGER on the mode and ENV_CREATOR on the cluster.",
+            )
+            .takes::<EnvironmentRequest>()
+            .answers::<Environment>(201)
+            .errors(&[409]),
+        get("/project/{projectId}/environment/status", statuses)
+            .needs(Own::ProjectRead, On::Project)
+            .about("Environments", "The status of each environment of a project that you see.")
+            .answers::<EnvironmentStatusList>(200),
+        get("/organization/{organizationId}/environments", all)
+            .needs(Own::OrganizationRead, On::Organization)
+            .about("Environments", "All environments of the organization that you see.")
+            .answers::<EnvironmentBriefList>(200),
+        get(ONE, show)
+            .needs(Own::EnvironmentRead, On::Environment)
+            .about("Environments", "One environment.")
+            .answers::<Environment>(200),
+        put(ONE, edit)
+            .needs(Own::EnvironmentManage, On::Environment)
+            .about("Environments", "Change an environment. A custom role needs MANAGER on the old and the new mode.")
+            .takes::<EnvironmentEdit>()
+            .answers::<Environment>(200)
+            .errors(&[409, 412]),
+        delete(ONE, remove)
+            .needs(Own::ProjectManage, On::Environment)
+            .about("Environments", "Delete an environment with its variables.")
+            .query(&[("skipReconcile", "Accepted; nothing is deployed here.")])
+            .answers_empty(204),
+        get("/environment/{environmentId}/status", show_status)
+            .needs(Own::EnvironmentRead, On::Environment)
+            .about("Environments", "The status of an environment.")
+            .answers::<EnvironmentStatus>(200),
+    ]
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(project): Path<Uuid>,
+) -> Result<Json<EnvironmentList>, ApiError> {
+    let results = environments::list(&app, &grant, Some(project)).await?;
+    Ok(Json(EnvironmentList { results: results.into_iter().map(|row| environment(&grant, row)).collect() }))
+}
+
+async fn all(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+) -> Result<Json<EnvironmentBriefList>, ApiError> {
+    let results = environments::list(&app, &grant, None).await?;
+    let brief = |row: Row| EnvironmentBrief {
+        id: row.id,
+        created_at: Time(row.created_at),
+        updated_at: Time(row.updated_at),
+        name: row.name,
+        organization: Id { id: grant.organization() },
+        project: NamedId { id: row.project_id, name: row.project_name },
+        mode: row.mode,
+    };
+    Ok(Json(EnvironmentBriefList { results: results.into_iter().map(brief).collect() }))
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(project): Path<Uuid>,
+    Body(new): Body<EnvironmentRequest>,
+) -> Result<Response, ApiError> {
+    let new = environments::NewEnvironment { name: new.name, mode: new.mode, cluster: new.cluster };
+    let created = environments::create(&app, grant.clone(), project, new).await?;
+    let version = created.value.updated_at;
+    Ok(tagged(version, written(StatusCode::CREATED, created, |row| environment(&grant, row))))
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
+    let row = environments::get(&app, &grant, id).await?;
+    Ok(tagged(row.updated_at, Json(environment(&grant, row))))
+}
+
+async fn edit(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(id): Path<Uuid>,
+    Precondition(if_match): Precondition,
+    Body(change): Body<EnvironmentEdit>,
+) -> Result<Response, ApiError> {
+    let changed = environments::update(&app, grant.clone(), id, change.name, change.mode, if_match).await?;
+    let version = changed.value.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, changed, |row| environment(&grant, row))))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &environments::delete(&app, grant, id).await?))
+}
+
+async fn show_status(Path(id): Path<Uuid>) -> Json<EnvironmentStatus> {
+    Json(status(id))
+}
+
+async fn statuses(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(project): Path<Uuid>,
+) -> Result<Json<EnvironmentStatusList>, ApiError> {
+    let results = environments::list(&app, &grant, Some(project)).await?;
+    Ok(Json(EnvironmentStatusList { results: results.into_iter().map(|row| status(row.id)).collect() }))
+}

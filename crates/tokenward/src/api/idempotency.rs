@@ -1,0 +1,149 @@
+//! `Idempotency-Key`: a repeated create is answered again, not carried out again.
+//!
+//! The key counts within its organization, credential, method and path. Authorization runs before every replay. The
+//! answer is kept for an hour, sealed under a key that only the client's key and the pepper together give; of the
+//! client's key itself only a hash is kept. Only successes are kept: what failed may be tried again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokenward_core::caller::Caller;
+use tokenward_core::secret::mac;
+use tokenward_core::{Code, Error, Result};
+use tokenward_store::idempotency;
+
+use super::BODY_MAX;
+use super::error::ApiError;
+use crate::service::{App, seal};
+
+/// The header.
+pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+/// Longest key.
+const KEY_MAX: usize = 255;
+/// How long a request waits for another one with its key.
+const WAIT: Duration = Duration::from_secs(5);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is kept of an answer.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// Headers that belong to the answer; all others are of the moment.
+const KEPT_HEADERS: [&str; 4] = ["content-type", "tokenward-position", "etag", "cache-control"];
+
+/// Runs a request once for its key, or answers what it was answered before.
+pub(super) async fn once(app: Arc<App>, caller: Caller, request: Request, next: Next) -> Response {
+    match run(app, caller, request, next).await {
+        Ok(response) => response,
+        Err(error) => ApiError(error).into_response(),
+    }
+}
+
+async fn run(app: Arc<App>, caller: Caller, request: Request, next: Next) -> Result<Response> {
+    let key = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    if key.is_empty() || key.len() > KEY_MAX {
+        return Err(Error::invalid("Idempotency-Key", format!("must be 1 to {KEY_MAX} visible ASCII characters")));
+    }
+    let (parts, body) = request.into_parts();
+    let body =
+        to_bytes(body, BODY_MAX).await.map_err(|_| Error::new(Code::TooLarge, "The body is larger than 1 MiB."))?;
+    let pepper = app.verifier.pepper();
+    let scope = mac(
+        &pepper.derive("idempotency-scope"),
+        &[
+            caller.token_organization().unwrap_or_default().as_bytes(),
+            caller.credential_id().as_bytes(),
+            parts.method.as_str().as_bytes(),
+            parts.uri.path().as_bytes(),
+            key.as_bytes(),
+        ],
+    );
+    let sealing = mac(&pepper.derive("idempotency-answer"), &[key.as_bytes()]);
+    let asked: [u8; 32] = Sha256::digest(&body).into();
+    let deadline = tokio::time::Instant::now() + WAIT;
+    loop {
+        if let Some(kept) = find(&app, &scope).await? {
+            if kept.request != asked {
+                return Err(Error::new(
+                    Code::IdempotencyMismatch,
+                    "This Idempotency-Key was used with another body. Use a new key for a new request.",
+                ));
+            }
+            if let Some(answer) = kept.answer {
+                return replay(&sealing, &answer);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(Error::conflict(
+                    "The first request with this Idempotency-Key is still running. Try again.",
+                ));
+            }
+            tokio::time::sleep(LOOK).await;
+            continue;
+        }
+        let mut tx = app.store.begin().await?;
+        let mine = idempotency::claim(&mut tx, &scope, &asked, app.now()).await?;
+        tx.commit_unlogged().await?;
+        if mine {
+            break;
+        }
+    }
+    // In a task of its own: when the client hangs up, its answer is still kept for the repetition.
+    let request = Request::from_parts(parts, Body::from(body));
+    let running = tokio::spawn(async move { carry_out(&app, &scope, &sealing, next.run(request).await).await });
+    running.await.map_err(Error::internal)?
+}
+
+async fn find(app: &App, scope: &[u8; 32]) -> Result<Option<idempotency::Kept>> {
+    let mut reader = app.store.read().await?;
+    idempotency::get(reader.conn(), scope).await
+}
+
+async fn carry_out(app: &App, scope: &[u8; 32], sealing: &[u8; 32], response: Response) -> Result<Response> {
+    let mut tx = app.store.begin().await?;
+    if !response.status().is_success() {
+        idempotency::release(&mut tx, scope).await?;
+        tx.commit_unlogged().await?;
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.map_err(Error::internal)?;
+    let headers = parts.headers.iter().filter(|(name, _)| KEPT_HEADERS.contains(&name.as_str()));
+    let answer = Answer {
+        status: parts.status.as_u16(),
+        headers: headers
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect(),
+        body: body.to_vec(),
+    };
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&answer).map_err(Error::internal)?);
+    idempotency::keep(&mut tx, scope, &seal::seal(sealing, &plain, app.store.random())?).await?;
+    tx.commit_unlogged().await?;
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+fn replay(sealing: &[u8; 32], sealed: &[u8]) -> Result<Response> {
+    let plain = seal::open(sealing, sealed).ok_or_else(|| Error::internal("a kept answer cannot be opened"))?;
+    let answer: Answer = serde_json::from_slice(&plain).map_err(Error::internal)?;
+    let status = StatusCode::from_u16(answer.status).map_err(Error::internal)?;
+    let mut response = (status, answer.body).into_response();
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.headers_mut().insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+    Ok(response)
+}

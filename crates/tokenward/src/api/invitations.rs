@@ -1,0 +1,214 @@
+//! Invitations (contract §1.3).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::role::BuiltIn;
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::invitations::Invitation;
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::endpoint::{Endpoint, On, delete, get, post};
+use super::error::ApiError;
+use super::extract::{Body, client, credential, id, written, written_empty};
+use super::members::deprecated_role;
+use crate::service::invitations::{self, Accepting};
+use crate::service::{App, built_in_role, set_up};
+
+/// An invitation.
+#[derive(Serialize, ToSchema)]
+struct InviteMember {
+    id: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+    email: String,
+    /// Deprecated, but older clients fail without it.
+    role: &'static str,
+    /// With its secret in the answer of POST, without it everywhere else.
+    invitation_link: String,
+    /// PENDING or EXPIRED.
+    invitation_status: &'static str,
+    inviter: String,
+    organization_name: String,
+    logo_url: Option<String>,
+    role_id: Uuid,
+    role_name: String,
+    /// Until when it can be accepted.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Time,
+}
+
+/// Invitations.
+#[derive(Serialize, ToSchema)]
+struct InviteMemberList {
+    results: Vec<InviteMember>,
+}
+
+/// Whom to invite.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct InviteMemberRequest {
+    email: String,
+    role_id: Option<Uuid>,
+    /// Deprecated: ADMIN, DEVELOPER or VIEWER, where there is no `role_id`.
+    role: Option<String>,
+}
+
+/// How to accept. The secret is the last part of the link.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AcceptRequest {
+    secret: Option<String>,
+    /// For a new account: the person's name.
+    name: Option<String>,
+    /// For a new account: its password.
+    #[schema(format = Password)]
+    password: Option<String>,
+}
+
+fn invite(app: &App, link: Option<&str>, row: Invitation) -> InviteMember {
+    InviteMember {
+        invitation_link: link.map_or_else(|| invitations::plain_link(app, row.id), str::to_owned),
+        id: row.id,
+        created_at: Time(row.created_at),
+        updated_at: Time(row.updated_at),
+        email: row.email,
+        role: deprecated_role(&row.role_kind),
+        invitation_status: if app.now().0 < row.expires_at { "PENDING" } else { "EXPIRED" },
+        inviter: row.inviter,
+        organization_name: row.organization_name,
+        logo_url: None,
+        role_id: row.role_id,
+        role_name: row.role_name,
+        expires_at: Time(row.expires_at),
+    }
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const ALL: &str = "/organization/{organizationId}/inviteMember";
+    const ONE: &str = "/organization/{organizationId}/inviteMember/{inviteId}";
+    vec![
+        get(ALL, list).needs(Own::MemberManage, On::Organization)
+            .about("Members", "The invitations, expired ones among them.").answers::<InviteMemberList>(200),
+        post(ALL, create).needs(Own::MemberManage, On::Organization).idempotent()
+            .about("Members", "Invite somebody. The link is shown once.")
+            .takes::<InviteMemberRequest>().answers::<InviteMember>(201).errors(&[409]),
+        get(ONE, show).needs(Own::MemberManage, On::Organization)
+            .about("Members", "One invitation.").answers::<InviteMember>(200).errors(&[400]),
+        post(ONE, accept).public()
+            .about("Members", "Accept an invitation: with the secret of its link, and the session of the account or a password for a new one.")
+            .takes::<AcceptRequest>().answers::<InviteMember>(201).errors(&[401, 403, 404, 409, 503]),
+        delete(ONE, remove).needs(Own::MemberManage, On::Organization)
+            .about("Members", "Take an invitation back.").answers_empty(204).errors(&[400]),
+        post("/organization/{organizationId}/inviteMember/{inviteId}/resend", resend).needs(Own::MemberManage, On::Organization)
+            .about("Members", "Make a new link for an invitation; the old one is dead.").answers::<InviteMember>(200).errors(&[400]),
+    ]
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+) -> Result<Json<InviteMemberList>, ApiError> {
+    let results = invitations::list(&app, &grant).await?;
+    Ok(Json(InviteMemberList { results: results.into_iter().map(|row| invite(&app, None, row)).collect() }))
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(new): Body<InviteMemberRequest>,
+) -> Result<Response, ApiError> {
+    let role = match (new.role_id, new.role.as_deref()) {
+        (Some(role), _) => role,
+        (None, Some(word)) => {
+            let built_in = match word {
+                "ADMIN" => BuiltIn::Admin,
+                "DEVELOPER" => BuiltIn::DevOps,
+                "VIEWER" => BuiltIn::Viewer,
+                "OWNER" => return Err(Error::invalid("role", "cannot be OWNER; ownership moves by a transfer").into()),
+                _ => {
+                    return Err(Error::invalid(
+                        "role",
+                        "is not one of ADMIN, DEVELOPER, VIEWER; better send `role_id`",
+                    )
+                    .into());
+                }
+            };
+            built_in_role(&app, grant.organization(), built_in)?.id
+        }
+        (None, None) => return Err(Error::invalid("role_id", "is missing; send a role of availableRole").into()),
+    };
+    let created = invitations::create(&app, grant, new.email, role).await?;
+    Ok(written(StatusCode::CREATED, created, |sent| invite(&app, Some(&sent.link), sent.invitation)))
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, invitation)): Path<(Uuid, String)>,
+) -> Result<Json<InviteMember>, ApiError> {
+    let row = invitations::get(&app, &grant, id("inviteId", &invitation)?).await?;
+    Ok(Json(invite(&app, None, row)))
+}
+
+async fn resend(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, invitation)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let sent = invitations::resend(&app, grant, id("inviteId", &invitation)?).await?;
+    Ok(written(StatusCode::OK, sent, |sent| invite(&app, Some(&sent.link), sent.invitation)))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, invitation)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &invitations::delete(&app, grant, id("inviteId", &invitation)?).await?))
+}
+
+async fn accept(
+    State(app): State<Arc<App>>,
+    Path((organization, invitation)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (organization, invitation) = (id("organizationId", &organization)?, id("inviteId", &invitation)?);
+    let client = client(&request, &app.trusted_proxies);
+    let caller = match request.headers().contains_key(header::AUTHORIZATION) {
+        true => Some(app.verifier.authenticate(credential(request.headers())?, &client)?),
+        false => None,
+    };
+    if let Some(caller) = &caller {
+        caller.require_user()?;
+    }
+    // The published clients send no body here; without a secret nothing can be accepted.
+    let Body(body) = <Body<AcceptRequest> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
+    let secret = body.secret.unwrap_or_default();
+    if secret.is_empty() {
+        return Err(Error::invalid("secret", "is missing: it is the last part of the invitation's link").into());
+    }
+    let accepting = match (caller, body.password) {
+        (Some(caller), _) => Accepting::SignedIn(caller),
+        (None, Some(password)) => Accepting::NewAccount {
+            name: body.name.unwrap_or_default(),
+            password: Zeroizing::new(password),
+            by: set_up::visitor(&client),
+        },
+        (None, None) => {
+            let problem = "is missing: sign in with the account of this address, or send a password for a new account";
+            return Err(Error::invalid("password", problem).into());
+        }
+    };
+    let accepted = invitations::accept(&app, Some(organization), invitation, &secret, accepting).await?;
+    Ok(written(StatusCode::CREATED, accepted, |(row, _)| invite(&app, None, row)))
+}

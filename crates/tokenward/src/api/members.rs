@@ -1,0 +1,157 @@
+//! Members and ownership (contract §1.3).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::role::BuiltIn;
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::members::Member as Row;
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, On, delete, get, post, put};
+use super::error::ApiError;
+use super::extract::{Body, written_empty};
+use crate::service::{App, members};
+
+/// A member.
+#[derive(Serialize, ToSchema)]
+struct Member {
+    /// The user's id: what other endpoints call `user_id`.
+    id: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+    name: String,
+    nickname: String,
+    email: String,
+    profile_picture_url: Option<String>,
+    /// Always there: the published console tells members from invitations by it.
+    #[schema(value_type = String, format = DateTime)]
+    last_activity_at: Time,
+    /// Deprecated: ADMIN, DEVELOPER, OWNER or VIEWER.
+    role: &'static str,
+    role_name: String,
+    role_id: Uuid,
+}
+
+/// The word of the old vocabulary for a role: connectors still read it.
+pub(super) fn deprecated_role(kind: &str) -> &'static str {
+    match BuiltIn::from_name(kind) {
+        Some(BuiltIn::Owner) => "OWNER",
+        Some(BuiltIn::Admin) => "ADMIN",
+        Some(BuiltIn::Billing | BuiltIn::Viewer | BuiltIn::Verifier) => "VIEWER",
+        Some(BuiltIn::DevOps) | None => "DEVELOPER",
+    }
+}
+
+impl From<Row> for Member {
+    fn from(row: Row) -> Self {
+        let name = if row.name.is_empty() { row.email.clone() } else { row.name };
+        Self {
+            id: row.account_id,
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+            nickname: name.clone(),
+            name,
+            email: row.email,
+            profile_picture_url: None,
+            last_activity_at: Time(row.last_activity_at),
+            role: deprecated_role(&row.role_kind),
+            role_name: row.role_name,
+            role_id: row.role_id,
+        }
+    }
+}
+
+/// Members.
+#[derive(Serialize, ToSchema)]
+struct MemberList {
+    results: Vec<Member>,
+}
+
+/// Another role for a member.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MemberRoleUpdate {
+    user_id: String,
+    role_id: Uuid,
+}
+
+/// A member, by id.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MemberReference {
+    user_id: String,
+}
+
+/// The contract types it as a text; ours are UUIDs, so any other text names nobody.
+fn user(text: &str) -> Result<Uuid> {
+    Uuid::try_parse(text).map_err(|_| Error::invalid("user_id", "is not a member of this organization"))
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const ALL: &str = "/organization/{organizationId}/member";
+    let mut transfer = post("/organization/{organizationId}/transferOwnership", transfer)
+        .needs(Own::OrganizationTransfer, On::Organization)
+        .about("Members", "Hand the organization over to another member.")
+        .takes::<MemberReference>()
+        .answers_empty(204)
+        .errors(&[409]);
+    transfer.user_only = true;
+    vec![
+        get(ALL, list)
+            .needs(Own::MemberRead, On::Organization)
+            .about("Members", "The members.")
+            .answers::<MemberList>(200),
+        put(ALL, set_role)
+            .needs(Own::MemberManage, On::Organization)
+            .about("Members", "Give a member another role. Ends the member's sessions.")
+            .takes::<MemberRoleUpdate>()
+            .answers_empty(200)
+            .errors(&[409]),
+        delete(ALL, remove)
+            .needs(Own::MemberManage, On::Organization)
+            .about("Members", "Remove a member. Ends the member's sessions; tokens that the member made stay.")
+            .takes::<MemberReference>()
+            .answers_empty(204)
+            .errors(&[409]),
+        transfer,
+    ]
+}
+
+async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<MemberList>, ApiError> {
+    let results = members::list(&app, &grant).await?;
+    Ok(Json(MemberList { results: results.into_iter().map(Member::from).collect() }))
+}
+
+async fn set_role(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(change): Body<MemberRoleUpdate>,
+) -> Result<Response, ApiError> {
+    let changed = members::set_role(&app, grant, user(&change.user_id)?, change.role_id).await?;
+    Ok(written_empty(StatusCode::OK, &changed))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(member): Body<MemberReference>,
+) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?).await?))
+}
+
+async fn transfer(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(member): Body<MemberReference>,
+) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &members::transfer(&app, grant, user(&member.user_id)?).await?))
+}

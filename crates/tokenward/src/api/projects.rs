@@ -1,0 +1,135 @@
+//! Projects (contract §1.6).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::{Time, Uuid};
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, On, delete, get, post, put};
+use super::error::ApiError;
+use super::extract::{Body, Id, Precondition, tagged, written, written_empty};
+use crate::service::{App, projects};
+
+/// A project.
+#[derive(Serialize, ToSchema)]
+struct Project {
+    id: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+    name: String,
+    /// Empty when it was never given.
+    description: String,
+    organization: Id,
+    /// How many environments you see in it.
+    associated_environments_count: usize,
+}
+
+/// Projects.
+#[derive(Serialize, ToSchema)]
+struct ProjectList {
+    results: Vec<Project>,
+}
+
+/// What a project is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProjectRequest {
+    name: String,
+    description: Option<String>,
+}
+
+fn project(grant: &Grant, seen: projects::Seen) -> Project {
+    let projects::Seen { project, environments } = seen;
+    Project {
+        id: project.id,
+        created_at: Time(project.created_at),
+        updated_at: Time(project.updated_at),
+        name: project.name,
+        description: project.description,
+        organization: Id { id: grant.organization() },
+        associated_environments_count: environments,
+    }
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const ALL: &str = "/organization/{organizationId}/project";
+    const ONE: &str = "/project/{projectId}";
+    vec![
+        get(ALL, list)
+            .needs(Own::OrganizationRead, On::Organization)
+            .about("Projects", "The projects that you see.")
+            .answers::<ProjectList>(200),
+        // 200 and not 201: so it is published, and clients check it (contract §8.7).
+        post(ALL, create)
+            .needs(Own::ProjectCreate, On::Organization)
+            .idempotent()
+            .about("Projects", "Make a project.")
+            .takes::<ProjectRequest>()
+            .answers::<Project>(200)
+            .errors(&[409]),
+        get(ONE, show).needs(Own::ProjectRead, On::Project).about("Projects", "One project.").answers::<Project>(200),
+        put(ONE, edit)
+            .needs(Own::ProjectManage, On::Project)
+            .about("Projects", "Change a project.")
+            .takes::<ProjectRequest>()
+            .answers::<Project>(200)
+            .errors(&[409, 412]),
+        delete(ONE, remove)
+            .needs(Own::ProjectManage, On::Project)
+            .about("Projects", "Delete a project with its environments and variables.")
+            .answers_empty(204),
+    ]
+}
+
+async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<ProjectList>, ApiError> {
+    let results = projects::list(&app, &grant).await?;
+    Ok(Json(ProjectList { results: results.into_iter().map(|seen| project(&grant, seen)).collect() }))
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(new): Body<ProjectRequest>,
+) -> Result<Response, ApiError> {
+    let created = projects::create(&app, grant.clone(), new.name, new.description).await?;
+    let version = created.value.project.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, created, |seen| project(&grant, seen))))
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
+    let seen = projects::get(&app, &grant, id).await?;
+    Ok(tagged(seen.project.updated_at, Json(project(&grant, seen))))
+}
+
+async fn edit(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(id): Path<Uuid>,
+    Precondition(if_match): Precondition,
+    Body(change): Body<ProjectRequest>,
+) -> Result<Response, ApiError> {
+    let changed = projects::update(&app, grant.clone(), id, change.name, change.description, if_match).await?;
+    let version = changed.value.project.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, changed, |seen| project(&grant, seen))))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &projects::delete(&app, grant, id).await?))
+}
