@@ -23,9 +23,7 @@ async fn members_have_the_fields_that_clients_read() {
     let (server, acme) = Server::with_owner().await;
     server.member(&acme, "dev@acme.example", "devops").await;
     let members = server.get(&acme.path("member"), &acme.owner).await.expect(200);
-    let of = |email: &str| {
-        members["results"].as_array().unwrap().iter().find(|m| m["email"] == email).unwrap().clone()
-    };
+    let of = |email: &str| members["results"].as_array().unwrap().iter().find(|m| m["email"] == email).unwrap().clone();
     let owner = of(OWNER);
     assert_eq!((owner["role"].as_str(), owner["role_name"].as_str()), (Some("OWNER"), Some("owner")));
     assert_eq!(of("dev@acme.example")["role"], "DEVELOPER");
@@ -70,7 +68,8 @@ async fn the_same_address_is_invited_once_whatever_its_case() {
 async fn an_invitation_names_a_role_by_id_or_by_the_deprecated_word() {
     let (server, acme) = Server::with_owner().await;
     let path = acme.path("inviteMember");
-    let by_word = server.post(&path, &acme.owner, json!({ "email": "a@acme.example", "role": "VIEWER" })).await.expect(201);
+    let by_word =
+        server.post(&path, &acme.owner, json!({ "email": "a@acme.example", "role": "VIEWER" })).await.expect(201);
     assert_eq!(by_word["role_name"], "viewer");
     for body in [
         json!({ "email": "b@acme.example" }),
@@ -223,7 +222,10 @@ async fn tokens_are_no_users() {
 async fn an_account_is_its_users_own() {
     let (server, acme) = Server::with_owner().await;
     let account = server.get("/account", &acme.owner).await.expect(200);
-    assert_eq!((account["nickname"].as_str(), account["communication_email"].as_str()), (Some("Acme Owner"), Some(OWNER)));
+    assert_eq!(
+        (account["nickname"].as_str(), account["communication_email"].as_str()),
+        (Some("Acme Owner"), Some(OWNER))
+    );
     let body = json!({ "communication_email": "mail@acme.example" });
     let account = server.put("/account", &acme.owner, body).await.expect(200);
     assert_eq!(account["communication_email"], "mail@acme.example");

@@ -50,8 +50,11 @@ async fn a_new_role_has_the_full_default_matrix_and_new_things_join_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_replaces_the_matrix_as_terraform_and_the_published_console_send_it() {
     let (server, acme) = Server::with_owner().await;
-    let (shop, site, main) =
-        (project(&server, &acme, "shop").await, project(&server, &acme, "site").await, cluster(&server, &acme, "main").await);
+    let (shop, site, main) = (
+        project(&server, &acme, "shop").await,
+        project(&server, &acme, "site").await,
+        cluster(&server, &acme, "main").await,
+    );
     let role = custom(&server, &acme, "deployer").await;
     let path = acme.path(&format!("customRole/{}", role["id"].as_str().unwrap()));
     let body = json!({
@@ -90,19 +93,31 @@ async fn a_bad_matrix_is_refused_with_all_faults_and_nothing_changes() {
     let before = server.get(&path, &acme.owner).await.expect(200);
     let absent = "01900000-0000-7000-8000-000000000000";
     let three: Value = levels("VIEWER").as_array().unwrap()[..3].to_vec().into();
-    let twice: Value = [levels("VIEWER").as_array().unwrap().clone(), vec![levels("VIEWER")[0].clone()]].concat().into();
-    let edit = |clusters: Value, projects: Value| {
-        json!({ "name": "deployer", "cluster_permissions": clusters, "project_permissions": projects })
-    };
-    let entry = |id: &str, permissions: Value| json!([{ "project_id": id, "is_admin": false, "permissions": permissions }]);
+    let twice: Value =
+        [levels("VIEWER").as_array().unwrap().clone(), vec![levels("VIEWER")[0].clone()]].concat().into();
+    let edit = |clusters: Value, projects: Value| json!({ "name": "deployer", "cluster_permissions": clusters, "project_permissions": projects });
+    let entry =
+        |id: &str, permissions: Value| json!([{ "project_id": id, "is_admin": false, "permissions": permissions }]);
     for (body, field, says) in [
-        (edit(json!([{ "cluster_id": absent, "permission": "ADMIN" }]), json!([])), "cluster_permissions", "not a cluster"),
-        (edit(json!([{ "cluster_id": main, "permission": "ROOT" }]), json!([])), "cluster_permissions[0].permission", "ENV_CREATOR"),
+        (
+            edit(json!([{ "cluster_id": absent, "permission": "ADMIN" }]), json!([])),
+            "cluster_permissions",
+            "not a cluster",
+        ),
+        (
+            edit(json!([{ "cluster_id": main, "permission": "ROOT" }]), json!([])),
+            "cluster_permissions[0].permission",
+            "ENV_CREATOR",
+        ),
         (edit(json!([]), entry(absent, levels("VIEWER"))), "project_permissions", "not a project"),
         (edit(json!([]), entry(&shop, three)), "project_permissions[0].permissions", "PRODUCTION"),
         (edit(json!([]), entry(&shop, twice)), "project_permissions[0].permissions", "DEVELOPMENT twice"),
         (edit(json!([]), entry(&shop, json!([]))), "project_permissions[0].permissions", "lacks"),
-        (edit(json!([]), json!([{ "project_id": shop, "is_admin": false }])), "project_permissions[0].permissions", "lacks"),
+        (
+            edit(json!([]), json!([{ "project_id": shop, "is_admin": false }])),
+            "project_permissions[0].permissions",
+            "lacks",
+        ),
         (edit(json!([]), entry(&shop, levels("OWNER"))), "project_permissions[0].permissions[0].permission", "MANAGER"),
     ] {
         let refused = server.put(&path, &acme.owner, body).await.expect(400);
@@ -190,9 +205,7 @@ async fn an_edit_of_an_old_version_is_refused() {
     let edit = |name: &str| json!({ "name": name, "cluster_permissions": [], "project_permissions": [] });
     let put = |tag: String, name: &'static str| {
         let (server, path, owner) = (&server, &path, &acme.owner);
-        async move {
-            server.call_with(reqwest::Method::PUT, path, owner, Some(edit(name)), &[("if-match", &tag)]).await
-        }
+        async move { server.call_with(reqwest::Method::PUT, path, owner, Some(edit(name)), &[("if-match", &tag)]).await }
     };
     let second = put(tag.clone(), "second").await;
     assert_eq!(second.status, 200);
