@@ -86,7 +86,11 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
             }
             Some(("missing field", field)) => Error::invalid(inside(&field), "is missing"),
             Some((_, field)) => Error::invalid(inside(&field), "is there twice"),
-            None => Error::invalid(if path == "." { "body" } else { &path }, format!("cannot be read: {text}")),
+            // In a text that is no JSON, the path is only how far the reader came.
+            None if path == "." || !error.inner().is_data() => {
+                Error::invalid("body", format!("cannot be read: {text}"))
+            }
+            None => Error::invalid(&path, format!("cannot be read: {text}")),
         }
     })?;
     deserializer.end().map_err(|_| Error::invalid("body", "goes on after its JSON value"))?;
