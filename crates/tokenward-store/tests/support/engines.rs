@@ -138,6 +138,21 @@ impl Bed {
         .unwrap()
     }
 
+    /// Reads texts past the store, sorted by their bytes.
+    pub async fn texts(&self, sql: &'static str) -> Vec<String> {
+        let mut texts: Vec<String> = match self.engine {
+            Engine::Sqlite => {
+                sqlx::query_scalar(sql).fetch_all(&mut SqliteConnection::connect(&self.url).await.unwrap()).await
+            }
+            Engine::Postgres => {
+                sqlx::query_scalar(sql).fetch_all(&mut PgConnection::connect(&self.url).await.unwrap()).await
+            }
+        }
+        .unwrap();
+        texts.sort_unstable();
+        texts
+    }
+
     /// An organization with its built-in roles and its owner, as the service makes one.
     pub async fn organization(&self, name: &str) -> Org {
         let now = self.store.now();
@@ -167,4 +182,16 @@ pub struct Org {
     /// The ids of the built-in roles, in their order.
     pub roles: [Uuid; 6],
     pub grant: Grant,
+}
+
+/// A query for the names of the tables that are ours.
+pub fn tables(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> '_sqlx_migrations' AND name NOT LIKE 'sqlite_%'"
+        }
+        Engine::Postgres => {
+            "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename <> '_sqlx_migrations'"
+        }
+    }
 }
