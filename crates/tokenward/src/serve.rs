@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
-use axum::http::{Method, Uri};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokenward_core::{Code, Error};
@@ -25,7 +26,7 @@ use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::{App, set_up::SetUp, throttle::Throttle};
 use crate::verify::Verifier;
-use crate::{pepper, telemetry};
+use crate::{console, pepper, telemetry};
 
 /// A client gets this long to send its headers; slower ones are cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,19 +117,26 @@ fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::T
 fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(api::router(app))
+        .merge(console::router(app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(app), telemetry::access_log))
         .with_state(Arc::clone(app))
 }
 
-async fn not_found(uri: Uri) -> impl IntoResponse {
+async fn not_found(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Response {
     let detail = format!("There is nothing at {}. The endpoints are described at /docs and /openapi.json.", uri.path());
-    ApiError(Error::new(Code::NotFound, detail))
+    answer(&app, &headers, Error::new(Code::NotFound, detail))
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> impl IntoResponse {
-    ApiError(Error::new(Code::MethodNotAllowed, format!("{} does not take {method}.", uri.path())))
+async fn method_not_allowed(State(app): State<Arc<App>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let detail = format!("{} does not take {method}.", uri.path());
+    answer(&app, &headers, Error::new(Code::MethodNotAllowed, detail))
+}
+
+/// A page for browsers, JSON for programs.
+fn answer(app: &Arc<App>, headers: &HeaderMap, error: Error) -> Response {
+    console::missing(app, headers, &error).unwrap_or_else(|| ApiError(error).into_response())
 }
 
 impl Running {

@@ -225,6 +225,14 @@ fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(
     };
     let directory = app.verifier.directory();
     let (organization, target) = locate(&directory, path, on)?;
+    // A resource of another organization and one that does not exist get the same answer, to the letter.
+    let belongs = directory.organization(organization).is_some_and(|o| caller.role_in(o).is_some());
+    match on {
+        On::Project | On::NewEnvironment if !belongs => return Err(Error::not_found("project")),
+        On::Environment if !belongs => return Err(Error::not_found("environment")),
+        On::Cluster if belongs && target == Target::Absent => return Err(Error::not_found("cluster")),
+        _ => {}
+    }
     if guard.user_only {
         caller.organization(&directory, organization)?;
         caller.require_user()?;

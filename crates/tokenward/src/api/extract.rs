@@ -1,25 +1,21 @@
 //! What a request brings: its credential, its client, its body.
 
-use std::net::{IpAddr, SocketAddr};
-
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestExt};
-use ipnet::IpNet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokenward_core::event::Origin;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 
 use super::error::ApiError;
 use utoipa::ToSchema;
 
+pub(crate) use crate::http::client;
 use crate::service::{IfMatch, Written};
-use crate::verify::Client;
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
@@ -44,37 +40,6 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
     text.ok_or_else(|| {
         Error::new(Code::MissingCredentials, "The `Authorization` header must be `Token <token>` or `Bearer <token>`.")
     })
-}
-
-/// From where a request came. `X-Forwarded-For` counts only when the peer is a configured proxy; then its
-/// rightmost entry that is no proxy is the client.
-#[must_use]
-pub fn client<B>(request: &axum::http::Request<B>, trusted: &[IpNet]) -> Client {
-    let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-    Client {
-        address: peer.map(|peer| forwarded_for(peer, request.headers(), trusted)),
-        user_agent: agent.map(|agent| agent.chars().take(256).collect()),
-        origin: Origin::from_user_agent(agent),
-    }
-}
-
-fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
-    if !is_trusted(&peer) {
-        return peer;
-    }
-    let entries = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let mut client = peer;
-    for entry in entries.collect::<Vec<_>>().join(",").rsplit(',').map(str::trim) {
-        // What is no address was not written by a proxy of ours: the one before it stays the answer.
-        let Ok(address) = entry.parse::<IpAddr>().map(|address| address.to_canonical()) else { break };
-        client = address;
-        if !is_trusted(&address) {
-            break;
-        }
-    }
-    client
 }
 
 /// A JSON body. Its errors name the field.
@@ -212,18 +177,6 @@ fn at(position: Position, mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_trusted_peer_says_for_whom_it_asks() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        let mut headers = HeaderMap::new();
-        headers.append("x-forwarded-for", HeaderValue::from_static("1.1.1.1, 203.0.113.9, 10.1.1.1"));
-        let from = |peer: &str| forwarded_for(peer.parse().unwrap(), &headers, &trusted).to_string();
-        assert_eq!(from("203.0.113.77"), "203.0.113.77");
-        assert_eq!(from("10.2.3.4"), "203.0.113.9");
-        headers.append("x-forwarded-for", HeaderValue::from_static("nonsense"));
-        assert_eq!(forwarded_for("10.2.3.4".parse().unwrap(), &headers, &trusted).to_string(), "10.2.3.4");
-    }
 
     #[test]
     fn faults_name_the_field() {

@@ -30,7 +30,6 @@ use axum::extract::DefaultBodyLimit;
 
 pub use endpoint::{Endpoint, On, Right};
 pub use error::ApiError;
-pub use extract::client;
 
 use crate::service::App;
 

@@ -668,7 +668,9 @@ pub fn pages() -> Vec<(String, String)> {
             secret: "9bN4tYrC".into(),
             csrf: "c5rf".into(),
             email: "owner@acme.example".into(),
-            expires: moment(DAY).full
+            password: Field::default(),
+            password_rule: PASSWORD_RULE.into(),
+            error: None,
         }
     );
     page!("needs-tls", NeedsTlsPage { port: 8080, public_url: "http://127.0.0.1:8080".into() });
