@@ -80,8 +80,8 @@ pub struct Store {
     pools: Pools,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    /// Held for as long as the store lives; see [`Store::lock`].
-    _lock: Option<Arc<File>>,
+    /// Held until the store closes; see [`Store::lock`].
+    lock: Option<Arc<File>>,
 }
 
 #[derive(Clone)]
@@ -129,7 +129,7 @@ impl Store {
                 _ => return Err(OpenError::Url(without_password(url))),
             }
         };
-        let store = Self { pools, clock, random, _lock: None };
+        let store = Self { pools, clock, random, lock: None };
         store.migrate().await?;
         Ok(store)
     }
@@ -146,7 +146,7 @@ impl Store {
         let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(open)?;
         match file.try_lock() {
             Ok(()) => {
-                self._lock = Some(Arc::new(file));
+                self.lock = Some(Arc::new(file));
                 Ok(())
             }
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.clone())),
@@ -261,7 +261,8 @@ impl Store {
         matches!(self.pools, Pools::Postgres(_))
     }
 
-    /// Closes all connections; what is running ends first. An SQLite file is left without its WAL.
+    /// Closes all connections; what is running ends first. An SQLite file is left without its WAL, and free for
+    /// another process.
     pub async fn close(&self) {
         match &self.pools {
             Pools::Sqlite { write, read, .. } => {
@@ -269,6 +270,11 @@ impl Store {
                 write.close().await;
             }
             Pools::Postgres(pool) => pool.close().await,
+        }
+        if let Some(lock) = &self.lock
+            && let Err(error) = lock.unlock()
+        {
+            tracing::warn!(%error, "the lock of the database is given back only at the end of the process");
         }
     }
 }

@@ -153,6 +153,7 @@ impl Running {
     pub async fn stop(self) -> Result<()> {
         self.handle.graceful_shutdown(Some(GRACE));
         self.server.await??;
+        self.app.verifier.stop();
         self.app.store.close().await;
         Ok(())
     }

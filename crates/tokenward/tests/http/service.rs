@@ -8,7 +8,7 @@ use crate::support::Server;
 async fn a_server_that_runs_is_healthy_and_ready() {
     let server = Server::start().await;
     for path in ["/healthz", "/readyz"] {
-        let answer = server.get(path).await;
+        let answer = server.get(path, "").await;
         assert_eq!(answer.pair(), (200, json!({ "status": "ok" })), "{path}");
     }
 }
