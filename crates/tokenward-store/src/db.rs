@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
@@ -156,7 +157,19 @@ impl Store {
 
     async fn migrate(&self) -> Result<(), OpenError> {
         let migrated = match &self.pools {
-            Pools::Sqlite { write, .. } => sqlx::migrate!("./migrations/sqlite").run(write).await,
+            Pools::Sqlite { write, .. } => {
+                // sqlx takes no lock here: of two processes that open a new file at once, one tries what the other has
+                // just done. Each time it looks again it finds at least one step more.
+                let migrations = sqlx::migrate!("./migrations/sqlite");
+                let mut done = migrations.run(write).await;
+                for _ in migrations.iter() {
+                    if !matches!(done, Err(MigrateError::ExecuteMigration(..))) {
+                        break;
+                    }
+                    done = migrations.run(write).await;
+                }
+                done
+            }
             Pools::Postgres(pool) => sqlx::migrate!("./migrations/postgres").run(pool).await,
         };
         migrated.map_err(|e| OpenError::Migrate(e.to_string()))?;

@@ -848,19 +848,21 @@ async fn opening_again_changes_nothing(bed: Bed) {
 }
 
 async fn two_processes_can_open_an_empty_database_at_once(bed: Bed) {
-    let url = match bed.engine {
-        Engine::Sqlite => bed.path("other.db").display().to_string(),
-        Engine::Postgres => tokio::task::spawn_blocking(engines::postgres::fresh_database).await.unwrap(),
-    };
-    let open = || {
-        let (url, clock) = (url.clone(), bed.clock.clone());
-        tokio::spawn(async move { Store::open(&url, clock, Arc::new(Counted)).await.unwrap() })
-    };
-    let (first, second) = tokio::join!(open(), open());
-    let (first, second) = (first.unwrap(), second.unwrap());
-    let head = log::head(first.read().await.unwrap().conn()).await.unwrap();
-    assert_eq!(log::head(second.read().await.unwrap().conn()).await.unwrap(), head);
-    assert_eq!(head.number, 0);
+    for number in 0..5 {
+        let url = match bed.engine {
+            Engine::Sqlite => bed.path(&format!("{number}.db")).display().to_string(),
+            Engine::Postgres => tokio::task::spawn_blocking(engines::postgres::fresh_database).await.unwrap(),
+        };
+        let open = || {
+            let (url, clock) = (url.clone(), bed.clock.clone());
+            tokio::spawn(async move { Store::open(&url, clock, Arc::new(Counted)).await.unwrap() })
+        };
+        let (first, second) = tokio::join!(open(), open());
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let head = log::head(first.read().await.unwrap().conn()).await.unwrap();
+        assert_eq!(log::head(second.read().await.unwrap().conn()).await.unwrap(), head);
+        assert_eq!(head.number, 0);
+    }
 }
 
 async fn more_ids_than_a_statement_has_parameters_are_found(bed: Bed) {

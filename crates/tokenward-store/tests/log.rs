@@ -82,7 +82,7 @@ async fn write(store: Store, org: Arc<Org>, writer: u64, tickets: Arc<AtomicU64>
         // Any mixture will do, as long as it is the same in each run.
         let dice = (writer * TRANSACTIONS + number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
         let (tx, targets, events) = change(&store, &org, 1 + (dice as usize >> 8) % 2).await.unwrap();
-        if dice % 5 == 0 {
+        if dice.is_multiple_of(5) {
             drop(tx);
             ends.push(End::Undone(targets));
             continue;
