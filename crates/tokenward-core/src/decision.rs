@@ -274,7 +274,11 @@ mod tests {
             expires_at: None,
         };
         let decided = |role: &Role, ask| {
-            decide(&Facts { credential: Some(credential), role: Some(role), target: Target::Organization }, ask, Time(1))
+            decide(
+                &Facts { credential: Some(credential), role: Some(role), target: Target::Organization },
+                ask,
+                Time(1),
+            )
         };
         let admin = Role::built_in(Uuid::nil(), BuiltIn::Admin);
         let viewer = Role::built_in(Uuid::nil(), BuiltIn::Viewer);

@@ -77,6 +77,7 @@ pub async fn start(config: Config) -> Result<Running> {
     store.lock()?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
+    verifier.keep_usage(store.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let app = Arc::new(App {
         store,
@@ -144,6 +145,9 @@ impl Running {
     pub async fn stop(self) -> Result<()> {
         self.handle.graceful_shutdown(Some(GRACE));
         self.server.await??;
+        if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used");
+        }
         self.app.store.close().await;
         Ok(())
     }
