@@ -86,6 +86,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
     store.lock()?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
+    verifier.keep_usage(store.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let app = Arc::new(App {
         store,
@@ -154,6 +155,9 @@ impl Running {
         self.handle.graceful_shutdown(Some(GRACE));
         self.server.await??;
         self.app.verifier.stop();
+        if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used");
+        }
         self.app.store.close().await;
         Ok(())
     }

@@ -21,7 +21,7 @@ use super::endpoint::{Endpoint, get, post};
 use super::error::ApiError;
 use super::extract::Body;
 use crate::service::App;
-use crate::verify::{Answer, Question};
+use crate::verify::{Answer, Presenter, Question, Request};
 
 /// Questions in one batch.
 const BATCH_MAX: usize = 1_000;
@@ -38,8 +38,23 @@ pub(super) struct VerifyRequest {
     pub resource: Option<ResourceRequest>,
     /// The address of the client that presented it to you.
     #[schema(value_type = Option<String>)]
-    #[expect(dead_code, reason = "read for its form only; no token is bound to addresses yet")]
     pub remote_ip: Option<IpAddr>,
+    /// Its own words for itself.
+    pub user_agent: Option<String>,
+    /// An API of the organization: its routes say what `request` needs.
+    pub api: Option<String>,
+    /// The request that the token came with. Needed with `api`; without it only remembered.
+    pub request: Option<HttpRequest>,
+}
+
+/// A request to your API.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HttpRequest {
+    /// Its method, in capitals.
+    method: String,
+    /// Its path as the client sent it. A query does not count and is not kept.
+    path: String,
 }
 
 /// Ids of a resource. Absent or foreign ones are denied.
@@ -62,7 +77,8 @@ impl From<ResourceRequest> for Resource {
 pub(super) struct Verification {
     /// May it?
     valid: bool,
-    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`, `permission_denied`.
+    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`,
+    /// `path_ambiguous`, `api_unknown`, `route_unknown`, `permission_denied`.
     code: &'static str,
     /// The token; absent when it is malformed or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +86,8 @@ pub(super) struct Verification {
     /// What its role lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permission: Option<String>,
+    /// Under this id, `GET /decision/{id}` explains the answer for a while.
+    decision_id: String,
 }
 
 /// What is known of a token.
@@ -100,7 +118,13 @@ impl From<Answer<'_>> for Verification {
             Decision::Deny { missing: Some(permission), .. } => Some(permission.to_string()),
             _ => None,
         };
-        Self { valid: answer.decision.is_allow(), code: answer.decision.code(), token, missing_permission }
+        Self {
+            valid: answer.decision.is_allow(),
+            code: answer.decision.code(),
+            token,
+            missing_permission,
+            decision_id: answer.id.to_string(),
+        }
     }
 }
 
@@ -208,7 +232,17 @@ pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> 
     if ask == Ask::Identity && resource != Resource::default() {
         return Err(Error::invalid("resource", "needs a `permission` beside it"));
     }
-    let question = Question { organization: Some(organization), ask, resource };
+    let api = request.api.as_deref();
+    if api.is_some() && request.request.is_none() {
+        return Err(Error::invalid("request", "is missing: with `api`, say which request it is about"));
+    }
+    let question = Question {
+        organization: Some(organization),
+        ask,
+        resource,
+        request: request.request.as_ref().map(|it| Request { api, method: &it.method, path: &it.path }),
+        from: Presenter { address: request.remote_ip, agent: request.user_agent.as_deref() },
+    };
     app.verifier.check(&request.token, &question, |answer| Verification::from(answer))
 }
 

@@ -19,6 +19,7 @@ pub mod sessions;
 pub mod set_up;
 pub mod throttle;
 pub mod tokens;
+pub mod usage;
 pub mod variables;
 
 use std::future::Future;
