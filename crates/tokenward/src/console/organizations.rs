@@ -3,14 +3,15 @@
 use axum::Extension;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::{Time, Uuid};
+use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::organizations::Organization;
 
+use super::confirm::Question;
 use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page};
 use super::person::Person;
-use super::view::{ConfirmPage, Fact, Nav, OrganizationNewPage, SettingsForm, SettingsPage};
+use super::view::{Nav, OrganizationNewPage, SettingsForm, SettingsPage};
 use super::words::count;
 use crate::service::organizations::{self, Change};
 use crate::service::{IfMatch, tokens};
@@ -124,38 +125,29 @@ pub(super) async fn create(Extension(person): Extension<Person>, Extension(form)
 /// `GET …/settings/delete`: asks for its name.
 pub(super) async fn ask_delete(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
     let grant = person.may(organization, Own::OrganizationDelete)?;
-    delete_page(&person, &grant, &Pairs::default(), Problems::default()).await
+    question(&person, &grant).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn delete_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn question(person: &Person, grant: &Grant) -> Result<Question> {
     let saved = organizations::get(&person.app, grant).await?;
     let tokens = tokens::list(&person.app, grant, &tokens::Filter::default()).await?.len();
-    let shell = person.shell(Some(saved.id), Nav::Settings).await?;
     let members =
         person.app.verifier.directory().organization(saved.id).map_or(0, |organization| organization.member_count());
-    let base = format!("{}/settings", shell.base());
-    let asked = ConfirmPage {
-        shell,
-        from: "Settings".into(),
-        action: format!("{base}/delete"),
-        back: base,
+    let are = if tokens == 1 { "is" } else { "are" };
+    Ok(Question {
+        nav: Nav::Settings,
+        from: ("Settings".into(), "settings".into()),
         question: format!("Delete “{}”?", saved.name),
         consequences: vec![
-            format!(
-                "{} of it {} refused from the next request on.",
-                count(tokens, "token"),
-                if tokens == 1 { "is" } else { "are" }
-            ),
+            format!("{} of it {are} refused from the next request on.", count(tokens, "token")),
             format!("{} can no longer open it.", count(members, "member")),
             "Its roles, projects, environments, variables and clusters are gone. This cannot be undone.".into(),
         ],
-        facts: vec![Fact { name: "Id".into(), value: saved.id.to_string(), mono: true }],
-        button: "Delete the organization".into(),
-        type_to_confirm: Some(saved.name),
-        typed: problems.field("confirm", typed.get("confirm")),
-        error: problems.rest(),
-    };
-    page(problems.status, &asked)
+        facts: vec![("Id", saved.id.to_string())],
+        action: "settings/delete".into(),
+        button: "Delete the organization",
+        name: Some(saved.name),
+    })
 }
 
 /// `POST …/settings/delete`.
@@ -165,14 +157,13 @@ pub(super) async fn delete(
     Extension(form): Extension<Pairs>,
 ) -> Answer {
     let grant = person.may(organization, Own::OrganizationDelete)?;
-    let name = organizations::get(&person.app, &grant).await?.name;
-    if form.line("confirm") != name {
-        let problems = Problems::one("confirm", format!("This is not the name. Type {name}."));
-        return delete_page(&person, &grant, &form, problems).await;
+    let question = question(&person, &grant).await?;
+    if !question.confirmed(&form) {
+        return question.ask_again(&person, organization, &form).await;
     }
-    match organizations::delete(&person.app, grant.clone()).await {
+    match organizations::delete(&person.app, grant).await {
         Ok(_) => person.done("/console", Done::OrganizationDeleted),
-        Err(error) => delete_page(&person, &grant, &form, Problems::of(error)?).await,
+        Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
     }
 }
 
