@@ -5,6 +5,7 @@
 
 mod accounts;
 mod clusters;
+mod docs;
 mod endpoint;
 mod environments;
 mod error;
@@ -44,6 +45,7 @@ const BODY_MAX: usize = 1024 * 1024;
 pub fn endpoints() -> Vec<Endpoint> {
     [
         health::endpoints(),
+        docs::endpoints(),
         sessions::endpoints(),
         accounts::endpoints(),
         organizations::endpoints(),

@@ -130,7 +130,7 @@ pub(super) fn statuses(endpoint: &Endpoint) -> Vec<u16> {
     all
 }
 
-fn operation_id(endpoint: &Endpoint) -> String {
+pub(super) fn operation_id(endpoint: &Endpoint) -> String {
     let mut id = endpoint.method.as_str().to_lowercase();
     for part in endpoint.path.split(['/', '.', '-']).filter(|part| !part.is_empty()) {
         let part = part.trim_matches(['{', '}']);

@@ -252,6 +252,8 @@ impl Browser {
         let metrics =
             |height: u32| json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.command("Emulation.setDeviceMetricsOverride", metrics(HEIGHT)).await;
+        // Colours change over a moment.
+        sleep(Duration::from_millis(250)).await;
         let sizes = self.script("const it = document.documentElement; return [it.scrollWidth, it.scrollHeight]").await;
         assert!(sizes[0].as_u64().unwrap() <= u64::from(width), "{name} at {width} px scrolls sideways: {sizes}");
         let height = u32::try_from(sizes[1].as_u64().unwrap()).unwrap().clamp(HEIGHT, 2_400);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod access;
+mod account;
 mod browser;
 #[path = "../support/mod.rs"]
 mod support;
