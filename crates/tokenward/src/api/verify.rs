@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, FromRequest, Request, State};
+use axum::extract::{Extension, FromRequest, State};
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision};
@@ -249,7 +249,7 @@ pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> 
 async fn verify(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    request: Request,
+    request: axum::extract::Request,
 ) -> Result<Json<Verification>, ApiError> {
     // The permission before the body: who may not ask is not told how to.
     let organization = asking_organization(&app, &caller)?;
