@@ -340,9 +340,11 @@ impl Tx {
 }
 
 async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
-    let hint = "The directory must exist and be writable for this user.";
-    let failed =
-        |cause: sqlx::Error| OpenError::Open { url: path.display().to_string(), cause: cause_text(&cause), hint };
+    let failed = |cause: sqlx::Error| OpenError::Open {
+        url: path.display().to_string(),
+        cause: cause_text(&cause),
+        hint: sqlite_hint(&cause),
+    };
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -367,11 +369,7 @@ async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
         return Err(OpenError::Version(version));
     }
     // `create_if_missing` on a read-only file system or file only fails at the first write: try one now.
-    sqlx::query("BEGIN IMMEDIATE; ROLLBACK").execute(&write).await.map_err(|cause| OpenError::Open {
-        url: path.display().to_string(),
-        cause: cause_text(&cause),
-        hint: "The file must be writable, and no other program may hold it locked.",
-    })?;
+    sqlx::query("BEGIN IMMEDIATE; ROLLBACK").execute(&write).await.map_err(failed)?;
     let read = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE)
@@ -379,6 +377,19 @@ async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
         .await
         .map_err(failed)?;
     Ok(Pools::Sqlite { path: path.to_owned(), write, read })
+}
+
+/// What to do when an SQLite file cannot be opened.
+fn sqlite_hint(error: &sqlx::Error) -> &'static str {
+    let code = match error {
+        sqlx::Error::Database(e) => e.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff,
+        _ => 0,
+    };
+    match code {
+        5 | 6 => "Another program holds it locked: end that program, then try again.",
+        11 | 26 => "Restore it from a backup, or name another file.",
+        _ => "The directory must exist, and file and directory must be writable for this user.",
+    }
 }
 
 async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
@@ -400,10 +411,12 @@ async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
 /// A database address with its password taken out, for messages.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((user, host)) => format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or_default()),
-        None => url.split('?').next().unwrap_or_default().to_owned(),
-    }
+    // The last `@`: a password that was not escaped may hold one, and what belongs behind a `?`. Parameters can
+    // hold a password too.
+    let (user, host) = rest.rsplit_once('@').map_or(("", rest), |(user, host)| (user, host));
+    let user = user.split([':', '?', '/']).next().unwrap_or_default();
+    let at = if user.is_empty() { "" } else { "@" };
+    format!("{scheme}://{user}{at}{}", host.split('?').next().unwrap_or_default())
 }
 
 fn cause_text(error: &sqlx::Error) -> String {

@@ -51,11 +51,12 @@ pub async fn open_store(config: &Config) -> Result<Store> {
 }
 
 async fn open_store_with(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Store> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
-        .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
+        format!(
+            "cannot make the data directory {}: name a directory of your own with --data-dir",
+            config.data_dir.display()
+        )
+    })?;
     Ok(Store::open(&config.database, clock, random).await?)
 }
 
