@@ -5,6 +5,7 @@
 
 mod accounts;
 mod clusters;
+mod decisions;
 mod endpoint;
 mod environments;
 mod error;
@@ -47,6 +48,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         roles::endpoints(),
         tokens::endpoints(),
         verify::endpoints(),
+        decisions::endpoints(),
         members::endpoints(),
         invitations::endpoints(),
         projects::endpoints(),
