@@ -155,7 +155,7 @@ impl Running {
     pub async fn stop(self) -> Result<()> {
         self.handle.graceful_shutdown(Some(GRACE));
         self.server.await??;
-        self.app.verifier.stop();
+        self.app.verifier.stop().await;
         if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used");
         }

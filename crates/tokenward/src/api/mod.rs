@@ -5,6 +5,7 @@
 
 mod accounts;
 mod clusters;
+mod decisions;
 mod docs;
 mod endpoint;
 mod environments;
@@ -52,6 +53,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         roles::endpoints(),
         tokens::endpoints(),
         verify::endpoints(),
+        decisions::endpoints(),
         members::endpoints(),
         invitations::endpoints(),
         projects::endpoints(),

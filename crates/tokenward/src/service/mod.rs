@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod clusters;
+pub mod decisions;
 pub mod environments;
 pub mod events;
 pub mod invitations;

@@ -10,7 +10,7 @@ mod usage;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokenward_core::caller::Caller;
@@ -25,7 +25,7 @@ use tokenward_core::{Clock, Error, Result, Time, Uuid};
 use tokenward_store::usage::Usage;
 use tokenward_store::{Position, Reader, Store};
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use trace::Fact;
 pub use trace::{DecisionId, Kept, OF_A_TOKEN, OF_AN_ORGANIZATION};
@@ -46,8 +46,8 @@ struct Inner {
     ready: AtomicBool,
     position: watch::Sender<i64>,
     nudge: Notify,
-    follower: OnceLock<AbortHandle>,
     uses: Uses,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What is asked about a token. By default: whose it is.
@@ -140,22 +140,29 @@ impl Verifier {
             ready: AtomicBool::new(false),
             position: watch::Sender::new(0),
             nudge: Notify::new(),
-            follower: OnceLock::new(),
             uses: Uses::new(store.now(), store.random()),
+            tasks: Mutex::default(),
         }));
         let loaded = follow::load(&verifier, &store).await?;
         verifier.0.position.send_replace(loaded);
         verifier.0.ready.store(true, Ordering::Release);
-        let follower = tokio::spawn(follow::run(verifier.clone(), store, poll)).abort_handle();
-        verifier.0.follower.get_or_init(|| follower);
+        verifier.spawn(follow::run(verifier.clone(), store, poll));
         Ok(verifier)
     }
 
-    /// Ends following the log, and with it answering: what is not followed must not be trusted.
-    pub fn stop(&self) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(tokio::spawn(task));
+    }
+
+    /// Stops following: from now on it answers 503. Answers when nothing of it uses the store any more.
+    pub async fn stop(&self) {
         self.0.ready.store(false, Ordering::Release);
-        if let Some(follower) = self.0.follower.get() {
-            follower.abort();
+        let _at_rest = self.0.uses.at_rest().await;
+        let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+            // An aborted task ends with an error; that is what was wanted.
+            let _ = task.await;
         }
     }
 
@@ -285,7 +292,7 @@ impl Verifier {
     /// Writes how tokens were used, every minute from now on. Without it that is only known in memory.
     pub fn keep_usage(&self, store: Store) {
         let verifier = self.clone();
-        tokio::spawn(async move { verifier.0.uses.keep(store).await });
+        self.spawn(async move { verifier.0.uses.keep(store).await });
     }
 
     /// Writes how tokens were used, now: before the process ends. Answers how many tokens were written.

@@ -195,20 +195,16 @@ impl Uses {
         let (mut place, mut lost, mut written) = (0, 0, 0);
         while place < PARTS {
             let moving = self.moving.lock().await;
-            let mut taken = Vec::new();
-            while place < PARTS && taken.len() < WRITTEN_AT_ONCE {
+            let mut taken = Taken { uses: self, sums: Vec::new() };
+            while place < PARTS && taken.sums.len() < WRITTEN_AT_ONCE {
                 let mut part = self.part(place);
                 lost += std::mem::take(&mut part.lost);
-                part.take(&mut taken);
+                part.take(&mut taken.sums);
                 place += 1;
             }
-            written += taken.len();
-            if let Err(error) = write(store, &taken).await {
-                for (token, sums) in taken {
-                    self.part(self::place(token)).put_back(token, sums);
-                }
-                return Err(error);
-            }
+            write(store, &taken.sums).await?;
+            written += taken.sums.len();
+            taken.sums.clear();
             drop(moving);
         }
         if lost > 0 {
@@ -217,8 +213,27 @@ impl Uses {
         Ok(written)
     }
 
+    /// Waits until no sums are on their way, so that the one who carries them can be ended.
+    pub(super) async fn at_rest(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.moving.lock().await
+    }
+
     fn part(&self, place: usize) -> MutexGuard<'_, Part> {
         self.parts[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sums on their way. What is left of them when the way ends goes back into memory.
+struct Taken<'a> {
+    uses: &'a Uses,
+    sums: Vec<(Uuid, Sums)>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for (token, sums) in self.sums.drain(..) {
+            self.uses.part(place(token)).put_back(token, sums);
+        }
     }
 }
 
