@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod envoy;
 pub mod offline;
 pub mod pepper;
 pub mod random;

@@ -63,7 +63,10 @@ pub(super) struct FaultBody {
 pub(super) fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
-        Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed => StatusCode::UNAUTHORIZED,
+        Code::MissingCredentials | Code::AmbiguousCredentials | Code::TokenInQuery | Code::SignInFailed => {
+            StatusCode::UNAUTHORIZED
+        }
+        Code::OrganizationRequired | Code::RequestUnknown | Code::PathAmbiguous => StatusCode::FORBIDDEN,
         Code::Denied(Reason::PermissionDenied) | Code::UserRequired => StatusCode::FORBIDDEN,
         Code::Denied(_) => StatusCode::UNAUTHORIZED,
         Code::NotFound => StatusCode::NOT_FOUND,
@@ -80,9 +83,16 @@ pub(super) fn status(code: Code) -> StatusCode {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let status = status(self.0.code);
+        self.with_status(status)
+    }
+}
+
+impl ApiError {
+    /// The answer under another status than its code's own: a gateway understands only few.
+    pub(super) fn with_status(self, status: StatusCode) -> Response {
         let Self(error) = self;
-        let status = status(error.code);
-        if status.is_server_error() {
+        if matches!(error.code, Code::Internal | Code::Unavailable) {
             tracing::error!(code = error.code.as_str(), cause = ?error.cause, "{}", error.detail);
         }
         let body = ErrorBody {

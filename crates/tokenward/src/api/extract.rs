@@ -51,12 +51,16 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
 #[must_use]
 pub fn client<B>(request: &axum::http::Request<B>, trusted: &[IpNet]) -> Client {
     let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     Client {
-        address: peer.map(|peer| forwarded_for(peer, request.headers(), trusted)),
+        address: peer(request).map(|peer| forwarded_for(peer, request.headers(), trusted)),
         user_agent: agent.map(|agent| agent.chars().take(256).collect()),
         origin: Origin::from_user_agent(agent),
     }
+}
+
+/// Who is at the other end of the connection.
+pub(super) fn peer<B>(request: &axum::http::Request<B>) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
 }
 
 fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
@@ -89,7 +93,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-fn unreadable(rejection: BytesRejection) -> Error {
+pub(super) fn unreadable(rejection: BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Error::new(Code::TooLarge, "The body is larger than 1 MiB.")
     } else {

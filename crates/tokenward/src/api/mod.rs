@@ -10,10 +10,12 @@ mod environments;
 mod error;
 mod events;
 mod extract;
+mod forward_auth;
 mod health;
 mod idempotency;
 mod invitations;
 mod members;
+mod oauth;
 mod openapi;
 mod organizations;
 mod projects;
@@ -48,6 +50,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         roles::endpoints(),
         tokens::endpoints(),
         verify::endpoints(),
+        oauth::endpoints(),
+        forward_auth::endpoints(),
         members::endpoints(),
         invitations::endpoints(),
         projects::endpoints(),

@@ -61,7 +61,8 @@ impl From<ResourceRequest> for Resource {
 pub(super) struct Verification {
     /// May it?
     valid: bool,
-    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`, `permission_denied`.
+    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`, `permission_denied`;
+    /// in a batch also `throttled`.
     code: &'static str,
     /// The token; absent when it is malformed or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +83,13 @@ struct VerifiedToken {
     role_name: String,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
+}
+
+impl Verification {
+    /// A miss in a batch beyond the budget of its `remote_ip`: whether the token is malformed or unknown is not said.
+    fn throttled() -> Self {
+        Self { valid: false, code: Code::Throttled.as_str(), token: None, missing_permission: None }
+    }
 }
 
 impl From<Answer<'_>> for Verification {
@@ -207,7 +215,7 @@ pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> 
     if ask == Ask::Identity && resource != Resource::default() {
         return Err(Error::invalid("resource", "needs a `permission` beside it"));
     }
-    let question = Question { organization: Some(organization), ask, resource };
+    let question = Question { organization: Some(organization), ask, resource, client: request.remote_ip };
     app.verifier.check(&request.token, &question, |answer| Verification::from(answer))
 }
 
@@ -242,6 +250,8 @@ async fn verify_batch(
                     .into_iter()
                     .map(|fault| Fault { field: format!("tokens[{at}].{}", fault.field), problem: fault.problem }),
             ),
+            // The rest of the batch came from other clients.
+            Err(error) if error.code == Code::Throttled => results.push(Verification::throttled()),
             Err(error) => return Err(error.into()),
         }
     }

@@ -3,8 +3,12 @@
 //! The HTTP endpoints, the gateways, the console and our own API's authentication come here, and so can a Rust
 //! service that wants to decide in its own process.
 
+pub mod credential;
 pub mod follow;
+pub mod gateway;
+pub mod guard;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -36,6 +40,7 @@ struct Inner {
     ready: AtomicBool,
     position: watch::Sender<i64>,
     nudge: Notify,
+    guard: guard::Guard,
 }
 
 /// What is asked about a token.
@@ -47,6 +52,8 @@ pub struct Question<'a> {
     pub ask: Ask<'a>,
     /// With which resource.
     pub resource: Resource,
+    /// The address that presented the text: misses count against it. `None` where it is not known.
+    pub client: Option<IpAddr>,
 }
 
 /// The answer, with what is known of the token. `found` is absent for `malformed` and `unknown`.
@@ -68,7 +75,7 @@ impl<'a> Answer<'a> {
 #[derive(Clone, Debug)]
 pub struct Client {
     /// Its address.
-    pub address: Option<std::net::IpAddr>,
+    pub address: Option<IpAddr>,
     /// Its own words for itself.
     pub user_agent: Option<String>,
     /// Which kind of client it is.
@@ -96,6 +103,7 @@ impl Verifier {
             ready: AtomicBool::new(false),
             position: watch::Sender::new(0),
             nudge: Notify::new(),
+            guard: guard::Guard::default(),
         }));
         let loaded = follow::load(&verifier, &store).await?;
         verifier.0.position.send_replace(loaded);
@@ -120,6 +128,12 @@ impl Verifier {
     #[must_use]
     pub fn index(&self) -> &Index {
         &self.0.index
+    }
+
+    /// The guard against guessing, to set its budget.
+    #[must_use]
+    pub fn guard(&self) -> &guard::Guard {
+        &self.0.guard
     }
 
     /// The accepted prefixes.
@@ -156,17 +170,19 @@ impl Verifier {
 
     /// Decides about a presented text and passes the answer to `read`, which must be short.
     ///
-    /// Not ready is an error, so that nobody can take it for a decision.
+    /// Not ready is an error, so that nobody can take it for a decision; so is a miss beyond the budget of its client.
     pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
         self.require_ready()?;
         let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
+            self.miss(question.client)?;
             return Ok(read(Answer::deny(Reason::Malformed)));
         };
         let directory = self.0.index.directory();
-        Ok(self.lookup(&presented, |found| {
-            let Some(found) = found else { return read(Answer::deny(Reason::Unknown)) };
-            let Some((organization, role)) = place(&directory, &found, question.organization) else {
-                return read(Answer::deny(Reason::Unknown));
+        self.lookup(&presented, |found| {
+            let placed = found.and_then(|found| Some((found, place(&directory, &found, question.organization)?)));
+            let Some((found, (organization, role))) = placed else {
+                self.miss(question.client)?;
+                return Ok(read(Answer::deny(Reason::Unknown)));
             };
             let facts = Facts {
                 credential: Some(found.credential()),
@@ -175,28 +191,43 @@ impl Verifier {
             };
             let decision = decide(&facts, question.ask, self.0.clock.now());
             let known = !matches!(decision, Decision::Deny { reason: Reason::Unknown, .. });
-            read(Answer { decision, found: known.then_some((found, organization, role)) })
-        }))
+            if !known {
+                self.miss(question.client)?;
+            }
+            Ok(read(Answer { decision, found: known.then_some((found, organization, role)) }))
+        })
+    }
+
+    fn miss(&self, client: Option<IpAddr>) -> Result<()> {
+        client.map_or(Ok(()), |address| self.0.guard.miss(address, self.0.clock.now()))
+    }
+
+    /// A refused credential is a miss when nothing is known of it. Beyond the client's budget it is `throttled` instead.
+    fn refuse(&self, reason: Reason, client: &Client) -> Error {
+        let missed = matches!(reason, Reason::Malformed | Reason::Unknown);
+        let guarded = if missed { self.miss(client.address) } else { Ok(()) };
+        guarded.err().unwrap_or_else(|| Error::denied(reason))
     }
 
     /// Who presents this text? For our own API: tokens and sessions over HTTP, not the console's.
     pub fn authenticate(&self, text: &str, client: &Client) -> Result<Caller> {
         self.require_ready()?;
-        let presented = Presented::parse(text, &self.0.prefixes).ok_or_else(|| Error::denied(Reason::Malformed))?;
+        let presented =
+            Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refuse(Reason::Malformed, client))?;
         if presented.kind == Kind::Session {
             return self.session(&presented, client, false);
         }
         let directory = self.0.index.directory();
         self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, place(&directory, &found, None)?)));
-            let (found, (organization, role)) = placed.ok_or_else(|| Error::denied(Reason::Unknown))?;
+            let (found, (organization, role)) = placed.ok_or_else(|| self.refuse(Reason::Unknown, client))?;
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target: Target::Organization };
             match decide(&facts, Ask::Identity, self.0.clock.now()) {
                 Decision::Allow => {
                     let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
                     Ok(Caller::token(found.credential(), organization.id, role.id, by))
                 }
-                Decision::Deny { reason, .. } => Err(Error::denied(reason)),
+                Decision::Deny { reason, .. } => Err(self.refuse(reason, client)),
             }
         })
     }
@@ -204,7 +235,8 @@ impl Verifier {
     /// Who presents this cookie? Only the console's sessions.
     pub fn authenticate_console(&self, text: &str, client: &Client) -> Result<Caller> {
         self.require_ready()?;
-        let presented = Presented::parse(text, &self.0.prefixes).ok_or_else(|| Error::denied(Reason::Malformed))?;
+        let presented =
+            Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refuse(Reason::Malformed, client))?;
         self.session(&presented, client, true)
     }
 
@@ -216,7 +248,7 @@ impl Verifier {
             .iter()
             .find_map(|pepper| self.0.index.session(&pepper.digest(&inner)))
             .filter(|session| session.console == console)
-            .ok_or_else(|| Error::denied(Reason::Unknown))?;
+            .ok_or_else(|| self.refuse(Reason::Unknown, client))?;
         // A session alone belongs to no organization; the least role stands in to ask for nothing but its time.
         let nobody = Role::built_in(Uuid::nil(), BuiltIn::Verifier);
         let facts = Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
@@ -225,7 +257,7 @@ impl Verifier {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
                 Ok(Caller::user(session.credential(), by))
             }
-            Decision::Deny { reason, .. } => Err(Error::denied(reason)),
+            Decision::Deny { reason, .. } => Err(self.refuse(reason, client)),
         }
     }
 
