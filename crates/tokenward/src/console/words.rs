@@ -205,6 +205,19 @@ pub(super) fn token_state(expires_at: Option<Time>, now: Time) -> TokenState {
     }
 }
 
+/// A text of the service for a page: what it has in backticks, for terminals, is in quotation marks here.
+pub(super) fn quoted(text: &str) -> String {
+    let mut open = false;
+    let mark = |c: char| {
+        if c != '`' {
+            return c;
+        }
+        open = !open;
+        if open { '“' } else { '”' }
+    };
+    text.chars().map(mark).collect()
+}
+
 /// `1 token`, `2 tokens`.
 pub(super) fn count(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
@@ -240,6 +253,11 @@ pub(super) fn agent(agent: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_has_quotation_marks() {
+        assert_eq!(quoted("may not hold `a:b`: `a` is reserved"), "may not hold “a:b”: “a” is reserved");
+    }
 
     #[test]
     fn programs_have_names() {
