@@ -14,6 +14,7 @@ pub mod index;
 pub mod name;
 pub mod permission;
 pub mod role;
+pub mod routes;
 pub mod secret;
 pub mod time;
 pub mod token;

@@ -19,6 +19,7 @@ pub mod projects;
 pub mod roles;
 pub mod sessions;
 pub mod tokens;
+pub mod usage;
 pub mod variables;
 
 pub use db::{Conn, OpenError, Reader, SQLITE_AT_LEAST, Store, Tx};

@@ -1,5 +1,7 @@
 //! API tokens and their secrets: one token, one or more secret versions.
 
+use std::collections::HashMap;
+
 use futures_util::TryStreamExt;
 use sqlx::FromRow;
 use tokenward_core::caller::Grant;
@@ -108,6 +110,14 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Token> {
     let row: Option<Row> = run!(conn, c => sqlx::query_as(select!("AND t.id = $3"))
         .bind(grant.organization()).bind(API_TOKEN).bind(id).fetch_optional(&mut *c))?;
     row.map(Token::from).ok_or_else(|| Error::not_found("token"))
+}
+
+/// The names of these tokens of the organization, also of those that were taken back.
+pub async fn names(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<HashMap<Uuid, String>> {
+    let rows: Vec<(Uuid, Uuid, String)> =
+        by_ids(conn, "SELECT id, organization_id, name FROM token WHERE id IN", ids).await?;
+    let own = rows.into_iter().filter(|(_, organization, _)| *organization == grant.organization());
+    Ok(own.map(|(id, _, name)| (id, name)).collect())
 }
 
 /// Takes a token back for good. Of two at once, one gets `NotFound`.

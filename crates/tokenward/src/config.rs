@@ -96,10 +96,10 @@ impl Config {
         if let Some(path) = file {
             match std::fs::read_to_string(path)
                 .map_err(|e| e.to_string())
-                .and_then(|text| toml::from_str::<Settings>(&text).map_err(|e| e.to_string()))
+                .and_then(|text| toml::from_str::<Settings>(&text).map_err(|e| toml_fault(&text, &e)))
             {
                 Ok(layer) => settings = settings.under(layer),
-                Err(error) => faults.push(format!("{}: {}", path.display(), error.trim_end().replace('\n', "\n    "))),
+                Err(error) => faults.push(format!("{}: {error}", path.display())),
             }
         }
         let layer = Settings::from_env(env, &mut faults);
@@ -206,6 +206,13 @@ impl Settings {
             log_json,
         })
     }
+}
+
+/// What is wrong in a file, and in which line. The line itself is not shown: it may hold a password or the pepper.
+fn toml_fault(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or_else(String::new, |before| format!("line {}: ", before.matches('\n').count() + 1));
+    format!("{line}{}", error.message().replace('\n', " "))
 }
 
 /// An address with scheme and host, without a path; a slash at its end is dropped.

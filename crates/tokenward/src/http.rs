@@ -6,7 +6,6 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ipnet::IpNet;
 use tokenward_core::Code;
-use tokenward_core::decision::Reason;
 use tokenward_core::event::Origin;
 
 use crate::verify::Client;
@@ -48,8 +47,8 @@ pub fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
         Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed => StatusCode::UNAUTHORIZED,
-        Code::Denied(Reason::PermissionDenied) | Code::UserRequired => StatusCode::FORBIDDEN,
-        Code::Denied(_) => StatusCode::UNAUTHORIZED,
+        Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
+        Code::Denied(_) | Code::UserRequired => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NameTaken | Code::Conflict => StatusCode::CONFLICT,

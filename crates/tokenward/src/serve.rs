@@ -14,7 +14,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use tokenward_core::{Code, Error};
+use tokenward_core::{Clock, Code, Error, Random};
 use tokenward_store::Store;
 use tokio::task::JoinHandle;
 
@@ -47,16 +47,26 @@ pub struct Running {
 
 /// Opens the store of a configuration, and makes its directory.
 pub async fn open_store(config: &Config) -> Result<Store> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
-        .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
-    Ok(Store::open(&config.database, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await?)
+    open_store_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+}
+
+async fn open_store_with(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Store> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
+        format!(
+            "cannot make the data directory {}: name a directory of your own with --data-dir",
+            config.data_dir.display()
+        )
+    })?;
+    Ok(Store::open(&config.database, clock, random).await?)
 }
 
 /// Starts the service. When it returns, every request is answered.
 pub async fn start(config: Config) -> Result<Running> {
+    start_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+}
+
+/// [`start`] with a clock and a random source of the caller's, so that tests can set the time.
+pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Running> {
     // The address first: a port in use must not leave a half-made data directory behind.
     let listener = TcpListener::bind(config.listen).with_context(|| match config.listen.port() {
         0 => format!("cannot listen on {}", config.listen),
@@ -73,10 +83,11 @@ pub async fn start(config: Config) -> Result<Running> {
         })?),
         None => None,
     };
-    let mut store = open_store(&config).await?;
+    let mut store = open_store_with(&config, clock, random).await?;
     store.lock()?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
+    verifier.keep_usage(store.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let app = Arc::new(App {
         store,
@@ -144,6 +155,10 @@ impl Running {
     pub async fn stop(self) -> Result<()> {
         self.handle.graceful_shutdown(Some(GRACE));
         self.server.await??;
+        self.app.verifier.stop().await;
+        if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used");
+        }
         self.app.store.close().await;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! API tokens (contract §1.1), and ours: one token, an expiry, who made it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::token::Token;
-use tokenward_core::{Error, Time, Uuid};
+use tokenward_core::{Time, Uuid};
 use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, On, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, Params, id, present, written, written_empty};
-use crate::service::{App, tokens};
+use crate::service::usage::Usage;
+use crate::service::{App, tokens, usage};
 
 /// An API token, without its text.
 #[derive(Serialize, ToSchema)]
@@ -38,10 +40,27 @@ struct ApiToken {
     expires_at: Option<Time>,
     /// The end of its text, to tell it from others.
     last_four: String,
+    /// When it was last presented, whatever the answer was; absent when it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Time>,
+    /// From which address, as far as it was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_from: Option<String>,
+    /// By which client, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_agent: Option<String>,
+    /// How often it was allowed what was asked.
+    allowed_count: i64,
+    /// How often it was denied it.
+    denied_count: i64,
+    /// The latter by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    denied_reasons: BTreeMap<String, i64>,
 }
 
-impl From<Token> for ApiToken {
-    fn from(token: Token) -> Self {
+impl ApiToken {
+    fn new(token: Token, usage: Usage) -> Self {
         Self {
             id: token.id,
             created_at: token.created_at,
@@ -53,6 +72,12 @@ impl From<Token> for ApiToken {
             creator_name: token.creator_name,
             expires_at: token.expires_at,
             last_four: token.last_four,
+            last_used_at: (usage.last_used_at != 0).then_some(Time(usage.last_used_at)),
+            allowed_count: usage.allowed,
+            denied_count: usage.denied_count(),
+            last_used_from: usage.last_used_from,
+            last_used_agent: usage.last_used_agent,
+            denied_reasons: usage.denied.into_iter().collect(),
         }
     }
 }
@@ -134,8 +159,13 @@ async fn list(
     Params(query): Params<ListQuery>,
 ) -> Result<Json<ApiTokenList>, ApiError> {
     let filter = tokens::Filter { name: query.name, creator_name: query.creator_name };
-    let results = tokens::list(&app, &grant, &filter).await?;
-    Ok(Json(ApiTokenList { results: results.into_iter().map(ApiToken::from).collect() }))
+    let all = tokens::list(&app, &grant, &filter).await?;
+    let mut used = usage::of(&app, &grant, &all).await?;
+    let results = all.into_iter().map(|token| {
+        let usage = used.remove(&token.id).unwrap_or_default();
+        ApiToken::new(token, usage)
+    });
+    Ok(Json(ApiTokenList { results: results.collect() }))
 }
 
 async fn create(
@@ -143,22 +173,25 @@ async fn create(
     Extension(grant): Extension<Grant>,
     Body(new): Body<ApiTokenRequest>,
 ) -> Result<Response, ApiError> {
-    let role_id = match (new.role_id, new.scope.as_deref()) {
+    let (role_id, fault) = match (new.role_id, new.scope.as_deref()) {
         (_, Some(scope)) if scope != "ADMIN" => {
-            return Err(Error::invalid("scope", "is deprecated and can only be `ADMIN` or null; use `role_id`").into());
+            (None, Some(("scope", "is deprecated and can only be `ADMIN` or null; use `role_id`")))
         }
-        (Some(role_id), _) => role_id,
-        (None, Some(_)) => None,
+        (Some(role_id), _) => (role_id, None),
+        (None, Some(_)) => (None, None),
         // A misspelt field must not make an admin (contract §8.2).
-        (None, None) => {
-            return Err(Error::invalid("role_id", "is missing; send a role of availableRole, or null for admin").into());
-        }
+        (None, None) => (None, Some(("role_id", "is missing; send a role of availableRole, or null for admin"))),
     };
     let new = tokens::NewToken { name: new.name, description: new.description, role_id, expires_at: new.expires_at };
+    if let Some((field, problem)) = fault {
+        let mut faults = tokens::check(&new, app.now());
+        faults.push(field, problem);
+        faults.finish()?;
+    }
     let created = tokens::create(&app, grant, new).await?;
     Ok(written(StatusCode::CREATED, created, |created| ApiTokenCreate {
         token: created.text.expose().to_owned(),
-        token_without_text: created.token.into(),
+        token_without_text: ApiToken::new(created.token, Usage::default()),
     }))
 }
 
@@ -167,7 +200,9 @@ async fn show(
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Json<ApiToken>, ApiError> {
-    Ok(Json(tokens::get(&app, &grant, id("apiTokenId", &token)?).await?.into()))
+    let token = tokens::get(&app, &grant, id("apiTokenId", &token)?).await?;
+    let usage = usage::of(&app, &grant, std::slice::from_ref(&token)).await?.remove(&token.id).unwrap_or_default();
+    Ok(Json(ApiToken::new(token, usage)))
 }
 
 async fn remove(

@@ -4,23 +4,27 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, FromRequest, State};
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::directory::Resource;
+use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
 use tokenward_core::permission::{Own, Permission};
 use tokenward_core::role::Target;
 use tokenward_core::token::kind_name;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, get, post};
 use super::error::ApiError;
 use super::extract::Body;
 use crate::service::App;
-use crate::verify::{Answer, Question};
+use crate::verify::{Answer, Presenter, Question, Request};
+
+/// Questions in one batch.
+const BATCH_MAX: usize = 1_000;
 
 /// A question about a token.
 #[derive(Deserialize, ToSchema)]
@@ -32,9 +36,25 @@ pub(super) struct VerifyRequest {
     pub permission: Option<String>,
     /// With which resource.
     pub resource: Option<ResourceRequest>,
-    /// The address of the client that presented it to you; misses count against it.
+    /// The address of the client that presented it to you.
     #[schema(value_type = Option<String>)]
     pub remote_ip: Option<IpAddr>,
+    /// Its own words for itself.
+    pub user_agent: Option<String>,
+    /// An API of the organization: its routes say what `request` needs.
+    pub api: Option<String>,
+    /// The request that the token came with. Needed with `api`; without it only remembered.
+    pub request: Option<HttpRequest>,
+}
+
+/// A request to your API.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HttpRequest {
+    /// Its method, in capitals.
+    method: String,
+    /// Its path as the client sent it. A query does not count and is not kept.
+    path: String,
 }
 
 /// Ids of a resource. Absent or foreign ones are denied.
@@ -57,7 +77,8 @@ impl From<ResourceRequest> for Resource {
 pub(super) struct Verification {
     /// May it?
     valid: bool,
-    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`, `permission_denied`.
+    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`,
+    /// `path_ambiguous`, `api_unknown`, `route_unknown`, `permission_denied`.
     code: &'static str,
     /// The token; absent when it is malformed or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +86,8 @@ pub(super) struct Verification {
     /// What its role lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permission: Option<String>,
+    /// Under this id, `GET /decision/{id}` explains the answer for a while.
+    decision_id: String,
 }
 
 /// What is known of a token.
@@ -95,8 +118,29 @@ impl From<Answer<'_>> for Verification {
             Decision::Deny { missing: Some(permission), .. } => Some(permission.to_string()),
             _ => None,
         };
-        Self { valid: answer.decision.is_allow(), code: answer.decision.code(), token, missing_permission }
+        Self {
+            valid: answer.decision.is_allow(),
+            code: answer.decision.code(),
+            token,
+            missing_permission,
+            decision_id: answer.id.to_string(),
+        }
     }
+}
+
+/// Questions about tokens.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BatchRequest {
+    /// 1 to 1,000 questions.
+    tokens: Vec<VerifyRequest>,
+}
+
+/// The answers.
+#[derive(Serialize, ToSchema)]
+struct Batch {
+    /// One for each question, in their order.
+    results: Vec<Verification>,
 }
 
 /// Who the caller is.
@@ -134,6 +178,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Verification", "Whose token is this, and may it do that? Needs the permission `token:verify`.")
             .takes::<VerifyRequest>()
             .answers::<Verification>(200)
+            .errors(&[403]),
+        post("/verify/batch", verify_batch)
+            .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
+            .takes::<BatchRequest>()
+            .answers::<Batch>(200)
             .errors(&[403]),
     ]
 }
@@ -183,17 +232,60 @@ pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> 
     if ask == Ask::Identity && resource != Resource::default() {
         return Err(Error::invalid("resource", "needs a `permission` beside it"));
     }
-    let question = Question { organization: Some(organization), ask, resource };
+    let api = request.api.as_deref();
+    if api.is_some() && request.request.is_none() {
+        return Err(Error::invalid("request", "is missing: with `api`, say which request it is about"));
+    }
+    let question = Question {
+        organization: Some(organization),
+        ask,
+        resource,
+        request: request.request.as_ref().map(|it| Request { api, method: &it.method, path: &it.path }),
+        from: Presenter { address: request.remote_ip, agent: request.user_agent.as_deref() },
+    };
     app.verifier.check(&request.token, &question, |answer| Verification::from(answer))
 }
 
 async fn verify(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Body(request): Body<VerifyRequest>,
+    request: axum::extract::Request,
 ) -> Result<Json<Verification>, ApiError> {
+    // The permission before the body: who may not ask is not told how to.
     let organization = asking_organization(&app, &caller)?;
+    let Body(request) = <Body<VerifyRequest> as FromRequest<()>>::from_request(request, &()).await?;
     Ok(Json(answer(&app, organization, &request)?))
+}
+
+async fn verify_batch(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<BatchRequest>,
+) -> Result<Json<Batch>, ApiError> {
+    let organization = asking_organization(&app, &caller)?;
+    if !(1..=BATCH_MAX).contains(&request.tokens.len()) {
+        return Err(Error::invalid("tokens", format!("must hold 1 to {BATCH_MAX} questions")).into());
+    }
+    let mut results = Vec::with_capacity(request.tokens.len());
+    let mut faults = Vec::new();
+    for (at, question) in request.tokens.iter().enumerate() {
+        match answer(&app, organization, question) {
+            Ok(verification) => results.push(verification),
+            // One question that cannot be understood fails the batch: an answer that stands in another's place, or a
+            // `valid:false` for a slip of the pen, would be worse.
+            Err(error) if error.code == Code::InvalidRequest => faults.extend(
+                error
+                    .faults
+                    .into_iter()
+                    .map(|fault| Fault { field: format!("tokens[{at}].{}", fault.field), problem: fault.problem }),
+            ),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Error::faults(faults).into());
+    }
+    Ok(Json(Batch { results }))
 }
 
 async fn token_self(

@@ -88,6 +88,7 @@ fn filter(query: &Pairs) -> Filter {
         origin: Some(query.get("origin").to_owned()).filter(|origin| !origin.is_empty()),
         before: query.get("before").parse().ok(),
         after: query.get("after").parse().ok(),
+        ..Filter::default()
     }
 }
 

@@ -4,9 +4,13 @@
 //! service that wants to decide in its own process.
 
 pub mod follow;
+mod trace;
+mod usage;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokenward_core::caller::Caller;
@@ -17,9 +21,15 @@ use tokenward_core::index::{Found, Index};
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::token::State;
-use tokenward_core::{Clock, Error, Result, Uuid};
-use tokenward_store::{Position, Store};
+use tokenward_core::{Clock, Error, Result, Time, Uuid};
+use tokenward_store::usage::Usage;
+use tokenward_store::{Position, Reader, Store};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use trace::Fact;
+pub use trace::{DecisionId, Kept, OF_A_TOKEN, OF_AN_ORGANIZATION};
+use usage::Uses;
 
 /// How long a write waits for its own change to reach the index, before it says that it does not know.
 const CATCH_UP: Duration = Duration::from_secs(10);
@@ -36,17 +46,55 @@ struct Inner {
     ready: AtomicBool,
     position: watch::Sender<i64>,
     nudge: Notify,
+    uses: Uses,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What is asked about a token.
+/// What is asked about a token. By default: whose it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The organization that asks: every other one's tokens are unknown. `None` accepts any.
     pub organization: Option<Uuid>,
-    /// What the token is to be allowed.
+    /// What the token is to be allowed, besides what the request needs.
     pub ask: Ask<'a>,
     /// With which resource.
     pub resource: Resource,
+    /// The request that it came with.
+    pub request: Option<Request<'a>>,
+    /// Who presented it.
+    pub from: Presenter<'a>,
+}
+
+impl Default for Question<'_> {
+    fn default() -> Self {
+        Self {
+            organization: None,
+            ask: Ask::Identity,
+            resource: Resource::default(),
+            request: None,
+            from: Presenter::default(),
+        }
+    }
+}
+
+/// A request to an API of the organization.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The API whose routes say what the request needs; `None` asks no routes, and the request is only remembered.
+    pub api: Option<&'a str>,
+    /// The method.
+    pub method: &'a str,
+    /// The path as the client sent it. What stands behind `?` does not count and is not remembered.
+    pub path: &'a str,
+}
+
+/// Who presented a token, as far as it is known.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Presenter<'a> {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The client's own words for itself.
+    pub agent: Option<&'a str>,
 }
 
 /// The answer, with what is known of the token. `found` is absent for `malformed` and `unknown`.
@@ -56,12 +104,8 @@ pub struct Answer<'a> {
     pub decision: Decision<'a>,
     /// The token, its organization and its role.
     pub found: Option<(Found<'a>, &'a Organization, &'a Role)>,
-}
-
-impl<'a> Answer<'a> {
-    fn deny(reason: Reason) -> Self {
-        Self { decision: Decision::Deny { reason, missing: None }, found: None }
-    }
+    /// The name under which the decision is remembered for a while.
+    pub id: DecisionId<'a>,
 }
 
 /// From where a request came, for the log.
@@ -96,12 +140,30 @@ impl Verifier {
             ready: AtomicBool::new(false),
             position: watch::Sender::new(0),
             nudge: Notify::new(),
+            uses: Uses::new(store.now(), store.random()),
+            tasks: Mutex::default(),
         }));
         let loaded = follow::load(&verifier, &store).await?;
         verifier.0.position.send_replace(loaded);
         verifier.0.ready.store(true, Ordering::Release);
-        tokio::spawn(follow::run(verifier.clone(), store, poll));
+        verifier.spawn(follow::run(verifier.clone(), store, poll));
         Ok(verifier)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(tokio::spawn(task));
+    }
+
+    /// Stops following: from now on it answers 503. Answers when nothing of it uses the store any more.
+    pub async fn stop(&self) {
+        self.0.ready.store(false, Ordering::Release);
+        let _at_rest = self.0.uses.at_rest().await;
+        let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+            // An aborted task ends with an error; that is what was wanted.
+            let _ = task.await;
+        }
     }
 
     /// May it answer? While it may not, a caller must answer 503.
@@ -160,23 +222,82 @@ impl Verifier {
     pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
         self.require_ready()?;
         let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
-            return Ok(read(Answer::deny(Reason::Malformed)));
+            return Ok(read(self.refuse(Reason::Malformed, question)));
         };
         let directory = self.0.index.directory();
         Ok(self.lookup(&presented, |found| {
-            let Some(found) = found else { return read(Answer::deny(Reason::Unknown)) };
-            let Some((organization, role)) = place(&directory, &found, question.organization) else {
-                return read(Answer::deny(Reason::Unknown));
+            let placed = found.and_then(|found| Some((found, place(&directory, &found, question.organization)?)));
+            let Some((found, (organization, role))) = placed else {
+                return read(self.refuse(Reason::Unknown, question));
             };
-            let facts = Facts {
-                credential: Some(found.credential()),
-                role: Some(role),
-                target: organization.target(&question.resource),
+            let target = organization.target(&question.resource);
+            let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
+            let now = self.0.clock.now();
+            // What the request needs, and then what is asked beside it.
+            let route = question.request.and_then(|it| Some(organization.ask_route(it.api?, it.method, it.path)));
+            let decision = match route.map(|route| decide(&facts, route, now)) {
+                None | Some(Decision::Allow) => decide(&facts, question.ask, now),
+                Some(denied) => denied,
             };
-            let decision = decide(&facts, question.ask, self.0.clock.now());
-            let known = !matches!(decision, Decision::Deny { reason: Reason::Unknown, .. });
-            read(Answer { decision, found: known.then_some((found, organization, role)) })
+            if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
+                return read(self.refuse(Reason::Unknown, question));
+            }
+            let token = Some(found.token);
+            let fact = Fact { at: now, organization: organization.id, token, decision, target, question };
+            let id = self.0.uses.of_token(found.token, &fact);
+            read(Answer { decision, found: Some((found, organization, role)), id })
         }))
+    }
+
+    /// The answer to what is no token, or none of those that the organization may know of.
+    fn refuse<'a>(&'a self, reason: Reason, question: &Question<'_>) -> Answer<'a> {
+        let decision = Decision::Deny { reason, missing: None };
+        let fact = question.organization.map(|organization| Fact {
+            at: self.0.clock.now(),
+            organization,
+            token: None,
+            decision,
+            target: Target::Organization,
+            question,
+        });
+        Answer { decision, found: None, id: self.0.uses.of_nobody(fact.as_ref()) }
+    }
+
+    /// A remembered decision of an organization.
+    #[must_use]
+    pub fn decision(&self, id: &str, organization: Uuid) -> Option<Kept> {
+        self.0.uses.find(id, organization)
+    }
+
+    /// The last decisions that are remembered of an organization, or of one of its tokens; the newest first.
+    #[must_use]
+    pub fn decisions(&self, organization: Uuid, token: Option<Uuid>) -> Vec<Kept> {
+        match token {
+            Some(token) => self.0.uses.last(token, organization),
+            None => self.0.uses.recent(organization),
+        }
+    }
+
+    /// Since when decisions are remembered.
+    #[must_use]
+    pub fn remembers_since(&self) -> Time {
+        self.0.uses.since()
+    }
+
+    /// How tokens were used up to now; those that never were are left out.
+    pub async fn usage(&self, reader: &mut Reader, tokens: &[Uuid]) -> Result<HashMap<Uuid, Usage>> {
+        self.0.uses.read(reader, tokens).await
+    }
+
+    /// Writes how tokens were used, every minute from now on. Without it that is only known in memory.
+    pub fn keep_usage(&self, store: Store) {
+        let verifier = self.clone();
+        self.spawn(async move { verifier.0.uses.keep(store).await });
+    }
+
+    /// Writes how tokens were used, now: before the process ends. Answers how many tokens were written.
+    pub async fn flush_usage(&self, store: &Store) -> Result<usize> {
+        self.0.uses.flush(store).await
     }
 
     /// Who presents this text? For our own API: tokens and sessions over HTTP, not the console's.
@@ -190,8 +311,18 @@ impl Verifier {
         self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, place(&directory, &found, None)?)));
             let (found, (organization, role)) = placed.ok_or_else(|| Error::denied(Reason::Unknown))?;
-            let facts = Facts { credential: Some(found.credential()), role: Some(role), target: Target::Organization };
-            match decide(&facts, Ask::Identity, self.0.clock.now()) {
+            let target = Target::Organization;
+            let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
+            let now = self.0.clock.now();
+            let decision = decide(&facts, Ask::Identity, now);
+            let question = Question {
+                from: Presenter { address: client.address, agent: client.user_agent.as_deref() },
+                ..Question::default()
+            };
+            let token = Some(found.token);
+            let fact = Fact { at: now, organization: organization.id, token, decision, target, question: &question };
+            self.0.uses.of_token(found.token, &fact);
+            match decision {
                 Decision::Allow => {
                     let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
                     Ok(Caller::token(found.credential(), organization.id, role.id, by))

@@ -1,0 +1,104 @@
+//! How tokens are used: sums that a worker adds to, beside the log.
+
+use sqlx::FromRow;
+use tokenward_core::{Result, Uuid};
+
+use crate::db::{Conn, Tx, by_ids, execute};
+
+/// The use of one token: all of it when read, what came since the last time when written.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Usage {
+    /// When it was last presented, in microseconds.
+    pub last_used_at: i64,
+    /// From which address, as far as it was told.
+    pub last_used_from: Option<String>,
+    /// By which client, in its own words.
+    pub last_used_agent: Option<String>,
+    /// How often the answer was yes.
+    pub allowed: i64,
+    /// How often it was no, by the reason.
+    pub denied: Vec<(String, i64)>,
+}
+
+impl Usage {
+    /// How often the answer was no.
+    #[must_use]
+    pub fn denied_count(&self) -> i64 {
+        self.denied.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Puts what came later on top.
+    pub fn add(&mut self, later: &Self) {
+        if later.last_used_at >= self.last_used_at {
+            self.last_used_at = later.last_used_at;
+            self.last_used_from.clone_from(&later.last_used_from);
+            self.last_used_agent.clone_from(&later.last_used_agent);
+        }
+        self.allowed += later.allowed;
+        for (reason, more) in &later.denied {
+            match self.denied.iter_mut().find(|(it, _)| it == reason) {
+                Some((_, count)) => *count += more,
+                None => self.denied.push((reason.clone(), *more)),
+            }
+        }
+    }
+}
+
+/// Adds to the sums of a token. Of two nodes, the later use is the last one.
+pub async fn add(tx: &mut Tx, token: Uuid, more: &Usage) -> Result<()> {
+    execute!(tx.conn(), sqlx::query(concat!(
+        "INSERT INTO token_usage (token_id, last_used_at, last_used_from, last_used_agent, allowed) VALUES ($1, $2, $3, $4, $5) ",
+        "ON CONFLICT (token_id) DO UPDATE SET allowed = token_usage.allowed + excluded.allowed, ",
+        "last_used_from = CASE WHEN excluded.last_used_at < token_usage.last_used_at THEN token_usage.last_used_from ELSE excluded.last_used_from END, ",
+        "last_used_agent = CASE WHEN excluded.last_used_at < token_usage.last_used_at THEN token_usage.last_used_agent ELSE excluded.last_used_agent END, ",
+        "last_used_at = CASE WHEN excluded.last_used_at < token_usage.last_used_at THEN token_usage.last_used_at ELSE excluded.last_used_at END"
+    ))
+    .bind(token).bind(more.last_used_at).bind(&more.last_used_from).bind(&more.last_used_agent).bind(more.allowed))?;
+    for (reason, count) in &more.denied {
+        execute!(
+            tx.conn(),
+            sqlx::query(concat!(
+                "INSERT INTO token_denied (token_id, reason, denied) VALUES ($1, $2, $3) ",
+                "ON CONFLICT (token_id, reason) DO UPDATE SET denied = token_denied.denied + excluded.denied"
+            ))
+            .bind(token)
+            .bind(reason)
+            .bind(count)
+        )?;
+    }
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct Row {
+    token_id: Uuid,
+    last_used_at: i64,
+    last_used_from: Option<String>,
+    last_used_agent: Option<String>,
+    allowed: i64,
+}
+
+/// The use of these tokens; those that were never used are left out.
+pub async fn of(mut conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<(Uuid, Usage)>> {
+    let rows: Vec<Row> = by_ids(
+        conn.again(),
+        "SELECT token_id, last_used_at, last_used_from, last_used_agent, allowed FROM token_usage WHERE token_id IN",
+        tokens,
+    )
+    .await?;
+    let mut denied: Vec<(Uuid, String, i64)> =
+        by_ids(conn, "SELECT token_id, reason, denied FROM token_denied WHERE token_id IN", tokens).await?;
+    denied.sort();
+    let of_token = |id: Uuid| {
+        let start = denied.partition_point(|(token, ..)| *token < id);
+        denied[start..].iter().take_while(move |(token, ..)| *token == id).map(|(_, reason, n)| (reason.clone(), *n))
+    };
+    let usage = |row: Row| Usage {
+        last_used_at: row.last_used_at,
+        last_used_from: row.last_used_from,
+        last_used_agent: row.last_used_agent,
+        allowed: row.allowed,
+        denied: of_token(row.token_id).collect(),
+    };
+    Ok(rows.into_iter().map(|row| (row.token_id, usage(row))).collect())
+}

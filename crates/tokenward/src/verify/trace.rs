@@ -1,0 +1,360 @@
+//! What was decided, for as long as memory lasts: the last decisions of tokens in use, and the last denials of each
+//! organization. Bounded in every direction; nothing of it is ever written down.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::{self, Write};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokenward_core::decision::{Ask, Decision, Reason};
+use tokenward_core::role::Target;
+use tokenward_core::{Random, Time, Uuid};
+
+use super::Question;
+
+/// Decisions kept of one token.
+pub const OF_A_TOKEN: usize = 20;
+/// Denials kept of one organization: its share.
+pub const OF_AN_ORGANIZATION: usize = 256;
+/// Organizations of which denials are kept, in each of the parts.
+const ORGANIZATIONS: usize = 32;
+/// Longest path that is kept, in characters.
+const PATH_MAX: usize = 256;
+/// Longest name of an API that is kept, in characters.
+const WORD_MAX: usize = 64;
+/// Parts, so that threads seldom wait for each other.
+const PARTS: usize = 16;
+
+/// Below this many bits of a decision's number stands where it was counted.
+pub(super) const PLACE_BITS: u32 = 7;
+/// The places from here on count denials without a token.
+const NO_TOKEN: u64 = 64;
+
+/// Turns the number of a decision into its id and back. The numbers count up; the ids tell nobody how many there were,
+/// and cannot be guessed.
+pub(super) struct Stamp {
+    key: RandomState,
+    node: u32,
+}
+
+impl Stamp {
+    pub(super) fn new(random: &dyn Random) -> Self {
+        let mut node = [0; 4];
+        random.fill(&mut node);
+        // Keyed by the operating system's random source.
+        Self { key: RandomState::new(), node: u32::from_be_bytes(node) }
+    }
+
+    fn keyed(&self, purpose: u8, value: u64) -> u64 {
+        let mut hasher = self.key.build_hasher();
+        hasher.write_u8(purpose);
+        hasher.write_u64(value);
+        hasher.finish()
+    }
+
+    /// The number of an id of this node; `None` for every other text.
+    pub(super) fn number(&self, id: &str) -> Option<u64> {
+        if id.len() != 40 || !id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return None;
+        }
+        let node = u32::from_str_radix(&id[..8], 16).ok()?;
+        let hidden = u64::from_str_radix(&id[8..24], 16).ok()?;
+        let proof = u64::from_str_radix(&id[24..], 16).ok()?;
+        let number = hidden ^ self.keyed(2, proof);
+        (node == self.node && self.keyed(1, number) == proof).then_some(number)
+    }
+}
+
+/// The id of a decision: 40 hexadecimal digits, of which the first 8 name the node. Made only when it is written.
+#[derive(Clone, Copy)]
+pub struct DecisionId<'a> {
+    pub(super) stamp: &'a Stamp,
+    pub(super) number: u64,
+}
+
+impl fmt::Display for DecisionId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proof = self.stamp.keyed(1, self.number);
+        write!(f, "{:08x}{:016x}{proof:016x}", self.stamp.node, self.number ^ self.stamp.keyed(2, proof))
+    }
+}
+
+impl fmt::Debug for DecisionId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A decision that was kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Its id.
+    pub id: String,
+    /// When.
+    pub at: Time,
+    /// For which organization.
+    pub organization: Uuid,
+    /// Of which token; `None` when the text was not a token or not known.
+    pub token: Option<Uuid>,
+    /// Why not; `None` for yes.
+    pub denied: Option<Reason>,
+    /// The permission that was missing.
+    pub missing: Option<String>,
+    /// The permission that was asked for by name.
+    pub permission: Option<String>,
+    /// The API whose routes counted.
+    pub api: Option<String>,
+    /// The method of the request.
+    pub method: Option<String>,
+    /// Its path, without the query, and at most 256 characters of it.
+    pub path: Option<String>,
+    /// With what.
+    pub target: Target,
+    /// From which address.
+    pub address: Option<IpAddr>,
+}
+
+/// The same as it lies in memory. Its texts are used again by the decision that takes its place.
+pub(super) struct Record {
+    number: u64,
+    at: Time,
+    organization: Uuid,
+    token: Option<Uuid>,
+    denied: Option<Reason>,
+    target: Target,
+    address: Option<IpAddr>,
+    missing: String,
+    permission: String,
+    api: String,
+    method: String,
+    path: String,
+}
+
+/// What is to be kept.
+#[derive(Clone, Copy)]
+pub(super) struct Fact<'a> {
+    pub at: Time,
+    pub organization: Uuid,
+    pub token: Option<Uuid>,
+    pub decision: Decision<'a>,
+    pub target: Target,
+    pub question: &'a Question<'a>,
+}
+
+impl Record {
+    fn new() -> Self {
+        Self {
+            number: 0,
+            at: Time(0),
+            organization: Uuid::nil(),
+            token: None,
+            denied: None,
+            target: Target::Organization,
+            address: None,
+            missing: String::new(),
+            permission: String::new(),
+            api: String::new(),
+            method: String::new(),
+            path: String::new(),
+        }
+    }
+
+    fn set(&mut self, number: u64, fact: &Fact<'_>) {
+        let (denied, missing) = match fact.decision {
+            Decision::Allow => (None, None),
+            Decision::Deny { reason, missing } => (Some(reason), missing),
+        };
+        self.number = number;
+        self.at = fact.at;
+        self.organization = fact.organization;
+        self.token = fact.token;
+        self.denied = denied;
+        self.target = fact.target;
+        self.address = fact.question.from.address;
+        for text in [&mut self.missing, &mut self.permission, &mut self.api, &mut self.method, &mut self.path] {
+            text.clear();
+        }
+        if let Some(missing) = missing {
+            let _ = write!(self.missing, "{missing}");
+        }
+        if let Ask::Permission(permission) = fact.question.ask {
+            let _ = write!(self.permission, "{permission}");
+        }
+        if let Some(request) = fact.question.request {
+            self.api.push_str(first(request.api.unwrap_or_default(), WORD_MAX));
+            self.method.push_str(first(request.method, WORD_MAX));
+            self.path.push_str(first(request.path.split('?').next().unwrap_or_default(), PATH_MAX));
+        }
+    }
+
+    fn kept(&self, stamp: &Stamp) -> Kept {
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        Kept {
+            id: DecisionId { stamp, number: self.number }.to_string(),
+            at: self.at,
+            organization: self.organization,
+            token: self.token,
+            denied: self.denied,
+            missing: some(&self.missing),
+            permission: some(&self.permission),
+            api: some(&self.api),
+            method: some(&self.method),
+            path: some(&self.path),
+            target: self.target,
+            address: self.address,
+        }
+    }
+}
+
+/// The first characters of a text.
+fn first(text: &str, characters: usize) -> &str {
+    if text.len() <= characters {
+        return text;
+    }
+    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
+}
+
+/// The last decisions, the oldest of which makes room.
+#[derive(Default)]
+pub(super) struct Ring {
+    records: Vec<Record>,
+    next: usize,
+}
+
+impl Ring {
+    pub(super) fn push(&mut self, most: usize, number: u64, fact: &Fact<'_>) {
+        if self.records.len() < most {
+            self.records.push(Record::new());
+        }
+        self.records[self.next].set(number, fact);
+        self.next = if self.next + 1 == most { 0 } else { self.next + 1 };
+    }
+
+    /// When the newest was decided.
+    pub(super) fn newest(&self) -> Time {
+        self.records.iter().map(|it| it.at).max().unwrap_or(Time(0))
+    }
+
+    pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> impl Iterator<Item = Kept> {
+        self.records.iter().filter(move |it| it.organization == organization).map(move |it| it.kept(stamp))
+    }
+
+    pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
+        let found = self.records.iter().find(|it| it.number == number && it.organization == organization);
+        found.map(|it| it.kept(stamp))
+    }
+}
+
+/// The last denials, with a share for each organization: a flood of one takes nothing from another.
+#[derive(Default)]
+pub(super) struct Denials {
+    parts: [Mutex<HashMap<Uuid, Ring>>; PARTS],
+    counted: AtomicU64,
+}
+
+impl Denials {
+    /// A number for a denial of no known token.
+    pub(super) fn number(&self) -> u64 {
+        self.counted.fetch_add(1, Ordering::Relaxed) << PLACE_BITS | NO_TOKEN
+    }
+
+    pub(super) fn push(&self, number: u64, fact: &Fact<'_>) {
+        let mut part = self.part(fact.organization).lock().unwrap_or_else(PoisonError::into_inner);
+        if part.len() >= ORGANIZATIONS && !part.contains_key(&fact.organization) {
+            // The one that has been quiet for the longest time makes room.
+            let quiet = part.iter().min_by_key(|(_, ring)| ring.newest()).map(|(id, _)| *id);
+            quiet.map(|id| part.remove(&id));
+        }
+        part.entry(fact.organization).or_default().push(OF_AN_ORGANIZATION, number, fact);
+    }
+
+    pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> Vec<Kept> {
+        let part = self.part(organization).lock().unwrap_or_else(PoisonError::into_inner);
+        part.get(&organization).map(|ring| ring.of(organization, stamp).collect()).unwrap_or_default()
+    }
+
+    pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
+        let part = self.part(organization).lock().unwrap_or_else(PoisonError::into_inner);
+        part.get(&organization)?.find(number, organization, stamp)
+    }
+
+    fn part(&self, organization: Uuid) -> &Mutex<HashMap<Uuid, Ring>> {
+        // The last byte of a UUIDv7 is random.
+        &self.parts[usize::from(organization.as_bytes()[15]) % PARTS]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsRandom;
+    use crate::verify::Request;
+
+    fn fact<'a>(organization: u128, question: &'a Question<'a>) -> Fact<'a> {
+        Fact {
+            at: Time(7),
+            organization: Uuid::from_u128(organization),
+            token: None,
+            decision: Decision::Deny { reason: Reason::Unknown, missing: None },
+            target: Target::Organization,
+            question,
+        }
+    }
+
+    #[test]
+    fn an_id_is_known_to_its_node_alone_and_tells_nothing() {
+        let (stamp, other) = (Stamp::new(&OsRandom), Stamp::new(&OsRandom));
+        let id = |number| DecisionId { stamp: &stamp, number }.to_string();
+        for number in [0, 1, 2, u64::MAX] {
+            assert_eq!(stamp.number(&id(number)), Some(number));
+            assert_eq!(other.number(&id(number)), None);
+        }
+        assert_eq!(id(1)[..8], id(2)[..8]);
+        assert_ne!(id(1)[8..24], id(2)[8..24]);
+        let guess = format!("{}{}", &id(1)[..24], &id(2)[24..]);
+        for text in ["", "x", &guess, &id(1)[..39], &id(1).to_uppercase(), &format!("{}é", &id(1)[..38])] {
+            assert_eq!(stamp.number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_one_organization_takes_nothing_from_another() {
+        let (denials, stamp) = (Denials::default(), Stamp::new(&OsRandom));
+        let question = Question::default();
+        let quiet = denials.number();
+        denials.push(quiet, &fact(1, &question));
+        for _ in 0..10_000 {
+            denials.push(denials.number(), &fact(17, &question));
+        }
+        assert!(denials.find(quiet, Uuid::from_u128(1), &stamp).is_some());
+        assert!(denials.find(quiet, Uuid::from_u128(17), &stamp).is_none());
+        let kept = denials.of(Uuid::from_u128(17), &stamp);
+        assert_eq!(kept.len(), OF_AN_ORGANIZATION);
+    }
+
+    #[test]
+    fn organizations_without_end_take_no_memory_without_end() {
+        let denials = Denials::default();
+        let question = Question::default();
+        for organization in 0..5_000 {
+            denials.push(denials.number(), &fact(organization, &question));
+        }
+        let kept: usize = denials.parts.iter().map(|part| part.lock().unwrap().len()).sum();
+        assert_eq!(kept, ORGANIZATIONS * PARTS);
+    }
+
+    #[test]
+    fn a_path_is_kept_without_its_query_and_not_at_any_length() {
+        let (mut ring, stamp) = (Ring::default(), Stamp::new(&OsRandom));
+        let path = format!("/é{}?key=secret", "a".repeat(1_000));
+        for path in [path.as_str(), "/short?key=secret"] {
+            let request = Some(Request { api: Some("shop"), method: "GET", path });
+            ring.push(2, 0, &fact(1, &Question { request, ..Question::default() }));
+        }
+        let kept: Vec<_> = ring.of(Uuid::from_u128(1), &stamp).map(|it| it.path.unwrap()).collect();
+        assert_eq!(kept[0].chars().count(), PATH_MAX);
+        assert_eq!(kept[1], "/short");
+    }
+}
