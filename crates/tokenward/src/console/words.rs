@@ -223,6 +223,19 @@ pub(super) fn count(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// `18,204`.
+pub(super) fn grouped(n: i64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A program by its own words, as people read it: `Firefox on Linux`.
 pub(super) fn agent(agent: Option<&str>) -> String {
     let Some(agent) = agent.filter(|agent| !agent.is_empty()) else { return "Unknown program".into() };
@@ -257,6 +270,11 @@ mod tests {
     #[test]
     fn a_page_has_quotation_marks() {
         assert_eq!(quoted("may not hold `a:b`: `a` is reserved"), "may not hold “a:b”: “a” is reserved");
+    }
+
+    #[test]
+    fn numbers_are_in_groups() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

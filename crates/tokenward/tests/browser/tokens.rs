@@ -1,5 +1,6 @@
 //! The main job: set up, sign in, create a token, use it, take it back.
 
+use reqwest::Method;
 use serde_json::json;
 use thirtyfour::prelude::*;
 
@@ -197,11 +198,20 @@ async fn the_list_of_tokens_reads_well_at_every_width() {
         let description = if description.is_empty() { json!(null) } else { json!(description) };
         let role = server.role(&organization, role).await;
         let body = json!({ "name": name, "description": description, "role_id": role, "expires_at": expires_at });
-        server.post(&organization.path("apiToken"), &organization.owner, body).await.expect(201);
+        let made = server.post(&organization.path("apiToken"), &organization.owner, body).await.expect(201);
+        let agent = match name {
+            "terraform-prod" => "Terraform provider 0.86.1",
+            "github-actions-shop" => "curl/8.9",
+            "billing-export" => "python-requests/2.32",
+            _ => continue,
+        };
+        let token = made["token"].as_str().unwrap();
+        server.call_with(Method::GET, "/token/self", token, None, &[("user-agent", agent)]).await.expect(200);
     }
     with_browser(&server.url, true, |browser| async move {
         sign_in(&browser).await;
         browser.sees("6 tokens").await;
+        browser.sees("“billing-export” is in use").await;
         browser.pictures("tokens").await;
         browser.picture("tokens", 900, false).await;
         browser.fill("q", "graf").await;
@@ -213,6 +223,40 @@ async fn the_list_of_tokens_reads_well_at_every_width() {
         browser.press("Expiring").await;
         browser.sees("billing-export").await;
         browser.sees("9 days left").await;
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_is_explained_where_the_token_is_shown() {
+    let (server, organization) = Server::with_owner().await;
+    let token = server.token(&organization, "invoice-robot", "viewer").await;
+    for permission in ["invoices:read", "invoices:pay"] {
+        let body = json!({ "token": token, "permission": permission });
+        server.post("/verify", &organization.owner, body).await;
+    }
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    for permission in ["invoices:read", "invoices:pay"] {
+        let body = json!({ "token": token, "permission": permission, "remote_ip": "203.0.113.9" });
+        server.post("/verify", &gateway, body).await.expect(200);
+    }
+    with_browser(&server.url, true, |browser| async move {
+        sign_in(&browser).await;
+        browser.click("#menu a[href$='/decisions']").await;
+        browser.sees("Permission denied").await;
+        browser.press("Denied").await;
+        browser.click(".log details summary").await;
+        browser.sees("Smallest role that would allow it").await;
+        browser.sees("DevOps").await;
+        browser.pictures("decisions").await;
+        browser.press("Go live").await;
+        browser.sees("Live: stop").await;
+        browser.click("#menu a[href$='/tokens']").await;
+        browser.press("invoice-robot").await;
+        browser.sees("Latest decisions").await;
+        browser.sees("permission denied").await;
+        browser.pictures("token-used").await;
     })
     .await;
     server.stop().await;
