@@ -26,7 +26,7 @@ use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::{App, set_up::SetUp, throttle::Throttle};
 use crate::verify::Verifier;
-use crate::{console, pepper, telemetry};
+use crate::{console, envoy, pepper, telemetry};
 
 /// A client gets this long to send its headers; slower ones are cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +41,8 @@ pub struct Running {
     pub app: Arc<App>,
     /// The set-up link, while there is no organization.
     pub set_up_link: Option<String>,
+    /// Where Envoy's questions are answered, if anywhere.
+    pub envoy: Option<envoy::Running>,
     handle: axum_server::Handle<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -88,17 +90,20 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
     verifier.keep_usage(store.clone());
+    verifier.guard().limit(config.misses_per_minute);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let app = Arc::new(App {
         store,
         verifier,
         public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
         trusted_proxies: config.trusted_proxies.clone(),
+        gateways: config.gateways.clone(),
         passwords: Passwords::new()?,
         throttle: Throttle::default(),
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
         set_up: SetUp::default(),
     });
+    let envoy = config.envoy_listen.map(|address| envoy::start(&app, address)).transpose()?;
     let secret = app.set_up.offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let handle = axum_server::Handle::new();
@@ -115,7 +120,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
             tokio::spawn(server.serve(service))
         }
     };
-    Ok(Running { address, app, set_up_link, handle, server })
+    Ok(Running { address, app, set_up_link, envoy, handle, server })
 }
 
 /// hyper counts no time unless it is given a timer.
@@ -154,6 +159,9 @@ impl Running {
     /// Stops: no new connections, running requests end, the store closes.
     pub async fn stop(self) -> Result<()> {
         self.handle.graceful_shutdown(Some(GRACE));
+        if let Some(envoy) = self.envoy {
+            envoy.stop(GRACE).await;
+        }
         self.server.await??;
         self.app.verifier.stop().await;
         if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{self, MethodFilter, MethodRouter, on};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Directory;
 use tokenward_core::permission::Own;
@@ -21,6 +21,7 @@ use super::error::ApiError;
 use super::extract::{client, credential, id};
 use super::idempotency;
 use crate::service::App;
+use crate::verify;
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,7 +85,11 @@ pub struct Endpoint {
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [(&'static str, &'static str)],
+    /// Its credential may be `Basic`, with the token as the password.
+    pub basic: bool,
     pub(super) body: Option<Shape>,
+    /// Its body is a form, not JSON.
+    pub(super) form: bool,
     /// The status of success.
     pub success: u16,
     pub(super) answer: Option<Shape>,
@@ -106,7 +111,9 @@ macro_rules! methods {
                 tag: "",
                 summary: "",
                 query: &[],
+                basic: false,
                 body: None,
+                form: false,
                 success: 200,
                 answer: None,
                 errors: &[],
@@ -117,6 +124,11 @@ macro_rules! methods {
 }
 
 methods!(get GET, post POST, put PUT, delete DELETE);
+
+/// An endpoint that takes every method; the documentation shows GET.
+pub(super) fn any<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Endpoint {
+    Endpoint { handler: routing::any(handler.clone()), ..get(path, handler) }
+}
 
 impl Endpoint {
     /// Its place in the documentation, and what it does in one line.
@@ -161,6 +173,18 @@ impl Endpoint {
         self
     }
 
+    /// It takes a form.
+    pub(super) fn takes_form<T: ToSchema>(mut self) -> Self {
+        (self.body, self.form) = (Some(Shape::of::<T>()), true);
+        self
+    }
+
+    /// `Basic` counts, with the token as the password.
+    pub(super) fn basic(mut self) -> Self {
+        self.basic = true;
+        self
+    }
+
     /// It answers with a status and a body.
     pub(super) fn answers<T: ToSchema>(mut self, status: u16) -> Self {
         (self.success, self.answer) = (status, Some(Shape::of::<T>()));
@@ -185,8 +209,13 @@ impl Endpoint {
         if self.right == Right::Public {
             return self.handler;
         }
-        let guard =
-            Guard { app: Arc::clone(app), right: self.right, user_only: self.user_only, idempotent: self.idempotent };
+        let guard = Guard {
+            app: Arc::clone(app),
+            right: self.right,
+            user_only: self.user_only,
+            idempotent: self.idempotent,
+            basic: self.basic,
+        };
         self.handler.layer(from_fn_with_state(Arc::new(guard), check))
     }
 }
@@ -196,6 +225,7 @@ struct Guard {
     right: Right,
     user_only: bool,
     idempotent: bool,
+    basic: bool,
 }
 
 async fn check(
@@ -222,8 +252,13 @@ async fn check(
 
 fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(Caller, Option<Grant>)> {
     let app = &guard.app;
-    let text = credential(request.headers())?;
-    let caller = app.verifier.authenticate(text, &client(request, &app.trusted_proxies))?;
+    let client = client(request, &app.trusted_proxies);
+    let caller = if guard.basic {
+        let sent = request.headers().get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        app.verifier.authenticate(verify::credential::credential(sent, std::iter::empty())?.text(), &client)?
+    } else {
+        app.verifier.authenticate(credential(request.headers())?, &client)?
+    };
     let Right::Permission(permission, on) = guard.right else {
         if guard.right == Right::User {
             caller.require_user()?;

@@ -12,10 +12,12 @@ mod environments;
 mod error;
 mod events;
 mod extract;
+mod forward_auth;
 mod health;
 mod idempotency;
 mod invitations;
 mod members;
+mod oauth;
 mod openapi;
 mod organizations;
 mod projects;
@@ -54,6 +56,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         tokens::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),
+        oauth::endpoints(),
+        forward_auth::endpoints(),
         members::endpoints(),
         invitations::endpoints(),
         projects::endpoints(),

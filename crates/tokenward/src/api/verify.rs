@@ -78,7 +78,7 @@ pub(super) struct Verification {
     /// May it?
     valid: bool,
     /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`,
-    /// `path_ambiguous`, `api_unknown`, `route_unknown`, `permission_denied`.
+    /// `path_ambiguous`, `api_unknown`, `route_unknown`, `permission_denied`; in a batch also `throttled`.
     code: &'static str,
     /// The token; absent when it is malformed or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,8 +86,9 @@ pub(super) struct Verification {
     /// What its role lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permission: Option<String>,
-    /// Under this id, `GET /decision/{id}` explains the answer for a while.
-    decision_id: String,
+    /// Under this id, `GET /decision/{id}` explains the answer for a while. Absent when nothing was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<String>,
 }
 
 /// What is known of a token.
@@ -101,6 +102,13 @@ struct VerifiedToken {
     role_name: String,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
+}
+
+impl Verification {
+    /// A miss in a batch beyond the budget of its `remote_ip`: whether the token is malformed or unknown is not said.
+    fn throttled() -> Self {
+        Self { valid: false, code: Code::Throttled.as_str(), token: None, missing_permission: None, decision_id: None }
+    }
 }
 
 impl From<Answer<'_>> for Verification {
@@ -123,7 +131,7 @@ impl From<Answer<'_>> for Verification {
             code: answer.decision.code(),
             token,
             missing_permission,
-            decision_id: answer.id.to_string(),
+            decision_id: Some(answer.id.to_string()),
         }
     }
 }
@@ -279,6 +287,8 @@ async fn verify_batch(
                     .into_iter()
                     .map(|fault| Fault { field: format!("tokens[{at}].{}", fault.field), problem: fault.problem }),
             ),
+            // The rest of the batch came from other clients.
+            Err(error) if error.code == Code::Throttled => results.push(Verification::throttled()),
             Err(error) => return Err(error.into()),
         }
     }

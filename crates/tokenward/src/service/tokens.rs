@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
-use tokenward_core::event::{Event, Kind, TokenSnapshot};
+use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_description, check_name};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::token::Token;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Code, Result, Time, Uuid};
 use tokenward_store::tokens;
 
-use super::{App, Written, assignable_role, built_in_role, detached};
+use super::{App, Written, assignable_role, built_in_role, detached, sessions};
+use crate::verify::{Client, Presenter, Question};
 
 /// What a caller says of a new token.
 pub struct NewToken {
@@ -141,6 +142,33 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<To
         app.commit(tx, grant.by(), &[event], token).await
     })
     .await
+}
+
+/// Takes back the token with this text: holding it is the right (RFC 7009). A session ends. Nothing happens for what is
+/// not known or already taken back; whoever asks hears the same.
+pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Result<()> {
+    let question = Question {
+        from: Presenter { address: client.address, agent: client.user_agent.as_deref() },
+        ..Question::default()
+    };
+    let found = app.verifier.check(text, &question, |answer| {
+        let (found, organization, role) = answer.found?;
+        let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
+        Some((found.token, Grant::of_bearer(organization.id, role.clone(), by)))
+    });
+    let done = match found {
+        Ok(Some((id, grant))) => delete(app, grant, id).await.map(|_| ()),
+        Ok(None) => match app.verifier.authenticate(text, client) {
+            Ok(caller) => sessions::end(app, &caller, caller.credential_id()).await.map(|_| ()),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match done {
+        // What stays alive must not be reported as gone.
+        Err(error) if matches!(error.code, Code::Unavailable | Code::Internal) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn event(kind: Kind, token: &Token) -> Event {

@@ -158,7 +158,14 @@ impl Server {
 
     /// Starts a server with the organization Acme, and signs its owner in.
     pub async fn with_owner() -> (Self, Organization) {
-        let server = Self::start().await;
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        Self::with_owner_and(directory, config).await
+    }
+
+    /// The same with a configuration of one's own.
+    pub async fn with_owner_and(directory: TempDir, config: Config) -> (Self, Organization) {
+        let server = Self::start_with(directory, config).await;
         let acme = server.set_up().await;
         (server, acme)
     }
