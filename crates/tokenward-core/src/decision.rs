@@ -8,7 +8,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::permission::Permission;
+use crate::permission::{Needed, Permission};
 use crate::role::{Role, Target};
 use crate::time::Time;
 use crate::token::{State, TOMBSTONE};
@@ -28,19 +28,28 @@ pub enum Reason {
     NotYetValid,
     /// Its time is over.
     Expired,
+    /// The path of the request can be read in more than one way.
+    PathAmbiguous,
+    /// The organization has no API of that name.
+    ApiUnknown,
+    /// The request is on no route of the API, and the API denies such requests.
+    RouteUnknown,
     /// Its role does not hold the permission, or the resource is absent.
     PermissionDenied,
 }
 
 impl Reason {
     /// All, in the order in which they are checked.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Malformed,
         Self::Unknown,
         Self::Revoked,
         Self::Disabled,
         Self::NotYetValid,
         Self::Expired,
+        Self::PathAmbiguous,
+        Self::ApiUnknown,
+        Self::RouteUnknown,
         Self::PermissionDenied,
     ];
 
@@ -54,6 +63,9 @@ impl Reason {
             Self::Disabled => "disabled",
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
+            Self::PathAmbiguous => "path_ambiguous",
+            Self::ApiUnknown => "api_unknown",
+            Self::RouteUnknown => "route_unknown",
             Self::PermissionDenied => "permission_denied",
         }
     }
@@ -70,6 +82,11 @@ impl Reason {
             Self::Disabled => "This token is switched off.",
             Self::NotYetValid => "This token is not valid yet.",
             Self::Expired => "This token has expired. Ask for a new one.",
+            Self::PathAmbiguous => {
+                "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."
+            }
+            Self::ApiUnknown => "There is no API of that name. Import its routes first.",
+            Self::RouteUnknown => "The request is on no route of the API, and what no route describes is denied.",
             Self::PermissionDenied => "The role of this token does not allow this.",
         }
     }
@@ -77,7 +94,7 @@ impl Reason {
     /// Is the credential itself refused, whatever was asked?
     #[must_use]
     pub fn refuses_credential(self) -> bool {
-        self != Self::PermissionDenied
+        !matches!(self, Self::PathAmbiguous | Self::ApiUnknown | Self::RouteUnknown | Self::PermissionDenied)
     }
 }
 
@@ -129,6 +146,10 @@ pub enum Ask<'a> {
     Identity,
     /// May it do this?
     Permission(Permission<'a>),
+    /// May it do all of these? What a route needs.
+    All(&'a [Needed]),
+    /// What no token may do: a request that is on no route.
+    Never(Reason),
 }
 
 /// The answer.
@@ -183,6 +204,11 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
         Ask::Identity => Decision::Allow,
         Ask::Permission(permission) if role.allows(permission, facts.target) => Decision::Allow,
         Ask::Permission(permission) => Decision::Deny { reason: Reason::PermissionDenied, missing: Some(permission) },
+        Ask::All(all) => match all.iter().map(Needed::permission).find(|it| !role.allows(*it, facts.target)) {
+            None => Decision::Allow,
+            missing => Decision::Deny { reason: Reason::PermissionDenied, missing },
+        },
+        Ask::Never(reason) => deny(reason),
     }
 }
 
@@ -235,6 +261,32 @@ mod tests {
                 prop_assert_eq!(missing.is_some(), reason == Reason::PermissionDenied);
             }
         }
+    }
+
+    #[test]
+    fn a_route_needs_all_of_its_permissions() {
+        let all = ["a:read", "b:write"].map(|text| Needed::parse(text).unwrap());
+        let credential = Credential {
+            id: Uuid::nil(),
+            subject: Subject::Token,
+            state: State::Active,
+            not_before: None,
+            expires_at: None,
+        };
+        let decided = |role: &Role, ask| {
+            decide(
+                &Facts { credential: Some(credential), role: Some(role), target: Target::Organization },
+                ask,
+                Time(1),
+            )
+        };
+        let admin = Role::built_in(Uuid::nil(), BuiltIn::Admin);
+        let viewer = Role::built_in(Uuid::nil(), BuiltIn::Viewer);
+        assert!(decided(&admin, Ask::All(&all)).is_allow());
+        let missing = Some(all[1].permission());
+        let reason = Reason::PermissionDenied;
+        assert_eq!(decided(&viewer, Ask::All(&all)), Decision::Deny { reason, missing });
+        assert_eq!(decided(&admin, Ask::Never(Reason::RouteUnknown)).code(), "route_unknown");
     }
 
     #[test]

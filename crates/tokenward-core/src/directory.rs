@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::decision::{Ask, Reason};
 use crate::role::{Mode, Role, Target};
+use crate::routes::Routes;
 
 /// All organizations.
 #[derive(Clone, Default, Debug)]
@@ -33,6 +35,7 @@ pub struct Organization {
     projects: HashMap<Uuid, Box<str>>,
     environments: HashMap<Uuid, Environment>,
     clusters: HashMap<Uuid, Box<str>>,
+    apis: HashMap<Box<str>, Arc<Routes>>,
 }
 
 /// Where an environment stands.
@@ -194,6 +197,18 @@ impl Directory {
         });
     }
 
+    /// Adds or replaces the routes of an API of the organization.
+    pub fn put_api(&mut self, organization: Uuid, name: &str, routes: Routes) {
+        self.change_by_id(organization, |o| {
+            o.apis.insert(name.into(), Arc::new(routes));
+        });
+    }
+
+    /// Takes an API out.
+    pub fn remove_api(&mut self, organization: Uuid, api: Uuid) {
+        self.change_by_id(organization, |o| o.apis.retain(|_, routes| routes.id() != api));
+    }
+
     fn own(&mut self, organization: Uuid, resource: Uuid) {
         if let Some(number) = self.number(organization) {
             self.owners.insert(resource, number);
@@ -265,6 +280,19 @@ impl Organization {
     #[must_use]
     pub fn clusters(&self) -> &HashMap<Uuid, Box<str>> {
         &self.clusters
+    }
+
+    /// The routes of one of its APIs.
+    #[must_use]
+    pub fn api(&self, name: &str) -> Option<&Arc<Routes>> {
+        self.apis.get(name)
+    }
+
+    /// What a request to one of its APIs takes: the question to decide, which is a denial where the API, the route
+    /// or the meaning of the path is not known.
+    #[must_use]
+    pub fn ask_route(&self, api: &str, method: &str, path: &str) -> Ask<'_> {
+        self.apis.get(api).map_or(Ask::Never(Reason::ApiUnknown), |routes| routes.ask(method, path))
     }
 
     /// Looks up the ids of a question. The most specific one counts; ids that contradict each other, or of

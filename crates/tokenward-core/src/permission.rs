@@ -193,6 +193,38 @@ impl fmt::Display for Permission<'_> {
     }
 }
 
+/// A concrete permission of the organization's own API that owns its text: what a route needs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Needed {
+    text: Box<str>,
+    /// Where the colon stands.
+    colon: usize,
+}
+
+impl Needed {
+    /// Reads `noun:verb`. The error completes the sentence "`permission` …".
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match Permission::parse(text)? {
+            Permission::Api { noun, .. } => Ok(Self { text: text.into(), colon: noun.len() }),
+            Permission::Own(own) => {
+                Err(format!("`{own}` is a permission of Tokenward itself; a route of your API needs one of your own"))
+            }
+        }
+    }
+
+    /// The permission, to ask for it.
+    #[must_use]
+    pub fn permission(&self) -> Permission<'_> {
+        Permission::Api { noun: &self.text[..self.colon], verb: &self.text[self.colon + 1..] }
+    }
+
+    /// `noun:verb`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
 /// What a role holds of the organization's own API: `*` stands for either side.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Pattern {

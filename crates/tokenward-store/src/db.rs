@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
@@ -80,8 +81,8 @@ pub struct Store {
     pools: Pools,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    /// Held for as long as the store lives; see [`Store::lock`].
-    _lock: Option<Arc<File>>,
+    /// Held until the store closes; see [`Store::lock`].
+    lock: Option<Arc<File>>,
 }
 
 #[derive(Clone)]
@@ -129,7 +130,7 @@ impl Store {
                 _ => return Err(OpenError::Url(without_password(url))),
             }
         };
-        let store = Self { pools, clock, random, _lock: None };
+        let store = Self { pools, clock, random, lock: None };
         store.migrate().await?;
         Ok(store)
     }
@@ -146,7 +147,7 @@ impl Store {
         let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(open)?;
         match file.try_lock() {
             Ok(()) => {
-                self._lock = Some(Arc::new(file));
+                self.lock = Some(Arc::new(file));
                 Ok(())
             }
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.clone())),
@@ -156,7 +157,19 @@ impl Store {
 
     async fn migrate(&self) -> Result<(), OpenError> {
         let migrated = match &self.pools {
-            Pools::Sqlite { write, .. } => sqlx::migrate!("./migrations/sqlite").run(write).await,
+            Pools::Sqlite { write, .. } => {
+                // sqlx takes no lock here: of two processes that open a new file at once, one tries what the other has
+                // just done. Each time it looks again it finds at least one step more.
+                let migrations = sqlx::migrate!("./migrations/sqlite");
+                let mut done = migrations.run(write).await;
+                for _ in migrations.iter() {
+                    if !matches!(done, Err(MigrateError::ExecuteMigration(..))) {
+                        break;
+                    }
+                    done = migrations.run(write).await;
+                }
+                done
+            }
             Pools::Postgres(pool) => sqlx::migrate!("./migrations/postgres").run(pool).await,
         };
         migrated.map_err(|e| OpenError::Migrate(e.to_string()))?;
@@ -261,7 +274,8 @@ impl Store {
         matches!(self.pools, Pools::Postgres(_))
     }
 
-    /// Closes all connections; what is running ends first. An SQLite file is left without its WAL.
+    /// Closes all connections; what is running ends first. An SQLite file is left without its WAL, and free for
+    /// another process.
     pub async fn close(&self) {
         match &self.pools {
             Pools::Sqlite { write, read, .. } => {
@@ -269,6 +283,11 @@ impl Store {
                 write.close().await;
             }
             Pools::Postgres(pool) => pool.close().await,
+        }
+        if let Some(lock) = &self.lock
+            && let Err(error) = lock.unlock()
+        {
+            tracing::warn!(%error, "the lock of the database is given back only at the end of the process");
         }
     }
 }

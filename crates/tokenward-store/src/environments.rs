@@ -60,9 +60,9 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Environment>
 
 /// Writes name and mode.
 pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
+    execute!(tx.conn(), sqlx::query(
         "UPDATE environment SET name = $3, mode = $4, last_updated_by = $5, updated_at = $6 WHERE organization_id = $1 AND id = $2"
-    )).bind(grant.organization()).bind(e.id).bind(&e.name).bind(&e.mode).bind(&e.last_updated_by).bind(e.updated_at))
+    ).bind(grant.organization()).bind(e.id).bind(&e.name).bind(&e.mode).bind(&e.last_updated_by).bind(e.updated_at))
     .map_err(taken("environment", &e.name))?;
     Ok(())
 }

@@ -25,9 +25,9 @@ macro_rules! select {
 
 /// Adds a project.
 pub async fn insert(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
+    execute!(tx.conn(), sqlx::query(
         "INSERT INTO project (id, organization_id, name, description, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)"
-    )).bind(p.id).bind(grant.organization()).bind(&p.name).bind(&p.description).bind(p.created_at).bind(p.updated_at))
+    ).bind(p.id).bind(grant.organization()).bind(&p.name).bind(&p.description).bind(p.created_at).bind(p.updated_at))
     .map_err(taken("project", &p.name))?;
     Ok(())
 }

@@ -120,17 +120,17 @@ pub async fn of_organization(mut conn: Conn<'_>, organization: Uuid) -> Result<V
 
 /// The custom roles of the organization, in the order of their creation.
 pub async fn list(mut conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Role, Description)>> {
-    let rows: Vec<Description> = run!(conn.again(), c => sqlx::query_as(concat!(
+    let rows: Vec<Description> = run!(conn.again(), c => sqlx::query_as(
         "SELECT id, description, created_at, updated_at FROM role WHERE organization_id = $1 AND kind = 'custom' ORDER BY id"
-    )).bind(grant.organization()).fetch_all(&mut *c))?;
+    ).bind(grant.organization()).fetch_all(&mut *c))?;
     with_roles(conn, rows).await
 }
 
 /// One custom role of the organization.
 pub async fn get(mut conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<(Role, Description)> {
-    let row: Option<Description> = run!(conn.again(), c => sqlx::query_as(concat!(
+    let row: Option<Description> = run!(conn.again(), c => sqlx::query_as(
         "SELECT id, description, created_at, updated_at FROM role WHERE organization_id = $1 AND kind = 'custom' AND id = $2"
-    )).bind(grant.organization()).bind(id).fetch_optional(&mut *c))?;
+    ).bind(grant.organization()).bind(id).fetch_optional(&mut *c))?;
     with_roles(conn, row.into_iter().collect()).await?.pop().ok_or_else(|| Error::not_found("role"))
 }
 

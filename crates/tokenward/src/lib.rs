@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod console;
 pub mod envoy;
+pub mod http;
 pub mod offline;
 pub mod pepper;
 pub mod random;

@@ -1,6 +1,7 @@
 //! The commands that need no server, only the machine: they open the database themselves.
 
 use std::io::IsTerminal;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -126,6 +127,13 @@ async fn copy(store: &tokenward_store::Store, file: &Path) -> Result<()> {
         std::fs::remove_file(&part)
             .with_context(|| format!("cannot remove the rest of an earlier try, {}", part.display()))?;
     }
+    // Empty and closed to others from the first byte on: the copy holds password hashes and addresses.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)
+        .with_context(|| format!("cannot write {}", part.display()))?;
     let total = store.size().await?;
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}")?);

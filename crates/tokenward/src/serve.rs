@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
-use axum::http::{Method, Uri};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use tokenward_core::{Code, Error};
+use tokenward_core::{Clock, Code, Error, Random};
 use tokenward_store::Store;
 use tokio::task::JoinHandle;
 
@@ -25,7 +26,7 @@ use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::{App, set_up::SetUp, throttle::Throttle};
 use crate::verify::Verifier;
-use crate::{envoy, pepper, telemetry};
+use crate::{console, envoy, pepper, telemetry};
 
 /// A client gets this long to send its headers; slower ones are cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,16 +49,25 @@ pub struct Running {
 
 /// Opens the store of a configuration, and makes its directory.
 pub async fn open_store(config: &Config) -> Result<Store> {
+    open_store_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+}
+
+async fn open_store_with(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Store> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&config.data_dir)
         .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
-    Ok(Store::open(&config.database, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await?)
+    Ok(Store::open(&config.database, clock, random).await?)
 }
 
 /// Starts the service. When it returns, every request is answered.
 pub async fn start(config: Config) -> Result<Running> {
+    start_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+}
+
+/// [`start`] with a clock and a random source of the caller's, so that tests can set the time.
+pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Running> {
     // The address first: a port in use must not leave a half-made data directory behind.
     let listener = TcpListener::bind(config.listen).with_context(|| match config.listen.port() {
         0 => format!("cannot listen on {}", config.listen),
@@ -74,7 +84,7 @@ pub async fn start(config: Config) -> Result<Running> {
         })?),
         None => None,
     };
-    let mut store = open_store(&config).await?;
+    let mut store = open_store_with(&config, clock, random).await?;
     store.lock()?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
@@ -121,19 +131,26 @@ fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::T
 fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(api::router(app))
+        .merge(console::router(app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(app), telemetry::access_log))
         .with_state(Arc::clone(app))
 }
 
-async fn not_found(uri: Uri) -> impl IntoResponse {
+async fn not_found(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Response {
     let detail = format!("There is nothing at {}. The endpoints are described at /docs and /openapi.json.", uri.path());
-    ApiError(Error::new(Code::NotFound, detail))
+    answer(&app, &headers, Error::new(Code::NotFound, detail))
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> impl IntoResponse {
-    ApiError(Error::new(Code::MethodNotAllowed, format!("{} does not take {method}.", uri.path())))
+async fn method_not_allowed(State(app): State<Arc<App>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let detail = format!("{} does not take {method}.", uri.path());
+    answer(&app, &headers, Error::new(Code::MethodNotAllowed, detail))
+}
+
+/// A page for browsers, JSON for programs.
+fn answer(app: &Arc<App>, headers: &HeaderMap, error: Error) -> Response {
+    console::missing(app, headers, &error).unwrap_or_else(|| ApiError(error).into_response())
 }
 
 impl Running {
@@ -144,6 +161,7 @@ impl Running {
             envoy.stop(GRACE).await;
         }
         self.server.await??;
+        self.app.verifier.stop();
         self.app.store.close().await;
         Ok(())
     }

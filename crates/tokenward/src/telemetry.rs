@@ -8,8 +8,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing_subscriber::EnvFilter;
 
-use crate::api::client;
 use crate::config::Config;
+use crate::http::client;
 use crate::service::App;
 
 /// Starts logging. Further calls change nothing, so that tests can run several servers.

@@ -15,6 +15,7 @@ const CORE_MAY_USE: &[&str] = &[
     "crc32fast",
     "hmac",
     "ipnet",
+    "matchit",
     "serde",
     "sha2",
     "subtle",

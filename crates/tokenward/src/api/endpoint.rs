@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::http::{HeaderValue, Method, header};
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::error::ApiError;
-use super::extract::{client, credential};
+use super::extract::{client, credential, id};
 use super::idempotency;
 use crate::service::App;
 use crate::verify;
@@ -227,8 +228,14 @@ struct Guard {
     basic: bool,
 }
 
-async fn check(State(guard): State<Arc<Guard>>, path: RawPathParams, mut request: Request, next: Next) -> Response {
-    match authorize(&guard, &path, &request) {
+async fn check(
+    State(guard): State<Arc<Guard>>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = path.map_err(|_| Error::invalid("path", "is not valid UTF-8"));
+    match path.and_then(|path| authorize(&guard, &path, &request)) {
         Ok((caller, grant)) => {
             request.extensions_mut().insert(caller.clone());
             if let Some(grant) = grant {
@@ -260,6 +267,14 @@ fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(
     };
     let directory = app.verifier.directory();
     let (organization, target) = locate(&directory, path, on)?;
+    // A resource of another organization and one that does not exist get the same answer, to the letter.
+    let belongs = directory.organization(organization).is_some_and(|o| caller.role_in(o).is_some());
+    match on {
+        On::Project | On::NewEnvironment if !belongs => return Err(Error::not_found("project")),
+        On::Environment if !belongs => return Err(Error::not_found("environment")),
+        On::Cluster if belongs && target == Target::Absent => return Err(Error::not_found("cluster")),
+        _ => {}
+    }
     if guard.user_only {
         caller.organization(&directory, organization)?;
         caller.require_user()?;
@@ -274,15 +289,16 @@ fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(
         }
         _ => caller.require(&directory, organization, permission, target, app.now())?,
     };
+    // Handlers can rely on it: what is called an id is one.
+    for (name, value) in path.iter().filter(|(name, _)| name.ends_with("Id")) {
+        id(name, value)?;
+    }
     Ok((caller, Some(grant)))
 }
 
 /// The organization and the target that a path names. What does not exist is not found, whoever asks.
 fn locate(directory: &Directory, path: &RawPathParams, on: On) -> Result<(Uuid, Target)> {
-    let id = |name: &str| {
-        let text = path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
-        Uuid::try_parse(text).map_err(|_| Error::invalid(name, "in the path is not a UUID"))
-    };
+    let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
     match on {
         On::Organization => Ok((id("organizationId")?, Target::Organization)),
         On::Cluster => {

@@ -7,10 +7,11 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokenward_core::decision::Reason;
 use tokenward_core::error::Fault;
 use tokenward_core::{Code, Error};
 use utoipa::ToSchema;
+
+pub(super) use crate::http::status;
 
 /// An error on its way to an HTTP client.
 #[derive(Debug)]
@@ -57,28 +58,6 @@ pub(super) struct FaultBody {
     field: String,
     /// What is wrong with it.
     problem: String,
-}
-
-/// The status of a code.
-pub(super) fn status(code: Code) -> StatusCode {
-    match code {
-        Code::InvalidRequest => StatusCode::BAD_REQUEST,
-        Code::MissingCredentials | Code::AmbiguousCredentials | Code::TokenInQuery | Code::SignInFailed => {
-            StatusCode::UNAUTHORIZED
-        }
-        Code::OrganizationRequired | Code::RequestUnknown | Code::PathAmbiguous => StatusCode::FORBIDDEN,
-        Code::Denied(Reason::PermissionDenied) | Code::UserRequired => StatusCode::FORBIDDEN,
-        Code::Denied(_) => StatusCode::UNAUTHORIZED,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::NameTaken | Code::Conflict => StatusCode::CONFLICT,
-        Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
 }
 
 impl IntoResponse for ApiError {

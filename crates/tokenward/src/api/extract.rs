@@ -1,25 +1,23 @@
 //! What a request brings: its credential, its client, its body.
 
-use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestExt};
-use ipnet::IpNet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokenward_core::event::Origin;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 
 use super::error::ApiError;
 use utoipa::ToSchema;
 
+pub(crate) use crate::http::client;
 use crate::service::{IfMatch, Written};
-use crate::verify::Client;
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
@@ -46,40 +44,8 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
     })
 }
 
-/// From where a request came. `X-Forwarded-For` counts only when the peer is a configured proxy; then its
-/// rightmost entry that is no proxy is the client.
-#[must_use]
-pub fn client<B>(request: &axum::http::Request<B>, trusted: &[IpNet]) -> Client {
-    let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    Client {
-        address: peer(request).map(|peer| forwarded_for(peer, request.headers(), trusted)),
-        user_agent: agent.map(|agent| agent.chars().take(256).collect()),
-        origin: Origin::from_user_agent(agent),
-    }
-}
-
-/// Who is at the other end of the connection.
-pub(super) fn peer<B>(request: &axum::http::Request<B>) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
-}
-
-fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
-    if !is_trusted(&peer) {
-        return peer;
-    }
-    let entries = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let mut client = peer;
-    for entry in entries.collect::<Vec<_>>().join(",").rsplit(',').map(str::trim) {
-        // What is no address was not written by a proxy of ours: the one before it stays the answer.
-        let Ok(address) = entry.parse::<IpAddr>().map(|address| address.to_canonical()) else { break };
-        client = address;
-        if !is_trusted(&address) {
-            break;
-        }
-    }
-    client
-}
+/// A client gets this long to send its body. The largest one needs half a megabit a second.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A JSON body. Its errors name the field.
 pub(super) struct Body<T>(pub T);
@@ -88,12 +54,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = request.extract::<Bytes, _>().await.map_err(unreadable)?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self(parse(&read(request).await?)?))
     }
 }
 
-pub(super) fn unreadable(rejection: BytesRejection) -> Error {
+/// The whole body, unless it is too large or too slow.
+pub(super) async fn read(request: Request) -> Result<Bytes> {
+    match tokio::time::timeout(BODY_TIMEOUT, request.extract::<Bytes, _>()).await {
+        Ok(read) => read.map_err(unreadable),
+        Err(_) => Err(Error::invalid(
+            "body",
+            format!("did not arrive within {} seconds; send it again", BODY_TIMEOUT.as_secs()),
+        )),
+    }
+}
+
+fn unreadable(rejection: BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Error::new(Code::TooLarge, "The body is larger than 1 MiB.")
     } else {
@@ -116,16 +92,27 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         });
         let path = error.path().to_string();
         let inside = |field: &str| {
-            if path == "." || path.ends_with(field) { field.to_owned() } else { format!("{path}.{field}") }
+            let ends_there = path == field || path.ends_with(&format!(".{field}"));
+            match path.as_str() {
+                "." => field.to_owned(),
+                _ if ends_there => path.clone(),
+                _ => format!("{path}.{field}"),
+            }
         };
         match named {
             Some(("unknown field", field)) => {
-                let expected = text.split("expected ").nth(1).map(|rest| rest.split(" at line").next().unwrap_or(rest));
-                Error::invalid(field, format!("is not known here; known are {}", expected.unwrap_or("none")))
+                let known =
+                    text.split_once(", expected ").map_or("none", |(_, rest)| rest.trim_start_matches("one of "));
+                let known = known.split(" at line").next().unwrap_or(known).replace(" or ", ", ");
+                Error::invalid(inside(&field), format!("is not known here; known are {known}"))
             }
             Some(("missing field", field)) => Error::invalid(inside(&field), "is missing"),
             Some((_, field)) => Error::invalid(inside(&field), "is there twice"),
-            None => Error::invalid(if path == "." { "body" } else { &path }, format!("cannot be read: {text}")),
+            // In a text that is no JSON, the path is only how far the reader came.
+            None if path == "." || !error.inner().is_data() => {
+                Error::invalid("body", format!("cannot be read: {text}"))
+            }
+            None => Error::invalid(&path, format!("cannot be read: {text}")),
         }
     })?;
     deserializer.end().map_err(|_| Error::invalid("body", "goes on after its JSON value"))?;
@@ -209,25 +196,12 @@ fn at(position: Position, mut response: Response) -> Response {
     if let Ok(value) = HeaderValue::from_str(&position.to_string()) {
         response.headers_mut().insert("tokenward-position", value);
     }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_trusted_peer_says_for_whom_it_asks() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        let mut headers = HeaderMap::new();
-        headers.append("x-forwarded-for", HeaderValue::from_static("1.1.1.1, 203.0.113.9, 10.1.1.1"));
-        let from = |peer: &str| forwarded_for(peer.parse().unwrap(), &headers, &trusted).to_string();
-        assert_eq!(from("203.0.113.77"), "203.0.113.77");
-        assert_eq!(from("10.2.3.4"), "203.0.113.9");
-        headers.append("x-forwarded-for", HeaderValue::from_static("nonsense"));
-        assert_eq!(forwarded_for("10.2.3.4".parse().unwrap(), &headers, &trusted).to_string(), "10.2.3.4");
-    }
 
     #[test]
     fn faults_name_the_field() {

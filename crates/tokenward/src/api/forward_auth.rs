@@ -11,7 +11,7 @@ use tokenward_core::{Code, Error, Result};
 
 use super::endpoint::{Endpoint, any};
 use super::error::ApiError;
-use super::extract::{client, peer};
+use crate::http::{client, peer};
 use crate::service::App;
 use crate::verify::credential::credential;
 use crate::verify::gateway::{self, Allowed, Held, Scope, Target};

@@ -29,10 +29,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 
 pub use endpoint::{Endpoint, On, Right};
 pub use error::ApiError;
-pub use extract::client;
 
 use crate::service::App;
 
@@ -71,5 +73,11 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     for endpoint in endpoints() {
         router = router.route(endpoint.path, endpoint.guarded(app));
     }
-    router.layer(DefaultBodyLimit::max(BODY_MAX))
+    router.layer(DefaultBodyLimit::max(BODY_MAX)).layer(map_response(not_kept))
+}
+
+/// No answer may be kept on its way: neither what a caller sees of its organization, nor yesterday's permission.
+async fn not_kept(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }

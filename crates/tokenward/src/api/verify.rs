@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, FromRequest, Request, State};
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision};
@@ -36,7 +36,7 @@ pub(super) struct VerifyRequest {
     pub permission: Option<String>,
     /// With which resource.
     pub resource: Option<ResourceRequest>,
-    /// The address of the client that presented it to you; misses count against it.
+    /// The address of the client that presented it to you.
     #[schema(value_type = Option<String>)]
     pub remote_ip: Option<IpAddr>,
 }
@@ -222,9 +222,11 @@ pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> 
 async fn verify(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Body(request): Body<VerifyRequest>,
+    request: Request,
 ) -> Result<Json<Verification>, ApiError> {
+    // The permission before the body: who may not ask is not told how to.
     let organization = asking_organization(&app, &caller)?;
+    let Body(request) = <Body<VerifyRequest> as FromRequest<()>>::from_request(request, &()).await?;
     Ok(Json(answer(&app, organization, &request)?))
 }
 

@@ -116,7 +116,7 @@ pub(crate) fn assignable_role(app: &Arc<App>, organization: Uuid, role: Uuid) ->
 /// A built-in role of an organization.
 pub(crate) fn built_in_role(app: &Arc<App>, organization: Uuid, wanted: BuiltIn) -> Result<Arc<Role>> {
     let directory = app.verifier.directory();
-    let roles = directory.organization(organization).into_iter().flat_map(|organization| organization.roles());
-    let found = roles.filter(|role| role.kind == RoleKind::BuiltIn(wanted)).cloned().next();
+    let mut roles = directory.organization(organization).into_iter().flat_map(|organization| organization.roles());
+    let found = roles.find(|role| role.kind == RoleKind::BuiltIn(wanted)).cloned();
     found.ok_or_else(|| Error::not_found("organization"))
 }

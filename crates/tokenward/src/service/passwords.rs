@@ -77,7 +77,7 @@ pub fn check_password(password: &str) -> Result<(), String> {
     if password.len() > PASSWORD_MAX {
         return Err(format!("is longer than {PASSWORD_MAX} bytes"));
     }
-    if password.chars().all(|c| Some(c) == password.chars().next()) {
+    if password.chars().all(|c| password.starts_with(c)) {
         return Err("is one character repeated".into());
     }
     Ok(())

@@ -92,6 +92,12 @@ pub async fn from_link(
     .await
 }
 
+/// Is there no organization yet, and never was one?
+pub async fn needed(store: &Store) -> Result<bool> {
+    let mut reader = store.read().await?;
+    Ok(!organizations::any(reader.conn()).await?)
+}
+
 fn dead_link() -> Error {
     Error::conflict(
         "This set-up link is not valid any more: it lives for an hour, until a restart, or until the first organization exists. \

@@ -67,16 +67,23 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
     tokens::get(reader.conn(), grant, id).await
 }
 
-/// Makes a token. Its role may not hold more than the caller's.
-pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
+/// What is wrong with a new token, its role apart.
+#[must_use]
+pub fn check(new: &NewToken, now: Time) -> Faults {
     let mut faults = Faults::default();
     faults.check("name", check_name(&new.name));
     if let Some(description) = &new.description {
         faults.check("description", check_description(description));
     }
-    if new.expires_at.is_some_and(|at| at <= app.now()) {
-        faults.push("expires_at", "is in the past");
+    if new.expires_at.is_some_and(|at| at <= now) {
+        faults.push("expires_at", format!("is in the past; it is {now} now"));
     }
+    faults
+}
+
+/// Makes a token. Its role may not hold more than the caller's.
+pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
+    let mut faults = check(&new, app.now());
     let role = match new.role_id {
         Some(id) => assignable_role(app, grant.organization(), id),
         None => built_in_role(app, grant.organization(), BuiltIn::Admin),

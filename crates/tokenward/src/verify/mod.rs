@@ -9,8 +9,8 @@ pub mod gateway;
 pub mod guard;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokenward_core::caller::Caller;
@@ -24,6 +24,7 @@ use tokenward_core::token::State;
 use tokenward_core::{Clock, Error, Result, Uuid};
 use tokenward_store::{Position, Store};
 use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 
 /// How long a write waits for its own change to reach the index, before it says that it does not know.
 const CATCH_UP: Duration = Duration::from_secs(10);
@@ -41,6 +42,7 @@ struct Inner {
     position: watch::Sender<i64>,
     nudge: Notify,
     guard: guard::Guard,
+    follower: OnceLock<AbortHandle>,
 }
 
 /// What is asked about a token.
@@ -104,12 +106,22 @@ impl Verifier {
             position: watch::Sender::new(0),
             nudge: Notify::new(),
             guard: guard::Guard::default(),
+            follower: OnceLock::new(),
         }));
         let loaded = follow::load(&verifier, &store).await?;
         verifier.0.position.send_replace(loaded);
         verifier.0.ready.store(true, Ordering::Release);
-        tokio::spawn(follow::run(verifier.clone(), store, poll));
+        let follower = tokio::spawn(follow::run(verifier.clone(), store, poll)).abort_handle();
+        verifier.0.follower.get_or_init(|| follower);
         Ok(verifier)
+    }
+
+    /// Ends following the log, and with it answering: what is not followed must not be trusted.
+    pub fn stop(&self) {
+        self.0.ready.store(false, Ordering::Release);
+        if let Some(follower) = self.0.follower.get() {
+            follower.abort();
+        }
     }
 
     /// May it answer? While it may not, a caller must answer 503.

@@ -23,8 +23,8 @@ pub struct SessionRow {
     pub current: bool,
 }
 
-/// `/account`. Posts `name` to `/account/name`, `current_password` and `new_password` to `/account/password`;
-/// `/account/sessions/<id>/end` and `/account/sessions/end-others` sign out.
+/// `/console/account`. Posts below it: `name` to `name`, `current_password` and `new_password` to `password`;
+/// `sessions/<id>/end` and `sessions/end-others` sign out.
 #[derive(Template, Clone, Debug)]
 #[template(path = "account.html")]
 pub struct AccountPage {

@@ -45,7 +45,7 @@ pub struct SignInPage {
     pub notice: Option<String>,
 }
 
-/// A one-time sign-in link. `/sign-in/<secret>`: the form consumes it.
+/// A one-time sign-in link. `/sign-in/<secret>`: the form consumes it and sets a password; posts `password`.
 #[derive(Template, Clone)]
 #[template(path = "sign-in-link.html")]
 pub struct SignInLinkPage {
@@ -55,8 +55,12 @@ pub struct SignInLinkPage {
     pub csrf: String,
     /// Whose link it is.
     pub email: String,
-    /// Until when it works, as people read it.
-    pub expires: String,
+    /// The new password; its value is never sent back.
+    pub password: Field,
+    /// What a password must be like, in one sentence.
+    pub password_rule: String,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
 }
 
 /// Instead of the console, over plain HTTP from another machine.

@@ -1,0 +1,365 @@
+//! The routes of an organization's own API: method and path, and the permissions that a request needs.
+//!
+//! A path is matched in one form only: segments decoded once, nothing empty, no dots. A path that two programs could
+//! read differently is refused rather than rewritten, since what is decided here is served by another program.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use matchit::Router;
+use uuid::Uuid;
+
+use crate::decision::{Ask, Reason};
+use crate::permission::Needed;
+
+/// Most routes that an API can have.
+pub const ROUTES_MAX: usize = 10_000;
+/// Longest path of a route, in bytes.
+pub const TEMPLATE_MAX: usize = 512;
+/// Longest path of a request, in bytes. What is longer is refused.
+const PATH_MAX: usize = 8 * 1_024;
+/// Most permissions that a route can need.
+pub const PERMISSIONS_MAX: usize = 32;
+
+/// What becomes of a request that no route describes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Unknown {
+    /// It is denied.
+    #[default]
+    Deny,
+    /// A valid token is enough, unless the path is described for another method.
+    Allow,
+}
+
+impl Unknown {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Allow => "allow",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Deny, Self::Allow].into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// One route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// Its method, in capitals.
+    pub method: String,
+    /// Its path; `{name}` stands for one segment or a part of it, `{*name}` at the end for all that follows.
+    pub path: String,
+    /// What a request needs, all of it.
+    pub permissions: Vec<Needed>,
+}
+
+/// A route that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteFault {
+    /// Which one it is, in the order in which they were given.
+    pub index: usize,
+    /// Completes the sentence "`GET /path` …".
+    pub problem: String,
+}
+
+/// The routes of one API, compiled.
+pub struct Routes {
+    id: Uuid,
+    unknown: Unknown,
+    methods: HashMap<Box<str>, Router<u32>>,
+    /// What routes need; many need the same.
+    needs: Vec<Box<[Needed]>>,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes").field("id", &self.id).field("unknown", &self.unknown).finish_non_exhaustive()
+    }
+}
+
+impl Routes {
+    /// Compiles routes. The first that cannot be used is the fault.
+    pub fn compile(id: Uuid, unknown: Unknown, routes: &[Route]) -> Result<Self, RouteFault> {
+        let mut compiled = Self { id, unknown, methods: HashMap::new(), needs: Vec::new() };
+        let mut numbers: HashMap<&[Needed], u32> = HashMap::new();
+        for (index, route) in routes.iter().enumerate() {
+            let fault = |problem: String| RouteFault { index, problem };
+            if index == ROUTES_MAX {
+                return Err(fault(format!("is one too many: an API has at most {ROUTES_MAX} routes")));
+            }
+            check_method(&route.method).map_err(fault)?;
+            if route.permissions.is_empty() || route.permissions.len() > PERMISSIONS_MAX {
+                return Err(fault(format!("must need 1 to {PERMISSIONS_MAX} permissions")));
+            }
+            let pattern = pattern(&route.path).map_err(fault)?;
+            let number = *numbers.entry(&route.permissions).or_insert_with(|| {
+                compiled.needs.push(route.permissions.clone().into());
+                compiled.needs.len() as u32 - 1
+            });
+            let router = compiled.methods.entry(route.method.as_str().into()).or_default();
+            router.insert(pattern, number).map_err(|error| {
+                fault(match error {
+                    matchit::InsertError::Conflict { .. } => {
+                        "cannot be told apart from a route before it; keep one of them".to_owned()
+                    }
+                    other => format!("has a path that cannot be used: {other}"),
+                })
+            })?;
+        }
+        Ok(compiled)
+    }
+
+    /// The id of the API.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// What a request takes. `path` is as the client sent it; a query behind `?` does not count.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
+        let Some(path) = canonical(path) else { return Ask::Never(Reason::PathAmbiguous) };
+        // Many servers take `/a` and `/a/` for the same. Whoever described one of them meant both.
+        let find = |path: &str| {
+            // HEAD is GET without the body (RFC 9110 §9.3.2).
+            self.at(method, path).or_else(|| if method == "HEAD" { self.at("GET", path) } else { None })
+        };
+        if let Some(needs) = find(&path) {
+            return Ask::All(needs);
+        }
+        let other = match path.strip_suffix('/') {
+            Some(shorter) => Cow::Borrowed(shorter),
+            None => Cow::Owned(format!("{path}/")),
+        };
+        if let Some(needs) = find(&other) {
+            return Ask::All(needs);
+        }
+        let described = || self.methods.keys().any(|it| self.at(it, &path).or_else(|| self.at(it, &other)).is_some());
+        match self.unknown {
+            Unknown::Allow if !described() => Ask::Identity,
+            _ => Ask::Never(Reason::RouteUnknown),
+        }
+    }
+
+    fn at(&self, method: &str, path: &str) -> Option<&[Needed]> {
+        let found = self.methods.get(method)?.at(path).ok()?;
+        self.needs.get(*found.value as usize).map(|needs| &**needs)
+    }
+}
+
+fn check_method(method: &str) -> Result<(), String> {
+    if (1..=20).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase()) {
+        Ok(())
+    } else {
+        Err("has a method that is not 1 to 20 capital letters".into())
+    }
+}
+
+/// The form of a request's path in which it is matched: without its query, each segment decoded once. `None` when
+/// another program could read it in another way.
+#[must_use]
+pub fn canonical(path: &str) -> Option<Cow<'_, str>> {
+    let path = path.split('?').next().unwrap_or_default();
+    let rest = path.strip_prefix('/')?;
+    if path.len() > PATH_MAX || path.bytes().any(|b| b.is_ascii_control() || b" \\;#".contains(&b)) {
+        return None;
+    }
+    let mut segments = rest.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        // Only the last segment may be empty: a slash at the end.
+        if segment == "." || segment == ".." || (segment.is_empty() && segments.peek().is_some()) {
+            return None;
+        }
+    }
+    if path.contains('%') { decoded(path).map(Cow::Owned) } else { Some(Cow::Borrowed(path)) }
+}
+
+fn decoded(path: &str) -> Option<String> {
+    let mut bytes = path.bytes();
+    let mut decoded = Vec::with_capacity(path.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let (high, low) = (digit()?, digit()?);
+        let byte = (high * 16 + low) as u8;
+        // What has a meaning of its own, or would have one if somebody decoded twice.
+        if byte.is_ascii_control() || b"/\\.;%".contains(&byte) {
+            return None;
+        }
+        decoded.push(byte);
+    }
+    // Overlong forms are no UTF-8.
+    String::from_utf8(decoded).ok()
+}
+
+/// The path of a route as the router writes it. The error completes the sentence "`GET /path` …".
+fn pattern(path: &str) -> Result<String, String> {
+    if path.len() > TEMPLATE_MAX {
+        return Err(format!("has a path of {} bytes; at most {TEMPLATE_MAX} are allowed", path.len()));
+    }
+    if path.contains('?') {
+        return Err("has a `?` in its path; a route is matched without the query".into());
+    }
+    // Braces and a star at the end are no part of a segment's text: check the rest as a request's path.
+    let mut literal = String::new();
+    let mut pattern = String::new();
+    let mut rest = path;
+    let mut count = 0;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, inside) = rest.split_at(at);
+        let Some((name, after)) = inside.strip_prefix('{').and_then(|it| it.split_once('}')) else {
+            return Err("has a `{` or `}` without its other half in its path".into());
+        };
+        let all = name.strip_prefix('*');
+        if all.unwrap_or(name).is_empty() || name.contains(['{', '/']) || (all.is_some() && !after.is_empty()) {
+            return Err("has a parameter in its path that is not `{name}`, or `{*name}` at the end".into());
+        }
+        literal.push_str(before);
+        literal.push('p');
+        pattern.push_str(&escaped(before)?);
+        // Names do not matter, and differing ones must not conflict.
+        pattern.push_str(&format!("{{{}p{count}}}", if all.is_some() { "*" } else { "" }));
+        count += 1;
+        rest = after;
+    }
+    literal.push_str(rest);
+    pattern.push_str(&escaped(rest)?);
+    match canonical(&literal) {
+        Some(_) => Ok(pattern),
+        None => Err("has a path that does not begin with `/`, or can be read in more than one way".into()),
+    }
+}
+
+/// Decoded, with the router's own characters doubled.
+fn escaped(text: &str) -> Result<String, String> {
+    let decoded = decoded(text).ok_or("has an encoded character in its path that cannot be there")?;
+    Ok(decoded.replace('{', "{{").replace('}', "}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(method: &str, path: &str, permission: &str) -> Route {
+        Route { method: method.into(), path: path.into(), permissions: vec![Needed::parse(permission).unwrap()] }
+    }
+
+    fn shop(unknown: Unknown) -> Routes {
+        let routes = [
+            route("GET", "/invoices", "invoices:read"),
+            route("POST", "/invoices", "invoices:write"),
+            route("GET", "/invoices/{id}", "invoices:read"),
+            route("GET", "/invoices/export", "exports:read"),
+            route("DELETE", "/invoices/{other}", "invoices:delete"),
+            route("GET", "/reports/{year}/{month}.csv", "reports:read"),
+            route("GET", "/files/{*rest}", "files:read"),
+            route("GET", "/caf%C3%A9", "cafe:read"),
+        ];
+        Routes::compile(Uuid::nil(), unknown, &routes).unwrap()
+    }
+
+    fn needed(routes: &Routes, method: &str, path: &str) -> String {
+        match routes.ask(method, path) {
+            Ask::All(all) => all.iter().map(Needed::as_str).collect::<Vec<_>>().join("+"),
+            Ask::Never(reason) => reason.to_string(),
+            Ask::Identity => "identity".into(),
+            Ask::Permission(_) => "?".into(),
+        }
+    }
+
+    #[test]
+    fn a_request_needs_what_its_route_needs() {
+        let shop = shop(Unknown::Deny);
+        for (method, path, needs) in [
+            ("GET", "/invoices", "invoices:read"),
+            ("GET", "/invoices/", "invoices:read"),
+            ("GET", "/invoices?x=/../y", "invoices:read"),
+            ("HEAD", "/invoices/7", "invoices:read"),
+            ("GET", "/invoices/export", "exports:read"),
+            ("GET", "/invoices/%65xport", "exports:read"),
+            ("GET", "/invoices/expor", "invoices:read"),
+            ("POST", "/invoices", "invoices:write"),
+            ("DELETE", "/invoices/a%20b", "invoices:delete"),
+            ("GET", "/reports/2026/11.csv", "reports:read"),
+            ("GET", "/files/a/b/c", "files:read"),
+            ("GET", "/caf\u{e9}", "cafe:read"),
+            ("GET", "/caf%c3%a9", "cafe:read"),
+            ("PUT", "/invoices", "route_unknown"),
+            ("get", "/invoices", "route_unknown"),
+            ("GET", "/invoice", "route_unknown"),
+            ("GET", "/invoices/1/2", "route_unknown"),
+            ("GET", "", "path_ambiguous"),
+        ] {
+            assert_eq!(needed(&shop, method, path), needs, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_no_route_describes_can_be_allowed_but_no_other_method() {
+        let shop = shop(Unknown::Allow);
+        assert_eq!(needed(&shop, "GET", "/health"), "identity");
+        assert_eq!(needed(&shop, "PUT", "/invoices"), "route_unknown");
+        assert_eq!(needed(&shop, "PUT", "/invoices/"), "route_unknown");
+        assert_eq!(needed(&shop, "GET", "/a/../invoices"), "path_ambiguous");
+    }
+
+    #[test]
+    fn a_path_with_two_meanings_is_refused() {
+        for path in [
+            "invoices",
+            "//invoices",
+            "/a//b",
+            "/a/../b",
+            "/a/./b",
+            "/a/..",
+            "/.",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/%2e%2e/a",
+            "/a;x=1",
+            "/a%00",
+            "/a\0",
+            "/a%c0%af",
+            "/a%",
+            "/a%zz",
+            "/a%252f",
+            "/a#b",
+            "/a b",
+            "/a%ff",
+            "*",
+            "http://x/a",
+        ] {
+            assert_eq!(canonical(path), None, "{path}");
+        }
+        assert_eq!(canonical(&format!("/{}", "a".repeat(PATH_MAX))), None);
+        assert_eq!(canonical("/a/b/?x").as_deref(), Some("/a/b/"));
+        assert_eq!(canonical("/").as_deref(), Some("/"));
+    }
+
+    #[test]
+    fn routes_that_cannot_be_used_are_named() {
+        let fault = |routes: &[Route]| Routes::compile(Uuid::nil(), Unknown::Deny, routes).unwrap_err();
+        let twice = [route("GET", "/a/{b}", "a:read"), route("GET", "/a/{c}", "a:write")];
+        assert_eq!(fault(&twice).index, 1);
+        for path in ["a", "", "/a//b", "/{", "/}", "/{}", "/{*}", "/{*a}/b", "/a?b", "/../a", "/a%2fb", "/{a{b}}"] {
+            let fault = fault(&[route("GET", path, "a:read")]);
+            assert_eq!(fault.index, 0, "{path}: {}", fault.problem);
+        }
+        assert!(fault(&[route("GET", &format!("/{}", "a".repeat(600)), "a:read")]).problem.contains("512"));
+        assert!(fault(&[route("get", "/a", "a:read")]).problem.contains("method"));
+        let many: Vec<Route> = (0..=ROUTES_MAX).map(|n| route("GET", &format!("/{n}"), "a:read")).collect();
+        assert!(fault(&many).problem.contains("too many"));
+    }
+}

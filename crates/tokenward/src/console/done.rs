@@ -1,0 +1,71 @@
+//! What came of an action, said once by the page that follows it.
+//!
+//! A word of a closed list travels in a cookie; the sentence is here. So nobody can make the console say
+//! something else by way of a link.
+
+use super::view::{Flash, FlashKind};
+
+macro_rules! done {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $kind:ident, $text:literal;)*) => {
+        /// What came of an action.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(super) enum Done { $($(#[$doc])* $name),* }
+
+        impl Done {
+            #[cfg(test)]
+            const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// What the cookie holds.
+            pub(super) fn word(self) -> &'static str { match self { $(Self::$name => $word),* } }
+
+            /// Reads the cookie.
+            pub(super) fn parse(word: &str) -> Option<Self> { match word { $($word => Some(Self::$name),)* _ => None } }
+
+            /// What the page says.
+            pub(super) fn flash(self) -> Flash {
+                match self { $(Self::$name => Flash { kind: FlashKind::$kind, text: $text.into() }),* }
+            }
+        }
+    };
+}
+
+done! {
+    SetUp = "set-up", Good, "Welcome. Your organization is ready; add the first token.";
+    Joined = "joined", Good, "Welcome. You are a member now.";
+    TokenDeleted = "token-deleted", Good, "The token is deleted. It is refused from now on.";
+    SettingsSaved = "settings-saved", Good, "The settings are saved.";
+    NameSaved = "name-saved", Good, "Your name is saved.";
+    PasswordSaved = "password-saved", Good, "Your password is changed. All other sessions were signed out.";
+    SessionEnded = "session-ended", Good, "That session is signed out.";
+    SessionsEnded = "sessions-ended", Good, "All other sessions are signed out.";
+    RoleSaved = "role-saved", Good, "The role is saved. It counts from the next request on.";
+    RoleDeleted = "role-deleted", Good, "The role is deleted.";
+    MemberSaved = "member-saved", Good, "The member has another role; open sessions were signed out.";
+    MemberRemoved = "member-removed", Good, "The member is removed and signed out.";
+    MemberRemovedSomeTokens = "member-removed-some", Warn, "The member is removed. Not every token could be deleted: look at the list of tokens.";
+    Transferred = "transferred", Good, "The organization has another owner. You are an admin now.";
+    InvitationDeleted = "invitation-deleted", Good, "The invitation is taken back; its link is dead.";
+    ProjectSaved = "project-saved", Good, "The project is saved.";
+    ProjectDeleted = "project-deleted", Good, "The project is deleted, with its environments and variables.";
+    EnvironmentSaved = "environment-saved", Good, "The environment is saved.";
+    EnvironmentDeleted = "environment-deleted", Good, "The environment is deleted, with its variables.";
+    ClusterSaved = "cluster-saved", Good, "The cluster is saved.";
+    ClusterDeleted = "cluster-deleted", Good, "The cluster is deleted.";
+    OrganizationCreated = "organization-created", Good, "The organization is ready. You own it.";
+    OrganizationDeleted = "organization-deleted", Good, "The organization is deleted. All its tokens are refused from now on.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_means_itself_and_fits_a_cookie() {
+        for done in Done::ALL {
+            assert_eq!(Done::parse(done.word()), Some(*done));
+            assert!(done.word().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+            assert!(done.flash().text.ends_with('.'));
+        }
+        assert_eq!(Done::parse("<b>"), None);
+    }
+}

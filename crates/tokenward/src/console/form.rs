@@ -1,0 +1,188 @@
+//! What a form or a query brings, and what is said of it when it cannot be taken.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use tokenward_core::decision::Reason;
+use tokenward_core::{Code, Error, Uuid};
+
+use super::page::Failure;
+use super::view::Field;
+use crate::http;
+
+/// Key and value pairs, as `application/x-www-form-urlencoded` carries them.
+#[derive(Clone, Default)]
+pub(super) struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    /// Reads them. Browsers send line breaks as `\r\n`; everything here is kept with `\n`.
+    pub(super) fn parse(bytes: &[u8]) -> Self {
+        let pairs = form_urlencoded::parse(bytes);
+        Self(pairs.map(|(key, value)| (key.into_owned(), value.replace("\r\n", "\n"))).collect())
+    }
+
+    /// The first value; empty when there is none.
+    pub(super) fn get(&self, key: &str) -> &str {
+        self.all(key).next().unwrap_or_default()
+    }
+
+    /// A name or an address: without the spaces around it that nobody means.
+    pub(super) fn line(&self, key: &str) -> String {
+        self.get(key).trim().to_owned()
+    }
+
+    /// A text of several lines; `None` when there is nothing in it.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        Some(self.get(key).trim_end()).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// All values.
+    pub(super) fn all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The pairs whose key begins with `prefix`, without it.
+    pub(super) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value.as_str())))
+    }
+
+    /// Is the box ticked?
+    pub(super) fn on(&self, key: &str) -> bool {
+        self.get(key) == "on"
+    }
+
+    /// An id; `None` when it is none.
+    pub(super) fn id(&self, key: &str) -> Option<Uuid> {
+        Uuid::try_parse(self.get(key)).ok()
+    }
+}
+
+/// Pairs as a form would send them, for the form that shows what is saved.
+impl<const N: usize> From<[(&str, String); N]> for Pairs {
+    fn from(pairs: [(&str, String); N]) -> Self {
+        Self(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+}
+
+/// The query of a page.
+pub(super) struct Query(pub Pairs);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Pairs::parse(parts.uri.query().unwrap_or_default().as_bytes())))
+    }
+}
+
+/// What is wrong with what was typed, as the form shows it. The default is that nothing is.
+pub(super) struct Problems {
+    /// The status of the page that shows them.
+    pub status: StatusCode,
+    /// Seconds to wait, for those who tried too often.
+    pub retry_after: Option<u64>,
+    whole: Option<String>,
+    fields: Vec<(String, String)>,
+}
+
+impl Default for Problems {
+    fn default() -> Self {
+        Self { status: StatusCode::OK, retry_after: None, whole: None, fields: Vec::new() }
+    }
+}
+
+impl Problems {
+    /// One problem with one field; `problem` is a sentence.
+    pub(super) fn one(field: &str, problem: impl Into<String>) -> Self {
+        let fields = vec![(field.to_owned(), problem.into())];
+        Self { status: StatusCode::BAD_REQUEST, fields, ..Self::default() }
+    }
+
+    /// What the form can show of an error. Other errors are pages of their own.
+    pub(super) fn of(error: Error) -> Result<Self, Failure> {
+        let mut problems = Self { status: http::status(error.code), retry_after: error.retry_after, ..Self::default() };
+        match error.code {
+            Code::InvalidRequest => {
+                // A fault completes the sentence that begins with its field.
+                let sentence = |problem: String| format!("It {problem}.");
+                problems.fields = error.faults.into_iter().map(|f| (f.field, sentence(f.problem))).collect();
+            }
+            Code::NameTaken => problems.fields.push(("name".into(), error.detail)),
+            // The form was reached, so what is lacking is not the right to use it, but to hand out this role.
+            Code::Denied(Reason::PermissionDenied) => problems.fields.push(("role_id".into(), error.detail)),
+            Code::PreconditionFailed => {
+                let text =
+                    "Somebody else changed this since you opened it. Open it again in another window, and compare.";
+                problems.whole = Some(text.into());
+            }
+            Code::Conflict | Code::SignInFailed | Code::Throttled | Code::UserRequired => {
+                problems.whole = Some(error.detail);
+            }
+            Code::Unavailable => {
+                problems.retry_after = None;
+                problems.whole = Some(error.detail);
+            }
+            _ => return Err(Failure(error)),
+        }
+        Ok(problems)
+    }
+
+    /// Adds a problem with the whole.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        self.whole = Some(text.into());
+    }
+
+    /// The problem with a field, which is then told.
+    pub(super) fn take(&mut self, field: &str) -> Option<String> {
+        let mut texts = Vec::new();
+        self.fields.retain(|(name, text)| {
+            let other = name != field;
+            if !other {
+                texts.push(text.clone());
+            }
+            other
+        });
+        (!texts.is_empty()).then(|| texts.join(" "))
+    }
+
+    /// The field with what was typed and its problem.
+    pub(super) fn field(&mut self, field: &str, value: impl Into<String>) -> Field {
+        Field { value: value.into(), error: self.take(field) }
+    }
+
+    /// Whatever no field has told.
+    pub(super) fn rest(&mut self) -> Option<String> {
+        let fields = std::mem::take(&mut self.fields).into_iter().map(|(field, text)| format!("{field}: {text}"));
+        let all: Vec<String> = self.whole.take().into_iter().chain(fields).collect();
+        (!all.is_empty()).then(|| all.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_repeat_and_line_breaks_are_plain() {
+        let pairs = Pairs::parse(b"revoke=1&revoke=2&d=a%0D%0Ab+&project.7.admin=on&name=+x+");
+        assert_eq!(pairs.all("revoke").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(pairs.text("d").as_deref(), Some("a\nb"));
+        assert_eq!(pairs.below("project.").collect::<Vec<_>>(), [("7.admin", "on")]);
+        assert_eq!(pairs.line("name"), "x");
+        assert_eq!((pairs.get("absent"), pairs.text("absent")), ("", None));
+    }
+
+    #[test]
+    fn each_problem_is_told_once() {
+        let mut faults = tokenward_core::error::Faults::default();
+        faults.push("name", "must not be empty");
+        faults.push("odd", "is odd");
+        let Ok(mut problems) = Problems::of(faults.finish().unwrap_err()) else { panic!() };
+        assert_eq!(problems.field("name", "v").error.as_deref(), Some("It must not be empty."));
+        assert_eq!(problems.rest().as_deref(), Some("odd: It is odd."));
+        assert_eq!(problems.rest(), None);
+        assert!(Problems::of(Error::not_found("token")).is_err());
+    }
+}

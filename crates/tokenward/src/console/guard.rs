@@ -1,0 +1,220 @@
+//! What stands before every page: the right address, a session or a form cookie, and forms that are our own.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use subtle::ConstantTimeEq;
+use tokenward_core::{Code, Error, Result, Uuid};
+
+use super::cookie;
+use super::form::Pairs;
+use super::page::{error_inside, error_outside, error_page, page, see_other};
+use super::person::{Person, Visitor, client};
+use super::place::{Place, locate};
+use super::view::{ErrorPage, NeedsTlsPage};
+use crate::http;
+use crate::service::App;
+
+/// Largest form, in bytes: a role of a few thousand projects still fits.
+const FORM_MAX: usize = 4 * 1024 * 1024;
+
+/// Sets the headers of every page, also of those that say what went wrong.
+pub(super) async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    http::harden(response.headers_mut());
+    response
+}
+
+/// Where the console works, as found out for this request.
+#[derive(Clone)]
+struct Origin(String);
+
+/// Lets only those in who are where the console works.
+pub(super) async fn place(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match locate(&app.public_url, &parts) {
+        Place::Here(origin) => {
+            parts.extensions.insert(Origin(origin));
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Place::Moved(url) => see_other(&url).unwrap_or_else(|failure| error_outside(&app, &failure.0)),
+        Place::NeedsTls(port) => {
+            page(StatusCode::FORBIDDEN, &NeedsTlsPage { port, public_url: app.public_url.clone() })
+                .unwrap_or_else(|failure| error_outside(&app, &failure.0))
+        }
+        Place::Elsewhere => elsewhere(&app),
+    }
+}
+
+fn elsewhere(app: &App) -> Response {
+    error_page(ErrorPage {
+        status: 403,
+        title: "The console is at another address".into(),
+        detail: format!(
+            "This server is known as {}. Open the console there. If that is not the address that people use, whoever runs \
+             the server sets it with --public-url.",
+            app.public_url
+        ),
+        reference: None,
+        link: Some((format!("Open {}", app.public_url), app.public_url.clone())),
+    })
+}
+
+/// For pages that take a session: gives the handler the [`Person`] and, of a form, its [`Pairs`].
+pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let found = Person::find(&app, request.headers(), &client(&app, &request));
+    let person = match found {
+        Ok(Some(person)) => person,
+        Ok(None) => return to_sign_in(&app, &request),
+        Err(error) => return error_outside(&app, &error),
+    };
+    let (mut parts, body) = request.into_parts();
+    let organization = organization_in(&parts);
+    let had_done = person.done.is_some();
+    let response = match form(&mut parts, body, &person.csrf).await {
+        Ok(body) => {
+            parts.extensions.insert(person.clone());
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(Refused::Foreign) => foreign(&parts, true),
+        Err(Refused::Unreadable(error)) => error_inside(&person, organization, &error).await,
+    };
+    let mut response = match response.extensions().get::<Arc<Error>>() {
+        Some(error) => error_inside(&person, organization, &Arc::clone(error)).await,
+        None => response,
+    };
+    if had_done && !response.status().is_redirection() {
+        cookie::clear(response.headers_mut(), cookie::DONE);
+    }
+    response
+}
+
+/// For pages that take no session: gives the handler the [`Visitor`] and, of a form, its [`Pairs`].
+pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let client = client(&app, &request);
+    let (mut parts, body) = request.into_parts();
+    let visitor = match Visitor::find(&app, &parts.headers, client) {
+        Ok(visitor) => visitor,
+        Err(error) => return error_outside(&app, &error),
+    };
+    let new_cookie = visitor.new_cookie.clone();
+    let response = match form(&mut parts, body, &visitor.csrf).await {
+        Ok(body) => {
+            parts.extensions.insert(visitor);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(Refused::Foreign) => foreign(&parts, new_cookie.is_none()),
+        Err(Refused::Unreadable(error)) => error_outside(&app, &error),
+    };
+    let mut response = match response.extensions().get::<Arc<Error>>() {
+        Some(error) => error_outside(&app, error),
+        None => response,
+    };
+    // Only with a form; a redirect away from it needs none.
+    if let Some(cookie) = new_cookie.filter(|_| !response.status().is_redirection())
+        && cookie::set(response.headers_mut(), cookie::FORM, &cookie, None).is_err()
+    {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    response
+}
+
+/// Why a form was not taken.
+enum Refused {
+    /// It is not one that we made for this browser.
+    Foreign,
+    /// It cannot be read.
+    Unreadable(Error),
+}
+
+/// Checks that what changes something comes from a form of ours, and reads it. Everything but GET and HEAD does.
+async fn form(parts: &mut Parts, body: Body, csrf: &str) -> Result<Body, Refused> {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return Ok(body);
+    }
+    let origin = parts.extensions.get::<Origin>().map(|origin| origin.0.as_str());
+    if !origin.is_some_and(|origin| same_origin(&parts.headers, origin)) {
+        return Err(Refused::Foreign);
+    }
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Refused::Unreadable(Error::invalid(
+            "body",
+            "is not a form; send application/x-www-form-urlencoded",
+        )));
+    }
+    let bytes = to_bytes(body, FORM_MAX).await.map_err(|_| {
+        Refused::Unreadable(Error::new(Code::TooLarge, "The form is larger than 4 MiB, or did not arrive completely."))
+    })?;
+    let pairs = Pairs::parse(&bytes);
+    if !bool::from(pairs.get("csrf").as_bytes().ct_eq(csrf.as_bytes())) {
+        return Err(Refused::Foreign);
+    }
+    parts.extensions.insert(pairs);
+    Ok(Body::empty())
+}
+
+/// Was the request sent by a page of ours? Our pages send no referrer, and with it browsers write `null` for the
+/// origin; then their own word for where the request came from counts, which no page can set.
+fn same_origin(headers: &HeaderMap, own: &str) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    match text("origin") {
+        Some("null") | None => text("sec-fetch-site") == Some("same-origin"),
+        Some(origin) => origin.eq_ignore_ascii_case(own),
+    }
+}
+
+/// The page for a form that is not ours, which a person can meet too: cookies are off, or the address is another.
+fn foreign(parts: &Parts, had_cookie: bool) -> Response {
+    let origin = parts.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).filter(|it| *it != "null");
+    let own = parts.extensions.get::<Origin>().map_or("", |origin| origin.0.as_str());
+    let detail = match origin {
+        Some(origin) if !origin.eq_ignore_ascii_case(own) => {
+            format!(
+                "It came from {origin}, but this console is at {own}. If that is wrong, whoever runs the server sets the \
+                 address that people use with --public-url."
+            )
+        }
+        _ if !had_cookie => {
+            "Your browser did not send our cookie with it. Allow cookies for this site. Some browsers keep \
+                             secure cookies only over HTTPS, also on the same machine."
+                .into()
+        }
+        _ => "It was open for too long, or you signed in or out in another window. Open the page again.".into(),
+    };
+    let back = if parts.uri.path() == "/sign-out" { "/" } else { parts.uri.path() };
+    error_page(ErrorPage {
+        status: 403,
+        title: "This form was not taken".into(),
+        detail: format!("Nothing was changed. {detail}"),
+        reference: None,
+        link: Some(("Open the page again".into(), back.to_owned())),
+    })
+}
+
+/// Asks to sign in, and comes back afterwards; what a form held is lost.
+fn to_sign_in(app: &App, request: &Request) -> Response {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        query.append_pair("next", request.uri().path_and_query().map_or("/", |path| path.as_str()));
+    } else {
+        query.append_pair("notice", "ended");
+    }
+    let mut response =
+        see_other(&format!("/sign-in?{}", query.finish())).unwrap_or_else(|failure| error_outside(app, &failure.0));
+    if cookie::get(request.headers(), cookie::SESSION).is_some() {
+        cookie::clear(response.headers_mut(), cookie::SESSION);
+    }
+    response
+}
+
+/// The organization that a path of the console names.
+fn organization_in(parts: &Parts) -> Option<Uuid> {
+    let rest = parts.uri.path().strip_prefix("/console/")?;
+    Uuid::try_parse(rest.split('/').next()?).ok()
+}

@@ -1,0 +1,118 @@
+//! Signing in and out.
+
+use axum::Extension;
+use axum::http::header;
+use tokenward_core::{Code, Error};
+use zeroize::Zeroizing;
+
+use super::cookie;
+use super::form::{Pairs, Problems, Query};
+use super::page::{Answer, At, own_path, page, see_other};
+use super::person::{Person, Visitor};
+use super::view::{Field, SignInLinkPage, SignInPage};
+use super::words::PASSWORD_RULE;
+use crate::service::{accounts, sessions, set_up};
+
+/// `GET /sign-in`.
+pub(super) async fn sign_in_form(Extension(visitor): Extension<Visitor>, Query(query): Query) -> Answer {
+    let notice = match (query.get("notice"), &visitor.person) {
+        ("ended", _) => Some("Your session had ended, so nothing was changed. Sign in and try again.".to_owned()),
+        ("out", None) => Some("You are signed out.".to_owned()),
+        (_, Some(person)) => {
+            Some(format!("You are signed in as {}. Signing in again replaces that.", person.caller.by().actor.name()))
+        }
+        _ => None,
+    };
+    let next = own_path(query.get("next")).unwrap_or_default();
+    sign_in_page(&visitor, next, String::new(), notice, Problems::default())
+}
+
+fn sign_in_page(
+    visitor: &Visitor,
+    next: &str,
+    email: String,
+    notice: Option<String>,
+    mut problems: Problems,
+) -> Answer {
+    let status = problems.status;
+    let retry_after = problems.retry_after;
+    let email = problems.field("email", email);
+    let form = SignInPage { csrf: visitor.csrf.clone(), email, next: next.to_owned(), error: problems.rest(), notice };
+    let mut response = page(status, &form)?;
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    Ok(response)
+}
+
+/// `POST /sign-in`.
+pub(super) async fn sign_in(Extension(visitor): Extension<Visitor>, Extension(form): Extension<Pairs>) -> Answer {
+    let email = form.line("email");
+    let next = own_path(form.get("next")).unwrap_or_default();
+    let password = Zeroizing::new(form.get("password").to_owned());
+    match sessions::sign_in(&visitor.app, &email, password, visitor.client.clone(), true).await {
+        Ok(begun) => visitor.signed_in(&begun.value, if next.is_empty() { "/" } else { next }, None).await,
+        Err(error) => sign_in_page(&visitor, next, email, None, Problems::of(error)?),
+    }
+}
+
+/// `POST /sign-out`.
+pub(super) async fn sign_out(Extension(person): Extension<Person>) -> Answer {
+    match sessions::end(&person.app, &person.caller, person.caller.credential_id()).await {
+        Ok(_) => {}
+        // Two windows signed out at once.
+        Err(error) if error.code == Code::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut response = see_other("/sign-in?notice=out")?;
+    cookie::clear(response.headers_mut(), cookie::SESSION);
+    Ok(response)
+}
+
+/// `GET /sign-in/{secret}`: shows the form and spends nothing.
+pub(super) async fn link_form(Extension(visitor): Extension<Visitor>, At(secret): At<String>) -> Answer {
+    link_page(&visitor, secret, Problems::default()).await
+}
+
+async fn link_page(visitor: &Visitor, secret: String, mut problems: Problems) -> Answer {
+    let account = accounts::link_owner(&visitor.app, &secret).await?.ok_or_else(|| {
+        Error::new(
+            Code::NotFound,
+            "This sign-in link is not valid: it was used, has expired, or is not complete. Ask whoever runs the server for a \
+             new one (tokenward sign-in-link).",
+        )
+    })?;
+    let status = problems.status;
+    let link = SignInLinkPage {
+        secret,
+        csrf: visitor.csrf.clone(),
+        email: account.email,
+        password: problems.field("password", ""),
+        password_rule: PASSWORD_RULE.into(),
+        error: problems.rest(),
+    };
+    page(status, &link)
+}
+
+/// `POST /sign-in/{secret}`: sets the password and signs in.
+pub(super) async fn take_link(
+    Extension(visitor): Extension<Visitor>,
+    At(secret): At<String>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let password = Zeroizing::new(form.get("password").to_owned());
+    let by = set_up::visitor(&visitor.client);
+    match accounts::take_link(&visitor.app, &secret, password, by).await {
+        Ok(taken) => {
+            let begun = sessions::begin(&visitor.app, taken.value, visitor.client.clone(), true).await?;
+            visitor.signed_in(&begun.value, "/", None).await
+        }
+        Err(error) if error.code == Code::InvalidRequest => link_page(&visitor, secret, Problems::of(error)?).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A password field never holds what was typed.
+pub(super) fn password(problems: &mut Problems, field: &str) -> Field {
+    problems.field(field, "")
+}

@@ -1,0 +1,71 @@
+//! The first start: the organization and its owner, from the link that the server printed.
+
+use axum::Extension;
+use tokenward_core::{Code, Error};
+use zeroize::Zeroizing;
+
+use super::done::Done;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page, see_other};
+use super::person::Visitor;
+use super::sessions::password;
+use super::view::SetUpPage;
+use super::words::PASSWORD_RULE;
+use crate::service::{sessions, set_up};
+
+/// `GET /set-up/{secret}`: shows the form and spends nothing.
+pub(super) async fn form(Extension(visitor): Extension<Visitor>, At(secret): At<String>) -> Answer {
+    form_page(&visitor, secret, &Pairs::default(), Problems::default())
+}
+
+fn form_page(visitor: &Visitor, secret: String, typed: &Pairs, mut problems: Problems) -> Answer {
+    if !visitor.app.set_up.accepts(&secret, visitor.app.now()) {
+        return Err(dead().into());
+    }
+    let form = SetUpPage {
+        secret,
+        csrf: visitor.csrf.clone(),
+        organization: problems.field("organization", typed.line("organization")),
+        name: problems.field("name", typed.line("name")),
+        email: problems.field("email", typed.line("email")),
+        password: password(&mut problems, "password"),
+        password_rule: PASSWORD_RULE.into(),
+        error: problems.rest(),
+    };
+    page(problems.status, &form)
+}
+
+fn dead() -> Error {
+    Error::new(
+        Code::NotFound,
+        "This set-up link is not valid: it lives for an hour, until the server restarts, or until the first organization \
+         exists. If there is none yet, restart the server: it prints a new link.",
+    )
+}
+
+/// `POST /set-up/{secret}`: makes both, and signs the owner in.
+pub(super) async fn found(
+    Extension(visitor): Extension<Visitor>,
+    At(secret): At<String>,
+    Extension(typed): Extension<Pairs>,
+) -> Answer {
+    let founding = set_up::Founding {
+        organization: typed.line("organization"),
+        owner_email: typed.line("email"),
+        owner_name: typed.line("name"),
+    };
+    let (email, password) = (founding.owner_email.clone(), Zeroizing::new(typed.get("password").to_owned()));
+    let by = set_up::visitor(&visitor.client);
+    match set_up::from_link(&visitor.app, &secret, founding, password.clone(), by).await {
+        Ok(_) => {}
+        Err(error) if error.code == Code::InvalidRequest => {
+            return form_page(&visitor, secret, &typed, Problems::of(error)?);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    match sessions::sign_in(&visitor.app, &email, password, visitor.client.clone(), true).await {
+        Ok(begun) => visitor.signed_in(&begun.value, "/", Some(Done::SetUp)).await,
+        // The organization exists; signing in can be tried again.
+        Err(_) => see_other("/sign-in"),
+    }
+}

@@ -1,0 +1,291 @@
+//! API tokens: the list, one token, and how it comes and goes.
+
+use axum::Extension;
+use axum::http::{HeaderValue, StatusCode};
+use chrono::{Days, NaiveDate};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::time::DAY;
+use tokenward_core::token::Token;
+use tokenward_core::{Result, Time, Uuid};
+
+use super::done::Done;
+use super::form::{Pairs, Problems, Query};
+use super::page::{Answer, At, Failure, page};
+use super::person::Person;
+use super::view::{
+    Chip, Expiry, ExpiryPreset, Nav, Pager, TokenCreatedPage, TokenDeletePage, TokenForm, TokenNewPage, TokenPage,
+    TokenRow, TokenState, TokensPage,
+};
+use super::words::{points, role_choices, role_tag, token_state};
+use crate::service::tokens::{self, Filter, NewToken};
+use crate::service::{App, roles};
+
+/// Tokens on a page.
+const PAGE: usize = 100;
+/// The lengths of life that are offered, in days.
+const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 year")];
+/// The one that is chosen until somebody chooses.
+const USUAL: &str = "90";
+
+/// `GET …/tokens`.
+pub(super) async fn list(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> Answer {
+    let grant = person.may(organization, Own::TokenRead)?;
+    let mut all = tokens::list(&person.app, &grant, &Filter::default()).await?;
+    all.sort_by_cached_key(|token| token.name.to_lowercase());
+    let total = all.len();
+    let now = person.app.now();
+    let shell = person.shell(Some(organization), Nav::Tokens).await?;
+    let base = format!("{}/tokens", shell.base());
+    let (search, filter) = (query.line("q"), query.get("filter").to_owned());
+    let fits = |name: &str, token: &Token| match (name, token_state(token.expires_at, now)) {
+        ("soon", state) => matches!(state, TokenState::Soon(_)),
+        ("expired", state) => state == TokenState::Expired,
+        _ => true,
+    };
+    let chip = |name: &str, label: &str| Chip {
+        label: label.into(),
+        href: address(&base, &search, name, 0),
+        count: Some(all.iter().filter(|token| fits(name, token)).count().to_string()),
+        current: name == filter,
+    };
+    let chips = vec![chip("", "All"), chip("soon", "Expiring"), chip("expired", "Expired")];
+    let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
+    let found: Vec<&Token> =
+        all.iter().filter(|token| fits(&filter, token) && words.iter().all(|word| matches(token, word))).collect();
+    let last = found.len().saturating_sub(1) / PAGE;
+    let at = query.get("page").parse().unwrap_or(0).min(last);
+    let shown = found.iter().skip(at * PAGE).take(PAGE).map(|token| row(&person.app, token)).collect();
+    let tokens = TokensPage {
+        tokens: shown,
+        total,
+        pager: Pager {
+            newer: (at > 0).then(|| address(&base, &search, &filter, at - 1)),
+            older: (at < last).then(|| address(&base, &search, &filter, at + 1)),
+        },
+        search,
+        filter,
+        chips,
+        may_create: person.can(organization, Own::TokenManage),
+        may_delete: person.can(organization, Own::TokenManage),
+        shows_last_used: false,
+        warning: None,
+        public_url: person.app.public_url.clone(),
+        shell,
+    };
+    page(StatusCode::OK, &tokens)
+}
+
+/// Does a word stand in the name, the creator, or the end of the text?
+fn matches(token: &Token, word: &str) -> bool {
+    let contains = |text: &str| text.to_lowercase().contains(word);
+    contains(&token.name) || token.creator_name.as_deref().is_some_and(contains) || contains(&token.last_four)
+}
+
+fn address(base: &str, search: &str, filter: &str, at: usize) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (key, value) in [("q", search), ("filter", filter)] {
+        if !value.is_empty() {
+            query.append_pair(key, value);
+        }
+    }
+    if at > 0 {
+        query.append_pair("page", &at.to_string());
+    }
+    let query = query.finish();
+    if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
+}
+
+/// A token as lists and pages show it.
+pub(super) fn row(app: &App, token: &Token) -> TokenRow {
+    let now = app.now();
+    let moment = |at| super::view::Moment::new(at, now);
+    let directory = app.verifier.directory();
+    TokenRow {
+        id: token.id.to_string(),
+        name: token.name.clone(),
+        description: token.description.clone(),
+        hint: format!("…{}", token.last_four),
+        role: role_tag(directory.organization(token.organization_id), token.role_id, &token.role_name),
+        creator: token.creator_name.clone(),
+        created: moment(token.created_at),
+        expires: token.expires_at.map(moment),
+        state: token_state(token.expires_at, now),
+        last_used: None,
+    }
+}
+
+/// `GET …/tokens/new`.
+pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::TokenManage)?;
+    new_page(&person, &grant, &Pairs::default(), Problems::default()).await
+}
+
+async fn new_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: Problems) -> Answer {
+    let now = person.app.now();
+    let chosen = Some(typed.get("expires")).filter(|chosen| !chosen.is_empty()).unwrap_or(USUAL);
+    let until = |days: i64| super::view::Moment::new(now.plus(days * DAY), now).date;
+    let form = TokenForm {
+        name: problems.field("name", typed.line("name")),
+        description: problems.field("description", typed.text("description").unwrap_or_default()),
+        roles: role_choices(person, grant, typed.get("role_id"), &mut problems).await?,
+        expiry: Expiry {
+            chosen: chosen.to_owned(),
+            presets: PRESETS
+                .map(|(days, label)| ExpiryPreset { value: days.to_string(), label: label.into(), until: until(days) })
+                .into(),
+            date: problems.field("expires_at", typed.get("expires_on")),
+            first_day: day(now).map(|day| day.to_string()).unwrap_or_default(),
+        },
+    };
+    let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
+    page(problems.status, &TokenNewPage { shell, form, error: problems.rest() })
+}
+
+/// The day on which a moment lies, in UTC.
+fn day(at: Time) -> Option<NaiveDate> {
+    chrono::DateTime::from_timestamp_micros(at.0).map(|at| at.date_naive())
+}
+
+/// When the token is to end; the error is a sentence about the field.
+fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static str> {
+    match typed.get("expires") {
+        "never" => Ok(None),
+        "date" => {
+            let last_day: NaiveDate = typed.get("expires_on").parse().map_err(|_| "Choose a day, as in 2027-01-31.")?;
+            let end = last_day.checked_add_days(Days::new(1)).and_then(|day| day.and_hms_opt(0, 0, 0));
+            let end = end.ok_or("Choose a day that is nearer.")?.and_utc().timestamp_micros();
+            if end <= now.0 { Err("This day is over. Choose a later one.") } else { Ok(Some(Time(end))) }
+        }
+        days => {
+            let preset = PRESETS.iter().find(|(preset, _)| preset.to_string() == days);
+            preset.map(|(days, _)| Some(now.plus(days * DAY))).ok_or("Choose when the token ends.")
+        }
+    }
+}
+
+/// `POST …/tokens`: makes the token, and shows its text in the answer, once.
+pub(super) async fn create(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(typed): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::TokenManage)?;
+    let expires_at = match expiry(&typed, person.app.now()) {
+        Ok(expires_at) => expires_at,
+        Err(problem) => return new_page(&person, &grant, &typed, Problems::one("expires_at", problem)).await,
+    };
+    // Never without a role: to the service none would mean admin.
+    let Some(role_id) = typed.id("role_id") else {
+        return new_page(&person, &grant, &typed, Problems::one("role_id", "Choose what the token may do.")).await;
+    };
+    let new = NewToken {
+        name: typed.line("name"),
+        description: typed.text("description"),
+        role_id: Some(role_id),
+        expires_at,
+    };
+    match tokens::create(&person.app, grant.clone(), new).await {
+        Ok(created) => {
+            let tokens::Created { token, text } = created.value;
+            let TokenRow { id, name, role, expires, .. } = row(&person.app, &token);
+            let shown = TokenCreatedPage {
+                shell: person.shell(Some(organization), Nav::Tokens).await?,
+                id,
+                name,
+                secret: text.expose().to_owned(),
+                role,
+                expires,
+                public_url: person.app.public_url.clone(),
+            };
+            let mut response = page(StatusCode::CREATED, &shown)?;
+            // Not even the browser's own memory of pages may keep it.
+            response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store, max-age=0"));
+            Ok(response)
+        }
+        Err(error) => new_page(&person, &grant, &typed, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/tokens/{id}`.
+pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = person.may(organization, Own::TokenRead)?;
+    let token = tokens::get(&person.app, &grant, id).await?;
+    let shell = person.shell(Some(organization), Nav::Tokens).await?;
+    let row = row(&person.app, &token);
+    let (meaning, points) = meaning(&person, organization, token.role_id);
+    let shown = TokenPage {
+        token: row,
+        meaning,
+        points,
+        usage: None,
+        may_delete: person.can(organization, Own::TokenManage),
+        may_read_events: person.can(organization, Own::EventRead),
+        public_url: person.app.public_url.clone(),
+        shell,
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// What a role of the organization can do: in a sentence, and in detail.
+fn meaning(person: &Person, organization: Uuid, role: Uuid) -> (String, Vec<String>) {
+    let directory = person.app.verifier.directory();
+    let found = directory.organization(organization).and_then(|o| Some((o, o.role(role)?)));
+    found.map(|(organization, role)| (roles::meaning(role), points(organization, role))).unwrap_or_default()
+}
+
+/// `GET …/tokens/{id}/delete`: asks once more.
+pub(super) async fn ask_delete(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> Answer {
+    let grant = person.may(organization, Own::TokenManage)?;
+    delete_page(&person, &grant, id, Problems::default()).await
+}
+
+async fn delete_page(person: &Person, grant: &Grant, id: Uuid, mut problems: Problems) -> Answer {
+    let token = tokens::get(&person.app, grant, id).await?;
+    let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
+    let asked = TokenDeletePage { shell, token: row(&person.app, &token), error: problems.rest() };
+    page(problems.status, &asked)
+}
+
+/// `POST …/tokens/{id}/delete`.
+pub(super) async fn delete(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = person.may(organization, Own::TokenManage)?;
+    match tokens::delete(&person.app, grant.clone(), id).await {
+        Ok(_) => person.done(&format!("/console/{organization}/tokens"), Done::TokenDeleted),
+        Err(error) => match Problems::of(error) {
+            Ok(problems) => delete_page(&person, &grant, id, problems).await,
+            Err(Failure(error)) => Err(error.into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1_795_562_400_000_000); // 2026-11-24T23:20:00Z
+
+    #[test]
+    fn a_chosen_day_counts_to_its_end() {
+        let at = |form: &str| expiry(&Pairs::parse(form.as_bytes()), NOW).map(|at| at.map(|at| at.to_string()));
+        assert_eq!(at("expires=date&expires_on=2026-11-24"), Ok(Some("2026-11-25T00:00:00.000000Z".into())));
+        assert_eq!(at("expires=never"), Ok(None));
+        assert_eq!(at("expires=30"), Ok(Some("2026-12-24T23:20:00.000000Z".into())));
+        for bad in ["expires=date&expires_on=2026-11-23", "expires=date&expires_on=soon", "expires=9999", ""] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_keeps_search_and_filter() {
+        assert_eq!(address("/t", "", "", 0), "/t");
+        assert_eq!(address("/t", "a b", "soon", 2), "/t?q=a+b&filter=soon&page=2");
+    }
+}

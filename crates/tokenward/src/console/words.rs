@@ -1,0 +1,240 @@
+//! Words for people: roles and what they may do, permissions, clients.
+
+use tokenward_core::caller::Grant;
+use tokenward_core::directory::Organization;
+use tokenward_core::permission::Own;
+use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, Role, RoleKind};
+use tokenward_core::time::{DAY, HOUR};
+use tokenward_core::{Result, Time, Uuid};
+
+use super::form::Problems;
+use super::view::{RoleChoice, RoleChoices, RoleTag, TokenState, cluster_levels, environment_levels, mode_label};
+use crate::service::roles;
+use crate::service::roles::CustomRole;
+
+/// What a password must be like.
+pub(super) const PASSWORD_RULE: &str =
+    "At least 12 characters. A few words in a row are easier to remember than a riddle.";
+
+/// A built-in role as people read it.
+pub(super) fn built_in_name(role: BuiltIn) -> &'static str {
+    match role {
+        BuiltIn::Owner => "Owner",
+        BuiltIn::Admin => "Admin",
+        BuiltIn::DevOps => "DevOps",
+        BuiltIn::Billing => "Billing",
+        BuiltIn::Viewer => "Viewer",
+        BuiltIn::Verifier => "Verifier",
+    }
+}
+
+/// A role as people read it.
+pub(super) fn role_name(role: &Role) -> String {
+    match role.kind {
+        RoleKind::BuiltIn(role) => built_in_name(role).into(),
+        RoleKind::Custom => role.name.to_string(),
+    }
+}
+
+/// The role with this id; `name` is what the database calls it.
+pub(super) fn role_tag(organization: Option<&Organization>, id: Uuid, name: &str) -> RoleTag {
+    let role = organization.and_then(|organization| organization.role(id));
+    let powerful = role
+        .is_some_and(|role| matches!(role.kind, RoleKind::BuiltIn(BuiltIn::Owner) | RoleKind::BuiltIn(BuiltIn::Admin)));
+    RoleTag { id: id.to_string(), name: role.map_or_else(|| name.to_owned(), |role| role_name(role)), powerful }
+}
+
+/// What a role can do, a line a matter.
+pub(super) fn points(organization: &Organization, role: &Role) -> Vec<String> {
+    match role.kind {
+        RoleKind::BuiltIn(role) => {
+            let lines: &[&str] = match role {
+                BuiltIn::Owner | BuiltIn::Admin => &[
+                    "Your API: everything",
+                    "API tokens, members, roles and settings",
+                    "Clusters, projects, environments and variables",
+                ],
+                BuiltIn::DevOps => &[
+                    "Your API: everything",
+                    "Create and delete API tokens",
+                    "Clusters, projects, environments and variables",
+                ],
+                BuiltIn::Viewer => {
+                    &["Your API: whatever ends in :read", "Sees tokens, members, roles, projects and clusters"]
+                }
+                BuiltIn::Billing | BuiltIn::Verifier => &[],
+            };
+            lines.iter().map(|line| (*line).to_owned()).collect()
+        }
+        RoleKind::Custom => custom_points(organization, role),
+    }
+}
+
+fn custom_points(organization: &Organization, role: &Role) -> Vec<String> {
+    let mut points = Vec::new();
+    let mut projects: Vec<_> = role
+        .matrix()
+        .projects
+        .iter()
+        .filter_map(|(id, access)| Some((organization.projects().get(id)?, access)))
+        .collect();
+    projects.sort_by_key(|(name, _)| name.to_lowercase());
+    for (name, access) in projects {
+        if access.is_admin {
+            points.push(format!("{name}: Full-Access"));
+            continue;
+        }
+        let levels = Mode::ALL.into_iter().filter(|mode| access.level(*mode) != EnvironmentLevel::NoAccess);
+        let levels: Vec<_> =
+            levels.map(|mode| format!("{} in {}", environment_label(access.level(mode)), mode_label(mode))).collect();
+        points.push(format!("{name}: {}", levels.join(", ")));
+    }
+    let mut clusters: Vec<_> = role
+        .matrix()
+        .clusters
+        .iter()
+        .filter_map(|(id, level)| Some((organization.clusters().get(id)?, *level)))
+        .collect();
+    clusters.sort_by_key(|(name, _)| name.to_lowercase());
+    points.extend(clusters.into_iter().map(|(name, level)| format!("{name}: {}", cluster_label(level))));
+    let (own, api): (Vec<_>, Vec<_>) =
+        role.named_permissions().into_iter().partition(|it| Own::ALL.iter().any(|own| own.as_str() == it));
+    if !api.is_empty() {
+        points.push(format!("Your API: {}", api.join(", ")));
+    }
+    points.extend(own.iter().map(|own| match own.as_str() {
+        "token:verify" => "Asks whether presented tokens are valid".to_owned(),
+        "event:read" => "Reads the audit log".to_owned(),
+        other => other.to_owned(),
+    }));
+    points
+}
+
+/// A level on environments as people read it.
+pub(super) fn environment_label(level: EnvironmentLevel) -> &'static str {
+    environment_levels()[level as usize].label
+}
+
+/// A level on a cluster as people read it.
+pub(super) fn cluster_label(level: ClusterLevel) -> &'static str {
+    cluster_levels()[level as usize].label
+}
+
+/// The roles that a form offers to somebody with this right.
+pub(super) async fn role_choices(
+    person: &super::person::Person,
+    grant: &Grant,
+    chosen: &str,
+    problems: &mut Problems,
+) -> Result<RoleChoices> {
+    let custom = roles::list(&person.app, grant).await?;
+    let directory = person.app.verifier.directory();
+    let organization = directory.organization(grant.organization());
+    let description = |role: &Role| {
+        let found = custom.iter().find(|custom| custom.role.id == role.id);
+        found.map(|CustomRole { description, .. }| description.description.clone()).filter(|text| !text.is_empty())
+    };
+    let mut choices =
+        RoleChoices { chosen: chosen.to_owned(), error: problems.take("role_id"), ..RoleChoices::default() };
+    for role in roles::available(&person.app, grant)? {
+        let choice = RoleChoice {
+            id: role.id.to_string(),
+            name: role_name(&role),
+            meaning: description(&role).unwrap_or_else(|| roles::meaning(&role)),
+            points: organization.map(|organization| points(organization, &role)).unwrap_or_default(),
+            refused: role
+                .beyond(grant.role())
+                .map(|missing| format!("More than you can do yourself: it holds {missing}.")),
+        };
+        match role.kind {
+            RoleKind::BuiltIn(_) => choices.built_in.push(choice),
+            RoleKind::Custom => choices.custom.push(choice),
+        }
+    }
+    Ok(choices)
+}
+
+/// How long before its end a token is marked.
+pub(super) const SOON: i64 = 14 * DAY;
+
+/// What a token is in, by its end.
+pub(super) fn token_state(expires_at: Option<Time>, now: Time) -> TokenState {
+    match expires_at.map(|at| at.0 - now.0) {
+        None => TokenState::Active,
+        Some(left) if left <= 0 => TokenState::Expired,
+        Some(left) if left >= SOON => TokenState::Active,
+        Some(left) if left >= DAY => {
+            let days = left / DAY;
+            TokenState::Soon(format!("{days} {} left", if days == 1 { "day" } else { "days" }))
+        }
+        Some(left) if left >= HOUR => TokenState::Soon(format!("{} h left", left / HOUR)),
+        Some(_) => TokenState::Soon("less than 1 h left".into()),
+    }
+}
+
+/// `1 token`, `2 tokens`.
+pub(super) fn count(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// A program by its own words, as people read it: `Firefox on Linux`.
+pub(super) fn agent(agent: Option<&str>) -> String {
+    let Some(agent) = agent.filter(|agent| !agent.is_empty()) else { return "Unknown program".into() };
+    if agent.starts_with("tokenward/") {
+        return "tokenward (command line)".into();
+    }
+    // The order matters: each of them also names the ones after it.
+    let browsers =
+        [("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Firefox/", "Firefox"), ("Safari/", "Safari")];
+    let systems = [
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let named =
+        |list: &[(&str, &'static str)]| list.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name);
+    match (named(&browsers), named(&systems)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), None) => browser.into(),
+        _ => agent.chars().take(60).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_have_names() {
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0";
+        assert_eq!(agent(Some(firefox)), "Firefox on Linux");
+        assert_eq!(agent(Some(edge)), "Edge on Windows");
+        assert_eq!(agent(Some("tokenward/0.1.0")), "tokenward (command line)");
+        assert_eq!(agent(Some("curl/8.9")), "curl/8.9");
+        assert_eq!(agent(None), "Unknown program");
+    }
+
+    #[test]
+    fn levels_have_the_names_that_the_editor_shows() {
+        assert_eq!(environment_label(EnvironmentLevel::NoAccess), "No Access");
+        assert_eq!(environment_label(EnvironmentLevel::Manager), "Manage");
+        assert_eq!(cluster_label(ClusterLevel::EnvCreator), "Create Environment");
+    }
+
+    #[test]
+    fn a_token_that_ends_soon_says_when() {
+        let at = |left| token_state(Some(Time(left)), Time(0));
+        assert_eq!(token_state(None, Time(0)), TokenState::Active);
+        assert_eq!(at(0), TokenState::Expired);
+        assert_eq!(at(HOUR - 1), TokenState::Soon("less than 1 h left".into()));
+        assert_eq!(at(DAY - 1), TokenState::Soon("23 h left".into()));
+        assert_eq!(at(DAY), TokenState::Soon("1 day left".into()));
+        assert_eq!(at(14 * DAY - 1), TokenState::Soon("13 days left".into()));
+        assert_eq!(at(14 * DAY), TokenState::Active);
+    }
+}

@@ -1,0 +1,8 @@
+//! The console in a real browser, against a real server. Pictures are kept below `target/test-output/screenshots`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod browser;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;
