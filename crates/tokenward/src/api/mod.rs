@@ -4,6 +4,7 @@
 //! OpenAPI document are made from it, so that none of them can say something else than the others.
 
 mod accounts;
+mod apis;
 mod clusters;
 mod decisions;
 mod endpoint;
@@ -49,6 +50,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         tokens::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),
+        apis::endpoints(),
         members::endpoints(),
         invitations::endpoints(),
         projects::endpoints(),

@@ -1,7 +1,7 @@
 //! What was decided, for as long as memory lasts: the last decisions of tokens in use, and the last denials of each
 //! organization. Bounded in every direction; nothing of it is ever written down.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
