@@ -156,6 +156,13 @@ impl Grant {
         Self { organization, permission, role, by: Arc::new(By::operator()) }
     }
 
+    /// The right of whoever holds a token's text to take that token back (RFC 7009 §2.1): holding it is the right,
+    /// whatever its role may do. `by` is the token itself.
+    #[must_use]
+    pub fn of_bearer(organization: Uuid, role: Role, by: By) -> Self {
+        Self { organization, permission: Own::TokenManage, role: Arc::new(role), by: Arc::new(by) }
+    }
+
     /// The organization that the right is in.
     #[must_use]
     pub fn organization(&self) -> Uuid {

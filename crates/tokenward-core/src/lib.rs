@@ -12,6 +12,7 @@ pub mod event;
 pub mod id;
 pub mod index;
 pub mod name;
+pub mod path;
 pub mod permission;
 pub mod role;
 pub mod routes;

@@ -5,6 +5,7 @@
 //! small world, with a project, a cluster, a noun and a verb that stand for all that may come later.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
@@ -80,8 +81,8 @@ pub struct Store {
     pools: Pools,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    /// Held for as long as the store lives; see [`Store::lock`].
-    _lock: Option<Arc<File>>,
+    /// Held until the store closes; see [`Store::lock`].
+    lock: Option<Arc<File>>,
 }
 
 #[derive(Clone)]
@@ -129,7 +130,7 @@ impl Store {
                 _ => return Err(OpenError::Url(without_password(url))),
             }
         };
-        let store = Self { pools, clock, random, _lock: None };
+        let store = Self { pools, clock, random, lock: None };
         store.migrate().await?;
         Ok(store)
     }
@@ -146,7 +147,7 @@ impl Store {
         let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(open)?;
         match file.try_lock() {
             Ok(()) => {
-                self._lock = Some(Arc::new(file));
+                self.lock = Some(Arc::new(file));
                 Ok(())
             }
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.clone())),
@@ -156,7 +157,19 @@ impl Store {
 
     async fn migrate(&self) -> Result<(), OpenError> {
         let migrated = match &self.pools {
-            Pools::Sqlite { write, .. } => sqlx::migrate!("./migrations/sqlite").run(write).await,
+            Pools::Sqlite { write, .. } => {
+                // sqlx takes no lock here: of two processes that open a new file at once, one tries what the other has
+                // just done. Each time it looks again it finds at least one step more.
+                let migrations = sqlx::migrate!("./migrations/sqlite");
+                let mut done = migrations.run(write).await;
+                for _ in migrations.iter() {
+                    if !matches!(done, Err(MigrateError::ExecuteMigration(..))) {
+                        break;
+                    }
+                    done = migrations.run(write).await;
+                }
+                done
+            }
             Pools::Postgres(pool) => sqlx::migrate!("./migrations/postgres").run(pool).await,
         };
         migrated.map_err(|e| OpenError::Migrate(e.to_string()))?;
@@ -261,7 +274,8 @@ impl Store {
         matches!(self.pools, Pools::Postgres(_))
     }
 
-    /// Closes all connections; what is running ends first. An SQLite file is left without its WAL.
+    /// Closes all connections; what is running ends first. An SQLite file is left without its WAL, and free for
+    /// another process.
     pub async fn close(&self) {
         match &self.pools {
             Pools::Sqlite { write, read, .. } => {
@@ -269,6 +283,11 @@ impl Store {
                 write.close().await;
             }
             Pools::Postgres(pool) => pool.close().await,
+        }
+        if let Some(lock) = &self.lock
+            && let Err(error) = lock.unlock()
+        {
+            tracing::warn!(%error, "the lock of the database is given back only at the end of the process");
         }
     }
 }
@@ -321,9 +340,11 @@ impl Tx {
 }
 
 async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
-    let hint = "The directory must exist and be writable for this user.";
-    let failed =
-        |cause: sqlx::Error| OpenError::Open { url: path.display().to_string(), cause: cause_text(&cause), hint };
+    let failed = |cause: sqlx::Error| OpenError::Open {
+        url: path.display().to_string(),
+        cause: cause_text(&cause),
+        hint: sqlite_hint(&cause),
+    };
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -348,11 +369,7 @@ async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
         return Err(OpenError::Version(version));
     }
     // `create_if_missing` on a read-only file system or file only fails at the first write: try one now.
-    sqlx::query("BEGIN IMMEDIATE; ROLLBACK").execute(&write).await.map_err(|cause| OpenError::Open {
-        url: path.display().to_string(),
-        cause: cause_text(&cause),
-        hint: "The file must be writable, and no other program may hold it locked.",
-    })?;
+    sqlx::query("BEGIN IMMEDIATE; ROLLBACK").execute(&write).await.map_err(failed)?;
     let read = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE)
@@ -360,6 +377,19 @@ async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
         .await
         .map_err(failed)?;
     Ok(Pools::Sqlite { path: path.to_owned(), write, read })
+}
+
+/// What to do when an SQLite file cannot be opened.
+fn sqlite_hint(error: &sqlx::Error) -> &'static str {
+    let code = match error {
+        sqlx::Error::Database(e) => e.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff,
+        _ => 0,
+    };
+    match code {
+        5 | 6 => "Another program holds it locked: end that program, then try again.",
+        11 | 26 => "Restore it from a backup, or name another file.",
+        _ => "The directory must exist, and file and directory must be writable for this user.",
+    }
 }
 
 async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
@@ -381,10 +411,12 @@ async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
 /// A database address with its password taken out, for messages.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((user, host)) => format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or_default()),
-        None => url.split('?').next().unwrap_or_default().to_owned(),
-    }
+    // The last `@`: a password that was not escaped may hold one, and what belongs behind a `?`. Parameters can
+    // hold a password too.
+    let (user, host) = rest.rsplit_once('@').map_or(("", rest), |(user, host)| (user, host));
+    let user = user.split([':', '?', '/']).next().unwrap_or_default();
+    let at = if user.is_empty() { "" } else { "@" };
+    format!("{scheme}://{user}{at}{}", host.split('?').next().unwrap_or_default())
 }
 
 fn cause_text(error: &sqlx::Error) -> String {

@@ -60,6 +60,10 @@ pub struct Filter {
     pub actor: Option<String>,
     /// By this kind of client.
     pub origin: Option<String>,
+    /// In this project.
+    pub project: Option<Uuid>,
+    /// In this environment.
+    pub environment: Option<Uuid>,
     /// Older than this position.
     pub before: Option<i64>,
     /// Newer than this position.
@@ -127,8 +131,14 @@ where
             query.push(condition).push_bind(value);
         }
     }
-    if let Some(target) = filter.target {
-        query.push(" AND e.target_id = ").push_bind(target);
+    for (condition, value) in [
+        (" AND e.target_id = ", filter.target),
+        (" AND p.project_id = ", filter.project),
+        (" AND p.environment_id = ", filter.environment),
+    ] {
+        if let Some(value) = value {
+            query.push(condition).push_bind(value);
+        }
     }
     if let Some(actor) = &filter.actor {
         query.push(" AND p.actor = ").push_bind(actor.clone());

@@ -136,14 +136,17 @@ impl Tx {
             .bind(row.related_id).bind(&row.payload_digest).bind(&row.hash))?;
             execute!(
                 self.conn(),
-                sqlx::query(
-                    "INSERT INTO event_payload (position, salt, payload, actor, origin) VALUES ($1, $2, $3, $4, $5)"
-                )
+                sqlx::query(concat!(
+                    "INSERT INTO event_payload (position, salt, payload, actor, origin, project_id, environment_id) ",
+                    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
+                ))
                 .bind(row.position)
                 .bind(&salt[..])
                 .bind(&payload)
                 .bind(by.actor.name())
                 .bind(by.origin.as_str())
+                .bind(event.project.as_ref().map(|(id, _)| *id))
+                .bind(event.environment.as_ref().map(|(id, _)| *id))
             )?;
             hash = row.hash;
         }

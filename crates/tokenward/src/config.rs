@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokenward_core::secret::Prefixes;
 
 use crate::service::mail::Mailer;
+use crate::verify::gateway;
 
 /// Documentation and defaults in one.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -30,6 +31,12 @@ pub struct Config {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How gateways are listened to.
+    pub gateways: gateway::Settings,
+    /// Where Envoy's ext_authz is answered; `None` is nowhere.
+    pub envoy_listen: Option<SocketAddr>,
+    /// Unknown tokens a minute and client address; 0 is no limit.
+    pub misses_per_minute: u32,
     /// What token texts begin with.
     pub prefixes: Prefixes,
     /// The pepper, when it is not in its file.
@@ -58,6 +65,10 @@ pub struct Settings {
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub trusted_proxies: Option<Vec<String>>,
+    pub trusted_gateways: Option<Vec<String>>,
+    pub credential_header: Option<String>,
+    pub envoy_listen: Option<String>,
+    pub misses_per_minute: Option<u32>,
     pub token_prefixes: Option<Vec<String>>,
     pub policy_token_prefixes: Option<Vec<String>>,
     pub pepper: Option<String>,
@@ -96,10 +107,10 @@ impl Config {
         if let Some(path) = file {
             match std::fs::read_to_string(path)
                 .map_err(|e| e.to_string())
-                .and_then(|text| toml::from_str::<Settings>(&text).map_err(|e| e.to_string()))
+                .and_then(|text| toml::from_str::<Settings>(&text).map_err(|e| toml_fault(&text, &e)))
             {
                 Ok(layer) => settings = settings.under(layer),
-                Err(error) => faults.push(format!("{}: {}", path.display(), error.trim_end().replace('\n', "\n    "))),
+                Err(error) => faults.push(format!("{}: {error}", path.display())),
             }
         }
         let layer = Settings::from_env(env, &mut faults);
@@ -119,6 +130,11 @@ impl Settings {
             tls_cert: text("TLS_CERT").map(PathBuf::from),
             tls_key: text("TLS_KEY").map(PathBuf::from),
             trusted_proxies: list("TRUSTED_PROXIES"),
+            trusted_gateways: list("TRUSTED_GATEWAYS"),
+            credential_header: text("CREDENTIAL_HEADER"),
+            envoy_listen: text("ENVOY_LISTEN"),
+            misses_per_minute: text("MISSES_PER_MINUTE")
+                .and_then(|value| read(&value, "TOKENWARD_MISSES_PER_MINUTE", faults)),
             token_prefixes: list("TOKEN_PREFIXES"),
             policy_token_prefixes: list("POLICY_TOKEN_PREFIXES"),
             pepper: text("PEPPER"),
@@ -141,6 +157,10 @@ impl Settings {
             tls_cert: over.tls_cert.or(self.tls_cert),
             tls_key: over.tls_key.or(self.tls_key),
             trusted_proxies: over.trusted_proxies.or(self.trusted_proxies),
+            trusted_gateways: over.trusted_gateways.or(self.trusted_gateways),
+            credential_header: over.credential_header.or(self.credential_header),
+            envoy_listen: over.envoy_listen.or(self.envoy_listen),
+            misses_per_minute: over.misses_per_minute.or(self.misses_per_minute),
             token_prefixes: over.token_prefixes.or(self.token_prefixes),
             policy_token_prefixes: over.policy_token_prefixes.or(self.policy_token_prefixes),
             pepper: over.pepper.or(self.pepper),
@@ -169,6 +189,16 @@ impl Settings {
         };
         let nets = self.trusted_proxies.unwrap_or_default();
         let trusted_proxies = nets.iter().filter_map(|net| read(net, "trusted_proxies", &mut faults)).collect();
+        let nets = self.trusted_gateways.unwrap_or_default();
+        let trusted = nets.iter().filter_map(|net| read(net, "trusted_gateways", &mut faults)).collect();
+        let header = self.credential_header.filter(|name| !name.is_empty()).map(|name| name.to_ascii_lowercase());
+        if let Some(name) = &header
+            && (name == "authorization" || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+        {
+            faults.push(format!("credential_header `{name}` must be the name of a header, and not Authorization"));
+        }
+        let envoy_listen = self.envoy_listen.filter(|address| !address.is_empty());
+        let envoy_listen = envoy_listen.and_then(|address| read::<SocketAddr>(&address, "envoy_listen", &mut faults));
         let prefixes =
             Prefixes::new(&self.token_prefixes.unwrap_or_default(), &self.policy_token_prefixes.unwrap_or_default());
         let prefixes = prefixes.unwrap_or_else(|error| {
@@ -197,6 +227,10 @@ impl Settings {
             public_url,
             tls,
             trusted_proxies,
+            // What is read anyway is no further header.
+            gateways: gateway::Settings { trusted, header: header.filter(|name| name != "x-api-key") },
+            envoy_listen,
+            misses_per_minute: self.misses_per_minute.unwrap_or(0),
             prefixes,
             pepper: self.pepper.filter(|pepper| !pepper.is_empty()),
             poll_interval: Duration::from_millis(self.poll_interval_ms.unwrap_or(1_000).max(10)),
@@ -206,6 +240,13 @@ impl Settings {
             log_json,
         })
     }
+}
+
+/// What is wrong in a file, and in which line. The line itself is not shown: it may hold a password or the pepper.
+fn toml_fault(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or_else(String::new, |before| format!("line {}: ", before.matches('\n').count() + 1));
+    format!("{line}{}", error.message().replace('\n', " "))
 }
 
 /// An address with scheme and host, without a path; a slash at its end is dropped.

@@ -14,13 +14,18 @@ use crate::verify::Client;
 /// rightmost entry that is no proxy is the client.
 #[must_use]
 pub fn client<B>(request: &axum::http::Request<B>, trusted: &[IpNet]) -> Client {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Client {
-        address: peer.map(|peer| forwarded_for(peer, request.headers(), trusted)),
+        address: peer(request).map(|peer| forwarded_for(peer, request.headers(), trusted)),
         user_agent: agent.map(|agent| agent.chars().take(256).collect()),
         origin: Origin::from_user_agent(agent),
     }
+}
+
+/// Who is at the other end of the connection.
+#[must_use]
+pub fn peer<B>(request: &axum::http::Request<B>) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
 }
 
 fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
@@ -46,7 +51,10 @@ fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
 pub fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
-        Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed => StatusCode::UNAUTHORIZED,
+        Code::MissingCredentials | Code::AmbiguousCredentials | Code::TokenInQuery | Code::SignInFailed => {
+            StatusCode::UNAUTHORIZED
+        }
+        Code::OrganizationRequired | Code::RequestUnknown | Code::PathAmbiguous => StatusCode::FORBIDDEN,
         Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
         Code::Denied(_) | Code::UserRequired => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,

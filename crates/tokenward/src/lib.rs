@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod envoy;
 pub mod http;
 pub mod offline;
 pub mod pepper;

@@ -1,6 +1,7 @@
 //! The commands that need no server, only the machine: they open the database themselves.
 
 use std::io::IsTerminal;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,12 +44,14 @@ fn public_url(config: &Config) -> String {
 /// `tokenward bootstrap`.
 pub async fn bootstrap(args: BootstrapArgs) -> Result<()> {
     let config = config(&args.data, Settings { public_url: args.public_url, ..Settings::default() })?;
+    let founding =
+        set_up::Founding { organization: args.organization, owner_email: args.owner_email, owner_name: String::new() };
+    // Before anything is made: a mistyped address must not leave a database and a pepper behind.
+    set_up::check(&founding).finish()?;
     let store = open_store(&config).await?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     // `pepper::load` gives at least one or fails.
     let newest = &peppers[0];
-    let founding =
-        set_up::Founding { organization: args.organization, owner_email: args.owner_email, owner_name: String::new() };
     let made = set_up::bootstrap(
         &store,
         |text| (newest.digest(&text.inner_digest()), newest.version),
@@ -126,6 +129,13 @@ async fn copy(store: &tokenward_store::Store, file: &Path) -> Result<()> {
         std::fs::remove_file(&part)
             .with_context(|| format!("cannot remove the rest of an earlier try, {}", part.display()))?;
     }
+    // Empty and closed to others from the first byte on: the copy holds password hashes and addresses.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)
+        .with_context(|| format!("cannot write {}", part.display()))?;
     let total = store.size().await?;
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}")?);
@@ -149,8 +159,8 @@ async fn copy(store: &tokenward_store::Store, file: &Path) -> Result<()> {
 
 /// An SQLite file that is not there must not be made by a command that only reads it.
 fn must_exist(config: &Config) -> Result<()> {
-    let Some(path) = config.database.strip_prefix("sqlite:") else { return Ok(()) };
-    if !Path::new(path).exists() {
+    let path = config.database.strip_prefix("sqlite:").unwrap_or(&config.database);
+    if !path.contains("://") && !Path::new(path).exists() {
         bail!("there is no database at {path}: name the right --data-dir or --database");
     }
     Ok(())

@@ -14,7 +14,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use tokenward_core::{Code, Error};
+use tokenward_core::{Clock, Code, Error, Random};
 use tokenward_store::Store;
 use tokio::task::JoinHandle;
 
@@ -26,7 +26,7 @@ use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::{App, set_up::SetUp, throttle::Throttle};
 use crate::verify::Verifier;
-use crate::{console, pepper, telemetry};
+use crate::{console, envoy, pepper, telemetry};
 
 /// A client gets this long to send its headers; slower ones are cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,22 +41,34 @@ pub struct Running {
     pub app: Arc<App>,
     /// The set-up link, while there is no organization.
     pub set_up_link: Option<String>,
+    /// Where Envoy's questions are answered, if anywhere.
+    pub envoy: Option<envoy::Running>,
     handle: axum_server::Handle<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
 }
 
 /// Opens the store of a configuration, and makes its directory.
 pub async fn open_store(config: &Config) -> Result<Store> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
-        .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
-    Ok(Store::open(&config.database, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await?)
+    open_store_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+}
+
+async fn open_store_with(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Store> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
+        format!(
+            "cannot make the data directory {}: name a directory of your own with --data-dir",
+            config.data_dir.display()
+        )
+    })?;
+    Ok(Store::open(&config.database, clock, random).await?)
 }
 
 /// Starts the service. When it returns, every request is answered.
 pub async fn start(config: Config) -> Result<Running> {
+    start_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+}
+
+/// [`start`] with a clock and a random source of the caller's, so that tests can set the time.
+pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Running> {
     // The address first: a port in use must not leave a half-made data directory behind.
     let listener = TcpListener::bind(config.listen).with_context(|| match config.listen.port() {
         0 => format!("cannot listen on {}", config.listen),
@@ -73,22 +85,25 @@ pub async fn start(config: Config) -> Result<Running> {
         })?),
         None => None,
     };
-    let mut store = open_store(&config).await?;
+    let mut store = open_store_with(&config, clock, random).await?;
     store.lock()?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
     verifier.keep_usage(store.clone());
+    verifier.guard().limit(config.misses_per_minute);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let app = Arc::new(App {
         store,
         verifier,
         public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
         trusted_proxies: config.trusted_proxies.clone(),
+        gateways: config.gateways.clone(),
         passwords: Passwords::new()?,
         throttle: Throttle::default(),
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
         set_up: SetUp::default(),
     });
+    let envoy = config.envoy_listen.map(|address| envoy::start(&app, address)).transpose()?;
     let secret = app.set_up.offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let handle = axum_server::Handle::new();
@@ -105,7 +120,7 @@ pub async fn start(config: Config) -> Result<Running> {
             tokio::spawn(server.serve(service))
         }
     };
-    Ok(Running { address, app, set_up_link, handle, server })
+    Ok(Running { address, app, set_up_link, envoy, handle, server })
 }
 
 /// hyper counts no time unless it is given a timer.
@@ -144,6 +159,9 @@ impl Running {
     /// Stops: no new connections, running requests end, the store closes.
     pub async fn stop(self) -> Result<()> {
         self.handle.graceful_shutdown(Some(GRACE));
+        if let Some(envoy) = self.envoy {
+            envoy.stop(GRACE).await;
+        }
         self.server.await??;
         self.app.verifier.stop().await;
         if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {

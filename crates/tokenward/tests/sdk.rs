@@ -1,6 +1,9 @@
-//! The published TypeScript SDK, run by Node.js against the real program: `tests/clients/sdk.test.mjs`.
+//! The published TypeScript SDK, run by Node.js against the real service: the tests in `tests/clients`.
 
-#![allow(clippy::expect_used, reason = "tests")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/mod.rs"]
+mod support;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,8 +14,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn the_published_typescript_sdk_works_unchanged() {
-    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
-    assert!(clients.join("node_modules").exists(), "the SDK is missing: `./scripts/test --install` installs it");
     let files = tempfile::tempdir().expect("temporary folder");
     let data = files.path().join("data");
 
@@ -24,16 +25,41 @@ fn the_published_typescript_sdk_works_unchanged() {
     let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("one JSON object on stdout");
 
     let server = Server::start(&data, files.path().join("output"));
+    let token = made["token"].as_str().expect("a token");
+    if let Err(said) = node("sdk.test.mjs", &[("TOKENWARD_URL", &server.url()), ("TOKENWARD_TOKEN", token)]) {
+        panic!("{said}\nserver:\n{}", server.said());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_endpoint_of_the_access_model_answers_the_published_typescript_sdk() {
+    let (server, acme) = support::Server::with_owner().await;
+    let token = server.token(&acme, "admin", "admin").await;
+    let (url, session) = (server.url.clone(), acme.owner.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        let variables = [("TOKENWARD_URL", &*url), ("TOKENWARD_TOKEN", &*token), ("TOKENWARD_SESSION", &*session)];
+        node("access.test.mjs", &variables)
+    });
+    if let Err(said) = done.await.expect("node runs") {
+        panic!("{said}");
+    }
+}
+
+/// Runs one test file of `tests/clients`; an error is what it printed.
+fn node(test: &str, variables: &[(&str, &str)]) -> Result<(), String> {
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
+    assert!(clients.join("node_modules").exists(), "the SDK is missing: `./scripts/test --install` installs it");
     let sdk = Command::new("node")
-        .args(["--test", "sdk.test.mjs"])
+        .args(["--test", test])
         .current_dir(clients)
-        .env("TOKENWARD_URL", server.url())
-        .env("TOKENWARD_TOKEN", made["token"].as_str().expect("a token"))
+        .envs(variables.iter().copied())
         .env("NO_PROXY", "127.0.0.1")
         .output()
         .expect("run `node`");
-    let said = String::from_utf8_lossy(&sdk.stdout);
-    assert!(sdk.status.success(), "{said}{}\nserver:\n{}", String::from_utf8_lossy(&sdk.stderr), server.said());
+    if sdk.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}{}", String::from_utf8_lossy(&sdk.stdout), String::from_utf8_lossy(&sdk.stderr)))
 }
 
 fn tokenward(data: &Path, arguments: &[&str]) -> Command {

@@ -33,7 +33,9 @@ CREATE TABLE event_payload (
     salt BYTEA NOT NULL,
     payload TEXT NOT NULL,
     actor TEXT NOT NULL,
-    origin TEXT NOT NULL
+    origin TEXT NOT NULL,
+    project_id UUID,
+    environment_id UUID
 );
 
 -- Proof that the right pepper is at hand; the pepper itself is never here.

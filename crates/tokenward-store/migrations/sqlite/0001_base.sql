@@ -33,7 +33,9 @@ CREATE TABLE event_payload (
     salt BLOB NOT NULL,
     payload TEXT NOT NULL,
     actor TEXT NOT NULL,
-    origin TEXT NOT NULL
+    origin TEXT NOT NULL,
+    project_id BLOB,
+    environment_id BLOB
 ) STRICT;
 
 -- Proof that the right pepper is at hand; the pepper itself is never here.

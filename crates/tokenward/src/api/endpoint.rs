@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{self, MethodFilter, MethodRouter, on};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Directory;
 use tokenward_core::permission::Own;
@@ -17,9 +18,10 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::error::ApiError;
-use super::extract::{client, credential};
+use super::extract::{client, credential, id};
 use super::idempotency;
 use crate::service::App;
+use crate::verify;
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +87,11 @@ pub struct Endpoint {
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [(&'static str, &'static str)],
+    /// Its credential may be `Basic`, with the token as the password.
+    pub basic: bool,
     pub(super) body: Option<Shape>,
+    /// Its body is a form, not JSON.
+    pub(super) form: bool,
     /// The status of success.
     pub success: u16,
     pub(super) answer: Option<Shape>,
@@ -108,7 +114,9 @@ macro_rules! methods {
                 tag: "",
                 summary: "",
                 query: &[],
+                basic: false,
                 body: None,
+                form: false,
                 success: 200,
                 answer: None,
                 errors: &[],
@@ -119,6 +127,11 @@ macro_rules! methods {
 }
 
 methods!(get GET, post POST, put PUT, delete DELETE);
+
+/// An endpoint that takes every method; the documentation shows GET.
+pub(super) fn any<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Endpoint {
+    Endpoint { handler: routing::any(handler.clone()), ..get(path, handler) }
+}
 
 impl Endpoint {
     /// Its place in the documentation, and what it does in one line.
@@ -169,6 +182,18 @@ impl Endpoint {
         self
     }
 
+    /// It takes a form.
+    pub(super) fn takes_form<T: ToSchema>(mut self) -> Self {
+        (self.body, self.form) = (Some(Shape::of::<T>()), true);
+        self
+    }
+
+    /// `Basic` counts, with the token as the password.
+    pub(super) fn basic(mut self) -> Self {
+        self.basic = true;
+        self
+    }
+
     /// It answers with a status and a body.
     pub(super) fn answers<T: ToSchema>(mut self, status: u16) -> Self {
         (self.success, self.answer) = (status, Some(Shape::of::<T>()));
@@ -196,8 +221,13 @@ impl Endpoint {
         if self.right == Right::Public {
             return self.handler;
         }
-        let guard =
-            Guard { app: Arc::clone(app), right: self.right, user_only: self.user_only, idempotent: self.idempotent };
+        let guard = Guard {
+            app: Arc::clone(app),
+            right: self.right,
+            user_only: self.user_only,
+            idempotent: self.idempotent,
+            basic: self.basic,
+        };
         self.handler.layer(from_fn_with_state(Arc::new(guard), check))
     }
 }
@@ -207,10 +237,17 @@ struct Guard {
     right: Right,
     user_only: bool,
     idempotent: bool,
+    basic: bool,
 }
 
-async fn check(State(guard): State<Arc<Guard>>, path: RawPathParams, mut request: Request, next: Next) -> Response {
-    match authorize(&guard, &path, &request) {
+async fn check(
+    State(guard): State<Arc<Guard>>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = path.map_err(|_| Error::invalid("path", "is not valid UTF-8"));
+    match path.and_then(|path| authorize(&guard, &path, &request)) {
         Ok((caller, grant)) => {
             request.extensions_mut().insert(caller.clone());
             if let Some(grant) = grant {
@@ -227,8 +264,13 @@ async fn check(State(guard): State<Arc<Guard>>, path: RawPathParams, mut request
 
 fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(Caller, Option<Grant>)> {
     let app = &guard.app;
-    let text = credential(request.headers())?;
-    let caller = app.verifier.authenticate(text, &client(request, &app.trusted_proxies))?;
+    let client = client(request, &app.trusted_proxies);
+    let caller = if guard.basic {
+        let sent = request.headers().get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        app.verifier.authenticate(verify::credential::credential(sent, std::iter::empty())?.text(), &client)?
+    } else {
+        app.verifier.authenticate(credential(request.headers())?, &client)?
+    };
     let Right::Permission(permission, on) = guard.right else {
         if guard.right == Right::User {
             caller.require_user()?;
@@ -259,15 +301,16 @@ fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(
         }
         _ => caller.require(&directory, organization, permission, target, app.now())?,
     };
+    // Handlers can rely on it: what is called an id is one.
+    for (name, value) in path.iter().filter(|(name, _)| name.ends_with("Id")) {
+        id(name, value)?;
+    }
     Ok((caller, Some(grant)))
 }
 
 /// The organization and the target that a path names. What does not exist is not found, whoever asks.
 fn locate(directory: &Directory, path: &RawPathParams, on: On) -> Result<(Uuid, Target)> {
-    let id = |name: &str| {
-        let text = path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
-        Uuid::try_parse(text).map_err(|_| Error::invalid(name, "in the path is not a UUID"))
-    };
+    let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
     match on {
         On::Organization => Ok((id("organizationId")?, Target::Organization)),
         On::Cluster => {

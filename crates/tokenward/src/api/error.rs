@@ -62,9 +62,16 @@ pub(super) struct FaultBody {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let status = status(self.0.code);
+        self.with_status(status)
+    }
+}
+
+impl ApiError {
+    /// The answer under another status than its code's own: a gateway understands only few.
+    pub(super) fn with_status(self, status: StatusCode) -> Response {
         let Self(error) = self;
-        let status = status(error.code);
-        if status.is_server_error() {
+        if matches!(error.code, Code::Internal | Code::Unavailable) {
             tracing::error!(code = error.code.as_str(), cause = ?error.cause, "{}", error.detail);
         }
         let body = ErrorBody {

@@ -118,6 +118,11 @@ struct EventQuery {
     sub_target_type: Option<String>,
     triggered_by: Option<String>,
     origin: Option<String>,
+    service_project_id: Option<String>,
+    service_environment_id: Option<String>,
+    project_id: Option<String>,
+    environment_id: Option<String>,
+    target_level_to_fetch: Option<String>,
 }
 
 impl EventQuery {
@@ -156,10 +161,16 @@ impl EventQuery {
                 }
             }
         }
-        if let Some(text) = full(self.target_id) {
-            filter.target = Uuid::try_parse(&text).ok();
-            if filter.target.is_none() {
-                faults.push("targetId", "is not a UUID");
+        for (name, text, field) in [
+            ("targetId", self.target_id, &mut filter.target),
+            ("serviceProjectId", self.service_project_id.or(self.project_id), &mut filter.project),
+            ("serviceEnvironmentId", self.service_environment_id.or(self.environment_id), &mut filter.environment),
+        ] {
+            if let Some(text) = full(text) {
+                *field = Uuid::try_parse(&text).ok();
+                if field.is_none() {
+                    faults.push(name, "is not a UUID");
+                }
             }
         }
         let (event_type, target_type, sub) =
@@ -203,10 +214,60 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("subTargetType", "Such as API_TOKEN."),
                 ("triggeredBy", "By this user or token."),
                 ("origin", "Such as CLI."),
+                ("serviceProjectId", "In this project."),
+                ("serviceEnvironmentId", "In this environment."),
             ])
             .answers::<EventPage>(200)
             .errors(&[400]),
+        get("/organization/{organizationId}/targets", targets)
+            .needs(Own::EventRead, On::Organization)
+            .about("Events", "What the events are about, for a filter.")
+            .query(&[
+                ("fromTimestamp", "Not before; as for events."),
+                ("toTimestamp", "Not after; as for events."),
+                ("eventType", "Such as CREATE."),
+                ("targetType", "Such as ORGANIZATION."),
+                ("triggeredBy", "By this user or token."),
+                ("origin", "Such as CLI."),
+                ("projectId", "In this project."),
+                ("environmentId", "In this environment."),
+                (
+                    "targetLevelToFetch",
+                    "PROJECT or ENVIRONMENT: where the events happened, rather than what they are about.",
+                ),
+            ])
+            .answers::<TargetList>(200)
+            .errors(&[400]),
     ]
+}
+
+/// Things that events are about.
+#[derive(Serialize, ToSchema)]
+struct TargetList {
+    targets: Vec<EventTarget>,
+}
+
+/// Something that events are about.
+#[derive(Serialize, ToSchema)]
+struct EventTarget {
+    id: Uuid,
+    name: String,
+}
+
+async fn targets(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(query): Params<EventQuery>,
+) -> Result<Json<TargetList>, ApiError> {
+    let level = match query.target_level_to_fetch.as_deref() {
+        None | Some("") => events::Level::Target,
+        Some("PROJECT") => events::Level::Project,
+        Some("ENVIRONMENT") => events::Level::Environment,
+        Some(_) => return Err(Error::invalid("targetLevelToFetch", "is neither PROJECT nor ENVIRONMENT").into()),
+    };
+    let (filter, _) = query.read()?;
+    let targets = events::targets(&app, &grant, &filter, level).await?;
+    Ok(Json(TargetList { targets: targets.into_iter().map(|(id, name)| EventTarget { id, name }).collect() }))
 }
 
 async fn list(

@@ -1,5 +1,7 @@
 //! What a request brings: its credential, its client, its body.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -42,6 +44,9 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
     })
 }
 
+/// A client gets this long to send its body. The largest one needs half a megabit a second.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A JSON body. Its errors name the field.
 pub(super) struct Body<T>(pub T);
 
@@ -49,12 +54,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = request.extract::<Bytes, _>().await.map_err(unreadable)?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self(parse(&read(request).await?)?))
     }
 }
 
-fn unreadable(rejection: BytesRejection) -> Error {
+/// The whole body, unless it is too large or too slow.
+pub(super) async fn read(request: Request) -> Result<Bytes> {
+    match tokio::time::timeout(BODY_TIMEOUT, request.extract::<Bytes, _>()).await {
+        Ok(read) => read.map_err(unreadable),
+        Err(_) => Err(Error::invalid(
+            "body",
+            format!("did not arrive within {} seconds; send it again", BODY_TIMEOUT.as_secs()),
+        )),
+    }
+}
+
+pub(super) fn unreadable(rejection: BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Error::new(Code::TooLarge, "The body is larger than 1 MiB.")
     } else {
@@ -77,16 +92,27 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         });
         let path = error.path().to_string();
         let inside = |field: &str| {
-            if path == "." || path.ends_with(field) { field.to_owned() } else { format!("{path}.{field}") }
+            let ends_there = path == field || path.ends_with(&format!(".{field}"));
+            match path.as_str() {
+                "." => field.to_owned(),
+                _ if ends_there => path.clone(),
+                _ => format!("{path}.{field}"),
+            }
         };
         match named {
             Some(("unknown field", field)) => {
-                let expected = text.split("expected ").nth(1).map(|rest| rest.split(" at line").next().unwrap_or(rest));
-                Error::invalid(field, format!("is not known here; known are {}", expected.unwrap_or("none")))
+                let known =
+                    text.split_once(", expected ").map_or("none", |(_, rest)| rest.trim_start_matches("one of "));
+                let known = known.split(" at line").next().unwrap_or(known).replace(" or ", ", ");
+                Error::invalid(inside(&field), format!("is not known here; known are {known}"))
             }
             Some(("missing field", field)) => Error::invalid(inside(&field), "is missing"),
             Some((_, field)) => Error::invalid(inside(&field), "is there twice"),
-            None => Error::invalid(if path == "." { "body" } else { &path }, format!("cannot be read: {text}")),
+            // In a text that is no JSON, the path is only how far the reader came.
+            None if path == "." || !error.inner().is_data() => {
+                Error::invalid("body", format!("cannot be read: {text}"))
+            }
+            None => Error::invalid(&path, format!("cannot be read: {text}")),
         }
     })?;
     deserializer.end().map_err(|_| Error::invalid("body", "goes on after its JSON value"))?;
@@ -170,7 +196,6 @@ fn at(position: Position, mut response: Response) -> Response {
     if let Ok(value) = HeaderValue::from_str(&position.to_string()) {
         response.headers_mut().insert("tokenward-position", value);
     }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

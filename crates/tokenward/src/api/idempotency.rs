@@ -19,8 +19,8 @@ use tokenward_core::secret::mac;
 use tokenward_core::{Code, Error, Result};
 use tokenward_store::idempotency;
 
-use super::BODY_MAX;
 use super::error::ApiError;
+use super::extract::read;
 use crate::service::{App, seal};
 
 /// The header.
@@ -57,8 +57,7 @@ async fn run(app: Arc<App>, caller: Caller, request: Request, next: Next) -> Res
         return Err(Error::invalid("Idempotency-Key", format!("must be 1 to {KEY_MAX} visible ASCII characters")));
     }
     let (parts, body) = request.into_parts();
-    let body =
-        to_bytes(body, BODY_MAX).await.map_err(|_| Error::new(Code::TooLarge, "The body is larger than 1 MiB."))?;
+    let body = read(Request::from_parts(parts.clone(), body)).await?;
     let pepper = app.verifier.pepper();
     let scope = mac(
         &pepper.derive("idempotency-scope"),

@@ -7,15 +7,18 @@ mod accounts;
 mod apis;
 mod clusters;
 mod decisions;
+mod docs;
 mod endpoint;
 mod environments;
 mod error;
 mod events;
 mod extract;
+mod forward_auth;
 mod health;
 mod idempotency;
 mod invitations;
 mod members;
+mod oauth;
 mod openapi;
 mod organizations;
 mod projects;
@@ -29,6 +32,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 
 pub use endpoint::{Endpoint, On, Right};
 pub use error::ApiError;
@@ -43,6 +49,7 @@ const BODY_MAX: usize = 1024 * 1024;
 pub fn endpoints() -> Vec<Endpoint> {
     [
         health::endpoints(),
+        docs::endpoints(),
         sessions::endpoints(),
         accounts::endpoints(),
         organizations::endpoints(),
@@ -51,6 +58,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         verify::endpoints(),
         decisions::endpoints(),
         apis::endpoints(),
+        oauth::endpoints(),
+        forward_auth::endpoints(),
         members::endpoints(),
         invitations::endpoints(),
         projects::endpoints(),
@@ -70,5 +79,11 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     for endpoint in endpoints() {
         router = router.route(endpoint.path, endpoint.guarded(app));
     }
-    router.layer(DefaultBodyLimit::max(BODY_MAX))
+    router.layer(DefaultBodyLimit::max(BODY_MAX)).layer(map_response(not_kept))
+}
+
+/// No answer may be kept on its way: neither what a caller sees of its organization, nor yesterday's permission.
+async fn not_kept(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }

@@ -44,6 +44,10 @@ pub(super) fn document(server: &str) -> Value {
                     "type": "http", "scheme": "bearer",
                     "description": "An API token, or a session from POST /session.",
                 },
+                "basicAuth": {
+                    "type": "http", "scheme": "basic",
+                    "description": "Any user name, with an API token as the password.",
+                },
             },
         },
     })
@@ -96,12 +100,17 @@ fn operation(endpoint: &Endpoint) -> Value {
         "security": match endpoint.right {
             Right::Public => json!([]),
             Right::User => json!([{ "bearerAuth": [] }]),
+            _ if endpoint.basic => json!([{ "ApiKeyAuth": [] }, { "bearerAuth": [] }, { "basicAuth": [] }]),
             _ if endpoint.user_only => json!([{ "bearerAuth": [] }]),
             _ => json!([{ "ApiKeyAuth": [] }, { "bearerAuth": [] }]),
         },
     });
     if let Some(body) = &endpoint.body {
         operation["requestBody"] = json!({ "required": true, "content": content(&body.name) });
+        if endpoint.form {
+            let schema = operation["requestBody"]["content"]["application/json"].take();
+            operation["requestBody"]["content"] = json!({ "application/x-www-form-urlencoded": schema });
+        }
     }
     if let Right::Permission(permission, _) = endpoint.right {
         operation["x-permission"] = json!(permission.as_str());
@@ -114,9 +123,10 @@ fn operation(endpoint: &Endpoint) -> Value {
 pub(super) fn statuses(endpoint: &Endpoint) -> Vec<u16> {
     let mut all: Vec<u16> = match endpoint.right {
         Right::Public => Vec::new(),
-        Right::Caller => vec![401, 503],
-        Right::User => vec![401, 403, 503],
-        Right::Permission(..) => vec![401, 403, 404, 503],
+        // 429: too many unknown tokens from one address.
+        Right::Caller => vec![401, 429, 503],
+        Right::User => vec![401, 403, 429, 503],
+        Right::Permission(..) => vec![401, 403, 404, 429, 503],
     };
     if endpoint.body.is_some() {
         all.extend([400, 413]);
@@ -130,7 +140,7 @@ pub(super) fn statuses(endpoint: &Endpoint) -> Vec<u16> {
     all
 }
 
-fn operation_id(endpoint: &Endpoint) -> String {
+pub(super) fn operation_id(endpoint: &Endpoint) -> String {
     let mut id = endpoint.method.as_str().to_lowercase();
     for part in endpoint.path.split(['/', '.', '-']).filter(|part| !part.is_empty()) {
         let part = part.trim_matches(['{', '}']);

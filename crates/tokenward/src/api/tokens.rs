@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::token::Token;
-use tokenward_core::{Error, Time, Uuid};
+use tokenward_core::{Time, Uuid};
 use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, On, delete, get, post};
@@ -173,18 +173,21 @@ async fn create(
     Extension(grant): Extension<Grant>,
     Body(new): Body<ApiTokenRequest>,
 ) -> Result<Response, ApiError> {
-    let role_id = match (new.role_id, new.scope.as_deref()) {
+    let (role_id, fault) = match (new.role_id, new.scope.as_deref()) {
         (_, Some(scope)) if scope != "ADMIN" => {
-            return Err(Error::invalid("scope", "is deprecated and can only be `ADMIN` or null; use `role_id`").into());
+            (None, Some(("scope", "is deprecated and can only be `ADMIN` or null; use `role_id`")))
         }
-        (Some(role_id), _) => role_id,
-        (None, Some(_)) => None,
+        (Some(role_id), _) => (role_id, None),
+        (None, Some(_)) => (None, None),
         // A misspelt field must not make an admin (contract §8.2).
-        (None, None) => {
-            return Err(Error::invalid("role_id", "is missing; send a role of availableRole, or null for admin").into());
-        }
+        (None, None) => (None, Some(("role_id", "is missing; send a role of availableRole, or null for admin"))),
     };
     let new = tokens::NewToken { name: new.name, description: new.description, role_id, expires_at: new.expires_at };
+    if let Some((field, problem)) = fault {
+        let mut faults = tokens::check(&new, app.now());
+        faults.push(field, problem);
+        faults.finish()?;
+    }
     let created = tokens::create(&app, grant, new).await?;
     Ok(written(StatusCode::CREATED, created, |created| ApiTokenCreate {
         token: created.text.expose().to_owned(),

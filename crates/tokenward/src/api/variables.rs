@@ -78,6 +78,9 @@ struct VariableRequest {
     value: Option<String>,
     mount_path: Option<String>,
     description: Option<String>,
+    /// Accepted, since clients send it; values are kept as they are.
+    #[serde(rename = "enable_interpolation_in_file")]
+    _enable_interpolation_in_file: Option<bool>,
     /// Accepted where clients send it; the path says which it is.
     #[serde(rename = "is_secret")]
     _is_secret: Option<bool>,
@@ -90,6 +93,10 @@ struct VariableEdit {
     key: Option<String>,
     value: Option<String>,
     description: Option<String>,
+    mount_path: Option<String>,
+    /// Accepted, since clients send it; values are kept as they are.
+    #[serde(rename = "enable_interpolation_in_file")]
+    _enable_interpolation_in_file: Option<bool>,
 }
 
 /// Another key for a variable.
@@ -99,6 +106,9 @@ struct VariableAlias {
     key: String,
     mount_path: Option<String>,
     description: Option<String>,
+    /// Accepted, since clients send it; values are kept as they are.
+    #[serde(rename = "enable_interpolation_in_file")]
+    _enable_interpolation_in_file: Option<bool>,
 }
 
 /// Another value for a variable.
@@ -108,6 +118,9 @@ struct VariableOverride {
     value: Option<String>,
     mount_path: Option<String>,
     description: Option<String>,
+    /// Accepted, since clients send it; values are kept as they are.
+    #[serde(rename = "enable_interpolation_in_file")]
+    _enable_interpolation_in_file: Option<bool>,
 }
 
 impl From<Shown> for Variable {
@@ -218,8 +231,8 @@ macro_rules! family {
                 Path((id, variable)): Path<(Uuid, Uuid)>,
                 Body(change): Body<VariableEdit>,
             ) -> Result<Response, ApiError> {
-                let VariableEdit { key, value, description } = change;
-                let change = NewVariable { key, value, mount_path: None, description };
+                let VariableEdit { key, value, description, mount_path, .. } = change;
+                let change = NewVariable { key, value, mount_path, description };
                 let changed = variables::update(&app, grant, $owner(&app, id)?, variable, $secret, change).await?;
                 Ok(written(StatusCode::OK, changed, Variable::from))
             }
@@ -239,7 +252,7 @@ macro_rules! family {
                 Path((id, variable)): Path<(Uuid, Uuid)>,
                 Body(new): Body<VariableAlias>,
             ) -> Result<Response, ApiError> {
-                let VariableAlias { key, mount_path, description } = new;
+                let VariableAlias { key, mount_path, description, .. } = new;
                 let new = NewVariable { key: Some(key), value: None, mount_path, description };
                 add(&app, grant, $owner(&app, id)?, $secret, Relation::AliasOf(variable), new).await
             }
@@ -250,7 +263,7 @@ macro_rules! family {
                 Path((id, variable)): Path<(Uuid, Uuid)>,
                 Body(new): Body<VariableOverride>,
             ) -> Result<Response, ApiError> {
-                let VariableOverride { value, mount_path, description } = new;
+                let VariableOverride { value, mount_path, description, .. } = new;
                 let new = NewVariable { key: None, value, mount_path, description };
                 add(&app, grant, $owner(&app, id)?, $secret, Relation::OverrideOf(variable), new).await
             }

@@ -4,16 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, FromRequest, State};
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::directory::Resource;
+use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
 use tokenward_core::permission::{Own, Permission};
 use tokenward_core::role::Target;
 use tokenward_core::token::kind_name;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, get, post};
@@ -21,6 +22,9 @@ use super::error::ApiError;
 use super::extract::Body;
 use crate::service::App;
 use crate::verify::{Answer, Presenter, Question, Request};
+
+/// Questions in one batch.
+const BATCH_MAX: usize = 1_000;
 
 /// A question about a token.
 #[derive(Deserialize, ToSchema)]
@@ -74,7 +78,7 @@ pub(super) struct Verification {
     /// May it?
     valid: bool,
     /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`,
-    /// `path_ambiguous`, `api_unknown`, `route_unknown`, `permission_denied`.
+    /// `path_ambiguous`, `api_unknown`, `route_unknown`, `permission_denied`; in a batch also `throttled`.
     code: &'static str,
     /// The token; absent when it is malformed or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,8 +86,9 @@ pub(super) struct Verification {
     /// What its role lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permission: Option<String>,
-    /// Under this id, `GET /decision/{id}` explains the answer for a while.
-    decision_id: String,
+    /// Under this id, `GET /decision/{id}` explains the answer for a while. Absent when nothing was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<String>,
 }
 
 /// What is known of a token.
@@ -97,6 +102,13 @@ struct VerifiedToken {
     role_name: String,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
+}
+
+impl Verification {
+    /// A miss in a batch beyond the budget of its `remote_ip`: whether the token is malformed or unknown is not said.
+    fn throttled() -> Self {
+        Self { valid: false, code: Code::Throttled.as_str(), token: None, missing_permission: None, decision_id: None }
+    }
 }
 
 impl From<Answer<'_>> for Verification {
@@ -119,9 +131,24 @@ impl From<Answer<'_>> for Verification {
             code: answer.decision.code(),
             token,
             missing_permission,
-            decision_id: answer.id.to_string(),
+            decision_id: Some(answer.id.to_string()),
         }
     }
+}
+
+/// Questions about tokens.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BatchRequest {
+    /// 1 to 1,000 questions.
+    tokens: Vec<VerifyRequest>,
+}
+
+/// The answers.
+#[derive(Serialize, ToSchema)]
+struct Batch {
+    /// One for each question, in their order.
+    results: Vec<Verification>,
 }
 
 /// Who the caller is.
@@ -159,6 +186,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Verification", "Whose token is this, and may it do that? Needs the permission `token:verify`.")
             .takes::<VerifyRequest>()
             .answers::<Verification>(200)
+            .errors(&[403]),
+        post("/verify/batch", verify_batch)
+            .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
+            .takes::<BatchRequest>()
+            .answers::<Batch>(200)
             .errors(&[403]),
     ]
 }
@@ -225,10 +257,45 @@ pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> 
 async fn verify(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Body(request): Body<VerifyRequest>,
+    request: axum::extract::Request,
 ) -> Result<Json<Verification>, ApiError> {
+    // The permission before the body: who may not ask is not told how to.
     let organization = asking_organization(&app, &caller)?;
+    let Body(request) = <Body<VerifyRequest> as FromRequest<()>>::from_request(request, &()).await?;
     Ok(Json(answer(&app, organization, &request)?))
+}
+
+async fn verify_batch(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<BatchRequest>,
+) -> Result<Json<Batch>, ApiError> {
+    let organization = asking_organization(&app, &caller)?;
+    if !(1..=BATCH_MAX).contains(&request.tokens.len()) {
+        return Err(Error::invalid("tokens", format!("must hold 1 to {BATCH_MAX} questions")).into());
+    }
+    let mut results = Vec::with_capacity(request.tokens.len());
+    let mut faults = Vec::new();
+    for (at, question) in request.tokens.iter().enumerate() {
+        match answer(&app, organization, question) {
+            Ok(verification) => results.push(verification),
+            // One question that cannot be understood fails the batch: an answer that stands in another's place, or a
+            // `valid:false` for a slip of the pen, would be worse.
+            Err(error) if error.code == Code::InvalidRequest => faults.extend(
+                error
+                    .faults
+                    .into_iter()
+                    .map(|fault| Fault { field: format!("tokens[{at}].{}", fault.field), problem: fault.problem }),
+            ),
+            // The rest of the batch came from other clients.
+            Err(error) if error.code == Code::Throttled => results.push(Verification::throttled()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Error::faults(faults).into());
+    }
+    Ok(Json(Batch { results }))
 }
 
 async fn token_self(

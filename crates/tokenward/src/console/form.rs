@@ -59,6 +59,13 @@ impl Pairs {
     }
 }
 
+/// Pairs as a form would send them, for the form that shows what is saved.
+impl<const N: usize> From<[(&str, String); N]> for Pairs {
+    fn from(pairs: [(&str, String); N]) -> Self {
+        Self(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+}
+
 /// The query of a page.
 pub(super) struct Query(pub Pairs);
 

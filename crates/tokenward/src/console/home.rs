@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use tokenward_core::{Code, Error, Uuid};
 
 use super::assets::Asset;
-use super::done::Done;
+use super::form::Query;
 use super::page::{Answer, At, error_outside, error_page, see_other};
 use super::person::{Person, Visitor};
 use super::view::ErrorPage;
@@ -63,11 +63,14 @@ pub(super) async fn nothing() -> Answer {
 }
 
 /// `GET /assets/{name}`.
-pub(super) async fn asset(At(name): At<String>) -> Response {
+pub(super) async fn asset(At(name): At<String>, Query(query): Query) -> Response {
     let Some(asset) = Asset::find(&name) else { return StatusCode::NOT_FOUND.into_response() };
+    // Only the address with the version of the content stays true for ever.
+    let kept =
+        if query.get("v") == asset.version() { "public, max-age=31536000, immutable" } else { "public, max-age=300" };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type)),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+        (header::CACHE_CONTROL, HeaderValue::from_static(kept)),
     ];
     let mut response = (headers, asset.bytes).into_response();
     http::harden(response.headers_mut());
@@ -82,9 +85,4 @@ pub fn missing(app: &Arc<App>, headers: &HeaderMap, error: &Error) -> Option<Res
         http::harden(response.headers_mut());
         response
     })
-}
-
-/// Goes on to the start of an organization.
-pub(super) fn enter(person: &Person, organization: Uuid, done: Done) -> Answer {
-    person.done(&person.home(organization)?, done)
 }

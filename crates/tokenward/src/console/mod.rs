@@ -5,15 +5,25 @@
 //! service: the session gives a person, the person gives a grant for a permission, the service does the rest.
 //! What every page has in common is in `guard`.
 
+mod accounts;
 pub mod assets;
+mod clusters;
+mod confirm;
 mod cookie;
 mod done;
+mod environments;
+mod events;
 mod form;
 mod guard;
 mod home;
+mod invitations;
+mod members;
+mod organizations;
 mod page;
 mod person;
 mod place;
+mod projects;
+mod roles;
 mod sessions;
 mod set_up;
 mod tokens;
@@ -37,15 +47,27 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/set-up/{secret}", get(set_up::form).post(set_up::found))
         .route("/sign-in", get(sessions::sign_in_form).post(sessions::sign_in))
         .route("/sign-in/{secret}", get(sessions::link_form).post(sessions::take_link))
+        .route("/invitation/{id}/{secret}", get(invitations::open).post(invitations::accept))
         .layer(from_fn_with_state(Arc::clone(app), guard::visitor));
     let for_members = Router::new()
         .route("/sign-out", post(sessions::sign_out))
         .route("/console", get(home::console))
+        .route("/console/new", get(organizations::new).post(organizations::create))
+        .route("/console/account", get(accounts::show))
+        .route("/console/account/name", post(accounts::save_name))
+        .route("/console/account/password", post(accounts::save_password))
+        .route("/console/account/sessions/{session}/end", post(accounts::end_session))
+        .route("/console/account/sessions/end-others", post(accounts::end_others))
         .route("/console/{organization}", get(home::organization))
         .route("/console/{organization}/tokens", get(tokens::list).post(tokens::create))
         .route("/console/{organization}/tokens/new", get(tokens::new))
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
         .route("/console/{organization}/tokens/{token}/delete", get(tokens::ask_delete).post(tokens::delete))
+        .merge(access_routes())
+        .merge(resource_routes())
+        .route("/console/{organization}/events", get(events::list))
+        .route("/console/{organization}/settings", get(organizations::settings).post(organizations::save_settings))
+        .route("/console/{organization}/settings/delete", get(organizations::ask_delete).post(organizations::delete))
         .route("/console/{organization}/{*rest}", any(home::nothing))
         .layer(from_fn_with_state(Arc::clone(app), guard::session));
     for_visitors
@@ -53,4 +75,37 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .layer(from_fn_with_state(Arc::clone(app), guard::place))
         .layer(from_fn(guard::headers))
         .route("/assets/{name}", get(home::asset))
+}
+
+/// Members, invitations and roles.
+fn access_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/console/{organization}/members", get(members::list))
+        .route("/console/{organization}/members/invite", get(invitations::new).post(invitations::create))
+        .route("/console/{organization}/members/transfer", get(members::ask_transfer).post(members::transfer))
+        .route("/console/{organization}/members/{user}", get(members::show).post(members::save_role))
+        .route("/console/{organization}/members/{user}/remove", get(members::ask_remove).post(members::remove))
+        .route("/console/{organization}/invitations/{invitation}/resend", post(invitations::resend))
+        .route("/console/{organization}/invitations/{invitation}/delete", post(invitations::delete))
+        .route("/console/{organization}/roles", get(roles::list))
+        .route("/console/{organization}/roles/new", get(roles::new).post(roles::create))
+        .route("/console/{organization}/roles/{role}", get(roles::show).post(roles::save))
+        .route("/console/{organization}/roles/{role}/delete", get(roles::ask_delete).post(roles::delete))
+}
+
+/// Projects, their environments, and clusters.
+fn resource_routes() -> Router<Arc<App>> {
+    const ENVIRONMENT: &str = "/console/{organization}/projects/{project}/environments";
+    Router::new()
+        .route("/console/{organization}/projects", get(projects::list))
+        .route("/console/{organization}/projects/new", get(projects::new).post(projects::create))
+        .route("/console/{organization}/projects/{project}", get(projects::show).post(projects::save))
+        .route("/console/{organization}/projects/{project}/delete", get(projects::ask_delete).post(projects::delete))
+        .route(&format!("{ENVIRONMENT}/new"), get(environments::new).post(environments::create))
+        .route(&format!("{ENVIRONMENT}/{{id}}"), get(environments::show).post(environments::save))
+        .route(&format!("{ENVIRONMENT}/{{id}}/delete"), get(environments::ask_delete).post(environments::delete))
+        .route("/console/{organization}/clusters", get(clusters::list))
+        .route("/console/{organization}/clusters/new", get(clusters::new).post(clusters::create))
+        .route("/console/{organization}/clusters/{cluster}", get(clusters::show).post(clusters::save))
+        .route("/console/{organization}/clusters/{cluster}/delete", get(clusters::ask_delete).post(clusters::delete))
 }

@@ -154,6 +154,39 @@ pub(super) async fn role_choices(
     Ok(choices)
 }
 
+/// What a permission of ours allows, in words.
+pub(super) fn own_meaning(own: Own) -> &'static str {
+    match own {
+        Own::OrganizationRead => "See the organization and its settings.",
+        Own::OrganizationEdit => "Change the organization's settings.",
+        Own::OrganizationDelete => "Delete the organization.",
+        Own::OrganizationTransfer => "Hand the organization to another owner.",
+        Own::BillingRead => "See plan and bills.",
+        Own::BillingManage => "Change the plan.",
+        Own::MemberRead => "See who belongs to the organization.",
+        Own::MemberManage => "Invite and remove members, and give them roles.",
+        Own::RoleRead => "See roles in full.",
+        Own::RoleManage => "Create, change and delete custom roles.",
+        Own::PolicyManage => "Create and delete policy tokens.",
+        Own::TokenRead => "See API tokens, never their text.",
+        Own::TokenManage => "Create and delete API tokens.",
+        Own::TokenVerify => "Ask what a presented token may do.",
+        Own::EventRead => "Read the audit log.",
+        Own::ApiRead => "See the routes of your API.",
+        Own::ApiManage => "Change the routes of your API.",
+        Own::ClusterRead => "See clusters.",
+        Own::ClusterManage => "Create, change and delete clusters.",
+        Own::ProjectCreate => "Create projects.",
+        Own::ProjectRead => "See projects.",
+        Own::ProjectManage => "Change and delete projects, and delete their environments.",
+        Own::EnvironmentRead => "See environments.",
+        Own::EnvironmentDeploy => "Deploy and stop environments.",
+        Own::EnvironmentManage => "Create and change environments.",
+        Own::VariableRead => "Read variables; never the values of secrets.",
+        Own::VariableManage => "Change variables and secrets.",
+    }
+}
+
 /// How long before its end a token is marked.
 pub(super) const SOON: i64 = 14 * DAY;
 

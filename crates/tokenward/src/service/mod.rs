@@ -32,7 +32,7 @@ use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Position, Store, Tx};
 
-use crate::verify::Verifier;
+use crate::verify::{Verifier, gateway};
 
 /// All that the service needs; shared by everything that runs.
 pub struct App {
@@ -44,6 +44,8 @@ pub struct App {
     pub public_url: String,
     /// Peers that say truly for whom they ask.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// How gateways are listened to.
+    pub gateways: gateway::Settings,
     /// Passwords are hashed by few at a time.
     pub passwords: passwords::Passwords,
     /// Slows down guessing of passwords.

@@ -77,11 +77,20 @@ pub async fn create(
     permissions: Vec<String>,
 ) -> Result<Written<CustomRole>> {
     let description = description.unwrap_or_default();
+    let permissions = Some(permissions);
+    create_whole(app, grant, RoleBody { name, description, permissions, clusters: Vec::new(), projects: Vec::new() })
+        .await
+}
+
+/// Makes a custom role with its matrix. It may not hold more than the caller.
+pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Result<Written<CustomRole>> {
     let mut faults = Faults::default();
-    check_texts(&name, &description, &mut faults);
-    let role = compile(app.store.new_id(), &name, &permissions, Matrix::default(), &mut faults)?;
+    check_texts(&body.name, &body.description, &mut faults);
+    let matrix = matrix(app, &grant, &body, &mut faults)?;
+    let permissions = body.permissions.unwrap_or_default();
+    let role = compile(app.store.new_id(), &body.name, &permissions, matrix, &mut faults)?;
     grant.covers(&role)?;
-    let app = Arc::clone(app);
+    let (app, description) = (Arc::clone(app), body.description);
     detached(async move {
         let now = app.now();
         let mut tx = app.store.begin().await?;
@@ -92,6 +101,13 @@ pub async fn create(
         app.commit(tx, grant.by(), &[event], value).await
     })
     .await
+}
+
+/// The matrix of a body, over what the organization has now.
+fn matrix(app: &Arc<App>, grant: &Grant, body: &RoleBody, faults: &mut Faults) -> Result<Matrix> {
+    let directory = app.verifier.directory();
+    let organization = directory.organization(grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
+    Ok(check_matrix(organization, body, faults))
 }
 
 /// Replaces a custom role. What results may not hold more than the caller.
@@ -108,12 +124,7 @@ pub async fn update(
     drop(reader);
     let mut faults = Faults::default();
     check_texts(&body.name, &body.description, &mut faults);
-    let matrix = {
-        let directory = app.verifier.directory();
-        let organization =
-            directory.organization(grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
-        check_matrix(organization, &body, &mut faults)
-    };
+    let matrix = matrix(app, &grant, &body, &mut faults)?;
     let permissions = body.permissions.unwrap_or_else(|| present.named_permissions());
     let role = compile(id, &body.name, &permissions, matrix, &mut faults)?;
     grant.covers(&role)?;

@@ -162,7 +162,8 @@ pub async fn bootstrap(
     Ok(Some(Bootstrapped { organization: founded.organization, owner: founded.owner, token, link }))
 }
 
-fn check(founding: &Founding) -> Faults {
+/// What is wrong with the names and addresses.
+pub fn check(founding: &Founding) -> Faults {
     let mut faults = Faults::default();
     faults.check("organization", check_name(&founding.organization));
     faults.check("email", check_email(&founding.owner_email));

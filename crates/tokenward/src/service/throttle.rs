@@ -70,12 +70,17 @@ impl Throttle {
 
     /// An attempt succeeded.
     pub fn succeeded(&self, email: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key::Email(email.to_ascii_lowercase()));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(email));
     }
 }
 
+/// No address is longer than 254 characters; what somebody sends instead must not fill the memory.
+fn key(email: &str) -> Key {
+    Key::Email(email.chars().take(254).collect::<String>().to_ascii_lowercase())
+}
+
 fn keys(email: &str, address: Option<IpAddr>) -> impl Iterator<Item = (Key, u32)> {
-    let email = Key::Email(email.to_ascii_lowercase());
+    let email = key(email);
     std::iter::once((email, FREE)).chain(address.map(|address| (Key::Address(address), FREE_ADDRESS)))
 }
 

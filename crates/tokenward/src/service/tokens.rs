@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
-use tokenward_core::event::{Event, Kind, TokenSnapshot};
+use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_description, check_name};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::token::Token;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Code, Result, Time, Uuid};
 use tokenward_store::tokens;
 
-use super::{App, Written, assignable_role, built_in_role, detached};
+use super::{App, Written, assignable_role, built_in_role, detached, sessions};
+use crate::verify::{Client, Presenter, Question};
 
 /// What a caller says of a new token.
 pub struct NewToken {
@@ -64,16 +65,23 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
     tokens::get(reader.conn(), grant, id).await
 }
 
-/// Makes a token. Its role may not hold more than the caller's.
-pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
+/// What is wrong with a new token, its role apart.
+#[must_use]
+pub fn check(new: &NewToken, now: Time) -> Faults {
     let mut faults = Faults::default();
     faults.check("name", check_name(&new.name));
     if let Some(description) = &new.description {
         faults.check("description", check_description(description));
     }
-    if new.expires_at.is_some_and(|at| at <= app.now()) {
-        faults.push("expires_at", "is in the past");
+    if new.expires_at.is_some_and(|at| at <= now) {
+        faults.push("expires_at", format!("is in the past; it is {now} now"));
     }
+    faults
+}
+
+/// Makes a token. Its role may not hold more than the caller's.
+pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
+    let mut faults = check(&new, app.now());
     let role = match new.role_id {
         Some(id) => assignable_role(app, grant.organization(), id),
         None => built_in_role(app, grant.organization(), BuiltIn::Admin),
@@ -134,6 +142,33 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<To
         app.commit(tx, grant.by(), &[event], token).await
     })
     .await
+}
+
+/// Takes back the token with this text: holding it is the right (RFC 7009). A session ends. Nothing happens for what is
+/// not known or already taken back; whoever asks hears the same.
+pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Result<()> {
+    let question = Question {
+        from: Presenter { address: client.address, agent: client.user_agent.as_deref() },
+        ..Question::default()
+    };
+    let found = app.verifier.check(text, &question, |answer| {
+        let (found, organization, role) = answer.found?;
+        let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
+        Some((found.token, Grant::of_bearer(organization.id, role.clone(), by)))
+    });
+    let done = match found {
+        Ok(Some((id, grant))) => delete(app, grant, id).await.map(|_| ()),
+        Ok(None) => match app.verifier.authenticate(text, client) {
+            Ok(caller) => sessions::end(app, &caller, caller.credential_id()).await.map(|_| ()),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match done {
+        // What stays alive must not be reported as gone.
+        Err(error) if matches!(error.code, Code::Unavailable | Code::Internal) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn event(kind: Kind, token: &Token) -> Event {

@@ -183,6 +183,9 @@ pub async fn update(
         if let Some(key) = change.key {
             new.key = key;
         }
+        if change.mount_path.is_some() {
+            new.mount_path = change.mount_path;
+        }
         if change.description.is_some() {
             new.description = change.description;
         }

@@ -3,7 +3,10 @@
 //! The HTTP endpoints, the gateways, the console and our own API's authentication come here, and so can a Rust
 //! service that wants to decide in its own process.
 
+pub mod credential;
 pub mod follow;
+pub mod gateway;
+pub mod guard;
 mod trace;
 mod usage;
 
@@ -48,6 +51,7 @@ struct Inner {
     nudge: Notify,
     uses: Uses,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    guard: guard::Guard,
 }
 
 /// What is asked about a token. By default: whose it is.
@@ -112,7 +116,7 @@ pub struct Answer<'a> {
 #[derive(Clone, Debug)]
 pub struct Client {
     /// Its address.
-    pub address: Option<std::net::IpAddr>,
+    pub address: Option<IpAddr>,
     /// Its own words for itself.
     pub user_agent: Option<String>,
     /// Which kind of client it is.
@@ -142,6 +146,7 @@ impl Verifier {
             nudge: Notify::new(),
             uses: Uses::new(store.now(), store.random()),
             tasks: Mutex::default(),
+            guard: guard::Guard::default(),
         }));
         let loaded = follow::load(&verifier, &store).await?;
         verifier.0.position.send_replace(loaded);
@@ -184,6 +189,12 @@ impl Verifier {
         &self.0.index
     }
 
+    /// The guard against guessing, to set its budget.
+    #[must_use]
+    pub fn guard(&self) -> &guard::Guard {
+        &self.0.guard
+    }
+
     /// The accepted prefixes.
     #[must_use]
     pub fn prefixes(&self) -> &Prefixes {
@@ -218,17 +229,19 @@ impl Verifier {
 
     /// Decides about a presented text and passes the answer to `read`, which must be short.
     ///
-    /// Not ready is an error, so that nobody can take it for a decision.
+    /// Not ready is an error, so that nobody can take it for a decision; so is a miss beyond the budget of its client.
     pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
         self.require_ready()?;
         let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
+            self.miss(question.from.address)?;
             return Ok(read(self.refuse(Reason::Malformed, question)));
         };
         let directory = self.0.index.directory();
-        Ok(self.lookup(&presented, |found| {
+        self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, place(&directory, &found, question.organization)?)));
             let Some((found, (organization, role))) = placed else {
-                return read(self.refuse(Reason::Unknown, question));
+                self.miss(question.from.address)?;
+                return Ok(read(self.refuse(Reason::Unknown, question)));
             };
             let target = organization.target(&question.resource);
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
@@ -240,13 +253,26 @@ impl Verifier {
                 Some(denied) => denied,
             };
             if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
-                return read(self.refuse(Reason::Unknown, question));
+                self.miss(question.from.address)?;
+                return Ok(read(self.refuse(Reason::Unknown, question)));
             }
             let token = Some(found.token);
             let fact = Fact { at: now, organization: organization.id, token, decision, target, question };
             let id = self.0.uses.of_token(found.token, &fact);
-            read(Answer { decision, found: Some((found, organization, role)), id })
-        }))
+            Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
+        })
+    }
+
+    fn miss(&self, client: Option<IpAddr>) -> Result<()> {
+        client.map_or(Ok(()), |address| self.0.guard.miss(address, self.0.clock.now()))
+    }
+
+    /// A refused credential of our own API is a miss when nothing is known of it. Beyond the client's budget it is
+    /// `throttled` instead.
+    fn refused(&self, reason: Reason, client: &Client) -> Error {
+        let missed = matches!(reason, Reason::Malformed | Reason::Unknown);
+        let guarded = if missed { self.miss(client.address) } else { Ok(()) };
+        guarded.err().unwrap_or_else(|| Error::denied(reason))
     }
 
     /// The answer to what is no token, or none of those that the organization may know of.
@@ -303,14 +329,15 @@ impl Verifier {
     /// Who presents this text? For our own API: tokens and sessions over HTTP, not the console's.
     pub fn authenticate(&self, text: &str, client: &Client) -> Result<Caller> {
         self.require_ready()?;
-        let presented = Presented::parse(text, &self.0.prefixes).ok_or_else(|| Error::denied(Reason::Malformed))?;
+        let presented =
+            Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refused(Reason::Malformed, client))?;
         if presented.kind == Kind::Session {
             return self.session(&presented, client, false);
         }
         let directory = self.0.index.directory();
         self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, place(&directory, &found, None)?)));
-            let (found, (organization, role)) = placed.ok_or_else(|| Error::denied(Reason::Unknown))?;
+            let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, client))?;
             let target = Target::Organization;
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
             let now = self.0.clock.now();
@@ -327,7 +354,7 @@ impl Verifier {
                     let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
                     Ok(Caller::token(found.credential(), organization.id, role.id, by))
                 }
-                Decision::Deny { reason, .. } => Err(Error::denied(reason)),
+                Decision::Deny { reason, .. } => Err(self.refused(reason, client)),
             }
         })
     }
@@ -335,7 +362,8 @@ impl Verifier {
     /// Who presents this cookie? Only the console's sessions.
     pub fn authenticate_console(&self, text: &str, client: &Client) -> Result<Caller> {
         self.require_ready()?;
-        let presented = Presented::parse(text, &self.0.prefixes).ok_or_else(|| Error::denied(Reason::Malformed))?;
+        let presented =
+            Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refused(Reason::Malformed, client))?;
         self.session(&presented, client, true)
     }
 
@@ -347,7 +375,7 @@ impl Verifier {
             .iter()
             .find_map(|pepper| self.0.index.session(&pepper.digest(&inner)))
             .filter(|session| session.console == console)
-            .ok_or_else(|| Error::denied(Reason::Unknown))?;
+            .ok_or_else(|| self.refused(Reason::Unknown, client))?;
         // A session alone belongs to no organization; the least role stands in to ask for nothing but its time.
         let nobody = Role::built_in(Uuid::nil(), BuiltIn::Verifier);
         let facts = Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
@@ -356,7 +384,7 @@ impl Verifier {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
                 Ok(Caller::user(session.credential(), by))
             }
-            Decision::Deny { reason, .. } => Err(Error::denied(reason)),
+            Decision::Deny { reason, .. } => Err(self.refused(reason, client)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The access model over HTTP: who may do what with what.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 mod concurrency;
 mod escalation;
 mod members;

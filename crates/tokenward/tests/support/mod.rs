@@ -2,21 +2,63 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod expected;
+
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokenward::clock::SystemClock;
 use tokenward::config::{Config, Settings};
+use tokenward::random::OsRandom;
 use tokenward::serve::{self, Running};
-use tokenward::service::set_up::{self, Founding};
-use tokenward_core::event::{Actor, By, Origin};
+use tokenward::service::sessions;
+use tokenward::service::set_up::{self, Founding, PLAN};
+use tokenward::verify::Client;
+use tokenward_core::event::{Actor, By, Event, Kind, Origin};
+use tokenward_core::{Clock, Time, Uuid};
+use tokenward_store::members::Membership;
+use tokenward_store::{Tx, accounts, members, organizations, roles};
 
 /// The owner's password in tests.
 pub const PASSWORD: &str = "correct horse battery";
 /// The owner's address in tests.
 pub const OWNER: &str = "owner@acme.example";
+
+/// The time at which the clock of [`Server::frozen`] stands.
+pub const NOW: &str = "2026-09-01T12:00:00.000000Z";
+
+/// The machine's time, until a test sets it; from then on it stands still where it was put.
+#[derive(Default)]
+pub struct TestClock {
+    set: AtomicI64,
+    system: SystemClock,
+}
+
+impl TestClock {
+    /// Stops the clock at this moment.
+    pub fn set(&self, at: Time) {
+        self.set.store(at.0, Ordering::SeqCst);
+    }
+
+    /// Stops the clock this much later than it stands.
+    pub fn advance(&self, micros: i64) {
+        self.set(self.now().plus(micros));
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Time {
+        match self.set.load(Ordering::SeqCst) {
+            0 => self.system.now(),
+            set => Time(set),
+        }
+    }
+}
 
 /// A running service.
 pub struct Server {
@@ -24,6 +66,7 @@ pub struct Server {
     pub directory: TempDir,
     pub url: String,
     pub client: reqwest::Client,
+    pub clock: Arc<TestClock>,
 }
 
 /// An answer.
@@ -38,6 +81,29 @@ impl Answer {
     /// The body as JSON; null when there is none.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// Status and body, to compare both at once.
+    pub fn pair(&self) -> (u16, Value) {
+        (self.status.as_u16(), self.json())
+    }
+
+    /// A text of the body.
+    #[track_caller]
+    pub fn str(&self, field: &str) -> String {
+        self.json()[field].as_str().unwrap_or_else(|| panic!("no text `{field}` in {self:?}")).to_owned()
+    }
+
+    /// One text of each entry of a list.
+    #[track_caller]
+    pub fn each(&self, list: &str, field: &str) -> Vec<String> {
+        let body = self.json();
+        let all = body[list].as_array().unwrap_or_else(|| panic!("no list `{list}` in {self:?}"));
+        all.iter().map(|one| one[field].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The status as a number, and the `code` of an error.
@@ -74,24 +140,83 @@ impl Server {
 
     /// Starts a server with a configuration of one's own.
     pub async fn start_with(directory: TempDir, config: Config) -> Self {
-        let running = serve::start(config).await.unwrap();
+        Self::start_at(directory, config, Arc::default()).await
+    }
+
+    /// Starts a server with a configuration and a clock of one's own.
+    pub async fn start_at(directory: TempDir, config: Config, clock: Arc<TestClock>) -> Self {
+        let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let running = serve::start_with(config, time, Arc::new(OsRandom)).await.unwrap();
         let url = format!("http://{}", running.address);
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
-        Self { running, directory, url, client }
+        Self { running, directory, url, client, clock }
     }
 
     /// Starts a server with the organization Acme, and signs its owner in.
     pub async fn with_owner() -> (Self, Organization) {
-        let server = Self::start().await;
-        let link = server.running.set_up_link.clone().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        Self::with_owner_and(directory, config).await
+    }
+
+    /// The same with a configuration of one's own.
+    pub async fn with_owner_and(directory: TempDir, config: Config) -> (Self, Organization) {
+        let server = Self::start_with(directory, config).await;
+        let acme = server.set_up().await;
+        (server, acme)
+    }
+
+    /// The same at [`NOW`], where time stands still until the test moves it.
+    pub async fn frozen() -> (Self, Organization) {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, clock) = (config(directory.path()), Arc::<TestClock>::default());
+        clock.set(Time::parse(NOW).unwrap());
+        let server = Self::start_at(directory, config, clock).await;
+        let acme = server.set_up().await;
+        (server, acme)
+    }
+
+    async fn set_up(&self) -> Organization {
+        let link = self.running.set_up_link.clone().unwrap();
         let founding =
             Founding { organization: "Acme".into(), owner_email: OWNER.into(), owner_name: "Acme Owner".into() };
         let by = By { actor: Actor::Visitor, origin: Origin::Console, address: None, user_agent: None };
         let secret = link.rsplit('/').next().unwrap();
-        set_up::from_link(&server.running.app, secret, founding, PASSWORD.to_owned().into(), by).await.unwrap();
-        let owner = server.sign_in(OWNER, PASSWORD).await;
-        let id = server.get("/organization", &owner).await.expect(200)["results"][0]["id"].as_str().unwrap().to_owned();
-        (server, Organization { id, owner })
+        set_up::from_link(&self.running.app, secret, founding, PASSWORD.to_owned().into(), by).await.unwrap();
+        let owner = self.sign_in(OWNER, PASSWORD).await;
+        let id = self.get("/organization", &owner).await.expect(200)["results"][0]["id"].as_str().unwrap().to_owned();
+        Organization { id, owner }
+    }
+
+    /// One more organization, whose owner belongs to no other and has no password.
+    pub async fn found(&self, name: &str) -> Organization {
+        let app = &self.running.app;
+        let (id, owner, now) = (app.store.new_id(), app.store.new_id(), app.now());
+        let email = format!("owner@{}.example", name.to_lowercase());
+        let mut tx = app.store.begin().await.unwrap();
+        accounts::insert(&mut tx, owner, &email, "", None, now).await.unwrap();
+        organizations::insert(&mut tx, id, name, None, PLAN, now).await.unwrap();
+        let roles = roles::insert_built_in(&mut tx, id, now).await.unwrap();
+        let membership = Membership { organization_id: id, account_id: owner, role_id: roles[0].1 };
+        members::insert(&mut tx, membership, true, now).await.unwrap();
+        self.commit(tx, &[Event::new(Kind::OrganizationCreated, Some(id), id, name)]).await;
+        Organization { id: id.to_string(), owner: self.session(owner, false).await }
+    }
+
+    /// A session of somebody without asking for a password: of the API, or of the console.
+    pub async fn session(&self, account: Uuid, console: bool) -> String {
+        let app = &self.running.app;
+        let mut reader = app.store.read().await.unwrap();
+        let account = accounts::get(reader.conn(), account).await.unwrap().unwrap();
+        drop(reader);
+        let client = Client { address: None, user_agent: None, origin: Origin::Api };
+        let begun = sessions::begin(app, account, client, console).await.unwrap();
+        begun.value.text.expose().to_owned()
+    }
+
+    async fn commit(&self, tx: Tx, events: &[Event]) {
+        let position = tx.commit(&By::operator(), events).await.unwrap();
+        self.running.app.verifier.reached(position).await.unwrap();
     }
 
     /// A session of somebody with a password.
@@ -125,9 +250,19 @@ impl Server {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        self.send(request).await
+    }
+
+    /// Any request, such as one with a body that is no JSON.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         Answer { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// A request that is not sent yet.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method.parse().unwrap(), format!("{}{path}", self.url))
     }
 
     pub async fn get(&self, path: &str, credential: &str) -> Answer {
@@ -161,6 +296,13 @@ impl Server {
         self.post(&path, &organization.owner, body).await.expect(201)["token"].as_str().unwrap().to_owned()
     }
 
+    /// A new token: its id and its text.
+    pub async fn new_token(&self, organization: &Organization, body: Value) -> (String, String) {
+        let made = self.post(&organization.path("apiToken"), &organization.owner, body).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        (made.str("id"), made.str("token"))
+    }
+
     /// Somebody who was invited with a role and accepted with a new account. Answers the user's id and session.
     pub async fn member(&self, organization: &Organization, email: &str, role: &str) -> (String, String) {
         let path = format!("/organization/{}/inviteMember", organization.id);
@@ -172,6 +314,21 @@ impl Server {
         let session = self.sign_in(email, PASSWORD).await;
         let id = self.get("/account", &session).await.expect(200)["id"].as_str().unwrap().to_owned();
         (id, session)
+    }
+
+    /// The id of the role owner, which no list gives.
+    pub async fn owner_role(&self, organization: &Organization) -> String {
+        let members = self.get(&organization.path("member"), &organization.owner).await.expect(200);
+        let owner = members["results"].as_array().unwrap().iter().find(|member| member["role_name"] == "owner");
+        owner.unwrap()["role_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Stops the server and starts it again on the same data, at the same time.
+    pub async fn restart(self) -> Self {
+        let clock = Arc::clone(&self.clock);
+        let directory = self.stop().await;
+        let config = config(directory.path());
+        Self::start_at(directory, config, clock).await
     }
 
     /// Stops the server.

@@ -42,6 +42,16 @@ for (const input of document.querySelectorAll("input[type=password]")) {
   if (focused) input.focus();
 }
 
+// A second click must not send a form twice: of two requests for a new token the first would show its text to nobody.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", () => {
+    // Afterwards, since a button that is off is not sent with the form.
+    setTimeout(() => { for (const button of form.querySelectorAll("button:not([type=button])")) button.disabled = true; });
+  });
+}
+// Back in the history, the page is as it was left.
+addEventListener("pageshow", () => { for (const button of document.querySelectorAll("button:disabled")) button.disabled = false; });
+
 for (const input of document.querySelectorAll("[data-filter]")) {
   const table = document.getElementById(input.dataset.filter);
   if (!table) continue;

@@ -1,0 +1,313 @@
+//! The log under load: dense positions in the order of the commits, an intact chain, followers that miss nothing; and
+//! what tampering does to it.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/engines.rs"]
+mod engines;
+
+use std::collections::{BTreeMap, HashSet};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use engines::{Bed, Engine, Org, on_both_engines};
+use tokenward_core::event::{By, Event, Kind};
+use tokenward_core::{Error, Uuid};
+use tokenward_store::log::{self, Chain, Skeleton};
+use tokenward_store::projects::{self, Project};
+use tokenward_store::{Store, Tx};
+
+const WRITERS: u64 = 32;
+const TRANSACTIONS: u64 = 40;
+
+on_both_engines!(
+    writers_at_once_leave_a_dense_log_in_the_order_of_their_commits,
+    an_event_that_cannot_be_written_takes_its_change_with_it,
+    a_change_to_any_column_of_an_event_breaks_the_chain,
+    a_changed_payload_or_salt_breaks_the_chain,
+    an_erased_payload_leaves_the_chain_intact,
+    a_missing_event_breaks_the_chain,
+    a_changed_head_breaks_the_chain,
+    two_swapped_events_break_the_chain,
+    events_cut_off_the_end_break_the_chain,
+    an_empty_log_is_intact,
+);
+
+/// Stops a future in the middle: it is dropped after so many polls, as when a process runs out of time.
+struct Interrupted<F>(F, u64);
+
+impl<F: Future + Unpin> Future for Interrupted<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.1 == 0 {
+            return Poll::Ready(None);
+        }
+        self.1 -= 1;
+        Pin::new(&mut self.0).poll(cx).map(Some)
+    }
+}
+
+/// How a transaction of the test ended.
+enum End {
+    /// Acknowledged: the position, the project, and the tickets drawn before and after the commit.
+    Done { position: i64, targets: Vec<Uuid>, begun: u64, ended: u64 },
+    /// Rolled back: nothing of it may be found.
+    Undone(Vec<Uuid>),
+    /// Interrupted in its commit: all of it or nothing.
+    Unknown(Vec<Uuid>),
+}
+
+/// A transaction with one or two rows and as many events.
+async fn change(store: &Store, org: &Org, count: usize) -> Result<(Tx, Vec<Uuid>, Vec<Event>), Error> {
+    let mut tx = store.begin().await?;
+    let (mut targets, mut events) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let id = store.new_id();
+        let project = Project { id, name: id.to_string(), description: String::new(), created_at: 0, updated_at: 0 };
+        projects::insert(&mut tx, &org.grant, &project).await?;
+        events.push(Event::new(Kind::ProjectCreated, Some(org.id), id, project.name));
+        targets.push(id);
+    }
+    Ok((tx, targets, events))
+}
+
+async fn write(store: Store, org: Arc<Org>, writer: u64, tickets: Arc<AtomicU64>) -> Vec<End> {
+    let mut ends = Vec::new();
+    for number in 0..TRANSACTIONS {
+        // Any mixture will do, as long as it is the same in each run.
+        let dice = (writer * TRANSACTIONS + number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let (tx, targets, events) = change(&store, &org, 1 + (dice as usize >> 8) % 2).await.unwrap();
+        if dice.is_multiple_of(5) {
+            drop(tx);
+            ends.push(End::Undone(targets));
+            continue;
+        }
+        let by = By::operator();
+        let begun = tickets.fetch_add(1, Ordering::SeqCst);
+        let commit = pin!(tx.commit(&by, &events));
+        let polls = if dice % 5 == 1 { 1 + (dice >> 4) % 24 } else { u64::MAX };
+        ends.push(match Interrupted(commit, polls).await {
+            Some(done) => {
+                let position = done.unwrap().number;
+                End::Done { position, targets, begun, ended: tickets.fetch_add(1, Ordering::SeqCst) }
+            }
+            None => End::Unknown(targets),
+        });
+    }
+    ends
+}
+
+/// Polls the log as a verifier does, until it is told that writing has ended and nothing more comes.
+async fn follow(store: Store, ended: Arc<AtomicBool>) -> Vec<Skeleton> {
+    let mut seen: Vec<Skeleton> = Vec::new();
+    loop {
+        let last_round = ended.load(Ordering::SeqCst);
+        let mut reader = store.read().await.unwrap();
+        let next = log::after(reader.conn(), seen.len() as i64, 64).await.unwrap();
+        drop(reader);
+        if next.is_empty() && last_round {
+            return seen;
+        }
+        for event in next {
+            assert_eq!(event.position, seen.len() as i64 + 1, "a follower saw a hole, or an event twice");
+            seen.push(event);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn chain(store: &Store) -> Chain {
+    log::verify(store.read().await.unwrap().conn()).await.unwrap()
+}
+
+async fn writers_at_once_leave_a_dense_log_in_the_order_of_their_commits(bed: Bed) {
+    let org = Arc::new(bed.organization("acme").await);
+    let (ended, tickets) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    // One follower in the process that writes, one in another.
+    let followers = [
+        tokio::spawn(follow(bed.store.clone(), Arc::clone(&ended))),
+        tokio::spawn(follow(bed.another_store().await, Arc::clone(&ended))),
+    ];
+    // PostgreSQL is written by two nodes at once; SQLite has one writing process.
+    let other = if bed.engine == Engine::Postgres { bed.another_store().await } else { bed.store.clone() };
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let store = if writer % 2 == 0 { bed.store.clone() } else { other.clone() };
+            tokio::spawn(write(store, Arc::clone(&org), writer, Arc::clone(&tickets)))
+        })
+        .collect();
+    let mut ends = Vec::new();
+    for writer in writers {
+        ends.extend(writer.await.unwrap());
+    }
+    // An interrupted commit is undone when its connection is used again; until then it may hold the counter.
+    let (tx, last, events) = change(&bed.store, &org, 1).await.unwrap();
+    let end = tx.commit(&By::operator(), &events).await.unwrap().number;
+    ended.store(true, Ordering::SeqCst);
+    let mut seen = Vec::new();
+    for follower in followers {
+        seen.push(follower.await.unwrap());
+    }
+    assert_eq!(seen[0], seen[1], "two followers saw different logs");
+    let seen = seen.remove(0);
+    assert_eq!(seen.len() as i64, end, "positions are not 1..n");
+    assert_eq!(seen.last().unwrap().target_id, last[0]);
+    assert_eq!(chain(&bed.store).await, Chain::Intact { events: end });
+
+    // Rows and events stand together: each event has its row, each row its event.
+    let mut logged: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for event in seen.iter().filter(|event| event.kind == Kind::ProjectCreated.as_str()) {
+        assert_eq!(logged.insert(event.target_id, event.position), None, "one change is in the log twice");
+    }
+    let rows = projects::list(bed.store.read().await.unwrap().conn(), &org.grant).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.id).collect::<HashSet<_>>(), logged.keys().copied().collect());
+
+    let (mut done, mut undone, mut unknown) = (Vec::new(), 0, (0, 0));
+    for end in &ends {
+        match end {
+            End::Done { position, targets, begun, ended } => {
+                let places: Vec<i64> = targets.iter().map(|target| logged[target]).collect();
+                let expected: Vec<i64> = (position - targets.len() as i64 + 1..=*position).collect();
+                assert_eq!(places, expected, "an acknowledged change does not stand where its answer says");
+                done.push((*position, *begun, *ended));
+            }
+            End::Undone(targets) => {
+                assert!(targets.iter().all(|target| !logged.contains_key(target)), "a rollback left something");
+                undone += 1;
+            }
+            End::Unknown(targets) => {
+                let found = targets.iter().filter(|target| logged.contains_key(target)).count();
+                assert!(found == 0 || found == targets.len(), "half of a transaction is in the log");
+                if found == 0 { unknown.0 += 1 } else { unknown.1 += 1 }
+            }
+        }
+    }
+    assert!(done.len() > 500 && undone > 100 && unknown.0 > 20, "{} {undone} {unknown:?}", done.len());
+    // What was acknowledged before another commit began comes before it in the log.
+    done.sort_unstable();
+    let mut earliest_end = u64::MAX;
+    for (position, begun, ended) in done.into_iter().rev() {
+        assert!(begun < earliest_end, "position {position} stands before a change that was there first");
+        earliest_end = earliest_end.min(ended);
+    }
+}
+
+/// A log with a few events, which the tests below damage.
+async fn some_events(bed: &Bed) {
+    let org = bed.organization("acme").await;
+    for count in [1, 2, 2] {
+        let (tx, _, events) = change(&bed.store, &org, count).await.unwrap();
+        tx.commit(&By::operator(), &events).await.unwrap();
+    }
+    assert_eq!(chain(&bed.store).await, Chain::Intact { events: 6 });
+}
+
+/// Runs a statement past the store, and sees where the chain breaks.
+async fn damage(bed: &Bed, sql: &'static str) -> Chain {
+    assert!(bed.raw(sql).await.unwrap() > 0, "nothing was damaged by {sql}");
+    chain(&bed.store).await
+}
+
+async fn an_event_that_cannot_be_written_takes_its_change_with_it(bed: Bed) {
+    some_events(&bed).await;
+    let org = bed.organization("umbrella").await;
+    // A row is in the way of the second event: the counter must go back, with the rows and the first event.
+    bed.raw("CREATE TABLE kept AS SELECT * FROM event WHERE position = 1").await.unwrap();
+    let id = if bed.engine == Engine::Sqlite { "randomblob(16)" } else { "gen_random_uuid()" };
+    bed.raw(format!("UPDATE kept SET position = 9, id = {id}")).await.unwrap();
+    bed.raw("INSERT INTO event SELECT * FROM kept").await.unwrap();
+    let (tx, _, events) = change(&bed.store, &org, 2).await.unwrap();
+    assert!(tx.commit(&By::operator(), &events).await.is_err());
+    assert_eq!(bed.number("SELECT position FROM log_head").await, 7);
+    assert_eq!(bed.number("SELECT count(*) FROM event WHERE position = 8").await, 0);
+    let rows = projects::list(bed.store.read().await.unwrap().conn(), &org.grant).await.unwrap();
+    assert!(rows.is_empty());
+}
+
+async fn a_change_to_any_column_of_an_event_breaks_the_chain(bed: Bed) {
+    some_events(&bed).await;
+    let (id, bytes) = match bed.engine {
+        Engine::Sqlite => ("zeroblob(16)", "zeroblob(32)"),
+        Engine::Postgres => ("'00000000-0000-0000-0000-000000000000'", "decode(repeat('00', 32), 'hex')"),
+    };
+    for (column, value) in [
+        ("id", id),
+        ("time", "time + 1"),
+        ("organization_id", id),
+        ("organization_id", "NULL"),
+        ("kind", "'token.created'"),
+        ("target_id", id),
+        ("related_id", id),
+        ("payload_digest", bytes),
+        ("hash", bytes),
+    ] {
+        let keep = "CREATE TABLE kept AS SELECT * FROM event WHERE position = 4";
+        bed.raw(keep).await.unwrap();
+        let sql = format!("UPDATE event SET {column} = {value} WHERE position = 4");
+        bed.raw(sql).await.unwrap();
+        assert_eq!(chain(&bed.store).await, Chain::Broken { position: 4 }, "{column} = {value}");
+        bed.raw(format!("UPDATE event SET {column} = (SELECT {column} FROM kept) WHERE position = 4")).await.unwrap();
+        bed.raw("DROP TABLE kept").await.unwrap();
+        assert_eq!(chain(&bed.store).await, Chain::Intact { events: 6 }, "{column} was put back");
+    }
+}
+
+async fn a_changed_payload_or_salt_breaks_the_chain(bed: Bed) {
+    some_events(&bed).await;
+    let changed = damage(&bed, "UPDATE event_payload SET payload = payload || ' ' WHERE position = 3").await;
+    assert_eq!(changed, Chain::Broken { position: 3 });
+    bed.raw("UPDATE event_payload SET payload = rtrim(payload) WHERE position = 3").await.unwrap();
+    assert_eq!(chain(&bed.store).await, Chain::Intact { events: 6 });
+    let salt = "UPDATE event_payload SET salt = (SELECT salt FROM event_payload WHERE position = 1) WHERE position = 5";
+    assert_eq!(damage(&bed, salt).await, Chain::Broken { position: 5 });
+}
+
+async fn an_erased_payload_leaves_the_chain_intact(bed: Bed) {
+    some_events(&bed).await;
+    let one = damage(&bed, "DELETE FROM event_payload WHERE position = 3").await;
+    assert_eq!(one, Chain::Intact { events: 6 });
+    assert_eq!(damage(&bed, "DELETE FROM event_payload").await, Chain::Intact { events: 6 });
+}
+
+async fn a_missing_event_breaks_the_chain(bed: Bed) {
+    some_events(&bed).await;
+    bed.raw("DELETE FROM event_payload WHERE position = 3").await.unwrap();
+    assert_eq!(damage(&bed, "DELETE FROM event WHERE position = 3").await, Chain::Broken { position: 3 });
+}
+
+async fn a_changed_head_breaks_the_chain(bed: Bed) {
+    some_events(&bed).await;
+    let further = damage(&bed, "UPDATE log_head SET position = position + 1").await;
+    assert_eq!(further, Chain::Broken { position: 7 });
+    bed.raw("UPDATE log_head SET position = position - 1").await.unwrap();
+    let other = damage(&bed, "UPDATE log_head SET hash = (SELECT hash FROM event WHERE position = 5)").await;
+    assert_eq!(other, Chain::Broken { position: 7 });
+}
+
+async fn two_swapped_events_break_the_chain(bed: Bed) {
+    some_events(&bed).await;
+    bed.raw("DELETE FROM event_payload").await.unwrap();
+    for sql in [
+        "UPDATE event SET position = 100 WHERE position = 3",
+        "UPDATE event SET position = 3 WHERE position = 4",
+        "UPDATE event SET position = 4 WHERE position = 100",
+    ] {
+        bed.raw(sql).await.unwrap();
+    }
+    assert_eq!(chain(&bed.store).await, Chain::Broken { position: 3 });
+}
+
+async fn events_cut_off_the_end_break_the_chain(bed: Bed) {
+    some_events(&bed).await;
+    bed.raw("DELETE FROM event_payload WHERE position = 6").await.unwrap();
+    assert_eq!(damage(&bed, "DELETE FROM event WHERE position = 6").await, Chain::Broken { position: 6 });
+}
+
+async fn an_empty_log_is_intact(bed: Bed) {
+    assert_eq!(chain(&bed.store).await, Chain::Intact { events: 0 });
+}

@@ -1,0 +1,291 @@
+//! The reference of the API as a page: made from the same table as the router and the OpenAPI document, and complete
+//! without anything from elsewhere.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::Value;
+use tokenward_core::Error;
+
+use super::endpoint::{Endpoint, Right, get};
+use super::error::ApiError;
+use super::openapi;
+use crate::http;
+use crate::service::App;
+
+/// The page.
+#[derive(Template)]
+#[template(path = "docs.html")]
+struct Docs {
+    public_url: String,
+    version: &'static str,
+    sections: Vec<Section>,
+    schemas: Vec<Schema>,
+}
+
+/// The endpoints of one tag.
+struct Section {
+    id: String,
+    tag: &'static str,
+    endpoints: Vec<Row>,
+}
+
+/// An endpoint.
+struct Row {
+    id: String,
+    method: String,
+    path: &'static str,
+    summary: &'static str,
+    right: String,
+    query: &'static [(&'static str, &'static str)],
+    idempotent: bool,
+    body: Option<Schema>,
+    answer: Option<Schema>,
+    success: u16,
+    errors: Vec<u16>,
+    curl: String,
+}
+
+/// A schema: its name, and its fields.
+struct Schema {
+    name: String,
+    about: String,
+    fields: Vec<Field>,
+}
+
+/// A field of a schema.
+struct Field {
+    name: String,
+    /// Its type in words, and the schema that it names.
+    kind: String,
+    link: Option<String>,
+    required: bool,
+    about: String,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![get("/docs", show).public().about("Service", "This reference, for people.").answers_empty(200)]
+}
+
+async fn show(State(app): State<Arc<App>>) -> Response {
+    let document = openapi::document(&app.public_url);
+    let docs = Docs {
+        sections: sections(&document, &app.public_url),
+        schemas: schemas(&document),
+        public_url: app.public_url.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    match docs.render() {
+        Ok(html) => {
+            let mut response = Html(html).into_response();
+            http::harden(response.headers_mut());
+            response
+        }
+        Err(error) => ApiError(Error::internal(error)).into_response(),
+    }
+}
+
+fn sections(document: &Value, public_url: &str) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for endpoint in super::endpoints() {
+        let row = row(document, &endpoint, public_url);
+        match sections.iter_mut().find(|section| section.tag == endpoint.tag) {
+            Some(section) => section.endpoints.push(row),
+            None => {
+                let id = endpoint.tag.to_lowercase().replace(' ', "-");
+                sections.push(Section { id, tag: endpoint.tag, endpoints: vec![row] });
+            }
+        }
+    }
+    sections
+}
+
+fn row(document: &Value, endpoint: &Endpoint, public_url: &str) -> Row {
+    let right = match endpoint.right {
+        Right::Public => "Anybody, without a token.".to_owned(),
+        Right::Caller => "Any valid token or session.".to_owned(),
+        Right::User => "A signed-in user, not a token.".to_owned(),
+        Right::Permission(permission, _) if endpoint.user_only => format!("{permission}, as a signed-in user."),
+        Right::Permission(permission, _) => permission.to_string(),
+    };
+    Row {
+        id: openapi::operation_id(endpoint),
+        method: endpoint.method.to_string(),
+        path: endpoint.path,
+        summary: endpoint.summary,
+        right,
+        query: endpoint.query,
+        idempotent: endpoint.idempotent,
+        body: endpoint.body.as_ref().and_then(|shape| schema(document, &shape.name)),
+        answer: endpoint.answer.as_ref().and_then(|shape| schema(document, &shape.name)),
+        success: endpoint.success,
+        errors: openapi::statuses(endpoint),
+        curl: curl(document, endpoint, public_url),
+    }
+}
+
+/// A request to try it with.
+fn curl(document: &Value, endpoint: &Endpoint, public_url: &str) -> String {
+    let path: Vec<String> = endpoint
+        .path
+        .split('/')
+        .map(|part| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(name) => format!("${}", shouted(name)),
+            None => part.to_owned(),
+        })
+        .collect();
+    let mut lines = match endpoint.method.as_str() {
+        "GET" => vec![format!("curl \"{public_url}{}\"", path.join("/"))],
+        method => vec![format!("curl -X {method} \"{public_url}{}\"", path.join("/"))],
+    };
+    match endpoint.right {
+        Right::Public => {}
+        Right::User => lines.push("-H \"Authorization: Bearer $SESSION\"".into()),
+        _ if endpoint.user_only => lines.push("-H \"Authorization: Bearer $SESSION\"".into()),
+        _ => lines.push("-H \"Authorization: Token $TOKENWARD_TOKEN\"".into()),
+    }
+    if let Some(shape) = &endpoint.body {
+        lines.push("-H \"Content-Type: application/json\"".into());
+        lines.push(format!("-d '{}'", example(document, &shape.name)));
+    }
+    lines.join(" \\\n  ")
+}
+
+/// `organizationId` as a variable of the shell: `ORGANIZATION_ID`.
+fn shouted(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            text.push('_');
+        }
+        text.push(c.to_ascii_uppercase());
+    }
+    text
+}
+
+/// A body with the fields that must be there.
+fn example(document: &Value, name: &str) -> Value {
+    let mut body = serde_json::Map::new();
+    collect(document, &document["components"]["schemas"][name], &mut |name, field, required| {
+        if required {
+            body.insert(name.to_owned(), sample(document, field));
+        }
+    });
+    Value::Object(body)
+}
+
+fn sample(document: &Value, field: &Value) -> Value {
+    if let Some(name) = reference(field) {
+        let schema = &document["components"]["schemas"][name];
+        return if schema["enum"].is_array() { schema["enum"][0].clone() } else { example(document, name) };
+    }
+    if field["enum"].is_array() {
+        return field["enum"][0].clone();
+    }
+    let kind = field["type"].as_str().or_else(|| field["type"][0].as_str());
+    match (kind, field["format"].as_str()) {
+        (Some("string"), Some("uuid")) => "0193614c-2a00-7c41-9f3a-000000000001".into(),
+        (Some("string"), Some("date-time")) => "2027-01-31T00:00:00Z".into(),
+        (Some("integer" | "number"), _) => 1.into(),
+        (Some("boolean"), _) => true.into(),
+        (Some("array"), _) => Value::Array(vec![sample(document, &field["items"])]),
+        (Some("object"), _) => Value::Object(serde_json::Map::new()),
+        _ => "…".into(),
+    }
+}
+
+/// Every schema, by name.
+fn schemas(document: &Value) -> Vec<Schema> {
+    let all = document["components"]["schemas"].as_object();
+    all.into_iter().flat_map(|all| all.keys()).filter_map(|name| schema(document, name)).collect()
+}
+
+fn schema(document: &Value, name: &str) -> Option<Schema> {
+    let schema = document["components"]["schemas"].get(name)?;
+    let mut fields = Vec::new();
+    collect(document, schema, &mut |name, field, required| {
+        let (kind, link) = kind(field);
+        fields.push(Field { name: name.to_owned(), kind, link, required, about: text(&field["description"]) });
+    });
+    let mut about = text(&schema["description"]);
+    if let Some(words) = schema["enum"].as_array() {
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        about = format!("{about} One of {}.", words.join(", ")).trim().to_owned();
+    }
+    Some(Schema { name: name.to_owned(), about, fields })
+}
+
+/// Passes each field of a schema to `each`, those of the schemas that it is made of first.
+fn collect<'d>(document: &'d Value, schema: &'d Value, each: &mut impl FnMut(&str, &'d Value, bool)) {
+    if let Some(name) = reference(schema) {
+        return collect(document, &document["components"]["schemas"][name], each);
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        collect(document, part, each);
+    }
+    let required = schema["required"].as_array();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let needed = required.is_some_and(|required| required.iter().any(|it| it == name));
+        each(name, field, needed);
+    }
+}
+
+/// The schema that a reference names, also where null is allowed beside it.
+fn reference(field: &Value) -> Option<&str> {
+    let own = field["$ref"].as_str();
+    let inside = ["oneOf", "anyOf", "allOf"].iter().filter_map(|key| field[*key].as_array()).flatten();
+    own.or_else(|| inside.filter_map(|part| part["$ref"].as_str()).next())?.rsplit('/').next()
+}
+
+/// The type of a field in words, and the schema to look at.
+fn kind(field: &Value) -> (String, Option<String>) {
+    if field["properties"].is_null()
+        && let Some(name) = reference(field)
+    {
+        return (name.to_owned(), Some(name.to_owned()));
+    }
+    let words: Vec<&str> = match &field["type"] {
+        Value::String(word) => vec![word],
+        Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
+        _ => vec!["any"],
+    };
+    if words.contains(&"array") {
+        let (of, link) = kind(&field["items"]);
+        return (format!("list of {of}"), link);
+    }
+    let words: Vec<&str> =
+        words.iter().map(|word| field["format"].as_str().filter(|_| *word == "string").unwrap_or(word)).collect();
+    (words.join(" or "), None)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_endpoint_is_described_with_a_request_that_names_its_fields() {
+        let document = openapi::document("http://127.0.0.1:8080");
+        let sections = sections(&document, "http://127.0.0.1:8080");
+        let rows: Vec<&Row> = sections.iter().flat_map(|section| &section.endpoints).collect();
+        assert_eq!(rows.len(), super::super::endpoints().len());
+        for row in &rows {
+            assert!(!row.summary.is_empty() && !row.curl.contains(['{', '}']) || row.body.is_some(), "{}", row.path);
+        }
+        let create = rows.iter().find(|row| row.method == "POST" && row.path.ends_with("/apiToken")).unwrap();
+        assert_eq!(
+            create.curl,
+            "curl -X POST \"http://127.0.0.1:8080/organization/$ORGANIZATION_ID/apiToken\" \\\n  \
+             -H \"Authorization: Token $TOKENWARD_TOKEN\" \\\n  \
+             -H \"Content-Type: application/json\" \\\n  -d '{\"name\":\"…\"}'"
+        );
+        let answer = create.answer.as_ref().unwrap();
+        assert!(answer.fields.iter().any(|field| field.name == "token" && field.required));
+        assert!(answer.fields.iter().any(|field| field.name == "last_four"), "also those of the parts");
+    }
+}

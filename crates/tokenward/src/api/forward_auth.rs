@@ -1,0 +1,141 @@
+//! Forward-auth: nginx `auth_request`, Caddy `forward_auth` and Traefik `ForwardAuth` ask here about each request.
+//!
+//! nginx knows only success, 401 and 403, so there is no other answer.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokenward_core::{Code, Error, Result};
+
+use super::endpoint::{Endpoint, any};
+use super::error::ApiError;
+use crate::http::{client, peer};
+use crate::service::App;
+use crate::verify::credential::credential;
+use crate::verify::gateway::{self, Allowed, Held, Scope, Target};
+
+/// Where gateways write the method of the request that they hold.
+const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
+/// Where they write its path, or its whole address.
+const PATH: [&str; 3] = ["x-forwarded-uri", "x-original-uri", "x-original-url"];
+/// The reason of a refusal, for gateways that throw the body away.
+const REASON: HeaderName = HeaderName::from_static("x-tokenward-reason");
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        any("/forward-auth", forward_auth)
+            .public()
+            .about("Gateways", "May the request that a gateway holds go on? 200, 401 or 403, by any method.")
+            .query(&[
+                ("organization", "The organization whose tokens count; may be left out while there is exactly one."),
+                ("api", "The API of the organization whose routes say which permission the request needs."),
+                ("permission", "A permission that the request needs, such as `invoices:read`."),
+            ])
+            .answers_empty(200)
+            .errors(&[401, 403]),
+    ]
+}
+
+async fn forward_auth(State(app): State<Arc<App>>, request: Request) -> Response {
+    match check(&app, &request) {
+        Ok(allowed) => {
+            let mut response = StatusCode::OK.into_response();
+            for (name, value) in allowed.headers {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    response.headers_mut().insert(HeaderName::from_static(name), value);
+                }
+            }
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(error) => {
+            let about_credential = gateway::is_about_credential(error.code);
+            let status = if about_credential { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            let reason = HeaderValue::from_static(error.code.as_str());
+            let mut response = ApiError(error).with_status(status);
+            response.headers_mut().insert(REASON, reason);
+            response
+        }
+    }
+}
+
+fn check(app: &App, request: &Request) -> Result<Allowed> {
+    let settings = &app.gateways;
+    let headers = request.headers();
+    let keys = ["x-api-key"].into_iter().chain(settings.header.as_deref());
+    let keys = keys.flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
+    let credential = credential(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes), keys);
+    let target = if settings.trusts(peer(request)) {
+        Target { method: said(headers, &METHOD)?, path: said(headers, &PATH)?.map(path).transpose()? }
+    } else {
+        Target::default()
+    };
+    let asking = client(request, &settings.trusted);
+    let held = Held {
+        scope: Scope::read(form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()))?,
+        credential,
+        target,
+        client: asking.address,
+        agent: asking.user_agent.as_deref(),
+    };
+    gateway::check(&app.verifier, &held)
+}
+
+/// What one of these headers says. Those of one gateway agree; where they do not, one of them is the client's own.
+fn said<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a [u8]>> {
+    let mut all = names.iter().flat_map(|name| headers.get_all(*name)).map(HeaderValue::as_bytes);
+    let Some(first) = all.next() else { return Ok(None) };
+    // Of the whole address only the path counts: the other headers have no more.
+    if all.all(|other| path(other).ok() == path(first).ok()) {
+        return Ok(Some(first));
+    }
+    Err(Error::new(
+        Code::RequestUnknown,
+        format!(
+            "The headers {} contradict each other. The gateway must overwrite those that a client sends.",
+            names.join(", ")
+        ),
+    ))
+}
+
+/// The path and query of `X-Original-URL: https://host/path`, which other gateways write without scheme and host.
+fn path(address: &[u8]) -> Result<&[u8]> {
+    let schemes: [&[u8]; 2] = [b"https://", b"http://"];
+    let Some(rest) = schemes.iter().find_map(|scheme| address.strip_prefix(*scheme)) else { return Ok(address) };
+    let host = rest.iter().position(|byte| b"/?#\\@".contains(byte)).unwrap_or(rest.len());
+    match rest.get(host) {
+        Some(b'/') => Ok(&rest[host..]),
+        _ => Err(Error::new(Code::PathAmbiguous, "The address of the request has no path after its host.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_an_address() {
+        let read = |address: &'static str| path(address.as_bytes()).ok().map(|path| std::str::from_utf8(path).unwrap());
+        assert_eq!(read("/a?b"), Some("/a?b"));
+        assert_eq!(read("https://acme.example:8443/a?b=/c"), Some("/a?b=/c"));
+        assert_eq!(read("http://[::1]/"), Some("/"));
+        for none in
+            ["https://acme.example", "https://acme.example?a=/b", "http://a@b/c", "http://a#/b", "http://a\\b/c"]
+        {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn headers_that_contradict_each_other_say_nothing() {
+        let mut headers = HeaderMap::new();
+        assert!(matches!(said(&headers, &PATH), Ok(None)));
+        headers.insert("x-original-url", HeaderValue::from_static("https://acme.example/a"));
+        headers.insert("x-forwarded-uri", HeaderValue::from_static("/a"));
+        assert!(matches!(said(&headers, &PATH), Ok(Some(b"/a"))));
+        headers.append("x-original-uri", HeaderValue::from_static("/b"));
+        assert!(said(&headers, &PATH).is_err());
+    }
+}

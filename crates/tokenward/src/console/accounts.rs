@@ -1,0 +1,90 @@
+//! A person's own account: name, password, sessions.
+
+use axum::Extension;
+use tokenward_core::{Time, Uuid};
+use zeroize::Zeroizing;
+
+use super::done::Done;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::sessions::password;
+use super::view::{AccountPage, Nav, SessionRow};
+use super::words::{PASSWORD_RULE, agent};
+use crate::service::{accounts, sessions};
+
+/// Where the page is.
+const ACCOUNT: &str = "/console/account";
+
+/// `GET /console/account`.
+pub(super) async fn show(Extension(person): Extension<Person>) -> Answer {
+    account_page(&person, None, Problems::default()).await
+}
+
+async fn account_page(person: &Person, typed: Option<&Pairs>, mut problems: Problems) -> Answer {
+    let account = accounts::get(&person.app, &person.caller).await?;
+    let mut all = sessions::list(&person.app, &person.caller).await?;
+    let current = person.caller.credential_id();
+    // A stable sort: the current one first, the others stay in their order.
+    all.sort_by_key(|session| session.id != current);
+    let sessions = all.into_iter().map(|session| SessionRow {
+        id: session.id.to_string(),
+        client: agent(session.user_agent.as_deref()),
+        address: session.address,
+        created: person.moment(Time(session.created_at)),
+        last_seen: None,
+        expires: person.moment(Time(session.expires_at)),
+        current: session.id == current,
+    });
+    let name = typed.map_or(account.name, |typed| typed.line("name"));
+    let shown = AccountPage {
+        shell: person.shell(person.first_organization(), Nav::Account).await?,
+        name: problems.field("name", name),
+        email: account.email,
+        has_password: true,
+        current_password: password(&mut problems, "present_password"),
+        new_password: password(&mut problems, "password"),
+        password_rule: PASSWORD_RULE.into(),
+        sessions: sessions.collect(),
+    };
+    let mut shown = shown;
+    // What belongs to no field is said at the top.
+    if let Some(text) = problems.rest() {
+        shown.shell.flash = Some(super::view::Flash { kind: super::view::FlashKind::Bad, text });
+    }
+    page(problems.status, &shown)
+}
+
+/// `POST /console/account/name`.
+pub(super) async fn save_name(Extension(person): Extension<Person>, Extension(form): Extension<Pairs>) -> Answer {
+    match accounts::update(&person.app, &person.caller, Some(form.line("name")), None).await {
+        Ok(_) => person.done(ACCOUNT, Done::NameSaved),
+        Err(error) => account_page(&person, Some(&form), Problems::of(error)?).await,
+    }
+}
+
+/// `POST /console/account/password`.
+pub(super) async fn save_password(Extension(person): Extension<Person>, Extension(form): Extension<Pairs>) -> Answer {
+    let text = |key: &str| Zeroizing::new(form.get(key).to_owned());
+    let (present, new) = (text("current_password"), text("new_password"));
+    match accounts::change_password(&person.app, &person.caller, present, new).await {
+        Ok(_) => person.done(ACCOUNT, Done::PasswordSaved),
+        Err(error) => account_page(&person, None, Problems::of(error)?).await,
+    }
+}
+
+/// `POST /console/account/sessions/{id}/end`.
+pub(super) async fn end_session(Extension(person): Extension<Person>, At(session): At<Uuid>) -> Answer {
+    sessions::end(&person.app, &person.caller, session).await?;
+    person.done(ACCOUNT, Done::SessionEnded)
+}
+
+/// `POST /console/account/sessions/end-others`.
+pub(super) async fn end_others(Extension(person): Extension<Person>) -> Answer {
+    for session in sessions::list(&person.app, &person.caller).await? {
+        if session.id != person.caller.credential_id() {
+            sessions::end(&person.app, &person.caller, session.id).await?;
+        }
+    }
+    person.done(ACCOUNT, Done::SessionsEnded)
+}

@@ -1,0 +1,225 @@
+//! Clusters, as far as the person sees them.
+
+use axum::Extension;
+use axum::http::StatusCode;
+use serde_json::{Map, Value};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::role::Target;
+use tokenward_core::{Result, Time, Uuid};
+use tokenward_store::clusters::Cluster;
+
+use super::confirm::Question;
+use super::done::Done;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::view::{Choice, ClusterForm, ClusterPage, ClusterRow, ClustersPage, Nav};
+use crate::service::IfMatch;
+use crate::service::clusters::{self, ClusterBody, PROVIDERS};
+
+/// A provider as people read it.
+fn provider_label(word: &str) -> &str {
+    match word {
+        "SCW" => "Scaleway",
+        "DO" => "DigitalOcean",
+        "GCP" => "Google Cloud",
+        "AZURE" => "Azure",
+        "CIVO" => "Civo",
+        "HETZNER" => "Hetzner",
+        "ORACLE" => "Oracle",
+        "ON_PREMISE" => "On premise",
+        other => other,
+    }
+}
+
+/// What else is known of a cluster, as it was sent.
+fn rest(cluster: &Cluster) -> Map<String, Value> {
+    serde_json::from_str(&cluster.body).unwrap_or_default()
+}
+
+fn row(person: &Person, cluster: &Cluster) -> ClusterRow {
+    let rest = rest(cluster);
+    ClusterRow {
+        id: cluster.id.to_string(),
+        name: cluster.name.clone(),
+        description: rest.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        provider: provider_label(&cluster.cloud_provider).to_owned(),
+        region: cluster.region.clone(),
+        production: rest.get("production").and_then(Value::as_bool).unwrap_or_default(),
+        updated: person.moment(Time(cluster.updated_at)),
+    }
+}
+
+/// The right to do something with the cluster that a path names.
+fn may(person: &Person, organization: Uuid, id: Uuid, permission: Own) -> Result<Grant> {
+    let known = {
+        let directory = person.app.verifier.directory();
+        directory.organization(organization).is_some_and(|o| o.clusters().contains_key(&id))
+    };
+    person.require(organization, permission, if known { Target::Cluster(id) } else { Target::Absent })
+}
+
+/// `GET …/clusters`.
+pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    // The list holds what the role sees; it takes no more than to belong to the organization.
+    let grant = person.may(organization, Own::OrganizationRead)?;
+    let mut all = clusters::list(&person.app, &grant).await?;
+    all.sort_by_cached_key(|cluster| cluster.name.to_lowercase());
+    let shown = ClustersPage {
+        shell: person.shell(Some(organization), Nav::Clusters).await?,
+        clusters: all.iter().map(|cluster| row(&person, cluster)).collect(),
+        may_create: person.can(organization, Own::ClusterManage),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// `GET …/clusters/new`.
+pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    person.may(organization, Own::ClusterManage)?;
+    new_page(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn new_page(person: &Person, organization: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
+    let shown = ClusterPage {
+        shell: person.shell(Some(organization), Nav::Clusters).await?,
+        cluster: None,
+        form: form(typed, &mut problems),
+        may_edit: true,
+        may_delete: false,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+fn form(typed: &Pairs, problems: &mut Problems) -> ClusterForm {
+    let choice = |word: &str| Choice {
+        value: word.into(),
+        label: provider_label(word).into(),
+        chosen: word == typed.get("cloud_provider"),
+    };
+    ClusterForm {
+        name: problems.field("name", typed.line("name")),
+        description: problems.field("description", typed.text("description").unwrap_or_default()),
+        providers: PROVIDERS.into_iter().map(choice).collect(),
+        provider_error: problems.take("cloud_provider"),
+        region: problems.field("region", typed.line("region")),
+        production: typed.on("production"),
+    }
+}
+
+/// What the form says; what it does not know of stays.
+fn body(typed: &Pairs, mut rest: Map<String, Value>) -> ClusterBody {
+    match typed.text("description") {
+        Some(text) => rest.insert("description".into(), text.into()),
+        None => rest.remove("description"),
+    };
+    rest.insert("production".into(), typed.on("production").into());
+    ClusterBody {
+        name: typed.line("name"),
+        region: typed.line("region"),
+        cloud_provider: typed.get("cloud_provider").to_owned(),
+        rest,
+    }
+}
+
+/// `POST …/clusters/new`.
+pub(super) async fn create(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::ClusterManage)?;
+    match clusters::create(&person.app, grant, body(&form, Map::new())).await {
+        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Done::ClusterSaved),
+        Err(error) => new_page(&person, organization, &form, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/clusters/{id}`.
+pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = may(&person, organization, id, Own::ClusterRead)?;
+    cluster_page(&person, &grant, id, None, Problems::default()).await
+}
+
+async fn cluster_page(
+    person: &Person,
+    grant: &Grant,
+    id: Uuid,
+    typed: Option<&Pairs>,
+    mut problems: Problems,
+) -> Answer {
+    let organization = grant.organization();
+    let saved = clusters::get(&person.app, grant, id).await?;
+    let row = row(person, &saved);
+    let values = Pairs::from([
+        ("name", saved.name),
+        ("description", row.description.clone()),
+        ("region", saved.region),
+        ("cloud_provider", saved.cloud_provider),
+        ("production", if row.production { "on".into() } else { String::new() }),
+    ]);
+    let may_manage = may(person, organization, id, Own::ClusterManage).is_ok();
+    let shown = ClusterPage {
+        shell: person.shell(Some(organization), Nav::Clusters).await?,
+        cluster: Some(row),
+        form: form(typed.unwrap_or(&values), &mut problems),
+        may_edit: may_manage,
+        may_delete: may_manage,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/clusters/{id}`.
+pub(super) async fn save(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = may(&person, organization, id, Own::ClusterManage)?;
+    let saved = clusters::get(&person.app, &grant, id).await?;
+    let body = body(&form, rest(&saved));
+    // Its other fields were read just now: nobody's change to them may be lost in between.
+    match clusters::update(&person.app, grant.clone(), id, body, IfMatch(Some(saved.updated_at))).await {
+        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Done::ClusterSaved),
+        Err(error) => cluster_page(&person, &grant, id, Some(&form), Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/clusters/{id}/delete`.
+pub(super) async fn ask_delete(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> Answer {
+    let grant = may(&person, organization, id, Own::ClusterManage)?;
+    question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> {
+    let saved = clusters::get(&person.app, grant, id).await?;
+    let row = row(person, &saved);
+    Ok(Question {
+        nav: Nav::Clusters,
+        from: (row.name.clone(), format!("clusters/{id}")),
+        question: format!("Delete the cluster “{}”?", row.name),
+        consequences: vec![
+            "Tokenward forgets it; the cluster itself is not touched.".into(),
+            "It stays while environments run on it. Custom roles lose what they hold on it.".into(),
+        ],
+        facts: vec![("Provider", row.provider), ("Region", row.region), ("Id", id.to_string())],
+        action: format!("clusters/{id}/delete"),
+        button: "Delete the cluster",
+        name: None,
+    })
+}
+
+/// `POST …/clusters/{id}/delete`.
+pub(super) async fn delete(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = may(&person, organization, id, Own::ClusterManage)?;
+    let question = question(&person, &grant, id).await?;
+    match clusters::delete(&person.app, grant, id).await {
+        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Done::ClusterDeleted),
+        Err(error) => question.ask(&person, organization, &Pairs::default(), Problems::of(error)?).await,
+    }
+}

@@ -1,0 +1,69 @@
+//! The question before something is taken away for good.
+
+use tokenward_core::Uuid;
+
+use super::form::{Pairs, Problems};
+use super::page::{Answer, page};
+use super::person::Person;
+use super::view::{ConfirmPage, Fact, Nav};
+
+/// What is about to be taken away.
+pub(super) struct Question {
+    /// The part of the console that it is in.
+    pub nav: Nav,
+    /// The page that the question came from, as the breadcrumb says it, and its path below the organization.
+    pub from: (String, String),
+    /// What is asked.
+    pub question: String,
+    /// What follows, a sentence each.
+    pub consequences: Vec<String>,
+    /// What it is.
+    pub facts: Vec<(&'static str, String)>,
+    /// Where the form is posted, below the organization.
+    pub action: String,
+    /// The text on the button.
+    pub button: &'static str,
+    /// The name that must be typed.
+    pub name: Option<String>,
+}
+
+impl Question {
+    /// Did the person type the name, where that is asked for?
+    pub(super) fn confirmed(&self, typed: &Pairs) -> bool {
+        self.name.as_deref().is_none_or(|name| typed.line("confirm") == name)
+    }
+
+    /// Asks.
+    pub(super) async fn ask(
+        self,
+        person: &Person,
+        organization: Uuid,
+        typed: &Pairs,
+        mut problems: Problems,
+    ) -> Answer {
+        let shell = person.shell(Some(organization), self.nav).await?;
+        let base = shell.base();
+        let fact = |(name, value): (&str, String)| Fact { name: name.to_owned(), value, mono: name == "Id" };
+        let asked = ConfirmPage {
+            shell,
+            from: self.from.0,
+            back: format!("{base}/{}", self.from.1),
+            question: self.question,
+            consequences: self.consequences,
+            facts: self.facts.into_iter().map(fact).collect(),
+            action: format!("{base}/{}", self.action),
+            button: self.button.into(),
+            type_to_confirm: self.name,
+            typed: problems.field("confirm", typed.get("confirm")),
+            error: problems.rest(),
+        };
+        page(problems.status, &asked)
+    }
+
+    /// Asks again, because another name was typed.
+    pub(super) async fn ask_again(self, person: &Person, organization: Uuid, typed: &Pairs) -> Answer {
+        let name = self.name.clone().unwrap_or_default();
+        let problems = Problems::one("confirm", format!("This is not the name. Type {name}."));
+        self.ask(person, organization, typed, problems).await
+    }
+}

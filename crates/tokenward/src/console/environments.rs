@@ -1,0 +1,230 @@
+//! Environments of a project, as far as the person sees them.
+
+use axum::Extension;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::role::{Mode, Target};
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::environments::Environment;
+
+use super::confirm::Question;
+use super::done::Done;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::projects;
+use super::view::{Choice, EnvironmentForm, EnvironmentPage, EnvironmentRow, Nav, mode_label};
+use crate::service::IfMatch;
+use crate::service::environments::{self, NewEnvironment};
+
+fn row(person: &Person, environment: &Environment) -> EnvironmentRow {
+    let mode = Mode::parse(&environment.mode);
+    EnvironmentRow {
+        id: environment.id.to_string(),
+        name: environment.name.clone(),
+        mode: environment.mode.to_lowercase(),
+        mode_label: mode.map_or_else(|| environment.mode.clone(), |mode| mode_label(mode).into()),
+        cluster: environment.cluster_name.clone(),
+        updated: person.moment(Time(environment.updated_at)),
+        updated_by: Some(environment.last_updated_by.clone()).filter(|by| !by.is_empty()),
+    }
+}
+
+/// The environments of a project that the person sees, by name.
+pub(super) async fn rows(person: &Person, grant: &Grant, project: Uuid) -> Result<Vec<EnvironmentRow>> {
+    let all = environments::list(&person.app, grant, Some(project)).await?;
+    let mut rows: Vec<EnvironmentRow> = all.iter().map(|environment| row(person, environment)).collect();
+    rows.sort_by_cached_key(|environment| environment.name.to_lowercase());
+    Ok(rows)
+}
+
+/// The right to do something with the environment that a path names in a project.
+fn may(person: &Person, organization: Uuid, project: Uuid, id: Uuid, permission: Own) -> Result<Grant> {
+    let target = {
+        let directory = person.app.verifier.directory();
+        let found = directory.organization(organization).and_then(|o| o.environments().get(&id).copied());
+        found.filter(|environment| environment.project == project).map_or(Target::Absent, Target::from)
+    };
+    person.require(organization, permission, target)
+}
+
+/// `GET …/projects/{project}/environments/new`.
+pub(super) async fn new(Extension(person): Extension<Person>, At((organization, project)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = may_create(&person, organization, project)?;
+    new_page(&person, &grant, project, &Pairs::default(), Problems::default()).await
+}
+
+/// The right to make an environment of some mode; the service asks for the one that is chosen.
+fn may_create(person: &Person, organization: Uuid, project: Uuid) -> Result<Grant> {
+    let grant = projects::may(person, organization, project, Own::ProjectRead)?;
+    if !grant.role().manages_environments(project) {
+        return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
+    }
+    Ok(grant)
+}
+
+async fn new_page(person: &Person, grant: &Grant, project: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
+    // The role lacks the mode or the cluster: that is about what was chosen.
+    if let Some(text) = problems.take("role_id") {
+        problems.say(text);
+    }
+    // Previews come from elsewhere, not from a form.
+    let modes = Mode::ALL.into_iter().filter(|mode| *mode != Mode::Preview);
+    let form = EnvironmentForm {
+        name: problems.field("name", typed.line("name")),
+        modes: mode_choices(modes, typed.get("mode")),
+        mode_error: problems.take("mode"),
+        clusters: cluster_choices(person, grant, typed.get("cluster")),
+        cluster_error: problems.take("cluster"),
+    };
+    let shown = EnvironmentPage {
+        shell: person.shell(Some(grant.organization()), Nav::Projects).await?,
+        project_id: project.to_string(),
+        project_name: project_name(person, grant, project),
+        environment: None,
+        form,
+        may_edit: true,
+        may_delete: false,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+fn project_name(person: &Person, grant: &Grant, project: Uuid) -> String {
+    let directory = person.app.verifier.directory();
+    let name = directory.organization(grant.organization()).and_then(|o| o.projects().get(&project));
+    name.map(ToString::to_string).unwrap_or_default()
+}
+
+fn mode_choices(modes: impl Iterator<Item = Mode>, chosen: &str) -> Vec<Choice> {
+    let choice = |mode: Mode| Choice {
+        value: mode.as_str().into(),
+        label: mode_label(mode).into(),
+        chosen: mode.as_str() == chosen,
+    };
+    modes.map(choice).collect()
+}
+
+fn cluster_choices(person: &Person, grant: &Grant, chosen: &str) -> Vec<Choice> {
+    let directory = person.app.verifier.directory();
+    let all = directory.organization(grant.organization()).into_iter().flat_map(|o| o.clusters());
+    let mut choices: Vec<Choice> = all
+        .map(|(id, name)| Choice { value: id.to_string(), label: name.to_string(), chosen: id.to_string() == chosen })
+        .collect();
+    choices.sort_by_cached_key(|choice| choice.label.to_lowercase());
+    choices
+}
+
+/// `POST …/projects/{project}/environments/new`.
+pub(super) async fn create(
+    Extension(person): Extension<Person>,
+    At((organization, project)): At<(Uuid, Uuid)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = may_create(&person, organization, project)?;
+    let new = NewEnvironment {
+        name: form.line("name"),
+        mode: Some(form.get("mode").to_owned()),
+        cluster: form.id("cluster"),
+    };
+    match environments::create(&person.app, grant.clone(), project, new).await {
+        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Done::EnvironmentSaved),
+        Err(error) => new_page(&person, &grant, project, &form, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/projects/{project}/environments/{id}`.
+pub(super) async fn show(
+    Extension(person): Extension<Person>,
+    At((organization, project, id)): At<(Uuid, Uuid, Uuid)>,
+) -> Answer {
+    let grant = may(&person, organization, project, id, Own::EnvironmentRead)?;
+    environment_page(&person, &grant, id, None, Problems::default()).await
+}
+
+async fn environment_page(
+    person: &Person,
+    grant: &Grant,
+    id: Uuid,
+    typed: Option<&Pairs>,
+    mut problems: Problems,
+) -> Answer {
+    let organization = grant.organization();
+    let saved = environments::get(&person.app, grant, id).await?;
+    let project = saved.project_id;
+    let values = Pairs::from([("name", saved.name.clone()), ("mode", saved.mode.clone())]);
+    let typed = typed.unwrap_or(&values);
+    if let Some(text) = problems.take("role_id") {
+        problems.say(text);
+    }
+    let form = EnvironmentForm {
+        name: problems.field("name", typed.line("name")),
+        modes: mode_choices(Mode::ALL.into_iter(), typed.get("mode")),
+        mode_error: problems.take("mode"),
+        clusters: Vec::new(),
+        cluster_error: None,
+    };
+    let shown = EnvironmentPage {
+        shell: person.shell(Some(organization), Nav::Projects).await?,
+        project_id: project.to_string(),
+        environment: Some(row(person, &saved)),
+        project_name: saved.project_name,
+        form,
+        may_edit: may(person, organization, project, id, Own::EnvironmentManage).is_ok(),
+        may_delete: may(person, organization, project, id, Own::ProjectManage).is_ok(),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/projects/{project}/environments/{id}`.
+pub(super) async fn save(
+    Extension(person): Extension<Person>,
+    At((organization, project, id)): At<(Uuid, Uuid, Uuid)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = may(&person, organization, project, id, Own::EnvironmentManage)?;
+    let (name, mode) = (Some(form.line("name")), Some(form.get("mode").to_owned()));
+    match environments::update(&person.app, grant.clone(), id, name, mode, IfMatch(None)).await {
+        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Done::EnvironmentSaved),
+        Err(error) => environment_page(&person, &grant, id, Some(&form), Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/projects/{project}/environments/{id}/delete`.
+pub(super) async fn ask_delete(
+    Extension(person): Extension<Person>,
+    At((organization, project, id)): At<(Uuid, Uuid, Uuid)>,
+) -> Answer {
+    let grant = may(&person, organization, project, id, Own::ProjectManage)?;
+    question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> {
+    let saved = environments::get(&person.app, grant, id).await?;
+    let row = row(person, &saved);
+    let path = format!("projects/{}/environments/{id}", saved.project_id);
+    Ok(Question {
+        nav: Nav::Projects,
+        from: (saved.name.clone(), path.clone()),
+        question: format!("Delete the environment “{}” of {}?", saved.name, saved.project_name),
+        consequences: vec!["Its variables go with it. This cannot be undone.".into()],
+        facts: vec![("Kind", row.mode_label), ("Cluster", row.cluster), ("Id", id.to_string())],
+        action: format!("{path}/delete"),
+        button: "Delete the environment",
+        name: None,
+    })
+}
+
+/// `POST …/projects/{project}/environments/{id}/delete`.
+pub(super) async fn delete(
+    Extension(person): Extension<Person>,
+    At((organization, project, id)): At<(Uuid, Uuid, Uuid)>,
+) -> Answer {
+    let grant = may(&person, organization, project, id, Own::ProjectManage)?;
+    let question = question(&person, &grant, id).await?;
+    match environments::delete(&person.app, grant, id).await {
+        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Done::EnvironmentDeleted),
+        Err(error) => question.ask(&person, organization, &Pairs::default(), Problems::of(error)?).await,
+    }
+}

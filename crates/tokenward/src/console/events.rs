@@ -1,0 +1,237 @@
+//! The organization's log as people read it.
+
+use std::collections::HashSet;
+
+use axum::Extension;
+use axum::http::StatusCode;
+use chrono::{Days, NaiveDate};
+use tokenward_core::event::{Kind, Origin};
+use tokenward_core::permission::Own;
+use tokenward_core::{Result, Time, Uuid};
+use tokenward_store::events::{Event, Filter};
+
+use super::form::{Pairs, Query};
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::view::{Change, Choice, EventFilters, EventRow, EventsPage, Nav, Pager, Tone, event_label};
+use crate::service::{events, tokens};
+
+/// Events on a page.
+const PAGE: i64 = 50;
+
+/// Kinds of change: what the form sends, and its label.
+const WHAT: [(&str, &str); 4] =
+    [("", "Everything"), ("created", "Created"), ("changed", "Changed"), ("deleted", "Deleted")];
+
+/// Kinds of things: what the form sends, and its label.
+const TARGETS: [(&str, &str); 10] = [
+    ("", "Anything"),
+    ("token", "API tokens"),
+    ("member", "Members and invitations"),
+    ("role", "Roles"),
+    ("project", "Projects"),
+    ("environment", "Environments"),
+    ("variable", "Variables and secrets"),
+    ("cluster", "Clusters"),
+    ("organization", "Settings"),
+    ("api", "Your API"),
+];
+
+/// Clients: what the form sends, and its label.
+const ORIGINS: [(Option<Origin>, &str); 6] = [
+    (None, "Any client"),
+    (Some(Origin::Console), "Console"),
+    (Some(Origin::Api), "API"),
+    (Some(Origin::Cli), "CLI"),
+    (Some(Origin::Terraform), "Terraform"),
+    (Some(Origin::Skill), "Agent skill"),
+];
+
+/// The thing that a kind of event is about, as [`TARGETS`] has it.
+fn target_of(kind: Kind) -> &'static str {
+    let thing = kind.as_str().split('.').next().unwrap_or_default();
+    match thing {
+        "invitation" | "member" | "ownership" => "member",
+        it if it.ends_with("_variable") || it.ends_with("_secret") => "variable",
+        it => TARGETS.iter().map(|(value, _)| *value).find(|value| *value == it).unwrap_or_default(),
+    }
+}
+
+fn tone_word(kind: Kind) -> &'static str {
+    match Tone::of(kind.event_type()) {
+        Tone::Made => "created",
+        Tone::Changed => "changed",
+        Tone::Gone => "deleted",
+    }
+}
+
+fn origin_label(word: &str) -> &str {
+    let known = ORIGINS.iter().find(|(origin, _)| origin.is_some_and(|origin| origin.as_str() == word));
+    known.map_or(word, |(_, label)| label)
+}
+
+/// What a query asks for. What cannot be read asks for nothing.
+fn filter(query: &Pairs) -> Filter {
+    let (what, target) = (query.get("what"), query.get("target"));
+    let narrowed = !what.is_empty() || !target.is_empty();
+    let fits = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
+    let kinds = Kind::ALL.iter().copied().filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)));
+    let midnight = |day: NaiveDate| day.and_hms_opt(0, 0, 0).map(|at| Time(at.and_utc().timestamp_micros()));
+    let day = |key: &str| query.get(key).parse::<NaiveDate>().ok();
+    Filter {
+        from: day("from").and_then(midnight),
+        // The whole of the last day.
+        to: day("to").and_then(|day| midnight(day.checked_add_days(Days::new(1))?)).map(|at| at.plus(-1)),
+        kinds: narrowed.then(|| kinds.collect()),
+        target: query.id("target_id"),
+        actor: Some(query.line("who")).filter(|who| !who.is_empty()),
+        origin: Some(query.get("origin").to_owned()).filter(|origin| !origin.is_empty()),
+        before: query.get("before").parse().ok(),
+        after: query.get("after").parse().ok(),
+        ..Filter::default()
+    }
+}
+
+/// `GET …/events`.
+pub(super) async fn list(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> Answer {
+    let grant = person.may(organization, Own::EventRead)?;
+    let mut filter = filter(&query);
+    if filter.before.is_some() {
+        filter.after = None;
+    }
+    let found = events::page(&person.app, &grant, &filter, PAGE).await?;
+    let shell = person.shell(Some(organization), Nav::Events).await?;
+    let base = shell.base();
+    let reachable = Reachable::of(&person, organization, &found.events).await?;
+    let go = |name: &str, position: i64| neighbour(&format!("{base}/events"), &query, name, position);
+    let choices = |list: &[(&str, &str)], key: &str| -> Vec<Choice> {
+        let choice = |(value, label): &(&str, &str)| Choice {
+            value: (*value).into(),
+            label: (*label).into(),
+            chosen: *value == query.get(key),
+        };
+        list.iter().map(choice).collect()
+    };
+    let origins = ORIGINS.map(|(origin, label)| (origin.map_or("", Origin::as_str), label));
+    let shown = EventsPage {
+        events: found.events.into_iter().map(|event| row(&person, &base, &reachable, event)).collect(),
+        filters: EventFilters {
+            what: choices(&WHAT, "what"),
+            target: choices(&TARGETS, "target"),
+            origin: choices(&origins, "origin"),
+            who: query.line("who"),
+            from: query.get("from").to_owned(),
+            to: query.get("to").to_owned(),
+            active: ["what", "target", "origin", "who", "from", "to", "target_id"]
+                .iter()
+                .any(|k| !query.get(k).is_empty()),
+        },
+        pager: Pager {
+            newer: found.newer.map(|position| go("after", position)),
+            older: found.older.map(|position| go("before", position)),
+        },
+        retention: None,
+        shell,
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// The same query with another place to go on from.
+fn neighbour(path: &str, query: &Pairs, name: &str, position: i64) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    for (key, value) in query.below("") {
+        if key != "before" && key != "after" && !value.is_empty() {
+            pairs.append_pair(key, value);
+        }
+    }
+    pairs.append_pair(name, &position.to_string());
+    format!("{path}?{}", pairs.finish())
+}
+
+fn row(person: &Person, base: &str, reachable: &Reachable, event: Event) -> EventRow {
+    let target_href = reachable.href(person, base, &event);
+    let payload = event.payload.as_ref();
+    let changes = payload.map(|p| Change::between(p.before.as_ref(), p.after.as_ref())).unwrap_or_default();
+    EventRow {
+        position: event.position.to_string(),
+        at: person.moment(event.time),
+        who: if event.actor.is_empty() { "erased".into() } else { event.actor },
+        who_kind: payload.map(|p| p.actor_kind.clone()).unwrap_or_default(),
+        what: event_label(event.kind),
+        tone: Tone::of(event.kind.event_type()),
+        target: payload.map(|p| p.target_name.clone()).unwrap_or_default(),
+        target_href,
+        origin: origin_label(&event.origin).to_owned(),
+        kind: event.kind.as_str().to_owned(),
+        target_id: Some(event.target_id.to_string()),
+        address: payload.and_then(|p| p.address.clone()),
+        user_agent: payload.and_then(|p| p.user_agent.clone()),
+        changes,
+    }
+}
+
+/// What an event may link to: things that exist still, and that the person may open.
+struct Reachable {
+    organization: Uuid,
+    tokens: HashSet<Uuid>,
+}
+
+impl Reachable {
+    async fn of(person: &Person, organization: Uuid, events: &[Event]) -> Result<Self> {
+        let wanted = events.iter().any(|event| target_of(event.kind) == "token");
+        let mut living = HashSet::new();
+        if wanted && let Ok(grant) = person.may(organization, Own::TokenRead) {
+            let all = tokens::list(&person.app, &grant, &tokens::Filter::default()).await?;
+            living.extend(all.into_iter().map(|token| token.id));
+        }
+        Ok(Self { organization, tokens: living })
+    }
+
+    fn href(&self, person: &Person, base: &str, event: &Event) -> Option<String> {
+        let directory = person.app.verifier.directory();
+        let organization = directory.organization(self.organization)?;
+        let id = event.target_id;
+        let can = |own| person.can(self.organization, own);
+        match target_of(event.kind) {
+            "token" => self.tokens.contains(&id).then(|| format!("{base}/tokens/{id}")),
+            "role" => (organization.role(id).is_some() && can(Own::RoleRead)).then(|| format!("{base}/roles/{id}")),
+            "member" => can(Own::MemberRead).then(|| format!("{base}/members")),
+            "project" => (organization.projects().contains_key(&id) && can(Own::ProjectRead))
+                .then(|| format!("{base}/projects/{id}")),
+            "environment" => {
+                let environment = organization.environments().get(&id).filter(|_| can(Own::EnvironmentRead))?;
+                Some(format!("{base}/projects/{}/environments/{id}", environment.project))
+            }
+            "cluster" => (organization.clusters().contains_key(&id) && can(Own::ClusterRead))
+                .then(|| format!("{base}/clusters/{id}")),
+            "organization" => Some(format!("{base}/settings")),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_an_organization_is_found_by_what_it_is_about() {
+        for kind in Kind::ALL.iter().copied() {
+            let outside = ["user", "session", "sign_in_link"].contains(&kind.as_str().split('.').next().unwrap());
+            assert_eq!(target_of(kind).is_empty(), outside, "{}", kind.as_str());
+        }
+    }
+
+    #[test]
+    fn a_day_is_meant_whole() {
+        let filter = filter(&Pairs::parse(b"from=2026-11-24&to=2026-11-24&what=deleted&target=token&who=+a+&before=7"));
+        assert_eq!(filter.from.map(|at| at.to_string()).as_deref(), Some("2026-11-24T00:00:00.000000Z"));
+        assert_eq!(filter.to.map(|at| at.to_string()).as_deref(), Some("2026-11-24T23:59:59.999999Z"));
+        assert_eq!(filter.kinds, Some(vec![Kind::TokenDeleted]));
+        assert_eq!((filter.actor.as_deref(), filter.before), (Some("a"), Some(7)));
+    }
+}

@@ -1,0 +1,169 @@
+//! Invitations: made by those who manage members, accepted by whoever holds the link.
+
+use axum::Extension;
+use axum::http::StatusCode;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::{Code, Error, Time, Uuid};
+use tokenward_store::accounts::Account;
+use tokenward_store::invitations::Invitation;
+use zeroize::Zeroizing;
+
+use super::done::Done;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page};
+use super::person::{Person, Visitor};
+use super::sessions::password;
+use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InvitePage, Nav};
+use super::words::{PASSWORD_RULE, role_choices, role_tag};
+use crate::service::invitations::{self, Accepting, Sent};
+use crate::service::{roles, sessions, set_up};
+
+/// `GET …/members/invite`.
+pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::MemberManage)?;
+    invite_page(&person, &grant, &Pairs::default(), Problems::default()).await
+}
+
+async fn invite_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: Problems) -> Answer {
+    let shown = InvitePage {
+        shell: person.shell(Some(grant.organization()), Nav::Members).await?,
+        email: problems.field("email", typed.line("email")),
+        roles: role_choices(person, grant, typed.get("role_id"), &mut problems).await?,
+        sends_mail: person.app.mailer.is_some(),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/members/invite`: shows the link in the answer, once.
+pub(super) async fn create(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::MemberManage)?;
+    let Some(role) = form.id("role_id") else {
+        return invite_page(&person, &grant, &form, Problems::one("role_id", "Choose a role.")).await;
+    };
+    match invitations::create(&person.app, grant.clone(), form.line("email"), role).await {
+        Ok(sent) => created_page(&person, sent.value).await,
+        Err(error) => invite_page(&person, &grant, &form, Problems::of(error)?).await,
+    }
+}
+
+async fn created_page(person: &Person, Sent { invitation, link }: Sent) -> Answer {
+    let organization = invitation.organization_id;
+    let role = {
+        let directory = person.app.verifier.directory();
+        role_tag(directory.organization(organization), invitation.role_id, &invitation.role_name)
+    };
+    let shown = InvitationCreatedPage {
+        shell: person.shell(Some(organization), Nav::Members).await?,
+        email: invitation.email,
+        role,
+        link: link.to_string(),
+        expires: person.moment(Time(invitation.expires_at)),
+        mailed: person.app.mailer.is_some(),
+    };
+    page(StatusCode::CREATED, &shown)
+}
+
+/// `POST …/invitations/{id}/resend`: another link, shown once; the old one is dead.
+pub(super) async fn resend(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = person.may(organization, Own::MemberManage)?;
+    let sent = invitations::resend(&person.app, grant, id).await?;
+    created_page(&person, sent.value).await
+}
+
+/// `POST …/invitations/{id}/delete`.
+pub(super) async fn delete(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = person.may(organization, Own::MemberManage)?;
+    invitations::delete(&person.app, grant, id).await?;
+    person.done(&format!("/console/{organization}/members"), Done::InvitationDeleted)
+}
+
+/// `GET /invitation/{id}/{secret}`: shows the form and spends nothing.
+pub(super) async fn open(Extension(visitor): Extension<Visitor>, At((id, secret)): At<(Uuid, String)>) -> Answer {
+    open_page(&visitor, id, secret, &Pairs::default(), Problems::default()).await
+}
+
+/// What the link opens, or that it is dead.
+async fn find(visitor: &Visitor, id: Uuid, secret: &str) -> Result<(Invitation, Option<Account>), Error> {
+    invitations::open(&visitor.app, id, secret).await?.ok_or_else(|| {
+        Error::new(
+            Code::NotFound,
+            "This invitation is not valid: it was used, taken back or has expired, or the link is not complete. Ask for a new one.",
+        )
+    })
+}
+
+async fn open_page(visitor: &Visitor, id: Uuid, secret: String, typed: &Pairs, mut problems: Problems) -> Answer {
+    let (invitation, account) = find(visitor, id, &secret).await?;
+    let step = match (&visitor.person, &account) {
+        (Some(person), Some(account)) if person.user != account.id => {
+            problems.say(format!(
+                "You are signed in as {}, but this invitation is for the account {}. Sign in with that one.",
+                person.caller.by().actor.name(),
+                account.email
+            ));
+            InvitationStep::SignInFirst
+        }
+        (Some(person), _) => InvitationStep::Accept { signed_in_as: person.caller.by().actor.name().to_owned() },
+        (None, Some(_)) => InvitationStep::SignInFirst,
+        (None, None) => InvitationStep::NewAccount {
+            name: problems.field("name", typed.line("name")),
+            password: password(&mut problems, "password"),
+            password_rule: PASSWORD_RULE.into(),
+        },
+    };
+    let (role, meaning) = {
+        let directory = visitor.app.verifier.directory();
+        let organization = directory.organization(invitation.organization_id);
+        let meaning = organization.and_then(|organization| organization.role(invitation.role_id));
+        let tag = role_tag(organization, invitation.role_id, &invitation.role_name);
+        (tag.name, meaning.map(|role| roles::meaning(role)).unwrap_or_default())
+    };
+    let shown = InvitationPage {
+        id: id.to_string(),
+        secret,
+        csrf: visitor.csrf.clone(),
+        organization: invitation.organization_name,
+        inviter: invitation.inviter,
+        email: invitation.email,
+        role,
+        meaning,
+        step,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST /invitation/{id}/{secret}`.
+pub(super) async fn accept(
+    Extension(visitor): Extension<Visitor>,
+    At((id, secret)): At<(Uuid, String)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let accepting = match &visitor.person {
+        Some(person) => Accepting::SignedIn(person.caller.clone()),
+        None => Accepting::NewAccount {
+            name: form.line("name"),
+            password: Zeroizing::new(form.get("password").to_owned()),
+            by: set_up::visitor(&visitor.client),
+        },
+    };
+    let (invitation, account) = match invitations::accept(&visitor.app, None, id, &secret, accepting).await {
+        Ok(accepted) => accepted.value,
+        Err(error) if error.code == Code::NotFound => return Err(error.into()),
+        Err(error) => return open_page(&visitor, id, secret, &form, Problems::of(error)?).await,
+    };
+    let home = format!("/console/{}", invitation.organization_id);
+    match &visitor.person {
+        Some(person) => person.done(&home, Done::Joined),
+        None => {
+            let begun = sessions::begin(&visitor.app, account, visitor.client.clone(), true).await?;
+            visitor.signed_in(&begun.value, &home, Some(Done::Joined)).await
+        }
+    }
+}

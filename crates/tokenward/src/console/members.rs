@@ -1,0 +1,251 @@
+//! Members: who belongs to the organization, as what, and who owns it.
+
+use axum::Extension;
+use axum::http::StatusCode;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::token::Token;
+use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::members::Member;
+
+use super::done::Done;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::tokens::row as token_row;
+use super::view::{
+    Field, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MemberToken, MembersPage, Nav, TransferCandidate,
+    TransferPage,
+};
+use super::words::{role_choices, role_tag};
+use crate::service::{invitations, members, tokens};
+
+/// `GET …/members`.
+pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::MemberRead)?;
+    let may_manage = person.can(organization, Own::MemberManage);
+    let made = living_tokens(&person, organization).await?;
+    let rows = members::list(&person.app, &grant).await?;
+    let mut rows: Vec<MemberRow> = rows.into_iter().map(|member| row(&person, &grant, member, &made)).collect();
+    rows.sort_by_cached_key(|member| member.name.to_lowercase());
+    let pending = if may_manage { pending(&person, organization).await? } else { Vec::new() };
+    let shown = MembersPage {
+        shell: person.shell(Some(organization), Nav::Members).await?,
+        members: rows,
+        invitations: pending,
+        may_manage,
+        may_transfer: person.can(organization, Own::OrganizationTransfer),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// The tokens that the person may see.
+async fn living_tokens(person: &Person, organization: Uuid) -> Result<Vec<Token>> {
+    match person.may(organization, Own::TokenRead) {
+        Ok(grant) => tokens::list(&person.app, &grant, &tokens::Filter::default()).await,
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+/// Did this member make the token?
+fn made_by(token: &Token, member: &Member) -> bool {
+    token.creator_name.as_deref() == Some(&member.email)
+}
+
+fn row(person: &Person, grant: &Grant, member: Member, tokens: &[Token]) -> MemberRow {
+    let directory = person.app.verifier.directory();
+    let made = tokens.iter().filter(|token| made_by(token, &member)).count();
+    MemberRow {
+        id: member.account_id.to_string(),
+        role: role_tag(directory.organization(grant.organization()), member.role_id, &member.role_name),
+        joined: person.moment(Time(member.created_at)),
+        last_active: person.moment(Time(member.last_activity_at)),
+        tokens: made,
+        is_you: member.account_id == person.user,
+        is_owner: member.is_owner,
+        may_manage: person.can(grant.organization(), Own::MemberManage),
+        name: if member.name.is_empty() { member.email.clone() } else { member.name },
+        email: member.email,
+    }
+}
+
+async fn pending(person: &Person, organization: Uuid) -> Result<Vec<InvitationRow>> {
+    let grant = person.may(organization, Own::MemberManage)?;
+    let all = invitations::list(&person.app, &grant).await?;
+    let directory = person.app.verifier.directory();
+    let now = person.app.now();
+    let row = |i: tokenward_store::invitations::Invitation| InvitationRow {
+        id: i.id.to_string(),
+        role: role_tag(directory.organization(organization), i.role_id, &i.role_name),
+        email: i.email,
+        inviter: i.inviter,
+        sent: person.moment(Time(i.updated_at)),
+        expires: person.moment(Time(i.expires_at)),
+        expired: i.expires_at <= now.0,
+    };
+    Ok(all.into_iter().map(row).collect())
+}
+
+/// The member that a path names, for somebody who manages members.
+async fn managed(person: &Person, organization: Uuid, user: Uuid) -> Result<(Grant, Member)> {
+    let grant = person.may(organization, Own::MemberManage)?;
+    let member = members::get(&person.app, &grant, user).await?;
+    Ok((grant, member))
+}
+
+fn refuse_owner(member: &Member) -> Result<()> {
+    if member.is_owner {
+        return Err(Error::conflict("The owner stays the owner, until the organization is handed over."));
+    }
+    Ok(())
+}
+
+/// `GET …/members/{user}`.
+pub(super) async fn show(Extension(person): Extension<Person>, At((organization, user)): At<(Uuid, Uuid)>) -> Answer {
+    let (grant, member) = managed(&person, organization, user).await?;
+    refuse_owner(&member)?;
+    let chosen = member.role_id.to_string();
+    role_page(&person, &grant, member, &chosen, Problems::default()).await
+}
+
+async fn role_page(person: &Person, grant: &Grant, member: Member, chosen: &str, mut problems: Problems) -> Answer {
+    let shown = MemberPage {
+        shell: person.shell(Some(grant.organization()), Nav::Members).await?,
+        member: row(person, grant, member, &[]),
+        roles: role_choices(person, grant, chosen, &mut problems).await?,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/members/{user}`.
+pub(super) async fn save_role(
+    Extension(person): Extension<Person>,
+    At((organization, user)): At<(Uuid, Uuid)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let (grant, member) = managed(&person, organization, user).await?;
+    let Some(role) = form.id("role_id") else {
+        return role_page(&person, &grant, member, "", Problems::one("role_id", "Choose a role.")).await;
+    };
+    match members::set_role(&person.app, grant.clone(), user, role).await {
+        Ok(_) => person.done(&format!("/console/{organization}/members"), Done::MemberSaved),
+        Err(error) => role_page(&person, &grant, member, form.get("role_id"), Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/members/{user}/remove`: asks, and lists the tokens that the member made.
+pub(super) async fn ask_remove(
+    Extension(person): Extension<Person>,
+    At((organization, user)): At<(Uuid, Uuid)>,
+) -> Answer {
+    let (grant, member) = managed(&person, organization, user).await?;
+    refuse_owner(&member)?;
+    remove_page(&person, &grant, member, &Pairs::default(), Problems::default()).await
+}
+
+async fn remove_page(person: &Person, grant: &Grant, member: Member, typed: &Pairs, mut problems: Problems) -> Answer {
+    let organization = grant.organization();
+    let all = living_tokens(person, organization).await?;
+    let chosen: Vec<Uuid> = revoked(typed);
+    let made = all.iter().filter(|token| made_by(token, &member)).map(|token| {
+        let row = token_row(&person.app, token);
+        let revoke = chosen.contains(&token.id);
+        MemberToken { id: row.id, name: row.name, hint: row.hint, role: row.role, last_used: None, revoke }
+    });
+    let shown = MemberRemovePage {
+        shell: person.shell(Some(organization), Nav::Members).await?,
+        tokens: made.collect(),
+        member: row(person, grant, member, &all),
+        may_revoke: person.can(organization, Own::TokenManage),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// The tokens that are to go with the member.
+fn revoked(form: &Pairs) -> Vec<Uuid> {
+    form.all("revoke").filter_map(|id| Uuid::try_parse(id).ok()).collect()
+}
+
+/// `POST …/members/{user}/remove`.
+pub(super) async fn remove(
+    Extension(person): Extension<Person>,
+    At((organization, user)): At<(Uuid, Uuid)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let (grant, member) = managed(&person, organization, user).await?;
+    let chosen = revoked(&form);
+    // Before the removal: whoever leaves has no rights afterwards.
+    let revoking = if chosen.is_empty() { None } else { Some(person.may(organization, Own::TokenManage)?) };
+    let made: Vec<Uuid> = living_tokens(&person, organization)
+        .await?
+        .into_iter()
+        .filter(|token| chosen.contains(&token.id) && made_by(token, &member))
+        .map(|token| token.id)
+        .collect();
+    if let Err(error) = members::remove(&person.app, grant.clone(), user).await {
+        return remove_page(&person, &grant, member, &form, Problems::of(error)?).await;
+    }
+    let mut all_gone = true;
+    for (token, revoking) in made.into_iter().zip(revoking.iter().cycle()) {
+        match tokens::delete(&person.app, revoking.clone(), token).await {
+            Ok(_) => {}
+            Err(error) if error.code == Code::NotFound => {}
+            Err(error) => {
+                tracing::error!(%error, cause = ?error.cause, "a token of a removed member was not deleted");
+                all_gone = false;
+            }
+        }
+    }
+    let done = if all_gone { Done::MemberRemoved } else { Done::MemberRemovedSomeTokens };
+    let back = if user == person.user { "/".to_owned() } else { format!("/console/{organization}/members") };
+    person.done(&back, done)
+}
+
+/// `GET …/members/transfer`.
+pub(super) async fn ask_transfer(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::OrganizationTransfer)?;
+    transfer_page(&person, &grant, &Pairs::default(), Problems::default()).await
+}
+
+async fn transfer_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: Problems) -> Answer {
+    let all = members::list(&person.app, grant).await?;
+    let candidates = all.into_iter().filter(|member| !member.is_owner).map(|member| row(person, grant, member, &[]));
+    let candidate =
+        |row: MemberRow| TransferCandidate { id: row.id, name: row.name, email: row.email, role: row.role.name };
+    let chosen = problems.take("user_id");
+    let typed_name = problems.take("confirm");
+    let shown = TransferPage {
+        shell: person.shell(Some(grant.organization()), Nav::Settings).await?,
+        candidates: candidates.map(candidate).collect(),
+        chosen: typed.get("user_id").to_owned(),
+        typed: Field { value: typed.get("confirm").to_owned(), error: typed_name },
+        error: chosen.or_else(|| problems.rest()),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/members/transfer`.
+pub(super) async fn transfer(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::OrganizationTransfer)?;
+    let name = {
+        let directory = person.app.verifier.directory();
+        directory.organization(organization).map(|organization| organization.name.to_string()).unwrap_or_default()
+    };
+    if form.line("confirm") != name {
+        let problems = Problems::one("confirm", format!("This is not the name. Type {name}."));
+        return transfer_page(&person, &grant, &form, problems).await;
+    }
+    let Some(user) = form.id("user_id") else {
+        return transfer_page(&person, &grant, &form, Problems::one("user_id", "Choose the new owner.")).await;
+    };
+    match members::transfer(&person.app, grant.clone(), user).await {
+        Ok(_) => person.done(&format!("/console/{organization}/members"), Done::Transferred),
+        Err(error) => transfer_page(&person, &grant, &form, Problems::of(error)?).await,
+    }
+}

@@ -1,0 +1,176 @@
+//! The organization itself: its settings, a new one, and its end.
+
+use axum::Extension;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::{Result, Time, Uuid};
+use tokenward_store::organizations::Organization;
+
+use super::confirm::Question;
+use super::done::Done;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::view::{Nav, OrganizationNewPage, SettingsForm, SettingsPage};
+use super::words::count;
+use crate::service::organizations::{self, Change};
+use crate::service::{IfMatch, tokens};
+
+/// `GET …/settings`.
+pub(super) async fn settings(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::OrganizationRead)?;
+    let saved = organizations::get(&person.app, &grant).await?;
+    let typed = typed(&saved);
+    settings_page(&person, saved, &typed, Problems::default()).await
+}
+
+/// The saved settings as the form would send them.
+fn typed(saved: &Organization) -> Pairs {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    Pairs::from([
+        ("name", saved.name.clone()),
+        ("description", text(&saved.description)),
+        ("website_url", text(&saved.website_url)),
+        ("repository", text(&saved.repository)),
+        ("admin_emails", organizations::admin_emails(saved).unwrap_or_default().join(", ")),
+    ])
+}
+
+async fn settings_page(person: &Person, saved: Organization, typed: &Pairs, mut problems: Problems) -> Answer {
+    let shell = person.shell(Some(saved.id), Nav::Settings).await?;
+    let form = SettingsForm {
+        name: problems.field("name", typed.line("name")),
+        description: problems.field("description", typed.text("description").unwrap_or_default()),
+        website_url: problems.field("website_url", typed.line("website_url")),
+        repository: problems.field("repository", typed.line("repository")),
+        admin_emails: problems.field("admin_emails", typed.line("admin_emails")),
+    };
+    let shown = SettingsPage {
+        shell,
+        id: saved.id.to_string(),
+        form,
+        plan: plan(&saved.plan),
+        created: person.moment(Time(saved.created_at)),
+        public_url: person.app.public_url.clone(),
+        may_edit: person.can(saved.id, Own::OrganizationEdit),
+        may_transfer: person.can(saved.id, Own::OrganizationTransfer),
+        may_delete: person.can(saved.id, Own::OrganizationDelete),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `ENTERPRISE_YEARLY` as people read it.
+fn plan(word: &str) -> String {
+    let mut words = word.replace('_', " ").to_lowercase();
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+/// `POST …/settings`.
+pub(super) async fn save_settings(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::OrganizationEdit)?;
+    let full = |text: String| Some(text).filter(|text| !text.is_empty());
+    let emails: Vec<String> =
+        form.get("admin_emails").split([',', ';', ' ']).filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    let change = Change {
+        name: Some(form.line("name")),
+        description: Some(form.text("description")),
+        website_url: Some(full(form.line("website_url"))),
+        repository: Some(full(form.line("repository"))),
+        admin_emails: Some(Some(emails).filter(|emails| !emails.is_empty())),
+        ..Change::default()
+    };
+    match organizations::update(&person.app, grant.clone(), change, IfMatch(None)).await {
+        Ok(_) => person.done(&format!("/console/{organization}/settings"), Done::SettingsSaved),
+        Err(error) => {
+            let problems = Problems::of(error)?;
+            let saved = organizations::get(&person.app, &grant).await?;
+            settings_page(&person, saved, &form, problems).await
+        }
+    }
+}
+
+/// `GET /console/new`.
+pub(super) async fn new(Extension(person): Extension<Person>) -> Answer {
+    new_page(&person, &Pairs::default(), Problems::default()).await
+}
+
+async fn new_page(person: &Person, typed: &Pairs, mut problems: Problems) -> Answer {
+    let form = OrganizationNewPage {
+        shell: person.shell(person.first_organization(), Nav::Account).await?,
+        name: problems.field("name", typed.line("name")),
+        description: problems.field("description", typed.text("description").unwrap_or_default()),
+        error: problems.rest(),
+    };
+    page(problems.status, &form)
+}
+
+/// `POST /console/new`.
+pub(super) async fn create(Extension(person): Extension<Person>, Extension(form): Extension<Pairs>) -> Answer {
+    let change =
+        Change { name: Some(form.line("name")), description: Some(form.text("description")), ..Change::default() };
+    match organizations::create(&person.app, &person.caller, change).await {
+        Ok(made) => person.done(&person.home(made.value.id)?, Done::OrganizationCreated),
+        Err(error) => new_page(&person, &form, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/settings/delete`: asks for its name.
+pub(super) async fn ask_delete(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::OrganizationDelete)?;
+    question(&person, &grant).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn question(person: &Person, grant: &Grant) -> Result<Question> {
+    let saved = organizations::get(&person.app, grant).await?;
+    let tokens = tokens::list(&person.app, grant, &tokens::Filter::default()).await?.len();
+    let members =
+        person.app.verifier.directory().organization(saved.id).map_or(0, |organization| organization.member_count());
+    let are = if tokens == 1 { "is" } else { "are" };
+    Ok(Question {
+        nav: Nav::Settings,
+        from: ("Settings".into(), "settings".into()),
+        question: format!("Delete “{}”?", saved.name),
+        consequences: vec![
+            format!("{} of it {are} refused from the next request on.", count(tokens, "token")),
+            format!("{} can no longer open it.", count(members, "member")),
+            "Its roles, projects, environments, variables and clusters are gone. This cannot be undone.".into(),
+        ],
+        facts: vec![("Id", saved.id.to_string())],
+        action: "settings/delete".into(),
+        button: "Delete the organization",
+        name: Some(saved.name),
+    })
+}
+
+/// `POST …/settings/delete`.
+pub(super) async fn delete(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::OrganizationDelete)?;
+    let question = question(&person, &grant).await?;
+    if !question.confirmed(&form) {
+        return question.ask_again(&person, organization, &form).await;
+    }
+    match organizations::delete(&person.app, grant).await {
+        Ok(_) => person.done("/console", Done::OrganizationDeleted),
+        Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_plan_is_a_word_for_people() {
+        assert_eq!(super::plan("ENTERPRISE_YEARLY"), "Enterprise yearly");
+    }
+}

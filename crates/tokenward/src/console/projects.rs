@@ -1,0 +1,186 @@
+//! Projects, as far as the person sees them.
+
+use axum::Extension;
+use axum::http::StatusCode;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::role::Target;
+use tokenward_core::{Result, Time, Uuid};
+
+use super::confirm::Question;
+use super::done::Done;
+use super::environments;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::view::{Nav, ProjectForm, ProjectPage, ProjectRow, ProjectsPage};
+use super::words::count;
+use crate::service::IfMatch;
+use crate::service::projects::{self, Seen};
+
+/// The project that a path names; one of another organization is absent.
+pub(super) fn target(person: &Person, organization: Uuid, project: Uuid) -> Target {
+    let directory = person.app.verifier.directory();
+    let known = directory.organization(organization).is_some_and(|o| o.projects().contains_key(&project));
+    if known { Target::Project(project) } else { Target::Absent }
+}
+
+/// The right to do something with a project.
+pub(super) fn may(person: &Person, organization: Uuid, project: Uuid, permission: Own) -> Result<Grant> {
+    person.require(organization, permission, target(person, organization, project))
+}
+
+fn row(person: &Person, seen: Seen) -> ProjectRow {
+    ProjectRow {
+        id: seen.project.id.to_string(),
+        name: seen.project.name,
+        description: seen.project.description,
+        environments: seen.environments,
+        updated: person.moment(Time(seen.project.updated_at)),
+    }
+}
+
+/// `GET …/projects`.
+pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    // The list holds what the role sees; it takes no more than to belong to the organization.
+    let grant = person.may(organization, Own::OrganizationRead)?;
+    let all = projects::list(&person.app, &grant).await?;
+    let mut rows: Vec<ProjectRow> = all.into_iter().map(|seen| row(&person, seen)).collect();
+    rows.sort_by_cached_key(|project| project.name.to_lowercase());
+    let shown = ProjectsPage {
+        shell: person.shell(Some(organization), Nav::Projects).await?,
+        projects: rows,
+        may_create: person.can(organization, Own::ProjectCreate),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// `GET …/projects/new`.
+pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    person.may(organization, Own::ProjectCreate)?;
+    new_page(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn new_page(person: &Person, organization: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
+    let shown = ProjectPage {
+        shell: person.shell(Some(organization), Nav::Projects).await?,
+        project: None,
+        form: form(typed, &mut problems),
+        environments: Vec::new(),
+        may_edit: true,
+        may_delete: false,
+        may_create_environment: false,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+fn form(typed: &Pairs, problems: &mut Problems) -> ProjectForm {
+    ProjectForm {
+        name: problems.field("name", typed.line("name")),
+        description: problems.field("description", typed.text("description").unwrap_or_default()),
+    }
+}
+
+/// `POST …/projects/new`.
+pub(super) async fn create(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::ProjectCreate)?;
+    match projects::create(&person.app, grant, form.line("name"), form.text("description")).await {
+        Ok(made) => {
+            let path = format!("/console/{organization}/projects/{}", made.value.project.id);
+            person.done(&path, Done::ProjectSaved)
+        }
+        Err(error) => new_page(&person, organization, &form, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/projects/{id}`.
+pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = may(&person, organization, id, Own::ProjectRead)?;
+    project_page(&person, &grant, id, None, Problems::default()).await
+}
+
+async fn project_page(
+    person: &Person,
+    grant: &Grant,
+    id: Uuid,
+    typed: Option<&Pairs>,
+    mut problems: Problems,
+) -> Answer {
+    let organization = grant.organization();
+    let seen = projects::get(&person.app, grant, id).await?;
+    let saved = Pairs::from([("name", seen.project.name.clone()), ("description", seen.project.description.clone())]);
+    let may_manage = may(person, organization, id, Own::ProjectManage).is_ok();
+    let shown = ProjectPage {
+        shell: person.shell(Some(organization), Nav::Projects).await?,
+        project: Some(row(person, seen)),
+        form: form(typed.unwrap_or(&saved), &mut problems),
+        environments: environments::rows(person, grant, id).await?,
+        may_edit: may_manage,
+        may_delete: may_manage,
+        may_create_environment: grant.role().manages_environments(id),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/projects/{id}`.
+pub(super) async fn save(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = may(&person, organization, id, Own::ProjectManage)?;
+    let description = Some(form.text("description").unwrap_or_default());
+    match projects::update(&person.app, grant.clone(), id, form.line("name"), description, IfMatch(None)).await {
+        Ok(_) => person.done(&format!("/console/{organization}/projects/{id}"), Done::ProjectSaved),
+        Err(error) => project_page(&person, &grant, id, Some(&form), Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/projects/{id}/delete`.
+pub(super) async fn ask_delete(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> Answer {
+    let grant = may(&person, organization, id, Own::ProjectManage)?;
+    question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> {
+    let seen = projects::get(&person.app, grant, id).await?;
+    Ok(Question {
+        nav: Nav::Projects,
+        from: (seen.project.name.clone(), format!("projects/{id}")),
+        question: format!("Delete the project “{}”?", seen.project.name),
+        consequences: vec![
+            format!("{} and all variables go with it.", count(seen.environments, "environment")),
+            "Custom roles lose what they hold in it. This cannot be undone.".into(),
+        ],
+        facts: vec![("Id", id.to_string())],
+        action: format!("projects/{id}/delete"),
+        button: "Delete the project",
+        name: Some(seen.project.name),
+    })
+}
+
+/// `POST …/projects/{id}/delete`.
+pub(super) async fn delete(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = may(&person, organization, id, Own::ProjectManage)?;
+    let question = question(&person, &grant, id).await?;
+    if !question.confirmed(&form) {
+        return question.ask_again(&person, organization, &form).await;
+    }
+    match projects::delete(&person.app, grant, id).await {
+        Ok(_) => person.done(&format!("/console/{organization}/projects"), Done::ProjectDeleted),
+        Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
+    }
+}

@@ -1,0 +1,468 @@
+//! Roles: the list, a built-in one, and the editor of a custom one.
+
+use std::collections::HashMap;
+
+use axum::Extension;
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, ProjectAccess, Role, RoleKind};
+use tokenward_core::{Error, Result, Uuid};
+
+use super::confirm::Question;
+use super::done::Done;
+use super::form::{Pairs, Problems};
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::view::{
+    BuiltInRolePage, ClusterCell, Nav, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
+    mode_label,
+};
+use super::words::{cluster_label, count, environment_label, own_meaning, role_name};
+use crate::service::roles::{self, CustomRole, RoleBody};
+use crate::service::{IfMatch, members, tokens};
+
+/// How many members and tokens have each role, of those that the person sees.
+struct Users {
+    members: HashMap<Uuid, usize>,
+    tokens: HashMap<Uuid, usize>,
+}
+
+impl Users {
+    async fn of(person: &Person, organization: Uuid) -> Result<Self> {
+        let mut users = Self { members: HashMap::new(), tokens: HashMap::new() };
+        if let Ok(grant) = person.may(organization, Own::MemberRead) {
+            for member in members::list(&person.app, &grant).await? {
+                *users.members.entry(member.role_id).or_default() += 1;
+            }
+        }
+        if let Ok(grant) = person.may(organization, Own::TokenRead) {
+            for token in tokens::list(&person.app, &grant, &tokens::Filter::default()).await? {
+                *users.tokens.entry(token.role_id).or_default() += 1;
+            }
+        }
+        Ok(users)
+    }
+
+    fn row(&self, id: Uuid, name: String, meaning: String) -> RoleRow {
+        let of = |all: &HashMap<Uuid, usize>| all.get(&id).copied().unwrap_or_default();
+        RoleRow { id: id.to_string(), name, meaning, members: of(&self.members), tokens: of(&self.tokens) }
+    }
+
+    /// `2 members and 3 tokens`; `None` when nobody has it.
+    fn words(&self, id: Uuid) -> Option<String> {
+        let RoleRow { members, tokens, .. } = self.row(id, String::new(), String::new());
+        let parts = [(members, "member"), (tokens, "token")];
+        let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, one)| count(n, one)).collect();
+        (!parts.is_empty()).then(|| parts.join(" and "))
+    }
+}
+
+/// `GET …/roles`.
+pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::RoleRead)?;
+    let users = Users::of(&person, organization).await?;
+    let mut custom = roles::list(&person.app, &grant).await?;
+    custom.sort_by_cached_key(|custom| custom.role.name.to_lowercase());
+    let shell = person.shell(Some(organization), Nav::Roles).await?;
+    let built_in = BuiltIn::ALL.into_iter().filter_map(|role| {
+        Some(users.row(built_in_id(&person, organization, role)?, built_in_name(role), role.meaning().into()))
+    });
+    let shown = RolesPage {
+        shell,
+        built_in: built_in.collect(),
+        custom: custom
+            .into_iter()
+            .map(|custom| users.row(custom.role.id, custom.role.name.to_string(), custom.description.description))
+            .collect(),
+        may_manage: person.can(organization, Own::RoleManage),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+fn built_in_name(role: BuiltIn) -> String {
+    super::words::built_in_name(role).into()
+}
+
+fn built_in_id(person: &Person, organization: Uuid, wanted: BuiltIn) -> Option<Uuid> {
+    let directory = person.app.verifier.directory();
+    let mut roles = directory.organization(organization)?.roles();
+    roles.find(|role| role.kind == RoleKind::BuiltIn(wanted)).map(|role| role.id)
+}
+
+/// `GET …/roles/{id}`.
+pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = person.may(organization, Own::RoleRead)?;
+    let built_in = {
+        let directory = person.app.verifier.directory();
+        let role = directory.organization(organization).and_then(|organization| organization.role(id)).cloned();
+        role.filter(|role| matches!(role.kind, RoleKind::BuiltIn(_)))
+    };
+    if let Some(role) = built_in {
+        return built_in_page(&person, organization, &role).await;
+    }
+    let saved = roles::get(&person.app, &grant, id).await?;
+    let draft = Draft::saved(&saved);
+    editor_page(&person, &grant, Some(&saved), draft, None, Problems::default()).await
+}
+
+async fn built_in_page(person: &Person, organization: Uuid, role: &Role) -> Answer {
+    let RoleKind::BuiltIn(built_in) = role.kind else { return Err(Error::not_found("role").into()) };
+    let users = Users::of(person, organization).await?;
+    let api = match built_in {
+        BuiltIn::Owner | BuiltIn::Admin | BuiltIn::DevOps => "Every permission of your API.",
+        BuiltIn::Viewer => "Every permission of your API that ends in :read.",
+        BuiltIn::Billing | BuiltIn::Verifier => "Nothing of your API.",
+    };
+    let shown = BuiltInRolePage {
+        shell: person.shell(Some(organization), Nav::Roles).await?,
+        role: users.row(role.id, role_name(role), built_in.meaning().into()),
+        permissions: built_in.own().iter().map(|own| (own.to_string(), own_meaning(own).to_owned())).collect(),
+        api: api.into(),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// What the editor holds: everything that a role consists of.
+#[derive(Clone, Default)]
+struct Draft {
+    name: String,
+    description: String,
+    permissions: Vec<String>,
+    token_verify: bool,
+    event_read: bool,
+    clusters: HashMap<Uuid, ClusterLevel>,
+    projects: HashMap<Uuid, ProjectAccess>,
+    version: String,
+}
+
+impl Draft {
+    fn saved(saved: &CustomRole) -> Self {
+        let mut permissions = saved.role.named_permissions();
+        let mut take = |own: Own| {
+            let before = permissions.len();
+            permissions.retain(|permission| permission != own.as_str());
+            permissions.len() < before
+        };
+        let (token_verify, event_read) = (take(Own::TokenVerify), take(Own::EventRead));
+        Self {
+            name: saved.role.name.to_string(),
+            description: saved.description.description.clone(),
+            permissions,
+            token_verify,
+            event_read,
+            clusters: saved.clusters.iter().map(|(id, _, level)| (*id, *level)).collect(),
+            projects: saved.projects.iter().map(|(id, _, access)| (*id, *access)).collect(),
+            version: saved.description.updated_at.to_string(),
+        }
+    }
+
+    /// Reads the form. Words that are no levels are not levels of ours; they count as the least.
+    fn typed(form: &Pairs) -> Self {
+        let mut draft = Self {
+            name: form.line("name"),
+            description: form.text("description").unwrap_or_default(),
+            permissions: form.get("permissions").split_whitespace().map(str::to_owned).collect(),
+            token_verify: form.on("token_verify"),
+            event_read: form.on("event_read"),
+            version: form.get("version").to_owned(),
+            ..Self::default()
+        };
+        for (id, word) in form.below("cluster.") {
+            if let (Ok(id), Some(level)) = (Uuid::try_parse(id), level(word)) {
+                draft.clusters.insert(id, level);
+            }
+        }
+        for (rest, word) in form.below("project.") {
+            let Some((id, part)) = rest.split_once('.') else { continue };
+            let Ok(id) = Uuid::try_parse(id) else { continue };
+            let access = draft.projects.entry(id).or_insert(ProjectAccess::NONE);
+            match (part, Mode::parse(part), level(word)) {
+                ("admin", ..) => access.is_admin = word == "on",
+                (_, Some(mode), Some(level)) => access.levels[mode as usize] = level,
+                _ => {}
+            }
+        }
+        draft
+    }
+
+    fn cluster(&self, id: Uuid) -> ClusterLevel {
+        self.clusters.get(&id).copied().unwrap_or(ClusterLevel::Viewer)
+    }
+
+    fn project(&self, id: Uuid) -> ProjectAccess {
+        self.projects.get(&id).copied().unwrap_or(ProjectAccess::NONE)
+    }
+
+    fn into_body(self) -> RoleBody {
+        let mut permissions = self.permissions;
+        for (held, own) in [(self.token_verify, Own::TokenVerify), (self.event_read, Own::EventRead)] {
+            if held {
+                permissions.push(own.to_string());
+            }
+        }
+        let whole = |access: ProjectAccess| if access.is_admin { ProjectAccess::ADMIN } else { access };
+        RoleBody {
+            name: self.name,
+            description: self.description,
+            permissions: Some(permissions),
+            clusters: self.clusters.into_iter().collect(),
+            projects: self.projects.into_iter().map(|(id, access)| (id, whole(access))).collect(),
+        }
+    }
+}
+
+/// The level that a word of the contract means.
+fn level<L: DeserializeOwned>(word: &str) -> Option<L> {
+    serde_json::from_value(word.into()).ok()
+}
+
+/// The word of the contract for a level.
+fn word<L: serde::Serialize>(level: L) -> String {
+    match serde_json::to_value(level) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// What saving would change.
+fn changes(saved: &Draft, draft: &Draft, clusters: &[(Uuid, String)], projects: &[(Uuid, String)]) -> Vec<RoleChange> {
+    let mut changes = Vec::new();
+    let mut note = |what: String, before: String, after: String, more: bool| {
+        if before != after {
+            changes.push(RoleChange { what, before, after, more });
+        }
+    };
+    note("Name".into(), saved.name.clone(), draft.name.clone(), false);
+    note("Description".into(), saved.description.clone(), draft.description.clone(), false);
+    for (id, name) in projects {
+        let (old, new) = (saved.project(*id), draft.project(*id));
+        let yes = |access: ProjectAccess| if access.is_admin { "yes" } else { "no" }.to_owned();
+        note(format!("{name}, Full-Access"), yes(old), yes(new), new.is_admin);
+        // Under Full-Access the levels do not count.
+        for mode in Mode::ALL.into_iter().filter(|_| !old.is_admin && !new.is_admin) {
+            let (old, new) = (old.level(mode), new.level(mode));
+            let what = format!("{name}, {}", mode_label(mode));
+            note(what, environment_label(old).into(), environment_label(new).into(), new > old);
+        }
+    }
+    for (id, name) in clusters {
+        let (old, new) = (saved.cluster(*id), draft.cluster(*id));
+        note(name.clone(), cluster_label(old).into(), cluster_label(new).into(), new > old);
+    }
+    let yes = |held: bool| if held { "yes" } else { "no" }.to_owned();
+    note("Verify tokens".into(), yes(saved.token_verify), yes(draft.token_verify), draft.token_verify);
+    note("Read the audit log".into(), yes(saved.event_read), yes(draft.event_read), draft.event_read);
+    for gone in saved.permissions.iter().filter(|it| !draft.permissions.contains(it)) {
+        note("Your API".into(), gone.clone(), "–".into(), false);
+    }
+    for new in draft.permissions.iter().filter(|it| !saved.permissions.contains(it)) {
+        note("Your API".into(), "–".into(), new.clone(), true);
+    }
+    changes
+}
+
+/// The things of an organization with their names, by name.
+fn by_name(all: &HashMap<Uuid, Box<str>>) -> Vec<(Uuid, String)> {
+    let mut all: Vec<(Uuid, String)> = all.iter().map(|(id, name)| (*id, name.to_string())).collect();
+    all.sort_by_cached_key(|(id, name)| (name.to_lowercase(), *id));
+    all
+}
+
+async fn editor_page(
+    person: &Person,
+    grant: &Grant,
+    saved: Option<&CustomRole>,
+    draft: Draft,
+    preview: Option<()>,
+    mut problems: Problems,
+) -> Answer {
+    let organization = grant.organization();
+    let (clusters, projects) = {
+        let directory = person.app.verifier.directory();
+        let found = directory.organization(organization).ok_or_else(|| Error::not_found("organization"))?;
+        (by_name(found.clusters()), by_name(found.projects()))
+    };
+    let before = saved.map(Draft::saved).unwrap_or_default();
+    let used_by = match saved {
+        Some(saved) => Users::of(person, organization).await?.words(saved.role.id),
+        None => None,
+    };
+    let words = |access: ProjectAccess| access.levels.map(word::<EnvironmentLevel>);
+    // What is handed out beyond one's own is about no single field.
+    if let Some(text) = problems.take("role_id") {
+        problems.say(text);
+    }
+    let form = RoleForm {
+        name: problems.field("name", &draft.name),
+        description: problems.field("description", &draft.description),
+        permissions: problems.field("permissions", draft.permissions.join("\n")),
+        token_verify: draft.token_verify,
+        saved_token_verify: before.token_verify,
+        event_read: draft.event_read,
+        saved_event_read: before.event_read,
+        clusters: clusters
+            .iter()
+            .map(|(id, name)| ClusterCell {
+                id: id.to_string(),
+                name: name.clone(),
+                level: word(draft.cluster(*id)),
+                saved: word(before.cluster(*id)),
+            })
+            .collect(),
+        projects: projects
+            .iter()
+            .map(|(id, name)| ProjectCell {
+                id: id.to_string(),
+                name: name.clone(),
+                is_admin: draft.project(*id).is_admin,
+                saved_is_admin: before.project(*id).is_admin,
+                levels: words(draft.project(*id)),
+                saved: words(before.project(*id)),
+            })
+            .collect(),
+    };
+    let shown = RoleEditorPage {
+        shell: person.shell(Some(organization), Nav::Roles).await?,
+        id: saved.map(|saved| saved.role.id.to_string()),
+        saved_name: before.name.clone(),
+        form,
+        changes: preview.map(|()| changes(&before, &draft, &clusters, &projects)),
+        used_by,
+        may_edit: person.can(organization, Own::RoleManage),
+        version: draft.version,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `GET …/roles/new`.
+pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::RoleManage)?;
+    editor_page(&person, &grant, None, Draft::default(), None, Problems::default()).await
+}
+
+/// `POST …/roles/new`.
+pub(super) async fn create(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::RoleManage)?;
+    let draft = Draft::typed(&form);
+    if form.get("action") == "preview" {
+        return editor_page(&person, &grant, None, draft, Some(()), Problems::default()).await;
+    }
+    match roles::create_whole(&person.app, grant.clone(), draft.clone().into_body()).await {
+        Ok(_) => person.done(&format!("/console/{organization}/roles"), Done::RoleSaved),
+        Err(error) => editor_page(&person, &grant, None, draft, None, Problems::of(error)?).await,
+    }
+}
+
+/// `POST …/roles/{id}`.
+pub(super) async fn save(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::RoleManage)?;
+    let saved = roles::get(&person.app, &grant, id).await?;
+    let draft = Draft::typed(&form);
+    if form.get("action") == "preview" {
+        return editor_page(&person, &grant, Some(&saved), draft, Some(()), Problems::default()).await;
+    }
+    // A form without its version could overwrite what somebody else saved: it fits none.
+    let version = IfMatch(Some(draft.version.parse().unwrap_or_default()));
+    match roles::update(&person.app, grant.clone(), id, draft.clone().into_body(), version).await {
+        Ok(_) => person.done(&format!("/console/{organization}/roles"), Done::RoleSaved),
+        Err(error) => editor_page(&person, &grant, Some(&saved), draft, None, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/roles/{id}/delete`.
+pub(super) async fn ask_delete(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> Answer {
+    let grant = person.may(organization, Own::RoleManage)?;
+    question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> {
+    let saved = roles::get(&person.app, grant, id).await?;
+    let name = saved.role.name.to_string();
+    let users = Users::of(person, grant.organization()).await?.words(id);
+    Ok(Question {
+        nav: Nav::Roles,
+        from: (name.clone(), format!("roles/{id}")),
+        question: format!("Delete the role “{name}”?"),
+        consequences: vec![match users {
+            Some(users) => format!("It is held by {users}. Give them another role first; until then it stays."),
+            None => "Nobody has it. This cannot be undone.".into(),
+        }],
+        facts: vec![("Description", saved.description.description), ("Id", id.to_string())],
+        action: format!("roles/{id}/delete"),
+        button: "Delete the role",
+        name: None,
+    })
+}
+
+/// `POST …/roles/{id}/delete`.
+pub(super) async fn delete(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+    let grant = person.may(organization, Own::RoleManage)?;
+    match roles::delete(&person.app, grant.clone(), id).await {
+        Ok(_) => person.done(&format!("/console/{organization}/roles"), Done::RoleDeleted),
+        Err(error) => {
+            let problems = Problems::of(error)?;
+            question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), problems).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: Uuid = Uuid::from_u128(1);
+    const PROJECT: Uuid = Uuid::from_u128(2);
+
+    #[test]
+    fn a_form_is_read_back_as_it_was_shown() {
+        let form = format!(
+            "name=+Deployer+&permissions=invoices:read%0D%0Aorders:*&event_read=on&version=7&cluster.{CLUSTER}=ENV_CREATOR\
+             &project.{PROJECT}.STAGING=DEPLOYER&project.{PROJECT}.PREVIEW=NONSENSE&project.x.STAGING=DEPLOYER"
+        );
+        let draft = Draft::typed(&Pairs::parse(form.as_bytes()));
+        assert_eq!((draft.name.as_str(), draft.version.as_str()), ("Deployer", "7"));
+        assert_eq!(draft.permissions, ["invoices:read", "orders:*"]);
+        assert!(draft.event_read && !draft.token_verify);
+        assert_eq!(draft.cluster(CLUSTER), ClusterLevel::EnvCreator);
+        let levels = draft.project(PROJECT).levels.map(word::<EnvironmentLevel>);
+        assert_eq!(levels, ["NO_ACCESS", "NO_ACCESS", "DEPLOYER", "NO_ACCESS"]);
+        let body = draft.into_body();
+        assert_eq!(body.permissions.unwrap(), ["invoices:read", "orders:*", "event:read"]);
+        assert_eq!((body.clusters.len(), body.projects.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_preview_says_what_is_more_and_what_is_less() {
+        let names = |id, name: &str| vec![(id, name.to_owned())];
+        let saved = Draft { permissions: vec!["a:read".into()], ..Draft::default() };
+        let mut draft = Draft { event_read: true, permissions: vec!["b:read".into()], ..Draft::default() };
+        draft.projects.insert(PROJECT, ProjectAccess::ADMIN);
+        let all = changes(&saved, &draft, &names(CLUSTER, "lab"), &names(PROJECT, "shop"));
+        let texts: Vec<String> =
+            all.iter().map(|c| format!("{}: {} > {} {}", c.what, c.before, c.after, c.more)).collect();
+        assert_eq!(
+            texts,
+            [
+                "shop, Full-Access: no > yes true",
+                "Read the audit log: no > yes true",
+                "Your API: a:read > – false",
+                "Your API: – > b:read true",
+            ]
+        );
+        assert!(changes(&saved, &saved, &names(CLUSTER, "lab"), &names(PROJECT, "shop")).is_empty());
+    }
+}

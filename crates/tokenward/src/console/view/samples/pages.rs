@@ -1,0 +1,456 @@
+//! Every page with the sample data, in each of the forms worth looking at.
+
+use super::*;
+
+/// A name and its HTML.
+#[allow(clippy::too_many_lines)] // A list.
+pub fn pages() -> Vec<(String, String)> {
+    let mut pages: Vec<(String, String)> = Vec::new();
+    macro_rules! page {
+        ($name:literal, $page:expr) => {
+            pages.push(($name.into(), $page.render().unwrap()));
+        };
+    }
+    page!("set-up", set_up());
+    page!(
+        "set-up-refused",
+        SetUpPage {
+            organization: Field::new("Acme"),
+            name: Field::new("Acme Owner"),
+            email: Field::new("owner").refused("Write the whole address, like owner@acme.example."),
+            password: Field::new("correct horse").refused("This password has 8 characters; it takes at least 12."),
+            ..set_up()
+        }
+    );
+    let sign_in =
+        SignInPage { csrf: "c5rf".into(), email: Field::default(), next: String::new(), error: None, notice: None };
+    page!("sign-in", sign_in);
+    page!(
+        "sign-in-refused",
+        SignInPage {
+            email: Field::new("owner@acme.example"),
+            error: Some("E-mail and password do not fit together.".into()),
+            ..sign_in.clone()
+        }
+    );
+    page!(
+        "sign-in-link",
+        SignInLinkPage {
+            secret: "9bN4tYrC".into(),
+            csrf: "c5rf".into(),
+            email: "owner@acme.example".into(),
+            password: Field::default(),
+            password_rule: PASSWORD_RULE.into(),
+            error: None,
+        }
+    );
+    page!("needs-tls", NeedsTlsPage { port: 8080, public_url: "http://127.0.0.1:8080".into() });
+    page!(
+        "invitation-new",
+        invitation(InvitationStep::NewAccount {
+            name: Field::default(),
+            password: Field::default(),
+            password_rule: PASSWORD_RULE.into()
+        })
+    );
+    page!("invitation-sign-in", invitation(InvitationStep::SignInFirst));
+    page!("invitation-accept", invitation(InvitationStep::Accept { signed_in_as: "new@acme.example".into() }));
+    page!(
+        "error",
+        ErrorPage {
+            status: 500,
+            title: "That did not work".into(),
+            detail: "Nothing was changed. Try again; if it fails again, tell whoever runs this server.".into(),
+            reference: Some("e-7f3c9a12".into()),
+            link: Some(("Back to the console".into(), "/".into()))
+        }
+    );
+    page!(
+        "error-inside",
+        ErrorInsidePage {
+            shell: shell(Nav::Tokens),
+            status: 404,
+            title: "No such token".into(),
+            detail: "It was deleted, or it never was in this organization.".into(),
+            reference: None,
+            link: Some(("All tokens".into(), "/console/1/tokens".into()))
+        }
+    );
+
+    page!("tokens", tokens_page());
+    page!("tokens-empty", TokensPage { tokens: Vec::new(), total: 0, warning: None, ..tokens_page() });
+    page!(
+        "tokens-none",
+        TokensPage { tokens: Vec::new(), search: "jenkins-two".into(), warning: None, ..tokens_page() }
+    );
+    page!(
+        "tokens-plain",
+        TokensPage {
+            shell: flash(Nav::Tokens, FlashKind::Good, "“old-jenkins” is deleted. It is refused from now on."),
+            shows_last_used: false,
+            warning: None,
+            may_create: false,
+            may_delete: false,
+            ..tokens_page()
+        }
+    );
+    let token_new = TokenNewPage {
+        shell: shell(Nav::Tokens),
+        form: TokenForm {
+            name: Field::default(),
+            description: Field::default(),
+            roles: role_choices("deployer"),
+            expiry: expiry("90"),
+        },
+        error: None,
+    };
+    page!("token-new", token_new);
+    let mut refused = token_new.clone();
+    refused.form.name = Field::new("terraform-prod")
+        .refused("A token of this name exists. Choose another name, or delete that one first.");
+    refused.form.roles.error = Some("Choose a role.".into());
+    refused.form.roles.chosen = String::new();
+    refused.form.expiry.chosen = "date".into();
+    refused.form.expiry.date = Field::new("2020-01-01").refused("This day is over.");
+    page!("token-new-refused", refused);
+    page!("token-created", token_created());
+    page!("token", token_page());
+    page!("token-untracked", TokenPage { usage: None, token: tokens().remove(0), ..token_page() });
+    page!("token-delete", TokenDeletePage { shell: shell(Nav::Tokens), token: tokens().remove(5), error: None });
+    page!(
+        "token-delete-nasty",
+        TokenDeletePage {
+            shell: shell(Nav::Tokens),
+            token: tokens().remove(0),
+            error: Some("It was changed meanwhile. Look again.".into())
+        }
+    );
+
+    page!("events", events_page());
+    page!("events-none", events_with_a_filter());
+    let settings = SettingsPage {
+        shell: shell(Nav::Settings),
+        id: id(1),
+        form: SettingsForm {
+            name: Field::new("Acme"),
+            description: Field::new("Everything the shop needs"),
+            website_url: Field::new("https://acme.example"),
+            ..SettingsForm::default()
+        },
+        plan: "Enterprise".into(),
+        created: moment(-300 * DAY),
+        public_url: URL.into(),
+        may_edit: true,
+        may_transfer: true,
+        may_delete: true,
+        error: None,
+    };
+    page!("settings", settings);
+    page!(
+        "settings-read",
+        SettingsPage { may_edit: false, may_transfer: false, may_delete: false, ..settings.clone() }
+    );
+    page!(
+        "organization-new",
+        OrganizationNewPage {
+            shell: shell(Nav::Settings),
+            name: Field::default(),
+            description: Field::default(),
+            error: None
+        }
+    );
+    let session = |n, client: &str, current| SessionRow {
+        id: id(n),
+        client: client.into(),
+        address: Some("10.2.0.14".into()),
+        created: moment(-2 * HOUR),
+        last_seen: Some(moment(-30 * MINUTE)),
+        expires: moment(10 * HOUR),
+        current,
+    };
+    page!(
+        "account",
+        AccountPage {
+            shell: flash(Nav::Account, FlashKind::Bad, "The password was not changed: the current one is wrong."),
+            name: Field::new("Acme Owner"),
+            email: "owner@acme.example".into(),
+            has_password: true,
+            current_password: Field::new("correct horse").refused("This is not your current password."),
+            new_password: Field::default(),
+            password_rule: PASSWORD_RULE.into(),
+            sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
+        }
+    );
+
+    let members_page = MembersPage {
+        shell: shell(Nav::Members),
+        members: members(),
+        invitations: vec![
+            InvitationRow {
+                id: id(70),
+                email: "new@acme.example".into(),
+                role: role("DevOps"),
+                inviter: "owner@acme.example".into(),
+                sent: moment(-DAY),
+                expires: moment(6 * DAY),
+                expired: false,
+            },
+            InvitationRow {
+                id: id(71),
+                email: "late@acme.example".into(),
+                role: role("Viewer"),
+                inviter: "owner@acme.example".into(),
+                sent: moment(-9 * DAY),
+                expires: moment(-2 * DAY),
+                expired: true,
+            },
+        ],
+        may_manage: true,
+        may_transfer: true,
+    };
+    page!("members", members_page);
+    page!(
+        "members-alone",
+        MembersPage {
+            members: members().into_iter().take(1).collect(),
+            invitations: Vec::new(),
+            ..members_page.clone()
+        }
+    );
+    page!(
+        "member-invite",
+        InvitePage {
+            shell: shell(Nav::Members),
+            email: Field::new("new@acme.example").refused("This address is invited already."),
+            roles: role_choices("viewer"),
+            sends_mail: false,
+            error: None
+        }
+    );
+    page!("invitation-created", invitation_created());
+    page!(
+        "member",
+        MemberPage {
+            shell: shell(Nav::Members),
+            member: members().remove(1),
+            roles: role_choices("devops"),
+            error: None
+        }
+    );
+    let member_token = |row: TokenRow, revoke| MemberToken {
+        id: row.id,
+        name: row.name,
+        hint: row.hint,
+        role: row.role,
+        last_used: row.last_used.map(|used| used.at),
+        revoke,
+    };
+    page!(
+        "member-remove",
+        MemberRemovePage {
+            shell: shell(Nav::Members),
+            member: members().remove(1),
+            tokens: vec![member_token(tokens().remove(4), false), member_token(tokens().remove(1), true)],
+            may_revoke: true,
+            error: None
+        }
+    );
+    let candidate =
+        |row: MemberRow| TransferCandidate { id: row.id, name: row.name, email: row.email, role: row.role.name };
+    page!(
+        "transfer",
+        TransferPage {
+            shell: shell(Nav::Members),
+            candidates: members().into_iter().skip(1).map(candidate).collect(),
+            chosen: id(31),
+            typed: Field::new("acme").refused("Write it as it is: Acme."),
+            error: None
+        }
+    );
+    page!(
+        "transfer-nobody",
+        TransferPage {
+            shell: shell(Nav::Members),
+            candidates: Vec::new(),
+            chosen: String::new(),
+            typed: Field::default(),
+            error: None
+        }
+    );
+
+    page!("roles", roles_page());
+    page!("roles-none", RolesPage { shell: shell(Nav::Roles), custom: Vec::new(), ..roles_page() });
+    page!(
+        "role-built-in",
+        BuiltInRolePage {
+            shell: shell(Nav::Roles),
+            role: role_row(65, "Viewer", BuiltIn::Viewer.meaning(), 1, 2),
+            permissions: Own::ALL
+                .iter()
+                .filter(|own| BuiltIn::Viewer.own().has(**own))
+                .map(|own| (own.to_string(), "Sees it.".to_owned()))
+                .collect(),
+            api: "Every permission that ends in :read.".into(),
+        }
+    );
+    page!("role", role_editor());
+    let change = |what: &str, before: &str, after: &str, more| RoleChange {
+        what: what.into(),
+        before: before.into(),
+        after: after.into(),
+        more,
+    };
+    page!(
+        "role-preview",
+        RoleEditorPage {
+            changes: Some(vec![
+                change("web-shop, Preview", "Read-Only", "Manage", true),
+                change("Read the audit log", "no", "yes", true),
+                change("Your API", "stock:write", "–", false)
+            ]),
+            ..role_editor()
+        }
+    );
+    let mut fresh = role_editor();
+    fresh.id = None;
+    fresh.used_by = None;
+    fresh.form = RoleForm { permissions: Field::new("token:manage").refused("Line 1: token:manage is reserved. A custom role can hold token:verify and event:read, by the boxes below, and permissions of your own API."), ..RoleForm::default() };
+    page!("role-new", fresh);
+    page!("role-read", RoleEditorPage { may_edit: false, ..role_editor() });
+    page!(
+        "role-delete",
+        ConfirmPage {
+            shell: shell(Nav::Roles),
+            from: "Roles".into(),
+            back: "/console/1/roles".into(),
+            question: "Delete the role “Invoice reader”?".into(),
+            consequences: vec!["Nobody has it. It cannot be brought back.".into()],
+            facts: vec![Fact { name: "Id".into(), value: id(67), mono: true }],
+            action: "/console/1/roles/67/delete".into(),
+            button: "Delete role".into(),
+            type_to_confirm: None,
+            typed: Field::default(),
+            error: None,
+        }
+    );
+
+    page!(
+        "projects",
+        ProjectsPage {
+            shell: shell(Nav::Projects),
+            projects: vec![project(40, "billing", "", 0), project(42, "web-shop", "The shop and its back office", 4)],
+            may_create: true
+        }
+    );
+    page!("projects-empty", ProjectsPage { shell: shell(Nav::Projects), projects: Vec::new(), may_create: true });
+    page!("project", project_page());
+    page!(
+        "project-new",
+        ProjectPage {
+            project: None,
+            form: ProjectForm {
+                name: Field::new("web-shop").refused("A project of this name exists."),
+                description: Field::default()
+            },
+            ..project_page()
+        }
+    );
+    page!(
+        "project-delete",
+        ConfirmPage {
+            shell: shell(Nav::Projects),
+            from: "web-shop".into(),
+            back: "/console/1/projects/42".into(),
+            question: "Delete the project “web-shop”?".into(),
+            consequences: vec![
+                "Its 4 environments and their variables go with it.".into(),
+                "Roles that were limited to it lose that part.".into(),
+                "It cannot be brought back.".into()
+            ],
+            facts: vec![
+                Fact { name: "Environments".into(), value: "dev, pr-318, staging, production".into(), mono: false },
+                Fact { name: "Id".into(), value: id(42), mono: true }
+            ],
+            action: "/console/1/projects/42/delete".into(),
+            button: "Delete project".into(),
+            type_to_confirm: Some("web-shop".into()),
+            typed: Field::new("webshop").refused("Write it as it is: web-shop."),
+            error: Some("It was changed meanwhile. Look again.".into()),
+        }
+    );
+    let environment = EnvironmentPage {
+        shell: shell(Nav::Projects),
+        project_id: id(42),
+        project_name: "web-shop".into(),
+        environment: Some(environments().remove(2)),
+        form: EnvironmentForm {
+            name: Field::new("staging"),
+            modes: choices(&["Development", "Preview", "Staging", "Production"]),
+            mode_error: None,
+            clusters: choices(&["eu-prod", "lab"]),
+            cluster_error: None,
+        },
+        may_edit: true,
+        may_delete: true,
+        error: None,
+    };
+    page!("environment", environment);
+    let mut new = environment.clone();
+    new.environment = None;
+    new.form.cluster_error = Some("Your role may not create environments on this cluster.".into());
+    page!("environment-new", new);
+    page!("clusters", ClustersPage { shell: shell(Nav::Clusters), clusters: clusters(), may_create: true });
+    page!("clusters-empty", ClustersPage { shell: shell(Nav::Clusters), clusters: Vec::new(), may_create: true });
+    let cluster = ClusterPage {
+        shell: shell(Nav::Clusters),
+        cluster: Some(clusters().remove(0)),
+        form: ClusterForm {
+            name: Field::new("eu-prod"),
+            description: Field::default(),
+            providers: choices(&["AWS", "Scaleway", "On premise"]),
+            provider_error: None,
+            region: Field::new("eu-west-3"),
+            production: true,
+        },
+        may_edit: true,
+        may_delete: true,
+        error: None,
+    };
+    page!("cluster", cluster);
+    page!("cluster-new", ClusterPage { cluster: None, ..cluster.clone() });
+
+    page!(
+        "apis",
+        ApisPage {
+            shell: shell(Nav::Apis),
+            apis: vec![
+                api_page().api.unwrap(),
+                ApiRow {
+                    name: "partner".into(),
+                    routes: 112,
+                    unknown_route: UnknownRoute::Allow,
+                    updated: moment(-HOUR)
+                }
+            ],
+            may_manage: true
+        }
+    );
+    page!("apis-empty", ApisPage { shell: shell(Nav::Apis), apis: Vec::new(), may_manage: true });
+    page!("api", api_page());
+    page!(
+        "api-new",
+        ApiPage {
+            api: None,
+            routes: Vec::new(),
+            form: ApiForm {
+                document: Field::new("openapi: 2.0")
+                    .refused("Line 1: this is OpenAPI 2. Convert it to OpenAPI 3 first."),
+                ..ApiForm::default()
+            },
+            ..api_page()
+        }
+    );
+    page!("decisions", decisions_page());
+    page!("decisions-live", DecisionsPage { live: true, decisions: Vec::new(), ..decisions_page() });
+    pages
+}

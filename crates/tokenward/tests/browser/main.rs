@@ -1,0 +1,10 @@
+//! The console in a real browser, against a real server. Pictures are kept below `target/test-output/screenshots`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod access;
+mod account;
+mod browser;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;

@@ -1,0 +1,219 @@
+//! The main job: set up, sign in, create a token, use it, take it back.
+
+use serde_json::json;
+use thirtyfour::prelude::*;
+
+use crate::browser::{Browser, with_browser};
+use crate::support::{OWNER, PASSWORD, Server};
+
+/// A name that must never work as markup.
+const NASTY: &str = "<img src=x onerror=document.title='owned'>";
+
+/// Signs the owner in.
+pub async fn sign_in(browser: &Browser) {
+    browser.open("/sign-in").await;
+    browser.fill("email", OWNER).await;
+    browser.fill("password", PASSWORD).await;
+    browser.press("Sign in").await;
+    browser.sees("API tokens").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_sets_up_and_creates_a_token_that_works_until_it_is_deleted() {
+    let server = Server::start().await;
+    let (url, link) = (server.url.clone(), server.running.set_up_link.clone().unwrap());
+    let api = server.client.clone();
+    with_browser(&server.url, true, |browser| async move {
+        let uses = async |token: &str| {
+            let answer = api.get(format!("{url}/token/self")).header("authorization", format!("Token {token}")).send();
+            answer.await.unwrap().status().as_u16()
+        };
+        browser.open("/").await;
+        browser.sees("Not set up yet").await;
+
+        browser.open(&link).await;
+        browser.pictures("set-up").await;
+        browser.fill("organization", "Acme").await;
+        browser.fill("name", "Acme Owner").await;
+        browser.fill("email", OWNER).await;
+        browser.fill("password", "correct horse").await;
+        browser.fill("password", PASSWORD).await;
+        browser.press("Create the organization").await;
+        browser.sees("Welcome. Your organization is ready").await;
+        browser.sees("No token yet").await;
+        browser.pictures("tokens-empty").await;
+        let cookies = browser.cookies().await;
+        let session = cookies.iter().find(|it| it["name"] == "__Host-tokenward").expect("a session cookie");
+        assert!(session["secure"] == true && session["httpOnly"] == true && session["sameSite"] == "Lax", "{session}");
+
+        browser.press("Add the first token").await;
+        browser.pictures("token-new").await;
+        browser.fill("name", "ci-deploys").await;
+        browser.fill("description", "GitHub Actions").await;
+        browser.press("DevOps").await;
+        browser.press("30 days").await;
+        browser.press("Create token").await;
+        browser.sees("“ci-deploys” is ready").await;
+        browser.pictures("token-created").await;
+        let token = browser.text("#secret").await;
+        assert!(token.starts_with("twd_") && token.len() == 42, "{token}");
+        assert_eq!(uses(&token).await, 200);
+
+        let permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"];
+        browser.command("Browser.grantPermissions", json!({ "origin": url, "permissions": permissions })).await;
+        browser.click("[data-copy=secret]").await;
+        browser.sees("Copied").await;
+        assert_eq!(browser.clipboard().await, token);
+
+        browser.press("I have stored it").await;
+        browser.sees("ci-deploys").await;
+        let source = browser.script("return document.documentElement.outerHTML").await;
+        assert!(!source.as_str().unwrap().contains(&token), "the text is shown once");
+        browser.press("ci-deploys").await;
+        browser.sees("What it may do").await;
+        browser.pictures("token").await;
+
+        browser.press("Delete").await;
+        browser.sees("Delete “ci-deploys”?").await;
+        browser.pictures("token-delete").await;
+        assert_eq!(uses(&token).await, 200, "asking deletes nothing");
+        browser.press("Delete “ci-deploys”").await;
+        browser.sees("The token is deleted.").await;
+        assert_eq!(uses(&token).await, 401, "refused the next moment");
+        browser.open("/").await;
+        browser.sees("No token yet").await;
+        assert!(!browser.text("main").await.contains("The token is deleted."), "said once");
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_is_enough_to_create_a_token() {
+    let (server, _) = Server::with_owner().await;
+    with_browser(&server.url, true, |browser| async move {
+        browser.open("/").await;
+        browser.sees("Sign in").await;
+        // The first input has the focus already.
+        browser.keys(OWNER).await;
+        browser.tab_to("input[name=password]").await;
+        browser.keys(format!("{PASSWORD}\n").as_str()).await;
+        browser.sees("No token yet").await;
+        browser.tab_to("main a.primary").await;
+        browser.keys(Key::Enter + "").await;
+        browser.sees("Add a token").await;
+        browser.keys("keyboard").await;
+        browser.tab_to("input[name=role_id]").await;
+        // The arrow goes from Admin to DevOps.
+        browser.keys(Key::Down + "").await;
+        browser.tab_to("input[name=expires]").await;
+        browser.keys(Key::Left + "").await;
+        browser.tab_to("main button.primary").await;
+        browser.keys(Key::Enter + "").await;
+        browser.sees("“keyboard” is ready").await;
+        browser.sees("DevOps").await;
+        browser.tab_to("[data-copy=secret]").await;
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_all_works_without_javascript() {
+    let (server, _) = Server::with_owner().await;
+    with_browser(&server.url, false, |browser| async move {
+        browser.open("/sign-in").await;
+        assert_eq!(browser.count(".reveal").await, 0, "no script of ours has run");
+        browser.fill("email", OWNER).await;
+        browser.fill("password", PASSWORD).await;
+        browser.click("main form button").await;
+        browser.sees("No token yet").await;
+        browser.click("main a.primary").await;
+        browser.fill("name", "plain").await;
+        browser.click("main label:has([name=role_id])").await;
+        browser.click("main button.primary").await;
+        browser.sees("“plain” is ready").await;
+        assert!(!browser.find("[data-copy=secret]").await.is_displayed().await.unwrap(), "no button that does nothing");
+        browser.click("main a.primary").await;
+        browser.fill("q", "nothing-like-this").await;
+        browser.keys(Key::Enter + "").await;
+        browser.sees("No token matches").await;
+        browser.click("main .empty a").await;
+        browser.click("td.acts a").await;
+        browser.sees("Delete “plain”?").await;
+        browser.click("main button.destroy").await;
+        browser.sees("The token is deleted.").await;
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_never_works_as_markup_and_a_mistake_keeps_what_was_typed() {
+    let (server, organization) = Server::with_owner().await;
+    let body = json!({ "name": NASTY, "description": NASTY, "role_id": server.role(&organization, "viewer").await });
+    server.post(&organization.path("apiToken"), &organization.owner, body).await.expect(201);
+    with_browser(&server.url, true, |browser| async move {
+        sign_in(&browser).await;
+        browser.sees(NASTY).await;
+        browser.press(NASTY).await;
+        browser.sees("What it may do").await;
+        browser.press("Delete").await;
+        browser.sees("Delete “").await;
+        browser.open("/console").await;
+        browser.press("Add token").await;
+        browser.fill("name", NASTY).await;
+        browser.fill("description", "kept").await;
+        browser.press("Viewer").await;
+        browser.press("Create token").await;
+        browser.sees("is taken by another token").await;
+        assert_eq!(browser.find("#description").await.value().await.unwrap().as_deref(), Some("kept"));
+        assert!(browser.find("main [name=role_id]:checked").await.is_selected().await.unwrap());
+        browser.picture("token-refused", 1280, false).await;
+        let title = browser.script("return document.title").await;
+        assert!(!title.as_str().unwrap().contains("owned") && browser.count("img[src=x]").await == 0);
+    })
+    .await;
+    server.stop().await;
+}
+
+/// A list as an organization has it. Its picture is also the one of the README.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_tokens_reads_well_at_every_width() {
+    let (server, organization) = Server::with_owner().await;
+    let day = |days: i64| {
+        let at = server.running.app.now().plus(days * tokenward_core::time::DAY + tokenward_core::time::HOUR);
+        json!(at.to_string())
+    };
+    let never = serde_json::Value::Null;
+    for (name, description, role, expires_at) in [
+        ("terraform-prod", "Plans and applies from the infra repository", "admin", never.clone()),
+        ("github-actions-shop", "Deploys each merge to main and cleans up previews afterwards", "devops", day(88)),
+        ("grafana-reader", "Dashboards", "viewer", day(200)),
+        ("billing-export", "Monthly invoices for the accountants", "billing", day(9)),
+        ("edge-gateway", "Asks about every request", "verifier", never),
+        ("staging-smoke-tests", "", "viewer", day(27)),
+    ] {
+        let description = if description.is_empty() { json!(null) } else { json!(description) };
+        let role = server.role(&organization, role).await;
+        let body = json!({ "name": name, "description": description, "role_id": role, "expires_at": expires_at });
+        server.post(&organization.path("apiToken"), &organization.owner, body).await.expect(201);
+    }
+    with_browser(&server.url, true, |browser| async move {
+        sign_in(&browser).await;
+        browser.sees("6 tokens").await;
+        browser.pictures("tokens").await;
+        browser.picture("tokens", 900, false).await;
+        browser.fill("q", "graf").await;
+        browser.keys(Key::Enter + "").await;
+        browser.sees("1 of 6 tokens").await;
+        browser.press("Expiring").await;
+        browser.sees("No token matches").await;
+        browser.press("Show all 6").await;
+        browser.press("Expiring").await;
+        browser.sees("billing-export").await;
+        browser.sees("9 days left").await;
+    })
+    .await;
+    server.stop().await;
+}

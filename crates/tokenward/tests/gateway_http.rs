@@ -1,0 +1,351 @@
+//! Verification over HTTP for those who do not write code: batches, introspection, forward-auth, the guard.
+
+mod support;
+
+use base64::Engine;
+use serde_json::{Value, json};
+use support::{Answer, Organization, Server};
+
+/// A text with the form of a token that nobody made.
+const UNKNOWN: &str = "twd_00000000000000000000000000000000";
+
+/// An unknown token: the form and the checksum fit.
+fn unknown() -> String {
+    let mut rest = crc32fast::hash(UNKNOWN.as_bytes());
+    let mut digits = [0u8; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[(rest % 62) as usize];
+        rest /= 62;
+    }
+    format!("{UNKNOWN}{}", std::str::from_utf8(&digits).unwrap())
+}
+
+/// Acme with a token that may verify and one that may only read.
+async fn acme() -> (Server, Organization, String, String) {
+    let (server, organization) = Server::with_owner().await;
+    let verifier = server.token(&organization, "gateway", "verifier").await;
+    let reader = server.token(&organization, "reader", "viewer").await;
+    (server, organization, verifier, reader)
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_in_its_order() {
+    let (server, _, verifier, reader) = acme().await;
+    let unknown = unknown();
+    let mut tokens = vec![
+        json!({ "token": reader }),
+        json!({ "token": unknown }),
+        json!({ "token": reader, "permission": "invoices:write" }),
+        json!({ "token": "nonsense" }),
+        json!({ "token": reader, "permission": "invoices:read" }),
+    ];
+    let codes = |answer: &Value| -> Vec<String> {
+        let results = answer["results"].as_array().unwrap();
+        results.iter().map(|result| result["code"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected = ["valid", "unknown", "permission_denied", "malformed", "valid"];
+    let answer = server.post("/verify/batch", &verifier, json!({ "tokens": tokens })).await.expect(200);
+    assert_eq!(codes(&answer), expected);
+    assert_eq!(answer["results"][0]["token"]["name"], "reader");
+    assert_eq!(answer["results"][2]["missing_permission"], "invoices:write");
+
+    tokens = tokens.iter().cycle().take(1_000).cloned().collect();
+    let answer = server.post("/verify/batch", &verifier, json!({ "tokens": tokens })).await.expect(200);
+    assert_eq!(codes(&answer), expected.repeat(200));
+    tokens.push(json!({ "token": "x" }));
+    for refused in [json!({ "tokens": tokens }), json!({ "tokens": [] }), json!({})] {
+        let answer = server.post("/verify/batch", &verifier, refused).await.expect(400);
+        assert_eq!(answer["faults"][0]["field"], "tokens");
+    }
+    let wild = json!({ "tokens": [{ "token": "x" }, { "token": "x", "permission": "*:read" }] });
+    let answer = server.post("/verify/batch", &verifier, wild).await.expect(400);
+    assert_eq!(answer["faults"][0]["field"], "tokens[1].permission");
+    let one = json!({ "tokens": [{ "token": "x" }] });
+    assert_eq!(server.post("/verify/batch", &reader, one).await.outcome(), (403, "permission_denied".into()));
+    server.stop().await;
+}
+
+/// A request with these headers, which may repeat.
+async fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = server.client.request(method.parse().unwrap(), format!("{}{path}", server.url));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.body(body.to_owned()).send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.unwrap() }
+}
+
+async fn form(server: &Server, path: &str, authorization: &str, body: &str) -> Answer {
+    let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
+    headers.extend((!authorization.is_empty()).then_some(("authorization", authorization)));
+    send(server, "POST", path, &headers, body).await
+}
+
+fn basic(password: &str) -> String {
+    format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("anybody:{password}")))
+}
+
+#[tokio::test]
+async fn introspection_says_what_is_active_and_nothing_else() {
+    let (server, organization, verifier, reader) = acme().await;
+    let listed = server.get(&organization.path("apiToken"), &organization.owner).await.expect(200);
+    let id = listed["results"].as_array().unwrap().iter().find(|it| it["name"] == "reader").unwrap()["id"].clone();
+    for authorization in [format!("Token {verifier}"), format!("Bearer {verifier}"), basic(&verifier)] {
+        let answer = form(&server, "/introspect", &authorization, &format!("token_type_hint=x&token={reader}")).await;
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        let answer = answer.expect(200);
+        assert_eq!(answer["active"], true);
+        assert_eq!((&answer["sub"], &answer["client_id"]), (&id, &id));
+        assert_eq!(answer["token_type"], "Bearer");
+        assert!(answer["scope"].as_str().unwrap().split(' ').any(|it| it == "*:read"), "{answer}");
+        assert!(answer["iat"].as_u64().unwrap() > 1_700_000_000);
+        assert!(answer.get("exp").is_none());
+    }
+    let authorization = format!("Bearer {verifier}");
+    for inactive in [unknown().as_str(), "nonsense", "", &organization.owner] {
+        let answer = form(&server, "/introspect", &authorization, &format!("token={inactive}")).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, r#"{"active":false}"#));
+    }
+    let outcomes = [
+        (form(&server, "/introspect", &authorization, "").await, (400, "invalid_request")),
+        (form(&server, "/introspect", &authorization, "token=a&token=b").await, (400, "invalid_request")),
+        (form(&server, "/introspect", "", "token=a").await, (401, "missing_credentials")),
+        (form(&server, "/introspect", &format!("Token {reader}"), "token=a").await, (403, "permission_denied")),
+        (server.post("/introspect", &verifier, json!({ "token": "a" })).await, (400, "invalid_request")),
+        // Basic counts here and at gateways, nowhere else.
+        (
+            send(&server, "GET", "/token/self", &[("authorization", &basic(&reader))], "").await,
+            (401, "missing_credentials"),
+        ),
+    ];
+    for (answer, (status, code)) in outcomes {
+        assert_eq!(answer.outcome(), (status, code.to_owned()));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_holds_a_token_may_take_it_back() {
+    let (server, organization, verifier, reader) = acme().await;
+    let code = async |token: &str| {
+        let answer = server.post("/verify", &verifier, json!({ "token": token })).await.expect(200);
+        answer["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(code(&reader).await, "valid");
+    for body in
+        ["token=nonsense".to_owned(), format!("token={}", unknown()), format!("token={reader}&token_type_hint=x")]
+    {
+        let answer = form(&server, "/revoke", "", &body).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
+    }
+    assert_eq!(code(&reader).await, "revoked");
+    assert_eq!(form(&server, "/revoke", "", &format!("token={reader}")).await.status.as_u16(), 200);
+    let events = server.get(&organization.path("audit-logs"), &organization.owner).await.expect(200);
+    let text = events.to_string();
+    assert!(text.contains("token.deleted") && !text.contains(&reader), "{text}");
+    // A session ends the same way.
+    assert_eq!(form(&server, "/revoke", "", &format!("token={}", organization.owner)).await.status.as_u16(), 200);
+    assert_eq!(server.get("/account", &organization.owner).await.status.as_u16(), 401);
+    assert_eq!(form(&server, "/revoke", "", "").await.status.as_u16(), 400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn forward_auth_answers_with_two_hundred_401_or_403() {
+    let (server, organization, _, reader) = acme().await;
+    let path = format!("/forward-auth?organization={}", organization.id);
+    let token = format!("Token {reader}");
+    for (method, header, value) in [
+        ("GET", "authorization", token.clone()),
+        ("POST", "authorization", format!("Bearer {reader}")),
+        ("HEAD", "authorization", basic(&reader)),
+        ("DELETE", "x-api-key", reader.clone()),
+    ] {
+        let answer = send(&server, method, &path, &[(header, &value)], "").await;
+        assert_eq!(answer.status.as_u16(), 200, "{method} {header} {}", answer.text);
+        assert_eq!(answer.headers["x-tokenward-organization-id"], organization.id.as_str());
+        assert_eq!(answer.headers["x-tokenward-token-name"], "reader");
+        assert_eq!(answer.headers["x-tokenward-role"], "viewer");
+        assert!(answer.headers["x-tokenward-permissions"].to_str().unwrap().contains("token:read"));
+        assert!(uuid::Uuid::try_parse(answer.headers["x-tokenward-token-id"].to_str().unwrap()).is_ok());
+    }
+    let foreign = "/forward-auth?organization=00000000-0000-7000-8000-000000000000";
+    let ours = [("authorization", token.as_str())];
+    let spoken = [("authorization", token.as_str()), ("x-forwarded-method", "GET")];
+    let with = |extra: (&'static str, &'static str)| [spoken[0], spoken[1], extra];
+    let query = format!("/a?x={reader}");
+    let cases: Vec<(String, Vec<(&str, &str)>, u16, &str)> = vec![
+        (path.clone(), vec![], 401, "missing_credentials"),
+        (path.clone(), vec![("authorization", "Digest x")], 401, "missing_credentials"),
+        (path.clone(), vec![("authorization", "Token x")], 401, "malformed"),
+        (path.clone(), vec![ours[0], ours[0]], 401, "ambiguous_credentials"),
+        (path.clone(), vec![ours[0], ("x-api-key", &reader)], 401, "ambiguous_credentials"),
+        (foreign.into(), ours.to_vec(), 401, "unknown"),
+        (format!("{path}&permission=invoices:write"), ours.to_vec(), 403, "permission_denied"),
+        (format!("{path}&permission=*:read"), ours.to_vec(), 403, "invalid_request"),
+        (format!("{path}&permision=invoices:write"), ours.to_vec(), 403, "invalid_request"),
+        (format!("{path}&permission=a:read&permission=b:read"), ours.to_vec(), 403, "invalid_request"),
+        (format!("{path}&token={reader}"), ours.to_vec(), 403, "invalid_request"),
+        ("/forward-auth?organization=acme".into(), ours.to_vec(), 403, "invalid_request"),
+        (format!("{path}&api=shop"), ours.to_vec(), 403, "request_unknown"),
+        (format!("{path}&api=shop"), with(("x-forwarded-uri", "/a")).to_vec(), 403, "request_unknown"),
+        (path.clone(), with(("x-forwarded-uri", "/a//b")).to_vec(), 403, "path_ambiguous"),
+        (path.clone(), with(("x-original-uri", "/a/%2e%2e/b")).to_vec(), 403, "path_ambiguous"),
+        (path.clone(), with(("x-original-url", "https://acme.example/a;b")).to_vec(), 403, "path_ambiguous"),
+        (path.clone(), vec![ours[0], ("x-forwarded-uri", "/a"), ("x-original-uri", "/b")], 403, "request_unknown"),
+        (path.clone(), vec![ours[0], ("x-forwarded-uri", &query)], 401, "token_in_query"),
+    ];
+    for (path, headers, status, code) in &cases {
+        let answer = send(&server, "GET", path, headers, "").await;
+        assert_eq!(answer.outcome(), (*status, (*code).to_owned()), "{path} {headers:?}");
+        assert_eq!(answer.headers["x-tokenward-reason"], *code);
+        assert_eq!(answer.headers.contains_key("www-authenticate"), *status == 401);
+        assert!(!answer.text.contains(&reader), "{}", answer.text);
+    }
+    let denied = send(&server, "GET", &format!("{path}&permission=invoices:write"), &ours, "").await.json();
+    assert_eq!(
+        (&denied["reason"], &denied["missing_permission"]),
+        (&json!("permission_denied"), &json!("invoices:write"))
+    );
+    for allowed in [format!("{path}&permission=invoices:read"), "/forward-auth".into()] {
+        let said = with(("x-forwarded-uri", "/invoices/7?page=//2"));
+        let answer = send(&server, "GET", &allowed, &said, "").await;
+        assert_eq!(answer.headers["x-tokenward-path"], "/invoices/7", "{}", answer.text);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_a_trusted_gateway_says_which_request_it_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = support::config(directory.path());
+    config.gateways.trusted = vec!["203.0.113.0/24".parse().unwrap()];
+    config.gateways.header = Some("x-acme-key".into());
+    let (server, organization) = Server::with_owner_and(directory, config).await;
+    let reader = server.token(&organization, "reader", "viewer").await;
+    let said = [("x-acme-key", reader.as_str()), ("x-forwarded-method", "GET"), ("x-forwarded-uri", "/a//b")];
+    let answer = send(&server, "GET", "/forward-auth", &said, "").await;
+    assert_eq!(answer.status.as_u16(), 200, "{}", answer.text);
+    assert!(!answer.headers.contains_key("x-tokenward-path"));
+    let answer = send(&server, "GET", "/forward-auth?api=shop", &said, "").await;
+    assert_eq!(answer.outcome(), (403, "request_unknown".into()));
+    let both = [said[0], ("x-api-key", reader.as_str())];
+    assert_eq!(send(&server, "GET", "/forward-auth", &both, "").await.outcome(), (401, "ambiguous_credentials".into()));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_an_organization_the_question_needs_exactly_one() {
+    let server = Server::start().await;
+    let answer = send(&server, "GET", "/forward-auth", &[("authorization", "Token x")], "").await;
+    assert_eq!(answer.outcome(), (403, "organization_required".into()));
+    server.stop().await;
+    let (server, organization, _, reader) = acme().await;
+    let credential = format!("Token {reader}");
+    let ours = [("authorization", credential.as_str())];
+    assert_eq!(send(&server, "GET", "/forward-auth", &ours, "").await.status.as_u16(), 200);
+    server.post("/organization", &organization.owner, json!({ "name": "Other", "plan": "FREE" })).await.expect(201);
+    assert_eq!(send(&server, "GET", "/forward-auth", &ours, "").await.outcome(), (403, "organization_required".into()));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn guessing_is_told_to_wait_and_valid_tokens_pass() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = support::config(directory.path());
+    config.misses_per_minute = 20;
+    let (server, organization) = Server::with_owner_and(directory, config).await;
+    let verifier = server.token(&organization, "gateway", "verifier").await;
+    let reader = server.token(&organization, "reader", "viewer").await;
+
+    // For a holder of token:verify the client counts that it names.
+    let ask = |token: &str, from: &str| json!({ "token": token, "remote_ip": from });
+    for _ in 0..20 {
+        server.post("/verify", &verifier, ask(&unknown(), "2001:db8::1")).await.expect(200);
+    }
+    let answer = server.post("/verify", &verifier, ask("nonsense", "2001:db8::2")).await;
+    assert_eq!(answer.outcome(), (429, "throttled".into()));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(server.post("/verify", &verifier, ask(&reader, "2001:db8::2")).await.expect(200)["code"], "valid");
+    server.post("/verify", &verifier, ask("nonsense", "2001:db8:1::1")).await.expect(200);
+    for _ in 0..100 {
+        server.post("/verify", &verifier, json!({ "token": "nonsense" })).await.expect(200);
+    }
+    let batch = json!({ "tokens": [ask("x", "2001:db8::1"), ask(&reader, "2001:db8::1"), ask("x", "2001:db8:2::1")] });
+    let answer = server.post("/verify/batch", &verifier, batch).await.expect(200);
+    let codes: Vec<_> = (0..3).map(|at| answer["results"][at]["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["throttled", "valid", "malformed"]);
+
+    // A gateway's client counts, not the gateway.
+    let forward = async |token: &str, from: &str| {
+        let credential = format!("Token {token}");
+        send(&server, "GET", "/forward-auth", &[("authorization", &credential), ("x-forwarded-for", from)], "").await
+    };
+    for _ in 0..20 {
+        assert_eq!(forward("nonsense", "198.51.100.1").await.outcome(), (401, "malformed".into()));
+    }
+    let answer = forward("nonsense", "198.51.100.1").await;
+    assert_eq!(answer.outcome(), (403, "throttled".into()));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(forward(&reader, "198.51.100.1").await.status.as_u16(), 200);
+    assert_eq!(forward("nonsense", "198.51.100.2").await.outcome(), (401, "malformed".into()));
+
+    // Our own API counts its caller.
+    for _ in 0..20 {
+        assert_eq!(server.get("/token/self", &unknown()).await.outcome(), (401, "unknown".into()));
+    }
+    let answer = server.get("/token/self", "nonsense").await;
+    assert_eq!(answer.outcome(), (429, "throttled".into()));
+    assert!(answer.headers.contains_key("retry-after"));
+    server.get("/token/self", &reader).await.expect(200);
+    server.stop().await;
+}
+
+/// The first line of the answer to bytes as they are.
+async fn raw(server: &Server, request: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(server.running.address).await.unwrap();
+    // The server may answer and close before it has read everything.
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(5), read).await;
+    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_clearly() {
+    let (server, _, _, reader) = acme().await;
+    let ask = |headers: &[u8]| {
+        let start = b"GET /forward-auth HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+        [&start[..], headers, b"\r\n"].concat()
+    };
+    let own = format!("Authorization: Token {reader}\r\n");
+    assert!(raw(&server, &ask(own.as_bytes())).await.contains(" 200 "));
+    let flood: String = (0..1_000).map(|n| format!("X-Flood-{n}: 1\r\n")).collect();
+    assert!(raw(&server, &ask((own.clone() + &flood).as_bytes())).await.contains(" 431 "));
+    let long = format!("Authorization: Token {}\r\n", "a".repeat(1_000_000));
+    let answer = raw(&server, &ask(long.as_bytes())).await;
+    assert!(answer.is_empty() || answer.contains(" 431 "), "{answer}");
+    let longish = format!("Authorization: Token {}\r\n", "a".repeat(100_000));
+    assert!(raw(&server, &ask(longish.as_bytes())).await.contains(" 401 "));
+    for (headers, status) in [
+        (&b"Authorization: Token \xff\xfe\r\n"[..], " 401 "),
+        (b"X-API-Key: \xc3\x28\r\n", " 401 "),
+        (b"X-Forwarded-Uri: /a\xff\r\nX-API-Key: x\r\n", " 403 "),
+        (b"Authorization: Basic \xff\r\n", " 401 "),
+        (b"Authorization\r\n", " 400 "),
+        (b"Authorization: a\0b\r\n", " 400 "),
+    ] {
+        let answer = raw(&server, &ask(headers)).await;
+        assert!(answer.contains(status), "{} {answer}", headers.escape_ascii());
+    }
+    let body = "a=".repeat(600_000);
+    assert_eq!(form(&server, "/revoke", "", &body).await.outcome(), (413, "too_large".into()));
+    let big = json!({ "tokens": [{ "token": "a".repeat(1_000_000) }] });
+    let verifier = server.post("/verify/batch", &reader, big).await;
+    assert_eq!(verifier.outcome(), (403, "permission_denied".into()));
+    assert!(raw(&server, &ask(own.as_bytes())).await.contains(" 200 "));
+    server.stop().await;
+}

@@ -1,0 +1,471 @@
+//! The real binary at its start and its end: what stands in its way is told in one clear line, and nothing is left
+//! half-done.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+#[path = "../../tokenward-store/tests/support/postgres.rs"]
+mod postgres;
+#[path = "support/process.rs"]
+mod process;
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use process::{Said, Service, bootstrap, intact, run, run_with, store, text};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A data directory, with an organization in it.
+fn founded() -> (TempDir, PathBuf, process::Founded) {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let founded = bootstrap(&["--data-dir", text(&data)]);
+    (files, data, founded)
+}
+
+fn serve(data: &Path, more: &[&str]) -> Said {
+    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", text(data)];
+    arguments.extend(more);
+    run(&arguments)
+}
+
+/// It failed, in one line that holds each of these words.
+#[track_caller]
+fn fails(said: &Said, words: &[&str]) {
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.is_empty(), "{said:?}");
+    assert!(said.err.starts_with("error: ") && said.err.lines().count() == 1, "{said:?}");
+    assert!(!said.err.contains("panicked"), "{said:?}");
+    for word in words {
+        assert!(said.err.contains(word), "`{word}` is missing: {said:?}");
+    }
+}
+
+/// What a directory holds, but for what SQLite and the lock leave beside the database while it is open.
+fn listing(directory: &Path) -> BTreeSet<String> {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| ![".db-wal", ".db-shm", ".lock"].iter().any(|end| name.ends_with(end))).collect()
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The service starts as if nothing had been, and the token of `bootstrap` is valid.
+async fn still_works(data: &Path, founded: &process::Founded) {
+    let service = Service::start(&["--data-dir", text(data)]);
+    assert_eq!(service.client(founded).verify(&founded.token).await, "valid");
+}
+
+#[tokio::test]
+async fn a_missing_pepper_is_never_replaced_by_a_new_one() {
+    let (files, data, founded) = founded();
+    let aside = files.path().join("pepper");
+    std::fs::rename(data.join("pepper"), &aside).unwrap();
+    fails(&serve(&data, &[]), &["pepper version 1", text(&data), "Restore the pepper"]);
+    assert_eq!(listing(&data), names(&["tokenward.db"]));
+    std::fs::rename(aside, data.join("pepper")).unwrap();
+    still_works(&data, &founded).await;
+}
+
+#[tokio::test]
+async fn a_wrong_pepper_is_refused() {
+    let (_files, data, founded) = founded();
+    let right = std::fs::read_to_string(data.join("pepper")).unwrap();
+    let wrong = format!("1:{}", "7".repeat(64));
+    std::fs::write(data.join("pepper"), &wrong).unwrap();
+    let said = serve(&data, &[]);
+    fails(&said, &["pepper version 1", "not the one", "Restore the right pepper"]);
+    assert!(!said.err.contains("7777"), "{said:?}");
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", text(&data)];
+    fails(&run_with(&arguments, &[("TOKENWARD_PEPPER", &wrong)]), &["TOKENWARD_PEPPER", "not the one"]);
+    let mangled = right.trim_end().replace("1:", "1-");
+    let said = run_with(&arguments, &[("TOKENWARD_PEPPER", &mangled)]);
+    fails(&said, &["line 1 of TOKENWARD_PEPPER", "VERSION:KEY"]);
+    assert!(!said.err.contains(&mangled[2..10]), "{said:?}");
+    // The pepper of the environment counts over the file.
+    let variables = [("TOKENWARD_PEPPER", right.as_str())];
+    let service = Service::start_with(&["--data-dir", text(&data)], &variables);
+    assert_eq!(service.client(&founded).verify(&founded.token).await, "valid");
+}
+
+#[tokio::test]
+async fn a_pepper_that_others_can_read_is_refused() {
+    let (_files, data, founded) = founded();
+    let pepper = data.join("pepper");
+    assert_eq!(std::fs::metadata(&pepper).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    std::fs::set_permissions(&pepper, PermissionsExt::from_mode(0o644)).unwrap();
+    fails(&serve(&data, &[]), &[text(&pepper), "644", "chmod 600"]);
+    std::fs::set_permissions(&pepper, PermissionsExt::from_mode(0o600)).unwrap();
+    still_works(&data, &founded).await;
+}
+
+#[test]
+fn a_data_directory_that_is_a_file_is_refused() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("file");
+    std::fs::write(&file, "mine").unwrap();
+    fails(&serve(&file, &[]), &[text(&file), "--data-dir"]);
+    fails(
+        &run(&["bootstrap", "--data-dir", text(&file), "--organization", "Acme", "--owner-email", "a@acme.example"]),
+        &[text(&file), "--data-dir"],
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_left_alone() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("tokenward.db");
+    let rubbish = "no database ".repeat(1_000);
+    std::fs::write(&file, &rubbish).unwrap();
+    fails(&serve(files.path(), &[]), &[text(&file), "not a database", "another file"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), rubbish);
+    assert_eq!(listing(files.path()), names(&["tokenward.db"]));
+    // Half a file of ours is no better.
+    let (_files, data, _) = founded();
+    let file = data.join("tokenward.db");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    fails(&serve(&data, &[]), &["malformed"]);
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_holds_is_told() {
+    let (_files, data, founded) = founded();
+    let url = format!("sqlite:{}/tokenward.db", data.display());
+    let other = store(&url).await;
+    let writing = other.begin().await.unwrap();
+    let held = data.clone();
+    let said = tokio::task::spawn_blocking(move || serve(&held, &[])).await.unwrap();
+    fails(&said, &["tokenward.db", "locked", "end that program"]);
+    drop(writing);
+    other.close().await;
+    still_works(&data, &founded).await;
+}
+
+#[tokio::test]
+async fn a_second_server_on_one_directory_is_refused() {
+    let (_files, data, founded) = founded();
+    let first = Service::start(&["--data-dir", text(&data)]);
+    fails(&serve(&data, &[]), &["another tokenward already serves", text(&data), "--data-dir"]);
+    assert_eq!(first.client(&founded).verify(&founded.token).await, "valid");
+    // A killed server leaves no lock behind.
+    first.kill();
+    still_works(&data, &founded).await;
+}
+
+#[test]
+fn a_port_in_use_is_told_before_anything_is_made() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let said = run(&["serve", "--data-dir", text(&data), "--listen", &address]);
+    fails(&said, &[&address, "--listen"]);
+    assert!(!data.exists());
+}
+
+#[test]
+fn wrong_usage_is_told_with_exit_code_two() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    for arguments in [&["serve", "--nonsense"][..], &["nonsense"], &["bootstrap"], &["backup"], &["sign-in-link"], &[]]
+    {
+        let mut arguments = arguments.to_vec();
+        if arguments.len() > 1 {
+            arguments.extend(["--data-dir", text(&data)]);
+        }
+        let said = run(&arguments);
+        assert_eq!(said.code, Some(2), "{arguments:?}: {said:?}");
+        assert!(said.out.is_empty() && said.err.contains("Usage"), "{said:?}");
+    }
+    assert!(!data.exists());
+}
+
+#[test]
+fn all_mistakes_of_a_configuration_are_told_at_once() {
+    let files = tempfile::tempdir().unwrap();
+    let (data, file) = (files.path().join("data"), files.path().join("tokenward.toml"));
+    let mistakes = [
+        r#"listen = "nowhere""#,
+        r#"public_url = "tokens.acme.example""#,
+        r#"tls_cert = "cert.pem""#,
+        r#"trusted_proxies = ["everybody"]"#,
+        r#"log_format = "xml""#,
+        r#"smtp_url = "smtp://user:geheim@""#,
+    ];
+    std::fs::write(&file, mistakes.join("\n")).unwrap();
+    let said = run_with(
+        &["serve", "--data-dir", text(&data), "--config", text(&file)],
+        &[("TOKENWARD_POLL_INTERVAL_MS", "soon")],
+    );
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for name in ["listen", "public_url", "tls_key", "trusted_proxies", "log_format", "smtp_url", "POLL_INTERVAL_MS"] {
+        assert!(said.err.contains(name), "{name}: {said:?}");
+    }
+    assert_eq!(said.err.lines().count(), 1 + 7, "{said:?}");
+    assert!(!said.err.contains("geheim") && !data.exists(), "{said:?}");
+
+    // A line that cannot be read is named by its number: it may hold a secret.
+    for line in ["pepper = 1:geheim", r#"database = ["geheim"]"#, r#"geheim = "1""#] {
+        std::fs::write(&file, format!("# Ours\n{line}\n")).unwrap();
+        let said = run(&["serve", "--data-dir", text(&data), "--config", text(&file)]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.err.contains("line 2"), "{said:?}");
+        assert!(!said.err.contains("= ") && !said.err.contains(":geheim"), "{said:?}");
+    }
+    let said = run(&["serve", "--data-dir", text(&data), "--config", text(&files.path().join("absent.toml"))]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("absent.toml") && !data.exists(), "{said:?}");
+}
+
+#[test]
+fn a_missing_certificate_is_told_before_anything_is_made() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    let tls = ["--tls-cert", text(&cert), "--tls-key", text(&key)];
+    fails(&serve(&data, &tls), &[text(&cert), text(&key), "PEM", "No such file"]);
+    std::fs::write(&cert, "no certificate").unwrap();
+    std::fs::write(&key, "no key").unwrap();
+    fails(&serve(&data, &tls), &[text(&cert), text(&key), "PEM"]);
+    assert!(!data.exists());
+}
+
+#[test]
+fn an_unreachable_postgresql_is_told_without_its_password() {
+    // A port that was free a moment ago, and to which nobody listens.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let unreachable = format!("postgres://ada:geheim@127.0.0.1:{port}/tokens?password=geheim");
+    for (url, words) in [
+        (unreachable.as_str(), &["postgres://ada@127.0.0.1", "Is the server up"][..]),
+        ("postgres://ada:gehe/im?geheim@x@127.0.0.1:port/tokens", &["Is the server up"]),
+        ("mysql://ada:geheim@127.0.0.1/tokens", &["no database", "postgres://"]),
+    ] {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", text(&data)];
+        let said = run_with(&arguments, &[("TOKENWARD_DATABASE", url)]);
+        fails(&said, words);
+        assert!(!said.err.contains("gehe"), "{said:?}");
+    }
+    assert!(!data.exists() || listing(&data).is_empty());
+}
+
+#[test]
+fn a_wrong_bootstrap_leaves_nothing_behind() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let arguments = ["bootstrap", "--data-dir", text(&data), "--organization", "", "--owner-email", "nobody"];
+    fails(&run(&arguments), &["`organization`", "`email`"]);
+    assert!(!data.exists());
+}
+
+#[test]
+fn bootstrap_makes_the_first_organization_only() {
+    let (_files, data, founded) = founded();
+    let keys: Vec<&String> = founded.answer.as_object().unwrap().keys().collect();
+    assert_eq!(
+        BTreeSet::from_iter(keys.iter().map(|key| key.as_str())),
+        ["organization_id", "sign_in_url", "token", "user_id"].into()
+    );
+    assert!(founded.answer["sign_in_url"].as_str().unwrap().starts_with("http://127.0.0.1:8080/sign-in/"));
+    assert_eq!(listing(&data), names(&["pepper", "tokenward.db"]));
+    let again = ["bootstrap", "--data-dir", text(&data), "--organization", "Acme", "--owner-email", "a@acme.example"];
+    fails(&run(&again), &["already is an organization", "sign-in-link"]);
+    let absent = run(&[&again[..], &["--if-absent", "--json"]].concat());
+    assert_eq!((absent.code, absent.out.as_str()), (Some(0), ""), "{absent:?}");
+}
+
+#[test]
+fn two_bootstraps_at_once_make_one_organization() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let arguments =
+        ["bootstrap", "--data-dir", text(&data), "--organization", "Acme", "--owner-email", "a@acme.example"];
+    let said: Vec<Said> = std::thread::scope(|scope| {
+        let both: Vec<_> = (0..2).map(|_| scope.spawn(|| run(&arguments))).collect();
+        both.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let codes: BTreeSet<_> = said.iter().map(|said| said.code).collect();
+    assert_eq!(codes, [Some(0), Some(1)].into(), "{said:?}");
+    assert!(said.iter().all(|said| !said.err.contains("panicked")), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_sign_in_link_is_made_while_the_server_runs() {
+    let (_files, data, founded) = founded();
+    let service = Service::start(&["--data-dir", text(&data), "--public-url", "https://tokens.acme.example"]);
+    let data_dir = ["--data-dir", text(&data)];
+    let said = run(&[&["sign-in-link", "OWNER@acme.example"][..], &data_dir].concat());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let link = said.out.trim();
+    assert!(link.starts_with("http://127.0.0.1:8080/sign-in/") && link.lines().count() == 1, "{said:?}");
+    assert!(!said.err.contains(link.rsplit('/').next().unwrap()), "{said:?}");
+    fails(&run(&[&["sign-in-link", "nobody@acme.example"][..], &data_dir].concat()), &["nobody@acme.example"]);
+    assert_eq!(service.client(&founded).verify(&founded.token).await, "valid");
+}
+
+#[test]
+fn a_command_that_only_reads_makes_no_database() {
+    let files = tempfile::tempdir().unwrap();
+    let (data, copy) = (files.path().join("data"), files.path().join("copy.db"));
+    let database = files.path().join("absent.db");
+    for more in [&[][..], &["--database", text(&database)]] {
+        for command in [&["backup", text(&copy)], &["sign-in-link", "a@acme.example"]] {
+            let said = run(&[&command[..], &["--data-dir", text(&data)], more].concat());
+            fails(&said, &["there is no database", "--data-dir"]);
+        }
+    }
+    assert_eq!(listing(files.path()), names(&[]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_under_load_is_whole_and_needs_the_pepper() {
+    let (files, data, founded) = founded();
+    let service = Service::start(&["--data-dir", text(&data)]);
+    let client = service.client(&founded);
+    let role = client.role("viewer").await;
+    let made = Arc::new(AtomicUsize::new(0));
+    let writers: Vec<_> = (0..3)
+        .map(|writer| {
+            let (client, role, made) = (client.clone(), role.clone(), Arc::clone(&made));
+            tokio::spawn(async move {
+                let mut tokens = Vec::new();
+                for number in 0..60 {
+                    tokens.push(client.create(&format!("token-{writer}-{number}"), &role).await.unwrap());
+                    made.fetch_add(1, Ordering::SeqCst);
+                }
+                tokens
+            })
+        })
+        .collect();
+    while made.load(Ordering::SeqCst) < 30 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let restored = files.path().join("restored");
+    std::fs::create_dir(&restored).unwrap();
+    let (from, to) = (data.clone(), restored.join("tokenward.db"));
+    let copy = to.clone();
+    let said =
+        tokio::task::spawn_blocking(move || run(&["backup", text(&copy), "--data-dir", text(&from)])).await.unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.err.contains("pepper is not in it") && said.err.contains(text(&data.join("pepper"))), "{said:?}");
+    fails(&run(&["backup", text(&to), "--data-dir", text(&data)]), &[text(&to), "exists already"]);
+    let mut tokens = Vec::new();
+    for writer in writers {
+        tokens.extend(writer.await.unwrap());
+    }
+    service.kill();
+    assert_eq!(listing(&restored), names(&["tokenward.db"]));
+
+    fails(&serve(&restored, &[]), &["pepper version 1", "Restore the pepper"]);
+    let copy = store(text(&to)).await;
+    let events = intact(&copy).await;
+    copy.close().await;
+    assert!(events > 30, "{events}");
+    std::fs::copy(data.join("pepper"), restored.join("pepper")).unwrap();
+    let service = Service::start(&["--data-dir", text(&restored)]);
+    let client = service.client(&founded);
+    let names: BTreeSet<String> = client.names().await.into_iter().collect();
+    assert!(names.len() > 30, "{}", names.len());
+    for made in &tokens {
+        let expected = if names.contains(&made.name) { "valid" } else { "unknown" };
+        assert_eq!(client.verify(&made.text).await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_request_ends_before_the_server_does() {
+    let (_files, data, founded) = founded();
+    let service = Service::start(&["--data-dir", text(&data)]);
+    let client = service.client(&founded);
+    let role = client.role("viewer").await;
+    // Half of a request is sent; the rest only after the server was told to stop.
+    let body = format!(r#"{{"name":"late","role_id":"{role}"}}"#);
+    let address = service.url.strip_prefix("http://").unwrap().to_owned();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let head = format!(
+        "POST /organization/{}/apiToken HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        founded.organization,
+        founded.token,
+        body.len(),
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut go_on = [0; 25];
+    // The server asks for the body: from here on the request runs.
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    service.terminate();
+    // No new connections from now on.
+    while TcpStream::connect(&address).is_ok() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let made: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let (status, _, err) = service.wait();
+    assert!(status.success(), "{status} {err}");
+    assert!(!err.contains("panicked"), "{err}");
+    // An orderly end leaves one file, without its log.
+    assert!(!data.join("tokenward.db-wal").exists());
+    let service = Service::start(&["--data-dir", text(&data)]);
+    assert_eq!(service.client(&founded).verify(made["token"].as_str().unwrap()).await, "valid");
+}
+
+#[tokio::test]
+async fn the_set_up_link_is_offered_until_there_is_an_organization() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let service = Service::start(&["--data-dir", text(&data)]);
+    let set_up = format!("{}/set-up/", service.url);
+    service.terminate();
+    let (status, out, _) = service.wait();
+    assert!(status.success() && out.contains(&set_up), "{out}");
+    bootstrap(&["--data-dir", text(&data)]);
+    let service = Service::start(&["--data-dir", text(&data)]);
+    service.terminate();
+    let (status, out, _) = service.wait();
+    assert!(status.success() && !out.contains("set-up"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_whole_product_runs_on_postgresql() {
+    let url = tokio::task::spawn_blocking(postgres::fresh_database).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let arguments = ["--data-dir", text(&data), "--database", &url];
+    let founded = bootstrap(&arguments);
+    let (first, second) = (Service::start(&arguments), Service::start(&arguments));
+    let (client, other) = (first.client(&founded), second.client(&founded));
+    let role = client.role("viewer").await;
+    let made = client.create("ci", &role).await.unwrap();
+    assert_eq!(client.verify(&made.text).await, "valid");
+    assert_eq!(client.delete(&made.id).await.unwrap(), 204);
+    assert_eq!(client.verify(&made.text).await, "revoked");
+    // Another node hears of it.
+    while other.verify(&made.text).await != "revoked" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let copy = files.path().join("copy");
+    fails(&run(&[&["backup", text(&copy)][..], &arguments].concat()), &["pg_dump"]);
+    let said = run(&[&["sign-in-link", "owner@acme.example"][..], &arguments].concat());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for service in [first, second] {
+        service.terminate();
+        assert!(service.wait().0.success());
+    }
+    assert!(intact(&store(&url).await).await > 4);
+    assert_eq!(listing(&data), names(&["pepper"]));
+}
