@@ -120,7 +120,7 @@ impl Needs {
         };
         let answered = self.verifier.check(presented, &question, |answer: Answer<'_>| match answer.found {
             Some((found, _, role)) if answer.decision.is_allow() => {
-                Ok(Holder { token: found.token, name: found.name.to_owned(), role: role.name.to_string() })
+                Ok(Holder { token: found.token, name: found.name().to_owned(), role: role.name.to_string() })
             }
             // A known token that may not is 403; everything else is 401.
             found => {
