@@ -30,7 +30,7 @@ pub async fn serve(args: ServeArgs) -> Result<()> {
         tls_key: args.tls_key,
         ..Settings::default()
     };
-    serve::run(config(&args.data, flags)?, serve::stop_signal()).await
+    serve::run(config(&args.data, flags)?, serve::stop_signal()?).await
 }
 
 /// The address that a link names, when no server is asked.

@@ -16,6 +16,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokenward_core::{Clock, Code, Error, Random};
 use tokenward_store::Store;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiError};
@@ -177,7 +178,11 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
     telemetry::start(&config);
     let public = !config.listen.ip().is_loopback();
     let plain = config.tls.is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
-    let mut running = start(config).await?;
+    let mut until = std::pin::pin!(until);
+    let mut running = tokio::select! {
+        started = start(config) => started?,
+        () = &mut until => return Ok(()),
+    };
     println!("Tokenward listens on {} (log position {})", running.app.public_url, running.app.verifier.position());
     if public && plain {
         eprintln!(
@@ -189,24 +194,22 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
         println!("\nThere is no organization yet. Set up the first one here (valid for one hour):\n\n  {link}\n");
     }
     tokio::select! {
-        () = until => {}
+        () = &mut until => {}
         ended = &mut running.server => bail!("the server ended: {ended:?}"),
     }
     tracing::info!("stopping");
     running.stop().await
 }
 
-/// Ends when the process is asked to stop: Ctrl-C or SIGTERM.
-pub async fn stop_signal() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for SIGTERM");
-            return std::future::pending().await;
+/// Ends when the process is asked to stop: Ctrl-C or SIGTERM. It listens from the call on, not from the first poll:
+/// whoever stops the process while it still starts gets an orderly end too.
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    })
 }

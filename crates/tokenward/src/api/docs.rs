@@ -37,7 +37,7 @@ struct Row {
     id: String,
     method: String,
     path: &'static str,
-    summary: &'static str,
+    summary: String,
     right: String,
     query: &'static [(&'static str, &'static str)],
     idempotent: bool,
@@ -114,7 +114,7 @@ fn row(document: &Value, endpoint: &Endpoint, public_url: &str) -> Row {
         id: openapi::operation_id(endpoint),
         method: endpoint.method.to_string(),
         path: endpoint.path,
-        summary: endpoint.summary,
+        summary: endpoint.summary.replace('`', ""),
         right,
         query: endpoint.query,
         idempotent: endpoint.idempotent,
@@ -261,7 +261,7 @@ fn kind(field: &Value) -> (String, Option<String>) {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    value.as_str().unwrap_or_default().replace('`', "")
 }
 
 #[cfg(test)]
