@@ -165,7 +165,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        read.map(|axum::extract::Path(value)| Self(value)).map_err(|_| Error::invalid("path", "is not valid UTF-8").into())
+        read.map(|axum::extract::Path(value)| Self(value))
+            .map_err(|_| Error::invalid("path", "is not valid UTF-8").into())
     }
 }
 

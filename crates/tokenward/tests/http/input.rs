@@ -43,7 +43,7 @@ async fn what_is_no_json_is_told_with_its_place() {
         assert_eq!(send(&server, &acme, body).await.pair(), invalid(&[(field, problem)]), "{body}");
     }
     let not_utf8 = send(&server, &acme, b"{\"name\": \"\xff\", \"role_id\": null}".to_vec()).await;
-    assert_eq!(not_utf8.pair(), invalid(&[("name", "cannot be read: invalid unicode code point at line 1 column 12")]));
+    assert_eq!(not_utf8.pair(), invalid(&[("body", "cannot be read: invalid unicode code point at line 1 column 12")]));
     // So deep that a careless reader would run out of stack.
     let deep = send(&server, &acme, format!("{{\"name\": {}", "[".repeat(100_000))).await;
     assert_eq!(deep.status, 400);
@@ -55,11 +55,11 @@ async fn a_field_of_another_type_is_named() {
     let (server, acme) = Server::frozen().await;
     for (body, field, problem) in [
         (json!(null), "body", "cannot be read: invalid type: null, expected an object at line 1 column 4"),
-        (json!(7), "body", "cannot be read: invalid type: integer `7`, expected an object at line 1 column 1"),
+        (json!(7), "body", "cannot be read: invalid type: integer, expected an object at line 1 column 1"),
         (
             json!({ "name": 7, "role_id": null }),
             "name",
-            "cannot be read: invalid type: integer `7`, expected a string at line 1 column 9",
+            "cannot be read: invalid type: integer, expected a string at line 1 column 9",
         ),
         (
             json!({ "name": null, "role_id": null }),
@@ -74,12 +74,12 @@ async fn a_field_of_another_type_is_named() {
         (
             json!({ "name": "ci", "role_id": null, "expires_at": "tomorrow" }),
             "expires_at",
-            "cannot be read: `tomorrow` is not a date-time; write it as 2027-01-31T12:00:00Z at line 1 column 24",
+            "cannot be read: `tomorrow` is not a date-time; write it as 2027-01-31T12:00:00Z at line 1 column COL",
         ),
         (
             json!({ "name": "ci", "role_id": null, "expires_at": 1795562400 }),
             "expires_at",
-            "cannot be read: invalid type: integer `1795562400`, expected a string at line 1 column 24",
+            "cannot be read: invalid type: integer, expected a string at line 1 column COL",
         ),
     ] {
         assert_eq!(create(&server, &acme, body.clone()).await.pair(), invalid(&[(field, problem)]), "{body}");

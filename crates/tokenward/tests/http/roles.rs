@@ -13,7 +13,7 @@ async fn the_built_in_roles_have_lowercase_names_and_owner_is_not_among_them() {
     let owner = server.owner_role(&acme).await;
     assert!(!answer.text.contains(&owner), "{answer:?}");
     for role in answer.json()["results"].as_array().unwrap() {
-        assert_eq!(role.as_object().unwrap().keys().collect::<Vec<_>>(), ["description", "id", "name"]);
+        assert_eq!(role.as_object().unwrap().keys().collect::<Vec<_>>(), ["id", "name", "description"]);
         assert!(role["description"].as_str().unwrap().ends_with('.'), "{role}");
     }
 }

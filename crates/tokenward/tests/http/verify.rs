@@ -6,7 +6,7 @@ use tokenward_core::Uuid;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
 
 use crate::support::expected::{error, forbidden, invalid, refused, with};
-use crate::support::{NOW, OWNER, Organization, Server};
+use crate::support::{Answer, NOW, OWNER, Organization, Server};
 
 /// A text that has the form of a token and that nobody made.
 fn never_made(kind: Kind) -> String {
@@ -15,7 +15,15 @@ fn never_made(kind: Kind) -> String {
 
 /// The answer to this question, asked by the owner.
 async fn ask(server: &Server, organization: &Organization, question: Value) -> (u16, Value) {
-    server.post("/verify", &organization.owner, question).await.pair()
+    verdict(&server.post("/verify", &organization.owner, question).await)
+}
+
+/// Status and body; of a decision without its id, which each answer has anew.
+fn verdict(answer: &Answer) -> (u16, Value) {
+    let (status, mut body) = answer.pair();
+    let id = body.as_object_mut().unwrap().remove("decision_id");
+    assert_eq!(status == 200, id.is_some_and(|id| id.is_string()), "{answer:?}");
+    (status, body)
 }
 
 /// What a verification says of a token with the role viewer.
@@ -128,7 +136,7 @@ async fn a_token_of_another_organization_is_unknown() {
     let unknown = (200, json!({ "valid": false, "code": "unknown" }));
     let admin = server.token(&acme, "admin", "admin").await;
     for by in [&acme.owner, &admin] {
-        assert_eq!(server.post("/verify", by, json!({ "token": theirs })).await.pair(), unknown);
+        assert_eq!(verdict(&server.post("/verify", by, json!({ "token": theirs })).await), unknown);
     }
     // Also when it is revoked or expired: nothing is told of it.
     let (id, text) = server.new_token(&umbrella, json!({ "name": "gone", "role_id": null })).await;
@@ -271,7 +279,7 @@ async fn a_session_asks_for_the_one_organization_in_which_it_may() {
     let own = server.post("/organization", &viewer, json!({ "name": "Own" })).await;
     assert_eq!(own.status, 201);
     let answer = server.post("/verify", &viewer, json!({ "token": text })).await;
-    assert_eq!(answer.pair(), (200, json!({ "valid": false, "code": "unknown" })));
+    assert_eq!(verdict(&answer), (200, json!({ "valid": false, "code": "unknown" })));
     // The owner of two has to say which.
     assert_eq!(server.post("/organization", &acme.owner, json!({ "name": "Second" })).await.status, 201);
     let problem = "cannot be verified with a session of several organizations; use an API token";
@@ -309,7 +317,7 @@ async fn nobody_is_told_anything_before_everything_is_in_memory() {
     let (server, acme) = Server::frozen().await;
     let text = server.token(&acme, "ci", "viewer").await;
     // A verifier that has stopped following must not be trusted, like one that has not loaded.
-    server.running.app.verifier.stop();
+    server.running.app.verifier.stop().await;
     let unavailable = error(503, "Service Unavailable", "unavailable", "Tokenward is loading; try again in a moment.");
     for answer in [
         server.post("/verify", &acme.owner, json!({ "token": text })).await,
