@@ -9,7 +9,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
@@ -122,16 +121,21 @@ impl Store {
     /// Opens the database at `url` (`sqlite:PATH`, a path, or `postgres://…`), makes it where it does not exist,
     /// and brings its schema up to date.
     pub async fn open(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
+        let mut turn = None;
         let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             open_postgres(url).await?
         } else {
             match url.strip_prefix("sqlite:").unwrap_or(url) {
-                path if !path.is_empty() && !path.contains("://") => open_sqlite(Path::new(path)).await?,
+                path if !path.is_empty() && !path.contains("://") => {
+                    turn = take_turn(Path::new(path)).await;
+                    open_sqlite(Path::new(path)).await?
+                }
                 _ => return Err(OpenError::Url(without_password(url))),
             }
         };
         let store = Self { pools, clock, random, lock: None };
         store.migrate().await?;
+        drop(turn);
         Ok(store)
     }
 
@@ -157,19 +161,7 @@ impl Store {
 
     async fn migrate(&self) -> Result<(), OpenError> {
         let migrated = match &self.pools {
-            Pools::Sqlite { write, .. } => {
-                // sqlx takes no lock here: of two processes that open a new file at once, one tries what the other has
-                // just done. Each time it looks again it finds at least one step more.
-                let migrations = sqlx::migrate!("./migrations/sqlite");
-                let mut done = migrations.run(write).await;
-                for _ in migrations.iter() {
-                    if !matches!(done, Err(MigrateError::ExecuteMigration(..))) {
-                        break;
-                    }
-                    done = migrations.run(write).await;
-                }
-                done
-            }
+            Pools::Sqlite { write, .. } => sqlx::migrate!("./migrations/sqlite").run(write).await,
             Pools::Postgres(pool) => sqlx::migrate!("./migrations/postgres").run(pool).await,
         };
         migrated.map_err(|e| OpenError::Migrate(e.to_string()))?;
@@ -337,6 +329,15 @@ impl Tx {
             Inner::Postgres(tx) => tx.commit().await.map_err(fail),
         }
     }
+}
+
+/// Waits until no other process opens a database in the same directory. Two that do so at once would be in each
+/// other's way: neither the change to WAL nor sqlx's migrations wait for one another.
+async fn take_turn(path: &Path) -> Option<File> {
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    // Where the system has no such locks, or no such directory, opening goes on and says what is wrong.
+    let lock = move || File::open(directory).and_then(|it| it.lock().map(|()| it)).ok();
+    tokio::task::spawn_blocking(lock).await.ok().flatten()
 }
 
 async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
