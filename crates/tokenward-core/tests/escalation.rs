@@ -4,7 +4,6 @@
 //! The model knows nothing of levels, patterns or bit sets: a role is the set of concrete things it may do in a
 //! small world, with a project, a cluster, a noun and a verb that stand for all that may come later.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
@@ -29,6 +30,12 @@ const SQLITE_READERS: u32 = 8;
 const POSTGRES_CONNECTIONS: u32 = 20;
 /// How long a request waits for a connection before it gets a 503.
 const ACQUIRE: Duration = Duration::from_secs(10);
+/// How often to look whether another process has ended or finished the migration.
+const MIGRATE_TRIES: usize = 30;
+const MIGRATE_PAUSE: Duration = Duration::from_millis(100);
+
+static MIGRATIONS_SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
+static MIGRATIONS_POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// Runs one expression on either kind of connection and maps its error. `$c` is the connection in `$body`.
 macro_rules! run {
@@ -109,6 +116,12 @@ pub enum OpenError {
     /// Another process serves from this file.
     #[error("another tokenward already serves from {}: stop it first, or give this one its own --data-dir", .0.display())]
     Locked(PathBuf),
+    /// Another process serves from this file, with another version of the schema.
+    #[error("{} has another version's schema, and a running tokenward serves from it: stop that one first", .0.display())]
+    Served(PathBuf),
+    /// A newer version has changed the schema.
+    #[error("this database was used with a newer Tokenward (its schema has step {0}): start that version again")]
+    Newer(i64),
     /// The schema could not be brought up to date.
     #[error("cannot bring the database up to date: {0}")]
     Migrate(String),
@@ -121,50 +134,33 @@ impl Store {
     /// Opens the database at `url` (`sqlite:PATH`, a path, or `postgres://…`), makes it where it does not exist,
     /// and brings its schema up to date.
     pub async fn open(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
-        let mut turn = None;
         let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             open_postgres(url).await?
         } else {
             match url.strip_prefix("sqlite:").unwrap_or(url) {
-                path if !path.is_empty() && !path.contains("://") => {
-                    turn = take_turn(Path::new(path)).await;
-                    open_sqlite(Path::new(path)).await?
-                }
-                _ => return Err(OpenError::Url(without_password(url))),
+                path if !path.is_empty() && !path.contains("://") => open_sqlite(Path::new(path)).await?,
+                // Without what follows the scheme: there may be a password in it.
+                _ => return Err(OpenError::Url(url.split_once("://").map_or(url, |(scheme, _)| scheme).to_owned())),
             }
         };
         let store = Self { pools, clock, random, lock: None };
         store.migrate().await?;
-        drop(turn);
         Ok(store)
     }
 
     /// Makes this the only process that serves from an SQLite file. PostgreSQL needs no such thing.
     pub fn lock(&mut self) -> Result<(), OpenError> {
         let Pools::Sqlite { path, .. } = &self.pools else { return Ok(()) };
-        let lock_path = path.with_extension("lock");
-        let open = |cause: std::io::Error| OpenError::Open {
-            url: lock_path.display().to_string(),
-            cause: cause.to_string(),
-            hint: "The directory must be writable.",
-        };
-        let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(open)?;
-        match file.try_lock() {
-            Ok(()) => {
-                self.lock = Some(Arc::new(file));
-                Ok(())
-            }
-            Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.clone())),
-            Err(TryLockError::Error(cause)) => Err(open(cause)),
-        }
+        self.lock = Some(Arc::new(lock_file(path)?.ok_or_else(|| OpenError::Locked(path.clone()))?));
+        Ok(())
     }
 
     async fn migrate(&self) -> Result<(), OpenError> {
-        let migrated = match &self.pools {
-            Pools::Sqlite { write, .. } => sqlx::migrate!("./migrations/sqlite").run(write).await,
-            Pools::Postgres(pool) => sqlx::migrate!("./migrations/postgres").run(pool).await,
-        };
-        migrated.map_err(|e| OpenError::Migrate(e.to_string()))?;
+        match &self.pools {
+            Pools::Sqlite { path, write, .. } => migrate_sqlite(path, write).await?,
+            // The migrator takes a lock of the server itself.
+            Pools::Postgres(pool) => MIGRATIONS_POSTGRES.run(pool).await.map_err(migrate_error)?,
+        }
         self.found().await.map_err(|e| OpenError::Migrate(cause_of(&e)))
     }
 
@@ -331,8 +327,8 @@ impl Tx {
     }
 }
 
-/// Waits until no other process opens a database in the same directory. Two that do so at once would be in each
-/// other's way: neither the change to WAL nor sqlx's migrations wait for one another.
+/// Waits until no other process opens a database in the same directory: the change to WAL does not wait for another
+/// one, but fails at once.
 async fn take_turn(path: &Path) -> Option<File> {
     let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
     // Where the system has no such locks, or no such directory, opening goes on and says what is wrong.
@@ -341,6 +337,7 @@ async fn take_turn(path: &Path) -> Option<File> {
 }
 
 async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
+    let _turn = take_turn(path).await;
     let failed = |cause: sqlx::Error| OpenError::Open {
         url: path.display().to_string(),
         cause: cause_text(&cause),
@@ -393,31 +390,72 @@ fn sqlite_hint(error: &sqlx::Error) -> &'static str {
     }
 }
 
+/// The lock of an SQLite file; `None` when another holds it. It is given back when the file is dropped.
+fn lock_file(path: &Path) -> Result<Option<File>, OpenError> {
+    // The file itself, whatever link led to it: two names must not mean two locks.
+    let mut lock_path = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    lock_path.push(".lock");
+    let failed = |cause: std::io::Error| OpenError::Open {
+        url: lock_path.display().to_string(),
+        cause: cause.to_string(),
+        hint: "The directory must be writable.",
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
+
+/// Brings an SQLite file up to date, if it is not. Not under the feet of one who serves from it, and not
+/// together with another who does the same.
+async fn migrate_sqlite(path: &Path, write: &SqlitePool) -> Result<(), OpenError> {
+    for _ in 0..MIGRATE_TRIES {
+        // A file without this table is new; every other fault comes again when the steps are taken.
+        let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version");
+        let applied: Vec<(i64, Vec<u8>)> = applied.fetch_all(write).await.unwrap_or_default();
+        let known = MIGRATIONS_SQLITE.iter().map(|step| (step.version, step.checksum.to_vec()));
+        if known.eq(applied) {
+            return Ok(());
+        }
+        if let Some(_lock) = lock_file(path)? {
+            return MIGRATIONS_SQLITE.run(write).await.map_err(migrate_error);
+        }
+        tokio::time::sleep(MIGRATE_PAUSE).await;
+    }
+    Err(OpenError::Served(path.to_owned()))
+}
+
+fn migrate_error(error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(version) => OpenError::Newer(version),
+        other => OpenError::Migrate(other.to_string()),
+    }
+}
+
 async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
-    let failed = |cause: sqlx::Error| OpenError::Open {
-        url: without_password(url),
+    let failed = |url: String, cause: sqlx::Error| OpenError::Open {
+        url,
         cause: cause_text(&cause),
         hint: "Is the server up, does the database exist, are user and password right?",
     };
-    let options = PgConnectOptions::from_str(url).map_err(failed)?.application_name("tokenward");
+    // What cannot be read as an address is not shown: there may be a password anywhere in it.
+    let options = PgConnectOptions::from_str(url).map_err(|cause| failed("postgres://…".to_owned(), cause))?;
+    let name = format!(
+        "postgres://{}@{}:{}/{}",
+        options.get_username(),
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or_default()
+    );
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE)
-        .connect_with(options)
+        .connect_with(options.application_name("tokenward"))
         .await
-        .map_err(failed)?;
+        .map_err(|cause| failed(name, cause))?;
     Ok(Pools::Postgres(pool))
-}
-
-/// A database address with its password taken out, for messages.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    // The last `@`: a password that was not escaped may hold one, and what belongs behind a `?`. Parameters can
-    // hold a password too.
-    let (user, host) = rest.rsplit_once('@').map_or(("", rest), |(user, host)| (user, host));
-    let user = user.split([':', '?', '/']).next().unwrap_or_default();
-    let at = if user.is_empty() { "" } else { "@" };
-    format!("{scheme}://{user}{at}{}", host.split('?').next().unwrap_or_default())
 }
 
 fn cause_text(error: &sqlx::Error) -> String {

@@ -4,9 +4,10 @@
 //! just before its commit; so the order of positions is the order of commits, and a follower that has seen
 //! position *n* has seen all before it. Each row's hash covers the row and the hash before it.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::FromRow;
 use tokenward_core::event::{By, Event};
@@ -87,10 +88,40 @@ struct Payload<'a> {
     actor_kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<Uuid>,
+    actor: &'a str,
+    origin: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<std::net::IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
+}
+
+/// What stands beside the payload too, in columns of its own to search by. The hash covers only the payload, so the
+/// columns must say the same.
+#[derive(Deserialize)]
+struct Copied<'a> {
+    #[serde(borrow)]
+    actor: Cow<'a, str>,
+    #[serde(borrow)]
+    origin: Cow<'a, str>,
+}
+
+/// A payload as it is kept.
+#[derive(FromRow)]
+struct Kept {
+    salt: Vec<u8>,
+    payload: String,
+    actor: String,
+    origin: String,
+}
+
+impl Kept {
+    /// Is this what was written with `row`?
+    fn fits(&self, row: &Skeleton) -> bool {
+        payload_digest(&self.salt, &self.payload)[..] == row.payload_digest
+            && serde_json::from_str::<Copied<'_>>(&self.payload)
+                .is_ok_and(|copied| copied.actor == self.actor && copied.origin == self.origin)
+    }
 }
 
 impl Tx {
@@ -164,6 +195,8 @@ fn payload(by: &By, event: &Event) -> Result<String> {
         environment: event.environment.as_ref(),
         actor_kind: by.actor.kind(),
         actor_id: by.actor.id(),
+        actor: by.actor.name(),
+        origin: by.origin.as_str(),
         address: by.address,
         user_agent: by.user_agent.as_deref(),
     })
@@ -204,33 +237,38 @@ pub enum Chain {
     },
 }
 
-/// Follows the chain from the first event to the last.
+/// Follows the chain from the first event to the last, also while others append.
 pub async fn verify(mut conn: Conn<'_>) -> Result<Chain> {
     let mut hash = vec![0u8; 32];
     let mut last = 0;
+    let mut seen = 0;
     loop {
         let rows = after(conn.again(), last, 1_000).await?;
         if rows.is_empty() {
-            break;
+            let (position, head): (i64, Vec<u8>) = run!(conn.again(), c =>
+                sqlx::query_as("SELECT position, hash FROM log_head").fetch_one(&mut *c))?;
+            // Something may have been appended after the rows were read; if so, it is there now.
+            if position > last.max(seen) {
+                seen = position;
+                continue;
+            }
+            return Ok(if position == last && head == hash {
+                Chain::Intact { events: last }
+            } else {
+                Chain::Broken { position: last + 1 }
+            });
         }
         for row in rows {
-            let payload: Option<(Vec<u8>, String)> = run!(conn.again(), c =>
-                sqlx::query_as("SELECT salt, payload FROM event_payload WHERE position = $1").bind(row.position).fetch_optional(&mut *c))?;
-            let payload_fits =
-                payload.is_none_or(|(salt, text)| payload_digest(&salt, &text)[..] == row.payload_digest);
-            if row.position != last + 1 || row.hash[..] != row.chained(&hash) || !payload_fits {
+            let kept: Option<Kept> = run!(conn.again(), c =>
+                sqlx::query_as("SELECT salt, payload, actor, origin FROM event_payload WHERE position = $1")
+                    .bind(row.position).fetch_optional(&mut *c))?;
+            let fits = kept.is_none_or(|kept| kept.fits(&row));
+            if row.position != last + 1 || row.hash[..] != row.chained(&hash) || !fits {
                 return Ok(Chain::Broken { position: last + 1 });
             }
             last = row.position;
             hash = row.hash;
         }
-    }
-    let (position, head): (i64, Vec<u8>) =
-        run!(conn, c => sqlx::query_as("SELECT position, hash FROM log_head").fetch_one(&mut *c))?;
-    if position == last && head == hash {
-        Ok(Chain::Intact { events: last })
-    } else {
-        Ok(Chain::Broken { position: last + 1 })
     }
 }
 

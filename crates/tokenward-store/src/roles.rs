@@ -155,7 +155,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
 
 /// Replaces a custom role.
 pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, updated_at: i64) -> Result<()> {
-    execute!(
+    let changed = execute!(
         tx.conn(),
         sqlx::query(concat!(
             "UPDATE role SET name = $3, name_fold = $4, description = $5, permissions = $6, updated_at = $7 ",
@@ -170,6 +170,10 @@ pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
         .bind(updated_at)
     )
     .map_err(taken("role", &role.name))?;
+    // From here on the role is known to be the organization's own.
+    if changed == 0 {
+        return Err(Error::not_found("role"));
+    }
     execute!(tx.conn(), sqlx::query("DELETE FROM role_cluster WHERE role_id = $1").bind(role.id))?;
     execute!(tx.conn(), sqlx::query("DELETE FROM role_project WHERE role_id = $1").bind(role.id))?;
     insert_matrix(tx, grant, role).await

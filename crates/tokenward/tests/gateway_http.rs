@@ -1,8 +1,15 @@
-//! Verification over HTTP for those who do not write code: batches, introspection, forward-auth, the guard.
+//! Verification for those who do not write code: batches, introspection, forward-auth, ext_authz, the guard.
 
 mod support;
 
+use std::collections::HashMap;
+
 use base64::Engine;
+use envoy_types::ext_authz::v3::pb::{CheckRequest, CheckResponse, HttpResponse};
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
+use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use serde_json::{Value, json};
 use support::{Answer, Organization, Server};
 
@@ -141,7 +148,7 @@ async fn whoever_holds_a_token_may_take_it_back() {
     }
     assert_eq!(code(&reader).await, "revoked");
     assert_eq!(form(&server, "/revoke", "", &format!("token={reader}")).await.status.as_u16(), 200);
-    let events = server.get(&organization.path("audit-logs"), &organization.owner).await.expect(200);
+    let events = server.get(&organization.path("events"), &organization.owner).await.expect(200);
     let text = events.to_string();
     assert!(text.contains("token.deleted") && !text.contains(&reader), "{text}");
     // A session ends the same way.
@@ -189,7 +196,7 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
         (format!("{path}&token={reader}"), ours.to_vec(), 403, "invalid_request"),
         ("/forward-auth?organization=acme".into(), ours.to_vec(), 403, "invalid_request"),
         (format!("{path}&api=shop"), ours.to_vec(), 403, "request_unknown"),
-        (format!("{path}&api=shop"), with(("x-forwarded-uri", "/a")).to_vec(), 403, "request_unknown"),
+        (format!("{path}&api=shop"), with(("x-forwarded-uri", "/a")).to_vec(), 403, "api_unknown"),
         (path.clone(), with(("x-forwarded-uri", "/a//b")).to_vec(), 403, "path_ambiguous"),
         (path.clone(), with(("x-original-uri", "/a/%2e%2e/b")).to_vec(), 403, "path_ambiguous"),
         (path.clone(), with(("x-original-url", "https://acme.example/a;b")).to_vec(), 403, "path_ambiguous"),
@@ -347,5 +354,108 @@ async fn bad_input_is_refused_clearly() {
     let verifier = server.post("/verify/batch", &reader, big).await;
     assert_eq!(verifier.outcome(), (403, "permission_denied".into()));
     assert!(raw(&server, &ask(own.as_bytes())).await.contains(" 200 "));
+    server.stop().await;
+}
+
+/// What Envoy asks about a request with these headers.
+fn held(path: &str, headers: &[(&str, &str)], scope: &[(&str, &str)]) -> CheckRequest {
+    let owned = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let http =
+        HttpRequest { method: "GET".into(), path: path.into(), headers: owned(headers), ..HttpRequest::default() };
+    let request = Request { http: Some(http), ..Request::default() };
+    let context_extensions = owned(scope);
+    let attributes = AttributeContext { request: Some(request), context_extensions, ..AttributeContext::default() };
+    CheckRequest { attributes: Some(attributes) }
+}
+
+/// The gRPC status, the HTTP status (200 for allowed), and the headers and body of a refusal.
+fn answered(response: CheckResponse) -> (i32, i32, HashMap<String, String>, Value) {
+    let code = response.status.unwrap().code;
+    let (status, headers, body) = match response.http_response.unwrap() {
+        HttpResponse::OkResponse(ok) => (200, ok.headers, String::new()),
+        HttpResponse::DeniedResponse(denied) => (denied.status.unwrap().code, denied.headers, denied.body),
+        other => panic!("{other:?}"),
+    };
+    let headers = headers.into_iter().filter_map(|it| it.header).map(|it| (it.key, it.value)).collect();
+    (code, status, headers, serde_json::from_str(&body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn ext_authz_decides_as_forward_auth_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = support::config(directory.path());
+    config.envoy_listen = Some("127.0.0.1:0".parse().unwrap());
+    config.misses_per_minute = 20;
+    let (server, organization) = Server::with_owner_and(directory, config).await;
+    let reader = server.token(&organization, "réader", "viewer").await;
+    let address = server.running.envoy.as_ref().unwrap().address;
+    let client = AuthorizationClient::connect(format!("http://{address}")).await.unwrap();
+    let ask = async |request: CheckRequest| client.clone().check(request).await.unwrap().into_inner();
+
+    let ours = format!("Token {reader}");
+    let scope = [("organization", organization.id.as_str()), ("permission", "invoices:read")];
+    let claimed = [("authorization", ours.as_str()), ("x-tokenward-role", "owner"), ("x-tokenward-more", "1")];
+    let response = ask(held("/invoices?x=1", &claimed, &scope)).await;
+    let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { panic!("{response:?}") };
+    // What is set overwrites; what is not set is taken out.
+    assert_eq!(ok.headers_to_remove, ["x-tokenward-more"]);
+    let metadata = &response.dynamic_metadata.as_ref().unwrap().fields;
+    assert!(metadata.contains_key("token_id") && metadata.contains_key("organization_id"));
+    let (code, status, headers, _) = answered(response);
+    assert_eq!((code, status), (0, 200));
+    assert_eq!(headers["x-tokenward-role"], "viewer");
+    assert_eq!(headers["x-tokenward-token-name"], "r%C3%A9ader");
+    assert_eq!(headers["x-tokenward-path"], "/invoices");
+
+    let query = format!("/a?k={reader}");
+    let key = [("x-api-key", reader.as_str())];
+    let cases: Vec<(CheckRequest, i32, i32, &str)> = vec![
+        (held("/a", &[], &[]), 16, 401, "missing_credentials"),
+        (held("/a", &[("authorization", "Token x")], &[]), 16, 401, "malformed"),
+        (held("/a", &[("authorization", "Token a,Token b")], &[]), 16, 401, "ambiguous_credentials"),
+        (held("/a", &[claimed[0], key[0]], &[]), 16, 401, "ambiguous_credentials"),
+        (held(&query, &key, &[]), 16, 401, "token_in_query"),
+        (held("/a", &key, &[("permission", "invoices:write")]), 7, 403, "permission_denied"),
+        (held("/a", &key, &[("permision", "invoices:read")]), 7, 403, "invalid_request"),
+        (held("/a", &key, &[("api", "shop")]), 7, 403, "api_unknown"),
+        (held("", &key, &[("api", "shop")]), 7, 403, "request_unknown"),
+        (held("/a/../b", &key, &[]), 7, 403, "path_ambiguous"),
+        (CheckRequest { attributes: None }, 7, 403, "request_unknown"),
+        (CheckRequest { attributes: Some(AttributeContext::default()) }, 7, 403, "request_unknown"),
+    ];
+    for (request, grpc, http, reason) in cases {
+        let (code, status, headers, body) = answered(ask(request).await);
+        assert_eq!((code, status, body["code"].as_str().unwrap()), (grpc, http, reason));
+        assert_eq!(headers["x-tokenward-reason"], reason);
+        assert_eq!(headers.contains_key("www-authenticate"), status == 401);
+    }
+    // Envoy can be told to send headers raw, and then twice.
+    let raw =
+        |value: &[u8]| HeaderValue { key: "X-API-Key".into(), raw_value: value.to_vec(), ..HeaderValue::default() };
+    for (values, expected) in [
+        (vec![raw(reader.as_bytes())], 200),
+        (vec![raw(reader.as_bytes()), raw(reader.as_bytes())], 401),
+        (vec![raw(b"\xff\xfe")], 401),
+    ] {
+        let mut request = held("/a", &[], &[]);
+        let http = request.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap();
+        http.header_map = Some(HeaderMap { headers: values });
+        assert_eq!(answered(ask(request).await).1, expected);
+    }
+    for _ in 0..20 {
+        ask(held("/a", &[("x-api-key", "nonsense")], &[])).await;
+    }
+    let (code, status, headers, _) = answered(ask(held("/a", &[("x-api-key", "nonsense")], &[])).await);
+    assert_eq!((code, status), (8, 429));
+    assert!(headers.contains_key("retry-after"));
+    assert_eq!(answered(ask(held("/a", &key, &[])).await).1, 200);
+    // What is larger than any gateway sends is not even read.
+    let huge = "a".repeat(2_000_000);
+    let error = client.clone().check(held("/a", &[("x-api-key", &huge)], &[])).await.unwrap_err();
+    assert_eq!(error.code(), tonic::Code::OutOfRange);
+    assert_eq!(answered(ask(held("/a", &key, &[])).await).1, 200);
+    drop(client);
     server.stop().await;
 }

@@ -37,7 +37,7 @@ struct Row {
     id: String,
     method: String,
     path: &'static str,
-    summary: &'static str,
+    summary: String,
     right: String,
     query: &'static [(&'static str, &'static str)],
     idempotent: bool,
@@ -114,7 +114,7 @@ fn row(document: &Value, endpoint: &Endpoint, public_url: &str) -> Row {
         id: openapi::operation_id(endpoint),
         method: endpoint.method.to_string(),
         path: endpoint.path,
-        summary: endpoint.summary,
+        summary: endpoint.summary.replace('`', ""),
         right,
         query: endpoint.query,
         idempotent: endpoint.idempotent,
@@ -219,7 +219,8 @@ fn schema(document: &Value, name: &str) -> Option<Schema> {
 
 /// Passes each field of a schema to `each`, those of the schemas that it is made of first.
 fn collect<'d>(document: &'d Value, schema: &'d Value, each: &mut impl FnMut(&str, &'d Value, bool)) {
-    if let Some(name) = reference(schema) {
+    // Only a plain reference is another schema; one among `allOf` is a part of this one.
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         return collect(document, &document["components"]["schemas"][name], each);
     }
     for part in schema["allOf"].as_array().into_iter().flatten() {
@@ -261,7 +262,7 @@ fn kind(field: &Value) -> (String, Option<String>) {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    value.as_str().unwrap_or_default().replace('`', "")
 }
 
 #[cfg(test)]

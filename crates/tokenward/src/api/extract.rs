@@ -69,7 +69,7 @@ pub(super) async fn read(request: Request) -> Result<Bytes> {
     }
 }
 
-pub(super) fn unreadable(rejection: BytesRejection) -> Error {
+fn unreadable(rejection: BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Error::new(Code::TooLarge, "The body is larger than 1 MiB.")
     } else {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Extension, FromRequest, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,8 +14,9 @@ use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
-use super::extract::{client, unreadable};
+use super::extract::read;
 use super::verify::asking_organization;
+use crate::http::client;
 use crate::service::{App, tokens};
 use crate::verify::Question;
 
@@ -82,7 +82,7 @@ struct Form(Zeroizing<String>);
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let kind =
             request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -91,7 +91,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
                 Error::invalid("body", "must be a form (`Content-Type: application/x-www-form-urlencoded`)").into()
             );
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        let bytes = read(request).await?;
         let mut tokens = form_urlencoded::parse(&bytes).filter(|(name, _)| name == "token");
         match (tokens.next(), tokens.next()) {
             (Some((_, token)), None) => Ok(Self(Zeroizing::new(token.into_owned()))),

@@ -10,6 +10,7 @@ use tokenward_core::{Code, Error, Uuid};
 
 use super::page::Failure;
 use super::view::Field;
+use super::words::quoted;
 use crate::http;
 
 /// Key and value pairs, as `application/x-www-form-urlencoded` carries them.
@@ -101,12 +102,13 @@ impl Problems {
     }
 
     /// What the form can show of an error. Other errors are pages of their own.
-    pub(super) fn of(error: Error) -> Result<Self, Failure> {
+    pub(super) fn of(mut error: Error) -> Result<Self, Failure> {
         let mut problems = Self { status: http::status(error.code), retry_after: error.retry_after, ..Self::default() };
+        error.detail = quoted(&error.detail);
         match error.code {
             Code::InvalidRequest => {
                 // A fault completes the sentence that begins with its field.
-                let sentence = |problem: String| format!("It {problem}.");
+                let sentence = |problem: String| format!("It {}.", quoted(&problem));
                 problems.fields = error.faults.into_iter().map(|f| (f.field, sentence(f.problem))).collect();
             }
             Code::NameTaken => problems.fields.push(("name".into(), error.detail)),

@@ -16,7 +16,7 @@ use super::form::Pairs;
 use super::page::{error_inside, error_outside, error_page, page, see_other};
 use super::person::{Person, Visitor, client};
 use super::place::{Place, locate};
-use super::view::{ErrorPage, NeedsTlsPage};
+use super::view::{ErrorPage, Nav, NeedsTlsPage};
 use crate::http;
 use crate::service::App;
 
@@ -74,7 +74,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
         Err(error) => return error_outside(&app, &error),
     };
     let (mut parts, body) = request.into_parts();
-    let organization = organization_in(&parts);
+    let (organization, nav) = place_in(&parts);
     let had_done = person.done.is_some();
     let response = match form(&mut parts, body, &person.csrf).await {
         Ok(body) => {
@@ -82,10 +82,10 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
             next.run(Request::from_parts(parts, body)).await
         }
         Err(Refused::Foreign) => foreign(&parts, true),
-        Err(Refused::Unreadable(error)) => error_inside(&person, organization, &error).await,
+        Err(Refused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
     };
     let mut response = match response.extensions().get::<Arc<Error>>() {
-        Some(error) => error_inside(&person, organization, &Arc::clone(error)).await,
+        Some(error) => error_inside(&person, organization, nav, &Arc::clone(error)).await,
         None => response,
     };
     if had_done && !response.status().is_redirection() {
@@ -213,8 +213,21 @@ fn to_sign_in(app: &App, request: &Request) -> Response {
     response
 }
 
-/// The organization that a path of the console names.
-fn organization_in(parts: &Parts) -> Option<Uuid> {
-    let rest = parts.uri.path().strip_prefix("/console/")?;
-    Uuid::try_parse(rest.split('/').next()?).ok()
+/// The organization that a path of the console names, and the part of the console that it is in.
+fn place_in(parts: &Parts) -> (Option<Uuid>, Nav) {
+    let mut segments = parts.uri.path().split('/').skip(2);
+    let organization = segments.next().and_then(|id| Uuid::try_parse(id).ok());
+    let all = [
+        Nav::Tokens,
+        Nav::Members,
+        Nav::Roles,
+        Nav::Apis,
+        Nav::Projects,
+        Nav::Clusters,
+        Nav::Decisions,
+        Nav::Events,
+        Nav::Settings,
+    ];
+    let part = segments.next().unwrap_or_default();
+    (organization, all.into_iter().find(|nav| nav.path() == part).unwrap_or(Nav::Account))
 }

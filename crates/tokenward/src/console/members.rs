@@ -18,7 +18,7 @@ use super::view::{
     TransferPage,
 };
 use super::words::{role_choices, role_tag};
-use crate::service::{invitations, members, tokens};
+use crate::service::{invitations, members, tokens, usage};
 
 /// `GET …/members`.
 pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
@@ -147,11 +147,19 @@ pub(super) async fn ask_remove(
 async fn remove_page(person: &Person, grant: &Grant, member: Member, typed: &Pairs, mut problems: Problems) -> Answer {
     let organization = grant.organization();
     let all = living_tokens(person, organization).await?;
+    let used = usage::of(&person.app, grant, &all).await?;
     let chosen: Vec<Uuid> = revoked(typed);
     let made = all.iter().filter(|token| made_by(token, &member)).map(|token| {
-        let row = token_row(&person.app, token);
+        let row = token_row(&person.app, token, used.get(&token.id));
         let revoke = chosen.contains(&token.id);
-        MemberToken { id: row.id, name: row.name, hint: row.hint, role: row.role, last_used: None, revoke }
+        MemberToken {
+            id: row.id,
+            name: row.name,
+            hint: row.hint,
+            role: row.role,
+            last_used: row.last_used.map(|used| used.at),
+            revoke,
+        }
     });
     let shown = MemberRemovePage {
         shell: person.shell(Some(organization), Nav::Members).await?,

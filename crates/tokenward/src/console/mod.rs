@@ -10,6 +10,7 @@ pub mod assets;
 mod clusters;
 mod confirm;
 mod cookie;
+mod decisions;
 mod done;
 mod environments;
 mod events;
@@ -65,6 +66,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/tokens/{token}/delete", get(tokens::ask_delete).post(tokens::delete))
         .merge(access_routes())
         .merge(resource_routes())
+        .route("/console/{organization}/decisions", get(decisions::list))
         .route("/console/{organization}/events", get(events::list))
         .route("/console/{organization}/settings", get(organizations::settings).post(organizations::save_settings))
         .route("/console/{organization}/settings/delete", get(organizations::ask_delete).post(organizations::delete))

@@ -104,7 +104,7 @@ pub(super) async fn new(Extension(person): Extension<Person>) -> Answer {
 
 async fn new_page(person: &Person, typed: &Pairs, mut problems: Problems) -> Answer {
     let form = OrganizationNewPage {
-        shell: person.shell(person.first_organization(), Nav::Account).await?,
+        shell: person.shell(person.first_organization(), Nav::Settings).await?,
         name: problems.field("name", typed.line("name")),
         description: problems.field("description", typed.text("description").unwrap_or_default()),
         error: problems.rest(),

@@ -15,6 +15,7 @@ use tokenward_core::{Code, Error, Uuid};
 
 use super::person::Person;
 use super::view::{ErrorInsidePage, ErrorPage, Nav};
+use super::words::quoted;
 use crate::http;
 use crate::service::App;
 
@@ -95,7 +96,7 @@ fn words(app: &App, error: &Error) -> Words {
     }
     let detail = match error.code {
         Code::Internal => "Try again; if it fails again, tell whoever runs this server.".into(),
-        _ => error.detail.clone(),
+        _ => quoted(&error.detail),
     };
     Words { title, detail, reference }
 }
@@ -117,10 +118,10 @@ pub(super) fn error_page(error: ErrorPage) -> Response {
     }
 }
 
-/// The same inside the organization that the path names, for somebody who belongs to it.
-pub(super) async fn error_inside(person: &Person, organization: Option<Uuid>, error: &Error) -> Response {
+/// The same inside the organization that the path names, for somebody who belongs to it. `nav` is where it happened.
+pub(super) async fn error_inside(person: &Person, organization: Option<Uuid>, nav: Nav, error: &Error) -> Response {
     let app = &person.app;
-    let Ok(shell) = person.shell(organization, Nav::Account).await else { return error_outside(app, error) };
+    let Ok(shell) = person.shell(organization, nav).await else { return error_outside(app, error) };
     let status = http::status(error.code);
     let Words { title, detail, reference } = words(app, error);
     let link = Some(("Go to the console".to_owned(), shell.base()));

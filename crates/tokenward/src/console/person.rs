@@ -152,6 +152,7 @@ fn entries(organization: &tokenward_core::directory::Organization, role: &Role) 
         (Nav::Roles, may(Own::RoleRead), Some(organization.roles().count())),
         (Nav::Projects, may(Own::ProjectRead) || projects > 0, Some(projects)),
         (Nav::Clusters, may(Own::ClusterRead), Some(clusters)),
+        (Nav::Decisions, may(Own::TokenVerify), None),
         (Nav::Events, may(Own::EventRead), None),
         (Nav::Settings, may(Own::OrganizationRead), None),
     ];

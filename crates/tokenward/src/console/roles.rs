@@ -234,8 +234,11 @@ fn changes(saved: &Draft, draft: &Draft, clusters: &[(Uuid, String)], projects: 
             changes.push(RoleChange { what, before, after, more });
         }
     };
-    note("Name".into(), saved.name.clone(), draft.name.clone(), false);
-    note("Description".into(), saved.description.clone(), draft.description.clone(), false);
+    // Of a new role, what it is called is no change; and a name takes nothing away.
+    if !saved.version.is_empty() {
+        note("Name".into(), saved.name.clone(), draft.name.clone(), true);
+        note("Description".into(), saved.description.clone(), draft.description.clone(), true);
+    }
     for (id, name) in projects {
         let (old, new) = (saved.project(*id), draft.project(*id));
         let yes = |access: ProjectAccess| if access.is_admin { "yes" } else { "no" }.to_owned();

@@ -9,20 +9,28 @@ use tokenward_core::time::DAY;
 use tokenward_core::token::Token;
 use tokenward_core::{Result, Time, Uuid};
 
+use super::decisions;
 use super::done::Done;
 use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, Failure, page};
 use super::person::Person;
 use super::view::{
-    Chip, Expiry, ExpiryPreset, Nav, Pager, TokenCreatedPage, TokenDeletePage, TokenForm, TokenNewPage, TokenPage,
-    TokenRow, TokenState, TokensPage,
+    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, Pager, ReasonCount, TokenCreatedPage, TokenDeletePage,
+    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
 };
-use super::words::{points, role_choices, role_tag, token_state};
+use super::words::{agent, grouped, points, role_choices, role_tag, token_state};
 use crate::service::tokens::{self, Filter, NewToken};
+use crate::service::usage::{self, Usage};
 use crate::service::{App, roles};
 
 /// Tokens on a page.
 const PAGE: usize = 100;
+/// Decisions on a token's page.
+const SHOWN: usize = 10;
+/// From when on a token counts as unused.
+const UNUSED: i64 = 90 * DAY;
+/// A token that was used within this time is in use.
+const IN_USE: i64 = 7 * DAY;
 /// The lengths of life that are offered, in days.
 const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 year")];
 /// The one that is chosen until somebody chooses.
@@ -37,6 +45,7 @@ pub(super) async fn list(
     let grant = person.may(organization, Own::TokenRead)?;
     let mut all = tokens::list(&person.app, &grant, &Filter::default()).await?;
     all.sort_by_cached_key(|token| token.name.to_lowercase());
+    let used = usage::of(&person.app, &grant, &all).await?;
     let total = all.len();
     let now = person.app.now();
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
@@ -45,6 +54,7 @@ pub(super) async fn list(
     let fits = |name: &str, token: &Token| match (name, token_state(token.expires_at, now)) {
         ("soon", state) => matches!(state, TokenState::Soon(_)),
         ("expired", state) => state == TokenState::Expired,
+        ("unused", _) => unused(token, used.get(&token.id), now),
         _ => true,
     };
     let chip = |name: &str, label: &str| Chip {
@@ -53,13 +63,21 @@ pub(super) async fn list(
         count: Some(all.iter().filter(|token| fits(name, token)).count().to_string()),
         current: name == filter,
     };
-    let chips = vec![chip("", "All"), chip("soon", "Expiring"), chip("expired", "Expired")];
+    let chips = vec![
+        chip("", "All"),
+        chip("soon", "Expiring"),
+        chip("unused", "Unused for 90 days"),
+        chip("expired", "Expired"),
+    ];
+    let warning =
+        all.iter().find_map(|token| Some((token.id.to_string(), warning(&person, token, used.get(&token.id)?)?)));
     let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
     let found: Vec<&Token> =
         all.iter().filter(|token| fits(&filter, token) && words.iter().all(|word| matches(token, word))).collect();
     let last = found.len().saturating_sub(1) / PAGE;
     let at = query.get("page").parse().unwrap_or(0).min(last);
-    let shown = found.iter().skip(at * PAGE).take(PAGE).map(|token| row(&person.app, token)).collect();
+    let shown =
+        found.iter().skip(at * PAGE).take(PAGE).map(|token| row(&person.app, token, used.get(&token.id))).collect();
     let tokens = TokensPage {
         tokens: shown,
         total,
@@ -72,12 +90,27 @@ pub(super) async fn list(
         chips,
         may_create: person.can(organization, Own::TokenManage),
         may_delete: person.can(organization, Own::TokenManage),
-        shows_last_used: false,
-        warning: None,
+        shows_last_used: true,
+        warning,
         public_url: person.app.public_url.clone(),
         shell,
     };
     page(StatusCode::OK, &tokens)
+}
+
+/// Was the token there for 90 days and never used in them?
+fn unused(token: &Token, used: Option<&Usage>, now: Time) -> bool {
+    let last = used.map_or(token.created_at.0, |used| used.last_used_at);
+    now.0 - last.max(token.created_at.0) >= UNUSED
+}
+
+/// What to say of a token that is in use and ends soon.
+fn warning(person: &Person, token: &Token, used: &Usage) -> Option<String> {
+    let now = person.app.now();
+    let in_use = now.0 - used.last_used_at < IN_USE;
+    let TokenState::Soon(left) = token_state(token.expires_at, now) else { return None };
+    let last = person.moment(Time(used.last_used_at)).relative;
+    in_use.then(|| format!("“{}” is in use (last: {last}) and ends soon: {left}.", token.name))
 }
 
 /// Does a word stand in the name, the creator, or the end of the text?
@@ -101,7 +134,7 @@ fn address(base: &str, search: &str, filter: &str, at: usize) -> String {
 }
 
 /// A token as lists and pages show it.
-pub(super) fn row(app: &App, token: &Token) -> TokenRow {
+pub(super) fn row(app: &App, token: &Token, used: Option<&Usage>) -> TokenRow {
     let now = app.now();
     let moment = |at| super::view::Moment::new(at, now);
     let directory = app.verifier.directory();
@@ -115,7 +148,11 @@ pub(super) fn row(app: &App, token: &Token) -> TokenRow {
         created: moment(token.created_at),
         expires: token.expires_at.map(moment),
         state: token_state(token.expires_at, now),
-        last_used: None,
+        last_used: used.filter(|used| used.last_used_at > 0).map(|used| LastUsed {
+            at: moment(Time(used.last_used_at)),
+            from: used.last_used_from.clone(),
+            agent: used.last_used_agent.as_deref().map(|words| agent(Some(words))),
+        }),
     }
 }
 
@@ -192,7 +229,7 @@ pub(super) async fn create(
     match tokens::create(&person.app, grant.clone(), new).await {
         Ok(created) => {
             let tokens::Created { token, text } = created.value;
-            let TokenRow { id, name, role, expires, .. } = row(&person.app, &token);
+            let TokenRow { id, name, role, expires, .. } = row(&person.app, &token, None);
             let shown = TokenCreatedPage {
                 shell: person.shell(Some(organization), Nav::Tokens).await?,
                 id,
@@ -216,19 +253,37 @@ pub(super) async fn show(Extension(person): Extension<Person>, At((organization,
     let grant = person.may(organization, Own::TokenRead)?;
     let token = tokens::get(&person.app, &grant, id).await?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
-    let row = row(&person.app, &token);
+    let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
+    let row = row(&person.app, &token, used.as_ref());
     let (meaning, points) = meaning(&person, organization, token.role_id);
+    let decisions = match person.may(organization, Own::TokenVerify) {
+        Ok(grant) => Some(decisions::rows(&person, &grant, Some(id), SHOWN).await?),
+        Err(_) => None,
+    };
     let shown = TokenPage {
         token: row,
         meaning,
         points,
-        usage: None,
+        usage: Some(counts(&used.unwrap_or_default(), decisions)),
         may_delete: person.can(organization, Own::TokenManage),
         may_read_events: person.can(organization, Own::EventRead),
         public_url: person.app.public_url.clone(),
         shell,
     };
     page(StatusCode::OK, &shown)
+}
+
+/// How often a token was used.
+fn counts(used: &Usage, decisions: Option<Vec<DecisionRow>>) -> TokenUsage {
+    let reasons = used.denied.iter().filter(|(_, count)| *count > 0);
+    TokenUsage {
+        allowed: grouped(used.allowed),
+        denied: grouped(used.denied_count()),
+        reasons: reasons
+            .map(|(reason, count)| ReasonCount { reason: reason.replace('_', " "), count: grouped(*count) })
+            .collect(),
+        decisions,
+    }
 }
 
 /// What a role of the organization can do: in a sentence, and in detail.
@@ -249,8 +304,9 @@ pub(super) async fn ask_delete(
 
 async fn delete_page(person: &Person, grant: &Grant, id: Uuid, mut problems: Problems) -> Answer {
     let token = tokens::get(&person.app, grant, id).await?;
+    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
-    let asked = TokenDeletePage { shell, token: row(&person.app, &token), error: problems.rest() };
+    let asked = TokenDeletePage { shell, token: row(&person.app, &token, used.get(&id)), error: problems.rest() };
     page(problems.status, &asked)
 }
 

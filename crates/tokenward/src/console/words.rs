@@ -205,9 +205,35 @@ pub(super) fn token_state(expires_at: Option<Time>, now: Time) -> TokenState {
     }
 }
 
+/// A text of the service for a page: what it has in backticks, for terminals, is in quotation marks here.
+pub(super) fn quoted(text: &str) -> String {
+    let mut open = false;
+    let mark = |c: char| {
+        if c != '`' {
+            return c;
+        }
+        open = !open;
+        if open { '“' } else { '”' }
+    };
+    text.chars().map(mark).collect()
+}
+
 /// `1 token`, `2 tokens`.
 pub(super) fn count(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// `18,204`.
+pub(super) fn grouped(n: i64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A program by its own words, as people read it: `Firefox on Linux`.
@@ -240,6 +266,16 @@ pub(super) fn agent(agent: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_has_quotation_marks() {
+        assert_eq!(quoted("may not hold `a:b`: `a` is reserved"), "may not hold “a:b”: “a” is reserved");
+    }
+
+    #[test]
+    fn numbers_are_in_groups() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
 
     #[test]
     fn programs_have_names() {

@@ -104,7 +104,7 @@ async fn a_custom_role_is_made_over_projects_and_clusters_and_previewed() {
         browser.click("select[name$='.STAGING'] option[value=DEPLOYER]").await;
         browser.click("label:has([name^='cluster.'][value=ENV_CREATOR])").await;
         browser.press("Create role").await;
-        browser.sees("may not hold `token:manage`").await;
+        browser.sees("may not hold “token:manage”").await;
         browser.fill("permissions", "invoices:read\norders:*").await;
         browser.press("Preview changes").await;
         browser.sees("web-shop, Staging").await;
@@ -129,7 +129,7 @@ async fn a_custom_role_is_made_over_projects_and_clusters_and_previewed() {
         browser.sees("Held by 1 token.").await;
         browser.press("Delete").await;
         browser.press("Delete the role").await;
-        browser.sees("The role is in use by token `deploys`").await;
+        browser.sees("The role is in use by token “deploys”").await;
         browser.picture("role-in-use", 1280, false).await;
         browser.open(&format!("{base}/roles")).await;
         browser.press("Viewer").await;

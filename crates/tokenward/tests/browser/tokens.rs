@@ -1,10 +1,13 @@
 //! The main job: set up, sign in, create a token, use it, take it back.
 
+use reqwest::Method;
 use serde_json::json;
 use thirtyfour::prelude::*;
+use tokenward_core::time::{DAY, MINUTE};
+use tokenward_core::{Clock, Time};
 
 use crate::browser::{Browser, with_browser};
-use crate::support::{OWNER, PASSWORD, Server};
+use crate::support::{NOW, OWNER, Organization, PASSWORD, Server};
 
 /// A name that must never work as markup.
 const NASTY: &str = "<img src=x onerror=document.title='owned'>";
@@ -177,42 +180,94 @@ async fn a_name_never_works_as_markup_and_a_mistake_keeps_what_was_typed() {
     server.stop().await;
 }
 
-/// A list as an organization has it. Its picture is also the one of the README.
+/// A list as an organization has it after some months. Its picture is also the one of the README.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_of_tokens_reads_well_at_every_width() {
-    let (server, organization) = Server::with_owner().await;
-    let day = |days: i64| {
-        let at = server.running.app.now().plus(days * tokenward_core::time::DAY + tokenward_core::time::HOUR);
-        json!(at.to_string())
-    };
-    let never = serde_json::Value::Null;
-    for (name, description, role, expires_at) in [
-        ("terraform-prod", "Plans and applies from the infra repository", "admin", never.clone()),
-        ("github-actions-shop", "Deploys each merge to main and cleans up previews afterwards", "devops", day(88)),
-        ("grafana-reader", "Dashboards", "viewer", day(200)),
-        ("billing-export", "Monthly invoices for the accountants", "billing", day(9)),
-        ("edge-gateway", "Asks about every request", "verifier", never),
-        ("staging-smoke-tests", "", "viewer", day(27)),
+    let (server, organization) = Server::frozen().await;
+    let mut made = Vec::new();
+    // When it was made, in days from the start, and for how many days.
+    for (day, name, description, role, days) in [
+        (0, "terraform-prod", "Plans and applies from the infra repository", "admin", None),
+        (2, "grafana-reader", "Dashboards", "viewer", Some(365)),
+        (9, "old-jenkins", "", "devops", Some(60)),
+        (71, "edge-gateway", "Asks about every request", "verifier", None),
+        (98, "billing-export", "Monthly invoices for the accountants", "billing", Some(30)),
+        (118, "github-actions-shop", "Deploys each merge to main and cleans up previews", "devops", Some(90)),
     ] {
+        server.clock.set(Time::parse(NOW).unwrap().plus(day * DAY));
+        let owner = server.sign_in(OWNER, PASSWORD).await;
+        let organization = Organization { id: organization.id.clone(), owner };
         let description = if description.is_empty() { json!(null) } else { json!(description) };
+        let expires_at = days.map(|days: i64| server.clock.now().plus(days * DAY).to_string());
         let role = server.role(&organization, role).await;
         let body = json!({ "name": name, "description": description, "role_id": role, "expires_at": expires_at });
-        server.post(&organization.path("apiToken"), &organization.owner, body).await.expect(201);
+        let token = server.post(&organization.path("apiToken"), &organization.owner, body).await.expect(201);
+        made.push((name, token["token"].as_str().unwrap().to_owned()));
     }
+    // How long ago it was used, in minutes.
+    for (ago, name, agent) in [
+        (26 * 60, "grafana-reader", "Grafana/11.2"),
+        (190, "billing-export", "python-requests/2.32"),
+        (4, "edge-gateway", "nginx"),
+        (2, "terraform-prod", "Terraform provider 0.86.1"),
+    ] {
+        server.clock.set(Time::parse(NOW).unwrap().plus(120 * DAY - ago * MINUTE));
+        let token = made.iter().find(|(made, _)| *made == name).map(|(_, token)| token.as_str()).unwrap();
+        server.call_with(Method::GET, "/token/self", token, None, &[("user-agent", agent)]).await.expect(200);
+    }
+    server.clock.set(Time::parse(NOW).unwrap().plus(120 * DAY));
     with_browser(&server.url, true, |browser| async move {
         sign_in(&browser).await;
         browser.sees("6 tokens").await;
+        browser.sees("“billing-export” is in use (last: 3 h ago) and ends soon: 8 days left.").await;
         browser.pictures("tokens").await;
         browser.picture("tokens", 900, false).await;
         browser.fill("q", "graf").await;
         browser.keys(Key::Enter + "").await;
         browser.sees("1 of 6 tokens").await;
-        browser.press("Expiring").await;
+        browser.press("Expired").await;
         browser.sees("No token matches").await;
         browser.press("Show all 6").await;
+        browser.press("Expired").await;
+        browser.sees("old-jenkins").await;
+        browser.press("Unused for 90 days").await;
+        browser.sees("old-jenkins").await;
         browser.press("Expiring").await;
         browser.sees("billing-export").await;
-        browser.sees("9 days left").await;
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_is_explained_where_the_token_is_shown() {
+    let (server, organization) = Server::with_owner().await;
+    let token = server.token(&organization, "invoice-robot", "viewer").await;
+    for permission in ["invoices:read", "invoices:pay"] {
+        let body = json!({ "token": token, "permission": permission });
+        server.post("/verify", &organization.owner, body).await;
+    }
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    for permission in ["invoices:read", "invoices:pay"] {
+        let body = json!({ "token": token, "permission": permission, "remote_ip": "203.0.113.9" });
+        server.post("/verify", &gateway, body).await.expect(200);
+    }
+    with_browser(&server.url, true, |browser| async move {
+        sign_in(&browser).await;
+        browser.click("#menu a[href$='/decisions']").await;
+        browser.sees("Permission denied").await;
+        browser.press("Denied").await;
+        browser.click(".log details summary").await;
+        browser.sees("Smallest role that would allow it").await;
+        browser.sees("DevOps").await;
+        browser.pictures("decisions").await;
+        browser.press("Go live").await;
+        browser.sees("Live: stop").await;
+        browser.click("#menu a[href$='/tokens']").await;
+        browser.press("invoice-robot").await;
+        browser.sees("Latest decisions").await;
+        browser.sees("permission denied").await;
+        browser.pictures("token-used").await;
     })
     .await;
     server.stop().await;

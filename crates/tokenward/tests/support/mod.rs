@@ -1,6 +1,10 @@
 //! A real server on a free port with a directory of its own, and somebody to talk to it.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses its own part of this, and a fault ends the test"
+)]
 
 pub mod expected;
 

@@ -304,7 +304,7 @@ fn token_page() -> TokenPage {
                 ReasonCount { reason: "permission denied".into(), count: "11".into() },
                 ReasonCount { reason: "address not allowed".into(), count: "1".into() },
             ],
-            decisions: decisions().into_iter().take(2).collect(),
+            decisions: Some(decisions().into_iter().take(2).collect()),
         }),
         may_delete: true,
         may_read_events: true,

@@ -178,8 +178,8 @@ pub struct TokenUsage {
     pub denied: String,
     /// The latter by reason.
     pub reasons: Vec<ReasonCount>,
-    /// Its last decisions, the newest first.
-    pub decisions: Vec<DecisionRow>,
+    /// Its last decisions, the newest first; `None` for somebody who may not see them.
+    pub decisions: Option<Vec<DecisionRow>>,
 }
 
 /// `…/tokens/<id>`.

@@ -1,0 +1,209 @@
+//! Events as the organization reads them: filters and pages.
+
+use serde_json::json;
+use tokenward_core::event::{By, Event, Kind, Origin, TokenSnapshot};
+use tokenward_core::{Time, Uuid};
+use tokenward_store::events::{self, Filter};
+
+use crate::world::{Organization, World, user};
+
+on_both_engines![
+    an_event_is_read_with_all_that_was_said_of_it,
+    the_newest_event_comes_first,
+    nobody_reads_the_events_of_another_organization,
+    events_are_found_by_time_to_the_microsecond,
+    events_are_found_by_kind,
+    events_are_found_by_target_actor_and_origin,
+    conditions_count_together,
+    pages_lead_to_older_and_back_to_newer_events,
+    an_erased_event_is_still_listed_without_what_was_said_of_it,
+    an_event_of_an_unknown_kind_is_left_out,
+];
+
+async fn list(world: &World, of: &Organization, filter: &Filter, limit: i64) -> Vec<events::Event> {
+    events::list(world.reader().await.conn(), &of.grant, filter, limit).await.unwrap()
+}
+
+/// The positions of the events that a filter finds.
+async fn positions(world: &World, of: &Organization, filter: Filter) -> Vec<i64> {
+    list(world, of, &filter, 1_000).await.iter().map(|event| event.position).collect()
+}
+
+async fn say(world: &World, by: &By, event: Event) {
+    world.clock.pass(1);
+    world.begin().await.commit(by, &[event]).await.unwrap();
+}
+
+/// An organization with ten events: 1 and 2 of its making, 3 to 10 of eight different users and kinds.
+async fn ten_events(world: &World) -> Organization {
+    let acme = world.organization("Acme").await;
+    for n in 3..=10 {
+        let kind = if n % 2 == 0 { Kind::TokenCreated } else { Kind::TokenDeleted };
+        let origin = if n < 6 { Origin::Console } else { Origin::Api };
+        let by = By { origin, ..user(if n % 3 == 0 { "ada@acme.example" } else { "bob@acme.example" }) };
+        say(world, &by, Event::new(kind, Some(acme.id), target(n % 4), "")).await;
+    }
+    acme
+}
+
+fn target(n: i64) -> Uuid {
+    Uuid::from_u128(1_000 + u128::try_from(n).unwrap())
+}
+
+async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
+    let acme = world.organization("Acme").await;
+    let [target, role, project, environment] = [(); 4].map(|()| world.store.new_id());
+    let before = TokenSnapshot {
+        name: "CI".to_owned(),
+        description: None,
+        role_id: role,
+        role_name: "viewer".to_owned(),
+        expires_at: Some(Time(0)),
+        last_four: "wxyz".to_owned(),
+    };
+    let after = TokenSnapshot { name: "CI \"✓\"".to_owned(), description: Some(String::new()), ..before.clone() };
+    let event = Event::new(Kind::TokenCreated, Some(acme.id), target, "CI ✓")
+        .before(before)
+        .after(after)
+        .in_project(project, "shop")
+        .in_environment(environment, "staging");
+    say(&world, &user("ada@acme.example"), event).await;
+    let read = list(&world, &acme, &Filter::default(), 1).await.remove(0);
+    assert_eq!((read.position, read.time, read.kind), (3, world.now(), Kind::TokenCreated));
+    assert_eq!((read.target_id, read.actor.as_str(), read.origin.as_str()), (target, "ada@acme.example", "API"));
+    let payload = read.payload.unwrap();
+    assert_eq!(payload.target_name, "CI ✓");
+    let state = |name: &str, description| {
+        json!({
+            "name": name, "description": description, "role_id": role, "role_name": "viewer",
+            "expires_at": "1970-01-01T00:00:00.000000Z", "last_four": "wxyz",
+        })
+    };
+    assert_eq!(payload.before, Some(state("CI", None::<&str>)));
+    assert_eq!(payload.after, Some(state("CI \"✓\"", Some(""))));
+    assert_eq!(payload.project, Some((project, "shop".to_owned())));
+    assert_eq!(payload.environment, Some((environment, "staging".to_owned())));
+    assert_eq!((payload.actor_kind.as_str(), payload.actor_id), ("user", Some(Uuid::from_u128(7))));
+    assert_eq!((payload.address.as_deref(), payload.user_agent.as_deref()), (Some("192.0.2.1"), Some("curl/8")));
+
+    // What was not said is absent.
+    let plain = list(&world, &acme, &Filter::default(), 3).await.remove(2).payload.unwrap();
+    assert_eq!((plain.before, plain.after, plain.project, plain.environment), (None, None, None, None));
+    assert_eq!((plain.actor_kind.as_str(), plain.actor_id), ("operator", None));
+    assert_eq!((plain.address, plain.user_agent), (None, None));
+}
+
+async fn the_newest_event_comes_first(world: World) {
+    let acme = ten_events(&world).await;
+    assert_eq!(positions(&world, &acme, Filter::default()).await, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+    let newest: Vec<i64> = list(&world, &acme, &Filter::default(), 3).await.iter().map(|e| e.position).collect();
+    assert_eq!(newest, [10, 9, 8]);
+}
+
+async fn nobody_reads_the_events_of_another_organization(world: World) {
+    let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
+    // Of nobody's organization, and of one that has no others.
+    say(&world, &By::operator(), Event::new(Kind::UserCreated, None, target(1), "")).await;
+    assert_eq!(positions(&world, &acme, Filter::default()).await, [2, 1]);
+    assert_eq!(positions(&world, &globex, Filter::default()).await, [4, 3]);
+    let foreign = Filter { target: Some(acme.id), ..Filter::default() };
+    assert!(positions(&world, &globex, foreign).await.is_empty());
+}
+
+async fn events_are_found_by_time_to_the_microsecond(world: World) {
+    let acme = ten_events(&world).await;
+    let begun = world.now().plus(-8);
+    let between = |from: Option<i64>, to: Option<i64>| Filter {
+        from: from.map(|n| begun.plus(n)),
+        to: to.map(|n| begun.plus(n)),
+        ..Filter::default()
+    };
+    // Event 3 is one microsecond after the beginning, 4 two. Both ends belong to it.
+    assert_eq!(positions(&world, &acme, between(Some(3), Some(5))).await, [7, 6, 5]);
+    assert_eq!(positions(&world, &acme, between(Some(7), None)).await, [10, 9]);
+    assert_eq!(positions(&world, &acme, between(None, Some(1))).await, [3, 2, 1]);
+    assert!(positions(&world, &acme, between(Some(9), None)).await.is_empty());
+    assert!(positions(&world, &acme, between(Some(5), Some(4))).await.is_empty());
+}
+
+async fn events_are_found_by_kind(world: World) {
+    let acme = ten_events(&world).await;
+    let kinds = |kinds: &[Kind]| Filter { kinds: Some(kinds.to_vec()), ..Filter::default() };
+    assert_eq!(positions(&world, &acme, kinds(&[Kind::TokenCreated])).await, [10, 8, 6, 4]);
+    let two = kinds(&[Kind::TokenDeleted, Kind::MemberAdded]);
+    assert_eq!(positions(&world, &acme, two).await, [9, 7, 5, 3, 2]);
+    assert!(positions(&world, &acme, kinds(&[Kind::RoleCreated])).await.is_empty());
+    assert!(positions(&world, &acme, kinds(&[])).await.is_empty());
+    assert_eq!(positions(&world, &acme, kinds(Kind::ALL)).await.len(), 10);
+}
+
+async fn events_are_found_by_target_actor_and_origin(world: World) {
+    let acme = ten_events(&world).await;
+    let target = Filter { target: Some(target(1)), ..Filter::default() };
+    assert_eq!(positions(&world, &acme, target).await, [9, 5]);
+    let actor = |name: &str| Filter { actor: Some(name.to_owned()), ..Filter::default() };
+    assert_eq!(positions(&world, &acme, actor("ada@acme.example")).await, [9, 6, 3]);
+    assert_eq!(positions(&world, &acme, actor("operator")).await, [2, 1]);
+    assert!(positions(&world, &acme, actor("' OR 1=1 --")).await.is_empty());
+    let origin = |name: &str| Filter { origin: Some(name.to_owned()), ..Filter::default() };
+    assert_eq!(positions(&world, &acme, origin("CONSOLE")).await, [5, 4, 3]);
+    assert_eq!(positions(&world, &acme, origin("CLI")).await, [2, 1]);
+}
+
+async fn conditions_count_together(world: World) {
+    let acme = ten_events(&world).await;
+    let filter = Filter {
+        kinds: Some(vec![Kind::TokenCreated]),
+        actor: Some("bob@acme.example".to_owned()),
+        origin: Some("API".to_owned()),
+        from: Some(world.now().plus(-4)),
+        to: Some(world.now()),
+        before: Some(10),
+        ..Filter::default()
+    };
+    assert_eq!(positions(&world, &acme, filter.clone()).await, [8]);
+    assert!(positions(&world, &acme, Filter { target: Some(target(1)), ..filter.clone() }).await.is_empty());
+    assert_eq!(positions(&world, &acme, Filter { target: Some(target(0)), ..filter }).await, [8]);
+}
+
+async fn pages_lead_to_older_and_back_to_newer_events(world: World) {
+    let acme = ten_events(&world).await;
+    // Another organization's events lie between: pages are of what one sees.
+    world.organization("Globex").await;
+    say(&world, &By::operator(), Event::new(Kind::ApiUpdated, Some(acme.id), target(9), "")).await;
+    let page = async |before, after| {
+        let filter = Filter { before, after, ..Filter::default() };
+        list(&world, &acme, &filter, 4).await.iter().map(|e| e.position).collect::<Vec<_>>()
+    };
+    let mut seen = Vec::new();
+    let mut older = None;
+    loop {
+        let positions = page(older, None).await;
+        let Some(last) = positions.last() else { break };
+        older = Some(*last);
+        seen.push(positions);
+    }
+    assert_eq!(seen, [vec![13, 10, 9, 8], vec![7, 6, 5, 4], vec![3, 2, 1]]);
+    // Back: the ones nearest to where one stands, and still the newest first.
+    assert_eq!(page(None, Some(3)).await, [7, 6, 5, 4]);
+    assert_eq!(page(None, Some(7)).await, [13, 10, 9, 8]);
+    assert!(page(None, Some(13)).await.is_empty());
+    assert_eq!(page(Some(9), Some(3)).await, [7, 6, 5, 4]);
+}
+
+async fn an_erased_event_is_still_listed_without_what_was_said_of_it(world: World) {
+    let acme = ten_events(&world).await;
+    world.sql("DELETE FROM event_payload WHERE position = 9").await;
+    let erased = &list(&world, &acme, &Filter::default(), 2).await[1];
+    assert_eq!((erased.position, erased.kind, erased.target_id), (9, Kind::TokenDeleted, target(1)));
+    assert_eq!((erased.actor.as_str(), erased.origin.as_str()), ("", ""));
+    assert!(erased.payload.is_none());
+    let adas = Filter { actor: Some("ada@acme.example".to_owned()), ..Filter::default() };
+    assert_eq!(positions(&world, &acme, adas).await, [6, 3]);
+}
+
+async fn an_event_of_an_unknown_kind_is_left_out(world: World) {
+    let acme = ten_events(&world).await;
+    world.sql("UPDATE event SET kind = 'from.the.future' WHERE position = 9").await;
+    assert_eq!(positions(&world, &acme, Filter::default()).await, [10, 8, 7, 6, 5, 4, 3, 2, 1]);
+}

@@ -1,0 +1,35 @@
+//! The contract of the store: each fact is shown on an SQLite file and on PostgreSQL.
+//!
+//! A fact is an `async fn(World)`; `on_both_engines!` makes two tests of it, whose names say which engine failed:
+//! `tokens::on_postgres::a_deleted_name_is_free_at_once`. A fact that is not listed is unused code, which clippy refuses.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+macro_rules! on_both_engines {
+    ($($fact:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $fact() {
+                super::$fact($crate::world::World::sqlite().await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $fact() {
+                super::$fact($crate::world::World::postgres().await).await;
+            })*
+        }
+    };
+}
+
+#[path = "../support/world.rs"]
+mod world;
+
+mod events;
+mod log;
+mod opening;
+mod organizations;
+mod people;
+mod resources;
+mod schema;
+mod tokens;

@@ -1,0 +1,237 @@
+//! Opening a database, transactions as such, peppers, the lock, and copies.
+
+use std::os::unix::fs::symlink;
+
+use tokenward_core::Code;
+use tokenward_core::event::By;
+use tokenward_core::time::HOUR;
+use tokenward_store::log::{self, Chain};
+use tokenward_store::{Conn, SQLITE_AT_LEAST, accounts, organizations, peppers, tokens};
+
+use crate::world::{World, open, refused, unique};
+
+on_both_engines![
+    opening_again_changes_nothing,
+    several_who_open_an_empty_database_at_once_found_it_once,
+    a_served_database_of_an_older_version_is_not_changed_under_its_server,
+    a_database_of_a_newer_version_is_refused,
+    the_engine_is_new_enough,
+    a_dropped_transaction_changes_nothing,
+    a_failed_statement_does_not_spoil_the_next_transaction,
+    a_version_of_a_row_is_never_written_twice,
+    peppers_are_told_oldest_first_and_never_replaced,
+    one_process_serves_from_a_file,
+    a_copy_is_whole_and_never_overwrites,
+    a_closed_store_says_that_it_cannot_answer,
+];
+
+async fn opening_again_changes_nothing(world: World) {
+    let acme = world.organization("Acme").await;
+    let applied = world.number("SELECT count(*) FROM _sqlx_migrations").await;
+    let head = log::head(world.reader().await.conn()).await.unwrap();
+    world.clock.pass(HOUR);
+    let again = world.open_again().await;
+    assert_eq!(log::head(again.read().await.unwrap().conn()).await.unwrap(), head);
+    assert_eq!(world.number("SELECT count(*) FROM _sqlx_migrations").await, applied);
+    assert_eq!(world.number("SELECT count(*) FROM meta").await, 1);
+    assert_eq!(organizations::get(again.read().await.unwrap().conn(), &acme.grant).await.unwrap().id, acme.id);
+}
+
+async fn several_who_open_an_empty_database_at_once_found_it_once(world: World) {
+    let fresh = world.beside().await;
+    let open = || open(&fresh, &world.clock);
+    let (a, b, c, d) = tokio::join!(open(), open(), open(), open());
+    let head = log::head(a.read().await.unwrap().conn()).await.unwrap();
+    for other in [b, c, d] {
+        assert_eq!(log::head(other.read().await.unwrap().conn()).await.unwrap(), head);
+    }
+    assert_eq!(head.number, 0);
+    // A database that was made anew is another one.
+    assert_ne!(log::head(world.reader().await.conn()).await.unwrap().incarnation, head.incarnation);
+}
+
+async fn a_served_database_of_an_older_version_is_not_changed_under_its_server(mut world: World) {
+    if world.store.is_shared() {
+        // Nodes of two versions beside each other are allowed there; a step must then be one that both understand.
+        return;
+    }
+    world.store.lock().unwrap();
+    world.sql("DELETE FROM _sqlx_migrations WHERE version > 1").await;
+    let said = refused(&world.url).await;
+    assert!(said.contains("another version") && said.contains("stop that one first"), "{said}");
+    assert_eq!(world.number("SELECT count(*) FROM _sqlx_migrations").await, 1);
+}
+
+async fn a_database_of_a_newer_version_is_refused(world: World) {
+    world
+        .sql(concat!(
+            "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) ",
+            "SELECT 9999, description, installed_on, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1",
+        ))
+        .await;
+    let said = refused(&world.url).await;
+    assert!(said.contains("newer Tokenward") && said.contains("9999"), "{said}");
+}
+
+async fn the_engine_is_new_enough(world: World) {
+    let version = match world.reader().await.conn() {
+        Conn::Sqlite(c) => sqlx::query_scalar::<_, String>("SELECT sqlite_version()").fetch_one(c).await.unwrap(),
+        Conn::Postgres(c) => sqlx::query_scalar::<_, String>("SHOW server_version").fetch_one(c).await.unwrap(),
+    };
+    let parts: Vec<u32> = version.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok()).collect();
+    let least = if world.store.is_shared() { vec![13] } else { Vec::from(<[u32; 3]>::from(SQLITE_AT_LEAST)) };
+    assert!(parts >= least, "{version}");
+    assert_eq!(SQLITE_AT_LEAST, (3, 51, 3));
+}
+
+async fn a_dropped_transaction_changes_nothing(world: World) {
+    let acme = world.organization("Acme").await;
+    world.pepper(1).await;
+    let mut tx = world.begin().await;
+    let new = crate::world::new_token(&acme, world.store.new_id(), "CI", tokenward_core::secret::Digest(unique()));
+    tokens::insert(&mut tx, &acme.grant, &new, world.now()).await.unwrap();
+    organizations::delete(&mut tx, &acme.grant, world.now()).await.unwrap();
+    peppers::insert(&mut tx, 2, &unique(), world.now()).await.unwrap();
+    drop(tx);
+    let mut reader = world.reader().await;
+    assert!(tokens::list(reader.conn(), &acme.grant).await.unwrap().is_empty());
+    assert_eq!(organizations::get(reader.conn(), &acme.grant).await.unwrap().id, acme.id);
+    assert_eq!(peppers::list(reader.conn()).await.unwrap().len(), 1);
+    assert_eq!(log::head(reader.conn()).await.unwrap().number, 2);
+    drop(reader);
+    // What was dropped holds nothing up.
+    world.begin().await.commit(&By::operator(), &[]).await.unwrap();
+}
+
+async fn a_failed_statement_does_not_spoil_the_next_transaction(world: World) {
+    world.account("ada@acme.example").await;
+    for _ in 0..30 {
+        let mut tx = world.begin().await;
+        let id = world.store.new_id();
+        let taken = accounts::insert(&mut tx, id, "ada@acme.example", "", None, world.now()).await;
+        assert_eq!(taken.unwrap_err().code, Code::NameTaken);
+    }
+    world.account("bob@acme.example").await;
+}
+
+async fn a_version_of_a_row_is_never_written_twice(world: World) {
+    let now = world.now().0;
+    assert_eq!(world.store.next_version(now - 1), now);
+    assert_eq!(world.store.next_version(now), now + 1);
+    assert_eq!(world.store.next_version(now + 9), now + 10);
+}
+
+async fn peppers_are_told_oldest_first_and_never_replaced(world: World) {
+    assert!(peppers::list(world.reader().await.conn()).await.unwrap().is_empty());
+    let (second, first) = (unique(), unique());
+    for (version, check) in [(2, second), (1, first)] {
+        let mut tx = world.begin().await;
+        peppers::insert(&mut tx, version, &check, world.now()).await.unwrap();
+        tx.commit_unlogged().await.unwrap();
+    }
+    let mut tx = world.begin().await;
+    assert_eq!(peppers::insert(&mut tx, 1, &unique(), world.now()).await.unwrap_err().code, Code::NameTaken);
+    drop(tx);
+    let known = peppers::list(world.reader().await.conn()).await.unwrap();
+    assert_eq!(known, [(1, first.to_vec()), (2, second.to_vec())]);
+}
+
+async fn one_process_serves_from_a_file(mut world: World) {
+    world.store.lock().unwrap();
+    let mut second = world.open_again().await;
+    let Some(file) = world.file() else {
+        // Several nodes are what PostgreSQL is for.
+        assert!(world.store.is_shared());
+        second.lock().unwrap();
+        return;
+    };
+    assert!(!world.store.is_shared());
+    let said = second.lock().unwrap_err().to_string();
+    assert!(said.contains("already serves from") && said.contains("--data-dir"), "{said}");
+    // The same file under another name is the same file.
+    let alias = world.directory().unwrap().join("alias.db");
+    symlink(&file, &alias).unwrap();
+    let mut third = open(&format!("sqlite:{}", alias.display()), &world.clock).await;
+    assert!(third.lock().unwrap_err().to_string().contains("already serves from"));
+    // Another file beside it is another one.
+    let mut other = open(&world.beside().await, &world.clock).await;
+    other.lock().unwrap();
+
+    // Whoever only reads or writes needs no lock, and a clone holds it as long as it lives.
+    accounts::get(second.read().await.unwrap().conn(), world.store.new_id()).await.unwrap();
+    let clone = world.store.clone();
+    world.store = other;
+    assert!(second.lock().is_err());
+    drop(clone);
+    second.lock().unwrap();
+}
+
+async fn a_copy_is_whole_and_never_overwrites(world: World) {
+    world.pepper(1).await;
+    let acme = world.organization("Acme").await;
+    world.token(&acme, "CI").await;
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("copy's name.db");
+    if world.store.is_shared() {
+        let error = world.store.backup(&target).await.unwrap_err();
+        assert!(error.detail.contains("pg_dump"), "{error}");
+        assert_eq!(world.store.size().await.unwrap(), 0);
+        return;
+    }
+    assert!(world.store.size().await.unwrap() > 0);
+    // Somebody writes and has not committed: that is not in the copy.
+    let mut tx = world.begin().await;
+    organizations::delete(&mut tx, &acme.grant, world.now()).await.unwrap();
+    world.store.backup(&target).await.unwrap();
+    drop(tx);
+    assert!(world.store.backup(&target).await.is_err());
+    let copy = open(&format!("sqlite:{}", target.display()), &world.clock).await;
+    let mut reader = copy.read().await.unwrap();
+    assert_eq!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { events: 3 });
+    assert_eq!(log::head(reader.conn()).await.unwrap(), log::head(world.reader().await.conn()).await.unwrap());
+    assert_eq!(tokens::list(reader.conn(), &acme.grant).await.unwrap().len(), 1);
+}
+
+async fn a_closed_store_says_that_it_cannot_answer(world: World) {
+    world.organization("Acme").await;
+    world.store.close().await;
+    assert_eq!(world.store.begin().await.err().unwrap().code, Code::Unavailable);
+    assert_eq!(world.store.read().await.err().unwrap().code, Code::Unavailable);
+    if let Some(file) = world.file() {
+        // All is in the one file: it can be copied by hand.
+        assert!(!file.with_extension("db-wal").exists());
+    }
+    assert_eq!(log::head(world.open_again().await.read().await.unwrap().conn()).await.unwrap().number, 2);
+}
+
+#[tokio::test]
+async fn an_address_of_nothing_we_know_is_refused_without_its_password() {
+    for url in ["", "sqlite:", "mysql://root:hunter2@db.example/x", "postgresqll://u:hunter2@h/x"] {
+        let said = refused(url).await;
+        assert!(said.contains("sqlite:PATH") && said.contains("postgres://"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_is_named_without_its_password() {
+    let url = crate::world::postgres::fresh_database();
+    let host = url.split(['@', '/']).nth(3).unwrap();
+    for (url, named) in [
+        (format!("postgres://ada:hunter2@{host}/absent"), format!("postgres://ada@{host}/absent")),
+        (format!("postgres://{host}/absent?user=ada&password=hunter2"), format!("postgres://ada@{host}/absent")),
+        (format!("postgres://{host}/absent?user=ada&password=x@hunter2"), format!("postgres://ada@{host}/absent")),
+        (format!("postgres://ada:hun/ter2@{host}/absent"), "postgres://…".to_owned()),
+    ] {
+        let said = refused(&url).await;
+        assert!(said.contains(&named) && !said.contains("hunter2") && !said.contains("ter2"), "{said}");
+        assert!(said.contains("user and password"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = refused(&format!("sqlite:{}", directory.path().join("absent/tokenward.db").display())).await;
+    assert!(said.contains("absent/tokenward.db") && said.contains("must exist"), "{said}");
+}

@@ -1,0 +1,474 @@
+//! Clusters, projects, environments, variables, and the answers kept for repeated requests.
+
+use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_core::{Code, Uuid};
+use tokenward_store::clusters::{self, Cluster};
+use tokenward_store::environments::{self, Environment};
+use tokenward_store::projects::{self, Project};
+use tokenward_store::variables::{self, Owner, Variable};
+use tokenward_store::{Tx, idempotency};
+
+use crate::world::{Organization, World, unique};
+
+on_both_engines![
+    a_cluster_is_written_read_changed_and_deleted,
+    a_cluster_with_environments_stays_and_names_them,
+    a_project_is_written_read_changed_and_deleted,
+    a_project_name_is_taken_once_in_an_organization,
+    an_environment_is_written_read_changed_and_deleted,
+    an_environment_stands_in_one_organization,
+    a_project_takes_its_environments_and_variables_with_it,
+    a_variable_is_written_read_changed_and_deleted,
+    an_environment_inherits_the_variables_of_its_project,
+    a_key_is_taken_once_in_its_scope,
+    a_variable_takes_its_aliases_with_it,
+    a_foreign_resource_is_neither_seen_nor_changed,
+    a_repeated_request_is_carried_out_once,
+    of_two_claims_at_once_one_wins,
+    kept_answers_are_forgotten_after_an_hour_and_lost_requests_sooner,
+];
+
+pub fn cluster(world: &World, name: &str) -> Cluster {
+    let now = world.clock.pass(1).0;
+    Cluster {
+        id: world.store.new_id(),
+        name: name.to_owned(),
+        region: "eu-west-3".to_owned(),
+        cloud_provider: "AWS".to_owned(),
+        body: "{\"a\":[1,null]}".to_owned(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+pub fn project(world: &World, name: &str) -> Project {
+    let now = world.clock.pass(1).0;
+    let id = world.store.new_id();
+    Project { id, name: name.to_owned(), description: String::new(), created_at: now, updated_at: now }
+}
+
+/// A project with a cluster and an environment.
+struct Place {
+    project: Uuid,
+    cluster: Uuid,
+    environment: Uuid,
+}
+
+impl Place {
+    async fn make(world: &World, of: &Organization, name: &str) -> Self {
+        let (c, p) = (cluster(world, name), project(world, name));
+        let e = environment(world, p.id, c.id, name);
+        let mut tx = world.begin().await;
+        clusters::insert(&mut tx, &of.grant, &c).await.unwrap();
+        projects::insert(&mut tx, &of.grant, &p).await.unwrap();
+        environments::insert(&mut tx, &of.grant, &e).await.unwrap();
+        tx.commit_unlogged().await.unwrap();
+        Self { project: p.id, cluster: c.id, environment: e.id }
+    }
+
+    fn of_project(&self) -> Owner {
+        Owner { project: self.project, environment: None }
+    }
+
+    fn of_environment(&self) -> Owner {
+        Owner { project: self.project, environment: Some(self.environment) }
+    }
+}
+
+fn environment(world: &World, project: Uuid, cluster: Uuid, name: &str) -> Environment {
+    let now = world.clock.pass(1).0;
+    Environment {
+        id: world.store.new_id(),
+        project_id: project,
+        project_name: String::new(),
+        cluster_id: cluster,
+        cluster_name: String::new(),
+        cloud_provider: String::new(),
+        name: name.to_owned(),
+        mode: "STAGING".to_owned(),
+        last_updated_by: "ada@acme.example".to_owned(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn variable(world: &World, owner: Owner, key: &str) -> Variable {
+    let now = world.clock.pass(1).0;
+    Variable {
+        id: world.store.new_id(),
+        project_id: owner.project,
+        environment_id: owner.environment,
+        is_secret: false,
+        key: key.to_owned(),
+        value: "v".to_owned(),
+        variable_type: "VALUE".to_owned(),
+        mount_path: None,
+        description: None,
+        parent_id: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+async fn insert_variable(world: &World, of: &Organization, variable: &Variable) {
+    let mut tx = world.begin().await;
+    variables::insert(&mut tx, &of.grant, variable).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+}
+
+async fn a_cluster_is_written_read_changed_and_deleted(world: World) {
+    let acme = world.organization("Acme").await;
+    let (mut c, second) = (cluster(&world, "b"), cluster(&world, "a"));
+    let mut tx = world.begin().await;
+    clusters::insert(&mut tx, &acme.grant, &c).await.unwrap();
+    clusters::insert(&mut tx, &acme.grant, &second).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    let listed = clusters::list(world.reader().await.conn(), &acme.grant).await.unwrap();
+    assert_eq!(format!("{listed:?}"), format!("{:?}", [&c, &second]));
+
+    c.name = "new".to_owned();
+    c.region = "r".to_owned();
+    c.cloud_provider = "GCP".to_owned();
+    c.body = "{}".to_owned();
+    c.updated_at += 1;
+    let mut tx = world.begin().await;
+    clusters::update(&mut tx, &acme.grant, &c).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    let found = clusters::get(world.reader().await.conn(), &acme.grant, c.id).await.unwrap();
+    assert_eq!(format!("{found:?}"), format!("{c:?}"));
+    let mut places = clusters::places(world.reader().await.conn(), None).await.unwrap();
+    places.sort();
+    assert_eq!(places, [(c.id, acme.id, "new".to_owned()), (second.id, acme.id, "a".to_owned())]);
+
+    let mut tx = world.begin().await;
+    clusters::delete(&mut tx, &acme.grant, c.id).await.unwrap();
+    assert_eq!(clusters::delete(&mut tx, &acme.grant, c.id).await.unwrap_err().code, Code::NotFound);
+    tx.commit_unlogged().await.unwrap();
+    let gone = clusters::get(world.reader().await.conn(), &acme.grant, c.id).await;
+    assert_eq!(gone.unwrap_err().code, Code::NotFound);
+    let left = clusters::places(world.reader().await.conn(), Some(&[c.id, second.id])).await.unwrap();
+    assert_eq!(left, [(second.id, acme.id, "a".to_owned())]);
+}
+
+async fn a_cluster_with_environments_stays_and_names_them(world: World) {
+    let acme = world.organization("Acme").await;
+    let place = Place::make(&world, &acme, "shop").await;
+    let names = clusters::environments(world.reader().await.conn(), &acme.grant, place.cluster).await.unwrap();
+    assert_eq!(names, ["shop"]);
+    let mut tx = world.begin().await;
+    assert_eq!(clusters::delete(&mut tx, &acme.grant, place.cluster).await.unwrap_err().code, Code::Conflict);
+    drop(tx);
+    let mut tx = world.begin().await;
+    environments::delete(&mut tx, &acme.grant, place.environment).await.unwrap();
+    clusters::delete(&mut tx, &acme.grant, place.cluster).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+}
+
+async fn a_project_is_written_read_changed_and_deleted(world: World) {
+    let acme = world.organization("Acme").await;
+    let (mut p, second) = (project(&world, "b"), project(&world, "a"));
+    let mut tx = world.begin().await;
+    projects::insert(&mut tx, &acme.grant, &p).await.unwrap();
+    projects::insert(&mut tx, &acme.grant, &second).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    let listed = projects::list(world.reader().await.conn(), &acme.grant).await.unwrap();
+    assert_eq!(format!("{listed:?}"), format!("{:?}", [&p, &second]));
+
+    p.name = "new".to_owned();
+    p.description = "d".to_owned();
+    p.updated_at += 1;
+    let mut tx = world.begin().await;
+    projects::update(&mut tx, &acme.grant, &p).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    let found = projects::get(world.reader().await.conn(), &acme.grant, p.id).await.unwrap();
+    assert_eq!(format!("{found:?}"), format!("{p:?}"));
+    let mut places = projects::places(world.reader().await.conn(), None).await.unwrap();
+    places.sort();
+    assert_eq!(places, [(p.id, acme.id, "new".to_owned()), (second.id, acme.id, "a".to_owned())]);
+
+    let mut tx = world.begin().await;
+    projects::delete(&mut tx, &acme.grant, p.id).await.unwrap();
+    assert_eq!(projects::delete(&mut tx, &acme.grant, p.id).await.unwrap_err().code, Code::NotFound);
+    tx.commit_unlogged().await.unwrap();
+    let left = projects::places(world.reader().await.conn(), Some(&[p.id, second.id])).await.unwrap();
+    assert_eq!(left, [(second.id, acme.id, "a".to_owned())]);
+}
+
+async fn a_project_name_is_taken_once_in_an_organization(world: World) {
+    let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
+    let (first, second) = (project(&world, "shop"), project(&world, "other"));
+    let mut tx = world.begin().await;
+    projects::insert(&mut tx, &acme.grant, &first).await.unwrap();
+    projects::insert(&mut tx, &acme.grant, &second).await.unwrap();
+    projects::insert(&mut tx, &globex.grant, &project(&world, "shop")).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    let mut tx = world.begin().await;
+    let again = projects::insert(&mut tx, &acme.grant, &project(&world, "shop")).await;
+    assert_eq!(again.unwrap_err().code, Code::NameTaken);
+    drop(tx);
+    let mut tx = world.begin().await;
+    let renamed = Project { name: "shop".to_owned(), ..second };
+    assert_eq!(projects::update(&mut tx, &acme.grant, &renamed).await.unwrap_err().code, Code::NameTaken);
+}
+
+async fn an_environment_is_written_read_changed_and_deleted(world: World) {
+    let acme = world.organization("Acme").await;
+    let place = Place::make(&world, &acme, "shop").await;
+    let mut e = environment(&world, place.project, place.cluster, "second");
+    let mut tx = world.begin().await;
+    environments::insert(&mut tx, &acme.grant, &e).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    e.project_name = "shop".to_owned();
+    e.cluster_name = "shop".to_owned();
+    e.cloud_provider = "AWS".to_owned();
+    let found = environments::get(world.reader().await.conn(), &acme.grant, e.id).await.unwrap();
+    assert_eq!(format!("{found:?}"), format!("{e:?}"));
+
+    e.name = "new".to_owned();
+    e.mode = "PRODUCTION".to_owned();
+    e.last_updated_by = "bob".to_owned();
+    e.updated_at += 1;
+    let mut tx = world.begin().await;
+    environments::update(&mut tx, &acme.grant, &e).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    let mut reader = world.reader().await;
+    let found = environments::get(reader.conn(), &acme.grant, e.id).await.unwrap();
+    assert_eq!(format!("{found:?}"), format!("{e:?}"));
+    for of in [None, Some(place.project)] {
+        let listed = environments::list(reader.conn(), &acme.grant, of).await.unwrap();
+        assert_eq!(listed.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["shop", "new"]);
+    }
+    assert!(environments::list(reader.conn(), &acme.grant, Some(Uuid::from_u128(1))).await.unwrap().is_empty());
+    let places = environments::places(reader.conn(), Some(&[e.id])).await.unwrap();
+    let [p] = &places[..] else { panic!("{places:?}") };
+    assert_eq!((p.id, p.organization_id, p.project_id), (e.id, acme.id, place.project));
+    assert_eq!((p.cluster_id, p.mode.as_str()), (place.cluster, "PRODUCTION"));
+    assert_eq!(environments::places(reader.conn(), None).await.unwrap().len(), 2);
+    drop(reader);
+
+    let mut tx = world.begin().await;
+    let renamed = Environment { name: "shop".to_owned(), ..e.clone() };
+    assert_eq!(environments::update(&mut tx, &acme.grant, &renamed).await.unwrap_err().code, Code::NameTaken);
+    drop(tx);
+    let mut tx = world.begin().await;
+    environments::delete(&mut tx, &acme.grant, e.id).await.unwrap();
+    assert_eq!(environments::delete(&mut tx, &acme.grant, e.id).await.unwrap_err().code, Code::NotFound);
+    tx.commit_unlogged().await.unwrap();
+}
+
+async fn an_environment_stands_in_one_organization(world: World) {
+    let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
+    let own = Place::make(&world, &acme, "shop").await;
+    let foreign = Place::make(&world, &globex, "shop").await;
+    for (project, cluster) in [(foreign.project, own.cluster), (own.project, foreign.cluster)] {
+        let e = environment(&world, project, cluster, "second");
+        let mut tx = world.begin().await;
+        assert_eq!(environments::insert(&mut tx, &acme.grant, &e).await.unwrap_err().code, Code::Conflict);
+    }
+}
+
+async fn a_project_takes_its_environments_and_variables_with_it(world: World) {
+    let acme = world.organization("Acme").await;
+    let place = Place::make(&world, &acme, "shop").await;
+    let other = Place::make(&world, &acme, "other").await;
+    for owner in [place.of_project(), place.of_environment(), other.of_project()] {
+        insert_variable(&world, &acme, &variable(&world, owner, "KEY")).await;
+    }
+    let mut tx = world.begin().await;
+    projects::delete(&mut tx, &acme.grant, place.project).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    assert_eq!(world.number("SELECT count(*) FROM environment").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM variable").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM cluster").await, 2);
+}
+
+async fn a_variable_is_written_read_changed_and_deleted(world: World) {
+    let acme = world.organization("Acme").await;
+    let place = Place::make(&world, &acme, "shop").await;
+    let owner = place.of_environment();
+    let mut v = Variable {
+        is_secret: true,
+        mount_path: Some("/etc/x".to_owned()),
+        description: Some(String::new()),
+        ..variable(&world, owner, "KEY")
+    };
+    insert_variable(&world, &acme, &v).await;
+    let found = variables::get(world.reader().await.conn(), &acme.grant, owner, v.id).await.unwrap();
+    assert_eq!(format!("{found:?}"), format!("{v:?}"));
+
+    v.key = "OTHER".to_owned();
+    v.value = "w".to_owned();
+    v.description = None;
+    v.mount_path = None;
+    v.updated_at += 1;
+    let mut tx = world.begin().await;
+    variables::update(&mut tx, &acme.grant, &v).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    let found = variables::get(world.reader().await.conn(), &acme.grant, owner, v.id).await.unwrap();
+    assert_eq!(format!("{found:?}"), format!("{v:?}"));
+
+    // It belongs to its environment, not to the project above it.
+    let above = variables::get(world.reader().await.conn(), &acme.grant, place.of_project(), v.id).await;
+    assert_eq!(above.unwrap_err().code, Code::NotFound);
+    let mut tx = world.begin().await;
+    variables::delete(&mut tx, &acme.grant, v.id).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    let gone = variables::get(world.reader().await.conn(), &acme.grant, owner, v.id).await;
+    assert_eq!(gone.unwrap_err().code, Code::NotFound);
+}
+
+async fn an_environment_inherits_the_variables_of_its_project(world: World) {
+    let acme = world.organization("Acme").await;
+    let place = Place::make(&world, &acme, "shop").await;
+    for (owner, key) in [
+        (place.of_environment(), "E1"),
+        (place.of_project(), "P1"),
+        (place.of_environment(), "E2"),
+        (place.of_project(), "P2"),
+    ] {
+        insert_variable(&world, &acme, &variable(&world, owner, key)).await;
+    }
+    let keys = async |owner| {
+        let listed = variables::list(world.reader().await.conn(), &acme.grant, owner).await.unwrap();
+        listed.into_iter().map(|v| v.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(place.of_environment()).await, ["P1", "P2", "E1", "E2"]);
+    assert_eq!(keys(place.of_project()).await, ["P1", "P2"]);
+    let elsewhere = Owner { environment: Some(Uuid::from_u128(1)), ..place.of_project() };
+    assert_eq!(keys(elsewhere).await, ["P1", "P2"]);
+}
+
+async fn a_key_is_taken_once_in_its_scope(world: World) {
+    let acme = world.organization("Acme").await;
+    let place = Place::make(&world, &acme, "shop").await;
+    // An override has the key of what it covers.
+    for owner in [place.of_project(), place.of_environment()] {
+        insert_variable(&world, &acme, &variable(&world, owner, "KEY")).await;
+        let other = variable(&world, owner, "OTHER");
+        insert_variable(&world, &acme, &other).await;
+        let mut tx = world.begin().await;
+        let again = variables::insert(&mut tx, &acme.grant, &variable(&world, owner, "KEY")).await;
+        assert_eq!(again.unwrap_err().code, Code::NameTaken);
+        drop(tx);
+        let mut tx = world.begin().await;
+        let renamed = Variable { key: "KEY".to_owned(), ..other };
+        assert_eq!(variables::update(&mut tx, &acme.grant, &renamed).await.unwrap_err().code, Code::NameTaken);
+    }
+}
+
+async fn a_variable_takes_its_aliases_with_it(world: World) {
+    let acme = world.organization("Acme").await;
+    let place = Place::make(&world, &acme, "shop").await;
+    let v = variable(&world, place.of_project(), "KEY");
+    insert_variable(&world, &acme, &v).await;
+    let alias = Variable { parent_id: Some(v.id), ..variable(&world, place.of_environment(), "ALIAS") };
+    insert_variable(&world, &acme, &alias).await;
+    let mut tx = world.begin().await;
+    variables::delete(&mut tx, &acme.grant, v.id).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    assert_eq!(world.number("SELECT count(*) FROM variable").await, 0);
+}
+
+async fn a_foreign_resource_is_neither_seen_nor_changed(world: World) {
+    let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
+    let place = Place::make(&world, &acme, "shop").await;
+    let v = variable(&world, place.of_project(), "KEY");
+    insert_variable(&world, &acme, &v).await;
+    let grant = &globex.grant;
+
+    let mut reader = world.reader().await;
+    assert!(clusters::list(reader.conn(), grant).await.unwrap().is_empty());
+    assert!(projects::list(reader.conn(), grant).await.unwrap().is_empty());
+    assert!(environments::list(reader.conn(), grant, None).await.unwrap().is_empty());
+    assert!(environments::list(reader.conn(), grant, Some(place.project)).await.unwrap().is_empty());
+    assert!(variables::list(reader.conn(), grant, place.of_project()).await.unwrap().is_empty());
+    assert!(clusters::environments(reader.conn(), grant, place.cluster).await.unwrap().is_empty());
+    let not_found = [
+        clusters::get(reader.conn(), grant, place.cluster).await.unwrap_err().code,
+        projects::get(reader.conn(), grant, place.project).await.unwrap_err().code,
+        environments::get(reader.conn(), grant, place.environment).await.unwrap_err().code,
+        variables::get(reader.conn(), grant, place.of_project(), v.id).await.unwrap_err().code,
+    ];
+    assert_eq!(not_found, [Code::NotFound; 4]);
+    let c = clusters::get(reader.conn(), &acme.grant, place.cluster).await.unwrap();
+    let p = projects::get(reader.conn(), &acme.grant, place.project).await.unwrap();
+    let e = environments::get(reader.conn(), &acme.grant, place.environment).await.unwrap();
+    drop(reader);
+
+    let mut tx = world.begin().await;
+    clusters::update(&mut tx, grant, &Cluster { name: "mine".to_owned(), ..c.clone() }).await.unwrap();
+    projects::update(&mut tx, grant, &Project { name: "mine".to_owned(), ..p.clone() }).await.unwrap();
+    environments::update(&mut tx, grant, &Environment { name: "mine".to_owned(), ..e.clone() }).await.unwrap();
+    variables::update(&mut tx, grant, &Variable { value: "mine".to_owned(), ..v.clone() }).await.unwrap();
+    variables::delete(&mut tx, grant, v.id).await.unwrap();
+    let not_found = [
+        clusters::delete(&mut tx, grant, place.cluster).await.unwrap_err().code,
+        projects::delete(&mut tx, grant, place.project).await.unwrap_err().code,
+        environments::delete(&mut tx, grant, place.environment).await.unwrap_err().code,
+    ];
+    assert_eq!(not_found, [Code::NotFound; 3]);
+    tx.commit_unlogged().await.unwrap();
+
+    let mut reader = world.reader().await;
+    let unchanged = clusters::get(reader.conn(), &acme.grant, place.cluster).await.unwrap();
+    assert_eq!(format!("{unchanged:?}"), format!("{c:?}"));
+    let unchanged = projects::get(reader.conn(), &acme.grant, place.project).await.unwrap();
+    assert_eq!(format!("{unchanged:?}"), format!("{p:?}"));
+    let unchanged = environments::get(reader.conn(), &acme.grant, place.environment).await.unwrap();
+    assert_eq!(format!("{unchanged:?}"), format!("{e:?}"));
+    let unchanged = variables::get(reader.conn(), &acme.grant, place.of_project(), v.id).await.unwrap();
+    assert_eq!(format!("{unchanged:?}"), format!("{v:?}"));
+}
+
+/// Claims a scope in a transaction of its own.
+async fn claim(world: &World, scope: &[u8; 32], request: &[u8; 32]) -> bool {
+    let mut tx = world.begin().await;
+    let claimed = idempotency::claim(&mut tx, scope, request, world.now()).await.unwrap();
+    tx.commit_unlogged().await.unwrap();
+    claimed
+}
+
+async fn write(world: &World, write: impl AsyncFnOnce(&mut Tx)) {
+    let mut tx = world.begin().await;
+    write(&mut tx).await;
+    tx.commit_unlogged().await.unwrap();
+}
+
+async fn a_repeated_request_is_carried_out_once(world: World) {
+    let (scope, request) = (unique(), unique());
+    assert!(idempotency::get(world.reader().await.conn(), &scope).await.unwrap().is_none());
+    assert!(claim(&world, &scope, &request).await);
+    assert!(!claim(&world, &scope, &unique()).await);
+    let kept = idempotency::get(world.reader().await.conn(), &scope).await.unwrap().unwrap();
+    assert_eq!((kept.request.as_slice(), kept.answer), (&request[..], None));
+    // A fault of ours gives it back.
+    write(&world, async |tx| idempotency::release(tx, &scope).await.unwrap()).await;
+    assert!(claim(&world, &scope, &request).await);
+    write(&world, async |tx| idempotency::keep(tx, &scope, b"answer").await.unwrap()).await;
+    // An answer that is kept cannot be given back.
+    write(&world, async |tx| idempotency::release(tx, &scope).await.unwrap()).await;
+    assert!(!claim(&world, &scope, &request).await);
+    let kept = idempotency::get(world.reader().await.conn(), &scope).await.unwrap().unwrap();
+    assert_eq!(kept.answer.as_deref(), Some(&b"answer"[..]));
+}
+
+async fn of_two_claims_at_once_one_wins(world: World) {
+    for _ in 0..10 {
+        let (scope, request) = (unique(), unique());
+        let (a, b) = tokio::join!(claim(&world, &scope, &request), claim(&world, &scope, &request));
+        assert_ne!(a, b);
+    }
+}
+
+async fn kept_answers_are_forgotten_after_an_hour_and_lost_requests_sooner(world: World) {
+    let (answered, lost, request) = (unique(), unique(), unique());
+    assert!(claim(&world, &answered, &request).await && claim(&world, &lost, &request).await);
+    write(&world, async |tx| idempotency::keep(tx, &answered, b"answer").await.unwrap()).await;
+    world.clock.pass(2 * MINUTE - 1);
+    assert!(!claim(&world, &lost, &request).await);
+    world.clock.pass(1);
+    assert!(claim(&world, &lost, &request).await);
+    assert!(!claim(&world, &answered, &request).await);
+    world.clock.pass(HOUR - 2 * MINUTE);
+    assert!(claim(&world, &answered, &request).await);
+}

@@ -1,0 +1,251 @@
+//! API tokens and their secrets.
+
+use std::collections::BTreeSet;
+
+use tokenward_core::role::BuiltIn;
+use tokenward_core::secret::Digest;
+use tokenward_core::time::{DAY, HOUR};
+use tokenward_core::token::TOMBSTONE;
+use tokenward_core::{Code, Time, Uuid};
+use tokenward_store::tokens;
+
+use crate::world::{Organization, World, new_token, unique};
+
+on_both_engines![
+    a_token_reads_back_as_it_was_made,
+    an_absent_description_stays_absent_and_an_empty_one_empty,
+    tokens_are_listed_in_the_order_of_their_creation,
+    a_living_name_is_taken,
+    of_two_who_take_a_name_at_once_one_wins,
+    names_are_the_same_only_letter_by_letter,
+    a_deleted_name_is_free_at_once,
+    a_deleted_token_is_not_found,
+    of_two_who_delete_a_token_at_once_one_wins,
+    a_foreign_token_is_not_found,
+    a_digest_is_never_registered_twice_not_even_after_deletion,
+    a_role_of_another_organization_is_refused,
+    a_pepper_that_the_database_does_not_know_is_refused,
+    the_index_gets_every_secret_of_the_tokens_it_asks_for,
+    the_index_gets_what_lives_and_tombstones_for_ninety_days,
+];
+
+async fn world_with_pepper(world: &World) -> Organization {
+    world.pepper(1).await;
+    world.organization("Acme").await
+}
+
+async fn a_token_reads_back_as_it_was_made(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let id = world.store.new_id();
+    let ends = world.now().plus(DAY);
+    let new = tokens::NewToken {
+        role_id: acme.role(BuiltIn::Viewer),
+        description: Some("for the pipeline\n✓"),
+        expires_at: Some(ends),
+        ..new_token(&acme, id, "CI", Digest(unique()))
+    };
+    let mut tx = world.begin().await;
+    tokens::insert(&mut tx, &acme.grant, &new, world.now()).await.unwrap();
+    // In its own transaction it is there already.
+    assert_eq!(tokens::get(tx.conn(), &acme.grant, id).await.unwrap().name, "CI");
+    tx.commit_unlogged().await.unwrap();
+
+    let token = tokens::get(world.reader().await.conn(), &acme.grant, id).await.unwrap();
+    assert_eq!((token.id, token.organization_id, token.name.as_str()), (id, acme.id, "CI"));
+    assert_eq!((token.role_id, token.role_name.as_str()), (acme.role(BuiltIn::Viewer), "viewer"));
+    assert_eq!(token.description.as_deref(), Some("for the pipeline\n✓"));
+    assert_eq!(token.creator_name.as_deref(), Some("operator"));
+    assert_eq!((token.created_at, token.updated_at, token.expires_at), (world.now(), world.now(), Some(ends)));
+    assert_eq!(token.last_four, "wxyz");
+    assert_eq!(tokens::list(world.reader().await.conn(), &acme.grant).await.unwrap(), [token]);
+}
+
+async fn an_absent_description_stays_absent_and_an_empty_one_empty(world: World) {
+    let acme = world_with_pepper(&world).await;
+    for (name, description) in [("absent", None), ("empty", Some(""))] {
+        let id = world.store.new_id();
+        let new = tokens::NewToken { description, ..new_token(&acme, id, name, Digest(unique())) };
+        let mut tx = world.begin().await;
+        tokens::insert(&mut tx, &acme.grant, &new, world.now()).await.unwrap();
+        tx.commit_unlogged().await.unwrap();
+        let token = tokens::get(world.reader().await.conn(), &acme.grant, id).await.unwrap();
+        assert_eq!(token.description.as_deref(), description);
+    }
+}
+
+async fn tokens_are_listed_in_the_order_of_their_creation(world: World) {
+    let acme = world_with_pepper(&world).await;
+    // A microsecond apart, and not in the order of the alphabet.
+    let names = ["m", "B", "z", "a", "Z", "k", "é", "0"];
+    for name in names {
+        world.token(&acme, name).await;
+    }
+    let listed = tokens::list(world.reader().await.conn(), &acme.grant).await.unwrap();
+    assert_eq!(listed.iter().map(|token| token.name.as_str()).collect::<Vec<_>>(), names);
+}
+
+async fn a_living_name_is_taken(world: World) {
+    let (acme, globex) = (world_with_pepper(&world).await, world.organization("Globex").await);
+    world.token(&acme, "CI").await;
+    let mut tx = world.begin().await;
+    let second = new_token(&acme, world.store.new_id(), "CI", Digest(unique()));
+    let error = tokens::insert(&mut tx, &acme.grant, &second, world.now()).await.unwrap_err();
+    assert_eq!(error.code, Code::NameTaken);
+    assert!(error.detail.contains("`CI`") && error.detail.contains("token"), "{error}");
+    drop(tx);
+    // Every organization has its own names.
+    world.token(&globex, "CI").await;
+}
+
+async fn of_two_who_take_a_name_at_once_one_wins(world: World) {
+    let acme = world_with_pepper(&world).await;
+    for name in ["a", "b", "c", "d", "e"] {
+        let create = async || {
+            let new = new_token(&acme, world.store.new_id(), name, Digest(unique()));
+            let mut tx = world.begin().await;
+            tokens::insert(&mut tx, &acme.grant, &new, world.now()).await?;
+            tokio::task::yield_now().await;
+            tx.commit_unlogged().await
+        };
+        let (a, b) = tokio::join!(create(), create());
+        assert_eq!([&a, &b].iter().filter(|result| result.is_ok()).count(), 1, "{a:?} {b:?}");
+        let error = a.and(b).unwrap_err();
+        assert_eq!(error.code, Code::NameTaken);
+    }
+}
+
+async fn names_are_the_same_only_letter_by_letter(world: World) {
+    let acme = world_with_pepper(&world).await;
+    for name in ["ci", "CI", "ci ", "cí"] {
+        world.token(&acme, name).await;
+    }
+}
+
+async fn a_deleted_name_is_free_at_once(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let first = world.token(&acme, "CI").await;
+    world.revoke(&acme, first.id).await;
+    let second = world.token(&acme, "CI").await;
+    world.revoke(&acme, second.id).await;
+    world.token(&acme, "CI").await;
+    assert_eq!(world.number("SELECT count(*) FROM token WHERE name = 'CI'").await, 3);
+}
+
+async fn a_deleted_token_is_not_found(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let (gone, living) = (world.token(&acme, "gone").await, world.token(&acme, "living").await);
+    world.revoke(&acme, gone.id).await;
+    let mut reader = world.reader().await;
+    assert_eq!(tokens::get(reader.conn(), &acme.grant, gone.id).await.unwrap_err().code, Code::NotFound);
+    let listed = tokens::list(reader.conn(), &acme.grant).await.unwrap();
+    assert_eq!(listed.iter().map(|token| token.id).collect::<Vec<_>>(), [living.id]);
+    drop(reader);
+    let mut tx = world.begin().await;
+    let again = tokens::revoke(&mut tx, &acme.grant, gone.id, world.now()).await;
+    assert_eq!(again.unwrap_err().code, Code::NotFound);
+}
+
+async fn of_two_who_delete_a_token_at_once_one_wins(world: World) {
+    let acme = world_with_pepper(&world).await;
+    for name in ["a", "b", "c", "d", "e"] {
+        let token = world.token(&acme, name).await;
+        let delete = async || {
+            let mut tx = world.begin().await;
+            tokens::revoke(&mut tx, &acme.grant, token.id, world.now()).await?;
+            tokio::task::yield_now().await;
+            tx.commit_unlogged().await
+        };
+        let (a, b) = tokio::join!(delete(), delete());
+        assert_eq!([&a, &b].iter().filter(|result| result.is_ok()).count(), 1, "{a:?} {b:?}");
+        assert_eq!(a.and(b).unwrap_err().code, Code::NotFound);
+    }
+}
+
+async fn a_foreign_token_is_not_found(world: World) {
+    let (acme, globex) = (world_with_pepper(&world).await, world.organization("Globex").await);
+    let token = world.token(&acme, "CI").await;
+    let mut tx = world.begin().await;
+    assert_eq!(tokens::get(tx.conn(), &globex.grant, token.id).await.unwrap_err().code, Code::NotFound);
+    let revoked = tokens::revoke(&mut tx, &globex.grant, token.id, world.now()).await;
+    assert_eq!(revoked.unwrap_err().code, Code::NotFound);
+    assert!(tokens::list(tx.conn(), &globex.grant).await.unwrap().is_empty());
+    tx.commit_unlogged().await.unwrap();
+    assert_eq!(tokens::get(world.reader().await.conn(), &acme.grant, token.id).await.unwrap().id, token.id);
+}
+
+async fn a_digest_is_never_registered_twice_not_even_after_deletion(world: World) {
+    let (acme, globex) = (world_with_pepper(&world).await, world.organization("Globex").await);
+    let token = world.token(&acme, "CI").await;
+    let register = async |of: &Organization| {
+        let mut tx = world.begin().await;
+        let new = new_token(of, world.store.new_id(), "other", token.digest);
+        tokens::insert(&mut tx, &of.grant, &new, world.now()).await.unwrap_err().code
+    };
+    assert_eq!(register(&acme).await, Code::NameTaken);
+    world.revoke(&acme, token.id).await;
+    assert_eq!(register(&acme).await, Code::NameTaken);
+    assert_eq!(register(&globex).await, Code::NameTaken);
+    world.clock.pass(TOMBSTONE + DAY);
+    assert_eq!(register(&acme).await, Code::NameTaken);
+    // Half of a token would be a name that nobody can free.
+    assert_eq!(world.number("SELECT count(*) FROM token").await, 1);
+}
+
+async fn a_role_of_another_organization_is_refused(world: World) {
+    let (acme, globex) = (world_with_pepper(&world).await, world.organization("Globex").await);
+    for role_id in [globex.role(BuiltIn::Viewer), Uuid::from_u128(1)] {
+        let new = tokens::NewToken { role_id, ..new_token(&acme, world.store.new_id(), "CI", Digest(unique())) };
+        let mut tx = world.begin().await;
+        let error = tokens::insert(&mut tx, &acme.grant, &new, world.now()).await.unwrap_err();
+        assert_eq!(error.code, Code::Conflict);
+    }
+    assert_eq!(world.number("SELECT count(*) FROM token").await, 0);
+}
+
+async fn a_pepper_that_the_database_does_not_know_is_refused(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let new = tokens::NewToken { pepper_version: 2, ..new_token(&acme, world.store.new_id(), "CI", Digest(unique())) };
+    let mut tx = world.begin().await;
+    assert_eq!(tokens::insert(&mut tx, &acme.grant, &new, world.now()).await.unwrap_err().code, Code::Conflict);
+}
+
+async fn the_index_gets_every_secret_of_the_tokens_it_asks_for(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let (first, second, third) =
+        (world.token(&acme, "1").await, world.token(&acme, "2").await, world.token(&acme, "3").await);
+    let at = world.clock.pass(HOUR);
+    world.revoke(&acme, second.id).await;
+    // More than one piece of a list, most of which name nothing.
+    let mut ids: Vec<Uuid> = (1..=1_200).map(Uuid::from_u128).collect();
+    ids.extend([second.id, first.id]);
+    let mut rows = tokens::index_rows(world.reader().await.conn(), &ids).await.unwrap();
+    rows.sort_by_key(|row| row.token_id);
+    let [a, b] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((a.token_id, a.organization_id, a.name.as_str()), (first.id, acme.id, "1"));
+    assert_eq!((a.kind.as_str(), a.role_id), ("api_token", Some(acme.role(BuiltIn::Admin))));
+    assert_eq!((a.expires_at, a.secret_expires_at, a.revoked_at), (None, None, None));
+    assert_eq!(a.digest, first.digest.0);
+    assert_eq!((b.token_id, b.revoked_at), (second.id, Some(at.0)));
+    assert_eq!(b.digest, second.digest.0);
+    assert!(tokens::index_rows(world.reader().await.conn(), &[]).await.unwrap().is_empty());
+    assert_ne!(third.digest, first.digest);
+}
+
+async fn the_index_gets_what_lives_and_tombstones_for_ninety_days(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let (living, gone) = (world.token(&acme, "living").await, world.token(&acme, "gone").await);
+    let deleted_at = world.now();
+    world.revoke(&acme, gone.id).await;
+    let at = async |now: Time| {
+        let mut ids = BTreeSet::new();
+        tokens::each_index_row(world.reader().await.conn(), now, |row| {
+            ids.insert(row.token_id);
+        })
+        .await
+        .unwrap();
+        ids
+    };
+    assert_eq!(at(deleted_at).await, [living.id, gone.id].into());
+    assert_eq!(at(deleted_at.plus(TOMBSTONE - 1)).await, [living.id, gone.id].into());
+    assert_eq!(at(deleted_at.plus(TOMBSTONE)).await, [living.id].into());
+}
