@@ -125,13 +125,24 @@ impl Routes {
     /// What a request takes. `path` is as the client sent it; a query behind `?` does not count.
     #[must_use]
     pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
-        let Some(path) = canonical(path) else { return Ask::Never(Reason::PathAmbiguous) };
+        let Some(decoded) = canonical(path) else { return Ask::Never(Reason::PathAmbiguous) };
+        let asked = self.ask_path(method, &decoded);
+        // Some programs decode a path before they look for its route (Go's ServeMux), others afterwards (axum):
+        // `/invoices/7%3Acancel` is `/invoices/{id}:cancel` to the former and `/invoices/{id}` to the latter.
+        match encoded_ascii(path) {
+            Some(encoded) if self.ask_path(method, &encoded) != asked => Ask::Never(Reason::PathAmbiguous),
+            _ => asked,
+        }
+    }
+
+    /// What a request takes whose path is read in one way.
+    fn ask_path(&self, method: &str, path: &str) -> Ask<'_> {
         // Many servers take `/a` and `/a/` for the same. Whoever described one of them meant both.
         let find = |path: &str| {
             // HEAD is GET without the body (RFC 9110 §9.3.2).
             self.at(method, path).or_else(|| if method == "HEAD" { self.at("GET", path) } else { None })
         };
-        if let Some(needs) = find(&path) {
+        if let Some(needs) = find(path) {
             return Ask::All(needs);
         }
         let other = match path.strip_suffix('/') {
@@ -141,7 +152,7 @@ impl Routes {
         if let Some(needs) = find(&other) {
             return Ask::All(needs);
         }
-        let described = || self.methods.keys().any(|it| self.at(it, &path).or_else(|| self.at(it, &other)).is_some());
+        let described = || self.methods.keys().any(|it| self.at(it, path).or_else(|| self.at(it, &other)).is_some());
         match self.unknown {
             Unknown::Allow if !described() => Ask::Identity,
             _ => Ask::Never(Reason::RouteUnknown),
@@ -179,6 +190,29 @@ pub fn canonical(path: &str) -> Option<Cow<'_, str>> {
         }
     }
     if path.contains('%') { decoded(path).map(Cow::Owned) } else { Some(Cow::Borrowed(path)) }
+}
+
+/// The path with its letters beyond ASCII decoded and all else as it was sent, which is how a program reads it that looks
+/// for a route first. `None` when that is the same as the decoded path.
+fn encoded_ascii(path: &str) -> Option<String> {
+    let path = path.split('?').next().unwrap_or_default();
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    let mut differs = false;
+    for part in parts {
+        // `canonical` has seen to it that two hexadecimal digits follow, and that all of it is UTF-8.
+        let (digits, rest) = part.split_at_checked(2)?;
+        match u8::from_str_radix(digits, 16) {
+            Ok(byte) if !byte.is_ascii() => bytes.push(byte),
+            _ => {
+                differs = true;
+                bytes.push(b'%');
+                bytes.extend_from_slice(digits.as_bytes());
+            }
+        }
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    if differs { String::from_utf8(bytes).ok() } else { None }
 }
 
 fn decoded(path: &str) -> Option<String> {
@@ -242,6 +276,9 @@ fn pattern(path: &str) -> Result<String, String> {
 
 /// Decoded, with the router's own characters doubled.
 fn escaped(text: &str) -> Result<String, String> {
+    if encoded_ascii(text).is_some() {
+        return Err("has an encoded character of ASCII in its path, which two programs could read differently".into());
+    }
     let decoded = decoded(text).ok_or("has an encoded character in its path that cannot be there")?;
     Ok(decoded.replace('{', "{{").replace('}', "}}"))
 }
@@ -263,6 +300,8 @@ mod tests {
             route("DELETE", "/invoices/{other}", "invoices:delete"),
             route("GET", "/reports/{year}/{month}.csv", "reports:read"),
             route("GET", "/files/{*rest}", "files:read"),
+            route("POST", "/invoices/{id}", "invoices:write"),
+            route("POST", "/invoices/{id}:cancel", "invoices:cancel"),
             route("GET", "/caf%C3%A9", "cafe:read"),
         ];
         Routes::compile(Uuid::nil(), unknown, &routes).unwrap()
@@ -286,7 +325,11 @@ mod tests {
             ("GET", "/invoices?x=/../y", "invoices:read"),
             ("HEAD", "/invoices/7", "invoices:read"),
             ("GET", "/invoices/export", "exports:read"),
-            ("GET", "/invoices/%65xport", "exports:read"),
+            ("GET", "/invoices/%65xport", "path_ambiguous"),
+            ("GET", "/invoices/%65xtra", "invoices:read"),
+            ("POST", "/invoices/7:cancel", "invoices:cancel"),
+            ("POST", "/invoices/7%3Acancel", "path_ambiguous"),
+            ("POST", "/invoices/a%40b", "invoices:write"),
             ("GET", "/invoices/expor", "invoices:read"),
             ("POST", "/invoices", "invoices:write"),
             ("DELETE", "/invoices/a%20b", "invoices:delete"),
@@ -353,7 +396,9 @@ mod tests {
         let fault = |routes: &[Route]| Routes::compile(Uuid::nil(), Unknown::Deny, routes).unwrap_err();
         let twice = [route("GET", "/a/{b}", "a:read"), route("GET", "/a/{c}", "a:write")];
         assert_eq!(fault(&twice).index, 1);
-        for path in ["a", "", "/a//b", "/{", "/}", "/{}", "/{*}", "/{*a}/b", "/a?b", "/../a", "/a%2fb", "/{a{b}}"] {
+        for path in
+            ["a", "", "/a//b", "/{", "/}", "/{}", "/{*}", "/{*a}/b", "/a?b", "/../a", "/a%2fb", "/a%20b", "/{a{b}}"]
+        {
             let fault = fault(&[route("GET", path, "a:read")]);
             assert_eq!(fault.index, 0, "{path}: {}", fault.problem);
         }
