@@ -327,7 +327,17 @@ impl Tx {
     }
 }
 
+/// Waits until no other process opens a database in the same directory: the change to WAL does not wait for another
+/// one, but fails at once.
+async fn take_turn(path: &Path) -> Option<File> {
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    // Where the system has no such locks, or no such directory, opening goes on and says what is wrong.
+    let lock = move || File::open(directory).and_then(|it| it.lock().map(|()| it)).ok();
+    tokio::task::spawn_blocking(lock).await.ok().flatten()
+}
+
 async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
+    let _turn = take_turn(path).await;
     let failed = |cause: sqlx::Error| OpenError::Open {
         url: path.display().to_string(),
         cause: cause_text(&cause),
