@@ -13,7 +13,7 @@ use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
 use tokenward_core::permission::{Own, Permission};
 use tokenward_core::role::Target;
-use tokenward_core::token::kind_name;
+use tokenward_core::token::{State, kind_name};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 
@@ -100,8 +100,10 @@ struct VerifiedToken {
     organization_id: Uuid,
     role_id: Uuid,
     role_name: String,
+    /// From when on it is refused; absent for a revoked token, whose end no longer matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Time>,
+    expires_at: Option<Option<Time>>,
 }
 
 impl Verification {
@@ -120,7 +122,7 @@ impl From<Answer<'_>> for Verification {
             organization_id: organization.id,
             role_id: role.id,
             role_name: role.name.to_string(),
-            expires_at: found.expires_at,
+            expires_at: (!matches!(found.state, State::Revoked(_))).then_some(found.expires_at),
         });
         let missing_permission = match answer.decision {
             Decision::Deny { missing: Some(permission), .. } => Some(permission.to_string()),

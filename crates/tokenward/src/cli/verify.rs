@@ -143,15 +143,13 @@ fn sentence(answer: &Value) -> String {
     }
     let token = &answer["token"];
     if token.is_object() {
-        let end = match moment(token, "expires_at") {
-            at if at.is_empty() => "never expires".to_owned(),
-            at => format!("expires {at}"),
+        // A revoked token has no other end.
+        let end = match (token.get("expires_at"), moment(token, "expires_at")) {
+            (None, _) => String::new(),
+            (Some(_), at) if at.is_empty() => ", never expires".to_owned(),
+            (Some(_), at) => format!(", expires {at}"),
         };
-        lines.push(output::clean(&format!(
-            "Token `{}`, role {}, {end}",
-            text(token, "name"),
-            text(token, "role_name")
-        )));
+        lines.push(output::clean(&format!("Token `{}`, role {}{end}", text(token, "name"), text(token, "role_name"))));
     }
     let decision = text(answer, "decision_id");
     if !decision.is_empty() {

@@ -202,7 +202,8 @@ async fn filters_are_parts_of_names_in_any_case() {
         assert_eq!(made.status, 201, "{made:?}");
     }
     let all: &[&str] = &["devops", "Deploy Ärger", "deploy-staging", "100%_\\ {}"];
-    let cases: [(&[(&str, &str)], &[&str]); 10] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case<'_>; 10] = [
         (&[], all),
         (&[("name", "")], all),
         (&[("name", "DEPLOY")], &all[1..3]),
