@@ -9,6 +9,11 @@ use tokenward_store::Conn;
 
 use crate::world::World;
 
+/// Table, unique, primary, columns, condition.
+type Index = (String, bool, bool, String, Option<String>);
+/// Table, columns, the other table, its columns, what a deletion does.
+type Reference = (String, String, String, String, String);
+
 #[tokio::test]
 async fn both_engines_have_the_same_schema() {
     let (sqlite, postgres) = (World::sqlite().await, World::postgres().await);
@@ -162,7 +167,7 @@ async fn of_postgres(c: &mut PgConnection) -> BTreeSet<String> {
         facts.insert(column(&table, &name, kind, not_null));
     }
 
-    let indices: Vec<(String, bool, bool, String, Option<String>)> = sqlx::query_as(concat!(
+    let indices: Vec<Index> = sqlx::query_as(concat!(
         "SELECT t.relname::text, i.indisunique, i.indisprimary, ",
         "(SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, n) ",
         "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum), ",
@@ -184,7 +189,7 @@ async fn of_postgres(c: &mut PgConnection) -> BTreeSet<String> {
         facts.insert(index(&table, kind, &columns, part.map(|text| condition(&text))));
     }
 
-    let references: Vec<(String, String, String, String, String)> = sqlx::query_as(concat!(
+    let references: Vec<Reference> = sqlx::query_as(concat!(
         "SELECT t.relname::text, ",
         "(SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY k (attnum, n) ",
         "JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum), ",
