@@ -1,0 +1,231 @@
+//! Real gateways, with the configurations that are shipped: nginx, Caddy and Envoy on loopback, before an upstream that
+//! says what reached it. `scripts/test --install` installs them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod programs;
+
+use std::collections::HashMap;
+
+use programs::{Gateway, KINDS, Kind, Upstream};
+use support::{Organization, Server};
+use tokenward_core::path;
+
+/// What came back through a gateway.
+#[derive(Debug)]
+struct Through {
+    status: u16,
+    head: String,
+    /// What the upstream saw, when it was reached: the request target, and the headers in lowercase.
+    served: Option<(Vec<u8>, HashMap<String, String>)>,
+}
+
+/// A request for these very bytes.
+async fn request(gateway: &Gateway, target: &[u8], headers: &[(&str, &str)]) -> Through {
+    let mut bytes = [b"GET ", target, b" HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n"].concat();
+    for (name, value) in headers {
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    let answer = programs::exchange(gateway.port, &bytes).await;
+    let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap_or(answer.len());
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = answer.get(end + 4..).unwrap_or_default();
+    let served = body.windows(7).position(|it| it == b"SERVED ").map(|at| {
+        let mut lines = body[at + 7..].split(|byte| *byte == b'\n');
+        let target = lines.next().unwrap().to_vec();
+        let headers = lines.map(|line| String::from_utf8_lossy(line).into_owned());
+        let pairs = headers.filter_map(|line| Some(line.split_once(": ")?).map(|(a, b)| (a.to_owned(), b.to_owned())));
+        (target, pairs.collect())
+    });
+    Through { status, head, served }
+}
+
+/// Acme behind Tokenward, with a token that may read and one that may not; and who stands before.
+struct World {
+    server: Server,
+    organization: Organization,
+    reader: String,
+    other: String,
+    upstream: Upstream,
+}
+
+impl World {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = support::config(directory.path());
+        config.envoy_listen = Some("127.0.0.1:0".parse().unwrap());
+        let (server, organization) = Server::with_owner_and(directory, config).await;
+        let reader = server.token(&organization, "reader", "viewer").await;
+        let other = server.token(&organization, "other", "verifier").await;
+        Self { server, organization, reader, other, upstream: Upstream::start().await }
+    }
+
+    /// Starts a gateway that asks for `invoices:read`.
+    async fn gateway(&self, kind: Kind) -> Gateway {
+        let envoy = self.server.running.envoy.as_ref().unwrap().address;
+        let scope = [("organization", self.organization.id.as_str()), ("permission", "invoices:read")];
+        Gateway::start(kind, self.server.running.address, envoy, self.upstream.port, &scope).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn allowed_passes_denied_is_refused_and_without_tokenward_nothing_passes() {
+    let world = World::new().await;
+    let mut gateways = Vec::new();
+    for kind in KINDS {
+        gateways.push(world.gateway(kind).await);
+    }
+    let authorization = format!("Token {}", world.reader);
+    let ours = ("Authorization", authorization.as_str());
+    for gateway in &gateways {
+        let kind = gateway.kind;
+        // Allowed, and what the client claims of itself does not count.
+        let claims = [
+            ours,
+            ("X-Tokenward-Role", "owner"),
+            ("X-Tokenward-Token-Id", "mine"),
+            ("X-Tokenward-Path", "/mine"),
+            ("X-Tokenward-Decision-Id", "mine"),
+            ("X-Tokenward-Permissions", "*:*"),
+            ("X-Forwarded-For", "192.0.2.1"),
+        ];
+        let through = request(gateway, b"/invoices/7?page=2", &claims).await;
+        assert_eq!(through.status, 200, "{kind:?} {through:?}");
+        let (target, headers) = through.served.unwrap();
+        assert_eq!(target, b"/invoices/7?page=2", "{kind:?}");
+        assert_eq!(headers["x-tokenward-role"], "viewer", "{kind:?}");
+        assert_eq!(headers["x-tokenward-path"], "/invoices/7", "{kind:?}");
+        assert_eq!(headers["x-tokenward-organization-id"], world.organization.id, "{kind:?}");
+        let mine = headers.iter().find(|(name, value)| name.starts_with("x-tokenward") && value.contains("mine"));
+        assert_eq!(mine, None, "{kind:?}");
+        for key in [("X-API-Key", world.reader.as_str()), ("Authorization", &format!("Bearer {}", world.reader))] {
+            assert_eq!(request(gateway, b"/", &[key]).await.status, 200, "{kind:?}");
+        }
+
+        // Denied.
+        let other = format!("Token {}", world.other);
+        let query = format!("/a?key={}", world.reader);
+        let long = format!("Token {}", "a".repeat(40_000));
+        let before = world.upstream.served();
+        let denials: Vec<(&[u8], Vec<(&str, &str)>, u16)> = vec![
+            (b"/", vec![], 401),
+            (b"/", vec![("Authorization", "Token nonsense")], 401),
+            (b"/", vec![("Authorization", &other)], 403),
+            (b"/", vec![ours, ("X-API-Key", &world.reader)], 401),
+            (query.as_bytes(), vec![ours], 401),
+            (b"/a;v=1/b", vec![ours], 403),
+            // The path in the client's own headers is not the one that is decided about.
+            (b"/a;v=1/b", vec![ours, ("X-Forwarded-Uri", "/a"), ("X-Forwarded-Method", "GET")], 403),
+            (b"/a;v=1/b", vec![ours, ("X-Original-URI", "/a"), ("X-Original-URL", "https://x/a")], 403),
+        ];
+        for (target, headers, status) in denials {
+            let through = request(gateway, target, &headers).await;
+            assert_eq!(through.status, status, "{kind:?} {} {headers:?}", target.escape_ascii());
+            assert!(through.head.contains("x-tokenward-reason: "), "{kind:?} {}", through.head);
+        }
+        for odd in [vec![ours, ours], vec![("Authorization", long.as_str())], vec![ours; 300]] {
+            let through = request(gateway, b"/", &odd).await;
+            assert!(through.status == 0 || (400..=503).contains(&through.status), "{kind:?} {}", through.status);
+        }
+        assert_eq!(world.upstream.served(), before, "{kind:?}");
+        assert_eq!(request(gateway, b"/", &[ours]).await.status, 200, "{kind:?}");
+    }
+
+    // A token that is taken back is refused from then on.
+    let listed = world.server.get(&world.organization.path("apiToken"), &world.organization.owner).await.expect(200);
+    let reader = listed["results"].as_array().unwrap().iter().find(|it| it["name"] == "reader").unwrap();
+    let path = world.organization.path(&format!("apiToken/{}", reader["id"].as_str().unwrap()));
+    world.server.delete(&path, &world.organization.owner).await.expect(204);
+    for gateway in &gateways {
+        assert_eq!(request(gateway, b"/", &[ours]).await.status, 401, "{:?}", gateway.kind);
+    }
+
+    // Without Tokenward nobody passes.
+    let allowed = world.server.token(&world.organization, "again", "viewer").await;
+    let authorization = format!("Token {allowed}");
+    for gateway in &gateways {
+        let answer = request(gateway, b"/", &[("Authorization", &authorization)]).await;
+        assert_eq!(answer.status, 200, "{:?}", gateway.kind);
+    }
+    let before = world.upstream.served();
+    world.server.stop().await;
+    for gateway in &gateways {
+        for _ in 0..3 {
+            let through = request(gateway, b"/", &[("Authorization", &authorization)]).await;
+            assert!(through.status >= 500, "{:?} {through:?}", gateway.kind);
+        }
+    }
+    assert_eq!(world.upstream.served(), before);
+}
+
+/// All sequences of up to three of these behind a slash, and some more of four.
+fn forms() -> Vec<Vec<u8>> {
+    const PIECES: [&[u8]; 19] = [
+        b"/",
+        b"a",
+        b"admin",
+        b".",
+        b"..",
+        b"%2f",
+        b"%2F",
+        b"%2e",
+        b"%5c",
+        b"\\",
+        b";x",
+        b"%3b",
+        b"%61",
+        b"%C3%A9",
+        b"%c0%af",
+        b"%252e",
+        b"%00",
+        b"%20",
+        b"\xc3\xa9",
+    ];
+    let mut forms: Vec<Vec<u8>> = vec![b"/".to_vec()];
+    let mut last = forms.clone();
+    for length in 1..=4 {
+        // Of the longest only every two-hundredth, so that the run stays short.
+        let step = if length == 4 { 200 } else { 1 };
+        let longer = last.iter().flat_map(|start| PIECES.iter().map(move |piece| [start, *piece].concat()));
+        last = longer.step_by(step).collect();
+        forms.extend_from_slice(&last);
+    }
+    // Every second of three pieces, chosen evenly, and all that is shorter.
+    forms.into_iter().enumerate().filter(|(at, _)| *at < 381 || at % 3 == 0).map(|(_, form)| form).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_served_is_what_was_decided() {
+    let world = World::new().await;
+    let authorization = format!("Token {}", world.reader);
+    let forms = forms();
+    assert!(forms.len() >= 2_000, "{}", forms.len());
+    for kind in KINDS {
+        let gateway = world.gateway(kind).await;
+        let (mut passed, mut refused) = (0, 0);
+        for batch in forms.chunks(16) {
+            let headers = [("Authorization", authorization.as_str())];
+            let answers = batch.iter().map(async |form| (form, request(&gateway, form, &headers).await));
+            for (form, through) in futures_util::future::join_all(answers).await {
+                let shown = form.escape_ascii();
+                let Some((target, headers)) = through.served else {
+                    assert_ne!(through.status, 200, "{kind:?} {shown}");
+                    refused += 1;
+                    continue;
+                };
+                let (served, _) = path::split(&target);
+                // The path that was decided about stands in a header, which no client can write.
+                let decided = headers.get("x-tokenward-path").map(String::as_bytes);
+                assert_eq!(Some(served), decided, "{kind:?} {shown}");
+                assert!(path::unambiguous(served).is_ok(), "{kind:?} {shown}");
+                passed += 1;
+            }
+        }
+        println!("{kind:?}: {} forms, {passed} served as decided, {refused} refused", forms.len());
+        assert!(passed >= 20 && refused >= 1_000, "{kind:?} {passed} {refused}");
+    }
+    world.server.stop().await;
+}

@@ -1,0 +1,216 @@
+//! The gateways as processes, and the upstream behind them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What can stand in front.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Nginx,
+    Caddy,
+    Envoy,
+}
+
+pub const KINDS: [Kind; 3] = [Kind::Nginx, Kind::Caddy, Kind::Envoy];
+
+/// A running gateway. Dropping it ends it.
+pub struct Gateway {
+    pub kind: Kind,
+    pub port: u16,
+    child: Child,
+    _directory: TempDir,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The shipped configuration with other ports: each replacement must be there.
+fn shipped(file: &str, replacements: &[(String, String)]) -> String {
+    let mut text = std::fs::read_to_string(root().join("deploy").join(file)).unwrap();
+    for (from, to) in replacements {
+        assert!(text.contains(from), "{file} has no `{from}`");
+        text = text.replace(from, to);
+    }
+    text
+}
+
+impl Gateway {
+    /// Starts one on a port of its own, with what it asks for, and waits until it listens.
+    pub async fn start(
+        kind: Kind,
+        tokenward: SocketAddr,
+        envoy: SocketAddr,
+        upstream: u16,
+        scope: &[(&str, &str)],
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let at = |default: u16, port: u16| (format!("127.0.0.1:{default}"), format!("127.0.0.1:{port}"));
+        let value = |default: u16, port: u16| (format!("port_value: {default} "), format!("port_value: {port} "));
+        let query: Vec<_> = scope.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let query = format!("/forward-auth?{}", query.join("&"));
+        let common = [at(8080, tokenward.port()), at(3000, upstream)];
+        let tools = root().join("target/tools/gateways/bin");
+        let (name, text, mut command) = match kind {
+            Kind::Nginx => {
+                let asks = ("/forward-auth;".to_owned(), format!("{query};"));
+                let text = shipped("nginx/tokenward.conf", &[&common[..], &[asks, at(8000, port)]].concat());
+                std::fs::create_dir(directory.path().join("temp")).unwrap();
+                let mut command = Command::new("nginx");
+                // One process, so that ending it ends all of it.
+                command
+                    .args(["-g", "daemon off; master_process off;", "-c", "gateway.conf", "-p"])
+                    .arg(directory.path());
+                ("gateway.conf", text, command)
+            }
+            Kind::Caddy => {
+                let asks = ("uri /forward-auth".to_owned(), format!("uri {query}"));
+                let listen = ("http://:8000".to_owned(), format!("http://:{port}"));
+                let text = shipped("caddy/Caddyfile", &[&common[..], &[asks, listen]].concat());
+                let mut command = Command::new(tools.join("caddy"));
+                command.args(["run", "--config", "Caddyfile"]);
+                ("Caddyfile", text, command)
+            }
+            Kind::Envoy => {
+                let pairs: Vec<_> = scope.iter().map(|(name, value)| format!("{name}: \"{value}\"")).collect();
+                let asks = format!(
+                    "domains: [\"*\"]\n                      typed_per_filter_config:\n                        \
+                     envoy.filters.http.ext_authz:\n                          \"@type\": type.googleapis.com/\
+                     envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute\n                          \
+                     check_settings: {{ context_extensions: {{ {} }} }}",
+                    pairs.join(", ")
+                );
+                let asks = ("domains: [\"*\"]".to_owned(), asks);
+                let ports = [value(8000, port), value(9191, envoy.port()), value(3000, upstream)];
+                let text = shipped("envoy/envoy.yaml", &[&ports[..], &[asks]].concat());
+                let mut command = Command::new(tools.join("envoy"));
+                command.args([
+                    "-c",
+                    "envoy.yaml",
+                    "--disable-hot-restart",
+                    "--concurrency",
+                    "1",
+                    "--log-level",
+                    "error",
+                ]);
+                ("envoy.yaml", text, command)
+            }
+        };
+        std::fs::write(directory.path().join(name), text).unwrap();
+        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        command.current_dir(directory.path()).env("HOME", directory.path()).stdin(Stdio::null());
+        command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{kind:?} does not start ({error}); scripts/test --install installs it"));
+        let mut gateway = Self { kind, port, child, _directory: directory };
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            let ended = gateway.child.try_wait().unwrap();
+            if ended.is_some() || began.elapsed() > Duration::from_secs(60) {
+                let log = std::fs::read_to_string(gateway._directory.path().join("log")).unwrap_or_default();
+                panic!("{kind:?} does not listen ({ended:?}):\n{log}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        gateway
+    }
+}
+
+/// Sends bytes and reads until the answer is whole, or the other end closes.
+pub async fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    // Whoever refuses may close before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let mut buffer = [0u8; 16_384];
+    while !is_whole(&answer) {
+        match tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer)).await {
+            Ok(Ok(read @ 1..)) => answer.extend_from_slice(&buffer[..read]),
+            _ => break,
+        }
+    }
+    answer
+}
+
+/// Has the body arrived? Envoy leaves a connection open for a second after it refused what it could not read.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|it| it == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.and_then(|length| length.trim().parse().ok()).is_some_and(|length: usize| answer.len() >= end + 4 + length)
+}
+
+/// Answers every request with what it saw.
+pub struct Upstream {
+    pub port: u16,
+    served: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&served);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream, Arc::clone(&counter)));
+            }
+        });
+        Self { port, served }
+    }
+
+    /// How many requests came through.
+    pub fn served(&self) -> usize {
+        self.served.load(Ordering::SeqCst)
+    }
+}
+
+async fn answer(mut stream: TcpStream, served: Arc<AtomicUsize>) {
+    let mut head = Vec::new();
+    let mut buffer = [0u8; 4096];
+    while !head.windows(4).any(|it| it == b"\r\n\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(read @ 1..) => head.extend_from_slice(&buffer[..read]),
+            _ => return,
+        }
+    }
+    served.fetch_add(1, Ordering::SeqCst);
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    // Everything between the method and the version is the target, whatever it holds.
+    let first = lines.next().unwrap_or_default();
+    let start = first.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);
+    let end = first.iter().rposition(|byte| *byte == b' ').unwrap_or(first.len()).max(start);
+    let mut body = [b"SERVED ", &first[start..end]].concat();
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let name = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        body.push(b'\n');
+        body.extend(line[..name].to_ascii_lowercase());
+        body.extend_from_slice(&line[name..]);
+    }
+    let start = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _ = stream.write_all(&[start.as_bytes(), &body].concat()).await;
+    let _ = stream.shutdown().await;
+}
