@@ -10,6 +10,7 @@
 //! writing two records is cheaper than a further cache miss on every verification.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::{ArcSwap, Guard};
@@ -60,11 +61,37 @@ pub struct Found<'a> {
     pub state: State,
     /// When it ends.
     pub expires_at: Option<Time>,
-    /// The token's name.
-    pub name: &'a str,
+    name: Name<'a>,
 }
 
-impl Found<'_> {
+/// Where a name lies. Not read before somebody asks: most decisions need no name, and it is a cache miss away.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    names: &'a str,
+    start: u32,
+    length: u16,
+}
+
+impl<'a> Name<'a> {
+    fn text(self) -> &'a str {
+        let start = self.start as usize;
+        self.names.get(start..start + usize::from(self.length)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text().fmt(f)
+    }
+}
+
+impl<'a> Found<'a> {
+    /// The token's name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name.text()
+    }
+
     /// The fact for a decision.
     #[must_use]
     pub fn credential(&self) -> Credential {
@@ -142,7 +169,7 @@ impl Index {
         for shard in &self.shards {
             shard.write().unwrap_or_else(PoisonError::into_inner).retain(|record| {
                 directory.numbered(record.organization).is_some()
-                    && !(record.flags & STATE == REVOKED && record.revoked < before.0)
+                    && !(record.flags & STATE == REVOKED && record.end < before.0)
             });
         }
     }
@@ -205,18 +232,26 @@ const POLICY: u8 = 0b100;
 /// `end` of a token that does not expire.
 const NEVER: i64 = i64::MAX;
 
+/// Exactly one cache line.
+#[repr(align(64))]
 struct Record {
-    digest: [u8; 32],
+    /// 24 bytes of the digest: nobody finds a text whose keyed digest shares 192 bits with another one's.
+    digest: [u8; 24],
     token: Uuid,
-    /// When it expires.
+    /// When it expires; when it was revoked, where the flags say so.
     end: i64,
-    /// When it was revoked, where the flags say so.
-    revoked: i64,
     organization: u32,
     role: u32,
     name_start: u32,
     name_length: u16,
     flags: u8,
+}
+
+/// What a record keeps of a digest: other bytes than those that choose the shard.
+fn part(digest: &Digest) -> [u8; 24] {
+    let mut part = [0; 24];
+    part.copy_from_slice(&digest.0[4..28]);
+    part
 }
 
 /// One part of the tokens.
@@ -230,9 +265,8 @@ struct Shard {
 }
 
 impl Shard {
-    fn tag(digest: &[u8; 32]) -> u32 {
-        // Other bytes than those that choose the shard.
-        u32::from_le_bytes([digest[4], digest[5], digest[6], digest[7]])
+    fn tag(digest: &[u8; 24]) -> u32 {
+        u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])
     }
 
     /// The slot where the search for a tag begins: the tag as a fraction of the table (Lemire 2019), so that the
@@ -245,14 +279,15 @@ impl Shard {
         if self.slots.is_empty() {
             return None;
         }
-        let tag = Self::tag(&digest.0);
+        let digest = part(digest);
+        let tag = Self::tag(&digest);
         let mut at = self.home(tag);
         // Ends at an empty slot; `put` keeps a fifth of them empty.
         while self.slots[at] != 0 {
             if (self.slots[at] >> 32) as u32 == tag {
                 let record = (self.slots[at] as u32 - 1) as usize;
                 // What is compared is a keyed digest: its timing tells nothing about a text.
-                if self.records[record].digest == digest.0 {
+                if self.records[record].digest == digest {
                     return Some(record);
                 }
             }
@@ -265,30 +300,31 @@ impl Shard {
         let record = &self.records[at];
         let state = match record.flags & STATE {
             ACTIVE => State::Active,
-            REVOKED => State::Revoked(Time(record.revoked)),
+            REVOKED => State::Revoked(Time(record.end)),
             // Whatever else it may be: not usable.
             _ => State::Disabled,
         };
-        let start = record.name_start as usize;
         Found {
             token: record.token,
             kind: if record.flags & POLICY == 0 { Kind::Token } else { Kind::PolicyToken },
             organization: record.organization,
             role: record.role,
             state,
-            expires_at: (record.end != NEVER).then_some(Time(record.end)),
-            name: self.names.get(start..start + usize::from(record.name_length)).unwrap_or_default(),
+            // The end of a revoked token no longer matters.
+            expires_at: (record.end != NEVER && record.flags & STATE != REVOKED).then_some(Time(record.end)),
+            name: Name { names: &self.names, start: record.name_start, length: record.name_length },
         }
     }
 
     fn put(&mut self, entry: &Entry<'_>) {
-        let (state, revoked) = match entry.state {
-            State::Active => (ACTIVE, NEVER),
-            State::Disabled => (DISABLED, NEVER),
+        let end = entry.expires_at.map_or(NEVER, |at| at.0);
+        let (state, end) = match entry.state {
+            State::Active => (ACTIVE, end),
+            State::Disabled => (DISABLED, end),
             State::Revoked(at) => (REVOKED, at.0),
         };
         let present = self.find(&entry.digest);
-        let same_name = present.filter(|at| self.found(*at).name == entry.name).map(|at| self.records[at].name_start);
+        let same_name = present.filter(|at| self.found(*at).name() == entry.name).map(|at| self.records[at].name_start);
         let name_start = same_name.unwrap_or_else(|| {
             reserve(self.names.len(), self.names.capacity(), entry.name.len(), |more| self.names.reserve_exact(more));
             let start = self.names.len() as u32;
@@ -296,10 +332,9 @@ impl Shard {
             start
         });
         let record = Record {
-            digest: entry.digest.0,
+            digest: part(&entry.digest),
             token: entry.token,
-            end: entry.expires_at.map_or(NEVER, |at| at.0),
-            revoked,
+            end,
             organization: entry.organization,
             role: entry.role,
             name_start,
@@ -407,7 +442,7 @@ mod tests {
             index.token(&digest(n), |found| {
                 let found = found.unwrap_or_else(|| panic!("{n} is missing"));
                 assert_eq!((found.token, found.role), (Uuid::from_u128(n.into()), (n % 7) as u32));
-                assert_eq!(found.name, format!("token-{n}"));
+                assert_eq!(found.name(), format!("token-{n}"));
                 assert_eq!(found.expires_at, n.is_multiple_of(3).then_some(Time(n as i64)));
             });
         }
@@ -443,8 +478,8 @@ mod tests {
         index.prune(Time(2_500));
         assert_eq!(index.len(), 5_000 - 1_250);
         index.token(&digest(10), |found| assert!(found.is_none()));
-        index.token(&digest(2_600), |f| assert_eq!(f.map(|f| f.name), Some("a longer second name")));
-        index.token(&digest(11), |f| assert_eq!(f.map(|f| f.name), Some("first")));
+        index.token(&digest(2_600), |f| assert_eq!(f.map(|f| f.name()), Some("a longer second name")));
+        index.token(&digest(11), |f| assert_eq!(f.map(|f| f.name()), Some("first")));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! saying so in the log. `db` is the only file that knows the dialects; every other file is about one resource.
 
 pub mod accounts;
+pub mod apis;
 pub mod clusters;
 mod db;
 pub mod environments;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -82,6 +82,8 @@ pub struct Endpoint {
     pub user_only: bool,
     /// It honours `Idempotency-Key`.
     pub idempotent: bool,
+    /// Its largest body in bytes, where that is not the common one.
+    body_max: Option<usize>,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [(&'static str, &'static str)],
@@ -108,6 +110,7 @@ macro_rules! methods {
                 right: Right::Caller,
                 user_only: false,
                 idempotent: false,
+                body_max: None,
                 tag: "",
                 summary: "",
                 query: &[],
@@ -152,6 +155,12 @@ impl Endpoint {
     /// It honours `Idempotency-Key`.
     pub(super) fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// It takes larger bodies than others.
+    pub(super) fn body_max(mut self, bytes: usize) -> Self {
+        self.body_max = Some(bytes);
         self
     }
 
@@ -205,7 +214,10 @@ impl Endpoint {
 
     /// The handler behind the check of its right. What a handler needs of the check it takes out of the request's
     /// extensions; without the check the extension is missing and the request fails.
-    pub(super) fn guarded(self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    pub(super) fn guarded(mut self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+        if let Some(bytes) = self.body_max {
+            self.handler = self.handler.layer(DefaultBodyLimit::max(bytes));
+        }
         if self.right == Right::Public {
             return self.handler;
         }

@@ -4,6 +4,7 @@
 //! OpenAPI document are made from it, so that none of them can say something else than the others.
 
 mod accounts;
+mod apis;
 mod clusters;
 mod decisions;
 mod docs;
@@ -56,6 +57,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         tokens::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),
+        apis::endpoints(),
         oauth::endpoints(),
         forward_auth::endpoints(),
         members::endpoints(),

@@ -115,7 +115,7 @@ impl From<Answer<'_>> for Verification {
     fn from(answer: Answer<'_>) -> Self {
         let token = answer.found.map(|(found, organization, role)| VerifiedToken {
             id: found.token,
-            name: found.name.to_owned(),
+            name: found.name().to_owned(),
             kind: kind_name(found.kind),
             organization_id: organization.id,
             role_id: role.id,

@@ -20,6 +20,9 @@ pub enum ApiCommand {
         /// The document; `-` reads standard input
         #[arg(value_name = "FILE|-")]
         file: String,
+        /// What becomes of a request that no route describes [default: what the document says, else deny]
+        #[arg(long, value_name = "deny|allow", value_parser = ["deny", "allow"])]
+        unknown_route: Option<String>,
     },
     /// List the APIs
     #[command(visible_alias = "ls")]
@@ -42,11 +45,13 @@ pub enum ApiCommand {
 
 pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
     match command {
-        ApiCommand::Import { name, file } => {
+        ApiCommand::Import { name, file, unknown_route } => {
             let document = prompt::document(&file, DOCUMENT_MAX)?;
             let kind = content_type(&file, &document);
             let organization = context.client.organization(context.global).await?;
-            let answer = context.client.put_document(&path(&organization, &name)?, kind, document).await?;
+            let query = unknown_route.map(|it| format!("?unknown_route={it}")).unwrap_or_default();
+            let path = format!("{}{query}", path(&organization, &name)?);
+            let answer = context.client.put_document(&path, kind, document).await?;
             note(clean(&format!("Imported `{name}`: {} routes.", routes(&answer).len())));
             if context.global.json { output::json(&answer) } else { Ok(()) }
         }

@@ -4,6 +4,7 @@
 //! local index. It runs in a task of its own: a client that hangs up cancels nothing. Knows no HTTP.
 
 pub mod accounts;
+pub mod apis;
 pub mod clusters;
 pub mod decisions;
 pub mod environments;

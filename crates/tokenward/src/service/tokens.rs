@@ -153,7 +153,7 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
     };
     let found = app.verifier.check(text, &question, |answer| {
         let (found, organization, role) = answer.found?;
-        let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
+        let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
         Some((found.token, Grant::of_bearer(organization.id, role.clone(), by)))
     });
     let done = match found {

@@ -17,7 +17,7 @@ use tokenward_core::token::{State, TOMBSTONE};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
-use tokenward_store::{Store, clusters, environments, members, organizations, projects, roles, sessions, tokens};
+use tokenward_store::{Store, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
 
 use super::Verifier;
 
@@ -55,6 +55,9 @@ pub(super) async fn load(verifier: &Verifier, store: &Store) -> Result<i64> {
     }
     for place in environments::places(reader.conn(), None).await? {
         put_environment(&mut directory, &place);
+    }
+    for (organization, name, routes) in apis::compiled(reader.conn(), None).await? {
+        directory.put_api(organization, &name, routes);
     }
     index.set_directory(directory.clone());
     tokens::each_index_row(reader.conn(), store.now(), |row| put_token(verifier, &directory, &row)).await?;
@@ -117,13 +120,14 @@ struct Touched {
     clusters: BTreeSet<(Uuid, Uuid)>,
     projects: BTreeSet<(Uuid, Uuid)>,
     environments: BTreeSet<(Uuid, Uuid)>,
+    apis: BTreeSet<(Uuid, Uuid)>,
     tokens: BTreeSet<Uuid>,
     accounts: BTreeSet<Uuid>,
 }
 
 impl Touched {
     fn directory(&self) -> bool {
-        let of_organization = [&self.roles, &self.clusters, &self.projects, &self.environments];
+        let of_organization = [&self.roles, &self.clusters, &self.projects, &self.environments, &self.apis];
         !(self.organizations.is_empty()
             && self.members_of.is_empty()
             && of_organization.iter().all(|set| set.is_empty()))
@@ -161,6 +165,9 @@ impl Touched {
                 }
                 Event::EnvironmentCreated | Event::EnvironmentUpdated | Event::EnvironmentDeleted => {
                     touched.environments.insert((organization, row.target_id));
+                }
+                Event::ApiUpdated | Event::ApiDeleted => {
+                    touched.apis.insert((organization, row.target_id));
                 }
                 Event::TokenCreated | Event::TokenDeleted => {
                     touched.tokens.insert(row.target_id);
@@ -265,6 +272,12 @@ async fn change_resources(
     }
     for place in environments::places(reader.conn(), Some(&ids(&touched.environments))).await? {
         put_environment(directory, &place);
+    }
+    for (organization, api) in &touched.apis {
+        directory.remove_api(*organization, *api);
+    }
+    for (organization, name, routes) in apis::compiled(reader.conn(), Some(&ids(&touched.apis))).await? {
+        directory.put_api(organization, &name, routes);
     }
     Ok(())
 }

@@ -210,7 +210,7 @@ fn allowed(answer: &Answer<'_>, path: Option<&str>) -> Result<Allowed> {
     let Some((found, organization, role)) = &answer.found else { return Err(Error::denied(Reason::Unknown)) };
     let mut headers = Vec::with_capacity(HEADERS.len());
     headers.push((TOKEN_ID, found.token.to_string()));
-    headers.push((TOKEN_NAME, utf8_percent_encode(found.name, &NAME).to_string()));
+    headers.push((TOKEN_NAME, utf8_percent_encode(found.name(), &NAME).to_string()));
     headers.push((ORGANIZATION_ID, organization.id.to_string()));
     headers.push((ROLE, utf8_percent_encode(&role.name, &NAME).to_string()));
     let mut permissions = String::new();

@@ -351,7 +351,7 @@ impl Verifier {
             self.0.uses.of_token(found.token, &fact);
             match decision {
                 Decision::Allow => {
-                    let by = client.by(Actor::Token { id: found.token, name: found.name.to_owned() });
+                    let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
                     Ok(Caller::token(found.credential(), organization.id, role.id, by))
                 }
                 Decision::Deny { reason, .. } => Err(self.refused(reason, client)),

@@ -2,13 +2,14 @@
 //! organization. Bounded in every direction; nothing of it is ever written down.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokenward_core::decision::{Ask, Decision, Reason};
+use tokenward_core::permission::Permission;
 use tokenward_core::role::Target;
 use tokenward_core::{Random, Time, Uuid};
 
@@ -177,10 +178,10 @@ impl Record {
             text.clear();
         }
         if let Some(missing) = missing {
-            let _ = write!(self.missing, "{missing}");
+            put(&mut self.missing, missing);
         }
         if let Ask::Permission(permission) = fact.question.ask {
-            let _ = write!(self.permission, "{permission}");
+            put(&mut self.permission, permission);
         }
         if let Some(request) = fact.question.request {
             self.api.push_str(first(request.api.unwrap_or_default(), WORD_MAX));
@@ -204,6 +205,18 @@ impl Record {
             path: some(&self.path),
             target: self.target,
             address: self.address,
+        }
+    }
+}
+
+/// Writes a permission without the machinery of formatting: this runs on every verification.
+fn put(text: &mut String, permission: Permission<'_>) {
+    match permission {
+        Permission::Own(own) => text.push_str(own.as_str()),
+        Permission::Api { noun, verb } => {
+            text.push_str(noun);
+            text.push(':');
+            text.push_str(verb);
         }
     }
 }

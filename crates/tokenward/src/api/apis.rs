@@ -1,0 +1,190 @@
+//! The routes of the organization's own API.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+use axum::{Json, RequestExt, body::Bytes};
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::routes::Unknown;
+use tokenward_core::{Code, Error, Time, Uuid};
+use utoipa::ToSchema;
+
+use super::endpoint::{Endpoint, On, delete, get, put};
+use super::error::ApiError;
+use super::extract::{Params, Precondition, tagged, written, written_empty};
+use crate::service::App;
+use crate::service::apis::{self, Api, DOCUMENT_MAX, Format, KeptRoute, Shown};
+
+/// An API without its routes.
+#[derive(Serialize, ToSchema)]
+struct ApiItem {
+    id: Uuid,
+    name: String,
+    /// What becomes of a request that no route describes: `deny` or `allow`.
+    unknown_route: String,
+    route_count: i64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+}
+
+impl From<Api> for ApiItem {
+    fn from(api: Api) -> Self {
+        Self {
+            id: api.id,
+            name: api.name,
+            unknown_route: api.unknown_route,
+            route_count: api.route_count,
+            created_at: Time(api.created_at),
+            updated_at: Time(api.updated_at),
+        }
+    }
+}
+
+/// The APIs of the organization.
+#[derive(Serialize, ToSchema)]
+struct ApiList {
+    results: Vec<ApiItem>,
+}
+
+/// An API with its routes.
+#[derive(Serialize, ToSchema)]
+struct ApiDetail {
+    #[serde(flatten)]
+    item: ApiItem,
+    routes: Vec<RouteBody>,
+}
+
+/// A route.
+#[derive(Serialize, ToSchema)]
+struct RouteBody {
+    method: String,
+    /// `{name}` stands for one segment or a part of it, `{*name}` at the end for all that follows.
+    path: String,
+    /// What a request needs, all of it.
+    permissions: Vec<String>,
+    /// Where that comes from: `x-permission`, `security`, `path`, `file`.
+    source: String,
+}
+
+impl From<KeptRoute> for RouteBody {
+    fn from(route: KeptRoute) -> Self {
+        Self { method: route.method, path: route.path, permissions: route.permissions, source: route.source }
+    }
+}
+
+impl From<Shown> for ApiDetail {
+    fn from(shown: Shown) -> Self {
+        Self { item: shown.api.into(), routes: shown.routes.into_iter().map(RouteBody::from).collect() }
+    }
+}
+
+/// A document of routes: an OpenAPI 3 document (JSON or YAML), or this short form (JSON, YAML or TOML).
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what is read in other ways")]
+struct ApiDocument {
+    /// `deny` (the default) or `allow`; in OpenAPI `x-unknown-route`.
+    unknown_route: Option<String>,
+    routes: Vec<ApiDocumentRoute>,
+}
+
+/// A route of the short form.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what is read in other ways")]
+struct ApiDocumentRoute {
+    method: String,
+    path: String,
+    /// What it needs; without it, `<first segment>:read` for GET and HEAD, `:write` for others.
+    permissions: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct PutQuery {
+    unknown_route: Option<String>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const ALL: &str = "/organization/{organizationId}/api";
+    const ONE: &str = "/organization/{organizationId}/api/{name}";
+    vec![
+        get(ALL, list)
+            .needs(Own::ApiRead, On::Organization)
+            .about("Routes of your API", "The APIs whose routes are known, by name.")
+            .answers::<ApiList>(200),
+        get(ONE, show)
+            .needs(Own::ApiRead, On::Organization)
+            .about("Routes of your API", "One API with its routes.")
+            .answers::<ApiDetail>(200),
+        put(ONE, replace)
+            .needs(Own::ApiManage, On::Organization)
+            .body_max(DOCUMENT_MAX)
+            .about(
+                "Routes of your API",
+                "Import an OpenAPI 3 document or a short list of routes; they replace those of that name. At most 5 MB and \
+                 10,000 routes.",
+            )
+            .query(&[("unknown_route", "`deny` or `allow`: what becomes of a request that no route describes.")])
+            .takes::<ApiDocument>()
+            .answers::<ApiDetail>(200)
+            .errors(&[409, 412]),
+        delete(ONE, remove)
+            .needs(Own::ApiManage, On::Organization)
+            .about("Routes of your API", "Delete an API: gateways that ask for it are denied from then on.")
+            .answers_empty(204),
+    ]
+}
+
+async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<ApiList>, ApiError> {
+    let results = apis::list(&app, &grant).await?;
+    Ok(Json(ApiList { results: results.into_iter().map(ApiItem::from).collect() }))
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, name)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let shown = apis::get(&app, &grant, &name).await?;
+    Ok(tagged(shown.api.updated_at, Json(ApiDetail::from(shown))))
+}
+
+async fn replace(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, name)): Path<(Uuid, String)>,
+    Params(query): Params<PutQuery>,
+    Precondition(if_match): Precondition,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let unknown = query.unknown_route.map(|text| {
+        Unknown::parse(&text).ok_or_else(|| Error::invalid("unknown_route", "is neither `deny` nor `allow`"))
+    });
+    let unknown = unknown.transpose()?;
+    let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let format = Format::of_media_type(media_type).ok_or_else(|| {
+        Error::invalid("Content-Type", "must be application/json, application/yaml or application/toml")
+    })?;
+    let document = request.extract::<Bytes, _>().await.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Error::new(Code::TooLarge, "A document of routes has at most 5 MB.")
+        } else {
+            Error::invalid("body", "could not be read to its end")
+        }
+    })?;
+    let put = apis::put(&app, grant, name, format, document.into(), unknown, if_match).await?;
+    let version = put.value.api.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, put, ApiDetail::from)))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, name)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &apis::delete(&app, grant, name).await?))
+}

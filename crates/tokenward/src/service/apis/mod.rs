@@ -1,0 +1,158 @@
+//! The routes of the organization's own API: import, list, show, delete.
+
+mod document;
+mod yaml;
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tokenward_core::caller::Grant;
+use tokenward_core::event::{ApiSnapshot, Event, Kind};
+use tokenward_core::routes::{Route, Routes, Unknown};
+use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::apis;
+pub use tokenward_store::apis::{Api, KeptRoute};
+use tokio::sync::Semaphore;
+
+use super::{App, IfMatch, Written, detached};
+use document::Document;
+pub use document::Format;
+
+/// Largest document, in bytes.
+pub const DOCUMENT_MAX: usize = 5_000_000;
+/// Most APIs of an organization: all of them lie in memory.
+const APIS_MAX: usize = 100;
+/// Longest name, in characters.
+const NAME_MAX: usize = 64;
+
+/// Reading a document takes memory: one at a time.
+static READING: Semaphore = Semaphore::const_new(1);
+
+/// An API with its routes.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The API.
+    pub api: Api,
+    /// Its routes, by path.
+    pub routes: Vec<KeptRoute>,
+}
+
+/// The APIs of the organization, by name.
+pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Api>> {
+    let mut reader = app.store.read().await?;
+    apis::list(reader.conn(), grant).await
+}
+
+/// One API with its routes.
+pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<Shown> {
+    let mut reader = app.store.read().await?;
+    let api = apis::find(reader.conn(), grant, name).await?.ok_or_else(|| Error::not_found("API"))?;
+    let routes = apis::routes(reader.conn(), grant, api.id).await?;
+    Ok(Shown { api, routes: serde_json::from_str(&routes).map_err(Error::internal)? })
+}
+
+/// Makes an API from a document, or replaces its routes. Without a word in the document or in `unknown`, a request
+/// that no route describes is denied.
+pub async fn put(
+    app: &Arc<App>,
+    grant: Grant,
+    name: String,
+    format: Format,
+    document: Vec<u8>,
+    unknown: Option<Unknown>,
+    if_match: IfMatch,
+) -> Result<Written<Shown>> {
+    check_name(&name).map_err(|problem| Error::invalid("name", problem))?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let permit = READING.acquire().await.map_err(Error::internal)?;
+        let read = tokio::task::spawn_blocking(move || prepare(format, &document)).await;
+        let (document, json) = read.map_err(Error::internal)??;
+        drop(permit);
+        let unknown = unknown.or(document.unknown).unwrap_or_default();
+        let mut tx = app.store.begin().await?;
+        let old = apis::find(tx.conn(), &grant, &name).await?;
+        if_match.check(old.as_ref().map_or(0, |api| api.updated_at))?;
+        let now = app.now().0;
+        let api = Api {
+            id: old.as_ref().map_or_else(|| app.store.new_id(), |api| api.id),
+            name,
+            unknown_route: unknown.as_str().to_owned(),
+            route_count: document.routes.len() as i64,
+            created_at: old.as_ref().map_or(now, |api| api.created_at),
+            updated_at: old.as_ref().map_or(now, |api| app.store.next_version(api.updated_at)),
+        };
+        let mut event = event(Kind::ApiUpdated, &grant, &api).after(snapshot(&api, &json));
+        if let Some(old) = &old {
+            let routes = apis::routes(tx.conn(), &grant, old.id).await?;
+            event = event.before(snapshot(old, &routes));
+            apis::update(&mut tx, &grant, &api, &json).await?;
+        } else {
+            if apis::list(tx.conn(), &grant).await?.len() >= APIS_MAX {
+                return Err(Error::conflict(format!("An organization has at most {APIS_MAX} APIs. Delete one first.")));
+            }
+            apis::insert(&mut tx, &grant, &api, &json).await?;
+        }
+        app.commit(tx, grant.by(), &[event], Shown { api, routes: document.routes }).await
+    })
+    .await
+}
+
+/// Deletes an API: requests to it are denied from then on.
+pub async fn delete(app: &Arc<App>, grant: Grant, name: String) -> Result<Written<()>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let api = apis::find(tx.conn(), &grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
+        let routes = apis::routes(tx.conn(), &grant, api.id).await?;
+        apis::delete(&mut tx, &grant, api.id).await?;
+        let event = event(Kind::ApiDeleted, &grant, &api).before(snapshot(&api, &routes));
+        app.commit(tx, grant.by(), &[event], ()).await
+    })
+    .await
+}
+
+/// Reads a document, sorts its routes and sees whether they can be told apart. Answers their JSON too.
+fn prepare(format: Format, document: &[u8]) -> Result<(Document, String)> {
+    if document.len() > DOCUMENT_MAX {
+        return Err(Error::new(tokenward_core::Code::TooLarge, "A document of routes has at most 5 MB."));
+    }
+    let mut read = document::read(format, document)?;
+    read.routes.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
+    let fault =
+        |route: &KeptRoute, problem: String| Error::invalid(document::place(&route.method, &route.path), problem);
+    let mut routes: Vec<Route> = Vec::with_capacity(read.routes.len());
+    for kept in &read.routes {
+        routes.push(kept.route().map_err(|problem| fault(kept, problem))?);
+    }
+    if let Err(it) = Routes::compile(Uuid::nil(), Unknown::Deny, &routes) {
+        return Err(fault(&read.routes[it.index], it.problem));
+    }
+    let json = serde_json::to_string(&read.routes).map_err(Error::internal)?;
+    Ok((read, json))
+}
+
+/// A name stands in the configuration of gateways and in addresses: nothing in it needs quoting anywhere.
+fn check_name(name: &str) -> Result<(), String> {
+    let fits = (1..=NAME_MAX).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("must be 1 to {NAME_MAX} of a-z, A-Z, 0-9, `-`, `_`, `.`, beginning with a letter or digit"))
+    }
+}
+
+fn event(kind: Kind, grant: &Grant, api: &Api) -> Event {
+    Event::new(kind, Some(grant.organization()), api.id, &api.name)
+}
+
+fn snapshot(api: &Api, routes: &str) -> ApiSnapshot {
+    ApiSnapshot {
+        name: api.name.clone(),
+        routes: usize::try_from(api.route_count).unwrap_or_default(),
+        unknown_route: api.unknown_route.clone(),
+        sha256: Sha256::digest(routes).iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}

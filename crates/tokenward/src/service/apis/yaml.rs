@@ -1,0 +1,128 @@
+//! YAML, as far as an OpenAPI document needs it: mappings, lists and scalars. Aliases, anchors, tags and further
+//! documents are refused, so that a small file can never become a large one.
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde_json::{Map, Value};
+
+/// Deepest nesting; JSON has the same limit.
+const DEPTH: usize = 128;
+
+/// What is being filled.
+enum Open {
+    List(Vec<Value>),
+    /// A mapping, and the key whose value comes next.
+    Map(Map<String, Value>, Option<String>),
+}
+
+/// Reads one document. Every scalar but a plain null, true or false is a text: no route needs a number.
+pub(super) fn read(text: &str) -> Result<Value, String> {
+    let mut open: Vec<Open> = Vec::new();
+    let mut whole: Option<Value> = None;
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| format!("is no YAML: {error}"))?;
+        let line = span.start.line();
+        let fault = |problem: &str| format!("line {line}: {problem}");
+        let value = match event {
+            Event::Alias(_) => return Err(fault("aliases (`*name`) are not taken; write it out")),
+            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _)
+                if anchor != 0 =>
+            {
+                return Err(fault("anchors (`&name`) are not taken; write it out"));
+            }
+            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
+                return Err(fault("tags (`!name`) are not taken"));
+            }
+            Event::DocumentStart(_) if whole.is_some() => return Err(fault("a second document begins; send one")),
+            Event::SequenceStart(..) | Event::MappingStart(..) if open.len() == DEPTH => {
+                return Err(fault(&format!("is nested deeper than {DEPTH}")));
+            }
+            Event::SequenceStart(..) => {
+                open.push(Open::List(Vec::new()));
+                continue;
+            }
+            Event::MappingStart(..) => {
+                open.push(Open::Map(Map::new(), None));
+                continue;
+            }
+            Event::SequenceEnd | Event::MappingEnd => match open.pop() {
+                Some(Open::List(list)) => Value::Array(list),
+                Some(Open::Map(map, _)) => Value::Object(map),
+                None => return Err(fault("ends what did not begin")),
+            },
+            Event::Scalar(text, style, ..) => scalar(&text, style),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
+                continue;
+            }
+        };
+        match open.last_mut() {
+            None => whole = Some(value),
+            Some(Open::List(list)) => list.push(value),
+            Some(Open::Map(map, key)) => match (key.take(), value) {
+                (Some(key), value) => {
+                    map.insert(key, value);
+                }
+                (None, Value::Array(_) | Value::Object(_)) => return Err(fault("a key must be a text")),
+                (None, value) => {
+                    let new = match value {
+                        Value::String(text) => text,
+                        other => other.to_string(),
+                    };
+                    if map.contains_key(&new) {
+                        return Err(fault(&format!("the key `{}` is there twice", super::document::short(&new))));
+                    }
+                    *key = Some(new);
+                }
+            },
+        }
+    }
+    whole.ok_or_else(|| "is empty".to_owned())
+}
+
+fn scalar(text: &str, style: ScalarStyle) -> Value {
+    match text {
+        _ if style != ScalarStyle::Plain => Value::String(text.to_owned()),
+        "" | "~" | "null" => Value::Null,
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        text => Value::String(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_documents_are_written_in_is_read() {
+        let text = "openapi: 3.1.0\n'a b':\n  - x\n  - {y: [1, true, null]}\n\"c\": |\n  two\n  lines\n? d\n: ~\n";
+        let expected =
+            json!({ "openapi": "3.1.0", "a b": ["x", { "y": ["1", true, null] }], "c": "two\nlines\n", "d": null });
+        assert_eq!(read(text), Ok(expected));
+    }
+
+    #[test]
+    fn what_can_grow_or_mean_two_things_is_refused() {
+        for (text, says) in [
+            ("a: &x [1]\nb: *x", "anchors"),
+            ("a: *x", "YAML"),
+            ("&x a: 1", "anchors"),
+            ("a: !!str 1", "tags"),
+            ("a: !x {}", "tags"),
+            ("--- a\n--- b", "second document"),
+            ("a: 1\na: 2", "twice"),
+            ("[a]: 1", "key must be"),
+            ("a: [", "YAML"),
+            ("a:\n\t- b", "YAML"),
+            ("", "empty"),
+            (&"[".repeat(100_000), "recursion limit"),
+            (&"{a: ".repeat(100_000), "recursion limit"),
+            (&"- ".repeat(100_000), "nested deeper"),
+            (&"? ".repeat(100_000), "nested deeper"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(says), "{}: {error}", &text[..text.len().min(20)]);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The routes of an organization's own API: imported in each form, asked about, and refused when they are bad.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::{Answer, Organization, Server};
+
+const SHOP: &str = r##"
+openapi: 3.0.3
+info: { title: Shop, version: "1" }
+servers: [{ url: "https://shop.example/v1/" }]
+security: [{ key: [] }]
+paths:
+  /invoices:
+    get: { responses: {} }
+    post: { x-permission: [invoices:write, ledger:write] }
+  /invoices/{id}:
+    parameters: [{ $ref: "#/components/parameters/id" }]
+    get: { security: [{ oauth: [invoices:read] }, { oauth: ["audit:read"] }] }
+    delete: { x-permission: invoices:void }
+  /copies: { $ref: "#/components/pathItems/Copies" }
+components:
+  parameters: { id: { name: id, in: path } }
+  pathItems: { Copies: { get: {} } }
+  schemas: { Node: { properties: { next: { $ref: "#/components/schemas/Node" } } } }
+"##;
+
+async fn import(
+    server: &Server,
+    organization: &Organization,
+    path: &str,
+    kind: &str,
+    document: impl Into<String>,
+) -> Answer {
+    let url = format!("{}{}", server.url, organization.path(&format!("api/{path}")));
+    let request = server.client.put(url).header("authorization", format!("Bearer {}", organization.owner));
+    let response = request.header("content-type", kind).body(document.into()).send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.unwrap() }
+}
+
+async fn verdict(server: &Server, gateway: &str, token: &str, method: &str, path: &str) -> String {
+    let question = json!({ "token": token, "api": "shop", "request": { "method": method, "path": path } });
+    let answer = server.post("/verify", gateway, question).await.expect(200);
+    let missing = answer["missing_permission"].as_str().map(|it| format!(" {it}")).unwrap_or_default();
+    format!("{}{missing}", answer["code"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_request_is_decided_by_its_route() {
+    let (server, organization) = Server::with_owner().await;
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    let viewer = server.token(&organization, "viewer", "viewer").await;
+    let admin = server.token(&organization, "admin", "admin").await;
+    assert_eq!(verdict(&server, &gateway, &viewer, "GET", "/v1/invoices").await, "api_unknown");
+    let shown = import(&server, &organization, "shop", "application/yaml", SHOP).await.expect(200);
+    let routes: Vec<String> = shown["routes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            let all: Vec<&str> = it["permissions"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+            format!(
+                "{} {} {} {}",
+                it["method"].as_str().unwrap(),
+                it["path"].as_str().unwrap(),
+                all.join("+"),
+                it["source"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        routes,
+        [
+            "GET /v1/copies copies:read path",
+            "GET /v1/invoices invoices:read path",
+            "POST /v1/invoices invoices:write+ledger:write x-permission",
+            "DELETE /v1/invoices/{id} invoices:void x-permission",
+            "GET /v1/invoices/{id} audit:read+invoices:read security",
+        ]
+    );
+    for (token, method, path, expected) in [
+        (&viewer, "GET", "/v1/invoices?page=2", "valid"),
+        (&viewer, "HEAD", "/v1/invoices/7", "valid"),
+        (&viewer, "POST", "/v1/invoices", "permission_denied invoices:write"),
+        (&viewer, "DELETE", "/v1/invoices/7", "permission_denied invoices:void"),
+        (&admin, "POST", "/v1/invoices", "valid"),
+        (&admin, "PUT", "/v1/invoices", "route_unknown"),
+        (&admin, "GET", "/invoices", "route_unknown"),
+        (&admin, "GET", "/v1/../invoices", "path_ambiguous"),
+        (&admin, "GET", "/v1//invoices", "path_ambiguous"),
+    ] {
+        assert_eq!(verdict(&server, &gateway, token, method, path).await, expected, "{method} {path}");
+    }
+    // A permission beside the route is needed too; the decision says what the route needs.
+    let question = json!({ "token": viewer, "api": "shop", "permission": "extra:write",
+        "request": { "method": "GET", "path": "/v1/invoices" } });
+    let answer = server.post("/verify", &gateway, question).await.expect(200);
+    assert_eq!(answer["missing_permission"], "extra:write");
+    let told =
+        server.get(&format!("/decision/{}", answer["decision_id"].as_str().unwrap()), &gateway).await.expect(200);
+    assert_eq!((&told["needs"], &told["smallest_role"]["name"]), (&json!(["invoices:read"]), &json!("devops")));
+    let missing = server.post("/verify", &gateway, json!({ "token": viewer, "api": "shop" })).await;
+    assert_eq!(missing.status, 400);
+
+    // Allowing what no route describes is a setting; a described path with another method stays denied.
+    import(&server, &organization, "shop?unknown_route=allow", "application/yaml", SHOP).await.expect(200);
+    assert_eq!(verdict(&server, &gateway, &viewer, "GET", "/health").await, "valid");
+    assert_eq!(verdict(&server, &gateway, &viewer, "PUT", "/v1/invoices").await, "route_unknown");
+
+    server.delete(&organization.path("api/shop"), &organization.owner).await.expect(204);
+    assert_eq!(verdict(&server, &gateway, &admin, "GET", "/v1/invoices").await, "api_unknown");
+    assert_eq!(server.get(&organization.path("api/shop"), &organization.owner).await.status, 404);
+}
+
+#[tokio::test]
+async fn every_form_is_taken_and_what_is_shown_can_be_sent_back() {
+    let (server, organization) = Server::with_owner().await;
+    let toml = "unknown_route = \"allow\"\n[[route]]\nmethod = \"GET\"\npath = \"/a/{id}\"\npermission = \"a:read\"\n\
+                [[route]]\nmethod = \"POST\"\npath = \"/b/{*rest}\"\n";
+    let first = import(&server, &organization, "shop", "application/toml", toml).await;
+    let tag = first.headers["etag"].to_str().unwrap().to_owned();
+    let first = first.expect(200);
+    assert_eq!((&first["unknown_route"], &first["route_count"]), (&json!("allow"), &json!(2)));
+    assert_eq!(first["routes"][1]["permissions"], json!(["b:write"]));
+    let again =
+        import(&server, &organization, "shop", "application/json; charset=utf-8", first.to_string()).await.expect(200);
+    assert_eq!(
+        (&again["routes"], &again["id"], &again["unknown_route"]),
+        (&first["routes"], &first["id"], &json!("allow"))
+    );
+    let old = server
+        .call_with(Method::PUT, &organization.path("api/shop"), &organization.owner, Some(first), &[("if-match", &tag)])
+        .await;
+    assert_eq!(old.status, 412);
+    let list = server.get(&organization.path("api"), &organization.owner).await.expect(200);
+    assert_eq!((&list["results"][0]["name"], &list["results"][0]["route_count"]), (&json!("shop"), &json!(2)));
+    assert_eq!(list["results"][0]["routes"], Value::Null);
+    let events = server.get(&organization.path("events"), &organization.owner).await.expect(200).to_string();
+    assert!(events.contains("shop"), "{events}");
+
+    // A restart reads them again.
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    let config = support::config(server.directory.path());
+    let server = Server::start_with(server.stop().await, config).await;
+    assert_eq!(verdict(&server, &gateway, &gateway, "GET", "/a/1").await, "permission_denied a:read");
+}
+
+#[tokio::test]
+async fn a_bad_document_is_refused_with_what_is_wrong() {
+    let (server, organization) = Server::with_owner().await;
+    let open = |rest: &str| format!("{{\"openapi\":\"3.1.0\",{rest}}}");
+    let paths = |rest: &str| open(&format!("\"paths\":{{{rest}}}"));
+    let long = "a".repeat(600);
+    let million: String = (0..250_000).map(|n| format!("\"/p{n}\":{{}},")).collect();
+    let many: String = (0..10_001).map(|n| format!("\"/p/{n}\":{{\"get\":{{}}}},")).collect();
+    let end = "\"x-end\":1";
+    for (document, says) in [
+        ("".to_owned(), "JSON"),
+        ("[]".into(), "must be an object"),
+        ("{\"a\":".into(), "JSON"),
+        ("[".repeat(1_000_000), "recursion"),
+        (open("\"paths\":[]"), "`paths`"),
+        (open("\"paths\":{}"), "no route"),
+        ("{\"openapi\":3}".into(), "version 3"),
+        ("{\"swagger\":\"2.0\"}".into(), "Swagger"),
+        ("{\"info\":{}}".into(), "neither OpenAPI"),
+        (paths("\"/a\":{\"get\":1}"), "GET /a"),
+        (paths("\"/a\":{\"get\":{\"x-permission\":7}}"), "x-permission"),
+        (paths("\"/a\":{\"get\":{\"x-permission\":\"Nope\"}}"), "noun:verb"),
+        (paths("\"/a\":{\"get\":{\"x-permission\":\"token:manage\"}}"), "Tokenward itself"),
+        (paths("\"/a\":{\"get\":{\"security\":[{\"o\":[\"openid\"]}]}}"), "openid"),
+        (paths("\"/a\":{\"get\":{\"security\":{}}}"), "security"),
+        (paths("\"/token/x\":{\"get\":{}}"), "own permissions"),
+        (paths("\"/{id}\":{\"get\":{}}"), "first segment"),
+        (paths("\"/a/{x}\":{\"get\":{}},\"/a/{y}\":{\"get\":{}}"), "told apart"),
+        (paths(&format!("\"/{long}\":{{\"get\":{{\"x-permission\":\"a:b\"}}}}")), "512"),
+        (paths("\"/a/../b\":{\"get\":{}}"), "more than one way"),
+        (paths("\"/a\":{\"$ref\":\"#/paths/~1a\"}"), "refers to itself"),
+        (paths("\"/a\":{\"$ref\":\"#/paths/~1b\"},\"/b\":{\"$ref\":\"#/paths/~1a\"}"), "refers to itself"),
+        (paths("\"/a\":{\"$ref\":\"#/nothing/here\"}"), "not there"),
+        (paths("\"/a\":{\"$ref\":\"http://169.254.169.254/x\"}"), "outside"),
+        (paths("\"/a\":{\"get\":{\"responses\":{\"200\":{\"$ref\":\"other.yaml#/x\"}}}}"), "outside"),
+        (paths(&format!("{million}{end}")), "no route"),
+        (paths(&format!("{many}{end}")), "10000"),
+        (open("\"servers\":[{\"url\":\"/a\"},{\"url\":\"/b\"}],\"paths\":{}"), "different paths"),
+        (open("\"x-unknown-route\":\"maybe\",\"paths\":{\"/a\":{\"get\":{}}}"), "unknown_route"),
+        ("{\"routes\":[{\"method\":\"GET\",\"path\":\"/a\",\"permision\":\"a:b\"}]}".into(), "permision"),
+        ("{\"routes\":[{\"method\":\"get\",\"path\":\"/a\",\"permission\":\"a:b\"}]}".into(), "capital"),
+        (
+            "{\"routes\":[{\"method\":\"GET\",\"path\":\"/a\",\"permission\":\"a:b\",\"permissions\":[]}]}".into(),
+            "both",
+        ),
+        ("{\"routes\":7}".into(), "cannot be read"),
+    ] {
+        let answer = import(&server, &organization, "shop", "application/json", document.clone()).await;
+        let start: String = document.chars().take(60).collect();
+        assert!(answer.status == 400 && answer.text.contains(says), "{start}: {} {}", answer.status, answer.text);
+        assert!(answer.text.len() < 20_000, "{start}");
+    }
+    let yaml = import(&server, &organization, "shop", "application/yaml", "openapi: 3.0.0\nx: &a 1\npaths: {}").await;
+    assert!(yaml.status == 400 && yaml.text.contains("anchors"), "{}", yaml.text);
+    let bomb = format!("a: &a [{}]\nb: &b [*a,*a]", "1,".repeat(1_000));
+    assert_eq!(import(&server, &organization, "shop", "application/yaml", bomb).await.status, 400);
+    let deep = "[".repeat(4_900_000);
+    assert_eq!(import(&server, &organization, "shop", "application/yaml", deep).await.status, 400);
+    let large = format!("\"{}", "a".repeat(5_000_001));
+    assert_eq!(import(&server, &organization, "shop", "application/json", large).await.status, 413);
+    assert_eq!(import(&server, &organization, "shop", "text/plain", "x").await.status, 400);
+    for name in ["a%2fb", "-a", "%20", &"a".repeat(65), "%E2%80%8B"] {
+        let answer = import(&server, &organization, name, "application/yaml", SHOP).await;
+        assert_eq!(answer.outcome(), (400, "invalid_request".into()), "{name}");
+    }
+    assert_eq!(server.get(&organization.path("api"), &organization.owner).await.expect(200)["results"], json!([]));
+}
