@@ -5,6 +5,7 @@
 mod support;
 
 mod programs;
+mod routes;
 
 use std::collections::HashMap;
 
