@@ -30,8 +30,8 @@ const SQLITE_READERS: u32 = 8;
 const POSTGRES_CONNECTIONS: u32 = 20;
 /// How long a request waits for a connection before it gets a 503.
 const ACQUIRE: Duration = Duration::from_secs(10);
-/// How often to look whether another process has ended or finished the migration.
-const MIGRATE_TRIES: usize = 30;
+/// How often to look whether another process has finished the migration.
+const MIGRATE_TRIES: usize = 300;
 const MIGRATE_PAUSE: Duration = Duration::from_millis(100);
 
 static MIGRATIONS_SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
@@ -327,7 +327,17 @@ impl Tx {
     }
 }
 
+/// Waits until no other process opens a database in the same directory: the change to WAL does not wait for another
+/// one, but fails at once.
+async fn take_turn(path: &Path) -> Option<File> {
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    // Where the system has no such locks, or no such directory, opening goes on and says what is wrong.
+    let lock = move || File::open(directory).and_then(|it| it.lock().map(|()| it)).ok();
+    tokio::task::spawn_blocking(lock).await.ok().flatten()
+}
+
 async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
+    let _turn = take_turn(path).await;
     let failed = |cause: sqlx::Error| OpenError::Open {
         url: path.display().to_string(),
         cause: cause_text(&cause),
@@ -380,11 +390,9 @@ fn sqlite_hint(error: &sqlx::Error) -> &'static str {
     }
 }
 
-/// The lock of an SQLite file; `None` when another holds it. It is given back when the file is dropped.
+/// The lock of who serves from an SQLite file; `None` when another holds it. It is given back when the file is dropped.
 fn lock_file(path: &Path) -> Result<Option<File>, OpenError> {
-    // The file itself, whatever link led to it: two names must not mean two locks.
-    let mut lock_path = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
-    lock_path.push(".lock");
+    let lock_path = lock_path(path);
     let failed = |cause: std::io::Error| OpenError::Open {
         url: lock_path.display().to_string(),
         cause: cause.to_string(),
@@ -398,8 +406,15 @@ fn lock_file(path: &Path) -> Result<Option<File>, OpenError> {
     }
 }
 
+/// Beside the file itself, whatever link led to it: two names must not mean two locks.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut lock = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    lock.push(".lock");
+    lock.into()
+}
+
 /// Brings an SQLite file up to date, if it is not. Not under the feet of one who serves from it, and not
-/// together with another who does the same.
+/// together with another who does the same: sqlx takes no lock here.
 async fn migrate_sqlite(path: &Path, write: &SqlitePool) -> Result<(), OpenError> {
     for _ in 0..MIGRATE_TRIES {
         // A file without this table is new; every other fault comes again when the steps are taken.
@@ -409,12 +424,21 @@ async fn migrate_sqlite(path: &Path, write: &SqlitePool) -> Result<(), OpenError
         if known.eq(applied) {
             return Ok(());
         }
-        if let Some(_lock) = lock_file(path)? {
+        // The directory is the lock among those who migrate: it leaves no file behind.
+        let lock = lock_path(path);
+        let directory = lock.parent().map(File::open).transpose().map_err(|e| OpenError::Migrate(e.to_string()))?;
+        if !matches!(directory.as_ref().map(File::try_lock), Some(Err(TryLockError::WouldBlock))) {
+            // Where nobody has ever served there is no such file.
+            let served =
+                File::open(&lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+            if served {
+                return Err(OpenError::Served(path.to_owned()));
+            }
             return MIGRATIONS_SQLITE.run(write).await.map_err(migrate_error);
         }
         tokio::time::sleep(MIGRATE_PAUSE).await;
     }
-    Err(OpenError::Served(path.to_owned()))
+    Err(OpenError::Migrate("another process has been doing it for too long; try again when it has ended".to_owned()))
 }
 
 fn migrate_error(error: MigrateError) -> OpenError {

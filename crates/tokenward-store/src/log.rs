@@ -104,6 +104,8 @@ struct Copied<'a> {
     actor: Cow<'a, str>,
     #[serde(borrow)]
     origin: Cow<'a, str>,
+    project: Option<(Uuid, String)>,
+    environment: Option<(Uuid, String)>,
 }
 
 /// A payload as it is kept.
@@ -113,14 +115,21 @@ struct Kept {
     payload: String,
     actor: String,
     origin: String,
+    project_id: Option<Uuid>,
+    environment_id: Option<Uuid>,
 }
 
 impl Kept {
     /// Is this what was written with `row`?
     fn fits(&self, row: &Skeleton) -> bool {
+        let id = |place: Option<(Uuid, String)>| place.map(|(id, _)| id);
         payload_digest(&self.salt, &self.payload)[..] == row.payload_digest
-            && serde_json::from_str::<Copied<'_>>(&self.payload)
-                .is_ok_and(|copied| copied.actor == self.actor && copied.origin == self.origin)
+            && serde_json::from_str::<Copied<'_>>(&self.payload).is_ok_and(|copied| {
+                copied.actor == self.actor
+                    && copied.origin == self.origin
+                    && id(copied.project) == self.project_id
+                    && id(copied.environment) == self.environment_id
+            })
     }
 }
 
@@ -260,8 +269,10 @@ pub async fn verify(mut conn: Conn<'_>) -> Result<Chain> {
         }
         for row in rows {
             let kept: Option<Kept> = run!(conn.again(), c =>
-                sqlx::query_as("SELECT salt, payload, actor, origin FROM event_payload WHERE position = $1")
-                    .bind(row.position).fetch_optional(&mut *c))?;
+                sqlx::query_as(concat!(
+                    "SELECT salt, payload, actor, origin, project_id, environment_id FROM event_payload ",
+                    "WHERE position = $1"
+                )).bind(row.position).fetch_optional(&mut *c))?;
             let fits = kept.is_none_or(|kept| kept.fits(&row));
             if row.position != last + 1 || row.hash[..] != row.chained(&hash) || !fits {
                 return Ok(Chain::Broken { position: last + 1 });

@@ -3,8 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
-#[path = "support/engines.rs"]
-mod engines;
+#[path = "support/world.rs"]
+mod world;
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
@@ -14,17 +14,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use engines::{Bed, Engine, Org, on_both_engines};
 use tokenward_core::event::{By, Event, Kind};
 use tokenward_core::{Error, Uuid};
 use tokenward_store::log::{self, Chain, Skeleton};
 use tokenward_store::projects::{self, Project};
 use tokenward_store::{Store, Tx};
+use world::{Organization, World};
 
 const WRITERS: u64 = 32;
 const TRANSACTIONS: u64 = 40;
 
-on_both_engines!(writers_at_once_leave_a_dense_log_in_the_order_of_their_commits,);
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_at_once_leave_a_dense_log_in_the_order_of_their_commits_on_sqlite() {
+    writers_at_once(World::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_at_once_leave_a_dense_log_in_the_order_of_their_commits_on_postgres() {
+    writers_at_once(World::postgres().await).await;
+}
 
 /// Stops a future in the middle: it is dropped after so many polls, as when a process runs out of time.
 struct Interrupted<F>(F, u64);
@@ -52,7 +60,7 @@ enum End {
 }
 
 /// A transaction with one or two rows and as many events.
-async fn change(store: &Store, org: &Org, count: usize) -> Result<(Tx, Vec<Uuid>, Vec<Event>), Error> {
+async fn change(store: &Store, org: &Organization, count: usize) -> Result<(Tx, Vec<Uuid>, Vec<Event>), Error> {
     let mut tx = store.begin().await?;
     let (mut targets, mut events) = (Vec::new(), Vec::new());
     for _ in 0..count {
@@ -65,7 +73,7 @@ async fn change(store: &Store, org: &Org, count: usize) -> Result<(Tx, Vec<Uuid>
     Ok((tx, targets, events))
 }
 
-async fn write(store: Store, org: Arc<Org>, writer: u64, tickets: Arc<AtomicU64>) -> Vec<End> {
+async fn write(store: Store, org: Arc<Organization>, writer: u64, tickets: Arc<AtomicU64>) -> Vec<End> {
     let mut ends = Vec::new();
     for number in 0..TRANSACTIONS {
         // Any mixture will do, as long as it is the same in each run.
@@ -114,19 +122,19 @@ async fn chain(store: &Store) -> Chain {
     log::verify(store.read().await.unwrap().conn()).await.unwrap()
 }
 
-async fn writers_at_once_leave_a_dense_log_in_the_order_of_their_commits(bed: Bed) {
-    let org = Arc::new(bed.organization("acme").await);
+async fn writers_at_once(world: World) {
+    let org = Arc::new(world.organization("Acme").await);
     let (ended, tickets) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     // One follower in the process that writes, one in another.
     let followers = [
-        tokio::spawn(follow(bed.store.clone(), Arc::clone(&ended))),
-        tokio::spawn(follow(bed.another_store().await, Arc::clone(&ended))),
+        tokio::spawn(follow(world.store.clone(), Arc::clone(&ended))),
+        tokio::spawn(follow(world.open_again().await, Arc::clone(&ended))),
     ];
     // PostgreSQL is written by two nodes at once; SQLite has one writing process.
-    let other = if bed.engine == Engine::Postgres { bed.another_store().await } else { bed.store.clone() };
+    let other = if world.store.is_shared() { world.open_again().await } else { world.store.clone() };
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let store = if writer % 2 == 0 { bed.store.clone() } else { other.clone() };
+            let store = if writer % 2 == 0 { world.store.clone() } else { other.clone() };
             tokio::spawn(write(store, Arc::clone(&org), writer, Arc::clone(&tickets)))
         })
         .collect();
@@ -135,7 +143,7 @@ async fn writers_at_once_leave_a_dense_log_in_the_order_of_their_commits(bed: Be
         ends.extend(writer.await.unwrap());
     }
     // An interrupted commit is undone when its connection is used again; until then it may hold the counter.
-    let (tx, last, events) = change(&bed.store, &org, 1).await.unwrap();
+    let (tx, last, events) = change(&world.store, &org, 1).await.unwrap();
     let end = tx.commit(&By::operator(), &events).await.unwrap().number;
     ended.store(true, Ordering::SeqCst);
     let mut seen = Vec::new();
@@ -146,14 +154,14 @@ async fn writers_at_once_leave_a_dense_log_in_the_order_of_their_commits(bed: Be
     let seen = seen.remove(0);
     assert_eq!(seen.len() as i64, end, "positions are not 1..n");
     assert_eq!(seen.last().unwrap().target_id, last[0]);
-    assert_eq!(chain(&bed.store).await, Chain::Intact { events: end });
+    assert_eq!(chain(&world.store).await, Chain::Intact { events: end });
 
     // Rows and events stand together: each event has its row, each row its event.
     let mut logged: BTreeMap<Uuid, i64> = BTreeMap::new();
     for event in seen.iter().filter(|event| event.kind == Kind::ProjectCreated.as_str()) {
         assert_eq!(logged.insert(event.target_id, event.position), None, "one change is in the log twice");
     }
-    let rows = projects::list(bed.store.read().await.unwrap().conn(), &org.grant).await.unwrap();
+    let rows = projects::list(world.store.read().await.unwrap().conn(), &org.grant).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.id).collect::<HashSet<_>>(), logged.keys().copied().collect());
 
     let (mut done, mut undone, mut unknown) = (Vec::new(), 0, (0, 0));

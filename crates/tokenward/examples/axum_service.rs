@@ -162,7 +162,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await.context("cannot listen on port 3000")?;
     println!("listening on http://{}", listener.local_addr()?);
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(serve::stop_signal()).await?;
+    axum::serve(listener, service).with_graceful_shutdown(serve::stop_signal()?).await?;
     verifier.stop().await;
     verifier.flush_usage(&store).await?;
     store.close().await;

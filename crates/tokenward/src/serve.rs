@@ -111,12 +111,14 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
     let service = router(&app).into_make_service_with_connect_info::<SocketAddr>();
     let server = match tls {
         Some(tls) => {
-            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
+            let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
+            let mut server = server.first_request_timeout(HEADER_TIMEOUT);
             limit(server.http_builder());
             tokio::spawn(server.serve(service))
         }
         None => {
-            let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
+            let server = axum_server::from_tcp(listener)?.handle(handle.clone());
+            let mut server = server.first_request_timeout(HEADER_TIMEOUT);
             limit(server.http_builder());
             tokio::spawn(server.serve(service))
         }
@@ -124,7 +126,8 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
     Ok(Running { address, app, set_up_link, envoy, handle, server })
 }
 
-/// hyper counts no time unless it is given a timer.
+/// hyper counts no time unless it is given a timer. Nor does it while it waits for the first bytes, which tell it the
+/// protocol; that is what `first_request_timeout` is for.
 fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));

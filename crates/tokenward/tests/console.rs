@@ -119,10 +119,10 @@ impl Person {
     }
 }
 
-/// The one place of a cookie of this name among those that an answer sets.
+/// What an answer says last about the cookie of this name.
 fn set_cookie(page: &Page, name: &str) -> String {
-    let all = page.headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap());
-    all.filter(|line| line.starts_with(&format!("{name}="))).next_back().unwrap_or_default().to_owned()
+    let mut all = page.headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap());
+    all.rfind(|line| line.starts_with(&format!("{name}="))).unwrap_or_default().to_owned()
 }
 
 async fn world() -> (Server, Organization, String) {

@@ -14,6 +14,7 @@ on_both_engines![
     events_are_found_by_time_to_the_microsecond,
     events_are_found_by_kind,
     events_are_found_by_target_actor_and_origin,
+    events_are_found_by_the_place_they_lie_in,
     conditions_count_together,
     pages_lead_to_older_and_back_to_newer_events,
     an_erased_event_is_still_listed_without_what_was_said_of_it,
@@ -148,6 +149,27 @@ async fn events_are_found_by_target_actor_and_origin(world: World) {
     let origin = |name: &str| Filter { origin: Some(name.to_owned()), ..Filter::default() };
     assert_eq!(positions(&world, &acme, origin("CONSOLE")).await, [5, 4, 3]);
     assert_eq!(positions(&world, &acme, origin("CLI")).await, [2, 1]);
+}
+
+async fn events_are_found_by_the_place_they_lie_in(world: World) {
+    let acme = world.organization("Acme").await;
+    let [web, shop, staging, production] = [(); 4].map(|()| world.store.new_id());
+    let event = || Event::new(Kind::EnvironmentVariableCreated, Some(acme.id), target(1), "KEY");
+    let events = [
+        event(),
+        event().in_project(web, "web"),
+        event().in_project(web, "web").in_environment(staging, "staging"),
+        event().in_project(shop, "shop").in_environment(production, "production"),
+    ];
+    world.begin().await.commit(&By::operator(), &events).await.unwrap();
+    let places = async |project, environment| {
+        positions(&world, &acme, Filter { project, environment, ..Filter::default() }).await
+    };
+    assert_eq!(places(Some(web), None).await, [5, 4]);
+    assert_eq!(places(None, Some(production)).await, [6]);
+    assert_eq!(places(Some(web), Some(staging)).await, [5]);
+    assert!(places(Some(shop), Some(staging)).await.is_empty());
+    assert!(places(Some(acme.id), None).await.is_empty());
 }
 
 async fn conditions_count_together(world: World) {

@@ -174,9 +174,11 @@ async fn a_changed_payload_breaks_the_chain(world: World) {
         ("payload", "payload || ' '"),
         ("payload", "(SELECT payload FROM kept WHERE position = 1)"),
         ("salt", "(SELECT salt FROM kept WHERE position = 1)"),
-        // Who did it stands in a column of its own, to search by.
+        // Who did it and where stands in columns of their own, to search by.
         ("actor", "'somebody else'"),
         ("origin", "'CONSOLE'"),
+        ("project_id", "(SELECT id FROM event WHERE position = 1)"),
+        ("environment_id", "(SELECT id FROM event WHERE position = 1)"),
     ] {
         let change = format!("UPDATE event_payload SET {column} = {value} WHERE position = 3");
         let undo = format!(

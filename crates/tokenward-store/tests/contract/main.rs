@@ -33,3 +33,4 @@ mod people;
 mod resources;
 mod schema;
 mod tokens;
+mod usage;

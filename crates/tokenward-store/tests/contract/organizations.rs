@@ -214,7 +214,7 @@ async fn a_custom_role_reads_back_as_it_was_made(world: World) {
     assert_eq!((about.id, about.description.as_str()), (role.id, "what for"));
     assert_eq!((about.created_at, about.updated_at), (world.now().0, world.now().0));
     let listed = roles::list(reader.conn(), &acme.grant).await.unwrap();
-    assert_eq!(listed.into_iter().map(|(role, _)| role).collect::<Vec<_>>(), [role.clone()]);
+    assert_eq!(listed.iter().map(|(role, _)| role).collect::<Vec<_>>(), [&role]);
     let compiled = roles::compiled(reader.conn(), Some(&[role.id])).await.unwrap();
     assert_eq!(compiled, [(acme.id, role.clone())]);
     let of_organization = roles::of_organization(reader.conn(), acme.id).await.unwrap();

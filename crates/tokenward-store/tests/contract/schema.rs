@@ -54,14 +54,14 @@ fn column(table: &str, name: &str, kind: &str, not_null: bool) -> String {
     format!("{table}.{name}: {kind}{}", if not_null { "" } else { ", may be null" })
 }
 
-fn index(table: &str, kind: &str, columns: &[String], condition: Option<String>) -> String {
+fn index(table: &str, kind: &str, columns: &str, condition: Option<String>) -> String {
     let condition = condition.map(|text| format!(" where {text}")).unwrap_or_default();
-    format!("{table}: {kind} ({}){condition}", columns.join(", "))
+    format!("{table}: {kind} ({columns}){condition}")
 }
 
-fn reference(table: &str, columns: &[String], to: &str, keys: &[String], on_delete: &str) -> String {
+fn reference(table: &str, columns: &str, to: &str, keys: &str, on_delete: &str) -> String {
     let cascade = if on_delete == "CASCADE" { ", on delete cascade" } else { "" };
-    format!("{table}: ({}) -> {to} ({}){cascade}", columns.join(", "), keys.join(", "))
+    format!("{table}: ({columns}) -> {to} ({keys}){cascade}")
 }
 
 /// A condition without what the engines write differently: brackets, spaces, and truth as `= 1`.
@@ -95,7 +95,7 @@ async fn of_sqlite(c: &mut SqliteConnection) -> BTreeSet<String> {
         }
         key.sort();
         let key: Vec<String> = key.into_iter().map(|(_, name)| name).collect();
-        facts.insert(index(&table, "primary key", &key, None));
+        facts.insert(index(&table, "primary key", &key.join(", "), None));
 
         let indices: Vec<(String, bool, String, Option<String>)> = sqlx::query_as(concat!(
             "SELECT l.name, l.\"unique\", l.origin, m.sql FROM pragma_index_list($1) l ",
@@ -113,7 +113,7 @@ async fn of_sqlite(c: &mut SqliteConnection) -> BTreeSet<String> {
                 .unwrap();
             assert!(origin == "u" || sql.is_some(), "{name}");
             let part = sql.and_then(|sql| sql.split_once(" WHERE ").map(|(_, text)| condition(text)));
-            facts.insert(index(&table, if unique { "unique" } else { "index" }, &columns, part));
+            facts.insert(index(&table, if unique { "unique" } else { "index" }, &columns.join(", "), part));
         }
 
         let references: Vec<(i64, String, String, String, String)> = sqlx::query_as(
@@ -130,7 +130,7 @@ async fn of_sqlite(c: &mut SqliteConnection) -> BTreeSet<String> {
             group.2.push(key);
         }
         for (to, columns, keys, on_delete) in grouped.into_values() {
-            facts.insert(reference(&table, &columns, &to, &keys, &on_delete));
+            facts.insert(reference(&table, &columns.join(", "), &to, &keys.join(", "), &on_delete));
         }
 
         // SQLite keeps its checks only in the text of the statement.
@@ -162,9 +162,9 @@ async fn of_postgres(c: &mut PgConnection) -> BTreeSet<String> {
         facts.insert(column(&table, &name, kind, not_null));
     }
 
-    let indices: Vec<(String, bool, bool, Vec<String>, Option<String>)> = sqlx::query_as(concat!(
+    let indices: Vec<(String, bool, bool, String, Option<String>)> = sqlx::query_as(concat!(
         "SELECT t.relname::text, i.indisunique, i.indisprimary, ",
-        "(SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, n) ",
+        "(SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, n) ",
         "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum), ",
         "pg_get_expr(i.indpred, i.indrelid) ",
         "FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid ",
@@ -184,12 +184,12 @@ async fn of_postgres(c: &mut PgConnection) -> BTreeSet<String> {
         facts.insert(index(&table, kind, &columns, part.map(|text| condition(&text))));
     }
 
-    let references: Vec<(String, Vec<String>, String, Vec<String>, String)> = sqlx::query_as(concat!(
+    let references: Vec<(String, String, String, String, String)> = sqlx::query_as(concat!(
         "SELECT t.relname::text, ",
-        "(SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY k (attnum, n) ",
+        "(SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY k (attnum, n) ",
         "JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum), ",
         "r.relname::text, ",
-        "(SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.confkey) WITH ORDINALITY k (attnum, n) ",
+        "(SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(f.confkey) WITH ORDINALITY k (attnum, n) ",
         "JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum), ",
         "CASE f.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'a' THEN 'NO ACTION' ELSE 'other' END ",
         "FROM pg_constraint f JOIN pg_class t ON t.oid = f.conrelid JOIN pg_class r ON r.oid = f.confrelid ",

@@ -219,7 +219,8 @@ fn schema(document: &Value, name: &str) -> Option<Schema> {
 
 /// Passes each field of a schema to `each`, those of the schemas that it is made of first.
 fn collect<'d>(document: &'d Value, schema: &'d Value, each: &mut impl FnMut(&str, &'d Value, bool)) {
-    if let Some(name) = reference(schema) {
+    // Only a plain reference is another schema; one among `allOf` is a part of this one.
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         return collect(document, &document["components"]["schemas"][name], each);
     }
     for part in schema["allOf"].as_array().into_iter().flatten() {

@@ -44,8 +44,8 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
     })
 }
 
-/// A client gets this long to send its body. The largest one needs half a megabit a second.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// A client gets this long to send its body. The largest one needs a megabit a second.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A JSON body. Its errors name the field.
 pub(super) struct Body<T>(pub T);
@@ -84,7 +84,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let text = error.inner().to_string();
+        let text = in_words(&error.inner().to_string());
         // serde names an unknown or missing field in its text, not in the path.
         let named = ["unknown field `", "missing field `", "duplicate field `"].iter().find_map(|start| {
             let rest = text.strip_prefix(start)?;
@@ -119,6 +119,25 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     Ok(value)
 }
 
+/// What serde says, without what was sent (it may be a secret in the wrong field), and without the names that our types
+/// have among us.
+fn in_words(text: &str) -> String {
+    let mut text = text.to_owned();
+    let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| Some((start, text.strip_prefix(start)?)));
+    if let Some((start, rest)) = wrong
+        && let Some((sent, expected)) = rest.rsplit_once(", expected ")
+    {
+        // The kind of thing comes first, the thing itself in quotes.
+        let kind = sent.split(['`', '"']).next().unwrap_or_default().trim();
+        text = format!("{start}{kind}, expected {expected}");
+    }
+    if let Some((before, rest)) = text.split_once("expected struct ") {
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        text = format!("{before}expected an object{after}");
+    }
+    text
+}
+
 /// The query of a request. Its errors name the parameter.
 pub(super) struct Params<T>(pub T);
 
@@ -128,8 +147,26 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Error::invalid("query", format!("cannot be read: {}", rejection.body_text())).into()),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                // What axum says before the cause.
+                let text = text.rsplit("query string: ").next().unwrap_or_default();
+                Err(Error::invalid("query", format!("cannot be read: {text}")).into())
+            }
         }
+    }
+}
+
+/// What the path names, for endpoints without a right to check: where there is one, its check has read the path.
+pub(super) struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        read.map(|axum::extract::Path(value)| Self(value))
+            .map_err(|_| Error::invalid("path", "is not valid UTF-8").into())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, On, delete, get, post};
 use super::error::ApiError;
-use super::extract::{Body, client, credential, id, written, written_empty};
+use super::extract::{Body, Path, client, credential, id, written, written_empty};
 use super::members::deprecated_role;
 use crate::service::invitations::{self, Accepting};
 use crate::service::{App, built_in_role, set_up};

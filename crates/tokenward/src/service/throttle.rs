@@ -39,7 +39,7 @@ impl Throttle {
         match until.filter(|until| now < *until) {
             None => Ok(()),
             Some(until) => {
-                let seconds = u64::try_from((until.0 - now.0).div_euclid(SECOND) + 1).unwrap_or(1);
+                let seconds = u64::try_from((until.0 - now.0 + SECOND - 1) / SECOND).unwrap_or(1);
                 let detail = format!("Too many failed attempts. Wait {seconds} s and try again.");
                 Err(Error { retry_after: Some(seconds), ..Error::new(Code::Throttled, detail) })
             }
@@ -98,8 +98,8 @@ mod tests {
         }
         assert!(throttle.check("a@b.c", None, now).is_ok());
         throttle.failed("a@B.c", None, now);
-        assert_eq!(throttle.check("a@b.c", None, now).map_err(|e| e.retry_after), Err(Some(2)));
-        now = now.plus(2 * SECOND);
+        assert_eq!(throttle.check("a@b.c", None, now).map_err(|e| e.retry_after), Err(Some(1)));
+        now = now.plus(SECOND);
         assert!(throttle.check("a@b.c", None, now).is_ok());
         throttle.succeeded("a@b.c");
         throttle.failed("a@b.c", None, now);

@@ -24,7 +24,7 @@ use tokenward_core::index::{Found, Index};
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::token::State;
-use tokenward_core::{Clock, Error, Result, Time, Uuid};
+use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
 use tokenward_store::usage::Usage;
 use tokenward_store::{Position, Reader, Store};
 use tokio::sync::{Notify, watch};
@@ -375,7 +375,7 @@ impl Verifier {
             .iter()
             .find_map(|pepper| self.0.index.session(&pepper.digest(&inner)))
             .filter(|session| session.console == console)
-            .ok_or_else(|| self.refused(Reason::Unknown, client))?;
+            .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client)))?;
         // A session alone belongs to no organization; the least role stands in to ask for nothing but its time.
         let nobody = Role::built_in(Uuid::nil(), BuiltIn::Verifier);
         let facts = Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
@@ -384,7 +384,7 @@ impl Verifier {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
                 Ok(Caller::user(session.credential(), by))
             }
-            Decision::Deny { reason, .. } => Err(self.refused(reason, client)),
+            Decision::Deny { reason, .. } => Err(refused_session(self.refused(reason, client))),
         }
     }
 
@@ -412,6 +412,17 @@ impl Verifier {
     fn require_ready(&self) -> Result<()> {
         if self.is_ready() { Ok(()) } else { Err(Error::unavailable("Tokenward is loading; try again in a moment.")) }
     }
+}
+
+/// A refusal in words that fit a session: nobody hands out a new one.
+fn refused_session(refusal: Error) -> Error {
+    let detail = match refusal.code {
+        Code::Denied(Reason::Unknown) => "This session has ended. Sign in again.",
+        Code::Denied(Reason::Expired) => "This session has expired. Sign in again.",
+        // Too many refusals from one address, say: that has its own words.
+        _ => return refusal,
+    };
+    Error { detail: detail.to_owned(), ..refusal }
 }
 
 /// The organization and role of a token; `None` when it belongs to another organization than the one that asks.

@@ -1,7 +1,7 @@
 //! The account, the audit log, the settings, and the reference: what is around the tokens.
 
 use crate::browser::with_browser;
-use crate::support::{OWNER, PASSWORD, Server};
+use crate::support::{OWNER, PASSWORD, Server, config};
 use crate::tokens::sign_in;
 
 /// What the password becomes.
@@ -91,6 +91,40 @@ async fn the_audit_log_says_what_happened_and_the_settings_change() {
         browser.sees("API reference").await;
         browser.click("#api-tokens ~ .log details summary").await;
         browser.pictures("docs").await;
+    })
+    .await;
+    server.stop().await;
+}
+
+/// Browsers keep `Secure` cookies over plain HTTP on their own machine only: by its address, and by its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_works_on_the_machine_itself_and_says_so_elsewhere() {
+    let (server, _) = Server::with_owner().await;
+    let port = server.running.address.port();
+    with_browser(&server.url, true, |browser| async move {
+        browser.open(&format!("http://tokens.example.com:{port}/sign-in")).await;
+        browser.sees("The console needs HTTPS here").await;
+        browser.pictures("needs-tls").await;
+        browser.open(&format!("http://localhost:{port}/sign-in")).await;
+        assert_eq!(browser.path().await, "/sign-in", "led to the public address");
+    })
+    .await;
+    server.stop().await;
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    // Of another port, as through a tunnel.
+    config.public_url = Some("http://localhost:8080".into());
+    let server = Server::start_with(directory, config).await;
+    let secret = server.running.set_up_link.clone().unwrap().rsplit('/').next().unwrap().to_owned();
+    let url = format!("http://localhost:{}", server.running.address.port());
+    with_browser(&url, true, |browser| async move {
+        browser.open(&format!("/set-up/{secret}")).await;
+        for (name, text) in [("organization", "Acme"), ("name", "Ada"), ("email", OWNER), ("password", PASSWORD)] {
+            browser.fill(name, text).await;
+        }
+        browser.press("Create the organization").await;
+        browser.sees("No token yet").await;
     })
     .await;
     server.stop().await;

@@ -83,6 +83,8 @@ pub async fn with_browser<F: Future<Output = ()> + Send + 'static>(
         "--disable-sync",
         "--hide-scrollbars",
         "--no-proxy-server",
+        // What another machine would type.
+        "--host-resolver-rules=MAP tokens.example.com 127.0.0.1",
         "--window-size=1280,860",
     ] {
         options.add_arg(argument).unwrap();

@@ -1,6 +1,8 @@
 //! Real gateways, with the configurations that are shipped: nginx, Caddy and Envoy on loopback, before an upstream that
 //! says what reached it. `scripts/test --install` installs them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -43,6 +45,9 @@ async fn request(gateway: &Gateway, target: &[u8], headers: &[(&str, &str)]) -> 
     });
     Through { status, head, served }
 }
+
+/// A request target, headers, and the status of the refusal.
+type Denial<'a> = (&'a [u8], Vec<(&'a str, &'a str)>, u16);
 
 /// Acme behind Tokenward, with a token that may read and one that may not; and who stands before.
 struct World {
@@ -111,7 +116,7 @@ async fn allowed_passes_denied_is_refused_and_without_tokenward_nothing_passes()
         let query = format!("/a?key={}", world.reader);
         let long = format!("Token {}", "a".repeat(40_000));
         let before = world.upstream.served();
-        let denials: Vec<(&[u8], Vec<(&str, &str)>, u16)> = vec![
+        let denials: Vec<Denial<'_>> = vec![
             (b"/", vec![], 401),
             (b"/", vec![("Authorization", "Token nonsense")], 401),
             (b"/", vec![("Authorization", &other)], 403),

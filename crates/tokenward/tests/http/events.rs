@@ -1,1 +1,320 @@
+//! The event log over HTTP (contract §1.5).
 
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tokenward_core::time::{HOUR, SECOND};
+use tokenward_core::{Time, Uuid};
+
+use crate::support::expected::{forbidden, invalid};
+use crate::support::{Answer, NOW, OWNER, Organization, Server};
+
+async fn events(server: &Server, organization: &Organization, query: &str) -> Answer {
+    server.get(&organization.path(&format!("events?{query}")), &organization.owner).await
+}
+
+/// Makes so many tokens, one a second.
+async fn make_tokens(server: &Server, organization: &Organization, count: usize) {
+    for n in 1..=count {
+        server.clock.advance(SECOND);
+        server.new_token(organization, json!({ "name": format!("t{n}"), "role_id": null })).await;
+    }
+}
+
+/// The path and query of a link that an answer gives.
+fn link(server: &Server, answer: &Answer, name: &str) -> Option<String> {
+    let url = answer.json()["links"][name].as_str()?.to_owned();
+    Some(url.strip_prefix(&server.running.app.public_url).unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn each_write_is_told_with_who_what_and_how_it_was() {
+    let (server, acme) = Server::frozen().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let body = json!({ "name": "ci", "description": "Builds", "role_id": viewer });
+    let agent = [("user-agent", "Terraform provider 0.86.1")];
+    let made = server.call_with(reqwest::Method::POST, &acme.path("apiToken"), &acme.owner, Some(body), &agent).await;
+    server.clock.advance(SECOND);
+    let admin = server.token(&acme, "admin", "admin").await;
+    server.clock.advance(SECOND);
+    let agent = [("user-agent", "CLI 1.7.9")];
+    let path = acme.path(&format!("apiToken/{}", made.str("id")));
+    let gone = server.call_with(reqwest::Method::DELETE, &path, &admin, None, &agent).await;
+    let number = |answer: &Answer| -> i64 {
+        answer.header("tokenward-position").unwrap().rsplit('/').next().unwrap().parse().unwrap()
+    };
+
+    let page = events(&server, &acme, &format!("targetId={}", made.str("id"))).await;
+    let told = page.json()["events"].as_array().unwrap().clone();
+    let snapshot = json!({
+        "name": "ci", "description": "Builds", "role_id": viewer, "role_name": "viewer", "expires_at": null,
+        "last_four": made.str("last_four"),
+    });
+    let mut expected = json!({
+        "id": told[1]["id"], "timestamp": NOW, "event_type": "CREATE", "target_id": made.str("id"), "target_name": "ci",
+        "target_type": "ORGANIZATION", "sub_target_type": "API_TOKEN", "change": told[1]["change"],
+        "original_change": null, "origin": "TERRAFORM_PROVIDER", "triggered_by": OWNER, "project_id": null,
+        "project_name": "", "environment_id": null, "environment_name": "", "user_agent": "Terraform provider 0.86.1",
+        "position": number(&made), "kind": "token.created",
+    });
+    assert_eq!(told[1], expected);
+    for (field, value) in [
+        ("id", told[0]["id"].clone()),
+        ("timestamp", json!("2026-09-01T12:00:02.000000Z")),
+        ("event_type", json!("DELETE")),
+        ("origin", json!("CLI")),
+        ("triggered_by", json!("admin")),
+        ("user_agent", json!("CLI 1.7.9")),
+        ("position", json!(number(&gone))),
+        ("kind", json!("token.deleted")),
+    ] {
+        expected[field] = value;
+    }
+    assert_eq!(told[0], expected);
+    assert_eq!(told.len(), 2);
+    for event in told {
+        let change: Value = serde_json::from_str(event["change"].as_str().unwrap()).unwrap();
+        assert_eq!(change, snapshot);
+    }
+    let rest = json!({ "links": { "previous": null, "next": null }, "organization_max_limit_reached": false });
+    let mut page = page.json();
+    page.as_object_mut().unwrap().remove("events");
+    assert_eq!(page, rest);
+}
+
+#[tokio::test]
+async fn a_change_tells_before_and_after() {
+    let (server, acme) = Server::frozen().await;
+    let edited = server.put(&acme.path(""), &acme.owner, json!({ "name": "Acme 2", "description": "D" })).await;
+    assert_eq!(edited.status, 200);
+    let page = events(&server, &acme, "eventType=UPDATE").await.json();
+    let read = |field: &str| -> Value { serde_json::from_str(page["events"][0][field].as_str().unwrap()).unwrap() };
+    let (before, after) = (read("original_change"), read("change"));
+    assert_eq!((&before["name"], &before["description"]), (&json!("Acme"), &Value::Null));
+    assert_eq!((&after["name"], &after["description"]), (&json!("Acme 2"), &json!("D")));
+}
+
+#[tokio::test]
+async fn filters_choose_and_combine() {
+    let (server, acme) = Server::frozen().await;
+    make_tokens(&server, &acme, 3).await;
+    let admin = server.token(&acme, "admin", "admin").await;
+    let (gone, _) = server.new_token(&acme, json!({ "name": "gone", "role_id": null })).await;
+    let path = acme.path(&format!("apiToken/{gone}"));
+    let agent = [("user-agent", "CLI 1.7.9")];
+    assert_eq!(server.call_with(reqwest::Method::DELETE, &path, &admin, None, &agent).await.status, 204);
+    assert_eq!(server.put(&acme.path(""), &acme.owner, json!({ "name": "Acme 2" })).await.status, 200);
+    for (query, expected) in [
+        ("eventType=DELETE", vec!["gone"]),
+        ("subTargetType=API_TOKEN&eventType=CREATE", vec!["gone", "admin", "t3", "t2", "t1"]),
+        ("subTargetType=CONFIG", vec!["Acme 2"]),
+        ("targetType=MEMBERS_AND_ROLES", vec![OWNER]),
+        ("triggeredBy=admin", vec!["gone"]),
+        ("origin=CLI&triggeredBy=admin", vec!["gone"]),
+        ("origin=CLI&triggeredBy=nobody", vec![]),
+        ("eventType=DEPLOYED", vec![]),
+        ("eventType=nonsense", vec![]),
+        // Clients send what is not filled in.
+        (
+            "eventType=DELETE&targetType=&targetId=&subTargetType=&origin=&triggeredBy=&fromTimestamp=&continueToken=",
+            vec!["gone"],
+        ),
+        (&format!("targetType=ORGANIZATION&targetId={gone}"), vec!["gone", "gone"]),
+        (&format!("targetId={}", Uuid::nil()), vec![]),
+    ] {
+        assert_eq!(events(&server, &acme, query).await.each("events", "target_name"), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_may_be_written_in_any_unit_that_clients_use() {
+    let (server, acme) = Server::frozen().await;
+    make_tokens(&server, &acme, 3).await;
+    let at = Time::parse(NOW).unwrap().plus(2 * SECOND);
+    let written = [
+        at.seconds().to_string(),
+        (at.0 / 1_000).to_string(),
+        at.0.to_string(),
+        (at.0 * 1_000).to_string(),
+        "2026-09-01T12:00:02Z".to_owned(),
+        "2026-09-01T14:00:02.000%2B02:00".to_owned(),
+    ];
+    for text in written {
+        let names = |query: String| {
+            let (server, acme) = (&server, &acme);
+            async move {
+                events(server, acme, &format!("subTargetType=API_TOKEN&{query}")).await.each("events", "target_name")
+            }
+        };
+        assert_eq!(names(format!("fromTimestamp={text}")).await, ["t3", "t2"], "{text}");
+        assert_eq!(names(format!("toTimestamp={text}")).await, ["t2", "t1"], "{text}");
+        assert_eq!(names(format!("fromTimestamp={text}&toTimestamp={text}")).await, ["t2"], "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_read_says_all_that_is_wrong() {
+    let (server, acme) = Server::frozen().await;
+    let size = "is not a number from 1 to 1000";
+    for text in ["0", "1001", "-1", "ten", "1.5", "99999999999999999999"] {
+        let answer = events(&server, &acme, &format!("pageSize={text}")).await;
+        assert_eq!(answer.pair(), invalid(&[("pageSize", size)]), "{text}");
+    }
+    let time = "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds";
+    let token = "is not one that this log gave out";
+    let query =
+        "pageSize=x&fromTimestamp=yesterday&toTimestamp=2026-13-01&continueToken=abc&stepBackToken=%00&targetId=7";
+    let expected = [
+        ("pageSize", size),
+        ("fromTimestamp", time),
+        ("toTimestamp", time),
+        ("continueToken", token),
+        ("stepBackToken", token),
+        ("targetId", "is not a UUID"),
+    ];
+    assert_eq!(events(&server, &acme, query).await.pair(), invalid(&expected));
+    let both = events(&server, &acme, "continueToken=5&stepBackToken=5").await;
+    assert_eq!(both.pair(), invalid(&[("continueToken", "and `stepBackToken` go in opposite directions; send one")]));
+}
+
+#[tokio::test]
+async fn a_page_holds_ten_and_as_many_as_are_asked_for() {
+    let (server, acme) = Server::frozen().await;
+    make_tokens(&server, &acme, 12).await;
+    for (query, count) in [("", 10), ("pageSize=1", 1), ("pageSize=11", 11), ("pageSize=1000", 14)] {
+        assert_eq!(events(&server, &acme, query).await.each("events", "id").len(), count, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn following_the_links_gives_each_event_once_and_back_again() {
+    let (server, acme) = Server::frozen().await;
+    make_tokens(&server, &acme, 9).await;
+    let all = events(&server, &acme, "subTargetType=API_TOKEN&pageSize=1000").await.each("events", "id");
+    assert_eq!(all.len(), 9);
+    for size in [1, 2, 3, 4, 8, 9, 10] {
+        let first = format!("/organization/{}/events?subTargetType=API_TOKEN&pageSize={size}", acme.id);
+        let mut page = server.get(&first, &acme.owner).await;
+        assert_eq!(link(&server, &page, "previous"), None, "size {size}");
+        let mut forwards = vec![page.each("events", "id")];
+        while let Some(next) = link(&server, &page, "next") {
+            page = server.get(&next, &acme.owner).await;
+            forwards.push(page.each("events", "id"));
+            assert!(forwards.len() <= 9, "size {size}: no end in {forwards:?}");
+        }
+        assert_eq!(forwards.concat(), all, "size {size}");
+        assert!(forwards.iter().all(|page| (1..=size).contains(&page.len())), "size {size}: {forwards:?}");
+
+        let mut backwards = vec![page.each("events", "id")];
+        while let Some(previous) = link(&server, &page, "previous") {
+            page = server.get(&previous, &acme.owner).await;
+            backwards.push(page.each("events", "id"));
+            assert!(backwards.len() <= 9, "size {size}: no end in {backwards:?}");
+        }
+        backwards.reverse();
+        assert_eq!(backwards.concat(), all, "size {size}");
+        assert_eq!(link(&server, &page, "next").is_some(), size < 9, "size {size}");
+    }
+}
+
+#[tokio::test]
+async fn what_happens_while_somebody_pages_moves_nothing() {
+    let (server, acme) = Server::frozen().await;
+    make_tokens(&server, &acme, 4).await;
+    let page = events(&server, &acme, "subTargetType=API_TOKEN&pageSize=2").await;
+    assert_eq!(page.each("events", "target_name"), ["t4", "t3"]);
+    server.new_token(&acme, json!({ "name": "meanwhile", "role_id": null })).await;
+    let second = server.get(&link(&server, &page, "next").unwrap(), &acme.owner).await;
+    assert_eq!(second.each("events", "target_name"), ["t2", "t1"]);
+    // On the way back the newer one is there.
+    let back = server.get(&link(&server, &second, "previous").unwrap(), &acme.owner).await;
+    assert_eq!(back.each("events", "target_name"), ["t4", "t3"]);
+    let newest = server.get(&link(&server, &back, "previous").unwrap(), &acme.owner).await;
+    assert_eq!(newest.each("events", "target_name"), ["meanwhile"]);
+}
+
+#[tokio::test]
+async fn a_client_can_take_only_the_token_out_of_a_link() {
+    let (server, acme) = Server::frozen().await;
+    make_tokens(&server, &acme, 3).await;
+    let page = events(&server, &acme, "pageSize=2&triggeredBy=owner%40acme.example&subTargetType=API_TOKEN").await;
+    let next = link(&server, &page, "next").unwrap();
+    let query: Vec<(String, String)> =
+        form_urlencoded::parse(next.split_once('?').unwrap().1.as_bytes()).into_owned().collect();
+    let names: Vec<&str> = query.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["pageSize", "triggeredBy", "subTargetType", "continueToken"]);
+    assert_eq!(query[1].1, OWNER);
+    let again =
+        events(&server, &acme, &format!("pageSize=2&subTargetType=API_TOKEN&continueToken={}", query[3].1)).await;
+    assert_eq!(again.each("events", "target_name"), ["t1"]);
+}
+
+#[tokio::test]
+async fn only_the_organizations_own_events_are_told() {
+    let (server, acme) = Server::frozen().await;
+    let umbrella = server.found("Umbrella").await;
+    make_tokens(&server, &umbrella, 2).await;
+    let targets = events(&server, &acme, "").await.each("events", "target_name");
+    assert_eq!(targets, [OWNER, "Acme"]);
+    assert!(!events(&server, &umbrella, "").await.text.contains("Acme"));
+}
+
+#[tokio::test]
+async fn who_may_read_the_log_follows_the_role() {
+    let (server, acme) = Server::frozen().await;
+    for (role, may) in [("admin", true), ("devops", true), ("billing", false), ("viewer", false), ("verifier", false)] {
+        let by = server.token(&acme, role, role).await;
+        let answer = server.get(&acme.path("events"), &by).await;
+        if may {
+            assert_eq!(answer.status, 200, "{role}");
+        } else {
+            assert_eq!(answer.pair(), forbidden("event:read"), "{role}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_whole_log_holds_no_secret_and_every_change_is_json() {
+    let (server, acme) = Server::frozen().await;
+    let (id, text) = server.new_token(&acme, json!({ "name": "ci", "role_id": null })).await;
+    let (_, session) = server.member(&acme, "dev@acme.example", "devops").await;
+    assert_eq!(server.delete("/session", &session).await.status, 204);
+    assert_eq!(server.put(&acme.path(""), &acme.owner, json!({ "name": "Acme 2" })).await.status, 200);
+    assert_eq!(server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
+    let answer = events(&server, &acme, "pageSize=1000").await;
+    for secret in [&text, &session, &acme.owner, crate::support::PASSWORD] {
+        for form in crate::support::forms_of(&server, secret) {
+            assert!(!answer.text.contains(&form), "{form} in {}", answer.text);
+        }
+    }
+    let events = answer.json()["events"].as_array().unwrap().clone();
+    let kinds: BTreeSet<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    let expected = [
+        "invitation.accepted",
+        "invitation.created",
+        "member.added",
+        "organization.created",
+        "organization.updated",
+        "token.created",
+        "token.deleted",
+    ];
+    assert_eq!(kinds, expected.into());
+    for event in events {
+        for field in ["change", "original_change"] {
+            let Some(text) = event[field].as_str() else {
+                assert!(field == "original_change" && event[field].is_null(), "{event}");
+                continue;
+            };
+            assert!(serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object()), "{event}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn time_in_the_log_is_the_time_of_the_change() {
+    let (server, acme) = Server::frozen().await;
+    server.clock.advance(HOUR);
+    server.new_token(&acme, json!({ "name": "late", "role_id": null })).await;
+    let page = events(&server, &acme, "subTargetType=API_TOKEN").await;
+    assert_eq!(page.each("events", "timestamp"), ["2026-09-01T13:00:00.000000Z"]);
+}

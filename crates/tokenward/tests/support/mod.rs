@@ -24,6 +24,7 @@ use tokenward::service::sessions;
 use tokenward::service::set_up::{self, Founding, PLAN};
 use tokenward::verify::Client;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
+use tokenward_core::secret::InnerDigest;
 use tokenward_core::{Clock, Time, Uuid};
 use tokenward_store::members::Membership;
 use tokenward_store::{Tx, accounts, members, organizations, roles};
@@ -342,6 +343,28 @@ impl Server {
     }
 }
 
+/// A secret, and all that could be kept of it, as it might be written somewhere: the text, its inner digest, and its
+/// digest under the pepper of the server, in hexadecimal and base64.
+pub fn forms_of(server: &Server, secret: &str) -> Vec<String> {
+    let inner = InnerDigest::of(secret);
+    let mut forms = vec![secret.to_owned()];
+    for bytes in [inner.to_bytes(), server.running.app.verifier.digest(&inner).0] {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        // Without the end, where base64 differs by its padding.
+        let base64 = base64(&bytes[..30]);
+        forms.extend([hex.to_uppercase(), hex, base64.replace('+', "-").replace('/', "_"), base64]);
+        // What `Debug` makes of bytes.
+        forms.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
+    }
+    forms
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let groups = bytes.chunks_exact(3).map(|three| u32::from_be_bytes([0, three[0], three[1], three[2]]));
+    groups.flat_map(|n| [18, 12, 6, 0].map(|shift| char::from(ALPHABET[(n >> shift & 63) as usize]))).collect()
+}
+
 /// An organization, as its owner sees it.
 pub struct Organization {
     pub id: String,
@@ -349,8 +372,8 @@ pub struct Organization {
 }
 
 impl Organization {
-    /// A path below the organization.
+    /// A path below the organization; with nothing, its own.
     pub fn path(&self, rest: &str) -> String {
-        format!("/organization/{}/{rest}", self.id)
+        format!("/organization/{}/{rest}", self.id).trim_end_matches('/').to_owned()
     }
 }
