@@ -7,6 +7,7 @@
 mod support;
 
 mod programs;
+mod routes;
 
 use std::collections::HashMap;
 
