@@ -1,5 +1,7 @@
 //! Verification for those who do not write code: batches, introspection, forward-auth, ext_authz, the guard.
 
+#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "tests")]
+
 mod support;
 
 use std::collections::HashMap;

@@ -13,7 +13,7 @@ use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
 use tokenward_core::permission::{Own, Permission};
 use tokenward_core::role::Target;
-use tokenward_core::token::{State, kind_name};
+use tokenward_core::token::{self, kind_name};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 
@@ -122,7 +122,7 @@ impl From<Answer<'_>> for Verification {
             organization_id: organization.id,
             role_id: role.id,
             role_name: role.name.to_string(),
-            expires_at: (!matches!(found.state, State::Revoked(_))).then_some(found.expires_at),
+            expires_at: (!matches!(found.state, token::State::Revoked(_))).then_some(found.expires_at),
         });
         let missing_permission = match answer.decision {
             Decision::Deny { missing: Some(permission), .. } => Some(permission.to_string()),
