@@ -47,6 +47,9 @@ pub enum On {
     Environment,
     /// `{clusterId}` in `{organizationId}`.
     Cluster,
+    /// The caller's organization, where the path names none: a token's own, or the only one in which a user holds the
+    /// permission.
+    Caller,
     /// An environment to be made in `{projectId}`: the permission is needed on at least one mode; the body says
     /// on which.
     NewEnvironment,
@@ -278,7 +281,10 @@ fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(
         return Ok((caller, None));
     };
     let directory = app.verifier.directory();
-    let (organization, target) = locate(&directory, path, on)?;
+    let (organization, target) = match on {
+        On::Caller => (own_organization(app, &caller, &directory, permission)?, Target::Organization),
+        _ => locate(&directory, path, on)?,
+    };
     // A resource of another organization and one that does not exist get the same answer, to the letter.
     let belongs = directory.organization(organization).is_some_and(|o| caller.role_in(o).is_some());
     match on {
@@ -308,11 +314,34 @@ fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(
     Ok((caller, Some(grant)))
 }
 
+/// A token's organization. For a user, the only one there is, or the only one in which the permission is held; with
+/// several the question is ambiguous.
+fn own_organization(app: &App, caller: &Caller, directory: &Directory, permission: Own) -> Result<Uuid> {
+    if let Some(organization) = caller.token_organization() {
+        return Ok(organization);
+    }
+    let all: Vec<Uuid> = caller.organizations(directory).map(|organization| organization.id).collect();
+    if let [only] = all[..] {
+        return Ok(only);
+    }
+    let holds = |id: &&Uuid| caller.require(directory, **id, permission, Target::Organization, app.now()).is_ok();
+    let mut those = all.iter().filter(holds);
+    match (those.next(), those.next()) {
+        (Some(only), None) => Ok(*only),
+        (None, _) => Err(Error::permission_denied(permission.as_str())),
+        _ => Err(Error::invalid(
+            "Authorization",
+            "is a session of several organizations; use an API token of the one you mean",
+        )),
+    }
+}
+
 /// The organization and the target that a path names. What does not exist is not found, whoever asks.
 fn locate(directory: &Directory, path: &RawPathParams, on: On) -> Result<(Uuid, Target)> {
     let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
     match on {
-        On::Organization => Ok((id("organizationId")?, Target::Organization)),
+        // `Caller` names nothing in the path and does not come here.
+        On::Organization | On::Caller => Ok((id("organizationId")?, Target::Organization)),
         On::Cluster => {
             let (organization, cluster) = (id("organizationId")?, id("clusterId")?);
             let known = directory.organization(organization).is_some_and(|o| o.clusters().contains_key(&cluster));

@@ -7,15 +7,15 @@ use axum::extract::{Extension, FromRequest, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokenward_core::caller::Caller;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::endpoint::{Endpoint, post};
+use super::endpoint::{Endpoint, On, post};
 use super::error::ApiError;
 use super::extract::read;
-use super::verify::asking_organization;
 use crate::http::client;
 use crate::service::{App, tokens};
 use crate::verify::Question;
@@ -63,10 +63,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/introspect", introspect)
             .basic()
-            .about("Verification", "Is this token active (RFC 7662)? Needs the permission `token:verify`.")
+            .needs(Own::TokenVerify, On::Caller)
+            .about("Verification", "Is this token active (RFC 7662)?")
             .takes_form::<TokenForm>()
-            .answers::<Introspection>(200)
-            .errors(&[403]),
+            .answers::<Introspection>(200),
         post("/revoke", revoke)
             .public()
             .about("Verification", "Take back the token that you hold (RFC 7009). Holding it is the right.")
@@ -103,12 +103,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 
 async fn introspect(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
+    Extension(grant): Extension<Grant>,
     Form(token): Form,
 ) -> Result<Response, ApiError> {
-    let organization = asking_organization(&app, &caller)?;
     // Who presented it is not part of the protocol; the caller is not the one who guesses.
-    let question = Question { organization: Some(organization), ..Question::default() };
+    let question = Question { organization: Some(grant.organization()), ..Question::default() };
     let token = app.verifier.check(&token, &question, |answer| {
         let (found, _, role) = answer.found.filter(|_| answer.decision.is_allow())?;
         Some(ActiveToken {

@@ -4,20 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, FromRequest, State};
+use axum::extract::{Extension, State};
 use serde::{Deserialize, Serialize};
-use tokenward_core::caller::Caller;
+use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::directory::Resource;
 use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
 use tokenward_core::permission::{Own, Permission};
-use tokenward_core::role::Target;
 use tokenward_core::token::{self, kind_name};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, get, post};
+use super::endpoint::{Endpoint, On, get, post};
 use super::error::ApiError;
 use super::extract::Body;
 use crate::service::App;
@@ -185,50 +184,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/token/self", token_self).about("Verification", "Who am I, and what may I do?").answers::<SelfAnswer>(200),
         post("/verify", verify)
-            .about("Verification", "Whose token is this, and may it do that? Needs the permission `token:verify`.")
+            .needs(Own::TokenVerify, On::Caller)
+            .about("Verification", "Whose token is this, and may it do that?")
             .takes::<VerifyRequest>()
-            .answers::<Verification>(200)
-            .errors(&[403]),
+            .answers::<Verification>(200),
         post("/verify/batch", verify_batch)
+            .needs(Own::TokenVerify, On::Caller)
             .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
             .takes::<BatchRequest>()
-            .answers::<Batch>(200)
-            .errors(&[403]),
+            .answers::<Batch>(200),
     ]
-}
-
-/// The organization for which a caller with `token:verify` asks: a token's own, or the only one of a user.
-pub(super) fn asking_organization(app: &App, caller: &Caller) -> Result<Uuid> {
-    let directory = app.verifier.directory();
-    let organization = match caller.token_organization() {
-        Some(organization) => organization,
-        None => {
-            let may_verify = |id| caller.require(&directory, id, Own::TokenVerify, Target::Organization, app.now());
-            let mut own = caller.organizations(&directory).map(|organization| organization.id);
-            match (own.next(), own.next()) {
-                (Some(only), None) => only,
-                _ => own_with(may_verify, caller, &directory)?,
-            }
-        }
-    };
-    caller.require(&directory, organization, Own::TokenVerify, Target::Organization, app.now())?;
-    Ok(organization)
-}
-
-/// A user of several organizations asks for the only one in which it may; with several the question is ambiguous.
-fn own_with(
-    may: impl Fn(Uuid) -> Result<tokenward_core::caller::Grant>,
-    caller: &Caller,
-    directory: &tokenward_core::directory::Directory,
-) -> Result<Uuid> {
-    let mut those = caller.organizations(directory).map(|o| o.id).filter(|id| may(*id).is_ok());
-    match (those.next(), those.next()) {
-        (Some(only), None) => Ok(only),
-        (None, _) => Err(Error::permission_denied(Own::TokenVerify.as_str())),
-        _ => {
-            Err(Error::invalid("token", "cannot be verified with a session of several organizations; use an API token"))
-        }
-    }
 }
 
 pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> Result<Verification> {
@@ -258,21 +223,18 @@ pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> 
 
 async fn verify(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    request: axum::extract::Request,
+    Extension(grant): Extension<Grant>,
+    Body(request): Body<VerifyRequest>,
 ) -> Result<Json<Verification>, ApiError> {
-    // The permission before the body: who may not ask is not told how to.
-    let organization = asking_organization(&app, &caller)?;
-    let Body(request) = <Body<VerifyRequest> as FromRequest<()>>::from_request(request, &()).await?;
-    Ok(Json(answer(&app, organization, &request)?))
+    Ok(Json(answer(&app, grant.organization(), &request)?))
 }
 
 async fn verify_batch(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
+    Extension(grant): Extension<Grant>,
     Body(request): Body<BatchRequest>,
 ) -> Result<Json<Batch>, ApiError> {
-    let organization = asking_organization(&app, &caller)?;
+    let organization = grant.organization();
     if !(1..=BATCH_MAX).contains(&request.tokens.len()) {
         return Err(Error::invalid("tokens", format!("must hold 1 to {BATCH_MAX} questions")).into());
     }

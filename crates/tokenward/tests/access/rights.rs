@@ -44,7 +44,7 @@ fn holders(permission: &str, on: On) -> &'static str {
 /// Who sees what a path names; everybody else gets 404.
 fn viewers(on: On) -> &'static str {
     match on {
-        On::Organization => "oaDbVfnvdmx",
+        On::Organization | On::Caller => "oaDbVfnvdmx",
         On::Project | On::Environment | On::NewEnvironment => "oaDVvdmx",
         On::Cluster => "oaDbVnvdmx",
     }
@@ -137,11 +137,16 @@ fn expected(endpoint: &Endpoint, actor: Option<&Actor>, own: bool) -> Option<u16
             (Right::Public, _) => None,
             (_, None) => Some(401),
             (Right::User, Some(actor)) if !actor.is_user => Some(403),
+            // The organization of a decision is known only after it was found: the handler asks for the right.
+            (Right::Caller, Some(actor)) if endpoint.path.starts_with("/decision/") => {
+                (!holders("token:verify", On::Caller).contains(actor.letter)).then_some(403)
+            }
             _ => None,
         };
     };
     let Some(actor) = actor else { return Some(401) };
-    if !own || !viewers(on).contains(actor.letter) {
+    // Where the path names no organization it is the caller's own.
+    if (!own && on != On::Caller) || !viewers(on).contains(actor.letter) {
         return Some(404);
     }
     if !holders(permission.as_str(), on).contains(actor.letter) || (endpoint.user_only && !actor.is_user) {
@@ -214,7 +219,7 @@ async fn a_foreign_id_and_an_absent_one_get_the_same_bytes() {
     let other = Organization { id: other["id"].as_str().unwrap().to_owned(), owner: session };
     let foreign = make_place(&server, &other).await;
     let admin = server.token(&acme, "admin", "admin").await;
-    for endpoint in endpoints().iter().filter(|e| matches!(e.right, Right::Permission(..))) {
+    for endpoint in endpoints().iter().filter(|e| matches!(e.right, Right::Permission(_, on) if on != On::Caller)) {
         let thing = "01900000-0000-7000-8000-00000000abcd";
         let body = || (endpoint.method != Method::GET).then(|| json!({ "no such field": true }));
         let call = |place: &Place| {
