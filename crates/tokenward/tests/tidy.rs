@@ -83,13 +83,15 @@ fn store_stands_on_core_and_knows_neither_the_server_nor_a_network() {
 #[test]
 fn only_the_store_speaks_to_a_database() {
     let rule: Rule = |files| {
-        let outside = |path: &str| path.ends_with(".rs") && !path.starts_with("crates/tokenward-store/");
-        // In two pieces, so that this file keeps its own rule.
-        search(files, outside, |code| has_word(code, concat!("sq", "lx")).then(|| "the store's alone".into()))
+        // Tests may name it: one counts its statements, another looks for it where it must not show.
+        let outside = |path: &str| {
+            path.ends_with(".rs") && !path.starts_with("crates/tokenward-store/") && !path.contains("/tests/")
+        };
+        search(files, outside, |code| has_word(code, "sqlx").then(|| "the store's alone".into()))
     };
     holds(rule);
     let service = |text| [("crates/tokenward/src/service/tokens.rs", text)];
-    breaks(rule, &service(concat!("//! Tokens.\nuse sq", "lx::Row;")), "service/tokens.rs:2");
+    breaks(rule, &service("//! Tokens.\nuse sqlx::Row;"), "service/tokens.rs:2");
 }
 
 #[test]

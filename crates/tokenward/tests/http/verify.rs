@@ -260,7 +260,9 @@ async fn who_may_ask_follows_the_role() {
         } else {
             assert_eq!(answer.pair(), forbidden("token:verify"), "{role}");
             // The permission comes before the body.
-            assert_eq!(server.post("/verify", &by, json!("nonsense")).await.pair(), forbidden("token:verify"));
+            for path in ["/verify", "/verify/batch"] {
+                assert_eq!(server.post(path, &by, json!("nonsense")).await.pair(), forbidden("token:verify"), "{path}");
+            }
         }
     }
     assert_eq!(server.post("/verify", "", json!({ "token": text })).await.outcome().0, 401);
