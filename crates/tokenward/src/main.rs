@@ -30,7 +30,7 @@ fn run(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            cli::note(format!("error: {error:#}"));
             Exit::Error.into()
         }
     }

@@ -1,6 +1,6 @@
 //! The commands that need no server, only the machine: they open the database themselves.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::cli::{BackupArgs, BootstrapArgs, DataArgs, ServeArgs, SignInLinkArgs};
+use crate::cli::{BackupArgs, BootstrapArgs, DataArgs, ServeArgs, SignInLinkArgs, note};
 use crate::config::{Config, Settings};
 use crate::pepper;
 use crate::serve::{self, open_store};
@@ -62,7 +62,7 @@ pub async fn bootstrap(args: BootstrapArgs) -> Result<()> {
     store.close().await;
     let Some(made) = made? else {
         if args.if_absent {
-            eprintln!("There already is an organization; nothing was changed.");
+            note("There already is an organization; nothing was changed.");
             return Ok(());
         }
         bail!(
@@ -74,15 +74,20 @@ pub async fn bootstrap(args: BootstrapArgs) -> Result<()> {
         let answer = json!({
             "organization_id": made.organization, "user_id": made.owner, "token": made.token.expose(), "sign_in_url": url,
         });
-        println!("{answer}");
-        return Ok(());
+        return print_once(&answer.to_string());
     }
-    eprintln!("The organization is made, with its owner and a token that has the role admin.\n");
-    eprintln!("The token, shown only now:");
-    println!("{}", made.token.expose());
-    eprintln!("\nThe owner chooses a password and signs in here, once, within 24 hours:");
-    println!("{url}");
-    Ok(())
+    note("The organization is made, with its owner and a token that has the role admin.\n");
+    note("The token, shown only now:");
+    print_once(made.token.expose())?;
+    note("\nThe owner chooses a password and signs in here, once, within 24 hours:");
+    print_once(&url)
+}
+
+/// Prints what nobody can see again. That it was not heard must be known: it was made all the same.
+fn print_once(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").context(
+        "it was made, but could not be printed and cannot be shown again: use `tokenward sign-in-link EMAIL` to get in",
+    )
 }
 
 /// `tokenward sign-in-link`.
@@ -93,9 +98,11 @@ pub async fn sign_in_link(args: SignInLinkArgs) -> Result<()> {
     let link = set_up::sign_in_link(&store, &args.email).await;
     store.close().await;
     let Some(link) = link? else { bail!("nobody has the address {}", args.email) };
-    eprintln!("Opens the account of {} once, within 24 hours. Whoever has this link can take the account:", args.email);
-    println!("{}/sign-in/{}", public_url(&config), *link);
-    Ok(())
+    note(format!(
+        "Opens the account of {} once, within 24 hours. Whoever has this link can take the account:",
+        args.email
+    ));
+    print_once(&format!("{}/sign-in/{}", public_url(&config), *link))
 }
 
 /// `tokenward backup`.
@@ -106,15 +113,15 @@ pub async fn backup(args: BackupArgs) -> Result<()> {
     let copied = copy(&store, &args.file).await;
     store.close().await;
     copied?;
-    eprintln!("Copied to {}.", args.file.display());
+    note(format!("Copied to {}.", args.file.display()));
     match &config.pepper {
         Some(_) => {
-            eprintln!("The pepper is not in it: it comes from TOKENWARD_PEPPER. Without it no token can be verified.")
+            note("The pepper is not in it: it comes from TOKENWARD_PEPPER. Without it no token can be verified.")
         }
-        None => eprintln!(
+        None => note(format!(
             "The pepper is not in it: copy {} too, to another place. Without it no token can be verified.",
             config.data_dir.join("pepper").display()
-        ),
+        )),
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ pub enum PepperError {
         mode: u32,
     },
     /// The file cannot be read or written.
-    #[error("{}: {cause}", path.display())]
+    #[error("cannot use the pepper {}: {cause}. It must belong to the user that runs tokenward", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -1,6 +1,8 @@
 //! Wires everything and listens. `main` and the tests start the service here.
 
+use std::fmt;
 use std::future::Future;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
@@ -54,13 +56,19 @@ pub async fn open_store(config: &Config) -> Result<Store> {
 }
 
 async fn open_store_with(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Store> {
+    let new = !config.data_dir.exists();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
         format!(
             "cannot make the data directory {}: name a directory of your own with --data-dir",
             config.data_dir.display()
         )
     })?;
-    Ok(Store::open(&config.database, clock, random).await?)
+    let opened = Store::open(&config.database, clock, random).await;
+    if opened.is_err() && new {
+        // Only an empty directory goes: what is in it was worth a try.
+        let _ = std::fs::remove_dir(&config.data_dir);
+    }
+    Ok(opened?)
 }
 
 /// Starts the service. When it returns, every request is answered.
@@ -176,6 +184,11 @@ impl Running {
     }
 }
 
+/// Says something to the person at the terminal. A server goes on when nobody listens any more.
+fn tell(mut to: impl Write, text: fmt::Arguments<'_>) {
+    let _ = writeln!(to, "{text}");
+}
+
 /// `tokenward serve`: runs until the process is told to stop.
 pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> {
     telemetry::start(&config);
@@ -186,15 +199,16 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
         started = start(config) => started?,
         () = &mut until => return Ok(()),
     };
-    println!("Tokenward listens on {} (log position {})", running.app.public_url, running.app.verifier.position());
+    let position = running.app.verifier.position();
+    tell(std::io::stdout(), format_args!("Tokenward listens on {} (log position {position})", running.app.public_url));
     if public && plain {
-        eprintln!(
-            "Warning: this address can be reached from other machines without TLS. Tokens and passwords would travel in the \
-             clear; set --tls-cert and --tls-key, or put a proxy with TLS in front and set --public-url."
-        );
+        let warning = "Warning: this address can be reached from other machines without TLS. Tokens and passwords would \
+                       travel in the clear; set --tls-cert and --tls-key, or put a proxy with TLS in front and set --public-url.";
+        tell(std::io::stderr(), format_args!("{warning}"));
     }
     if let Some(link) = &running.set_up_link {
-        println!("\nThere is no organization yet. Set up the first one here (valid for one hour):\n\n  {link}\n");
+        let lead = "There is no organization yet. Set up the first one here (valid for one hour):";
+        tell(std::io::stdout(), format_args!("\n{lead}\n\n  {link}\n"));
     }
     tokio::select! {
         () = &mut until => {}

@@ -15,7 +15,10 @@ use crate::service::App;
 /// Starts logging. Further calls change nothing, so that tests can run several servers.
 pub fn start(config: &Config) {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // It would complain on stderr, the very place that cannot be written, and panic: a full disk or a log reader that
+    // went away must not stop the service.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let started = if config.log_json {
         builder.json().try_init()
     } else {

@@ -9,15 +9,18 @@ mod postgres;
 mod process;
 
 use std::collections::BTreeSet;
+use std::fs::{File, Permissions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use process::{Said, Service, bootstrap, intact, run, run_with, store, text};
+use process::{Said, Service, bootstrap, intact, run, run_with, store, text, tokenward};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -189,6 +192,11 @@ fn wrong_usage_is_told_with_exit_code_two() {
         assert_eq!(said.code, Some(2), "{arguments:?}: {said:?}");
         assert!(said.out.is_empty() && said.err.contains("Usage"), "{said:?}");
     }
+    for (mistyped, meant) in [(["serve", "--lissten"], "--listen"), (["bootstrap", "--owner-mail"], "--owner-email")] {
+        let said = run(&mistyped);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(said.err.contains(&format!("'{meant}'")), "{said:?}");
+    }
     assert!(!data.exists());
 }
 
@@ -259,7 +267,7 @@ fn an_unreachable_postgresql_is_told_without_its_password() {
         fails(&said, words);
         assert!(!said.err.contains("gehe"), "{said:?}");
     }
-    assert!(!data.exists() || listing(&data).is_empty());
+    assert!(!data.exists());
 }
 
 #[test]
@@ -471,4 +479,115 @@ async fn the_whole_product_runs_on_postgresql() {
     }
     assert!(intact(&store(&url).await).await > 4);
     assert_eq!(listing(&data), names(&["pepper"]));
+}
+
+/// The program as a user without any right of its own runs it; permissions mean nothing to root.
+fn unprivileged(program: &Path, arguments: &[&str]) -> Said {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Who owns nothing.
+const NOBODY: u32 = 65_534;
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_or_written_is_told_and_left_alone() {
+    let (files, data, founded) = founded();
+    // Where that user can get at it: the one that was built may lie in somebody's home.
+    let program = files.path().join("tokenward");
+    std::fs::copy(env!("CARGO_BIN_EXE_tokenward"), &program).unwrap();
+    for path in [files.path(), &data, &program] {
+        set_mode(path, 0o555);
+    }
+    let (database, pepper) = (data.join("tokenward.db"), data.join("pepper"));
+    let serve = |data: &Path| unprivileged(&program, &["serve", "--listen", "127.0.0.1:0", "--data-dir", text(data)]);
+    let before = std::fs::read(&database).unwrap();
+
+    fails(&serve(&files.path().join("new")), &["cannot make the data directory", "new", "denied", "--data-dir"]);
+    for mode in [0o444, 0o000] {
+        set_mode(&database, mode);
+        fails(&serve(&data), &[text(&database), "must be writable for this user"]);
+    }
+    assert!(std::fs::read_dir(&data).unwrap().all(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        !name.ends_with("-wal") && !name.ends_with("-shm")
+    }));
+
+    // The database may be written, and the pepper not be read.
+    set_mode(&data, 0o777);
+    set_mode(&database, 0o666);
+    set_mode(&pepper, 0o000);
+    fails(&serve(&data), &["pepper", "denied", "must belong to the user"]);
+    assert_eq!(std::fs::read(&database).unwrap(), before);
+
+    set_mode(&pepper, 0o600);
+    still_works(&data, &founded).await;
+    set_mode(files.path(), 0o755);
+}
+
+#[test]
+fn what_cannot_be_printed_is_told() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let bootstrap =
+        ["bootstrap", "--organization", "Acme", "--owner-email", "a@acme.example", "--data-dir", text(&data)];
+    for arguments in [&bootstrap[..], &["sign-in-link", "a@acme.example", "--data-dir", text(&data)]] {
+        let output = tokenward(arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        assert!(err.contains("error: it was made, but could not be printed") && err.contains("sign-in-link"), "{err}");
+        assert!(!err.contains("panicked"), "{err}");
+    }
+    // What is only said is not missed.
+    let output =
+        tokenward(&["sign-in-link", "a@acme.example", "--data-dir", text(&data)]).stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.starts_with(b"http://"), "{output:?}");
+    let output = tokenward(&bootstrap).stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_server_to_which_nobody_listens_serves() {
+    let (_files, data, founded) = founded();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    // Another program may take the port before the server does; then there is another one.
+    for _ in 0..5 {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let mut command = tokenward(&["serve", "--listen", &address, "--data-dir", text(&data)]);
+        let mut server = command.stdout(full()).stderr(full()).spawn().unwrap();
+        let client = process::client(&format!("http://{address}"), &founded);
+        let served = loop {
+            if client.http.get(format!("http://{address}/readyz")).send().await.is_ok() {
+                break true;
+            }
+            if server.try_wait().unwrap().is_some() {
+                break false;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let code = if served { client.verify(&founded.token).await } else { String::new() };
+        let _ = server.kill();
+        server.wait().unwrap();
+        if served {
+            assert_eq!(code, "valid");
+            return;
+        }
+    }
+    panic!("the server does not start");
 }

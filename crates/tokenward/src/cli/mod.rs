@@ -32,7 +32,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use client::Client;
 pub use offline::{BackupArgs, BootstrapArgs, DataArgs, ServeArgs, SignInLinkArgs};
-pub use output::Exit;
+pub use output::{Exit, note};
 use output::{Failure, Result};
 
 const AFTER_HELP: &str = "\

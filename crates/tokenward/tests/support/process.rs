@@ -128,12 +128,7 @@ impl Service {
 
     /// A client for it.
     pub fn client(&self, founded: &Founded) -> Client {
-        Client {
-            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap(),
-            url: self.url.clone(),
-            organization: founded.organization.clone(),
-            token: founded.token.clone(),
-        }
+        client(&self.url, founded)
     }
 }
 
@@ -142,6 +137,16 @@ impl Drop for Service {
         // Both fail when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A client for the service at `url`.
+pub fn client(url: &str, founded: &Founded) -> Client {
+    Client {
+        http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap(),
+        url: url.to_owned(),
+        organization: founded.organization.clone(),
+        token: founded.token.clone(),
     }
 }
 
