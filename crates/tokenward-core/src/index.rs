@@ -1,9 +1,8 @@
 //! Everything that a verification needs, in memory.
 //!
-//! Tokens lie in shards: an open-addressing table of 8-byte slots over plain records, both in one piece of
-//! memory a shard, so that a look-up costs two cache misses and a token about a hundred bytes. A reader takes a
-//! shard's lock for the time of a copy; only the follower writes. Sessions are few and lie in an ordinary map;
-//! what the organizations consist of is the [`Directory`].
+//! Tokens lie in shards: an open-addressing table of records, each of one cache line, so that a look-up costs about one
+//! cache miss and a token about 115 bytes. A reader takes a shard's lock for the time of a copy; only the follower
+//! writes. Sessions are few and lie in an ordinary map; what the organizations consist of is the [`Directory`].
 //!
 //! A record refers to its organization and role by number and copies neither, so that the change of a role is
 //! one small write. It copies its token's name and state: a token seldom has more than two secrets, and
@@ -177,7 +176,7 @@ impl Index {
     /// How many secrets of tokens are known, tombstones among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).records.len()).sum()
+        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).taken).sum()
     }
 
     /// Is no token known?
@@ -222,12 +221,13 @@ impl Index {
     }
 }
 
-// The flags of a record: its state in the low two bits, its kind in the third.
+// The flags of a record: its state in the low two bits, its kind in the third; the fourth says that there is one.
 const STATE: u8 = 0b011;
 const ACTIVE: u8 = 0;
 const DISABLED: u8 = 1;
 const REVOKED: u8 = 2;
 const POLICY: u8 = 0b100;
+const TAKEN: u8 = 0b1000;
 
 /// `end` of a token that does not expire.
 const NEVER: i64 = i64::MAX;
@@ -254,46 +254,60 @@ fn part(digest: &Digest) -> [u8; 24] {
     part
 }
 
+impl Record {
+    /// A free place.
+    const FREE: Self = Self {
+        digest: [0; 24],
+        token: Uuid::nil(),
+        end: NEVER,
+        organization: 0,
+        role: 0,
+        name_start: 0,
+        name_length: 0,
+        flags: 0,
+    };
+
+    fn is_free(&self) -> bool {
+        self.flags & TAKEN == 0
+    }
+}
+
 /// One part of the tokens.
 #[derive(Default)]
 struct Shard {
-    /// 0, or the tag of the digest in the high half and the number of the record plus one in the low half.
-    slots: Vec<u64>,
+    /// The table: records and free places.
     records: Vec<Record>,
+    /// How many are taken.
+    taken: usize,
     /// The names, one behind the other. A renamed token leaves its old name behind until the next `retain`.
     names: String,
 }
 
 impl Shard {
-    fn tag(digest: &[u8; 24]) -> u32 {
-        u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])
+    /// The place where the search for a digest begins: its first bytes as a fraction of the table (Lemire 2019), so that
+    /// the table can have any size and grow in small steps.
+    fn home(&self, digest: &[u8; 24]) -> usize {
+        let tag = u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        ((u64::from(tag) * self.records.len() as u64) >> 32) as usize
     }
 
-    /// The slot where the search for a tag begins: the tag as a fraction of the table (Lemire 2019), so that the
-    /// table can have any size and grow in small steps.
-    fn home(&self, tag: u32) -> usize {
-        ((u64::from(tag) * self.slots.len() as u64) >> 32) as usize
+    /// The place of a digest, or the free one where it would be put.
+    fn search(&self, digest: &[u8; 24]) -> usize {
+        let mut at = self.home(digest);
+        // Ends at a free place; `put` keeps a quarter of them free.
+        // What is compared is a keyed digest: its timing tells nothing about a text.
+        while !self.records[at].is_free() && self.records[at].digest != *digest {
+            at = if at + 1 == self.records.len() { 0 } else { at + 1 };
+        }
+        at
     }
 
     fn find(&self, digest: &Digest) -> Option<usize> {
-        if self.slots.is_empty() {
+        if self.records.is_empty() {
             return None;
         }
-        let digest = part(digest);
-        let tag = Self::tag(&digest);
-        let mut at = self.home(tag);
-        // Ends at an empty slot; `put` keeps a fifth of them empty.
-        while self.slots[at] != 0 {
-            if (self.slots[at] >> 32) as u32 == tag {
-                let record = (self.slots[at] as u32 - 1) as usize;
-                // What is compared is a keyed digest: its timing tells nothing about a text.
-                if self.records[record].digest == digest {
-                    return Some(record);
-                }
-            }
-            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
-        }
-        None
+        let at = self.search(&part(digest));
+        (!self.records[at].is_free()).then_some(at)
     }
 
     fn found(&self, at: usize) -> Found<'_> {
@@ -340,64 +354,58 @@ impl Shard {
             name_start,
             // A name has at most 128 characters of at most four bytes.
             name_length: entry.name.len() as u16,
-            flags: state | if entry.kind == Kind::PolicyToken { POLICY } else { 0 },
+            flags: TAKEN | state | if entry.kind == Kind::PolicyToken { POLICY } else { 0 },
         };
         if let Some(at) = present {
             self.records[at] = record;
             return;
         }
-        reserve(self.records.len(), self.records.capacity(), 1, |more| self.records.reserve_exact(more));
-        self.records.push(record);
-        if self.records.len() * 5 > self.slots.len() * 4 {
-            self.rebuild();
-        } else {
-            self.link(self.records.len() - 1);
+        if (self.taken + 1) * 4 > self.records.len() * 3 {
+            let records = std::mem::take(&mut self.records);
+            self.rebuild(records);
         }
+        let at = self.search(&record.digest);
+        self.records[at] = record;
+        self.taken += 1;
     }
 
-    fn link(&mut self, record: usize) {
-        let tag = Self::tag(&self.records[record].digest);
-        let mut at = self.home(tag);
-        while self.slots[at] != 0 {
-            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
-        }
-        self.slots[at] = u64::from(tag) << 32 | (record as u64 + 1);
-    }
-
-    /// Makes the table new, with room for a quarter more records before the next time.
-    fn rebuild(&mut self) {
-        let size = (self.records.len() * 25 / 16).max(8);
-        self.slots = vec![0; size];
-        for record in 0..self.records.len() {
-            self.link(record);
+    /// Makes the table new from these records, with room for an eighth more before the next time.
+    fn rebuild(&mut self, records: Vec<Record>) {
+        let taken = records.iter().filter(|record| !record.is_free()).count();
+        let size = (taken * 3 / 2).max(8);
+        self.records = Vec::with_capacity(size);
+        self.records.resize_with(size, || Record::FREE);
+        self.taken = taken;
+        for record in records.into_iter().filter(|record| !record.is_free()) {
+            let at = self.search(&record.digest);
+            self.records[at] = record;
         }
     }
 
     fn retain(&mut self, keep: impl Fn(&Record) -> bool) {
-        let live: usize = self.records.iter().map(|record| usize::from(record.name_length)).sum();
-        if self.records.iter().all(&keep) && live == self.names.len() {
+        let all = || self.records.iter().filter(|record| !record.is_free());
+        let live: usize = all().map(|record| usize::from(record.name_length)).sum();
+        if all().all(&keep) && live == self.names.len() {
             return;
         }
         let old = std::mem::take(&mut self.names);
         let mut names = String::with_capacity(live);
-        self.records.retain_mut(|record| {
-            let start = record.name_start as usize;
-            let kept = keep(record);
+        let mut records = std::mem::take(&mut self.records);
+        records.retain_mut(|record| {
+            let kept = !record.is_free() && keep(record);
             if kept {
+                let start = record.name_start as usize;
                 record.name_start = names.len() as u32;
                 names.push_str(old.get(start..start + usize::from(record.name_length)).unwrap_or_default());
             }
             kept
         });
         self.names = names;
-        self.rebuild();
+        self.rebuild(records);
     }
 
     fn bytes(&self) -> usize {
-        size_of::<RwLock<Self>>()
-            + self.slots.capacity() * size_of::<u64>()
-            + self.records.capacity() * size_of::<Record>()
-            + self.names.capacity()
+        size_of::<RwLock<Self>>() + self.records.capacity() * size_of::<Record>() + self.names.capacity()
     }
 }
 

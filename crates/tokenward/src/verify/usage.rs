@@ -261,7 +261,7 @@ impl Part {
             Some(token) => token,
             None if crowded >= TOKENS => {
                 self.lost += 1;
-                return true;
+                return self.lost == 1;
             }
             None => self.tokens.entry(id).or_default(),
         };
