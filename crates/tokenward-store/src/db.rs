@@ -30,9 +30,9 @@ const SQLITE_READERS: u32 = 8;
 const POSTGRES_CONNECTIONS: u32 = 20;
 /// How long a request waits for a connection before it gets a 503.
 const ACQUIRE: Duration = Duration::from_secs(10);
-/// How often to look whether another process has finished the migration.
-const MIGRATE_TRIES: usize = 300;
-const MIGRATE_PAUSE: Duration = Duration::from_millis(100);
+/// How often to look whether another process has opened its database: for half a minute.
+const TURN_TRIES: usize = 1_500;
+const TURN_PAUSE: Duration = Duration::from_millis(20);
 
 static MIGRATIONS_SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 static MIGRATIONS_POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
@@ -134,11 +134,14 @@ impl Store {
     /// Opens the database at `url` (`sqlite:PATH`, a path, or `postgres://…`), makes it where it does not exist,
     /// and brings its schema up to date.
     pub async fn open(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
-        let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            open_postgres(url).await?
+        let (pools, _turn) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            (open_postgres(url).await?, None)
         } else {
             match url.strip_prefix("sqlite:").unwrap_or(url) {
-                path if !path.is_empty() && !path.contains("://") => open_sqlite(Path::new(path)).await?,
+                path if !path.is_empty() && !path.contains("://") => {
+                    let turn = take_turn(Path::new(path)).await?;
+                    (open_sqlite(Path::new(path)).await?, turn)
+                }
                 // Without what follows the scheme: there may be a password in it.
                 _ => return Err(OpenError::Url(url.split_once("://").map_or(url, |(scheme, _)| scheme).to_owned())),
             }
@@ -328,16 +331,28 @@ impl Tx {
 }
 
 /// Waits until no other process opens a database in the same directory: the change to WAL does not wait for another
-/// one, but fails at once.
-async fn take_turn(path: &Path) -> Option<File> {
-    let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    // Where the system has no such locks, or no such directory, opening goes on and says what is wrong.
-    let lock = move || File::open(directory).and_then(|it| it.lock().map(|()| it)).ok();
-    tokio::task::spawn_blocking(lock).await.ok().flatten()
+/// one but fails at once, and sqlx takes no lock while it migrates. The directory is the lock: it leaves no file behind.
+async fn take_turn(path: &Path) -> Result<Option<File>, OpenError> {
+    let lock = lock_path(path);
+    let directory = lock.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Where there is no such directory, opening goes on and says so.
+    let Ok(held) = File::open(directory) else { return Ok(None) };
+    for _ in 0..TURN_TRIES {
+        match held.try_lock() {
+            Ok(()) => return Ok(Some(held)),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_PAUSE).await,
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+    Err(OpenError::Open {
+        url: path.display().to_string(),
+        cause: "another process has been opening a database in this directory for half a minute".to_owned(),
+        hint: "Wait until it is done, or end it.",
+    })
 }
 
 async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
-    let _turn = take_turn(path).await;
     let failed = |cause: sqlx::Error| OpenError::Open {
         url: path.display().to_string(),
         cause: cause_text(&cause),
@@ -413,32 +428,22 @@ fn lock_path(path: &Path) -> PathBuf {
     lock.into()
 }
 
-/// Brings an SQLite file up to date, if it is not. Not under the feet of one who serves from it, and not
-/// together with another who does the same: sqlx takes no lock here.
+/// Brings an SQLite file up to date, if it is not; but not under the feet of one who serves from it.
 async fn migrate_sqlite(path: &Path, write: &SqlitePool) -> Result<(), OpenError> {
-    for _ in 0..MIGRATE_TRIES {
-        // A file without this table is new; every other fault comes again when the steps are taken.
-        let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version");
-        let applied: Vec<(i64, Vec<u8>)> = applied.fetch_all(write).await.unwrap_or_default();
-        let known = MIGRATIONS_SQLITE.iter().map(|step| (step.version, step.checksum.to_vec()));
-        if known.eq(applied) {
-            return Ok(());
-        }
-        // The directory is the lock among those who migrate: it leaves no file behind.
-        let lock = lock_path(path);
-        let directory = lock.parent().map(File::open).transpose().map_err(|e| OpenError::Migrate(e.to_string()))?;
-        if !matches!(directory.as_ref().map(File::try_lock), Some(Err(TryLockError::WouldBlock))) {
-            // Where nobody has ever served there is no such file.
-            let served =
-                File::open(&lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
-            if served {
-                return Err(OpenError::Served(path.to_owned()));
-            }
-            return MIGRATIONS_SQLITE.run(write).await.map_err(migrate_error);
-        }
-        tokio::time::sleep(MIGRATE_PAUSE).await;
+    // A file without this table is new; every other fault comes again when the steps are taken.
+    let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version");
+    let applied: Vec<(i64, Vec<u8>)> = applied.fetch_all(write).await.unwrap_or_default();
+    let known = MIGRATIONS_SQLITE.iter().map(|step| (step.version, step.checksum.to_vec()));
+    if known.eq(applied) {
+        return Ok(());
     }
-    Err(OpenError::Migrate("another process has been doing it for too long; try again when it has ended".to_owned()))
+    // Where nobody has ever served there is no such file.
+    let served =
+        File::open(lock_path(path)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+    if served {
+        return Err(OpenError::Served(path.to_owned()));
+    }
+    MIGRATIONS_SQLITE.run(write).await.map_err(migrate_error)
 }
 
 fn migrate_error(error: MigrateError) -> OpenError {
