@@ -20,7 +20,7 @@ use tokenward::config::{Config, Settings};
 use tokenward::verify::{Answer, Presenter, Question, Verifier};
 use tokenward::{pepper, serve};
 use tokenward_core::Uuid;
-use tokenward_core::decision::Ask;
+use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::permission::Permission;
 use tower::{Layer, Service};
 
@@ -122,9 +122,10 @@ impl Needs {
             Some((found, _, role)) if answer.decision.is_allow() => {
                 Ok(Holder { token: found.token, name: found.name().to_owned(), role: role.name.to_string() })
             }
-            // A known token that may not is 403; everything else is 401.
-            found => {
-                let status = if found.is_some() { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
+            // A credential that is refused whatever is asked is 401; a good one that may not do this is 403.
+            _ => {
+                let refused = matches!(answer.decision, Decision::Deny { reason, .. } if reason.refuses_credential());
+                let status = if refused { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
                 Err(refuse(status, answer.decision.code(), answer.id.to_string()))
             }
         });
