@@ -7,6 +7,7 @@ pub mod credential;
 pub mod follow;
 pub mod gateway;
 pub mod guard;
+mod tally;
 mod trace;
 mod usage;
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +21,11 @@ pub const OF_A_TOKEN: usize = 20;
 pub const OF_AN_ORGANIZATION: usize = 256;
 /// Organizations of which denials are kept, in each of the parts.
 const ORGANIZATIONS: usize = 32;
+/// Tokens of which decisions are kept, in each part of the uses.
+const TOKENS: usize = 64;
+/// A token gives up its place to another one when it has been quiet for this long, in microseconds. While more tokens
+/// than there are places are busier than that, keeping track of all would cost more than it tells.
+const QUIET: i64 = 1_000_000;
 /// Longest path that is kept, in characters.
 const PATH_MAX: usize = 256;
 /// Longest name of an API that is kept, in characters.
@@ -126,11 +131,10 @@ pub(super) struct Record {
     denied: Option<Reason>,
     target: Target,
     address: Option<IpAddr>,
-    missing: String,
-    permission: String,
-    api: String,
-    method: String,
-    path: String,
+    /// One behind the other: the missing permission, that asked for by name, API, method, path.
+    texts: String,
+    /// Where each of them ends.
+    ends: [u16; 5],
 }
 
 /// What is to be kept.
@@ -154,11 +158,8 @@ impl Record {
             denied: None,
             target: Target::Organization,
             address: None,
-            missing: String::new(),
-            permission: String::new(),
-            api: String::new(),
-            method: String::new(),
-            path: String::new(),
+            texts: String::new(),
+            ends: [0; 5],
         }
     }
 
@@ -174,35 +175,53 @@ impl Record {
         self.denied = denied;
         self.target = fact.target;
         self.address = fact.question.from.address;
-        for text in [&mut self.missing, &mut self.permission, &mut self.api, &mut self.method, &mut self.path] {
-            text.clear();
-        }
+        self.texts.clear();
         if let Some(missing) = missing {
-            put(&mut self.missing, missing);
+            put(&mut self.texts, missing);
         }
+        let end = self.texts.len();
         if let Ask::Permission(permission) = fact.question.ask {
-            put(&mut self.permission, permission);
+            put(&mut self.texts, permission);
         }
-        if let Some(request) = fact.question.request {
-            self.api.push_str(first(request.api.unwrap_or_default(), WORD_MAX));
-            self.method.push_str(first(request.method, WORD_MAX));
-            self.path.push_str(first(request.path.split('?').next().unwrap_or_default(), PATH_MAX));
-        }
+        let ends = [end, self.texts.len()];
+        let Some(request) = fact.question.request else {
+            let [missing, permission] = ends.map(|end| end as u16);
+            self.ends = [missing, permission, permission, permission, permission];
+            return;
+        };
+        let path = request.path.split('?').next().unwrap_or_default();
+        let [api, method, path] = [
+            first(request.api.unwrap_or_default(), WORD_MAX),
+            first(request.method, WORD_MAX),
+            first(path, PATH_MAX),
+        ]
+        .map(|text| {
+            self.texts.push_str(text);
+            self.texts.len()
+        });
+        // Each text has a bound, and the sum of the bounds is far below 2^16.
+        self.ends = [ends[0], ends[1], api, method, path].map(|end| end as u16);
+    }
+
+    /// One of the texts; `None` when it is empty.
+    fn text(&self, at: usize) -> Option<String> {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        let text = self.texts.get(usize::from(start)..usize::from(self.ends[at])).unwrap_or_default();
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     fn kept(&self, stamp: &Stamp) -> Kept {
-        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
         Kept {
             id: DecisionId { stamp, number: self.number }.to_string(),
             at: self.at,
             organization: self.organization,
             token: self.token,
             denied: self.denied,
-            missing: some(&self.missing),
-            permission: some(&self.permission),
-            api: some(&self.api),
-            method: some(&self.method),
-            path: some(&self.path),
+            missing: self.text(0),
+            permission: self.text(1),
+            api: self.text(2),
+            method: self.text(3),
+            path: self.text(4),
             target: self.target,
             address: self.address,
         }
@@ -246,8 +265,10 @@ impl Ring {
     }
 
     /// When the newest was decided.
-    pub(super) fn newest(&self) -> Time {
-        self.records.iter().map(|it| it.at).max().unwrap_or(Time(0))
+    fn newest(&self) -> Time {
+        // The one before the next; at the beginning of a full ring, its end.
+        let at = self.next.checked_sub(1).unwrap_or(self.records.len().saturating_sub(1));
+        self.records.get(at).map_or(Time(0), |it| it.at)
     }
 
     pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> impl Iterator<Item = Kept> {
@@ -257,6 +278,63 @@ impl Ring {
     pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
         let found = self.records.iter().find(|it| it.number == number && it.organization == organization);
         found.map(|it| it.kept(stamp))
+    }
+}
+
+/// The last decisions of the tokens that were used last.
+#[derive(Default)]
+pub(super) struct Traced {
+    rings: HashMap<Uuid, Ring, BuildHasherDefault<ById>>,
+    /// Until then no token will have been quiet for long enough to give up its place.
+    busy_until: i64,
+}
+
+impl Traced {
+    /// Keeps a decision, if there is a place for its token.
+    pub(super) fn push(&mut self, token: Uuid, number: u64, fact: &Fact<'_>) {
+        if let Some(ring) = self.rings.get_mut(&token) {
+            return ring.push(OF_A_TOKEN, number, fact);
+        }
+        if self.rings.len() >= TOKENS && !self.make_room(fact.at) {
+            return;
+        }
+        self.rings.entry(token).or_default().push(OF_A_TOKEN, number, fact);
+    }
+
+    fn make_room(&mut self, now: Time) -> bool {
+        if now.0 < self.busy_until {
+            return false;
+        }
+        let Some((quiet, since)) = self.rings.iter().map(|(id, ring)| (*id, ring.newest())).min_by_key(|it| it.1) else {
+            return true;
+        };
+        self.busy_until = since.0.saturating_add(QUIET);
+        now.0 >= self.busy_until && self.rings.remove(&quiet).is_some()
+    }
+
+    pub(super) fn ring(&self, token: Uuid) -> Option<&Ring> {
+        self.rings.get(&token)
+    }
+
+    pub(super) fn rings(&self) -> impl Iterator<Item = &Ring> {
+        self.rings.values()
+    }
+}
+
+/// Ids are random at their end already.
+#[derive(Default)]
+struct ById(u64);
+
+impl Hasher for ById {
+    fn write(&mut self, bytes: &[u8]) {
+        let end = bytes.last_chunk::<8>().map_or(0, |end| u64::from_le_bytes(*end));
+        // The table takes its place from the low bits and its tag from the high ones; the two highest of an id's last
+        // half are fixed.
+        self.0 = end.rotate_left(8).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -356,6 +434,25 @@ mod tests {
         }
         let kept: usize = denials.parts.iter().map(|part| part.lock().unwrap().len()).sum();
         assert_eq!(kept, ORGANIZATIONS * PARTS);
+    }
+
+    #[test]
+    fn a_quiet_token_makes_room_and_a_busy_one_does_not() {
+        let (mut traced, question) = (Traced::default(), Question::default());
+        let mut use_at = |token: usize, at: i64| {
+            let fact = Fact { at: Time(at), ..fact(1, &question) };
+            traced.push(Uuid::from_u128(token as u128), 0, &fact);
+            traced.rings.keys().map(|id| id.as_u128() as usize).collect::<std::collections::BTreeSet<_>>()
+        };
+        let all: std::collections::BTreeSet<_> = (0..TOKENS).collect();
+        (0..TOKENS).for_each(|token| _ = use_at(token, 1_000 + token as i64));
+        assert_eq!(use_at(TOKENS, 1_100), all, "all are busy");
+        assert_eq!(use_at(0, 1_200), all);
+        // The first has been used since, the second has not.
+        let kept = use_at(TOKENS, 1_001 + QUIET);
+        assert_eq!(kept.symmetric_difference(&all).copied().collect::<Vec<_>>(), [1, TOKENS]);
+        assert_eq!(use_at(TOKENS + 1, 1_001 + QUIET), kept, "the third was used a microsecond later");
+        assert!(use_at(TOKENS + 1, 1_002 + QUIET).contains(&(TOKENS + 1)));
     }
 
     #[test]
