@@ -272,6 +272,9 @@ async fn every_form_of_the_console_is_guarded() {
         "clusters/new",
         "clusters/{id}",
         "clusters/{id}/delete",
+        "apis/new",
+        "apis/shop",
+        "apis/shop/delete",
     ];
     let outside = [
         "/console/new",
@@ -499,5 +502,232 @@ async fn plain_http_from_another_machine_is_told_about_tls() {
     person.send(Method::POST, "/sign-in", Some(&form), &headers).await.says(403, "--public-url");
     let headers = [behind[0], ("origin", "https://tokens.example.com")];
     person.send(Method::POST, "/sign-in", Some(&form), &headers).await.says(401, "is wrong.");
+    server.stop().await;
+}
+
+const SHOP: &str = "# The shop.\r\n[[route]]\r\nmethod = \"GET\"\r\npath = \"/invoices/{id}\"\r\n\r\n[[route]]\r\nmethod = \"POST\"\r\n\
+    path = \"/invoices\"\r\npermissions = [\"invoices:write\", \"ledger:write\"]\r\n";
+
+/// The version that the form of an API holds.
+fn version(page: &Page) -> String {
+    let rest = page.html.split("name=\"version\" value=\"").nth(1).expect("a form with a version");
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_api_is_added_looked_up_changed_and_deleted() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let list = format!("{base}/apis");
+    let page = owner.get(&list).await.says(200, "tokenward api import shop openapi.yaml");
+    assert!(page.html.contains("[[route]]") && page.html.contains("No routes yet"), "{}", page.html);
+    assert!(page.html.contains(&format!("href=\"{list}\" aria-current=\"page\"")), "the sidebar leads here");
+    owner.get(&format!("{list}/new")).await.says(200, "Add an API");
+    let form = [("name", " shop "), ("document", SHOP), ("unknown_route", "deny")];
+    let shop = format!("{list}/shop");
+    owner.post(&format!("{list}/new"), &form).await.leads_to(&shop);
+    let page = owner.get(&shop).await.says(200, "The API is saved.");
+    for part in ["2 routes", "invoices:write<br>ledger:write", "the document", "the path", "is denied"] {
+        assert!(page.html.contains(part), "no `{part}` in {}", page.html);
+    }
+    owner.get(&list).await.says(200, &format!("href=\"{shop}\">shop</a>"));
+    // Adding never replaces, and what was typed stays.
+    let page = owner.post(&format!("{list}/new"), &form).await.says(409, "There is an API of this name already.");
+    assert!(page.html.contains("permissions = [&#34;invoices:write&#34;, &#34;ledger:write&#34;]"), "{}", page.html);
+
+    for (method, path, says) in [
+        ("GET", "/invoices/7?a=b", "takes <b class=\"mono\">invoices:read</b>."),
+        ("post", "/invoices", "<b class=\"mono\">invoices:write</b> and <b class=\"mono\">ledger:write</b>."),
+        ("", "/invoices/7", "takes <b class=\"mono\">invoices:read</b>."),
+        ("PUT", "/invoices/7", "is denied: no route describes it."),
+        ("GET", "/a/../invoices", "programs read this path in different ways"),
+        ("GET", "https://shop.example/invoices", "Write the path alone"),
+    ] {
+        let query =
+            form_urlencoded::Serializer::new(String::new()).extend_pairs([("method", method), ("path", path)]).finish();
+        owner.get(&format!("{shop}?{query}")).await.says(200, says);
+    }
+
+    // Only what no route describes; the routes stay, and a gateway is told at once.
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    let viewer = server.token(&organization, "viewer", "viewer").await;
+    let verdict = async |method: &str, path: &str| {
+        let request = json!({ "method": method, "path": path });
+        let question = json!({ "token": viewer, "api": "shop", "request": request });
+        server.post("/verify", &gateway, question).await.str("code")
+    };
+    assert_eq!(verdict("GET", "/health").await, "route_unknown");
+    let old = version(&owner.get(&shop).await);
+    let form = [("version", old.as_str()), ("document", " \r\n"), ("unknown_route", "deny")];
+    owner.post(&shop, &form).await.says(400, "nothing else was changed");
+    let form = [("version", old.as_str()), ("document", ""), ("unknown_route", "allow")];
+    owner.post(&shop, &form).await.leads_to(&shop);
+    assert_eq!(verdict("GET", "/health").await, "valid");
+    assert_eq!(verdict("GET", "/invoices/7").await, "valid");
+    let page = owner.get(&format!("{shop}?path=/health")).await.says(200, "Any valid token is enough.");
+    assert!(page.html.contains("2 routes"), "{}", page.html);
+    owner.get(&format!("{shop}?method=PUT&path=/invoices")).await.says(200, "but not with this method");
+
+    // Other routes, but not over what somebody else has saved meanwhile.
+    let document = "openapi: 3.0.3\r\nx-unknown-route: allow\r\npaths:\r\n  /orders: { get: {} }\r\n";
+    let form = [("version", old.as_str()), ("document", document), ("unknown_route", "deny")];
+    let page = owner.post(&shop, &form).await.says(412, "Somebody else changed this");
+    assert!(page.html.contains("x-unknown-route: allow"), "what was typed stays");
+    owner.post(&shop, &form[1..]).await.says(412, "Somebody else changed this");
+    let now = version(&owner.get(&shop).await);
+    let form = [("version", now.as_str()), ("document", document), ("unknown_route", "deny")];
+    owner.post(&shop, &form).await.leads_to(&shop);
+    assert_eq!(verdict("GET", "/invoices/7").await, "route_unknown");
+    assert_eq!(verdict("GET", "/orders").await, "valid");
+    let shown = server.get(&organization.path("api/shop"), &organization.owner).await.expect(200);
+    assert_eq!((&shown["unknown_route"], &shown["route_count"]), (&json!("deny"), &json!(1)));
+
+    owner.get(&format!("{shop}/delete")).await.says(200, "Delete the API “shop”?");
+    owner.post(&format!("{shop}/delete"), &[("confirm", "shops")]).await.says(400, "This is not the name. Type shop.");
+    assert_eq!(verdict("GET", "/orders").await, "valid");
+    owner.post(&format!("{shop}/delete"), &[("confirm", "shop")]).await.leads_to(&list);
+    assert_eq!(verdict("GET", "/orders").await, "api_unknown");
+    owner.get(&list).await.says(200, "The API is deleted.");
+    owner.get(&shop).await.says(404, "There is no such API");
+    let events = server.get(&organization.path("events"), &organization.owner).await.expect(200);
+    let kinds = events["events"].as_array().unwrap().iter().map(|it| it["target_name"].as_str());
+    assert_eq!(kinds.filter(|name| *name == Some("shop")).count(), 4, "each change is one event: {events}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_document_stands_beside_it_and_nothing_is_lost() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let new = format!("{base}/apis/new");
+    owner.get(&new).await;
+    for (name, document, unknown, says) in [
+        ("a b", SHOP, "deny", "It must be 1 to 64 of a-z"),
+        ("new", SHOP, "deny", "It cannot be “new”"),
+        ("shop", "", "deny", "The document is empty; paste one, or choose a file."),
+        ("shop", SHOP, "", "It must be chosen."),
+        ("shop", SHOP, "maybe", "It must be chosen."),
+        ("shop", "{", "deny", "The document is no JSON:"),
+        ("shop", "a: [", "deny", "The document is no YAML:"),
+        ("shop", "a: &x 1", "deny", "Line 1: anchors"),
+        ("shop", "swagger: '2.0'", "deny", "The document is Swagger 2.0; convert it to OpenAPI 3."),
+        ("shop", "\n# x\n[[route]]\nmethod = GET", "deny", "TOML parse error at line 4"),
+        ("shop", "unknown_route = \"maybe\"\nroute = []", "deny", "is neither “deny” nor “allow”"),
+        (
+            "shop",
+            "[[route]]\nmethod = \"GET\"\npath = \"/a\"\npermission = \"b\"\n[[route]]\nmethod = \"GET\"\npath = \"c\"",
+            "deny",
+            "GET /a needs a permission that cannot be",
+        ),
+        ("shop", "[[route]]\nmethod = \"GET\"\npath = \"/<script>\"", "deny", "&#60;script&#62;"),
+    ] {
+        let form = [("name", name), ("document", document), ("unknown_route", unknown)];
+        let page = owner.post(&new, &form).await.says(400, says);
+        let mut kept = document.replace("\r\n", "\n").replace('&', "&#38;");
+        for (character, reference) in [('"', "&#34;"), ('\'', "&#39;"), ('<', "&#60;"), ('>', "&#62;")] {
+            kept = kept.replace(character, reference);
+        }
+        assert!(page.html.contains(&format!("\n{kept}</textarea>")), "{document} is not in {}", page.html);
+        assert!(page.html.contains(&format!("value=\"{name}\"")), "{}", page.html);
+    }
+    let left = server.get(&organization.path("api"), &organization.owner).await.json();
+    assert_eq!(left["results"], json!([]));
+
+    // What is wrong later is told on the page of the API, without its routes above.
+    let shop = format!("{base}/apis/shop");
+    let form = [("name", "shop"), ("document", SHOP), ("unknown_route", "allow")];
+    owner.post(&new, &form).await.leads_to(&shop);
+    let version = version(&owner.get(&shop).await);
+    let form = [("version", version.as_str()), ("document", "a: ["), ("unknown_route", "deny")];
+    let page = owner.post(&shop, &form).await.says(400, "The document is no YAML:");
+    assert!(page.html.contains("\na: [</textarea>") && !page.html.contains("id=\"routes\""), "{}", page.html);
+    assert!(page.html.contains("value=\"deny\" checked"), "what was chosen stays");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_document_of_5_mb_is_taken_and_a_larger_one_is_refused_in_words() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let new = format!("{base}/apis/new");
+    owner.get(&new).await;
+    let mut document = String::new();
+    for n in 0..10_000 {
+        document += &format!("[[route]]\nmethod = \"GET\"\npath = \"/things/{n}\"\npermission = \"things:read\"\n");
+    }
+    // As large as it may be, and of what grows most in a form.
+    document.push('#');
+    document.extend(std::iter::repeat_n('é', (5_000_000 - document.len()) / 2));
+    document.extend(std::iter::repeat_n('#', 5_000_000 - document.len()));
+    let form = [("name", "large"), ("document", document.as_str()), ("unknown_route", "deny")];
+    let large = format!("{base}/apis/large");
+    owner.post(&new, &form).await.leads_to(&large);
+
+    // All of the routes can be reached, a page at a time.
+    let page = owner.get(&large).await.says(200, "1–100 of 10,000 routes");
+    assert_eq!(page.html.matches("<span class=\"method get\">").count(), 100);
+    assert!(page.html.contains(&format!("href=\"{large}?page=1\"")), "{}", page.html);
+    let page = owner.get(&format!("{large}?page=99")).await.says(200, "9,901–10,000 of 10,000 routes");
+    assert!(page.html.contains(&format!("href=\"{large}?page=98\"")) && !page.html.contains("page=100"));
+    let page = owner.get(&format!("{large}?q=GET+/things/777")).await.says(200, "11 that match, of 10,000 routes");
+    assert!(page.html.contains("/things/7770</th>") && !page.html.contains("/things/1</th>"));
+    owner.get(&format!("{large}?q=nothing")).await.says(200, "No route matches");
+    owner.get(&format!("{large}?page=100000000000000000000000")).await.says(200, "1–100 of 10,000 routes");
+
+    document.push('#');
+    let form = [("name", "larger"), ("document", document.as_str()), ("unknown_route", "deny")];
+    let page = owner.post(&new, &form).await.says(413, "A document of routes has at most 5 MB. Nothing was changed.");
+    assert!(
+        page.html.contains("value=\"larger\"") && page.html.len() < 100_000,
+        "the name stays, the document does not"
+    );
+    let huge = "é".repeat(4_000_000);
+    let form = [("name", "huge"), ("document", huge.as_str()), ("unknown_route", "deny")];
+    owner.post(&new, &form).await.says(413, "A document of routes has at most 5 MB. Nothing was changed.");
+    // Other forms stay as small as they were.
+    let form = [("name", &huge[..2_000_000]), ("description", "")];
+    owner.post(&format!("{base}/projects/new"), &form).await.says(413, "larger than 4 MiB");
+    owner.post(&format!("{large}/delete"), &form).await.says(413, "larger than 4 MiB");
+    let left = server.get(&organization.path("api"), &organization.owner).await;
+    assert_eq!(left.each("results", "name"), ["large"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_role_sees_routes_with_api_read_and_changes_them_with_api_manage() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let (list, shop) = (format!("{base}/apis"), format!("{base}/apis/shop"));
+    server.member(&organization, "viewer@acme.example", "viewer").await;
+    let mut viewer = Person::at(&server);
+    viewer.sign_in("viewer@acme.example", PASSWORD).await.leads_to("/");
+    let page = viewer.get(&list).await.says(200, "Your role lets you see routes, not add them.");
+    assert!(!page.html.contains("/apis/new"), "{}", page.html);
+    owner.get(&format!("{list}/new")).await;
+    let form = [("name", "shop"), ("document", SHOP), ("unknown_route", "deny")];
+    owner.post(&format!("{list}/new"), &form).await.leads_to(&shop);
+
+    let page = viewer.get(&format!("{shop}?path=/invoices/1")).await.says(200, "takes <b class=\"mono\">invoices:read");
+    assert!(!page.html.contains("name=\"document\"") && !page.html.contains("/delete\""), "{}", page.html);
+    for path in ["new", "shop/delete"] {
+        viewer.get(&format!("{list}/{path}")).await.says(403, "Your role does not allow this");
+    }
+    for path in ["new", "shop", "shop/delete"] {
+        let form =
+            [("name", "x"), ("document", SHOP), ("unknown_route", "allow"), ("confirm", "shop"), ("version", "0")];
+        viewer.post(&format!("{list}/{path}"), &form).await.says(403, "api:manage");
+    }
+    viewer.get(&format!("{list}/absent")).await.says(404, "There is no such API");
+
+    // Without api:read there is neither the page nor a link to it.
+    server.member(&organization, "billing@acme.example", "billing").await;
+    let mut billing = Person::at(&server);
+    billing.sign_in("billing@acme.example", PASSWORD).await.leads_to("/");
+    billing.get(&list).await.says(403, "Your role does not allow this");
+    billing.get(&shop).await.says(403, "Your role does not allow this");
+    let page = billing.get(&format!("{base}/settings")).await;
+    assert!(!page.html.contains(&format!("href=\"{list}\"")), "{}", page.html);
+    let left = server.get(&organization.path("api/shop"), &organization.owner).await.expect(200);
+    assert_eq!((&left["unknown_route"], &left["route_count"]), (&json!("deny"), &json!(2)));
     server.stop().await;
 }

@@ -51,6 +51,8 @@ done! {
     EnvironmentDeleted = "environment-deleted", Good, "The environment is deleted, with its variables.";
     ClusterSaved = "cluster-saved", Good, "The cluster is saved.";
     ClusterDeleted = "cluster-deleted", Good, "The cluster is deleted.";
+    ApiSaved = "api-saved", Good, "The API is saved. It counts from the next request on.";
+    ApiDeleted = "api-deleted", Good, "The API is deleted. Requests that gateways ask about under its name are denied.";
     OrganizationCreated = "organization-created", Good, "The organization is ready. You own it.";
     OrganizationDeleted = "organization-deleted", Good, "The organization is deleted. All its tokens are refused from now on.";
 }

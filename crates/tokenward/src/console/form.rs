@@ -136,6 +136,11 @@ impl Problems {
         self.whole = Some(text.into());
     }
 
+    /// Adds a problem with one field.
+    pub(super) fn tell(&mut self, field: &str, problem: impl Into<String>) {
+        self.fields.push((field.to_owned(), problem.into()));
+    }
+
     /// The problem with a field, which is then told.
     pub(super) fn take(&mut self, field: &str) -> Option<String> {
         let mut texts = Vec::new();

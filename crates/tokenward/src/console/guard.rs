@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 use tokenward_core::{Code, Error, Result, Uuid};
 
+use super::DOCUMENT_FORMS;
+use super::apis::{DOCUMENT_FORM_MAX, DOCUMENT_TOO_LARGE};
 use super::cookie;
 use super::form::Pairs;
 use super::page::{error_inside, error_outside, error_page, page, see_other};
@@ -148,9 +150,13 @@ async fn form(parts: &mut Parts, body: Body, csrf: &str) -> Result<Body, Refused
             "is not a form; send application/x-www-form-urlencoded",
         )));
     }
-    let bytes = to_bytes(body, FORM_MAX).await.map_err(|_| {
-        Refused::Unreadable(Error::new(Code::TooLarge, "The form is larger than 4 MiB, or did not arrive completely."))
-    })?;
+    let with_document = parts.extensions.get::<MatchedPath>().is_some_and(|it| DOCUMENT_FORMS.contains(&it.as_str()));
+    let (max, too_large) = if with_document {
+        (DOCUMENT_FORM_MAX, DOCUMENT_TOO_LARGE)
+    } else {
+        (FORM_MAX, "The form is larger than 4 MiB, or did not arrive completely.")
+    };
+    let bytes = to_bytes(body, max).await.map_err(|_| Refused::Unreadable(Error::new(Code::TooLarge, too_large)))?;
     let pairs = Pairs::parse(&bytes);
     if !bool::from(pairs.get("csrf").as_bytes().ct_eq(csrf.as_bytes())) {
         return Err(Refused::Foreign);

@@ -6,6 +6,7 @@
 //! What every page has in common is in `guard`.
 
 mod accounts;
+mod apis;
 pub mod assets;
 mod clusters;
 mod confirm;
@@ -41,6 +42,9 @@ pub use home::missing;
 
 use crate::service::App;
 
+/// The pages whose form carries a document, which may be larger than other forms.
+const DOCUMENT_FORMS: [&str; 2] = ["/console/{organization}/apis/new", "/console/{organization}/apis/{name}"];
+
 /// The router. Every page of it sets its headers, refuses foreign forms, and needs a session or says so here.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let for_visitors = Router::new()
@@ -65,6 +69,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
         .route("/console/{organization}/tokens/{token}/delete", get(tokens::ask_delete).post(tokens::delete))
         .merge(access_routes())
+        .merge(api_routes())
         .merge(resource_routes())
         .route("/console/{organization}/decisions", get(decisions::list))
         .route("/console/{organization}/events", get(events::list))
@@ -93,6 +98,15 @@ fn access_routes() -> Router<Arc<App>> {
         .route("/console/{organization}/roles/new", get(roles::new).post(roles::create))
         .route("/console/{organization}/roles/{role}", get(roles::show).post(roles::save))
         .route("/console/{organization}/roles/{role}/delete", get(roles::ask_delete).post(roles::delete))
+}
+
+/// The routes of the organization's own API.
+fn api_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/console/{organization}/apis", get(apis::list))
+        .route(DOCUMENT_FORMS[0], get(apis::new).post(apis::create))
+        .route(DOCUMENT_FORMS[1], get(apis::show).post(apis::save))
+        .route("/console/{organization}/apis/{name}/delete", get(apis::ask_delete).post(apis::delete))
 }
 
 /// Projects, their environments, and clusters.

@@ -150,6 +150,7 @@ fn entries(organization: &tokenward_core::directory::Organization, role: &Role) 
         (Nav::Tokens, may(Own::TokenRead), None),
         (Nav::Members, may(Own::MemberRead), Some(organization.member_count())),
         (Nav::Roles, may(Own::RoleRead), Some(organization.roles().count())),
+        (Nav::Apis, may(Own::ApiRead), None),
         (Nav::Projects, may(Own::ProjectRead) || projects > 0, Some(projects)),
         (Nav::Clusters, may(Own::ClusterRead), Some(clusters)),
         (Nav::Decisions, may(Own::TokenVerify), None),

@@ -4,6 +4,7 @@
 
 mod access;
 mod account;
+mod apis;
 mod browser;
 #[path = "../support/mod.rs"]
 mod support;

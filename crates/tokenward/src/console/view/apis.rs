@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Chip, Field, Moment, Pager, Shell};
+use super::{Chip, Choice, Field, Moment, Pager, Shell};
 
 /// What happens to a request that no route describes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -19,8 +19,8 @@ pub enum UnknownRoute {
 pub struct ApiRow {
     /// Its name, also its address.
     pub name: String,
-    /// How many routes it has.
-    pub routes: usize,
+    /// How many routes it has: `1,204`.
+    pub routes: String,
     /// What happens to a request that no route describes.
     pub unknown_route: UnknownRoute,
     /// When it was last written.
@@ -48,11 +48,53 @@ pub struct RouteRow {
     pub path: String,
     /// The permissions that it takes, all of them.
     pub permissions: Vec<String>,
-    /// Where that comes from: `x-permission`, `security`, `path`.
+    /// Where that comes from: `x-permission`, `security`, `the path`.
     pub source: String,
 }
 
-/// What the form of an API holds. It sends `name` (new ones only), `document`, `unknown_route` = `deny` or `allow`.
+/// The routes of an API, a page of them. Its search form sends `q`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteTable {
+    /// The routes that are shown, by path.
+    pub routes: Vec<RouteRow>,
+    /// What is searched for.
+    pub search: String,
+    /// How many they are, of how many.
+    pub sum: String,
+    /// Where the list goes on.
+    pub pager: Pager,
+}
+
+/// What a request takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RouteAnswer {
+    /// These permissions, all of them.
+    Takes(Vec<String>),
+    /// No route describes it, and a valid token is enough.
+    AnyToken,
+    /// No route describes it.
+    Unknown,
+    /// Its path can be read in more than one way.
+    Ambiguous,
+    /// It does not begin as a path does.
+    NoPath,
+}
+
+/// The question what a request takes. Its form sends `method` and `path`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// The method that was asked about.
+    pub method: String,
+    /// The methods to choose from.
+    pub methods: Vec<Choice>,
+    /// The path that was asked about.
+    pub path: String,
+    /// The answer; `None` before anything was asked.
+    pub answer: Option<RouteAnswer>,
+}
+
+/// What the form of an API holds. It sends `name` (new ones only), `document`, `unknown_route` = `deny` or `allow`, and
+/// `version` (saved ones only).
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ApiForm {
     /// Its name.
@@ -61,6 +103,10 @@ pub struct ApiForm {
     pub document: Field,
     /// What happens to a request that no route describes.
     pub unknown_route: UnknownRoute,
+    /// What was wrong with that.
+    pub unknown_route_error: Option<String>,
+    /// Which version of the API the form was made from.
+    pub version: String,
 }
 
 /// `…/apis/new` (`api` is `None`) and `…/apis/<name>`. Deleting is `…/apis/<name>/delete`.
@@ -71,8 +117,10 @@ pub struct ApiPage {
     pub shell: Shell,
     /// The saved API; `None` for a new one.
     pub api: Option<ApiRow>,
-    /// Its routes, by path.
-    pub routes: Vec<RouteRow>,
+    /// Its routes; `None` for a new one, and where only the form is shown.
+    pub table: Option<RouteTable>,
+    /// What a request takes; there when the routes are.
+    pub asked: Option<Asked>,
     /// What the form holds.
     pub form: ApiForm,
     /// May the person change it?

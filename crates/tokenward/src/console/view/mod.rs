@@ -24,7 +24,8 @@ mod tokens;
 pub use access::{RoleChoice, RoleChoices, RoleTag};
 pub use account::{AccountPage, SessionRow};
 pub use apis::{
-    ApiForm, ApiPage, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, RouteRow, UnknownRoute, Wanted,
+    ApiForm, ApiPage, ApiRow, ApisPage, Asked, DecisionRow, DecisionsPage, Outcome, RouteAnswer, RouteRow, RouteTable,
+    UnknownRoute, Wanted,
 };
 pub use events::{Change, EventFilters, EventRow, EventsPage, Tone, event_label};
 pub use gate::{

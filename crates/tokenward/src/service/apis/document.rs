@@ -45,9 +45,13 @@ impl Format {
     /// By what a document begins with, for where no media type is told.
     #[must_use]
     pub fn guess(document: &str) -> Self {
-        if document.trim_start().starts_with('{') {
+        let mut lines = document.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let first = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+        // TOML with a fault is TOML all the same, and its fault is to be told.
+        let key = first.split(['=', ':']).next().unwrap_or_default();
+        if first.starts_with('{') {
             Self::Json
-        } else if toml::from_str::<toml::Table>(document).is_ok() {
+        } else if first.starts_with('[') || first[key.len()..].starts_with('=') {
             Self::Toml
         } else {
             Self::Yaml

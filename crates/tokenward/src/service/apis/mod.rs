@@ -24,6 +24,8 @@ pub const DOCUMENT_MAX: usize = 5_000_000;
 const APIS_MAX: usize = 100;
 /// Longest name, in characters.
 const NAME_MAX: usize = 64;
+/// The name that no API can have.
+const NAME_TAKEN: &str = "new";
 
 /// Reading a document takes memory: one at a time.
 static READING: Semaphore = Semaphore::const_new(1);
@@ -98,6 +100,33 @@ pub async fn put(
     .await
 }
 
+/// Says anew what becomes of a request that no route describes. The routes stay.
+pub async fn set_unknown(
+    app: &Arc<App>,
+    grant: Grant,
+    name: String,
+    unknown: Unknown,
+    if_match: IfMatch,
+) -> Result<Written<Api>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let old = apis::find(tx.conn(), &grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
+        if_match.check(old.updated_at)?;
+        let routes = apis::routes(tx.conn(), &grant, old.id).await?;
+        let api = Api {
+            unknown_route: unknown.as_str().to_owned(),
+            updated_at: app.store.next_version(old.updated_at),
+            ..old.clone()
+        };
+        apis::update(&mut tx, &grant, &api, &routes).await?;
+        let event = event(Kind::ApiUpdated, &grant, &api);
+        let event = event.before(snapshot(&old, &routes)).after(snapshot(&api, &routes));
+        app.commit(tx, grant.by(), &[event], api).await
+    })
+    .await
+}
+
 /// Deletes an API: requests to it are denied from then on.
 pub async fn delete(app: &Arc<App>, grant: Grant, name: String) -> Result<Written<()>> {
     let app = Arc::clone(app);
@@ -134,6 +163,9 @@ fn prepare(format: Format, document: &[u8]) -> Result<(Document, String)> {
 
 /// A name stands in the configuration of gateways and in addresses: nothing in it needs quoting anywhere.
 fn check_name(name: &str) -> Result<(), String> {
+    if name == NAME_TAKEN {
+        return Err(format!("cannot be `{name}`: in the console's addresses that is where an API is added"));
+    }
     let fits = (1..=NAME_MAX).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));

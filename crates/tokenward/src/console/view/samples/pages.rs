@@ -427,7 +427,7 @@ pub fn pages() -> Vec<(String, String)> {
                 api_page().api.unwrap(),
                 ApiRow {
                     name: "partner".into(),
-                    routes: 112,
+                    routes: "112".into(),
                     unknown_route: UnknownRoute::Allow,
                     updated: moment(-HOUR)
                 }
@@ -441,7 +441,8 @@ pub fn pages() -> Vec<(String, String)> {
         "api-new",
         ApiPage {
             api: None,
-            routes: Vec::new(),
+            table: None,
+            asked: None,
             form: ApiForm {
                 document: Field::new("openapi: 2.0")
                     .refused("Line 1: this is OpenAPI 2. Convert it to OpenAPI 3 first."),
@@ -450,6 +451,21 @@ pub fn pages() -> Vec<(String, String)> {
             ..api_page()
         }
     );
+    for (name, answer) in [
+        ("api-any-token", RouteAnswer::AnyToken),
+        ("api-unknown", RouteAnswer::Unknown),
+        ("api-ambiguous", RouteAnswer::Ambiguous),
+        ("api-no-path", RouteAnswer::NoPath),
+    ] {
+        let mut page = api_page();
+        page.asked.as_mut().unwrap().answer = Some(answer);
+        pages.push((name.into(), page.render().unwrap()));
+    }
+    let mut none = api_page();
+    let table = none.table.as_mut().unwrap();
+    (table.search, table.sum) = (NASTY.into(), "0 that match, of 5 routes".into());
+    table.routes.clear();
+    page!("api-none-found", none);
     page!("decisions", decisions_page());
     page!("decisions-live", DecisionsPage { live: true, decisions: Vec::new(), ..decisions_page() });
     pages

@@ -1,0 +1,364 @@
+//! The routes of the organization's own API: which permission each takes.
+
+use axum::Extension;
+use axum::http::StatusCode;
+use tokenward_core::caller::Grant;
+use tokenward_core::decision::{Ask, Reason};
+use tokenward_core::permission::{Needed, Own};
+use tokenward_core::routes::Unknown;
+use tokenward_core::{Code, Error, Result, Time, Uuid};
+
+use super::confirm::Question;
+use super::done::Done;
+use super::form::{Pairs, Problems, Query};
+use super::page::{Answer, At, Failure, page};
+use super::person::Person;
+use super::view::{
+    ApiForm, ApiPage, ApiRow, ApisPage, Asked, Choice, Nav, Pager, RouteAnswer, RouteRow, RouteTable, UnknownRoute,
+};
+use super::words::grouped;
+use crate::service::IfMatch;
+use crate::service::apis::{self, Api, DOCUMENT_MAX, Format, KeptRoute, Shown};
+
+/// Largest form with a document, in bytes: a form writes three bytes for one that is no letter, and six for the end of
+/// a line.
+pub(super) const DOCUMENT_FORM_MAX: usize = 4 * DOCUMENT_MAX;
+/// What a form with a larger document is told.
+pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB. Nothing was changed. Leave out of it what says nothing of routes, such as \
+     schemas and examples, or import its parts under names of their own.";
+/// Routes on a page.
+const PAGE: usize = 100;
+/// The methods that can be asked about, besides those of the routes.
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
+fn view_of(unknown: Unknown) -> UnknownRoute {
+    match unknown {
+        Unknown::Deny => UnknownRoute::Deny,
+        Unknown::Allow => UnknownRoute::Allow,
+    }
+}
+
+/// What is saved; a word that nobody knows denies.
+fn unknown_of(api: &Api) -> Unknown {
+    Unknown::parse(&api.unknown_route).unwrap_or_default()
+}
+
+fn row(person: &Person, api: &Api) -> ApiRow {
+    ApiRow {
+        name: api.name.clone(),
+        routes: grouped(api.route_count),
+        unknown_route: view_of(unknown_of(api)),
+        updated: person.moment(Time(api.updated_at)),
+    }
+}
+
+/// `GET …/apis`.
+pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    let grant = person.may(organization, Own::ApiRead)?;
+    let all = apis::list(&person.app, &grant).await?;
+    let shown = ApisPage {
+        shell: person.shell(Some(organization), Nav::Apis).await?,
+        apis: all.iter().map(|api| row(&person, api)).collect(),
+        may_manage: person.can(organization, Own::ApiManage),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// `GET …/apis/new`.
+pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+    person.may(organization, Own::ApiManage)?;
+    new_page(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn new_page(person: &Person, organization: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
+    let shown = ApiPage {
+        shell: person.shell(Some(organization), Nav::Apis).await?,
+        api: None,
+        table: None,
+        asked: None,
+        form: form(typed, &mut problems),
+        may_manage: true,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+fn form(typed: &Pairs, problems: &mut Problems) -> ApiForm {
+    let document = typed.get("document");
+    ApiForm {
+        name: problems.field("name", typed.line("name")),
+        // What is far too large is not sent back and forth once more.
+        document: problems.field("document", if document.len() > DOCUMENT_MAX { "" } else { document }),
+        unknown_route: view_of(Unknown::parse(typed.get("unknown_route")).unwrap_or_default()),
+        unknown_route_error: problems.take("unknown_route"),
+        version: typed.get("version").to_owned(),
+    }
+}
+
+/// What the form chooses.
+fn chosen(typed: &Pairs) -> Result<Unknown> {
+    let unknown = Unknown::parse(typed.get("unknown_route"));
+    unknown.ok_or_else(|| Error::invalid("unknown_route", "must be chosen"))
+}
+
+/// Imports the document of a form. What the person chose beside it counts more than what the document says.
+async fn import(person: &Person, grant: Grant, name: String, typed: &Pairs, version: i64) -> Result<()> {
+    let unknown = chosen(typed)?;
+    let document = typed.get("document");
+    if document.len() > DOCUMENT_MAX {
+        return Err(Error::new(Code::TooLarge, DOCUMENT_TOO_LARGE));
+    }
+    if document.trim().is_empty() {
+        return Err(Error::invalid("document", "is empty; paste one, or choose a file"));
+    }
+    let (format, document) = (Format::guess(document), document.as_bytes().to_vec());
+    apis::put(&person.app, grant, name, format, document, Some(unknown), IfMatch(Some(version))).await?;
+    Ok(())
+}
+
+/// What is wrong with a form. The faults of routes and of other parts of a document are told beside the document.
+fn problems_of(mut error: Error) -> Result<Problems, Failure> {
+    if error.code == Code::TooLarge {
+        let mut problems = Problems::one("document", error.detail);
+        problems.status = StatusCode::PAYLOAD_TOO_LARGE;
+        return Ok(problems);
+    }
+    let mut lines = Vec::new();
+    error.faults.retain(|fault| {
+        let own = ["name", "unknown_route"].contains(&fault.field.as_str());
+        if !own {
+            lines.push(match fault.field.as_str() {
+                "document" if fault.problem.starts_with("line ") => fault.problem.replacen('l', "L", 1),
+                "document" => format!("The document {}", fault.problem),
+                place => format!("{place} {}", fault.problem),
+            });
+        }
+        own
+    });
+    let mut problems = Problems::of(error)?;
+    if !lines.is_empty() {
+        // One fault is a sentence. Several are a list, and a fault of several lines is a picture of the place.
+        let text = lines.join("\n");
+        problems.tell("document", if text.contains('\n') { text } else { format!("{text}.") });
+    }
+    Ok(problems)
+}
+
+/// `POST …/apis/new`.
+pub(super) async fn create(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::ApiManage)?;
+    let name = form.line("name");
+    let path = format!("/console/{organization}/apis/{name}");
+    // The version of what is not there: adding never replaces.
+    match import(&person, grant, name, &form, 0).await {
+        Ok(()) => person.done(&path, Done::ApiSaved),
+        Err(error) if error.code == Code::PreconditionFailed => {
+            let text = "There is an API of this name already. Choose another, or open that one to replace its routes.";
+            let mut problems = Problems::one("name", text);
+            problems.status = StatusCode::CONFLICT;
+            new_page(&person, organization, &form, problems).await
+        }
+        Err(error) => new_page(&person, organization, &form, problems_of(error)?).await,
+    }
+}
+
+/// `GET …/apis/{name}`.
+pub(super) async fn show(
+    Extension(person): Extension<Person>,
+    At((organization, name)): At<(Uuid, String)>,
+    Query(query): Query,
+) -> Answer {
+    let grant = person.may(organization, Own::ApiRead)?;
+    let Shown { api, routes } = apis::get(&person.app, &grant, &name).await?;
+    let shell = person.shell(Some(organization), Nav::Apis).await?;
+    let saved =
+        Pairs::from([("unknown_route", unknown_of(&api).as_str().to_owned()), ("version", api.updated_at.to_string())]);
+    let address = format!("{}/apis/{}", shell.base(), api.name);
+    let shown = ApiPage {
+        asked: Some(asked(&person, &grant, &api, &routes, &query)),
+        table: Some(table(&address, &routes, &query)),
+        api: Some(row(&person, &api)),
+        form: form(&saved, &mut Problems::default()),
+        may_manage: person.can(organization, Own::ApiManage),
+        error: None,
+        shell,
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// The routes that fit the search, a page of them.
+fn table(address: &str, routes: &[KeptRoute], query: &Pairs) -> RouteTable {
+    let search = query.line("q");
+    let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
+    let found: Vec<&KeptRoute> = routes.iter().filter(|route| words.iter().all(|word| matches(route, word))).collect();
+    let last = found.len().saturating_sub(1) / PAGE;
+    let at = query.get("page").parse().unwrap_or(0).min(last);
+    let rows: Vec<RouteRow> = found.iter().skip(at * PAGE).take(PAGE).map(|route| route_row(route)).collect();
+    let number = |n: usize| grouped(i64::try_from(n).unwrap_or(i64::MAX));
+    let of = match (words.is_empty(), found.len()) {
+        (true, 1) => "1 route".to_owned(),
+        (true, all) => format!("{} routes", number(all)),
+        (false, some) => format!("{} that match, of {} routes", number(some), number(routes.len())),
+    };
+    let sum =
+        if last == 0 { of } else { format!("{}–{} of {of}", number(at * PAGE + 1), number(at * PAGE + rows.len())) };
+    let page = |at| page_address(address, &search, at);
+    let pager = Pager { newer: (at > 0).then(|| page(at - 1)), older: (at < last).then(|| page(at + 1)) };
+    RouteTable { routes: rows, search, sum, pager }
+}
+
+/// Does a word stand in the method, the path or a permission?
+fn matches(route: &KeptRoute, word: &str) -> bool {
+    let contains = |text: &str| text.to_lowercase().contains(word);
+    contains(&route.method) || contains(&route.path) || route.permissions.iter().any(|it| contains(it))
+}
+
+fn route_row(route: &KeptRoute) -> RouteRow {
+    let source = match route.source.as_str() {
+        "path" => "the path",
+        "file" => "the document",
+        other => other,
+    };
+    RouteRow {
+        method: route.method.clone(),
+        path: route.path.clone(),
+        permissions: route.permissions.clone(),
+        source: source.to_owned(),
+    }
+}
+
+fn page_address(address: &str, search: &str, at: usize) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if !search.is_empty() {
+        query.append_pair("q", search);
+    }
+    if at > 0 {
+        query.append_pair("page", &at.to_string());
+    }
+    let query = query.finish();
+    if query.is_empty() { address.to_owned() } else { format!("{address}?{query}") }
+}
+
+/// What a request would take. The same look-up as when a gateway asks, but without a token.
+fn asked(person: &Person, grant: &Grant, api: &Api, routes: &[KeptRoute], query: &Pairs) -> Asked {
+    let (method, path) = (query.line("method").to_ascii_uppercase(), query.line("path"));
+    let method = if method.is_empty() { METHODS[0].to_owned() } else { method };
+    let mut methods = METHODS.to_vec();
+    for route in routes {
+        if !methods.contains(&route.method.as_str()) {
+            methods.push(&route.method);
+        }
+    }
+    let choice = |word: &str| Choice { value: word.into(), label: word.into(), chosen: word == method };
+    let methods = methods.into_iter().map(choice).collect();
+    let answer = (!path.is_empty()).then(|| {
+        let directory = person.app.verifier.directory();
+        let organization = directory.organization(grant.organization());
+        organization.map_or(RouteAnswer::Unknown, |it| answer(it.ask_route(&api.name, &method, &path), &path))
+    });
+    Asked { method, methods, path, answer }
+}
+
+fn answer(ask: Ask<'_>, path: &str) -> RouteAnswer {
+    match ask {
+        Ask::All(needs) => RouteAnswer::Takes(needs.iter().map(|it| Needed::as_str(it).to_owned()).collect()),
+        Ask::Permission(needed) => RouteAnswer::Takes(vec![needed.to_string()]),
+        Ask::Identity => RouteAnswer::AnyToken,
+        // An address that was pasted as a whole is a slip, not an attack.
+        Ask::Never(Reason::PathAmbiguous) if !path.starts_with('/') => RouteAnswer::NoPath,
+        Ask::Never(Reason::PathAmbiguous) => RouteAnswer::Ambiguous,
+        Ask::Never(_) => RouteAnswer::Unknown,
+    }
+}
+
+/// `POST …/apis/{name}`: other routes, another answer for what no route describes, or both.
+pub(super) async fn save(
+    Extension(person): Extension<Person>,
+    At((organization, name)): At<(Uuid, String)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::ApiManage)?;
+    match change(&person, &grant, &name, &form).await {
+        Ok(()) => person.done(&format!("/console/{organization}/apis/{name}"), Done::ApiSaved),
+        Err(error) => edit_page(&person, &grant, &name, &form, problems_of(error)?).await,
+    }
+}
+
+async fn change(person: &Person, grant: &Grant, name: &str, typed: &Pairs) -> Result<()> {
+    // A form without its version could overwrite what somebody else saved: it fits none.
+    let version = typed.get("version").parse().unwrap_or(-1);
+    if !typed.get("document").trim().is_empty() {
+        return import(person, grant.clone(), name.to_owned(), typed, version).await;
+    }
+    let unknown = chosen(typed)?;
+    let api = apis::get(&person.app, grant, name).await?.api;
+    if unknown_of(&api) == unknown {
+        let problem = "is empty, and nothing else was changed; paste one, or choose a file";
+        return Err(Error::invalid("document", problem));
+    }
+    apis::set_unknown(&person.app, grant.clone(), name.to_owned(), unknown, IfMatch(Some(version))).await?;
+    Ok(())
+}
+
+/// The form alone, so that what is wrong with it is seen at once.
+async fn edit_page(person: &Person, grant: &Grant, name: &str, typed: &Pairs, mut problems: Problems) -> Answer {
+    let api = apis::get(&person.app, grant, name).await?.api;
+    let shown = ApiPage {
+        shell: person.shell(Some(grant.organization()), Nav::Apis).await?,
+        api: Some(row(person, &api)),
+        table: None,
+        asked: None,
+        form: form(typed, &mut problems),
+        may_manage: true,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `GET …/apis/{name}/delete`.
+pub(super) async fn ask_delete(
+    Extension(person): Extension<Person>,
+    At((organization, name)): At<(Uuid, String)>,
+) -> Answer {
+    let grant = person.may(organization, Own::ApiManage)?;
+    question(&person, &grant, &name).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn question(person: &Person, grant: &Grant, name: &str) -> Result<Question> {
+    let api = apis::get(&person.app, grant, name).await?.api;
+    Ok(Question {
+        nav: Nav::Apis,
+        from: (api.name.clone(), format!("apis/{}", api.name)),
+        question: format!("Delete the API “{}”?", api.name),
+        consequences: vec![
+            "Every request that a gateway asks about under this name is denied from then on.".into(),
+            "Its routes are gone. Import the document again to have them back; tokens and roles stay as they are."
+                .into(),
+        ],
+        facts: vec![("Routes", grouped(api.route_count)), ("Id", api.id.to_string())],
+        action: format!("apis/{}/delete", api.name),
+        button: "Delete the API",
+        name: Some(api.name),
+    })
+}
+
+/// `POST …/apis/{name}/delete`.
+pub(super) async fn delete(
+    Extension(person): Extension<Person>,
+    At((organization, name)): At<(Uuid, String)>,
+    Extension(form): Extension<Pairs>,
+) -> Answer {
+    let grant = person.may(organization, Own::ApiManage)?;
+    let question = question(&person, &grant, &name).await?;
+    if !question.confirmed(&form) {
+        return question.ask_again(&person, organization, &form).await;
+    }
+    match apis::delete(&person.app, grant, name).await {
+        Ok(_) => person.done(&format!("/console/{organization}/apis"), Done::ApiDeleted),
+        Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
+    }
+}
