@@ -105,6 +105,8 @@ pub struct Error {
     pub faults: Vec<Fault>,
     /// The permission that was missing, for `Denied(PermissionDenied)`.
     pub missing_permission: Option<String>,
+    /// The decision that refused, to ask about it later.
+    pub decision_id: Option<String>,
     /// Seconds after which another attempt makes sense.
     pub retry_after: Option<u64>,
     /// What really happened, for the operator's log.
@@ -119,6 +121,7 @@ impl Error {
             detail: detail.into(),
             faults: Vec::new(),
             missing_permission: None,
+            decision_id: None,
             retry_after: None,
             cause: None,
         }

@@ -1,8 +1,11 @@
 //! Everything that a verification needs, in memory.
 //!
 //! Tokens lie in shards: an open-addressing table of records, each of one cache line, so that a look-up costs about one
-//! cache miss and a token about 115 bytes. A reader takes a shard's lock for the time of a copy; only the follower
-//! writes. Sessions are few and lie in an ordinary map; what the organizations consist of is the [`Directory`].
+//! cache miss and a token about 115 bytes. Where a record lies follows from the last four characters of its text, which
+//! are no secret (lists show them) and part of a checksum, so spread evenly. A look-up therefore knows the place before
+//! it has hashed the text, and memory and hashing take their time together, not one after the other. *Which* record it
+//! is, the digest alone says. A reader holds its shard's lock for one decision; only the follower writes. Sessions are
+//! few and lie in an ordinary map; what the organizations consist of is the [`Directory`].
 //!
 //! A record refers to its organization and role by number and copies neither, so that the change of a role is
 //! one small write. It copies its token's name and state: a token seldom has more than two secrets, and
@@ -10,9 +13,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, Guard};
+use prefetch_index::prefetch_index;
 use uuid::Uuid;
 
 use crate::decision::{Credential, Subject};
@@ -21,12 +25,15 @@ use crate::secret::{Digest, Kind};
 use crate::time::Time;
 use crate::token::State;
 
-/// 2^10: at ten million tokens a shard holds ten thousand, and growing one stays under a millisecond.
-const SHARDS: usize = 1 << 10;
+/// At ten million tokens a shard holds ten thousand, and growing one stays under a millisecond.
+const SHARD_BITS: u32 = 10;
+const SHARDS: usize = 1 << SHARD_BITS;
 
 /// What the follower puts into the index for one secret of a token.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
+    /// The last four characters of its text.
+    pub last_four: &'a str,
     /// The stored digest of the secret.
     pub digest: Digest,
     /// The token's id.
@@ -151,15 +158,19 @@ impl Default for Index {
 }
 
 impl Index {
-    /// Looks a secret up and passes what was found to `read`, which must be short: it runs under a shard's lock.
-    pub fn token<R>(&self, digest: &Digest, read: impl FnOnce(Option<Found<'_>>) -> R) -> R {
-        let shard = self.shard(digest).read().unwrap_or_else(PoisonError::into_inner);
-        read(shard.find(digest).map(|at| shard.found(at)))
+    /// Where the secret is, if it is known, whose text ends in these four characters. To be asked for before the text is
+    /// hashed: the memory is on its way from then on.
+    #[must_use]
+    pub fn place(&self, last_four: &str) -> Place<'_> {
+        let locator = locator(last_four);
+        let shard = self.shard(locator).read().unwrap_or_else(PoisonError::into_inner);
+        let home = shard.fetch(locator);
+        Place { shard, home }
     }
 
     /// Adds a secret of a token, or replaces what is known of it.
     pub fn put_token(&self, entry: &Entry<'_>) {
-        self.shard(&entry.digest).write().unwrap_or_else(PoisonError::into_inner).put(entry);
+        self.shard(locator(entry.last_four)).write().unwrap_or_else(PoisonError::into_inner).put(entry);
     }
 
     /// Forgets the tombstones of tokens revoked before `before`, and the tokens of organizations that are gone.
@@ -215,10 +226,33 @@ impl Index {
         self.directory.store(Arc::new(directory));
     }
 
-    fn shard(&self, digest: &Digest) -> &RwLock<Shard> {
-        let [a, b, ..] = digest.0;
-        &self.shards[usize::from(u16::from_le_bytes([a, b])) % SHARDS]
+    fn shard(&self, locator: u32) -> &RwLock<Shard> {
+        &self.shards[(spread(locator) >> (64 - SHARD_BITS)) as usize]
     }
+}
+
+/// The part of the index where a secret is, if it is known. Holds a lock: to be dropped soon.
+pub struct Place<'a> {
+    shard: RwLockReadGuard<'a, Shard>,
+    home: usize,
+}
+
+impl Place<'_> {
+    /// The secret with this digest.
+    #[must_use]
+    pub fn find(&self, digest: &Digest) -> Option<Found<'_>> {
+        self.shard.find(self.home, &part(digest)).map(|at| self.shard.found(at))
+    }
+}
+
+/// Four characters as a number.
+fn locator(last_four: &str) -> u32 {
+    last_four.bytes().fold(0, |all, byte| all << 8 | u32::from(byte))
+}
+
+/// The same spread over 64 bits, of which the highest are the best (Fibonacci hashing, Knuth vol. 3 §6.4).
+fn spread(locator: u32) -> u64 {
+    u64::from(locator).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 // The flags of a record: its state in the low two bits, its kind in the third; the fourth says that there is one.
@@ -235,11 +269,11 @@ const NEVER: i64 = i64::MAX;
 /// Exactly one cache line.
 #[repr(align(64))]
 struct Record {
-    /// 24 bytes of the digest: nobody finds a text whose keyed digest shares 192 bits with another one's.
     digest: Part,
     token: Uuid,
     /// When it expires; when it was revoked, where the flags say so.
     end: i64,
+    locator: u32,
     organization: u32,
     role: u32,
     name_start: u32,
@@ -247,24 +281,26 @@ struct Record {
     flags: u8,
 }
 
-/// What a record keeps of a digest: other bytes than those that choose the shard. Words, which are compared without a call.
-type Part = [u64; 3];
+/// What a record keeps of a digest: 128 bits. A guessed text hits one of ten million with a chance of 2^-104, and each
+/// guess takes a request. Words, which are compared without a call.
+type Part = [u64; 2];
 
 fn part(digest: &Digest) -> Part {
-    let word = |at: usize| {
+    let half = |at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&digest.0[at..at + 8]);
         u64::from_le_bytes(bytes)
     };
-    [word(4), word(12), word(20)]
+    [half(0), half(8)]
 }
 
 impl Record {
     /// A free place.
     const FREE: Self = Self {
-        digest: [0; 3],
+        digest: [0; 2],
         token: Uuid::nil(),
         end: NEVER,
+        locator: 0,
         organization: 0,
         role: 0,
         name_start: 0,
@@ -289,45 +325,40 @@ struct Shard {
 }
 
 impl Shard {
-    /// The place where the search for a digest begins: its first bytes as a fraction of the table (Lemire 2019), so that
-    /// the table can have any size and grow in small steps.
-    fn home(&self, digest: &Part) -> usize {
-        ((u64::from(digest[0] as u32) * self.records.len() as u64) >> 32) as usize
+    /// The place where the search for a secret begins: its locator as a fraction of the table (Lemire 2019), so that the
+    /// table can have any size and grow in small steps.
+    fn home(&self, locator: u32) -> usize {
+        // Behind the bits that chose the shard.
+        let bits = (spread(locator) << SHARD_BITS) >> 32;
+        ((bits * self.records.len() as u64) >> 32) as usize
+    }
+
+    /// The home of a secret, whose memory is fetched from now on, and that of the next places: a search looks at two or
+    /// three. Nothing waits for it.
+    fn fetch(&self, locator: u32) -> usize {
+        let home = self.home(locator);
+        for at in home..home + 3 {
+            prefetch_index(&self.records, at);
+        }
+        home
     }
 
     /// The place of a digest, or the free one where it would be put.
-    fn search(&self, digest: &Part) -> usize {
-        let mut at = self.home(digest);
-        // Four records at once, without a branch between them: a search has to look at two or three, and the processor
-        // then waits for their cache lines together and not one after the other. Ends at a free place; `put` keeps a
-        // quarter of them free. What is compared is a keyed digest: its timing tells nothing about a text.
-        loop {
-            let places = [at, self.after(at, 1), self.after(at, 2), self.after(at, 3)];
-            let ends = places.map(|place| {
-                let record = &self.records[place];
-                record.is_free() | (record.digest[0] == digest[0])
-            });
-            for (place, ends) in places.into_iter().zip(ends) {
-                // Two digests that share their first 64 bits are not expected, and yet are two.
-                if ends && (self.records[place].is_free() || self.records[place].digest == *digest) {
-                    return place;
-                }
-            }
-            at = self.after(at, 4);
+    fn search(&self, home: usize, digest: &Part) -> usize {
+        let mut at = home;
+        // Ends at a free place; `put` keeps a quarter of them free.
+        // What is compared is a keyed digest: its timing tells nothing about a text.
+        while !self.records[at].is_free() && self.records[at].digest != *digest {
+            at = if at + 1 == self.records.len() { 0 } else { at + 1 };
         }
+        at
     }
 
-    /// The place some steps further, round the end. A table is never shorter than eight places.
-    fn after(&self, at: usize, steps: usize) -> usize {
-        let place = at + steps;
-        if place < self.records.len() { place } else { place - self.records.len() }
-    }
-
-    fn find(&self, digest: &Digest) -> Option<usize> {
+    fn find(&self, home: usize, digest: &Part) -> Option<usize> {
         if self.records.is_empty() {
             return None;
         }
-        let at = self.search(&part(digest));
+        let at = self.search(home, digest);
         (!self.records[at].is_free()).then_some(at)
     }
 
@@ -358,7 +389,9 @@ impl Shard {
             State::Disabled => (DISABLED, end),
             State::Revoked(at) => (REVOKED, at.0),
         };
-        let present = self.find(&entry.digest);
+        let locator = locator(entry.last_four);
+        let digest = part(&entry.digest);
+        let present = self.find(self.home(locator), &digest);
         let same_name = present.filter(|at| self.found(*at).name() == entry.name).map(|at| self.records[at].name_start);
         let name_start = same_name.unwrap_or_else(|| {
             reserve(self.names.len(), self.names.capacity(), entry.name.len(), |more| self.names.reserve_exact(more));
@@ -367,9 +400,10 @@ impl Shard {
             start
         });
         let record = Record {
-            digest: part(&entry.digest),
+            digest,
             token: entry.token,
             end,
+            locator,
             organization: entry.organization,
             role: entry.role,
             name_start,
@@ -385,7 +419,7 @@ impl Shard {
             let records = std::mem::take(&mut self.records);
             self.rebuild(records);
         }
-        let at = self.search(&record.digest);
+        let at = self.search(self.home(locator), &record.digest);
         self.records[at] = record;
         self.taken += 1;
     }
@@ -398,7 +432,7 @@ impl Shard {
         self.records.resize_with(size, || Record::FREE);
         self.taken = taken;
         for record in records.into_iter().filter(|record| !record.is_free()) {
-            let at = self.search(&record.digest);
+            let at = self.search(self.home(record.locator), &record.digest);
             self.records[at] = record;
         }
     }
@@ -439,6 +473,8 @@ fn reserve(length: usize, capacity: usize, more: usize, grow: impl FnOnce(usize)
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use sha2::{Digest as _, Sha256};
 
     use super::*;
@@ -447,8 +483,20 @@ mod tests {
         Digest(Sha256::digest(n.to_be_bytes()).into())
     }
 
+    /// Four characters that spread as a checksum does; some secrets share theirs.
+    fn last_four(n: u64) -> &'static str {
+        static ALL: LazyLock<Vec<String>> =
+            LazyLock::new(|| (0..40_000).map(|n| format!("{n:04x}")[..4].to_owned()).collect());
+        &ALL[(n % 40_000) as usize]
+    }
+
+    fn with<R>(index: &Index, n: u64, read: impl FnOnce(Option<Found<'_>>) -> R) -> R {
+        read(index.place(last_four(n)).find(&digest(n)))
+    }
+
     fn entry(n: u64, name: &str) -> Entry<'_> {
         Entry {
+            last_four: last_four(n),
             digest: digest(n),
             token: Uuid::from_u128(n.into()),
             kind: Kind::Token,
@@ -468,7 +516,7 @@ mod tests {
         }
         assert_eq!(index.len(), 50_000);
         for n in 0..50_000u64 {
-            index.token(&digest(n), |found| {
+            with(&index, n, |found| {
                 let found = found.unwrap_or_else(|| panic!("{n} is missing"));
                 assert_eq!((found.token, found.role), (Uuid::from_u128(n.into()), (n % 7) as u32));
                 assert_eq!(found.name(), format!("token-{n}"));
@@ -476,8 +524,38 @@ mod tests {
             });
         }
         for n in 50_000..100_000 {
-            index.token(&digest(n), |found| assert!(found.is_none(), "{n}"));
+            with(&index, n, |found| assert!(found.is_none(), "{n}"));
         }
+    }
+
+    #[test]
+    fn the_ends_of_real_texts_are_spread_evenly() {
+        // Checksums are as good as random: here by steps through all that four characters can say.
+        const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let index = Index::default();
+        let all = 62usize.pow(4);
+        for n in 0..1_000_000usize {
+            let mut rest = n * 7_777_777 % all;
+            let last_four: String = (0..4)
+                .map(|_| {
+                    let digit = DIGITS[rest % 62];
+                    rest /= 62;
+                    char::from(digit)
+                })
+                .collect();
+            index.put_token(&Entry { last_four: &last_four, ..entry(n as u64, "x") });
+        }
+        let shards: Vec<_> = index.shards.iter().map(|shard| shard.read().unwrap()).collect();
+        let fullest = shards.iter().map(|shard| shard.taken).max().unwrap();
+        assert!(fullest < 2 * 1_000_000 / SHARDS, "{fullest}");
+        // How far from home: one place on average where three quarters are taken (Knuth vol. 3 §6.4: 1.5).
+        let away = |shard: &Shard| -> usize {
+            let size = shard.records.len();
+            let taken = shard.records.iter().enumerate().filter(|(_, record)| !record.is_free());
+            taken.map(|(at, record)| (at + size - shard.home(record.locator)) % size).sum()
+        };
+        let average = shards.iter().map(|shard| away(shard)).sum::<usize>() as f64 / 1e6;
+        assert!(average < 2.0, "{average}");
     }
 
     #[test]
@@ -503,12 +581,12 @@ mod tests {
             index.put_token(&Entry { state: State::Revoked(Time(n as i64)), ..entry(n, "a longer second name") });
         }
         assert_eq!(index.len(), 5_000);
-        index.token(&digest(10), |f| assert_eq!(f.map(|f| f.state), Some(State::Revoked(Time(10)))));
+        with(&index, 10, |f| assert_eq!(f.map(|f| f.state), Some(State::Revoked(Time(10)))));
         index.prune(Time(2_500));
         assert_eq!(index.len(), 5_000 - 1_250);
-        index.token(&digest(10), |found| assert!(found.is_none()));
-        index.token(&digest(2_600), |f| assert_eq!(f.map(|f| f.name()), Some("a longer second name")));
-        index.token(&digest(11), |f| assert_eq!(f.map(|f| f.name()), Some("first")));
+        with(&index, 10, |found| assert!(found.is_none()));
+        with(&index, 2_600, |f| assert_eq!(f.map(|f| f.name()), Some("a longer second name")));
+        with(&index, 11, |f| assert_eq!(f.map(|f| f.name()), Some("first")));
     }
 
     #[test]

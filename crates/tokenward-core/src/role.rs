@@ -287,6 +287,8 @@ pub struct Role {
     own: OwnSet,
     api: BTreeSet<Pattern>,
     matrix: Matrix,
+    /// What `permissions` says, in one line: gateways ask for it with each request.
+    list: Box<str>,
 }
 
 /// Our own permissions that a custom role may name.
@@ -303,7 +305,15 @@ impl Role {
             own: role.own(),
             api: role.api().into_iter().collect(),
             matrix: Matrix::default(),
+            list: Box::default(),
         }
+        .listed()
+    }
+
+    /// With the list of its permissions.
+    fn listed(self) -> Self {
+        let list = self.permissions().join(" ").into();
+        Self { list, ..self }
     }
 
     /// A custom role. `permissions` are patterns of the organization's API, `token:verify` or `event:read`.
@@ -317,6 +327,7 @@ impl Role {
             own: OwnSet::of(&[Own::OrganizationRead]),
             api: BTreeSet::new(),
             matrix,
+            list: Box::default(),
         };
         for permission in permissions.iter().map(AsRef::as_ref) {
             match NAMEABLE.into_iter().find(|own| own.as_str() == permission) {
@@ -326,7 +337,7 @@ impl Role {
                 }
             }
         }
-        Ok(role)
+        Ok(role.listed())
     }
 
     /// Is this the owner role, which is never given to anybody?
@@ -345,6 +356,12 @@ impl Role {
     #[must_use]
     pub fn permissions(&self) -> Vec<String> {
         self.own.iter().map(|own| own.to_string()).chain(self.api.iter().map(ToString::to_string)).collect()
+    }
+
+    /// The same in one line, with a space between them.
+    #[must_use]
+    pub fn permission_list(&self) -> &str {
+        &self.list
     }
 
     /// What a custom role was given by name: without what every custom role has.

@@ -158,6 +158,12 @@ impl<'a> Presented<'a> {
         (alphabet && number(sum) == Some(crc32fast::hash(body).into())).then_some(Self { kind: *kind, text })
     }
 
+    /// The last four characters, which tell people which text is meant, and the index where to look.
+    #[must_use]
+    pub fn last_four(&self) -> &'a str {
+        &self.text[self.text.len() - 4..]
+    }
+
     /// The digest that the text is known by before the pepper.
     #[must_use]
     pub fn inner_digest(&self) -> InnerDigest {
@@ -167,7 +173,7 @@ impl<'a> Presented<'a> {
 
 impl fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Presented({:?} …{})", self.kind, &self.text[self.text.len() - 4..])
+        write!(f, "Presented({:?} …{})", self.kind, self.last_four())
     }
 }
 

@@ -9,6 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub trait Clock: Send + Sync + 'static {
     /// The current time. Never earlier than an earlier answer of the same clock.
     fn now(&self) -> Time;
+
+    /// The current time or a few milliseconds before it, where that is cheaper; and never earlier than an earlier answer
+    /// either.
+    fn recent(&self) -> Time {
+        self.now()
+    }
 }
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z, without leap seconds.

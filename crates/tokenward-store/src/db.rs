@@ -4,6 +4,7 @@
 //! same expression for either connection; keep the expressions short.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -365,8 +366,14 @@ async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
         // An acknowledged change survives the loss of power.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .optimize_on_close(true, None);
+        // Never `PRAGMA optimize`: statistics of a young database make SQLite read whole tables row by row of another
+        // once it has grown. Without any it takes the index, always.
+        .busy_timeout(Duration::from_secs(5));
+    close_to_others(path).map_err(|cause| OpenError::Open {
+        url: path.display().to_string(),
+        cause: cause.to_string(),
+        hint: "The directory must be writable.",
+    })?;
     let write = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE)
@@ -386,7 +393,7 @@ async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
     let read = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE)
-        .connect_with(options.optimize_on_close(false, None))
+        .connect_with(options)
         .await
         .map_err(failed)?;
     Ok(Pools::Sqlite { path: path.to_owned(), write, read })
@@ -418,6 +425,18 @@ fn lock_file(path: &Path) -> Result<Option<File>, OpenError> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
+
+/// Makes the file when it is missing, for nobody else to read: it will hold addresses and hashes of passwords. SQLite gives
+/// the files that it puts beside it the same mode.
+fn close_to_others(path: &Path) -> std::io::Result<()> {
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        // The mode of one that is there is its owner's choice. What else is wrong SQLite says better.
+        Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
+            if path.exists() || path.parent().is_none_or(|parent| !parent.exists()) { Ok(()) } else { Err(error) }
+        }
+        _ => Ok(()),
     }
 }
 

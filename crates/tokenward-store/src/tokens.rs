@@ -149,13 +149,15 @@ pub struct IndexRow {
     pub revoked_at: Option<i64>,
     /// The stored digest of the secret.
     pub digest: Vec<u8>,
+    /// The last four characters of its text.
+    pub last_four: String,
 }
 
 macro_rules! select_index {
     ($rest:literal) => {
         concat!(
             "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.expires_at, ",
-            "s.expires_at AS secret_expires_at, t.revoked_at, s.digest ",
+            "s.expires_at AS secret_expires_at, t.revoked_at, s.digest, s.last_four ",
             "FROM token_secret s JOIN token t ON t.id = s.token_id ",
             $rest
         )

@@ -2,7 +2,7 @@
 //!
 //! Envoy hands over the request as it normalised it, so its path and method are those that it serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -184,7 +184,13 @@ fn deny(error: Error) -> CheckResponse {
     if let Some(seconds) = error.retry_after {
         headers.push(overwrite("retry-after", seconds.to_string()));
     }
-    let metadata = Struct { fields: [("reason".to_owned(), string(code.as_str().to_owned()))].into() };
+    let mut fields = HashMap::from([("reason".to_owned(), string(code.as_str().to_owned()))]);
+    if let Some(decision) = error.decision_id {
+        body.insert("decision_id", decision.as_str().into());
+        headers.push(overwrite(gateway::DECISION_ID, decision.clone()));
+        fields.insert("decision_id".to_owned(), string(decision));
+    }
+    let metadata = Struct { fields };
     let denied = DeniedHttpResponse {
         status: Some(HttpStatus { code: status }),
         headers,

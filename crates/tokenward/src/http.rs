@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ipnet::IpNet;
 use tokenward_core::Code;
 use tokenward_core::event::Origin;
@@ -13,10 +13,10 @@ use crate::verify::Client;
 /// From where a request came. `X-Forwarded-For` counts only when the peer is a configured proxy; then its
 /// rightmost entry that is no proxy is the client.
 #[must_use]
-pub fn client<B>(request: &axum::http::Request<B>, trusted: &[IpNet]) -> Client {
-    let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+pub fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpNet]) -> Client {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Client {
-        address: peer(request).map(|peer| forwarded_for(peer, request.headers(), trusted)),
+        address: peer(extensions).map(|peer| forwarded_for(peer, headers, trusted)),
         user_agent: agent.map(|agent| agent.chars().take(256).collect()),
         origin: Origin::from_user_agent(agent),
     }
@@ -24,8 +24,8 @@ pub fn client<B>(request: &axum::http::Request<B>, trusted: &[IpNet]) -> Client 
 
 /// Who is at the other end of the connection.
 #[must_use]
-pub fn peer<B>(request: &axum::http::Request<B>) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
+pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
 }
 
 fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {

@@ -1,9 +1,11 @@
 //! The log of the process, on stderr. Never a secret: requests are logged by route, without their query.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing_subscriber::EnvFilter;
@@ -30,15 +32,36 @@ pub fn start(config: &Config) {
 
 /// One line a request, at debug level; errors of ours are logged where they become an answer.
 pub async fn access_log(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return next.run(request).await;
-    }
-    let method = request.method().clone();
     // The template, not the path: one-time links carry a secret in theirs.
-    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
-    let address = client(&request, &app.trusted_proxies).address;
-    let begun = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let access = Access::of(&request, &app, route.as_ref().map_or("-", MatchedPath::as_str));
     let response = next.run(request).await;
-    tracing::debug!(%method, route, status = response.status().as_u16(), ?address, took = ?begun.elapsed(), "request");
+    access.inspect(|access| access.answered(response.status()));
     response
+}
+
+/// A request that is to be logged.
+pub struct Access {
+    method: Method,
+    route: String,
+    address: Option<IpAddr>,
+    begun: Instant,
+}
+
+impl Access {
+    /// `None` when requests are not logged.
+    pub fn of<B>(request: &axum::http::Request<B>, app: &App, route: &str) -> Option<Self> {
+        tracing::enabled!(tracing::Level::DEBUG).then(|| Self {
+            method: request.method().clone(),
+            route: route.to_owned(),
+            address: client(request.headers(), request.extensions(), &app.trusted_proxies).address,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Logs it.
+    pub fn answered(&self, status: StatusCode) {
+        let Self { method, route, address, begun } = self;
+        tracing::debug!(%method, route, status = status.as_u16(), ?address, took = ?begun.elapsed(), "request");
+    }
 }

@@ -1,6 +1,6 @@
 //! Opening a database, transactions as such, peppers, the lock, and copies.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use tokenward_core::Code;
 use tokenward_core::event::By;
@@ -16,6 +16,8 @@ on_both_engines![
     a_served_database_of_an_older_version_is_not_changed_under_its_server,
     a_database_of_a_newer_version_is_refused,
     the_engine_is_new_enough,
+    an_sqlite_file_is_closed_to_others,
+    a_database_that_has_grown_is_still_read_by_its_indexes,
     a_dropped_transaction_changes_nothing,
     a_failed_statement_does_not_spoil_the_next_transaction,
     a_version_of_a_row_is_never_written_twice,
@@ -35,6 +37,32 @@ async fn opening_again_changes_nothing(world: World) {
     assert_eq!(world.number("SELECT count(*) FROM _sqlx_migrations").await, applied);
     assert_eq!(world.number("SELECT count(*) FROM meta").await, 1);
     assert_eq!(organizations::get(again.read().await.unwrap().conn(), &acme.grant).await.unwrap().id, acme.id);
+}
+
+async fn an_sqlite_file_is_closed_to_others(world: World) {
+    if world.store.is_shared() {
+        return;
+    }
+    world.organization("Acme").await;
+    let file = world.url.strip_prefix("sqlite:").unwrap();
+    for beside in ["", "-wal", "-shm"] {
+        let mode = std::fs::metadata(format!("{file}{beside}")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{beside}");
+    }
+}
+
+async fn a_database_that_has_grown_is_still_read_by_its_indexes(world: World) {
+    if world.store.is_shared() {
+        return;
+    }
+    // Statistics of a database with one organization, as an earlier version or an operator's ANALYZE leave them …
+    world.organization("Acme").await;
+    world.sql("ANALYZE").await;
+    world.sql("DELETE FROM _sqlx_migrations WHERE version = 5").await;
+    let again = world.open_again().await;
+    // … are gone once the step has been taken, and do not come back when it is closed.
+    again.close().await;
+    assert_eq!(world.number("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'").await, 0);
 }
 
 async fn several_who_open_an_empty_database_at_once_found_it_once(world: World) {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::handler::Handler;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{self, MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Directory;
 use tokenward_core::permission::Own;
@@ -17,6 +18,7 @@ use tokenward_core::{Error, Result, Uuid};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+use super::direct::{Answer, Direct};
 use super::error::ApiError;
 use super::extract::{client, credential, id};
 use super::idempotency;
@@ -100,40 +102,57 @@ pub struct Endpoint {
     pub(super) answer: Option<Shape>,
     /// Further statuses, besides those that every endpoint with its right can give.
     pub(super) errors: &'static [u16],
-    handler: MethodRouter<Arc<App>>,
+    handler: Handling,
+}
+
+/// How an endpoint is answered.
+enum Handling {
+    /// By the router.
+    Routed(MethodRouter<Arc<App>>),
+    /// Before it; for every method, where the flag says so.
+    Direct(Answer, bool),
 }
 
 macro_rules! methods {
     ($($name:ident $method:ident),*) => {$(
         /// An endpoint with this method. Without a further word only a known caller may use it.
         pub(super) fn $name<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Endpoint {
-            Endpoint {
-                method: Method::$method,
-                path,
-                right: Right::Caller,
-                user_only: false,
-                idempotent: false,
-                body_max: None,
-                tag: "",
-                summary: "",
-                query: &[],
-                basic: false,
-                body: None,
-                form: false,
-                success: 200,
-                answer: None,
-                errors: &[],
-                handler: on(MethodFilter::$method, handler),
-            }
+            endpoint(Method::$method, path, Handling::Routed(on(MethodFilter::$method, handler)))
         }
     )*};
 }
 
+fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
+    Endpoint {
+        method,
+        path,
+        right: Right::Caller,
+        user_only: false,
+        idempotent: false,
+        body_max: None,
+        tag: "",
+        summary: "",
+        query: &[],
+        basic: false,
+        body: None,
+        form: false,
+        success: 200,
+        answer: None,
+        errors: &[],
+        handler,
+    }
+}
+
 methods!(get GET, post POST, put PUT, delete DELETE);
 
-/// An endpoint that takes every method; the documentation shows GET.
-pub(super) fn any<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Endpoint {
-    Endpoint { handler: routing::any(handler.clone()), ..get(path, handler) }
+/// An endpoint for POST that is answered before the router is asked.
+pub(super) fn direct_post(path: &'static str, answer: Answer) -> Endpoint {
+    endpoint(Method::POST, path, Handling::Direct(answer, false))
+}
+
+/// The same for every method; the documentation shows GET. Its body is not read.
+pub(super) fn direct_any(path: &'static str, answer: Answer) -> Endpoint {
+    endpoint(Method::GET, path, Handling::Direct(answer, true))
 }
 
 impl Endpoint {
@@ -217,27 +236,43 @@ impl Endpoint {
 
     /// The handler behind the check of its right. What a handler needs of the check it takes out of the request's
     /// extensions; without the check the extension is missing and the request fails.
-    pub(super) fn guarded(mut self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    pub(super) fn guarded(self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+        if let Some(direct) = self.direct(app) {
+            return direct.route();
+        }
+        let guard = self.guard(app);
+        let Handling::Routed(mut handler) = self.handler else { return MethodRouter::new() };
         if let Some(bytes) = self.body_max {
-            self.handler = self.handler.layer(DefaultBodyLimit::max(bytes));
+            handler = handler.layer(DefaultBodyLimit::max(bytes));
         }
         if self.right == Right::Public {
-            return self.handler;
+            return handler;
         }
-        let guard = Guard {
+        handler.layer(from_fn_with_state(Arc::new(guard), check))
+    }
+
+    /// The endpoint as it is answered before the router, if it is.
+    pub(super) fn direct(&self, app: &Arc<App>) -> Option<Arc<Direct>> {
+        let Handling::Direct(answer, every) = self.handler else { return None };
+        let method = (!every).then(|| self.method.clone());
+        Some(Arc::new(Direct { path: self.path, method, guard: self.guard(app), answer }))
+    }
+
+    fn guard(&self, app: &Arc<App>) -> Guard {
+        Guard {
             app: Arc::clone(app),
             right: self.right,
             user_only: self.user_only,
             idempotent: self.idempotent,
             basic: self.basic,
-        };
-        self.handler.layer(from_fn_with_state(Arc::new(guard), check))
+        }
     }
 }
 
-struct Guard {
-    app: Arc<App>,
-    right: Right,
+/// What the check of an endpoint's right needs.
+pub(super) struct Guard {
+    pub app: Arc<App>,
+    pub right: Right,
     user_only: bool,
     idempotent: bool,
     basic: bool,
@@ -246,12 +281,14 @@ struct Guard {
 async fn check(
     State(guard): State<Arc<Guard>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     let path = path.map_err(|_| Error::invalid("path", "is not valid UTF-8"));
-    match path.and_then(|path| authorize(&guard, &path, &request)) {
+    let (parts, body) = request.into_parts();
+    match path.and_then(|path| authorize(&guard, &path.iter().collect::<Vec<_>>(), &parts)) {
         Ok((caller, grant)) => {
+            let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(caller.clone());
             if let Some(grant) = grant {
                 request.extensions_mut().insert(grant);
@@ -265,14 +302,18 @@ async fn check(
     }
 }
 
-fn authorize(guard: &Guard, path: &RawPathParams, request: &Request) -> Result<(Caller, Option<Grant>)> {
+/// What a path names, by the names of its parameters.
+type Named<'a> = [(&'a str, &'a str)];
+
+/// Who asks, and with which right. `path` is what the path names.
+pub(super) fn authorize(guard: &Guard, path: &Named<'_>, request: &Parts) -> Result<(Caller, Option<Grant>)> {
     let app = &guard.app;
-    let client = client(request, &app.trusted_proxies);
+    let client = client(&request.headers, &request.extensions, &app.trusted_proxies);
     let caller = if guard.basic {
-        let sent = request.headers().get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let sent = request.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         app.verifier.authenticate(verify::credential::credential(sent, std::iter::empty())?.text(), &client)?
     } else {
-        app.verifier.authenticate(credential(request.headers())?, &client)?
+        app.verifier.authenticate(credential(&request.headers)?, &client)?
     };
     let Right::Permission(permission, on) = guard.right else {
         if guard.right == Right::User {
@@ -337,7 +378,7 @@ fn own_organization(app: &App, caller: &Caller, directory: &Directory, permissio
 }
 
 /// The organization and the target that a path names. What does not exist is not found, whoever asks.
-fn locate(directory: &Directory, path: &RawPathParams, on: On) -> Result<(Uuid, Target)> {
+fn locate(directory: &Directory, path: &Named<'_>, on: On) -> Result<(Uuid, Target)> {
     let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
     match on {
         // `Caller` names nothing in the path and does not come here.

@@ -44,6 +44,9 @@ pub(super) struct ErrorBody {
     /// The permission that the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permission: Option<String>,
+    /// Under this id, `GET /decision/{id}` explains a gateway's refusal for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<String>,
     /// Why the credential was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -82,6 +85,7 @@ impl ApiError {
             code: error.code.as_str(),
             faults: error.faults,
             missing_permission: error.missing_permission,
+            decision_id: error.decision_id,
             reason: match error.code {
                 Code::Denied(reason) => Some(reason.as_str()),
                 _ => None,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
@@ -45,7 +44,7 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
 }
 
 /// A client gets this long to send its body. The largest one needs a megabit a second.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A JSON body. Its errors name the field.
 pub(super) struct Body<T>(pub T);
@@ -61,26 +60,33 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 /// The whole body, unless it is too large or too slow.
 pub(super) async fn read(request: Request) -> Result<Bytes> {
     match tokio::time::timeout(BODY_TIMEOUT, request.extract::<Bytes, _>()).await {
-        Ok(read) => read.map_err(unreadable),
-        Err(_) => Err(Error::invalid(
-            "body",
-            format!("did not arrive within {} seconds; send it again", BODY_TIMEOUT.as_secs()),
-        )),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
+        Ok(Err(_)) => Err(unreadable()),
+        Err(_) => Err(too_slow()),
     }
 }
 
-fn unreadable(rejection: BytesRejection) -> Error {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Error::new(Code::TooLarge, "The body is larger than 1 MiB.")
-    } else {
-        Error::invalid("body", "could not be read to its end")
-    }
+pub(super) fn too_large() -> Error {
+    Error::new(Code::TooLarge, "The body is larger than 1 MiB.")
+}
+
+pub(super) fn unreadable() -> Error {
+    Error::invalid("body", "could not be read to its end")
+}
+
+pub(super) fn too_slow() -> Error {
+    Error::invalid("body", format!("did not arrive within {} seconds; send it again", BODY_TIMEOUT.as_secs()))
 }
 
 /// Reads JSON; the first thing that does not fit is the fault.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     if bytes.is_empty() {
         return Err(Error::invalid("body", "is missing; send JSON"));
+    }
+    // Most bodies are right, and are read without keeping track of where one would be wrong.
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

@@ -2,14 +2,13 @@
 //!
 //! nginx knows only success, 401 and 403, so there is no other answer.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokenward_core::{Code, Error, Result};
 
-use super::endpoint::{Endpoint, any};
+use super::direct::Asked;
+use super::endpoint::{Endpoint, direct_any};
 use super::error::ApiError;
 use crate::http::{client, peer};
 use crate::service::App;
@@ -25,7 +24,7 @@ const REASON: HeaderName = HeaderName::from_static("x-tokenward-reason");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        any("/forward-auth", forward_auth)
+        direct_any("/forward-auth", forward_auth)
             .public()
             .about("Gateways", "May the request that a gateway holds go on? 200, 401 or 403, by any method.")
             .query(&[
@@ -38,8 +37,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn forward_auth(State(app): State<Arc<App>>, request: Request) -> Response {
-    match check(&app, &request) {
+fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
+    Ok(match check(asked.app, asked.request) {
         Ok(allowed) => {
             let mut response = StatusCode::OK.into_response();
             for (name, value) in allowed.headers {
@@ -54,27 +53,31 @@ async fn forward_auth(State(app): State<Arc<App>>, request: Request) -> Response
             let about_credential = gateway::is_about_credential(error.code);
             let status = if about_credential { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
             let reason = HeaderValue::from_static(error.code.as_str());
+            let decision = error.decision_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
             let mut response = ApiError(error).with_status(status);
             response.headers_mut().insert(REASON, reason);
+            if let Some(decision) = decision {
+                response.headers_mut().insert(gateway::DECISION_ID, decision);
+            }
             response
         }
-    }
+    })
 }
 
-fn check(app: &App, request: &Request) -> Result<Allowed> {
+fn check(app: &App, request: &Parts) -> Result<Allowed> {
     let settings = &app.gateways;
-    let headers = request.headers();
+    let headers = &request.headers;
     let keys = ["x-api-key"].into_iter().chain(settings.header.as_deref());
     let keys = keys.flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
     let credential = credential(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes), keys);
-    let target = if settings.trusts(peer(request)) {
+    let target = if settings.trusts(peer(&request.extensions)) {
         Target { method: said(headers, &METHOD)?, path: said(headers, &PATH)?.map(path).transpose()? }
     } else {
         Target::default()
     };
-    let asking = client(request, &settings.trusted);
+    let asking = client(headers, &request.extensions, &settings.trusted);
     let held = Held {
-        scope: Scope::read(form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()))?,
+        scope: Scope::read(form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()))?,
         credential,
         target,
         client: asking.address,

@@ -183,7 +183,7 @@ async fn accept(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (organization, invitation) = (id("organizationId", &organization)?, id("inviteId", &invitation)?);
-    let client = client(&request, &app.trusted_proxies);
+    let client = client(request.headers(), request.extensions(), &app.trusted_proxies);
     let caller = match request.headers().contains_key(header::AUTHORIZATION) {
         true => Some(app.verifier.authenticate(credential(request.headers())?, &client)?),
         false => None,

@@ -7,6 +7,7 @@ mod accounts;
 mod apis;
 mod clusters;
 mod decisions;
+mod direct;
 mod docs;
 mod endpoint;
 mod environments;
@@ -36,6 +37,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 
+pub use direct::Front;
 pub use endpoint::{Endpoint, On, Right};
 pub use error::ApiError;
 

@@ -1,12 +1,14 @@
 //! Verification over HTTP: whose token is this, and may it do that? And: who am I?
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use serde::{Deserialize, Serialize};
-use tokenward_core::caller::{Caller, Grant};
+use axum::response::Response;
+use serde::{Deserialize, Serialize, Serializer};
+use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::directory::Resource;
 use tokenward_core::error::Fault;
@@ -16,11 +18,12 @@ use tokenward_core::token::{self, kind_name};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, get, post};
+use super::direct::{Asked, json};
+use super::endpoint::{Endpoint, On, direct_post, get};
 use super::error::ApiError;
-use super::extract::Body;
+use super::extract::parse;
 use crate::service::App;
-use crate::verify::{Answer, Presenter, Question, Request};
+use crate::verify::{Answer, DecisionId, Presenter, Question, Request};
 
 /// Questions in one batch.
 const BATCH_MAX: usize = 1_000;
@@ -73,7 +76,7 @@ impl From<ResourceRequest> for Resource {
 
 /// The answer.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Verification {
+struct Verification<'a> {
     /// May it?
     valid: bool,
     /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`,
@@ -81,58 +84,72 @@ pub(super) struct Verification {
     code: &'static str,
     /// The token; absent when it is malformed or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<VerifiedToken>,
+    token: Option<VerifiedToken<'a>>,
     /// What its role lacks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    missing_permission: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+    #[schema(value_type = Option<String>)]
+    missing_permission: Option<Permission<'a>>,
     /// Under this id, `GET /decision/{id}` explains the answer for a while. Absent when nothing was decided.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+    #[schema(value_type = Option<String>)]
+    decision_id: Option<DecisionId<'a>>,
 }
 
 /// What is known of a token.
 #[derive(Serialize, ToSchema)]
-struct VerifiedToken {
+struct VerifiedToken<'a> {
     id: Uuid,
-    name: String,
+    name: &'a str,
     kind: &'static str,
     organization_id: Uuid,
     role_id: Uuid,
-    role_name: String,
+    role_name: &'a str,
     /// From when on it is refused; absent for a revoked token, whose end no longer matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<Time>>,
 }
 
-impl Verification {
+/// Written as people read it. Absent values are skipped and do not come here.
+fn shown<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Verification<'_> {
     /// A miss in a batch beyond the budget of its `remote_ip`: whether the token is malformed or unknown is not said.
     fn throttled() -> Self {
         Self { valid: false, code: Code::Throttled.as_str(), token: None, missing_permission: None, decision_id: None }
     }
+
+    fn write(&self, to: &mut Vec<u8>) -> Result<()> {
+        serde_json::to_writer(to, self).map_err(Error::internal)
+    }
 }
 
-impl From<Answer<'_>> for Verification {
-    fn from(answer: Answer<'_>) -> Self {
+impl<'a> From<Answer<'a>> for Verification<'a> {
+    fn from(answer: Answer<'a>) -> Self {
         let token = answer.found.map(|(found, organization, role)| VerifiedToken {
             id: found.token,
-            name: found.name().to_owned(),
+            name: found.name(),
             kind: kind_name(found.kind),
             organization_id: organization.id,
             role_id: role.id,
-            role_name: role.name.to_string(),
+            role_name: &role.name,
             expires_at: (!matches!(found.state, token::State::Revoked(_))).then_some(found.expires_at),
         });
         let missing_permission = match answer.decision {
-            Decision::Deny { missing: Some(permission), .. } => Some(permission.to_string()),
-            _ => None,
+            Decision::Deny { missing, .. } => missing,
+            Decision::Allow => None,
         };
         Self {
             valid: answer.decision.is_allow(),
             code: answer.decision.code(),
             token,
             missing_permission,
-            decision_id: Some(answer.id.to_string()),
+            decision_id: Some(answer.id),
         }
     }
 }
@@ -145,11 +162,12 @@ struct BatchRequest {
     tokens: Vec<VerifyRequest>,
 }
 
-/// The answers.
-#[derive(Serialize, ToSchema)]
-struct Batch {
+/// The answers. Written one by one, so that none of them is ever in memory twice.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what `verify_batch` writes")]
+struct Batch<'a> {
     /// One for each question, in their order.
-    results: Vec<Verification>,
+    results: Vec<Verification<'a>>,
 }
 
 /// Who the caller is.
@@ -183,20 +201,21 @@ struct Reference {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/token/self", token_self).about("Verification", "Who am I, and what may I do?").answers::<SelfAnswer>(200),
-        post("/verify", verify)
+        direct_post("/verify", verify)
             .needs(Own::TokenVerify, On::Caller)
             .about("Verification", "Whose token is this, and may it do that?")
             .takes::<VerifyRequest>()
-            .answers::<Verification>(200),
-        post("/verify/batch", verify_batch)
+            .answers::<Verification<'_>>(200),
+        direct_post("/verify/batch", verify_batch)
             .needs(Own::TokenVerify, On::Caller)
             .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
             .takes::<BatchRequest>()
-            .answers::<Batch>(200),
+            .answers::<Batch<'_>>(200),
     ]
 }
 
-pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> Result<Verification> {
+/// Answers one question into `body`.
+fn answer(app: &App, organization: Uuid, request: &VerifyRequest, body: &mut Vec<u8>) -> Result<()> {
     let ask = match &request.permission {
         None => Ask::Identity,
         Some(text) => {
@@ -218,31 +237,37 @@ pub(super) fn answer(app: &App, organization: Uuid, request: &VerifyRequest) -> 
         request: request.request.as_ref().map(|it| Request { api, method: &it.method, path: &it.path }),
         from: Presenter { address: request.remote_ip, agent: request.user_agent.as_deref() },
     };
-    app.verifier.check(&request.token, &question, |answer| Verification::from(answer))
+    app.verifier.check(&request.token, &question, |answer| Verification::from(answer).write(body))?
 }
 
-async fn verify(
-    State(app): State<Arc<App>>,
-    Extension(grant): Extension<Grant>,
-    Body(request): Body<VerifyRequest>,
-) -> Result<Json<Verification>, ApiError> {
-    Ok(Json(answer(&app, grant.organization(), &request)?))
+/// The organization that asks.
+fn asking(asked: &Asked<'_>) -> Result<Uuid> {
+    // The endpoints need a permission, so there is a grant.
+    let grant = asked.grant.ok_or_else(|| Error::internal("an endpoint of verification without a right"))?;
+    Ok(grant.organization())
 }
 
-async fn verify_batch(
-    State(app): State<Arc<App>>,
-    Extension(grant): Extension<Grant>,
-    Body(request): Body<BatchRequest>,
-) -> Result<Json<Batch>, ApiError> {
-    let organization = grant.organization();
+fn verify(asked: &Asked<'_>) -> Result<Response> {
+    let mut body = Vec::with_capacity(512);
+    answer(asked.app, asking(asked)?, &parse(asked.body)?, &mut body)?;
+    Ok(json(body))
+}
+
+fn verify_batch(asked: &Asked<'_>) -> Result<Response> {
+    let organization = asking(asked)?;
+    let request: BatchRequest = parse(asked.body)?;
     if !(1..=BATCH_MAX).contains(&request.tokens.len()) {
-        return Err(Error::invalid("tokens", format!("must hold 1 to {BATCH_MAX} questions")).into());
+        return Err(Error::invalid("tokens", format!("must hold 1 to {BATCH_MAX} questions")));
     }
-    let mut results = Vec::with_capacity(request.tokens.len());
+    let mut body = Vec::with_capacity(request.tokens.len() * 512);
+    body.extend_from_slice(br#"{"results":["#);
     let mut faults = Vec::new();
     for (at, question) in request.tokens.iter().enumerate() {
-        match answer(&app, organization, question) {
-            Ok(verification) => results.push(verification),
+        if at > 0 {
+            body.push(b',');
+        }
+        match answer(asked.app, organization, question, &mut body) {
+            Ok(()) => {}
             // One question that cannot be understood fails the batch: an answer that stands in another's place, or a
             // `valid:false` for a slip of the pen, would be worse.
             Err(error) if error.code == Code::InvalidRequest => faults.extend(
@@ -252,14 +277,15 @@ async fn verify_batch(
                     .map(|fault| Fault { field: format!("tokens[{at}].{}", fault.field), problem: fault.problem }),
             ),
             // The rest of the batch came from other clients.
-            Err(error) if error.code == Code::Throttled => results.push(Verification::throttled()),
-            Err(error) => return Err(error.into()),
+            Err(error) if error.code == Code::Throttled => Verification::throttled().write(&mut body)?,
+            Err(error) => return Err(error),
         }
     }
     if !faults.is_empty() {
-        return Err(Error::faults(faults).into());
+        return Err(Error::faults(faults));
     }
-    Ok(Json(Batch { results }))
+    body.extend_from_slice(b"]}");
+    Ok(json(body))
 }
 
 async fn token_self(

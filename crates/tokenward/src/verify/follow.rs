@@ -304,6 +304,7 @@ fn put_token(verifier: &Verifier, directory: &Directory, row: &IndexRow) {
     let Some(digest) = digest(&row.digest) else { return };
     let ends = [row.expires_at, row.secret_expires_at].into_iter().flatten().min();
     verifier.0.index.put_token(&Entry {
+        last_four: &row.last_four,
         digest,
         token: row.token_id,
         kind: if row.kind == "policy_api_token" { Kind::PolicyToken } else { Kind::Token },

@@ -2,7 +2,6 @@
 //!
 //! Forward-auth and Envoy translate into a [`Held`] request and out of its answer; what is decided is the same.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -24,7 +23,8 @@ const TOKEN_NAME: &str = "x-tokenward-token-name";
 const ORGANIZATION_ID: &str = "x-tokenward-organization-id";
 const ROLE: &str = "x-tokenward-role";
 const PERMISSIONS: &str = "x-tokenward-permissions";
-const DECISION_ID: &str = "x-tokenward-decision-id";
+/// The decision, on answers of either kind.
+pub const DECISION_ID: &str = "x-tokenward-decision-id";
 const PATH: &str = "x-tokenward-path";
 
 /// Longer lists of permissions are left out: a gateway's buffer for headers is small (nginx: one page).
@@ -195,13 +195,14 @@ fn only_organization(verifier: &Verifier) -> Result<Uuid> {
 }
 
 fn refused(answer: &Answer<'_>) -> Result<()> {
-    match answer.decision {
-        Decision::Allow => Ok(()),
+    let error = match answer.decision {
+        Decision::Allow => return Ok(()),
         Decision::Deny { reason: Reason::PermissionDenied, missing: Some(missing) } => {
-            Err(Error::permission_denied(missing.to_string()))
+            Error::permission_denied(missing.to_string())
         }
-        Decision::Deny { reason, .. } => Err(Error::denied(reason)),
-    }
+        Decision::Deny { reason, .. } => Error::denied(reason),
+    };
+    Err(Error { decision_id: Some(answer.id.to_string()), ..error })
 }
 
 fn allowed(answer: &Answer<'_>, path: Option<&str>) -> Result<Allowed> {
@@ -213,13 +214,10 @@ fn allowed(answer: &Answer<'_>, path: Option<&str>) -> Result<Allowed> {
     headers.push((TOKEN_NAME, utf8_percent_encode(found.name(), &NAME).to_string()));
     headers.push((ORGANIZATION_ID, organization.id.to_string()));
     headers.push((ROLE, utf8_percent_encode(&role.name, &NAME).to_string()));
-    let mut permissions = String::new();
-    for permission in role.permissions() {
-        let space = if permissions.is_empty() { "" } else { " " };
-        let _ = write!(permissions, "{space}{}", utf8_percent_encode(&permission, &NAME));
-    }
+    // Letters, digits and `_-.:*`: nothing in it needs an escape.
+    let permissions = role.permission_list();
     if permissions.len() <= PERMISSIONS_MAX {
-        headers.push((PERMISSIONS, permissions));
+        headers.push((PERMISSIONS, permissions.to_owned()));
     }
     headers.push((DECISION_ID, answer.id.to_string()));
     if let Some(path) = path {

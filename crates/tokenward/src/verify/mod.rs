@@ -246,7 +246,7 @@ impl Verifier {
             };
             let target = organization.target(&question.resource);
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
-            let now = self.0.clock.now();
+            let now = self.0.clock.recent();
             // What the request needs, and then what is asked beside it.
             let route = question.request.and_then(|it| Some(organization.ask_route(it.api?, it.method, it.path)));
             let decision = match route.map(|route| decide(&facts, route, now)) {
@@ -265,7 +265,7 @@ impl Verifier {
     }
 
     fn miss(&self, client: Option<IpAddr>) -> Result<()> {
-        client.map_or(Ok(()), |address| self.0.guard.miss(address, self.0.clock.now()))
+        client.map_or(Ok(()), |address| self.0.guard.miss(address, self.0.clock.recent()))
     }
 
     /// A refused credential of our own API is a miss when nothing is known of it. Beyond the client's budget it is
@@ -280,7 +280,7 @@ impl Verifier {
     fn refuse<'a>(&'a self, reason: Reason, question: &Question<'_>) -> Answer<'a> {
         let decision = Decision::Deny { reason, missing: None };
         let fact = question.organization.map(|organization| Fact {
-            at: self.0.clock.now(),
+            at: self.0.clock.recent(),
             organization,
             token: None,
             decision,
@@ -341,7 +341,7 @@ impl Verifier {
             let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, client))?;
             let target = Target::Organization;
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
-            let now = self.0.clock.now();
+            let now = self.0.clock.recent();
             let decision = decide(&facts, Ask::Identity, now);
             let question = Question {
                 from: Presenter { address: client.address, agent: client.user_agent.as_deref() },
@@ -380,7 +380,7 @@ impl Verifier {
         // A session alone belongs to no organization; the least role stands in to ask for nothing but its time.
         let nobody = Role::built_in(Uuid::nil(), BuiltIn::Verifier);
         let facts = Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
-        match decide(&facts, Ask::Identity, self.0.clock.now()) {
+        match decide(&facts, Ask::Identity, self.0.clock.recent()) {
             Decision::Allow => {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
                 Ok(Caller::user(session.credential(), by))
@@ -396,18 +396,11 @@ impl Verifier {
     }
 
     fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Option<Found<'_>>) -> R) -> R {
+        // Before the hashing, so that the memory comes meanwhile.
+        let place = self.0.index.place(presented.last_four());
         let inner = presented.inner_digest();
-        // One pepper is the rule; a second one only while the first retires.
-        let (last, earlier) = match self.0.peppers.as_slice() {
-            [earlier @ .., last] => (last, earlier),
-            [] => return read(None),
-        };
-        let digest = earlier
-            .iter()
-            .map(|pepper| pepper.digest(&inner))
-            .find(|digest| self.0.index.token(digest, |found| found.is_some()))
-            .unwrap_or_else(|| last.digest(&inner));
-        self.0.index.token(&digest, read)
+        // The first pepper is the present one; another one is there only while it retires.
+        read(self.0.peppers.iter().find_map(|pepper| place.find(&pepper.digest(&inner))))
     }
 
     fn require_ready(&self) -> Result<()> {

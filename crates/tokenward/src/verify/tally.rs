@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use prefetch_index::prefetch_index;
 use tokenward_core::decision::{Decision, Reason};
 use tokenward_core::{Time, Uuid};
 use tokenward_store::usage::Usage;
@@ -99,10 +100,8 @@ impl Tally {
     /// Enters what waits. Says whether the part should be written soon.
     pub(super) fn settle(&mut self) -> bool {
         let before = (self.taken, self.lost);
-        if !self.table.is_empty() {
-            // Nothing depends on these reads, so none of them waits for another.
-            let first = |it: &Waiting| self.table[self.home(it.token)].at;
-            std::hint::black_box(self.waiting.iter().fold(0, |all, it| all ^ first(it)));
+        for it in &self.waiting {
+            prefetch_index(&self.table, self.home(it.token));
         }
         let mut waiting = std::mem::take(&mut self.waiting);
         for it in waiting.drain(..) {
@@ -305,9 +304,8 @@ mod tests {
     #[test]
     fn tokens_without_end_take_no_memory_without_end() {
         let mut tally = Tally::default();
-        let told = (0..3 * TOKENS as u64)
-            .filter(|n| tally.count(id(*n), Time(1), None, None, &Decision::Allow))
-            .count();
+        let told =
+            (0..3 * TOKENS as u64).filter(|n| tally.count(id(*n), Time(1), None, None, &Decision::Allow)).count();
         assert_eq!(told, 2, "once when nearly full, once when full");
         let mut taken = Vec::new();
         let lost = tally.take(&mut taken);

@@ -83,7 +83,21 @@ pub struct DecisionId<'a> {
 impl fmt::Display for DecisionId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let proof = self.stamp.keyed(1, self.number);
-        write!(f, "{:08x}{:016x}{proof:016x}", self.stamp.node, self.number ^ self.stamp.keyed(2, proof))
+        let hidden = self.number ^ self.stamp.keyed(2, proof);
+        // Without the machinery of formatting: an id is in every answer.
+        let mut text = [0; 40];
+        hex(self.stamp.node.into(), &mut text[..8]);
+        hex(hidden, &mut text[8..24]);
+        hex(proof, &mut text[24..]);
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The last digits of a number in hexadecimal, as many as there is room for.
+fn hex(number: u64, text: &mut [u8]) {
+    let digits = text.len();
+    for (at, digit) in text.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(number >> (4 * (digits - 1 - at)) & 0xf) as usize];
     }
 }
 
@@ -190,15 +204,12 @@ impl Record {
             return;
         };
         let path = request.path.split('?').next().unwrap_or_default();
-        let [api, method, path] = [
-            first(request.api.unwrap_or_default(), WORD_MAX),
-            first(request.method, WORD_MAX),
-            first(path, PATH_MAX),
-        ]
-        .map(|text| {
-            self.texts.push_str(text);
-            self.texts.len()
-        });
+        let [api, method, path] =
+            [first(request.api.unwrap_or_default(), WORD_MAX), first(request.method, WORD_MAX), first(path, PATH_MAX)]
+                .map(|text| {
+                    self.texts.push_str(text);
+                    self.texts.len()
+                });
         // Each text has a bound, and the sum of the bounds is far below 2^16.
         self.ends = [ends[0], ends[1], api, method, path].map(|end| end as u16);
     }
@@ -284,7 +295,11 @@ impl Ring {
 /// The last decisions of the tokens that were used last.
 #[derive(Default)]
 pub(super) struct Traced {
-    rings: HashMap<Uuid, Ring, BuildHasherDefault<ById>>,
+    rings: Vec<(Uuid, Ring)>,
+    /// Where each token's ring is.
+    places: HashMap<Uuid, usize, BuildHasherDefault<ById>>,
+    /// The place that was pushed to last: often the next one too.
+    latest: usize,
     /// Until then no token will have been quiet for long enough to give up its place.
     busy_until: i64,
 }
@@ -292,32 +307,42 @@ pub(super) struct Traced {
 impl Traced {
     /// Keeps a decision, if there is a place for its token.
     pub(super) fn push(&mut self, token: Uuid, number: u64, fact: &Fact<'_>) {
-        if let Some(ring) = self.rings.get_mut(&token) {
-            return ring.push(OF_A_TOKEN, number, fact);
+        if self.rings.get(self.latest).is_none_or(|(id, _)| *id != token) {
+            let known = self.places.get(&token).copied();
+            let Some(place) = known.or_else(|| self.make_room(token, fact.at)) else { return };
+            self.latest = place;
         }
-        if self.rings.len() >= TOKENS && !self.make_room(fact.at) {
-            return;
-        }
-        self.rings.entry(token).or_default().push(OF_A_TOKEN, number, fact);
+        self.rings[self.latest].1.push(OF_A_TOKEN, number, fact);
     }
 
-    fn make_room(&mut self, now: Time) -> bool {
-        if now.0 < self.busy_until {
-            return false;
+    /// A place for another token.
+    fn make_room(&mut self, token: Uuid, now: Time) -> Option<usize> {
+        if self.rings.len() < TOKENS {
+            self.rings.push((token, Ring::default()));
+            self.places.insert(token, self.rings.len() - 1);
+            return Some(self.rings.len() - 1);
         }
-        let Some((quiet, since)) = self.rings.iter().map(|(id, ring)| (*id, ring.newest())).min_by_key(|it| it.1) else {
-            return true;
-        };
+        if now.0 < self.busy_until {
+            return None;
+        }
+        let newest = self.rings.iter().map(|(_, ring)| ring.newest());
+        let (place, since) = newest.enumerate().min_by_key(|(_, at)| *at)?;
         self.busy_until = since.0.saturating_add(QUIET);
-        now.0 >= self.busy_until && self.rings.remove(&quiet).is_some()
+        if now.0 < self.busy_until {
+            return None;
+        }
+        let (quiet, _) = std::mem::replace(&mut self.rings[place], (token, Ring::default()));
+        self.places.remove(&quiet);
+        self.places.insert(token, place);
+        Some(place)
     }
 
     pub(super) fn ring(&self, token: Uuid) -> Option<&Ring> {
-        self.rings.get(&token)
+        self.places.get(&token).map(|place| &self.rings[*place].1)
     }
 
     pub(super) fn rings(&self) -> impl Iterator<Item = &Ring> {
-        self.rings.values()
+        self.rings.iter().map(|(_, ring)| ring)
     }
 }
 
@@ -442,7 +467,8 @@ mod tests {
         let mut use_at = |token: usize, at: i64| {
             let fact = Fact { at: Time(at), ..fact(1, &question) };
             traced.push(Uuid::from_u128(token as u128), 0, &fact);
-            traced.rings.keys().map(|id| id.as_u128() as usize).collect::<std::collections::BTreeSet<_>>()
+            assert_eq!(traced.rings.len(), traced.places.len());
+            traced.places.keys().map(|id| id.as_u128() as usize).collect::<std::collections::BTreeSet<_>>()
         };
         let all: std::collections::BTreeSet<_> = (0..TOKENS).collect();
         (0..TOKENS).for_each(|token| _ = use_at(token, 1_000 + token as i64));

@@ -1,0 +1,2 @@
+-- A step of SQLite alone; PostgreSQL renews its statistics itself.
+SELECT 1;

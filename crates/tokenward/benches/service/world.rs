@@ -1,0 +1,170 @@
+//! A real Tokenward: the binary in a process of its own, with an organization and tokens.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokenward::clock::SystemClock;
+use tokenward::pepper;
+use tokenward::random::OsRandom;
+use tokenward_core::Uuid;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::secret::{Kind, Pepper, PlainText, Prefixes};
+use tokenward_store::{Store, Tx, roles, tokens};
+
+/// A process, ended when it is dropped.
+pub struct Process {
+    pub child: Child,
+    /// The first line that it printed.
+    pub said: String,
+}
+
+impl Process {
+    /// Starts it, and waits for its first line: by then it is ready.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        out.read_line(&mut said).unwrap();
+        assert!(!said.is_empty(), "{command:?} does not start: {:?}", child.wait());
+        // Somebody must read on: a full pipe would stop the server.
+        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        Self { child, said }
+    }
+
+    /// Seconds of processor time that it has taken, with all its threads.
+    pub fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The second field is the name in brackets, and may hold spaces; user and system time are the 14th and 15th.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        // A tick is 10 ms on every Linux that matters (USER_HZ).
+        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A data directory with an organization and its tokens.
+pub struct World {
+    pub directory: TempDir,
+    pub organization: Uuid,
+    /// May verify tokens.
+    pub gateway: String,
+    /// Tokens of the role viewer.
+    pub tokens: Vec<String>,
+}
+
+/// The database of a data directory.
+pub async fn open(directory: &TempDir) -> (Store, Vec<Pepper>) {
+    let url = format!("sqlite:{}", directory.path().join("tokenward.db").display());
+    let store = Store::open(&url, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await.unwrap();
+    let peppers = pepper::load(&store, directory.path(), None).await.unwrap();
+    (store, peppers)
+}
+
+/// The binary, without any setting of the environment that the benchmark runs in.
+fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOKENWARD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl World {
+    /// An organization with the built-in roles and no tokens but one.
+    pub fn empty() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let output = binary()
+            .args([
+                "bootstrap",
+                "--organization",
+                "Acme",
+                "--owner-email",
+                "owner@acme.example",
+                "--json",
+                "--data-dir",
+            ])
+            .arg(directory.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let organization = answer["organization_id"].as_str().unwrap().parse().unwrap();
+        Self { directory, organization, gateway: String::new(), tokens: Vec::new() }
+    }
+
+    pub fn with_tokens(count: usize) -> Self {
+        let mut world = Self::empty();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (store, peppers) = open(&world.directory).await;
+            // They get no events: a server that starts does not read the log.
+            let mut tx = store.begin().await.unwrap();
+            let made = insert(&mut tx, &store, &peppers[0], world.organization, BuiltIn::Viewer, count).await;
+            world.tokens = made.iter().map(|(_, text)| text.expose().to_owned()).collect();
+            let gateway = insert(&mut tx, &store, &peppers[0], world.organization, BuiltIn::Verifier, 1).await;
+            world.gateway = gateway[0].1.expose().to_owned();
+            tx.commit_unlogged().await.unwrap();
+            store.close().await;
+        });
+        world
+    }
+
+    /// The server, with a listener for Envoy. Answers its address, and Envoy's.
+    pub fn serve(&self) -> (Process, String, String) {
+        let envoy = free_port();
+        let mut command = binary();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(self.directory.path());
+        command.env("TOKENWARD_ENVOY_LISTEN", &envoy).env("TOKENWARD_LOG", "warn");
+        let process = Process::start(&mut command);
+        let rest = process.said.strip_prefix("Tokenward listens on ").unwrap();
+        let url = rest.split(' ').next().unwrap().to_owned();
+        (process, url, format!("http://{envoy}"))
+    }
+}
+
+/// Adds tokens of a role. Answers their ids and texts.
+pub async fn insert(
+    tx: &mut Tx,
+    store: &Store,
+    pepper: &Pepper,
+    organization: Uuid,
+    role: BuiltIn,
+    count: usize,
+) -> Vec<(Uuid, PlainText)> {
+    let all = roles::compiled(tx.conn(), None).await.unwrap();
+    let role_id = all.iter().find(|(_, it)| it.kind == RoleKind::BuiltIn(role)).map(|(_, it)| it.id).unwrap();
+    let grant = Grant::operator(organization, Own::TokenManage);
+    let mut made = Vec::with_capacity(count);
+    for _ in 0..count {
+        let text = PlainText::generate(Kind::Token, &Prefixes::default(), store.random());
+        let id = store.new_id();
+        let new = tokens::NewToken {
+            id,
+            role_id,
+            name: &format!("bench-{}", id.simple()),
+            description: None,
+            expires_at: None,
+            digest: pepper.digest(&text.inner_digest()),
+            pepper_version: pepper.version,
+            last_four: text.last_four(),
+        };
+        tokens::insert(tx, &grant, &new, store.now()).await.unwrap();
+        made.push((id, text));
+    }
+    made
+}
+
+/// A loopback address with a port that was free a moment ago.
+pub fn free_port() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
