@@ -24,7 +24,7 @@ use tonic::{Request, Response, Status};
 
 use crate::service::App;
 use crate::verify::credential::credential;
-use crate::verify::gateway::{self, Allowed, Held, Scope, Target};
+use crate::verify::gateway::{self, Held, Scope, Target};
 
 /// Longest message. Envoy's own limit for the headers of a request is 60 KiB.
 const MESSAGE_MAX: usize = 1024 * 1024;
@@ -67,6 +67,9 @@ impl Running {
     }
 }
 
+/// What goes with an allowed request.
+type Headers = Vec<(&'static str, String)>;
+
 struct Gate(Arc<App>);
 
 #[tonic::async_trait]
@@ -87,7 +90,7 @@ fn decide(
     peer: Option<IpAddr>,
     attributes: &AttributeContext,
     http: Option<&HttpRequest>,
-) -> tokenward_core::Result<Allowed> {
+) -> tokenward_core::Result<Headers> {
     let Some(http) = http else {
         return Err(Error::new(Code::RequestUnknown, "The question holds no HTTP request."));
     };
@@ -101,7 +104,9 @@ fn decide(
         client: if trusted { source(attributes).or(peer) } else { peer },
         agent: http.headers.get("user-agent").map(String::as_str),
     };
-    gateway::check(&app.verifier, &held)
+    let mut headers = Headers::with_capacity(gateway::HEADERS.len());
+    gateway::check(&app.verifier, &held, |name, value| headers.push((name, value.to_owned())))?;
+    Ok(headers)
 }
 
 /// Text without a value is absent text in protobuf.
@@ -128,20 +133,20 @@ fn source(attributes: &AttributeContext) -> Option<IpAddr> {
     }
 }
 
-fn allow(allowed: Allowed, http: Option<&HttpRequest>) -> CheckResponse {
-    let set = |name: &str| allowed.headers.iter().any(|(own, _)| *own == name);
+fn allow(allowed: Headers, http: Option<&HttpRequest>) -> CheckResponse {
+    let set = |name: &str| allowed.iter().any(|(own, _)| *own == name);
     // What we do not set must not be left to the client.
     let sent = http.into_iter().flat_map(|http| http.headers.keys());
     let raw = http.iter().flat_map(|http| &http.header_map).flat_map(|map| &map.headers).map(|header| &header.key);
     let mut remove: Vec<String> = sent.chain(raw).map(|name| name.to_ascii_lowercase()).collect();
     remove.retain(|name| name.starts_with(OURS) && !set(name));
-    let fields = allowed.headers.iter().map(|(name, value)| {
+    let fields = allowed.iter().map(|(name, value)| {
         let name = name.strip_prefix(OURS).unwrap_or(name).replace('-', "_");
         (name, string(value.clone()))
     });
     let metadata = Struct { fields: fields.collect() };
     let ok = OkHttpResponse {
-        headers: allowed.headers.into_iter().map(|(name, value)| overwrite(name, value)).collect(),
+        headers: allowed.into_iter().map(|(name, value)| overwrite(name, value)).collect(),
         headers_to_remove: remove,
         ..OkHttpResponse::default()
     };

@@ -14,12 +14,24 @@ use crate::verify::Client;
 /// rightmost entry that is no proxy is the client.
 #[must_use]
 pub fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpNet]) -> Client {
-    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let agent = agent(headers);
     Client {
-        address: peer(extensions).map(|peer| forwarded_for(peer, headers, trusted)),
+        address: address(headers, extensions, trusted),
         user_agent: agent.map(|agent| agent.chars().take(256).collect()),
         origin: Origin::from_user_agent(agent),
     }
+}
+
+/// The address that a request came from.
+#[must_use]
+pub fn address(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpNet]) -> Option<IpAddr> {
+    peer(extensions).map(|peer| forwarded_for(peer, headers, trusted))
+}
+
+/// The client's own words for itself.
+#[must_use]
+pub fn agent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok())
 }
 
 /// Who is at the other end of the connection.

@@ -211,6 +211,17 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
         assert_eq!(answer.headers["x-tokenward-reason"], *code);
         assert_eq!(answer.headers.contains_key("www-authenticate"), *status == 401);
         assert!(!answer.text.contains(&reader), "{}", answer.text);
+        // What was decided can be asked about; what could not even be asked was not decided.
+        let decided = ["malformed", "unknown", "permission_denied", "api_unknown"].contains(code);
+        assert_eq!(answer.headers.contains_key("x-tokenward-decision-id"), decided, "{code}");
+        if decided {
+            let id = answer.headers["x-tokenward-decision-id"].to_str().unwrap().to_owned();
+            assert_eq!(answer.json()["decision_id"], id.as_str());
+            let told = server.get(&format!("/decision/{id}"), &organization.owner).await;
+            // The one that was unknown was asked about for another organization, whose affair it is.
+            assert_eq!(told.status.as_u16(), if *code == "unknown" { 404 } else { 200 });
+            assert!(*code == "unknown" || told.json()["code"] == *code, "{}", told.text);
+        }
     }
     let denied = send(&server, "GET", &format!("{path}&permission=invoices:write"), &ours, "").await.json();
     assert_eq!(
@@ -431,6 +442,9 @@ async fn ext_authz_decides_as_forward_auth_does() {
         let (code, status, headers, body) = answered(ask(request).await);
         assert_eq!((code, status, body["code"].as_str().unwrap()), (grpc, http, reason));
         assert_eq!(headers["x-tokenward-reason"], reason);
+        let decided = ["malformed", "permission_denied", "api_unknown"].contains(&reason);
+        assert_eq!(headers.get("x-tokenward-decision-id").is_some(), decided, "{reason}");
+        assert_eq!(headers.get("x-tokenward-decision-id").map(String::as_str), body["decision_id"].as_str());
         assert_eq!(headers.contains_key("www-authenticate"), status == 401);
     }
     // Envoy can be told to send headers raw, and then twice.

@@ -1,6 +1,8 @@
 //! Servers of the same shape that decide nothing: what is left of a request when the decision is free.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::Query;
@@ -12,6 +14,7 @@ use envoy_types::ext_authz::v3::pb::{
     HeaderValueOption, HttpResponse, OkHttpResponse,
 };
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
+use hyper_util::rt::TokioTimer;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
@@ -41,8 +44,12 @@ pub fn serve(which: &str) {
             }
             "nothing" => {
                 let router = Router::new().route("/forward-auth", any(forward_auth)).route("/verify", post(verify));
+                // With the time limits and the address that the real one needs: they are not the decision.
                 let server = axum_server::from_tcp(listener.into_std().unwrap()).unwrap();
-                server.serve(router.into_make_service()).await.unwrap();
+                let mut server = server.first_request_timeout(Duration::from_secs(10));
+                let http = server.http_builder();
+                http.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+                server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
             }
             "envoy" => {
                 let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));

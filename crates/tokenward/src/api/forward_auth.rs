@@ -2,18 +2,19 @@
 //!
 //! nginx knows only success, 401 and 403, so there is no other answer.
 
+use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tokenward_core::{Code, Error, Result};
 
 use super::direct::Asked;
 use super::endpoint::{Endpoint, direct_any};
 use super::error::ApiError;
-use crate::http::{client, peer};
+use crate::http::{address, agent, peer};
 use crate::service::App;
 use crate::verify::credential::credential;
-use crate::verify::gateway::{self, Allowed, Held, Scope, Target};
+use crate::verify::gateway::{self, Held, Scope, Target};
 
 /// Where gateways write the method of the request that they hold.
 const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
@@ -38,15 +39,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
-    Ok(match check(asked.app, asked.request) {
-        Ok(allowed) => {
-            let mut response = StatusCode::OK.into_response();
-            for (name, value) in allowed.headers {
-                if let Ok(value) = HeaderValue::try_from(value) {
-                    response.headers_mut().insert(HeaderName::from_static(name), value);
-                }
-            }
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut headers = HeaderMap::with_capacity(12);
+    let mut add = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    Ok(match check(asked.app, asked.request, &mut add) {
+        Ok(()) => {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = headers;
             response
         }
         Err(error) => {
@@ -64,7 +66,7 @@ fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
     })
 }
 
-fn check(app: &App, request: &Parts) -> Result<Allowed> {
+fn check(app: &App, request: &Parts, add: impl FnMut(&'static str, &str)) -> Result<()> {
     let settings = &app.gateways;
     let headers = &request.headers;
     let keys = ["x-api-key"].into_iter().chain(settings.header.as_deref());
@@ -75,15 +77,14 @@ fn check(app: &App, request: &Parts) -> Result<Allowed> {
     } else {
         Target::default()
     };
-    let asking = client(headers, &request.extensions, &settings.trusted);
     let held = Held {
         scope: Scope::read(form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()))?,
         credential,
         target,
-        client: asking.address,
-        agent: asking.user_agent.as_deref(),
+        client: address(headers, &request.extensions, &settings.trusted),
+        agent: agent(headers),
     };
-    gateway::check(&app.verifier, &held)
+    gateway::check(&app.verifier, &held, add)
 }
 
 /// What one of these headers says. Those of one gateway agree; where they do not, one of them is the client's own.

@@ -2,6 +2,7 @@
 //!
 //! Forward-auth and Envoy translate into a [`Held`] request and out of its answer; what is decided is the same.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -13,6 +14,7 @@ use tokenward_core::permission::Permission;
 use tokenward_core::{Code, Error, Result, Uuid};
 
 use super::credential::{Credential, holds_token};
+use super::trace::ID_LENGTH;
 use super::{Answer, Presenter, Question, Request, Verifier};
 
 /// Every header that an allowed request may carry; a client's own of these names never count.
@@ -52,29 +54,29 @@ impl Settings {
 
 /// On whose behalf a gateway asks, and for what.
 #[derive(Clone, Default, Debug)]
-pub struct Scope {
+pub struct Scope<'a> {
     organization: Option<Uuid>,
-    api: Option<String>,
-    permission: Option<String>,
+    api: Option<Cow<'a, str>>,
+    permission: Option<Cow<'a, str>>,
 }
 
-impl Scope {
+impl<'a> Scope<'a> {
     /// Reads `organization`, `api` and `permission`. Anything else is an error: a misspelt `permission` must not turn
     /// into a question that is easier to pass.
-    pub fn read(pairs: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Result<Self> {
+    pub fn read(pairs: impl Iterator<Item = (impl AsRef<str>, impl Into<Cow<'a, str>>)>) -> Result<Self> {
         let mut scope = Self::default();
         for (name, value) in pairs {
-            let (name, value) = (name.as_ref(), value.as_ref());
+            let (name, value) = (name.as_ref(), value.into());
             let twice = match name {
                 "organization" => {
-                    let id = Uuid::try_parse(value).map_err(|_| Error::invalid(name, "is not a UUID"))?;
+                    let id = Uuid::try_parse(&value).map_err(|_| Error::invalid(name, "is not a UUID"))?;
                     scope.organization.replace(id).is_some()
                 }
                 "api" if value.is_empty() => return Err(Error::invalid(name, "is empty")),
-                "api" => scope.api.replace(value.to_owned()).is_some(),
+                "api" => scope.api.replace(value).is_some(),
                 "permission" => {
-                    Permission::parse(value).map_err(|problem| Error::invalid(name, problem))?;
-                    scope.permission.replace(value.to_owned()).is_some()
+                    Permission::parse(&value).map_err(|problem| Error::invalid(name, problem))?;
+                    scope.permission.replace(value).is_some()
                 }
                 _ => {
                     let known = "is not known here; known are `organization`, `api` and `permission`";
@@ -110,7 +112,7 @@ pub struct Http<'a> {
 /// All that is known of a held request.
 pub struct Held<'a> {
     /// On whose behalf, and for what.
-    pub scope: Scope,
+    pub scope: Scope<'a>,
     /// What the client presented.
     pub credential: Result<Credential<'a>>,
     /// What it asks of the service behind the gateway.
@@ -121,15 +123,9 @@ pub struct Held<'a> {
     pub agent: Option<&'a str>,
 }
 
-/// The request may go on; these headers go with it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Allowed {
-    /// Names in lowercase, with values that are valid in a header.
-    pub headers: Vec<(&'static str, String)>,
-}
-
-/// Decides about a held request. Every error is a refusal.
-pub fn check(verifier: &Verifier, held: &Held<'_>) -> Result<Allowed> {
+/// Decides about a held request. Passes each header that goes with an allowed one to `add`: its name in lowercase, and a
+/// value that is valid in a header. Every error is a refusal.
+pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(&'static str, &str)) -> Result<()> {
     let credential = held.credential.as_ref().map_err(|error| Error::new(error.code, error.detail.clone()))?;
     let (http, path) = read(&held.target, verifier)?;
     let organization = match held.scope.organization {
@@ -156,7 +152,7 @@ pub fn check(verifier: &Verifier, held: &Held<'_>) -> Result<Allowed> {
         request: http.map(|Http { method, path }| Request { api, method, path }),
         from: Presenter { address: held.client, agent: held.agent },
     };
-    verifier.check(credential.text(), &question, |answer| allowed(&answer, path))?
+    verifier.check(credential.text(), &question, |answer| allowed(&answer, path, add))?
 }
 
 /// The request, when method and path are given; and the path. What is given must be readable in one way only.
@@ -205,25 +201,25 @@ fn refused(answer: &Answer<'_>) -> Result<()> {
     Err(Error { decision_id: Some(answer.id.to_string()), ..error })
 }
 
-fn allowed(answer: &Answer<'_>, path: Option<&str>) -> Result<Allowed> {
+fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(&'static str, &str)) -> Result<()> {
     refused(answer)?;
     // An allowed token is known; were it not, nothing may be said of it.
     let Some((found, organization, role)) = &answer.found else { return Err(Error::denied(Reason::Unknown)) };
-    let mut headers = Vec::with_capacity(HEADERS.len());
-    headers.push((TOKEN_ID, found.token.to_string()));
-    headers.push((TOKEN_NAME, utf8_percent_encode(found.name(), &NAME).to_string()));
-    headers.push((ORGANIZATION_ID, organization.id.to_string()));
-    headers.push((ROLE, utf8_percent_encode(&role.name, &NAME).to_string()));
+    let mut id = Uuid::encode_buffer();
+    add(TOKEN_ID, found.token.hyphenated().encode_lower(&mut id));
+    add(TOKEN_NAME, &Cow::from(utf8_percent_encode(found.name(), &NAME)));
+    add(ORGANIZATION_ID, organization.id.hyphenated().encode_lower(&mut id));
+    add(ROLE, &Cow::from(utf8_percent_encode(&role.name, &NAME)));
     // Letters, digits and `_-.:*`: nothing in it needs an escape.
     let permissions = role.permission_list();
     if permissions.len() <= PERMISSIONS_MAX {
-        headers.push((PERMISSIONS, permissions.to_owned()));
+        add(PERMISSIONS, permissions);
     }
-    headers.push((DECISION_ID, answer.id.to_string()));
+    add(DECISION_ID, answer.id.encode(&mut [0; ID_LENGTH]));
     if let Some(path) = path {
-        headers.push((PATH, path.to_owned()));
+        add(PATH, path);
     }
-    Ok(Allowed { headers })
+    Ok(())
 }
 
 /// Does the refusal of a request speak of its credential (401), and not of what it may do (403)?
@@ -240,7 +236,7 @@ pub fn is_about_credential(code: Code) -> bool {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Scope, String> {
+    fn read<'a>(pairs: &[(&'a str, &'a str)]) -> Result<Scope<'a>, String> {
         Scope::read(pairs.iter().copied()).map_err(|error| error.faults[0].field.clone())
     }
 

@@ -343,19 +343,21 @@ impl Verifier {
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
             let now = self.0.clock.recent();
             let decision = decide(&facts, Ask::Identity, now);
-            let question = Question {
-                from: Presenter { address: client.address, agent: client.user_agent.as_deref() },
-                ..Question::default()
-            };
-            let token = Some(found.token);
-            let fact = Fact { at: now, organization: organization.id, token, decision, target, question: &question };
-            self.0.uses.of_token(found.token, &fact);
+            let from = Presenter { address: client.address, agent: client.user_agent.as_deref() };
             match decision {
                 Decision::Allow => {
+                    // That it was accepted here tells nobody anything; what it then did is in the log.
+                    self.0.uses.count(found.token, now, &from, &decision);
                     let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
                     Ok(Caller::token(found.credential(), organization.id, role.id, by))
                 }
-                Decision::Deny { reason, .. } => Err(self.refused(reason, client)),
+                Decision::Deny { reason, .. } => {
+                    let question = Question { from, ..Question::default() };
+                    let (organization, token) = (organization.id, Some(found.token));
+                    let fact = Fact { at: now, organization, token, decision, target, question: &question };
+                    self.0.uses.of_token(found.token, &fact);
+                    Err(self.refused(reason, client))
+                }
             }
         })
     }

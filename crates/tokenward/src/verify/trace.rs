@@ -62,7 +62,7 @@ impl Stamp {
 
     /// The number of an id of this node; `None` for every other text.
     pub(super) fn number(&self, id: &str) -> Option<u64> {
-        if id.len() != 40 || !id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if id.len() != ID_LENGTH || !id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return None;
         }
         let node = u32::from_str_radix(&id[..8], 16).ok()?;
@@ -73,6 +73,9 @@ impl Stamp {
     }
 }
 
+/// Characters of the id of a decision.
+pub(super) const ID_LENGTH: usize = 40;
+
 /// The id of a decision: 40 hexadecimal digits, of which the first 8 name the node. Made only when it is written.
 #[derive(Clone, Copy)]
 pub struct DecisionId<'a> {
@@ -82,14 +85,19 @@ pub struct DecisionId<'a> {
 
 impl fmt::Display for DecisionId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.encode(&mut [0; ID_LENGTH]))
+    }
+}
+
+impl DecisionId<'_> {
+    /// Writes the id. Without the machinery of formatting: there is one in every answer.
+    pub(super) fn encode<'b>(&self, text: &'b mut [u8; ID_LENGTH]) -> &'b str {
         let proof = self.stamp.keyed(1, self.number);
-        let hidden = self.number ^ self.stamp.keyed(2, proof);
-        // Without the machinery of formatting: an id is in every answer.
-        let mut text = [0; 40];
         hex(self.stamp.node.into(), &mut text[..8]);
-        hex(hidden, &mut text[8..24]);
+        hex(self.number ^ self.stamp.keyed(2, proof), &mut text[8..24]);
         hex(proof, &mut text[24..]);
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        // Digits are UTF-8.
+        std::str::from_utf8(text).unwrap_or_default()
     }
 }
 

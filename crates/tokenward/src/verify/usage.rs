@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokenward_core::decision::Decision;
 use tokenward_core::{Random, Result, Time, Uuid};
 use tokenward_store::usage::{self, Usage};
 use tokenward_store::{Reader, Store};
 use tokio::sync::Notify;
 
+use super::Presenter;
 use super::tally::{Sums, Tally};
 use super::trace::{DecisionId, Denials, Fact, Kept, PLACE_BITS, Stamp, Traced};
 
@@ -77,6 +79,14 @@ impl Uses {
             self.denials.push(number, fact);
         }
         DecisionId { stamp: &self.stamp, number }
+    }
+
+    /// Counts a use that nobody will ask about.
+    pub(super) fn count(&self, token: Uuid, at: Time, from: &Presenter<'_>, decision: &Decision<'_>) {
+        let nearly_full = self.part(place(token)).tally.count(token, at, from.address, from.agent, decision);
+        if nearly_full {
+            self.full.notify_one();
+        }
     }
 
     /// Records a denial of something that is no token, or not one of the organization that asks. With nobody asking,
