@@ -369,11 +369,7 @@ async fn open_sqlite(path: &Path) -> Result<Pools, OpenError> {
         // Never `PRAGMA optimize`: statistics of a young database make SQLite read whole tables row by row of another
         // once it has grown. Without any it takes the index, always.
         .busy_timeout(Duration::from_secs(5));
-    close_to_others(path).map_err(|cause| OpenError::Open {
-        url: path.display().to_string(),
-        cause: cause.to_string(),
-        hint: "The directory must be writable.",
-    })?;
+    close_to_others(path);
     let write = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE)
@@ -429,15 +425,10 @@ fn lock_file(path: &Path) -> Result<Option<File>, OpenError> {
 }
 
 /// Makes the file when it is missing, for nobody else to read: it will hold addresses and hashes of passwords. SQLite gives
-/// the files that it puts beside it the same mode.
-fn close_to_others(path: &Path) -> std::io::Result<()> {
-    match File::options().write(true).create_new(true).mode(0o600).open(path) {
-        // The mode of one that is there is its owner's choice. What else is wrong SQLite says better.
-        Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
-            if path.exists() || path.parent().is_none_or(|parent| !parent.exists()) { Ok(()) } else { Err(error) }
-        }
-        _ => Ok(()),
-    }
+/// the files that it puts beside it the same mode. That of one that is there is its owner's choice.
+fn close_to_others(path: &Path) {
+    // What goes wrong here goes wrong for SQLite too, which says it better.
+    let _ = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
 }
 
 /// Beside the file itself, whatever link led to it: two names must not mean two locks.

@@ -237,6 +237,21 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
 }
 
 #[tokio::test]
+async fn an_answer_to_head_has_no_body_in_any_version_of_http() {
+    let (server, _, _, reader) = acme().await;
+    for builder in [reqwest::Client::builder().http1_only(), reqwest::Client::builder().http2_prior_knowledge()] {
+        let client = builder.build().unwrap();
+        for (token, status) in [(reader.as_str(), 200), ("x", 401)] {
+            let url = format!("{}/forward-auth", server.url);
+            let request = client.request(reqwest::Method::HEAD, url).header("x-api-key", token);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), status);
+            assert!(answer.bytes().await.unwrap().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_a_trusted_gateway_says_which_request_it_holds() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = support::config(directory.path());

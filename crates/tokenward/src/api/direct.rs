@@ -58,7 +58,12 @@ impl Direct {
         B: HttpBody<Data = Bytes> + Send,
         B::Error: Into<BoxError>,
     {
+        let head = request.method() == Method::HEAD;
         let mut response = self.answer(request).await.unwrap_or_else(|error| ApiError(error).into_response());
+        if head {
+            // RFC 9110 §9.3.2; hyper sees to it in HTTP/1 only.
+            *response.body_mut() = Body::empty();
+        }
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         response
     }

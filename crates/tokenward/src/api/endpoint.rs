@@ -254,6 +254,8 @@ impl Endpoint {
     /// The endpoint as it is answered before the router, if it is.
     pub(super) fn direct(&self, app: &Arc<App>) -> Option<Arc<Direct>> {
         let Handling::Direct(answer, every) = self.handler else { return None };
+        // It reads no parameters of its path, and its body has the common limit.
+        debug_assert!(!self.idempotent && self.body_max.is_none() && !self.path.contains('{'));
         let method = (!every).then(|| self.method.clone());
         Some(Arc::new(Direct { path: self.path, method, guard: self.guard(app), answer }))
     }

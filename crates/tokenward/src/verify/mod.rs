@@ -228,7 +228,8 @@ impl Verifier {
         }
     }
 
-    /// Decides about a presented text and passes the answer to `read`, which must be short.
+    /// Decides about a presented text and passes the answer to `read`, which must be short and must not ask the verifier
+    /// again: it runs under a lock that the follower waits for.
     ///
     /// Not ready is an error, so that nobody can take it for a decision; so is a miss beyond the budget of its client.
     pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
@@ -239,7 +240,7 @@ impl Verifier {
         };
         let directory = self.0.index.directory();
         self.lookup(&presented, |found| {
-            let placed = found.and_then(|found| Some((found, place(&directory, &found, question.organization)?)));
+            let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.organization)?)));
             let Some((found, (organization, role))) = placed else {
                 self.miss(question.from.address)?;
                 return Ok(read(self.refuse(Reason::Unknown, question)));
@@ -337,7 +338,7 @@ impl Verifier {
         }
         let directory = self.0.index.directory();
         self.lookup(&presented, |found| {
-            let placed = found.and_then(|found| Some((found, place(&directory, &found, None)?)));
+            let placed = found.and_then(|found| Some((found, belonging(&directory, &found, None)?)));
             let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, client))?;
             let target = Target::Organization;
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
@@ -422,7 +423,7 @@ fn refused_session(refusal: Error) -> Error {
 }
 
 /// The organization and role of a token; `None` when it belongs to another organization than the one that asks.
-fn place<'d>(
+fn belonging<'d>(
     directory: &'d Directory,
     found: &Found<'_>,
     asking: Option<Uuid>,

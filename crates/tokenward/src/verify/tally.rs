@@ -61,6 +61,8 @@ pub(super) struct Tally {
     agents: Vec<Agent>,
     /// Uses that were not recorded since the last write.
     lost: u64,
+    /// The part should be written soon, and nobody has been told yet.
+    full: bool,
 }
 
 impl Tally {
@@ -84,21 +86,19 @@ impl Tally {
             && (last.token, last.from, last.agent, last.denied) == (token, from, agent, denied)
         {
             last.at = last.at.max(at);
-            last.times += 1;
+            last.times = last.times.saturating_add(1);
             return false;
         }
-        if self.waiting.len() < WAITING {
-            self.waiting.reserve_exact(WAITING - self.waiting.len());
-            self.waiting.push(Waiting { token, at, from, agent, denied, times: 1 });
-            return false;
+        if self.waiting.len() >= WAITING {
+            self.settle();
         }
-        let full = self.settle();
+        self.waiting.reserve_exact(WAITING - self.waiting.len());
         self.waiting.push(Waiting { token, at, from, agent, denied, times: 1 });
-        full
+        std::mem::take(&mut self.full)
     }
 
-    /// Enters what waits. Says whether the part should be written soon.
-    pub(super) fn settle(&mut self) -> bool {
+    /// Enters what waits.
+    pub(super) fn settle(&mut self) {
         let before = (self.taken, self.lost);
         for it in &self.waiting {
             prefetch_index(&self.table, self.home(it.token));
@@ -127,7 +127,7 @@ impl Tally {
         }
         self.waiting = waiting;
         let nearly_full = TOKENS / 4 * 3;
-        (before.0 < nearly_full && nearly_full <= self.taken) || (before.1 == 0 && self.lost > 0)
+        self.full |= (before.0 < nearly_full && nearly_full <= self.taken) || (before.1 == 0 && self.lost > 0);
     }
 
     /// The place of an agent that has been put among the known ones.
@@ -141,9 +141,9 @@ impl Tally {
             return at as u8;
         }
         if self.agents.len() >= AGENTS {
-            // What waits refers to agents by their place.
+            // What waits refers to agents by their place. The oldest goes: what everybody uses comes back at once.
             self.settle();
-            self.agents.swap_remove(0);
+            self.agents.remove(0);
         }
         self.agents.push(Arc::new(agent.into()));
         // At most `AGENTS`.
@@ -203,7 +203,8 @@ impl Tally {
     /// it for ever.
     pub(super) fn take(&mut self, taken: &mut Vec<Sums>) -> u64 {
         self.settle();
-        self.taken = 0;
+        self.agents.clear();
+        (self.taken, self.full) = (0, false);
         taken.extend(std::mem::take(&mut self.table).into_iter().filter(|sums| sums.at != 0));
         std::mem::take(&mut self.lost)
     }
