@@ -168,6 +168,13 @@ impl Index {
         Place { shard, home }
     }
 
+    /// Makes room for so many secrets at once, before they are added one by one.
+    pub fn reserve(&self, secrets: usize) {
+        for shard in &self.shards {
+            shard.write().unwrap_or_else(PoisonError::into_inner).reserve(secrets / SHARDS);
+        }
+    }
+
     /// Adds a secret of a token, or replaces what is known of it.
     pub fn put_token(&self, entry: &Entry<'_>) {
         self.shard(locator(entry.last_four)).write().unwrap_or_else(PoisonError::into_inner).put(entry);
@@ -416,18 +423,28 @@ impl Shard {
             return;
         }
         if (self.taken + 1) * 4 > self.records.len() * 3 {
-            let records = std::mem::take(&mut self.records);
-            self.rebuild(records);
+            // An eighth more before the next time.
+            let (records, size) = (std::mem::take(&mut self.records), self.taken * 3 / 2);
+            self.rebuild(records, size);
         }
         let at = self.search(self.home(locator), &record.digest);
         self.records[at] = record;
         self.taken += 1;
     }
 
-    /// Makes the table new from these records, with room for an eighth more before the next time.
-    fn rebuild(&mut self, records: Vec<Record>) {
+    /// Makes room for so many records, and for what a shard gets more than the average.
+    fn reserve(&mut self, count: usize) {
+        let size = count * 7 / 5;
+        if size > self.records.len() {
+            let records = std::mem::take(&mut self.records);
+            self.rebuild(records, size);
+        }
+    }
+
+    /// Makes a table of this size from these records.
+    fn rebuild(&mut self, records: Vec<Record>, size: usize) {
         let taken = records.iter().filter(|record| !record.is_free()).count();
-        let size = (taken * 3 / 2).max(8);
+        let size = size.max(8);
         self.records = Vec::with_capacity(size);
         self.records.resize_with(size, || Record::FREE);
         self.taken = taken;
@@ -456,7 +473,8 @@ impl Shard {
             kept
         });
         self.names = names;
-        self.rebuild(records);
+        let size = records.len() * 3 / 2;
+        self.rebuild(records, size);
     }
 
     fn bytes(&self) -> usize {
@@ -566,6 +584,22 @@ mod tests {
         }
         let each = index.bytes() as f64 / index.len() as f64;
         assert!(each <= 128.0, "{each}");
+    }
+
+    #[test]
+    fn room_that_was_made_before_holds_what_comes_and_more() {
+        let index = Index::default();
+        index.reserve(20_000);
+        let reserved = index.bytes();
+        for n in 0..60_000 {
+            index.put_token(&entry(n, ""));
+            if n == 5_000 {
+                assert_eq!(index.bytes(), reserved, "it was enough");
+                index.reserve(5_000);
+                assert_eq!(index.bytes(), reserved, "less than there is");
+            }
+        }
+        (0..60_000).for_each(|n| with(&index, n, |found| assert!(found.is_some(), "{n}")));
     }
 
     #[test]

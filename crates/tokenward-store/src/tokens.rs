@@ -169,24 +169,17 @@ pub async fn index_rows(conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<IndexRow>
     by_ids(conn, select_index!("WHERE t.id IN"), tokens).await
 }
 
-/// A half of all secrets: two connections read at once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Half {
-    /// Those whose text ends in four characters that come first.
-    First,
-    /// The others.
-    Second,
+/// How many secrets there are, tombstones among them.
+pub async fn count_secrets(conn: Conn<'_>) -> Result<i64> {
+    run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM token_secret").fetch_one(&mut *c))
 }
 
-/// Passes every secret of a half that is alive or a tombstone to `each`, without holding all of them in memory.
-pub async fn each_index_row(conn: Conn<'_>, now: Time, half: Half, mut each: impl FnMut(IndexRow)) -> Result<()> {
+/// Passes every secret that is alive or a tombstone to `each`, without holding all of them in memory.
+pub async fn each_index_row(conn: Conn<'_>, now: Time, mut each: impl FnMut(IndexRow)) -> Result<()> {
     let oldest = now.plus(-TOMBSTONE).0;
     run!(conn, c => async {
-        // Any order of characters splits them in two; `V` does it in the middle of base62.
-        let mut rows = sqlx::query_as::<_, IndexRow>(
-            select_index!("WHERE (t.revoked_at IS NULL OR t.revoked_at > $1) AND (s.last_four < 'V') = $2")
-        )
-            .bind(oldest).bind(half == Half::First).fetch(&mut *c);
+        let mut rows = sqlx::query_as::<_, IndexRow>(select_index!("WHERE t.revoked_at IS NULL OR t.revoked_at > $1"))
+            .bind(oldest).fetch(&mut *c);
         while let Some(row) = rows.try_next().await? {
             each(row);
         }

@@ -74,6 +74,8 @@ fn world(tokens: usize) -> World {
     verifier.index().set_directory(known);
     let mut texts = String::with_capacity(tokens * LENGTH);
     let before = resident();
+    // As a node does when it loads its tokens.
+    verifier.index().reserve(tokens);
     let now = tokenward_core::Time(1_790_000_000_000_000);
     for n in 0..tokens {
         let text = PlainText::generate(Kind::Token, &Prefixes::default(), &random);

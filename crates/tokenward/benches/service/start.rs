@@ -1,6 +1,5 @@
 //! From nothing to the first answer: reading all tokens into memory, against reading their rows alone.
 
-use std::cell::Cell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use tokenward::verify::Verifier;
 use tokenward_core::secret::Prefixes;
-use tokenward_store::tokens::{self, Half, IndexRow};
+use tokenward_store::tokens;
 
 use crate::result::{Growth, Row, Section, Want, grouped, median};
 use crate::world::{World, open};
@@ -46,25 +45,21 @@ async fn fill(directory: &TempDir, count: u64) {
 async fn one(directory: &TempDir) -> (f64, f64, f64) {
     let (store, peppers) = open(directory).await;
     let begun = Instant::now();
-    let (mut one, mut other) = (store.read().await.unwrap(), store.read().await.unwrap());
-    let rows = Cell::new(0u64);
-    let each = |row: IndexRow| {
+    let mut reader = store.read().await.unwrap();
+    let mut rows = 0u64;
+    let each = |row| {
         black_box(&row);
-        rows.set(rows.get() + 1);
+        rows += 1;
     };
-    tokio::try_join!(
-        tokens::each_index_row(one.conn(), store.now(), Half::First, each),
-        tokens::each_index_row(other.conn(), store.now(), Half::Second, each),
-    )
-    .unwrap();
+    tokens::each_index_row(reader.conn(), store.now(), each).await.unwrap();
     let reading = begun.elapsed().as_secs_f64();
-    drop((one, other));
+    drop(reader);
     let begun = Instant::now();
     let poll = Duration::from_secs(60);
     let verifier = Verifier::start(store.clone(), peppers, Prefixes::default(), poll).await.unwrap();
     let ready = begun.elapsed().as_secs_f64();
     let index = verifier.index();
-    assert_eq!(index.len() as u64, rows.get());
+    assert_eq!(index.len() as u64, rows);
     let bytes = index.bytes() as f64 / index.len() as f64;
     verifier.stop().await;
     store.close().await;

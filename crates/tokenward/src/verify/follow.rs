@@ -16,7 +16,7 @@ use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{State, TOMBSTONE};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
-use tokenward_store::tokens::{Half, IndexRow};
+use tokenward_store::tokens::IndexRow;
 use tokenward_store::{Store, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
 
 use super::Verifier;
@@ -60,13 +60,8 @@ pub(super) async fn load(verifier: &Verifier, store: &Store) -> Result<i64> {
         directory.put_api(organization, &name, routes);
     }
     index.set_directory(directory.clone());
-    let (mut other, now) = (store.read().await?, store.now());
-    let put = |row: IndexRow| put_token(verifier, &directory, &row);
-    tokio::try_join!(
-        tokens::each_index_row(reader.conn(), now, Half::First, put),
-        tokens::each_index_row(other.conn(), now, Half::Second, put),
-    )?;
-    drop(other);
+    index.reserve(usize::try_from(tokens::count_secrets(reader.conn()).await?).unwrap_or(0));
+    tokens::each_index_row(reader.conn(), store.now(), |row| put_token(verifier, &directory, &row)).await?;
     let sessions = sessions::all(reader.conn()).await?;
     let users: Vec<Uuid> = sessions.iter().map(|session| session.account_id).collect();
     index.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
