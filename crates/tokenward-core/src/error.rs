@@ -106,9 +106,9 @@ pub struct Error {
     /// The permission that was missing, for `Denied(PermissionDenied)`.
     pub missing_permission: Option<String>,
     /// The decision that refused, to ask about it later.
-    pub decision_id: Option<String>,
+    pub decision_id: Option<Box<str>>,
     /// Seconds after which another attempt makes sense.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
     /// What really happened, for the operator's log.
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
 }

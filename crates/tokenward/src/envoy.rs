@@ -191,6 +191,7 @@ fn deny(error: Error) -> CheckResponse {
     }
     let mut fields = HashMap::from([("reason".to_owned(), string(code.as_str().to_owned()))]);
     if let Some(decision) = error.decision_id {
+        let decision = String::from(decision);
         body.insert("decision_id", decision.as_str().into());
         headers.push(overwrite(gateway::DECISION_ID, decision.clone()));
         fields.insert("decision_id".to_owned(), string(decision));

@@ -108,7 +108,7 @@ pub struct Endpoint {
 /// How an endpoint is answered.
 enum Handling {
     /// By the router.
-    Routed(MethodRouter<Arc<App>>),
+    Routed(Box<MethodRouter<Arc<App>>>),
     /// Before it; for every method, where the flag says so.
     Direct(Answer, bool),
 }
@@ -117,7 +117,7 @@ macro_rules! methods {
     ($($name:ident $method:ident),*) => {$(
         /// An endpoint with this method. Without a further word only a known caller may use it.
         pub(super) fn $name<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Endpoint {
-            endpoint(Method::$method, path, Handling::Routed(on(MethodFilter::$method, handler)))
+            endpoint(Method::$method, path, Handling::Routed(Box::new(on(MethodFilter::$method, handler))))
         }
     )*};
 }
@@ -241,7 +241,8 @@ impl Endpoint {
             return direct.route();
         }
         let guard = self.guard(app);
-        let Handling::Routed(mut handler) = self.handler else { return MethodRouter::new() };
+        let Handling::Routed(handler) = self.handler else { return MethodRouter::new() };
+        let mut handler = *handler;
         if let Some(bytes) = self.body_max {
             handler = handler.layer(DefaultBodyLimit::max(bytes));
         }

@@ -46,7 +46,8 @@ pub(super) struct ErrorBody {
     missing_permission: Option<String>,
     /// Under this id, `GET /decision/{id}` explains a gateway's refusal for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
-    decision_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    decision_id: Option<Box<str>>,
     /// Why the credential was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,

@@ -83,7 +83,7 @@ pub(super) struct Problems {
     /// The status of the page that shows them.
     pub status: StatusCode,
     /// Seconds to wait, for those who tried too often.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
     whole: Option<String>,
     fields: Vec<(String, String)>,
 }

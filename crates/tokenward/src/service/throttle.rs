@@ -39,7 +39,7 @@ impl Throttle {
         match until.filter(|until| now < *until) {
             None => Ok(()),
             Some(until) => {
-                let seconds = u64::try_from((until.0 - now.0 + SECOND - 1) / SECOND).unwrap_or(1);
+                let seconds = u32::try_from((until.0 - now.0 + SECOND - 1) / SECOND).unwrap_or(1);
                 let detail = format!("Too many failed attempts. Wait {seconds} s and try again.");
                 Err(Error { retry_after: Some(seconds), ..Error::new(Code::Throttled, detail) })
             }

@@ -198,7 +198,7 @@ fn refused(answer: &Answer<'_>) -> Result<()> {
         }
         Decision::Deny { reason, .. } => Error::denied(reason),
     };
-    Err(Error { decision_id: Some(answer.id.to_string()), ..error })
+    Err(Error { decision_id: Some(answer.id.to_string().into()), ..error })
 }
 
 fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(&'static str, &str)) -> Result<()> {

@@ -71,7 +71,7 @@ impl Guard {
         let spent = (slot.whole_at.0 - now.0).max(0);
         if spent + cost > WINDOW {
             // What is refused costs nothing, or somebody who goes on would never be heard again.
-            let seconds = u64::try_from((spent + cost - WINDOW + SECOND - 1) / SECOND).unwrap_or(1);
+            let seconds = u32::try_from((spent + cost - WINDOW + SECOND - 1) / SECOND).unwrap_or(1);
             let detail = format!("Too many unknown tokens came from this address. Wait {seconds} s and try again.");
             return Err(Error { retry_after: Some(seconds), ..Error::new(Code::Throttled, detail) });
         }
