@@ -19,7 +19,10 @@ mod world;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const SECTIONS: [(&str, fn() -> result::Section); 5] = [
+/// How a section is measured.
+type Measure = fn() -> result::Section;
+
+const SECTIONS: [(&str, Measure); 5] = [
     ("http", http::measure),
     ("envoy", envoy::measure),
     ("changes", changes::measure),
