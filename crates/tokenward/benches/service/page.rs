@@ -113,8 +113,10 @@ pub fn write() {
         let ready = sections.iter().flat_map(|it| &it.growth).find(|growth| growth.tokens == it.tokens);
         let ready = ready.map_or("–".to_owned(), |growth| format!("{:.3} s", growth.seconds_to_ready));
         let (tokens, rate) = (grouped(it.tokens), grouped((1e9 / it.random[2]) as u64));
-        writeln!(text, "| {tokens} | {ready} | {:.1} | {:.1} | {rate} |", it.memory.counted, it.memory.resident)
-            .unwrap();
+        // Of few tokens the system's pages tell nothing.
+        let large = it.tokens >= 100_000;
+        let resident = if large { format!("{:.1}", it.memory.resident) } else { "–".to_owned() };
+        writeln!(text, "| {tokens} | {ready} | {:.1} | {resident} | {rate} |", it.memory.counted).unwrap();
     }
     text.push_str("\n### Over HTTP and gRPC\n\n| Server | Connections | Requests a second | Processor time of the server, a request |\n| --- | ---: | ---: | ---: |\n");
     for rate in sections.iter().flat_map(|it| &it.rates) {
