@@ -30,6 +30,8 @@ pub enum Reason {
     Expired,
     /// The path of the request can be read in more than one way.
     PathAmbiguous,
+    /// A token stands in the query of the request.
+    TokenInQuery,
     /// The organization has no API of that name.
     ApiUnknown,
     /// The request is on no route of the API, and the API denies such requests.
@@ -40,7 +42,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, in the order in which they are checked.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::Unknown,
         Self::Revoked,
@@ -48,6 +50,7 @@ impl Reason {
         Self::NotYetValid,
         Self::Expired,
         Self::PathAmbiguous,
+        Self::TokenInQuery,
         Self::ApiUnknown,
         Self::RouteUnknown,
         Self::PermissionDenied,
@@ -64,6 +67,7 @@ impl Reason {
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
             Self::PathAmbiguous => "path_ambiguous",
+            Self::TokenInQuery => "token_in_query",
             Self::ApiUnknown => "api_unknown",
             Self::RouteUnknown => "route_unknown",
             Self::PermissionDenied => "permission_denied",
@@ -84,6 +88,9 @@ impl Reason {
             Self::Expired => "This token has expired. Ask for a new one.",
             Self::PathAmbiguous => {
                 "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."
+            }
+            Self::TokenInQuery => {
+                "A token stands in the query, where logs keep it. Send it in a header, and replace this one."
             }
             Self::ApiUnknown => "There is no API of that name. Import its routes first.",
             Self::RouteUnknown => "The request is on no route of the API, and what no route describes is denied.",

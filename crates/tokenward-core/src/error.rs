@@ -20,14 +20,10 @@ pub enum Code {
     MissingCredentials,
     /// More than one credential was sent.
     AmbiguousCredentials,
-    /// A token stands in the query of a request, where logs and histories keep it.
-    TokenInQuery,
     /// Several organizations are here, and the question does not say which one asks.
     OrganizationRequired,
     /// A gateway asks about a request whose method or path it does not say, or whose API is not known.
     RequestUnknown,
-    /// The path of a request can be read in more than one way.
-    PathAmbiguous,
     /// The credential was refused, or may not do this; the reason says which.
     Denied(Reason),
     /// Wrong e-mail address or password.
@@ -64,10 +60,8 @@ impl Code {
             Self::InvalidRequest => "invalid_request",
             Self::MissingCredentials => "missing_credentials",
             Self::AmbiguousCredentials => "ambiguous_credentials",
-            Self::TokenInQuery => "token_in_query",
             Self::OrganizationRequired => "organization_required",
             Self::RequestUnknown => "request_unknown",
-            Self::PathAmbiguous => "path_ambiguous",
             Self::Denied(reason) => reason.as_str(),
             Self::SignInFailed => "sign_in_failed",
             Self::UserRequired => "user_required",

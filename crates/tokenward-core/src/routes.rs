@@ -4,7 +4,7 @@
 //! read differently is refused rather than rewritten, since what is decided here is served by another program.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use matchit::Router;
@@ -74,10 +74,16 @@ pub struct RouteFault {
 pub struct Routes {
     id: Uuid,
     unknown: Unknown,
-    methods: HashMap<Box<str>, Router<u32>>,
+    exact: Table,
+    /// The same in lower case: many servers take `/Admin` for `/admin`. Absent where two routes differ in nothing but
+    /// case, since what serves those tells them apart.
+    folded: Option<Table>,
     /// What routes need; many need the same.
     needs: Vec<Box<[Needed]>>,
 }
+
+/// By method, the routers of its paths: one, and more only where paths in lower case cannot be in one.
+type Table = HashMap<Box<str>, Vec<Router<u32>>>;
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,7 +94,8 @@ impl fmt::Debug for Routes {
 impl Routes {
     /// Compiles routes. The first that cannot be used is the fault.
     pub fn compile(id: Uuid, unknown: Unknown, routes: &[Route]) -> Result<Self, RouteFault> {
-        let mut compiled = Self { id, unknown, methods: HashMap::new(), needs: Vec::new() };
+        let mut compiled = Self { id, unknown, exact: Table::new(), folded: Some(Table::new()), needs: Vec::new() };
+        let mut folded: HashSet<(&str, String)> = HashSet::new();
         let mut numbers: HashMap<&[Needed], u32> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
             let fault = |problem: String| RouteFault { index, problem };
@@ -104,8 +111,9 @@ impl Routes {
                 compiled.needs.push(route.permissions.clone().into());
                 compiled.needs.len() as u32 - 1
             });
-            let router = compiled.methods.entry(route.method.as_str().into()).or_default();
-            router.insert(pattern, number).map_err(|error| {
+            let method = || route.method.as_str().into();
+            let routers = compiled.exact.entry(method()).or_insert_with(|| vec![Router::new()]);
+            routers[0].insert(pattern.as_str(), number).map_err(|error| {
                 fault(match error {
                     matchit::InsertError::Conflict { .. } => {
                         "cannot be told apart from a route before it; keep one of them".to_owned()
@@ -113,6 +121,18 @@ impl Routes {
                     other => format!("has a path that cannot be used: {other}"),
                 })
             })?;
+            let lower = pattern.to_lowercase();
+            if let Some(table) = &mut compiled.folded {
+                let routers = table.entry(method()).or_default();
+                if !routers.iter_mut().any(|router| router.insert(lower.as_str(), number).is_ok()) {
+                    let mut router = Router::new();
+                    let inserted = router.insert(lower.as_str(), number);
+                    routers.extend(inserted.is_ok().then_some(router));
+                }
+            }
+            if !folded.insert((&route.method, lower)) {
+                compiled.folded = None;
+            }
         }
         Ok(compiled)
     }
@@ -127,21 +147,36 @@ impl Routes {
     #[must_use]
     pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
         let Some(decoded) = canonical(path) else { return Ask::Never(Reason::PathAmbiguous) };
-        let asked = self.ask_path(method, &decoded);
+        let asked = self.ask_path(&self.exact, method, &decoded);
         // Some programs decode a path before they look for its route (Go's ServeMux), others afterwards (axum):
         // `/invoices/7%3Acancel` is `/invoices/{id}:cancel` to the former and `/invoices/{id}` to the latter.
         match encoded_ascii(path) {
-            Some(encoded) if self.ask_path(method, &encoded) != asked => Ask::Never(Reason::PathAmbiguous),
+            Some(encoded) if self.ask_path(&self.exact, method, &encoded) != asked => {
+                return Ask::Never(Reason::PathAmbiguous);
+            }
+            _ => {}
+        }
+        // Some do not tell capitals from small letters (Express, ASP.NET): `/users/Export` is `/users/{name}` here and
+        // `/users/export` there. What is denied anyway stays what it is.
+        match &self.folded {
+            Some(folded)
+                if decoded.chars().any(char::is_uppercase)
+                    && asked != Ask::Never(Reason::RouteUnknown)
+                    && self.ask_path(folded, method, &decoded.to_lowercase()) != asked =>
+            {
+                Ask::Never(Reason::PathAmbiguous)
+            }
             _ => asked,
         }
     }
 
     /// What a request takes whose path is read in one way.
-    fn ask_path(&self, method: &str, path: &str) -> Ask<'_> {
+    fn ask_path(&self, table: &Table, method: &str, path: &str) -> Ask<'_> {
         // Many servers take `/a` and `/a/` for the same. Whoever described one of them meant both.
         let find = |path: &str| {
             // HEAD is GET without the body (RFC 9110 §9.3.2).
-            self.at(method, path).or_else(|| if method == "HEAD" { self.at("GET", path) } else { None })
+            let head = || if method == "HEAD" { self.at(table, "GET", path) } else { None };
+            self.at(table, method, path).or_else(head)
         };
         if let Some(needs) = find(path) {
             return Ask::All(needs);
@@ -153,15 +188,16 @@ impl Routes {
         if let Some(needs) = find(&other) {
             return Ask::All(needs);
         }
-        let described = || self.methods.keys().any(|it| self.at(it, path).or_else(|| self.at(it, &other)).is_some());
+        let described =
+            || table.keys().any(|it| self.at(table, it, path).or_else(|| self.at(table, it, &other)).is_some());
         match self.unknown {
             Unknown::Allow if !described() => Ask::Identity,
             _ => Ask::Never(Reason::RouteUnknown),
         }
     }
 
-    fn at(&self, method: &str, path: &str) -> Option<&[Needed]> {
-        let found = self.methods.get(method)?.at(path).ok()?;
+    fn at(&self, table: &Table, method: &str, path: &str) -> Option<&[Needed]> {
+        let found = table.get(method)?.iter().find_map(|router| router.at(path).ok())?;
         self.needs.get(*found.value as usize).map(|needs| &**needs)
     }
 }
@@ -344,6 +380,36 @@ mod tests {
         assert_eq!(needed(&shop, "PUT", "/invoices"), "route_unknown");
         assert_eq!(needed(&shop, "PUT", "/invoices/"), "route_unknown");
         assert_eq!(needed(&shop, "GET", "/a/../invoices"), "path_ambiguous");
+    }
+
+    #[test]
+    fn a_path_that_means_another_route_in_lower_case_is_refused() {
+        let shop = shop(Unknown::Deny);
+        for (method, path, needs) in [
+            ("GET", "/invoices/Export", "path_ambiguous"),
+            ("GET", "/INVOICES/export", "route_unknown"),
+            ("GET", "/invoices/Exports", "invoices:read"),
+            ("POST", "/invoices/7:Cancel", "path_ambiguous"),
+            ("DELETE", "/invoices/EXPORT", "invoices:delete"),
+            ("GET", "/TH%C3%89", "route_unknown"),
+        ] {
+            assert_eq!(needed(&shop, method, path), needs, "{method} {path}");
+        }
+        let open = self::shop(Unknown::Allow);
+        for (method, path, needs) in [
+            ("GET", "/Health", "identity"),
+            ("GET", "/Invoices", "path_ambiguous"),
+            ("PUT", "/Invoices", "path_ambiguous"),
+            ("GET", "/CAF%C3%89", "path_ambiguous"),
+        ] {
+            assert_eq!(needed(&open, method, path), needs, "{method} {path}");
+        }
+        // A server that has both tells them apart.
+        let both = [route("GET", "/a", "a:read"), route("GET", "/A", "a:write"), route("GET", "/{x}", "x:read")];
+        let both = Routes::compile(Uuid::nil(), Unknown::Deny, &both).unwrap();
+        for (path, needs) in [("/a", "a:read"), ("/A", "a:write"), ("/B", "x:read")] {
+            assert_eq!(needed(&both, "GET", path), needs, "{path}");
+        }
     }
 
     #[test]

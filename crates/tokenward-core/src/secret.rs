@@ -158,6 +158,26 @@ impl<'a> Presented<'a> {
         (alphabet && number(sum) == Some(crc32fast::hash(body).into())).then_some(Self { kind: *kind, text })
     }
 
+    /// Does a secret stand anywhere in a text?
+    #[must_use]
+    pub fn stands_in(text: &str, prefixes: &Prefixes) -> bool {
+        let at_prefix = |prefix: &str, at: usize| {
+            let part = text.get(at..at + prefix.len() + BODY + CHECKSUM);
+            part.is_some_and(|part| Presented::parse(part, prefixes).is_some())
+        };
+        prefixes.0.iter().any(|(_, prefix)| {
+            let mut from = 0;
+            while let Some(found) = text[from..].find(&**prefix) {
+                if at_prefix(prefix, from + found) {
+                    return true;
+                }
+                // A prefix begins with an ASCII letter, so the next character begins one byte further.
+                from += found + 1;
+            }
+            false
+        })
+    }
+
     /// The last four characters, which tell people which text is meant, and the index where to look.
     #[must_use]
     pub fn last_four(&self) -> &'a str {

@@ -11,17 +11,18 @@ use std::task::{Context, Poll};
 
 use anyhow::Context as _;
 use axum::extract::{ConnectInfo, Extension, Request};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use tokenward::config::{Config, Settings};
+use tokenward::verify::credential::credential;
 use tokenward::verify::{Answer, Presenter, Question, Verifier};
 use tokenward::{pepper, serve};
-use tokenward_core::Uuid;
 use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::permission::Permission;
+use tokenward_core::{Code, Uuid};
 use tower::{Layer, Service};
 
 /// Whose token a request came with: what handlers get.
@@ -102,10 +103,10 @@ impl Needs {
             Box::new((status, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response())
         };
         let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let presented = text(header::AUTHORIZATION).and_then(|it| it.strip_prefix("Bearer "));
-        let Some(presented) = presented else {
-            return Err(refuse(StatusCode::UNAUTHORIZED, "missing_credentials", String::new()));
-        };
+        // `Token`, `Bearer` or Basic, and only one of them, as the gateways have it.
+        let sent = request.headers().get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let credential = credential(sent, std::iter::empty())
+            .map_err(|error| refuse(StatusCode::UNAUTHORIZED, error.code.as_str(), String::new()))?;
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         let question = Question {
             organization: Some(self.organization),
@@ -118,7 +119,7 @@ impl Needs {
             from: Presenter { address: peer.map(|it| it.0.ip()), agent: text(header::USER_AGENT) },
             ..Question::default()
         };
-        let answered = self.verifier.check(presented, &question, |answer: Answer<'_>| match answer.found {
+        let answered = self.verifier.check(credential.text(), &question, |answer: Answer<'_>| match answer.found {
             Some((found, _, role)) if answer.decision.is_allow() => {
                 Ok(Holder { token: found.token, name: found.name().to_owned(), role: role.name.to_string() })
             }
@@ -129,8 +130,18 @@ impl Needs {
                 Err(refuse(status, answer.decision.code(), answer.id.to_string()))
             }
         });
-        // Not ready is an error and never a yes.
-        answered.unwrap_or_else(|_| Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", String::new())))
+        // An error is never a yes: too many guesses from this address, or not ready.
+        answered.unwrap_or_else(|error| {
+            let status = match error.code {
+                Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            let mut refusal = refuse(status, error.code.as_str(), String::new());
+            if let Some(seconds) = error.retry_after {
+                refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
+            Err(refusal)
+        })
     }
 }
 

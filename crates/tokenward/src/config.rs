@@ -192,10 +192,20 @@ impl Settings {
         let nets = self.trusted_gateways.unwrap_or_default();
         let trusted = nets.iter().filter_map(|net| read(net, "trusted_gateways", &mut faults)).collect();
         let header = self.credential_header.filter(|name| !name.is_empty()).map(|name| name.to_ascii_lowercase());
-        if let Some(name) = &header
-            && (name == "authorization" || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
-        {
-            faults.push(format!("credential_header `{name}` must be the name of a header, and not Authorization"));
+        if let Some(name) = &header {
+            // What others write or read otherwise is no place for a token.
+            let taken = ["authorization", "cookie", "host", "connection", "content-length", "transfer-encoding"];
+            let ours = ["x-tokenward-", "x-forwarded-", "x-original-"];
+            if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+                faults.push(format!(
+                    "credential_header `{name}` must be the name of a header: letters, digits and `-` (no `_`, which \
+                     gateways drop or take for `-`)"
+                ));
+            } else if taken.contains(&name.as_str()) || ours.iter().any(|start| name.starts_with(start)) {
+                faults.push(format!(
+                    "credential_header `{name}` has another meaning; choose one of your own, such as X-Acme-Key"
+                ));
+            }
         }
         let envoy_listen = self.envoy_listen.filter(|address| !address.is_empty());
         let envoy_listen = envoy_listen.and_then(|address| read::<SocketAddr>(&address, "envoy_listen", &mut faults));

@@ -24,7 +24,7 @@ use tonic::{Request, Response, Status};
 
 use crate::service::App;
 use crate::verify::credential::credential;
-use crate::verify::gateway::{self, Held, Scope, Target};
+use crate::verify::gateway::{self, Header, Held, Scope, Target};
 
 /// Longest message. Envoy's own limit for the headers of a request is 60 KiB.
 const MESSAGE_MAX: usize = 1024 * 1024;
@@ -68,7 +68,7 @@ impl Running {
 }
 
 /// What goes with an allowed request.
-type Headers = Vec<(&'static str, String)>;
+type Headers = Vec<(Header, String)>;
 
 struct Gate(Arc<App>);
 
@@ -104,7 +104,7 @@ fn decide(
         client: if trusted { source(attributes).or(peer) } else { peer },
         agent: http.headers.get("user-agent").map(String::as_str),
     };
-    let mut headers = Headers::with_capacity(gateway::HEADERS.len());
+    let mut headers = Headers::with_capacity(Header::ALL.len());
     gateway::check(&app.verifier, &held, |name, value| headers.push((name, value.to_owned())))?;
     Ok(headers)
 }
@@ -115,15 +115,20 @@ fn text(text: &str) -> Option<&[u8]> {
 }
 
 /// The values of a header: in `headers`, or in `header_map` where Envoy is told to send them raw.
-fn header<'a>(http: &'a HttpRequest, name: &str) -> impl Iterator<Item = &'a [u8]> {
+fn header<'a>(http: &'a HttpRequest, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     let raw = http.header_map.iter().flat_map(|map| &map.headers);
-    let raw =
-        raw.filter(|header| header.key.eq_ignore_ascii_case(name)).map(|header| match header.raw_value.as_slice() {
-            [] => header.value.as_bytes(),
-            value => value,
-        });
-    let found: Vec<&[u8]> = http.headers.get(name).map(|value| value.as_bytes()).into_iter().chain(raw).collect();
-    found.into_iter()
+    let raw = raw.filter(move |header| is_named(&header.key, name)).map(|header| match header.raw_value.as_slice() {
+        [] => header.value.as_bytes(),
+        value => value,
+    });
+    let plain = http.headers.iter().filter(move |(key, _)| is_named(key, name)).map(|(_, value)| value.as_bytes());
+    plain.chain(raw)
+}
+
+/// Is this the header's name, to a program that reads `_` as `-`? Many do, so that `X_API_Key` is a credential too.
+fn is_named(key: &str, name: &str) -> bool {
+    key.len() == name.len()
+        && key.bytes().zip(name.bytes()).all(|(a, b)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-'))
 }
 
 fn source(attributes: &AttributeContext) -> Option<IpAddr> {
@@ -134,19 +139,19 @@ fn source(attributes: &AttributeContext) -> Option<IpAddr> {
 }
 
 fn allow(allowed: Headers, http: Option<&HttpRequest>) -> CheckResponse {
-    let set = |name: &str| allowed.iter().any(|(own, _)| *own == name);
-    // What we do not set must not be left to the client.
+    let set = |name: &str| allowed.iter().any(|(own, _)| own.name() == name);
+    // What we do not set must not be left to the client. Many programs read `_` in the name of a header as `-`.
     let sent = http.into_iter().flat_map(|http| http.headers.keys());
     let raw = http.iter().flat_map(|http| &http.header_map).flat_map(|map| &map.headers).map(|header| &header.key);
     let mut remove: Vec<String> = sent.chain(raw).map(|name| name.to_ascii_lowercase()).collect();
-    remove.retain(|name| name.starts_with(OURS) && !set(name));
+    remove.retain(|name| name.replace('_', "-").starts_with(OURS) && !set(name));
     let fields = allowed.iter().map(|(name, value)| {
-        let name = name.strip_prefix(OURS).unwrap_or(name).replace('-', "_");
+        let name = name.name().trim_start_matches(OURS).replace('-', "_");
         (name, string(value.clone()))
     });
     let metadata = Struct { fields: fields.collect() };
     let ok = OkHttpResponse {
-        headers: allowed.into_iter().map(|(name, value)| overwrite(name, value)).collect(),
+        headers: allowed.into_iter().map(|(header, value)| overwrite(header.name(), value)).collect(),
         headers_to_remove: remove,
         ..OkHttpResponse::default()
     };
@@ -193,7 +198,7 @@ fn deny(error: Error) -> CheckResponse {
     if let Some(decision) = error.decision_id {
         let decision = String::from(decision);
         body.insert("decision_id", decision.as_str().into());
-        headers.push(overwrite(gateway::DECISION_ID, decision.clone()));
+        headers.push(overwrite(Header::DecisionId.name(), decision.clone()));
         fields.insert("decision_id".to_owned(), string(decision));
     }
     let metadata = Struct { fields };

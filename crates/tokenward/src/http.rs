@@ -10,6 +10,9 @@ use tokenward_core::event::Origin;
 
 use crate::verify::Client;
 
+/// For whom a proxy asks.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 /// From where a request came. `X-Forwarded-For` counts only when the peer is a configured proxy; then its
 /// rightmost entry that is no proxy is the client.
 #[must_use]
@@ -45,7 +48,7 @@ fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     if !is_trusted(&peer) {
         return peer;
     }
-    let entries = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let entries = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     let mut client = peer;
     for entry in entries.collect::<Vec<_>>().join(",").rsplit(',').map(str::trim) {
         // What is no address was not written by a proxy of ours: the one before it stays the answer.
@@ -63,10 +66,8 @@ fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
 pub fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
-        Code::MissingCredentials | Code::AmbiguousCredentials | Code::TokenInQuery | Code::SignInFailed => {
-            StatusCode::UNAUTHORIZED
-        }
-        Code::OrganizationRequired | Code::RequestUnknown | Code::PathAmbiguous => StatusCode::FORBIDDEN,
+        Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed => StatusCode::UNAUTHORIZED,
+        Code::OrganizationRequired | Code::RequestUnknown => StatusCode::FORBIDDEN,
         Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
         Code::Denied(_) | Code::UserRequired => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
@@ -81,9 +82,9 @@ pub fn status(code: Code) -> StatusCode {
     }
 }
 
-/// What a page may do: load our own style, script and pictures, send forms to us, and nothing else.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; \
-                      base-uri 'none'; frame-ancestors 'none'";
+/// What a page may do: load our own style, script and pictures, ask us and send forms to us, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Sets the headers that every page carries. A `Cache-Control` that is there already stays.
 pub fn harden(headers: &mut HeaderMap) {

@@ -130,6 +130,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .query(&[("unknown_route", "`deny` or `allow`: what becomes of a request that no route describes.")])
             .takes::<ApiDocument>()
+            .written_in(&["application/json", "application/yaml", "application/toml"])
             .answers::<ApiDetail>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)

@@ -16,7 +16,7 @@ use super::endpoint::{Endpoint, On, get};
 use super::error::ApiError;
 use super::extract::Params;
 use crate::service::App;
-use crate::service::decisions::{self, Explained};
+use crate::service::decisions::{self, Explained, Filter};
 
 /// Decisions that one request lists at most.
 const LIMIT_MAX: usize = 500;
@@ -151,6 +151,7 @@ struct DecisionList {
 #[derive(Deserialize)]
 struct ListQuery {
     token_id: Option<Uuid>,
+    valid: Option<bool>,
     limit: Option<usize>,
 }
 
@@ -173,6 +174,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .query(&[
                 ("token_id", "Only those about this token."),
+                ("valid", "`false`: only denials; `true`: only those that were allowed."),
                 ("limit", "How many at most, up to 500. Default: 100."),
             ])
             .answers::<DecisionList>(200),
@@ -196,7 +198,8 @@ async fn list(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Error::invalid("limit", format!("must be between 1 and {LIMIT_MAX}")).into());
     }
-    let results = decisions::list(&app, &grant, query.token_id, limit).await?;
+    let filter = Filter { token: query.token_id, valid: query.valid };
+    let results = decisions::list(&app, &grant, filter, limit).await?;
     Ok(Json(DecisionList {
         results: results.into_iter().map(DecisionBody::from).collect(),
         since: app.verifier.remembers_since(),

@@ -16,12 +16,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{BoxError, Router};
 use http_body_util::{BodyExt, Limited};
-use tokenward_core::Result;
-use tokenward_core::caller::Grant;
+use tokenward_core::{Result, Uuid};
 use tower::Service;
 
 use super::BODY_MAX;
-use super::endpoint::{Guard, Right, authorize};
+use super::endpoint::{Guard, Right, asking};
 use super::error::ApiError;
 use super::extract::{BODY_TIMEOUT, too_large, too_slow, unreadable};
 use crate::service::App;
@@ -30,8 +29,8 @@ use crate::telemetry;
 /// What such an endpoint is given.
 pub(super) struct Asked<'a> {
     pub app: &'a App,
-    /// What the check of its right found; absent for public ones.
-    pub grant: Option<&'a Grant>,
+    /// The caller's organization, in which it holds the right; absent for public ones.
+    pub organization: Option<Uuid>,
     pub request: &'a Parts,
     pub body: &'a [u8],
 }
@@ -75,13 +74,13 @@ impl Direct {
     {
         let (parts, body) = request.into_parts();
         // The right first: whoever has none is not listened to.
-        let grant = match self.guard.right {
+        let organization = match self.guard.right {
             Right::Public => None,
-            _ => authorize(&self.guard, &[], &parts)?.1,
+            _ => asking(&self.guard, &parts)?,
         };
         // Where every method is taken, nothing is said in a body.
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
-        (self.answer)(&Asked { app: &self.guard.app, grant: grant.as_ref(), request: &parts, body: &body })
+        (self.answer)(&Asked { app: &self.guard.app, organization, request: &parts, body: &body })
     }
 
     /// The same as a part of the router, which answers for the methods that are not taken.
@@ -113,13 +112,6 @@ where
         Ok(Err(_)) => Err(unreadable()),
         Err(_) => Err(too_slow()),
     }
-}
-
-/// A JSON body with the status 200.
-pub(super) fn json(body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 /// The service in front of the router.

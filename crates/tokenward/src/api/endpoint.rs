@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::decision::Reason;
 use tokenward_core::directory::Directory;
 use tokenward_core::permission::Own;
 use tokenward_core::role::Target;
@@ -22,8 +23,9 @@ use super::direct::{Answer, Direct};
 use super::error::ApiError;
 use super::extract::{client, credential, id};
 use super::idempotency;
+use crate::http::{address, agent};
 use crate::service::App;
-use crate::verify;
+use crate::verify::{self, Presenter};
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,8 +97,8 @@ pub struct Endpoint {
     /// Its credential may be `Basic`, with the token as the password.
     pub basic: bool,
     pub(super) body: Option<Shape>,
-    /// Its body is a form, not JSON.
-    pub(super) form: bool,
+    /// The media types of its body.
+    pub(super) media: &'static [&'static str],
     /// The status of success.
     pub success: u16,
     pub(super) answer: Option<Shape>,
@@ -135,7 +137,7 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
         query: &[],
         basic: false,
         body: None,
-        form: false,
+        media: &["application/json"],
         success: 200,
         answer: None,
         errors: &[],
@@ -206,7 +208,13 @@ impl Endpoint {
 
     /// It takes a form.
     pub(super) fn takes_form<T: ToSchema>(mut self) -> Self {
-        (self.body, self.form) = (Some(Shape::of::<T>()), true);
+        (self.body, self.media) = (Some(Shape::of::<T>()), &["application/x-www-form-urlencoded"]);
+        self
+    }
+
+    /// Its body may be written in any of these.
+    pub(super) fn written_in(mut self, media: &'static [&'static str]) -> Self {
+        self.media = media;
         self
     }
 
@@ -255,8 +263,9 @@ impl Endpoint {
     /// The endpoint as it is answered before the router, if it is.
     pub(super) fn direct(&self, app: &Arc<App>) -> Option<Arc<Direct>> {
         let Handling::Direct(answer, every) = self.handler else { return None };
-        // It reads no parameters of its path, and its body has the common limit.
+        // It reads no parameters of its path, its body has the common limit, and it is for every caller with its right.
         debug_assert!(!self.idempotent && self.body_max.is_none() && !self.path.contains('{'));
+        debug_assert!(!self.basic && !self.user_only);
         let method = (!every).then(|| self.method.clone());
         Some(Arc::new(Direct { path: self.path, method, guard: self.guard(app), answer }))
     }
@@ -310,6 +319,7 @@ type Named<'a> = [(&'a str, &'a str)];
 
 /// Who asks, and with which right. `path` is what the path names.
 pub(super) fn authorize(guard: &Guard, path: &Named<'_>, request: &Parts) -> Result<(Caller, Option<Grant>)> {
+    refuse_in_query(guard, request)?;
     let app = &guard.app;
     let client = client(&request.headers, &request.extensions, &app.trusted_proxies);
     let caller = if guard.basic {
@@ -356,6 +366,32 @@ pub(super) fn authorize(guard: &Guard, path: &Named<'_>, request: &Parts) -> Res
         id(name, value)?;
     }
     Ok((caller, Some(grant)))
+}
+
+/// The organization that asks, for endpoints that need to know no more of the caller: what [`authorize`] finds, without
+/// what it makes for those that do.
+pub(super) fn asking(guard: &Guard, request: &Parts) -> Result<Option<Uuid>> {
+    refuse_in_query(guard, request)?;
+    if let Right::Permission(permission, On::Caller) = guard.right {
+        let from = Presenter {
+            address: address(&request.headers, &request.extensions, &guard.app.trusted_proxies),
+            agent: agent(&request.headers),
+        };
+        let of_token = guard.app.verifier.permit(credential(&request.headers)?, permission, &from)?;
+        if of_token.is_some() {
+            return Ok(of_token);
+        }
+    }
+    Ok(authorize(guard, &[], request)?.1.map(|grant| grant.organization()))
+}
+
+/// A token in the query of our own API is refused, whatever else is sent: it stands in a log by now.
+fn refuse_in_query(guard: &Guard, request: &Parts) -> Result<()> {
+    let query = request.uri.query().unwrap_or_default().as_bytes();
+    if query.is_empty() || !verify::credential::holds_token(query, guard.app.verifier.prefixes()) {
+        return Ok(());
+    }
+    Err(Error::denied(Reason::TokenInQuery))
 }
 
 /// A token's organization. For a user, the only one there is, or the only one in which the permission is held; with

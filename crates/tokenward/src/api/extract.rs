@@ -7,8 +7,8 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestExt};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 
@@ -80,7 +80,7 @@ pub(super) fn too_slow() -> Error {
 }
 
 /// Reads JSON; the first thing that does not fit is the fault.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     if bytes.is_empty() {
         return Err(Error::invalid("body", "is missing; send JSON"));
     }

@@ -14,12 +14,29 @@ use super::error::ApiError;
 use crate::http::{address, agent, peer};
 use crate::service::App;
 use crate::verify::credential::credential;
-use crate::verify::gateway::{self, Held, Scope, Target};
+use crate::verify::gateway::{self, Header, Held, Scope, Target};
 
 /// Where gateways write the method of the request that they hold.
-const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
+const METHOD: [HeaderName; 2] =
+    [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
 /// Where they write its path, or its whole address.
-const PATH: [&str; 3] = ["x-forwarded-uri", "x-original-uri", "x-original-url"];
+const PATH: [HeaderName; 3] = [
+    HeaderName::from_static("x-forwarded-uri"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-original-url"),
+];
+/// Where a client may put its token beside `Authorization`.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The names of our headers, in the order of [`Header`].
+static NAMES: [HeaderName; Header::ALL.len()] = [
+    HeaderName::from_static(Header::TokenId.name()),
+    HeaderName::from_static(Header::TokenName.name()),
+    HeaderName::from_static(Header::OrganizationId.name()),
+    HeaderName::from_static(Header::Role.name()),
+    HeaderName::from_static(Header::Permissions.name()),
+    HeaderName::from_static(Header::DecisionId.name()),
+    HeaderName::from_static(Header::Path.name()),
+];
 /// The reason of a refusal, for gateways that throw the body away.
 const REASON: HeaderName = HeaderName::from_static("x-tokenward-reason");
 
@@ -40,9 +57,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
     let mut headers = HeaderMap::with_capacity(12);
-    let mut add = |name, value: &str| {
+    let mut add = |header: Header, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(NAMES[header as usize].clone(), value);
         }
     };
     Ok(match check(asked.app, asked.request, &mut add) {
@@ -59,21 +76,21 @@ fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
             let mut response = ApiError(error).with_status(status);
             response.headers_mut().insert(REASON, reason);
             if let Some(decision) = decision {
-                response.headers_mut().insert(gateway::DECISION_ID, decision);
+                response.headers_mut().insert(NAMES[Header::DecisionId as usize].clone(), decision);
             }
             response
         }
     })
 }
 
-fn check(app: &App, request: &Parts, add: impl FnMut(&'static str, &str)) -> Result<()> {
+fn check(app: &App, request: &Parts, add: impl FnMut(Header, &str)) -> Result<()> {
     let settings = &app.gateways;
     let headers = &request.headers;
-    let keys = ["x-api-key"].into_iter().chain(settings.header.as_deref());
-    let keys = keys.flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
+    let keys = headers.get_all(API_KEY).iter();
+    let keys = keys.chain(settings.header.iter().flat_map(|name| headers.get_all(name))).map(HeaderValue::as_bytes);
     let credential = credential(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes), keys);
     let target = if settings.trusts(peer(&request.extensions)) {
-        Target { method: said(headers, &METHOD)?, path: said(headers, &PATH)?.map(path).transpose()? }
+        Target { method: said(headers, &METHOD)?, path: said(headers, &PATH)?.map(path) }
     } else {
         Target::default()
     };
@@ -88,30 +105,31 @@ fn check(app: &App, request: &Parts, add: impl FnMut(&'static str, &str)) -> Res
 }
 
 /// What one of these headers says. Those of one gateway agree; where they do not, one of them is the client's own.
-fn said<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a [u8]>> {
-    let mut all = names.iter().flat_map(|name| headers.get_all(*name)).map(HeaderValue::as_bytes);
+fn said<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Option<&'a [u8]>> {
+    let mut all = names.iter().flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
     let Some(first) = all.next() else { return Ok(None) };
     // Of the whole address only the path counts: the other headers have no more.
-    if all.all(|other| path(other).ok() == path(first).ok()) {
+    if all.all(|other| path(other) == path(first)) {
         return Ok(Some(first));
     }
     Err(Error::new(
         Code::RequestUnknown,
         format!(
             "The headers {} contradict each other. The gateway must overwrite those that a client sends.",
-            names.join(", ")
+            names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ")
         ),
     ))
 }
 
-/// The path and query of `X-Original-URL: https://host/path`, which other gateways write without scheme and host.
-fn path(address: &[u8]) -> Result<&[u8]> {
+/// The path and query of `X-Original-URL: https://host/path`, which other gateways write without scheme and host. An
+/// address without a path stays as it is, which is no path.
+fn path(address: &[u8]) -> &[u8] {
     let schemes: [&[u8]; 2] = [b"https://", b"http://"];
-    let Some(rest) = schemes.iter().find_map(|scheme| address.strip_prefix(*scheme)) else { return Ok(address) };
+    let Some(rest) = schemes.iter().find_map(|scheme| address.strip_prefix(*scheme)) else { return address };
     let host = rest.iter().position(|byte| b"/?#\\@".contains(byte)).unwrap_or(rest.len());
     match rest.get(host) {
-        Some(b'/') => Ok(&rest[host..]),
-        _ => Err(Error::new(Code::PathAmbiguous, "The address of the request has no path after its host.")),
+        Some(b'/') => &rest[host..],
+        _ => address,
     }
 }
 
@@ -120,15 +138,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_header_has_its_name() {
+        for (at, header) in Header::ALL.into_iter().enumerate() {
+            assert_eq!((header as usize, NAMES[at].as_str()), (at, header.name()));
+        }
+    }
+
+    #[test]
     fn the_path_of_an_address() {
-        let read = |address: &'static str| path(address.as_bytes()).ok().map(|path| std::str::from_utf8(path).unwrap());
-        assert_eq!(read("/a?b"), Some("/a?b"));
-        assert_eq!(read("https://acme.example:8443/a?b=/c"), Some("/a?b=/c"));
-        assert_eq!(read("http://[::1]/"), Some("/"));
+        let read = |address: &'static str| std::str::from_utf8(path(address.as_bytes())).unwrap();
+        assert_eq!(read("/a?b"), "/a?b");
+        assert_eq!(read("https://acme.example:8443/a?b=/c"), "/a?b=/c");
+        assert_eq!(read("http://[::1]/"), "/");
         for none in
             ["https://acme.example", "https://acme.example?a=/b", "http://a@b/c", "http://a#/b", "http://a\\b/c"]
         {
-            assert_eq!(read(none), None, "{none}");
+            assert!(tokenward_core::path::unambiguous(read(none).as_bytes()).is_err(), "{none}");
         }
     }
 

@@ -18,6 +18,7 @@ mod forward_auth;
 mod health;
 mod idempotency;
 mod invitations;
+mod json;
 mod members;
 mod oauth;
 mod openapi;

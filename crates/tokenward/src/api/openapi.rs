@@ -106,11 +106,10 @@ fn operation(endpoint: &Endpoint) -> Value {
         },
     });
     if let Some(body) = &endpoint.body {
-        operation["requestBody"] = json!({ "required": true, "content": content(&body.name) });
-        if endpoint.form {
-            let schema = operation["requestBody"]["content"]["application/json"].take();
-            operation["requestBody"]["content"] = json!({ "application/x-www-form-urlencoded": schema });
-        }
+        let schema = content(&body.name)["application/json"].take();
+        let content: serde_json::Map<_, _> =
+            endpoint.media.iter().map(|media| ((*media).to_owned(), schema.clone())).collect();
+        operation["requestBody"] = json!({ "required": true, "content": content });
     }
     if let Right::Permission(permission, _) = endpoint.right {
         operation["x-permission"] = json!(permission.as_str());

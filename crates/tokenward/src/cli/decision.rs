@@ -2,10 +2,11 @@
 
 use clap::Subcommand;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::Context;
 use super::client::segment;
-use super::output::{self, Result, fields};
+use super::output::{self, Result, Table, fields, results, second, text};
 
 /// What can be asked about decisions.
 #[derive(Subcommand, Debug)]
@@ -15,11 +16,56 @@ pub enum DecisionCommand {
         /// The id that came with the answer
         id: String,
     },
+    /// List the last decisions that are remembered, the newest first
+    List {
+        /// Only what was denied
+        #[arg(long)]
+        denied: bool,
+        /// Only those about this token
+        #[arg(long, value_name = "ID")]
+        token: Option<Uuid>,
+        /// How many at most, up to 500
+        #[arg(long, default_value_t = 50)]
+        limit: u16,
+    },
 }
 
 pub async fn run(command: DecisionCommand, context: &Context<'_>) -> Result {
-    let DecisionCommand::Show { id } = command;
-    let answer = context.client.get(&format!("/decision/{}", segment(&id)?)).await?;
+    match command {
+        DecisionCommand::Show { id } => show(&id, context).await,
+        DecisionCommand::List { denied, token, limit } => list(denied, token, limit, context).await,
+    }
+}
+
+async fn list(denied: bool, token: Option<Uuid>, limit: u16, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let (token, limit) = (token.map(|id| id.to_string()), limit.to_string());
+    let query = [("valid", denied.then_some("false")), ("token_id", token.as_deref()), ("limit", Some(limit.as_str()))];
+    let answer = context.client.query(&format!("/organization/{}/decision", organization.id), &query).await?;
+    if context.global.json {
+        return output::json(&answer);
+    }
+    let mut table = Table::new(&["TIME", "ANSWER", "TOKEN", "ASKED", "MISSING", "FROM", "ID"]);
+    for decision in results(&answer) {
+        let asked = match (text(decision, "method"), text(decision, "path")) {
+            (method, path) if !path.is_empty() => format!("{method} {path}"),
+            _ => text(decision, "permission"),
+        };
+        table.row([
+            second(decision, "at"),
+            text(decision, "code"),
+            text(&decision["token"], "name"),
+            asked,
+            text(decision, "missing_permission"),
+            text(decision, "remote_ip"),
+            text(decision, "id"),
+        ]);
+    }
+    table.print("No such decision is remembered. Decisions are kept in memory only, by the node that made them.")
+}
+
+async fn show(id: &str, context: &Context<'_>) -> Result {
+    let answer = context.client.get(&format!("/decision/{}", segment(id)?)).await?;
     if context.global.json {
         return output::json(&answer);
     }
@@ -37,11 +83,20 @@ fn flat(value: &Value, place: &str) -> Vec<(String, String)> {
                 let word = key.replace('_', " ");
                 if place.is_empty() { word } else { format!("{place} {word}") }
             };
-            map.iter().flat_map(|(key, value)| flat(value, &join(key))).collect()
+            map.iter()
+                .flat_map(|(key, it)| match second(value, key) {
+                    at if key == "at" && !at.is_empty() => vec![(join(key), at)],
+                    _ => flat(it, &join(key)),
+                })
+                .collect()
         }
-        Value::String(text) => vec![(place.to_owned(), text.clone())],
-        other => vec![(place.to_owned(), other.to_string())],
+        Value::Array(all) => vec![(place.to_owned(), all.iter().map(said).collect::<Vec<_>>().join(", "))],
+        other => vec![(place.to_owned(), said(other))],
     }
+}
+
+fn said(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -52,8 +107,11 @@ mod tests {
 
     #[test]
     fn whatever_the_server_tells_is_shown() {
-        let list = flat(&json!({ "code": "expired", "token": { "name": "ci", "role_id": null }, "valid": false }), "");
-        let expected = [("code", "expired"), ("token name", "ci"), ("valid", "false")];
+        let list = flat(
+            &json!({ "code": "expired", "needs": ["a:b", "c:d"], "token": { "name": "ci", "role_id": null }, "valid": false }),
+            "",
+        );
+        let expected = [("code", "expired"), ("needs", "a:b, c:d"), ("token name", "ci"), ("valid", "false")];
         assert_eq!(list, expected.map(|(label, value)| (label.to_owned(), value.to_owned())));
     }
 }

@@ -165,6 +165,13 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&token);
     }
+    // The reasons stand in the answer in the order of their names.
+    let reasons = token["denied_reasons"].as_object().into_iter().flatten();
+    let reasons: Vec<_> = reasons.map(|(reason, count)| format!("{} {count}", reason.replace('_', " "))).collect();
+    let denied = match reasons.as_slice() {
+        [] => text(&token, "denied_count"),
+        all => format!("{} ({})", text(&token, "denied_count"), all.join(", ")),
+    };
     fields(&[
         ("Name", text(&token, "name")),
         ("Description", text(&token, "description")),
@@ -177,7 +184,7 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Last used from", text(&token, "last_used_from")),
         ("Last used by", text(&token, "last_used_agent")),
         ("Allowed", text(&token, "allowed_count")),
-        ("Denied", text(&token, "denied_count")),
+        ("Denied", denied),
         ("Id", text(&token, "id")),
     ])
 }

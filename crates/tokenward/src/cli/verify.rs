@@ -29,8 +29,17 @@ pub struct VerifyArgs {
     /// The address that the token was used from
     #[arg(long, value_name = "ADDRESS")]
     remote_ip: Option<IpAddr>,
+    /// Ask whether it may send this request to the API of this name
+    #[arg(long, value_name = "NAME", requires = "path")]
+    api: Option<String>,
+    /// The path of that request
+    #[arg(long, requires = "api")]
+    path: Option<String>,
+    /// The method of that request
+    #[arg(long, default_value = "GET", requires = "api")]
+    method: String,
     /// Look at form and checksum only; no server is asked
-    #[arg(long, conflicts_with_all = ["permission", "project", "environment", "cluster", "remote_ip"])]
+    #[arg(long, conflicts_with_all = ["permission", "project", "environment", "cluster", "remote_ip", "api"])]
     offline: bool,
 }
 
@@ -114,6 +123,10 @@ pub async fn run(args: VerifyArgs, global: &Global) -> Result {
     }
     if let Some(address) = args.remote_ip {
         question["remote_ip"] = json!(address);
+    }
+    if let (Some(api), Some(path)) = (args.api, args.path) {
+        question["api"] = api.into();
+        question["request"] = json!({ "method": args.method.to_ascii_uppercase(), "path": path });
     }
     let context = Context::open(global)?;
     tell(&context.client.post("/verify", &question).await?, global)

@@ -11,7 +11,7 @@ use super::page::{Answer, At, page};
 use super::person::Person;
 use super::view::{Chip, DecisionRow, DecisionsPage, Nav, Outcome, Pager, Wanted};
 use super::words::role_name;
-use crate::service::decisions::{self, Explained};
+use crate::service::decisions::{self, Explained, Filter};
 
 /// Decisions on a page, which is all there is.
 const PAGE: usize = 200;
@@ -23,13 +23,21 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> Answer {
     let grant = person.may(organization, Own::TokenVerify)?;
-    let mut rows = rows(&person, &grant, None, PAGE).await?;
     let (only, live) = (query.get("only"), query.get("live") == "1");
-    rows.retain(|row| match only {
-        "denied" => row.outcome != Outcome::Allowed,
-        "allowed" => row.outcome == Outcome::Allowed,
-        _ => true,
-    });
+    let valid = match only {
+        "denied" => Some(false),
+        "allowed" => Some(true),
+        _ => None,
+    };
+    let searched = query.get("id").trim();
+    let rows = match searched {
+        "" => rows(&person, &grant, Filter { valid, ..Filter::default() }, PAGE).await?,
+        id => decisions::find(&person.app, &grant, id)
+            .await?
+            .into_iter()
+            .map(|it| row(&person, organization, it))
+            .collect(),
+    };
     let shell = person.shell(Some(organization), Nav::Decisions).await?;
     let base = format!("{}/decisions", shell.base());
     let address = |only: &str, live: bool| {
@@ -53,6 +61,7 @@ pub(super) async fn list(
         chips: vec![chip("", "All"), chip("denied", "Denied"), chip("allowed", "Allowed")],
         live,
         live_href: address(only, !live),
+        searched: searched.to_owned(),
         since: person.moment(person.app.verifier.remembers_since()),
         pager: Pager::default(),
         shell,
@@ -61,13 +70,8 @@ pub(super) async fn list(
 }
 
 /// The last decisions of the organization, or of one token, for somebody who may verify tokens.
-pub(super) async fn rows(
-    person: &Person,
-    grant: &Grant,
-    token: Option<Uuid>,
-    limit: usize,
-) -> Result<Vec<DecisionRow>> {
-    let all = decisions::list(&person.app, grant, token, limit).await?;
+pub(super) async fn rows(person: &Person, grant: &Grant, filter: Filter, limit: usize) -> Result<Vec<DecisionRow>> {
+    let all = decisions::list(&person.app, grant, filter, limit).await?;
     Ok(all.into_iter().map(|explained| row(person, grant.organization(), explained)).collect())
 }
 

@@ -249,15 +249,20 @@ pub(super) async fn create(
 }
 
 /// `GET …/tokens/{id}`.
-pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
+pub(super) async fn show(
+    Extension(person): Extension<Person>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Query(query): Query,
+) -> Answer {
     let grant = person.may(organization, Own::TokenRead)?;
     let token = tokens::get(&person.app, &grant, id).await?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let row = row(&person.app, &token, used.as_ref());
     let (meaning, points) = meaning(&person, organization, token.role_id);
+    let of_token = crate::service::decisions::Filter { token: Some(id), valid: None };
     let decisions = match person.may(organization, Own::TokenVerify) {
-        Ok(grant) => Some(decisions::rows(&person, &grant, Some(id), SHOWN).await?),
+        Ok(grant) => Some(decisions::rows(&person, &grant, of_token, SHOWN).await?),
         Err(_) => None,
     };
     let shown = TokenPage {
@@ -265,6 +270,7 @@ pub(super) async fn show(Extension(person): Extension<Person>, At((organization,
         meaning,
         points,
         usage: Some(counts(&used.unwrap_or_default(), decisions)),
+        live: query.get("live") == "1",
         may_delete: person.can(organization, Own::TokenManage),
         may_read_events: person.can(organization, Own::EventRead),
         public_url: person.app.public_url.clone(),

@@ -61,9 +61,25 @@ pub async fn explain(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Explai
     explained.pop().ok_or_else(|| Error::not_found("decision"))
 }
 
-/// The last decisions that are remembered of the organization, or of one of its tokens; the newest first.
-pub async fn list(app: &Arc<App>, grant: &Grant, token: Option<Uuid>, limit: usize) -> Result<Vec<Explained>> {
-    let mut decisions = app.verifier.decisions(grant.organization(), token);
+/// A decision of the organization by its id, as long as it is remembered.
+pub async fn find(app: &Arc<App>, grant: &Grant, id: &str) -> Result<Option<Explained>> {
+    let found = app.verifier.decision(id, grant.organization());
+    Ok(explained(app, grant, found.into_iter().collect()).await?.pop())
+}
+
+/// Which decisions are listed.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Filter {
+    /// Only those about this token.
+    pub token: Option<Uuid>,
+    /// Only those that came out as a yes, or as a no.
+    pub valid: Option<bool>,
+}
+
+/// The last decisions that are remembered of the organization, the newest first.
+pub async fn list(app: &Arc<App>, grant: &Grant, filter: Filter, limit: usize) -> Result<Vec<Explained>> {
+    let mut decisions = app.verifier.decisions(grant.organization(), filter.token);
+    decisions.retain(|it| filter.valid.is_none_or(|valid| it.denied.is_none() == valid));
     decisions.truncate(limit);
     explained(app, grant, decisions).await
 }
@@ -81,8 +97,11 @@ async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<Kept>) -> Resul
     let directory = app.verifier.directory();
     let Some(organization) = directory.organization(grant.organization()) else { return Ok(Vec::new()) };
     let explain = |decision: Kept| {
+        // The beginning of a path is the path of another route.
         let route = match (&decision.api, &decision.method, &decision.path) {
-            (Some(api), Some(method), Some(path)) => organization.ask_route(api, method, path),
+            (Some(api), Some(method), Some(path)) if decision.path_is_whole() => {
+                organization.ask_route(api, method, path)
+            }
             _ => Ask::Identity,
         };
         let needs = match route {
@@ -105,13 +124,15 @@ fn smallest_role<'a>(organization: &'a Organization, decision: &Kept, route: Ask
     if decision.denied != Some(Reason::PermissionDenied) {
         return None;
     }
-    let named = decision.permission.as_deref().and_then(|text| Permission::parse(text).ok());
+    // What was missing is needed whatever the route says: it may have changed since.
+    let named = [&decision.permission, &decision.missing];
+    let named: Vec<_> = named.into_iter().flatten().filter_map(|text| Permission::parse(text).ok()).collect();
     let by_route: Vec<Permission<'_>> = match route {
         Ask::All(needs) => needs.iter().map(Needed::permission).collect(),
         Ask::Never(_) => return None,
         Ask::Identity | Ask::Permission(_) => Vec::new(),
     };
-    if named.is_none() && by_route.is_empty() {
+    if named.is_empty() && by_route.is_empty() {
         return None;
     }
     let enough =

@@ -34,7 +34,8 @@ pub fn credential<'a>(
     let mut all = authorizations.map(|value| (true, value)).chain(keys.map(|value| (false, value)));
     let Some((scheme, value)) = all.next() else {
         return Err(missing(
-            "Send an API token: `Authorization: Token <token>` (or `Bearer`, or Basic), or `X-API-Key`.",
+            "Send an API token: `Authorization: Token <token>` (or `Bearer`, or Basic with the token as password). Gateways \
+             also take `X-API-Key`.",
         ));
     };
     // Some gateways join headers of one name with a comma, which stands in no credential.
@@ -47,7 +48,11 @@ pub fn credential<'a>(
     let text = std::str::from_utf8(value).ok().map(|text| text.trim_matches([' ', '\t']));
     let read = |text: &'a str| if scheme { authorization(text) } else { Some(Credential::Plain(text)) };
     text.and_then(read).ok_or_else(|| {
-        missing("The `Authorization` header must be `Token <token>`, `Bearer <token>`, or Basic with the token as password.")
+        missing(if scheme {
+            "The `Authorization` header must be `Token <token>`, `Bearer <token>`, or Basic with the token as password."
+        } else {
+            "The header with the token is no text; send the token alone in it."
+        })
     })
 }
 
@@ -69,11 +74,11 @@ fn authorization(text: &str) -> Option<Credential<'_>> {
     Some(Credential::Basic(Zeroizing::new(password.to_owned())))
 }
 
-/// Is there a value in a query that has the form of a token? Whether one is known is not asked.
+/// Does something that has the form of a token stand anywhere in a query? Whether one is known is not asked.
 #[must_use]
 pub fn holds_token(query: &[u8], prefixes: &Prefixes) -> bool {
     form_urlencoded::parse(query)
-        .any(|(name, value)| [name, value].iter().any(|text| Presented::parse(text.trim(), prefixes).is_some()))
+        .any(|(name, value)| [name, value].iter().any(|text| Presented::stands_in(text, prefixes)))
 }
 
 #[cfg(test)]

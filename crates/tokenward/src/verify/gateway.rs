@@ -17,17 +17,51 @@ use super::credential::{Credential, holds_token};
 use super::trace::ID_LENGTH;
 use super::{Answer, Presenter, Question, Request, Verifier};
 
-/// Every header that an allowed request may carry; a client's own of these names never count.
-pub const HEADERS: [&str; 7] = [TOKEN_ID, TOKEN_NAME, ORGANIZATION_ID, ROLE, PERMISSIONS, DECISION_ID, PATH];
+/// A header of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Header {
+    /// The token's id.
+    TokenId,
+    /// Its name, percent-encoded.
+    TokenName,
+    /// Its organization.
+    OrganizationId,
+    /// The name of its role, percent-encoded.
+    Role,
+    /// What the role holds, with a space between.
+    Permissions,
+    /// The decision; on answers of either kind.
+    DecisionId,
+    /// The path that was decided about.
+    Path,
+}
 
-const TOKEN_ID: &str = "x-tokenward-token-id";
-const TOKEN_NAME: &str = "x-tokenward-token-name";
-const ORGANIZATION_ID: &str = "x-tokenward-organization-id";
-const ROLE: &str = "x-tokenward-role";
-const PERMISSIONS: &str = "x-tokenward-permissions";
-/// The decision, on answers of either kind.
-pub const DECISION_ID: &str = "x-tokenward-decision-id";
-const PATH: &str = "x-tokenward-path";
+impl Header {
+    /// Every header that an allowed request may carry; a client's own of these names never count.
+    pub const ALL: [Self; 7] = [
+        Self::TokenId,
+        Self::TokenName,
+        Self::OrganizationId,
+        Self::Role,
+        Self::Permissions,
+        Self::DecisionId,
+        Self::Path,
+    ];
+
+    /// Its name, in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TokenId => "x-tokenward-token-id",
+            Self::TokenName => "x-tokenward-token-name",
+            Self::OrganizationId => "x-tokenward-organization-id",
+            Self::Role => "x-tokenward-role",
+            Self::Permissions => "x-tokenward-permissions",
+            Self::DecisionId => "x-tokenward-decision-id",
+            Self::Path => "x-tokenward-path",
+        }
+    }
+}
 
 /// Longer lists of permissions are left out: a gateway's buffer for headers is small (nginx: one page).
 const PERMISSIONS_MAX: usize = 1024;
@@ -100,15 +134,6 @@ pub struct Target<'a> {
     pub path: Option<&'a [u8]>,
 }
 
-/// A request whose method and path everybody reads alike.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Http<'a> {
-    /// Its method.
-    pub method: &'a str,
-    /// Its path, without query.
-    pub path: &'a str,
-}
-
 /// All that is known of a held request.
 pub struct Held<'a> {
     /// On whose behalf, and for what.
@@ -125,57 +150,71 @@ pub struct Held<'a> {
 
 /// Decides about a held request. Passes each header that goes with an allowed one to `add`: its name in lowercase, and a
 /// value that is valid in a header. Every error is a refusal.
-pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(&'static str, &str)) -> Result<()> {
+pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)) -> Result<()> {
     let credential = held.credential.as_ref().map_err(|error| Error::new(error.code, error.detail.clone()))?;
-    let (http, path) = read(&held.target, verifier)?;
+    let read = read(&held.target, verifier);
     let organization = match held.scope.organization {
         Some(organization) => organization,
         None => only_organization(verifier)?,
     };
-    if held.scope.api.is_some() && http.is_none() {
+    if held.scope.api.is_some() && read.method.is_none() {
         return Err(Error::new(
             Code::RequestUnknown,
             "The gateway does not say which method and path it holds, or is not among `trusted_gateways`.",
         ));
     }
-    let ask = match &held.scope.permission {
-        None => Ask::Identity,
-        Some(text) => {
-            Ask::Permission(Permission::parse(text).map_err(|problem| Error::invalid("permission", problem))?)
+    // A request that is refused as it stands is remembered with the rest, under its token.
+    let (ask, api) = match (&read.refused, &held.scope.permission) {
+        (Some((reason, _)), _) => (Ask::Never(*reason), None),
+        (None, None) => (Ask::Identity, held.scope.api.as_deref()),
+        (None, Some(text)) => {
+            let permission = Permission::parse(text).map_err(|problem| Error::invalid("permission", problem))?;
+            (Ask::Permission(permission), held.scope.api.as_deref())
         }
     };
-    let api = held.scope.api.as_deref();
     let question = Question {
         organization: Some(organization),
         ask,
         resource: Resource::default(),
-        request: http.map(|Http { method, path }| Request { api, method, path }),
+        request: read.method.zip(read.path.as_deref()).map(|(method, path)| Request { api, method, path }),
         from: Presenter { address: held.client, agent: held.agent },
     };
-    verifier.check(credential.text(), &question, |answer| allowed(&answer, path, add))?
+    let allowed = verifier.check(credential.text(), &question, |answer| allowed(&answer, read.path.as_deref(), add))?;
+    allowed.map_err(|error| match read.refused {
+        Some((reason, Some(detail))) if error.code == Code::Denied(reason) => Error { detail, ..error },
+        _ => error,
+    })
 }
 
-/// The request, when method and path are given; and the path. What is given must be readable in one way only.
-fn read<'a>(target: &Target<'a>, verifier: &Verifier) -> Result<(Option<Http<'a>>, Option<&'a str>)> {
-    let Some(text) = target.path else { return Ok((None, None)) };
+/// What a held request says.
+#[derive(Default)]
+struct Read<'a> {
+    method: Option<&'a str>,
+    /// Its path, without query; what is no text in it replaced, where the request is refused.
+    path: Option<Cow<'a, str>>,
+    /// Why it is refused as it stands, and what more there is to say.
+    refused: Option<(Reason, Option<String>)>,
+}
+
+/// Reads what is given. It must be readable in one way only.
+fn read<'a>(target: &Target<'a>, verifier: &Verifier) -> Read<'a> {
+    let Some(text) = target.path else { return Read::default() };
     let (path, query) = path::split(text);
-    let path = path::unambiguous(path).map_err(|ambiguity| {
-        Error::new(
-            Code::PathAmbiguous,
-            format!("The path {ambiguity}, so that two programs could read it differently."),
-        )
-    })?;
-    if query.is_some_and(|query| holds_token(query, verifier.prefixes())) {
-        return Err(Error::new(
-            Code::TokenInQuery,
-            "A token stands in the query, where logs keep it. Send it in a header, and replace this one.",
-        ));
-    }
+    let (path, refused) = match path::unambiguous(path) {
+        Ok(path) => {
+            let token = query.is_some_and(|query| holds_token(query, verifier.prefixes()));
+            (Cow::Borrowed(path), token.then_some((Reason::TokenInQuery, None)))
+        }
+        Err(ambiguity) => {
+            let detail = format!("The path {ambiguity}, so that two programs could read it differently.");
+            (String::from_utf8_lossy(path), Some((Reason::PathAmbiguous, Some(detail))))
+        }
+    };
     // RFC 9110 §9.1: a token; all that are registered are letters and hyphens.
     let method = target.method.and_then(|method| std::str::from_utf8(method).ok()).filter(|method| {
         (1..=32).contains(&method.len()) && method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
     });
-    Ok((method.map(|method| Http { method, path }), Some(path)))
+    Read { method, path: Some(path), refused }
 }
 
 fn only_organization(verifier: &Verifier) -> Result<Uuid> {
@@ -201,23 +240,23 @@ fn refused(answer: &Answer<'_>) -> Result<()> {
     Err(Error { decision_id: Some(answer.id.to_string().into()), ..error })
 }
 
-fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(&'static str, &str)) -> Result<()> {
+fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(Header, &str)) -> Result<()> {
     refused(answer)?;
     // An allowed token is known; were it not, nothing may be said of it.
     let Some((found, organization, role)) = &answer.found else { return Err(Error::denied(Reason::Unknown)) };
     let mut id = Uuid::encode_buffer();
-    add(TOKEN_ID, found.token.hyphenated().encode_lower(&mut id));
-    add(TOKEN_NAME, &Cow::from(utf8_percent_encode(found.name(), &NAME)));
-    add(ORGANIZATION_ID, organization.id.hyphenated().encode_lower(&mut id));
-    add(ROLE, &Cow::from(utf8_percent_encode(&role.name, &NAME)));
+    add(Header::TokenId, found.token.hyphenated().encode_lower(&mut id));
+    add(Header::TokenName, &Cow::from(utf8_percent_encode(found.name(), &NAME)));
+    add(Header::OrganizationId, organization.id.hyphenated().encode_lower(&mut id));
+    add(Header::Role, &Cow::from(utf8_percent_encode(&role.name, &NAME)));
     // Letters, digits and `_-.:*`: nothing in it needs an escape.
     let permissions = role.permission_list();
     if permissions.len() <= PERMISSIONS_MAX {
-        add(PERMISSIONS, permissions);
+        add(Header::Permissions, permissions);
     }
-    add(DECISION_ID, answer.id.encode(&mut [0; ID_LENGTH]));
+    add(Header::DecisionId, answer.id.encode(&mut [0; ID_LENGTH]));
     if let Some(path) = path {
-        add(PATH, path);
+        add(Header::Path, path);
     }
     Ok(())
 }
@@ -226,7 +265,7 @@ fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(&'static
 #[must_use]
 pub fn is_about_credential(code: Code) -> bool {
     match code {
-        Code::MissingCredentials | Code::AmbiguousCredentials | Code::TokenInQuery => true,
+        Code::MissingCredentials | Code::AmbiguousCredentials => true,
         Code::Denied(reason) => reason.refuses_credential(),
         _ => false,
     }

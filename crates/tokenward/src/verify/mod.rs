@@ -7,6 +7,7 @@ pub mod credential;
 pub mod follow;
 pub mod gateway;
 pub mod guard;
+mod record;
 mod tally;
 mod trace;
 mod usage;
@@ -22,6 +23,7 @@ use tokenward_core::decision::{Ask, Decision, Facts, Reason, decide};
 use tokenward_core::directory::{Directory, Organization, Resource};
 use tokenward_core::event::{Actor, By, Origin};
 use tokenward_core::index::{Found, Index};
+use tokenward_core::permission::{Own, Permission};
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::token::State;
@@ -31,8 +33,12 @@ use tokenward_store::{Position, Reader, Store};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use trace::Fact;
-pub use trace::{DecisionId, Kept, OF_A_TOKEN, OF_AN_ORGANIZATION};
+use record::Fact;
+pub use record::Kept;
+pub(crate) use trace::ID_LENGTH;
+#[cfg(test)]
+pub(crate) use trace::Stamp;
+pub use trace::{DecisionId, OF_A_TOKEN, OF_AN_ORGANIZATION};
 use usage::Uses;
 
 /// How long a write waits for its own change to reach the index, before it says that it does not know.
@@ -271,9 +277,9 @@ impl Verifier {
 
     /// A refused credential of our own API is a miss when nothing is known of it. Beyond the client's budget it is
     /// `throttled` instead.
-    fn refused(&self, reason: Reason, client: &Client) -> Error {
+    fn refused(&self, reason: Reason, client: Option<IpAddr>) -> Error {
         let missed = matches!(reason, Reason::Malformed | Reason::Unknown);
-        let guarded = if missed { self.miss(client.address) } else { Ok(()) };
+        let guarded = if missed { self.miss(client) } else { Ok(()) };
         guarded.err().unwrap_or_else(|| Error::denied(reason))
     }
 
@@ -330,34 +336,70 @@ impl Verifier {
 
     /// Who presents this text? For our own API: tokens and sessions over HTTP, not the console's.
     pub fn authenticate(&self, text: &str, client: &Client) -> Result<Caller> {
-        self.require_ready()?;
-        let presented =
-            Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refused(Reason::Malformed, client))?;
+        let from = Presenter { address: client.address, agent: client.user_agent.as_deref() };
+        let presented = self.present(text, &from)?;
         if presented.kind == Kind::Session {
             return self.session(&presented, client, false);
         }
+        self.accept(&presented, &from, |found, organization, role, _| {
+            let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
+            Ok(Caller::token(found.credential(), organization.id, role.id, by))
+        })
+    }
+
+    /// The organization of the token that presents itself to our own API, if its role holds the permission there: what
+    /// [`authenticate`](Self::authenticate) and [`Caller::require`] find out, without making either a caller or a grant.
+    /// `None` for a session, which they must look at.
+    pub fn permit(&self, text: &str, permission: Own, from: &Presenter<'_>) -> Result<Option<Uuid>> {
+        let presented = self.present(text, from)?;
+        if presented.kind == Kind::Session {
+            return Ok(None);
+        }
+        self.accept(&presented, from, |found, organization, role, now| {
+            let facts = Facts { credential: Some(found.credential()), role: Some(role), target: Target::Organization };
+            match decide(&facts, Ask::Permission(Permission::Own(permission)), now) {
+                Decision::Allow => Ok(Some(organization.id)),
+                Decision::Deny { reason: Reason::PermissionDenied, .. } => {
+                    Err(Error::permission_denied(permission.as_str()))
+                }
+                Decision::Deny { reason, .. } => Err(Error::denied(reason)),
+            }
+        })
+    }
+
+    /// A text that has the form of a credential of ours.
+    fn present<'t>(&self, text: &'t str, from: &Presenter<'_>) -> Result<Presented<'t>> {
+        self.require_ready()?;
+        Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refused(Reason::Malformed, from.address))
+    }
+
+    /// Passes the token of a caller of our own API to `read`, if it is accepted.
+    fn accept<R>(
+        &self,
+        presented: &Presented<'_>,
+        from: &Presenter<'_>,
+        read: impl FnOnce(&Found<'_>, &Organization, &Role, Time) -> Result<R>,
+    ) -> Result<R> {
         let directory = self.0.index.directory();
-        self.lookup(&presented, |found| {
+        self.lookup(presented, |found| {
             let placed = found.and_then(|found| Some((found, belonging(&directory, &found, None)?)));
-            let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, client))?;
+            let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, from.address))?;
             let target = Target::Organization;
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
             let now = self.0.clock.recent();
             let decision = decide(&facts, Ask::Identity, now);
-            let from = Presenter { address: client.address, agent: client.user_agent.as_deref() };
             match decision {
                 Decision::Allow => {
                     // That it was accepted here tells nobody anything; what it then did is in the log.
-                    self.0.uses.count(found.token, now, &from, &decision);
-                    let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
-                    Ok(Caller::token(found.credential(), organization.id, role.id, by))
+                    self.0.uses.count(found.token, now, from, &decision);
+                    read(&found, organization, role, now)
                 }
                 Decision::Deny { reason, .. } => {
-                    let question = Question { from, ..Question::default() };
+                    let question = Question { from: *from, ..Question::default() };
                     let (organization, token) = (organization.id, Some(found.token));
                     let fact = Fact { at: now, organization, token, decision, target, question: &question };
                     self.0.uses.of_token(found.token, &fact);
-                    Err(self.refused(reason, client))
+                    Err(self.refused(reason, from.address))
                 }
             }
         })
@@ -365,9 +407,7 @@ impl Verifier {
 
     /// Who presents this cookie? Only the console's sessions.
     pub fn authenticate_console(&self, text: &str, client: &Client) -> Result<Caller> {
-        self.require_ready()?;
-        let presented =
-            Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refused(Reason::Malformed, client))?;
+        let presented = self.present(text, &Presenter { address: client.address, agent: None })?;
         self.session(&presented, client, true)
     }
 
@@ -379,7 +419,7 @@ impl Verifier {
             .iter()
             .find_map(|pepper| self.0.index.session(&pepper.digest(&inner)))
             .filter(|session| session.console == console)
-            .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client)))?;
+            .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client.address)))?;
         // A session alone belongs to no organization; the least role stands in to ask for nothing but its time.
         let nobody = Role::built_in(Uuid::nil(), BuiltIn::Verifier);
         let facts = Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
@@ -388,7 +428,7 @@ impl Verifier {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
                 Ok(Caller::user(session.credential(), by))
             }
-            Decision::Deny { reason, .. } => Err(refused_session(self.refused(reason, client))),
+            Decision::Deny { reason, .. } => Err(refused_session(self.refused(reason, client.address))),
         }
     }
 

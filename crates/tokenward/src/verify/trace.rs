@@ -4,16 +4,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tokenward_core::decision::{Ask, Decision, Reason};
-use tokenward_core::permission::Permission;
-use tokenward_core::role::Target;
+use prefetch_index::prefetch_index;
 use tokenward_core::{Random, Time, Uuid};
 
-use super::Question;
+use super::record::{self, Fact, Kept, Record};
 
 /// Decisions kept of one token.
 pub const OF_A_TOKEN: usize = 20;
@@ -26,10 +23,8 @@ const TOKENS: usize = 64;
 /// A token gives up its place to another one when it has been quiet for this long, in microseconds. While more tokens
 /// than there are places are busier than that, keeping track of all would cost more than it tells.
 const QUIET: i64 = 1_000_000;
-/// Longest path that is kept, in characters.
-const PATH_MAX: usize = 256;
-/// Longest name of an API that is kept, in characters.
-const WORD_MAX: usize = 64;
+/// Decisions that go to the rings of their tokens together.
+const WAITING: usize = 16;
 /// Parts, so that threads seldom wait for each other.
 const PARTS: usize = 16;
 
@@ -40,13 +35,13 @@ const NO_TOKEN: u64 = 64;
 
 /// Turns the number of a decision into its id and back. The numbers count up; the ids tell nobody how many there were,
 /// and cannot be guessed.
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     key: RandomState,
     node: u32,
 }
 
 impl Stamp {
-    pub(super) fn new(random: &dyn Random) -> Self {
+    pub(crate) fn new(random: &dyn Random) -> Self {
         let mut node = [0; 4];
         random.fill(&mut node);
         // Keyed by the operating system's random source.
@@ -74,13 +69,13 @@ impl Stamp {
 }
 
 /// Characters of the id of a decision.
-pub(super) const ID_LENGTH: usize = 40;
+pub(crate) const ID_LENGTH: usize = 40;
 
 /// The id of a decision: 40 hexadecimal digits, of which the first 8 name the node. Made only when it is written.
 #[derive(Clone, Copy)]
 pub struct DecisionId<'a> {
-    pub(super) stamp: &'a Stamp,
-    pub(super) number: u64,
+    pub(crate) stamp: &'a Stamp,
+    pub(crate) number: u64,
 }
 
 impl fmt::Display for DecisionId<'_> {
@@ -91,7 +86,7 @@ impl fmt::Display for DecisionId<'_> {
 
 impl DecisionId<'_> {
     /// Writes the id. Without the machinery of formatting: there is one in every answer.
-    pub(super) fn encode<'b>(&self, text: &'b mut [u8; ID_LENGTH]) -> &'b str {
+    pub(crate) fn encode<'b>(&self, text: &'b mut [u8; ID_LENGTH]) -> &'b str {
         let proof = self.stamp.keyed(1, self.number);
         hex(self.stamp.node.into(), &mut text[..8]);
         hex(self.number ^ self.stamp.keyed(2, proof), &mut text[8..24]);
@@ -115,242 +110,160 @@ impl fmt::Debug for DecisionId<'_> {
     }
 }
 
-/// A decision that was kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Kept {
-    /// Its id.
-    pub id: String,
-    /// When.
-    pub at: Time,
-    /// For which organization.
-    pub organization: Uuid,
-    /// Of which token; `None` when the text was not a token or not known.
-    pub token: Option<Uuid>,
-    /// Why not; `None` for yes.
-    pub denied: Option<Reason>,
-    /// The permission that was missing.
-    pub missing: Option<String>,
-    /// The permission that was asked for by name.
-    pub permission: Option<String>,
-    /// The API whose routes counted.
-    pub api: Option<String>,
-    /// The method of the request.
-    pub method: Option<String>,
-    /// Its path, without the query, and at most 256 characters of it.
-    pub path: Option<String>,
-    /// With what.
-    pub target: Target,
-    /// From which address.
-    pub address: Option<IpAddr>,
-}
-
-/// The same as it lies in memory. Its texts are used again by the decision that takes its place.
-pub(super) struct Record {
-    number: u64,
-    at: Time,
-    organization: Uuid,
-    token: Option<Uuid>,
-    denied: Option<Reason>,
-    target: Target,
-    address: Option<IpAddr>,
-    /// One behind the other: the missing permission, that asked for by name, API, method, path.
-    texts: String,
-    /// Where each of them ends.
-    ends: [u16; 5],
-}
-
-/// What is to be kept.
-#[derive(Clone, Copy)]
-pub(super) struct Fact<'a> {
-    pub at: Time,
-    pub organization: Uuid,
-    pub token: Option<Uuid>,
-    pub decision: Decision<'a>,
-    pub target: Target,
-    pub question: &'a Question<'a>,
-}
-
-impl Record {
-    fn new() -> Self {
-        Self {
-            number: 0,
-            at: Time(0),
-            organization: Uuid::nil(),
-            token: None,
-            denied: None,
-            target: Target::Organization,
-            address: None,
-            texts: String::new(),
-            ends: [0; 5],
-        }
-    }
-
-    fn set(&mut self, number: u64, fact: &Fact<'_>) {
-        let (denied, missing) = match fact.decision {
-            Decision::Allow => (None, None),
-            Decision::Deny { reason, missing } => (Some(reason), missing),
-        };
-        self.number = number;
-        self.at = fact.at;
-        self.organization = fact.organization;
-        self.token = fact.token;
-        self.denied = denied;
-        self.target = fact.target;
-        self.address = fact.question.from.address;
-        self.texts.clear();
-        if let Some(missing) = missing {
-            put(&mut self.texts, missing);
-        }
-        let end = self.texts.len();
-        if let Ask::Permission(permission) = fact.question.ask {
-            put(&mut self.texts, permission);
-        }
-        let ends = [end, self.texts.len()];
-        let Some(request) = fact.question.request else {
-            let [missing, permission] = ends.map(|end| end as u16);
-            self.ends = [missing, permission, permission, permission, permission];
-            return;
-        };
-        let path = request.path.split('?').next().unwrap_or_default();
-        let [api, method, path] =
-            [first(request.api.unwrap_or_default(), WORD_MAX), first(request.method, WORD_MAX), first(path, PATH_MAX)]
-                .map(|text| {
-                    self.texts.push_str(text);
-                    self.texts.len()
-                });
-        // Each text has a bound, and the sum of the bounds is far below 2^16.
-        self.ends = [ends[0], ends[1], api, method, path].map(|end| end as u16);
-    }
-
-    /// One of the texts; `None` when it is empty.
-    fn text(&self, at: usize) -> Option<String> {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        let text = self.texts.get(usize::from(start)..usize::from(self.ends[at])).unwrap_or_default();
-        (!text.is_empty()).then(|| text.to_owned())
-    }
-
-    fn kept(&self, stamp: &Stamp) -> Kept {
-        Kept {
-            id: DecisionId { stamp, number: self.number }.to_string(),
-            at: self.at,
-            organization: self.organization,
-            token: self.token,
-            denied: self.denied,
-            missing: self.text(0),
-            permission: self.text(1),
-            api: self.text(2),
-            method: self.text(3),
-            path: self.text(4),
-            target: self.target,
-            address: self.address,
-        }
-    }
-}
-
-/// Writes a permission without the machinery of formatting: this runs on every verification.
-fn put(text: &mut String, permission: Permission<'_>) {
-    match permission {
-        Permission::Own(own) => text.push_str(own.as_str()),
-        Permission::Api { noun, verb } => {
-            text.push_str(noun);
-            text.push(':');
-            text.push_str(verb);
-        }
-    }
-}
-
-/// The first characters of a text.
-fn first(text: &str, characters: usize) -> &str {
-    if text.len() <= characters {
-        return text;
-    }
-    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
-}
-
-/// The last decisions, the oldest of which makes room.
+/// The last decisions, one behind the other.
 #[derive(Default)]
 pub(super) struct Ring {
-    records: Vec<Record>,
-    next: usize,
+    organization: Uuid,
+    bytes: Vec<u8>,
+    /// Those in `bytes`. There may be more than are kept: the oldest go together, when there is no more room.
+    count: usize,
+    newest: i64,
 }
 
 impl Ring {
-    pub(super) fn push(&mut self, most: usize, number: u64, fact: &Fact<'_>) {
-        if self.records.len() < most {
-            self.records.push(Record::new());
+    fn of_organization(organization: Uuid) -> Self {
+        Self { organization, ..Self::default() }
+    }
+
+    /// Puts a record behind the others. At least the last `most` stay.
+    fn push(&mut self, most: usize, record: &[u8], at: Time) {
+        if self.bytes.len() + record.len() > self.bytes.capacity() {
+            let old = self.count.saturating_sub(most - 1);
+            let end: usize = Record::all(&self.bytes).take(old).map(Record::len).sum();
+            self.bytes.drain(..end);
+            self.count -= old;
+            // Some room, so that not every record has to make some.
+            let wanted = self.bytes.len() + record.len();
+            self.bytes.reserve_exact(record.len() + (wanted / 4).max(256));
         }
-        self.records[self.next].set(number, fact);
-        self.next = if self.next + 1 == most { 0 } else { self.next + 1 };
+        self.bytes.extend_from_slice(record);
+        self.count += 1;
+        self.newest = at.0;
     }
 
-    /// When the newest was decided.
-    fn newest(&self) -> Time {
-        // The one before the next; at the beginning of a full ring, its end.
-        let at = self.next.checked_sub(1).unwrap_or(self.records.len().saturating_sub(1));
-        self.records.get(at).map_or(Time(0), |it| it.at)
+    /// The last `most` records.
+    fn records(&self, most: usize) -> impl Iterator<Item = Record<'_>> {
+        Record::all(&self.bytes).skip(self.count.saturating_sub(most))
     }
 
-    pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> impl Iterator<Item = Kept> {
-        self.records.iter().filter(move |it| it.organization == organization).map(move |it| it.kept(stamp))
+    /// The decisions of an organization, the oldest first. `token` is whose they are, where they do not say so.
+    fn of(&self, most: usize, organization: Uuid, token: Option<Uuid>, stamp: &Stamp) -> impl Iterator<Item = Kept> {
+        let all = (self.organization == organization).then(|| self.records(most));
+        all.into_iter().flatten().filter_map(move |record| self.kept(record, token, stamp))
     }
 
-    pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
-        let found = self.records.iter().find(|it| it.number == number && it.organization == organization);
-        found.map(|it| it.kept(stamp))
+    fn find(&self, most: usize, number: u64, organization: Uuid, token: Option<Uuid>, stamp: &Stamp) -> Option<Kept> {
+        let own = self.organization == organization;
+        let record = own.then(|| self.records(most).find(|record| record.number() == number))??;
+        self.kept(record, token, stamp)
+    }
+
+    fn kept(&self, record: Record<'_>, token: Option<Uuid>, stamp: &Stamp) -> Option<Kept> {
+        record.read(DecisionId { stamp, number: record.number() }.to_string(), self.organization, token)
     }
 }
 
 /// The last decisions of the tokens that were used last.
+///
+/// What lies in a ring is seldom in the cache. So decisions wait in one list and go to their rings together: the processor
+/// fetches the ends of all rings at once.
 #[derive(Default)]
 pub(super) struct Traced {
+    waiting: Vec<Waiting>,
+    /// The records of those that wait.
+    bytes: Vec<u8>,
     rings: Vec<(Uuid, Ring)>,
     /// Where each token's ring is.
     places: HashMap<Uuid, usize, BuildHasherDefault<ById>>,
-    /// The place that was pushed to last: often the next one too.
-    latest: usize,
     /// Until then no token will have been quiet for long enough to give up its place.
     busy_until: i64,
+}
+
+/// A decision that is in no ring yet.
+struct Waiting {
+    token: Uuid,
+    organization: Uuid,
+    at: Time,
+    /// Where its record ends.
+    end: usize,
+    /// Its ring, as soon as it is known.
+    place: Option<usize>,
 }
 
 impl Traced {
     /// Keeps a decision, if there is a place for its token.
     pub(super) fn push(&mut self, token: Uuid, number: u64, fact: &Fact<'_>) {
-        if self.rings.get(self.latest).is_none_or(|(id, _)| *id != token) {
-            let known = self.places.get(&token).copied();
-            let Some(place) = known.or_else(|| self.make_room(token, fact.at)) else { return };
-            self.latest = place;
+        if self.waiting.len() >= WAITING {
+            self.settle();
         }
-        self.rings[self.latest].1.push(OF_A_TOKEN, number, fact);
+        self.waiting.reserve_exact(WAITING - self.waiting.len());
+        record::write(&mut self.bytes, number, None, fact);
+        let end = self.bytes.len();
+        self.waiting.push(Waiting { token, organization: fact.organization, at: fact.at, end, place: None });
+    }
+
+    /// Puts what waits into the rings.
+    pub(super) fn settle(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for it in &mut waiting {
+            let known = self.places.get(&it.token).copied();
+            it.place = known.or_else(|| self.make_room(it));
+            if let Some(place) = it.place {
+                let bytes = &self.rings[place].1.bytes;
+                prefetch_index(bytes, bytes.len());
+            }
+        }
+        let mut start = 0;
+        for it in waiting.drain(..) {
+            let record = &self.bytes[std::mem::replace(&mut start, it.end)..it.end];
+            // Another of those that wait may have taken the place meanwhile.
+            if let Some((_, ring)) = it.place.map(|at| &mut self.rings[at]).filter(|(token, _)| *token == it.token) {
+                ring.push(OF_A_TOKEN, record, it.at);
+            }
+        }
+        self.bytes.clear();
+        self.waiting = waiting;
     }
 
     /// A place for another token.
-    fn make_room(&mut self, token: Uuid, now: Time) -> Option<usize> {
+    fn make_room(&mut self, new: &Waiting) -> Option<usize> {
+        let ring = Ring::of_organization(new.organization);
         if self.rings.len() < TOKENS {
-            self.rings.push((token, Ring::default()));
-            self.places.insert(token, self.rings.len() - 1);
+            self.rings.push((new.token, ring));
+            self.places.insert(new.token, self.rings.len() - 1);
             return Some(self.rings.len() - 1);
         }
-        if now.0 < self.busy_until {
+        if new.at.0 < self.busy_until {
             return None;
         }
-        let newest = self.rings.iter().map(|(_, ring)| ring.newest());
+        let newest = self.rings.iter().map(|(_, ring)| ring.newest);
         let (place, since) = newest.enumerate().min_by_key(|(_, at)| *at)?;
-        self.busy_until = since.0.saturating_add(QUIET);
-        if now.0 < self.busy_until {
+        self.busy_until = since.saturating_add(QUIET);
+        if new.at.0 < self.busy_until {
             return None;
         }
-        let (quiet, _) = std::mem::replace(&mut self.rings[place], (token, Ring::default()));
+        let (quiet, _) = std::mem::replace(&mut self.rings[place], (new.token, ring));
         self.places.remove(&quiet);
-        self.places.insert(token, place);
+        self.places.insert(new.token, place);
         Some(place)
     }
 
-    pub(super) fn ring(&self, token: Uuid) -> Option<&Ring> {
-        self.places.get(&token).map(|place| &self.rings[*place].1)
+    /// The last decisions of a token.
+    pub(super) fn of(&mut self, token: Uuid, organization: Uuid, stamp: &Stamp) -> Vec<Kept> {
+        self.settle();
+        let ring = self.places.get(&token).map(|place| &self.rings[*place].1);
+        ring.map(|ring| ring.of(OF_A_TOKEN, organization, Some(token), stamp).collect()).unwrap_or_default()
     }
 
-    pub(super) fn rings(&self) -> impl Iterator<Item = &Ring> {
-        self.rings.iter().map(|(_, ring)| ring)
+    /// All decisions that are kept of an organization.
+    pub(super) fn all(&mut self, organization: Uuid, stamp: &Stamp) -> impl Iterator<Item = Kept> {
+        self.settle();
+        self.rings.iter().flat_map(move |(token, ring)| ring.of(OF_A_TOKEN, organization, Some(*token), stamp))
+    }
+
+    pub(super) fn find(&mut self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
+        self.settle();
+        self.rings.iter().find_map(|(token, ring)| ring.find(OF_A_TOKEN, number, organization, Some(*token), stamp))
     }
 }
 
@@ -385,23 +298,27 @@ impl Denials {
     }
 
     pub(super) fn push(&self, number: u64, fact: &Fact<'_>) {
+        let mut record = Vec::with_capacity(128);
+        record::write(&mut record, number, fact.token, fact);
         let mut part = self.part(fact.organization).lock().unwrap_or_else(PoisonError::into_inner);
         if part.len() >= ORGANIZATIONS && !part.contains_key(&fact.organization) {
             // The one that has been quiet for the longest time makes room.
-            let quiet = part.iter().min_by_key(|(_, ring)| ring.newest()).map(|(id, _)| *id);
+            let quiet = part.iter().min_by_key(|(_, ring)| ring.newest).map(|(id, _)| *id);
             quiet.map(|id| part.remove(&id));
         }
-        part.entry(fact.organization).or_default().push(OF_AN_ORGANIZATION, number, fact);
+        let ring = part.entry(fact.organization).or_insert_with(|| Ring::of_organization(fact.organization));
+        ring.push(OF_AN_ORGANIZATION, &record, fact.at);
     }
 
     pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> Vec<Kept> {
         let part = self.part(organization).lock().unwrap_or_else(PoisonError::into_inner);
-        part.get(&organization).map(|ring| ring.of(organization, stamp).collect()).unwrap_or_default()
+        let ring = part.get(&organization);
+        ring.map(|ring| ring.of(OF_AN_ORGANIZATION, organization, None, stamp).collect()).unwrap_or_default()
     }
 
     pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
         let part = self.part(organization).lock().unwrap_or_else(PoisonError::into_inner);
-        part.get(&organization)?.find(number, organization, stamp)
+        part.get(&organization)?.find(OF_AN_ORGANIZATION, number, organization, None, stamp)
     }
 
     fn part(&self, organization: Uuid) -> &Mutex<HashMap<Uuid, Ring>> {
@@ -412,9 +329,12 @@ impl Denials {
 
 #[cfg(test)]
 mod tests {
+    use tokenward_core::decision::{Decision, Reason};
+    use tokenward_core::role::Target;
+
     use super::*;
     use crate::random::OsRandom;
-    use crate::verify::Request;
+    use crate::verify::Question;
 
     fn fact<'a>(organization: u128, question: &'a Question<'a>) -> Fact<'a> {
         Fact {
@@ -475,6 +395,7 @@ mod tests {
         let mut use_at = |token: usize, at: i64| {
             let fact = Fact { at: Time(at), ..fact(1, &question) };
             traced.push(Uuid::from_u128(token as u128), 0, &fact);
+            traced.settle();
             assert_eq!(traced.rings.len(), traced.places.len());
             traced.places.keys().map(|id| id.as_u128() as usize).collect::<std::collections::BTreeSet<_>>()
         };
@@ -490,15 +411,29 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_kept_without_its_query_and_not_at_any_length() {
-        let (mut ring, stamp) = (Ring::default(), Stamp::new(&OsRandom));
-        let path = format!("/é{}?key=secret", "a".repeat(1_000));
-        for path in [path.as_str(), "/short?key=secret"] {
-            let request = Some(Request { api: Some("shop"), method: "GET", path });
-            ring.push(2, 0, &fact(1, &Question { request, ..Question::default() }));
+    fn the_last_twenty_decisions_of_each_token_are_kept() {
+        let (mut traced, stamp, organization) = (Traced::default(), Stamp::new(&OsRandom), Uuid::from_u128(1));
+        let token = |n: u64| Uuid::from_u64_pair(7, n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut pushed: HashMap<Uuid, Vec<String>> = HashMap::new();
+        for n in 0..5_000_u64 {
+            // Records of every length, and some tokens far oftener than others.
+            let path = format!("/{}", "x".repeat((n * 7 % 251) as usize));
+            let request = Some(crate::verify::Request { api: None, method: "GET", path: &path });
+            let question = Question { request, ..Question::default() };
+            let token = token((n * n) % 37);
+            traced.push(token, n, &Fact { at: Time(n as i64), token: Some(token), ..fact(1, &question) });
+            pushed.entry(token).or_default().push(path);
+            if n % 97 == 0 {
+                let last = &pushed[&token];
+                let kept: Vec<_> =
+                    traced.of(token, organization, &stamp).into_iter().map(|it| it.path.unwrap()).collect();
+                assert_eq!(kept, last[last.len().saturating_sub(OF_A_TOKEN)..]);
+                assert_eq!(traced.find(n, organization, &stamp).map(|it| it.token), Some(Some(token)));
+                assert_eq!(traced.find(n, Uuid::from_u128(2), &stamp), None, "another organization's");
+            }
         }
-        let kept: Vec<_> = ring.of(Uuid::from_u128(1), &stamp).map(|it| it.path.unwrap()).collect();
-        assert_eq!(kept[0].chars().count(), PATH_MAX);
-        assert_eq!(kept[1], "/short");
+        for (_, ring) in &traced.rings {
+            assert!(ring.bytes.capacity() < 2 * OF_A_TOKEN * 300, "{} bytes for one token", ring.bytes.capacity());
+        }
     }
 }

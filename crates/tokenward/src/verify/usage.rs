@@ -15,8 +15,9 @@ use tokenward_store::{Reader, Store};
 use tokio::sync::Notify;
 
 use super::Presenter;
+use super::record::{Fact, Kept};
 use super::tally::{Sums, Tally};
-use super::trace::{DecisionId, Denials, Fact, Kept, PLACE_BITS, Stamp, Traced};
+use super::trace::{DecisionId, Denials, PLACE_BITS, Stamp, Traced};
 
 /// How often the sums are written.
 const EVERY: Duration = Duration::from_secs(60);
@@ -106,15 +107,13 @@ impl Uses {
             return Some(kept);
         }
         let place = (number & ((1 << PLACE_BITS) - 1)) as usize;
-        let part = (place < PARTS).then(|| self.part(place))?;
-        part.last.rings().find_map(|ring| ring.find(number, organization, &self.stamp))
+        let mut part = (place < PARTS).then(|| self.part(place))?;
+        part.last.find(number, organization, &self.stamp)
     }
 
     /// The last decisions of a token, the newest first.
     pub(super) fn last(&self, token: Uuid, organization: Uuid) -> Vec<Kept> {
-        let part = self.part(place(token));
-        let ring = part.last.ring(token);
-        let mut all: Vec<Kept> = ring.map(|ring| ring.of(organization, &self.stamp).collect()).unwrap_or_default();
+        let mut all = self.part(place(token)).last.of(token, organization, &self.stamp);
         all.sort_by_key(|it| std::cmp::Reverse(it.at));
         all
     }
@@ -123,10 +122,8 @@ impl Uses {
     pub(super) fn recent(&self, organization: Uuid) -> Vec<Kept> {
         let mut all = self.denials.of(organization, &self.stamp);
         for place in 0..PARTS {
-            let part = self.part(place);
-            for ring in part.last.rings() {
-                all.extend(ring.of(organization, &self.stamp).filter(|it| it.denied.is_none()));
-            }
+            let mut part = self.part(place);
+            all.extend(part.last.all(organization, &self.stamp).filter(|it| it.denied.is_none()));
         }
         all.sort_by_key(|it| std::cmp::Reverse(it.at));
         all

@@ -84,9 +84,35 @@ for (const input of document.querySelectorAll("[data-into]")) {
 }
 
 // The server writes UTC; the tip of the mouse says it in local time as well.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const date = new Date(time.dateTime);
-  if (Number.isNaN(date.getTime())) continue;
-  const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
-  time.title = time.title ? `${time.title}\n${local}` : local;
+function localTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const date = new Date(time.dateTime);
+    if (Number.isNaN(date.getTime())) continue;
+    const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+    time.title = time.title ? `${time.title}\n${local}` : local;
+  }
+}
+localTimes(document);
+
+// Live parts of a page are asked for again every few seconds. What is unfolded stays so, and the keyboard where it is.
+const live = [...document.querySelectorAll("[data-live]")];
+async function again() {
+  if (document.hidden) return;
+  const answer = await fetch(location.href);
+  // Signed out meanwhile, say: the page itself shows what is the matter.
+  if (!answer.ok || answer.redirected) return location.reload();
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of live) {
+    const fresh = page.getElementById(part.id);
+    if (!fresh) continue;
+    const focused = part.contains(document.activeElement) ? document.activeElement.closest("[id]")?.id : undefined;
+    for (const open of part.querySelectorAll("details[open]")) fresh.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
+    localTimes(fresh);
+    part.replaceChildren(...fresh.childNodes);
+    if (focused && focused !== part.id) document.getElementById(focused)?.querySelector("summary")?.focus();
+  }
+}
+if (live.length > 0) {
+  // A server that is away for a moment is asked again.
+  setInterval(() => again().catch(() => {}), 3000);
 }

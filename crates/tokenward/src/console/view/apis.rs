@@ -186,6 +186,8 @@ pub struct DecisionsPage {
     pub live: bool,
     /// The address that switches that on or off.
     pub live_href: String,
+    /// The id that was looked up.
+    pub searched: String,
     /// Since when there is memory of decisions: they are kept in memory only.
     pub since: Moment,
     /// Where the list goes on.

@@ -306,6 +306,7 @@ fn token_page() -> TokenPage {
             ],
             decisions: Some(decisions().into_iter().take(2).collect()),
         }),
+        live: false,
         may_delete: true,
         may_read_events: true,
         public_url: URL.into(),
@@ -605,6 +606,7 @@ fn decisions_page() -> DecisionsPage {
         chips: vec![chip("All", true), chip("Denied", false), chip("Allowed", false)],
         live: false,
         live_href: "?live=1".into(),
+        searched: String::new(),
         since: moment(-9 * HOUR),
         pager: Pager::default(),
     }

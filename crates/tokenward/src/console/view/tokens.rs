@@ -196,6 +196,8 @@ pub struct TokenPage {
     pub points: Vec<String>,
     /// What is known of its use; `None` where this server does not track it.
     pub usage: Option<TokenUsage>,
+    /// Does it load its use and decisions again every few seconds?
+    pub live: bool,
     /// May the person delete it?
     pub may_delete: bool,
     /// May the person read the event log?

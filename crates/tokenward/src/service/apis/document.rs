@@ -10,10 +10,13 @@ use tokenward_core::routes::{PERMISSIONS_MAX, ROUTES_MAX, TEMPLATE_MAX, Unknown}
 use tokenward_core::{Error, Result};
 use tokenward_store::apis::KeptRoute;
 
-use super::yaml;
+use super::{json, yaml};
 
 /// The operations of a path in OpenAPI.
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
+/// Values that a document holds at most: each list, object, text and number. Ten thousand routes take a fifth of it, with
+/// all that describes them; each takes some hundred bytes of memory.
+pub(super) const VALUES_MAX: usize = 250_000;
 /// Faults that are told at once.
 const FAULTS_MAX: usize = 20;
 /// How often a path may refer to another one.
@@ -110,12 +113,19 @@ pub(super) fn read(format: Format, document: &[u8]) -> Result<Document> {
     // Some editors begin with a mark of the byte order.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value: Value = match format {
-        Format::Json => serde_json::from_str(text).map_err(|error| fault(format!("is no JSON: {error}")))?,
+        Format::Json => json::read(text).map_err(fault)?,
         Format::Yaml => yaml::read(text).map_err(fault)?,
         Format::Toml => {
-            let short: Short = toml::from_str(text)
-                .map_err(|error| fault(format!("cannot be read: {}", error.to_string().trim_end())))?;
-            return short_form(short);
+            // Each value follows one of these, wherever else they stand.
+            if text.bytes().filter(|byte| b"=,[{.".contains(byte)).count() > VALUES_MAX {
+                return Err(fault(too_many_values()));
+            }
+            let short: Result<Short, _> = toml::from_str(text);
+            return short_form(short.map_err(|error| {
+                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+                fault(format!("cannot be read: line {line}: {}", said(error.message())))
+            })?);
         }
     };
     let Value::Object(document) = value else { return Err(fault("must be an object".into())) };
@@ -127,7 +137,8 @@ pub(super) fn read(format: Format, document: &[u8]) -> Result<Document> {
         Some(_) => Err(fault("says `openapi`, but not a version 3 as a text".into())),
         None if document.contains_key("route") || document.contains_key("routes") => {
             let short = serde_json::from_value(Value::Object(document));
-            short_form(short.map_err(|error| fault(format!("cannot be read: {error}")))?)
+            let unread = |error: serde_json::Error| fault(format!("cannot be read: {}", said(&error.to_string())));
+            short_form(short.map_err(unread)?)
         }
         None => Err(fault("is neither OpenAPI 3 (there is no `openapi`) nor a list of `routes`".into())),
     }
@@ -140,11 +151,18 @@ pub(super) fn place(method: &str, path: &str) -> String {
 
 /// The beginning of a text from a document, fit to be shown.
 pub(super) fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(100).flat_map(char::escape_debug).collect();
-    if text.chars().nth(100).is_some() {
-        short.push('…');
-    }
-    short
+    text.chars().take(100).flat_map(char::escape_debug).chain(text.chars().nth(100).map(|_| '…')).collect()
+}
+
+/// What a library says about a document, which can hold any part of it: its beginning, in one line.
+fn said(text: &str) -> String {
+    let words = text.chars().take(300).map(|c| if c.is_control() { ' ' } else { c });
+    words.chain(text.chars().nth(300).map(|_| '…')).collect()
+}
+
+/// The error completes the sentence "the document …".
+pub(super) fn too_many_values() -> String {
+    format!("holds more than {VALUES_MAX} values; leave out what describes no route, such as examples")
 }
 
 fn short_form(short: Short) -> Result<Document> {
@@ -202,13 +220,16 @@ fn openapi(document: &Map<String, Value>) -> Result<Document> {
                 continue;
             }
         };
-        for (key, operation) in item.iter().filter(|(key, _)| METHODS.contains(&key.as_str())) {
-            let method = key.to_ascii_uppercase();
+        for (method, operation) in operations(item) {
             let at = place(&method, path);
             let Value::Object(operation) = operation else {
                 found.fault(&at, "is no object");
                 continue;
             };
+            if let Some(problem) = [item, operation].iter().find_map(|it| elsewhere(it)) {
+                found.fault(&at, problem);
+                continue;
+            }
             let said = operation.get("x-permission").or_else(|| item.get("x-permission"));
             match needed(said, operation.get("security").or(security), &method, path) {
                 Ok((permissions, source)) => {
@@ -225,6 +246,21 @@ fn openapi(document: &Map<String, Value>) -> Result<Document> {
         Some(_) => return Err(Error::invalid("x-unknown-route", "is neither `deny` nor `allow`")),
     };
     found.finish(unknown)
+}
+
+/// The operations of a path by their methods: the usual ones, and those that OpenAPI 3.2 added.
+fn operations(item: &Map<String, Value>) -> impl Iterator<Item = (String, &Value)> {
+    let usual = item.iter().filter(|(key, _)| METHODS.contains(&key.as_str()));
+    let usual = usual.map(|(key, operation)| (key.to_ascii_uppercase(), operation));
+    let more = item.get("additionalOperations").and_then(Value::as_object);
+    usual.chain(more.into_iter().flatten().map(|(method, operation)| (method.clone(), operation)))
+}
+
+/// Why the routes of a path cannot be told: it is served somewhere else than the rest.
+fn elsewhere(described: &Map<String, Value>) -> Option<&'static str> {
+    described
+        .contains_key("servers")
+        .then_some("has `servers` of its own; write its whole path instead, or import it under another name")
 }
 
 /// What an operation needs, and where that stands. The error completes the sentence "`GET /path` …".
@@ -317,6 +353,11 @@ fn resolve<'a>(document: &'a Map<String, Value>, mut item: &'a Value) -> Result<
         let Value::Object(object) = item else { return Err("is no object".into()) };
         let Some(reference) = object.get("$ref") else { return Ok(object) };
         let reference = reference.as_str().ok_or("has a `$ref` that is no text")?;
+        // OpenAPI leaves open which of the two counts.
+        if operations(object).next().is_some() || ["servers", "x-permission"].iter().any(|it| object.contains_key(*it))
+        {
+            return Err("has operations, `servers` or `x-permission` beside its `$ref`; keep one of them".into());
+        }
         let pointer = reference.strip_prefix("#/").ok_or_else(|| format!("refers to `{}`", short(reference)))?;
         let (first, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
         let start = document.get(first).filter(|_| !rest.is_empty());

@@ -1,6 +1,7 @@
 //! The routes of the organization's own API: import, list, show, delete.
 
 mod document;
+mod json;
 mod yaml;
 
 use std::sync::Arc;

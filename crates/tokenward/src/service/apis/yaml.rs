@@ -4,6 +4,8 @@
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
+use super::document::{VALUES_MAX, too_many_values};
+
 /// Deepest nesting; JSON has the same limit.
 const DEPTH: usize = 128;
 
@@ -18,6 +20,7 @@ enum Open {
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let mut open: Vec<Open> = Vec::new();
     let mut whole: Option<Value> = None;
+    let mut count = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| format!("is no YAML: {error}"))?;
         let line = span.start.line();
@@ -54,6 +57,10 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
                 continue;
             }
         };
+        count += 1;
+        if count > VALUES_MAX {
+            return Err(too_many_values());
+        }
         match open.last_mut() {
             None => whole = Some(value),
             Some(Open::List(list)) => list.push(value),
