@@ -24,9 +24,54 @@ struct Through {
     served: Option<(Vec<u8>, HashMap<String, String>)>,
 }
 
-/// A request for these very bytes.
+/// What Tokenward says of an allowed request.
+const SAID: [&str; 7] = [
+    "X-Tokenward-Token-Id",
+    "X-Tokenward-Token-Name",
+    "X-Tokenward-Organization-Id",
+    "X-Tokenward-Role",
+    "X-Tokenward-Permissions",
+    "X-Tokenward-Path",
+    "X-Tokenward-Decision-Id",
+];
+
+/// What else of a client's own must not get through: names that WSGI, CGI, PHP and Rack read as others, and those by
+/// which some frameworks serve another path or method, or believe another client address or host.
+const CLAIMS: [&str; 26] = [
+    "X_Tokenward_Role",
+    "X-Tokenward_Token_Id",
+    "x_tokenward-permissions",
+    "X-Tokenward-Reason",
+    "X_API_Key",
+    "X_Original_URL",
+    "X_Forwarded_For",
+    "X_Anything",
+    "X-Original-URL",
+    "X-Original-URI",
+    "X-Original-Method",
+    "X-Rewrite-URL",
+    "X-HTTP-Method",
+    "X-HTTP-Method-Override",
+    "X-Method-Override",
+    "X-Script-Name",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Port",
+    "X-Forwarded-Method",
+    "X-Forwarded-Uri",
+    "X-Forwarded-Path",
+    "X-Forwarded-Prefix",
+    "X-Real-IP",
+    "Forwarded",
+];
+
+/// A request for these very bytes. Without a `Connection` of its own it ends the connection.
 async fn request(gateway: &Gateway, target: &[u8], headers: &[(&str, &str)]) -> Through {
-    let mut bytes = [b"GET ", target, b" HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n"].concat();
+    let mut bytes = [b"GET ", target, b" HTTP/1.1\r\nHost: api.example\r\n"].concat();
+    if !headers.iter().any(|(name, _)| *name == "Connection") {
+        bytes.extend_from_slice(b"Connection: close\r\n");
+    }
     for (name, value) in headers {
         bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
@@ -40,8 +85,17 @@ async fn request(gateway: &Gateway, target: &[u8], headers: &[(&str, &str)]) -> 
         let mut lines = body[at + 7..].split(|byte| *byte == b'\n');
         let target = lines.next().unwrap().to_vec();
         let headers = lines.map(|line| String::from_utf8_lossy(line).into_owned());
-        let pairs = headers.filter_map(|line| Some(line.split_once(": ")?).map(|(a, b)| (a.to_owned(), b.to_owned())));
-        (target, pairs.collect())
+        let mut seen: HashMap<String, String> = HashMap::new();
+        for line in headers {
+            let Some((name, value)) = line.split_once(": ") else { continue };
+            // Of a header that is there twice, neither value may hide the other.
+            let values = seen.entry(name.to_owned()).or_default();
+            if !values.is_empty() {
+                values.push_str(", ");
+            }
+            values.push_str(value);
+        }
+        (target, seen)
     });
     Through { status, head, served }
 }
@@ -89,15 +143,8 @@ async fn allowed_passes_denied_is_refused_and_without_tokenward_nothing_passes()
     for gateway in &gateways {
         let kind = gateway.kind;
         // Allowed, and what the client claims of itself does not count.
-        let claims = [
-            ours,
-            ("X-Tokenward-Role", "owner"),
-            ("X-Tokenward-Token-Id", "mine"),
-            ("X-Tokenward-Path", "/mine"),
-            ("X-Tokenward-Decision-Id", "mine"),
-            ("X-Tokenward-Permissions", "*:*"),
-            ("X-Forwarded-For", "192.0.2.1"),
-        ];
+        let claims = SAID.iter().chain(&CLAIMS).map(|name| (*name, "mine"));
+        let claims: Vec<(&str, &str)> = [ours].into_iter().chain(claims).collect();
         let through = request(gateway, b"/invoices/7?page=2", &claims).await;
         assert_eq!(through.status, 200, "{kind:?} {through:?}");
         let (target, headers) = through.served.unwrap();
@@ -105,8 +152,9 @@ async fn allowed_passes_denied_is_refused_and_without_tokenward_nothing_passes()
         assert_eq!(headers["x-tokenward-role"], "viewer", "{kind:?}");
         assert_eq!(headers["x-tokenward-path"], "/invoices/7", "{kind:?}");
         assert_eq!(headers["x-tokenward-organization-id"], world.organization.id, "{kind:?}");
-        let mine = headers.iter().find(|(name, value)| name.starts_with("x-tokenward") && value.contains("mine"));
+        let mine = headers.iter().find(|(name, value)| name.contains('_') || value.contains("mine"));
         assert_eq!(mine, None, "{kind:?}");
+        still_said(gateway, ours).await;
         for key in [("X-API-Key", world.reader.as_str()), ("Authorization", &format!("Bearer {}", world.reader))] {
             assert_eq!(request(gateway, b"/", &[key]).await.status, 200, "{kind:?}");
         }
@@ -131,6 +179,11 @@ async fn allowed_passes_denied_is_refused_and_without_tokenward_nothing_passes()
             let through = request(gateway, target, &headers).await;
             assert_eq!(through.status, status, "{kind:?} {} {headers:?}", target.escape_ascii());
             assert!(through.head.contains("x-tokenward-reason: "), "{kind:?} {}", through.head);
+        }
+        // What was decided can be asked about, also where the body is thrown away.
+        for credential in ["Token nonsense", other.as_str()] {
+            let through = request(gateway, b"/", &[("Authorization", credential)]).await;
+            assert!(through.head.contains("x-tokenward-decision-id: "), "{kind:?} {}", through.head);
         }
         for odd in [vec![ours, ours], vec![("Authorization", long.as_str())], vec![ours; 300]] {
             let through = request(gateway, b"/", &odd).await;
@@ -165,6 +218,73 @@ async fn allowed_passes_denied_is_refused_and_without_tokenward_nothing_passes()
         }
     }
     assert_eq!(world.upstream.served(), before);
+}
+
+/// `Connection` names headers that a proxy has to remove. What Tokenward says is not the client's to remove.
+async fn still_said(gateway: &Gateway, ours: (&str, &str)) {
+    let kind = gateway.kind;
+    for first in ["close", "keep-alive", "Upgrade"] {
+        let connection = format!("{first}, {}", SAID.join(", "));
+        let through = request(gateway, b"/", &[ours, ("Connection", connection.as_str())]).await;
+        assert_eq!(through.status, 200, "{kind:?} {through:?}");
+        let (_, headers) = through.served.unwrap();
+        for name in SAID {
+            assert!(headers.contains_key(&name.to_ascii_lowercase()), "{kind:?} {connection} {name}");
+        }
+    }
+    // And Caddy's way of seeing to it leaves WebSockets alone.
+    if kind == Kind::Caddy {
+        let upgrade = [ours, ("Connection", "keep-alive, Upgrade, X-Tokenward-Role"), ("Upgrade", "websocket")];
+        let (_, headers) = request(gateway, b"/", &upgrade).await.served.unwrap();
+        assert_eq!((headers["connection"].as_str(), headers["upgrade"].as_str()), ("Upgrade", "websocket"));
+        assert_eq!(headers["x-tokenward-role"], "viewer");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_guesses_is_told_how_long_to_wait() {
+    let world = World::new().await;
+    let authorization = format!("Token {}", world.reader);
+    for kind in KINDS {
+        let gateway = world.gateway(kind).await;
+        // To Tokenward it is one client that guesses through all of them.
+        let mut guesses = 0;
+        let throttled = loop {
+            let through = request(&gateway, b"/", &[("Authorization", "Token nonsense")]).await;
+            if through.status != 401 {
+                break through;
+            }
+            guesses += 1;
+            assert!(guesses <= 150, "{kind:?}");
+        };
+        assert_eq!(throttled.status, if kind == Kind::Envoy { 429 } else { 403 }, "{kind:?} {throttled:?}");
+        assert!(throttled.head.contains("x-tokenward-reason: throttled"), "{kind:?} {}", throttled.head);
+        assert!(throttled.head.contains("retry-after: "), "{kind:?} {}", throttled.head);
+        let allowed = request(&gateway, b"/", &[("Authorization", authorization.as_str())]).await;
+        assert_eq!(allowed.status, 200, "{kind:?}");
+        assert!(!allowed.head.contains("retry-after"), "{kind:?} {}", allowed.head);
+    }
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_small_headers_are_no_reason_to_fail() {
+    let world = World::new().await;
+    let authorization = format!("Token {}", world.reader);
+    let names: Vec<String> = (0..190).map(|number| format!("H{number}")).collect();
+    let small = |count: usize| {
+        let headers = names[..count].iter().map(|name| (name.as_str(), "x"));
+        headers.chain([("Authorization", authorization.as_str())]).collect::<Vec<_>>()
+    };
+    for kind in KINDS {
+        let gateway = world.gateway(kind).await;
+        assert_eq!(request(&gateway, b"/", &small(110)).await.status, 200, "{kind:?}");
+        // Envoy has room for 200, with its own and those of Tokenward.
+        if kind == Kind::Envoy {
+            assert_eq!(request(&gateway, b"/", &small(190)).await.status, 431);
+        }
+    }
+    world.server.stop().await;
 }
 
 /// All sequences of up to three of these behind a slash, and some more of four.

@@ -44,7 +44,7 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The shipped configuration with other ports: each replacement must be there.
+/// The shipped configuration with other ports and a real organization: each text to replace must be there.
 fn shipped(file: &str, replacements: &[(String, String)]) -> String {
     let mut text = std::fs::read_to_string(root().join("deploy").join(file)).unwrap();
     for (from, to) in replacements {
@@ -73,7 +73,7 @@ impl Gateway {
         let tools = root().join("target/tools/gateways/bin");
         let (name, text, mut command) = match kind {
             Kind::Nginx => {
-                let asks = ("/forward-auth;".to_owned(), format!("{query};"));
+                let asks = ("/forward-auth?organization=ORGANIZATION_ID;".to_owned(), format!("{query};"));
                 let text = shipped("nginx/tokenward.conf", &[&common[..], &[asks, at(8000, port)]].concat());
                 std::fs::create_dir(directory.path().join("temp")).unwrap();
                 let mut command = Command::new("nginx");
@@ -84,7 +84,7 @@ impl Gateway {
                 ("gateway.conf", text, command)
             }
             Kind::Caddy => {
-                let asks = ("uri /forward-auth".to_owned(), format!("uri {query}"));
+                let asks = ("uri /forward-auth?organization=ORGANIZATION_ID".to_owned(), format!("uri {query}"));
                 let listen = ("http://:8000".to_owned(), format!("http://:{port}"));
                 let text = shipped("caddy/Caddyfile", &[&common[..], &[asks, listen]].concat());
                 let mut command = Command::new(tools.join("caddy"));
@@ -93,14 +93,8 @@ impl Gateway {
             }
             Kind::Envoy => {
                 let pairs: Vec<_> = scope.iter().map(|(name, value)| format!("{name}: \"{value}\"")).collect();
-                let asks = format!(
-                    "domains: [\"*\"]\n                      typed_per_filter_config:\n                        \
-                     envoy.filters.http.ext_authz:\n                          \"@type\": type.googleapis.com/\
-                     envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute\n                          \
-                     check_settings: {{ context_extensions: {{ {} }} }}",
-                    pairs.join(", ")
-                );
-                let asks = ("domains: [\"*\"]".to_owned(), asks);
+                let shown = "context_extensions: { organization: ORGANIZATION_ID }".to_owned();
+                let asks = (shown, format!("context_extensions: {{ {} }}", pairs.join(", ")));
                 let ports = [value(8000, port), value(9191, envoy.port()), value(3000, upstream)];
                 let text = shipped("envoy/envoy.yaml", &[&ports[..], &[asks]].concat());
                 let mut command = Command::new(tools.join("envoy"));
