@@ -90,6 +90,7 @@ async fn a_request_is_decided_by_its_route() {
         (&admin, "POST", "/v1/invoices", "valid"),
         (&admin, "PUT", "/v1/invoices", "route_unknown"),
         (&admin, "GET", "/invoices", "route_unknown"),
+        (&viewer, "GET", "/v1/Invoices", "route_unknown"),
         (&admin, "GET", "/v1/../invoices", "path_ambiguous"),
         (&admin, "GET", "/v1//invoices", "path_ambiguous"),
     ] {
@@ -155,7 +156,7 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
     let open = |rest: &str| format!("{{\"openapi\":\"3.1.0\",{rest}}}");
     let paths = |rest: &str| open(&format!("\"paths\":{{{rest}}}"));
     let long = "a".repeat(600);
-    let million: String = (0..250_000).map(|n| format!("\"/p{n}\":{{}},")).collect();
+    let million: String = (0..200_000).map(|n| format!("\"/p{n}\":{{}},")).collect();
     let many: String = (0..10_001).map(|n| format!("\"/p/{n}\":{{\"get\":{{}}}},")).collect();
     let end = "\"x-end\":1";
     for (document, says) in [
@@ -186,6 +187,11 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
         (paths("\"/a\":{\"get\":{\"responses\":{\"200\":{\"$ref\":\"other.yaml#/x\"}}}}"), "outside"),
         (paths(&format!("{million}{end}")), "no route"),
         (paths(&format!("{many}{end}")), "10000"),
+        (open(&format!("\"x\":[{}0]", "{\"\":0},".repeat(600_000))), "more than 250000 values"),
+        (paths("\"/a\":{\"get\":{}},\"/a\":{\"get\":{}}"), "has the key `/a` twice"),
+        (paths("\"/a\":{\"get\":{\"servers\":[{\"url\":\"/v2\"}]}}"), "`GET /a` has `servers` of its own"),
+        (paths("\"/a\":{\"servers\":[{\"url\":\"/v2\"}],\"get\":{}}"), "`GET /a` has `servers` of its own"),
+        (paths("\"/b\":{\"get\":{}},\"/a\":{\"$ref\":\"#/paths/~1b\",\"put\":{}}"), "beside its `$ref`"),
         (open("\"servers\":[{\"url\":\"/a\"},{\"url\":\"/b\"}],\"paths\":{}"), "different paths"),
         (open("\"x-unknown-route\":\"maybe\",\"paths\":{\"/a\":{\"get\":{}}}"), "unknown_route"),
         ("{\"routes\":[{\"method\":\"GET\",\"path\":\"/a\",\"permision\":\"a:b\"}]}".into(), "permision"),
@@ -205,6 +211,18 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
     assert!(yaml.status == 400 && yaml.text.contains("anchors"), "{}", yaml.text);
     let bomb = format!("a: &a [{}]\nb: &b [*a,*a]", "1,".repeat(1_000));
     assert_eq!(import(&server, &organization, "shop", "application/yaml", bomb).await.status, 400);
+    // What a library says of a document can be all of it.
+    for toml in
+        [format!("a = {}", "1 ".repeat(2_400_000)), "[".repeat(4_900_000), format!("{} = 1", "a".repeat(4_000_000))]
+    {
+        let answer = import(&server, &organization, "shop", "application/toml", toml).await;
+        assert!(answer.status == 400 && answer.text.len() < 4_000, "{} bytes", answer.text.len());
+    }
+    for (kind, item) in [("application/toml", "{a=0},"), ("application/yaml", "{a: 0},")] {
+        let many = format!("{}[{}]", if kind.ends_with("toml") { "a = " } else { "" }, item.repeat(600_000));
+        let answer = import(&server, &organization, "shop", kind, many).await;
+        assert!(answer.status == 400 && answer.text.contains("more than 250000 values"), "{}", answer.text);
+    }
     let deep = "[".repeat(4_900_000);
     assert_eq!(import(&server, &organization, "shop", "application/yaml", deep).await.status, 400);
     let large = format!("\"{}", "a".repeat(5_000_001));

@@ -311,6 +311,29 @@ fn json_is_the_answer_of_the_api() {
 }
 
 #[test]
+fn what_was_decided_is_listed_explained_and_counted() {
+    let world = World::new();
+    let secret = world.token("ci", "viewer");
+    let routes = world.home.path().join("routes.toml");
+    std::fs::write(&routes, "[[route]]\nmethod = \"POST\"\npath = \"/invoices\"\n").unwrap();
+    assert_eq!(world.run(&["api", "import", "shop", routes.to_str().unwrap()]).code, 0);
+    let done = world.verify(&secret, &["--api", "shop", "--method", "post", "--path", "/invoices"]);
+    assert!(done.code == 3 && done.out.contains("Missing permission: invoices:write"), "{}", done.out);
+    assert_eq!(world.verify(&secret, &["--permission", "invoices:read"]).code, 0);
+    assert_eq!(world.verify(&secret, &["--path", "/invoices"]).code, 2, "of which API?");
+
+    let list = world.run(&["decision", "list"]);
+    assert!(list.out.contains("POST /invoices") && list.out.contains("invoices:read"), "{}", list.out);
+    let denied = world.run(&["decision", "list", "--denied"]);
+    assert!(denied.out.contains("POST /invoices") && !denied.out.contains("invoices:read"), "{}", denied.out);
+    let id = denied.out.split_whitespace().last().unwrap().to_owned();
+    let shown = world.run(&["decision", "show", &id]);
+    assert!(shown.code == 0 && shown.out.contains("invoices:write") && !shown.out.contains('['), "{}", shown.out);
+    let token = world.run(&["token", "show", "ci"]);
+    assert!(token.out.contains("1 (permission denied 1)"), "{}", token.out);
+}
+
+#[test]
 fn deleting_needs_a_yes_where_nobody_can_answer() {
     let world = World::new();
     world.token("ci", "viewer");

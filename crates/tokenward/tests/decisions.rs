@@ -106,7 +106,36 @@ async fn the_list_shows_the_newest_first_and_the_last_twenty_of_a_token() {
     assert_eq!(all.iter().filter(|it| it.ends_with(":write")).count(), 30);
     assert_eq!(all.iter().filter(|it| it.ends_with(":read")).count(), 10);
     assert_eq!(asked(&list("?limit=1").await.expect(200)), ["a29:write"]);
-    for query in ["?limit=0", "?limit=501", "?limit=x", "?token_id=x"] {
+    assert_eq!(asked(&list("?valid=false&limit=1").await.expect(200)), ["a29:write"]);
+    assert_eq!(asked(&list("?valid=true&limit=2").await.expect(200)), ["a29:read", "a28:read"]);
+    for query in ["?limit=0", "?limit=501", "?limit=x", "?token_id=x", "?valid=maybe"] {
         assert_eq!(list(query).await.status, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_role_that_was_refused_is_never_named_as_enough() {
+    let (server, organization) = Server::with_owner().await;
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    let token = server.token(&organization, "ci", "viewer").await;
+    let import = async |needed: &str| {
+        let routes = json!({ "routes": [
+            { "method": "GET", "path": "/x/{a}", "permission": "x:read" },
+            { "method": "GET", "path": "/x/{a}/admin", "permission": needed },
+        ] });
+        server.put(&organization.path("api/shop"), &organization.owner, routes).await.expect(200);
+    };
+    let ask = |path: &str| json!({ "token": token, "api": "shop", "request": { "method": "GET", "path": path } });
+    import("x:admin").await;
+    // Only the beginning of a long path is kept, and that is the path of another route.
+    let (long, _) = verify(&server, &gateway, ask(&format!("/x/{}/admin", "a".repeat(300)))).await;
+    let (short, _) = verify(&server, &gateway, ask("/x/1/admin")).await;
+    import("x:read").await;
+    for path in [long, short] {
+        let told = server.get(&path, &gateway).await.expect(200);
+        assert_eq!(
+            (&told["missing_permission"], &told["smallest_role"]["name"]),
+            (&json!("x:admin"), &json!("devops"))
+        );
     }
 }

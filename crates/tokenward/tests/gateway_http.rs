@@ -183,7 +183,7 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
     let ours = [("authorization", token.as_str())];
     let spoken = [("authorization", token.as_str()), ("x-forwarded-method", "GET")];
     let with = |extra: (&'static str, &'static str)| [spoken[0], spoken[1], extra];
-    let query = format!("/a?x={reader}");
+    let query = format!("/a?x=Bearer%20{reader}.");
     let cases: Vec<(String, Vec<(&str, &str)>, u16, &str)> = vec![
         (path.clone(), vec![], 401, "missing_credentials"),
         (path.clone(), vec![("authorization", "Digest x")], 401, "missing_credentials"),
@@ -212,7 +212,8 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
         assert_eq!(answer.headers.contains_key("www-authenticate"), *status == 401);
         assert!(!answer.text.contains(&reader), "{}", answer.text);
         // What was decided can be asked about; what could not even be asked was not decided.
-        let decided = ["malformed", "unknown", "permission_denied", "api_unknown"].contains(code);
+        let decided = ["malformed", "unknown", "permission_denied", "api_unknown", "path_ambiguous", "token_in_query"];
+        let decided = decided.contains(code);
         assert_eq!(answer.headers.contains_key("x-tokenward-decision-id"), decided, "{code}");
         if decided {
             let id = answer.headers["x-tokenward-decision-id"].to_str().unwrap().to_owned();
@@ -223,6 +224,11 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
             assert!(*code == "unknown" || told.json()["code"] == *code, "{}", told.text);
         }
     }
+    // What is refused as it stands is counted with the rest, under the token that came with it.
+    let list = server.get(&organization.path("decision?valid=false&limit=500"), &organization.owner).await.expect(200);
+    let count = |code: &str| list["results"].as_array().unwrap().iter().filter(|it| it["code"] == code).count();
+    assert_eq!((count("path_ambiguous"), count("token_in_query")), (3, 1));
+    assert!(!list.to_string().contains(&reader));
     let denied = send(&server, "GET", &format!("{path}&permission=invoices:write"), &ours, "").await.json();
     assert_eq!(
         (&denied["reason"], &denied["missing_permission"]),
@@ -368,7 +374,8 @@ async fn bad_input_is_refused_clearly() {
     for (headers, status) in [
         (&b"Authorization: Token \xff\xfe\r\n"[..], " 401 "),
         (b"X-API-Key: \xc3\x28\r\n", " 401 "),
-        (b"X-Forwarded-Uri: /a\xff\r\nX-API-Key: x\r\n", " 403 "),
+        (b"X-Forwarded-Uri: /a\xff\r\nX-API-Key: x\r\n", " 401 "),
+        (&[b"X-Forwarded-Uri: /a\xff\r\n", own.as_bytes()].concat(), " 403 "),
         (b"Authorization: Basic \xff\r\n", " 401 "),
         (b"Authorization\r\n", " 400 "),
         (b"Authorization: a\0b\r\n", " 400 "),
@@ -444,6 +451,7 @@ async fn ext_authz_decides_as_forward_auth_does() {
         (held("/a", &[("authorization", "Token x")], &[]), 16, 401, "malformed"),
         (held("/a", &[("authorization", "Token a,Token b")], &[]), 16, 401, "ambiguous_credentials"),
         (held("/a", &[claimed[0], key[0]], &[]), 16, 401, "ambiguous_credentials"),
+        (held("/a", &[("x_api_key", "x"), key[0]], &[]), 16, 401, "ambiguous_credentials"),
         (held(&query, &key, &[]), 16, 401, "token_in_query"),
         (held("/a", &key, &[("permission", "invoices:write")]), 7, 403, "permission_denied"),
         (held("/a", &key, &[("permision", "invoices:read")]), 7, 403, "invalid_request"),
@@ -457,7 +465,8 @@ async fn ext_authz_decides_as_forward_auth_does() {
         let (code, status, headers, body) = answered(ask(request).await);
         assert_eq!((code, status, body["code"].as_str().unwrap()), (grpc, http, reason));
         assert_eq!(headers["x-tokenward-reason"], reason);
-        let decided = ["malformed", "permission_denied", "api_unknown"].contains(&reason);
+        let decided = ["malformed", "permission_denied", "api_unknown", "path_ambiguous", "token_in_query"];
+        let decided = decided.contains(&reason);
         assert_eq!(headers.contains_key("x-tokenward-decision-id"), decided, "{reason}");
         assert_eq!(headers.get("x-tokenward-decision-id").map(String::as_str), body["decision_id"].as_str());
         assert_eq!(headers.contains_key("www-authenticate"), status == 401);

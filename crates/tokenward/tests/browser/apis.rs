@@ -64,7 +64,7 @@ async fn an_api_is_added_from_a_file_searched_replaced_and_deleted() {
         browser.press("Change").await;
         browser.fill("document", "[[route]]\nmethod = GET\n").await;
         browser.press("Save").await;
-        browser.sees("TOML parse error at line 2").await;
+        browser.sees("The document cannot be read: line 2:").await;
         browser.pictures("api-refused").await;
         browser.fill("document", "[[route]]\nmethod = \"GET\"\npath = \"/orders/{id}\"\n").await;
         browser.press("Takes any valid token").await;

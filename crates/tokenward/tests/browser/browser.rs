@@ -207,7 +207,11 @@ impl Browser {
 
     /// Presses keys, wherever the focus is.
     pub async fn keys(&self, keys: impl Into<TypingData>) {
-        self.driver.action_chain().send_keys(keys).perform().await.unwrap();
+        match self.driver.action_chain().send_keys(keys).perform().await {
+            // The key led to another page before the driver was done with this one. What comes next is looked at anyway.
+            Err(error) if error.to_string().contains("aborted by navigation") => {}
+            result => result.unwrap(),
+        }
     }
 
     /// Presses Tab until an element with this selector has the focus.

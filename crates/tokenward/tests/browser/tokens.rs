@@ -252,6 +252,10 @@ async fn a_denial_is_explained_where_the_token_is_shown() {
         let body = json!({ "token": token, "permission": permission, "remote_ip": "203.0.113.9" });
         server.post("/verify", &gateway, body).await.expect(200);
     }
+    let question = json!({ "token": token, "permission": "orders:cancel", "remote_ip": "203.0.113.9" }).to_string();
+    let ask = format!(
+        "fetch('/verify', {{ method: 'POST', headers: {{ Authorization: 'Token {gateway}' }}, body: '{question}' }})"
+    );
     with_browser(&server.url, true, |browser| async move {
         sign_in(&browser).await;
         browser.click("#menu a[href$='/decisions']").await;
@@ -261,12 +265,32 @@ async fn a_denial_is_explained_where_the_token_is_shown() {
         browser.sees("Smallest role that would allow it").await;
         browser.sees("DevOps").await;
         browser.pictures("decisions").await;
+        let id = browser.text(".log details[open] dl div:last-child dd").await;
+        browser.fill("id", &id).await;
+        browser.keys(Key::Enter + "").await;
+        browser.sees("Smallest role that would allow it").await;
+        assert_eq!(browser.count(".log details").await, 1);
+        browser.fill("id", &"0".repeat(40)).await;
+        browser.keys(Key::Enter + "").await;
+        browser.sees("No such decision").await;
+        browser.press("All decisions").await;
+        // What comes meanwhile shows up by itself, and what is unfolded stays so.
         browser.press("Go live").await;
         browser.sees("Live: stop").await;
+        browser.click(".log details summary").await;
+        browser.script("window.loaded = true").await;
+        browser.script(&ask).await;
+        browser.sees("orders:cancel").await;
+        assert_eq!(browser.count(".log details[open]").await, 1);
+        assert_eq!(browser.script("return window.loaded").await, true, "the page was loaded anew");
         browser.click("#menu a[href$='/tokens']").await;
         browser.press("invoice-robot").await;
         browser.sees("Latest decisions").await;
         browser.sees("permission denied").await;
+        browser.press("Go live").await;
+        browser.sees("Live: stop").await;
+        browser.script(&ask.replace("orders", "refunds")).await;
+        browser.sees("refunds:cancel").await;
         browser.pictures("token-used").await;
     })
     .await;
