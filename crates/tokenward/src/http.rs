@@ -16,10 +16,10 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// From where a request came. `X-Forwarded-For` counts only when the peer is a configured proxy; then its
 /// rightmost entry that is no proxy is the client.
 #[must_use]
-pub fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpNet]) -> Client {
+pub fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Client {
     let agent = agent(headers);
     Client {
-        address: address(headers, extensions, trusted),
+        address: address(headers, peer, trusted),
         user_agent: agent.map(|agent| agent.chars().take(256).collect()),
         origin: Origin::from_user_agent(agent),
     }
@@ -27,8 +27,8 @@ pub fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpNet]) -
 
 /// The address that a request came from.
 #[must_use]
-pub fn address(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpNet]) -> Option<IpAddr> {
-    peer(extensions).map(|peer| forwarded_for(peer, headers, trusted))
+pub fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Option<IpAddr> {
+    peer.map(|peer| forwarded_for(peer, headers, trusted))
 }
 
 /// The client's own words for itself.

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::{Router, ServiceExt};
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokenward_core::{Clock, Code, Error, Random};
@@ -117,19 +117,18 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let handle = axum_server::Handle::new();
     let front = Front::new(&app, router(&app));
-    let service = ServiceExt::<axum::extract::Request>::into_make_service_with_connect_info::<SocketAddr>(front);
     let server = match tls {
         Some(tls) => {
             let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
             let mut server = server.first_request_timeout(HEADER_TIMEOUT);
             limit(server.http_builder());
-            tokio::spawn(server.serve(service))
+            tokio::spawn(server.serve(front))
         }
         None => {
             let server = axum_server::from_tcp(listener)?.handle(handle.clone());
             let mut server = server.first_request_timeout(HEADER_TIMEOUT);
             limit(server.http_builder());
-            tokio::spawn(server.serve(service))
+            tokio::spawn(server.serve(front))
         }
     };
     Ok(Running { address, app, set_up_link, envoy, handle, server })

@@ -11,7 +11,7 @@ use axum::response::Response;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
-use crate::http::client;
+use crate::http::{address, peer};
 use crate::service::App;
 
 /// Starts logging. Further calls change nothing, so that tests can run several servers.
@@ -34,7 +34,8 @@ pub fn start(config: &Config) {
 pub async fn access_log(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     // The template, not the path: one-time links carry a secret in theirs.
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let access = Access::of(&request, &app, route.as_ref().map_or("-", MatchedPath::as_str));
+    let access =
+        Access::of(&request, &app, route.as_ref().map_or("-", MatchedPath::as_str), peer(request.extensions()));
     let response = next.run(request).await;
     access.inspect(|access| access.answered(response.status()));
     response
@@ -50,11 +51,11 @@ pub struct Access {
 
 impl Access {
     /// `None` when requests are not logged.
-    pub fn of<B>(request: &axum::http::Request<B>, app: &App, route: &str) -> Option<Self> {
+    pub fn of<B>(request: &axum::http::Request<B>, app: &App, route: &str, peer: Option<IpAddr>) -> Option<Self> {
         tracing::enabled!(tracing::Level::DEBUG).then(|| Self {
             method: request.method().clone(),
             route: route.to_owned(),
-            address: client(request.headers(), request.extensions(), &app.trusted_proxies).address,
+            address: address(request.headers(), peer, &app.trusted_proxies),
             begun: Instant::now(),
         })
     }

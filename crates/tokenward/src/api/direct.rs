@@ -4,12 +4,14 @@
 //! It is in the table like every other endpoint, and its right is checked by the same function.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::{Ready, poll_fn, ready};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +25,7 @@ use super::BODY_MAX;
 use super::endpoint::{Guard, Right, asking};
 use super::error::ApiError;
 use super::extract::{BODY_TIMEOUT, too_large, too_slow, unreadable};
+use crate::http::peer;
 use crate::service::App;
 use crate::telemetry;
 
@@ -32,6 +35,8 @@ pub(super) struct Asked<'a> {
     /// The caller's organization, in which it holds the right; absent for public ones.
     pub organization: Option<Uuid>,
     pub request: &'a Parts,
+    /// Who is at the other end of the connection.
+    pub peer: Option<IpAddr>,
     pub body: &'a [u8],
 }
 
@@ -52,13 +57,13 @@ impl Direct {
         path == self.path && self.method.as_ref().is_none_or(|own| own == method)
     }
 
-    async fn respond<B>(&self, request: Request<B>) -> Response
+    async fn respond<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send,
         B::Error: Into<BoxError>,
     {
         let head = request.method() == Method::HEAD;
-        let mut response = self.answer(request).await.unwrap_or_else(|error| ApiError(error).into_response());
+        let mut response = self.answer(request, peer).await.unwrap_or_else(|error| ApiError(error).into_response());
         if head {
             // RFC 9110 §9.3.2; hyper sees to it in HTTP/1 only.
             *response.body_mut() = Body::empty();
@@ -67,7 +72,7 @@ impl Direct {
         response
     }
 
-    async fn answer<B>(&self, request: Request<B>) -> Result<Response>
+    async fn answer<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Result<Response>
     where
         B: HttpBody<Data = Bytes> + Send,
         B::Error: Into<BoxError>,
@@ -76,11 +81,11 @@ impl Direct {
         // The right first: whoever has none is not listened to.
         let organization = match self.guard.right {
             Right::Public => None,
-            _ => asking(&self.guard, &parts)?,
+            _ => asking(&self.guard, &parts.headers, parts.uri.query(), peer)?,
         };
         // Where every method is taken, nothing is said in a body.
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
-        (self.answer)(&Asked { app: &self.guard.app, organization, request: &parts, body: &body })
+        (self.answer)(&Asked { app: &self.guard.app, organization, request: &parts, peer, body: &body })
     }
 
     /// The same as a part of the router, which answers for the methods that are not taken.
@@ -88,7 +93,10 @@ impl Direct {
         let filter = self.method.clone().and_then(|method| MethodFilter::try_from(method).ok());
         let handler = move |request: Request| {
             let direct = Arc::clone(&self);
-            async move { direct.respond(request).await }
+            async move {
+                let peer = peer(request.extensions());
+                direct.respond(request, peer).await
+            }
         };
         match filter {
             Some(filter) => on(filter, handler),
@@ -106,7 +114,24 @@ where
     if body.size_hint().lower() > BODY_MAX as u64 {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX).collect()).await {
+    let mut body = pin!(Limited::new(body, BODY_MAX).collect());
+    // Most bodies come with their heads, and are there when they are asked for a second time. Only the others are given a
+    // time limit, which costs more than reading one that is there.
+    let mut asked = false;
+    let soon = poll_fn(|context| match body.as_mut().poll(context) {
+        Poll::Pending if !asked => {
+            asked = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+        Poll::Ready(read) => Poll::Ready(Some(read)),
+    });
+    let read = match soon.await {
+        Some(read) => Ok(read),
+        None => tokio::time::timeout(BODY_TIMEOUT, body).await,
+    };
+    match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(unreadable()),
@@ -114,10 +139,12 @@ where
     }
 }
 
-/// The service in front of the router.
+/// What stands in front of the router: makes the service of each connection.
 #[derive(Clone)]
-pub struct Front {
-    direct: Arc<[Arc<Direct>]>,
+pub struct Front(Arc<Shared>);
+
+struct Shared {
+    direct: Vec<Arc<Direct>>,
     router: Router,
 }
 
@@ -125,11 +152,30 @@ impl Front {
     /// `router` answers what none of the direct endpoints takes.
     pub fn new(app: &Arc<App>, router: Router) -> Self {
         let direct = super::endpoints().iter().filter_map(|endpoint| endpoint.direct(app)).collect();
-        Self { direct, router }
+        Self(Arc::new(Shared { direct, router }))
     }
 }
 
-impl<B> Service<Request<B>> for Front
+impl Service<SocketAddr> for Front {
+    type Response = Connection;
+    type Error = Infallible;
+    type Future = Ready<Result<Connection, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, peer: SocketAddr) -> Self::Future {
+        ready(Ok(Connection(Arc::new((peer, Arc::clone(&self.0))))))
+    }
+}
+
+/// The service of a connection. It is copied for each request, so it is counted by connection: the cores would wait for
+/// each other at one count for all.
+#[derive(Clone)]
+pub struct Connection(Arc<(SocketAddr, Arc<Shared>)>);
+
+impl<B> Service<Request<B>> for Connection
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -143,14 +189,19 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let taken = self.direct.iter().find(|direct| direct.takes(request.method(), request.uri().path()));
-        let Some(direct) = taken.map(Arc::clone) else {
-            return Box::pin(self.router.call(request.map(Body::new)));
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let (peer, shared) = &*self.0;
+        let mut all = shared.direct.iter();
+        let Some(at) = all.position(|direct| direct.takes(request.method(), request.uri().path())) else {
+            request.extensions_mut().insert(ConnectInfo(*peer));
+            return Box::pin(shared.router.clone().call(request.map(Body::new)));
         };
+        let connection = Arc::clone(&self.0);
         Box::pin(async move {
-            let logged = telemetry::Access::of(&request, &direct.guard.app, direct.path);
-            let response = direct.respond(request).await;
+            let (peer, shared) = &*connection;
+            let (direct, peer) = (&shared.direct[at], peer.ip().to_canonical());
+            let logged = telemetry::Access::of(&request, &direct.guard.app, direct.path, Some(peer));
+            let response = direct.respond(request, Some(peer)).await;
             logged.inspect(|access| access.answered(response.status()));
             Ok(response)
         })

@@ -1,12 +1,12 @@
 //! A row of the table of endpoints, and the enforcement of its right.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::handler::Handler;
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -23,9 +23,9 @@ use super::direct::{Answer, Direct};
 use super::error::ApiError;
 use super::extract::{client, credential, id};
 use super::idempotency;
-use crate::http::{address, agent};
+use crate::http::{address, agent, peer};
 use crate::service::App;
-use crate::verify::{self, Presenter};
+use crate::verify::{self, Client, Presenter};
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -298,7 +298,11 @@ async fn check(
 ) -> Response {
     let path = path.map_err(|_| Error::invalid("path", "is not valid UTF-8"));
     let (parts, body) = request.into_parts();
-    match path.and_then(|path| authorize(&guard, &path.iter().collect::<Vec<_>>(), &parts)) {
+    let client = client(&parts.headers, peer(&parts.extensions), &guard.app.trusted_proxies);
+    let authorized = path.and_then(|path| {
+        authorize(&guard, &path.iter().collect::<Vec<_>>(), &parts.headers, parts.uri.query(), &client)
+    });
+    match authorized {
         Ok((caller, grant)) => {
             let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(caller.clone());
@@ -318,15 +322,20 @@ async fn check(
 type Named<'a> = [(&'a str, &'a str)];
 
 /// Who asks, and with which right. `path` is what the path names.
-pub(super) fn authorize(guard: &Guard, path: &Named<'_>, request: &Parts) -> Result<(Caller, Option<Grant>)> {
-    refuse_in_query(guard, request)?;
+pub(super) fn authorize(
+    guard: &Guard,
+    path: &Named<'_>,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    client: &Client,
+) -> Result<(Caller, Option<Grant>)> {
+    refuse_in_query(guard, query)?;
     let app = &guard.app;
-    let client = client(&request.headers, &request.extensions, &app.trusted_proxies);
     let caller = if guard.basic {
-        let sent = request.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        app.verifier.authenticate(verify::credential::credential(sent, std::iter::empty())?.text(), &client)?
+        let sent = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        app.verifier.authenticate(verify::credential::credential(sent, std::iter::empty())?.text(), client)?
     } else {
-        app.verifier.authenticate(credential(&request.headers)?, &client)?
+        app.verifier.authenticate(credential(headers)?, client)?
     };
     let Right::Permission(permission, on) = guard.right else {
         if guard.right == Right::User {
@@ -370,28 +379,29 @@ pub(super) fn authorize(guard: &Guard, path: &Named<'_>, request: &Parts) -> Res
 
 /// The organization that asks, for endpoints that need to know no more of the caller: what [`authorize`] finds, without
 /// what it makes for those that do.
-pub(super) fn asking(guard: &Guard, request: &Parts) -> Result<Option<Uuid>> {
-    refuse_in_query(guard, request)?;
+pub(super) fn asking(
+    guard: &Guard,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    peer: Option<IpAddr>,
+) -> Result<Option<Uuid>> {
+    let proxies = &guard.app.trusted_proxies;
     if let Right::Permission(permission, On::Caller) = guard.right {
-        let from = Presenter {
-            address: address(&request.headers, &request.extensions, &guard.app.trusted_proxies),
-            agent: agent(&request.headers),
-        };
-        let of_token = guard.app.verifier.permit(credential(&request.headers)?, permission, &from)?;
+        refuse_in_query(guard, query)?;
+        let from = Presenter { address: address(headers, peer, proxies), agent: agent(headers) };
+        let of_token = guard.app.verifier.permit(credential(headers)?, permission, &from)?;
         if of_token.is_some() {
             return Ok(of_token);
         }
     }
-    Ok(authorize(guard, &[], request)?.1.map(|grant| grant.organization()))
+    let (_, grant) = authorize(guard, &[], headers, query, &client(headers, peer, proxies))?;
+    Ok(grant.map(|grant| grant.organization()))
 }
 
 /// A token in the query of our own API is refused, whatever else is sent: it stands in a log by now.
-fn refuse_in_query(guard: &Guard, request: &Parts) -> Result<()> {
-    let query = request.uri.query().unwrap_or_default().as_bytes();
-    if query.is_empty() || !verify::credential::holds_token(query, guard.app.verifier.prefixes()) {
-        return Ok(());
-    }
-    Err(Error::denied(Reason::TokenInQuery))
+fn refuse_in_query(guard: &Guard, query: Option<&str>) -> Result<()> {
+    let holds = |query: &str| verify::credential::holds_token(query.as_bytes(), guard.app.verifier.prefixes());
+    if query.is_some_and(holds) { Err(Error::denied(Reason::TokenInQuery)) } else { Ok(()) }
 }
 
 /// A token's organization. For a user, the only one there is, or the only one in which the permission is held; with

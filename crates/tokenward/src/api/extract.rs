@@ -15,7 +15,7 @@ use tokenward_store::Position;
 use super::error::ApiError;
 use utoipa::ToSchema;
 
-pub(crate) use crate::http::client;
+pub(crate) use crate::http::{client, peer};
 use crate::service::{IfMatch, Written};
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.

@@ -2,6 +2,8 @@
 //!
 //! nginx knows only success, 401 and 403, so there is no other answer.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -11,7 +13,7 @@ use tokenward_core::{Code, Error, Result};
 use super::direct::Asked;
 use super::endpoint::{Endpoint, direct_any};
 use super::error::ApiError;
-use crate::http::{address, agent, peer};
+use crate::http::{address, agent};
 use crate::service::App;
 use crate::verify::credential::credential;
 use crate::verify::gateway::{self, Header, Held, Scope, Target};
@@ -62,7 +64,7 @@ fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
             headers.insert(NAMES[header as usize].clone(), value);
         }
     };
-    Ok(match check(asked.app, asked.request, &mut add) {
+    Ok(match check(asked.app, asked.request, asked.peer, &mut add) {
         Ok(()) => {
             let mut response = Response::new(Body::empty());
             *response.headers_mut() = headers;
@@ -83,13 +85,13 @@ fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
     })
 }
 
-fn check(app: &App, request: &Parts, add: impl FnMut(Header, &str)) -> Result<()> {
+fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Header, &str)) -> Result<()> {
     let settings = &app.gateways;
     let headers = &request.headers;
     let keys = headers.get_all(API_KEY).iter();
     let keys = keys.chain(settings.header.iter().flat_map(|name| headers.get_all(name))).map(HeaderValue::as_bytes);
     let credential = credential(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes), keys);
-    let target = if settings.trusts(peer(&request.extensions)) {
+    let target = if settings.trusts(peer) {
         Target { method: said(headers, &METHOD)?, path: said(headers, &PATH)?.map(path) }
     } else {
         Target::default()
@@ -98,7 +100,7 @@ fn check(app: &App, request: &Parts, add: impl FnMut(Header, &str)) -> Result<()
         scope: Scope::read(form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()))?,
         credential,
         target,
-        client: address(headers, &request.extensions, &settings.trusted),
+        client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
     };
     gateway::check(&app.verifier, &held, add)

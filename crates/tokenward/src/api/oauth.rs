@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::endpoint::{Endpoint, On, post};
 use super::error::ApiError;
 use super::extract::read;
-use crate::http::client;
+use crate::http::{client, peer};
 use crate::service::{App, tokens};
 use crate::verify::Question;
 
@@ -126,7 +126,7 @@ async fn introspect(
 }
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, ApiError> {
-    let client = client(request.headers(), request.extensions(), &app.trusted_proxies);
+    let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
     let Form(token) = Form::from_request(request, &app).await?;
     // RFC 7009 §2.2: a token that is not known is as good as taken back.
     tokens::revoke_presented(&app, &token, &client).await?;

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
-use super::extract::{Body, client, written, written_empty};
+use super::extract::{Body, client, peer, written, written_empty};
 use crate::service::{App, sessions};
 
 /// Who signs in.
@@ -53,7 +53,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let client = client(request.headers(), request.extensions(), &app.trusted_proxies);
+    let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
     let Body(new) = <Body<NewSession> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
     let begun = sessions::sign_in(&app, &new.email, Zeroizing::new(new.password), client, false).await?;
     Ok(written(StatusCode::CREATED, begun, |begun| Session {

@@ -25,7 +25,10 @@ use crate::verify::Client;
 
 /// From where a request to the console came.
 pub(super) fn client<B>(app: &App, request: &axum::http::Request<B>) -> Client {
-    Client { origin: Origin::Console, ..http::client(request.headers(), request.extensions(), &app.trusted_proxies) }
+    Client {
+        origin: Origin::Console,
+        ..http::client(request.headers(), http::peer(request.extensions()), &app.trusted_proxies)
+    }
 }
 
 /// The token that a form carries: it proves that we made the form for the holder of this cookie.
