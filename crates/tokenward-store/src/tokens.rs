@@ -9,7 +9,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::token::{TOMBSTONE, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+use crate::db::{Conn, Tx, by_ids, execute, fail, run, taken};
 
 /// How the database names an API token.
 const API_TOKEN: &str = "api_token";
@@ -129,7 +129,7 @@ pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<(
 }
 
 /// What the index keeps of one secret.
-#[derive(Debug, FromRow)]
+#[derive(PartialEq, Eq, Debug, FromRow)]
 pub struct IndexRow {
     /// The token.
     pub token_id: Uuid,
@@ -177,12 +177,83 @@ pub async fn count_secrets(conn: Conn<'_>) -> Result<i64> {
 /// Passes every secret that is alive or a tombstone to `each`, without holding all of them in memory.
 pub async fn each_index_row(conn: Conn<'_>, now: Time, mut each: impl FnMut(IndexRow)) -> Result<()> {
     let oldest = now.plus(-TOMBSTONE).0;
-    run!(conn, c => async {
-        let mut rows = sqlx::query_as::<_, IndexRow>(select_index!("WHERE t.revoked_at IS NULL OR t.revoked_at > $1"))
-            .bind(oldest).fetch(&mut *c);
-        while let Some(row) = rows.try_next().await? {
-            each(row);
+    match conn {
+        Conn::Sqlite(c) => {
+            let mut all = sqlx::query_scalar::<_, Option<Vec<u8>>>(PACKED).bind(oldest).fetch(&mut *c);
+            while let Some(rows) = all.try_next().await.map_err(fail)? {
+                let rows = rows.unwrap_or_default();
+                let mut rest = rows.as_slice();
+                while !rest.is_empty() {
+                    each(unpack(&mut rest).ok_or_else(|| Error::internal("a token in the database cannot be read"))?);
+                }
+            }
+            Ok(())
         }
-        Ok(())
+        Conn::Postgres(c) => {
+            let query = select_index!("WHERE t.revoked_at IS NULL OR t.revoked_at > $1");
+            let mut rows = sqlx::query_as::<_, IndexRow>(query).bind(oldest).fetch(&mut *c);
+            while let Some(row) = rows.try_next().await.map_err(fail)? {
+                each(row);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The rows of the index, a thousand in each value. sqlx copies each value of each row on its own and hands it from thread
+/// to thread, which takes five times as long as reading it.
+///
+/// Each row is written as numbers in decimal with a comma behind each (absent ones empty), the texts and ids behind them.
+/// `||` makes a text even of blobs, whose bytes stay what they are; hence the cast.
+const PACKED: &str = "
+    WITH RECURSIVE part (first) AS (
+        SELECT min(rowid) FROM token_secret
+        UNION ALL
+        SELECT first + 1000 FROM part WHERE first + 1000 <= (SELECT max(rowid) FROM token_secret)
+    )
+    SELECT (
+        SELECT CAST(group_concat(
+            coalesce(t.expires_at, '') || ',' || coalesce(s.expires_at, '') || ',' || coalesce(t.revoked_at, '') || ','
+            || coalesce(length(t.role_id), 0) || ',' || length(s.digest) || ',' || length(s.last_four) || ','
+            || length(t.kind) || ',' || length(CAST(t.name AS BLOB)) || ','
+            || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind || t.name
+        , '') AS BLOB)
+        FROM token_secret s JOIN token t ON t.id = s.token_id
+        WHERE s.rowid BETWEEN first AND first + 999 AND (t.revoked_at IS NULL OR t.revoked_at > $1)
+    ) FROM part";
+
+/// Takes the first row; `None` when it is none.
+fn unpack(rest: &mut &[u8]) -> Option<IndexRow> {
+    let [expires_at, secret_expires_at, revoked_at] = [number(rest)?, number(rest)?, number(rest)?];
+    let mut length = || Some(usize::try_from(number(rest)??).ok()?);
+    let [role, digest, last_four, kind, name] = [length()?, length()?, length()?, length()?, length()?];
+    let mut take = |length: usize| {
+        let (taken, after) = rest.split_at_checked(length)?;
+        *rest = after;
+        Some(taken)
+    };
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    Some(IndexRow {
+        token_id: Uuid::from_slice(take(16)?).ok()?,
+        organization_id: Uuid::from_slice(take(16)?).ok()?,
+        role_id: Some(take(role)?).filter(|id| !id.is_empty()).map(Uuid::from_slice).transpose().ok()?,
+        digest: take(digest)?.to_vec(),
+        last_four: text(take(last_four)?)?,
+        kind: text(take(kind)?)?,
+        name: text(take(name)?)?,
+        expires_at,
+        secret_expires_at,
+        revoked_at,
     })
+}
+
+/// Takes the number before the next comma; an absent one is `Some(None)`.
+fn number(rest: &mut &[u8]) -> Option<Option<i64>> {
+    let comma = rest.iter().position(|byte| *byte == b',')?;
+    let (digits, after) = rest.split_at(comma);
+    *rest = &after[1..];
+    if digits.is_empty() {
+        return Some(None);
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
 }
