@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
 use sqlx::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::secret::Digest;
 use tokenward_core::token::{TOMBSTONE, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, fail, run, taken};
+use crate::db::{Conn, Tx, by_ids, each_row, execute, run, taken};
 
 /// How the database names an API token.
 const API_TOKEN: &str = "api_token";
@@ -175,35 +174,13 @@ pub async fn count_secrets(conn: Conn<'_>) -> Result<i64> {
 }
 
 /// Passes every secret that is alive or a tombstone to `each`, without holding all of them in memory.
-pub async fn each_index_row(conn: Conn<'_>, now: Time, mut each: impl FnMut(IndexRow)) -> Result<()> {
+pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow)) -> Result<()> {
     let oldest = now.plus(-TOMBSTONE).0;
-    match conn {
-        Conn::Sqlite(c) => {
-            let mut all = sqlx::query_scalar::<_, Option<Vec<u8>>>(PACKED).bind(oldest).fetch(&mut *c);
-            while let Some(rows) = all.try_next().await.map_err(fail)? {
-                let rows = rows.unwrap_or_default();
-                let mut rest = rows.as_slice();
-                while !rest.is_empty() {
-                    each(unpack(&mut rest).ok_or_else(|| Error::internal("a token in the database cannot be read"))?);
-                }
-            }
-            Ok(())
-        }
-        Conn::Postgres(c) => {
-            let query = select_index!("WHERE t.revoked_at IS NULL OR t.revoked_at > $1");
-            let mut rows = sqlx::query_as::<_, IndexRow>(query).bind(oldest).fetch(&mut *c);
-            while let Some(row) = rows.try_next().await.map_err(fail)? {
-                each(row);
-            }
-            Ok(())
-        }
-    }
+    let rows = select_index!("WHERE t.revoked_at IS NULL OR t.revoked_at > $1");
+    each_row(conn, rows, PACKED, unpack, oldest, each).await
 }
 
-/// The rows of the index, a thousand in each value. sqlx copies each value of each row on its own and hands it from thread
-/// to thread, which takes five times as long as reading it.
-///
-/// Each row is written as numbers in decimal with a comma behind each (absent ones empty), the texts and ids behind them.
+/// The rows of the index for [`each_row`], a thousand in each value. Each row is written as numbers in decimal with a comma behind each (absent ones empty), the texts and ids behind them.
 /// `||` makes a text even of blobs, whose bytes stay what they are; hence the cast.
 const PACKED: &str = "
     WITH RECURSIVE part (first) AS (
@@ -225,7 +202,7 @@ const PACKED: &str = "
 /// Takes the first row; `None` when it is none.
 fn unpack(rest: &mut &[u8]) -> Option<IndexRow> {
     let [expires_at, secret_expires_at, revoked_at] = [number(rest)?, number(rest)?, number(rest)?];
-    let mut length = || Some(usize::try_from(number(rest)??).ok()?);
+    let mut length = || usize::try_from(number(rest)??).ok();
     let [role, digest, last_four, kind, name] = [length()?, length()?, length()?, length()?, length()?];
     let mut take = |length: usize| {
         let (taken, after) = rest.split_at_checked(length)?;

@@ -11,13 +11,13 @@ use std::task::{Context, Poll};
 
 use anyhow::Context as _;
 use axum::extract::{ConnectInfo, Extension, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use tokenward::config::{Config, Settings};
-use tokenward::verify::credential::credential;
+use tokenward::verify::credential::{Place, credential};
 use tokenward::verify::{Answer, Presenter, Question, Verifier};
 use tokenward::{pepper, serve};
 use tokenward_core::decision::{Ask, Decision};
@@ -104,8 +104,8 @@ impl Needs {
         };
         let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
         // `Token`, `Bearer` or Basic, and only one of them, as the gateways have it.
-        let sent = request.headers().get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        let credential = credential(sent, std::iter::empty())
+        let sent = request.headers().get_all(header::AUTHORIZATION).iter();
+        let credential = credential(sent.map(|value| (Place::Authorization, value.as_bytes())))
             .map_err(|error| refuse(StatusCode::UNAUTHORIZED, error.code.as_str(), String::new()))?;
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         let question = Question {

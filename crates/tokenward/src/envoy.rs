@@ -23,7 +23,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::service::App;
-use crate::verify::credential::credential;
+use crate::verify::credential::{Place, credential};
 use crate::verify::gateway::{self, Header, Held, Scope, Target};
 
 /// Longest message. Envoy's own limit for the headers of a request is 60 KiB.
@@ -97,9 +97,11 @@ fn decide(
     let trusted = app.gateways.trusts(peer);
     let target = Target { method: text(&http.method), path: text(&http.path) };
     let keys = ["x-api-key"].into_iter().chain(app.gateways.header.as_deref());
+    let keys = keys.flat_map(|name| header(http, name)).map(|value| (Place::Key, value));
+    let authorizations = header(http, "authorization").map(|value| (Place::Authorization, value));
     let held = Held {
         scope: Scope::read(attributes.context_extensions.iter())?,
-        credential: credential(header(http, "authorization"), keys.flat_map(|name| header(http, name))),
+        credential: credential(authorizations.chain(keys)),
         target: if trusted { target } else { Target::default() },
         client: if trusted { source(attributes).or(peer) } else { peer },
         agent: http.headers.get("user-agent").map(String::as_str),

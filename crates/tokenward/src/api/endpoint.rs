@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -332,8 +332,9 @@ pub(super) fn authorize(
     refuse_in_query(guard, query)?;
     let app = &guard.app;
     let caller = if guard.basic {
-        let sent = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        app.verifier.authenticate(verify::credential::credential(sent, std::iter::empty())?.text(), client)?
+        let sent = headers.get_all(header::AUTHORIZATION).iter();
+        let sent = sent.map(|value| (verify::credential::Place::Authorization, value.as_bytes()));
+        app.verifier.authenticate(verify::credential::credential(sent)?.text(), client)?
     } else {
         app.verifier.authenticate(credential(headers)?, client)?
     };

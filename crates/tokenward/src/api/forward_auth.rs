@@ -4,9 +4,9 @@
 
 use std::net::IpAddr;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use tokenward_core::{Code, Error, Result};
 
@@ -15,20 +15,15 @@ use super::endpoint::{Endpoint, direct_any};
 use super::error::ApiError;
 use crate::http::{address, agent};
 use crate::service::App;
-use crate::verify::credential::credential;
+use crate::verify::credential::{Place, credential};
 use crate::verify::gateway::{self, Header, Held, Scope, Target};
 
 /// Where gateways write the method of the request that they hold.
-const METHOD: [HeaderName; 2] =
-    [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
+const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 /// Where they write its path, or its whole address.
-const PATH: [HeaderName; 3] = [
-    HeaderName::from_static("x-forwarded-uri"),
-    HeaderName::from_static("x-original-uri"),
-    HeaderName::from_static("x-original-url"),
-];
+const PATH: [&str; 3] = ["x-forwarded-uri", "x-original-uri", "x-original-url"];
 /// Where a client may put its token beside `Authorization`.
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const API_KEY: &str = "x-api-key";
 /// The names of our headers, in the order of [`Header`].
 static NAMES: [HeaderName; Header::ALL.len()] = [
     HeaderName::from_static(Header::TokenId.name()),
@@ -58,16 +53,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
-    let mut headers = HeaderMap::with_capacity(12);
-    let mut add = |header: Header, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(NAMES[header as usize].clone(), value);
-        }
+    // All values in one piece of memory.
+    let (mut values, mut said) = (Vec::with_capacity(512), Vec::with_capacity(Header::ALL.len()));
+    let add = |header: Header, value: &str| {
+        values.extend_from_slice(value.as_bytes());
+        said.push((header, value.len()));
     };
-    Ok(match check(asked.app, asked.request, asked.peer, &mut add) {
+    Ok(match check(asked.app, asked.request, asked.peer, add) {
         Ok(()) => {
             let mut response = Response::new(Body::empty());
-            *response.headers_mut() = headers;
+            let headers = response.headers_mut();
+            headers.reserve(12);
+            let mut values = Bytes::from(values);
+            for (header, length) in said {
+                if let Ok(value) = HeaderValue::from_maybe_shared(values.split_to(length)) {
+                    headers.insert(NAMES[header as usize].clone(), value);
+                }
+            }
             response
         }
         Err(error) => {
@@ -88,9 +90,13 @@ fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
 fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Header, &str)) -> Result<()> {
     let settings = &app.gateways;
     let headers = &request.headers;
-    let keys = headers.get_all(API_KEY).iter();
-    let keys = keys.chain(settings.header.iter().flat_map(|name| headers.get_all(name))).map(HeaderValue::as_bytes);
-    let credential = credential(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes), keys);
+    // One look at each header costs less than looking for each name.
+    let sent = headers.iter().filter_map(|(name, value)| match name.as_str() {
+        "authorization" => Some((Place::Authorization, value.as_bytes())),
+        name if name == API_KEY || settings.header.as_deref() == Some(name) => Some((Place::Key, value.as_bytes())),
+        _ => None,
+    });
+    let credential = credential(sent);
     let target = if settings.trusts(peer) {
         Target { method: said(headers, &METHOD)?, path: said(headers, &PATH)?.map(path) }
     } else {
@@ -107,8 +113,8 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Heade
 }
 
 /// What one of these headers says. Those of one gateway agree; where they do not, one of them is the client's own.
-fn said<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Option<&'a [u8]>> {
-    let mut all = names.iter().flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
+fn said<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a [u8]>> {
+    let mut all = headers.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(_, value)| value.as_bytes());
     let Some(first) = all.next() else { return Ok(None) };
     // Of the whole address only the path counts: the other headers have no more.
     if all.all(|other| path(other) == path(first)) {
@@ -118,7 +124,7 @@ fn said<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Option<&'a [
         Code::RequestUnknown,
         format!(
             "The headers {} contradict each other. The gateway must overwrite those that a client sends.",
-            names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ")
+            names.join(", ")
         ),
     ))
 }
@@ -165,7 +171,7 @@ mod tests {
         assert!(matches!(said(&headers, &PATH), Ok(None)));
         headers.insert("x-original-url", HeaderValue::from_static("https://acme.example/a"));
         headers.insert("x-forwarded-uri", HeaderValue::from_static("/a"));
-        assert!(matches!(said(&headers, &PATH), Ok(Some(b"/a"))));
+        assert!(matches!(said(&headers, &PATH).map(|said| said.map(path)), Ok(Some(b"/a"))));
         headers.append("x-original-uri", HeaderValue::from_static("/b"));
         assert!(said(&headers, &PATH).is_err());
     }

@@ -25,35 +25,42 @@ impl Credential<'_> {
     }
 }
 
-/// The one credential among `authorizations` (`Token`, `Bearer` or `Basic` with the token as its password, RFC 7617)
-/// and `keys`, headers whose whole value it is. More than one is refused: two programs would choose differently.
-pub fn credential<'a>(
-    authorizations: impl Iterator<Item = &'a [u8]>,
-    keys: impl Iterator<Item = &'a [u8]>,
-) -> Result<Credential<'a>> {
-    let mut all = authorizations.map(|value| (true, value)).chain(keys.map(|value| (false, value)));
-    let Some((scheme, value)) = all.next() else {
+/// Where a presented text stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In `Authorization`, behind the name of its scheme.
+    Authorization,
+    /// In a header whose whole value it is.
+    Key,
+}
+
+/// The one credential among the headers in which one may stand: `Authorization` (`Token`, `Bearer` or `Basic` with the token
+/// as its password, RFC 7617) and those of keys. More than one is refused: two programs would choose differently.
+pub fn credential<'a>(mut sent: impl Iterator<Item = (Place, &'a [u8])>) -> Result<Credential<'a>> {
+    let Some((place, value)) = sent.next() else {
         return Err(missing(
             "Send an API token: `Authorization: Token <token>` (or `Bearer`, or Basic with the token as password). Gateways \
              also take `X-API-Key`.",
         ));
     };
     // Some gateways join headers of one name with a comma, which stands in no credential.
-    if all.next().is_some() || value.contains(&b',') {
+    if sent.next().is_some() || value.contains(&b',') {
         return Err(Error::new(
             Code::AmbiguousCredentials,
             "The request has more than one credential. Send one, in one header.",
         ));
     }
     let text = std::str::from_utf8(value).ok().map(|text| text.trim_matches([' ', '\t']));
-    let read = |text: &'a str| if scheme { authorization(text) } else { Some(Credential::Plain(text)) };
-    text.and_then(read).ok_or_else(|| {
-        missing(if scheme {
-            "The `Authorization` header must be `Token <token>`, `Bearer <token>`, or Basic with the token as password."
-        } else {
-            "The header with the token is no text; send the token alone in it."
-        })
-    })
+    let (read, otherwise): (fn(&'a str) -> _, _) = match place {
+        Place::Authorization => (
+            authorization,
+            "The `Authorization` header must be `Token <token>`, `Bearer <token>`, or Basic with the token as password.",
+        ),
+        Place::Key => {
+            (|text| Some(Credential::Plain(text)), "The header with the token is no text; send the token alone in it.")
+        }
+    };
+    text.and_then(read).ok_or_else(|| missing(otherwise))
 }
 
 fn missing(detail: &str) -> Error {
@@ -86,8 +93,8 @@ mod tests {
     use super::*;
 
     fn read(authorizations: &[&str], keys: &[&str]) -> Result<String, Code> {
-        let authorizations = authorizations.iter().map(|text| text.as_bytes());
-        let found = credential(authorizations, keys.iter().map(|text| text.as_bytes()));
+        let authorizations = authorizations.iter().map(|text| (Place::Authorization, text.as_bytes()));
+        let found = credential(authorizations.chain(keys.iter().map(|text| (Place::Key, text.as_bytes()))));
         found.map(|found| found.text().to_owned()).map_err(|error| error.code)
     }
 
