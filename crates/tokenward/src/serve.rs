@@ -134,10 +134,11 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
     Ok(Running { address, app, set_up_link, envoy, handle, server })
 }
 
-/// hyper counts no time unless it is given a timer. Nor does it while it waits for the first bytes, which tell it the
+/// What connections are given. hyper counts no time unless it is given a timer. Nor does it while it waits for the first bytes, which tell it the
 /// protocol; that is what `first_request_timeout` is for.
 fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    // One write of a copied answer costs less than one of two pieces: answers are small.
+    builder.http1().writev(false).timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
 }
 
