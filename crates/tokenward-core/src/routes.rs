@@ -4,7 +4,7 @@
 //! read differently is refused rather than rewritten, since what is decided here is served by another program.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
 use matchit::Router;
@@ -75,15 +75,28 @@ pub struct Routes {
     id: Uuid,
     unknown: Unknown,
     exact: Table,
-    /// The same in lower case: many servers take `/Admin` for `/admin`. Absent where two routes differ in nothing but
-    /// case, since what serves those tells them apart.
+    /// The same in lower case: many servers take `/Admin` for `/admin`. Absent where two routes differ in nothing but case
+    /// and in what they need, since what serves those tells them apart.
     folded: Option<Table>,
+    /// Is there a capital in any route?
+    capitals: bool,
     /// What routes need; many need the same.
     needs: Vec<Box<[Needed]>>,
 }
 
 /// By method, the routers of its paths: one, and more only where paths in lower case cannot be in one.
-type Table = HashMap<Box<str>, Vec<Router<u32>>>;
+type Table = HashMap<Box<str>, Vec<Router<Hit>>>;
+
+/// The route that a path leads to.
+#[derive(Clone, Copy)]
+struct Hit {
+    /// Where in `needs` stands what it needs.
+    needs: u32,
+    /// The same for `/a` and `/a/`.
+    shape: u32,
+    /// How many paths it stands for: one, by its parameters more, and most where it stands for all that follows.
+    breadth: u32,
+}
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,9 +107,11 @@ impl fmt::Debug for Routes {
 impl Routes {
     /// Compiles routes. The first that cannot be used is the fault.
     pub fn compile(id: Uuid, unknown: Unknown, routes: &[Route]) -> Result<Self, RouteFault> {
-        let mut compiled = Self { id, unknown, exact: Table::new(), folded: Some(Table::new()), needs: Vec::new() };
-        let mut folded: HashSet<(&str, String)> = HashSet::new();
+        let (exact, needs) = (Table::new(), Vec::new());
+        let mut compiled = Self { id, unknown, exact, folded: Some(Table::new()), capitals: false, needs };
+        let mut folded: HashMap<(&str, String), u32> = HashMap::new();
         let mut numbers: HashMap<&[Needed], u32> = HashMap::new();
+        let mut shapes: HashMap<String, u32> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
             let fault = |problem: String| RouteFault { index, problem };
             if index == ROUTES_MAX {
@@ -111,9 +126,14 @@ impl Routes {
                 compiled.needs.push(route.permissions.clone().into());
                 compiled.needs.len() as u32 - 1
             });
+            let next = shapes.len() as u32;
+            let shape = *shapes.entry(pattern.trim_end_matches('/').to_owned()).or_insert(next);
+            let parameters = route.path.matches('{').count() as u32;
+            let breadth = if route.path.contains("{*") { u32::MAX } else { parameters };
+            let hit = Hit { needs: number, shape, breadth };
             let method = || route.method.as_str().into();
             let routers = compiled.exact.entry(method()).or_insert_with(|| vec![Router::new()]);
-            routers[0].insert(pattern.as_str(), number).map_err(|error| {
+            routers[0].insert(pattern.as_str(), hit).map_err(|error| {
                 fault(match error {
                     matchit::InsertError::Conflict { .. } => {
                         "cannot be told apart from a route before it; keep one of them".to_owned()
@@ -122,17 +142,21 @@ impl Routes {
                 })
             })?;
             let lower = pattern.to_lowercase();
+            compiled.capitals |= lower != pattern;
+            match folded.get(&(route.method.as_str(), lower.clone())) {
+                Some(other) if *other == number => continue,
+                Some(_) => compiled.folded = None,
+                None => {}
+            }
             if let Some(table) = &mut compiled.folded {
                 let routers = table.entry(method()).or_default();
-                if !routers.iter_mut().any(|router| router.insert(lower.as_str(), number).is_ok()) {
+                if !routers.iter_mut().any(|router| router.insert(lower.as_str(), hit).is_ok()) {
                     let mut router = Router::new();
-                    let inserted = router.insert(lower.as_str(), number);
+                    let inserted = router.insert(lower.as_str(), hit);
                     routers.extend(inserted.is_ok().then_some(router));
                 }
             }
-            if !folded.insert((&route.method, lower)) {
-                compiled.folded = None;
-            }
+            folded.insert((&route.method, lower), number);
         }
         Ok(compiled)
     }
@@ -160,7 +184,7 @@ impl Routes {
         // `/users/export` there. What is denied anyway stays what it is.
         match &self.folded {
             Some(folded)
-                if decoded.chars().any(char::is_uppercase)
+                if (self.capitals || decoded.chars().any(char::is_uppercase))
                     && asked != Ask::Never(Reason::RouteUnknown)
                     && self.ask_path(folded, method, &decoded.to_lowercase()) != asked =>
             {
@@ -175,31 +199,41 @@ impl Routes {
         // Many servers take `/a` and `/a/` for the same. Whoever described one of them meant both.
         let find = |path: &str| {
             // HEAD is GET without the body (RFC 9110 §9.3.2).
-            let head = || if method == "HEAD" { self.at(table, "GET", path) } else { None };
-            self.at(table, method, path).or_else(head)
+            let head = || if method == "HEAD" { at(table, "GET", path) } else { None };
+            at(table, method, path).or_else(head)
         };
-        if let Some(needs) = find(path) {
-            return Ask::All(needs);
-        }
         let other = match path.strip_suffix('/') {
             Some(shorter) => Cow::Borrowed(shorter),
             None => Cow::Owned(format!("{path}/")),
         };
-        if let Some(needs) = find(&other) {
-            return Ask::All(needs);
+        match (find(path), find(&other)) {
+            // `/files/secret/` is in `/files/{*rest}` to one server, and to another it is `/files/secret`. Where both `/a`
+            // and `/a/` are described, the server tells them apart.
+            (Some(hit), Some(also))
+                if hit.needs != also.needs && hit.shape != also.shape && hit.breadth >= also.breadth =>
+            {
+                return Ask::Never(Reason::PathAmbiguous);
+            }
+            (Some(hit), _) | (None, Some(hit)) => return self.needs(hit),
+            (None, None) => {}
         }
-        let described =
-            || table.keys().any(|it| self.at(table, it, path).or_else(|| self.at(table, it, &other)).is_some());
+        let described = || table.keys().any(|it| at(table, it, path).or_else(|| at(table, it, &other)).is_some());
         match self.unknown {
             Unknown::Allow if !described() => Ask::Identity,
             _ => Ask::Never(Reason::RouteUnknown),
         }
     }
 
-    fn at(&self, table: &Table, method: &str, path: &str) -> Option<&[Needed]> {
-        let found = table.get(method)?.iter().find_map(|router| router.at(path).ok())?;
-        self.needs.get(*found.value as usize).map(|needs| &**needs)
+    fn needs(&self, hit: Hit) -> Ask<'_> {
+        match self.needs.get(hit.needs as usize) {
+            Some(needs) => Ask::All(needs),
+            None => Ask::Never(Reason::RouteUnknown),
+        }
     }
+}
+
+fn at(table: &Table, method: &str, path: &str) -> Option<Hit> {
+    table.get(method)?.iter().find_map(|router| router.at(path).ok()).map(|found| *found.value)
 }
 
 fn check_method(method: &str) -> Result<(), String> {
@@ -404,11 +438,57 @@ mod tests {
         ] {
             assert_eq!(needed(&open, method, path), needs, "{method} {path}");
         }
+        // The capitals can as well be the route's.
+        let camel = [
+            route("GET", "/reports/{id}", "reports:read"),
+            route("GET", "/reports/yearEnd", "finance:read"),
+            route("GET", "/userGroups", "groups:read"),
+        ];
+        for (unknown, other) in [(Unknown::Deny, "route_unknown"), (Unknown::Allow, "path_ambiguous")] {
+            let camel = Routes::compile(Uuid::nil(), unknown, &camel).unwrap();
+            for (path, needs) in [
+                ("/reports/yearEnd", "finance:read"),
+                ("/reports/yearend", "path_ambiguous"),
+                ("/reports/7", "reports:read"),
+                ("/userGroups", "groups:read"),
+                ("/usergroups", other),
+            ] {
+                assert_eq!(needed(&camel, "GET", path), needs, "{path}");
+            }
+        }
+        // Two names of one thing say nothing about the server.
+        let aliases = [route("GET", "/Admin", "admin:read"), route("GET", "/admin", "admin:read")];
+        let aliases = Routes::compile(Uuid::nil(), Unknown::Allow, &aliases).unwrap();
+        assert_eq!(needed(&aliases, "GET", "/ADMIN"), "path_ambiguous");
         // A server that has both tells them apart.
         let both = [route("GET", "/a", "a:read"), route("GET", "/A", "a:write"), route("GET", "/{x}", "x:read")];
         let both = Routes::compile(Uuid::nil(), Unknown::Deny, &both).unwrap();
         for (path, needs) in [("/a", "a:read"), ("/A", "a:write"), ("/B", "x:read")] {
             assert_eq!(needed(&both, "GET", path), needs, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_leads_to_no_other_route() {
+        let routes = [
+            route("GET", "/files/secret", "secret:read"),
+            route("GET", "/files/{*rest}", "files:read"),
+            route("GET", "/users/{id}", "users:read"),
+            route("GET", "/users/me/", "me:read"),
+            route("GET", "/both", "both:read"),
+            route("GET", "/both/", "other:read"),
+        ];
+        let routes = Routes::compile(Uuid::nil(), Unknown::Deny, &routes).unwrap();
+        for (path, needs) in [
+            ("/files/secret", "secret:read"),
+            ("/files/secret/", "path_ambiguous"),
+            ("/files/other/", "files:read"),
+            ("/users/me", "path_ambiguous"),
+            ("/users/7/", "users:read"),
+            ("/both", "both:read"),
+            ("/both/", "other:read"),
+        ] {
+            assert_eq!(needed(&routes, "GET", path), needs, "{path}");
         }
     }
 

@@ -161,6 +161,9 @@ impl<'a> Presented<'a> {
     /// Does a secret stand anywhere in a text?
     #[must_use]
     pub fn stands_in(text: &str, prefixes: &Prefixes) -> bool {
+        if text.len() < BODY + CHECKSUM {
+            return false;
+        }
         let at_prefix = |prefix: &str, at: usize| {
             let part = text.get(at..at + prefix.len() + BODY + CHECKSUM);
             part.is_some_and(|part| Presented::parse(part, prefixes).is_some())

@@ -67,14 +67,15 @@ pub(crate) use execute;
 
 /// Passes the rows of a query with one number in it to `each`, without holding all of them in memory.
 ///
-/// SQLite is asked for many rows in one value (`packed`), which `unpack` takes apart: sqlx copies each value of each row on
-/// its own and hands it from thread to thread, which takes eight times as long as reading it.
+/// SQLite is asked for many rows in one value (`packed`), which begins with their number and which `unpack` takes apart:
+/// sqlx copies each value of each row on its own and hands it from thread to thread, which takes eight times as long as
+/// reading it.
 pub(crate) async fn each_row<T>(
     conn: Conn<'_>,
     rows: &'static str,
     packed: &'static str,
     unpack: impl Fn(&mut &[u8]) -> Option<T>,
-    number: i64,
+    bound: i64,
     mut each: impl FnMut(T),
 ) -> Result<()>
 where
@@ -82,23 +83,39 @@ where
 {
     match conn {
         Conn::Sqlite(c) => {
-            let mut all = sqlx::query_scalar::<_, Option<Vec<u8>>>(packed).bind(number).fetch(c);
+            let mut all = sqlx::query_scalar::<_, Option<Vec<u8>>>(packed).bind(bound).fetch(c);
             while let Some(some) = all.try_next().await.map_err(fail)? {
                 let some = some.unwrap_or_default();
                 let mut rest = some.as_slice();
-                while !rest.is_empty() {
-                    each(unpack(&mut rest).ok_or_else(|| Error::internal("a row in the database cannot be read"))?);
+                // A row of which something is missing would leave out all of it.
+                let unreadable = || Error::internal("a row in the database cannot be read");
+                for _ in 0..number(&mut rest).flatten().ok_or_else(unreadable)? {
+                    each(unpack(&mut rest).ok_or_else(unreadable)?);
+                }
+                if !rest.is_empty() {
+                    return Err(unreadable());
                 }
             }
         }
         Conn::Postgres(c) => {
-            let mut all = sqlx::query_as::<_, T>(rows).bind(number).fetch(c);
+            let mut all = sqlx::query_as::<_, T>(rows).bind(bound).fetch(c);
             while let Some(row) = all.try_next().await.map_err(fail)? {
                 each(row);
             }
         }
     }
     Ok(())
+}
+
+/// Takes the number before the next comma; an absent one is `Some(None)`.
+pub(crate) fn number(rest: &mut &[u8]) -> Option<Option<i64>> {
+    let comma = rest.iter().position(|byte| *byte == b',')?;
+    let (digits, after) = rest.split_at(comma);
+    *rest = &after[1..];
+    if digits.is_empty() {
+        return Some(None);
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
 }
 
 /// A borrowed connection, in a transaction or out of one.

@@ -8,7 +8,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::token::{TOMBSTONE, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, each_row, execute, run, taken};
+use crate::db::{Conn, Tx, by_ids, each_row, execute, number, run, taken};
 
 /// How the database names an API token.
 const API_TOKEN: &str = "api_token";
@@ -180,8 +180,9 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
     each_row(conn, rows, PACKED, unpack, oldest, each).await
 }
 
-/// The rows of the index for [`each_row`], a thousand in each value. Each row is written as numbers in decimal with a comma behind each (absent ones empty), the texts and ids behind them.
-/// `||` makes a text even of blobs, whose bytes stay what they are; hence the cast.
+/// The rows of the index for [`each_row`], a thousand in each value: how many there are, and then each of them as numbers
+/// (absent ones empty), lengths in bytes, and what has these lengths; a comma behind each number, a semicolon behind the
+/// row. `||` makes a text even of blobs, whose bytes stay what they are; hence the cast.
 const PACKED: &str = "
     WITH RECURSIVE part (first) AS (
         SELECT min(rowid) FROM token_secret
@@ -189,12 +190,13 @@ const PACKED: &str = "
         SELECT first + 1000 FROM part WHERE first + 1000 <= (SELECT max(rowid) FROM token_secret)
     )
     SELECT (
-        SELECT CAST(group_concat(
+        SELECT CAST(count(*) || ',' || coalesce(group_concat(
             coalesce(t.expires_at, '') || ',' || coalesce(s.expires_at, '') || ',' || coalesce(t.revoked_at, '') || ','
-            || coalesce(length(t.role_id), 0) || ',' || length(s.digest) || ',' || length(s.last_four) || ','
-            || length(t.kind) || ',' || length(CAST(t.name AS BLOB)) || ','
-            || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind || t.name
-        , '') AS BLOB)
+            || length(t.id) || ',' || length(t.organization_id) || ',' || coalesce(length(t.role_id), 0) || ','
+            || length(s.digest) || ',' || length(CAST(s.last_four AS BLOB)) || ',' || length(CAST(t.kind AS BLOB)) || ','
+            || length(CAST(t.name AS BLOB)) || ','
+            || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind || t.name || ';'
+        , ''), '') AS BLOB)
         FROM token_secret s JOIN token t ON t.id = s.token_id
         WHERE s.rowid BETWEEN first AND first + 999 AND (t.revoked_at IS NULL OR t.revoked_at > $1)
     ) FROM part";
@@ -203,16 +205,17 @@ const PACKED: &str = "
 fn unpack(rest: &mut &[u8]) -> Option<IndexRow> {
     let [expires_at, secret_expires_at, revoked_at] = [number(rest)?, number(rest)?, number(rest)?];
     let mut length = || usize::try_from(number(rest)??).ok();
-    let [role, digest, last_four, kind, name] = [length()?, length()?, length()?, length()?, length()?];
+    let [id, organization, role] = [length()?, length()?, length()?];
+    let [digest, last_four, kind, name] = [length()?, length()?, length()?, length()?];
     let mut take = |length: usize| {
         let (taken, after) = rest.split_at_checked(length)?;
         *rest = after;
         Some(taken)
     };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    Some(IndexRow {
-        token_id: Uuid::from_slice(take(16)?).ok()?,
-        organization_id: Uuid::from_slice(take(16)?).ok()?,
+    let row = IndexRow {
+        token_id: Uuid::from_slice(take(id)?).ok()?,
+        organization_id: Uuid::from_slice(take(organization)?).ok()?,
         role_id: Some(take(role)?).filter(|id| !id.is_empty()).map(Uuid::from_slice).transpose().ok()?,
         digest: take(digest)?.to_vec(),
         last_four: text(take(last_four)?)?,
@@ -221,16 +224,6 @@ fn unpack(rest: &mut &[u8]) -> Option<IndexRow> {
         expires_at,
         secret_expires_at,
         revoked_at,
-    })
-}
-
-/// Takes the number before the next comma; an absent one is `Some(None)`.
-fn number(rest: &mut &[u8]) -> Option<Option<i64>> {
-    let comma = rest.iter().position(|byte| *byte == b',')?;
-    let (digits, after) = rest.split_at(comma);
-    *rest = &after[1..];
-    if digits.is_empty() {
-        return Some(None);
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
+    };
+    (take(1)? == b";").then_some(row)
 }

@@ -170,6 +170,8 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
         ("{\"swagger\":\"2.0\"}".into(), "Swagger"),
         ("{\"info\":{}}".into(), "neither OpenAPI"),
         (paths("\"/a\":{\"get\":1}"), "GET /a"),
+        (paths("\"/a\":{\"additionalOperations\":[]}"), "additionalOperations"),
+        (paths("\"/a\":{\"additionalOperations\":{\"copy\":{}}}"), "capital"),
         (paths("\"/a\":{\"get\":{\"x-permission\":7}}"), "x-permission"),
         (paths("\"/a\":{\"get\":{\"x-permission\":\"Nope\"}}"), "noun:verb"),
         (paths("\"/a\":{\"get\":{\"x-permission\":\"token:manage\"}}"), "Tokenward itself"),

@@ -99,8 +99,10 @@ async fn the_list_shows_the_newest_first_and_the_last_twenty_of_a_token() {
         let all = list["results"].as_array().unwrap().iter();
         all.map(|it| it["permission"].as_str().unwrap_or_default().to_owned()).collect()
     };
+    // Its last twenty, and what else of it is among the organization's denials.
     let of_token = asked(&server_list);
-    assert_eq!((of_token.len(), of_token[0].as_str(), of_token[19].as_str()), (20, "a29:write", "a20:read"));
+    assert_eq!((of_token.len(), of_token[0].as_str(), of_token[19].as_str()), (40, "a29:write", "a20:read"));
+    assert!(of_token[20..].iter().all(|it| it.ends_with(":write")));
     // All denials of the organization, and what is remembered of its tokens.
     let all = asked(&list("?limit=500").await.expect(200));
     assert_eq!(all.iter().filter(|it| it.ends_with(":write")).count(), 30);
@@ -138,4 +140,38 @@ async fn the_role_that_was_refused_is_never_named_as_enough() {
             (&json!("x:admin"), &json!("devops"))
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_in_a_path_is_not_shown_to_those_who_read_decisions() {
+    let (server, organization) = Server::with_owner().await;
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    let secret = server.token(&organization, "admin", "admin").await;
+    for path in [format!("/keys/{secret}"), format!("/cb;key={secret}")] {
+        let (decision, _) =
+            verify(&server, &gateway, json!({ "token": gateway, "request": { "method": "GET", "path": path } })).await;
+        let told = server.get(&decision, &gateway).await.expect(200);
+        assert_eq!(told["path"], "/[a token stands here]");
+        let gate = format!("{}/forward-auth?organization={}", server.url, organization.id);
+        let held = server.client.get(gate).header("x-api-key", &gateway);
+        held.header("x-forwarded-method", "GET").header("x-forwarded-uri", path).send().await.unwrap();
+    }
+    let list = server.get(&organization.path("decision?limit=500"), &gateway).await.expect(200);
+    assert_eq!(list["results"].as_array().unwrap().len(), 4);
+    assert!(!list.to_string().contains(&secret));
+}
+
+#[tokio::test]
+async fn organizations_that_do_not_exist_take_no_place() {
+    let (server, organization) = Server::with_owner().await;
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    let (denial, _) = verify(&server, &gateway, json!({ "token": "twd_x" })).await;
+    // All in the part of the memory that is the organization's.
+    let end = organization.id.chars().last().unwrap();
+    for n in 0..60 {
+        let invented = format!("00000000-0000-7000-80{n:02}-00000000000{end}");
+        let answer = server.client.get(format!("{}/forward-auth?organization={invented}", server.url));
+        assert_eq!(answer.header("x-api-key", "x").send().await.unwrap().status(), 401);
+    }
+    server.get(&denial, &gateway).await.expect(200);
 }

@@ -264,8 +264,8 @@ impl Endpoint {
     pub(super) fn direct(&self, app: &Arc<App>) -> Option<Arc<Direct>> {
         let Handling::Direct(answer, every) = self.handler else { return None };
         // It reads no parameters of its path, its body has the common limit, and it is for every caller with its right.
-        debug_assert!(!self.idempotent && self.body_max.is_none() && !self.path.contains('{'));
-        debug_assert!(!self.basic && !self.user_only);
+        assert!(!self.idempotent && self.body_max.is_none() && !self.path.contains('{'), "{} is not direct", self.path);
+        assert!(!self.basic && !self.user_only, "{} is not direct", self.path);
         let method = (!every).then(|| self.method.clone());
         Some(Arc::new(Direct { path: self.path, method, guard: self.guard(app), answer }))
     }

@@ -240,16 +240,17 @@ impl Verifier {
     /// Not ready is an error, so that nobody can take it for a decision; so is a miss beyond the budget of its client.
     pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
         self.require_ready()?;
+        let directory = self.0.index.directory();
+        let kept = self.without_tokens(question);
         let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
             self.miss(question.from.address)?;
-            return Ok(read(self.refuse(Reason::Malformed, question)));
+            return Ok(read(self.refuse(Reason::Malformed, &directory, &kept)));
         };
-        let directory = self.0.index.directory();
         self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.organization)?)));
             let Some((found, (organization, role))) = placed else {
                 self.miss(question.from.address)?;
-                return Ok(read(self.refuse(Reason::Unknown, question)));
+                return Ok(read(self.refuse(Reason::Unknown, &directory, &kept)));
             };
             let target = organization.target(&question.resource);
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
@@ -262,10 +263,10 @@ impl Verifier {
             };
             if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
                 self.miss(question.from.address)?;
-                return Ok(read(self.refuse(Reason::Unknown, question)));
+                return Ok(read(self.refuse(Reason::Unknown, &directory, &kept)));
             }
             let token = Some(found.token);
-            let fact = Fact { at: now, organization: organization.id, token, decision, target, question };
+            let fact = Fact { at: now, organization: organization.id, token, decision, target, question: &kept };
             let id = self.0.uses.of_token(found.token, &fact);
             Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
         })
@@ -284,9 +285,11 @@ impl Verifier {
     }
 
     /// The answer to what is no token, or none of those that the organization may know of.
-    fn refuse<'a>(&'a self, reason: Reason, question: &Question<'_>) -> Answer<'a> {
+    fn refuse<'a>(&'a self, reason: Reason, directory: &Directory, question: &Question<'_>) -> Answer<'a> {
         let decision = Decision::Deny { reason, missing: None };
-        let fact = question.organization.map(|organization| Fact {
+        // Anybody can ask for an organization that does not exist, and would take the place of one that does.
+        let asking = question.organization.filter(|id| directory.organization(*id).is_some());
+        let fact = asking.map(|organization| Fact {
             at: self.0.clock.recent(),
             organization,
             token: None,
@@ -295,6 +298,17 @@ impl Verifier {
             question,
         });
         Answer { decision, found: None, id: self.0.uses.of_nobody(fact.as_ref()) }
+    }
+
+    /// The question as it may be remembered: a token in its path is not for those who read decisions.
+    fn without_tokens<'q>(&self, question: &Question<'q>) -> Question<'q> {
+        let mut kept = *question;
+        if let Some(request) = &mut kept.request
+            && Presented::stands_in(request.path, &self.0.prefixes)
+        {
+            request.path = "/[a token stands here]";
+        }
+        kept
     }
 
     /// A remembered decision of an organization.

@@ -74,9 +74,10 @@ const TOKEN: u8 = 4;
 /// The target takes the other bits.
 const TARGET: u32 = 3;
 
-/// Writes a decision behind what is there.
+/// Writes a decision behind what is there; with its token where the reader does not know it.
 pub(super) fn write(to: &mut Vec<u8>, number: u64, token: Option<Uuid>, fact: &Fact<'_>) {
     let start = to.len();
+    to.reserve(128);
     to.extend_from_slice(&[0; HEAD]);
     let mut marks = 0;
     match fact.question.from.address {

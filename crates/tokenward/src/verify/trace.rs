@@ -111,7 +111,7 @@ impl fmt::Debug for DecisionId<'_> {
 }
 
 /// The last decisions, one behind the other.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Ring {
     organization: Uuid,
     bytes: Vec<u8>,
@@ -134,11 +134,11 @@ impl Ring {
             self.count -= old;
             // Some room, so that not every record has to make some.
             let wanted = self.bytes.len() + record.len();
-            self.bytes.reserve_exact(record.len() + (wanted / 4).max(256));
+            self.bytes.reserve_exact(record.len() + (wanted / 2).max(512));
         }
         self.bytes.extend_from_slice(record);
         self.count += 1;
-        self.newest = at.0;
+        self.newest = self.newest.max(at.0);
     }
 
     /// The last `most` records.
@@ -146,10 +146,9 @@ impl Ring {
         Record::all(&self.bytes).skip(self.count.saturating_sub(most))
     }
 
-    /// The decisions of an organization, the oldest first. `token` is whose they are, where they do not say so.
-    fn of(&self, most: usize, organization: Uuid, token: Option<Uuid>, stamp: &Stamp) -> impl Iterator<Item = Kept> {
-        let all = (self.organization == organization).then(|| self.records(most));
-        all.into_iter().flatten().filter_map(move |record| self.kept(record, token, stamp))
+    /// The decisions about a token that is known, the oldest first.
+    pub(super) fn of_token(&self, token: Uuid, stamp: &Stamp) -> impl Iterator<Item = Kept> {
+        self.records(OF_A_TOKEN).filter_map(move |record| self.kept(record, Some(token), stamp))
     }
 
     fn find(&self, most: usize, number: u64, organization: Uuid, token: Option<Uuid>, stamp: &Stamp) -> Option<Kept> {
@@ -193,6 +192,10 @@ struct Waiting {
 impl Traced {
     /// Keeps a decision, if there is a place for its token.
     pub(super) fn push(&mut self, token: Uuid, number: u64, fact: &Fact<'_>) {
+        let again = self.waiting.last().is_some_and(|it| it.token == token);
+        if !again && fact.at.0 < self.busy_until && !self.places.contains_key(&token) {
+            return;
+        }
         if self.waiting.len() >= WAITING {
             self.settle();
         }
@@ -205,18 +208,24 @@ impl Traced {
     /// Puts what waits into the rings.
     pub(super) fn settle(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
+        let mut before: Option<(Uuid, Option<usize>)> = None;
         for it in &mut waiting {
-            let known = self.places.get(&it.token).copied();
-            it.place = known.or_else(|| self.make_room(it));
+            it.place = match before {
+                Some((token, place)) if token == it.token => place,
+                _ => self.places.get(&it.token).copied().or_else(|| self.make_room(it)),
+            };
+            before = Some((it.token, it.place));
             if let Some(place) = it.place {
-                let bytes = &self.rings[place].1.bytes;
-                prefetch_index(bytes, bytes.len());
+                let ring = &mut self.rings[place].1;
+                // Those behind it must not take its place for a quiet one.
+                ring.newest = ring.newest.max(it.at.0);
+                prefetch_index(&ring.bytes, ring.bytes.len());
             }
         }
         let mut start = 0;
         for it in waiting.drain(..) {
             let record = &self.bytes[std::mem::replace(&mut start, it.end)..it.end];
-            // Another of those that wait may have taken the place meanwhile.
+            // One that has waited for as long as a token must be quiet may have lost its place to another of these.
             if let Some((_, ring)) = it.place.map(|at| &mut self.rings[at]).filter(|(token, _)| *token == it.token) {
                 ring.push(OF_A_TOKEN, record, it.at);
             }
@@ -248,17 +257,12 @@ impl Traced {
         Some(place)
     }
 
-    /// The last decisions of a token.
-    pub(super) fn of(&mut self, token: Uuid, organization: Uuid, stamp: &Stamp) -> Vec<Kept> {
+    /// Copies of the rings of an organization, or of one of its tokens: reading them takes longer than verifications may
+    /// wait.
+    pub(super) fn copied(&mut self, organization: Uuid, token: Option<Uuid>) -> Vec<(Uuid, Ring)> {
         self.settle();
-        let ring = self.places.get(&token).map(|place| &self.rings[*place].1);
-        ring.map(|ring| ring.of(OF_A_TOKEN, organization, Some(token), stamp).collect()).unwrap_or_default()
-    }
-
-    /// All decisions that are kept of an organization.
-    pub(super) fn all(&mut self, organization: Uuid, stamp: &Stamp) -> impl Iterator<Item = Kept> {
-        self.settle();
-        self.rings.iter().flat_map(move |(token, ring)| ring.of(OF_A_TOKEN, organization, Some(*token), stamp))
+        let all = self.rings.iter().filter(|(_, ring)| ring.organization == organization);
+        all.filter(|(id, _)| token.is_none_or(|token| token == *id)).cloned().collect()
     }
 
     pub(super) fn find(&mut self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
@@ -312,8 +316,9 @@ impl Denials {
 
     pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> Vec<Kept> {
         let part = self.part(organization).lock().unwrap_or_else(PoisonError::into_inner);
-        let ring = part.get(&organization);
-        ring.map(|ring| ring.of(OF_AN_ORGANIZATION, organization, None, stamp).collect()).unwrap_or_default()
+        let ring = part.get(&organization).cloned().unwrap_or_default();
+        drop(part);
+        ring.records(OF_AN_ORGANIZATION).filter_map(|record| ring.kept(record, None, stamp)).collect()
     }
 
     pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
@@ -411,6 +416,24 @@ mod tests {
     }
 
     #[test]
+    fn those_that_wait_together_get_a_place_each() {
+        let (mut traced, question) = (Traced::default(), Question::default());
+        let mut push = |token: usize, at: i64| {
+            traced.push(Uuid::from_u128(token as u128), 0, &Fact { at: Time(at), ..fact(1, &question) });
+        };
+        (0..TOKENS).for_each(|token| push(token, token as i64));
+        // One of the quiet ones is used again, and fifteen are new.
+        let later = 2 * QUIET;
+        push(0, later);
+        (TOKENS..TOKENS + WAITING - 1).for_each(|token| push(token, later));
+        traced.settle();
+        let kept: std::collections::BTreeSet<_> = traced.places.keys().map(|id| id.as_u128() as usize).collect();
+        let expected: std::collections::BTreeSet<_> = [0].into_iter().chain(WAITING..TOKENS + WAITING - 1).collect();
+        assert_eq!(kept, expected);
+        assert!(traced.rings.iter().all(|(_, ring)| ring.count > 0));
+    }
+
+    #[test]
     fn the_last_twenty_decisions_of_each_token_are_kept() {
         let (mut traced, stamp, organization) = (Traced::default(), Stamp::new(&OsRandom), Uuid::from_u128(1));
         let token = |n: u64| Uuid::from_u64_pair(7, n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -425,8 +448,8 @@ mod tests {
             pushed.entry(token).or_default().push(path);
             if n % 97 == 0 {
                 let last = &pushed[&token];
-                let kept: Vec<_> =
-                    traced.of(token, organization, &stamp).into_iter().map(|it| it.path.unwrap()).collect();
+                let [(_, ring)] = &traced.copied(organization, Some(token))[..] else { panic!("{n}") };
+                let kept: Vec<_> = ring.of_token(token, &stamp).map(|it| it.path.unwrap()).collect();
                 assert_eq!(kept, last[last.len().saturating_sub(OF_A_TOKEN)..]);
                 assert_eq!(traced.find(n, organization, &stamp).map(|it| it.token), Some(Some(token)));
                 assert_eq!(traced.find(n, Uuid::from_u128(2), &stamp), None, "another organization's");

@@ -4,7 +4,7 @@
 //! decision like the one before it) allocates nothing. A worker carries the sums to the database, at most once a token
 //! and minute; a crash loses what came since.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,22 +111,22 @@ impl Uses {
         part.last.find(number, organization, &self.stamp)
     }
 
-    /// The last decisions of a token, the newest first.
+    /// The last decisions of a token, the newest first: of its own, and its denials among the organization's.
     pub(super) fn last(&self, token: Uuid, organization: Uuid) -> Vec<Kept> {
-        let mut all = self.part(place(token)).last.of(token, organization, &self.stamp);
-        all.sort_by_key(|it| std::cmp::Reverse(it.at));
-        all
+        let rings = self.part(place(token)).last.copied(organization, Some(token));
+        let own = rings.iter().flat_map(|(token, ring)| ring.of_token(*token, &self.stamp));
+        let denials = self.denials.of(organization, &self.stamp).into_iter().filter(|it| it.token == Some(token));
+        newest_first(denials.chain(own).collect())
     }
 
     /// The last decisions of an organization, the newest first: its denials, and what is remembered of its tokens.
     pub(super) fn recent(&self, organization: Uuid) -> Vec<Kept> {
         let mut all = self.denials.of(organization, &self.stamp);
         for place in 0..PARTS {
-            let mut part = self.part(place);
-            all.extend(part.last.all(organization, &self.stamp).filter(|it| it.denied.is_none()));
+            let rings = self.part(place).last.copied(organization, None);
+            all.extend(rings.iter().flat_map(|(token, ring)| ring.of_token(*token, &self.stamp)));
         }
-        all.sort_by_key(|it| std::cmp::Reverse(it.at));
-        all
+        newest_first(all)
     }
 
     /// The use of these tokens: what the database says, and what is to come.
@@ -182,6 +182,15 @@ impl Uses {
     fn part(&self, place: usize) -> MutexGuard<'_, Part> {
         self.parts[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Each decision once. Of those of one moment, which is some milliseconds long, what was kept later comes first.
+fn newest_first(mut all: Vec<Kept>) -> Vec<Kept> {
+    all.reverse();
+    all.sort_by_key(|it| std::cmp::Reverse(it.at));
+    let mut seen = HashSet::with_capacity(all.len());
+    all.retain(|it| seen.insert(it.id.clone()));
+    all
 }
 
 /// Sums on their way. What is left of them when the way ends goes back into memory.

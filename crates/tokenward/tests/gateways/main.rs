@@ -239,6 +239,13 @@ async fn still_said(gateway: &Gateway, ours: (&str, &str)) {
         assert_eq!((headers["connection"].as_str(), headers["upgrade"].as_str()), ("Upgrade", "websocket"));
         assert_eq!(headers["x-tokenward-role"], "viewer");
     }
+    // No other protocol: what is asked in it would be asked past the gateway.
+    let h2c = [ours, ("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABk")];
+    let (_, headers) = request(gateway, b"/", &h2c).await.served.unwrap();
+    assert!(!headers.contains_key("upgrade"), "{kind:?} {headers:?}");
+    // A path may be as long as a gateway takes one.
+    let long = format!("/{}", "a".repeat(5_000));
+    assert_eq!(request(gateway, long.as_bytes(), &[ours]).await.status, 200, "{kind:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

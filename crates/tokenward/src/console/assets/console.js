@@ -97,10 +97,13 @@ localTimes(document);
 // Live parts of a page are asked for again every few seconds. What is unfolded stays so, and the keyboard where it is.
 const live = [...document.querySelectorAll("[data-live]")];
 async function again() {
-  if (document.hidden) return;
+  const selected = getSelection();
+  // Nobody looks, or somebody is about to copy something.
+  if (document.hidden || (!selected.isCollapsed && live.some((part) => selected.containsNode(part, true)))) return;
   const answer = await fetch(location.href);
   // Signed out meanwhile, say: the page itself shows what is the matter.
-  if (!answer.ok || answer.redirected) return location.reload();
+  if (answer.redirected || [401, 403, 404].includes(answer.status)) return location.reload();
+  if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of live) {
     const fresh = page.getElementById(part.id);
@@ -112,7 +115,8 @@ async function again() {
     if (focused && focused !== part.id) document.getElementById(focused)?.querySelector("summary")?.focus();
   }
 }
-if (live.length > 0) {
-  // A server that is away for a moment is asked again.
-  setInterval(() => again().catch(() => {}), 3000);
+// A server that is away for a moment is asked again, and a slow one not twice at once.
+function later() {
+  setTimeout(() => again().catch(() => {}).finally(later), 3000);
 }
+if (live.length > 0) later();

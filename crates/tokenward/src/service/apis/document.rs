@@ -220,6 +220,10 @@ fn openapi(document: &Map<String, Value>) -> Result<Document> {
                 continue;
             }
         };
+        if item.get("additionalOperations").is_some_and(|more| !more.is_object()) {
+            found.fault(&short(path), "has `additionalOperations` that are no object");
+            continue;
+        }
         for (method, operation) in operations(item) {
             let at = place(&method, path);
             let Value::Object(operation) = operation else {

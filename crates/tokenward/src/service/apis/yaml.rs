@@ -70,6 +70,8 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
                 }
                 (None, Value::Array(_) | Value::Object(_)) => return Err(fault("a key must be a text")),
                 (None, value) => {
+                    // A key is no value of its own.
+                    count -= 1;
                     let new = match value {
                         Value::String(text) => text,
                         other => other.to_string(),
