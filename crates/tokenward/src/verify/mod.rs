@@ -241,16 +241,17 @@ impl Verifier {
     pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
         self.require_ready()?;
         let directory = self.0.index.directory();
-        let kept = self.without_tokens(question);
+        let cleaned = self.without_tokens(question);
+        let kept = cleaned.as_ref().unwrap_or(question);
         let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
             self.miss(question.from.address)?;
-            return Ok(read(self.refuse(Reason::Malformed, &directory, &kept)));
+            return Ok(read(self.refuse(Reason::Malformed, &directory, kept)));
         };
         self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.organization)?)));
             let Some((found, (organization, role))) = placed else {
                 self.miss(question.from.address)?;
-                return Ok(read(self.refuse(Reason::Unknown, &directory, &kept)));
+                return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
             };
             let target = organization.target(&question.resource);
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
@@ -263,10 +264,10 @@ impl Verifier {
             };
             if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
                 self.miss(question.from.address)?;
-                return Ok(read(self.refuse(Reason::Unknown, &directory, &kept)));
+                return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
             }
             let token = Some(found.token);
-            let fact = Fact { at: now, organization: organization.id, token, decision, target, question: &kept };
+            let fact = Fact { at: now, organization: organization.id, token, decision, target, question: kept };
             let id = self.0.uses.of_token(found.token, &fact);
             Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
         })
@@ -300,15 +301,10 @@ impl Verifier {
         Answer { decision, found: None, id: self.0.uses.of_nobody(fact.as_ref()) }
     }
 
-    /// The question as it may be remembered: a token in its path is not for those who read decisions.
-    fn without_tokens<'q>(&self, question: &Question<'q>) -> Question<'q> {
-        let mut kept = *question;
-        if let Some(request) = &mut kept.request
-            && Presented::stands_in(request.path, &self.0.prefixes)
-        {
-            request.path = "/[a token stands here]";
-        }
-        kept
+    /// The question as it may be remembered, where a token stands in its path: that is not for those who read decisions.
+    fn without_tokens<'q>(&self, question: &Question<'q>) -> Option<Question<'q>> {
+        let request = question.request.filter(|it| Presented::stands_in(it.path, &self.0.prefixes))?;
+        Some(Question { request: Some(Request { path: "/[a token stands here]", ..request }), ..*question })
     }
 
     /// A remembered decision of an organization.

@@ -14,8 +14,6 @@ use tokenward_store::usage::Usage;
 
 /// Tokens in a part: with more in use at once, their use is not recorded until the next write.
 const TOKENS: usize = 16_384;
-/// Places in a table with as many tokens, of which a quarter is free.
-const FULL: usize = TOKENS / 3 * 4 + 4;
 /// Uses that enter the table together: about as many lines as a core can fetch at once.
 const WAITING: usize = 16;
 /// User agents in a part that are kept to be shared: few clients use many tokens.
@@ -175,9 +173,7 @@ impl Tally {
     }
 
     fn grow(&mut self) {
-        let twice = (self.table.len() * 2).max(16);
-        // The last step goes no further than the most tokens need.
-        let size = if self.table.len() < FULL { twice.min(FULL) } else { twice };
+        let size = (self.table.len() * 2).max(16);
         let mut table = Vec::with_capacity(size);
         table.resize_with(size, Sums::default);
         for sums in std::mem::replace(&mut self.table, table).into_iter().filter(|sums| sums.at != 0) {

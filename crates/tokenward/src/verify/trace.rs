@@ -174,6 +174,8 @@ pub(super) struct Traced {
     rings: Vec<(Uuid, Ring)>,
     /// Where each token's ring is.
     places: HashMap<Uuid, usize, BuildHasherDefault<ById>>,
+    /// The ring that was written last.
+    latest: usize,
     /// Until then no token will have been quiet for long enough to give up its place.
     busy_until: i64,
 }
@@ -193,11 +195,20 @@ impl Traced {
     /// Keeps a decision, if there is a place for its token.
     pub(super) fn push(&mut self, token: Uuid, number: u64, fact: &Fact<'_>) {
         let again = self.waiting.last().is_some_and(|it| it.token == token);
-        if !again && fact.at.0 < self.busy_until && !self.places.contains_key(&token) {
+        if again || self.waiting.len() >= WAITING {
+            self.settle();
+        }
+        // The ring that was written last is in the cache.
+        if self.waiting.is_empty()
+            && let Some((_, ring)) = self.rings.get_mut(self.latest).filter(|(id, _)| *id == token)
+        {
+            record::write(&mut self.bytes, number, None, fact);
+            ring.push(OF_A_TOKEN, &self.bytes, fact.at);
+            self.bytes.clear();
             return;
         }
-        if self.waiting.len() >= WAITING {
-            self.settle();
+        if fact.at.0 < self.busy_until && !self.places.contains_key(&token) {
+            return;
         }
         self.waiting.reserve_exact(WAITING - self.waiting.len());
         record::write(&mut self.bytes, number, None, fact);
@@ -208,13 +219,8 @@ impl Traced {
     /// Puts what waits into the rings.
     pub(super) fn settle(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
-        let mut before: Option<(Uuid, Option<usize>)> = None;
         for it in &mut waiting {
-            it.place = match before {
-                Some((token, place)) if token == it.token => place,
-                _ => self.places.get(&it.token).copied().or_else(|| self.make_room(it)),
-            };
-            before = Some((it.token, it.place));
+            it.place = self.places.get(&it.token).copied().or_else(|| self.make_room(it));
             if let Some(place) = it.place {
                 let ring = &mut self.rings[place].1;
                 // Those behind it must not take its place for a quiet one.
@@ -226,6 +232,7 @@ impl Traced {
         for it in waiting.drain(..) {
             let record = &self.bytes[std::mem::replace(&mut start, it.end)..it.end];
             // One that has waited for as long as a token must be quiet may have lost its place to another of these.
+            self.latest = it.place.unwrap_or(self.latest);
             if let Some((_, ring)) = it.place.map(|at| &mut self.rings[at]).filter(|(token, _)| *token == it.token) {
                 ring.push(OF_A_TOKEN, record, it.at);
             }
