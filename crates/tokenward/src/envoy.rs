@@ -145,8 +145,9 @@ fn allow(allowed: Headers, http: Option<&HttpRequest>) -> CheckResponse {
     // What we do not set must not be left to the client. Many programs read `_` in the name of a header as `-`.
     let sent = http.into_iter().flat_map(|http| http.headers.keys());
     let raw = http.iter().flat_map(|http| &http.header_map).flat_map(|map| &map.headers).map(|header| &header.key);
-    let mut remove: Vec<String> = sent.chain(raw).map(|name| name.to_ascii_lowercase()).collect();
-    remove.retain(|name| name.replace('_', "-").starts_with(OURS) && !set(name));
+    let ours = |name: &&String| name.get(..OURS.len()).is_some_and(|start| is_named(start, OURS));
+    let mut remove: Vec<String> = sent.chain(raw).filter(ours).map(|name| name.to_ascii_lowercase()).collect();
+    remove.retain(|name| !set(name));
     let fields = allowed.iter().map(|(name, value)| {
         let name = name.name().trim_start_matches(OURS).replace('-', "_");
         (name, string(value.clone()))
