@@ -103,13 +103,23 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Heade
         Target::default()
     };
     let held = Held {
-        scope: Scope::read(form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()))?,
+        scope: scope(request.uri.query().unwrap_or_default())?,
         credential,
         target,
         client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
     };
     gateway::check(&app.verifier, &held, add)
+}
+
+/// On whose behalf the gateway asks, and for what.
+fn scope(query: &str) -> Result<Scope<'_>> {
+    if query.contains(['%', '+']) {
+        return Scope::read(form_urlencoded::parse(query.as_bytes()));
+    }
+    // Nothing in it is escaped, as in the configuration of nearly every gateway.
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    Scope::read(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))))
 }
 
 /// What one of these headers says. Those of one gateway agree; where they do not, one of them is the client's own.
@@ -144,6 +154,29 @@ fn path(address: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_is_read_alike_with_and_without_escapes() {
+        let id = "00000000-0000-7000-8000-000000000000";
+        for query in [
+            "",
+            "&&",
+            &format!("organization={id}&permission=invoices:read"),
+            &format!("&api=shop&&organization={id}&"),
+            "api",
+            "api=",
+            "=x",
+            "api=a=b",
+            "permission=a:b&permission=c:d",
+            "organization=x",
+            "other=1",
+        ] {
+            let plain = scope(query).map_err(|error| error.detail);
+            let parsed = Scope::read(form_urlencoded::parse(query.as_bytes())).map_err(|error| error.detail);
+            assert_eq!(format!("{plain:?}"), format!("{parsed:?}"), "{query}");
+        }
+        assert!(scope("permission=invoices%3Aread").is_ok());
+    }
 
     #[test]
     fn every_header_has_its_name() {
