@@ -1,13 +1,15 @@
 //! What stands before every page: the right address, a session or a form cookie, and forms that are our own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use subtle::ConstantTimeEq;
 use tokenward_core::{Code, Error, Result, Uuid};
 
@@ -24,6 +26,10 @@ use crate::service::App;
 
 /// Largest form, in bytes: a role of a few thousand projects still fits.
 const FORM_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a form that are read at most, though they are too many.
+const DISCARDED_MAX: usize = 64 * 1024 * 1024;
+/// A form gets this long to arrive. The largest one that is taken needs a megabit and a half a second.
+const FORM_TIME: Duration = Duration::from_secs(120);
 
 /// Sets the headers of every page, also of those that say what went wrong.
 pub(super) async fn headers(request: Request, next: Next) -> Response {
@@ -156,13 +162,33 @@ async fn form(parts: &mut Parts, body: Body, csrf: &str) -> Result<Body, Refused
     } else {
         (FORM_MAX, "The form is larger than 4 MiB, or did not arrive completely.")
     };
-    let bytes = to_bytes(body, max).await.map_err(|_| Refused::Unreadable(Error::new(Code::TooLarge, too_large)))?;
+    let read = tokio::time::timeout(FORM_TIME, whole(body, max)).await.ok().flatten();
+    let bytes = read.ok_or_else(|| Refused::Unreadable(Error::new(Code::TooLarge, too_large)))?;
     let pairs = Pairs::parse(&bytes);
     if !bool::from(pairs.get("csrf").as_bytes().ct_eq(csrf.as_bytes())) {
         return Err(Refused::Foreign);
     }
     parts.extensions.insert(pairs);
     Ok(Body::empty())
+}
+
+/// The whole body, unless it is larger than `max`. What is too much is read all the same, as far as it is not without end,
+/// and thrown away: a browser that is still sending when the connection ends shows an error of its own, and not our page.
+async fn whole(mut body: Body, max: usize) -> Option<Vec<u8>> {
+    let (mut kept, mut seen) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        seen += data.len();
+        if seen > DISCARDED_MAX {
+            return None;
+        }
+        if seen > max {
+            kept = Vec::new();
+        } else {
+            kept.extend_from_slice(&data);
+        }
+    }
+    (seen <= max).then_some(kept)
 }
 
 /// Was the request sent by a page of ours? Our pages send no referrer, and with it browsers write `null` for the
