@@ -250,7 +250,7 @@ mod tests {
     fn faults_name_the_field() {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        #[allow(dead_code)]
+        #[expect(dead_code, reason = "what is read counts, not what is in it")]
         struct Sample {
             name: String,
             n: Option<u8>,
