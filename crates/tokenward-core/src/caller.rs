@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::decision::{Ask, Credential, Decision, Facts, Reason, Subject, decide};
+use crate::decision::{Ask, Credential, Facts, Subject, decide};
 use crate::directory::{Directory, Organization};
 use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
@@ -122,18 +122,8 @@ impl Caller {
         {
             return Err(Error::not_found(what));
         }
-        match may(permission) {
-            Decision::Allow => Ok(Grant {
-                organization: organization.id,
-                permission,
-                role: Arc::clone(role),
-                by: Arc::clone(&self.by),
-            }),
-            Decision::Deny { reason: Reason::PermissionDenied, .. } => {
-                Err(Error::permission_denied(permission.as_str()))
-            }
-            Decision::Deny { reason, .. } => Err(Error::denied(reason)),
-        }
+        may(permission).require()?;
+        Ok(Grant { organization: organization.id, permission, role: Arc::clone(role), by: Arc::clone(&self.by) })
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::error::{Error, Result};
 use crate::permission::{Needed, Permission};
 use crate::role::{Role, Target};
 use crate::time::Time;
@@ -168,7 +169,7 @@ pub enum Decision<'a> {
     Deny {
         /// The first check that failed.
         reason: Reason,
-        /// The permission that was missing, for `permission_denied`.
+        /// The permission that was missing, for `permission_denied` and for nothing else.
         missing: Option<Permission<'a>>,
     },
 }
@@ -178,6 +179,15 @@ impl Decision<'_> {
     #[must_use]
     pub fn is_allow(self) -> bool {
         self == Self::Allow
+    }
+
+    /// A no as the error that tells it.
+    pub fn require(self) -> Result<()> {
+        match self {
+            Self::Allow => Ok(()),
+            Self::Deny { missing: Some(missing), .. } => Err(Error::permission_denied(missing.to_string())),
+            Self::Deny { reason, missing: None } => Err(Error::denied(reason)),
+        }
     }
 
     /// `valid`, or the reason.

@@ -22,7 +22,7 @@ use tokenward_core::{Result, Uuid};
 use tower::Service;
 
 use super::BODY_MAX;
-use super::endpoint::{Guard, Right, asking};
+use super::endpoint::{Guard, Right, asking_organization};
 use super::error::ApiError;
 use super::extract::{BODY_TIMEOUT, too_large, too_slow, unreadable};
 use crate::http::peer;
@@ -81,7 +81,7 @@ impl Direct {
         // The right first: whoever has none is not listened to.
         let organization = match self.guard.right {
             Right::Public => None,
-            _ => asking(&self.guard, &parts.headers, parts.uri.query(), peer)?,
+            _ => asking_organization(&self.guard, &parts.headers, parts.uri.query(), peer)?,
         };
         // Where every method is taken, nothing is said in a body.
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };

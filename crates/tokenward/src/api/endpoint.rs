@@ -380,7 +380,7 @@ pub(super) fn authorize(
 
 /// The organization that asks, for endpoints that need to know no more of the caller: what [`authorize`] finds, without
 /// what it makes for those that do.
-pub(super) fn asking(
+pub(super) fn asking_organization(
     guard: &Guard,
     headers: &HeaderMap,
     query: Option<&str>,

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tokenward_core::decision::{Ask, Decision, Reason};
+use tokenward_core::decision::{Ask, Reason};
 use tokenward_core::directory::Resource;
 use tokenward_core::path;
 use tokenward_core::permission::Permission;
@@ -230,14 +230,8 @@ fn only_organization(verifier: &Verifier) -> Result<Uuid> {
 }
 
 fn refused(answer: &Answer<'_>) -> Result<()> {
-    let error = match answer.decision {
-        Decision::Allow => return Ok(()),
-        Decision::Deny { reason: Reason::PermissionDenied, missing: Some(missing) } => {
-            Error::permission_denied(missing.to_string())
-        }
-        Decision::Deny { reason, .. } => Error::denied(reason),
-    };
-    Err(Error { decision_id: Some(answer.id.to_string().into()), ..error })
+    let refused = answer.decision.require();
+    refused.map_err(|error| Error { decision_id: Some(answer.id.to_string().into()), ..error })
 }
 
 fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(Header, &str)) -> Result<()> {

@@ -367,13 +367,8 @@ impl Verifier {
         }
         self.accept(&presented, from, |found, organization, role, now| {
             let facts = Facts { credential: Some(found.credential()), role: Some(role), target: Target::Organization };
-            match decide(&facts, Ask::Permission(Permission::Own(permission)), now) {
-                Decision::Allow => Ok(Some(organization.id)),
-                Decision::Deny { reason: Reason::PermissionDenied, .. } => {
-                    Err(Error::permission_denied(permission.as_str()))
-                }
-                Decision::Deny { reason, .. } => Err(Error::denied(reason)),
-            }
+            decide(&facts, Ask::Permission(Permission::Own(permission)), now).require()?;
+            Ok(Some(organization.id))
         })
     }
 
