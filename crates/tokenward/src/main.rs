@@ -1,10 +1,13 @@
 //! The `tokenward` binary: parse, dispatch.
 
+mod cli;
+mod commands;
+
 use std::future::Future;
 use std::process::ExitCode;
 
-use tokenward::cli::{self, Command, Exit};
-use tokenward::offline;
+use cli::{Command, Exit};
+use commands::{backup, bootstrap, serve, sign_in_link};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -13,10 +16,10 @@ fn main() -> ExitCode {
     let cli = cli::parse();
     match cli.command {
         Command::Online(command) => cli::run(command, &cli.global),
-        Command::Serve(args) => run(offline::serve(args)),
-        Command::Bootstrap(args) => run(offline::bootstrap(args)),
-        Command::SignInLink(args) => run(offline::sign_in_link(args)),
-        Command::Backup(args) => run(offline::backup(args)),
+        Command::Serve(args) => run(serve::run(args)),
+        Command::Bootstrap(args) => run(bootstrap::run(args)),
+        Command::SignInLink(args) => run(sign_in_link::run(args)),
+        Command::Backup(args) => run(backup::run(args)),
     }
 }
 

@@ -10,13 +10,13 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokenward::clock::SystemClock;
-use tokenward::config::{Config, Settings};
-use tokenward::service::{accounts, set_up};
-use tokenward::verify::Client;
 use tokenward_core::event::Origin;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Clock, Time};
+use tokenward_server::config::{Config, Settings};
+use tokenward_server::service::{accounts, set_up};
+use tokenward_verify::Client;
+use tokenward_verify::clock::SystemClock;
 
 const OWNER: &str = "ada@acme.example";
 const PASSWORD: &str = "correct horse battery staple";
@@ -157,7 +157,7 @@ fn done(mut command: Command, input: &str) -> Done {
 async fn choose_password(data: &Path, link: &str) {
     let listen = Some("127.0.0.1:0".to_owned());
     let flags = Settings { data_dir: Some(data.to_owned()), listen, ..Settings::default() };
-    let running = tokenward::serve::start(Config::load(None, |_| None, flags).unwrap()).await.unwrap();
+    let running = tokenward_server::serve::start(Config::load(None, |_| None, flags).unwrap()).await.unwrap();
     let secret = link.rsplit('/').next().unwrap();
     let by = set_up::visitor(&Client { address: None, user_agent: None, origin: Origin::Console });
     accounts::take_link(&running.app, secret, PASSWORD.to_owned().into(), by).await.unwrap();

@@ -323,7 +323,7 @@ async fn a_link_shows_its_form_as_often_as_one_likes_and_is_spent_once() {
     late.get("/").await.leads_to("/sign-in");
 
     let app = &server.running.app;
-    let secret = tokenward::service::set_up::sign_in_link(&app.store, OWNER).await.unwrap().unwrap();
+    let secret = tokenward_server::service::set_up::sign_in_link(&app.store, OWNER).await.unwrap().unwrap();
     let path = format!("/sign-in/{}", *secret);
     for _ in 0..2 {
         late.get(&path).await.says(200, OWNER);

@@ -26,10 +26,21 @@ const CORE_MAY_USE: &[&str] = &[
     "uuid",
     "zeroize",
 ];
-/// HTTP and gRPC, servers and clients: they end at the outermost crate.
+/// The crates, and which of them each may use: arrows go one way.
+const CRATES: &[(&str, &[&str])] = &[
+    ("tokenward-core", &[]),
+    ("tokenward-api", &["tokenward-core"]),
+    ("tokenward-store", &["tokenward-core"]),
+    ("tokenward-verify", &["tokenward-core", "tokenward-store"]),
+    ("tokenward-server", &["tokenward-core", "tokenward-store", "tokenward-verify", "tokenward-api"]),
+    ("tokenward", &["tokenward-core", "tokenward-store", "tokenward-verify", "tokenward-api", "tokenward-server"]),
+];
+/// What an embedder builds for the decision in its own process; sqlx alone brings most of it.
+const EMBEDDED_CRATES: usize = 160;
+/// HTTP and gRPC, servers and clients: they end at the outer crates.
 const NETWORK: &[&str] = &["axum", "axum-server", "hyper", "hyper-util", "reqwest", "tonic", "tower", "tower-http"];
-/// The four ways in. What two of them share belongs into `service` or `verify`.
-const SURFACES: &[&str] = &["api", "cli", "console", "envoy"];
+/// The ways in of the server; the command line is a crate of its own. What two of them share belongs into `service` or `verify`.
+const SURFACES: &[&str] = &["api", "console", "envoy"];
 /// About what one reads in a sitting. Split a file when it stops being about one thing, and at the latest here.
 const LONGEST_FILE: usize = 900;
 /// Where the files are that documents speak of.
@@ -62,23 +73,77 @@ fn core_depends_on_nothing_that_could_do_io() {
 }
 
 #[test]
-fn store_stands_on_core_and_knows_neither_the_server_nor_a_network() {
+fn crates_depend_one_way() {
     let rule: Rule = |files| {
-        let used = dependencies(&manifest(files, "crates/tokenward-store/Cargo.toml"));
         let mut complaints = Vec::new();
-        if !used.iter().any(|it| it == "tokenward-core") {
-            complaints.push("tokenward-store does not depend on tokenward-core".into());
+        for (name, may_use) in CRATES {
+            let used = dependencies(&manifest(files, &format!("crates/{name}/Cargo.toml")));
+            for other in used.iter().filter(|it| it.starts_with("tokenward") && !may_use.contains(&it.as_str())) {
+                complaints.push(format!("{name} may not depend on {other}"));
+            }
         }
-        for name in used.iter().filter(|it| *it == "tokenward" || NETWORK.contains(&it.as_str())) {
-            complaints.push(format!("tokenward-store may not depend on {name}"));
+        let there = files.iter().filter_map(|it| it.path.strip_prefix("crates/")?.strip_suffix("/Cargo.toml"));
+        for name in there.filter(|it| !it.contains('/') && CRATES.iter().all(|(known, _)| known != it)) {
+            complaints.push(format!("{name} has no place among the crates"));
         }
         complaints
     };
     holds(rule);
-    let store = |text| [("crates/tokenward-store/Cargo.toml", text)];
-    breaks(rule, &store("[dependencies]\ntokenward-core.workspace = true\nreqwest = \"1\""), "depend on reqwest");
-    breaks(rule, &store("[dependencies]\ntokenward-core.workspace = true\ntokenward = \"1\""), "depend on tokenward");
-    breaks(rule, &store("[dependencies]\nsqlx = \"1\""), "does not depend on tokenward-core");
+    let with = |name: &str, dependency: &str| -> Vec<(String, String)> {
+        let text = |it: &str| if it == name { format!("[dependencies]\n{dependency} = \"1\"") } else { String::new() };
+        CRATES.iter().map(|(it, _)| (format!("crates/{it}/Cargo.toml"), text(it))).collect()
+    };
+    let fails = |files: Vec<(String, String)>, expected| {
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        breaks(rule, &files, expected);
+    };
+    fails(with("tokenward-store", "tokenward-verify"), "tokenward-store may not depend on tokenward-verify");
+    fails(with("tokenward-verify", "tokenward-server"), "tokenward-verify may not depend on tokenward-server");
+    let mut seventh = with("tokenward-core", "serde");
+    seventh.push(("crates/tokenward-utils/Cargo.toml".into(), String::new()));
+    fails(seventh, "tokenward-utils has no place");
+}
+
+#[test]
+fn the_inner_crates_know_no_network() {
+    let rule: Rule = |files| {
+        let mut complaints = Vec::new();
+        for name in ["tokenward-core", "tokenward-store", "tokenward-api"] {
+            let used = dependencies(&manifest(files, &format!("crates/{name}/Cargo.toml")));
+            for other in used.iter().filter(|it| NETWORK.contains(&it.as_str())) {
+                complaints.push(format!("{name} may not depend on {other}"));
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    breaks(
+        rule,
+        &[
+            ("crates/tokenward-core/Cargo.toml", ""),
+            ("crates/tokenward-store/Cargo.toml", "[dependencies]\nreqwest = \"1\""),
+            ("crates/tokenward-api/Cargo.toml", ""),
+        ],
+        "depend on reqwest",
+    );
+}
+
+#[test]
+fn who_embeds_verification_builds_no_server() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--package", "tokenward-verify", "--edges", "normal,build", "--prefix", "none", "--locked"])
+        .args(["--format", "{p}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("run cargo");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let listed = String::from_utf8(tree.stdout).expect("a tree in UTF-8");
+    let names: std::collections::BTreeSet<&str> = listed.lines().filter_map(|it| it.split(' ').next()).collect();
+    assert!(names.contains("tokenward-core") && names.contains("sqlx"), "{listed}");
+    for unwanted in ["axum", "askama", "clap", "lettre", "tonic", "argon2", "hyper"] {
+        assert!(!names.contains(unwanted), "tokenward-verify brings {unwanted}");
+    }
+    assert!(names.len() <= EMBEDDED_CRATES, "tokenward-verify brings {} crates", names.len());
 }
 
 #[test]
@@ -93,7 +158,7 @@ fn only_the_store_speaks_to_a_database() {
         search(files, outside, |code| has_word(code, "sqlx").then(|| "the store's alone".into()))
     };
     holds(rule);
-    let service = |text| [("crates/tokenward/src/service/tokens.rs", text)];
+    let service = |text| [("crates/tokenward-server/src/service/tokens.rs", text)];
     breaks(rule, &service("//! Tokens.\nuse sqlx::Row;"), "service/tokens.rs:2");
 }
 
@@ -132,23 +197,31 @@ fn the_ways_in_never_use_each_other() {
         complaints
     };
     holds(rule);
-    breaks(rule, &[("crates/tokenward/src/console/tokens.rs", "use crate::api::error;")], "not use `api`");
-    breaks(rule, &[("crates/tokenward/src/api.rs", "use crate::{config, console::page};")], "not use `console`");
-    breaks(rule, &[("crates/tokenward/src/api.rs", "use crate::{\n    config,\n    cli,\n};")], "not use `cli`");
-    breaks(rule, &[("crates/tokenward/src/envoy.rs", "let it = super::cli::run();")], "not use `cli`");
+    breaks(rule, &[("crates/tokenward-server/src/console/tokens.rs", "use crate::api::error;")], "not use `api`");
+    breaks(rule, &[("crates/tokenward-server/src/api.rs", "use crate::{config, console::page};")], "not use `console`");
+    breaks(
+        rule,
+        &[("crates/tokenward-server/src/api.rs", "use crate::{\n    config,\n    envoy,\n};")],
+        "not use `envoy`",
+    );
+    breaks(rule, &[("crates/tokenward-server/src/envoy.rs", "let it = super::api::run();")], "not use `api`");
 }
 
 #[test]
 fn service_and_verify_know_no_transport() {
     let rule: Rule = |files| {
-        let inside = |path: &str| in_module(path, "service") || in_module(path, "verify");
+        let inside = |path: &str| in_module(path, "service") || path.starts_with("crates/tokenward-verify/src/");
         search(files, inside, |code| {
             ["axum", "tonic"].iter().find(|it| has_word(code, it)).map(|it| format!("{it} belongs to the ways in"))
         })
     };
     holds(rule);
-    breaks(rule, &[("crates/tokenward/src/verify/mod.rs", "use axum::http::StatusCode;")], "axum belongs");
-    breaks(rule, &[("crates/tokenward/src/service/tokens.rs", "Err(tonic::Status::internal(it))")], "tonic belongs");
+    breaks(rule, &[("crates/tokenward-verify/src/lib.rs", "use axum::http::StatusCode;")], "axum belongs");
+    breaks(
+        rule,
+        &[("crates/tokenward-server/src/service/tokens.rs", "Err(tonic::Status::internal(it))")],
+        "tonic belongs",
+    );
 }
 
 #[test]
@@ -340,9 +413,9 @@ fn beside(path: &str, link: &str) -> String {
     parts.join("/")
 }
 
-/// Whether `path` is the file of a module of the `tokenward` crate, or below it.
+/// Whether `path` is the file of a module of the server, or below it.
 fn in_module(path: &str, module: &str) -> bool {
-    path.strip_prefix("crates/tokenward/src/")
+    path.strip_prefix("crates/tokenward-server/src/")
         .and_then(|it| it.strip_prefix(module))
         .is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
-use tokenward::random::OsRandom;
-use tokenward::verify::Question;
 use tokenward_core::Uuid;
 use tokenward_core::decision::Ask;
 use tokenward_core::permission::Permission;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
+use tokenward_verify::Question;
+use tokenward_verify::random::OsRandom;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use support::{OWNER, Organization, PASSWORD, Server, config, forms_of};

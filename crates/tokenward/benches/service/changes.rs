@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokenward::verify::{Question, Verifier};
 use tokenward_core::Uuid;
 use tokenward_core::decision::Ask;
 use tokenward_core::event::{By, Event, Kind};
@@ -13,6 +12,7 @@ use tokenward_core::permission::Permission;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{Pepper, Prefixes};
 use tokenward_store::Store;
+use tokenward_verify::{Question, Verifier};
 
 use crate::result::{Row, Section, Want, median};
 use crate::world::{World, insert, open};

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
-use tokenward::verify::Verifier;
 use tokenward_core::secret::Prefixes;
 use tokenward_store::tokens;
+use tokenward_verify::Verifier;
 
 use crate::result::{Growth, Row, Section, Want, grouped, median};
 use crate::world::{World, open};

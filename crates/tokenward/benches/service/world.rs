@@ -5,15 +5,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tokenward::clock::SystemClock;
-use tokenward::pepper;
-use tokenward::random::OsRandom;
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{Kind, Pepper, PlainText, Prefixes};
 use tokenward_store::{Store, Tx, roles, tokens};
+use tokenward_verify::clock::SystemClock;
+use tokenward_verify::pepper;
+use tokenward_verify::random::OsRandom;
 
 /// A process, ended when it is dropped.
 pub struct Process {

@@ -1,5 +1,5 @@
-//! The command line. What needs a server speaks to it over HTTP and never opens the database; the offline
-//! commands ([`offline`]) are only described here and run by `main`.
+//! The command line. What needs a server speaks to it over HTTP and never opens the database; what needs none is in
+//! [`commands`](crate::commands).
 //!
 //! Standard output carries the answer and nothing else: a table, a secret alone, or with `--json` the API's
 //! own answer. Everything said to a person goes to standard error. The exit codes are in [`Exit`].
@@ -14,7 +14,6 @@ mod environment;
 mod event;
 mod find;
 mod member;
-pub mod offline;
 mod org;
 mod output;
 mod project;
@@ -30,8 +29,11 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::commands::backup::BackupArgs;
+use crate::commands::bootstrap::BootstrapArgs;
+use crate::commands::serve::ServeArgs;
+use crate::commands::sign_in_link::SignInLinkArgs;
 use client::Client;
-pub use offline::{BackupArgs, BootstrapArgs, DataArgs, ServeArgs, SignInLinkArgs};
 pub use output::{Exit, note};
 use output::{Failure, Result};
 

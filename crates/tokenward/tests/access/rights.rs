@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward::api::{Endpoint, On, Right, endpoints};
+use tokenward_server::api::{Endpoint, On, Right, endpoints};
 
 use crate::support::{Organization, Server};
 

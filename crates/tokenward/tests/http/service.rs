@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward::api::{Right, endpoints};
 use tokenward_core::Uuid;
+use tokenward_server::api::{Right, endpoints};
 
 use crate::support::Server;
 use crate::support::expected::error;

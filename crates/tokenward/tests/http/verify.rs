@@ -1,9 +1,9 @@
 //! Verification (`POST /verify`) and `GET /token/self`.
 
 use serde_json::{Value, json};
-use tokenward::random::OsRandom;
 use tokenward_core::Uuid;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
+use tokenward_verify::random::OsRandom;
 
 use crate::support::expected::{error, forbidden, invalid, refused, with};
 use crate::support::{Answer, NOW, OWNER, Organization, Server};

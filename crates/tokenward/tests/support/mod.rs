@@ -16,18 +16,18 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokenward::clock::SystemClock;
-use tokenward::config::{Config, Settings};
-use tokenward::random::OsRandom;
-use tokenward::serve::{self, Running};
-use tokenward::service::sessions;
-use tokenward::service::set_up::{self, Founding, PLAN};
-use tokenward::verify::Client;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
 use tokenward_core::secret::InnerDigest;
 use tokenward_core::{Clock, Time, Uuid};
+use tokenward_server::config::{Config, Settings};
+use tokenward_server::serve::{self, Running};
+use tokenward_server::service::sessions;
+use tokenward_server::service::set_up::{self, Founding, PLAN};
 use tokenward_store::members::Membership;
 use tokenward_store::{Tx, accounts, members, organizations, roles};
+use tokenward_verify::Client;
+use tokenward_verify::clock::SystemClock;
+use tokenward_verify::random::OsRandom;
 
 /// The owner's password in tests.
 pub const PASSWORD: &str = "correct horse battery";

@@ -11,10 +11,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokenward::clock::SystemClock;
-use tokenward::random::OsRandom;
 use tokenward_store::Store;
 use tokenward_store::log::{self, Chain};
+use tokenward_verify::clock::SystemClock;
+use tokenward_verify::random::OsRandom;
 
 /// A `tokenward` command without any setting of the environment it runs in.
 pub fn tokenward(arguments: &[&str]) -> Command {

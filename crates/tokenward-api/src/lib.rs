@@ -1,0 +1,1 @@
+//! The bodies that travel between Tokenward and its clients, once, for both sides.

@@ -1,0 +1,211 @@
+//! Forward-auth: nginx `auth_request`, Caddy `forward_auth` and Traefik `ForwardAuth` ask here about each request.
+//!
+//! nginx knows only success, 401 and 403, so there is no other answer.
+
+use std::net::IpAddr;
+
+use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use tokenward_core::{Code, Error, Result};
+
+use super::direct::Asked;
+use super::endpoint::{Endpoint, direct_any};
+use super::error::ApiError;
+use crate::http::{address, agent};
+use crate::service::App;
+use tokenward_verify::credential::{Place, credential};
+use tokenward_verify::gateway::{self, Header, Held, Scope, Target};
+
+/// Where gateways write the method of the request that they hold.
+const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
+/// Where they write its path, or its whole address.
+const PATH: [&str; 3] = ["x-forwarded-uri", "x-original-uri", "x-original-url"];
+/// Where a client may put its token beside `Authorization`.
+const API_KEY: &str = "x-api-key";
+/// The names of our headers, in the order of [`Header`].
+static NAMES: [HeaderName; Header::ALL.len()] = [
+    HeaderName::from_static(Header::TokenId.name()),
+    HeaderName::from_static(Header::TokenName.name()),
+    HeaderName::from_static(Header::OrganizationId.name()),
+    HeaderName::from_static(Header::Role.name()),
+    HeaderName::from_static(Header::Permissions.name()),
+    HeaderName::from_static(Header::DecisionId.name()),
+    HeaderName::from_static(Header::Path.name()),
+];
+/// The reason of a refusal, for gateways that throw the body away.
+const REASON: HeaderName = HeaderName::from_static("x-tokenward-reason");
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        direct_any("/forward-auth", forward_auth)
+            .public()
+            .about("Gateways", "May the request that a gateway holds go on? 200, 401 or 403, by any method.")
+            .query(&[
+                ("organization", "The organization whose tokens count; may be left out while there is exactly one."),
+                ("api", "The API of the organization whose routes say which permission the request needs."),
+                ("permission", "A permission that the request needs, such as `invoices:read`."),
+            ])
+            .answers_empty(200)
+            .errors(&[401, 403]),
+    ]
+}
+
+fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
+    // All values in one piece of memory.
+    let (mut values, mut said) = (Vec::with_capacity(512), Vec::with_capacity(Header::ALL.len()));
+    let add = |header: Header, value: &str| {
+        values.extend_from_slice(value.as_bytes());
+        said.push((header, value.len()));
+    };
+    Ok(match check(asked.app, asked.request, asked.peer, add) {
+        Ok(()) => {
+            let mut response = Response::new(Body::empty());
+            let headers = response.headers_mut();
+            headers.reserve(12);
+            let mut values = Bytes::from(values);
+            for (header, length) in said {
+                if let Ok(value) = HeaderValue::from_maybe_shared(values.split_to(length)) {
+                    headers.insert(NAMES[header as usize].clone(), value);
+                }
+            }
+            response
+        }
+        Err(error) => {
+            let about_credential = gateway::is_about_credential(error.code);
+            let status = if about_credential { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            let reason = HeaderValue::from_static(error.code.as_str());
+            let decision = error.decision_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+            let mut response = ApiError(error).with_status(status);
+            response.headers_mut().insert(REASON, reason);
+            if let Some(decision) = decision {
+                response.headers_mut().insert(NAMES[Header::DecisionId as usize].clone(), decision);
+            }
+            response
+        }
+    })
+}
+
+fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Header, &str)) -> Result<()> {
+    let settings = &app.gateways;
+    let headers = &request.headers;
+    // One look at each header costs less than looking for each name.
+    let sent = headers.iter().filter_map(|(name, value)| match name.as_str() {
+        "authorization" => Some((Place::Authorization, value.as_bytes())),
+        name if name == API_KEY || settings.header.as_deref() == Some(name) => Some((Place::Key, value.as_bytes())),
+        _ => None,
+    });
+    let credential = credential(sent);
+    let target = if settings.trusts(peer) {
+        Target { method: said(headers, &METHOD)?, path: said(headers, &PATH)?.map(path) }
+    } else {
+        Target::default()
+    };
+    let held = Held {
+        scope: scope(request.uri.query().unwrap_or_default())?,
+        credential,
+        target,
+        client: address(headers, peer, &settings.trusted),
+        agent: agent(headers),
+    };
+    gateway::check(&app.verifier, &held, add)
+}
+
+/// On whose behalf the gateway asks, and for what.
+fn scope(query: &str) -> Result<Scope<'_>> {
+    if query.contains(['%', '+']) {
+        return Scope::read(form_urlencoded::parse(query.as_bytes()));
+    }
+    // Nothing in it is escaped, as in the configuration of nearly every gateway.
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    Scope::read(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))))
+}
+
+/// What one of these headers says. Those of one gateway agree; where they do not, one of them is the client's own.
+fn said<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a [u8]>> {
+    let mut all = headers.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(_, value)| value.as_bytes());
+    let Some(first) = all.next() else { return Ok(None) };
+    // Of the whole address only the path counts: the other headers have no more.
+    if all.all(|other| path(other) == path(first)) {
+        return Ok(Some(first));
+    }
+    Err(Error::new(
+        Code::RequestUnknown,
+        format!(
+            "The headers {} contradict each other. The gateway must overwrite those that a client sends.",
+            names.join(", ")
+        ),
+    ))
+}
+
+/// The path and query of `X-Original-URL: https://host/path`, which other gateways write without scheme and host. An
+/// address without a path stays as it is, which is no path.
+fn path(address: &[u8]) -> &[u8] {
+    let schemes: [&[u8]; 2] = [b"https://", b"http://"];
+    let Some(rest) = schemes.iter().find_map(|scheme| address.strip_prefix(*scheme)) else { return address };
+    let host = rest.iter().position(|byte| b"/?#\\@".contains(byte)).unwrap_or(rest.len());
+    match rest.get(host) {
+        Some(b'/') => &rest[host..],
+        _ => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_alike_with_and_without_escapes() {
+        let id = "00000000-0000-7000-8000-000000000000";
+        for query in [
+            "",
+            "&&",
+            &format!("organization={id}&permission=invoices:read"),
+            &format!("&api=shop&&organization={id}&"),
+            "api",
+            "api=",
+            "=x",
+            "api=a=b",
+            "permission=a:b&permission=c:d",
+            "organization=x",
+            "other=1",
+        ] {
+            let plain = scope(query).map_err(|error| error.detail);
+            let parsed = Scope::read(form_urlencoded::parse(query.as_bytes())).map_err(|error| error.detail);
+            assert_eq!(format!("{plain:?}"), format!("{parsed:?}"), "{query}");
+        }
+        assert!(scope("permission=invoices%3Aread").is_ok());
+    }
+
+    #[test]
+    fn every_header_has_its_name() {
+        for (at, header) in Header::ALL.into_iter().enumerate() {
+            assert_eq!((header as usize, NAMES[at].as_str()), (at, header.name()));
+        }
+    }
+
+    #[test]
+    fn the_path_of_an_address() {
+        let read = |address: &'static str| std::str::from_utf8(path(address.as_bytes())).unwrap();
+        assert_eq!(read("/a?b"), "/a?b");
+        assert_eq!(read("https://acme.example:8443/a?b=/c"), "/a?b=/c");
+        assert_eq!(read("http://[::1]/"), "/");
+        for none in
+            ["https://acme.example", "https://acme.example?a=/b", "http://a@b/c", "http://a#/b", "http://a\\b/c"]
+        {
+            assert!(tokenward_core::path::unambiguous(read(none).as_bytes()).is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn headers_that_contradict_each_other_say_nothing() {
+        let mut headers = HeaderMap::new();
+        assert!(matches!(said(&headers, &PATH), Ok(None)));
+        headers.insert("x-original-url", HeaderValue::from_static("https://acme.example/a"));
+        headers.insert("x-forwarded-uri", HeaderValue::from_static("/a"));
+        assert!(matches!(said(&headers, &PATH).map(|said| said.map(path)), Ok(Some(b"/a"))));
+        headers.append("x-original-uri", HeaderValue::from_static("/b"));
+        assert!(said(&headers, &PATH).is_err());
+    }
+}

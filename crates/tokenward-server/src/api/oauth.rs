@@ -1,0 +1,134 @@
+//! Introspection (RFC 7662) and revocation (RFC 7009), for programs that know no other API of ours.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, FromRequest, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
+use tokenward_core::{Error, Result, Time, Uuid};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::endpoint::{Endpoint, On, post};
+use super::error::ApiError;
+use super::extract::read;
+use crate::http::{client, peer};
+use crate::service::{App, tokens};
+use tokenward_verify::Question;
+
+/// What is sent, as a form.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the form; it is read by `Form`")]
+struct TokenForm {
+    /// The token.
+    token: String,
+    /// Is taken and not needed.
+    token_type_hint: Option<String>,
+}
+
+/// The answer about a token; `{"active":false}` alone for every one that is not accepted, whatever the cause.
+#[derive(Serialize, ToSchema)]
+struct Introspection {
+    /// Is it accepted now?
+    active: bool,
+    #[serde(flatten)]
+    #[schema(inline)]
+    token: Option<ActiveToken>,
+}
+
+/// What is known of an active token (RFC 7662 §2.2).
+#[derive(Serialize, ToSchema)]
+struct ActiveToken {
+    /// The permissions of its role; `*` stands for either side of a permission of your own API.
+    scope: String,
+    /// The token's id: a token is its own client.
+    client_id: Uuid,
+    /// The token's id.
+    sub: Uuid,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// When it was made, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<u64>,
+    /// From when on it is refused; absent for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/introspect", introspect)
+            .basic()
+            .needs(Own::TokenVerify, On::Caller)
+            .about("Verification", "Is this token active (RFC 7662)?")
+            .takes_form::<TokenForm>()
+            .answers::<Introspection>(200),
+        post("/revoke", revoke)
+            .public()
+            .about("Verification", "Take back the token that you hold (RFC 7009). Holding it is the right.")
+            .takes_form::<TokenForm>()
+            .answers_empty(200)
+            .errors(&[503]),
+    ]
+}
+
+/// The `token` of a form. Parameters that are not known are not looked at (RFC 6749 §3.2).
+struct Form(Zeroizing<String>);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let kind =
+            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(
+                Error::invalid("body", "must be a form (`Content-Type: application/x-www-form-urlencoded`)").into()
+            );
+        }
+        let bytes = read(request).await?;
+        let mut tokens = form_urlencoded::parse(&bytes).filter(|(name, _)| name == "token");
+        match (tokens.next(), tokens.next()) {
+            (Some((_, token)), None) => Ok(Self(Zeroizing::new(token.into_owned()))),
+            (None, _) => Err(Error::invalid("token", "is missing; send it in the form").into()),
+            (Some(_), Some(_)) => Err(Error::invalid("token", "is there twice").into()),
+        }
+    }
+}
+
+async fn introspect(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Form(token): Form,
+) -> Result<Response, ApiError> {
+    // Who presented it is not part of the protocol; the caller is not the one who guesses.
+    let question = Question { organization: Some(grant.organization()), ..Question::default() };
+    let token = app.verifier.check(&token, &question, |answer| {
+        let (found, _, role) = answer.found.filter(|_| answer.decision.is_allow())?;
+        Some(ActiveToken {
+            scope: role.permissions().join(" "),
+            client_id: found.token,
+            sub: found.token,
+            token_type: "Bearer",
+            // The id holds the moment at which it was made (RFC 9562 §5.7).
+            iat: found.token.get_timestamp().map(|at| at.to_unix().0),
+            exp: found.expires_at.map(|Time(micros)| micros.div_euclid(tokenward_core::time::SECOND)),
+        })
+    })?;
+    let mut response = Json(Introspection { active: token.is_some(), token }).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, ApiError> {
+    let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
+    let Form(token) = Form::from_request(request, &app).await?;
+    // RFC 7009 §2.2: a token that is not known is as good as taken back.
+    tokens::revoke_presented(&app, &token, &client).await?;
+    Ok(StatusCode::OK)
+}

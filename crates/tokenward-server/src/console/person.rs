@@ -1,0 +1,220 @@
+//! Who looks at a page: somebody who is signed in, or a visitor.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::response::Response;
+use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::event::Origin;
+use tokenward_core::permission::{Own, Permission};
+use tokenward_core::role::{Role, Target};
+use tokenward_core::secret::{mac, random_text};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
+use zeroize::Zeroizing;
+
+use super::cookie;
+use super::done::Done;
+use super::page::{Answer, see_other};
+use super::view::{Entry, Moment, Nav, OrganizationLink, Shell};
+use super::words::role_name;
+use crate::http;
+use crate::service::seal::hex;
+use crate::service::sessions::Begun;
+use crate::service::{App, accounts};
+use tokenward_verify::Client;
+
+/// From where a request to the console came.
+pub(super) fn client<B>(app: &App, request: &axum::http::Request<B>) -> Client {
+    Client {
+        origin: Origin::Console,
+        ..http::client(request.headers(), http::peer(request.extensions()), &app.trusted_proxies)
+    }
+}
+
+/// The token that a form carries: it proves that we made the form for the holder of this cookie.
+fn form_token(app: &App, cookie_name: &str, cookie: &str) -> String {
+    let key = app.verifier.pepper().derive("console-csrf");
+    hex(&mac(&key, &[cookie_name.as_bytes(), cookie.as_bytes()]))
+}
+
+/// Somebody who is signed in.
+#[derive(Clone)]
+pub(super) struct Person {
+    /// What the service needs.
+    pub app: Arc<App>,
+    /// With which right.
+    pub caller: Caller,
+    /// The account.
+    pub user: Uuid,
+    /// Goes with every form.
+    pub csrf: String,
+    /// What came of the last action.
+    pub done: Option<Done>,
+}
+
+impl Person {
+    /// The person whose session cookie came with the request; `None` for a cookie that is not, or no longer, good.
+    pub(super) fn find(app: &Arc<App>, headers: &HeaderMap, client: &Client) -> Result<Option<Self>> {
+        let Some(cookie) = cookie::get(headers, cookie::SESSION) else { return Ok(None) };
+        let caller = match app.verifier.authenticate_console(cookie, client) {
+            Ok(caller) => caller,
+            Err(error) if matches!(error.code, Code::Denied(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(Self {
+            user: caller.require_user()?,
+            caller,
+            csrf: form_token(app, cookie::SESSION, cookie),
+            done: cookie::get(headers, cookie::DONE).and_then(Done::parse),
+            app: Arc::clone(app),
+        }))
+    }
+
+    /// The right to do something in an organization.
+    pub(super) fn require(&self, organization: Uuid, permission: Own, target: Target) -> Result<Grant> {
+        let directory = self.app.verifier.directory();
+        self.caller.require(&directory, organization, permission, target, self.app.now())
+    }
+
+    /// The right to do something with an organization as a whole.
+    pub(super) fn may(&self, organization: Uuid, permission: Own) -> Result<Grant> {
+        self.require(organization, permission, Target::Organization)
+    }
+
+    /// Would that be allowed? For what a page offers; what it does asks again.
+    pub(super) fn can(&self, organization: Uuid, permission: Own) -> bool {
+        self.may(organization, permission).is_ok()
+    }
+
+    /// A moment as people read it.
+    pub(super) fn moment(&self, at: Time) -> Moment {
+        Moment::new(at, self.app.now())
+    }
+
+    /// Goes on to a page that says what was done.
+    pub(super) fn done(&self, path: &str, done: Done) -> Answer {
+        let mut response = see_other(path)?;
+        say(&mut response, done)?;
+        Ok(response)
+    }
+
+    /// The first organization that the person belongs to.
+    pub(super) fn first_organization(&self) -> Option<Uuid> {
+        self.caller.organizations(&self.app.verifier.directory()).map(|organization| organization.id).next()
+    }
+
+    /// The frame of a page. `organization` must be one that the person belongs to.
+    pub(super) async fn shell(&self, organization: Option<Uuid>, active: Nav) -> Result<Shell> {
+        let account = accounts::get(&self.app, &self.caller).await?;
+        let directory = self.app.verifier.directory();
+        let link = |organization: &tokenward_core::directory::Organization, role: &Role| OrganizationLink {
+            id: organization.id.to_string(),
+            name: organization.name.to_string(),
+            role: role_name(role),
+        };
+        let all = self.caller.organizations(&directory);
+        let organizations = all.filter_map(|o| Some(link(o, self.caller.role_in(o)?))).collect();
+        let (organization, entries) = match organization {
+            Some(id) => {
+                let (organization, role) = self.caller.organization(&directory, id)?;
+                (Some(link(organization, role)), entries(organization, role))
+            }
+            None => (None, Vec::new()),
+        };
+        Ok(Shell {
+            organization,
+            organizations,
+            may_create_organization: true,
+            user_name: if account.name.is_empty() { account.email.clone() } else { account.name },
+            user_email: account.email,
+            active,
+            entries,
+            csrf: self.csrf.clone(),
+            flash: self.done.map(Done::flash),
+        })
+    }
+
+    /// Where an organization begins for this person: the first page that the role may open.
+    pub(super) fn home(&self, organization: Uuid) -> Result<String> {
+        let directory = self.app.verifier.directory();
+        let (organization, role) = self.caller.organization(&directory, organization)?;
+        let first = entries(organization, role).first().map_or("settings", |entry| entry.nav.path());
+        Ok(format!("/console/{}/{first}", organization.id))
+    }
+}
+
+/// The pages that a role may open, with what it sees of the numbers.
+fn entries(organization: &tokenward_core::directory::Organization, role: &Role) -> Vec<Entry> {
+    let allows = |own, target| role.allows(Permission::Own(own), target);
+    let may = |own| allows(own, Target::Organization);
+    let projects = organization.projects().keys().filter(|id| allows(Own::ProjectRead, Target::Project(**id))).count();
+    let clusters = organization.clusters().keys().filter(|id| allows(Own::ClusterRead, Target::Cluster(**id))).count();
+    let all = [
+        (Nav::Tokens, may(Own::TokenRead), None),
+        (Nav::Members, may(Own::MemberRead), Some(organization.member_count())),
+        (Nav::Roles, may(Own::RoleRead), Some(organization.roles().count())),
+        (Nav::Apis, may(Own::ApiRead), None),
+        (Nav::Projects, may(Own::ProjectRead) || projects > 0, Some(projects)),
+        (Nav::Clusters, may(Own::ClusterRead), Some(clusters)),
+        (Nav::Decisions, may(Own::TokenVerify), None),
+        (Nav::Events, may(Own::EventRead), None),
+        (Nav::Settings, may(Own::OrganizationRead), None),
+    ];
+    all.into_iter().filter(|(_, open, _)| *open).map(|(nav, _, count)| Entry { nav, count }).collect()
+}
+
+/// Somebody at a page that takes no session, signed in or not.
+#[derive(Clone)]
+pub(super) struct Visitor {
+    /// What the service needs.
+    pub app: Arc<App>,
+    /// From where.
+    pub client: Client,
+    /// The same, if signed in.
+    pub person: Option<Person>,
+    /// Goes with every form.
+    pub csrf: String,
+    /// The form cookie, when this answer has to set it.
+    pub new_cookie: Option<Arc<Zeroizing<String>>>,
+}
+
+impl Visitor {
+    /// Whoever sent the request.
+    pub(super) fn find(app: &Arc<App>, headers: &HeaderMap, client: Client) -> Result<Self> {
+        let person = Person::find(app, headers, &client)?;
+        let (csrf, new_cookie) = match cookie::get(headers, cookie::FORM) {
+            Some(cookie) => (form_token(app, cookie::FORM, cookie), None),
+            None => {
+                let cookie = random_text(128, app.store.random());
+                (form_token(app, cookie::FORM, &cookie), Some(Arc::new(cookie)))
+            }
+        };
+        Ok(Self { app: Arc::clone(app), client, person, csrf, new_cookie })
+    }
+
+    /// Goes on as the person whose session has just begun. A session that the browser had before ends.
+    pub(super) async fn signed_in(&self, begun: &Begun, path: &str, done: Option<Done>) -> Answer {
+        if let Some(person) = &self.person {
+            let ended = crate::service::sessions::end(&self.app, &person.caller, person.caller.credential_id()).await;
+            // It may have ended meanwhile, by itself or with a new password.
+            if let Err(error) = ended
+                && error.code != Code::NotFound
+            {
+                return Err(error.into());
+            }
+        }
+        let mut response = see_other(path)?;
+        let seconds = begun.expires_at.seconds() - self.app.now().seconds();
+        cookie::set(response.headers_mut(), cookie::SESSION, begun.text.expose(), Some(seconds))?;
+        cookie::clear(response.headers_mut(), cookie::FORM);
+        if let Some(done) = done {
+            say(&mut response, done)?;
+        }
+        Ok(response)
+    }
+}
+
+/// Lets the next page say it. A minute is long enough to get there.
+fn say(response: &mut Response, done: Done) -> Result<(), Error> {
+    cookie::set(response.headers_mut(), cookie::DONE, done.word(), Some(60))
+}

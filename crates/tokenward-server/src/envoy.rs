@@ -1,0 +1,234 @@
+//! Envoy's external authorization (gRPC, v3): translate, verify, translate.
+//!
+//! Envoy hands over the request as it normalised it, so its path and method are those that it serves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use envoy_types::ext_authz::v3::pb::{
+    Address, Authorization, AuthorizationServer, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderAppendAction,
+    HeaderValue, HeaderValueOption, HttpResponse, HttpStatus, OkHttpResponse,
+};
+use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+use envoy_types::pb::google::protobuf::{Struct, Value, value};
+use envoy_types::pb::google::rpc;
+use tokenward_core::{Code, Error};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::service::App;
+use tokenward_verify::credential::{Place, credential};
+use tokenward_verify::gateway::{self, Header, Held, Scope, Target};
+
+/// Longest message. Envoy's own limit for the headers of a request is 60 KiB.
+const MESSAGE_MAX: usize = 1024 * 1024;
+/// Every header of ours begins with it; a client's own never count.
+const OURS: &str = "x-tokenward-";
+
+/// A running listener.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+/// Listens.
+pub fn start(app: &Arc<App>, address: SocketAddr) -> Result<Running> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {address} (envoy_listen): is another program using port {}?", address.port())
+    })?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+    let service = AuthorizationServer::new(Gate(Arc::clone(app))).max_decoding_message_size(MESSAGE_MAX);
+    let (stop, stopped) = oneshot::channel();
+    let server = Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, async {
+        // Ends also when the sender is dropped.
+        let _ = stopped.await;
+    });
+    Ok(Running { address, stop, server: tokio::spawn(server) })
+}
+
+impl Running {
+    /// Stops: no new questions, running ones are answered. Envoy keeps its connection open, so there is a limit.
+    pub async fn stop(self, grace: std::time::Duration) {
+        let _ = self.stop.send(());
+        let abort = self.server.abort_handle();
+        if tokio::time::timeout(grace, self.server).await.is_err() {
+            abort.abort();
+        }
+    }
+}
+
+/// What goes with an allowed request.
+type Headers = Vec<(Header, String)>;
+
+struct Gate(Arc<App>);
+
+#[tonic::async_trait]
+impl Authorization for Gate {
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let peer = request.remote_addr().map(|address| address.ip());
+        let attributes = request.into_inner().attributes.unwrap_or_default();
+        let http = attributes.request.as_ref().and_then(|request| request.http.as_ref());
+        Ok(Response::new(match decide(&self.0, peer, &attributes, http) {
+            Ok(allowed) => allow(allowed, http),
+            Err(error) => deny(error),
+        }))
+    }
+}
+
+fn decide(
+    app: &App,
+    peer: Option<IpAddr>,
+    attributes: &AttributeContext,
+    http: Option<&HttpRequest>,
+) -> tokenward_core::Result<Headers> {
+    let Some(http) = http else {
+        return Err(Error::new(Code::RequestUnknown, "The question holds no HTTP request."));
+    };
+    let trusted = app.gateways.trusts(peer);
+    let target = Target { method: text(&http.method), path: text(&http.path) };
+    let keys = ["x-api-key"].into_iter().chain(app.gateways.header.as_deref());
+    let keys = keys.flat_map(|name| header(http, name)).map(|value| (Place::Key, value));
+    let authorizations = header(http, "authorization").map(|value| (Place::Authorization, value));
+    let held = Held {
+        scope: Scope::read(attributes.context_extensions.iter())?,
+        credential: credential(authorizations.chain(keys)),
+        target: if trusted { target } else { Target::default() },
+        client: if trusted { source(attributes).or(peer) } else { peer },
+        agent: http.headers.get("user-agent").map(String::as_str),
+    };
+    let mut headers = Headers::with_capacity(Header::ALL.len());
+    gateway::check(&app.verifier, &held, |name, value| headers.push((name, value.to_owned())))?;
+    Ok(headers)
+}
+
+/// Text without a value is absent text in protobuf.
+fn text(text: &str) -> Option<&[u8]> {
+    (!text.is_empty()).then_some(text.as_bytes())
+}
+
+/// The values of a header: in `headers`, or in `header_map` where Envoy is told to send them raw.
+fn header<'a>(http: &'a HttpRequest, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let raw = http.header_map.iter().flat_map(|map| &map.headers);
+    let raw = raw.filter(move |header| is_named(&header.key, name)).map(|header| match header.raw_value.as_slice() {
+        [] => header.value.as_bytes(),
+        value => value,
+    });
+    let plain = http.headers.iter().filter(move |(key, _)| is_named(key, name)).map(|(_, value)| value.as_bytes());
+    plain.chain(raw)
+}
+
+/// Is this the header's name, to a program that reads `_` as `-`? Many do, so that `X_API_Key` is a credential too.
+fn is_named(key: &str, name: &str) -> bool {
+    key.len() == name.len()
+        && key.bytes().zip(name.bytes()).all(|(a, b)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-'))
+}
+
+fn source(attributes: &AttributeContext) -> Option<IpAddr> {
+    match attributes.source.as_ref()?.address.as_ref()?.address.as_ref()? {
+        Address::SocketAddress(socket) => socket.address.parse().ok(),
+        _ => None,
+    }
+}
+
+fn allow(allowed: Headers, http: Option<&HttpRequest>) -> CheckResponse {
+    let set = |name: &str| allowed.iter().any(|(own, _)| own.name() == name);
+    // What we do not set must not be left to the client. Many programs read `_` in the name of a header as `-`.
+    let sent = http.into_iter().flat_map(|http| http.headers.keys());
+    let raw = http.iter().flat_map(|http| &http.header_map).flat_map(|map| &map.headers).map(|header| &header.key);
+    let ours = |name: &&String| name.get(..OURS.len()).is_some_and(|start| is_named(start, OURS));
+    let mut remove: Vec<String> = sent.chain(raw).filter(ours).map(|name| name.to_ascii_lowercase()).collect();
+    remove.retain(|name| !set(name));
+    let fields = allowed.iter().map(|(name, value)| {
+        let name = name.name().trim_start_matches(OURS).replace('-', "_");
+        (name, string(value.clone()))
+    });
+    let metadata = Struct { fields: fields.collect() };
+    let ok = OkHttpResponse {
+        headers: allowed.into_iter().map(|(header, value)| overwrite(header.name(), value)).collect(),
+        headers_to_remove: remove,
+        ..OkHttpResponse::default()
+    };
+    response(tonic::Code::Ok, "", Some(metadata), HttpResponse::OkResponse(ok))
+}
+
+fn deny(error: Error) -> CheckResponse {
+    let code = error.code;
+    if matches!(code, Code::Internal | Code::Unavailable) {
+        tracing::error!(code = code.as_str(), cause = ?error.cause, "{}", error.detail);
+    }
+    let (status, grpc) = match code {
+        Code::Throttled => (429, tonic::Code::ResourceExhausted),
+        Code::Unavailable | Code::Internal => (503, tonic::Code::Unavailable),
+        code if gateway::is_about_credential(code) => (401, tonic::Code::Unauthenticated),
+        _ => (403, tonic::Code::PermissionDenied),
+    };
+    let mut body = BTreeMap::from([
+        ("status", serde_json::Value::from(status)),
+        ("code", code.as_str().into()),
+        ("detail", error.detail.clone().into()),
+        ("message", error.detail.into()),
+    ]);
+    if let Code::Denied(reason) = code {
+        body.insert("reason", reason.as_str().into());
+    }
+    if let Some(missing) = error.missing_permission {
+        body.insert("missing_permission", missing.into());
+    }
+    let mut headers = vec![
+        overwrite("content-type", "application/json".into()),
+        overwrite("cache-control", "no-store".into()),
+        overwrite("x-tokenward-reason", code.as_str().into()),
+    ];
+    if status == 401 {
+        // RFC 6750 §3, as the API does.
+        let error = if code == Code::MissingCredentials { "" } else { r#", error="invalid_token""# };
+        headers.push(overwrite("www-authenticate", format!(r#"Bearer realm="tokenward"{error}"#)));
+    }
+    if let Some(seconds) = error.retry_after {
+        headers.push(overwrite("retry-after", seconds.to_string()));
+    }
+    let mut fields = HashMap::from([("reason".to_owned(), string(code.as_str().to_owned()))]);
+    if let Some(decision) = error.decision_id {
+        let decision = String::from(decision);
+        body.insert("decision_id", decision.as_str().into());
+        headers.push(overwrite(Header::DecisionId.name(), decision.clone()));
+        fields.insert("decision_id".to_owned(), string(decision));
+    }
+    let metadata = Struct { fields };
+    let denied = DeniedHttpResponse {
+        status: Some(HttpStatus { code: status }),
+        headers,
+        body: serde_json::to_string(&body).unwrap_or_default(),
+    };
+    response(grpc, code.as_str(), Some(metadata), HttpResponse::DeniedResponse(denied))
+}
+
+fn response(code: tonic::Code, message: &str, metadata: Option<Struct>, http: HttpResponse) -> CheckResponse {
+    CheckResponse {
+        status: Some(rpc::Status { code: code.into(), message: message.to_owned(), details: Vec::new() }),
+        dynamic_metadata: metadata,
+        http_response: Some(http),
+    }
+}
+
+fn overwrite(name: &str, value: String) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue { key: name.to_owned(), value, raw_value: Vec::new() }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    }
+}
+
+fn string(text: String) -> Value {
+    Value { kind: Some(value::Kind::StringValue(text)) }
+}

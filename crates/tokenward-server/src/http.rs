@@ -1,0 +1,140 @@
+//! What the ways in over HTTP share: who asks, the status of an error, the headers of a page.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use ipnet::IpNet;
+use tokenward_core::Code;
+use tokenward_core::event::Origin;
+
+use tokenward_verify::Client;
+
+/// For whom a proxy asks.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// From where a request came. `X-Forwarded-For` counts only when the peer is a configured proxy; then its
+/// rightmost entry that is no proxy is the client.
+#[must_use]
+pub fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Client {
+    let agent = agent(headers);
+    Client {
+        address: address(headers, peer, trusted),
+        user_agent: agent.map(|agent| agent.chars().take(256).collect()),
+        origin: Origin::from_user_agent(agent),
+    }
+}
+
+/// The address that a request came from.
+#[must_use]
+pub fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Option<IpAddr> {
+    peer.map(|peer| forwarded_for(peer, headers, trusted))
+}
+
+/// The client's own words for itself.
+#[must_use]
+pub fn agent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok())
+}
+
+/// Who is at the other end of the connection.
+#[must_use]
+pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
+}
+
+fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let entries = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let mut client = peer;
+    for entry in entries.collect::<Vec<_>>().join(",").rsplit(',').map(str::trim) {
+        // What is no address was not written by a proxy of ours: the one before it stays the answer.
+        let Ok(address) = entry.parse::<IpAddr>().map(|address| address.to_canonical()) else { break };
+        client = address;
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    client
+}
+
+/// The status of a code.
+#[must_use]
+pub fn status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidRequest => StatusCode::BAD_REQUEST,
+        Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed => StatusCode::UNAUTHORIZED,
+        Code::OrganizationRequired | Code::RequestUnknown => StatusCode::FORBIDDEN,
+        Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
+        Code::Denied(_) | Code::UserRequired => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::NameTaken | Code::Conflict => StatusCode::CONFLICT,
+        Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What a page may do: load our own style, script and pictures, ask us and send forms to us, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Sets the headers that every page carries. A `Cache-Control` that is there already stays.
+pub fn harden(headers: &mut HeaderMap) {
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// Is this a browser that wants a page rather than JSON? `*/*` is what programs send.
+#[must_use]
+pub fn prefers_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let names = accepted.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
+    names.into_iter().find(|name| matches!(*name, "text/html" | "application/json")) == Some("text/html")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_trusted_peer_says_for_whom_it_asks() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_static("1.1.1.1, 203.0.113.9, 10.1.1.1"));
+        let from = |peer: &str| forwarded_for(peer.parse().unwrap(), &headers, &trusted).to_string();
+        assert_eq!(from("203.0.113.77"), "203.0.113.77");
+        assert_eq!(from("10.2.3.4"), "203.0.113.9");
+        headers.append("x-forwarded-for", HeaderValue::from_static("nonsense"));
+        assert_eq!(forwarded_for("10.2.3.4".parse().unwrap(), &headers, &trusted).to_string(), "10.2.3.4");
+    }
+
+    #[test]
+    fn programs_get_json_and_browsers_pages() {
+        for (accept, html) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json, text/plain, */*", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(prefers_html(&headers), html, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The Tokenward service: the HTTP API, the console, the gateways, and what they all do.
+
+pub mod api;
+pub mod config;
+pub mod console;
+pub mod envoy;
+pub mod http;
+pub mod serve;
+pub mod service;
+pub mod telemetry;

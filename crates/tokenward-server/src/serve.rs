@@ -1,0 +1,234 @@
+//! Wires everything and listens. `main` and the tests start the service here.
+
+use std::fmt;
+use std::future::Future;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioTimer;
+use tokenward_core::{Clock, Code, Error, Random};
+use tokenward_store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::api::{self, ApiError, Front};
+use crate::config::Config;
+use crate::service::mail::Mailer;
+use crate::service::passwords::Passwords;
+use crate::service::{App, set_up::SetUp, throttle::Throttle};
+use crate::{console, envoy, telemetry};
+use tokenward_verify::Verifier;
+use tokenward_verify::clock::SystemClock;
+use tokenward_verify::pepper;
+use tokenward_verify::random::OsRandom;
+
+/// A client gets this long to send its headers; slower ones are cut off.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests that run when the process is told to stop get this long to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running service.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it serves with.
+    pub app: Arc<App>,
+    /// The set-up link, while there is no organization.
+    pub set_up_link: Option<String>,
+    /// Where Envoy's questions are answered, if anywhere.
+    pub envoy: Option<envoy::Running>,
+    handle: axum_server::Handle<SocketAddr>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+/// Opens the store of a configuration, and makes its directory.
+pub async fn open_store(config: &Config) -> Result<Store> {
+    open_store_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+}
+
+async fn open_store_with(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Store> {
+    let new = !config.data_dir.exists();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
+        format!(
+            "cannot make the data directory {}: name a directory of your own with --data-dir",
+            config.data_dir.display()
+        )
+    })?;
+    let opened = Store::open(&config.database, clock, random).await;
+    if opened.is_err() && new {
+        // Only an empty directory goes: what is in it was worth a try.
+        let _ = std::fs::remove_dir(&config.data_dir);
+    }
+    Ok(opened?)
+}
+
+/// Starts the service. When it returns, every request is answered.
+pub async fn start(config: Config) -> Result<Running> {
+    start_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+}
+
+/// [`start`] with a clock and a random source of the caller's, so that tests can set the time.
+pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Running> {
+    // The address first: a port in use must not leave a half-made data directory behind.
+    let listener = TcpListener::bind(config.listen).with_context(|| match config.listen.port() {
+        0 => format!("cannot listen on {}", config.listen),
+        port => format!(
+            "cannot listen on {}: is another program using port {port}? Choose one with --listen",
+            config.listen
+        ),
+    })?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let tls = match &config.tls {
+        Some((cert, key)) => Some(RustlsConfig::from_pem_file(cert, key).await.with_context(|| {
+            format!("cannot use the certificate {} with the key {}: both must be PEM", cert.display(), key.display())
+        })?),
+        None => None,
+    };
+    let mut store = open_store_with(&config, clock, random).await?;
+    store.lock()?;
+    let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
+    let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
+    verifier.keep_usage(store.clone());
+    verifier.guard().limit(config.misses_per_minute);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let app = Arc::new(App {
+        store,
+        verifier,
+        public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
+        trusted_proxies: config.trusted_proxies.clone(),
+        gateways: config.gateways.clone(),
+        passwords: Passwords::new()?,
+        throttle: Throttle::default(),
+        mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
+        set_up: SetUp::default(),
+    });
+    let envoy = config.envoy_listen.map(|address| envoy::start(&app, address)).transpose()?;
+    let secret = app.set_up.offer(&app.store).await?;
+    let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
+    let handle = axum_server::Handle::new();
+    let front = Front::new(&app, router(&app));
+    let server = match tls {
+        Some(tls) => {
+            let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
+            let mut server = server.first_request_timeout(HEADER_TIMEOUT);
+            limit(server.http_builder());
+            tokio::spawn(server.serve(front))
+        }
+        None => {
+            let server = axum_server::from_tcp(listener)?.handle(handle.clone());
+            let mut server = server.first_request_timeout(HEADER_TIMEOUT);
+            limit(server.http_builder());
+            tokio::spawn(server.serve(front))
+        }
+    };
+    Ok(Running { address, app, set_up_link, envoy, handle, server })
+}
+
+/// What connections are given. hyper counts no time unless it is given a timer. Nor does it while it waits for the first bytes, which tell it the
+/// protocol; that is what `first_request_timeout` is for.
+fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+    // One write of a copied answer costs less than one of two pieces: answers are small.
+    builder.http1().writev(false).timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+}
+
+/// Everything that answers HTTP.
+fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .merge(api::router(app))
+        .merge(console::router(app))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(app), telemetry::access_log))
+        .with_state(Arc::clone(app))
+}
+
+async fn not_found(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Response {
+    let detail = format!("There is nothing at {}. The endpoints are described at /docs and /openapi.json.", uri.path());
+    answer(&app, &headers, Error::new(Code::NotFound, detail))
+}
+
+async fn method_not_allowed(State(app): State<Arc<App>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let detail = format!("{} does not take {method}.", uri.path());
+    answer(&app, &headers, Error::new(Code::MethodNotAllowed, detail))
+}
+
+/// A page for browsers, JSON for programs.
+fn answer(app: &Arc<App>, headers: &HeaderMap, error: Error) -> Response {
+    console::missing(app, headers, &error).unwrap_or_else(|| ApiError(error).into_response())
+}
+
+impl Running {
+    /// Stops: no new connections, running requests end, the store closes.
+    pub async fn stop(self) -> Result<()> {
+        self.handle.graceful_shutdown(Some(GRACE));
+        if let Some(envoy) = self.envoy {
+            envoy.stop(GRACE).await;
+        }
+        self.server.await??;
+        self.app.verifier.stop().await;
+        if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used");
+        }
+        self.app.store.close().await;
+        Ok(())
+    }
+}
+
+/// Says something to the person at the terminal. A server goes on when nobody listens any more.
+fn tell(mut to: impl Write, text: fmt::Arguments<'_>) {
+    let _ = writeln!(to, "{text}");
+}
+
+/// `tokenward serve`: runs until the process is told to stop.
+pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> {
+    telemetry::start(&config);
+    let public = !config.listen.ip().is_loopback();
+    let plain = config.tls.is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    let mut until = std::pin::pin!(until);
+    let mut running = tokio::select! {
+        started = start(config) => started?,
+        () = &mut until => return Ok(()),
+    };
+    let position = running.app.verifier.position();
+    tell(std::io::stdout(), format_args!("Tokenward listens on {} (log position {position})", running.app.public_url));
+    if public && plain {
+        let warning = "Warning: this address can be reached from other machines without TLS. Tokens and passwords would \
+                       travel in the clear; set --tls-cert and --tls-key, or put a proxy with TLS in front and set --public-url.";
+        tell(std::io::stderr(), format_args!("{warning}"));
+    }
+    if let Some(link) = &running.set_up_link {
+        let lead = "There is no organization yet. Set up the first one here (valid for one hour):";
+        tell(std::io::stdout(), format_args!("\n{lead}\n\n  {link}\n"));
+    }
+    tokio::select! {
+        () = &mut until => {}
+        ended = &mut running.server => bail!("the server ended: {ended:?}"),
+    }
+    tracing::info!("stopping");
+    running.stop().await
+}
+
+/// Ends when the process is asked to stop: Ctrl-C or SIGTERM. It listens from the call on, not from the first poll:
+/// whoever stops the process while it still starts gets an orderly end too.
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,259 @@
+//! The first organization: from a one-time link that `serve` prints, or from the offline `bootstrap`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use subtle::ConstantTimeEq;
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{
+    Actor, By, Event, Kind, MemberSnapshot, OrganizationSnapshot, TokenSnapshot, UserSnapshot,
+};
+use tokenward_core::name::{check_email, check_name};
+use tokenward_core::permission::Own;
+use tokenward_core::role::BuiltIn;
+use tokenward_core::secret::{InnerDigest, PlainText, random_text};
+use tokenward_core::time::{DAY, HOUR};
+use tokenward_core::{Error, Random, Result, Time, Uuid};
+use tokenward_store::members::Membership;
+use tokenward_store::{Store, Tx, accounts, members, organizations, roles, tokens};
+use zeroize::Zeroizing;
+
+use super::passwords::check_password;
+use super::{App, Written, accounts as people, detached};
+
+/// The plan of a new organization (contract §8.12).
+pub const PLAN: &str = "ENTERPRISE";
+
+/// The secret of the set-up link. Dead after an hour, on restart, or once an organization exists.
+#[derive(Default)]
+pub struct SetUp(Mutex<Option<(Zeroizing<String>, Time)>>);
+
+impl SetUp {
+    /// Makes a link's secret, while there is no organization.
+    pub async fn offer(&self, store: &Store) -> Result<Option<Zeroizing<String>>> {
+        let mut reader = store.read().await?;
+        if organizations::any(reader.conn()).await? {
+            return Ok(None);
+        }
+        let secret = random_text(128, store.random());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((secret.clone(), store.now().plus(HOUR)));
+        Ok(Some(secret))
+    }
+
+    /// Is this the secret, and does it still count?
+    #[must_use]
+    pub fn accepts(&self, secret: &str, now: Time) -> bool {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().is_some_and(|(own, until)| now < *until && bool::from(own.as_bytes().ct_eq(secret.as_bytes())))
+    }
+
+    fn end(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// What the first organization needs.
+pub struct Founding {
+    /// The organization's name.
+    pub organization: String,
+    /// The owner's e-mail address.
+    pub owner_email: String,
+    /// The owner's name; may be empty.
+    pub owner_name: String,
+}
+
+/// Founds the first organization from the set-up form. Answers the owner.
+pub async fn from_link(
+    app: &Arc<App>,
+    secret: &str,
+    founding: Founding,
+    password: Zeroizing<String>,
+    by: By,
+) -> Result<Written<Uuid>> {
+    if !app.set_up.accepts(secret, app.now()) {
+        return Err(dead_link());
+    }
+    let mut faults = check(&founding);
+    faults.check("password", check_password(&password));
+    faults.finish()?;
+    let hash = app.passwords.hash(password).await?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        if organizations::any(tx.conn()).await? {
+            app.set_up.end();
+            return Err(dead_link());
+        }
+        let founded = found(&mut tx, &app.store, &founding, Some(&hash)).await?;
+        let written = app.commit(tx, &by, &founded.events, founded.owner).await?;
+        app.set_up.end();
+        Ok(written)
+    })
+    .await
+}
+
+/// Is there no organization yet, and never was one?
+pub async fn needed(store: &Store) -> Result<bool> {
+    let mut reader = store.read().await?;
+    Ok(!organizations::any(reader.conn()).await?)
+}
+
+fn dead_link() -> Error {
+    Error::conflict(
+        "This set-up link is not valid any more: it lives for an hour, until a restart, or until the first organization exists. \
+         Restart the server to get a new one, or use `tokenward bootstrap`.",
+    )
+}
+
+/// What `bootstrap` answers.
+pub struct Bootstrapped {
+    /// The organization.
+    pub organization: Uuid,
+    /// Its owner.
+    pub owner: Uuid,
+    /// A token with the role admin.
+    pub token: PlainText,
+    /// The secret of a sign-in link for the owner, valid for a day.
+    pub link: Zeroizing<String>,
+}
+
+/// Founds the first organization offline, all or nothing. `None` when there is one already.
+pub async fn bootstrap(
+    store: &Store,
+    verifier: impl Fn(&PlainText) -> (tokenward_core::secret::Digest, i32),
+    prefixes: &tokenward_core::secret::Prefixes,
+    founding: Founding,
+) -> Result<Option<Bootstrapped>> {
+    check(&founding).finish()?;
+    let mut tx = store.begin().await?;
+    if organizations::any(tx.conn()).await? {
+        return Ok(None);
+    }
+    let now = store.now();
+    let mut founded = found(&mut tx, store, &founding, None).await?;
+    let token = PlainText::generate(tokenward_core::secret::Kind::Token, prefixes, store.random());
+    let grant = Grant::operator(founded.organization, Own::TokenManage);
+    let (digest, pepper_version) = verifier(&token);
+    let new = tokens::NewToken {
+        id: store.new_id(),
+        role_id: founded.admin_role,
+        name: "bootstrap",
+        description: Some("Made with the organization"),
+        expires_at: None,
+        digest,
+        pepper_version,
+        last_four: token.last_four(),
+    };
+    tokens::insert(&mut tx, &grant, &new, now).await?;
+    founded.events.push(Event::new(Kind::TokenCreated, Some(founded.organization), new.id, new.name).after(
+        TokenSnapshot {
+            name: new.name.to_owned(),
+            description: new.description.map(str::to_owned),
+            role_id: new.role_id,
+            role_name: BuiltIn::Admin.name().to_owned(),
+            expires_at: None,
+            last_four: new.last_four.to_owned(),
+        },
+    ));
+    let (link, event) =
+        people::insert_link(&mut tx, store, founded.owner, &founding.owner_email, now.plus(DAY)).await?;
+    founded.events.push(event);
+    tx.commit(&By::operator(), &founded.events).await?;
+    Ok(Some(Bootstrapped { organization: founded.organization, owner: founded.owner, token, link }))
+}
+
+/// What is wrong with the names and addresses.
+pub fn check(founding: &Founding) -> Faults {
+    let mut faults = Faults::default();
+    faults.check("organization", check_name(&founding.organization));
+    faults.check("email", check_email(&founding.owner_email));
+    if !founding.owner_name.is_empty() {
+        faults.check("name", check_name(&founding.owner_name));
+    }
+    faults
+}
+
+struct Founded {
+    organization: Uuid,
+    owner: Uuid,
+    admin_role: Uuid,
+    events: Vec<Event>,
+}
+
+async fn found(tx: &mut Tx, store: &Store, founding: &Founding, password_hash: Option<&str>) -> Result<Founded> {
+    let now = store.now();
+    let (organization, owner) = (store.new_id(), store.new_id());
+    accounts::insert(tx, owner, &founding.owner_email, &founding.owner_name, password_hash, now).await?;
+    let (admin_role, mut events) =
+        insert_organization(tx, store, organization, &founding.organization, None, owner, &founding.owner_email)
+            .await?;
+    let user = UserSnapshot {
+        email: founding.owner_email.clone(),
+        name: founding.owner_name.clone(),
+        password_changed: password_hash.is_some(),
+    };
+    events.insert(0, Event::new(Kind::UserCreated, None, owner, &founding.owner_email).after(user));
+    Ok(Founded { organization, owner, admin_role, events })
+}
+
+/// Adds an organization with its built-in roles and its owner. Answers the id of its role admin and the events.
+pub(crate) async fn insert_organization(
+    tx: &mut Tx,
+    store: &Store,
+    id: Uuid,
+    name: &str,
+    description: Option<&str>,
+    owner: Uuid,
+    owner_email: &str,
+) -> Result<(Uuid, Vec<Event>)> {
+    let now = store.now();
+    organizations::insert(tx, id, name, description, PLAN, now).await?;
+    let roles = roles::insert_built_in(tx, id, now).await?;
+    let [(_, owner_role), (_, admin_role), ..] = roles;
+    members::insert(tx, Membership { organization_id: id, account_id: owner, role_id: owner_role }, true, now).await?;
+    let organization = OrganizationSnapshot {
+        name: name.to_owned(),
+        description: description.map(str::to_owned),
+        plan: PLAN.to_owned(),
+        website_url: None,
+        repository: None,
+        logo_url: None,
+        icon_url: None,
+        admin_emails: None,
+    };
+    let member = MemberSnapshot {
+        email: owner_email.to_owned(),
+        role_id: owner_role,
+        role_name: BuiltIn::Owner.name().to_owned(),
+    };
+    let events = vec![
+        Event::new(Kind::OrganizationCreated, Some(id), id, name).after(organization),
+        Event::new(Kind::MemberAdded, Some(id), owner, owner_email).after(member),
+    ];
+    Ok((admin_role, events))
+}
+
+/// A new sign-in link for an account, for the offline `sign-in-link`. `None` when nobody has that address.
+pub async fn sign_in_link(store: &Store, email: &str) -> Result<Option<Zeroizing<String>>> {
+    let mut tx = store.begin().await?;
+    let Some(account) = accounts::by_email(tx.conn(), email).await? else { return Ok(None) };
+    let (link, event) = people::insert_link(&mut tx, store, account.id, &account.email, store.now().plus(DAY)).await?;
+    tx.commit(&By::operator(), &[event]).await?;
+    Ok(Some(link))
+}
+
+/// The inner digest of a one-time secret, as the database keeps it: 128 random bits need no pepper.
+pub(crate) fn link_digest(secret: &str) -> [u8; 32] {
+    InnerDigest::of(secret).to_bytes()
+}
+
+/// A one-time secret of 128 bits.
+pub(crate) fn link_secret(random: &dyn Random) -> Zeroizing<String> {
+    random_text(128, random)
+}
+
+/// A visitor's doing.
+#[must_use]
+pub fn visitor(client: &tokenward_verify::Client) -> By {
+    client.by(Actor::Visitor)
+}

@@ -1,0 +1,187 @@
+//! API tokens: list, show, create, delete.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
+use tokenward_core::name::{check_description, check_name};
+use tokenward_core::role::BuiltIn;
+use tokenward_core::secret::{self, PlainText};
+use tokenward_core::token::Token;
+use tokenward_core::{Code, Result, Time, Uuid};
+use tokenward_store::tokens;
+
+use super::{App, Written, assignable_role, built_in_role, detached, sessions};
+use tokenward_verify::{Client, Presenter, Question};
+
+/// What a caller says of a new token.
+pub struct NewToken {
+    /// Its name.
+    pub name: String,
+    /// Its description; `None` is kept as absent.
+    pub description: Option<String>,
+    /// Its role; `None` is the role admin (contract §8.2).
+    pub role_id: Option<Uuid>,
+    /// From when on it is refused; `None` is never.
+    pub expires_at: Option<Time>,
+}
+
+/// A new token with its text, which nobody can see again.
+#[derive(Debug)]
+pub struct Created {
+    /// The token.
+    pub token: Token,
+    /// Its text.
+    pub text: PlainText,
+}
+
+/// Which tokens are wanted: case-insensitive parts of names.
+#[derive(Default, Debug)]
+pub struct Filter {
+    /// In the token's name.
+    pub name: Option<String>,
+    /// In the creator's name.
+    pub creator_name: Option<String>,
+}
+
+/// The living tokens of the organization, in the order of their creation.
+pub async fn list(app: &Arc<App>, grant: &Grant, filter: &Filter) -> Result<Vec<Token>> {
+    let mut reader = app.store.read().await?;
+    let mut all = tokens::list(reader.conn(), grant).await?;
+    let contains = |text: &str, part: &Option<String>| {
+        part.as_ref().is_none_or(|part| text.to_lowercase().contains(&part.to_lowercase()))
+    };
+    all.retain(|token| {
+        contains(&token.name, &filter.name)
+            && contains(token.creator_name.as_deref().unwrap_or_default(), &filter.creator_name)
+    });
+    Ok(all)
+}
+
+/// One living token.
+pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
+    let mut reader = app.store.read().await?;
+    tokens::get(reader.conn(), grant, id).await
+}
+
+/// What is wrong with a new token, its role apart.
+#[must_use]
+pub fn check(new: &NewToken, now: Time) -> Faults {
+    let mut faults = Faults::default();
+    faults.check("name", check_name(&new.name));
+    if let Some(description) = &new.description {
+        faults.check("description", check_description(description));
+    }
+    if new.expires_at.is_some_and(|at| at <= now) {
+        faults.push("expires_at", format!("is in the past; it is {now} now"));
+    }
+    faults
+}
+
+/// Makes a token. Its role may not hold more than the caller's.
+pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
+    let mut faults = check(&new, app.now());
+    let role = match new.role_id {
+        Some(id) => assignable_role(app, grant.organization(), id),
+        None => built_in_role(app, grant.organization(), BuiltIn::Admin),
+    };
+    let role = match role {
+        Ok(role) => role,
+        Err(error) => {
+            error.faults.iter().for_each(|fault| faults.push(&fault.field, &fault.problem));
+            faults.finish()?;
+            return Err(error);
+        }
+    };
+    faults.finish()?;
+    grant.covers(&role)?;
+    let app = Arc::clone(app);
+    detached(async move {
+        let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
+        let now = app.now();
+        let token = Token {
+            id: app.store.new_id(),
+            organization_id: grant.organization(),
+            role_id: role.id,
+            role_name: role.name.to_string(),
+            name: new.name,
+            description: new.description,
+            creator_name: Some(grant.by().actor.name().to_owned()),
+            created_at: now,
+            updated_at: now,
+            expires_at: new.expires_at,
+            last_four: text.last_four().to_owned(),
+        };
+        let row = tokens::NewToken {
+            id: token.id,
+            role_id: token.role_id,
+            name: &token.name,
+            description: token.description.as_deref(),
+            expires_at: token.expires_at,
+            digest: app.verifier.digest(&text.inner_digest()),
+            pepper_version: app.verifier.pepper().version,
+            last_four: text.last_four(),
+        };
+        let mut tx = app.store.begin().await?;
+        tokens::insert(&mut tx, &grant, &row, now).await?;
+        let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
+        app.commit(tx, grant.by(), &[event], Created { token, text }).await
+    })
+    .await
+}
+
+/// Takes a token back. It is refused from the moment this answers; its name is free at once.
+pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
+    let app = Arc::clone(app);
+    detached(async move {
+        let mut tx = app.store.begin().await?;
+        let token = tokens::get(tx.conn(), &grant, id).await?;
+        tokens::revoke(&mut tx, &grant, id, app.now()).await?;
+        let event = event(Kind::TokenDeleted, &token).before(snapshot(&token));
+        app.commit(tx, grant.by(), &[event], token).await
+    })
+    .await
+}
+
+/// Takes back the token with this text: holding it is the right (RFC 7009). A session ends. Nothing happens for what is
+/// not known or already taken back; whoever asks hears the same.
+pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Result<()> {
+    let question = Question {
+        from: Presenter { address: client.address, agent: client.user_agent.as_deref() },
+        ..Question::default()
+    };
+    let found = app.verifier.check(text, &question, |answer| {
+        let (found, organization, role) = answer.found?;
+        let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
+        Some((found.token, Grant::of_bearer(organization.id, role.clone(), by)))
+    });
+    let done = match found {
+        Ok(Some((id, grant))) => delete(app, grant, id).await.map(|_| ()),
+        Ok(None) => match app.verifier.authenticate(text, client) {
+            Ok(caller) => sessions::end(app, &caller, caller.credential_id()).await.map(|_| ()),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match done {
+        // What stays alive must not be reported as gone.
+        Err(error) if matches!(error.code, Code::Unavailable | Code::Internal) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn event(kind: Kind, token: &Token) -> Event {
+    Event::new(kind, Some(token.organization_id), token.id, &token.name)
+}
+
+fn snapshot(token: &Token) -> TokenSnapshot {
+    TokenSnapshot {
+        name: token.name.clone(),
+        description: token.description.clone(),
+        role_id: token.role_id,
+        role_name: token.role_name.clone(),
+        expires_at: token.expires_at,
+        last_four: token.last_four.clone(),
+    }
+}

@@ -1,0 +1,79 @@
+//! `tokenward bootstrap`: the first organization, without a browser.
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::json;
+use tokenward_server::config::Settings;
+use tokenward_server::serve::open_store;
+use tokenward_server::service::set_up;
+use tokenward_verify::pepper;
+
+use super::{DataArgs, config, print_once, public_url};
+use crate::cli::note;
+
+/// `tokenward bootstrap`.
+#[derive(Args, Clone, Debug)]
+pub struct BootstrapArgs {
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The name of the organization to create
+    // Named like the option that chooses an organization on a server, and therefore instead of it.
+    #[arg(long, value_name = "NAME")]
+    pub organization: String,
+    /// The e-mail address of its owner
+    #[arg(long, value_name = "EMAIL")]
+    pub owner_email: String,
+    /// Print one JSON object with organization_id, user_id, token and sign_in_url
+    #[arg(long)]
+    pub json: bool,
+    /// Succeed without doing anything when there already is an organization
+    #[arg(long)]
+    pub if_absent: bool,
+    /// How browsers reach the service; the sign-in link is made from it [env: TOKENWARD_PUBLIC_URL]
+    /// [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+/// `tokenward bootstrap`.
+pub async fn run(args: BootstrapArgs) -> Result<()> {
+    let config = config(&args.data, Settings { public_url: args.public_url, ..Settings::default() })?;
+    let founding =
+        set_up::Founding { organization: args.organization, owner_email: args.owner_email, owner_name: String::new() };
+    // Before anything is made: a mistyped address must not leave a database and a pepper behind.
+    set_up::check(&founding).finish()?;
+    let store = open_store(&config).await?;
+    let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
+    // `pepper::load` gives at least one or fails.
+    let newest = &peppers[0];
+    let made = set_up::bootstrap(
+        &store,
+        |text| (newest.digest(&text.inner_digest()), newest.version),
+        &config.prefixes,
+        founding,
+    )
+    .await;
+    store.close().await;
+    let Some(made) = made? else {
+        if args.if_absent {
+            note("There already is an organization; nothing was changed.");
+            return Ok(());
+        }
+        bail!(
+            "there already is an organization: bootstrap makes only the first one. Use `tokenward sign-in-link EMAIL` to get back in"
+        );
+    };
+    let url = format!("{}/sign-in/{}", public_url(&config), *made.link);
+    if args.json {
+        let answer = json!({
+            "organization_id": made.organization, "user_id": made.owner, "token": made.token.expose(), "sign_in_url": url,
+        });
+        return print_once(&answer.to_string());
+    }
+    note("The organization is made, with its owner and a token that has the role admin.\n");
+    note("The token, shown only now:");
+    print_once(made.token.expose())?;
+    note("\nThe owner chooses a password and signs in here, once, within 24 hours:");
+    print_once(&url)
+}

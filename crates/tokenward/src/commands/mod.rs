@@ -1,0 +1,63 @@
+//! The commands that need no server, only the machine: they open the database themselves. A file a command, with its
+//! arguments.
+//!
+//! The arguments are flags and nothing else. The file, the environment and the defaults lie below them, and all mistakes
+//! are told at once: that is the configuration's work, so no argument has a default or is checked here. The help names
+//! the variables all the same.
+
+pub mod backup;
+pub mod bootstrap;
+pub mod serve;
+pub mod sign_in_link;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tokenward_server::config::{Config, Settings};
+
+/// Where the data is.
+#[derive(Args, Clone, Default, Debug)]
+pub struct DataArgs {
+    /// The directory of the database and the pepper [env: TOKENWARD_DATA_DIR] [default: ./tokenward-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Another database: postgres://… or sqlite:… [env: TOKENWARD_DATABASE, which also keeps its password
+    /// out of the process list] [default: a file in the data directory]
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+    /// A configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The configuration of a command's arguments.
+fn config(data: &DataArgs, rest: Settings) -> Result<Config> {
+    let flags = Settings { data_dir: data.data_dir.clone(), database: data.database.clone(), ..rest };
+    Ok(Config::load(data.config.as_deref(), |name| std::env::var(name).ok(), flags)?)
+}
+
+/// The address that a link names, when no server is asked.
+fn public_url(config: &Config) -> String {
+    config.public_url.clone().unwrap_or_else(|| {
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", config.listen.port())
+    })
+}
+
+/// Prints what nobody can see again. That it was not heard must be known: it was made all the same.
+fn print_once(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").context(
+        "it was made, but could not be printed and cannot be shown again: use `tokenward sign-in-link EMAIL` to get in",
+    )
+}
+
+/// An SQLite file that is not there must not be made by a command that only reads it.
+fn must_exist(config: &Config) -> Result<()> {
+    let path = config.database.strip_prefix("sqlite:").unwrap_or(&config.database);
+    if !path.contains("://") && !Path::new(path).exists() {
+        bail!("there is no database at {path}: name the right --data-dir or --database");
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! `tokenward serve`: the service itself.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use tokenward_server::config::Settings;
+use tokenward_server::serve;
+
+use super::{DataArgs, config};
+
+/// `tokenward serve`.
+#[derive(Args, Clone, Default, Debug)]
+pub struct ServeArgs {
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The address and port to listen on [env: TOKENWARD_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// How browsers and clients reach the service; links are made from it [env: TOKENWARD_PUBLIC_URL]
+    /// [default: http://127.0.0.1:<port>]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// The certificate chain (PEM), to serve https [env: TOKENWARD_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM) [env: TOKENWARD_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// `tokenward serve`.
+pub async fn run(args: ServeArgs) -> Result<()> {
+    let flags = Settings {
+        listen: args.listen,
+        public_url: args.public_url,
+        tls_cert: args.tls_cert,
+        tls_key: args.tls_key,
+        ..Settings::default()
+    };
+    serve::run(config(&args.data, flags)?, serve::stop_signal()?).await
+}

@@ -1,0 +1,40 @@
+//! `tokenward sign-in-link`: a way back in for whoever has lost a password.
+
+use anyhow::{Result, bail};
+use clap::Args;
+use tokenward_server::config::Settings;
+use tokenward_server::serve::open_store;
+use tokenward_server::service::set_up;
+
+use super::{DataArgs, config, must_exist, print_once, public_url};
+use crate::cli::note;
+
+/// `tokenward sign-in-link`.
+#[derive(Args, Clone, Debug)]
+pub struct SignInLinkArgs {
+    /// The e-mail address of the user
+    #[arg(value_name = "EMAIL")]
+    pub email: String,
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How browsers reach the service; the link is made from it [env: TOKENWARD_PUBLIC_URL]
+    /// [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+/// `tokenward sign-in-link`.
+pub async fn run(args: SignInLinkArgs) -> Result<()> {
+    let config = config(&args.data, Settings { public_url: args.public_url, ..Settings::default() })?;
+    must_exist(&config)?;
+    let store = open_store(&config).await?;
+    let link = set_up::sign_in_link(&store, &args.email).await;
+    store.close().await;
+    let Some(link) = link? else { bail!("nobody has the address {}", args.email) };
+    note(format!(
+        "Opens the account of {} once, within 24 hours. Whoever has this link can take the account:",
+        args.email
+    ));
+    print_once(&format!("{}/sign-in/{}", public_url(&config), *link))
+}
