@@ -1,7 +1,5 @@
 //! The command line: the real binary, against a real `serve` with a database of its own.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;

@@ -1,10 +1,5 @@
 //! The published TypeScript SDK, run by Node.js against the real service: the tests in `tests/clients`.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/mod.rs"]
-mod support;
-
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -33,7 +28,7 @@ fn the_published_typescript_sdk_works_unchanged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_endpoint_of_the_access_model_answers_the_published_typescript_sdk() {
-    let (server, acme) = support::Server::with_owner().await;
+    let (server, acme) = crate::support::Server::with_owner().await;
     let token = server.token(&acme, "admin", "admin").await;
     let (url, session) = (server.url.clone(), acme.owner.clone());
     let done = tokio::task::spawn_blocking(move || {

@@ -1,8 +1,6 @@
 //! Verification for those who do not write code: batches, introspection, forward-auth, ext_authz, the guard.
 
-#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "tests")]
-
-mod support;
+#![allow(clippy::type_complexity, reason = "tests")]
 
 use std::collections::HashMap;
 
@@ -13,7 +11,8 @@ use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use serde_json::{Value, json};
-use support::{Answer, Organization, Server};
+
+use crate::support::{self, Answer, Organization, Server};
 
 /// A text with the form of a token that nobody made.
 const UNKNOWN: &str = "twd_00000000000000000000000000000000";

@@ -1,13 +1,6 @@
 //! The real binary at its start and its end: what stands in its way is told in one clear line, and nothing is left
 //! half-done.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
-#[path = "../../tokenward-store/tests/support/postgres.rs"]
-mod postgres;
-#[path = "support/process.rs"]
-mod process;
-
 use std::collections::BTreeSet;
 use std::fs::{File, Permissions};
 use std::io::{Read, Write};
@@ -20,9 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use process::{Said, Service, bootstrap, intact, run, run_with, store, text, tokenward};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::process::{self, Said, Service, bootstrap, intact, run, run_with, store, text, tokenward};
 
 /// A data directory, with an organization in it.
 fn founded() -> (TempDir, PathBuf, process::Founded) {
@@ -453,7 +447,7 @@ async fn the_set_up_link_is_offered_until_there_is_an_organization() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_product_runs_on_postgresql() {
-    let url = tokio::task::spawn_blocking(postgres::fresh_database).await.unwrap();
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
     let files = tempfile::tempdir().unwrap();
     let data = files.path().join("data");
     let arguments = ["--data-dir", text(&data), "--database", &url];

@@ -1,12 +1,9 @@
 //! Why: every answer can be explained for a while, to those who may ask.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Organization, Server};
+
+use crate::support::{Organization, Server};
 
 async fn verify(server: &Server, gateway: &str, question: Value) -> (String, Value) {
     let answer = server.post("/verify", gateway, question).await.expect(200);

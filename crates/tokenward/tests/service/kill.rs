@@ -1,18 +1,14 @@
 //! The server is killed in the middle of its work, twenty times: what was acknowledged stays as it was acknowledged.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/process.rs"]
-mod process;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use process::{Client, Made, Service, bootstrap, intact, store, text};
 use tokenward_core::event::Kind;
 use tokenward_store::log;
+
+use crate::process::{Client, Made, Service, bootstrap, intact, store, text};
 
 const KILLS: usize = 20;
 const WORKERS: usize = 6;

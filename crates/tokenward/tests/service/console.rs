@@ -1,16 +1,13 @@
 //! The console over HTTP, without a browser: what its forms, cookies and headers must hold.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
-mod support;
-
 use std::collections::HashMap;
 
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use support::{OWNER, Organization, PASSWORD, Server, config};
+
+use crate::support::{OWNER, Organization, PASSWORD, Server, config};
 
 /// A well-formed id of nothing.
 const ABSENT: &str = "019ab000-0000-7000-8000-000000000000";

@@ -1,13 +1,10 @@
 //! Last used: what a token's owner is told about its use, before and after it reaches the database.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Server, config};
+
+use crate::support::{self, Server, config};
 
 async fn shown(server: &Server, organization: &support::Organization, name: &str) -> Value {
     let list = server.get(&organization.path("apiToken"), &organization.owner).await.expect(200);

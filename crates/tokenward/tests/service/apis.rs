@@ -1,12 +1,9 @@
 //! The routes of an organization's own API: imported in each form, asked about, and refused when they are bad.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Answer, Organization, Server};
+
+use crate::support::{self, Answer, Organization, Server};
 
 const SHOP: &str = r##"
 openapi: 3.0.3

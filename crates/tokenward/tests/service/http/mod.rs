@@ -1,0 +1,11 @@
+//! The HTTP API as its clients see it: statuses, headers and bodies. A file for each resource.
+
+mod authentication;
+mod events;
+mod input;
+mod organizations;
+mod roles;
+mod service;
+mod sessions;
+mod tokens;
+mod verify;

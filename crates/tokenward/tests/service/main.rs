@@ -1,0 +1,26 @@
+//! The service as its callers meet it: over HTTP, in the console, on the command line, and as a process. All in one
+//! binary, so that the server is linked once. `cargo test -p tokenward --test service http::` runs a part.
+//!
+//! Not here: `traces` needs a process of its own, since it sets the one subscriber that a process has and counts
+//! statements that any other test would add to. `browser` and `gateways` need programs that not every machine has.
+//! `tidy` reads files and links nothing of ours.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
+
+mod access;
+mod apis;
+mod cli;
+mod console;
+mod decisions;
+mod gateway_http;
+mod http;
+mod kill;
+#[path = "../../../tokenward-store/tests/support/postgres.rs"]
+mod postgres;
+#[path = "../support/process.rs"]
+mod process;
+mod sdk;
+mod start;
+#[path = "../support/mod.rs"]
+mod support;
+mod usage;
