@@ -2,7 +2,7 @@
 //!
 //! A [`Store`] hands out connections for reading and transactions for writing. A transaction ends in
 //! [`Tx::commit`], which takes the events of the change: there is no way to change a row that others rely on without
-//! saying so in the log. `db` is the only file that knows the dialects; every other file is about one resource.
+//! saying so in the log. `db` is the only folder that knows the dialects; every other file is about one resource.
 
 pub mod accounts;
 pub mod apis;

@@ -8,7 +8,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::token::{TOMBSTONE, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, each_row, execute, number, run, taken};
+use crate::db::{Conn, LIVING_SECRETS, Tx, by_ids, each_row, execute, run, taken};
 
 /// How the database names an API token.
 const API_TOKEN: &str = "api_token";
@@ -177,53 +177,24 @@ pub async fn count_secrets(conn: Conn<'_>) -> Result<i64> {
 pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow)) -> Result<()> {
     let oldest = now.plus(-TOMBSTONE).0;
     let rows = select_index!("WHERE t.revoked_at IS NULL OR t.revoked_at > $1");
-    each_row(conn, rows, PACKED, unpack, oldest, each).await
+    each_row(conn, rows, LIVING_SECRETS, unpack, oldest, each).await
 }
 
-/// The rows of the index for [`each_row`], a thousand in each value: how many there are, and then each of them as numbers
-/// (absent ones empty), lengths in bytes, and what has these lengths; a comma behind each number, a semicolon behind the
-/// row. `||` makes a text even of blobs, whose bytes stay what they are; hence the cast.
-const PACKED: &str = "
-    WITH RECURSIVE part (first) AS (
-        SELECT min(rowid) FROM token_secret
-        UNION ALL
-        SELECT first + 1000 FROM part WHERE first + 1000 <= (SELECT max(rowid) FROM token_secret)
-    )
-    SELECT (
-        SELECT CAST(count(*) || ',' || coalesce(group_concat(
-            coalesce(t.expires_at, '') || ',' || coalesce(s.expires_at, '') || ',' || coalesce(t.revoked_at, '') || ','
-            || length(t.id) || ',' || length(t.organization_id) || ',' || coalesce(length(t.role_id), 0) || ','
-            || length(s.digest) || ',' || length(CAST(s.last_four AS BLOB)) || ',' || length(CAST(t.kind AS BLOB)) || ','
-            || length(CAST(t.name AS BLOB)) || ','
-            || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind || t.name || ';'
-        , ''), '') AS BLOB)
-        FROM token_secret s JOIN token t ON t.id = s.token_id
-        WHERE s.rowid BETWEEN first AND first + 999 AND (t.revoked_at IS NULL OR t.revoked_at > $1)
-    ) FROM part";
-
-/// Takes the first row; `None` when it is none.
-fn unpack(rest: &mut &[u8]) -> Option<IndexRow> {
-    let [expires_at, secret_expires_at, revoked_at] = [number(rest)?, number(rest)?, number(rest)?];
-    let mut length = || usize::try_from(number(rest)??).ok();
-    let [id, organization, role] = [length()?, length()?, length()?];
-    let [digest, last_four, kind, name] = [length()?, length()?, length()?, length()?];
-    let mut take = |length: usize| {
-        let (taken, after) = rest.split_at_checked(length)?;
-        *rest = after;
-        Some(taken)
-    };
+/// The row that `LIVING_SECRETS` has packed.
+fn unpack(numbers: [Option<i64>; 3], bytes: [&[u8]; 7]) -> Option<IndexRow> {
+    let [expires_at, secret_expires_at, revoked_at] = numbers;
+    let [id, organization, role, digest, last_four, kind, name] = bytes;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    let row = IndexRow {
-        token_id: Uuid::from_slice(take(id)?).ok()?,
-        organization_id: Uuid::from_slice(take(organization)?).ok()?,
-        role_id: Some(take(role)?).filter(|id| !id.is_empty()).map(Uuid::from_slice).transpose().ok()?,
-        digest: take(digest)?.to_vec(),
-        last_four: text(take(last_four)?)?,
-        kind: text(take(kind)?)?,
-        name: text(take(name)?)?,
+    Some(IndexRow {
+        token_id: Uuid::from_slice(id).ok()?,
+        organization_id: Uuid::from_slice(organization).ok()?,
+        role_id: Some(role).filter(|id| !id.is_empty()).map(Uuid::from_slice).transpose().ok()?,
+        digest: digest.to_vec(),
+        last_four: text(last_four)?,
+        kind: text(kind)?,
+        name: text(name)?,
         expires_at,
         secret_expires_at,
         revoked_at,
-    };
-    (take(1)? == b";").then_some(row)
+    })
 }

@@ -163,18 +163,21 @@ fn only_the_store_speaks_to_a_database() {
 }
 
 #[test]
-fn one_file_names_a_database_dialect() {
+fn one_folder_names_a_database_dialect() {
     let rule: Rule = |files| {
         let store = "crates/tokenward-store/src/";
-        let elsewhere = |path: &str| path.strip_prefix(store).is_some_and(|it| it != "db.rs");
-        let named = ["Sqlite", "Postgres", "PgPool", "PgConnection", "PgRow", "PRAGMA", "FOR UPDATE"];
+        let elsewhere = |path: &str| path.strip_prefix(store).is_some_and(|it| !it.starts_with("db/"));
+        let named =
+            ["Sqlite", "Postgres", "PgPool", "PgConnection", "PgRow", "PRAGMA", "FOR UPDATE", "rowid", "group_concat"];
         search(files, elsewhere, |code| {
-            named.iter().find(|it| code.contains(*it)).map(|it| format!("`{it}` belongs into db.rs"))
+            named.iter().find(|it| code.contains(*it)).map(|it| format!("`{it}` belongs into db/"))
         })
     };
     holds(rule);
     let tokens = |text| [("crates/tokenward-store/src/tokens.rs", text)];
-    breaks(rule, &tokens("query(\"SELECT 1 FOR UPDATE\")"), "`FOR UPDATE` belongs into db.rs");
+    breaks(rule, &tokens("query(\"SELECT 1 FOR UPDATE\")"), "`FOR UPDATE` belongs into db/");
+    breaks(rule, &tokens("\"WHERE rowid BETWEEN 1 AND 9\""), "`rowid` belongs into db/");
+    breaks(rule, &tokens("\"SELECT group_concat(name) FROM token\""), "`group_concat` belongs into db/");
     breaks(rule, &tokens("// Sqlite and PostgreSQL\nConn::Sqlite(it) => it,"), "tokens.rs:2");
 }
 

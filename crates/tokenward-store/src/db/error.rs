@@ -1,0 +1,98 @@
+//! What goes wrong with a database, in our words: when it is opened, and while it is used.
+
+use std::path::PathBuf;
+
+use sqlx::migrate::MigrateError;
+use tokenward_core::error::{Code, Error};
+
+/// Why the store could not be opened; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address of the database is none.
+    #[error("`{0}` is no database: use sqlite:PATH, a path, or postgres://USER@HOST/NAME")]
+    Url(String),
+    /// The server or file does not answer.
+    #[error("cannot open the database {url}: {cause}. {hint}")]
+    Open {
+        /// Which database, without a password.
+        url: String,
+        /// What the driver says.
+        cause: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Another process serves from this file.
+    #[error("another tokenward already serves from {}: stop it first, or give this one its own --data-dir", .0.display())]
+    Locked(PathBuf),
+    /// Another process serves from this file, with another version of the schema.
+    #[error("{} has another version's schema, and a running tokenward serves from it: stop that one first", .0.display())]
+    Served(PathBuf),
+    /// A newer version has changed the schema.
+    #[error("this database was used with a newer Tokenward (its schema has step {0}): start that version again")]
+    Newer(i64),
+    /// The schema could not be brought up to date.
+    #[error("cannot bring the database up to date: {0}")]
+    Migrate(String),
+    /// The engine is too old to be safe.
+    #[error("SQLite {0} is linked; at least 3.51.3 is needed, since older versions can damage a database")]
+    Version(String),
+}
+
+pub(super) fn migrate_error(error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(version) => OpenError::Newer(version),
+        other => OpenError::Migrate(other.to_string()),
+    }
+}
+
+pub(super) fn cause_text(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(e) => e.message().to_owned(),
+        sqlx::Error::PoolTimedOut => "no answer in time".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn cause_of(error: &Error) -> String {
+    error.cause.as_ref().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Maps what the driver says. A violated key is a conflict; a database that cannot be reached or written is a
+/// 503; all else is a fault of ours.
+pub(crate) fn fail(error: sqlx::Error) -> Error {
+    let unavailable =
+        |detail: &str, cause: sqlx::Error| Error { cause: Some(cause.into()), ..Error::unavailable(detail) };
+    match &error {
+        sqlx::Error::Database(e) if e.is_unique_violation() => Error {
+            cause: Some(error.into()),
+            ..Error::new(Code::NameTaken, "The same thing was made at the same time. Read again before you repeat it.")
+        },
+        sqlx::Error::Database(e) if e.is_foreign_key_violation() => Error {
+            cause: Some(error.into()),
+            ..Error::conflict("Something that this refers to was changed at the same time. Read again and retry.")
+        },
+        sqlx::Error::Database(e) if e.code().is_some_and(|code| is_unavailable(&code)) => {
+            unavailable("The database cannot be written now. Nothing was changed; try again.", error)
+        }
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
+            unavailable("The database does not answer now. Try again.", error)
+        }
+        _ => Error::internal(error),
+    }
+}
+
+/// Does this code of either database say that it cannot be written now?
+fn is_unavailable(code: &str) -> bool {
+    match code.parse::<u32>() {
+        // SQLite: 5 busy, 8 read-only, 10 I/O, 13 full, 14 cannot open; what stands above the lowest byte says more.
+        Ok(number) if number < 8_000 && matches!(number & 0xff, 5 | 8 | 10 | 13 | 14) => true,
+        // PostgreSQL, always five characters: 40 rollback, 53 resources, 57 operator, 25006 read-only.
+        _ => code.len() == 5 && (["40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "25006"),
+    }
+}
+
+/// Turns a violated unique key into the answer that says so.
+pub(crate) fn taken(what: &'static str, name: &str) -> impl FnOnce(Error) -> Error {
+    let name = name.to_owned();
+    move |error| if error.code == Code::NameTaken { Error::name_taken(what, &name) } else { error }
+}

@@ -1,0 +1,337 @@
+//! The database: opening it, connections, transactions, and which of the two it is. What only one of them has or says
+//! stands in its own file; no file outside of this folder names a dialect.
+//!
+//! All queries are written once, with `$1` placeholders and types that both databases know. `run!` repeats the
+//! same expression for either connection; keep the expressions short.
+
+mod error;
+mod postgres;
+mod sqlite;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{FromRow, Postgres, QueryBuilder, Sqlite, Transaction};
+use tokenward_core::error::{Error, Result};
+use tokenward_core::id::new_id;
+use tokenward_core::{Clock, Random, Time, Uuid};
+
+pub use error::OpenError;
+use error::cause_of;
+pub(crate) use error::{fail, taken};
+pub(crate) use sqlite::LIVING_SECRETS;
+pub use sqlite::SQLITE_AT_LEAST;
+
+/// How long a request waits for a connection before it gets a 503.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// Runs one expression on either kind of connection and maps its error. `$c` is the connection in `$body`.
+macro_rules! run {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::db::Conn::Sqlite($c) => $body.await.map_err($crate::db::fail),
+            $crate::db::Conn::Postgres($c) => $body.await.map_err($crate::db::fail),
+        }
+    };
+}
+pub(crate) use run;
+
+/// Executes one query on either kind of connection. Answers how many rows it touched.
+macro_rules! execute {
+    ($conn:expr, $query:expr) => {
+        match $conn {
+            $crate::db::Conn::Sqlite(c) => {
+                $query.execute(&mut *c).await.map(|done| done.rows_affected()).map_err($crate::db::fail)
+            }
+            $crate::db::Conn::Postgres(c) => {
+                $query.execute(&mut *c).await.map(|done| done.rows_affected()).map_err($crate::db::fail)
+            }
+        }
+    };
+}
+pub(crate) use execute;
+
+/// Passes the rows of a query with one number in it to `each`, without holding all of them in memory. SQLite is asked for
+/// the same in `packed` rows; see [`sqlite::each_packed`].
+pub(crate) async fn each_row<T, const NUMBERS: usize, const PIECES: usize>(
+    conn: Conn<'_>,
+    rows: &'static str,
+    packed: &'static str,
+    unpack: impl Fn([Option<i64>; NUMBERS], [&[u8]; PIECES]) -> Option<T>,
+    bound: i64,
+    mut each: impl FnMut(T),
+) -> Result<()>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    match conn {
+        Conn::Sqlite(c) => sqlite::each_packed(c, packed, bound, unpack, each).await,
+        Conn::Postgres(c) => {
+            let mut all = sqlx::query_as::<_, T>(rows).bind(bound).fetch(c);
+            while let Some(row) = all.try_next().await.map_err(fail)? {
+                each(row);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A borrowed connection, in a transaction or out of one.
+pub enum Conn<'c> {
+    /// To an SQLite file.
+    Sqlite(&'c mut SqliteConnection),
+    /// To a PostgreSQL server.
+    Postgres(&'c mut PgConnection),
+}
+
+impl Conn<'_> {
+    /// The same connection for a shorter time, for functions that run several queries.
+    pub fn again(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(c) => Conn::Sqlite(c),
+            Self::Postgres(c) => Conn::Postgres(c),
+        }
+    }
+}
+
+/// Where everything is kept. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pools: Pools,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// Held until the store closes; see [`Store::lock`].
+    lock: Option<Arc<File>>,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite(sqlite::Pools),
+    Postgres(PgPool),
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite:PATH`, a path, or `postgres://…`), makes it where it does not exist,
+    /// and brings its schema up to date.
+    pub async fn open(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
+        let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Pools::Postgres(postgres::open(url).await?)
+        } else {
+            match url.strip_prefix("sqlite:").unwrap_or(url) {
+                path if !path.is_empty() && !path.contains("://") => {
+                    Pools::Sqlite(sqlite::open(Path::new(path)).await?)
+                }
+                // Without what follows the scheme: there may be a password in it.
+                _ => return Err(OpenError::Url(url.split_once("://").map_or(url, |(scheme, _)| scheme).to_owned())),
+            }
+        };
+        let store = Self { pools, clock, random, lock: None };
+        store.found().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
+        Ok(store)
+    }
+
+    /// Makes this the only process that serves from an SQLite file. PostgreSQL needs no such thing.
+    pub fn lock(&mut self) -> Result<(), OpenError> {
+        if let Pools::Sqlite(file) = &self.pools {
+            self.lock = Some(Arc::new(file.lock()?));
+        }
+        Ok(())
+    }
+
+    /// Writes the rows that every database has, once: the incarnation and the empty log.
+    async fn found(&self) -> Result<()> {
+        let mut reader = self.read().await?;
+        let present: i64 =
+            run!(reader.conn(), c => sqlx::query_scalar("SELECT count(*) FROM meta").fetch_one(&mut *c))?;
+        drop(reader);
+        if present > 0 {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        // Two nodes may start at once on an empty database: the second one's rows are ignored.
+        execute!(
+            tx.conn(),
+            sqlx::query(
+                "INSERT INTO meta (only_row, incarnation, created_at) VALUES (1, $1, $2) ON CONFLICT DO NOTHING"
+            )
+            .bind(self.new_id())
+            .bind(self.now().0)
+        )?;
+        execute!(
+            tx.conn(),
+            sqlx::query("INSERT INTO log_head (only_row, position, hash) VALUES (1, 0, $1) ON CONFLICT DO NOTHING")
+                .bind(&[0u8; 32][..])
+        )?;
+        tx.commit_unlogged().await
+    }
+
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The random source.
+    #[must_use]
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// The time to write into a row that had `last`: two versions of a row never have the same.
+    #[must_use]
+    pub fn next_version(&self, last: i64) -> i64 {
+        self.now().0.max(last + 1)
+    }
+
+    /// A new identifier.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        new_id(self.now(), &*self.random)
+    }
+
+    /// A connection for reading.
+    pub async fn read(&self) -> Result<Reader> {
+        Ok(match &self.pools {
+            Pools::Sqlite(file) => Reader::Sqlite(file.read.acquire().await.map_err(fail)?),
+            Pools::Postgres(pool) => Reader::Postgres(pool.acquire().await.map_err(fail)?),
+        })
+    }
+
+    /// A transaction for writing. Dropped without a commit, it changes nothing.
+    pub async fn begin(&self) -> Result<Tx> {
+        let inner = match &self.pools {
+            // The write lock at once: a transaction that first reads and then writes could otherwise fail half-way.
+            Pools::Sqlite(file) => Inner::Sqlite(file.write.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?),
+            Pools::Postgres(pool) => Inner::Postgres(pool.begin().await.map_err(fail)?),
+        };
+        Ok(Tx { inner, store: self.clone() })
+    }
+
+    /// Writes a consistent copy of an SQLite database to `path`, which must not exist, while others read and write.
+    pub async fn backup(&self, path: &Path) -> Result<()> {
+        match &self.pools {
+            Pools::Sqlite(file) => file.backup(path).await,
+            Pools::Postgres(_) => Err(Error::conflict("This database is PostgreSQL: back it up with pg_dump.")),
+        }
+    }
+
+    /// The size of an SQLite database in bytes, for progress.
+    pub async fn size(&self) -> Result<u64> {
+        match &self.pools {
+            Pools::Sqlite(file) => file.size().await,
+            Pools::Postgres(_) => Ok(0),
+        }
+    }
+
+    /// Is this PostgreSQL, where other nodes may write too?
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.pools, Pools::Postgres(_))
+    }
+
+    /// Closes all connections; what is running ends first. An SQLite file is left without its WAL, and free for
+    /// another process.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite(file) => file.close().await,
+            Pools::Postgres(pool) => pool.close().await,
+        }
+        if let Some(lock) = &self.lock
+            && let Err(error) = lock.unlock()
+        {
+            tracing::warn!(%error, "the lock of the database is given back only at the end of the process");
+        }
+    }
+}
+
+/// An owned connection for reading.
+pub enum Reader {
+    /// To an SQLite file.
+    Sqlite(PoolConnection<Sqlite>),
+    /// To a PostgreSQL server.
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Reader {
+    /// The connection, to pass to a query.
+    pub fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(c) => Conn::Sqlite(c),
+            Self::Postgres(c) => Conn::Postgres(c),
+        }
+    }
+}
+
+/// A transaction.
+pub struct Tx {
+    inner: Inner,
+    pub(crate) store: Store,
+}
+
+enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    /// The connection, to pass to a query.
+    pub fn conn(&mut self) -> Conn<'_> {
+        match &mut self.inner {
+            Inner::Sqlite(c) => Conn::Sqlite(c),
+            Inner::Postgres(c) => Conn::Postgres(c),
+        }
+    }
+
+    /// A commit without an event, for what nobody follows: key checks, counters, spent links.
+    pub async fn commit_unlogged(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await.map_err(fail),
+            Inner::Postgres(tx) => tx.commit().await.map_err(fail),
+        }
+    }
+}
+
+/// Rows whose id is in `ids`. `select` ends in `IN`.
+pub(crate) async fn by_ids<T>(mut conn: Conn<'_>, select: &'static str, ids: &[Uuid]) -> Result<Vec<T>>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let mut rows = Vec::with_capacity(ids.len());
+    // Far below the 32,766 parameters that both databases allow, and one plan for all full pieces.
+    for piece in ids.chunks(500) {
+        rows.extend(match conn.again() {
+            Conn::Sqlite(c) => among::<Sqlite>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?,
+            Conn::Postgres(c) => {
+                among::<Postgres>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?
+            }
+        });
+    }
+    Ok(rows)
+}
+
+fn among<DB>(select: &'static str, ids: &[Uuid]) -> QueryBuilder<DB>
+where
+    DB: sqlx::Database,
+    for<'q> Uuid: sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+{
+    let mut query = QueryBuilder::new(select);
+    query.push(" (");
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(*id);
+    }
+    query.push(")");
+    query
+}

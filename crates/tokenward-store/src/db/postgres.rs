@@ -1,0 +1,41 @@
+//! What is PostgreSQL's own.
+
+use std::str::FromStr;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use super::ACQUIRE;
+use super::error::{OpenError, cause_text, migrate_error};
+
+/// Connections to PostgreSQL.
+const CONNECTIONS: u32 = 20;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
+
+/// Connects to the database at `url`, and brings its schema up to date.
+pub(super) async fn open(url: &str) -> Result<PgPool, OpenError> {
+    let failed = |url: String, cause: sqlx::Error| OpenError::Open {
+        url,
+        cause: cause_text(&cause),
+        hint: "Is the server up, does the database exist, are user and password right?",
+    };
+    // What cannot be read as an address is not shown: there may be a password anywhere in it.
+    let options = PgConnectOptions::from_str(url).map_err(|cause| failed("postgres://…".to_owned(), cause))?;
+    let name = format!(
+        "postgres://{}@{}:{}/{}",
+        options.get_username(),
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or_default()
+    );
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options.application_name("tokenward"))
+        .await
+        .map_err(|cause| failed(name, cause))?;
+    // The migrator takes a lock of the server itself.
+    MIGRATIONS.run(&pool).await.map_err(migrate_error)?;
+    Ok(pool)
+}

@@ -1,0 +1,276 @@
+//! What is SQLite's own: one writer beside several readers, who may open and serve a file, and rows that are read packed.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tokenward_core::error::{Error, Result};
+
+use super::ACQUIRE;
+use super::error::{OpenError, cause_text, fail, migrate_error};
+
+/// Older versions can corrupt a database in WAL mode (the WAL-reset bug, fixed in 3.51.3).
+pub const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
+
+/// Readers beside the one writer of SQLite. Reading is short; more connections would only wait for the disk.
+const READERS: u32 = 8;
+/// How often to look whether another process has opened its database: for half a minute.
+const TURN_TRIES: usize = 1_500;
+const TURN_PAUSE: Duration = Duration::from_millis(20);
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
+
+/// The connections to one file.
+#[derive(Clone)]
+pub(super) struct Pools {
+    path: PathBuf,
+    /// One, so that writers wait here for each other and not on the file.
+    pub(super) write: SqlitePool,
+    pub(super) read: SqlitePool,
+}
+
+impl Pools {
+    /// Makes this the only process that serves from the file, until the lock is dropped.
+    pub(super) fn lock(&self) -> Result<File, OpenError> {
+        lock_file(&self.path)?.ok_or_else(|| OpenError::Locked(self.path.clone()))
+    }
+
+    /// Writes a consistent copy to `path`, which must not exist.
+    pub(super) async fn backup(&self, path: &Path) -> Result<()> {
+        let Some(target) = path.to_str() else { return Err(Error::invalid("file", "is not valid UTF-8")) };
+        sqlx::query("VACUUM INTO $1").bind(target).execute(&self.read).await.map(|_| ()).map_err(fail)
+    }
+
+    /// The size in bytes.
+    pub(super) async fn size(&self) -> Result<u64> {
+        let query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let bytes: i64 = sqlx::query_scalar(query).fetch_one(&self.read).await.map_err(fail)?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Closes the readers first: the writer's connection takes the WAL away with it.
+    pub(super) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// Brings the file up to date, if it is not; but not under the feet of one who serves from it.
+    async fn migrate(&self) -> Result<(), OpenError> {
+        // A file without this table is new; every other fault comes again when the steps are taken.
+        let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version");
+        let applied: Vec<(i64, Vec<u8>)> = applied.fetch_all(&self.write).await.unwrap_or_default();
+        let known = MIGRATIONS.iter().map(|step| (step.version, step.checksum.to_vec()));
+        if known.eq(applied) {
+            return Ok(());
+        }
+        // Where nobody has ever served there is no such file.
+        let served = File::open(lock_path(&self.path))
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+        if served {
+            return Err(OpenError::Served(self.path.clone()));
+        }
+        MIGRATIONS.run(&self.write).await.map_err(migrate_error)
+    }
+}
+
+/// Opens the file at `path`, or makes it, and brings its schema up to date, while no other process opens one beside it.
+pub(super) async fn open(path: &Path) -> Result<Pools, OpenError> {
+    let _turn = take_turn(path).await?;
+    let pools = connect(path).await?;
+    pools.migrate().await?;
+    Ok(pools)
+}
+
+/// Waits until no other process opens a database in the same directory: the change to WAL does not wait for another
+/// one but fails at once, and sqlx takes no lock while it migrates. The directory is the lock: it leaves no file behind.
+async fn take_turn(path: &Path) -> Result<Option<File>, OpenError> {
+    let lock = lock_path(path);
+    let directory = lock.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Where there is no such directory, opening goes on and says so.
+    let Ok(held) = File::open(directory) else { return Ok(None) };
+    for _ in 0..TURN_TRIES {
+        match held.try_lock() {
+            Ok(()) => return Ok(Some(held)),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_PAUSE).await,
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+    Err(OpenError::Open {
+        url: path.display().to_string(),
+        cause: "another process has been opening a database in this directory for half a minute".to_owned(),
+        hint: "Wait until it is done, or end it.",
+    })
+}
+
+async fn connect(path: &Path) -> Result<Pools, OpenError> {
+    let failed = |cause: sqlx::Error| OpenError::Open {
+        url: path.display().to_string(),
+        cause: cause_text(&cause),
+        hint: sqlite_hint(&cause),
+    };
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An acknowledged change survives the loss of power.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // Never `PRAGMA optimize`: statistics of a young database make SQLite read whole tables row by row of another
+        // once it has grown. Without any it takes the index, always.
+        .busy_timeout(Duration::from_secs(5));
+    close_to_others(path);
+    let write = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone())
+        .await
+        .map_err(failed)?;
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&write).await.map_err(failed)?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let linked = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if linked < SQLITE_AT_LEAST {
+        return Err(OpenError::Version(version));
+    }
+    // `create_if_missing` on a read-only file system or file only fails at the first write: try one now.
+    sqlx::query("BEGIN IMMEDIATE; ROLLBACK").execute(&write).await.map_err(failed)?;
+    let read = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options)
+        .await
+        .map_err(failed)?;
+    Ok(Pools { path: path.to_owned(), write, read })
+}
+
+/// What to do when an SQLite file cannot be opened.
+fn sqlite_hint(error: &sqlx::Error) -> &'static str {
+    let code = match error {
+        sqlx::Error::Database(e) => e.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff,
+        _ => 0,
+    };
+    match code {
+        5 | 6 => "Another program holds it locked: end that program, then try again.",
+        11 | 26 => "Restore it from a backup, or name another file.",
+        _ => "The directory must exist, and file and directory must be writable for this user.",
+    }
+}
+
+/// The lock of who serves from an SQLite file; `None` when another holds it. It is given back when the file is dropped.
+fn lock_file(path: &Path) -> Result<Option<File>, OpenError> {
+    let lock_path = lock_path(path);
+    let failed = |cause: std::io::Error| OpenError::Open {
+        url: lock_path.display().to_string(),
+        cause: cause.to_string(),
+        hint: "The directory must be writable.",
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
+
+/// Makes the file when it is missing, for nobody else to read: it will hold addresses and hashes of passwords. SQLite gives
+/// the files that it puts beside it the same mode. That of one that is there is its owner's choice.
+fn close_to_others(path: &Path) {
+    // What goes wrong here goes wrong for SQLite too, which says it better.
+    let _ = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
+}
+
+/// Beside the file itself, whatever link led to it: two names must not mean two locks.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut lock = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    lock.push(".lock");
+    lock.into()
+}
+
+/// The secrets that the index holds, revoked ones until `$1`: three numbers of each and seven pieces of bytes, packed as
+/// [`each_packed`] reads them, a thousand in each value. `||` makes a text even of blobs, whose bytes stay what they are;
+/// hence the cast.
+pub(crate) const LIVING_SECRETS: &str = "
+    WITH RECURSIVE part (first) AS (
+        SELECT min(rowid) FROM token_secret
+        UNION ALL
+        SELECT first + 1000 FROM part WHERE first + 1000 <= (SELECT max(rowid) FROM token_secret)
+    )
+    SELECT (
+        SELECT CAST(count(*) || ',' || coalesce(group_concat(
+            coalesce(t.expires_at, '') || ',' || coalesce(s.expires_at, '') || ',' || coalesce(t.revoked_at, '') || ','
+            || length(t.id) || ',' || length(t.organization_id) || ',' || coalesce(length(t.role_id), 0) || ','
+            || length(s.digest) || ',' || length(CAST(s.last_four AS BLOB)) || ',' || length(CAST(t.kind AS BLOB)) || ','
+            || length(CAST(t.name AS BLOB)) || ','
+            || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind || t.name || ';'
+        , ''), '') AS BLOB)
+        FROM token_secret s JOIN token t ON t.id = s.token_id
+        WHERE s.rowid BETWEEN first AND first + 999 AND (t.revoked_at IS NULL OR t.revoked_at > $1)
+    ) FROM part";
+
+/// Passes rows to `each` that `query` packs, many in one value: sqlx copies each value of each row on its own and hands it
+/// from thread to thread, which takes eight times as long as reading it.
+///
+/// A value is how many rows there are, and then each of them: its numbers (absent ones empty), the lengths of its bytes,
+/// and these; a comma behind each number, a semicolon behind the row.
+pub(super) async fn each_packed<T, const NUMBERS: usize, const PIECES: usize>(
+    conn: &mut SqliteConnection,
+    query: &'static str,
+    bound: i64,
+    unpack: impl Fn([Option<i64>; NUMBERS], [&[u8]; PIECES]) -> Option<T>,
+    mut each: impl FnMut(T),
+) -> Result<()> {
+    let mut all = sqlx::query_scalar::<_, Option<Vec<u8>>>(query).bind(bound).fetch(conn);
+    while let Some(some) = all.try_next().await.map_err(fail)? {
+        let some = some.unwrap_or_default();
+        let mut rest = some.as_slice();
+        // A row of which something is missing would leave out all of it.
+        let unreadable = || Error::internal("a row in the database cannot be read");
+        for _ in 0..number(&mut rest).flatten().ok_or_else(unreadable)? {
+            each(row(&mut rest, &unpack).ok_or_else(unreadable)?);
+        }
+        if !rest.is_empty() {
+            return Err(unreadable());
+        }
+    }
+    Ok(())
+}
+
+/// Takes the first row; `None` when it is none.
+fn row<T, const NUMBERS: usize, const PIECES: usize>(
+    rest: &mut &[u8],
+    unpack: impl Fn([Option<i64>; NUMBERS], [&[u8]; PIECES]) -> Option<T>,
+) -> Option<T> {
+    let mut numbers = [None; NUMBERS];
+    for it in &mut numbers {
+        *it = number(rest)?;
+    }
+    let mut lengths = [0; PIECES];
+    for it in &mut lengths {
+        *it = usize::try_from(number(rest)??).ok()?;
+    }
+    let mut pieces: [&[u8]; PIECES] = [&[]; PIECES];
+    for (piece, length) in pieces.iter_mut().zip(lengths) {
+        (*piece, *rest) = rest.split_at_checked(length)?;
+    }
+    *rest = rest.strip_prefix(b";")?;
+    unpack(numbers, pieces)
+}
+
+/// Takes the number before the next comma; an absent one is `Some(None)`.
+fn number(rest: &mut &[u8]) -> Option<Option<i64>> {
+    let comma = rest.iter().position(|byte| *byte == b',')?;
+    let (digits, after) = rest.split_at(comma);
+    *rest = &after[1..];
+    if digits.is_empty() {
+        return Some(None);
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
+}
