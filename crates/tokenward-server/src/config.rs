@@ -1,5 +1,6 @@
 //! The configuration: defaults, file, environment, flags, each over the one before. All mistakes are told at once.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use tokenward_core::secret::Prefixes;
 
+use crate::limits::{self, Limits};
 use crate::service::mail::Mailer;
 use tokenward_verify::gateway;
 
@@ -37,6 +39,8 @@ pub struct Config {
     pub envoy_listen: Option<SocketAddr>,
     /// Unknown tokens a minute and client address; 0 is no limit.
     pub misses_per_minute: u32,
+    /// The limits in force.
+    pub limits: Limits,
     /// What token texts begin with.
     pub prefixes: Prefixes,
     /// The pepper, when it is not in its file.
@@ -69,6 +73,7 @@ pub struct Settings {
     pub credential_header: Option<String>,
     pub envoy_listen: Option<String>,
     pub misses_per_minute: Option<u32>,
+    pub limits: Option<BTreeMap<String, u64>>,
     pub token_prefixes: Option<Vec<String>>,
     pub policy_token_prefixes: Option<Vec<String>>,
     pub pepper: Option<String>,
@@ -122,6 +127,12 @@ impl Settings {
     fn from_env(env: impl Fn(&str) -> Option<String>, faults: &mut Vec<String>) -> Self {
         let text = |name: &str| env(&format!("TOKENWARD_{name}")).filter(|value| !value.is_empty());
         let list = |name: &str| text(name).map(|value| value.split(',').map(|part| part.trim().to_owned()).collect());
+        let set = limits::ALL.iter().filter(|limit| limit.setting).filter_map(|limit| {
+            let name = format!("LIMITS_{}", limit.name.to_uppercase());
+            let value = read(&text(&name)?, &format!("TOKENWARD_{name}"), faults)?;
+            Some((limit.name.to_owned(), value))
+        });
+        let limits = set.collect();
         Self {
             data_dir: text("DATA_DIR").map(PathBuf::from),
             database: text("DATABASE"),
@@ -135,6 +146,7 @@ impl Settings {
             envoy_listen: text("ENVOY_LISTEN"),
             misses_per_minute: text("MISSES_PER_MINUTE")
                 .and_then(|value| read(&value, "TOKENWARD_MISSES_PER_MINUTE", faults)),
+            limits: Some(limits),
             token_prefixes: list("TOKEN_PREFIXES"),
             policy_token_prefixes: list("POLICY_TOKEN_PREFIXES"),
             pepper: text("PEPPER"),
@@ -161,6 +173,10 @@ impl Settings {
             credential_header: over.credential_header.or(self.credential_header),
             envoy_listen: over.envoy_listen.or(self.envoy_listen),
             misses_per_minute: over.misses_per_minute.or(self.misses_per_minute),
+            limits: over
+                .limits
+                .into_iter()
+                .fold(self.limits, |under, over| Some(under.into_iter().flatten().chain(over).collect())),
             token_prefixes: over.token_prefixes.or(self.token_prefixes),
             policy_token_prefixes: over.policy_token_prefixes.or(self.policy_token_prefixes),
             pepper: over.pepper.or(self.pepper),
@@ -209,6 +225,12 @@ impl Settings {
         }
         let envoy_listen = self.envoy_listen.filter(|address| !address.is_empty());
         let envoy_listen = envoy_listen.and_then(|address| read::<SocketAddr>(&address, "envoy_listen", &mut faults));
+        let mut limits = Limits::default();
+        for (name, value) in self.limits.into_iter().flatten() {
+            if let Err(fault) = limits.set_by_name(&name, value) {
+                faults.push(fault.to_string());
+            }
+        }
         let prefixes =
             Prefixes::new(&self.token_prefixes.unwrap_or_default(), &self.policy_token_prefixes.unwrap_or_default());
         let prefixes = prefixes.unwrap_or_else(|error| {
@@ -241,6 +263,7 @@ impl Settings {
             gateways: gateway::Settings { trusted, header: header.filter(|name| name != "x-api-key") },
             envoy_listen,
             misses_per_minute: self.misses_per_minute.unwrap_or(0),
+            limits,
             prefixes,
             pepper: self.pepper.filter(|pepper| !pepper.is_empty()),
             poll_interval: Duration::from_millis(self.poll_interval_ms.unwrap_or(1_000).max(10)),

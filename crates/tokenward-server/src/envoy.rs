@@ -22,12 +22,11 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use crate::limits::GATEWAY_MESSAGE_BYTES;
 use crate::service::App;
 use tokenward_verify::credential::{Place, credential};
 use tokenward_verify::gateway::{self, Header, Held, Scope, Target};
 
-/// Longest message. Envoy's own limit for the headers of a request is 60 KiB.
-const MESSAGE_MAX: usize = 1024 * 1024;
 /// Every header of ours begins with it; a client's own never count.
 const OURS: &str = "x-tokenward-";
 
@@ -47,7 +46,8 @@ pub fn start(app: &Arc<App>, address: SocketAddr) -> Result<Running> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
-    let service = AuthorizationServer::new(Gate(Arc::clone(app))).max_decoding_message_size(MESSAGE_MAX);
+    let service =
+        AuthorizationServer::new(Gate(Arc::clone(app))).max_decoding_message_size(GATEWAY_MESSAGE_BYTES.size());
     let (stop, stopped) = oneshot::channel();
     let server = Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, async {
         // Ends also when the sender is dropped.

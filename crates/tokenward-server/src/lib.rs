@@ -5,6 +5,7 @@ pub mod config;
 pub mod console;
 pub mod envoy;
 pub mod http;
+pub mod limits;
 pub mod serve;
 pub mod service;
 pub mod telemetry;

@@ -26,16 +26,11 @@ use crate::config::Config;
 use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::{App, set_up::SetUp, throttle::Throttle};
-use crate::{console, envoy, telemetry};
+use crate::{console, envoy, limits, telemetry};
 use tokenward_verify::Verifier;
 use tokenward_verify::clock::SystemClock;
 use tokenward_verify::pepper;
 use tokenward_verify::random::OsRandom;
-
-/// A client gets this long to send its headers; slower ones are cut off.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests that run when the process is told to stop get this long to end.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// A running service.
 pub struct Running {
@@ -108,6 +103,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
         public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
         trusted_proxies: config.trusted_proxies.clone(),
         gateways: config.gateways.clone(),
+        limits: config.limits.clone(),
         passwords: Passwords::new()?,
         throttle: Throttle::default(),
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
@@ -118,17 +114,18 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let handle = axum_server::Handle::new();
     let front = Front::new(&app, router(&app));
+    let head_time = app.limits.time(&limits::HEAD_TIME);
     let server = match tls {
         Some(tls) => {
             let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
-            let mut server = server.first_request_timeout(HEADER_TIMEOUT);
-            limit(server.http_builder());
+            let mut server = server.first_request_timeout(head_time);
+            limit(server.http_builder(), head_time);
             tokio::spawn(server.serve(front))
         }
         None => {
             let server = axum_server::from_tcp(listener)?.handle(handle.clone());
-            let mut server = server.first_request_timeout(HEADER_TIMEOUT);
-            limit(server.http_builder());
+            let mut server = server.first_request_timeout(head_time);
+            limit(server.http_builder(), head_time);
             tokio::spawn(server.serve(front))
         }
     };
@@ -137,9 +134,9 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
 
 /// What connections are given. hyper counts no time unless it is given a timer. Nor does it while it waits for the first bytes, which tell it the
 /// protocol; that is what `first_request_timeout` is for.
-fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>, head_time: Duration) {
     // One write of a copied answer costs less than one of two pieces: answers are small.
-    builder.http1().writev(false).timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http1().writev(false).timer(TokioTimer::new()).header_read_timeout(head_time);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
 }
 
@@ -172,9 +169,10 @@ fn answer(app: &Arc<App>, headers: &HeaderMap, error: Error) -> Response {
 impl Running {
     /// Stops: no new connections, running requests end, the store closes.
     pub async fn stop(self) -> Result<()> {
-        self.handle.graceful_shutdown(Some(GRACE));
+        let grace = self.app.limits.time(&limits::STOP_TIME);
+        self.handle.graceful_shutdown(Some(grace));
         if let Some(envoy) = self.envoy {
-            envoy.stop(GRACE).await;
+            envoy.stop(grace).await;
         }
         self.server.await??;
         self.app.verifier.stop().await;

@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::routes::Unknown;
-use tokenward_core::{Code, Error, Time, Uuid};
+use tokenward_core::{Error, Time, Uuid};
 use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, On, delete, get, put};
 use super::error::ApiError;
 use super::extract::{Params, Precondition, tagged, written, written_empty};
+use crate::limits::DOCUMENT_BYTES;
 use crate::service::App;
-use crate::service::apis::{self, Api, DOCUMENT_MAX, Format, KeptRoute, Shown};
+use crate::service::apis::{self, Api, Format, KeptRoute, Shown};
 
 /// An API without its routes.
 #[derive(Serialize, ToSchema)]
@@ -122,7 +123,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiDetail>(200),
         put(ONE, replace)
             .needs(Own::ApiManage, On::Organization)
-            .body_max(DOCUMENT_MAX)
+            .body_max(DOCUMENT_BYTES.size())
             .about(
                 "Routes of your API",
                 "Import an OpenAPI 3 document or a short list of routes; they replace those of that name. At most 5 MB and \
@@ -172,7 +173,7 @@ async fn replace(
     })?;
     let document = request.extract::<Bytes, _>().await.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Error::new(Code::TooLarge, "A document of routes has at most 5 MB.")
+            apis::document_too_large()
         } else {
             Error::invalid("body", "could not be read to its end")
         }

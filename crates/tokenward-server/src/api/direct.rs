@@ -21,11 +21,11 @@ use http_body_util::{BodyExt, Limited};
 use tokenward_core::{Result, Uuid};
 use tower::Service;
 
-use super::BODY_MAX;
 use super::endpoint::{Guard, Right, asking_organization};
 use super::error::ApiError;
-use super::extract::{BODY_TIMEOUT, too_large, too_slow, unreadable};
+use super::extract::{too_large, too_slow, unreadable};
 use crate::http::peer;
+use crate::limits::{BODY_BYTES, BODY_TIME};
 use crate::service::App;
 use crate::telemetry;
 
@@ -111,10 +111,10 @@ where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<BoxError>,
 {
-    if body.size_hint().lower() > BODY_MAX as u64 {
+    if body.size_hint().lower() > BODY_BYTES.default {
         return Err(too_large());
     }
-    let mut body = pin!(Limited::new(body, BODY_MAX).collect());
+    let mut body = pin!(Limited::new(body, BODY_BYTES.size()).collect());
     // Most bodies come with their heads, and are there when they are asked for a second time. Only the others are given a
     // time limit, which costs more than reading one that is there.
     let mut asked = false;
@@ -129,7 +129,7 @@ where
     });
     let read = match soon.await {
         Some(read) => Ok(read),
-        None => tokio::time::timeout(BODY_TIMEOUT, body).await,
+        None => tokio::time::timeout(BODY_TIME.time(), body).await,
     };
     match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

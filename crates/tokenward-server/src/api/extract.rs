@@ -1,7 +1,5 @@
 //! What a request brings: its credential, its client, its body.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
@@ -16,6 +14,7 @@ use super::error::ApiError;
 use utoipa::ToSchema;
 
 pub(crate) use crate::http::{client, peer};
+use crate::limits::{BODY_BYTES, BODY_TIME};
 use crate::service::{IfMatch, Written};
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
@@ -43,9 +42,6 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
     })
 }
 
-/// A client gets this long to send its body. The largest one needs a megabit a second.
-pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// A JSON body. Its errors name the field.
 pub(super) struct Body<T>(pub T);
 
@@ -59,7 +55,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
 /// The whole body, unless it is too large or too slow.
 pub(super) async fn read(request: Request) -> Result<Bytes> {
-    match tokio::time::timeout(BODY_TIMEOUT, request.extract::<Bytes, _>()).await {
+    match tokio::time::timeout(BODY_TIME.time(), request.extract::<Bytes, _>()).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
         Ok(Err(_)) => Err(unreadable()),
@@ -68,7 +64,7 @@ pub(super) async fn read(request: Request) -> Result<Bytes> {
 }
 
 pub(super) fn too_large() -> Error {
-    Error::new(Code::TooLarge, "The body is larger than 1 MiB.")
+    BODY_BYTES.exceeded(Code::TooLarge, BODY_BYTES.default, "The body is larger than", "Send less at once.")
 }
 
 pub(super) fn unreadable() -> Error {
@@ -76,7 +72,10 @@ pub(super) fn unreadable() -> Error {
 }
 
 pub(super) fn too_slow() -> Error {
-    Error::invalid("body", format!("did not arrive within {} seconds; send it again", BODY_TIMEOUT.as_secs()))
+    Error::invalid(
+        "body",
+        format!("did not arrive within the limit `{}` ({} ms); send it again", BODY_TIME.name, BODY_TIME.default),
+    )
 }
 
 /// Reads JSON; the first thing that does not fit is the fault.

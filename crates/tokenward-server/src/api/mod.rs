@@ -19,6 +19,7 @@ mod health;
 mod idempotency;
 mod invitations;
 mod json;
+mod limits;
 mod members;
 mod oauth;
 mod openapi;
@@ -42,10 +43,8 @@ pub use direct::Front;
 pub use endpoint::{Endpoint, On, Right};
 pub use error::ApiError;
 
+use crate::limits::BODY_BYTES;
 use crate::service::App;
-
-/// Largest body, in bytes. Larger ones get 413 before they are read.
-const BODY_MAX: usize = 1024 * 1024;
 
 /// Every endpoint of the API.
 #[must_use]
@@ -53,6 +52,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     [
         health::endpoints(),
         docs::endpoints(),
+        limits::endpoints(),
         sessions::endpoints(),
         accounts::endpoints(),
         organizations::endpoints(),
@@ -82,7 +82,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     for endpoint in endpoints() {
         router = router.route(endpoint.path, endpoint.guarded(app));
     }
-    router.layer(DefaultBodyLimit::max(BODY_MAX)).layer(map_response(not_kept))
+    router.layer(DefaultBodyLimit::max(BODY_BYTES.size())).layer(map_response(not_kept))
 }
 
 /// No answer may be kept on its way: neither what a caller sees of its organization, nor yesterday's permission.

@@ -17,14 +17,12 @@ use super::view::{
     ApiForm, ApiPage, ApiRow, ApisPage, Asked, Choice, Nav, Pager, RouteAnswer, RouteRow, RouteTable, UnknownRoute,
 };
 use super::words::grouped;
+use crate::limits::DOCUMENT_BYTES;
 use crate::service::IfMatch;
-use crate::service::apis::{self, Api, DOCUMENT_MAX, Format, KeptRoute, Shown};
+use crate::service::apis::{self, Api, Format, KeptRoute, Shown};
 
-/// Largest form with a document, in bytes: a form writes three bytes for one that is no letter, and six for the end of
-/// a line.
-pub(super) const DOCUMENT_FORM_MAX: usize = 4 * DOCUMENT_MAX;
 /// What a form with a larger document is told.
-pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB. Nothing was changed. Leave out of it what says nothing of routes, such as \
+pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB (the limit `document_bytes`). Nothing was changed. Leave out of it what says nothing of routes, such as \
      schemas and examples, or import its parts under names of their own.";
 /// Routes on a page.
 const PAGE: usize = 100;
@@ -88,7 +86,7 @@ fn form(typed: &Pairs, problems: &mut Problems) -> ApiForm {
     ApiForm {
         name: problems.field("name", typed.line("name")),
         // What is far too large is not sent back and forth once more.
-        document: problems.field("document", if document.len() > DOCUMENT_MAX { "" } else { document }),
+        document: problems.field("document", if document.len() > DOCUMENT_BYTES.size() { "" } else { document }),
         unknown_route: view_of(Unknown::parse(typed.get("unknown_route")).unwrap_or_default()),
         unknown_route_error: problems.take("unknown_route"),
         version: typed.get("version").to_owned(),
@@ -105,7 +103,7 @@ fn chosen(typed: &Pairs) -> Result<Unknown> {
 async fn import(person: &Person, grant: Grant, name: String, typed: &Pairs, version: i64) -> Result<()> {
     let unknown = chosen(typed)?;
     let document = typed.get("document");
-    if document.len() > DOCUMENT_MAX {
+    if document.len() > DOCUMENT_BYTES.size() {
         return Err(Error::new(Code::TooLarge, DOCUMENT_TOO_LARGE));
     }
     if document.trim().is_empty() {

@@ -1,7 +1,6 @@
 //! What stands before every page: the right address, a session or a form cookie, and forms that are our own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -14,7 +13,7 @@ use subtle::ConstantTimeEq;
 use tokenward_core::{Code, Error, Result, Uuid};
 
 use super::DOCUMENT_FORMS;
-use super::apis::{DOCUMENT_FORM_MAX, DOCUMENT_TOO_LARGE};
+use super::apis::DOCUMENT_TOO_LARGE;
 use super::cookie;
 use super::form::Pairs;
 use super::page::{error_inside, error_outside, error_page, page, see_other};
@@ -22,14 +21,8 @@ use super::person::{Person, Visitor, client};
 use super::place::{Place, locate};
 use super::view::{ErrorPage, Nav, NeedsTlsPage};
 use crate::http;
+use crate::limits::{DISCARDED_BYTES, DOCUMENT_FORM_BYTES, FORM_BYTES, FORM_TIME};
 use crate::service::App;
-
-/// Largest form, in bytes: a role of a few thousand projects still fits.
-const FORM_MAX: usize = 4 * 1024 * 1024;
-/// Bytes of a form that are read at most, though they are too many.
-const DISCARDED_MAX: usize = 64 * 1024 * 1024;
-/// A form gets this long to arrive. The largest one that is taken needs a megabit and a half a second.
-const FORM_TIME: Duration = Duration::from_secs(120);
 
 /// Sets the headers of every page, also of those that say what went wrong.
 pub(super) async fn headers(request: Request, next: Next) -> Response {
@@ -158,11 +151,11 @@ async fn form(parts: &mut Parts, body: Body, csrf: &str) -> Result<Body, Refused
     }
     let with_document = parts.extensions.get::<MatchedPath>().is_some_and(|it| DOCUMENT_FORMS.contains(&it.as_str()));
     let (max, too_large) = if with_document {
-        (DOCUMENT_FORM_MAX, DOCUMENT_TOO_LARGE)
+        (DOCUMENT_FORM_BYTES.size(), DOCUMENT_TOO_LARGE)
     } else {
-        (FORM_MAX, "The form is larger than 4 MiB, or did not arrive completely.")
+        (FORM_BYTES.size(), "The form is larger than 4 MiB, or did not arrive completely.")
     };
-    let read = tokio::time::timeout(FORM_TIME, whole(body, max)).await.ok().flatten();
+    let read = tokio::time::timeout(FORM_TIME.time(), whole(body, max)).await.ok().flatten();
     let bytes = read.ok_or_else(|| Refused::Unreadable(Error::new(Code::TooLarge, too_large)))?;
     let pairs = Pairs::parse(&bytes);
     if !bool::from(pairs.get("csrf").as_bytes().ct_eq(csrf.as_bytes())) {
@@ -179,7 +172,7 @@ async fn whole(mut body: Body, max: usize) -> Option<Vec<u8>> {
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.ok()?.into_data() else { continue };
         seen += data.len();
-        if seen > DISCARDED_MAX {
+        if seen > DISCARDED_BYTES.size() {
             return None;
         }
         if seen > max {

@@ -34,6 +34,8 @@ use tokenward_store::{Position, Store, Tx};
 
 use tokenward_verify::{Verifier, gateway};
 
+use crate::limits::Limits;
+
 /// All that the service needs; shared by everything that runs.
 pub struct App {
     /// Where everything is kept.
@@ -46,6 +48,8 @@ pub struct App {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// How gateways are listened to.
     pub gateways: gateway::Settings,
+    /// The limits in force.
+    pub limits: Limits,
     /// Passwords are hashed by few at a time.
     pub passwords: passwords::Passwords,
     /// Slows down guessing of passwords.

@@ -10,17 +10,16 @@ use sha2::{Digest as _, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{ApiSnapshot, Event, Kind};
 use tokenward_core::routes::{Route, Routes, Unknown};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::apis;
 pub use tokenward_store::apis::{Api, KeptRoute};
 use tokio::sync::Semaphore;
 
 use super::{App, IfMatch, Written, detached};
+use crate::limits::DOCUMENT_BYTES;
 use document::Document;
 pub use document::Format;
 
-/// Largest document, in bytes.
-pub const DOCUMENT_MAX: usize = 5_000_000;
 /// Most APIs of an organization: all of them lie in memory.
 const APIS_MAX: usize = 100;
 /// Longest name, in characters.
@@ -142,10 +141,17 @@ pub async fn delete(app: &Arc<App>, grant: Grant, name: String) -> Result<Writte
     .await
 }
 
+/// What is said of a document that is too large.
+pub(crate) fn document_too_large() -> Error {
+    let advice = "Leave out of it what says nothing of routes, such as schemas and examples, or import its parts under \
+                  names of their own.";
+    DOCUMENT_BYTES.exceeded(Code::TooLarge, DOCUMENT_BYTES.default, "The document of routes is larger than", advice)
+}
+
 /// Reads a document, sorts its routes and sees whether they can be told apart. Answers their JSON too.
 fn prepare(format: Format, document: &[u8]) -> Result<(Document, String)> {
-    if document.len() > DOCUMENT_MAX {
-        return Err(Error::new(tokenward_core::Code::TooLarge, "A document of routes has at most 5 MB."));
+    if document.len() > DOCUMENT_BYTES.size() {
+        return Err(document_too_large());
     }
     let mut read = document::read(format, document)?;
     read.routes.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));

@@ -157,7 +157,12 @@ async fn an_id_in_a_path_that_is_no_uuid_is_named() {
 async fn a_body_of_ten_megabytes_is_refused_unread() {
     let (server, acme) = Server::frozen().await;
     let large = json!({ "name": "n".repeat(10_000_000), "role_id": null }).to_string();
-    let too_large = error(413, "Payload Too Large", "too_large", "The body is larger than 1 MiB.");
+    let too_large = error(
+        413,
+        "Payload Too Large",
+        "too_large",
+        "The body is larger than the limit `body_bytes` (1048576 bytes). Send less at once.",
+    );
     for (path, credential) in
         [(acme.path("apiToken"), acme.owner.as_str()), ("/session".to_owned(), ""), ("/verify".to_owned(), &acme.owner)]
     {
@@ -170,7 +175,7 @@ async fn a_body_of_ten_megabytes_is_refused_unread() {
     }
     // Also where its length is not announced, and where a repetition is asked for.
     let said = raw(&server, &chunked(&acme, &large)).await;
-    assert!(said.starts_with("HTTP/1.1 413 ") && said.contains("The body is larger than 1 MiB."), "{said}");
+    assert!(said.starts_with("HTTP/1.1 413 ") && said.contains("`body_bytes` (1048576 bytes)"), "{said}");
     let request = server.request("POST", &acme.path("apiToken")).bearer_auth(&acme.owner);
     let request = request.header("idempotency-key", "k").body(large.clone());
     assert_eq!(server.send(request).await.pair(), too_large);
@@ -248,7 +253,7 @@ async fn a_slow_body_is_cut_off() {
     let ends = tokio::join!(stall(&server, &open), stall(&server, &known), stall(&server, &repeated));
     for (said, took) in [ends.0, ends.1, ends.2] {
         assert!(took < PATIENCE && said.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{took:?}: {said}");
-        assert!(said.contains("`body` did not arrive within 10 seconds; send it again"), "{said}");
+        assert!(said.contains("`body` did not arrive within the limit `body_ms` (10000 ms); send it again"), "{said}");
     }
 }
 

@@ -1,0 +1,227 @@
+//! The table of limits: everything that a client can make grow has a row here. Errors name the row, `GET /limits`
+//! shows it with the value in force, and `docs/limits.md` is the table for people.
+//!
+//! To add a limit, add a row; to read one that is a setting, ask [`Limits`]. Nothing else bounds with a number of its
+//! own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use tokenward_core::{Code, Error};
+
+/// What a limit counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Milliseconds.
+    Milliseconds,
+    /// Bytes in a second.
+    BytesPerSecond,
+    /// Things in a minute.
+    PerMinute,
+}
+
+impl Unit {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Bytes => "bytes",
+            Self::Milliseconds => "ms",
+            Self::BytesPerSecond => "bytes/s",
+            Self::PerMinute => "per minute",
+        }
+    }
+}
+
+/// One limit.
+#[derive(Debug)]
+pub struct Limit {
+    /// Its name, in errors and in the configuration. Never changes.
+    pub name: &'static str,
+    /// What it is where nobody sets it; 0 where it follows from something else, as `bounds` says.
+    pub default: u64,
+    /// What it counts.
+    pub unit: Unit,
+    /// What it bounds, in one sentence.
+    pub bounds: &'static str,
+    /// Can the operator set it?
+    pub setting: bool,
+}
+
+/// Each row becomes a constant, and all of them [`ALL`].
+macro_rules! limits {
+    ($($name:ident = $kind:ident $text:literal $default:expr, $unit:ident, $bounds:literal;)*) => {
+        $(
+            #[doc = $bounds]
+            pub static $name: Limit = Limit {
+                name: $text,
+                default: $default,
+                unit: Unit::$unit,
+                bounds: $bounds,
+                setting: limits!(@ $kind),
+            };
+        )*
+        /// Every limit, in the order of the page.
+        pub static ALL: &[&Limit] = &[$(&$name),*];
+    };
+    (@ setting) => { true };
+    (@ fixed) => { false };
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+limits! {
+    HEAD_TIME = setting "head_ms" 10_000, Milliseconds,
+        "How long a connection may take for a TLS handshake, for its first bytes, and for the head of a request.";
+    STOP_TIME = fixed "stop_ms" 10_000, Milliseconds,
+        "How long requests that run may go on when the server is told to stop.";
+    BODY_BYTES = fixed "body_bytes" MIB, Bytes,
+        "The body of a request of the API.";
+    BODY_TIME = fixed "body_ms" 10_000, Milliseconds,
+        "How long a body of the API may take to arrive.";
+    DOCUMENT_BYTES = fixed "document_bytes" 5_000_000, Bytes,
+        "A document that describes the routes of an API.";
+    FORM_BYTES = fixed "form_bytes" 4 * MIB, Bytes,
+        "A form of the console: a role of a few thousand projects still fits.";
+    DOCUMENT_FORM_BYTES = fixed "document_form_bytes" 20_000_000, Bytes,
+        "A form of the console with a document in it: a form writes three bytes for one that is no letter, and six for the end of a line.";
+    FORM_TIME = fixed "form_ms" 120_000, Milliseconds,
+        "How long a form of the console may take to arrive.";
+    DISCARDED_BYTES = fixed "discarded_bytes" 64 * MIB, Bytes,
+        "What is read of a form that is too large, and thrown away, so that the browser shows our answer.";
+    ROUTES = fixed "routes" tokenward_core::routes::ROUTES_MAX as u64, Count,
+        "Routes of one API.";
+    ROUTE_PATH_BYTES = fixed "route_path_bytes" tokenward_core::routes::TEMPLATE_MAX as u64, Bytes,
+        "The path of a route.";
+    ROUTE_PERMISSIONS = fixed "route_permissions" tokenward_core::routes::PERMISSIONS_MAX as u64, Count,
+        "Permissions that one route needs.";
+    GATEWAY_MESSAGE_BYTES = fixed "gateway_message_bytes" MIB, Bytes,
+        "A question of Envoy's; its own limit for the headers of a request is 60 KiB.";
+}
+
+impl Limit {
+    /// The default as a size.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        // Sizes in the table are far below what an address space holds.
+        usize::try_from(self.default).unwrap_or(usize::MAX)
+    }
+
+    /// The default as a time.
+    #[must_use]
+    pub const fn time(&self) -> Duration {
+        Duration::from_millis(self.default)
+    }
+
+    /// An error for what went beyond it. `what` begins the sentence, `advice` says what to do, in a sentence.
+    #[must_use]
+    pub fn exceeded(&self, code: Code, value: u64, what: &str, advice: &str) -> Error {
+        Error::new(code, format!("{what} the limit `{}` ({value} {}). {advice}", self.name, self.unit.as_str()))
+    }
+}
+
+/// The limits in force: the defaults, and what the operator has set.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Limits(BTreeMap<&'static str, u64>);
+
+/// A limit that cannot be set like that, in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotSet(String);
+
+impl fmt::Display for NotSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Limits {
+    /// The value in force.
+    #[must_use]
+    pub fn get(&self, limit: &Limit) -> u64 {
+        self.0.get(limit.name).copied().unwrap_or(limit.default)
+    }
+
+    /// The value in force of a limit of time.
+    #[must_use]
+    pub fn time(&self, limit: &Limit) -> Duration {
+        Duration::from_millis(self.get(limit))
+    }
+
+    /// The value in force of a limit of things or bytes in memory.
+    #[must_use]
+    pub fn size(&self, limit: &Limit) -> usize {
+        usize::try_from(self.get(limit)).unwrap_or(usize::MAX)
+    }
+
+    /// Puts a value in the place of the default. Tests set also what operators cannot.
+    pub fn set(&mut self, limit: &Limit, value: u64) {
+        self.0.insert(limit.name, value);
+    }
+
+    /// Takes what the operator wrote.
+    pub fn set_by_name(&mut self, name: &str, value: u64) -> Result<(), NotSet> {
+        let settings = || ALL.iter().filter(|limit| limit.setting);
+        let Some(limit) = settings().find(|limit| limit.name == name) else {
+            let known: Vec<&str> = settings().map(|limit| limit.name).collect();
+            return Err(NotSet(format!("limits.{name} cannot be set; settings are {}", known.join(", "))));
+        };
+        if value == 0 && limit.default != 0 {
+            return Err(NotSet(format!("limits.{name} must be at least 1: there is no \"without limit\"")));
+        }
+        self.set(limit, value);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_and_the_table_say_the_same() {
+        let page = include_str!("../../../docs/limits.md");
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        let row = |limit: &&Limit| {
+            let default = if limit.default == 0 { "derived".to_owned() } else { limit.default.to_string() };
+            let setting = if limit.setting { "yes" } else { "" };
+            format!("| `{}` | {default} {} | {setting} | {} |", limit.name, limit.unit.as_str(), limit.bounds)
+        };
+        let expected: Vec<String> = ALL.iter().map(row).collect();
+        assert!(rows == expected, "docs/limits.md must hold this table:\n\n{}\n", expected.join("\n"));
+    }
+
+    #[test]
+    fn names_are_unique_and_limits_are_told_in_sentences() {
+        let mut names: Vec<&str> = ALL.iter().map(|limit| limit.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+        for limit in ALL {
+            assert!(limit.bounds.ends_with('.'), "{}", limit.name);
+            assert!(limit.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", limit.name);
+        }
+    }
+
+    #[test]
+    fn an_operator_sets_only_settings_and_only_to_something() {
+        let mut limits = Limits::default();
+        assert_eq!(limits.time(&HEAD_TIME), Duration::from_secs(10));
+        assert_eq!(limits.set_by_name("head_ms", 300), Ok(()));
+        assert_eq!(limits.time(&HEAD_TIME), Duration::from_millis(300));
+        assert!(limits.set_by_name("head_ms", 0).unwrap_err().to_string().contains("at least 1"));
+        assert!(limits.set_by_name("body_bytes", 9).unwrap_err().to_string().contains("head_ms"));
+    }
+
+    #[test]
+    fn an_error_names_the_limit_its_value_and_what_to_do() {
+        let error = BODY_BYTES.exceeded(Code::TooLarge, 7, "The body is larger than", "Send less.");
+        assert_eq!(error.detail, "The body is larger than the limit `body_bytes` (7 bytes). Send less.");
+    }
+}
