@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::decision::{Ask, Credential, Facts, Subject, decide};
+use crate::decision::{Ask, Credential, Facts, Standing, Subject, decide};
 use crate::directory::{Directory, Organization};
 use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
@@ -115,7 +115,7 @@ impl Caller {
         now: Time,
     ) -> Result<Grant> {
         let (organization, role) = self.organization(directory, organization)?;
-        let facts = Facts { credential: Some(self.credential), role: Some(role), target };
+        let facts = Facts { credential: Some(self.credential), standing: Standing::Role(role), target };
         let may = |own| decide(&facts, Ask::Permission(Permission::Own(own)), now);
         if let Some((read, what)) = visibility(target)
             && !may(read).is_allow()

@@ -4,113 +4,14 @@
 //! way out that is not the last line names a reason. HTTP, gRPC, the console and our own API translate its
 //! answer; none of them decides anything itself.
 
-use std::fmt;
-
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::permission::{Needed, Permission};
+use crate::reason::Reason;
 use crate::role::{Role, Target};
 use crate::time::Time;
 use crate::token::{State, TOMBSTONE};
-
-/// Why a decision is a deny. The strings are part of the API and never change.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Reason {
-    /// The text does not have the form of a token, or its checksum is wrong.
-    Malformed,
-    /// No such token; also every token of another organization.
-    Unknown,
-    /// It was taken back.
-    Revoked,
-    /// It is switched off.
-    Disabled,
-    /// Its time has not begun.
-    NotYetValid,
-    /// Its time is over.
-    Expired,
-    /// The path of the request can be read in more than one way.
-    PathAmbiguous,
-    /// A token stands in the query of the request.
-    TokenInQuery,
-    /// The organization has no API of that name.
-    ApiUnknown,
-    /// The request is on no route of the API, and the API denies such requests.
-    RouteUnknown,
-    /// Its role does not hold the permission, or the resource is absent.
-    PermissionDenied,
-}
-
-impl Reason {
-    /// All, in the order in which they are checked.
-    pub const ALL: [Self; 11] = [
-        Self::Malformed,
-        Self::Unknown,
-        Self::Revoked,
-        Self::Disabled,
-        Self::NotYetValid,
-        Self::Expired,
-        Self::PathAmbiguous,
-        Self::TokenInQuery,
-        Self::ApiUnknown,
-        Self::RouteUnknown,
-        Self::PermissionDenied,
-    ];
-
-    /// The stable string.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Unknown => "unknown",
-            Self::Revoked => "revoked",
-            Self::Disabled => "disabled",
-            Self::NotYetValid => "not_yet_valid",
-            Self::Expired => "expired",
-            Self::PathAmbiguous => "path_ambiguous",
-            Self::TokenInQuery => "token_in_query",
-            Self::ApiUnknown => "api_unknown",
-            Self::RouteUnknown => "route_unknown",
-            Self::PermissionDenied => "permission_denied",
-        }
-    }
-
-    /// What to tell the person who holds the token.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Malformed => {
-                "This is not a token: its form or its checksum is wrong. Was a part of it lost in copying?"
-            }
-            Self::Unknown => "No such token is known here.",
-            Self::Revoked => "This token was revoked. Ask for a new one.",
-            Self::Disabled => "This token is switched off.",
-            Self::NotYetValid => "This token is not valid yet.",
-            Self::Expired => "This token has expired. Ask for a new one.",
-            Self::PathAmbiguous => {
-                "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."
-            }
-            Self::TokenInQuery => {
-                "A token stands in the query, where logs keep it. Send it in a header, and replace this one."
-            }
-            Self::ApiUnknown => "There is no API of that name. Import its routes first.",
-            Self::RouteUnknown => "The request is on no route of the API, and what no route describes is denied.",
-            Self::PermissionDenied => "The role of this token does not allow this.",
-        }
-    }
-
-    /// Is the credential itself refused, whatever was asked?
-    #[must_use]
-    pub fn refuses_credential(self) -> bool {
-        !matches!(self, Self::PathAmbiguous | Self::ApiUnknown | Self::RouteUnknown | Self::PermissionDenied)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Whose credential it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,13 +37,33 @@ pub struct Credential {
     pub expires_at: Option<Time>,
 }
 
+/// As what a credential acts where the question is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Standing<'a> {
+    /// The question is about an organization that it does not belong to.
+    Foreign,
+    /// The question is about no organization, only about the credential itself. It holds no permission.
+    Bare,
+    /// The question is about an organization in which it has this role.
+    Role(&'a Role),
+}
+
+impl Standing<'_> {
+    fn allows(self, permission: Permission<'_>, target: Target) -> bool {
+        match self {
+            Self::Role(role) => role.allows(permission, target),
+            Self::Foreign | Self::Bare => false,
+        }
+    }
+}
+
 /// All that a decision depends on, besides the question and the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The credential; `None` when the text is well formed but nothing is known of it.
     pub credential: Option<Credential>,
-    /// The role in the organization that is asked about; `None` when the credential does not belong to it.
-    pub role: Option<&'a Role>,
+    /// As what it acts.
+    pub standing: Standing<'a>,
     /// What the question is about, its ids looked up.
     pub target: Target,
 }
@@ -204,7 +125,10 @@ impl Decision<'_> {
 #[must_use]
 pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
     let deny = |reason| Decision::Deny { reason, missing: None };
-    let (Some(credential), Some(role)) = (facts.credential, facts.role) else { return deny(Reason::Unknown) };
+    let Some(credential) = facts.credential else { return deny(Reason::Unknown) };
+    if matches!(facts.standing, Standing::Foreign) {
+        return deny(Reason::Unknown);
+    }
     match credential.state {
         State::Active => {}
         State::Revoked(at) if now >= at.plus(TOMBSTONE) => return deny(Reason::Unknown),
@@ -219,12 +143,14 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
     }
     match ask {
         Ask::Identity => Decision::Allow,
-        Ask::Permission(permission) if role.allows(permission, facts.target) => Decision::Allow,
+        Ask::Permission(permission) if facts.standing.allows(permission, facts.target) => Decision::Allow,
         Ask::Permission(permission) => Decision::Deny { reason: Reason::PermissionDenied, missing: Some(permission) },
-        Ask::All(all) => match all.iter().map(Needed::permission).find(|it| !role.allows(*it, facts.target)) {
-            None => Decision::Allow,
-            missing => Decision::Deny { reason: Reason::PermissionDenied, missing },
-        },
+        Ask::All(all) => {
+            match all.iter().map(Needed::permission).find(|it| !facts.standing.allows(*it, facts.target)) {
+                None => Decision::Allow,
+                missing => Decision::Deny { reason: Reason::PermissionDenied, missing },
+            }
+        }
         Ask::Never(reason) => deny(reason),
     }
 }
@@ -259,18 +185,20 @@ mod tests {
 
         #[test]
         fn nothing_revoked_expired_or_foreign_is_ever_allowed(
-            known in prop::bool::weighted(0.9), own in prop::bool::weighted(0.9), state in state(),
+            known in prop::bool::weighted(0.9), own in prop::bool::weighted(0.9), bare in prop::bool::weighted(0.1),
+            state in state(),
             not_before in moment(), expires_at in moment(), now in (0i64..1 << 50).prop_map(Time),
             role in 0usize..6, asked in 0usize..Own::ALL.len(), target in target(), identity: bool,
         ) {
             let role = Role::built_in(Uuid::nil(), BuiltIn::ALL[role]);
             let credential = Credential { id: Uuid::nil(), subject: Subject::Token, state, not_before, expires_at };
-            let facts = Facts { credential: known.then_some(credential), role: own.then_some(&role), target };
+            let standing = if bare { Standing::Bare } else if own { Standing::Role(&role) } else { Standing::Foreign };
+            let facts = Facts { credential: known.then_some(credential), standing, target };
             let permission = Permission::Own(Own::ALL[asked]);
             let ask = if identity { Ask::Identity } else { Ask::Permission(permission) };
-            let alive = known && own && state == State::Active
+            let alive = known && (own || bare) && state == State::Active
                 && not_before.is_none_or(|at| at <= now) && expires_at.is_none_or(|at| now < at);
-            let holds = identity || role.allows(permission, target);
+            let holds = identity || (!bare && role.allows(permission, target));
             let decision = decide(&facts, ask, now);
             prop_assert_eq!(decision.is_allow(), alive && holds);
             if let Decision::Deny { reason, missing } = decision {
@@ -292,7 +220,7 @@ mod tests {
         };
         let decided = |role: &Role, ask| {
             decide(
-                &Facts { credential: Some(credential), role: Some(role), target: Target::Organization },
+                &Facts { credential: Some(credential), standing: Standing::Role(role), target: Target::Organization },
                 ask,
                 Time(1),
             )
@@ -316,7 +244,8 @@ mod tests {
             not_before: None,
             expires_at: None,
         };
-        let facts = Facts { credential: Some(credential), role: Some(&role), target: Target::Organization };
+        let facts =
+            Facts { credential: Some(credential), standing: Standing::Role(&role), target: Target::Organization };
         assert_eq!(decide(&facts, Ask::Identity, Time(1_000)).code(), "revoked");
         assert_eq!(decide(&facts, Ask::Identity, Time(999 + TOMBSTONE)).code(), "revoked");
         assert_eq!(decide(&facts, Ask::Identity, Time(1_000 + TOMBSTONE)).code(), "unknown");

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::decision::{Ask, Reason};
+use crate::decision::Ask;
+use crate::reason::Reason;
 use crate::role::{Mode, Role, Target};
 use crate::routes::Routes;
 

@@ -14,6 +14,7 @@ pub mod index;
 pub mod name;
 pub mod path;
 pub mod permission;
+pub mod reason;
 pub mod role;
 pub mod routes;
 pub mod secret;

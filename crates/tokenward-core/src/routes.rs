@@ -10,9 +10,10 @@ use std::fmt;
 use matchit::Router;
 use uuid::Uuid;
 
-use crate::decision::{Ask, Reason};
+use crate::decision::Ask;
 use crate::path;
 use crate::permission::Needed;
+use crate::reason::Reason;
 
 /// Most routes that an API can have.
 pub const ROUTES_MAX: usize = 10_000;

@@ -21,7 +21,7 @@ use tokenward_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, ApiError, Front};
+use crate::api::{self, ApiError};
 use crate::config::Config;
 use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
@@ -113,7 +113,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn R
     let secret = app.set_up.offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let handle = axum_server::Handle::new();
-    let front = Front::new(&app, router(&app));
+    let front = api::front(&app, router(&app));
     let head_time = app.limits.time(&limits::HEAD_TIME);
     let server = match tls {
         Some(tls) => {

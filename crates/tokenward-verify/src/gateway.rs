@@ -7,10 +7,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tokenward_core::decision::{Ask, Reason};
+use tokenward_core::decision::Ask;
 use tokenward_core::directory::Resource;
 use tokenward_core::path;
 use tokenward_core::permission::Permission;
+use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Result, Uuid};
 
 use super::credential::{Credential, holds_token};

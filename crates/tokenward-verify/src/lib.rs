@@ -22,11 +22,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokenward_core::caller::Caller;
-use tokenward_core::decision::{Ask, Decision, Facts, Reason, decide};
+use tokenward_core::decision::{Ask, Decision, Facts, Standing, decide};
 use tokenward_core::directory::{Directory, Organization, Resource};
 use tokenward_core::event::{Actor, By, Origin};
 use tokenward_core::index::{Found, Index};
 use tokenward_core::permission::{Own, Permission};
+use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::token::State;
@@ -254,7 +255,7 @@ impl Verifier {
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
             };
             let target = organization.target(&question.resource);
-            let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
+            let facts = Facts { credential: Some(found.credential()), standing: Standing::Role(role), target };
             let now = self.0.clock.recent();
             // What the request needs, and then what is asked beside it.
             let route = question.request.and_then(|it| Some(organization.ask_route(it.api?, it.method, it.path)));
@@ -366,7 +367,8 @@ impl Verifier {
             return Ok(None);
         }
         self.accept(&presented, from, |found, organization, role, now| {
-            let facts = Facts { credential: Some(found.credential()), role: Some(role), target: Target::Organization };
+            let standing = Standing::Role(role);
+            let facts = Facts { credential: Some(found.credential()), standing, target: Target::Organization };
             decide(&facts, Ask::Permission(Permission::Own(permission)), now).require()?;
             Ok(Some(organization.id))
         })
@@ -390,7 +392,7 @@ impl Verifier {
             let placed = found.and_then(|found| Some((found, belonging(&directory, &found, None)?)));
             let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, from.address))?;
             let target = Target::Organization;
-            let facts = Facts { credential: Some(found.credential()), role: Some(role), target };
+            let facts = Facts { credential: Some(found.credential()), standing: Standing::Role(role), target };
             let now = self.0.clock.recent();
             let decision = decide(&facts, Ask::Identity, now);
             match decision {
@@ -425,9 +427,9 @@ impl Verifier {
             .find_map(|pepper| self.0.index.session(&pepper.digest(&inner)))
             .filter(|session| session.console == console)
             .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client.address)))?;
-        // A session alone belongs to no organization; the least role stands in to ask for nothing but its time.
-        let nobody = Role::built_in(Uuid::nil(), BuiltIn::Verifier);
-        let facts = Facts { credential: Some(session.credential()), role: Some(&nobody), target: Target::Organization };
+        // A session alone belongs to no organization.
+        let (standing, target) = (Standing::Bare, Target::Organization);
+        let facts = Facts { credential: Some(session.credential()), standing, target };
         match decide(&facts, Ask::Identity, self.0.clock.recent()) {
             Decision::Allow => {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use tokenward_core::decision::{Ask, Decision, Reason};
+use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::permission::Permission;
+use tokenward_core::reason::Reason;
 use tokenward_core::role::{Mode, Target};
 use tokenward_core::{Time, Uuid};
 

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use prefetch_index::prefetch_index;
-use tokenward_core::decision::{Decision, Reason};
+use tokenward_core::decision::Decision;
+use tokenward_core::reason::Reason;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::usage::Usage;
 

@@ -345,7 +345,8 @@ impl Denials {
 
 #[cfg(test)]
 mod tests {
-    use tokenward_core::decision::{Decision, Reason};
+    use tokenward_core::decision::Decision;
+    use tokenward_core::reason::Reason;
     use tokenward_core::role::Target;
 
     use super::*;

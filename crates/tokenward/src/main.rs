@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod note;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ fn run(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            cli::note(format!("error: {error:#}"));
+            note::note(format!("error: {error:#}"));
             Exit::Error.into()
         }
     }

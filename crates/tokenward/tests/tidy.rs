@@ -6,6 +6,7 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Everything in core is pure: no I/O, no async, no clock, no randomness. So are these.
@@ -138,7 +139,7 @@ fn who_embeds_verification_builds_no_server() {
         .expect("run cargo");
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
     let listed = String::from_utf8(tree.stdout).expect("a tree in UTF-8");
-    let names: std::collections::BTreeSet<&str> = listed.lines().filter_map(|it| it.split(' ').next()).collect();
+    let names: BTreeSet<&str> = listed.lines().filter_map(|it| it.split(' ').next()).collect();
     assert!(names.contains("tokenward-core") && names.contains("sqlx"), "{listed}");
     for unwanted in ["axum", "askama", "clap", "lettre", "tonic", "argon2", "hyper"] {
         assert!(!names.contains(unwanted), "tokenward-verify brings {unwanted}");
@@ -208,6 +209,50 @@ fn the_ways_in_never_use_each_other() {
         "not use `envoy`",
     );
     breaks(rule, &[("crates/tokenward-server/src/envoy.rs", "let it = super::api::run();")], "not use `api`");
+}
+
+#[test]
+fn no_module_uses_one_that_uses_it() {
+    let rule: Rule = |files| {
+        let mut complaints = Vec::new();
+        for (name, _) in CRATES {
+            let used = used_siblings(files, &format!("crates/{name}/src/"));
+            let reached = |from: &str| {
+                let (mut open, mut seen) = (vec![from.to_owned()], BTreeSet::new());
+                while let Some(module) = open.pop() {
+                    let next = used.get(&module).into_iter().flatten();
+                    open.extend(next.filter(|it| seen.insert((*it).clone())).cloned());
+                }
+                seen
+            };
+            for module in used.keys() {
+                let circle: Vec<String> =
+                    reached(module).into_iter().filter(|it| reached(it).contains(module)).collect();
+                // A circle is told once, by its first module.
+                if circle.first() == Some(module) {
+                    complaints.push(format!("{name}: {} go in a circle", circle.join(", ")));
+                }
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    let core = |name: &'static str, text| (format!("crates/tokenward-core/src/{name}.rs"), text);
+    let circle = |files: &[(String, &str)], expected| {
+        breaks(rule, &files.iter().map(|(path, text)| (path.as_str(), *text)).collect::<Vec<_>>(), expected);
+    };
+    circle(&[core("a", "use crate::{\n    b::B,\n    c};"), core("b", "fn b() -> crate::a::A {}")], "core: a, b go");
+    circle(
+        &[core("a", "use super::b;"), core("b", "use crate::c::x as a;"), core("c/mod", "use super::{d, a as e};")],
+        "a, b, c go in a circle",
+    );
+    circle(&[core("p/a", "use super::b::B;"), core("p/b", "use crate::p::a;")], "p::a, p::b go in a circle");
+    // A child may use what its parent has, and a test whatever it wants.
+    let tree = [core("p/mod", "mod a;\nuse a::A;"), core("p/a", "use super::P;\n#[cfg(test)]\nuse crate::q::Q;")];
+    circle(
+        &[tree.as_slice(), &[core("q", "use crate::p::P; use super::r;"), core("r", "use super::q;")]].concat(),
+        "q, r",
+    );
 }
 
 #[test]
@@ -382,6 +427,78 @@ fn dependencies(manifest: &toml::Table) -> Vec<String> {
         .iter()
         .map(|(name, it)| it.get("package").and_then(toml::Value::as_str).unwrap_or(name).to_owned())
         .collect()
+}
+
+/// Which modules of a crate use which other ones. Two modules are looked at as the siblings that they are or lie in:
+/// `api::tokens` that uses `service::tokens` makes `api` use `service`. Between a parent and its children anything goes.
+fn used_siblings(files: &[File], source: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut modules = BTreeMap::new();
+    for file in files {
+        let Some(name) = file.path.strip_prefix(source).and_then(|it| it.strip_suffix(".rs")) else { continue };
+        let mut path: Vec<&str> = name.split('/').collect();
+        if path.last().is_some_and(|it| ["lib", "main", "mod"].contains(it)) {
+            path.pop();
+        }
+        let code = file.text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+        let code: Vec<&str> = code.filter(|it| !it.trim_start().starts_with("//")).collect();
+        modules.insert(path, code.join("\n"));
+    }
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (module, code) in &modules {
+        for path in paths_used(code, module) {
+            let Some(other) = (1..=path.len()).rev().map(|n| &path[..n]).find(|it| modules.contains_key(*it)) else {
+                continue;
+            };
+            let common = module.iter().zip(other).take_while(|(a, b)| a == b).count();
+            if common < module.len().min(other.len()) {
+                let sibling = |path: &[&str]| path[..=common].join("::");
+                used.entry(sibling(module)).or_default().insert(sibling(other));
+            }
+        }
+    }
+    used
+}
+
+/// The paths in the code of a module that begin with `crate::` or `super::`, from the root of the crate.
+fn paths_used<'a>(code: &'a str, module: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let mut paths = Vec::new();
+    for (root, from) in [("crate::", 0), ("super::", module.len().saturating_sub(1))] {
+        for (at, _) in code.match_indices(root) {
+            let goes_on = code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+            if !goes_on {
+                branch(&code[at + root.len()..], module[..from].to_vec(), &mut paths);
+            }
+        }
+    }
+    paths
+}
+
+/// Adds the paths that go on from `path` with what `code` begins with: names, or a tree in braces. Answers what follows.
+fn branch<'a>(code: &'a str, mut path: Vec<&'a str>, paths: &mut Vec<Vec<&'a str>>) -> &'a str {
+    if let Some(mut rest) = code.strip_prefix('{') {
+        loop {
+            rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+            if rest.is_empty() || rest.starts_with('}') {
+                return rest.get(1..).unwrap_or_default();
+            }
+            // Behind a name there may be another one that it is given.
+            rest = branch(rest, path.clone(), paths).trim_start_matches(|c| !matches!(c, ',' | '}'));
+        }
+    }
+    let end = code.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(code.len());
+    let (name, rest) = code.split_at(end);
+    match name {
+        "super" => drop(path.pop()),
+        "self" => {}
+        _ => path.push(name),
+    }
+    match rest.strip_prefix("::") {
+        Some(rest) => branch(rest, path, paths),
+        None => {
+            paths.push(path);
+            rest
+        }
+    }
 }
 
 /// What `complaint` says about each line of code in the files that `which` wants. Comments may speak of anything;

@@ -13,9 +13,10 @@ use tokenward_core::routes::Unknown;
 use tokenward_core::{Error, Time, Uuid};
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, delete, get, put};
+use super::endpoint::{Endpoint, delete, get, put};
 use super::error::ApiError;
 use super::extract::{Params, Precondition, tagged, written, written_empty};
+use super::right::On;
 use crate::limits::DOCUMENT_BYTES;
 use crate::service::App;
 use crate::service::apis::{self, Api, Format, KeptRoute, Shown};

@@ -12,9 +12,10 @@ use tokenward_core::role::Target;
 use tokenward_core::{Error, Time, Uuid};
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, get};
+use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
+use super::right::On;
 use crate::service::App;
 use crate::service::decisions::{self, Explained, Filter};
 

@@ -21,9 +21,9 @@ use http_body_util::{BodyExt, Limited};
 use tokenward_core::{Result, Uuid};
 use tower::Service;
 
-use super::endpoint::{Guard, Right, asking_organization};
 use super::error::ApiError;
 use super::extract::{too_large, too_slow, unreadable};
+use super::right::{Guard, Right, asking_organization};
 use crate::http::peer;
 use crate::limits::{BODY_BYTES, BODY_TIME};
 use crate::service::App;
@@ -150,8 +150,7 @@ struct Shared {
 
 impl Front {
     /// `router` answers what none of the direct endpoints takes.
-    pub fn new(app: &Arc<App>, router: Router) -> Self {
-        let direct = super::endpoints().iter().filter_map(|endpoint| endpoint.direct(app)).collect();
+    pub(super) fn new(direct: Vec<Arc<Direct>>, router: Router) -> Self {
         Self(Arc::new(Shared { direct, router }))
     }
 }

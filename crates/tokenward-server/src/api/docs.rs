@@ -9,9 +9,10 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::Value;
 use tokenward_core::Error;
 
-use super::endpoint::{Endpoint, Right, get};
+use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::openapi;
+use super::right::Right;
 use crate::http;
 use crate::service::App;
 

@@ -1,63 +1,26 @@
-//! A row of the table of endpoints, and the enforcement of its right.
+//! A row of the table of endpoints, and its handler behind the check of its right.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use tokenward_core::caller::{Caller, Grant};
-use tokenward_core::decision::Reason;
-use tokenward_core::directory::Directory;
+use tokenward_core::Error;
 use tokenward_core::permission::Own;
-use tokenward_core::role::Target;
-use tokenward_core::{Error, Result, Uuid};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::direct::{Answer, Direct};
 use super::error::ApiError;
-use super::extract::{client, credential, id};
+use super::extract::client;
 use super::idempotency;
-use crate::http::{address, agent, peer};
+use super::right::{Guard, On, Right, authorize};
+use crate::http::peer;
 use crate::service::App;
-use tokenward_verify::{Client, Presenter};
-
-/// Who may call an endpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Right {
-    /// Anybody.
-    Public,
-    /// Anybody whose credential is accepted.
-    Caller,
-    /// A signed-in user; tokens get 403 `user_required`.
-    User,
-    /// Who holds a permission on what the path names.
-    Permission(Own, On),
-}
-
-/// What in the path a permission is about. The parameter has the same name in every path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum On {
-    /// `{organizationId}`.
-    Organization,
-    /// `{projectId}`; its organization is looked up.
-    Project,
-    /// `{environmentId}`; its organization is looked up.
-    Environment,
-    /// `{clusterId}` in `{organizationId}`.
-    Cluster,
-    /// The caller's organization, where the path names none: a token's own, or the only one in which a user holds the
-    /// permission.
-    Caller,
-    /// An environment to be made in `{projectId}`: the permission is needed on at least one mode; the body says
-    /// on which.
-    NewEnvironment,
-}
 
 /// The schema of a body or an answer.
 pub(super) struct Shape {
@@ -281,15 +244,6 @@ impl Endpoint {
     }
 }
 
-/// What the check of an endpoint's right needs.
-pub(super) struct Guard {
-    pub app: Arc<App>,
-    pub right: Right,
-    user_only: bool,
-    idempotent: bool,
-    basic: bool,
-}
-
 async fn check(
     State(guard): State<Arc<Guard>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
@@ -315,141 +269,5 @@ async fn check(
             next.run(request).await
         }
         Err(error) => ApiError(error).into_response(),
-    }
-}
-
-/// What a path names, by the names of its parameters.
-type Named<'a> = [(&'a str, &'a str)];
-
-/// Who asks, and with which right. `path` is what the path names.
-pub(super) fn authorize(
-    guard: &Guard,
-    path: &Named<'_>,
-    headers: &HeaderMap,
-    query: Option<&str>,
-    client: &Client,
-) -> Result<(Caller, Option<Grant>)> {
-    refuse_in_query(guard, query)?;
-    let app = &guard.app;
-    let caller = if guard.basic {
-        let sent = headers.get_all(header::AUTHORIZATION).iter();
-        let sent = sent.map(|value| (tokenward_verify::credential::Place::Authorization, value.as_bytes()));
-        app.verifier.authenticate(tokenward_verify::credential::credential(sent)?.text(), client)?
-    } else {
-        app.verifier.authenticate(credential(headers)?, client)?
-    };
-    let Right::Permission(permission, on) = guard.right else {
-        if guard.right == Right::User {
-            caller.require_user()?;
-        }
-        return Ok((caller, None));
-    };
-    let directory = app.verifier.directory();
-    let (organization, target) = match on {
-        On::Caller => (own_organization(app, &caller, &directory, permission)?, Target::Organization),
-        _ => locate(&directory, path, on)?,
-    };
-    // A resource of another organization and one that does not exist get the same answer, to the letter.
-    let belongs = directory.organization(organization).is_some_and(|o| caller.role_in(o).is_some());
-    match on {
-        On::Project | On::NewEnvironment if !belongs => return Err(Error::not_found("project")),
-        On::Environment if !belongs => return Err(Error::not_found("environment")),
-        On::Cluster if belongs && target == Target::Absent => return Err(Error::not_found("cluster")),
-        _ => {}
-    }
-    if guard.user_only {
-        caller.organization(&directory, organization)?;
-        caller.require_user()?;
-    }
-    let grant = match (on, target) {
-        (On::NewEnvironment, Target::Project(project)) => {
-            let grant = caller.require(&directory, organization, Own::ProjectRead, target, app.now())?;
-            if !grant.role().manages_environments(project) {
-                return Err(Error::permission_denied(permission.as_str()));
-            }
-            grant
-        }
-        _ => caller.require(&directory, organization, permission, target, app.now())?,
-    };
-    // Handlers can rely on it: what is called an id is one.
-    for (name, value) in path.iter().filter(|(name, _)| name.ends_with("Id")) {
-        id(name, value)?;
-    }
-    Ok((caller, Some(grant)))
-}
-
-/// The organization that asks, for endpoints that need to know no more of the caller: what [`authorize`] finds, without
-/// what it makes for those that do.
-pub(super) fn asking_organization(
-    guard: &Guard,
-    headers: &HeaderMap,
-    query: Option<&str>,
-    peer: Option<IpAddr>,
-) -> Result<Option<Uuid>> {
-    let proxies = &guard.app.trusted_proxies;
-    if let Right::Permission(permission, On::Caller) = guard.right {
-        refuse_in_query(guard, query)?;
-        let from = Presenter { address: address(headers, peer, proxies), agent: agent(headers) };
-        let of_token = guard.app.verifier.permit(credential(headers)?, permission, &from)?;
-        if of_token.is_some() {
-            return Ok(of_token);
-        }
-    }
-    let (_, grant) = authorize(guard, &[], headers, query, &client(headers, peer, proxies))?;
-    Ok(grant.map(|grant| grant.organization()))
-}
-
-/// A token in the query of our own API is refused, whatever else is sent: it stands in a log by now.
-fn refuse_in_query(guard: &Guard, query: Option<&str>) -> Result<()> {
-    let holds =
-        |query: &str| tokenward_verify::credential::holds_token(query.as_bytes(), guard.app.verifier.prefixes());
-    if query.is_some_and(holds) { Err(Error::denied(Reason::TokenInQuery)) } else { Ok(()) }
-}
-
-/// A token's organization. For a user, the only one there is, or the only one in which the permission is held; with
-/// several the question is ambiguous.
-fn own_organization(app: &App, caller: &Caller, directory: &Directory, permission: Own) -> Result<Uuid> {
-    if let Some(organization) = caller.token_organization() {
-        return Ok(organization);
-    }
-    let all: Vec<Uuid> = caller.organizations(directory).map(|organization| organization.id).collect();
-    if let [only] = all[..] {
-        return Ok(only);
-    }
-    let holds = |id: &&Uuid| caller.require(directory, **id, permission, Target::Organization, app.now()).is_ok();
-    let mut those = all.iter().filter(holds);
-    match (those.next(), those.next()) {
-        (Some(only), None) => Ok(*only),
-        (None, _) => Err(Error::permission_denied(permission.as_str())),
-        _ => Err(Error::invalid(
-            "Authorization",
-            "is a session of several organizations; use an API token of the one you mean",
-        )),
-    }
-}
-
-/// The organization and the target that a path names. What does not exist is not found, whoever asks.
-fn locate(directory: &Directory, path: &Named<'_>, on: On) -> Result<(Uuid, Target)> {
-    let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
-    match on {
-        // `Caller` names nothing in the path and does not come here.
-        On::Organization | On::Caller => Ok((id("organizationId")?, Target::Organization)),
-        On::Cluster => {
-            let (organization, cluster) = (id("organizationId")?, id("clusterId")?);
-            let known = directory.organization(organization).is_some_and(|o| o.clusters().contains_key(&cluster));
-            Ok((organization, if known { Target::Cluster(cluster) } else { Target::Absent }))
-        }
-        On::Project | On::NewEnvironment => {
-            let project = id("projectId")?;
-            let organization = directory.owner_of(project).filter(|o| o.projects().contains_key(&project));
-            let organization = organization.ok_or_else(|| Error::not_found("project"))?;
-            Ok((organization.id, Target::Project(project)))
-        }
-        On::Environment => {
-            let id = id("environmentId")?;
-            let found = directory.owner_of(id).and_then(|o| Some((o.id, o.environments().get(&id)?)));
-            let (organization, environment) = found.ok_or_else(|| Error::not_found("environment"))?;
-            Ok((organization, (*environment).into()))
-        }
     }
 }

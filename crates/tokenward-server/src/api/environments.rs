@@ -13,9 +13,10 @@ use tokenward_core::{Time, Uuid};
 use tokenward_store::environments::Environment as Row;
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, delete, get, post, put};
+use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Id, Precondition, tagged, written, written_empty};
+use super::right::On;
 use crate::service::{App, environments};
 
 /// An environment.

@@ -14,9 +14,10 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::events::{Event as Row, Filter};
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, get};
+use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
+use super::right::On;
 use crate::service::{App, events};
 
 /// Events on a page when nothing else is asked for (contract §1.5).

@@ -15,10 +15,11 @@ use tokenward_store::invitations::Invitation;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::endpoint::{Endpoint, On, delete, get, post};
+use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, Path, client, credential, id, peer, written, written_empty};
 use super::members::deprecated_role;
+use super::right::On;
 use crate::service::invitations::{self, Accepting};
 use crate::service::{App, built_in_role, set_up};
 

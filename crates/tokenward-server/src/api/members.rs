@@ -14,9 +14,10 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::members::Member as Row;
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, delete, get, post, put};
+use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, written_empty};
+use super::right::On;
 use crate::service::{App, members};
 
 /// A member.

@@ -25,6 +25,7 @@ mod oauth;
 mod openapi;
 mod organizations;
 mod projects;
+mod right;
 mod roles;
 mod sessions;
 mod tokens;
@@ -40,8 +41,9 @@ use axum::middleware::map_response;
 use axum::response::Response;
 
 pub use direct::Front;
-pub use endpoint::{Endpoint, On, Right};
+pub use endpoint::Endpoint;
 pub use error::ApiError;
+pub use right::{On, Right};
 
 use crate::limits::BODY_BYTES;
 use crate::service::App;
@@ -83,6 +85,12 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         router = router.route(endpoint.path, endpoint.guarded(app));
     }
     router.layer(DefaultBodyLimit::max(BODY_BYTES.size())).layer(map_response(not_kept))
+}
+
+/// What stands in front of the whole service's `router`: the endpoints that are answered before it is asked.
+#[must_use]
+pub fn front(app: &Arc<App>, router: Router) -> Front {
+    Front::new(endpoints().iter().filter_map(|endpoint| endpoint.direct(app)).collect(), router)
 }
 
 /// No answer may be kept on its way: neither what a caller sees of its organization, nor yesterday's permission.

@@ -13,9 +13,10 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::endpoint::{Endpoint, On, post};
+use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::read;
+use super::right::On;
 use crate::http::{client, peer};
 use crate::service::{App, tokens};
 use tokenward_verify::Question;

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{Endpoint, Right};
+use super::endpoint::Endpoint;
 use super::endpoints;
 use super::error::ErrorBody;
+use super::right::Right;
 
 /// The document. `server` is the address that it names.
 pub(super) fn document(server: &str) -> Value {

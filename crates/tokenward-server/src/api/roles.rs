@@ -14,9 +14,10 @@ use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode, ProjectAccess};
 use tokenward_core::{Result, Time, Uuid};
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, delete, get, post, put};
+use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, id, tagged, written, written_empty};
+use super::right::On;
 use crate::service::{App, roles};
 
 /// A role that can be given to a token or a member.

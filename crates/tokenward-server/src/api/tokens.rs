@@ -14,9 +14,10 @@ use tokenward_core::token::Token;
 use tokenward_core::{Time, Uuid};
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, delete, get, post};
+use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, Params, id, present, written, written_empty};
+use super::right::On;
 use crate::service::usage::Usage;
 use crate::service::{App, tokens, usage};
 

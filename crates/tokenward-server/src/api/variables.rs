@@ -15,9 +15,10 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::variables::Owner;
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, On, delete, get, post, put};
+use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, written, written_empty};
+use super::right::On;
 use crate::service::App;
 use crate::service::variables::{self, NewVariable, Relation, Shown};
 

@@ -19,10 +19,11 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use utoipa::ToSchema;
 
 use super::direct::Asked;
-use super::endpoint::{Endpoint, On, direct_post, get};
+use super::endpoint::{Endpoint, direct_post, get};
 use super::error::ApiError;
 use super::extract::parse;
 use super::json::{self, Text};
+use super::right::On;
 use crate::service::App;
 use tokenward_verify::{Answer, DecisionId, ID_LENGTH, Presenter, Question, Request};
 

@@ -3,8 +3,9 @@
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
-use tokenward_core::decision::{Ask, Reason};
+use tokenward_core::decision::Ask;
 use tokenward_core::permission::{Needed, Own};
+use tokenward_core::reason::Reason;
 use tokenward_core::routes::Unknown;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 

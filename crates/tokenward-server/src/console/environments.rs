@@ -12,7 +12,6 @@ use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page};
 use super::person::Person;
-use super::projects;
 use super::view::{Choice, EnvironmentForm, EnvironmentPage, EnvironmentRow, Nav, mode_label};
 use crate::service::IfMatch;
 use crate::service::environments::{self, NewEnvironment};
@@ -56,7 +55,7 @@ pub(super) async fn new(Extension(person): Extension<Person>, At((organization, 
 
 /// The right to make an environment of some mode; the service asks for the one that is chosen.
 fn may_create(person: &Person, organization: Uuid, project: Uuid) -> Result<Grant> {
-    let grant = projects::may(person, organization, project, Own::ProjectRead)?;
+    let grant = person.may_in_project(organization, project, Own::ProjectRead)?;
     if !grant.role().manages_environments(project) {
         return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
     }

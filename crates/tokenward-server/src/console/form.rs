@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use tokenward_core::decision::Reason;
+use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Uuid};
 
 use super::page::Failure;

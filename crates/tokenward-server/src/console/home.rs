@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use tokenward_core::{Code, Error, Uuid};
 
 use super::assets::Asset;
+use super::errors::{error_outside, error_page};
 use super::form::Query;
-use super::page::{Answer, At, error_outside, error_page, see_other};
+use super::page::{Answer, At, see_other};
 use super::person::{Person, Visitor};
 use super::view::ErrorPage;
 use crate::http;

@@ -13,9 +13,10 @@ use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page};
 use super::person::{Person, Visitor};
+use super::role_choices::role_choices;
 use super::sessions::password;
 use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InvitePage, Nav};
-use super::words::{PASSWORD_RULE, role_choices, role_tag};
+use super::words::{PASSWORD_RULE, role_tag};
 use crate::service::invitations::{self, Accepting, Sent};
 use crate::service::{roles, sessions, set_up};
 

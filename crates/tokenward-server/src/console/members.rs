@@ -12,12 +12,13 @@ use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page};
 use super::person::Person;
+use super::role_choices::role_choices;
 use super::tokens::row as token_row;
 use super::view::{
     Field, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MemberToken, MembersPage, Nav, TransferCandidate,
     TransferPage,
 };
-use super::words::{role_choices, role_tag};
+use super::words::role_tag;
 use crate::service::{invitations, members, tokens, usage};
 
 /// `GET …/members`.

@@ -81,6 +81,15 @@ impl Person {
         self.require(organization, permission, Target::Organization)
     }
 
+    /// The right to do something with a project of an organization; one of another organization is absent.
+    pub(super) fn may_in_project(&self, organization: Uuid, project: Uuid, permission: Own) -> Result<Grant> {
+        let known = {
+            let directory = self.app.verifier.directory();
+            directory.organization(organization).is_some_and(|o| o.projects().contains_key(&project))
+        };
+        self.require(organization, permission, if known { Target::Project(project) } else { Target::Absent })
+    }
+
     /// Would that be allowed? For what a page offers; what it does asks again.
     pub(super) fn can(&self, organization: Uuid, permission: Own) -> bool {
         self.may(organization, permission).is_ok()

@@ -4,7 +4,6 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::role::Target;
 use tokenward_core::{Result, Time, Uuid};
 
 use super::confirm::Question;
@@ -17,18 +16,6 @@ use super::view::{Nav, ProjectForm, ProjectPage, ProjectRow, ProjectsPage};
 use super::words::count;
 use crate::service::IfMatch;
 use crate::service::projects::{self, Seen};
-
-/// The project that a path names; one of another organization is absent.
-pub(super) fn target(person: &Person, organization: Uuid, project: Uuid) -> Target {
-    let directory = person.app.verifier.directory();
-    let known = directory.organization(organization).is_some_and(|o| o.projects().contains_key(&project));
-    if known { Target::Project(project) } else { Target::Absent }
-}
-
-/// The right to do something with a project.
-pub(super) fn may(person: &Person, organization: Uuid, project: Uuid, permission: Own) -> Result<Grant> {
-    person.require(organization, permission, target(person, organization, project))
-}
 
 fn row(person: &Person, seen: Seen) -> ProjectRow {
     ProjectRow {
@@ -100,7 +87,7 @@ pub(super) async fn create(
 
 /// `GET …/projects/{id}`.
 pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = may(&person, organization, id, Own::ProjectRead)?;
+    let grant = person.may_in_project(organization, id, Own::ProjectRead)?;
     project_page(&person, &grant, id, None, Problems::default()).await
 }
 
@@ -114,7 +101,7 @@ async fn project_page(
     let organization = grant.organization();
     let seen = projects::get(&person.app, grant, id).await?;
     let saved = Pairs::from([("name", seen.project.name.clone()), ("description", seen.project.description.clone())]);
-    let may_manage = may(person, organization, id, Own::ProjectManage).is_ok();
+    let may_manage = person.may_in_project(organization, id, Own::ProjectManage).is_ok();
     let shown = ProjectPage {
         shell: person.shell(Some(organization), Nav::Projects).await?,
         project: Some(row(person, seen)),
@@ -134,7 +121,7 @@ pub(super) async fn save(
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
 ) -> Answer {
-    let grant = may(&person, organization, id, Own::ProjectManage)?;
+    let grant = person.may_in_project(organization, id, Own::ProjectManage)?;
     let description = Some(form.text("description").unwrap_or_default());
     match projects::update(&person.app, grant.clone(), id, form.line("name"), description, IfMatch(None)).await {
         Ok(_) => person.done(&format!("/console/{organization}/projects/{id}"), Done::ProjectSaved),
@@ -147,7 +134,7 @@ pub(super) async fn ask_delete(
     Extension(person): Extension<Person>,
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> Answer {
-    let grant = may(&person, organization, id, Own::ProjectManage)?;
+    let grant = person.may_in_project(organization, id, Own::ProjectManage)?;
     question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
@@ -174,7 +161,7 @@ pub(super) async fn delete(
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
 ) -> Answer {
-    let grant = may(&person, organization, id, Own::ProjectManage)?;
+    let grant = person.may_in_project(organization, id, Own::ProjectManage)?;
     let question = question(&person, &grant, id).await?;
     if !question.confirmed(&form) {
         return question.ask_again(&person, organization, &form).await;

@@ -14,11 +14,12 @@ use super::done::Done;
 use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, Failure, page};
 use super::person::Person;
+use super::role_choices::role_choices;
 use super::view::{
     Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, Pager, ReasonCount, TokenCreatedPage, TokenDeletePage,
     TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
 };
-use super::words::{agent, grouped, points, role_choices, role_tag, token_state};
+use super::words::{agent, grouped, points, role_tag, token_state};
 use crate::service::tokens::{self, Filter, NewToken};
 use crate::service::usage::{self, Usage};
 use crate::service::{App, roles};

@@ -1,16 +1,12 @@
 //! Words for people: roles and what they may do, permissions, clients.
 
-use tokenward_core::caller::Grant;
 use tokenward_core::directory::Organization;
 use tokenward_core::permission::Own;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, Role, RoleKind};
 use tokenward_core::time::{DAY, HOUR};
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Time, Uuid};
 
-use super::form::Problems;
-use super::view::{RoleChoice, RoleChoices, RoleTag, TokenState, cluster_levels, environment_levels, mode_label};
-use crate::service::roles;
-use crate::service::roles::CustomRole;
+use super::view::{RoleTag, TokenState, cluster_levels, environment_levels, mode_label};
 
 /// What a password must be like.
 pub(super) const PASSWORD_RULE: &str =
@@ -118,40 +114,6 @@ pub(super) fn environment_label(level: EnvironmentLevel) -> &'static str {
 /// A level on a cluster as people read it.
 pub(super) fn cluster_label(level: ClusterLevel) -> &'static str {
     cluster_levels()[level as usize].label
-}
-
-/// The roles that a form offers to somebody with this right.
-pub(super) async fn role_choices(
-    person: &super::person::Person,
-    grant: &Grant,
-    chosen: &str,
-    problems: &mut Problems,
-) -> Result<RoleChoices> {
-    let custom = roles::list(&person.app, grant).await?;
-    let directory = person.app.verifier.directory();
-    let organization = directory.organization(grant.organization());
-    let description = |role: &Role| {
-        let found = custom.iter().find(|custom| custom.role.id == role.id);
-        found.map(|CustomRole { description, .. }| description.description.clone()).filter(|text| !text.is_empty())
-    };
-    let mut choices =
-        RoleChoices { chosen: chosen.to_owned(), error: problems.take("role_id"), ..RoleChoices::default() };
-    for role in roles::available(&person.app, grant)? {
-        let choice = RoleChoice {
-            id: role.id.to_string(),
-            name: role_name(&role),
-            meaning: description(&role).unwrap_or_else(|| roles::meaning(&role)),
-            points: organization.map(|organization| points(organization, &role)).unwrap_or_default(),
-            refused: role
-                .beyond(grant.role())
-                .map(|missing| format!("More than you can do yourself: it holds {missing}.")),
-        };
-        match role.kind {
-            RoleKind::BuiltIn(_) => choices.built_in.push(choice),
-            RoleKind::Custom => choices.custom.push(choice),
-        }
-    }
-    Ok(choices)
 }
 
 /// What a permission of ours allows, in words.

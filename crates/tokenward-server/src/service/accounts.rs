@@ -11,8 +11,8 @@ use tokenward_store::accounts::{self, Account};
 use tokenward_store::{Store, Tx, sessions};
 use zeroize::Zeroizing;
 
+use super::links::{link_digest, link_secret};
 use super::passwords::check_password;
-use super::set_up::{link_digest, link_secret};
 use super::{App, Written, detached};
 
 /// The caller's own account. Tokens have none: `user_required`.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokenward_core::caller::{Caller, Grant};
-use tokenward_core::decision::{Ask, Reason};
+use tokenward_core::decision::Ask;
 use tokenward_core::directory::Organization;
 use tokenward_core::permission::{Needed, Own, Permission};
+use tokenward_core::reason::Reason;
 use tokenward_core::role::{Role, Target};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::tokens;

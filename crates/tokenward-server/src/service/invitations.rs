@@ -16,8 +16,8 @@ use tokenward_store::invitations::{self, Invitation};
 use tokenward_store::members::{self, Membership};
 use zeroize::Zeroizing;
 
+use super::links::{link_digest, link_secret};
 use super::passwords::check_password;
-use super::set_up::{link_digest, link_secret};
 use super::{App, Written, assignable_role, detached};
 
 /// How long an invitation is open.

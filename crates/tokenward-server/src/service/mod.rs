@@ -10,6 +10,7 @@ pub mod decisions;
 pub mod environments;
 pub mod events;
 pub mod invitations;
+mod links;
 pub mod mail;
 pub mod members;
 pub mod organizations;

@@ -11,9 +11,9 @@ use tokenward_core::event::{
 use tokenward_core::name::{check_email, check_name};
 use tokenward_core::permission::Own;
 use tokenward_core::role::BuiltIn;
-use tokenward_core::secret::{InnerDigest, PlainText, random_text};
+use tokenward_core::secret::{PlainText, random_text};
 use tokenward_core::time::{DAY, HOUR};
-use tokenward_core::{Error, Random, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::members::Membership;
 use tokenward_store::{Store, Tx, accounts, members, organizations, roles, tokens};
 use zeroize::Zeroizing;
@@ -240,16 +240,6 @@ pub async fn sign_in_link(store: &Store, email: &str) -> Result<Option<Zeroizing
     let (link, event) = people::insert_link(&mut tx, store, account.id, &account.email, store.now().plus(DAY)).await?;
     tx.commit(&By::operator(), &[event]).await?;
     Ok(Some(link))
-}
-
-/// The inner digest of a one-time secret, as the database keeps it: 128 random bits need no pepper.
-pub(crate) fn link_digest(secret: &str) -> [u8; 32] {
-    InnerDigest::of(secret).to_bytes()
-}
-
-/// A one-time secret of 128 bits.
-pub(crate) fn link_secret(random: &dyn Random) -> Zeroizing<String> {
-    random_text(128, random)
 }
 
 /// A visitor's doing.

@@ -4,8 +4,9 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::client::{Organization, segment};
-use super::output::{self, Result, Table, clean, fields, moment, note, results, text};
+use super::output::{self, Result, Table, clean, fields, moment, results, text};
 use super::{Context, prompt};
+use crate::note::note;
 
 /// What the server takes at most (5 MB).
 const DOCUMENT_MAX: u64 = 5_000_000;

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokenward_core::Time;
 
-use super::output::{self, Result, Table, note, second, text};
+use super::output::{self, Result, Table, second, text};
 use super::{Context, when};
+use crate::note::note;
 
 /// Most events that are asked for at once.
 const PAGE: usize = 100;

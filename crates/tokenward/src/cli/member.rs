@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::client::Organization;
 use super::find::{find, find_by};
-use super::output::{self, Exit, Result, Table, clean, moment, note, print_once, results, text};
+use super::output::{self, Exit, Result, Table, clean, moment, print_once, results, text};
 use super::{Context, prompt, role};
+use crate::note::note;
 
 /// What can be done with members.
 #[derive(Subcommand, Debug)]

@@ -34,7 +34,7 @@ use crate::commands::bootstrap::BootstrapArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
 use client::Client;
-pub use output::{Exit, note};
+pub use output::Exit;
 use output::{Failure, Result};
 
 const AFTER_HELP: &str = "\

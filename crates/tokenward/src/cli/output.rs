@@ -9,6 +9,8 @@ use comfy_table::{Attribute, Cell, ContentArrangement, presets};
 use serde_json::Value;
 use tokenward_core::Time;
 
+use crate::note::note;
+
 /// How a command ended. The numbers are part of the interface and never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
@@ -78,11 +80,6 @@ pub fn finish(outcome: Result) -> ExitCode {
         note(format!("{mark}{}", clean(line)));
     }
     failure.exit.into()
-}
-
-/// Says something to the person at the terminal. Not being heard is no failure.
-pub fn note(line: impl AsRef<str>) {
-    let _ = writeln!(io::stderr(), "{}", line.as_ref());
 }
 
 /// Writes text to standard output. A reader that went away (`| head`) has had enough: no failure.

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::client::Organization;
 use super::find::find;
-use super::output::{self, Result, Table, clean, moment, note, print, results, text};
+use super::output::{self, Result, Table, clean, moment, print, results, text};
 use super::{Context, prompt};
+use crate::note::note;
 
 /// What can be done with projects.
 #[derive(Subcommand, Debug)]

@@ -10,8 +10,9 @@ use tokenward_core::role::{BuiltIn, Mode};
 
 use super::client::Organization;
 use super::find::find;
-use super::output::{self, Failure, Result, Table, clean, note, print, results, text};
+use super::output::{self, Failure, Result, Table, clean, print, results, text};
 use super::{Context, prompt};
+use crate::note::note;
 
 /// A role of 10,000 projects is about 2 MB.
 const FILE_MAX: u64 = 5 * 1024 * 1024;

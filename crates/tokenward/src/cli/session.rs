@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::credentials::{self, Credentials, Login};
-use super::output::{self, Failure, Result, fields, moment, note, text};
+use super::output::{self, Failure, Result, fields, moment, text};
 use super::{Context, Global, prompt};
+use crate::note::note;
 
 /// `tokenward login`.
 #[derive(Args, Debug)]

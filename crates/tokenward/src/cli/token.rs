@@ -6,8 +6,9 @@ use tokenward_core::Time;
 use uuid::Uuid;
 
 use super::find::find;
-use super::output::{self, Exit, Failure, Result, Table, fields, moment, note, print_once, results, text};
+use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, results, text};
 use super::{Context, prompt, role, when};
+use crate::note::note;
 
 /// What can be done with API tokens.
 #[derive(Subcommand, Debug)]

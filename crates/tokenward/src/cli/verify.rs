@@ -5,15 +5,16 @@ use std::net::IpAddr;
 
 use clap::Args;
 use serde_json::{Value, json};
-use tokenward_core::decision::Reason;
 use tokenward_core::permission::Permission;
+use tokenward_core::reason::Reason;
 use tokenward_core::secret::{Kind, Prefixes, Presented};
 use tokenward_core::token::kind_name;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::output::{self, Exit, Failure, Result, moment, note, print, text, verdict};
+use super::output::{self, Exit, Failure, Result, moment, print, text, verdict};
 use super::{Context, Global, prompt};
+use crate::note::note;
 
 /// `tokenward verify`.
 #[derive(Args, Debug)]

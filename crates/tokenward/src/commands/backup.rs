@@ -13,7 +13,7 @@ use tokenward_server::serve::open_store;
 use tokenward_store::Store;
 
 use super::{DataArgs, config, must_exist};
-use crate::cli::note;
+use crate::note::note;
 
 /// `tokenward backup`.
 #[derive(Args, Clone, Debug)]

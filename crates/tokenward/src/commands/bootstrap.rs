@@ -9,7 +9,7 @@ use tokenward_server::service::set_up;
 use tokenward_verify::pepper;
 
 use super::{DataArgs, config, print_once, public_url};
-use crate::cli::note;
+use crate::note::note;
 
 /// `tokenward bootstrap`.
 #[derive(Args, Clone, Debug)]

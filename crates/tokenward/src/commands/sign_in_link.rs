@@ -7,7 +7,7 @@ use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
 
 use super::{DataArgs, config, must_exist, print_once, public_url};
-use crate::cli::note;
+use crate::note::note;
 
 /// `tokenward sign-in-link`.
 #[derive(Args, Clone, Debug)]

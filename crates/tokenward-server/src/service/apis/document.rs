@@ -10,13 +10,11 @@ use tokenward_core::routes::{PERMISSIONS_MAX, ROUTES_MAX, TEMPLATE_MAX, Unknown}
 use tokenward_core::{Error, Result};
 use tokenward_store::apis::KeptRoute;
 
+use super::fault::{VALUES_MAX, place, said, short, too_many_values};
 use super::{json, yaml};
 
 /// The operations of a path in OpenAPI.
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
-/// Values that a document holds at most: each list, object, text and number. Ten thousand routes with an `x-permission`
-/// each are 30,000.
-pub(super) const VALUES_MAX: usize = 250_000;
 /// Faults that are told at once.
 const FAULTS_MAX: usize = 20;
 /// How often a path may refer to another one.
@@ -142,27 +140,6 @@ pub(super) fn read(format: Format, document: &[u8]) -> Result<Document> {
         }
         None => Err(fault("is neither OpenAPI 3 (there is no `openapi`) nor a list of `routes`".into())),
     }
-}
-
-/// How a fault names a route.
-pub(super) fn place(method: &str, path: &str) -> String {
-    format!("{} {}", short(method), short(path))
-}
-
-/// The beginning of a text from a document, fit to be shown.
-pub(super) fn short(text: &str) -> String {
-    text.chars().take(100).flat_map(char::escape_debug).chain(text.chars().nth(100).map(|_| '…')).collect()
-}
-
-/// What a library says about a document, which can hold any part of it: its beginning, in one line.
-fn said(text: &str) -> String {
-    let words = text.chars().take(300).map(|c| if c.is_control() { ' ' } else { c });
-    words.chain(text.chars().nth(300).map(|_| '…')).collect()
-}
-
-/// The error completes the sentence "the document …".
-pub(super) fn too_many_values() -> String {
-    format!("holds more than {VALUES_MAX} values; leave out what describes no route, such as examples")
 }
 
 fn short_form(short: Short) -> Result<Document> {

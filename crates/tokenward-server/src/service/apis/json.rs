@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::document::{VALUES_MAX, short, too_many_values};
+use super::fault::{VALUES_MAX, short, too_many_values};
 
 /// Reads one document.
 pub(super) fn read(text: &str) -> Result<Value, String> {

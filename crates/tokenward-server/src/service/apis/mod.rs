@@ -1,6 +1,7 @@
 //! The routes of the organization's own API: import, list, show, delete.
 
 mod document;
+mod fault;
 mod json;
 mod yaml;
 
@@ -155,8 +156,7 @@ fn prepare(format: Format, document: &[u8]) -> Result<(Document, String)> {
     }
     let mut read = document::read(format, document)?;
     read.routes.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
-    let fault =
-        |route: &KeptRoute, problem: String| Error::invalid(document::place(&route.method, &route.path), problem);
+    let fault = |route: &KeptRoute, problem: String| Error::invalid(fault::place(&route.method, &route.path), problem);
     let mut routes: Vec<Route> = Vec::with_capacity(read.routes.len());
     for kept in &read.routes {
         routes.push(kept.route().map_err(|problem| fault(kept, problem))?);

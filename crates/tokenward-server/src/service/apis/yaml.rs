@@ -4,7 +4,7 @@
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
-use super::document::{VALUES_MAX, too_many_values};
+use super::fault::{VALUES_MAX, short, too_many_values};
 
 /// Deepest nesting; JSON has the same limit.
 const DEPTH: usize = 128;
@@ -77,7 +77,7 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
                         other => other.to_string(),
                     };
                     if map.contains_key(&new) {
-                        return Err(fault(&format!("the key `{}` is there twice", super::document::short(&new))));
+                        return Err(fault(&format!("the key `{}` is there twice", short(&new))));
                     }
                     *key = Some(new);
                 }

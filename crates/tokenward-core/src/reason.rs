@@ -1,0 +1,101 @@
+//! Why a decision is a deny: the words that callers see, and what to tell people.
+
+use std::fmt;
+
+/// Why a decision is a deny. The strings are part of the API and never change.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reason {
+    /// The text does not have the form of a token, or its checksum is wrong.
+    Malformed,
+    /// No such token; also every token of another organization.
+    Unknown,
+    /// It was taken back.
+    Revoked,
+    /// It is switched off.
+    Disabled,
+    /// Its time has not begun.
+    NotYetValid,
+    /// Its time is over.
+    Expired,
+    /// The path of the request can be read in more than one way.
+    PathAmbiguous,
+    /// A token stands in the query of the request.
+    TokenInQuery,
+    /// The organization has no API of that name.
+    ApiUnknown,
+    /// The request is on no route of the API, and the API denies such requests.
+    RouteUnknown,
+    /// Its role does not hold the permission, or the resource is absent.
+    PermissionDenied,
+}
+
+impl Reason {
+    /// All, in the order in which they are checked.
+    pub const ALL: [Self; 11] = [
+        Self::Malformed,
+        Self::Unknown,
+        Self::Revoked,
+        Self::Disabled,
+        Self::NotYetValid,
+        Self::Expired,
+        Self::PathAmbiguous,
+        Self::TokenInQuery,
+        Self::ApiUnknown,
+        Self::RouteUnknown,
+        Self::PermissionDenied,
+    ];
+
+    /// The stable string.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::Disabled => "disabled",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Expired => "expired",
+            Self::PathAmbiguous => "path_ambiguous",
+            Self::TokenInQuery => "token_in_query",
+            Self::ApiUnknown => "api_unknown",
+            Self::RouteUnknown => "route_unknown",
+            Self::PermissionDenied => "permission_denied",
+        }
+    }
+
+    /// What to tell the person who holds the token.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Malformed => {
+                "This is not a token: its form or its checksum is wrong. Was a part of it lost in copying?"
+            }
+            Self::Unknown => "No such token is known here.",
+            Self::Revoked => "This token was revoked. Ask for a new one.",
+            Self::Disabled => "This token is switched off.",
+            Self::NotYetValid => "This token is not valid yet.",
+            Self::Expired => "This token has expired. Ask for a new one.",
+            Self::PathAmbiguous => {
+                "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."
+            }
+            Self::TokenInQuery => {
+                "A token stands in the query, where logs keep it. Send it in a header, and replace this one."
+            }
+            Self::ApiUnknown => "There is no API of that name. Import its routes first.",
+            Self::RouteUnknown => "The request is on no route of the API, and what no route describes is denied.",
+            Self::PermissionDenied => "The role of this token does not allow this.",
+        }
+    }
+
+    /// Is the credential itself refused, whatever was asked?
+    #[must_use]
+    pub fn refuses_credential(self) -> bool {
+        !matches!(self, Self::PathAmbiguous | Self::ApiUnknown | Self::RouteUnknown | Self::PermissionDenied)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

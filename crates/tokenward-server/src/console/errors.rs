@@ -1,0 +1,73 @@
+//! The pages that say what went wrong.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use tokenward_core::reason::Reason;
+use tokenward_core::secret::random_text;
+use tokenward_core::{Code, Error, Uuid};
+
+use super::page::page;
+use super::person::Person;
+use super::view::{ErrorInsidePage, ErrorPage, Nav};
+use super::words::quoted;
+use crate::http;
+use crate::service::App;
+
+/// What an error page says: title, detail, reference, a way on.
+struct Words {
+    title: &'static str,
+    detail: String,
+    reference: Option<String>,
+}
+
+fn words(app: &App, error: &Error) -> Words {
+    let title = match error.code {
+        Code::NotFound => "There is nothing here",
+        Code::Denied(Reason::PermissionDenied) | Code::UserRequired => "Your role does not allow this",
+        Code::Denied(_) => "You are not signed in",
+        Code::InvalidRequest | Code::TooLarge | Code::MethodNotAllowed => "That cannot be read",
+        Code::Conflict | Code::NameTaken | Code::PreconditionFailed => "That does not fit any more",
+        Code::Throttled => "Too many attempts",
+        Code::Unavailable => "Not at this moment",
+        _ => "That did not work",
+    };
+    let broken = matches!(error.code, Code::Internal | Code::Unavailable);
+    let reference = broken.then(|| format!("e-{}", random_text(48, app.store.random()).as_str()));
+    if let Some(reference) = &reference {
+        tracing::error!(code = error.code.as_str(), reference, cause = ?error.cause, "{}", error.detail);
+    }
+    let detail = match error.code {
+        Code::Internal => "Try again; if it fails again, tell whoever runs this server.".into(),
+        _ => quoted(&error.detail),
+    };
+    Words { title, detail, reference }
+}
+
+/// The page for an error, for somebody outside of every organization.
+pub(super) fn error_outside(app: &App, error: &Error) -> Response {
+    let status = http::status(error.code);
+    let Words { title, detail, reference } = words(app, error);
+    let link = Some(("Go to the console".to_owned(), "/".to_owned()));
+    error_page(ErrorPage { status: status.as_u16(), title: title.into(), detail, reference, link })
+}
+
+/// A page that says what is wrong.
+pub(super) fn error_page(error: ErrorPage) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match error.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(_) => status.into_response(),
+    }
+}
+
+/// The same inside the organization that the path names, for somebody who belongs to it. `nav` is where it happened.
+pub(super) async fn error_inside(person: &Person, organization: Option<Uuid>, nav: Nav, error: &Error) -> Response {
+    let app = &person.app;
+    let Ok(shell) = person.shell(organization, nav).await else { return error_outside(app, error) };
+    let status = http::status(error.code);
+    let Words { title, detail, reference } = words(app, error);
+    let link = Some(("Go to the console".to_owned(), shell.base()));
+    let inside = ErrorInsidePage { shell, status: status.as_u16(), title: title.into(), detail, reference, link };
+    page(status, &inside).unwrap_or_else(|_| error_outside(app, error))
+}
