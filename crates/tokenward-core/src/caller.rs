@@ -1,7 +1,7 @@
 //! Who calls, and what that gives a right to.
 //!
 //! A [`Caller`] is known; a [`Grant`] may. Only [`Caller::require`] makes grants, and it asks
-//! [`decide`](crate::decision::decide). Functions that read or write an organization's data take the grant:
+//! [`decide`]. Functions that read or write an organization's data take the grant:
 //! it carries the organization, so that a query cannot forget its tenant.
 
 use std::sync::Arc;

@@ -40,7 +40,7 @@ impl Shape {
     }
 }
 
-/// One endpoint. Built with [`get`] and its like, and the functions below.
+/// One endpoint. Built with `get` and its like, and the functions below.
 pub struct Endpoint {
     /// The method.
     pub method: Method,

@@ -19,7 +19,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
     /// How browsers and clients reach the service; links are made from it [env: TOKENWARD_PUBLIC_URL]
-    /// [default: http://127.0.0.1:<port>]
+    /// [default: http://127.0.0.1:PORT]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
     /// The certificate chain (PEM), to serve https [env: TOKENWARD_TLS_CERT]
