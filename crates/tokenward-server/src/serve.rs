@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ use tokenward_verify::Verifier;
 use tokenward_verify::clock::SystemClock;
 use tokenward_verify::pepper;
 use tokenward_verify::random::OsRandom;
+
+/// A future whose code stays in this crate.
+type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// A running service.
 pub struct Running {
@@ -73,7 +77,14 @@ pub async fn start(config: Config) -> Result<Running> {
 }
 
 /// [`start`] with a clock and a random source of the caller's, so that tests can set the time.
-pub async fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Running> {
+///
+/// Boxed, so that the service is compiled once: the code of an `async fn` is generated anew in each crate that awaits
+/// it, and behind this one stand hyper, TLS and every connection, for the binary and for each test binary.
+pub fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Boxed<Running> {
+    Box::pin(assemble(config, clock, random))
+}
+
+async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Running> {
     // The address first: a port in use must not leave a half-made data directory behind.
     let listener = TcpListener::bind(config.listen).with_context(|| match config.listen.port() {
         0 => format!("cannot listen on {}", config.listen),
@@ -168,7 +179,11 @@ fn answer(app: &Arc<App>, headers: &HeaderMap, error: Error) -> Response {
 
 impl Running {
     /// Stops: no new connections, running requests end, the store closes.
-    pub async fn stop(self) -> Result<()> {
+    pub fn stop(self) -> Boxed<()> {
+        Box::pin(self.wind_down())
+    }
+
+    async fn wind_down(self) -> Result<()> {
         let grace = self.app.limits.time(&limits::STOP_TIME);
         self.handle.graceful_shutdown(Some(grace));
         if let Some(envoy) = self.envoy {

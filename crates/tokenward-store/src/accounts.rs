@@ -1,6 +1,6 @@
 //! Accounts: users, known by e-mail address. An account belongs to no organization; memberships do.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, Tx, execute, run, taken};

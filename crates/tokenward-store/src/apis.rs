@@ -1,7 +1,7 @@
 //! The routes of organizations' own APIs.
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Needed;
 use tokenward_core::routes::{Route, Routes, Unknown};

@@ -1,6 +1,6 @@
 //! Environments: a project in one mode on one cluster.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::{Error, Result, Uuid};
 

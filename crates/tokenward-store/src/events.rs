@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::{FromRow, QueryBuilder};
+use sqlx::QueryBuilder;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::Kind;
 use tokenward_core::{Result, Time, Uuid};

@@ -11,7 +11,7 @@ const KEPT: i64 = HOUR;
 const LOST: i64 = 2 * MINUTE;
 
 /// A request that came with a key.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx_macros::FromRow)]
 pub struct Kept {
     /// A hash of what was asked.
     pub request: Vec<u8>,

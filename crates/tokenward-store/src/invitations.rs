@@ -1,6 +1,6 @@
 //! Invitations: somebody who may become a member, and the digest of the link that proves it.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::event::{By, Event};
 use tokenward_core::{Error, Result, Time, Uuid};
 

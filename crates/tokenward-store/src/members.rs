@@ -1,6 +1,6 @@
 //! Members: which account belongs to which organization, as what.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::{Error, Result, Time, Uuid};
 

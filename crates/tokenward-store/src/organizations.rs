@@ -1,6 +1,6 @@
 //! Organizations. A deleted one keeps its row; no query here shows it.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
 use tokenward_core::{Error, Result, Time, Uuid};

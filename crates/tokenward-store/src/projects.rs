@@ -1,6 +1,6 @@
 //! Projects: what environments belong to.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::{Error, Result, Uuid};
 

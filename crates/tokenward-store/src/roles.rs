@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
 use tokenward_core::role::{BuiltIn, EnvironmentLevel, Matrix, ProjectAccess, Role};

@@ -1,6 +1,6 @@
 //! Sessions of users, over HTTP (`tws_…`) and in the console (a cookie). An ended session is a deleted row.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::secret::Digest;
 use tokenward_core::{Result, Time, Uuid};
 

@@ -1,6 +1,6 @@
 //! How tokens are used: sums that a worker adds to, beside the log.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::{Result, Uuid};
 
 use crate::db::{Conn, Tx, by_ids, execute};

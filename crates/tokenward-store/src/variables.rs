@@ -1,6 +1,6 @@
 //! Variables and secrets of projects and environments. A secret's value arrives here sealed.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::{Error, Result, Uuid};
 

@@ -11,7 +11,7 @@ use super::error::{OpenError, cause_text, migrate_error};
 /// Connections to PostgreSQL.
 const CONNECTIONS: u32 = 20;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
+static MIGRATIONS: Migrator = sqlx_macros::migrate!("./migrations/postgres");
 
 /// Connects to the database at `url`, and brings its schema up to date.
 pub(super) async fn open(url: &str) -> Result<PgPool, OpenError> {

@@ -24,7 +24,7 @@ const READERS: u32 = 8;
 const TURN_TRIES: usize = 1_500;
 const TURN_PAUSE: Duration = Duration::from_millis(20);
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
+static MIGRATIONS: Migrator = sqlx_macros::migrate!("./migrations/sqlite");
 
 /// The connections to one file.
 #[derive(Clone)]

@@ -2,28 +2,25 @@
 //!
 //! Envoy hands over the request as it normalised it, so its path and method are those that it serves.
 
+mod grpc;
+mod messages;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use envoy_types::ext_authz::v3::pb::{
-    Address, Authorization, AuthorizationServer, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderAppendAction,
-    HeaderValue, HeaderValueOption, HttpResponse, HttpStatus, OkHttpResponse,
-};
-use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
-use envoy_types::pb::google::protobuf::{Struct, Value, value};
-use envoy_types::pb::google::rpc;
 use tokenward_core::{Code, Error};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
 
-use crate::limits::GATEWAY_MESSAGE_BYTES;
 use crate::service::App;
+use messages::{
+    AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
+    HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
+};
 use tokenward_verify::credential::{Place, credential};
 use tokenward_verify::gateway::{self, Header, Held, Scope, Target};
 
@@ -46,10 +43,8 @@ pub fn start(app: &Arc<App>, address: SocketAddr) -> Result<Running> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
-    let service =
-        AuthorizationServer::new(Gate(Arc::clone(app))).max_decoding_message_size(GATEWAY_MESSAGE_BYTES.size());
     let (stop, stopped) = oneshot::channel();
-    let server = Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, async {
+    let server = Server::builder().add_service(Gate(Arc::clone(app))).serve_with_incoming_shutdown(incoming, async {
         // Ends also when the sender is dropped.
         let _ = stopped.await;
     });
@@ -70,18 +65,18 @@ impl Running {
 /// What goes with an allowed request.
 type Headers = Vec<(Header, String)>;
 
+/// What answers Envoy's questions.
+#[derive(Clone)]
 struct Gate(Arc<App>);
 
-#[tonic::async_trait]
-impl Authorization for Gate {
-    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let peer = request.remote_addr().map(|address| address.ip());
-        let attributes = request.into_inner().attributes.unwrap_or_default();
+impl Gate {
+    fn check(&self, peer: Option<IpAddr>, question: CheckRequest) -> CheckResponse {
+        let attributes = question.attributes.unwrap_or_default();
         let http = attributes.request.as_ref().and_then(|request| request.http.as_ref());
-        Ok(Response::new(match decide(&self.0, peer, &attributes, http) {
+        match decide(&self.0, peer, &attributes, http) {
             Ok(allowed) => allow(allowed, http),
             Err(error) => deny(error),
-        }))
+        }
     }
 }
 
@@ -134,10 +129,7 @@ fn is_named(key: &str, name: &str) -> bool {
 }
 
 fn source(attributes: &AttributeContext) -> Option<IpAddr> {
-    match attributes.source.as_ref()?.address.as_ref()?.address.as_ref()? {
-        Address::SocketAddress(socket) => socket.address.parse().ok(),
-        _ => None,
-    }
+    attributes.source.as_ref()?.address.as_ref()?.socket_address.as_ref()?.address.parse().ok()
 }
 
 fn allow(allowed: Headers, http: Option<&HttpRequest>) -> CheckResponse {
@@ -156,9 +148,8 @@ fn allow(allowed: Headers, http: Option<&HttpRequest>) -> CheckResponse {
     let ok = OkHttpResponse {
         headers: allowed.into_iter().map(|(header, value)| overwrite(header.name(), value)).collect(),
         headers_to_remove: remove,
-        ..OkHttpResponse::default()
     };
-    response(tonic::Code::Ok, "", Some(metadata), HttpResponse::OkResponse(ok))
+    response(tonic::Code::Ok, "", Some(metadata), HttpResponse::Ok(ok))
 }
 
 fn deny(error: Error) -> CheckResponse {
@@ -210,12 +201,12 @@ fn deny(error: Error) -> CheckResponse {
         headers,
         body: serde_json::to_string(&body).unwrap_or_default(),
     };
-    response(grpc, code.as_str(), Some(metadata), HttpResponse::DeniedResponse(denied))
+    response(grpc, code.as_str(), Some(metadata), HttpResponse::Denied(denied))
 }
 
 fn response(code: tonic::Code, message: &str, metadata: Option<Struct>, http: HttpResponse) -> CheckResponse {
     CheckResponse {
-        status: Some(rpc::Status { code: code.into(), message: message.to_owned(), details: Vec::new() }),
+        status: Some(Status { code: code.into(), message: message.to_owned() }),
         dynamic_metadata: metadata,
         http_response: Some(http),
     }
@@ -224,11 +215,10 @@ fn response(code: tonic::Code, message: &str, metadata: Option<Struct>, http: Ht
 fn overwrite(name: &str, value: String) -> HeaderValueOption {
     HeaderValueOption {
         header: Some(HeaderValue { key: name.to_owned(), value, raw_value: Vec::new() }),
-        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-        ..HeaderValueOption::default()
+        append_action: OVERWRITE_IF_EXISTS_OR_ADD,
     }
 }
 
 fn string(text: String) -> Value {
-    Value { kind: Some(value::Kind::StringValue(text)) }
+    Value { string_value: Some(text) }
 }

@@ -1,0 +1,51 @@
+//! The gRPC service `envoy.service.auth.v3.Authorization`, with its one method.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service, http};
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+
+use super::Gate;
+use super::messages::{CheckRequest, CheckResponse};
+use crate::limits::GATEWAY_MESSAGE_BYTES;
+
+impl NamedService for Gate {
+    const NAME: &'static str = "envoy.service.auth.v3.Authorization";
+}
+
+impl UnaryService<CheckRequest> for Gate {
+    type Response = CheckResponse;
+    type Future = Ready<Result<Response<CheckResponse>, Status>>;
+
+    fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
+        let peer = request.remote_addr().map(|address| address.ip());
+        ready(Ok(Response::new(self.check(peer, request.into_inner()))))
+    }
+}
+
+impl Service<http::Request<Body>> for Gate {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let gate = self.clone();
+        Box::pin(async move {
+            if request.uri().path() != "/envoy.service.auth.v3.Authorization/Check" {
+                return Ok(Status::unimplemented("the only method is Check").into_http());
+            }
+            let mut grpc = Grpc::new(ProstCodec::default())
+                .apply_max_message_size_config(Some(GATEWAY_MESSAGE_BYTES.size()), None);
+            Ok(grpc.unary(gate, request).await)
+        })
+    }
+}
