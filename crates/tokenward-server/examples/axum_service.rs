@@ -19,7 +19,7 @@ use serde_json::json;
 use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::permission::Permission;
 use tokenward_core::{Code, Uuid};
-use tokenward_server::config::{Config, Settings};
+use tokenward_server::config::{Config, Flags};
 use tokenward_server::serve;
 use tokenward_verify::credential::{Place, credential};
 use tokenward_verify::pepper;
@@ -157,7 +157,7 @@ async fn pay(Extension(holder): Extension<Holder>) -> String {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     // The settings of `tokenward serve`: the same database, the same pepper.
-    let config = Config::load(None, |name| std::env::var(name).ok(), Settings::default())?;
+    let config = Config::load(None, &std::env::vars_os().collect::<Vec<_>>(), &Flags::default())?;
     let store = serve::open_store(&config).await?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;

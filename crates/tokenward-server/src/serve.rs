@@ -95,7 +95,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     })?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let tls = match &config.tls {
+    let tls = match config.tls() {
         Some((cert, key)) => Some(RustlsConfig::from_pem_file(cert, key).await.with_context(|| {
             format!("cannot use the certificate {} with the key {}: both must be PEM", cert.display(), key.display())
         })?),
@@ -113,7 +113,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         verifier,
         public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
         trusted_proxies: config.trusted_proxies.clone(),
-        gateways: config.gateways.clone(),
+        gateways: config.gateways(),
         limits: config.limits.clone(),
         passwords: Passwords::new()?,
         throttle: Throttle::default(),
@@ -208,7 +208,7 @@ fn tell(mut to: impl Write, text: fmt::Arguments<'_>) {
 pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> {
     telemetry::start(&config);
     let public = !config.listen.ip().is_loopback();
-    let plain = config.tls.is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let mut until = std::pin::pin!(until);
     let mut running = tokio::select! {
         started = start(config) => started?,

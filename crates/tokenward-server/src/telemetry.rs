@@ -10,18 +10,19 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::http::{address, peer};
 use crate::service::App;
 
 /// Starts logging. Further calls change nothing, so that tests can run several servers.
 pub fn start(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The configuration was read with a filter that can be used.
+    let filter = EnvFilter::new(&config.log);
     // It would complain on stderr, the very place that cannot be written, and panic: a full disk or a log reader that
     // went away must not stop the service.
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    let started = if config.log_json {
+    let started = if config.log_format == LogFormat::Json {
         builder.json().try_init()
     } else {
         builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()

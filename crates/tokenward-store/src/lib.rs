@@ -5,6 +5,7 @@
 //! saying so in the log. `db` is the only folder that knows the dialects; every other file is about one resource.
 
 pub mod accounts;
+pub mod address;
 pub mod apis;
 pub mod clusters;
 mod db;

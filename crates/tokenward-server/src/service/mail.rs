@@ -18,10 +18,10 @@ pub struct Mailer {
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// The address of the server is none. The text does not repeat it: it can hold a password.
-    #[error("smtp_url is not an address such as smtps://USER:PASSWORD@HOST or smtp://HOST:25")]
+    #[error("this is not an address such as smtps://USER:PASSWORD@HOST or smtp://HOST:25")]
     Url,
     /// The sender is none.
-    #[error("mail_from `{0}` is not an address such as Tokenward <tokens@example.com>")]
+    #[error("`{0}` is not an address such as Tokenward <tokens@example.com>")]
     From(String),
 }
 

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use sqlx::migrate::MigrateError;
 use tokenward_core::error::{Code, Error};
 
+use crate::address::AddressError;
+
 /// Why the store could not be opened; the text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The address of the database is none.
-    #[error("`{0}` is no database: use sqlite:PATH, a path, or postgres://USER@HOST/NAME")]
-    Url(String),
+    #[error("the database cannot be opened: {0}")]
+    Address(#[from] AddressError),
     /// The server or file does not answer.
     #[error("cannot open the database {url}: {cause}. {hint}")]
     Open {

@@ -22,6 +22,8 @@ use tokenward_core::error::{Error, Result};
 use tokenward_core::id::new_id;
 use tokenward_core::{Clock, Random, Time, Uuid};
 
+use crate::address::Address;
+
 pub use error::OpenError;
 use error::cause_of;
 pub(crate) use error::{fail, taken};
@@ -120,16 +122,9 @@ impl Store {
     /// Opens the database at `url` (`sqlite:PATH`, a path, or `postgres://…`), makes it where it does not exist,
     /// and brings its schema up to date.
     pub async fn open(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
-        let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Pools::Postgres(postgres::open(url).await?)
-        } else {
-            match url.strip_prefix("sqlite:").unwrap_or(url) {
-                path if !path.is_empty() && !path.contains("://") => {
-                    Pools::Sqlite(sqlite::open(Path::new(path)).await?)
-                }
-                // Without what follows the scheme: there may be a password in it.
-                _ => return Err(OpenError::Url(url.split_once("://").map_or(url, |(scheme, _)| scheme).to_owned())),
-            }
+        let pools = match Address::parse(url)? {
+            Address::Server(url) => Pools::Postgres(postgres::open(&url).await?),
+            Address::File(path) => Pools::Sqlite(sqlite::open(&path).await?),
         };
         let store = Self { pools, clock, random, lock: None };
         store.found().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;

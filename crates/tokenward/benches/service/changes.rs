@@ -88,7 +88,7 @@ pub fn measure() -> Section {
         ours: format!("{busy:.0} ns"),
         against: "the same while nothing changes".to_owned(),
         theirs: format!("{quiet:.0} ns"),
-        ratio: busy / quiet,
+        ratio: Some(busy / quiet),
         want: Want::AtMost(1.2),
     }];
     let rate = changes as f64 / seconds;

@@ -115,7 +115,7 @@ pub fn measure() -> Section {
         ours: format!("{:.0}/s", rates[0].a_second),
         against: rates[1].server.clone(),
         theirs: format!("{:.0}/s", rates[1].a_second),
-        ratio: rates[0].a_second / rates[1].a_second,
+        ratio: Some(rates[0].a_second / rates[1].a_second),
         want: Want::AtLeast(0.9),
     }];
     Section { rows, rates, ..Section::default() }

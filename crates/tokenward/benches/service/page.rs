@@ -50,7 +50,7 @@ impl InProcess {
             ours: format!("{decision:.0} ns"),
             against: "its two hashes".to_owned(),
             theirs: format!("{hashes:.0} ns"),
-            ratio: decision / hashes,
+            ratio: Some(decision / hashes),
             want: Want::AtMost(most),
         }
     }
@@ -66,7 +66,7 @@ impl InProcess {
             ours: format!("{:.1} B", self.memory.counted),
             against: "128 B".to_owned(),
             theirs: "128 B".to_owned(),
-            ratio: self.memory.counted / 128.0,
+            ratio: Some(self.memory.counted / 128.0),
             want: Want::AtMost(1.0),
         };
         let mut rows = vec![self.row("a random token", self.random, random), memory];
@@ -88,9 +88,9 @@ pub fn write() {
     text.push_str("| What | Measured | Against | Measured | Ratio | Wanted | |\n| --- | ---: | --- | ---: | ---: | ---: | --- |\n");
     let rows = found.iter().flat_map(InProcess::rows).chain(sections.iter().flat_map(|it| it.rows.clone()));
     for row in rows {
-        let mark = if row.reached() { "" } else { "**missed**" };
-        let Row { what, ours, against, theirs, ratio, .. } = &row;
-        writeln!(text, "| {what} | {ours} | {against} | {theirs} | {ratio:.2} | {} | {mark} |", row.wanted()).unwrap();
+        let mark = if row.mark().is_empty() { String::new() } else { format!("**{}**", row.mark()) };
+        let (Row { what, ours, against, theirs, .. }, ratio) = (&row, row.shown_ratio());
+        writeln!(text, "| {what} | {ours} | {against} | {theirs} | {ratio} | {} | {mark} |", row.wanted()).unwrap();
     }
     if !missing.is_empty() {
         writeln!(text, "\nNot measured in this run: {}.", missing.join(", ")).unwrap();

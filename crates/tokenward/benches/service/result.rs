@@ -12,7 +12,8 @@ pub struct Row {
     pub ours: String,
     pub against: String,
     pub theirs: String,
-    pub ratio: f64,
+    /// `None` where one of both could not be measured.
+    pub ratio: Option<f64>,
     /// What we want of the ratio.
     pub want: Want,
 }
@@ -24,11 +25,21 @@ pub enum Want {
 }
 
 impl Row {
-    pub fn reached(&self) -> bool {
-        match self.want {
-            Want::AtLeast(least) => self.ratio >= least,
-            Want::AtMost(most) => self.ratio <= most,
+    /// What has to be said beside the numbers.
+    pub fn mark(&self) -> &'static str {
+        let reached = self.ratio.map(|ratio| match self.want {
+            Want::AtLeast(least) => ratio >= least,
+            Want::AtMost(most) => ratio <= most,
+        });
+        match reached {
+            Some(true) => "",
+            Some(false) => "missed",
+            None => "not measured",
         }
+    }
+
+    pub fn shown_ratio(&self) -> String {
+        self.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
     }
 
     pub fn wanted(&self) -> String {
@@ -72,8 +83,8 @@ impl Section {
         table.load_style(comfy_table::presets::NOTHING);
         table.set_header(["What", "Measured", "Against", "Measured", "Ratio", "Wanted"]);
         for row in &self.rows {
-            let mark = if row.reached() { "" } else { " (missed)" };
-            let ratio = format!("{:.2}", row.ratio);
+            let mark = if row.mark().is_empty() { String::new() } else { format!(" ({})", row.mark()) };
+            let ratio = row.shown_ratio();
             table.add_row([
                 &row.what,
                 &row.ours,

@@ -25,14 +25,22 @@ pub struct Process {
 impl Process {
     /// Starts it, and waits for its first line: by then it is ready.
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::try_start(command).unwrap()
+    }
+
+    /// [`Process::start`] of a program that may be missing or may not run here.
+    pub fn try_start(command: &mut Command) -> Result<Self, String> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| format!("{command:?} does not start: {error}"))?;
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
         out.read_line(&mut said).unwrap();
-        assert!(!said.is_empty(), "{command:?} does not start: {:?}", child.wait());
+        if said.is_empty() {
+            return Err(format!("{command:?} does not start: {:?}", child.wait()));
+        }
         // Somebody must read on: a full pipe would stop the server.
         std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-        Self { child, said }
+        Ok(Self { child, said })
     }
 
     /// Seconds of processor time that it has taken, with all its threads.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokenward_server::config::Settings;
+use tokenward_server::config::Flags;
 use tokenward_server::serve::open_store;
 use tokenward_store::Store;
 
@@ -28,7 +28,7 @@ pub struct BackupArgs {
 
 /// `tokenward backup`.
 pub async fn run(args: BackupArgs) -> Result<()> {
-    let config = config(&args.data, Settings::default())?;
+    let config = config(&args.data, Flags::default())?;
     must_exist(&config)?;
     let store = open_store(&config).await?;
     let copied = copy(&store, &args.file).await;

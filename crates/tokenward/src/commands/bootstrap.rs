@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
-use tokenward_server::config::Settings;
+use tokenward_server::config::Flags;
 use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
 use tokenward_verify::pepper;
@@ -38,7 +38,7 @@ pub struct BootstrapArgs {
 
 /// `tokenward bootstrap`.
 pub async fn run(args: BootstrapArgs) -> Result<()> {
-    let config = config(&args.data, Settings { public_url: args.public_url, ..Settings::default() })?;
+    let config = config(&args.data, Flags::default().with("public_url", args.public_url))?;
     let founding =
         set_up::Founding { organization: args.organization, owner_email: args.owner_email, owner_name: String::new() };
     // Before anything is made: a mistyped address must not leave a database and a pepper behind.

@@ -11,18 +11,19 @@ pub mod serve;
 pub mod sign_in_link;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use tokenward_server::config::{Config, Settings};
+use tokenward_server::config::{Config, Flags};
+use tokenward_store::address::Address;
 
 /// Where the data is.
 #[derive(Args, Clone, Default, Debug)]
 pub struct DataArgs {
     /// The directory of the database and the pepper [env: TOKENWARD_DATA_DIR] [default: ./tokenward-data]
     #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    pub data_dir: Option<String>,
     /// Another database: postgres://… or sqlite:… [env: TOKENWARD_DATABASE, which also keeps its password
     /// out of the process list] [default: a file in the data directory]
     #[arg(long, value_name = "URL")]
@@ -33,15 +34,16 @@ pub struct DataArgs {
 }
 
 /// The configuration of a command's arguments.
-fn config(data: &DataArgs, rest: Settings) -> Result<Config> {
-    let flags = Settings { data_dir: data.data_dir.clone(), database: data.database.clone(), ..rest };
-    Ok(Config::load(data.config.as_deref(), |name| std::env::var(name).ok(), flags)?)
+fn config(data: &DataArgs, rest: Flags) -> Result<Config> {
+    let flags = rest.with("data_dir", data.data_dir.as_deref()).with("database", data.database.as_deref());
+    let environment: Vec<_> = std::env::vars_os().collect();
+    Ok(Config::load(data.config.as_deref(), &environment, &flags)?)
 }
 
 /// The address that a link names, when no server is asked.
 fn public_url(config: &Config) -> String {
     config.public_url.clone().unwrap_or_else(|| {
-        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let scheme = if config.tls().is_some() { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", config.listen.port())
     })
 }
@@ -55,9 +57,10 @@ fn print_once(text: &str) -> Result<()> {
 
 /// An SQLite file that is not there must not be made by a command that only reads it.
 fn must_exist(config: &Config) -> Result<()> {
-    let path = config.database.strip_prefix("sqlite:").unwrap_or(&config.database);
-    if !path.contains("://") && !Path::new(path).exists() {
-        bail!("there is no database at {path}: name the right --data-dir or --database");
+    if let Address::Sqlite(path) = Address::parse(&config.database)?
+        && !path.exists()
+    {
+        bail!("there is no database at {}: name the right --data-dir or --database", path.display());
     }
     Ok(())
 }

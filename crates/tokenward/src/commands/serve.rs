@@ -1,10 +1,8 @@
 //! `tokenward serve`: the service itself.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
-use tokenward_server::config::Settings;
+use tokenward_server::config::Flags;
 use tokenward_server::serve;
 
 use super::{DataArgs, config};
@@ -24,20 +22,18 @@ pub struct ServeArgs {
     pub public_url: Option<String>,
     /// The certificate chain (PEM), to serve https [env: TOKENWARD_TLS_CERT]
     #[arg(long, value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
+    pub tls_cert: Option<String>,
     /// The private key of the certificate (PEM) [env: TOKENWARD_TLS_KEY]
     #[arg(long, value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
+    pub tls_key: Option<String>,
 }
 
 /// `tokenward serve`.
 pub async fn run(args: ServeArgs) -> Result<()> {
-    let flags = Settings {
-        listen: args.listen,
-        public_url: args.public_url,
-        tls_cert: args.tls_cert,
-        tls_key: args.tls_key,
-        ..Settings::default()
-    };
+    let flags = Flags::default()
+        .with("listen", args.listen)
+        .with("public_url", args.public_url)
+        .with("tls_cert", args.tls_cert)
+        .with("tls_key", args.tls_key);
     serve::run(config(&args.data, flags)?, serve::stop_signal()?).await
 }

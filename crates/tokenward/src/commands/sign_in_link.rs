@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use tokenward_server::config::Settings;
+use tokenward_server::config::Flags;
 use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
 
@@ -26,7 +26,7 @@ pub struct SignInLinkArgs {
 
 /// `tokenward sign-in-link`.
 pub async fn run(args: SignInLinkArgs) -> Result<()> {
-    let config = config(&args.data, Settings { public_url: args.public_url, ..Settings::default() })?;
+    let config = config(&args.data, Flags::default().with("public_url", args.public_url))?;
     must_exist(&config)?;
     let store = open_store(&config).await?;
     let link = set_up::sign_in_link(&store, &args.email).await;

@@ -1,0 +1,225 @@
+//! The layers, merged setting by setting. Each value remembers where it was written, for whoever must mend it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use toml::{Spanned, Table, Value};
+
+use super::Config;
+use super::fault::nearest;
+
+/// Every variable of ours begins with it.
+const PREFIX: &str = "TOKENWARD_";
+/// What the commands that speak to a server read (`cli::Global`), and what tests and benchmarks do.
+const OTHERS: [&str; 4] = ["URL", "TOKEN", "ORGANIZATION", "CA_CERT"];
+const OTHERS_BEGIN: [&str; 2] = ["TEST_", "BENCH_"];
+
+/// Settings that a command line gives.
+#[derive(Clone, Default)]
+pub struct Flags(Vec<(&'static str, String)>);
+
+impl Flags {
+    /// With a setting, where it is given.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        self.0.extend(value.map(|value| (name, value.into())));
+        self
+    }
+}
+
+/// Where a value was written.
+#[derive(Clone)]
+enum Source {
+    Default,
+    File { path: PathBuf, line: usize },
+    Variable,
+    Flag,
+}
+
+impl Source {
+    /// The setting, as it is called there.
+    fn name(&self, setting: &str) -> String {
+        match self {
+            Self::Default => setting.to_owned(),
+            Self::File { path, line } => format!("{setting} ({}, line {line})", path.display()),
+            Self::Variable => variable(setting),
+            Self::Flag => format!("--{}", setting.replace('_', "-")),
+        }
+    }
+}
+
+/// The name of a setting's variable.
+fn variable(setting: &str) -> String {
+    format!("{PREFIX}{}", setting.to_ascii_uppercase())
+}
+
+struct Setting {
+    default: Value,
+    value: Value,
+    source: Source,
+}
+
+/// All settings, each as the highest layer has it.
+#[derive(Default)]
+pub(super) struct Layers(BTreeMap<String, Setting>);
+
+impl Layers {
+    /// The lowest layer. Its names and types are those of all others.
+    pub fn defaults(&mut self, text: &str, faults: &mut Vec<String>) {
+        match text.parse::<Table>() {
+            Ok(table) => self.0.extend(table.into_iter().map(|(name, value)| {
+                (name, Setting { default: value.clone(), value, source: Source::Default })
+            })),
+            Err(error) => faults.push(format!("built-in defaults: {}", error.message())),
+        }
+    }
+
+    /// A TOML file.
+    pub fn file(&mut self, path: &Path, faults: &mut Vec<String>) {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => return faults.push(format!("{}: {error}", path.display())),
+        };
+        let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        match toml::from_str::<BTreeMap<String, Spanned<Value>>>(&text) {
+            Ok(values) => {
+                for (name, value) in values {
+                    let source = Source::File { path: path.to_owned(), line: line(value.span().start) };
+                    self.set(&name, source, |default| same_type(default, value.into_inner()), faults);
+                }
+            }
+            // Without the line itself: it may hold a password or the pepper.
+            Err(error) => {
+                let place = error.span().map_or_else(String::new, |span| format!(", line {}", line(span.start)));
+                faults.push(format!("{}{place}: {}", path.display(), error.message().replace('\n', " ")));
+            }
+        }
+    }
+
+    /// The variables of the process. An empty one says nothing.
+    pub fn environment(&mut self, variables: &[(OsString, OsString)], faults: &mut Vec<String>) {
+        for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
+            let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+            // A setting has no capitals, its variable no others.
+            let setting = name.to_ascii_lowercase();
+            if name.contains(|c: char| c.is_ascii_lowercase()) {
+                faults.push(self.unknown(&setting, &Source::Variable, &format!("{PREFIX}{name}")));
+            } else if !is_of_others(name) {
+                let read = |default: &Value| from_text(default, value.to_str().ok_or("is not UTF-8")?);
+                self.set(&setting, Source::Variable, read, faults);
+            }
+        }
+    }
+
+    /// What the command line says.
+    pub fn flags(&mut self, flags: &Flags, faults: &mut Vec<String>) {
+        for (name, value) in &flags.0 {
+            self.set(name, Source::Flag, |default| from_text(default, value), faults);
+        }
+    }
+
+    /// Puts a value over what was there. `read` makes it, of the default's type.
+    fn set(
+        &mut self,
+        name: &str,
+        source: Source,
+        read: impl FnOnce(&Value) -> Result<Value, String>,
+        faults: &mut Vec<String>,
+    ) {
+        let Some(setting) = self.0.get_mut(name) else {
+            return faults.push(self.unknown(name, &source, &source.name(name)));
+        };
+        match read(&setting.default) {
+            Ok(value) => (setting.value, setting.source) = (value, source),
+            Err(problem) => faults.push(format!("{}: {problem}", source.name(name))),
+        }
+    }
+
+    /// What is said about a name that no setting has.
+    fn unknown(&self, name: &str, source: &Source, written: &str) -> String {
+        match nearest(name, self.0.keys().map(String::as_str)) {
+            Some(known) if matches!(source, Source::Variable) => {
+                format!("{written} is no setting; did you mean {}?", variable(known))
+            }
+            Some(known) => format!("{written} is no setting; did you mean {known}?"),
+            None => format!("{written} is no setting; config.default.toml describes all of them"),
+        }
+    }
+
+    /// Reads all settings. One that cannot be read is a fault and counts as not set, so that the others are read too.
+    pub fn typed(&mut self, faults: &mut Vec<String>) -> Option<Config> {
+        loop {
+            let table: Table = self.0.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
+            let error = match serde_path_to_error::deserialize(Value::Table(table)) {
+                Ok(config) => return Some(config),
+                Err(error) => error,
+            };
+            let (path, problem) = (error.path().to_string(), error.inner().message());
+            let name = path.split('[').next().unwrap_or_default();
+            match self.0.get_mut(name) {
+                Some(setting) if !matches!(setting.source, Source::Default) => {
+                    faults.push(format!("{}: {problem}", setting.source.name(name)));
+                    (setting.value, setting.source) = (setting.default.clone(), Source::Default);
+                }
+                _ => {
+                    faults.push(format!("built-in defaults: {path}: {problem}"));
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// A setting, as it is called where it was written.
+    pub fn name(&self, setting: &str) -> String {
+        self.0.get(setting).map_or_else(|| setting.to_owned(), |it| it.source.name(setting))
+    }
+
+    /// Several settings: those that somebody wrote, or all when nobody wrote any.
+    pub fn names(&self, settings: &[&str]) -> String {
+        let is_written = |name: &&&str| self.0.get(**name).is_some_and(|it| !matches!(it.source, Source::Default));
+        let written: Vec<String> = settings.iter().filter(is_written).map(|name| self.name(name)).collect();
+        if written.is_empty() { settings.join(", ") } else { written.join(", ") }
+    }
+}
+
+/// Is this variable read by somebody else? Kubernetes sets some for each service of a namespace: for one named
+/// `tokenward`, and for others whose names begin so.
+fn is_of_others(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let words: Vec<&str> = name.split('_').collect();
+    let kubernetes = words.windows(2).any(|two| matches!(two, ["SERVICE", "HOST" | "PORT"]))
+        || words.last() == Some(&"PORT")
+        || words.windows(3).any(|three| three[0] == "PORT" && is_number(three[1]) && ["TCP", "UDP", "SCTP"].contains(&three[2]));
+    kubernetes || OTHERS.contains(&name) || OTHERS_BEGIN.iter().any(|begin| name.starts_with(begin))
+}
+
+/// A value of a file: of the default's type, lists of texts.
+fn same_type(default: &Value, value: Value) -> Result<Value, String> {
+    let fits = match (default, &value) {
+        (Value::Array(_), Value::Array(parts)) => parts.iter().all(Value::is_str),
+        _ => default.same_type(&value),
+    };
+    // The value is not shown: it may be a secret.
+    if fits { Ok(value) } else { Err(format!("must be {}", type_name(default))) }
+}
+
+/// A text of the environment or the command line, as the default's type.
+fn from_text(default: &Value, text: &str) -> Result<Value, String> {
+    let wrong = || format!("`{text}` is not {}", type_name(default));
+    Ok(match default {
+        Value::Array(_) => text.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>().into(),
+        Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| wrong())?),
+        Value::Boolean(_) => Value::Boolean(text.trim().parse().map_err(|_| wrong())?),
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => r#"a list of texts, such as ["a", "b"]"#,
+        Value::Integer(_) => "a whole number",
+        Value::Boolean(_) => "true or false",
+        _ => "a text in quotation marks",
+    }
+}

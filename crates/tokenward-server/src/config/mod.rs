@@ -1,0 +1,173 @@
+//! The settings: defaults, file, environment, flags, each over the one before. All mistakes are told at once.
+//!
+//! A setting is one line in `config.default.toml`, which documents it, and one field of [`Config`], which says how it
+//! is read. What several settings mean together stands in [`Config::validate`].
+
+mod fault;
+mod layers;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use tokenward_core::secret::Prefixes;
+use tokenward_verify::gateway;
+
+use crate::service::mail::{MailError, Mailer};
+
+pub use fault::ConfigError;
+pub use layers::Flags;
+use layers::Layers;
+
+/// Documentation and defaults in one.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// What `serve` runs with. Each setting is described in `config.default.toml`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the pepper lies, and by default the database.
+    #[serde(deserialize_with = "values::directory")]
+    pub data_dir: PathBuf,
+    /// The address of the database.
+    #[serde(deserialize_with = "values::database")]
+    pub database: String,
+    /// Where to listen.
+    #[serde(deserialize_with = "values::listen")]
+    pub listen: SocketAddr,
+    /// The address that links name; `None` is the address that is listened on.
+    #[serde(deserialize_with = "values::public_url")]
+    pub public_url: Option<String>,
+    /// The certificate chain. Not without `tls_key`.
+    #[serde(deserialize_with = "values::path")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key. Not without `tls_cert`.
+    #[serde(deserialize_with = "values::path")]
+    pub tls_key: Option<PathBuf>,
+    /// Whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "values::networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which gateways are believed.
+    #[serde(deserialize_with = "values::networks")]
+    pub trusted_gateways: Vec<IpNet>,
+    /// A further header that holds a token, in lower case.
+    #[serde(deserialize_with = "values::credential_header")]
+    pub credential_header: Option<String>,
+    /// Where Envoy's ext_authz is answered; `None` is nowhere.
+    #[serde(deserialize_with = "values::envoy_listen")]
+    pub envoy_listen: Option<SocketAddr>,
+    /// Unknown tokens a minute and client address; 0 is no limit.
+    #[serde(deserialize_with = "values::count")]
+    pub misses_per_minute: u32,
+    /// What texts of API tokens begin with; read together with the next as [`Config::prefixes`].
+    pub token_prefixes: Vec<String>,
+    /// What texts of policy tokens begin with.
+    pub policy_token_prefixes: Vec<String>,
+    /// What token texts begin with.
+    #[serde(skip)]
+    pub prefixes: Prefixes,
+    /// The pepper, when it is not in its file.
+    #[serde(deserialize_with = "values::text")]
+    pub pepper: Option<String>,
+    /// How often to look for the changes of other processes.
+    #[serde(rename = "poll_interval_ms", deserialize_with = "values::poll_interval")]
+    pub poll_interval: Duration,
+    /// The address of a mail server; without one no mail is sent.
+    #[serde(deserialize_with = "values::text")]
+    pub smtp_url: Option<String>,
+    /// Who mail is from.
+    pub mail_from: String,
+    /// What to log.
+    #[serde(deserialize_with = "values::log")]
+    pub log: String,
+    /// How to log.
+    #[serde(deserialize_with = "values::log_format")]
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl fmt::Debug for Config {
+    /// Without the addresses of the database and the mail server and the pepper: they hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("data_dir", &self.data_dir).field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Puts the layers together. `environment` holds all variables of the process: one that is misspelt is a mistake.
+    pub fn load(
+        file: Option<&Path>,
+        environment: &[(OsString, OsString)],
+        flags: &Flags,
+    ) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
+        let mut layers = Layers::default();
+        layers.defaults(DEFAULTS, &mut faults);
+        if let Some(path) = file {
+            layers.file(path, &mut faults);
+        }
+        layers.environment(environment, &mut faults);
+        layers.flags(flags, &mut faults);
+        let config = layers.typed(&mut faults).map(|config| config.validate(&layers, &mut faults));
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(ConfigError(faults)),
+        }
+    }
+
+    /// What the settings mean together.
+    fn validate(mut self, layers: &Layers, faults: &mut Vec<String>) -> Self {
+        let names = |a, b| layers.names(&[a, b]);
+        if self.database.is_empty() {
+            self.database = format!("sqlite:{}", self.data_dir.join("tokenward.db").display());
+        }
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => faults.push(format!("{} is set without tls_key; set both or neither", layers.name("tls_cert"))),
+            (None, Some(_)) => faults.push(format!("{} is set without tls_cert; set both or neither", layers.name("tls_key"))),
+            _ => {}
+        }
+        match Prefixes::new(&self.token_prefixes, &self.policy_token_prefixes) {
+            Ok(prefixes) => self.prefixes = prefixes,
+            Err(error) => faults.push(format!("{}: {error}", names("token_prefixes", "policy_token_prefixes"))),
+        }
+        if self.envoy_listen.is_some_and(|envoy| envoy.port() != 0 && envoy == self.listen) {
+            faults.push(format!("{}: both are {}; each needs a port of its own", names("listen", "envoy_listen"), self.listen));
+        }
+        match self.smtp_url.as_deref().map(|url| Mailer::new(url, &self.mail_from)) {
+            Some(Err(error @ MailError::Url)) => faults.push(format!("{}: {error}", layers.name("smtp_url"))),
+            Some(Err(error @ MailError::From(_))) => faults.push(format!("{}: {error}", layers.name("mail_from"))),
+            Some(Ok(_)) | None => {}
+        }
+        self
+    }
+
+    /// Certificate chain and key, when TLS is ours.
+    #[must_use]
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+
+    /// How gateways are listened to.
+    #[must_use]
+    pub fn gateways(&self) -> gateway::Settings {
+        // What is read anyway is no further header.
+        let header = self.credential_header.clone().filter(|name| name != "x-api-key");
+        gateway::Settings { trusted: self.trusted_gateways.clone(), header }
+    }
+}

@@ -1,0 +1,404 @@
+use super::*;
+
+/// Each setting by its name, as one layer gives it.
+#[derive(Clone, Copy, Debug)]
+enum Layer {
+    File,
+    Variable,
+    Flag,
+}
+
+fn variables(all: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    all.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn load(all: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::load(None, &variables(all), &Flags::default())
+}
+
+fn load_file(text: &str) -> Result<Config, ConfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tokenward.toml");
+    std::fs::write(&file, text).unwrap();
+    Config::load(Some(&file), &[], &Flags::default())
+}
+
+/// The configuration with one setting, a text, from a layer.
+fn with(layer: Layer, name: &'static str, value: &str) -> Result<Config, ConfigError> {
+    match layer {
+        Layer::File => load_file(&format!("{name} = {}", toml::Value::from(value))),
+        Layer::Variable => load(&[(&format!("TOKENWARD_{}", name.to_uppercase()), value)]),
+        Layer::Flag => Config::load(None, &[], &Flags::default().with(name, Some(value))),
+    }
+}
+
+/// What is said about the one mistake.
+#[track_caller]
+fn fault(loaded: Result<Config, ConfigError>) -> String {
+    let faults = loaded.unwrap_err().0;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults.into_iter().next().unwrap()
+}
+
+/// The one mistake names the setting where it was written, and what is right.
+#[track_caller]
+fn refused(name: &'static str, value: &str, right: &str) {
+    let upper = format!("TOKENWARD_{}", name.to_uppercase());
+    let flag = format!("--{}", name.replace('_', "-"));
+    for (layer, place) in [(Layer::File, "tokenward.toml, line 1"), (Layer::Variable, &upper), (Layer::Flag, &flag)] {
+        let fault = fault(with(layer, name, value));
+        assert!(fault.contains(place) && fault.contains(right), "{layer:?} `{value}`: {fault}");
+        assert!(matches!(layer, Layer::Variable | Layer::Flag) || fault.starts_with(name), "{fault}");
+    }
+}
+
+fn understood<T>(name: &'static str, value: &str, read: impl Fn(Config) -> T) -> T {
+    for layer in [Layer::File, Layer::Flag] {
+        with(layer, name, value).unwrap();
+    }
+    read(with(Layer::Variable, name, value).unwrap())
+}
+
+#[test]
+fn the_default_file_is_the_default() {
+    let config = load(&[]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.database, "sqlite:tokenward-data/tokenward.db");
+    assert_eq!((config.public_url, config.tls_cert, config.envoy_listen, config.pepper), (None, None, None, None));
+    assert_eq!(config.trusted_gateways.len(), 2);
+    assert_eq!((config.misses_per_minute, config.poll_interval), (100, Duration::from_secs(1)));
+    assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
+}
+
+#[test]
+fn every_setting_of_the_default_file_is_described() {
+    let mut described = false;
+    for line in DEFAULTS.lines() {
+        match line.split_once(" = ") {
+            Some((name, _)) if !line.starts_with('#') => assert!(described, "{name} has no comment above it"),
+            // A comment goes on for the settings below it until the next empty line.
+            _ => described = line.starts_with("# "),
+        }
+    }
+}
+
+#[test]
+fn each_layer_counts_over_the_one_below() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tokenward.toml");
+    let text = "listen = \"127.0.0.1:1\"\nlog = \"debug\"\nmisses_per_minute = 7\npublic_url = \"https://file.example/\"";
+    std::fs::write(&file, text).unwrap();
+    let environment = variables(&[("TOKENWARD_LISTEN", "127.0.0.1:2"), ("TOKENWARD_PUBLIC_URL", "https://b.example"), ("TOKENWARD_LOG", "")]);
+    let flags = Flags::default().with("data_dir", Some("d")).with("public_url", Some("https://c.example"));
+    let config = Config::load(Some(&file), &environment, &flags).unwrap();
+    assert_eq!((config.listen.port(), config.misses_per_minute), (2, 7));
+    assert_eq!(config.log, "debug", "an empty variable says nothing");
+    assert_eq!(config.public_url.as_deref(), Some("https://c.example"));
+    assert_eq!(config.database, "sqlite:d/tokenward.db");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_the_place_of_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tokenward.toml");
+    let text = "listen = 8080\n\ntrusted_proxies = \"10.0.0.0/8\"\nlog_format = \"xml\"\nport = 1\nmisses_per_minute = -1\n";
+    std::fs::write(&file, text).unwrap();
+    let environment = variables(&[
+        ("TOKENWARD_TLS_CERT", "c.pem"),
+        ("TOKENWARD_TOKEN_PREFIXES", "Bad"),
+        ("TOKENWARD_POLL_INTERVAL_MS", "soon"),
+        ("TOKENWARD_DATBASE", "x"),
+    ]);
+    let flags = Flags::default().with("public_url", Some("tokens.acme.example"));
+    let faults = Config::load(Some(&file), &environment, &flags).unwrap_err().0;
+    let file = file.display();
+    for expected in [
+        format!("listen ({file}, line 1): must be a text in quotation marks"),
+        format!("trusted_proxies ({file}, line 3): must be a list of texts"),
+        format!("log_format ({file}, line 4): `xml` is neither text nor json"),
+        format!("port ({file}, line 5) is no setting"),
+        format!("misses_per_minute ({file}, line 6): -1 is not from 0"),
+        "TOKENWARD_TLS_CERT is set without tls_key".to_owned(),
+        "TOKENWARD_TOKEN_PREFIXES: prefix `Bad`".to_owned(),
+        "TOKENWARD_POLL_INTERVAL_MS: `soon` is not a whole number".to_owned(),
+        "TOKENWARD_DATBASE is no setting; did you mean TOKENWARD_DATABASE?".to_owned(),
+        "--public-url: `tokens.acme.example` is no origin; write https://HOST".to_owned(),
+    ] {
+        assert!(faults.iter().any(|fault| fault.starts_with(&expected)), "{expected}\n{faults:#?}");
+    }
+    assert_eq!(faults.len(), 10, "{faults:#?}");
+}
+
+#[test]
+fn an_unknown_name_is_told_with_the_nearest_known_one() {
+    for (name, meant) in [("lissten", "listen"), ("log_fromat", "log_format"), ("tls-cert", "tls_cert"), ("databaseurl", "database")] {
+        let fault = fault(load_file(&format!("{name} = \"127.0.0.1:1\"")));
+        assert!(fault.contains(&format!("{name} (")) && fault.ends_with(&format!("did you mean {meant}?")), "{fault}");
+    }
+    assert!(fault(load_file("[server]\nlisten = \"127.0.0.1:1\"")).starts_with("server ("));
+    for (name, hint) in [
+        ("TOKENWARD_DATBASE", "did you mean TOKENWARD_DATABASE?"),
+        ("TOKENWARD_LOGLEVEL", "config.default.toml describes all of them"),
+        ("TOKENWARD_listen", "did you mean TOKENWARD_LISTEN?"),
+        ("TOKENWARD_Smtp_Url", "did you mean TOKENWARD_SMTP_URL?"),
+        ("TOKENWARD_TOKENS", "no setting"),
+    ] {
+        let fault = fault(load(&[(name, "x")]));
+        assert!(fault.starts_with(&format!("{name} is no setting")) && fault.ends_with(hint) || fault.contains(hint), "{fault}");
+    }
+}
+
+#[test]
+fn variables_that_others_read_are_no_mistakes() {
+    for name in [
+        "TOKENWARD_URL",
+        "TOKENWARD_TOKEN",
+        "TOKENWARD_ORGANIZATION",
+        "TOKENWARD_CA_CERT",
+        "TOKENWARD_BENCH_TOKENS",
+        "TOKENWARD_TEST_POSTGRES",
+        "TOKENWARD_SERVICE_HOST",
+        "TOKENWARD_SERVICE_PORT",
+        "TOKENWARD_SERVICE_PORT_HTTP",
+        "TOKENWARD_PORT",
+        "TOKENWARD_PORT_8080_TCP",
+        "TOKENWARD_PORT_8080_TCP_ADDR",
+        "TOKENWARD_PORT_9191_UDP_PROTO",
+        "TOKENWARD_POSTGRES_SERVICE_HOST",
+        "TOKENWARD_POSTGRES_PORT_5432_TCP",
+        "OTHER_LISTEN",
+        "LISTEN",
+    ] {
+        assert!(load(&[(name, "tcp://10.0.0.1:8080")]).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_not_passed_over() {
+    use std::os::unix::ffi::OsStringExt;
+    let environment = [(OsString::from("TOKENWARD_DATA_DIR"), OsString::from_vec(vec![b'd', 0xff]))];
+    assert_eq!(fault(Config::load(None, &environment, &Flags::default())), "TOKENWARD_DATA_DIR: is not UTF-8");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_by_line_without_its_text() {
+    for text in ["# Ours\npepper = 1:geheim", "\npepper = \"geheim", "\ndatabase = \"geheim\"\ndatabase = \"geheim\""] {
+        let fault = fault(load_file(text));
+        assert!(fault.contains("tokenward.toml, line ") && !fault.contains("geheim"), "{fault}");
+    }
+    let absent = Config::load(Some(Path::new("absent.toml")), &[], &Flags::default());
+    assert!(fault(absent).starts_with("absent.toml: No such file"));
+}
+
+#[test]
+fn addresses_to_listen_on() {
+    for (value, address) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("0.0.0.0:8443", "0.0.0.0:8443"),
+        ("[::1]:8080", "[::1]:8080"),
+        ("localhost:8080", "127.0.0.1:8080"),
+    ] {
+        assert_eq!(understood("listen", value, |config| config.listen).to_string(), address);
+        assert_eq!(understood("envoy_listen", value, |config| config.envoy_listen).unwrap().to_string(), address);
+    }
+    for (value, right) in [
+        (":9000", "write 127.0.0.1:9000 for this machine alone, 0.0.0.0:9000 for others too"),
+        ("9000", "write 127.0.0.1:9000 for this machine alone, 0.0.0.0:9000 for others too"),
+        ("10.0.0.1", "write 10.0.0.1:"),
+        ("::1", "write [::1]:"),
+        ("http://127.0.0.1:8080", "write ADDRESS:PORT"),
+        ("tokens.acme.example:8080", "write ADDRESS:PORT"),
+        ("127.0.0.1:80800", "write ADDRESS:PORT"),
+        ("nowhere", "write ADDRESS:PORT"),
+    ] {
+        refused("listen", value, right);
+        refused("envoy_listen", value, right);
+    }
+    assert!(fault(load(&[("TOKENWARD_ENVOY_LISTEN", "localhost:8080")])).contains("a port of its own"));
+}
+
+#[test]
+fn networks_and_single_addresses_are_trusted() {
+    for (value, networks) in [
+        ("10.0.0.0/8", &["10.0.0.0/8"][..]),
+        ("10.0.0.1", &["10.0.0.1/32"]),
+        ("::1, fd00::/8", &["::1/128", "fd00::/8"]),
+    ] {
+        let networks: Vec<IpNet> = networks.iter().map(|net| net.parse().unwrap()).collect();
+        let config = load(&[("TOKENWARD_TRUSTED_PROXIES", value), ("TOKENWARD_TRUSTED_GATEWAYS", value)]).unwrap();
+        assert_eq!((&config.trusted_proxies, &config.trusted_gateways), (&networks, &networks), "{value}");
+    }
+    let config = load_file("trusted_proxies = [\"10.0.0.1\"]\ntrusted_gateways = []").unwrap();
+    assert_eq!((config.trusted_proxies.len(), config.trusted_gateways.len()), (1, 0));
+    for value in ["everybody", "10.0.0.0/33", "10.0.0", "proxy.acme.example", "10.0.0.1:80"] {
+        for name in ["trusted_proxies", "trusted_gateways"] {
+            let fault = fault(load_file(&format!("{name} = [\"10.0.0.0/8\", \"{value}\"]")));
+            assert!(fault.starts_with(name) && fault.contains(&format!("`{value}` is no network; write one such as")), "{fault}");
+        }
+    }
+    assert!(fault(load_file("trusted_proxies = [\"10.0.0.0/8\", 10]")).contains("must be a list of texts"));
+}
+
+#[test]
+fn the_public_url_becomes_the_origin_that_browsers_send() {
+    for (value, origin) in [
+        ("https://tokens.acme.example", "https://tokens.acme.example"),
+        ("https://tokens.acme.example/", "https://tokens.acme.example"),
+        ("HTTPS://Tokens.Acme.example", "https://tokens.acme.example"),
+        ("https://tokens.acme.example:443", "https://tokens.acme.example"),
+        ("http://tokens.acme.example:80/", "http://tokens.acme.example"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+    ] {
+        assert_eq!(understood("public_url", value, |config| config.public_url).as_deref(), Some(origin), "{value}");
+    }
+    for value in [
+        "tokens.acme.example",
+        "tokens.acme.example:8080",
+        "ftp://tokens.acme.example",
+        "https://",
+        "https:///",
+        "https://tokens.acme.example/tokens",
+        "https://tokens.acme.example?a=b",
+        "https://tokens.acme.example#top",
+        "https://tokens.acme.example:99999",
+        "https://tokens.acme.example:",
+        "https://a b",
+        "https://ada:geheim@tokens.acme.example",
+    ] {
+        refused("public_url", value, "is no origin; write https://HOST or https://HOST:PORT, without a path");
+        assert!(!fault(with(Layer::Flag, "public_url", value)).contains("geheim"));
+    }
+}
+
+#[test]
+fn certificate_and_key_come_together() {
+    let both = load(&[("TOKENWARD_TLS_CERT", "c.pem"), ("TOKENWARD_TLS_KEY", "k.pem")]).unwrap();
+    assert_eq!(both.tls(), Some((Path::new("c.pem"), Path::new("k.pem"))));
+    refused("tls_cert", "c.pem", "is set without tls_key; set both or neither");
+    refused("tls_key", "k.pem", "is set without tls_cert; set both or neither");
+}
+
+#[test]
+fn the_credential_header_is_one_of_ones_own() {
+    for (value, header) in [("X-Acme-Key", Some("x-acme-key")), ("x-api-key", None), ("", None)] {
+        assert_eq!(load(&[("TOKENWARD_CREDENTIAL_HEADER", value)]).unwrap().gateways().header.as_deref(), header);
+    }
+    for value in ["Authorization", "cookie", "X-Forwarded-User", "x-tokenward-token", "X-Original-URI"] {
+        refused("credential_header", value, "choose one of your own, such as X-Acme-Key");
+    }
+    for value in ["x_acme_key", "X Acme", "x-acme:", "schlüssel"] {
+        refused("credential_header", value, "is no name of a header: letters, digits and `-`");
+    }
+}
+
+#[test]
+fn numbers_outside_their_range_are_refused_and_not_mended() {
+    for (value, milliseconds) in [("10", 10), (" 250 ", 250), ("60000", 60_000)] {
+        let config = load(&[("TOKENWARD_POLL_INTERVAL_MS", value)]).unwrap();
+        assert_eq!(config.poll_interval, Duration::from_millis(milliseconds));
+    }
+    for value in ["0", "9", "-5", "60001", "9223372036854775807"] {
+        let right = format!("{value} is not from 10 to 60000 milliseconds");
+        assert!(fault(load(&[("TOKENWARD_POLL_INTERVAL_MS", value)])).ends_with(&right));
+        assert!(fault(load_file(&format!("poll_interval_ms = {value}"))).ends_with(&right));
+    }
+    for value in ["-1", "4294967296"] {
+        assert!(fault(load(&[("TOKENWARD_MISSES_PER_MINUTE", value)])).ends_with("is not from 0 to 4294967295"));
+    }
+    for value in ["many", "1.5", "1_000", "99999999999999999999"] {
+        let fault = fault(load(&[("TOKENWARD_MISSES_PER_MINUTE", value)]));
+        assert_eq!(fault, format!("TOKENWARD_MISSES_PER_MINUTE: `{value}` is not a whole number"));
+    }
+    assert!(fault(load_file("misses_per_minute = \"100\"")).ends_with("must be a whole number"));
+}
+
+#[test]
+fn the_log_takes_levels_and_filters_and_nothing_else() {
+    for value in ["error", "WARN", "off", "info,tokenward=debug", "info, tokenward_server=trace", "tokenward=debug", "warn,sqlx::query=off"] {
+        assert_eq!(understood("log", value, |config| config.log), value);
+    }
+    for value in ["verbose", "infos", "info;debug", "tokenward=loud", "tokenward", "info,", "=", "1e3"] {
+        refused("log", value, "is no filter; write one of error, warn, info, debug, trace, off, or PART=LEVEL");
+    }
+    assert_eq!(understood("log_format", "json", |config| config.log_format), LogFormat::Json);
+    for value in ["xml", "JSON", "pretty"] {
+        refused("log_format", value, "is neither text nor json");
+    }
+}
+
+#[test]
+fn what_is_no_database_never_becomes_a_file() {
+    for value in ["tokens.db", "sqlite:data/tokens.db", "postgres://ada@db/tokens", "sqlite:/var/lib/tokens.db"] {
+        assert_eq!(understood("database", value, |config| config.database), value);
+    }
+    for (value, right) in [
+        ("host=db user=ada password=geheim", "KEY=VALUE: write it as postgres://"),
+        ("sqlite:geheim.db?mode=ro", "takes no options"),
+        ("file:geheim.db", "`file:` is no database"),
+        (":memory:", "would forget every token"),
+        ("mysql://ada:geheim@db/tokens", "`mysql:` is no database"),
+    ] {
+        refused("database", value, right);
+        for layer in [Layer::File, Layer::Variable, Layer::Flag] {
+            assert!(!fault(with(layer, "database", value)).contains("geheim"), "{layer:?} {value}");
+        }
+    }
+}
+
+#[test]
+fn the_types_of_secrets_are_told_without_them() {
+    for name in ["database", "pepper", "smtp_url"] {
+        for value in ["[\"geheim\"]", "4711", "{ geheim = 1 }"] {
+            let fault = fault(load_file(&format!("{name} = {value}")));
+            assert!(fault.starts_with(name) && fault.ends_with("must be a text in quotation marks"), "{fault}");
+        }
+    }
+    for value in ["geheim", "smtp://user:geheim@", "https://geheim"] {
+        let fault = fault(load(&[("TOKENWARD_SMTP_URL", value)]));
+        assert!(fault.starts_with("TOKENWARD_SMTP_URL: ") && fault.contains("smtps://USER:PASSWORD@HOST"), "{fault}");
+        assert!(!fault.contains("geheim"), "{fault}");
+    }
+}
+
+#[test]
+fn mail_needs_a_sender() {
+    let server = ("TOKENWARD_SMTP_URL", "smtp://127.0.0.1:25");
+    for value in ["nobody", "Tokenward <>", "a@b@c"] {
+        let fault = fault(load(&[server, ("TOKENWARD_MAIL_FROM", value)]));
+        assert!(fault.starts_with(&format!("TOKENWARD_MAIL_FROM: `{value}`")), "{fault}");
+    }
+    assert!(load(&[server]).is_ok());
+}
+
+#[test]
+fn prefixes_that_cannot_be_told_apart_are_named_where_they_were_written() {
+    for (value, problem) in [("Bad", "prefix `Bad`"), ("twp_", "cannot be told apart"), ("twd_, tws_", "cannot be told apart")] {
+        let fault = fault(load(&[("TOKENWARD_TOKEN_PREFIXES", value)]));
+        assert!(fault.starts_with("TOKENWARD_TOKEN_PREFIXES: ") && fault.contains(problem), "{fault}");
+    }
+    assert!(load(&[("TOKENWARD_TOKEN_PREFIXES", "acme_,twd_"), ("TOKENWARD_POLICY_TOKEN_PREFIXES", "acmep_")]).is_ok());
+}
+
+/// A setting that documentation names must exist; a variable that it names too.
+#[test]
+fn the_documentation_names_no_setting_that_does_not_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut layers = Layers::default();
+    layers.defaults(DEFAULTS, &mut Vec::new());
+    let mut named = 0;
+    for file in ["README.md", "docs/operations.md", "docs/verification.md", "docs/embedding.md"] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("TOKENWARD_")) {
+            let mut faults = Vec::new();
+            // `TOKENWARD_…` stands for all of them.
+            if word != "TOKENWARD_" {
+                layers.environment(&variables(&[(word, "0")]), &mut faults);
+                named += 1;
+            }
+            let unknown = faults.iter().find(|fault| fault.contains("is no setting"));
+            assert_eq!(unknown, None, "{file}");
+        }
+    }
+    assert!(named > 10, "{named}");
+}

@@ -1,0 +1,169 @@
+//! How the value of each setting is read. A message says what is right; that of a secret does not repeat it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::Uri;
+use ipnet::IpNet;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use tokenward_store::address::Address;
+use tracing_subscriber::EnvFilter;
+
+use super::LogFormat;
+
+/// More often would only load the database; less often, and a token that another process revoked lives for too long.
+const POLL_INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
+
+fn read<'de, D, T>(from: D, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    parse(String::deserialize(from)?.trim()).map_err(D::Error::custom)
+}
+
+/// Empty is none.
+fn optional<'de, D, T>(from: D, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    read(from, |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) })
+}
+
+pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    optional(from, |text| Ok(text.to_owned()))
+}
+
+pub(super) fn path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    optional(from, |text| Ok(text.into()))
+}
+
+pub(super) fn directory<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    read(from, |text| if text.is_empty() { Err("must name a directory".to_owned()) } else { Ok(text.into()) })
+}
+
+/// Empty is the file in the data directory.
+pub(super) fn database<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let parse = |text: &str| Address::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string());
+    optional(from, parse).map(Option::unwrap_or_default)
+}
+
+pub(super) fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    read(from, |text| socket(text, 8080))
+}
+
+pub(super) fn envoy_listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    optional(from, |text| socket(text, 9191))
+}
+
+/// An address and a port. `localhost` is the only name: others can mean several addresses, or none at the start.
+fn socket(text: &str, example: u16) -> Result<SocketAddr, String> {
+    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    let right = match (text.parse(), text.parse::<IpAddr>()) {
+        (Ok(address), _) => return Ok(address),
+        (_, Ok(address)) => format!("write {}", SocketAddr::new(address, example)),
+        _ => match text.strip_prefix(':').unwrap_or(&text).parse::<u16>() {
+            Ok(port) => format!("write 127.0.0.1:{port} for this machine alone, 0.0.0.0:{port} for others too"),
+            Err(_) => format!("write ADDRESS:PORT, such as {}:{example} or [::1]:{example}", Ipv4Addr::LOCALHOST),
+        },
+    };
+    Err(format!("`{text}` is not an address and a port; {right}"))
+}
+
+/// Networks, and single addresses.
+pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: String| {
+        let text = text.trim();
+        text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+            D::Error::custom(format!("`{text}` is no network; write one such as 10.0.0.0/8, fd00::/8 or 10.0.0.1"))
+        })
+    };
+    Vec::<String>::deserialize(from)?.into_iter().map(network).collect()
+}
+
+/// The origin of links, as browsers write it: in lower case, without the port that the scheme has anyway.
+pub(super) fn public_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    optional(from, |text| {
+        origin(text).ok_or_else(|| {
+            // A password in it is not shown.
+            let shown = if text.contains('@') { "it".to_owned() } else { format!("`{text}`") };
+            format!("{shown} is no origin; write https://HOST or https://HOST:PORT, without a path")
+        })
+    })
+}
+
+fn origin(text: &str) -> Option<String> {
+    let uri: Uri = text.parse().ok()?;
+    let (scheme, authority) = (uri.scheme_str()?.to_ascii_lowercase(), uri.authority()?);
+    let standard = match &*scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return None,
+    };
+    let port = match (authority.port_u16(), authority.port()) {
+        (None, Some(_)) | (Some(0), _) => return None,
+        (port, _) => port.filter(|port| *port != standard).map_or_else(String::new, |port| format!(":{port}")),
+    };
+    let bare = !authority.as_str().contains('@') && !authority.as_str().ends_with(':') && !authority.host().is_empty();
+    let host = authority.host().to_ascii_lowercase();
+    (bare && uri.path().trim_end_matches('/').is_empty() && uri.query().is_none() && !text.contains('#'))
+        .then(|| format!("{scheme}://{host}{port}"))
+}
+
+/// The name of a header of one's own, in lower case.
+pub(super) fn credential_header<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    // What others write or read otherwise is no place for a token.
+    const TAKEN: [&str; 6] = ["authorization", "cookie", "host", "connection", "content-length", "transfer-encoding"];
+    const TAKEN_BEGIN: [&str; 3] = ["x-tokenward-", "x-forwarded-", "x-original-"];
+    optional(from, |text| {
+        let name = text.to_ascii_lowercase();
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            let form = "letters, digits and `-` (no `_`, which gateways drop or take for `-`)";
+            return Err(format!("`{name}` is no name of a header: {form}"));
+        }
+        if TAKEN.contains(&name.as_str()) || TAKEN_BEGIN.iter().any(|start| name.starts_with(start)) {
+            return Err(format!("`{name}` has another meaning; choose one of your own, such as X-Acme-Key"));
+        }
+        Ok(name)
+    })
+}
+
+pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let given = i64::deserialize(from)?;
+    u32::try_from(given).map_err(|_| D::Error::custom(format!("{given} is not from 0 to {}", u32::MAX)))
+}
+
+pub(super) fn poll_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let given = i64::deserialize(from)?;
+    let milliseconds = u64::try_from(given).ok().filter(|it| POLL_INTERVAL_MS.contains(it));
+    milliseconds.map(Duration::from_millis).ok_or_else(|| {
+        let (least, most) = (POLL_INTERVAL_MS.start(), POLL_INTERVAL_MS.end());
+        D::Error::custom(format!("{given} is not from {least} to {most} milliseconds"))
+    })
+}
+
+/// A level, or a filter. A word that is no level would be taken for the name of a part of the program, and nothing else
+/// would be logged.
+pub(super) fn log<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    read(from, |text| {
+        let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        let mut words = text.split(',').map(str::trim);
+        let known = words.all(|word| is_level(word) || word.contains('='));
+        if !known || EnvFilter::builder().parse(text).is_err() {
+            let levels = LEVELS.join(", ");
+            return Err(format!("`{text}` is no filter; write one of {levels}, or PART=LEVEL, with commas between"));
+        }
+        Ok(text.to_owned())
+    })
+}
+
+pub(super) fn log_format<'de, D: Deserializer<'de>>(from: D) -> Result<LogFormat, D::Error> {
+    read(from, |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("`{other}` is neither text nor json")),
+    })
+}
