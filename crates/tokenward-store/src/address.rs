@@ -8,10 +8,10 @@ use std::path::PathBuf;
 /// The address of a database.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Address {
-    /// A file.
-    Sqlite(PathBuf),
-    /// A server: `postgres://…`.
-    Postgres(String),
+    /// SQLite's file.
+    File(PathBuf),
+    /// PostgreSQL's server: `postgres://…`.
+    Server(String),
 }
 
 /// Why a text is no address of a database. The text itself is not in it.
@@ -58,7 +58,7 @@ impl Address {
         }
         match scheme(text) {
             Some((scheme, rest)) if ["postgres", "postgresql"].contains(&&*scheme) && rest.starts_with("//") => {
-                Ok(Self::Postgres(format!("{scheme}:{rest}")))
+                Ok(Self::Server(format!("{scheme}:{rest}")))
             }
             Some((scheme, rest)) if scheme == "sqlite" => file(rest),
             Some((scheme, _)) => Err(AddressError::Scheme(scheme)),
@@ -90,9 +90,9 @@ fn file(path: &str) -> Result<Address, AddressError> {
         _ if path.starts_with("//") && path.contains('@') => Err(AddressError::NoScheme),
         _ if path.contains('?') => Err(AddressError::Options),
         // An empty host, as in sqlite:///var/lib/tokenward.db, and then an absolute path.
-        _ if path.starts_with("///") => Ok(Address::Sqlite(path.trim_start_matches("//").into())),
+        _ if path.starts_with("///") => Ok(Address::File(path.trim_start_matches("//").into())),
         _ if path.starts_with("//") => Err(AddressError::Slashes),
-        _ => Ok(Address::Sqlite(path.into())),
+        _ => Ok(Address::File(path.into())),
     }
 }
 
@@ -111,14 +111,14 @@ mod tests {
             ("/srv/@home/env=prod/my tokens.db", "/srv/@home/env=prod/my tokens.db"),
             ("./a:b.db", "./a:b.db"),
         ] {
-            assert!(Address::parse(text) == Ok(Address::Sqlite(path.into())), "{text}");
+            assert!(Address::parse(text) == Ok(Address::File(path.into())), "{text}");
         }
         for (text, url) in [
             ("postgres://ada:geheim@db/tokens?sslmode=require", "postgres://ada:geheim@db/tokens?sslmode=require"),
             ("postgresql://db/tokens", "postgresql://db/tokens"),
             ("POSTGRES://db/Tokens", "postgres://db/Tokens"),
         ] {
-            assert!(Address::parse(text) == Ok(Address::Postgres(url.to_owned())), "{text}");
+            assert!(Address::parse(text) == Ok(Address::Server(url.to_owned())), "{text}");
         }
     }
 

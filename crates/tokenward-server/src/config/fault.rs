@@ -33,7 +33,9 @@ mod tests {
 
     #[test]
     fn distances_count_letters() {
-        for (a, b, letters) in [("", "", 0), ("log", "log", 0), ("lissten", "listen", 1), ("", "abc", 3), ("kitten", "sitting", 3)] {
+        for (a, b, letters) in
+            [("", "", 0), ("log", "log", 0), ("lissten", "listen", 1), ("", "abc", 3), ("kitten", "sitting", 3)]
+        {
             assert_eq!((distance(a, b), distance(b, a)), (letters, letters), "{a} {b}");
         }
     }
@@ -41,7 +43,9 @@ mod tests {
     #[test]
     fn the_nearest_word_is_found_unless_all_are_far() {
         let known = ["listen", "log", "log_format"];
-        for (word, meant) in [("lissten", Some("listen")), ("logg", Some("log")), ("log_fromat", Some("log_format")), ("colour", None)] {
+        for (word, meant) in
+            [("lissten", Some("listen")), ("logg", Some("log")), ("log_fromat", Some("log_format")), ("colour", None)]
+        {
             assert_eq!(nearest(word, known.into_iter()), meant, "{word}");
         }
     }

@@ -68,9 +68,11 @@ impl Layers {
     /// The lowest layer. Its names and types are those of all others.
     pub fn defaults(&mut self, text: &str, faults: &mut Vec<String>) {
         match text.parse::<Table>() {
-            Ok(table) => self.0.extend(table.into_iter().map(|(name, value)| {
-                (name, Setting { default: value.clone(), value, source: Source::Default })
-            })),
+            Ok(table) => self.0.extend(
+                table
+                    .into_iter()
+                    .map(|(name, value)| (name, Setting { default: value.clone(), value, source: Source::Default })),
+            ),
             Err(error) => faults.push(format!("built-in defaults: {}", error.message())),
         }
     }
@@ -190,7 +192,9 @@ fn is_of_others(name: &str) -> bool {
     let words: Vec<&str> = name.split('_').collect();
     let kubernetes = words.windows(2).any(|two| matches!(two, ["SERVICE", "HOST" | "PORT"]))
         || words.last() == Some(&"PORT")
-        || words.windows(3).any(|three| three[0] == "PORT" && is_number(three[1]) && ["TCP", "UDP", "SCTP"].contains(&three[2]));
+        || words
+            .windows(3)
+            .any(|three| three[0] == "PORT" && is_number(three[1]) && ["TCP", "UDP", "SCTP"].contains(&three[2]));
     kubernetes || OTHERS.contains(&name) || OTHERS_BEGIN.iter().any(|begin| name.starts_with(begin))
 }
 

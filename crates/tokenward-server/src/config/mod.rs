@@ -111,11 +111,7 @@ impl fmt::Debug for Config {
 
 impl Config {
     /// Puts the layers together. `environment` holds all variables of the process: one that is misspelt is a mistake.
-    pub fn load(
-        file: Option<&Path>,
-        environment: &[(OsString, OsString)],
-        flags: &Flags,
-    ) -> Result<Self, ConfigError> {
+    pub fn load(file: Option<&Path>, environment: &[(OsString, OsString)], flags: &Flags) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
         let mut layers = Layers::default();
         layers.defaults(DEFAULTS, &mut faults);
@@ -138,8 +134,12 @@ impl Config {
             self.database = format!("sqlite:{}", self.data_dir.join("tokenward.db").display());
         }
         match (&self.tls_cert, &self.tls_key) {
-            (Some(_), None) => faults.push(format!("{} is set without tls_key; set both or neither", layers.name("tls_cert"))),
-            (None, Some(_)) => faults.push(format!("{} is set without tls_cert; set both or neither", layers.name("tls_key"))),
+            (Some(_), None) => {
+                faults.push(format!("{} is set without tls_key; set both or neither", layers.name("tls_cert")))
+            }
+            (None, Some(_)) => {
+                faults.push(format!("{} is set without tls_cert; set both or neither", layers.name("tls_key")))
+            }
             _ => {}
         }
         match Prefixes::new(&self.token_prefixes, &self.policy_token_prefixes) {
@@ -147,7 +147,11 @@ impl Config {
             Err(error) => faults.push(format!("{}: {error}", names("token_prefixes", "policy_token_prefixes"))),
         }
         if self.envoy_listen.is_some_and(|envoy| envoy.port() != 0 && envoy == self.listen) {
-            faults.push(format!("{}: both are {}; each needs a port of its own", names("listen", "envoy_listen"), self.listen));
+            faults.push(format!(
+                "{}: both are {}; each needs a port of its own",
+                names("listen", "envoy_listen"),
+                self.listen
+            ));
         }
         match self.smtp_url.as_deref().map(|url| Mailer::new(url, &self.mail_from)) {
             Some(Err(error @ MailError::Url)) => faults.push(format!("{}: {error}", layers.name("smtp_url"))),

@@ -1,3 +1,5 @@
+//! Every kind of setting from every layer: what is understood, what is refused, and with which words.
+
 use super::*;
 
 /// Each setting by its name, as one layer gives it.
@@ -86,9 +88,14 @@ fn every_setting_of_the_default_file_is_described() {
 fn each_layer_counts_over_the_one_below() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tokenward.toml");
-    let text = "listen = \"127.0.0.1:1\"\nlog = \"debug\"\nmisses_per_minute = 7\npublic_url = \"https://file.example/\"";
+    let text =
+        "listen = \"127.0.0.1:1\"\nlog = \"debug\"\nmisses_per_minute = 7\npublic_url = \"https://file.example/\"";
     std::fs::write(&file, text).unwrap();
-    let environment = variables(&[("TOKENWARD_LISTEN", "127.0.0.1:2"), ("TOKENWARD_PUBLIC_URL", "https://b.example"), ("TOKENWARD_LOG", "")]);
+    let environment = variables(&[
+        ("TOKENWARD_LISTEN", "127.0.0.1:2"),
+        ("TOKENWARD_PUBLIC_URL", "https://b.example"),
+        ("TOKENWARD_LOG", ""),
+    ]);
     let flags = Flags::default().with("data_dir", Some("d")).with("public_url", Some("https://c.example"));
     let config = Config::load(Some(&file), &environment, &flags).unwrap();
     assert_eq!((config.listen.port(), config.misses_per_minute), (2, 7));
@@ -101,7 +108,8 @@ fn each_layer_counts_over_the_one_below() {
 fn all_mistakes_are_told_at_once_with_the_place_of_each() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tokenward.toml");
-    let text = "listen = 8080\n\ntrusted_proxies = \"10.0.0.0/8\"\nlog_format = \"xml\"\nport = 1\nmisses_per_minute = -1\n";
+    let text =
+        "listen = 8080\n\ntrusted_proxies = \"10.0.0.0/8\"\nlog_format = \"xml\"\nport = 1\nmisses_per_minute = -1\n";
     std::fs::write(&file, text).unwrap();
     let environment = variables(&[
         ("TOKENWARD_TLS_CERT", "c.pem"),
@@ -131,7 +139,9 @@ fn all_mistakes_are_told_at_once_with_the_place_of_each() {
 
 #[test]
 fn an_unknown_name_is_told_with_the_nearest_known_one() {
-    for (name, meant) in [("lissten", "listen"), ("log_fromat", "log_format"), ("tls-cert", "tls_cert"), ("databaseurl", "database")] {
+    for (name, meant) in
+        [("lissten", "listen"), ("log_fromat", "log_format"), ("tls-cert", "tls_cert"), ("databaseurl", "database")]
+    {
         let fault = fault(load_file(&format!("{name} = \"127.0.0.1:1\"")));
         assert!(fault.contains(&format!("{name} (")) && fault.ends_with(&format!("did you mean {meant}?")), "{fault}");
     }
@@ -144,7 +154,7 @@ fn an_unknown_name_is_told_with_the_nearest_known_one() {
         ("TOKENWARD_TOKENS", "no setting"),
     ] {
         let fault = fault(load(&[(name, "x")]));
-        assert!(fault.starts_with(&format!("{name} is no setting")) && fault.ends_with(hint) || fault.contains(hint), "{fault}");
+        assert!(fault.starts_with(&format!("{name} is no setting")) && fault.contains(hint), "{fault}");
     }
 }
 
@@ -194,9 +204,10 @@ fn a_file_that_is_no_toml_is_told_by_line_without_its_text() {
 fn addresses_to_listen_on() {
     for (value, address) in [
         ("127.0.0.1:0", "127.0.0.1:0"),
+        (" 192.0.2.7:80 ", "192.0.2.7:80"),
         ("0.0.0.0:8443", "0.0.0.0:8443"),
         ("[::1]:8080", "[::1]:8080"),
-        ("localhost:8080", "127.0.0.1:8080"),
+        ("localhost:8081", "127.0.0.1:8081"),
     ] {
         assert_eq!(understood("listen", value, |config| config.listen).to_string(), address);
         assert_eq!(understood("envoy_listen", value, |config| config.envoy_listen).unwrap().to_string(), address);
@@ -233,7 +244,10 @@ fn networks_and_single_addresses_are_trusted() {
     for value in ["everybody", "10.0.0.0/33", "10.0.0", "proxy.acme.example", "10.0.0.1:80"] {
         for name in ["trusted_proxies", "trusted_gateways"] {
             let fault = fault(load_file(&format!("{name} = [\"10.0.0.0/8\", \"{value}\"]")));
-            assert!(fault.starts_with(name) && fault.contains(&format!("`{value}` is no network; write one such as")), "{fault}");
+            assert!(
+                fault.starts_with(name) && fault.contains(&format!("`{value}` is no network; write one such as")),
+                "{fault}"
+            );
         }
     }
     assert!(fault(load_file("trusted_proxies = [\"10.0.0.0/8\", 10]")).contains("must be a list of texts"));
@@ -315,8 +329,16 @@ fn numbers_outside_their_range_are_refused_and_not_mended() {
 
 #[test]
 fn the_log_takes_levels_and_filters_and_nothing_else() {
-    for value in ["error", "WARN", "off", "info,tokenward=debug", "info, tokenward_server=trace", "tokenward=debug", "warn,sqlx::query=off"] {
-        assert_eq!(understood("log", value, |config| config.log), value);
+    for value in [
+        "error",
+        "WARN",
+        "off",
+        "info,tokenward=debug",
+        "info, tokenward_server=trace",
+        "tokenward=debug",
+        "warn,hyper::proto=off",
+    ] {
+        assert_eq!(understood("log", value, |config| config.log), value.replace(' ', ""));
     }
     for value in ["verbose", "infos", "info;debug", "tokenward=loud", "tokenward", "info,", "=", "1e3"] {
         refused("log", value, "is no filter; write one of error, warn, info, debug, trace, off, or PART=LEVEL");
@@ -373,7 +395,9 @@ fn mail_needs_a_sender() {
 
 #[test]
 fn prefixes_that_cannot_be_told_apart_are_named_where_they_were_written() {
-    for (value, problem) in [("Bad", "prefix `Bad`"), ("twp_", "cannot be told apart"), ("twd_, tws_", "cannot be told apart")] {
+    for (value, problem) in
+        [("Bad", "prefix `Bad`"), ("twp_", "cannot be told apart"), ("twd_, tws_", "cannot be told apart")]
+    {
         let fault = fault(load(&[("TOKENWARD_TOKEN_PREFIXES", value)]));
         assert!(fault.starts_with("TOKENWARD_TOKEN_PREFIXES: ") && fault.contains(problem), "{fault}");
     }
@@ -389,7 +413,9 @@ fn the_documentation_names_no_setting_that_does_not_exist() {
     let mut named = 0;
     for file in ["README.md", "docs/operations.md", "docs/verification.md", "docs/embedding.md"] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
-        for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("TOKENWARD_")) {
+        for word in
+            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("TOKENWARD_"))
+        {
             let mut faults = Vec::new();
             // `TOKENWARD_…` stands for all of them.
             if word != "TOKENWARD_" {

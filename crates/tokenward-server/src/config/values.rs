@@ -102,14 +102,18 @@ fn origin(text: &str) -> Option<String> {
         "http" => 80,
         _ => return None,
     };
-    let port = match (authority.port_u16(), authority.port()) {
-        (None, Some(_)) | (Some(0), _) => return None,
-        (port, _) => port.filter(|port| *port != standard).map_or_else(String::new, |port| format!(":{port}")),
+    // What follows the host is a port that can be, or nothing. With a user before it the host is not at the start.
+    let port = match authority.as_str().strip_prefix(authority.host())? {
+        "" => String::new(),
+        rest => match rest.strip_prefix(':')?.parse::<u16>().ok()? {
+            0 => return None,
+            port if port == standard => String::new(),
+            port => format!(":{port}"),
+        },
     };
-    let bare = !authority.as_str().contains('@') && !authority.as_str().ends_with(':') && !authority.host().is_empty();
     let host = authority.host().to_ascii_lowercase();
-    (bare && uri.path().trim_end_matches('/').is_empty() && uri.query().is_none() && !text.contains('#'))
-        .then(|| format!("{scheme}://{host}{port}"))
+    let bare = uri.path().trim_end_matches('/').is_empty() && uri.query().is_none() && !text.contains('#');
+    (bare && !host.is_empty()).then(|| format!("{scheme}://{host}{port}"))
 }
 
 /// The name of a header of one's own, in lower case.
@@ -150,13 +154,16 @@ pub(super) fn log<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     read(from, |text| {
         let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-        let mut words = text.split(',').map(str::trim);
-        let known = words.all(|word| is_level(word) || word.contains('='));
-        if !known || EnvFilter::builder().parse(text).is_err() {
+        let words: Vec<&str> = text.split(',').map(str::trim).collect();
+        // Its own parser takes no spaces.
+        let filter = words.join(",");
+        if !words.iter().all(|word| is_level(word) || word.contains('='))
+            || EnvFilter::builder().parse(&filter).is_err()
+        {
             let levels = LEVELS.join(", ");
             return Err(format!("`{text}` is no filter; write one of {levels}, or PART=LEVEL, with commas between"));
         }
-        Ok(text.to_owned())
+        Ok(filter)
     })
 }
 

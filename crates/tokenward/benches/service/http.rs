@@ -85,7 +85,8 @@ impl Asked<'_> {
                 for (name, value) in &self.headers {
                     request = request.header(*name, value.lines().nth(at % value.lines().count()).unwrap());
                 }
-                let answer = request.body(body.clone()).send().await.map_err(|error| format!("{}: {error:?}", self.path))?;
+                let answer =
+                    request.body(body.clone()).send().await.map_err(|error| format!("{}: {error:?}", self.path))?;
                 let (status, headers) = (answer.status(), answer.headers().clone());
                 let seen = format!("{headers:?} {}", answer.text().await.map_err(|error| error.to_string())?);
                 if status != 200 || !seen.contains(self.check) {
@@ -154,7 +155,8 @@ fn wrk(url: &str, script: &Path, connections: usize) -> Result<f64, String> {
     if let Some(complaint) = complaint {
         return Err(format!("wrk says: {}", complaint.trim()));
     }
-    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).and_then(|rate| rate.trim().parse().ok());
+    let rate =
+        text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).and_then(|rate| rate.trim().parse().ok());
     // No answer at all is no rate.
     rate.filter(|rate| *rate > 0.0).ok_or_else(|| format!("wrk counts no answers: {}", text.trim()))
 }
@@ -186,7 +188,8 @@ impl Peer {
         command.env("NODE_ENV", "production").env("DIR", directory.path());
         command.env("PORT", address.rsplit(':').next().unwrap());
         let process = Process::try_start(&mut command)?;
-        let said = serde_json::from_str(&process.said).map_err(|error| format!("{file} says {error}: {}", process.said))?;
+        let said =
+            serde_json::from_str(&process.said).map_err(|error| format!("{file} says {error}: {}", process.said))?;
         Ok(Self { process, url: format!("http://{address}"), said, _directory: directory })
     }
 
@@ -298,7 +301,8 @@ pub fn measure() -> Section {
         row("`POST /verify`, 64 connections", 1, 6, 1.0, Want::AtLeast(8.0)),
     ];
     let peers = [("Node.js with one SELECT", &node), ("Better Auth", &better)];
-    let settings = peers.iter().filter_map(|(name, peer)| Some(format!("{name}: {}.", peer.as_ref().ok()?.said.settings)));
+    let settings =
+        peers.iter().filter_map(|(name, peer)| Some(format!("{name}: {}.", peer.as_ref().ok()?.said.settings)));
     let failed = all.iter().filter_map(|it| Some(format!("{}: not measured. {}", it.name, it.runs.as_ref().err()?)));
     let held = format!("Tokenward holds {TOKENS} tokens, of which {REQUESTS} are in use; last use is recorded.");
     let notes = settings.chain([held]).chain(failed).collect();

@@ -57,7 +57,7 @@ fn print_once(text: &str) -> Result<()> {
 
 /// An SQLite file that is not there must not be made by a command that only reads it.
 fn must_exist(config: &Config) -> Result<()> {
-    if let Address::Sqlite(path) = Address::parse(&config.database)?
+    if let Address::File(path) = Address::parse(&config.database)?
         && !path.exists()
     {
         bail!("there is no database at {}: name the right --data-dir or --database", path.display());

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokenward_core::event::Origin;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Clock, Time};
-use tokenward_server::config::{Config, Settings};
+use tokenward_server::config::{Config, Flags};
 use tokenward_server::service::{accounts, set_up};
 use tokenward_verify::Client;
 use tokenward_verify::clock::SystemClock;
@@ -153,9 +153,8 @@ fn done(mut command: Command, input: &str) -> Done {
 
 /// Spends the sign-in link of `bootstrap`, as its form does.
 async fn choose_password(data: &Path, link: &str) {
-    let listen = Some("127.0.0.1:0".to_owned());
-    let flags = Settings { data_dir: Some(data.to_owned()), listen, ..Settings::default() };
-    let running = tokenward_server::serve::start(Config::load(None, |_| None, flags).unwrap()).await.unwrap();
+    let flags = Flags::default().with("data_dir", data.to_str()).with("listen", Some("127.0.0.1:0"));
+    let running = tokenward_server::serve::start(Config::load(None, &[], &flags).unwrap()).await.unwrap();
     let secret = link.rsplit('/').next().unwrap();
     let by = set_up::visitor(&Client { address: None, user_agent: None, origin: Origin::Console });
     accounts::take_link(&running.app, secret, PASSWORD.to_owned().into(), by).await.unwrap();

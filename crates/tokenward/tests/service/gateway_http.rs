@@ -260,8 +260,8 @@ async fn an_answer_to_head_has_no_body_in_any_version_of_http() {
 async fn only_a_trusted_gateway_says_which_request_it_holds() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = support::config(directory.path());
-    config.gateways.trusted = vec!["203.0.113.0/24".parse().unwrap()];
-    config.gateways.header = Some("x-acme-key".into());
+    config.trusted_gateways = vec!["203.0.113.0/24".parse().unwrap()];
+    config.credential_header = Some("x-acme-key".into());
     let (server, organization) = Server::with_owner_and(directory, config).await;
     let reader = server.token(&organization, "reader", "viewer").await;
     let said = [("x-acme-key", reader.as_str()), ("x-forwarded-method", "GET"), ("x-forwarded-uri", "/a//b")];

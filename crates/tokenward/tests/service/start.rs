@@ -254,12 +254,34 @@ fn an_unreachable_postgresql_is_told_without_its_password() {
     for (url, words) in [
         (unreachable.as_str(), &["postgres://ada@127.0.0.1", "Is the server up"][..]),
         ("postgres://ada:gehe/im?geheim@x@127.0.0.1:port/tokens", &["Is the server up"]),
-        ("mysql://ada:geheim@127.0.0.1/tokens", &["no database", "postgres://"]),
     ] {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", text(&data)];
         let said = run_with(&arguments, &[("TOKENWARD_DATABASE", url)]);
         fails(&said, words);
         assert!(!said.err.contains("gehe"), "{said:?}");
+    }
+    assert!(!data.exists());
+}
+
+#[test]
+fn what_is_no_database_is_told_without_its_password_and_makes_no_file() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    for (address, word) in [
+        ("mysql://ada:geheim@127.0.0.1/tokens", "`mysql:` is no database"),
+        ("host=127.0.0.1 password=geheim", "KEY=VALUE"),
+        ("sqlite:geheim.db?mode=ro", "no options"),
+        (":memory:", "in memory"),
+    ] {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", text(&data)];
+        let said = run_with(&arguments, &[("TOKENWARD_DATABASE", address)]);
+        assert_eq!((said.code, said.err.lines().count()), (Some(1), 2), "{said:?}");
+        assert!(said.err.contains("- TOKENWARD_DATABASE: ") && said.err.contains(word), "{said:?}");
+        assert!(
+            said.err.contains("postgres://") || said.err.contains("sqlite:PATH") || said.err.contains("leave out"),
+            "{said:?}"
+        );
+        assert!(!said.err.contains("geheim"), "{said:?}");
     }
     assert!(!data.exists());
 }

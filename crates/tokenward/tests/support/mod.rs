@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
 use tokenward_core::secret::InnerDigest;
 use tokenward_core::{Clock, Time, Uuid};
-use tokenward_server::config::{Config, Settings};
+use tokenward_server::config::{Config, Flags};
 use tokenward_server::serve::{self, Running};
 use tokenward_server::service::sessions;
 use tokenward_server::service::set_up::{self, Founding, PLAN};
@@ -126,13 +126,8 @@ impl Answer {
 
 /// The configuration of a server in `directory`.
 pub fn config(directory: &Path) -> Config {
-    let flags = Settings {
-        data_dir: Some(directory.to_owned()),
-        listen: Some("127.0.0.1:0".into()),
-        log: Some("warn".into()),
-        ..Settings::default()
-    };
-    Config::load(None, |_| None, flags).unwrap()
+    let flags = Flags::default().with("data_dir", directory.to_str()).with("listen", Some("127.0.0.1:0"));
+    Config::load(None, &[], &flags.with("log", Some("warn"))).unwrap()
 }
 
 impl Server {
