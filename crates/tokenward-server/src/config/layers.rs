@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
 use super::Config;
 use super::fault::nearest;
+use crate::limits;
 
 /// Every variable of ours begins with it.
 const PREFIX: &str = "TOKENWARD_";
+/// What the names of the limits begin with, each of which is a setting.
+const LIMITS: &str = "limits.";
 /// What the commands that speak to a server read (`cli::Global`), and what tests and benchmarks do.
 const OTHERS: [&str; 4] = ["URL", "TOKEN", "ORGANIZATION", "CA_CERT"];
 const OTHERS_BEGIN: [&str; 2] = ["TEST_", "BENCH_"];
@@ -51,13 +55,20 @@ impl Source {
 
 /// The name of a setting's variable.
 fn variable(setting: &str) -> String {
-    format!("{PREFIX}{}", setting.to_ascii_uppercase())
+    format!("{PREFIX}{}", setting.replace('.', "_").to_ascii_uppercase())
 }
 
 struct Setting {
     default: Value,
     value: Value,
     source: Source,
+}
+
+/// The part of a file that is a table of its own: each limit in it is a setting, `limits.NAME`.
+#[derive(Deserialize)]
+struct Nested {
+    #[serde(default)]
+    limits: BTreeMap<String, Spanned<Value>>,
 }
 
 /// All settings, each as the highest layer has it.
@@ -68,11 +79,16 @@ impl Layers {
     /// The lowest layer. Its names and types are those of all others.
     pub fn defaults(&mut self, text: &str, faults: &mut Vec<String>) {
         match text.parse::<Table>() {
-            Ok(table) => self.0.extend(
-                table
-                    .into_iter()
-                    .map(|(name, value)| (name, Setting { default: value.clone(), value, source: Source::Default })),
-            ),
+            Ok(table) => {
+                let limits = limits::ALL.iter().filter(|limit| limit.setting).map(|limit| {
+                    // Those of the table are far below the largest number that TOML knows.
+                    let default = i64::try_from(limit.default).unwrap_or(i64::MAX);
+                    (format!("{LIMITS}{}", limit.name), Value::Integer(default))
+                });
+                for (name, value) in table.into_iter().filter(|(_, value)| !value.is_table()).chain(limits) {
+                    self.0.insert(name, Setting { default: value.clone(), value, source: Source::Default });
+                }
+            }
             Err(error) => faults.push(format!("built-in defaults: {}", error.message())),
         }
     }
@@ -84,15 +100,19 @@ impl Layers {
             Err(error) => return faults.push(format!("{}: {error}", path.display())),
         };
         let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-        match toml::from_str::<BTreeMap<String, Spanned<Value>>>(&text) {
-            Ok(values) => {
-                for (name, value) in values {
+        let read =
+            || Ok((toml::from_str::<BTreeMap<String, Spanned<Value>>>(&text)?, toml::from_str::<Nested>(&text)?));
+        match read() {
+            Ok((values, nested)) => {
+                let values = values.into_iter().filter(|(name, _)| name != "limits");
+                let limits = nested.limits.into_iter().map(|(name, value)| (format!("{LIMITS}{name}"), value));
+                for (name, value) in values.chain(limits) {
                     let source = Source::File { path: path.to_owned(), line: line(value.span().start) };
                     self.set(&name, source, |default| same_type(default, value.into_inner()), faults);
                 }
             }
             // Without the line itself: it may hold a password or the pepper.
-            Err(error) => {
+            Err::<_, toml::de::Error>(error) => {
                 let place = error.span().map_or_else(String::new, |span| format!(", line {}", line(span.start)));
                 faults.push(format!("{}{place}: {}", path.display(), error.message().replace('\n', " ")));
             }
@@ -105,6 +125,10 @@ impl Layers {
             let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
             // A setting has no capitals, its variable no others.
             let setting = name.to_ascii_lowercase();
+            let setting = match setting.strip_prefix("limits_") {
+                Some(limit) => format!("{LIMITS}{limit}"),
+                None => setting,
+            };
             if name.contains(|c: char| c.is_ascii_lowercase()) {
                 faults.push(self.unknown(&setting, &Source::Variable, &format!("{PREFIX}{name}")));
             } else if !is_of_others(name) {
@@ -152,8 +176,7 @@ impl Layers {
     /// Reads all settings. One that cannot be read is a fault and counts as not set, so that the others are read too.
     pub fn typed(&mut self, faults: &mut Vec<String>) -> Option<Config> {
         loop {
-            let table: Table = self.0.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
-            let error = match serde_path_to_error::deserialize(Value::Table(table)) {
+            let error = match serde_path_to_error::deserialize(Value::Table(self.table())) {
                 Ok(config) => return Some(config),
                 Err(error) => error,
             };
@@ -170,6 +193,24 @@ impl Layers {
                 }
             }
         }
+    }
+
+    /// All settings as one table. A limit that nobody sets is left to the table of limits.
+    fn table(&self) -> Table {
+        let (mut table, mut limits) = (Table::new(), Table::new());
+        for (name, setting) in &self.0 {
+            match name.strip_prefix(LIMITS) {
+                Some(limit) if !matches!(setting.source, Source::Default) => {
+                    limits.insert(limit.to_owned(), setting.value.clone());
+                }
+                Some(_) => {}
+                None => {
+                    table.insert(name.clone(), setting.value.clone());
+                }
+            }
+        }
+        table.insert("limits".to_owned(), Value::Table(limits));
+        table
     }
 
     /// A setting, as it is called where it was written.

@@ -10,6 +10,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use tokenward_core::secret::Prefixes;
 use tokenward_verify::gateway;
 
+use crate::limits::Limits;
 use crate::service::mail::{MailError, Mailer};
 
 pub use fault::ConfigError;
@@ -67,6 +69,12 @@ pub struct Config {
     /// Unknown tokens a minute and client address; 0 is no limit.
     #[serde(deserialize_with = "values::count")]
     pub misses_per_minute: u32,
+    /// What differs from the limits' defaults, by name; read as [`Config::limits`].
+    #[serde(rename = "limits")]
+    pub limit_values: BTreeMap<String, u64>,
+    /// The limits in force.
+    #[serde(skip)]
+    pub limits: Limits,
     /// What texts of API tokens begin with; read together with the next as [`Config::prefixes`].
     pub token_prefixes: Vec<String>,
     /// What texts of policy tokens begin with.
@@ -141,6 +149,11 @@ impl Config {
                 faults.push(format!("{} is set without tls_cert; set both or neither", layers.name("tls_key")))
             }
             _ => {}
+        }
+        for (name, value) in &self.limit_values {
+            if let Err(why) = self.limits.set_by_name(name, *value) {
+                faults.push(format!("{}: {why}", layers.name(&format!("limits.{name}"))));
+            }
         }
         match Prefixes::new(&self.token_prefixes, &self.policy_token_prefixes) {
             Ok(prefixes) => self.prefixes = prefixes,

@@ -328,6 +328,26 @@ fn numbers_outside_their_range_are_refused_and_not_mended() {
 }
 
 #[test]
+fn limits_are_settings_of_their_own() {
+    let head = |config: Config| config.limits.time(&crate::limits::HEAD_TIME);
+    assert_eq!(head(load_file("[limits]\nhead_ms = 300").unwrap()), Duration::from_millis(300));
+    assert_eq!(head(load(&[("TOKENWARD_LIMITS_HEAD_MS", "400")]).unwrap()), Duration::from_millis(400));
+    assert_eq!(head(load(&[]).unwrap()), Duration::from_millis(crate::limits::HEAD_TIME.default));
+    for (text, told) in [
+        ("[limits]\n\nhead_ms = 0", "line 3): limits.head_ms must be at least 1"),
+        ("[limits]\nhead_ms = -1", "limits.head_ms ("),
+        ("limits.head_ms = \"soon\"", "must be a whole number"),
+        ("[limits]\nhaed_ms = 5", "did you mean limits.head_ms?"),
+        ("[limits]\nbody_bytes = 5", "limits.body_bytes ("),
+    ] {
+        let fault = fault(load_file(text));
+        assert!(fault.contains(told), "{fault}");
+    }
+    let fault = fault(load(&[("TOKENWARD_LIMITS_HAED_MS", "5")]));
+    assert_eq!(fault, "TOKENWARD_LIMITS_HAED_MS is no setting; did you mean TOKENWARD_LIMITS_HEAD_MS?");
+}
+
+#[test]
 fn the_log_takes_levels_and_filters_and_nothing_else() {
     for value in [
         "error",
