@@ -1,6 +1,7 @@
 //! What the ways in over HTTP share: who asks, the status of an error, the headers of a page.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Once;
 
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -10,6 +11,8 @@ use tokenward_core::event::Origin;
 
 use tokenward_verify::Client;
 
+/// Whether an unreadable entry was told: it comes with every request or with none.
+static UNREADABLE: Once = Once::new();
 /// For whom a proxy asks.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -48,17 +51,34 @@ fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     if !is_trusted(&peer) {
         return peer;
     }
-    let entries = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    // Bytes, not text: what a client put into the header must not make the part unreadable that a proxy added.
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let mut client = peer;
-    for entry in entries.collect::<Vec<_>>().join(",").rsplit(',').map(str::trim) {
-        // What is no address was not written by a proxy of ours: the one before it stays the answer.
-        let Ok(address) = entry.parse::<IpAddr>().map(|address| address.to_canonical()) else { break };
+    for entry in entries.filter(|entry| !entry.is_empty()) {
+        let Some(address) = entry_address(entry) else {
+            // It was not written by a proxy of ours, so that nothing on its left was: the one on its right is the answer.
+            UNREADABLE.call_once(|| {
+                let entry = String::from_utf8_lossy(&entry[..entry.len().min(64)]).into_owned();
+                tracing::warn!(%peer, entry, "X-Forwarded-For holds what is no address; this is said once");
+            });
+            break;
+        };
         client = address;
         if !is_trusted(&address) {
             break;
         }
     }
     client
+}
+
+/// An entry of `X-Forwarded-For`: an address, which some proxies write with a port, in brackets or in quotes.
+fn entry_address(entry: &[u8]) -> Option<IpAddr> {
+    let quoted = entry.strip_prefix(b"\"").and_then(|entry| entry.strip_suffix(b"\""));
+    let text = std::str::from_utf8(quoted.unwrap_or(entry)).ok()?;
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse().map(|with_port: SocketAddr| with_port.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
 }
 
 /// The status of a code.
@@ -123,6 +143,40 @@ mod tests {
         assert_eq!(from("10.2.3.4"), "203.0.113.9");
         headers.append("x-forwarded-for", HeaderValue::from_static("nonsense"));
         assert_eq!(forwarded_for("10.2.3.4".parse().unwrap(), &headers, &trusted).to_string(), "10.2.3.4");
+    }
+
+    #[test]
+    fn what_a_client_writes_does_not_hide_what_a_proxy_adds() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let from = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
+            }
+            forwarded_for("10.2.3.4".parse().unwrap(), &headers, &trusted).to_string()
+        };
+        assert_eq!(from(&[b"\xff\xfe, 203.0.113.9"]), "203.0.113.9");
+        assert_eq!(from(&[b"\xff", b"203.0.113.9, 10.1.1.1"]), "203.0.113.9");
+        assert_eq!(from(&[b"203.0.113.9, unknown, 10.1.1.1"]), "10.1.1.1");
+        assert_eq!(from(&[b"203.0.113.9,, ", b""]), "203.0.113.9");
+    }
+
+    #[test]
+    fn an_address_may_have_a_port_brackets_and_quotes() {
+        for (entry, address) in [
+            ("203.0.113.9", "203.0.113.9"),
+            ("203.0.113.9:4711", "203.0.113.9"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("\"[2001:db8::1]:443\"", "2001:db8::1"),
+            ("::ffff:203.0.113.9", "203.0.113.9"),
+        ] {
+            assert_eq!(entry_address(entry.as_bytes()).map(|it| it.to_string()).as_deref(), Some(address), "{entry}");
+        }
+        for entry in ["unknown", "_hidden", "203.0.113.9:", "203.0.113", "\"203.0.113.9", "[203.0.113.9"] {
+            assert_eq!(entry_address(entry.as_bytes()), None, "{entry}");
+        }
     }
 
     #[test]
