@@ -24,6 +24,9 @@ const PATH_MAX: usize = 8 * 1_024;
 /// Most permissions that a route can need.
 pub const PERMISSIONS_MAX: usize = 32;
 
+/// Most parameters in the path of a route.
+pub const PARAMETERS_MAX: usize = 16;
+
 /// What becomes of a request that no route describes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Unknown {
@@ -121,6 +124,9 @@ impl Routes {
             check_method(&route.method).map_err(fault)?;
             if route.permissions.is_empty() || route.permissions.len() > PERMISSIONS_MAX {
                 return Err(fault(format!("must need 1 to {PERMISSIONS_MAX} permissions")));
+            }
+            if route.path.matches('{').count() > PARAMETERS_MAX {
+                return Err(fault(format!("has more than {PARAMETERS_MAX} parameters")));
             }
             let pattern = pattern(&route.path).map_err(fault)?;
             let number = *numbers.entry(&route.permissions).or_insert_with(|| {
@@ -366,6 +372,19 @@ mod tests {
             route("GET", "/th\u{e9}", "tea:read"),
         ];
         Routes::compile(Uuid::nil(), unknown, &routes).unwrap()
+    }
+
+    #[test]
+    fn a_route_has_few_parameters() {
+        let with = |parameters: usize| {
+            let path: String = (0..parameters).map(|n| format!("/{{p{n}}}")).collect();
+            Routes::compile(Uuid::nil(), Unknown::Deny, &[route("GET", &path, "a:read")])
+        };
+        let most = with(PARAMETERS_MAX).unwrap();
+        assert_eq!(needed(&most, "GET", &"/x".repeat(PARAMETERS_MAX)), "a:read");
+        for many in [PARAMETERS_MAX + 1, 40] {
+            assert_eq!(with(many).unwrap_err().problem, "has more than 16 parameters");
+        }
     }
 
     fn needed(routes: &Routes, method: &str, path: &str) -> String {
