@@ -9,3 +9,4 @@ pub mod limits;
 pub mod serve;
 pub mod service;
 pub mod telemetry;
+pub mod transport;

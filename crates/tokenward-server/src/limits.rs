@@ -80,6 +80,30 @@ const MIB: u64 = 1024 * KIB;
 limits! {
     HEAD_TIME = setting "head_ms" 10_000, Milliseconds,
         "How long a connection may take for a TLS handshake, for its first bytes, and for the head of a request.";
+    CONNECTIONS = setting "connections" 0, Count,
+        "Connections at once, of all clients and on all ports; derived: three quarters of the files that the process may open, at most 10,000.";
+    CONNECTIONS_PER_ADDRESS = setting "connections_per_address" 0, Count,
+        "Connections at once of one client address (IPv6: one /64) that is no trusted proxy or gateway; derived: a quarter of `connections`, at most 512.";
+    IDLE_TIME = setting "idle_ms" 90_000, Milliseconds,
+        "How long a connection without a request stays open: longer than proxies keep theirs, which is 60 seconds in nginx and in most load balancers.";
+    ANSWER_STALL = setting "answer_stall_ms" 30_000, Milliseconds,
+        "How long a client may take nothing of an answer that is there.";
+    HEAD_BYTES = fixed "head_bytes" 64 * KIB, Bytes,
+        "The head of a request: its path and its headers.";
+    BODIES_BYTES = setting "bodies_bytes" 256 * MIB, Bytes,
+        "The bodies of all requests that are not answered yet, but for those of up to 4 KiB.";
+    BODIES_PER_ADDRESS = setting "bodies_per_address_bytes" 64 * MIB, Bytes,
+        "The same from one client address (IPv6: one /64) that is no trusted proxy or gateway.";
+    STREAMS = fixed "streams" 32, Count,
+        "Requests at once on a connection of HTTP/2.";
+    GATEWAY_STREAMS = fixed "gateway_streams" 1_024, Count,
+        "Questions at once on a connection of Envoy's.";
+    STREAM_BUFFER = fixed "stream_buffer_bytes" 64 * KIB, Bytes,
+        "What is kept of one stream of HTTP/2 before somebody takes it, in each direction.";
+    CONNECTION_BUFFER = fixed "connection_buffer_bytes" 512 * KIB, Bytes,
+        "The same for all that clients send on one connection.";
+    RESETS = fixed "resets" 64, Count,
+        "Streams of HTTP/2 that a client began and took back before they were looked at.";
     STOP_TIME = fixed "stop_ms" 10_000, Milliseconds,
         "How long requests that run may go on when the server is told to stop.";
     BODY_BYTES = fixed "body_bytes" MIB, Bytes,
@@ -100,6 +124,8 @@ limits! {
         "Routes of one API.";
     ROUTE_PATH_BYTES = fixed "route_path_bytes" tokenward_core::routes::TEMPLATE_MAX as u64, Bytes,
         "The path of a route.";
+    ROUTE_PARAMETERS = fixed "route_parameters" tokenward_core::routes::PARAMETERS_MAX as u64, Count,
+        "Parameters in the path of a route.";
     ROUTE_PERMISSIONS = fixed "route_permissions" tokenward_core::routes::PERMISSIONS_MAX as u64, Count,
         "Permissions that one route needs.";
     GATEWAY_MESSAGE_BYTES = fixed "gateway_message_bytes" MIB, Bytes,
@@ -112,6 +138,12 @@ impl Limit {
     pub fn size(&self) -> usize {
         // Sizes in the table are far below what an address space holds.
         usize::try_from(self.default).unwrap_or(usize::MAX)
+    }
+
+    /// The default as a number of things.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        u32::try_from(self.default).unwrap_or(u32::MAX)
     }
 
     /// The default as a time.

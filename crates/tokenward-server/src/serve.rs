@@ -7,7 +7,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -15,19 +14,18 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum_server::tls_rustls::RustlsConfig;
-use hyper_util::rt::TokioTimer;
 use tokenward_core::{Clock, Code, Error, Random};
 use tokenward_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiError};
 use crate::config::Config;
+use crate::limits::{self, STREAMS};
 use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::{App, set_up::SetUp, throttle::Throttle};
-use crate::{console, envoy, limits, telemetry};
+use crate::transport::{self, Door, Listening, Terms};
+use crate::{console, envoy, telemetry};
 use tokenward_verify::Verifier;
 use tokenward_verify::clock::SystemClock;
 use tokenward_verify::pepper;
@@ -45,9 +43,8 @@ pub struct Running {
     /// The set-up link, while there is no organization.
     pub set_up_link: Option<String>,
     /// Where Envoy's questions are answered, if anywhere.
-    pub envoy: Option<envoy::Running>,
-    handle: axum_server::Handle<SocketAddr>,
-    server: JoinHandle<std::io::Result<()>>,
+    pub envoy: Option<Listening>,
+    listening: Listening,
 }
 
 /// Opens the store of a configuration, and makes its directory.
@@ -93,10 +90,9 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
             config.listen
         ),
     })?;
-    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let tls = match config.tls() {
-        Some((cert, key)) => Some(RustlsConfig::from_pem_file(cert, key).await.with_context(|| {
+        Some((cert, key)) => Some(transport::tls(cert, key).with_context(|| {
             format!("cannot use the certificate {} with the key {}: both must be PEM", cert.display(), key.display())
         })?),
         None => None,
@@ -107,6 +103,11 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
     verifier.keep_usage(store.clone());
     verifier.guard().limit(config.misses_per_minute);
+    let mut limits = config.limits.clone();
+    transport::derive(&mut limits);
+    // Behind a proxy and at a gateway everybody has one address.
+    let shared = config.trusted_proxies.iter().chain(&config.trusted_gateways).copied().collect();
+    let door = Arc::new(Door::new(&limits, shared));
     let scheme = if tls.is_some() { "https" } else { "http" };
     let app = Arc::new(App {
         store,
@@ -114,41 +115,25 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
         trusted_proxies: config.trusted_proxies.clone(),
         gateways: config.gateways(),
-        limits: config.limits.clone(),
+        limits,
         passwords: Passwords::new()?,
         throttle: Throttle::default(),
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
         set_up: SetUp::default(),
     });
-    let envoy = config.envoy_listen.map(|address| envoy::start(&app, address)).transpose()?;
+    let envoy = config.envoy_listen.map(|address| envoy::start(&app, &door, address)).transpose()?;
     let secret = app.set_up.offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
-    let handle = axum_server::Handle::new();
     let front = api::front(&app, router(&app));
-    let head_time = app.limits.time(&limits::HEAD_TIME);
-    let server = match tls {
-        Some(tls) => {
-            let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
-            let mut server = server.first_request_timeout(head_time);
-            limit(server.http_builder(), head_time);
-            tokio::spawn(server.serve(front))
-        }
-        None => {
-            let server = axum_server::from_tcp(listener)?.handle(handle.clone());
-            let mut server = server.first_request_timeout(head_time);
-            limit(server.http_builder(), head_time);
-            tokio::spawn(server.serve(front))
-        }
+    let terms = Terms {
+        limits: app.limits.clone(),
+        door,
+        tls,
+        streams: STREAMS.number(),
+        refuse: |error| ApiError(error).into_response(),
     };
-    Ok(Running { address, app, set_up_link, envoy, handle, server })
-}
-
-/// What connections are given. hyper counts no time unless it is given a timer. Nor does it while it waits for the first bytes, which tell it the
-/// protocol; that is what `first_request_timeout` is for.
-fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>, head_time: Duration) {
-    // One write of a copied answer costs less than one of two pieces: answers are small.
-    builder.http1().writev(false).timer(TokioTimer::new()).header_read_timeout(head_time);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+    let listening = transport::listen(listener, terms, move |peer| front.connection(peer))?;
+    Ok(Running { address, app, set_up_link, envoy, listening })
 }
 
 /// Everything that answers HTTP.
@@ -185,11 +170,12 @@ impl Running {
 
     async fn wind_down(self) -> Result<()> {
         let grace = self.app.limits.time(&limits::STOP_TIME);
-        self.handle.graceful_shutdown(Some(grace));
-        if let Some(envoy) = self.envoy {
-            envoy.stop(grace).await;
-        }
-        self.server.await??;
+        let envoy = async {
+            if let Some(envoy) = self.envoy {
+                envoy.stop(grace).await;
+            }
+        };
+        tokio::join!(self.listening.stop(grace), envoy);
         self.app.verifier.stop().await;
         if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used");
@@ -207,10 +193,11 @@ fn tell(mut to: impl Write, text: fmt::Arguments<'_>) {
 /// `tokenward serve`: runs until the process is told to stop.
 pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> {
     telemetry::start(&config);
+    keep_memory_private();
     let public = !config.listen.ip().is_loopback();
     let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let mut until = std::pin::pin!(until);
-    let mut running = tokio::select! {
+    let running = tokio::select! {
         started = start(config) => started?,
         () = &mut until => return Ok(()),
     };
@@ -227,10 +214,23 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
     }
     tokio::select! {
         () = &mut until => {}
-        ended = &mut running.server => bail!("the server ended: {ended:?}"),
+        () = running.listening.ended() => bail!("the server ended"),
     }
     tracing::info!("stopping");
     running.stop().await
+}
+
+/// The memory of this process holds the pepper and passwords: it is for nobody to dump, and for no other process of this
+/// user to look into.
+fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let cores = setrlimit(Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    let cores = cores.and(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable));
+    if let Err(error) = cores {
+        tracing::warn!(%error, "cannot forbid dumps of this process's memory");
+    }
 }
 
 /// Ends when the process is asked to stop: Ctrl-C or SIGTERM. It listens from the call on, not from the first poll:

@@ -4,7 +4,7 @@
 //! It is in the table like every other endpoint, and its right is checked by the same function.
 
 use std::convert::Infallible;
-use std::future::{Ready, poll_fn, ready};
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -153,19 +153,11 @@ impl Front {
     pub(super) fn new(direct: Vec<Arc<Direct>>, router: Router) -> Self {
         Self(Arc::new(Shared { direct, router }))
     }
-}
 
-impl Service<SocketAddr> for Front {
-    type Response = Connection;
-    type Error = Infallible;
-    type Future = Ready<Result<Connection, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, peer: SocketAddr) -> Self::Future {
-        ready(Ok(Connection(Arc::new((peer, Arc::clone(&self.0))))))
+    /// The service of a connection.
+    #[must_use]
+    pub fn connection(&self, peer: SocketAddr) -> Connection {
+        Connection(Arc::new((peer, Arc::clone(&self.0))))
     }
 }
 

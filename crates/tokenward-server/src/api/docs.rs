@@ -1,19 +1,13 @@
 //! The reference of the API as a page: made from the same table as the router and the OpenAPI document, and complete
 //! without anything from elsewhere.
 
-use std::sync::Arc;
-
 use askama::Template;
-use axum::extract::State;
-use axum::response::{Html, IntoResponse, Response};
 use serde_json::Value;
-use tokenward_core::Error;
+use tokenward_core::{Error, Result};
 
-use super::endpoint::{Endpoint, get};
-use super::error::ApiError;
+use super::endpoint::{Endpoint, get_once};
 use super::openapi;
 use super::right::Right;
-use crate::http;
 use crate::service::App;
 
 /// The page.
@@ -67,10 +61,15 @@ struct Field {
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![get("/docs", show).public().about("Service", "This reference, for people.").answers_empty(200)]
+    vec![
+        get_once("/docs", "text/html; charset=utf-8", page)
+            .public()
+            .about("Service", "This reference, for people.")
+            .answers_empty(200),
+    ]
 }
 
-async fn show(State(app): State<Arc<App>>) -> Response {
+fn page(app: &App) -> Result<String> {
     let document = openapi::document(&app.public_url);
     let docs = Docs {
         sections: sections(&document, &app.public_url),
@@ -78,14 +77,7 @@ async fn show(State(app): State<Arc<App>>) -> Response {
         public_url: app.public_url.clone(),
         version: env!("CARGO_PKG_VERSION"),
     };
-    match docs.render() {
-        Ok(html) => {
-            let mut response = Html(html).into_response();
-            http::harden(response.headers_mut());
-            response
-        }
-        Err(error) => ApiError(Error::internal(error)).into_response(),
-    }
+    docs.render().map_err(Error::internal)
 }
 
 fn sections(document: &Value, public_url: &str) -> Vec<Section> {

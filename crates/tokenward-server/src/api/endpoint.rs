@@ -18,6 +18,7 @@ use super::direct::{Answer, Direct};
 use super::error::ApiError;
 use super::extract::client;
 use super::idempotency;
+use super::once::{self, Make};
 use super::right::{Guard, On, Right, authorize};
 use crate::http::peer;
 use crate::service::App;
@@ -76,6 +77,8 @@ enum Handling {
     Routed(Box<MethodRouter<Arc<App>>>),
     /// Before it; for every method, where the flag says so.
     Direct(Answer, bool),
+    /// By the router, always with the same text of this media type.
+    Once(&'static str, Make),
 }
 
 macro_rules! methods {
@@ -118,6 +121,11 @@ pub(super) fn direct_post(path: &'static str, answer: Answer) -> Endpoint {
 /// The same for every method; the documentation shows GET. Its body is not read.
 pub(super) fn direct_any(path: &'static str, answer: Answer) -> Endpoint {
     endpoint(Method::GET, path, Handling::Direct(answer, true))
+}
+
+/// An endpoint for GET whose answer is made once.
+pub(super) fn get_once(path: &'static str, content_type: &'static str, make: Make) -> Endpoint {
+    endpoint(Method::GET, path, Handling::Once(content_type, make))
 }
 
 impl Endpoint {
@@ -212,8 +220,12 @@ impl Endpoint {
             return direct.route();
         }
         let guard = self.guard(app);
-        let Handling::Routed(handler) = self.handler else { return MethodRouter::new() };
-        let mut handler = *handler;
+        let mut handler = match self.handler {
+            Handling::Routed(handler) => *handler,
+            Handling::Once(content_type, make) => once::route(content_type, make),
+            // It was taken above.
+            Handling::Direct(..) => return MethodRouter::new(),
+        };
         if let Some(bytes) = self.body_max {
             handler = handler.layer(DefaultBodyLimit::max(bytes));
         }

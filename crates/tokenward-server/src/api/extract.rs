@@ -11,6 +11,7 @@ use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 
 use super::error::ApiError;
+use super::objects::Objects;
 use utoipa::ToSchema;
 
 pub(crate) use crate::http::{client, peer};
@@ -84,11 +85,14 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
         return Err(Error::invalid("body", "is missing; send JSON"));
     }
     // Most bodies are right, and are read without keeping track of where one would be wrong.
-    if let Ok(value) = serde_json::from_slice(bytes) {
+    let mut quick = serde_json::Deserializer::from_slice(bytes);
+    if let Ok(value) = T::deserialize(Objects(&mut quick))
+        && quick.end().is_ok()
+    {
         return Ok(value);
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let value: T = serde_path_to_error::deserialize(Objects(&mut deserializer)).map_err(|error| {
         let text = in_words(&error.inner().to_string());
         // serde names an unknown or missing field in its text, not in the path.
         let named = ["unknown field `", "missing field `", "duplicate field `"].iter().find_map(|start| {

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokenward_core::Error;
 use utoipa::ToSchema;
 
-use super::endpoint::{Endpoint, get};
+use super::endpoint::{Endpoint, get, get_once};
 use super::error::ApiError;
 use super::openapi;
 use crate::service::App;
@@ -30,7 +28,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Service", "May it answer? Everything is in memory and the database is there.")
             .answers::<Health>(200)
             .errors(&[503]),
-        get("/openapi.json", openapi_json).public().about("Service", "This document.").answers_empty(200),
+        get_once("/openapi.json", "application/json", openapi_json)
+            .public()
+            .about("Service", "This document.")
+            .answers_empty(200),
     ]
 }
 
@@ -47,6 +48,6 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
     Ok(Json(Health { status: "ok" }))
 }
 
-async fn openapi_json(State(app): State<Arc<App>>) -> Response {
-    (StatusCode::OK, Json(openapi::document(&app.public_url))).into_response()
+fn openapi_json(app: &App) -> tokenward_core::Result<String> {
+    serde_json::to_string(&openapi::document(&app.public_url)).map_err(Error::internal)
 }

@@ -22,6 +22,8 @@ mod json;
 mod limits;
 mod members;
 mod oauth;
+mod objects;
+mod once;
 mod openapi;
 mod organizations;
 mod projects;

@@ -23,7 +23,7 @@ use crate::service::IfMatch;
 use crate::service::apis::{self, Api, Format, KeptRoute, Shown};
 
 /// What a form with a larger document is told.
-pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB (the limit `document_bytes`). Nothing was changed. Leave out of it what says nothing of routes, such as \
+pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB. Nothing was changed. Leave out of it what says nothing of routes, such as \
      schemas and examples, or import its parts under names of their own.";
 /// Routes on a page.
 const PAGE: usize = 100;

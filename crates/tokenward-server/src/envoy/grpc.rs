@@ -23,7 +23,7 @@ impl UnaryService<CheckRequest> for Gate {
     type Future = Ready<Result<Response<CheckResponse>, Status>>;
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
-        let peer = request.remote_addr().map(|address| address.ip());
+        let peer = crate::http::peer(request.extensions());
         ready(Ok(Response::new(self.check(peer, request.into_inner()))))
     }
 }

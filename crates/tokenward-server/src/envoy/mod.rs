@@ -6,17 +6,25 @@ mod grpc;
 mod messages;
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
 use tokenward_core::{Code, Error};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
+use tower::Service;
 
+use crate::http::status;
+use crate::limits::GATEWAY_STREAMS;
 use crate::service::App;
+use crate::transport::{self, Door, Inward, Listening, Terms};
 use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
     HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
@@ -27,38 +35,43 @@ use tokenward_verify::gateway::{self, Header, Held, Scope, Target};
 /// Every header of ours begins with it; a client's own never count.
 const OURS: &str = "x-tokenward-";
 
-/// A running listener.
-pub struct Running {
-    /// Where it listens.
-    pub address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<Result<(), tonic::transport::Error>>,
-}
-
 /// Listens.
-pub fn start(app: &Arc<App>, address: SocketAddr) -> Result<Running> {
+pub fn start(app: &Arc<App>, door: &Arc<Door>, address: SocketAddr) -> Result<Listening> {
     let listener = TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address} (envoy_listen): is another program using port {}?", address.port())
     })?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
-    let (stop, stopped) = oneshot::channel();
-    let server = Server::builder().add_service(Gate(Arc::clone(app))).serve_with_incoming_shutdown(incoming, async {
-        // Ends also when the sender is dropped.
-        let _ = stopped.await;
-    });
-    Ok(Running { address, stop, server: tokio::spawn(server) })
+    let router = Routes::new(Gate(Arc::clone(app))).prepare().into_axum_router();
+    let terms = Terms {
+        limits: app.limits.clone(),
+        door: Arc::clone(door),
+        tls: None,
+        streams: GATEWAY_STREAMS.number(),
+        // Envoy reads the status, and nobody what is beside it.
+        refuse: |error| status(error.code).into_response(),
+    };
+    transport::listen(listener, terms, move |peer| Questions { router: router.clone(), peer })
 }
 
-impl Running {
-    /// Stops: no new questions, running ones are answered. Envoy keeps its connection open, so there is a limit.
-    pub async fn stop(self, grace: std::time::Duration) {
-        let _ = self.stop.send(());
-        let abort = self.server.abort_handle();
-        if tokio::time::timeout(grace, self.server).await.is_err() {
-            abort.abort();
-        }
+/// The service of one connection of Envoy's.
+#[derive(Clone)]
+struct Questions {
+    router: Router,
+    peer: SocketAddr,
+}
+
+impl Service<axum::http::Request<Inward>> for Questions {
+    type Response = axum::response::Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A router always is (axum says so).
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: axum::http::Request<Inward>) -> Self::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        Box::pin(self.router.call(request.map(Body::new)))
     }
 }
 

@@ -368,7 +368,7 @@ async fn bad_input_is_refused_clearly() {
     let long = format!("Authorization: Token {}\r\n", "a".repeat(1_000_000));
     let answer = raw(&server, &ask(long.as_bytes())).await;
     assert!(answer.is_empty() || answer.contains(" 431 "), "{answer}");
-    let longish = format!("Authorization: Token {}\r\n", "a".repeat(100_000));
+    let longish = format!("Authorization: Token {}\r\n", "a".repeat(50_000));
     assert!(raw(&server, &ask(longish.as_bytes())).await.contains(" 401 "));
     for (headers, status) in [
         (&b"Authorization: Token \xff\xfe\r\n"[..], " 401 "),

@@ -15,6 +15,7 @@ mod decisions;
 mod gateway_http;
 mod http;
 mod kill;
+mod limits;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../support/process.rs"]

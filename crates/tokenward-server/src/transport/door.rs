@@ -1,0 +1,279 @@
+//! Who may connect: connections are counted in all and by client address, so that neither one client nor all of them
+//! together use up what the process has.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::limits::{BODIES_BYTES, BODIES_PER_ADDRESS, CONNECTIONS, CONNECTIONS_PER_ADDRESS, Limits};
+
+/// Connections beyond the limit that are accepted all the same, so that `/healthz` is answered.
+const RESERVE: usize = 32;
+/// How many of these one address may have.
+const RESERVE_PER_ADDRESS: usize = 4;
+/// Descriptors that are no connections: the database, the log, what the runtime needs.
+const OTHER_DESCRIPTORS: u64 = 128;
+/// Most connections where the operator sets no other number; more want more memory than a small machine has.
+const DERIVED_MAX: u64 = 10_000;
+/// Most connections of one address where the operator sets no other number.
+const DERIVED_PER_ADDRESS_MAX: u64 = 512;
+/// What goes wrong again and again is logged once in this time.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Counts the connections of all listeners.
+pub struct Door {
+    all: usize,
+    per_address: usize,
+    bytes: u64,
+    bytes_per_address: u64,
+    /// Proxies and gateways, which carry the requests of everybody.
+    exempt: Vec<IpNet>,
+    inside: Mutex<Inside>,
+    refused: Seldom,
+    failed: Seldom,
+}
+
+#[derive(Default)]
+struct Inside {
+    all: usize,
+    /// Bytes of bodies in memory.
+    bytes: u64,
+    by: HashMap<IpAddr, Share>,
+}
+
+/// What one address has.
+#[derive(Default)]
+struct Share {
+    connections: usize,
+    bytes: u64,
+}
+
+/// A connection that is counted until this is dropped.
+pub struct Pass {
+    door: Arc<Door>,
+    address: Option<IpAddr>,
+    /// It is beyond the limit: only whether the service is alive is answered.
+    pub crowded: bool,
+}
+
+/// Raises the number of descriptors to what the process may have, and derives from it the limits of connections that
+/// the operator has not set.
+pub fn derive(limits: &mut Limits) {
+    let mut descriptors = getrlimit(Resource::Nofile);
+    if descriptors.current != descriptors.maximum {
+        let raised =
+            setrlimit(Resource::Nofile, rustix::process::Rlimit { current: descriptors.maximum, ..descriptors });
+        if let Err(error) = raised {
+            tracing::warn!(%error, "cannot raise the number of open files; the limit of connections follows it");
+        }
+        descriptors = getrlimit(Resource::Nofile);
+    }
+    if limits.get(&CONNECTIONS) == 0 {
+        let usable = descriptors.current.map_or(DERIVED_MAX, |most| most.saturating_sub(OTHER_DESCRIPTORS) / 4 * 3);
+        limits.set(&CONNECTIONS, usable.clamp(1, DERIVED_MAX));
+    }
+    if limits.get(&CONNECTIONS_PER_ADDRESS) == 0 {
+        let share = limits.get(&CONNECTIONS) / 4;
+        limits.set(&CONNECTIONS_PER_ADDRESS, share.clamp(1, DERIVED_PER_ADDRESS_MAX));
+    }
+}
+
+impl Door {
+    /// `limits` are derived ones. What is in `exempt` has no limit by address.
+    #[must_use]
+    pub fn new(limits: &Limits, exempt: Vec<IpNet>) -> Self {
+        Self {
+            all: limits.size(&CONNECTIONS),
+            per_address: limits.size(&CONNECTIONS_PER_ADDRESS),
+            bytes: limits.get(&BODIES_BYTES),
+            bytes_per_address: limits.get(&BODIES_PER_ADDRESS),
+            exempt,
+            inside: Mutex::default(),
+            refused: Seldom::default(),
+            failed: Seldom::default(),
+        }
+    }
+
+    /// Counts a connection; `None`: it is one too many.
+    pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Pass> {
+        let peer = peer.to_canonical();
+        let address = (!self.exempt.iter().any(|net| net.contains(&peer))).then(|| network(peer));
+        let pass = self.count(address);
+        if pass.as_ref().is_none_or(|pass| pass.crowded)
+            && let Some(times) = self.refused.note()
+        {
+            let (all, own) = (self.all, self.per_address);
+            tracing::warn!(%peer, times, connections = all, connections_per_address = own, "too many connections");
+        }
+        pass
+    }
+
+    fn count(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Pass> {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let crowded = inside.all >= self.all;
+        let own = address.and_then(|address| inside.by.get(&address)).map_or(0, |share| share.connections);
+        // A crowd of one address must not hold the reserve.
+        let own_max = if crowded { RESERVE_PER_ADDRESS } else { self.per_address };
+        if inside.all >= self.all + RESERVE || (address.is_some() && own >= own_max) {
+            return None;
+        }
+        inside.all += 1;
+        if let Some(address) = address {
+            inside.by.entry(address).or_default().connections += 1;
+        }
+        Some(Pass { door: Arc::clone(self), address, crowded })
+    }
+
+    /// A connection could not be accepted, mostly because there is no descriptor left. Those that are there go on.
+    pub fn failed(&self, error: &io::Error) {
+        if let Some(times) = self.failed.note() {
+            tracing::error!(%error, times, "cannot accept connections; is the limit of open files too low?");
+        }
+    }
+}
+
+impl Pass {
+    /// Takes bytes of the budget of bodies, unless it or the address's share is used up.
+    pub(super) fn take(&self, bytes: u64) -> bool {
+        let mut inside = self.door.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = self.address.and_then(|address| inside.by.get(&address)).map_or(0, |share| share.bytes);
+        let fits = inside.bytes.saturating_add(bytes) <= self.door.bytes
+            && (self.address.is_none() || own.saturating_add(bytes) <= self.door.bytes_per_address);
+        if fits {
+            self.count(&mut inside, |held| *held += bytes);
+        }
+        fits
+    }
+
+    /// Gives them back.
+    pub(super) fn give_back(&self, bytes: u64) {
+        let mut inside = self.door.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count(&mut inside, |held| *held -= bytes);
+    }
+
+    fn count(&self, inside: &mut Inside, change: impl Fn(&mut u64)) {
+        change(&mut inside.bytes);
+        if let Some(share) = self.address.and_then(|address| inside.by.get_mut(&address)) {
+            change(&mut share.bytes);
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut inside = self.door.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.all -= 1;
+        let Some(Entry::Occupied(mut own)) = self.address.map(|address| inside.by.entry(address)) else { return };
+        match own.get().connections {
+            1 => drop(own.remove()),
+            _ => own.get_mut().connections -= 1,
+        }
+    }
+}
+
+/// What one client is given: an IPv4 address, or an IPv6 network of 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        other => other,
+    }
+}
+
+/// Counts what happens often and is told seldom.
+#[derive(Default)]
+struct Seldom(Mutex<(Option<Instant>, u64)>);
+
+impl Seldom {
+    /// How often it happened since it was told last, when it is time to tell it again.
+    fn note(&self) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 += 1;
+        if state.0.is_some_and(|told| told.elapsed() < QUIET) {
+            return None;
+        }
+        state.0 = Some(Instant::now());
+        Some(std::mem::take(&mut state.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(all: u64, per_address: u64, exempt: &[&str]) -> Arc<Door> {
+        let mut limits = Limits::default();
+        limits.set(&CONNECTIONS, all);
+        limits.set(&CONNECTIONS_PER_ADDRESS, per_address);
+        Arc::new(Door::new(&limits, exempt.iter().map(|net| net.parse().unwrap()).collect()))
+    }
+
+    fn admit(door: &Arc<Door>, peer: &str) -> Option<Pass> {
+        door.admit(peer.parse().unwrap())
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_ipv6_counts_by_64() {
+        let door = door(100, 2, &["10.0.0.0/8"]);
+        let first = admit(&door, "203.0.113.9");
+        let _second = admit(&door, "::ffff:203.0.113.9").unwrap();
+        assert!(admit(&door, "203.0.113.9").is_none());
+        let _other = admit(&door, "203.0.113.10").unwrap();
+        drop(first);
+        assert!(admit(&door, "203.0.113.9").is_some());
+        let _v6 = [admit(&door, "2001:db8::1"), admit(&door, "2001:db8::2")].map(Option::unwrap);
+        assert!(admit(&door, "2001:db8::3").is_none());
+        assert!(admit(&door, "2001:db8:0:1::1").is_some());
+        let proxy: Vec<Pass> = (0..9).map(|_| admit(&door, "10.0.0.1").unwrap()).collect();
+        assert!(proxy.iter().all(|pass| !pass.crowded));
+    }
+
+    #[test]
+    fn a_few_beyond_the_limit_are_let_in_to_ask_for_health() {
+        let door = door(3, 3, &[]);
+        let mut inside: Vec<Pass> = (0..3).map(|_| admit(&door, "203.0.113.9").unwrap()).collect();
+        assert!(admit(&door, "203.0.113.10").is_some_and(|pass| pass.crowded));
+        inside.extend((0..3).map_while(|_| admit(&door, "203.0.113.9")));
+        assert_eq!(inside.len(), 4, "the crowd itself gets little of the reserve");
+        inside.extend((0..255).filter_map(|n| admit(&door, &format!("198.51.100.{n}"))));
+        assert_eq!(inside.len(), 3 + RESERVE);
+        drop(inside);
+        assert!(admit(&door, "203.0.113.9").is_some_and(|pass| !pass.crowded));
+    }
+
+    #[test]
+    fn bodies_have_a_budget_in_all_and_by_address() {
+        let mut limits = Limits::default();
+        limits.set(&CONNECTIONS, 9);
+        limits.set(&CONNECTIONS_PER_ADDRESS, 9);
+        limits.set(&BODIES_BYTES, 10);
+        limits.set(&BODIES_PER_ADDRESS, 6);
+        let door = Arc::new(Door::new(&limits, Vec::new()));
+        let [one, again, other] =
+            ["203.0.113.9", "203.0.113.9", "203.0.113.10"].map(|peer| admit(&door, peer).unwrap());
+        assert!(one.take(4) && again.take(2) && !again.take(1), "the address has its share");
+        assert!(other.take(4) && !other.take(1), "there is no more in all");
+        again.give_back(2);
+        assert!(one.take(2) && !other.take(1));
+        other.give_back(4);
+        assert!(other.take(4));
+    }
+
+    #[test]
+    fn limits_follow_from_descriptors_where_nobody_sets_them() {
+        let mut limits = Limits::default();
+        derive(&mut limits);
+        let descriptors = getrlimit(Resource::Nofile);
+        assert_eq!(descriptors.current, descriptors.maximum);
+        assert!((1..=DERIVED_MAX).contains(&limits.get(&CONNECTIONS)));
+        assert!(limits.get(&CONNECTIONS_PER_ADDRESS) <= DERIVED_PER_ADDRESS_MAX);
+        limits.set(&CONNECTIONS, 7);
+        derive(&mut limits);
+        assert_eq!(limits.get(&CONNECTIONS), 7);
+    }
+}
