@@ -45,7 +45,7 @@ const LONGEST_FILE: usize = 900;
 /// Where the files are that documents speak of.
 const DOCUMENTED: &[&str] = &["crates/", "docs/", "scripts/", "deploy/", "tests/", ".ci/"];
 /// Folders that hold no source: what was built, installed or written by a run.
-const NOT_OURS: &[&str] = &[".git", "node_modules", "target", "test-output", "tokenward-data"];
+const NOT_OURS: &[&str] = &[".git", "artifacts", "corpus", "node_modules", "target", "test-output", "tokenward-data"];
 
 type Rule = fn(&[File]) -> Vec<String>;
 

@@ -1,0 +1,24 @@
+//! Any text as a permission or a pattern: what is read is written as it was, and a pattern that covers another matches
+//! all that the other does.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tokenward_core::permission::{Needed, Pattern, Permission};
+
+// Two lines are patterns, the third is a permission.
+fuzz_target!(|text: &str| {
+    let mut lines = text.lines();
+    let (first, second, third) = (lines.next(), lines.next(), lines.next());
+    if let Some(Ok(needed)) = first.map(Needed::parse) {
+        assert_eq!(first, Some(needed.as_str()));
+        assert!(Permission::parse(needed.as_str()).is_ok());
+    }
+    let patterns = [first, second].map(|it| it.and_then(|it| Pattern::parse(it).ok()));
+    let [Some(wide), Some(narrow)] = patterns else { return };
+    assert!(wide.covers(&wide) && narrow.covers(&narrow));
+    let Some((noun, verb)) = third.and_then(|it| it.split_once(':')) else { return };
+    if wide.covers(&narrow) && narrow.matches(noun, verb) {
+        assert!(wide.matches(noun, verb));
+    }
+});
