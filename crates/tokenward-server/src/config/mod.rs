@@ -1,7 +1,7 @@
 //! The settings: defaults, file, environment, flags, each over the one before. All mistakes are told at once.
 //!
 //! A setting is one line in `config.default.toml`, which documents it, and one field of [`Config`], which says how it
-//! is read. What several settings mean together stands in [`Config::validate`].
+//! is read. What several settings mean together stands in `Config::validate`.
 
 mod fault;
 mod layers;
