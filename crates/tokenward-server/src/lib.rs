@@ -1,6 +1,7 @@
 //! The Tokenward service: the HTTP API, the console, the gateways, and what they all do.
 
 pub mod api;
+pub mod body;
 pub mod config;
 pub mod console;
 pub mod envoy;

@@ -112,6 +112,8 @@ limits! {
         "How long a body of the API may take to arrive.";
     DOCUMENT_BYTES = fixed "document_bytes" 5_000_000, Bytes,
         "A document that describes the routes of an API.";
+    DOCUMENT_TIME = fixed "document_ms" 45_000, Milliseconds,
+        "How long such a document may take to arrive.";
     FORM_BYTES = fixed "form_bytes" 4 * MIB, Bytes,
         "A form of the console: a role of a few thousand projects still fits.";
     DOCUMENT_FORM_BYTES = fixed "document_form_bytes" 20_000_000, Bytes,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use axum::{Json, RequestExt, body::Bytes};
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
@@ -15,9 +15,10 @@ use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, put};
 use super::error::ApiError;
-use super::extract::{Params, Precondition, tagged, written, written_empty};
+use super::extract::{Params, Precondition, read_within, tagged, written, written_empty};
 use super::right::On;
-use crate::limits::DOCUMENT_BYTES;
+use crate::body::Bounds;
+use crate::limits::{DOCUMENT_BYTES, DOCUMENT_TIME};
 use crate::service::App;
 use crate::service::apis::{self, Api, Format, KeptRoute, Shown};
 
@@ -124,7 +125,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiDetail>(200),
         put(ONE, replace)
             .needs(Own::ApiManage, On::Organization)
-            .body_max(DOCUMENT_BYTES.size())
             .about(
                 "Routes of your API",
                 "Import an OpenAPI 3 document or a short list of routes; they replace those of that name. At most 5 MB and \
@@ -172,13 +172,8 @@ async fn replace(
     let format = Format::of_media_type(media_type).ok_or_else(|| {
         Error::invalid("Content-Type", "must be application/json, application/yaml or application/toml")
     })?;
-    let document = request.extract::<Bytes, _>().await.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            apis::document_too_large()
-        } else {
-            Error::invalid("body", "could not be read to its end")
-        }
-    })?;
+    let bounds = Bounds { max: DOCUMENT_BYTES.size(), drain: 0, time: &DOCUMENT_TIME };
+    let document = read_within(request.into_body(), bounds, apis::document_too_large).await?;
     let put = apis::put(&app, grant, name, format, document.into(), unknown, if_match).await?;
     let version = put.value.api.updated_at;
     Ok(tagged(version, written(StatusCode::OK, put, ApiDetail::from)))

@@ -4,9 +4,8 @@
 //! It is in the table like every other endpoint, and its right is checked by the same function.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -17,15 +16,13 @@ use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{BoxError, Router};
-use http_body_util::{BodyExt, Limited};
 use tokenward_core::{Result, Uuid};
 use tower::Service;
 
 use super::error::ApiError;
-use super::extract::{too_large, too_slow, unreadable};
+use super::extract::read;
 use super::right::{Guard, Right, asking_organization};
 use crate::http::peer;
-use crate::limits::{BODY_BYTES, BODY_TIME};
 use crate::service::App;
 use crate::telemetry;
 
@@ -102,40 +99,6 @@ impl Direct {
             Some(filter) => on(filter, handler),
             None => any(handler),
         }
-    }
-}
-
-/// The whole body, unless it is too large or too slow.
-async fn read<B>(body: B) -> Result<Bytes>
-where
-    B: HttpBody<Data = Bytes> + Send,
-    B::Error: Into<BoxError>,
-{
-    if body.size_hint().lower() > BODY_BYTES.default {
-        return Err(too_large());
-    }
-    let mut body = pin!(Limited::new(body, BODY_BYTES.size()).collect());
-    // Most bodies come with their heads, and are there when they are asked for a second time. Only the others are given a
-    // time limit, which costs more than reading one that is there.
-    let mut asked = false;
-    let soon = poll_fn(|context| match body.as_mut().poll(context) {
-        Poll::Pending if !asked => {
-            asked = true;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-        Poll::Pending => Poll::Ready(None),
-        Poll::Ready(read) => Poll::Ready(Some(read)),
-    });
-    let read = match soon.await {
-        Some(read) => Ok(read),
-        None => tokio::time::timeout(BODY_TIME.time(), body).await,
-    };
-    match read {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(unreadable()),
-        Err(_) => Err(too_slow()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
+use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
@@ -53,8 +53,6 @@ pub struct Endpoint {
     pub user_only: bool,
     /// It honours `Idempotency-Key`.
     pub idempotent: bool,
-    /// Its largest body in bytes, where that is not the common one.
-    body_max: Option<usize>,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [(&'static str, &'static str)],
@@ -97,7 +95,6 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
         right: Right::Caller,
         user_only: false,
         idempotent: false,
-        body_max: None,
         tag: "",
         summary: "",
         query: &[],
@@ -150,12 +147,6 @@ impl Endpoint {
     /// It honours `Idempotency-Key`.
     pub(super) fn idempotent(mut self) -> Self {
         self.idempotent = true;
-        self
-    }
-
-    /// It takes larger bodies than others.
-    pub(super) fn body_max(mut self, bytes: usize) -> Self {
-        self.body_max = Some(bytes);
         self
     }
 
@@ -220,15 +211,12 @@ impl Endpoint {
             return direct.route();
         }
         let guard = self.guard(app);
-        let mut handler = match self.handler {
+        let handler = match self.handler {
             Handling::Routed(handler) => *handler,
             Handling::Once(content_type, make) => once::route(content_type, make),
             // It was taken above.
             Handling::Direct(..) => return MethodRouter::new(),
         };
-        if let Some(bytes) = self.body_max {
-            handler = handler.layer(DefaultBodyLimit::max(bytes));
-        }
         if self.right == Right::Public {
             return handler;
         }
@@ -238,8 +226,8 @@ impl Endpoint {
     /// The endpoint as it is answered before the router, if it is.
     pub(super) fn direct(&self, app: &Arc<App>) -> Option<Arc<Direct>> {
         let Handling::Direct(answer, every) = self.handler else { return None };
-        // It reads no parameters of its path, its body has the common limit, and it is for every caller with its right.
-        assert!(!self.idempotent && self.body_max.is_none() && !self.path.contains('{'), "{} is not direct", self.path);
+        // It reads no parameters of its path, and it is for every caller with its right.
+        assert!(!self.idempotent && !self.path.contains('{'), "{} is not direct", self.path);
         assert!(!self.basic && !self.user_only, "{} is not direct", self.path);
         let method = (!every).then(|| self.method.clone());
         Some(Arc::new(Direct { path: self.path, method, guard: self.guard(app), answer }))

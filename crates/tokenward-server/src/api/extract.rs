@@ -1,10 +1,10 @@
 //! What a request brings: its credential, its client, its body.
 
-use axum::body::Bytes;
+use axum::Json;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, RequestExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokenward_core::{Code, Error, Result, Uuid};
@@ -14,6 +14,7 @@ use super::error::ApiError;
 use super::objects::Objects;
 use utoipa::ToSchema;
 
+use crate::body::{self, Bounds, Unread};
 pub(crate) use crate::http::{client, peer};
 use crate::limits::{BODY_BYTES, BODY_TIME};
 use crate::service::{IfMatch, Written};
@@ -50,33 +51,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        Ok(Self(parse(&read(request).await?)?))
+        Ok(Self(parse(&read(request.into_body()).await?)?))
     }
 }
 
 /// The whole body, unless it is too large or too slow.
-pub(super) async fn read(request: Request) -> Result<Bytes> {
-    match tokio::time::timeout(BODY_TIME.time(), request.extract::<Bytes, _>()).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
-        Ok(Err(_)) => Err(unreadable()),
-        Err(_) => Err(too_slow()),
-    }
+pub(super) async fn read(body: impl HttpBody<Data = Bytes>) -> Result<Bytes> {
+    let bounds = Bounds { max: BODY_BYTES.size(), drain: 0, time: &BODY_TIME };
+    let too_large =
+        || BODY_BYTES.exceeded(Code::TooLarge, BODY_BYTES.default, "The body is larger than", "Send less at once.");
+    read_within(body, bounds, too_large).await
 }
 
-pub(super) fn too_large() -> Error {
-    BODY_BYTES.exceeded(Code::TooLarge, BODY_BYTES.default, "The body is larger than", "Send less at once.")
-}
-
-pub(super) fn unreadable() -> Error {
-    Error::invalid("body", "could not be read to its end")
-}
-
-pub(super) fn too_slow() -> Error {
-    Error::invalid(
-        "body",
-        format!("did not arrive within the limit `{}` ({} ms); send it again", BODY_TIME.name, BODY_TIME.default),
-    )
+/// The same with bounds of its own, for a body that may be larger than others.
+pub(super) async fn read_within(
+    body: impl HttpBody<Data = Bytes>,
+    bounds: Bounds,
+    too_large: impl FnOnce() -> Error,
+) -> Result<Bytes> {
+    body::read(body, bounds).await.map_err(|why| match why {
+        Unread::TooLarge => too_large(),
+        Unread::Broken => Error::invalid("body", "could not be read to its end"),
+        Unread::TooSlow => {
+            let (name, ms) = (bounds.time.name, bounds.time.default);
+            Error::invalid("body", format!("did not arrive within the limit `{name}` ({ms} ms); send it again"))
+        }
+    })
 }
 
 /// Reads JSON; the first thing that does not fit is the fault.

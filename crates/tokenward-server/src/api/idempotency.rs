@@ -57,7 +57,7 @@ async fn run(app: Arc<App>, caller: Caller, request: Request, next: Next) -> Res
         return Err(Error::invalid("Idempotency-Key", format!("must be 1 to {KEY_MAX} visible ASCII characters")));
     }
     let (parts, body) = request.into_parts();
-    let body = read(Request::from_parts(parts.clone(), body)).await?;
+    let body = read(body).await?;
     let pepper = app.verifier.pepper();
     let scope = mac(
         &pepper.derive("idempotency-scope"),

@@ -37,7 +37,6 @@ mod verify;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::Response;
@@ -47,7 +46,6 @@ pub use endpoint::Endpoint;
 pub use error::ApiError;
 pub use right::{On, Right};
 
-use crate::limits::BODY_BYTES;
 use crate::service::App;
 
 /// Every endpoint of the API.
@@ -86,7 +84,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     for endpoint in endpoints() {
         router = router.route(endpoint.path, endpoint.guarded(app));
     }
-    router.layer(DefaultBodyLimit::max(BODY_BYTES.size())).layer(map_response(not_kept))
+    router.layer(map_response(not_kept))
 }
 
 /// What stands in front of the whole service's `router`: the endpoints that are answered before it is asked.

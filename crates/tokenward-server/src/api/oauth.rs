@@ -92,7 +92,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
                 Error::invalid("body", "must be a form (`Content-Type: application/x-www-form-urlencoded`)").into()
             );
         }
-        let bytes = read(request).await?;
+        let bytes = read(request.into_body()).await?;
         let mut tokens = form_urlencoded::parse(&bytes).filter(|(name, _)| name == "token");
         match (tokens.next(), tokens.next()) {
             (Some((_, token)), None) => Ok(Self(Zeroizing::new(token.into_owned()))),

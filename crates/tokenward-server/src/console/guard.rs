@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
 use subtle::ConstantTimeEq;
 use tokenward_core::{Code, Error, Result, Uuid};
 
@@ -21,6 +20,7 @@ use super::page::{page, see_other};
 use super::person::{Person, Visitor, client};
 use super::place::{Place, locate};
 use super::view::{ErrorPage, Nav, NeedsTlsPage};
+use crate::body::{self, Bounds};
 use crate::http;
 use crate::limits::{DISCARDED_BYTES, DOCUMENT_FORM_BYTES, FORM_BYTES, FORM_TIME};
 use crate::service::App;
@@ -156,33 +156,15 @@ async fn form(parts: &mut Parts, body: Body, csrf: &str) -> Result<Body, Refused
     } else {
         (FORM_BYTES.size(), "The form is larger than 4 MiB, or did not arrive completely.")
     };
-    let read = tokio::time::timeout(FORM_TIME.time(), whole(body, max)).await.ok().flatten();
-    let bytes = read.ok_or_else(|| Refused::Unreadable(Error::new(Code::TooLarge, too_large)))?;
+    let bounds = Bounds { max, drain: DISCARDED_BYTES.size(), time: &FORM_TIME };
+    let read = body::read(body, bounds).await;
+    let bytes = read.map_err(|_| Refused::Unreadable(Error::new(Code::TooLarge, too_large)))?;
     let pairs = Pairs::parse(&bytes);
     if !bool::from(pairs.get("csrf").as_bytes().ct_eq(csrf.as_bytes())) {
         return Err(Refused::Foreign);
     }
     parts.extensions.insert(pairs);
     Ok(Body::empty())
-}
-
-/// The whole body, unless it is larger than `max`. What is too much is read all the same, as far as it is not without end,
-/// and thrown away: a browser that is still sending when the connection ends shows an error of its own, and not our page.
-async fn whole(mut body: Body, max: usize) -> Option<Vec<u8>> {
-    let (mut kept, mut seen) = (Vec::new(), 0);
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.ok()?.into_data() else { continue };
-        seen += data.len();
-        if seen > DISCARDED_BYTES.size() {
-            return None;
-        }
-        if seen > max {
-            kept = Vec::new();
-        } else {
-            kept.extend_from_slice(&data);
-        }
-    }
-    (seen <= max).then_some(kept)
 }
 
 /// Was the request sent by a page of ours? Our pages send no referrer, and with it browsers write `null` for the
