@@ -34,6 +34,34 @@ pub enum Place {
     Key,
 }
 
+/// The one credential of a request to our own API: one `Authorization`, `Token` or `Bearer`. `sent` are the values of the
+/// headers of that name.
+pub fn bearer<'a>(mut sent: impl Iterator<Item = &'a [u8]>) -> Result<&'a str> {
+    let Some(value) = sent.next() else {
+        return Err(missing("Send an API token: `Authorization: Token <token>` (or `Bearer`)."));
+    };
+    if sent.next().is_some() {
+        return Err(Error::new(
+            Code::AmbiguousCredentials,
+            "The request has more than one `Authorization` header. Send one credential.",
+        ));
+    }
+    let text = std::str::from_utf8(value).ok().filter(|text| text.is_ascii());
+    match text.and_then(authorization) {
+        Some(Credential::Plain(text)) => Ok(text),
+        _ => Err(missing("The `Authorization` header must be `Token <token>` or `Bearer <token>`.")),
+    }
+}
+
+/// The challenge of a 401 (`WWW-Authenticate`). RFC 6750 §3: no error word when there was no credential at all.
+#[must_use]
+pub fn challenge(code: Code) -> &'static str {
+    match code {
+        Code::MissingCredentials | Code::SignInFailed => r#"Bearer realm="tokenward""#,
+        _ => r#"Bearer realm="tokenward", error="invalid_token""#,
+    }
+}
+
 /// The one credential among the headers in which one may stand: `Authorization` (`Token`, `Bearer` or `Basic` with the token
 /// as its password, RFC 7617) and those of keys. More than one is refused: two programs would choose differently.
 pub fn credential<'a>(mut sent: impl Iterator<Item = (Place, &'a [u8])>) -> Result<Credential<'a>> {

@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use tokenward_api::apis::{ApiDetail, ApiItem, ApiList, RouteBody};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::routes::Unknown;
@@ -22,69 +23,25 @@ use crate::limits::{DOCUMENT_BYTES, DOCUMENT_TIME};
 use crate::service::App;
 use crate::service::apis::{self, Api, Format, KeptRoute, Shown};
 
-/// An API without its routes.
-#[derive(Serialize, ToSchema)]
-struct ApiItem {
-    id: Uuid,
-    name: String,
-    /// What becomes of a request that no route describes: `deny` or `allow`.
-    unknown_route: String,
-    route_count: i64,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-}
-
-impl From<Api> for ApiItem {
-    fn from(api: Api) -> Self {
-        Self {
-            id: api.id,
-            name: api.name,
-            unknown_route: api.unknown_route,
-            route_count: api.route_count,
-            created_at: Time(api.created_at),
-            updated_at: Time(api.updated_at),
-        }
+fn item(api: Api) -> ApiItem {
+    ApiItem {
+        id: api.id,
+        name: api.name,
+        unknown_route: api.unknown_route,
+        route_count: api.route_count,
+        created_at: Time(api.created_at),
+        updated_at: Time(api.updated_at),
     }
 }
 
-/// The APIs of the organization.
-#[derive(Serialize, ToSchema)]
-struct ApiList {
-    results: Vec<ApiItem>,
-}
-
-/// An API with its routes.
-#[derive(Serialize, ToSchema)]
-struct ApiDetail {
-    #[serde(flatten)]
-    item: ApiItem,
-    routes: Vec<RouteBody>,
-}
-
-/// A route.
-#[derive(Serialize, ToSchema)]
-struct RouteBody {
-    method: String,
-    /// `{name}` stands for one segment or a part of it, `{*name}` at the end for all that follows.
-    path: String,
-    /// What a request needs, all of it.
-    permissions: Vec<String>,
-    /// Where that comes from: `x-permission`, `security`, `path`, `file`.
-    source: String,
-}
-
-impl From<KeptRoute> for RouteBody {
-    fn from(route: KeptRoute) -> Self {
-        Self { method: route.method, path: route.path, permissions: route.permissions, source: route.source }
-    }
-}
-
-impl From<Shown> for ApiDetail {
-    fn from(shown: Shown) -> Self {
-        Self { item: shown.api.into(), routes: shown.routes.into_iter().map(RouteBody::from).collect() }
-    }
+fn detail(shown: Shown) -> ApiDetail {
+    let route = |route: KeptRoute| RouteBody {
+        method: route.method,
+        path: route.path,
+        permissions: route.permissions,
+        source: route.source,
+    };
+    ApiDetail { item: item(shown.api), routes: shown.routes.into_iter().map(route).collect() }
 }
 
 /// A document of routes: an OpenAPI 3 document (JSON or YAML), or this short form (JSON, YAML or TOML).
@@ -144,7 +101,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<ApiList>, ApiError> {
     let results = apis::list(&app, &grant).await?;
-    Ok(Json(ApiList { results: results.into_iter().map(ApiItem::from).collect() }))
+    Ok(Json(ApiList { results: results.into_iter().map(item).collect() }))
 }
 
 async fn show(
@@ -153,7 +110,7 @@ async fn show(
     Path((_, name)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
     let shown = apis::get(&app, &grant, &name).await?;
-    Ok(tagged(shown.api.updated_at, Json(ApiDetail::from(shown))))
+    Ok(tagged(shown.api.updated_at, Json(detail(shown))))
 }
 
 async fn replace(
@@ -176,7 +133,7 @@ async fn replace(
     let document = read_within(request.into_body(), bounds, apis::document_too_large).await?;
     let put = apis::put(&app, grant, name, format, document.into(), unknown, if_match).await?;
     let version = put.value.api.updated_at;
-    Ok(tagged(version, written(StatusCode::OK, put, ApiDetail::from)))
+    Ok(tagged(version, written(StatusCode::OK, put, detail)))
 }
 
 async fn remove(

@@ -6,70 +6,18 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use tokenward_api::Id;
+use tokenward_api::clusters::{Cluster, ClusterList, ClusterRequest, ClusterStatus, ClusterStatusList};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::clusters::Cluster as Row;
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Id, Precondition, tagged, written, written_empty};
+use super::extract::{Body, Precondition, tagged, written, written_empty};
 use super::right::On;
 use crate::service::{App, clusters};
-
-/// A cluster. What else was sent comes back beside these fields.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes what `cluster` builds")]
-struct Cluster {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    organization: Id,
-    name: String,
-    region: String,
-    /// AWS, SCW, GCP, DO, AZURE, OVH, CIVO, HETZNER, ORACLE, IBM or ON_PREMISE.
-    cloud_provider: String,
-    /// Tokenward deploys nothing: it is always READY.
-    status: String,
-}
-
-/// Clusters.
-#[derive(Serialize, ToSchema)]
-struct ClusterList {
-    #[schema(value_type = Vec<Cluster>)]
-    results: Vec<Value>,
-}
-
-/// What a cluster is to be. Any further field is kept and comes back.
-#[derive(Deserialize, ToSchema)]
-struct ClusterRequest {
-    name: String,
-    region: String,
-    cloud_provider: String,
-    #[serde(flatten)]
-    #[schema(value_type = Object, additional_properties)]
-    rest: Map<String, Value>,
-}
-
-/// The status of a cluster.
-#[derive(Serialize, ToSchema)]
-struct ClusterStatus {
-    cluster_id: Uuid,
-    status: &'static str,
-    is_deployed: bool,
-    reason: &'static str,
-}
-
-/// Statuses of clusters.
-#[derive(Serialize, ToSchema)]
-struct ClusterStatusList {
-    results: Vec<ClusterStatus>,
-}
 
 impl From<ClusterRequest> for clusters::ClusterBody {
     fn from(request: ClusterRequest) -> Self {
@@ -78,27 +26,22 @@ impl From<ClusterRequest> for clusters::ClusterBody {
     }
 }
 
-fn cluster(grant: &Grant, row: Row) -> Value {
-    let mut body: Map<String, Value> = serde_json::from_str(&row.body).unwrap_or_default();
-    let ours = json!({
-        "id": row.id,
-        "created_at": Time(row.created_at),
-        "updated_at": Time(row.updated_at),
-        "organization": { "id": grant.organization() },
-        "name": row.name,
-        "region": row.region,
-        "cloud_provider": row.cloud_provider,
-        "status": "READY",
-    });
-    // Ours last: what was sent under one of these names does not count.
-    if let Value::Object(ours) = ours {
-        body.extend(ours);
+fn cluster(grant: &Grant, row: Row) -> Cluster {
+    Cluster {
+        id: row.id,
+        created_at: Time(row.created_at),
+        updated_at: Time(row.updated_at),
+        organization: Id { id: grant.organization() },
+        name: row.name,
+        region: row.region,
+        cloud_provider: row.cloud_provider,
+        status: "READY".into(),
+        rest: serde_json::from_str(&row.body).unwrap_or_default(),
     }
-    Value::Object(body)
 }
 
 fn status(id: Uuid) -> ClusterStatus {
-    ClusterStatus { cluster_id: id, status: "READY", is_deployed: false, reason: "" }
+    ClusterStatus { cluster_id: id, status: "READY".into(), is_deployed: false, reason: "".into() }
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {

@@ -1,16 +1,15 @@
 //! Why a decision came out as it did.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use tokenward_api::decisions::{DecisionBody, DecisionList, ResourceBody, RoleReference, TokenReference};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::permission::Own;
 use tokenward_core::role::Target;
-use tokenward_core::{Error, Time, Uuid};
-use utoipa::ToSchema;
+use tokenward_core::{Error, Uuid};
 
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
@@ -22,96 +21,19 @@ use crate::service::decisions::{self, Explained, Filter};
 /// Decisions that one request lists at most.
 const LIMIT_MAX: usize = 500;
 
-/// A decision that is still remembered.
-#[derive(Serialize, ToSchema)]
-struct DecisionBody {
-    id: String,
-    #[schema(value_type = String, format = DateTime)]
-    at: Time,
-    organization_id: Uuid,
-    /// Was it a yes?
-    valid: bool,
-    /// `valid`, or the check that failed.
-    code: &'static str,
-    /// What that means.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sentence: Option<&'static str>,
-    /// The token; absent when the text was no token, or an unknown one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<TokenReference>,
-    /// The permission that was asked for by name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    permission: Option<String>,
-    /// The API whose routes counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api: Option<String>,
-    /// The method of the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<String>,
-    /// Its path without the query, at most 256 characters of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    /// What the route of the request needs now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    needs: Vec<String>,
-    /// With what.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<ResourceBody>,
-    /// What the role lacked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    missing_permission: Option<String>,
-    /// The smallest role of the organization that would have allowed it; absent when none would.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    smallest_role: Option<RoleReference>,
-    /// The address of the client, as far as it was told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    remote_ip: Option<IpAddr>,
-}
-
-/// A token; its name is absent when it is gone.
-#[derive(Serialize, ToSchema)]
-struct TokenReference {
-    id: Uuid,
-    name: Option<String>,
-}
-
-/// A role.
-#[derive(Serialize, ToSchema)]
-struct RoleReference {
-    id: Uuid,
-    name: String,
-}
-
-/// What was asked about; without any id it did not exist, or belonged to another organization.
-#[derive(Default, Serialize, ToSchema)]
-struct ResourceBody {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    project_id: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster_id: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mode: Option<&'static str>,
-    /// It is not there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    absent: Option<bool>,
-}
-
-impl ResourceBody {
-    fn of(target: Target) -> Option<Self> {
-        let none = Self::default();
-        match target {
-            Target::Organization => None,
-            Target::Project(id) => Some(Self { project_id: Some(id), ..none }),
-            Target::Cluster(id) => Some(Self { cluster_id: Some(id), ..none }),
-            Target::Environment { project, mode, cluster } => Some(Self {
-                project_id: Some(project),
-                cluster_id: Some(cluster),
-                mode: Some(mode.as_str()),
-                absent: None,
-            }),
-            Target::Absent => Some(Self { absent: Some(true), ..none }),
-        }
+fn resource(target: Target) -> Option<ResourceBody> {
+    let none = ResourceBody::default();
+    match target {
+        Target::Organization => None,
+        Target::Project(id) => Some(ResourceBody { project_id: Some(id), ..none }),
+        Target::Cluster(id) => Some(ResourceBody { cluster_id: Some(id), ..none }),
+        Target::Environment { project, mode, cluster } => Some(ResourceBody {
+            project_id: Some(project),
+            cluster_id: Some(cluster),
+            mode: Some(mode.as_str().into()),
+            absent: None,
+        }),
+        Target::Absent => Some(ResourceBody { absent: Some(true), ..none }),
     }
 }
 
@@ -121,8 +43,8 @@ impl From<Explained> for DecisionBody {
         let Explained { decision, token_name, needs, smallest_role } = explained;
         Self {
             valid: decision.denied.is_none(),
-            code: decision.denied.map_or("valid", |reason| reason.as_str()),
-            sentence,
+            code: decision.denied.map_or("valid", |reason| reason.as_str()).into(),
+            sentence: sentence.map(Into::into),
             token: decision.token.map(|id| TokenReference { id, name: token_name }),
             id: decision.id,
             at: decision.at,
@@ -132,21 +54,12 @@ impl From<Explained> for DecisionBody {
             method: decision.method,
             path: decision.path,
             needs,
-            resource: ResourceBody::of(decision.target),
+            resource: resource(decision.target),
             missing_permission: decision.missing,
             smallest_role: smallest_role.map(|(id, name)| RoleReference { id, name }),
             remote_ip: decision.address,
         }
     }
-}
-
-/// Decisions, the newest first.
-#[derive(Serialize, ToSchema)]
-struct DecisionList {
-    results: Vec<DecisionBody>,
-    /// Decisions are kept in memory only: of earlier ones nothing is known.
-    #[schema(value_type = String, format = DateTime)]
-    since: Time,
 }
 
 #[derive(Deserialize)]

@@ -6,123 +6,21 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use tokenward_api::Id;
+use tokenward_api::environments::{
+    CloudProvider, Environment, EnvironmentBrief, EnvironmentBriefList, EnvironmentEdit, EnvironmentList,
+    EnvironmentRequest, EnvironmentStatus, EnvironmentStatusList, NamedId,
+};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::environments::Environment as Row;
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Id, Precondition, tagged, written, written_empty};
+use super::extract::{Body, Precondition, tagged, written, written_empty};
 use super::right::On;
 use crate::service::{App, environments};
-
-/// An environment.
-#[derive(Serialize, ToSchema)]
-struct Environment {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    /// Always there: the published CLI reads it without a check.
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    name: String,
-    organization: Id,
-    project: Id,
-    cloud_provider: CloudProvider,
-    /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
-    mode: String,
-    cluster_id: Uuid,
-    /// Always there: the published CLI reads it without a check.
-    cluster_name: String,
-    last_updated_by: String,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Time>,
-}
-
-/// With whom an environment runs.
-#[derive(Serialize, ToSchema)]
-struct CloudProvider {
-    provider: String,
-    cluster: String,
-}
-
-/// Environments.
-#[derive(Serialize, ToSchema)]
-struct EnvironmentList {
-    results: Vec<Environment>,
-}
-
-/// An environment in a list of the whole organization.
-#[derive(Serialize, ToSchema)]
-struct EnvironmentBrief {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    name: String,
-    organization: Id,
-    project: NamedId,
-    mode: String,
-}
-
-/// An id with its name.
-#[derive(Serialize, ToSchema)]
-struct NamedId {
-    id: Uuid,
-    name: String,
-}
-
-/// Environments of the whole organization.
-#[derive(Serialize, ToSchema)]
-struct EnvironmentBriefList {
-    results: Vec<EnvironmentBrief>,
-}
-
-/// The status of an environment. Tokenward deploys nothing: it is always READY.
-#[derive(Serialize, ToSchema)]
-struct EnvironmentStatus {
-    id: Uuid,
-    state: &'static str,
-    last_deployment_state: &'static str,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    last_deployment_date: Option<Time>,
-    last_deployment_id: Option<String>,
-    total_deployment_duration_in_seconds: Option<u64>,
-    /// Null: older clients refuse words that they do not know.
-    origin: Option<String>,
-    triggered_by: Option<String>,
-    deployment_status: &'static str,
-    deployment_request_id: Option<Uuid>,
-}
-
-/// Statuses of environments.
-#[derive(Serialize, ToSchema)]
-struct EnvironmentStatusList {
-    results: Vec<EnvironmentStatus>,
-}
-
-/// What a new environment is to be.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct EnvironmentRequest {
-    name: String,
-    /// Where it runs; may be absent while there is one cluster.
-    cluster: Option<Uuid>,
-    /// DEVELOPMENT, STAGING or PRODUCTION; DEVELOPMENT when absent.
-    mode: Option<String>,
-}
-
-/// A change of an environment; what is absent stays.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct EnvironmentEdit {
-    name: Option<String>,
-    mode: Option<String>,
-}
 
 fn environment(grant: &Grant, row: Row) -> Environment {
     Environment {
@@ -144,14 +42,14 @@ fn environment(grant: &Grant, row: Row) -> Environment {
 fn status(id: Uuid) -> EnvironmentStatus {
     EnvironmentStatus {
         id,
-        state: "READY",
-        last_deployment_state: "READY",
+        state: "READY".into(),
+        last_deployment_state: "READY".into(),
         last_deployment_date: None,
         last_deployment_id: None,
         total_deployment_duration_in_seconds: None,
         origin: None,
         triggered_by: None,
-        deployment_status: "NEVER_DEPLOYED",
+        deployment_status: "NEVER_DEPLOYED".into(),
         deployment_request_id: None,
     }
 }

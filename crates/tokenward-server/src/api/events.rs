@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
+use tokenward_api::events::{Event, EventPage, EventTarget, Links, TargetList};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::Kind;
 use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::events::{Event as Row, Filter};
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
@@ -25,84 +25,37 @@ const PAGE: i64 = 10;
 /// Most events on a page.
 const PAGE_MAX: i64 = 1_000;
 
-/// An event.
-#[derive(Serialize, ToSchema)]
-struct Event {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    timestamp: Time,
-    event_type: &'static str,
-    target_id: Option<Uuid>,
-    target_name: String,
-    target_type: &'static str,
-    sub_target_type: Option<&'static str>,
-    /// What it is like now, or for a deletion what it was like: JSON in a text.
-    change: String,
-    /// What it was like before a change: JSON in a text.
-    original_change: Option<String>,
-    origin: String,
-    triggered_by: String,
-    project_id: Option<Uuid>,
-    project_name: String,
-    environment_id: Option<Uuid>,
-    environment_name: String,
-    user_agent: Option<String>,
-    /// Its place in the log.
-    position: i64,
-    /// What happened, in our own words, such as `token.created`.
-    kind: &'static str,
-}
-
-impl From<Row> for Event {
-    fn from(row: Row) -> Self {
-        let text = |value: Option<&Value>| value.map(Value::to_string);
-        let payload = row.payload.as_ref();
-        let (before, after) = (payload.and_then(|p| p.before.as_ref()), payload.and_then(|p| p.after.as_ref()));
-        let place = |pair: Option<&(Uuid, String)>| match pair {
-            Some((id, name)) => (Some(*id), name.clone()),
-            None => (None, String::new()),
-        };
-        let (project_id, project_name) = place(payload.and_then(|p| p.project.as_ref()));
-        let (environment_id, environment_name) = place(payload.and_then(|p| p.environment.as_ref()));
-        Self {
-            id: row.id,
-            timestamp: row.time,
-            event_type: row.kind.event_type(),
-            target_id: Some(row.target_id),
-            target_name: payload.map(|p| p.target_name.clone()).unwrap_or_default(),
-            target_type: row.kind.target_type(),
-            sub_target_type: row.kind.sub_target_type(),
-            // The published console parses it without a guard: it must always be JSON.
-            change: text(after.or(before)).unwrap_or_else(|| "{}".to_owned()),
-            original_change: text(after.and(before)),
-            origin: row.origin,
-            triggered_by: row.actor,
-            project_id,
-            project_name,
-            environment_id,
-            environment_name,
-            user_agent: payload.and_then(|p| p.user_agent.clone()),
-            position: row.position,
-            kind: row.kind.as_str(),
-        }
+fn event(row: Row) -> Event {
+    let text = |value: Option<&Value>| value.map(Value::to_string);
+    let payload = row.payload.as_ref();
+    let (before, after) = (payload.and_then(|p| p.before.as_ref()), payload.and_then(|p| p.after.as_ref()));
+    let place = |pair: Option<&(Uuid, String)>| match pair {
+        Some((id, name)) => (Some(*id), name.clone()),
+        None => (None, String::new()),
+    };
+    let (project_id, project_name) = place(payload.and_then(|p| p.project.as_ref()));
+    let (environment_id, environment_name) = place(payload.and_then(|p| p.environment.as_ref()));
+    Event {
+        id: row.id,
+        timestamp: row.time,
+        event_type: row.kind.event_type().into(),
+        target_id: Some(row.target_id),
+        target_name: payload.map(|p| p.target_name.clone()).unwrap_or_default(),
+        target_type: row.kind.target_type().into(),
+        sub_target_type: row.kind.sub_target_type().map(Into::into),
+        // The published console parses it without a guard: it must always be JSON.
+        change: text(after.or(before)).unwrap_or_else(|| "{}".to_owned()),
+        original_change: text(after.and(before)),
+        origin: row.origin,
+        triggered_by: row.actor,
+        project_id,
+        project_name,
+        environment_id,
+        environment_name,
+        user_agent: payload.and_then(|p| p.user_agent.clone()),
+        position: row.position,
+        kind: row.kind.as_str().into(),
     }
-}
-
-/// A page of events, newest first.
-#[derive(Serialize, ToSchema)]
-struct EventPage {
-    links: Links,
-    organization_max_limit_reached: bool,
-    events: Vec<Event>,
-}
-
-/// Where the neighbouring pages are.
-#[derive(Serialize, ToSchema)]
-struct Links {
-    /// Newer events.
-    previous: Option<String>,
-    /// Older events.
-    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -242,19 +195,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Things that events are about.
-#[derive(Serialize, ToSchema)]
-struct TargetList {
-    targets: Vec<EventTarget>,
-}
-
-/// Something that events are about.
-#[derive(Serialize, ToSchema)]
-struct EventTarget {
-    id: Uuid,
-    name: String,
-}
-
 async fn targets(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
@@ -290,7 +230,7 @@ async fn list(
             next: page.older.map(|position| link("continueToken", position)),
         },
         organization_max_limit_reached: false,
-        events: page.events.into_iter().map(Event::from).collect(),
+        events: page.events.into_iter().map(event).collect(),
     }))
 }
 

@@ -9,11 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
+use tokenward_verify::credential::bearer;
 
 use super::error::ApiError;
 use super::objects::Objects;
-use utoipa::ToSchema;
-
 use crate::body::{self, Bounds, Unread};
 pub(crate) use crate::http::{client, peer};
 use crate::limits::{BODY_BYTES, BODY_TIME};
@@ -21,27 +20,7 @@ use crate::service::{IfMatch, Written};
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(first) = all.next() else {
-        return Err(Error::new(
-            Code::MissingCredentials,
-            "Send an API token: `Authorization: Token <token>` (or `Bearer`).",
-        ));
-    };
-    if all.next().is_some() {
-        return Err(Error::new(
-            Code::AmbiguousCredentials,
-            "The request has more than one `Authorization` header. Send one credential.",
-        ));
-    }
-    let text = first.to_str().ok().and_then(|text| {
-        let (scheme, rest) = text.split_once(' ')?;
-        let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
-        known.then(|| rest.trim())
-    });
-    text.ok_or_else(|| {
-        Error::new(Code::MissingCredentials, "The `Authorization` header must be `Token <token>` or `Bearer <token>`.")
-    })
+    bearer(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes))
 }
 
 /// A JSON body. Its errors name the field.
@@ -184,12 +163,6 @@ pub(super) fn id(name: &str, text: &str) -> Result<Uuid> {
     Uuid::try_parse(text).map_err(|_| Error::invalid(name, "in the path is not a UUID"))
 }
 
-/// An id inside an answer.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Id {
-    pub id: Uuid,
-}
-
 /// The answer with the version of what it shows, as a strong `ETag`.
 pub(super) fn tagged(version: i64, answer: impl IntoResponse) -> Response {
     let mut response = answer.into_response();
@@ -215,15 +188,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
         // A tag that we never gave, or a weak one, matches nothing (RFC 9110 §13.1.1).
         Ok(Self(IfMatch(Some(version.unwrap_or(-1)))))
     }
-}
-
-/// For a field where absent and null differ: absent stays `None`, null becomes `Some(None)`.
-pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: serde::Deserialize<'de>,
-{
-    serde::Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// The answer to a write: its body, and its place in the log.

@@ -4,21 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use tokenward_api::health::Health;
 use tokenward_core::Error;
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, get, get_once};
 use super::error::ApiError;
 use super::openapi;
 use crate::service::App;
-
-/// A sign of life.
-#[derive(Serialize, ToSchema)]
-struct Health {
-    /// `ok`
-    status: &'static str,
-}
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -36,7 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok" })
+    Json(Health { status: "ok".into() })
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
@@ -45,7 +37,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
     }
     let mut reader = app.store.read().await?;
     tokenward_store::log::head(reader.conn()).await?;
-    Ok(Json(Health { status: "ok" }))
+    Ok(Json(Health { status: "ok".into() }))
 }
 
 fn openapi_json(app: &App) -> tokenward_core::Result<String> {

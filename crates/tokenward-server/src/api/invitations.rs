@@ -6,13 +6,12 @@ use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use tokenward_api::invitations::{AcceptRequest, InviteMember, InviteMemberList, InviteMemberRequest};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::invitations::Invitation;
-use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, delete, get, post};
@@ -23,59 +22,6 @@ use super::right::On;
 use crate::service::invitations::{self, Accepting};
 use crate::service::{App, built_in_role, set_up};
 
-/// An invitation.
-#[derive(Serialize, ToSchema)]
-struct InviteMember {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    email: String,
-    /// Deprecated, but older clients fail without it.
-    role: &'static str,
-    /// With its secret in the answer of POST, without it everywhere else.
-    invitation_link: String,
-    /// PENDING or EXPIRED.
-    invitation_status: &'static str,
-    inviter: String,
-    organization_name: String,
-    logo_url: Option<String>,
-    role_id: Uuid,
-    role_name: String,
-    /// Until when it can be accepted.
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Time,
-}
-
-/// Invitations.
-#[derive(Serialize, ToSchema)]
-struct InviteMemberList {
-    results: Vec<InviteMember>,
-}
-
-/// Whom to invite.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct InviteMemberRequest {
-    email: String,
-    role_id: Option<Uuid>,
-    /// Deprecated: ADMIN, DEVELOPER or VIEWER, where there is no `role_id`.
-    role: Option<String>,
-}
-
-/// How to accept. The secret is the last part of the link.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct AcceptRequest {
-    secret: Option<String>,
-    /// For a new account: the person's name.
-    name: Option<String>,
-    /// For a new account: its password.
-    #[schema(format = Password)]
-    password: Option<String>,
-}
-
 fn invite(app: &App, link: Option<&str>, row: Invitation) -> InviteMember {
     InviteMember {
         invitation_link: link.map_or_else(|| invitations::plain_link(app, row.id), str::to_owned),
@@ -83,8 +29,8 @@ fn invite(app: &App, link: Option<&str>, row: Invitation) -> InviteMember {
         created_at: Time(row.created_at),
         updated_at: Time(row.updated_at),
         email: row.email,
-        role: deprecated_role(&row.role_kind),
-        invitation_status: if app.now().0 < row.expires_at { "PENDING" } else { "EXPIRED" },
+        role: deprecated_role(&row.role_kind).into(),
+        invitation_status: if app.now().0 < row.expires_at { "PENDING" } else { "EXPIRED" }.into(),
         inviter: row.inviter,
         organization_name: row.organization_name,
         logo_url: None,

@@ -1,17 +1,9 @@
 //! JSON without a detour, for the answers that every request to a protected API waits for.
 
-use std::borrow::Cow;
-
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use serde::Deserialize;
 use tokenward_core::{Error, Result, Uuid};
-
-/// A text in a request. It stays where it is, unless there is an escape in it.
-#[derive(Deserialize)]
-#[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// A JSON body with the status 200.
 pub(super) fn response(body: Vec<u8>) -> Response {

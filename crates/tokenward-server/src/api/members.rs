@@ -6,41 +6,18 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use tokenward_api::members::{Member, MemberList, MemberReference, MemberRoleUpdate};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::members::Member as Row;
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, written_empty};
 use super::right::On;
 use crate::service::{App, members};
-
-/// A member.
-#[derive(Serialize, ToSchema)]
-struct Member {
-    /// The user's id: what other endpoints call `user_id`.
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    name: String,
-    nickname: String,
-    email: String,
-    profile_picture_url: Option<String>,
-    /// Always there: the published console tells members from invitations by it.
-    #[schema(value_type = String, format = DateTime)]
-    last_activity_at: Time,
-    /// Deprecated: ADMIN, DEVELOPER, OWNER or VIEWER.
-    role: &'static str,
-    role_name: String,
-    role_id: Uuid,
-}
 
 /// The word of the old vocabulary for a role: connectors still read it.
 pub(super) fn deprecated_role(kind: &str) -> &'static str {
@@ -52,44 +29,21 @@ pub(super) fn deprecated_role(kind: &str) -> &'static str {
     }
 }
 
-impl From<Row> for Member {
-    fn from(row: Row) -> Self {
-        let name = if row.name.is_empty() { row.email.clone() } else { row.name };
-        Self {
-            id: row.account_id,
-            created_at: Time(row.created_at),
-            updated_at: Time(row.updated_at),
-            nickname: name.clone(),
-            name,
-            email: row.email,
-            profile_picture_url: None,
-            last_activity_at: Time(row.last_activity_at),
-            role: deprecated_role(&row.role_kind),
-            role_name: row.role_name,
-            role_id: row.role_id,
-        }
+fn member(row: Row) -> Member {
+    let name = if row.name.is_empty() { row.email.clone() } else { row.name };
+    Member {
+        id: row.account_id,
+        created_at: Time(row.created_at),
+        updated_at: Time(row.updated_at),
+        nickname: name.clone(),
+        name,
+        email: row.email,
+        profile_picture_url: None,
+        last_activity_at: Time(row.last_activity_at),
+        role: deprecated_role(&row.role_kind).into(),
+        role_name: row.role_name,
+        role_id: row.role_id,
     }
-}
-
-/// Members.
-#[derive(Serialize, ToSchema)]
-struct MemberList {
-    results: Vec<Member>,
-}
-
-/// Another role for a member.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct MemberRoleUpdate {
-    user_id: String,
-    role_id: Uuid,
-}
-
-/// A member, by id.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct MemberReference {
-    user_id: String,
 }
 
 /// The contract types it as a text; ours are UUIDs, so any other text names nobody.
@@ -129,7 +83,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<MemberList>, ApiError> {
     let results = members::list(&app, &grant).await?;
-    Ok(Json(MemberList { results: results.into_iter().map(Member::from).collect() }))
+    Ok(Json(MemberList { results: results.into_iter().map(member).collect() }))
 }
 
 async fn set_role(

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::{Extension, FromRequest, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use tokenward_api::oauth::{ActiveToken, Introspection};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -29,35 +29,6 @@ struct TokenForm {
     token: String,
     /// Is taken and not needed.
     token_type_hint: Option<String>,
-}
-
-/// The answer about a token; `{"active":false}` alone for every one that is not accepted, whatever the cause.
-#[derive(Serialize, ToSchema)]
-struct Introspection {
-    /// Is it accepted now?
-    active: bool,
-    #[serde(flatten)]
-    #[schema(inline)]
-    token: Option<ActiveToken>,
-}
-
-/// What is known of an active token (RFC 7662 §2.2).
-#[derive(Serialize, ToSchema)]
-struct ActiveToken {
-    /// The permissions of its role; `*` stands for either side of a permission of your own API.
-    scope: String,
-    /// The token's id: a token is its own client.
-    client_id: Uuid,
-    /// The token's id.
-    sub: Uuid,
-    /// `Bearer`.
-    token_type: &'static str,
-    /// When it was made, in seconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iat: Option<u64>,
-    /// From when on it is refused; absent for never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exp: Option<i64>,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -115,7 +86,7 @@ async fn introspect(
             scope: role.permissions().join(" "),
             client_id: found.token,
             sub: found.token,
-            token_type: "Bearer",
+            token_type: "Bearer".into(),
             // The id holds the moment at which it was made (RFC 9562 §5.7).
             iat: found.token.get_timestamp().map(|at| at.to_unix().0),
             exp: found.expires_at.map(|Time(micros)| micros.div_euclid(tokenward_core::time::SECOND)),

@@ -1,10 +1,10 @@
 //! The OpenAPI document, from the table of endpoints.
 
 use serde_json::{Map, Value, json};
+use tokenward_api::error::ErrorBody;
 
 use super::endpoint::Endpoint;
 use super::endpoints;
-use super::error::ErrorBody;
 use super::right::Right;
 
 /// The document. `server` is the address that it names.

@@ -6,123 +6,39 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use tokenward_api::organizations::{
+    Organization, OrganizationEdit, OrganizationList, OrganizationPlan, OrganizationRequest,
+};
+use tokenward_core::Time;
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::permission::Own;
-use tokenward_core::{Time, Uuid};
 use tokenward_store::organizations::Organization as Row;
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Precondition, present, tagged, written, written_empty};
+use super::extract::{Body, Precondition, tagged, written, written_empty};
 use super::right::On;
 use crate::service::{App, organizations};
-
-/// An organization.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Organization {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    /// Unique, whatever its case.
-    name: String,
-    plan: String,
-    description: Option<String>,
-    website_url: Option<String>,
-    repository: Option<String>,
-    logo_url: Option<String>,
-    icon_url: Option<String>,
-    admin_emails: Option<Vec<String>>,
-    /// The user who owns it.
-    owner: Uuid,
-    organization_plan: OrganizationPlan,
-}
-
-/// What the plan means.
-#[derive(Serialize, ToSchema)]
-struct OrganizationPlan {
-    plan: String,
-    /// For how many days events are kept. Events are kept for ever here; clients want a number.
-    audit_logs_retention_in_days: u32,
-}
 
 /// A century: clients print the number before an export.
 const RETENTION_DAYS: u32 = 36_500;
 
-impl From<Row> for Organization {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id,
-            created_at: Time(row.created_at),
-            updated_at: Time(row.updated_at),
-            admin_emails: organizations::admin_emails(&row),
-            organization_plan: OrganizationPlan {
-                plan: row.plan.clone(),
-                audit_logs_retention_in_days: RETENTION_DAYS,
-            },
-            name: row.name,
-            plan: row.plan,
-            description: row.description,
-            website_url: row.website_url,
-            repository: row.repository,
-            logo_url: row.logo_url,
-            icon_url: row.icon_url,
-            owner: row.owner,
-        }
+fn organization(row: Row) -> Organization {
+    Organization {
+        id: row.id,
+        created_at: Time(row.created_at),
+        updated_at: Time(row.updated_at),
+        admin_emails: organizations::admin_emails(&row),
+        organization_plan: OrganizationPlan { plan: row.plan.clone(), audit_logs_retention_in_days: RETENTION_DAYS },
+        name: row.name,
+        plan: row.plan,
+        description: row.description,
+        website_url: row.website_url,
+        repository: row.repository,
+        logo_url: row.logo_url,
+        icon_url: row.icon_url,
+        owner: row.owner,
     }
-}
-
-/// Organizations.
-#[derive(Serialize, ToSchema)]
-struct OrganizationList {
-    results: Vec<Organization>,
-}
-
-/// A change of an organization. What is absent stays; null takes a value out.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct OrganizationEdit {
-    /// 1 to 128 characters.
-    name: String,
-    /// At most 1,024 characters.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
-    description: Option<Option<String>>,
-    plan: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
-    website_url: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
-    repository: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
-    logo_url: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
-    icon_url: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<Vec<String>>)]
-    admin_emails: Option<Option<Vec<String>>>,
-}
-
-/// A new organization. Its maker owns it.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct OrganizationRequest {
-    /// 1 to 128 characters, unique whatever its case.
-    name: String,
-    /// ENTERPRISE when absent.
-    plan: Option<String>,
-    description: Option<String>,
-    website_url: Option<String>,
-    repository: Option<String>,
-    logo_url: Option<String>,
-    icon_url: Option<String>,
-    admin_emails: Option<Vec<String>>,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -162,12 +78,12 @@ async fn list(
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<OrganizationList>, ApiError> {
     let results = organizations::list(&app, &caller).await?;
-    Ok(Json(OrganizationList { results: results.into_iter().map(Organization::from).collect() }))
+    Ok(Json(OrganizationList { results: results.into_iter().map(organization).collect() }))
 }
 
 async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
     let row = organizations::get(&app, &grant).await?;
-    Ok(tagged(row.updated_at, Json(Organization::from(row))))
+    Ok(tagged(row.updated_at, Json(organization(row))))
 }
 
 async fn create(
@@ -187,7 +103,7 @@ async fn create(
     };
     let created = organizations::create(&app, &caller, change).await?;
     let version = created.value.updated_at;
-    Ok(tagged(version, written(StatusCode::CREATED, created, Organization::from)))
+    Ok(tagged(version, written(StatusCode::CREATED, created, organization)))
 }
 
 async fn remove(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
@@ -212,5 +128,5 @@ async fn edit(
     };
     let changed = organizations::update(&app, grant, change, if_match).await?;
     let version = changed.value.updated_at;
-    Ok(tagged(version, written(StatusCode::OK, changed, Organization::from)))
+    Ok(tagged(version, written(StatusCode::OK, changed, organization)))
 }

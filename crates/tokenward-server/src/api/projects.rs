@@ -6,47 +6,17 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use tokenward_api::Id;
+use tokenward_api::projects::{Project, ProjectList, ProjectRequest};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::{Time, Uuid};
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Id, Precondition, tagged, written, written_empty};
+use super::extract::{Body, Precondition, tagged, written, written_empty};
 use super::right::On;
 use crate::service::{App, projects};
-
-/// A project.
-#[derive(Serialize, ToSchema)]
-struct Project {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    name: String,
-    /// Empty when it was never given.
-    description: String,
-    organization: Id,
-    /// How many environments you see in it.
-    associated_environments_count: usize,
-}
-
-/// Projects.
-#[derive(Serialize, ToSchema)]
-struct ProjectList {
-    results: Vec<Project>,
-}
-
-/// What a project is to be.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ProjectRequest {
-    name: String,
-    description: Option<String>,
-}
 
 fn project(grant: &Grant, seen: projects::Seen) -> Project {
     let projects::Seen { project, environments } = seen;

@@ -6,140 +6,21 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use tokenward_api::roles::{
+    AvailableRole, AvailableRoleList, ClusterPermission, CustomRole, CustomRoleEdit, CustomRoleList, CustomRoleRequest,
+    EnvironmentPermission, ProjectPermission, ProjectPermissionEdit,
+};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Own;
-use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode, ProjectAccess};
+use tokenward_core::role::{EnvironmentLevel, Mode, ProjectAccess};
 use tokenward_core::{Result, Time, Uuid};
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, id, tagged, written, written_empty};
 use super::right::On;
 use crate::service::{App, roles};
-
-/// A role that can be given to a token or a member.
-#[derive(Serialize, ToSchema)]
-struct AvailableRole {
-    id: Uuid,
-    /// Lowercase for the built-in roles.
-    name: String,
-    /// What it can do, in words.
-    description: String,
-}
-
-/// Roles.
-#[derive(Serialize, ToSchema)]
-struct AvailableRoleList {
-    results: Vec<AvailableRole>,
-}
-
-/// A custom role, with an entry for every cluster and every project.
-#[derive(Serialize, ToSchema)]
-struct CustomRole {
-    id: Uuid,
-    name: String,
-    /// Empty when it was never given.
-    description: String,
-    cluster_permissions: Vec<ClusterPermission>,
-    project_permissions: Vec<ProjectPermission>,
-    /// What it holds of your own API (`noun:verb`, `*` for either side), `token:verify` and `event:read`.
-    permissions: Vec<String>,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-}
-
-/// What a role may do with a cluster.
-#[derive(Serialize, ToSchema)]
-struct ClusterPermission {
-    cluster_id: Uuid,
-    cluster_name: String,
-    /// VIEWER, ENV_CREATOR or ADMIN.
-    #[schema(value_type = String)]
-    permission: ClusterLevel,
-}
-
-/// What a role may do in a project.
-#[derive(Serialize, ToSchema)]
-struct ProjectPermission {
-    project_id: Uuid,
-    project_name: String,
-    /// Everything in the project.
-    is_admin: bool,
-    permissions: Vec<EnvironmentPermission>,
-}
-
-/// What a role may do with the environments of one mode.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct EnvironmentPermission {
-    /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
-    #[schema(value_type = String)]
-    environment_type: Mode,
-    /// NO_ACCESS, VIEWER, DEPLOYER or MANAGER.
-    #[schema(value_type = String)]
-    permission: EnvironmentLevel,
-}
-
-/// Custom roles.
-#[derive(Serialize, ToSchema)]
-struct CustomRoleList {
-    results: Vec<CustomRole>,
-}
-
-/// A new custom role. It sees every cluster and no project.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct CustomRoleRequest {
-    /// Unique, and not to be mistaken for a built-in role.
-    name: String,
-    description: Option<String>,
-    #[serde(default)]
-    permissions: Vec<String>,
-}
-
-/// A replacement for a custom role. A cluster or project that is left out has its default.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct CustomRoleEdit {
-    name: String,
-    description: Option<String>,
-    cluster_permissions: Vec<ClusterPermissionEdit>,
-    project_permissions: Vec<ProjectPermissionEdit>,
-    /// Absent: they stay as they are.
-    permissions: Option<Vec<String>>,
-}
-
-/// What the role is to do with a cluster.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ClusterPermissionEdit {
-    cluster_id: Uuid,
-    /// Accepted, since it stands in answers; not read.
-    #[serde(rename = "cluster_name")]
-    _cluster_name: Option<String>,
-    /// VIEWER, ENV_CREATOR or ADMIN.
-    #[schema(value_type = String)]
-    permission: ClusterLevel,
-}
-
-/// What the role is to do in a project.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ProjectPermissionEdit {
-    project_id: Uuid,
-    /// Accepted, since it stands in answers; not read.
-    #[serde(rename = "project_name")]
-    _project_name: Option<String>,
-    #[serde(default)]
-    is_admin: Option<bool>,
-    /// All four modes; may be absent where `is_admin` is true.
-    permissions: Option<Vec<EnvironmentPermission>>,
-}
 
 impl From<roles::CustomRole> for CustomRole {
     fn from(custom: roles::CustomRole) -> Self {
@@ -174,44 +55,41 @@ impl From<roles::CustomRole> for CustomRole {
     }
 }
 
-impl CustomRoleEdit {
-    fn read(self) -> Result<roles::RoleBody> {
-        let mut faults = Faults::default();
-        let mut projects = Vec::with_capacity(self.project_permissions.len());
-        for (n, entry) in self.project_permissions.into_iter().enumerate() {
-            projects.push((entry.project_id, entry.access(n, &mut faults)));
-        }
-        faults.finish()?;
-        Ok(roles::RoleBody {
-            name: self.name,
-            description: self.description.unwrap_or_default(),
-            permissions: self.permissions,
-            clusters: self.cluster_permissions.into_iter().map(|entry| (entry.cluster_id, entry.permission)).collect(),
-            projects,
-        })
+/// What a replacement says, with all that is wrong with it.
+fn read(edit: CustomRoleEdit) -> Result<roles::RoleBody> {
+    let mut faults = Faults::default();
+    let mut projects = Vec::with_capacity(edit.project_permissions.len());
+    for (n, entry) in edit.project_permissions.into_iter().enumerate() {
+        projects.push((entry.project_id, access(&entry, n, &mut faults)));
     }
+    faults.finish()?;
+    Ok(roles::RoleBody {
+        name: edit.name,
+        description: edit.description.unwrap_or_default(),
+        permissions: edit.permissions,
+        clusters: edit.cluster_permissions.into_iter().map(|entry| (entry.cluster_id, entry.permission)).collect(),
+        projects,
+    })
 }
 
-impl ProjectPermissionEdit {
-    fn access(&self, number: usize, faults: &mut Faults) -> ProjectAccess {
-        if self.is_admin == Some(true) {
-            return ProjectAccess::ADMIN;
-        }
-        let mut levels: [Option<EnvironmentLevel>; 4] = [None; 4];
-        for entry in self.permissions.iter().flatten() {
-            let level = &mut levels[entry.environment_type as usize];
-            if level.is_some() {
-                let mode = entry.environment_type.as_str();
-                faults.push(format!("project_permissions[{number}].permissions"), format!("names {mode} twice"));
-            }
-            *level = Some(entry.permission);
-        }
-        for (mode, _) in Mode::ALL.iter().zip(&levels).filter(|(_, level)| level.is_none()) {
-            let field = format!("project_permissions[{number}].permissions");
-            faults.push(field, format!("lacks an entry for {}", mode.as_str()));
-        }
-        ProjectAccess { is_admin: false, levels: levels.map(|level| level.unwrap_or(EnvironmentLevel::NoAccess)) }
+fn access(entry: &ProjectPermissionEdit, number: usize, faults: &mut Faults) -> ProjectAccess {
+    if entry.is_admin == Some(true) {
+        return ProjectAccess::ADMIN;
     }
+    let mut levels: [Option<EnvironmentLevel>; 4] = [None; 4];
+    for entry in entry.permissions.iter().flatten() {
+        let level = &mut levels[entry.environment_type as usize];
+        if level.is_some() {
+            let mode = entry.environment_type.as_str();
+            faults.push(format!("project_permissions[{number}].permissions"), format!("names {mode} twice"));
+        }
+        *level = Some(entry.permission);
+    }
+    for (mode, _) in Mode::ALL.iter().zip(&levels).filter(|(_, level)| level.is_none()) {
+        let field = format!("project_permissions[{number}].permissions");
+        faults.push(field, format!("lacks an entry for {}", mode.as_str()));
+    }
+    ProjectAccess { is_admin: false, levels: levels.map(|level| level.unwrap_or(EnvironmentLevel::NoAccess)) }
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -302,7 +180,7 @@ async fn edit(
     let role = id("customRoleId", &role)?;
     // 404 before what is wrong with the body.
     roles::get(&app, &grant, role).await?;
-    let changed = roles::update(&app, grant, role, change.read()?, if_match).await?;
+    let changed = roles::update(&app, grant, role, read(change)?, if_match).await?;
     let version = changed.value.description.updated_at;
     Ok(tagged(version, written(StatusCode::OK, changed, CustomRole::from)))
 }

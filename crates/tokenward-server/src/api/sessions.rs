@@ -5,37 +5,14 @@ use std::sync::Arc;
 use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use tokenward_core::Time;
+use tokenward_api::sessions::{NewSession, Session};
 use tokenward_core::caller::Caller;
-use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
 use super::extract::{Body, client, peer, written, written_empty};
 use crate::service::{App, sessions};
-
-/// Who signs in.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewSession {
-    /// The address of the account.
-    email: String,
-    /// Its password.
-    #[schema(format = Password)]
-    password: String,
-}
-
-/// A session. The token is shown only here.
-#[derive(Serialize, ToSchema)]
-struct Session {
-    /// Send it as `Authorization: Bearer …`.
-    token: String,
-    /// When it ends.
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Time,
-}
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![

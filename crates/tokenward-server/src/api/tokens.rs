@@ -1,120 +1,44 @@
 //! API tokens (contract §1.1), and ours: one token, an expiry, who made it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenList, ApiTokenRequest};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::token::Token;
 use tokenward_core::{Time, Uuid};
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
-use super::extract::{Body, Params, id, present, written, written_empty};
+use super::extract::{Body, Params, id, written, written_empty};
 use super::right::On;
 use crate::service::usage::Usage;
 use crate::service::{App, tokens, usage};
 
-/// An API token, without its text.
-#[derive(Serialize, ToSchema)]
-struct ApiToken {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    name: String,
-    /// Absent when it was never given: the Terraform provider fails on an empty text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    role_name: String,
-    role_id: Uuid,
-    creator_name: Option<String>,
-    /// From when on it is refused.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Time>,
-    /// The end of its text, to tell it from others.
-    last_four: String,
-    /// When it was last presented, whatever the answer was; absent when it never was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    last_used_at: Option<Time>,
-    /// From which address, as far as it was told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_used_from: Option<String>,
-    /// By which client, in its own words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_used_agent: Option<String>,
-    /// How often it was allowed what was asked.
-    allowed_count: i64,
-    /// How often it was denied it.
-    denied_count: i64,
-    /// The latter by reason.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    denied_reasons: BTreeMap<String, i64>,
-}
-
-impl ApiToken {
-    fn new(token: Token, usage: Usage) -> Self {
-        Self {
-            id: token.id,
-            created_at: token.created_at,
-            updated_at: token.updated_at,
-            name: token.name,
-            description: token.description,
-            role_name: token.role_name,
-            role_id: token.role_id,
-            creator_name: token.creator_name,
-            expires_at: token.expires_at,
-            last_four: token.last_four,
-            last_used_at: (usage.last_used_at != 0).then_some(Time(usage.last_used_at)),
-            allowed_count: usage.allowed,
-            denied_count: usage.denied_count(),
-            last_used_from: usage.last_used_from,
-            last_used_agent: usage.last_used_agent,
-            denied_reasons: usage.denied.into_iter().collect(),
-        }
+fn api_token(token: Token, usage: Usage) -> ApiToken {
+    ApiToken {
+        id: token.id,
+        created_at: token.created_at,
+        updated_at: token.updated_at,
+        name: token.name,
+        description: token.description,
+        role_name: token.role_name,
+        role_id: token.role_id,
+        creator_name: token.creator_name,
+        expires_at: token.expires_at,
+        last_four: token.last_four,
+        last_used_at: (usage.last_used_at != 0).then_some(Time(usage.last_used_at)),
+        allowed_count: usage.allowed,
+        denied_count: usage.denied_count(),
+        last_used_from: usage.last_used_from,
+        last_used_agent: usage.last_used_agent,
+        denied_reasons: usage.denied.into_iter().collect(),
     }
-}
-
-/// A new API token. Its text is in `token`, here and never again.
-#[derive(Serialize, ToSchema)]
-struct ApiTokenCreate {
-    #[serde(flatten)]
-    token_without_text: ApiToken,
-    /// The text. Store it now.
-    token: String,
-}
-
-/// API tokens.
-#[derive(Serialize, ToSchema)]
-struct ApiTokenList {
-    results: Vec<ApiToken>,
-}
-
-/// What a new token is to be.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ApiTokenRequest {
-    /// 1 to 128 characters, unique among the organization's tokens.
-    name: String,
-    /// At most 1,024 characters.
-    description: Option<String>,
-    /// A role of availableRole; null is admin.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<Uuid>)]
-    role_id: Option<Option<Uuid>>,
-    /// Deprecated. `ADMIN` stands for the role admin where there is no `role_id`.
-    scope: Option<String>,
-    /// From when on the token is refused; null or absent is never.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Time>,
 }
 
 #[derive(Deserialize)]
@@ -164,7 +88,7 @@ async fn list(
     let mut used = usage::of(&app, &grant, &all).await?;
     let results = all.into_iter().map(|token| {
         let usage = used.remove(&token.id).unwrap_or_default();
-        ApiToken::new(token, usage)
+        api_token(token, usage)
     });
     Ok(Json(ApiTokenList { results: results.collect() }))
 }
@@ -192,7 +116,7 @@ async fn create(
     let created = tokens::create(&app, grant, new).await?;
     Ok(written(StatusCode::CREATED, created, |created| ApiTokenCreate {
         token: created.text.expose().to_owned(),
-        token_without_text: ApiToken::new(created.token, Usage::default()),
+        token_without_text: api_token(created.token, Usage::default()),
     }))
 }
 
@@ -203,7 +127,7 @@ async fn show(
 ) -> Result<Json<ApiToken>, ApiError> {
     let token = tokens::get(&app, &grant, id("apiTokenId", &token)?).await?;
     let usage = usage::of(&app, &grant, std::slice::from_ref(&token)).await?.remove(&token.id).unwrap_or_default();
-    Ok(Json(ApiToken::new(token, usage)))
+    Ok(Json(api_token(token, usage)))
 }
 
 async fn remove(

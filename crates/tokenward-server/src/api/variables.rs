@@ -6,14 +6,16 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use tokenward_api::variables::{
+    Parent, Variable, VariableAlias, VariableEdit, VariableList, VariableOverride, VariableRequest,
+};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Environment;
 use tokenward_core::permission::Own;
 use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::variables::Owner;
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
@@ -22,108 +24,6 @@ use super::right::On;
 use crate::service::App;
 use crate::service::variables::{self, NewVariable, Relation, Shown};
 
-/// A variable, or a secret without its value.
-#[derive(Serialize, ToSchema)]
-struct Variable {
-    id: Uuid,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-    key: String,
-    /// Absent for a secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-    /// BUILT_IN, PROJECT or ENVIRONMENT.
-    scope: &'static str,
-    /// BUILT_IN, VALUE, FILE, ALIAS or OVERRIDE.
-    variable_type: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mount_path: Option<String>,
-    /// Absent when it was never given: the Terraform provider fails on null.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    aliased_variable: Option<Parent>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    overridden_variable: Option<Parent>,
-    owned_by: &'static str,
-    /// Ours: is the value hidden?
-    is_secret: bool,
-}
-
-/// The variable that an alias names or an override covers.
-#[derive(Serialize, ToSchema)]
-struct Parent {
-    id: Uuid,
-    key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-    scope: &'static str,
-    variable_type: String,
-    mount_path: String,
-}
-
-/// Variables.
-#[derive(Serialize, ToSchema)]
-struct VariableList {
-    results: Vec<Variable>,
-}
-
-/// A new variable or secret.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct VariableRequest {
-    key: String,
-    #[serde(default)]
-    value: Option<String>,
-    mount_path: Option<String>,
-    description: Option<String>,
-    /// Accepted, since clients send it; values are kept as they are.
-    #[serde(rename = "enable_interpolation_in_file")]
-    _enable_interpolation_in_file: Option<bool>,
-    /// Accepted where clients send it; the path says which it is.
-    #[serde(rename = "is_secret")]
-    _is_secret: Option<bool>,
-}
-
-/// A change of a variable or secret.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct VariableEdit {
-    key: Option<String>,
-    value: Option<String>,
-    description: Option<String>,
-    mount_path: Option<String>,
-    /// Accepted, since clients send it; values are kept as they are.
-    #[serde(rename = "enable_interpolation_in_file")]
-    _enable_interpolation_in_file: Option<bool>,
-}
-
-/// Another key for a variable.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct VariableAlias {
-    key: String,
-    mount_path: Option<String>,
-    description: Option<String>,
-    /// Accepted, since clients send it; values are kept as they are.
-    #[serde(rename = "enable_interpolation_in_file")]
-    _enable_interpolation_in_file: Option<bool>,
-}
-
-/// Another value for a variable.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct VariableOverride {
-    value: Option<String>,
-    mount_path: Option<String>,
-    description: Option<String>,
-    /// Accepted, since clients send it; values are kept as they are.
-    #[serde(rename = "enable_interpolation_in_file")]
-    _enable_interpolation_in_file: Option<bool>,
-}
-
 impl From<Shown> for Variable {
     fn from(shown: Shown) -> Self {
         let Shown { variable: v, scope, parent } = shown;
@@ -131,7 +31,7 @@ impl From<Shown> for Variable {
             id: p.id,
             key: p.key,
             value: (!p.is_secret).then_some(p.value),
-            scope: if p.environment_id.is_some() { "ENVIRONMENT" } else { "PROJECT" },
+            scope: if p.environment_id.is_some() { "ENVIRONMENT" } else { "PROJECT" }.into(),
             variable_type: p.variable_type,
             mount_path: p.mount_path.unwrap_or_default(),
         });
@@ -146,13 +46,13 @@ impl From<Shown> for Variable {
             updated_at: Time(v.updated_at),
             key: v.key,
             value: (!v.is_secret).then_some(v.value),
-            scope,
+            scope: scope.into(),
             variable_type: v.variable_type,
             mount_path: v.mount_path,
             description: v.description,
             aliased_variable,
             overridden_variable,
-            owned_by: "QOVERY",
+            owned_by: "QOVERY".into(),
             is_secret: v.is_secret,
         }
     }

@@ -5,7 +5,7 @@
 mod grpc;
 mod messages;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::Pin;
@@ -16,7 +16,9 @@ use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use tokenward_api::error::ErrorBody;
 use tokenward_core::{Code, Error};
 use tonic::service::Routes;
 use tower::Service;
@@ -29,7 +31,7 @@ use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
     HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
 };
-use tokenward_verify::credential::{Place, credential};
+use tokenward_verify::credential::{Place, challenge, credential};
 use tokenward_verify::gateway::{self, Header, Held, Scope, Target};
 
 /// Every header of ours begins with it; a client's own never count.
@@ -171,48 +173,33 @@ fn deny(error: Error) -> CheckResponse {
         tracing::error!(code = code.as_str(), cause = ?error.cause, "{}", error.detail);
     }
     let (status, grpc) = match code {
-        Code::Throttled => (429, tonic::Code::ResourceExhausted),
-        Code::Unavailable | Code::Internal => (503, tonic::Code::Unavailable),
-        code if gateway::is_about_credential(code) => (401, tonic::Code::Unauthenticated),
-        _ => (403, tonic::Code::PermissionDenied),
+        Code::Throttled => (StatusCode::TOO_MANY_REQUESTS, tonic::Code::ResourceExhausted),
+        Code::Unavailable | Code::Internal => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
+        code if gateway::is_about_credential(code) => (StatusCode::UNAUTHORIZED, tonic::Code::Unauthenticated),
+        _ => (StatusCode::FORBIDDEN, tonic::Code::PermissionDenied),
     };
-    let mut body = BTreeMap::from([
-        ("status", serde_json::Value::from(status)),
-        ("code", code.as_str().into()),
-        ("detail", error.detail.clone().into()),
-        ("message", error.detail.into()),
-    ]);
-    if let Code::Denied(reason) = code {
-        body.insert("reason", reason.as_str().into());
-    }
-    if let Some(missing) = error.missing_permission {
-        body.insert("missing_permission", missing.into());
-    }
     let mut headers = vec![
         overwrite("content-type", "application/json".into()),
         overwrite("cache-control", "no-store".into()),
         overwrite("x-tokenward-reason", code.as_str().into()),
     ];
-    if status == 401 {
-        // RFC 6750 §3, as the API does.
-        let error = if code == Code::MissingCredentials { "" } else { r#", error="invalid_token""# };
-        headers.push(overwrite("www-authenticate", format!(r#"Bearer realm="tokenward"{error}"#)));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.push(overwrite("www-authenticate", challenge(code).to_owned()));
     }
     if let Some(seconds) = error.retry_after {
         headers.push(overwrite("retry-after", seconds.to_string()));
     }
     let mut fields = HashMap::from([("reason".to_owned(), string(code.as_str().to_owned()))]);
-    if let Some(decision) = error.decision_id {
-        let decision = String::from(decision);
-        body.insert("decision_id", decision.as_str().into());
-        headers.push(overwrite(Header::DecisionId.name(), decision.clone()));
-        fields.insert("decision_id".to_owned(), string(decision));
+    if let Some(decision) = error.decision_id.as_deref() {
+        headers.push(overwrite(Header::DecisionId.name(), decision.to_owned()));
+        fields.insert("decision_id".to_owned(), string(decision.to_owned()));
     }
     let metadata = Struct { fields };
+    let name = status.canonical_reason().unwrap_or("Error");
     let denied = DeniedHttpResponse {
-        status: Some(HttpStatus { code: status }),
+        status: Some(HttpStatus { code: status.as_u16().into() }),
         headers,
-        body: serde_json::to_string(&body).unwrap_or_default(),
+        body: serde_json::to_string(&ErrorBody::new(status.as_u16(), name, error)).unwrap_or_default(),
     };
     response(grpc, code.as_str(), Some(metadata), HttpResponse::Denied(denied))
 }

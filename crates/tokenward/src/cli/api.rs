@@ -1,10 +1,11 @@
 //! `tokenward api`: the routes of the organization's own API.
 
 use clap::Subcommand;
-use serde_json::Value;
+use tokenward_api::apis::{ApiDetail, ApiItem};
 
+use super::answer::{Answer, List};
 use super::client::{Organization, segment};
-use super::output::{self, Result, Table, clean, fields, moment, results, text};
+use super::output::{self, Result, Table, clean, fields, moment};
 use super::{Context, prompt};
 use crate::note::note;
 
@@ -52,33 +53,29 @@ pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
             let organization = context.client.organization(context.global).await?;
             let query = unknown_route.map(|it| format!("?unknown_route={it}")).unwrap_or_default();
             let path = format!("{}{query}", path(&organization, &name)?);
-            let answer = context.client.put_document(&path, kind, document).await?;
-            note(clean(&format!("Imported `{name}`: {} routes.", routes(&answer).len())));
-            if context.global.json { output::json(&answer) } else { Ok(()) }
+            let answer: Answer<ApiDetail> = context.client.put_document(&path, kind, document).await?;
+            note(clean(&format!("Imported `{name}`: {} routes.", answer.routes.len())));
+            if context.global.json { output::json(&answer.raw) } else { Ok(()) }
         }
         ApiCommand::List => list(context).await,
         ApiCommand::Show { name } => show(&name, context).await,
         ApiCommand::Delete { name, yes } => {
             let organization = context.client.organization(context.global).await?;
             let path = path(&organization, &name)?;
-            let api = context.client.get(&path).await?;
+            let api: Answer<ApiDetail> = context.client.get(&path).await?;
             prompt::confirm(
                 &format!("Delete the API `{name}`? Gateways that ask for it are denied from then on."),
                 yes,
             )?;
-            context.client.delete(&path, None).await?;
+            context.client.delete(&path).await?;
             note(clean(&format!("Deleted the API `{name}`.")));
-            if context.global.json { output::json(&api) } else { Ok(()) }
+            if context.global.json { output::json(&api.raw) } else { Ok(()) }
         }
     }
 }
 
 fn path(organization: &Organization, name: &str) -> Result<String> {
     Ok(format!("/organization/{}/api/{}", organization.id, segment(name)?))
-}
-
-fn routes(api: &Value) -> &[Value] {
-    api["routes"].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// The kind of document, by the file's name; for a pipe by its first character.
@@ -102,37 +99,31 @@ fn is_toml(document: &[u8]) -> bool {
 
 async fn list(context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
-    let answer = context.client.get(&format!("/organization/{}/api", organization.id)).await?;
+    let answer: Answer<List<ApiItem>> = context.client.get(&format!("/organization/{}/api", organization.id)).await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
     let mut table = Table::new(&["NAME", "ROUTES", "UPDATED"]);
-    for api in results(&answer) {
-        let count = text(api, "route_count");
-        let count = if count.is_empty() { routes(api).len().to_string() } else { count };
-        table.row([text(api, "name"), count, moment(api, "updated_at")]);
+    for api in &answer.results {
+        table.row([api.name.clone(), api.route_count.to_string(), moment(api.updated_at)]);
     }
     table.print("No API has been imported. Import one with `tokenward api import NAME FILE`.")
 }
 
 async fn show(name: &str, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
-    let api = context.client.get(&path(&organization, name)?).await?;
+    let api: Answer<ApiDetail> = context.client.get(&path(&organization, name)?).await?;
     if context.global.json {
-        return output::json(&api);
+        return output::json(&api.raw);
     }
     fields(&[
-        ("Name", text(&api, "name")),
-        ("Updated", moment(&api, "updated_at")),
-        ("Unknown routes", text(&api, "unknown_route")),
+        ("Name", api.item.name.clone()),
+        ("Updated", moment(api.item.updated_at)),
+        ("Unknown routes", api.item.unknown_route.clone()),
     ])?;
     let mut table = Table::new(&["METHOD", "PATH", "PERMISSION"]);
-    for route in routes(&api) {
-        let needed = match &route["permissions"] {
-            Value::Array(all) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" + "),
-            _ => text(route, "permission"),
-        };
-        table.row([text(route, "method"), text(route, "path"), needed]);
+    for route in &api.routes {
+        table.row([route.method.clone(), route.path.clone(), route.permissions.join(" + ")]);
     }
     table.print("It has no routes.")
 }

@@ -1,15 +1,18 @@
 //! `tokenward can`: may a token or a role do something, and why?
 
 use clap::Args;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use tokenward_api::environments::Environment;
+use tokenward_api::roles::{AvailableRole, CustomRole};
+use tokenward_api::verify::{ResourceRequest, VerifyRequest};
 use tokenward_core::Uuid;
 use tokenward_core::permission::{Own, Permission};
-use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, Mode, ProjectAccess, Role, Target};
+use tokenward_core::role::{BuiltIn, Matrix, Mode, ProjectAccess, Role, Target};
 
+use super::answer::Answer;
 use super::client::Organization;
 use super::find::find;
-use super::output::{self, Exit, Failure, Result, print, results, text, verdict};
+use super::output::{self, Exit, Failure, Result, print, verdict};
 use super::{Context, cluster, project, role, verify};
 
 /// `tokenward can`.
@@ -39,16 +42,21 @@ pub async fn run(args: CanArgs, context: &Context<'_>) -> Result {
 
 async fn ask_token(args: CanArgs, context: &Context<'_>) -> Result {
     let token = verify::presented(Some(args.subject))?;
-    let mut question = json!({ "token": *token, "permission": args.permission });
+    let mut resource = ResourceRequest::default();
     // The caller of /verify need not see any list: an id goes as it is.
     if let Some(project) = &args.project {
-        question["resource"] = json!({ "project_id": id_of_project(project, context).await? });
+        resource.project_id = Some(id_of_project(project, context).await?);
     } else if let Some(environment) = args.environment {
-        question["resource"] = json!({ "environment_id": environment });
+        resource.environment_id = Some(environment);
     } else if let Some(cluster) = &args.cluster {
-        question["resource"] = json!({ "cluster_id": id_of_cluster(cluster, context).await? });
+        resource.cluster_id = Some(id_of_cluster(cluster, context).await?);
     }
-    verify::tell(&context.client.post("/verify", &question).await?, context.global)
+    let question = VerifyRequest {
+        permission: Some((&*args.permission).into()),
+        resource: (resource != ResourceRequest::default()).then_some(resource),
+        ..verify::asking(&token)
+    };
+    verify::ask(&question, context).await
 }
 
 async fn id_of_project(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
@@ -56,7 +64,7 @@ async fn id_of_project(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
         return Ok(id);
     }
     let organization = context.client.organization(context.global).await?;
-    id(find(results(&project::all(context, &organization).await?), wanted, "project")?, "id")
+    Ok(find(&project::all(context, &organization).await?.results, wanted, "project")?.id)
 }
 
 async fn id_of_cluster(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
@@ -64,7 +72,7 @@ async fn id_of_cluster(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
         return Ok(id);
     }
     let organization = context.client.organization(context.global).await?;
-    id(find(results(&cluster::all(context, &organization).await?), wanted, "cluster")?, "id")
+    Ok(find(&cluster::all(context, &organization).await?.results, wanted, "cluster")?.id)
 }
 
 async fn ask_role(args: &CanArgs, context: &Context<'_>) -> Result {
@@ -91,69 +99,31 @@ async fn ask_role(args: &CanArgs, context: &Context<'_>) -> Result {
 }
 
 /// The role, from what the server says of it. What decides is the same code as in the server.
-async fn compiled(listed: &Value, context: &Context<'_>, organization: &Organization) -> Result<Role> {
+async fn compiled(listed: &AvailableRole, context: &Context<'_>, organization: &Organization) -> Result<Role> {
     if let Some(built_in) = role::built_in(listed) {
-        return Ok(Role::built_in(id(listed, "id")?, built_in));
+        return Ok(Role::built_in(listed.id, built_in));
     }
-    let answer = context.client.get(&role::path(organization, listed)).await?;
-    let unreadable = |why: String| {
+    let custom: Answer<CustomRole> = context.client.get(&role::path(organization, listed.id)).await?;
+    compile(custom.into_read()).map_err(|why| {
         Failure::error(format!("The server describes the role in a way that this version does not understand: {why}"))
-    };
-    let custom: CustomRole = serde_json::from_value(answer).map_err(|error| unreadable(error.to_string()))?;
-    custom.compile().map_err(unreadable)
+    })
 }
 
-/// A custom role as the contract writes it (§1.2), and what we add to it.
-#[derive(Deserialize)]
-struct CustomRole {
-    id: Uuid,
-    name: String,
-    #[serde(default)]
-    permissions: Vec<String>,
-    #[serde(default)]
-    cluster_permissions: Vec<ClusterEntry>,
-    #[serde(default)]
-    project_permissions: Vec<ProjectEntry>,
-}
-
-#[derive(Deserialize)]
-struct ClusterEntry {
-    cluster_id: Uuid,
-    permission: ClusterLevel,
-}
-
-#[derive(Deserialize)]
-struct ProjectEntry {
-    project_id: Uuid,
-    #[serde(default)]
-    is_admin: bool,
-    #[serde(default)]
-    permissions: Vec<LevelEntry>,
-}
-
-#[derive(Deserialize)]
-struct LevelEntry {
-    environment_type: Mode,
-    permission: EnvironmentLevel,
-}
-
-impl CustomRole {
-    fn compile(self) -> std::result::Result<Role, String> {
-        let mut matrix = Matrix::default();
-        matrix.clusters.extend(self.cluster_permissions.iter().map(|entry| (entry.cluster_id, entry.permission)));
-        for project in self.project_permissions {
-            let mut access = if project.is_admin { ProjectAccess::ADMIN } else { ProjectAccess::NONE };
-            if !project.is_admin {
-                for entry in project.permissions {
-                    access.levels[entry.environment_type as usize] = entry.permission;
-                }
+fn compile(role: CustomRole) -> std::result::Result<Role, String> {
+    let mut matrix = Matrix::default();
+    matrix.clusters.extend(role.cluster_permissions.iter().map(|entry| (entry.cluster_id, entry.permission)));
+    for project in role.project_permissions {
+        let mut access = if project.is_admin { ProjectAccess::ADMIN } else { ProjectAccess::NONE };
+        if !project.is_admin {
+            for entry in project.permissions {
+                access.levels[entry.environment_type as usize] = entry.permission;
             }
-            matrix.projects.insert(project.project_id, access);
         }
-        // Every custom role reads the organization; it is not named among what a role may be given.
-        let named: Vec<_> = self.permissions.iter().filter(|p| *p != Own::OrganizationRead.as_str()).collect();
-        Role::custom(self.id, &self.name, &named, matrix)
+        matrix.projects.insert(project.project_id, access);
     }
+    // Every custom role reads the organization; it is not named among what a role may be given.
+    let named: Vec<_> = role.permissions.iter().filter(|p| *p != Own::OrganizationRead.as_str()).collect();
+    Role::custom(role.id, &role.name, &named, matrix)
 }
 
 /// What the question is about. Something that the caller cannot see is not found, not denied: a "no" would be a
@@ -161,22 +131,17 @@ impl CustomRole {
 async fn target(args: &CanArgs, context: &Context<'_>, organization: &Organization) -> Result<Target> {
     if let Some(wanted) = &args.project {
         let projects = project::all(context, organization).await?;
-        return Ok(Target::Project(id(find(results(&projects), wanted, "project")?, "id")?));
+        return Ok(Target::Project(find(&projects.results, wanted, "project")?.id));
     }
     if let Some(wanted) = &args.cluster {
         let clusters = cluster::all(context, organization).await?;
-        return Ok(Target::Cluster(id(find(results(&clusters), wanted, "cluster")?, "id")?));
+        return Ok(Target::Cluster(find(&clusters.results, wanted, "cluster")?.id));
     }
     let Some(environment) = args.environment else { return Ok(Target::Organization) };
-    let answer = context.client.get(&format!("/environment/{environment}")).await?;
-    let mode = Mode::parse(&text(&answer, "mode"))
-        .ok_or_else(|| Failure::error(format!("The environment has the unknown mode `{}`.", text(&answer, "mode"))))?;
-    Ok(Target::Environment { project: id(&answer["project"], "id")?, mode, cluster: id(&answer, "cluster_id")? })
-}
-
-fn id(value: &Value, key: &str) -> Result<Uuid> {
-    Uuid::parse_str(&text(value, key))
-        .map_err(|_| Failure::error(format!("The server answered without a usable `{key}`.")))
+    let environment: Answer<Environment> = context.client.get(&format!("/environment/{environment}")).await?;
+    let mode = Mode::parse(&environment.mode)
+        .ok_or_else(|| Failure::error(format!("The environment has the unknown mode `{}`.", environment.mode)))?;
+    Ok(Target::Environment { project: environment.project.id, mode, cluster: environment.cluster_id })
 }
 
 /// Why the answer is what it is.
@@ -218,15 +183,16 @@ fn reason(role: &Role, permission: Permission<'_>, target: Target, allowed: bool
 mod tests {
     use super::*;
 
-    fn role(value: Value) -> Role {
-        serde_json::from_value::<CustomRole>(value).unwrap().compile().unwrap()
+    fn role(value: serde_json::Value) -> Role {
+        compile(serde_json::from_value(value).unwrap()).unwrap()
     }
 
     #[test]
     fn a_role_from_the_api_decides_as_in_the_server() {
         let (project, cluster) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let role = role(json!({
-            "id": Uuid::nil(), "name": "deployer", "description": "", "permissions": ["organization:read", "invoices:*"],
+            "id": Uuid::nil(), "name": "deployer", "description": "",
+            "created_at": "2027-01-31T12:00:00Z", "updated_at": "2027-01-31T12:00:00Z", "permissions": ["organization:read", "invoices:*"],
             "cluster_permissions": [{ "cluster_id": cluster, "cluster_name": "c", "permission": "ENV_CREATOR" }],
             "project_permissions": [{ "project_id": project, "project_name": "p", "is_admin": false, "permissions": [
                 { "environment_type": "STAGING", "permission": "DEPLOYER" },

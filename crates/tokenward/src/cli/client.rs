@@ -7,12 +7,18 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
+use tokenward_api::error::{ErrorBody, Fault};
+use tokenward_api::organizations;
 use uuid::Uuid;
 
 use super::Global;
+use super::answer::{Answer, List};
 use super::credentials::{self, Credentials};
-use super::output::{Exit, Failure, Result, results, text};
+use super::find::Named;
+use super::output::{Exit, Failure, Result};
 
 /// Where a server listens that was started without options.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -39,12 +45,12 @@ pub struct Client {
 
 /// The organization that a command is about.
 pub struct Organization {
-    pub id: String,
+    pub id: Uuid,
 }
 
 /// A body with the version that it had, for a change that must not overwrite another one.
-pub struct Versioned {
-    pub value: Value,
+pub struct Versioned<T> {
+    pub answer: Answer<T>,
     pub etag: Option<HeaderValue>,
 }
 
@@ -113,17 +119,17 @@ impl Client {
         &self.base
     }
 
-    pub async fn get(&self, path: &str) -> Result<Value> {
-        Ok(self.get_versioned(path).await?.value)
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>> {
+        Ok(self.get_versioned(path).await?.answer)
     }
 
     /// Like [`get`](Self::get), with the version for [`put`](Self::put).
-    pub async fn get_versioned(&self, path: &str) -> Result<Versioned> {
+    pub async fn get_versioned<T: DeserializeOwned>(&self, path: &str) -> Result<Versioned<T>> {
         self.send(self.request(Method::GET, path)).await
     }
 
     /// GET with a query; pairs without a value are left out.
-    pub async fn query(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Value> {
+    pub async fn query<T: DeserializeOwned>(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Answer<T>> {
         let mut encoded = form_urlencoded::Serializer::new(String::new());
         for (key, value) in query.iter().filter_map(|(key, value)| Some((key, (*value)?))) {
             encoded.append_pair(key, value);
@@ -131,32 +137,42 @@ impl Client {
         self.get(&format!("{path}?{}", encoded.finish())).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        Ok(self.send(self.request(Method::POST, path).json(body)).await?.value)
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Answer<T>> {
+        Ok(self.send(self.request(Method::POST, path).json(body)).await?.answer)
     }
 
     /// PUT; with a version it fails when somebody else changed the thing meanwhile.
-    pub async fn put(&self, path: &str, body: &Value, etag: Option<HeaderValue>) -> Result<Value> {
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        etag: Option<HeaderValue>,
+    ) -> Result<Answer<T>> {
         let mut request = self.request(Method::PUT, path).json(body);
         if let Some(etag) = etag {
             request = request.header(IF_MATCH, etag);
         }
-        Ok(self.send(request).await?.value)
+        Ok(self.send(request).await?.answer)
     }
 
     /// PUT of a document as it is.
-    pub async fn put_document(&self, path: &str, content_type: &'static str, body: Vec<u8>) -> Result<Value> {
+    pub async fn put_document<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content_type: &'static str,
+        body: Vec<u8>,
+    ) -> Result<Answer<T>> {
         let request = self.request(Method::PUT, path).header(CONTENT_TYPE, content_type).body(body);
-        Ok(self.send(request).await?.value)
+        Ok(self.send(request).await?.answer)
     }
 
-    /// DELETE; the contract wants a body in one place.
-    pub async fn delete(&self, path: &str, body: Option<&Value>) -> Result {
-        let mut request = self.request(Method::DELETE, path);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        self.send(request).await.map(|_| ())
+    pub async fn delete(&self, path: &str) -> Result {
+        self.send::<IgnoredAny>(self.request(Method::DELETE, path)).await.map(|_| ())
+    }
+
+    /// DELETE with a body, as the contract wants it in one place.
+    pub async fn delete_with(&self, path: &str, body: &impl Serialize) -> Result {
+        self.send::<IgnoredAny>(self.request(Method::DELETE, path).json(body)).await.map(|_| ())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -167,23 +183,25 @@ impl Client {
         }
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Versioned> {
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Versioned<T>> {
         let answer = request.send().await.map_err(|cause| self.unreachable(&cause))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
         if status.is_success() {
-            let value = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
-            let etag = headers.get(ETAG).cloned();
-            return value.map(|value| Versioned { value, etag }).ok_or_else(|| self.no_tokenward(status));
+            // An answer without a body is read as null.
+            let body = if body.is_empty() { &b"null"[..] } else { &body };
+            let raw: Value = serde_json::from_slice(body).map_err(|_| self.no_tokenward(status))?;
+            let answer = serde_json::from_value(raw).map_err(|cause| self.not_understood(&cause))?;
+            return Ok(Versioned { answer, etag: headers.get(ETAG).cloned() });
         }
         if let Some(target) = headers.get(LOCATION).filter(|_| status.is_redirection()) {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
             return Err(Failure::error(format!("{} sends on to {target}.", self.base))
                 .hint("Name the final address with --url or TOKENWARD_URL."));
         }
-        match serde_json::from_slice::<Value>(&body).ok().filter(|body| body["code"].is_string()) {
-            Some(body) => Err(refused(status, &headers, &body, self.source)),
-            None => Err(self.no_tokenward(status)),
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(body) => Err(refused(status, &headers, body, self.source)),
+            Err(_) => Err(self.no_tokenward(status)),
         }
     }
 
@@ -205,6 +223,11 @@ impl Client {
         Failure::error(format!("{base} cannot be reached: {why}")).hint(hint)
     }
 
+    fn not_understood(&self, cause: &serde_json::Error) -> Failure {
+        Failure::error(format!("{} answered in a way that this version does not understand: {cause}", self.base))
+            .hint("Are the server and this program of the same version?")
+    }
+
     fn no_tokenward(&self, status: StatusCode) -> Failure {
         Failure::error(format!("{} answered {status}, but not as Tokenward does.", self.base))
             .hint("Is the address right (--url or TOKENWARD_URL)? A proxy in between may answer instead of the server.")
@@ -214,20 +237,20 @@ impl Client {
     pub async fn organization(&self, global: &Global) -> Result<Organization> {
         let wanted = global.organization.as_deref().filter(|wanted| !wanted.is_empty());
         if let Some(id) = wanted.and_then(|wanted| Uuid::parse_str(wanted).ok()) {
-            return Ok(Organization { id: id.to_string() });
+            return Ok(Organization { id });
         }
-        choose(results(&self.get("/organization").await?), wanted)
+        choose(&self.get::<List<organizations::Organization>>("/organization").await?.results, wanted)
     }
 }
 
-fn choose(visible: &[Value], wanted: Option<&str>) -> Result<Organization> {
-    let names = || visible.iter().map(|organization| text(organization, "name")).collect::<Vec<_>>().join(", ");
+fn choose<T: Named>(visible: &[T], wanted: Option<&str>) -> Result<Organization> {
+    let names = || visible.iter().map(Named::label).collect::<Vec<_>>().join(", ");
     // Names are unique whatever their case.
-    let chosen = visible.iter().find(|organization| {
-        wanted.is_some_and(|wanted| text(organization, "name").to_lowercase() == wanted.to_lowercase())
-    });
+    let chosen = visible
+        .iter()
+        .find(|organization| wanted.is_some_and(|wanted| organization.label().to_lowercase() == wanted.to_lowercase()));
     match (chosen, wanted, visible) {
-        (Some(only), _, _) | (None, None, [only]) => Ok(Organization { id: text(only, "id") }),
+        (Some(only), _, _) | (None, None, [only]) => Ok(Organization { id: only.id() }),
         (_, _, []) => Err(Failure::not_found("You belong to no organization.")),
         (None, Some(wanted), _) => {
             Err(Failure::not_found(format!("There is no organization `{wanted}`, or you may not see it."))
@@ -289,25 +312,19 @@ pub fn segment(text: &str) -> Result<String> {
 }
 
 /// What the server's error body means: the exit code, and one or two lines.
-fn refused(status: StatusCode, headers: &HeaderMap, body: &Value, source: Source) -> Failure {
+fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Source) -> Failure {
     let exit = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Refused,
         StatusCode::NOT_FOUND => Exit::NotFound,
         _ => Exit::Error,
     };
-    let mut detail = text(body, "detail");
-    if detail.is_empty() {
-        detail = text(body, "message");
-    }
-    let faults = body["faults"].as_array().map_or(&[][..], Vec::as_slice);
-    for fault in faults {
-        let (field, problem) = (text(fault, "field"), text(fault, "problem"));
-        if !detail.contains(&problem) {
+    let mut detail = body.detail;
+    for Fault { field, problem } in &body.faults {
+        if !detail.contains(problem) {
             let _ = write!(detail, "; `{field}` {problem}");
         }
     }
-    let missing = text(body, "missing_permission");
-    if !missing.is_empty() && !detail.contains(&missing) {
+    if let Some(missing) = body.missing_permission.filter(|missing| !detail.contains(missing)) {
         let _ = write!(detail, " Missing permission: {missing}.");
     }
     let failure = Failure::new(exit, detail);
@@ -341,39 +358,54 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use tokenward_api::roles::AvailableRole;
 
     use super::*;
 
-    fn told(status: u16, body: &Value, source: Source) -> Failure {
+    fn body(code: &'static str, detail: &str) -> ErrorBody {
+        let detail = detail.to_owned();
+        ErrorBody {
+            status: 400,
+            error: "Error".into(),
+            message: detail.clone(),
+            detail,
+            code: code.into(),
+            faults: Vec::new(),
+            missing_permission: None,
+            decision_id: None,
+            reason: None,
+        }
+    }
+
+    fn told(status: u16, body: ErrorBody, source: Source) -> Failure {
         refused(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body, source)
     }
 
     #[test]
     fn a_status_has_one_exit_code() {
-        let body = json!({ "code": "x", "detail": "d" });
         for (status, exit) in [(400, 1), (401, 3), (403, 3), (404, 4), (409, 1), (412, 1), (422, 1), (429, 1), (503, 1)]
         {
-            assert_eq!(told(status, &body, Source::None).exit as u8, exit, "{status}");
+            assert_eq!(told(status, body("x", "d"), Source::None).exit as u8, exit, "{status}");
         }
     }
 
     #[test]
     fn a_failure_tells_what_is_missing_once() {
-        let body = json!({ "code": "permission_denied", "detail": "This needs the permission `a:b`.", "missing_permission": "a:b" });
-        assert_eq!(told(403, &body, Source::Login).lines, ["This needs the permission `a:b`."]);
-        let body = json!({ "code": "permission_denied", "detail": "No.", "missing_permission": "a:b" });
-        assert_eq!(told(403, &body, Source::Login).lines, ["No. Missing permission: a:b."]);
-        let body = json!({ "code": "invalid_request", "detail": "`name` is empty",
-            "faults": [{ "field": "name", "problem": "is empty" }, { "field": "role_id", "problem": "is no role" }] });
-        assert_eq!(told(400, &body, Source::Login).lines, ["`name` is empty; `role_id` is no role"]);
+        let denied = |detail| ErrorBody { missing_permission: Some("a:b".into()), ..body("permission_denied", detail) };
+        let told_by = |body| told(403, body, Source::Login).lines;
+        assert_eq!(told_by(denied("This needs the permission `a:b`.")), ["This needs the permission `a:b`."]);
+        assert_eq!(told_by(denied("No.")), ["No. Missing permission: a:b."]);
+        let faults = [("name", "is empty"), ("role_id", "is no role")];
+        let faults = faults.map(|(field, problem)| Fault { field: field.into(), problem: problem.into() });
+        let invalid = ErrorBody { faults: faults.into(), ..body("invalid_request", "`name` is empty") };
+        assert_eq!(told(400, invalid, Source::Login).lines, ["`name` is empty; `role_id` is no role"]);
     }
 
     #[test]
     fn a_refused_credential_says_where_it_came_from() {
-        let body = json!({ "code": "expired", "detail": "Expired." });
-        assert!(told(401, &body, Source::Login).lines[1].contains("tokenward login"));
-        assert!(told(401, &body, Source::Environment).lines[1].contains("TOKENWARD_TOKEN"));
+        let expired = || body("expired", "Expired.");
+        assert!(told(401, expired(), Source::Login).lines[1].contains("tokenward login"));
+        assert!(told(401, expired(), Source::Environment).lines[1].contains("TOKENWARD_TOKEN"));
     }
 
     #[test]
@@ -407,14 +439,17 @@ mod tests {
 
     #[test]
     fn the_organization_is_chosen_by_name_or_because_it_is_the_only_one() {
-        let two = [json!({ "id": "1", "name": "Acme" }), json!({ "id": "2", "name": "Other" })];
-        assert_eq!(choose(&two[..1], None).map(|o| o.id), Ok("1".to_owned()));
-        assert_eq!(choose(&two, Some("other")).map(|o| o.id), Ok("2".to_owned()));
+        // Anything with a name and an id will do.
+        let one =
+            |n, name: &str| AvailableRole { id: Uuid::from_u128(n), name: name.into(), description: String::new() };
+        let two = [one(1, "Acme"), one(2, "Other")];
+        assert_eq!(choose(&two[..1], None).map(|o| o.id), Ok(Uuid::from_u128(1)));
+        assert_eq!(choose(&two, Some("other")).map(|o| o.id), Ok(Uuid::from_u128(2)));
         let failure = choose(&two, None).map(|o| o.id).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.lines[1].contains("Acme, Other"));
         assert_eq!(choose(&two[..1], Some("x")).map(|o| o.id).unwrap_err().exit, Exit::NotFound);
-        assert_eq!(choose(&[], None).map(|o| o.id).unwrap_err().exit, Exit::NotFound);
+        assert_eq!(choose(&two[..0], None).map(|o| o.id).unwrap_err().exit, Exit::NotFound);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! `tokenward cluster`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Map;
+use tokenward_api::clusters::{Cluster, ClusterRequest};
 
+use super::answer::{Answer, List};
 use super::client::Organization;
 use super::find::find;
-use super::output::{self, Result, Table, moment, results, text};
+use super::output::{self, Result, Table, moment};
 use super::project::{created, deleted};
 use super::{Context, prompt};
 
@@ -46,7 +48,7 @@ pub struct CreateArgs {
 }
 
 /// The clusters that the caller sees.
-pub async fn all(context: &Context<'_>, organization: &Organization) -> Result<Value> {
+pub async fn all(context: &Context<'_>, organization: &Organization) -> Result<Answer<List<Cluster>>> {
     context.client.get(&format!("/organization/{}/cluster", organization.id)).await
 }
 
@@ -57,17 +59,18 @@ pub async fn run(command: ClusterCommand, context: &Context<'_>) -> Result {
         ClusterCommand::List => list(context, &organization).await,
         ClusterCommand::Create(args) => {
             let provider = args.cloud_provider.to_uppercase().replace('-', "_");
-            let mut body = json!({ "name": args.name, "region": args.region, "cloud_provider": provider });
+            let mut rest = Map::new();
             if let Some(description) = args.description {
-                body["description"] = description.into();
+                rest.insert("description".into(), description.into());
             }
-            created(&context.client.post(&path, &body).await?, "cluster", context)
+            let body = ClusterRequest { name: args.name, region: args.region, cloud_provider: provider, rest };
+            created::<Cluster>(&context.client.post(&path, &body).await?, "cluster", context)
         }
         ClusterCommand::Delete { cluster, yes } => {
             let answer = all(context, &organization).await?;
-            let cluster = find(results(&answer), &cluster, "cluster")?;
-            prompt::confirm(&format!("Delete the cluster `{}`?", text(cluster, "name")), yes)?;
-            context.client.delete(&format!("{path}/{}", text(cluster, "id")), None).await?;
+            let cluster = find(&answer.results, &cluster, "cluster")?;
+            prompt::confirm(&format!("Delete the cluster `{}`?", cluster.name), yes)?;
+            context.client.delete(&format!("{path}/{}", cluster.id)).await?;
             deleted(cluster, "cluster", context)
         }
     }
@@ -76,17 +79,17 @@ pub async fn run(command: ClusterCommand, context: &Context<'_>) -> Result {
 async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     let answer = all(context, organization).await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
     let mut table = Table::new(&["NAME", "PROVIDER", "REGION", "STATUS", "CREATED", "ID"]);
-    for cluster in results(&answer) {
+    for cluster in &answer.results {
         table.row([
-            text(cluster, "name"),
-            text(cluster, "cloud_provider"),
-            text(cluster, "region"),
-            text(cluster, "status"),
-            moment(cluster, "created_at"),
-            text(cluster, "id"),
+            cluster.name.clone(),
+            cluster.cloud_provider.clone(),
+            cluster.region.clone(),
+            cluster.status.clone(),
+            moment(cluster.created_at),
+            cluster.id.to_string(),
         ]);
     }
     table.print("There are no clusters that you may see.")

@@ -2,11 +2,14 @@
 
 use clap::Subcommand;
 use serde_json::Value;
+use tokenward_api::decisions::DecisionBody;
+use tokenward_core::Time;
 use uuid::Uuid;
 
 use super::Context;
+use super::answer::{Answer, List};
 use super::client::segment;
-use super::output::{self, Result, Table, fields, results, second, text};
+use super::output::{self, Result, Table, fields, second, text};
 
 /// What can be asked about decisions.
 #[derive(Subcommand, Debug)]
@@ -41,35 +44,36 @@ async fn list(denied: bool, token: Option<Uuid>, limit: u16, context: &Context<'
     let organization = context.client.organization(context.global).await?;
     let (token, limit) = (token.map(|id| id.to_string()), limit.to_string());
     let query = [("valid", denied.then_some("false")), ("token_id", token.as_deref()), ("limit", Some(limit.as_str()))];
-    let answer = context.client.query(&format!("/organization/{}/decision", organization.id), &query).await?;
+    let answer: Answer<List<DecisionBody>> =
+        context.client.query(&format!("/organization/{}/decision", organization.id), &query).await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
     let mut table = Table::new(&["TIME", "ANSWER", "TOKEN", "ASKED", "MISSING", "FROM", "ID"]);
-    for decision in results(&answer) {
-        let asked = match (text(decision, "method"), text(decision, "path")) {
-            (method, path) if !path.is_empty() => format!("{method} {path}"),
-            _ => text(decision, "permission"),
+    for decision in &answer.results {
+        let asked = match (&decision.method, &decision.path) {
+            (method, Some(path)) => format!("{} {path}", text(method.as_deref())),
+            _ => text(decision.permission.as_deref()),
         };
         table.row([
-            second(decision, "at"),
-            text(decision, "code"),
-            text(&decision["token"], "name"),
+            second(decision.at),
+            decision.code.to_string(),
+            text(decision.token.as_ref().and_then(|token| token.name.as_deref())),
             asked,
-            text(decision, "missing_permission"),
-            text(decision, "remote_ip"),
-            text(decision, "id"),
+            text(decision.missing_permission.as_deref()),
+            decision.remote_ip.map(|address| address.to_string()).unwrap_or_default(),
+            decision.id.clone(),
         ]);
     }
     table.print("No such decision is remembered. Decisions are kept in memory only, by the node that made them.")
 }
 
 async fn show(id: &str, context: &Context<'_>) -> Result {
-    let answer = context.client.get(&format!("/decision/{}", segment(id)?)).await?;
+    let answer: Answer<DecisionBody> = context.client.get(&format!("/decision/{}", segment(id)?)).await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
-    let list: Vec<_> = flat(&answer, "");
+    let list: Vec<_> = flat(&answer.raw, "");
     let shown: Vec<_> = list.iter().map(|(label, value)| (label.as_str(), value.clone())).collect();
     fields(&shown)
 }
@@ -84,9 +88,9 @@ fn flat(value: &Value, place: &str) -> Vec<(String, String)> {
                 if place.is_empty() { word } else { format!("{place} {word}") }
             };
             map.iter()
-                .flat_map(|(key, it)| match second(value, key) {
-                    at if key == "at" && !at.is_empty() => vec![(join(key), at)],
-                    _ => flat(it, &join(key)),
+                .flat_map(|(key, it)| match it.as_str().filter(|_| key == "at").and_then(Time::parse) {
+                    Some(at) => vec![(join(key), second(at))],
+                    None => flat(it, &join(key)),
                 })
                 .collect()
         }

@@ -1,11 +1,12 @@
 //! `tokenward environment`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use tokenward_api::environments::{Environment, EnvironmentRequest};
 
+use super::answer::{Answer, List};
 use super::client::Organization;
 use super::find::find;
-use super::output::{self, Result, Table, moment, results, text};
+use super::output::{self, Result, Table, moment};
 use super::project::{self, created, deleted};
 use super::{Context, cluster, prompt};
 
@@ -77,10 +78,10 @@ pub async fn run(command: EnvironmentCommand, context: &Context<'_>) -> Result {
         EnvironmentCommand::Create(args) => create(args, context, &organization).await,
         EnvironmentCommand::Delete { environment, project, yes } => {
             let path = path_of(&project, context, &organization).await?;
-            let answer = context.client.get(&path).await?;
-            let environment = find(results(&answer), &environment, "environment")?;
-            prompt::confirm(&format!("Delete the environment `{}`?", text(environment, "name")), yes)?;
-            context.client.delete(&format!("/environment/{}", text(environment, "id")), None).await?;
+            let answer: Answer<List<Environment>> = context.client.get(&path).await?;
+            let environment = find(&answer.results, &environment, "environment")?;
+            prompt::confirm(&format!("Delete the environment `{}`?", environment.name), yes)?;
+            context.client.delete(&format!("/environment/{}", environment.id)).await?;
             deleted(environment, "environment", context)
         }
     }
@@ -89,22 +90,22 @@ pub async fn run(command: EnvironmentCommand, context: &Context<'_>) -> Result {
 /// The path of the environments of a project.
 async fn path_of(project: &str, context: &Context<'_>, organization: &Organization) -> Result<String> {
     let projects = project::all(context, organization).await?;
-    Ok(format!("/project/{}/environment", text(find(results(&projects), project, "project")?, "id")))
+    Ok(format!("/project/{}/environment", find(&projects.results, project, "project")?.id))
 }
 
 async fn list(project: &str, context: &Context<'_>, organization: &Organization) -> Result {
-    let answer: Value = context.client.get(&path_of(project, context, organization).await?).await?;
+    let answer: Answer<List<Environment>> = context.client.get(&path_of(project, context, organization).await?).await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
     let mut table = Table::new(&["NAME", "MODE", "CLUSTER", "CREATED", "ID"]);
-    for environment in results(&answer) {
+    for environment in &answer.results {
         table.row([
-            text(environment, "name"),
-            text(environment, "mode"),
-            text(environment, "cluster_name"),
-            moment(environment, "created_at"),
-            text(environment, "id"),
+            environment.name.clone(),
+            environment.mode.clone(),
+            environment.cluster_name.clone(),
+            moment(environment.created_at),
+            environment.id.to_string(),
         ]);
     }
     table.print("There are no environments that you may see.")
@@ -113,7 +114,7 @@ async fn list(project: &str, context: &Context<'_>, organization: &Organization)
 async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organization) -> Result {
     let path = path_of(&args.project, context, organization).await?;
     let clusters = cluster::all(context, organization).await?;
-    let cluster = find(results(&clusters), &args.cluster, "cluster")?;
-    let body = json!({ "name": args.name, "cluster": cluster["id"], "mode": args.mode.word() });
-    created(&context.client.post(&path, &body).await?, "environment", context)
+    let cluster = find(&clusters.results, &args.cluster, "cluster")?.id;
+    let body = EnvironmentRequest { name: args.name, cluster: Some(cluster), mode: Some(args.mode.word().to_owned()) };
+    created::<Environment>(&context.client.post(&path, &body).await?, "environment", context)
 }

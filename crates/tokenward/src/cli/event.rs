@@ -1,10 +1,13 @@
 //! `tokenward event`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
+use tokenward_api::events::{Event, Links};
 use tokenward_core::Time;
 
-use super::output::{self, Result, Table, second, text};
+use super::answer::Answer;
+use super::output::{self, Result, Table, second};
 use super::{Context, when};
 use crate::note::note;
 
@@ -47,7 +50,7 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
     let path = format!("/organization/{}/events", organization.id);
 
-    let mut events: Vec<Value> = Vec::new();
+    let mut events: Vec<Answer<Event>> = Vec::new();
     let mut token: Option<String> = None;
     while events.len() < args.limit {
         let size = (args.limit - events.len()).min(PAGE).to_string();
@@ -59,9 +62,8 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
             ("fromTimestamp", since.as_deref()),
             ("continueToken", token.as_deref()),
         ];
-        let mut page = context.client.query(&path, &query).await?;
-        let batch = page["events"].as_array_mut().map(std::mem::take).unwrap_or_default();
-        let next = continue_token(&page);
+        let Page { links, events: batch } = context.client.query::<Page>(&path, &query).await?.into_read();
+        let next = continue_token(&links);
         // A server that sends us round in circles must not keep us for ever.
         let ended = batch.is_empty() || next.is_none() || next == token;
         events.extend(batch);
@@ -73,17 +75,18 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
     }
     events.truncate(args.limit);
     if context.global.json {
+        let events: Vec<_> = events.iter().map(|event| &event.raw).collect();
         return output::json(&json!({ "events": events }));
     }
     let mut table = Table::new(&["TIME", "WHAT", "TARGET", "BY", "FROM", "TARGET ID"]);
     for event in &events {
         table.row([
-            second(event, "timestamp"),
-            what(event),
-            text(event, "target_name"),
-            text(event, "triggered_by"),
-            text(event, "origin"),
-            text(event, "target_id"),
+            second(event.timestamp),
+            event.kind.to_string(),
+            event.target_name.clone(),
+            event.triggered_by.clone(),
+            event.origin.clone(),
+            event.target_id.map(|id| id.to_string()).unwrap_or_default(),
         ]);
     }
     table.print("No events.")?;
@@ -93,20 +96,18 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
     Ok(())
 }
 
-/// The token of the next page, out of the query of `links.next`.
-fn continue_token(page: &Value) -> Option<String> {
-    let (_, query) = page["links"]["next"].as_str()?.split_once('?')?;
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(key, _)| key == "continueToken").map(|(_, value)| value.into_owned()).filter(|token| !token.is_empty())
+/// A page of the log, whose events are kept as they came.
+#[derive(Deserialize)]
+struct Page {
+    links: Links,
+    events: Vec<Answer<Event>>,
 }
 
-/// What was done, and to what kind of thing: `token.created`, or in the contract's words `CREATE API_TOKEN`.
-fn what(event: &Value) -> String {
-    if let Some(kind) = event["kind"].as_str() {
-        return kind.to_owned();
-    }
-    let thing = [text(event, "sub_target_type"), text(event, "target_type")].into_iter().find(|word| !word.is_empty());
-    format!("{} {}", text(event, "event_type"), thing.unwrap_or_default())
+/// The token of the next page, out of the query of `links.next`.
+fn continue_token(links: &Links) -> Option<String> {
+    let (_, query) = links.next.as_deref()?.split_once('?')?;
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(key, _)| key == "continueToken").map(|(_, value)| value.into_owned()).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -115,12 +116,11 @@ mod tests {
 
     #[test]
     fn the_next_page_is_in_the_link() {
-        let page = |next: Value| continue_token(&json!({ "links": { "previous": null, "next": next } }));
+        let token = |next: Option<&str>| continue_token(&Links { previous: None, next: next.map(str::to_owned) });
         let link = "https://x/organization/1/events?pageSize=2&continueToken=17%2Fab&eventType=CREATE";
-        assert_eq!(page(link.into()), Some("17/ab".to_owned()));
-        for last in [Value::Null, "".into(), "https://x/events".into(), "https://x/events?continueToken=".into()] {
-            assert_eq!(page(last), None);
+        assert_eq!(token(Some(link)), Some("17/ab".to_owned()));
+        for last in [None, Some(""), Some("https://x/events"), Some("https://x/events?continueToken=")] {
+            assert_eq!(token(last), None);
         }
-        assert_eq!(continue_token(&json!({})), None);
     }
 }

@@ -1,34 +1,80 @@
 //! From a name or an id, as a person types it, to the thing itself.
 
-use serde_json::Value;
+use tokenward_api::clusters::Cluster;
+use tokenward_api::environments::Environment;
+use tokenward_api::invitations::InviteMember;
+use tokenward_api::members::Member;
+use tokenward_api::organizations::Organization;
+use tokenward_api::projects::Project;
+use tokenward_api::roles::AvailableRole;
+use tokenward_api::tokens::ApiToken;
+use tokenward_core::Uuid;
 
-use super::output::{Failure, Result, text};
+use super::answer::Answer;
+use super::output::{Failure, Result};
 
 /// How many names an error offers.
 const OFFERED: usize = 12;
 
-/// The thing whose id or name is `wanted`. An exact name wins; then one that differs in case only.
-pub fn find<'a>(list: &'a [Value], wanted: &str, what: &str) -> Result<&'a Value> {
-    find_by(list, wanted, "name", what)
+/// What a person can name.
+pub trait Named {
+    fn id(&self) -> Uuid;
+    /// What a person calls it: of people the e-mail address.
+    fn label(&self) -> &str;
 }
 
-/// Like [`find`], with another field than the name.
-pub fn find_by<'a>(list: &'a [Value], wanted: &str, key: &str, what: &str) -> Result<&'a Value> {
-    let lower = wanted.to_lowercase();
-    let mut similar = list.iter().filter(|item| text(item, key).to_lowercase() == lower);
-    let exact = list.iter().find(|item| text(item, "id") == lower || text(item, key) == wanted);
-    match (exact, similar.next(), similar.next()) {
-        (Some(found), _, _) | (None, Some(found), None) => Ok(found),
-        _ => Err(absent(list, wanted, key, what)),
+macro_rules! named {
+    ($($thing:ty: $name:ident),* $(,)?) => {$(
+        impl Named for $thing {
+            fn id(&self) -> Uuid {
+                self.id
+            }
+
+            fn label(&self) -> &str {
+                &self.$name
+            }
+        }
+    )*};
+}
+
+named!(
+    ApiToken: name,
+    AvailableRole: name,
+    Cluster: name,
+    Environment: name,
+    InviteMember: email,
+    Member: email,
+    Organization: name,
+    Project: name,
+);
+
+impl<T: Named> Named for Answer<T> {
+    fn id(&self) -> Uuid {
+        (**self).id()
+    }
+
+    fn label(&self) -> &str {
+        (**self).label()
     }
 }
 
-fn absent(list: &[Value], wanted: &str, key: &str, what: &str) -> Failure {
+/// The thing whose id or name is `wanted`. An exact name wins; then one that differs in case only.
+pub fn find<'a, T: Named>(list: &'a [T], wanted: &str, what: &str) -> Result<&'a T> {
+    let lower = wanted.to_lowercase();
+    let mut similar = list.iter().filter(|item| item.label().to_lowercase() == lower);
+    let exact = list.iter().find(|item| item.id().to_string() == lower || item.label() == wanted);
+    match (exact, similar.next(), similar.next()) {
+        (Some(found), _, _) | (None, Some(found), None) => Ok(found),
+        _ => Err(absent(list, wanted, what)),
+    }
+}
+
+fn absent<T: Named>(list: &[T], wanted: &str, what: &str) -> Failure {
     let failure = Failure::not_found(format!("There is no {what} `{wanted}`, or you may not see it."));
     if list.is_empty() {
         return failure;
     }
-    let mut names: Vec<_> = list.iter().take(OFFERED).map(|item| text(item, key)).collect();
+    let mut names: Vec<_> = list.iter().take(OFFERED).map(|item| item.label().to_owned()).collect();
     if list.len() > OFFERED {
         names.push(format!("and {} more", list.len() - OFFERED));
     }
@@ -37,23 +83,19 @@ fn absent(list: &[Value], wanted: &str, key: &str, what: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::cli::Exit;
 
     #[test]
     fn an_exact_name_wins_over_a_similar_one() {
-        let list = [
-            json!({ "id": "1", "name": "CI" }),
-            json!({ "id": "2", "name": "ci" }),
-            json!({ "id": "3", "name": "Web" }),
-        ];
-        let id = |wanted| find(&list, wanted, "token").map(|item| text(item, "id"));
-        assert_eq!(id("ci"), Ok("2".to_owned()));
-        assert_eq!(id("CI"), Ok("1".to_owned()));
-        assert_eq!(id("web"), Ok("3".to_owned()));
-        assert_eq!(id("3"), Ok("3".to_owned()));
+        let role =
+            |n, name: &str| AvailableRole { id: Uuid::from_u128(n), name: name.into(), description: String::new() };
+        let list = [role(1, "CI"), role(2, "ci"), role(3, "Web")];
+        let id = |wanted: &str| find(&list, wanted, "token").map(|item| item.id.as_u128());
+        assert_eq!(id("ci"), Ok(2));
+        assert_eq!(id("CI"), Ok(1));
+        assert_eq!(id("web"), Ok(3));
+        assert_eq!(id("00000000-0000-0000-0000-000000000003"), Ok(3));
         assert_eq!(id("Ci").unwrap_err().exit, Exit::NotFound, "two are similar: none is meant for sure");
         assert!(id("x").unwrap_err().lines[1].contains("CI, ci, Web"));
     }

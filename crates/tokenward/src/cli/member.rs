@@ -1,11 +1,15 @@
 //! `tokenward member`.
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::json;
+use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
+use tokenward_api::members::{Member, MemberReference, MemberRoleUpdate};
 
+use super::answer::{Answer, List};
 use super::client::Organization;
-use super::find::{find, find_by};
-use super::output::{self, Exit, Result, Table, clean, moment, print_once, results, text};
+use super::find::find;
+use super::output::{self, Exit, Result, Table, clean, moment, print_once};
 use super::{Context, prompt, role};
 use crate::note::note;
 
@@ -63,14 +67,15 @@ fn invitations_path(organization: &Organization) -> String {
     format!("/organization/{}/inviteMember", organization.id)
 }
 
-async fn members(context: &Context<'_>, organization: &Organization) -> Result<Vec<Value>> {
-    Ok(results(&context.client.get(&members_path(organization)).await?).to_vec())
+async fn members(context: &Context<'_>, organization: &Organization) -> Result<Vec<Answer<Member>>> {
+    let all: Answer<List<Member>> = context.client.get(&members_path(organization)).await?;
+    Ok(all.into_read().results)
 }
 
 /// The invitations; `None` for those who may see members but not invite.
-async fn invitations(context: &Context<'_>, organization: &Organization) -> Result<Option<Vec<Value>>> {
-    match context.client.get(&invitations_path(organization)).await {
-        Ok(answer) => Ok(Some(results(&answer).to_vec())),
+async fn invitations(context: &Context<'_>, organization: &Organization) -> Result<Option<Vec<Answer<InviteMember>>>> {
+    match context.client.get::<List<InviteMember>>(&invitations_path(organization)).await {
+        Ok(answer) => Ok(Some(answer.into_read().results)),
         Err(failure) if failure.exit == Exit::Refused => Ok(None),
         Err(failure) => Err(failure),
     }
@@ -80,28 +85,30 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     let members = members(context, organization).await?;
     let invitations = invitations(context, organization).await?;
     if context.global.json {
+        let members: Vec<_> = members.iter().map(|member| &member.raw).collect();
+        let invitations = invitations.as_ref().map(|all| all.iter().map(|it| &it.raw).collect::<Vec<_>>());
         return output::json(&json!({ "members": members, "invitations": invitations }));
     }
     let mut table = Table::new(&["E-MAIL", "NAME", "ROLE", "STATE", "LAST ACTIVE", "ID"]);
     for member in &members {
         table.row([
-            text(member, "email"),
-            text(member, "name"),
-            text(member, "role_name"),
+            member.email.clone(),
+            member.name.clone(),
+            member.role_name.clone(),
             "member".to_owned(),
-            moment(member, "last_activity_at"),
-            text(member, "id"),
+            moment(member.last_activity_at),
+            member.id.to_string(),
         ]);
     }
     for invitation in invitations.iter().flatten() {
-        let state = if invitation["invitation_status"] == "EXPIRED" { "invitation expired" } else { "invited" };
+        let state = if invitation.invitation_status == "EXPIRED" { "invitation expired" } else { "invited" };
         table.row([
-            text(invitation, "email"),
+            invitation.email.clone(),
             String::new(),
-            text(invitation, "role_name"),
+            invitation.role_name.clone(),
             state.to_owned(),
             String::new(),
-            text(invitation, "id"),
+            invitation.id.to_string(),
         ]);
     }
     table.print("There are no members that you may see.")?;
@@ -114,46 +121,43 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
 async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: &Organization) -> Result {
     let roles = role::available(context, organization).await?;
     let role = find(&roles, wanted, "role")?;
-    let body = json!({ "email": email, "role_id": role["id"] });
-    let answer = context.client.post(&invitations_path(organization), &body).await?;
+    let body = InviteMemberRequest { email: email.to_owned(), role_id: Some(role.id), role: None };
+    let answer: Answer<InviteMember> = context.client.post(&invitations_path(organization), &body).await?;
     if context.global.json {
-        return print_once(&output::pretty(&answer));
+        return print_once(&output::pretty(&answer.raw));
     }
-    print_once(&text(&answer, "invitation_link"))?;
-    note(clean(&format!(
-        "Invited {email} as {}. Whoever has the link can use it: send it to nobody else.",
-        text(role, "name")
-    )));
+    print_once(&answer.invitation_link)?;
+    note(clean(&format!("Invited {email} as {}. Whoever has the link can use it: send it to nobody else.", role.name)));
     Ok(())
 }
 
 async fn change(wanted: &str, wanted_role: &str, context: &Context<'_>, organization: &Organization) -> Result {
     let members = members(context, organization).await?;
-    let member = find_by(&members, wanted, "email", "member")?;
+    let member = find(&members, wanted, "member")?;
     let roles = role::available(context, organization).await?;
     let role = find(&roles, wanted_role, "role")?;
-    let body = json!({ "user_id": member["id"], "role_id": role["id"] });
-    let answer = context.client.put(&members_path(organization), &body, None).await?;
-    note(clean(&format!("{} is {} from now on.", text(member, "email"), text(role, "name"))));
+    let body = MemberRoleUpdate { user_id: member.id.to_string(), role_id: role.id };
     // The contract answers without a body.
-    if context.global.json { output::json(if answer.is_null() { &body } else { &answer }) } else { Ok(()) }
+    context.client.put::<IgnoredAny>(&members_path(organization), &body, None).await?;
+    note(clean(&format!("{} is {} from now on.", member.email, role.name)));
+    if context.global.json { output::json(&json!(body)) } else { Ok(()) }
 }
 
 async fn remove(wanted: &str, yes: bool, context: &Context<'_>, organization: &Organization) -> Result {
     let invitations = invitations(context, organization).await?.unwrap_or_default();
-    if let Ok(invitation) = find_by(&invitations, wanted, "email", "invitation") {
-        let email = text(invitation, "email");
+    if let Ok(invitation) = find(&invitations, wanted, "invitation") {
+        let email = &invitation.email;
         prompt::confirm(&format!("Take the invitation of {email} back?"), yes)?;
-        let path = format!("{}/{}", invitations_path(organization), text(invitation, "id"));
-        context.client.delete(&path, None).await?;
+        context.client.delete(&format!("{}/{}", invitations_path(organization), invitation.id)).await?;
         note(clean(&format!("The invitation of {email} is taken back.")));
-        return if context.global.json { output::json(invitation) } else { Ok(()) };
+        return if context.global.json { output::json(&invitation.raw) } else { Ok(()) };
     }
     let members = members(context, organization).await?;
-    let member = find_by(&members, wanted, "email", "member")?;
-    let email = text(member, "email");
+    let member = find(&members, wanted, "member")?;
+    let email = &member.email;
     prompt::confirm(&format!("Remove {email}? Sessions end at once; the tokens that {email} created stay."), yes)?;
-    context.client.delete(&members_path(organization), Some(&json!({ "user_id": member["id"] }))).await?;
+    let body = MemberReference { user_id: member.id.to_string() };
+    context.client.delete_with(&members_path(organization), &body).await?;
     note(clean(&format!("{email} is no longer a member.")));
-    if context.global.json { output::json(member) } else { Ok(()) }
+    if context.global.json { output::json(&member.raw) } else { Ok(()) }
 }

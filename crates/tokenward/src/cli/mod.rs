@@ -4,6 +4,7 @@
 //! Standard output carries the answer and nothing else: a table, a secret alone, or with `--json` the API's
 //! own answer. Everything said to a person goes to standard error. The exit codes are in [`Exit`].
 
+mod answer;
 mod api;
 mod can;
 mod client;

@@ -1,9 +1,11 @@
 //! `tokenward org`.
 
 use clap::Subcommand;
+use tokenward_api::organizations::Organization;
 
 use super::Context;
-use super::output::{self, Result, Table, moment, results, text};
+use super::answer::{Answer, List};
+use super::output::{self, Result, Table, moment};
 
 /// What can be done with organizations.
 #[derive(Subcommand, Debug)]
@@ -15,17 +17,17 @@ pub enum OrgCommand {
 
 pub async fn run(command: OrgCommand, context: &Context<'_>) -> Result {
     let OrgCommand::List = command;
-    let answer = context.client.get("/organization").await?;
+    let answer: Answer<List<Organization>> = context.client.get("/organization").await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
     let mut table = Table::new(&["NAME", "PLAN", "CREATED", "ID"]);
-    for organization in results(&answer) {
+    for organization in &answer.results {
         table.row([
-            text(organization, "name"),
-            text(organization, "plan"),
-            moment(organization, "created_at"),
-            text(organization, "id"),
+            organization.name.clone(),
+            organization.plan.clone(),
+            moment(organization.created_at),
+            organization.id.to_string(),
         ]);
     }
     table.print("You belong to no organization.")

@@ -225,34 +225,24 @@ pub fn fields(list: &[(&str, String)]) -> Result {
     print(&lines.join("\n"))
 }
 
-/// The text at `key`; empty when it is absent or null.
-pub fn text(value: &Value, key: &str) -> String {
-    match &value[key] {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+/// A text that may be absent; then it is empty.
+pub fn text(value: Option<&str>) -> String {
+    value.unwrap_or_default().to_owned()
 }
 
-/// The results of a list.
-pub fn results(value: &Value) -> &[Value] {
-    value["results"].as_array().map_or(&[], Vec::as_slice)
-}
-
-/// The moment at `key` as `2027-01-31 12:00Z`, in UTC; empty when it is absent.
-pub fn moment(value: &Value, key: &str) -> String {
-    formatted(value, key, "%Y-%m-%d %H:%MZ")
+/// A moment as `2027-01-31 12:00Z`, in UTC; empty when there is none.
+pub fn moment(at: impl Into<Option<Time>>) -> String {
+    formatted(at.into(), "%Y-%m-%d %H:%MZ")
 }
 
 /// Like [`moment`], to the second.
-pub fn second(value: &Value, key: &str) -> String {
-    formatted(value, key, "%Y-%m-%d %H:%M:%SZ")
+pub fn second(at: impl Into<Option<Time>>) -> String {
+    formatted(at.into(), "%Y-%m-%d %H:%M:%SZ")
 }
 
-fn formatted(value: &Value, key: &str, form: &str) -> String {
-    let Some(text) = value[key].as_str() else { return String::new() };
-    let at = Time::parse(text).and_then(|at| DateTime::from_timestamp_micros(at.0));
-    at.map_or_else(|| text.to_owned(), |at| at.format(form).to_string())
+fn formatted(at: Option<Time>, form: &str) -> String {
+    let Some(at) = at else { return String::new() };
+    DateTime::from_timestamp_micros(at.0).map_or_else(|| at.to_string(), |at| at.format(form).to_string())
 }
 
 #[cfg(test)]
@@ -267,11 +257,10 @@ mod tests {
 
     #[test]
     fn moments_are_short_and_in_utc() {
-        let value = serde_json::json!({ "at": "2027-01-31T13:00:00+01:00", "none": null, "odd": "soon" });
-        assert_eq!(moment(&value, "at"), "2027-01-31 12:00Z");
-        assert_eq!(second(&value, "at"), "2027-01-31 12:00:00Z");
-        assert_eq!(moment(&value, "none"), "");
-        assert_eq!(moment(&value, "odd"), "soon");
+        let at = Time::parse("2027-01-31T13:00:00+01:00");
+        assert_eq!(moment(at), "2027-01-31 12:00Z");
+        assert_eq!(second(at), "2027-01-31 12:00:00Z");
+        assert_eq!(moment(None), "");
     }
 
     #[test]

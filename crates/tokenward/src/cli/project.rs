@@ -1,11 +1,12 @@
 //! `tokenward project`.
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use tokenward_api::projects::{Project, ProjectRequest};
 
+use super::answer::{Answer, List};
 use super::client::Organization;
-use super::find::find;
-use super::output::{self, Result, Table, clean, moment, print, results, text};
+use super::find::{Named, find};
+use super::output::{self, Result, Table, clean, moment, print};
 use super::{Context, prompt};
 use crate::note::note;
 
@@ -36,7 +37,7 @@ pub enum ProjectCommand {
 }
 
 /// The projects that the caller sees.
-pub async fn all(context: &Context<'_>, organization: &Organization) -> Result<Value> {
+pub async fn all(context: &Context<'_>, organization: &Organization) -> Result<Answer<List<Project>>> {
     context.client.get(&format!("/organization/{}/project", organization.id)).await
 }
 
@@ -45,42 +46,39 @@ pub async fn run(command: ProjectCommand, context: &Context<'_>) -> Result {
     match command {
         ProjectCommand::List => list(context, &organization).await,
         ProjectCommand::Create { name, description } => {
-            let mut body = json!({ "name": name });
-            if let Some(description) = description {
-                body["description"] = description.into();
-            }
+            let body = ProjectRequest { name, description };
             let answer = context.client.post(&format!("/organization/{}/project", organization.id), &body).await?;
-            created(&answer, "project", context)
+            created::<Project>(&answer, "project", context)
         }
         ProjectCommand::Delete { project, yes } => delete(&project, yes, context, &organization).await,
     }
 }
 
 /// Prints what was created: its id alone, for the next command.
-pub fn created(answer: &Value, what: &str, context: &Context<'_>) -> Result {
-    note(clean(&format!("Created the {what} `{}`.", text(answer, "name"))));
-    if context.global.json { output::json(answer) } else { print(&text(answer, "id")) }
+pub fn created<T: Named>(thing: &Answer<T>, what: &str, context: &Context<'_>) -> Result {
+    note(clean(&format!("Created the {what} `{}`.", thing.label())));
+    if context.global.json { output::json(&thing.raw) } else { print(&thing.id().to_string()) }
 }
 
 /// Tells what was deleted.
-pub fn deleted(thing: &Value, what: &str, context: &Context<'_>) -> Result {
-    note(clean(&format!("Deleted the {what} `{}`.", text(thing, "name"))));
-    if context.global.json { output::json(thing) } else { Ok(()) }
+pub fn deleted<T: Named>(thing: &Answer<T>, what: &str, context: &Context<'_>) -> Result {
+    note(clean(&format!("Deleted the {what} `{}`.", thing.label())));
+    if context.global.json { output::json(&thing.raw) } else { Ok(()) }
 }
 
 async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     let answer = all(context, organization).await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
     let mut table = Table::new(&["NAME", "DESCRIPTION", "ENVIRONMENTS", "CREATED", "ID"]);
-    for project in results(&answer) {
+    for project in &answer.results {
         table.row([
-            text(project, "name"),
-            text(project, "description"),
-            text(project, "associated_environments_count"),
-            moment(project, "created_at"),
-            text(project, "id"),
+            project.name.clone(),
+            project.description.clone(),
+            project.associated_environments_count.to_string(),
+            moment(project.created_at),
+            project.id.to_string(),
         ]);
     }
     table.print("There are no projects that you may see.")
@@ -88,9 +86,9 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
 
 async fn delete(wanted: &str, yes: bool, context: &Context<'_>, organization: &Organization) -> Result {
     let answer = all(context, organization).await?;
-    let project = find(results(&answer), wanted, "project")?;
-    let (name, count) = (text(project, "name"), text(project, "associated_environments_count"));
+    let project = find(&answer.results, wanted, "project")?;
+    let (name, count) = (&project.name, project.associated_environments_count);
     prompt::confirm(&format!("Delete the project `{name}` and its {count} environment(s)?"), yes)?;
-    context.client.delete(&format!("/project/{}", text(project, "id")), None).await?;
+    context.client.delete(&format!("/project/{}", project.id)).await?;
     deleted(project, "project", context)
 }

@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokenward_core::role::{BuiltIn, Mode};
+use tokenward_api::roles::{
+    AvailableRole, ClusterPermissionEdit, CustomRole, CustomRoleEdit, CustomRoleRequest, EnvironmentPermissionEdit,
+    ProjectPermission, ProjectPermissionEdit,
+};
+use tokenward_core::Uuid;
+use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode};
 
+use super::answer::{Answer, List};
 use super::client::Organization;
-use super::find::find;
-use super::output::{self, Failure, Result, Table, clean, print, results, text};
+use super::find::{Named, find};
+use super::output::{self, Failure, Result, Table, clean, print};
 use super::{Context, prompt};
 use crate::note::note;
 
@@ -106,45 +112,47 @@ pub async fn run(command: RoleCommand, context: &Context<'_>) -> Result {
 
 /// All roles that can be given to a token or a member: the built-in ones with the most powerful first, then the
 /// custom ones by name. The contract promises no order.
-pub async fn available(context: &Context<'_>, organization: &Organization) -> Result<Vec<Value>> {
-    let answer = context.client.get(&format!("/organization/{}/availableRole", organization.id)).await?;
-    let mut roles = results(&answer).to_vec();
-    let rank =
-        |role: &Value| BuiltIn::ALL.into_iter().position(|one| Some(one) == built_in(role)).unwrap_or(usize::MAX);
-    roles.sort_by_key(|role| (rank(role), text(role, "name").to_lowercase()));
+pub async fn available(context: &Context<'_>, organization: &Organization) -> Result<Vec<Answer<AvailableRole>>> {
+    let path = format!("/organization/{}/availableRole", organization.id);
+    let mut roles = context.client.get::<List<AvailableRole>>(&path).await?.into_read().results;
+    let rank = |role: &AvailableRole| {
+        BuiltIn::ALL.into_iter().position(|one| Some(one) == built_in(role)).unwrap_or(usize::MAX)
+    };
+    roles.sort_by_key(|role| (rank(role), role.name.to_lowercase()));
     Ok(roles)
 }
 
 /// The roles and their meaning, one a line, for an error.
-pub fn meanings(roles: &[Value]) -> String {
-    let width = roles.iter().map(|role| text(role, "name").chars().count()).max().unwrap_or(0);
+pub fn meanings(roles: &[Answer<AvailableRole>]) -> String {
+    let width = roles.iter().map(|role| role.name.chars().count()).max().unwrap_or(0);
     let mut lines = String::new();
     for role in roles {
-        let (name, meaning) = (clean(&text(role, "name")), clean(&text(role, "description")));
+        let (name, meaning) = (clean(&role.name), clean(&role.description));
         let _ = writeln!(lines, "  {name:width$}  {meaning}");
     }
     lines.trim_end().to_owned()
 }
 
 /// The path of a custom role.
-pub fn path(organization: &Organization, role: &Value) -> String {
-    format!("/organization/{}/customRole/{}", organization.id, text(role, "id"))
+pub fn path(organization: &Organization, role: Uuid) -> String {
+    format!("/organization/{}/customRole/{role}", organization.id)
 }
 
 /// The built-in role that this is; their names are reserved.
-pub fn built_in(role: &Value) -> Option<BuiltIn> {
-    BuiltIn::from_name(&text(role, "name"))
+pub fn built_in(role: &AvailableRole) -> Option<BuiltIn> {
+    BuiltIn::from_name(&role.name)
 }
 
 async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     let roles = available(context, organization).await?;
     if context.global.json {
+        let roles: Vec<_> = roles.iter().map(|role| &role.raw).collect();
         return output::json(&json!({ "results": roles }));
     }
     let mut table = Table::new(&["NAME", "MEANING", "KIND", "ID"]);
     for role in &roles {
         let kind = if built_in(role).is_some() { "built in" } else { "custom" };
-        table.row([text(role, "name"), text(role, "description"), kind.to_owned(), text(role, "id")]);
+        table.row([role.name.clone(), role.description.clone(), kind.to_owned(), role.id.to_string()]);
     }
     table.print("There are no roles that you may see.")
 }
@@ -154,58 +162,64 @@ async fn show(wanted: &str, context: &Context<'_>, organization: &Organization) 
     let role = find(&roles, wanted, "role")?;
     if let Some(built_in) = built_in(role) {
         if context.global.json {
-            return output::json(role);
+            return output::json(&role.raw);
         }
         let own: Vec<_> = built_in.own().iter().map(|own| own.as_str()).collect();
         return print(&format!("{} (built in)\n{}\n\nHolds: {}", built_in.name(), built_in.meaning(), own.join(", ")));
     }
-    let role = context.client.get(&path(organization, role)).await?;
-    if context.global.json { output::json(&role) } else { print(&described(&role)) }
+    let role: Answer<CustomRole> = context.client.get(&path(organization, role.id)).await?;
+    tell(&role, context)
+}
+
+fn tell(role: &Answer<CustomRole>, context: &Context<'_>) -> Result {
+    if context.global.json { output::json(&role.raw) } else { print(&described(role)) }
 }
 
 /// A custom role in words; what is at its default is left out.
-fn described(role: &Value) -> String {
-    let list = |key: &str| role[key].as_array().cloned().unwrap_or_default();
-    let mut lines = vec![format!("{} (custom)", clean(&text(role, "name"))), clean(&text(role, "description"))];
+fn described(role: &CustomRole) -> String {
+    let mut lines = vec![format!("{} (custom)", clean(&role.name)), clean(&role.description)];
     lines.retain(|line| !line.is_empty());
-    let permissions: Vec<_> = list("permissions").iter().filter_map(|p| p.as_str().map(str::to_owned)).collect();
     let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
-    lines.push(format!("\nPermissions: {}", or_none(permissions.join(", "))));
-    let clusters: Vec<_> = list("cluster_permissions").into_iter().filter(|c| c["permission"] != "VIEWER").collect();
+    lines.push(format!("\nPermissions: {}", or_none(role.permissions.join(", "))));
+    let clusters: Vec<_> = role.cluster_permissions.iter().filter(|it| it.permission != ClusterLevel::Viewer).collect();
     lines.push(format!("Clusters: {}", if clusters.is_empty() { "sees all of them" } else { "sees all of them, and" }));
     for cluster in clusters {
-        lines.push(format!("  {}: {}", clean(&text(&cluster, "cluster_name")), text(&cluster, "permission")));
+        lines.push(format!("  {}: {}", clean(&cluster.cluster_name), word(&cluster.permission)));
     }
-    let projects: Vec<_> = list("project_permissions").iter().filter_map(project_line).collect();
+    let projects: Vec<_> = role.project_permissions.iter().filter_map(project_line).collect();
     lines.push(format!("Projects: {}", if projects.is_empty() { "none" } else { "" }).trim_end().to_owned());
     lines.extend(projects);
     lines.join("\n")
 }
 
-fn project_line(project: &Value) -> Option<String> {
-    let name = clean(&text(project, "project_name"));
-    if project["is_admin"] == true {
+fn project_line(project: &ProjectPermission) -> Option<String> {
+    let name = clean(&project.project_name);
+    if project.is_admin {
         return Some(format!("  {name}: everything"));
     }
-    let levels: Vec<_> = project["permissions"]
-        .as_array()?
+    let levels: Vec<_> = project
+        .permissions
         .iter()
-        .filter(|entry| entry["permission"] != "NO_ACCESS")
-        .map(|entry| format!("{} {}", text(entry, "environment_type"), text(entry, "permission")))
+        .filter(|entry| entry.permission != EnvironmentLevel::NoAccess)
+        .map(|entry| format!("{} {}", entry.environment_type.as_str(), word(&entry.permission)))
         .collect();
     (!levels.is_empty()).then(|| format!("  {name}: {}", levels.join(", ")))
 }
 
+/// The word of the contract for a level.
+fn word(level: &impl Serialize) -> String {
+    json!(level).as_str().unwrap_or_default().to_owned()
+}
+
 async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organization) -> Result {
     let file = args.file.as_deref().map(RoleFile::read).transpose()?;
-    let mut body = json!({ "name": args.name });
-    if let Some(description) = args.description {
-        body["description"] = description.into();
-    }
-    if !args.permissions.is_empty() {
-        body["permissions"] = args.permissions.clone().into();
-    }
-    let mut role = context.client.post(&format!("/organization/{}/customRole", organization.id), &body).await?;
+    let body = CustomRoleRequest {
+        name: args.name.clone(),
+        description: args.description,
+        permissions: args.permissions.clone(),
+    };
+    let path = format!("/organization/{}/customRole", organization.id);
+    let mut role: Answer<CustomRole> = context.client.post(&path, &body).await?;
     if let Some(mut file) = file {
         // The command line names the role; the file may be that of another one.
         file.name = None;
@@ -220,29 +234,29 @@ async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organiza
             ))
         })?;
     }
-    note(clean(&format!("Created the role `{}`.", text(&role, "name"))));
-    if context.global.json { output::json(&role) } else { print(&described(&role)) }
+    note(clean(&format!("Created the role `{}`.", role.name)));
+    tell(&role, context)
 }
 
 async fn edit(args: EditArgs, context: &Context<'_>, organization: &Organization) -> Result {
     let file = RoleFile::read(&args.file)?;
     let role = custom(&args.role, context, organization).await?;
-    let now = context.client.get_versioned(&path(organization, &role)).await?;
-    let role = apply(file, &now.value, now.etag, context, organization).await?;
-    note(clean(&format!("Changed the role `{}`.", text(&role, "name"))));
-    if context.global.json { output::json(&role) } else { print(&described(&role)) }
+    let now = context.client.get_versioned(&path(organization, role.id)).await?;
+    let role = apply(file, &now.answer, now.etag, context, organization).await?;
+    note(clean(&format!("Changed the role `{}`.", role.name)));
+    tell(&role, context)
 }
 
 async fn delete(wanted: &str, yes: bool, context: &Context<'_>, organization: &Organization) -> Result {
     let role = custom(wanted, context, organization).await?;
-    prompt::confirm(&format!("Delete the role `{}`?", text(&role, "name")), yes)?;
-    context.client.delete(&path(organization, &role), None).await?;
-    note(clean(&format!("Deleted the role `{}`.", text(&role, "name"))));
-    if context.global.json { output::json(&role) } else { Ok(()) }
+    prompt::confirm(&format!("Delete the role `{}`?", role.name), yes)?;
+    context.client.delete(&path(organization, role.id)).await?;
+    note(clean(&format!("Deleted the role `{}`.", role.name)));
+    if context.global.json { output::json(&role.raw) } else { Ok(()) }
 }
 
 /// A role that can be changed.
-async fn custom(wanted: &str, context: &Context<'_>, organization: &Organization) -> Result<Value> {
+async fn custom(wanted: &str, context: &Context<'_>, organization: &Organization) -> Result<Answer<AvailableRole>> {
     let roles = available(context, organization).await?;
     let role = find(&roles, wanted, "role")?;
     match built_in(role) {
@@ -257,13 +271,13 @@ async fn custom(wanted: &str, context: &Context<'_>, organization: &Organization
 /// Changes a role as a file says.
 async fn apply(
     file: RoleFile,
-    now: &Value,
+    now: &CustomRole,
     etag: Option<reqwest::header::HeaderValue>,
     context: &Context<'_>,
     organization: &Organization,
-) -> Result<Value> {
+) -> Result<Answer<CustomRole>> {
     let body = file.over(now)?;
-    context.client.put(&path(organization, now), &body, etag).await
+    context.client.put(&path(organization, now.id), &body, etag).await
 }
 
 /// What a file says of a role. Unknown keys are refused: a mistyped one must not silently take a right away.
@@ -273,11 +287,11 @@ struct RoleFile {
     name: Option<String>,
     description: Option<String>,
     permissions: Option<Vec<String>>,
-    clusters: Option<BTreeMap<String, String>>,
+    clusters: Option<BTreeMap<String, ClusterLevel>>,
     projects: Option<BTreeMap<String, ProjectEntry>>,
     // As the API writes a role, so that its answer can be edited and given back.
-    cluster_permissions: Option<Vec<Value>>,
-    project_permissions: Option<Vec<Value>>,
+    cluster_permissions: Option<Vec<ClusterPermissionEdit>>,
+    project_permissions: Option<Vec<ProjectPermissionEdit>>,
     #[serde(rename = "id")]
     _id: Option<Value>,
     #[serde(rename = "created_at")]
@@ -291,16 +305,19 @@ struct RoleFile {
 struct ProjectEntry {
     #[serde(default, rename = "is_admin")]
     is_admin: bool,
-    development: Option<String>,
-    preview: Option<String>,
-    staging: Option<String>,
-    production: Option<String>,
+    development: Option<EnvironmentLevel>,
+    preview: Option<EnvironmentLevel>,
+    staging: Option<EnvironmentLevel>,
+    production: Option<EnvironmentLevel>,
 }
 
 impl ProjectEntry {
-    fn levels(&self) -> Vec<Value> {
-        let levels = [&self.development, &self.preview, &self.staging, &self.production];
-        let entry = |(mode, level): (Mode, &Option<String>)| json!({ "environment_type": mode.as_str(), "permission": level.as_deref().unwrap_or("NO_ACCESS") });
+    fn levels(&self) -> Vec<EnvironmentPermissionEdit> {
+        let levels = [self.development, self.preview, self.staging, self.production];
+        let entry = |(environment_type, level): (Mode, Option<EnvironmentLevel>)| EnvironmentPermissionEdit {
+            environment_type,
+            permission: level.unwrap_or(EnvironmentLevel::NoAccess),
+        };
         Mode::ALL.into_iter().zip(levels).map(entry).collect()
     }
 }
@@ -325,7 +342,7 @@ impl RoleFile {
     }
 
     /// The body of a PUT: the role as it is now, with the file's sections in place of its own.
-    fn over(self, now: &Value) -> Result<Value> {
+    fn over(self, now: &CustomRole) -> Result<CustomRoleEdit> {
         if (self.clusters.is_some() && self.cluster_permissions.is_some())
             || (self.projects.is_some() && self.project_permissions.is_some())
         {
@@ -333,46 +350,56 @@ impl RoleFile {
                 "The file says it twice: give either clusters or cluster_permissions, either projects or project_permissions.",
             ));
         }
-        let clusters = match self.clusters {
-            Some(entries) => {
-                let named = known(now, "cluster", entries)?;
-                named.into_iter().map(|(id, level)| json!({ "cluster_id": id, "permission": level })).collect()
-            }
-            None => self.cluster_permissions.unwrap_or_else(|| current(now, "cluster_permissions")),
-        };
-        let projects = match self.projects {
-            Some(entries) => {
-                let entry = |(id, project): (String, ProjectEntry)| json!({ "project_id": id, "is_admin": project.is_admin, "permissions": project.levels() });
-                known(now, "project", entries)?.into_iter().map(entry).collect()
-            }
-            None => self.project_permissions.unwrap_or_else(|| current(now, "project_permissions")),
-        };
-        let mut body = json!({
-            "name": self.name.map_or_else(|| now["name"].clone(), Value::from),
-            "description": self.description.map_or_else(|| now["description"].clone(), Value::from),
-            "cluster_permissions": clusters,
-            "project_permissions": projects,
-        });
+        let mut body = CustomRoleEdit::from(now.clone());
         // Left out, they stay as they are.
-        if let Some(permissions) = self.permissions {
-            body["permissions"] = permissions.into();
+        body.permissions = self.permissions;
+        if let Some(name) = self.name {
+            body.name = name;
+        }
+        if let Some(description) = self.description {
+            body.description = Some(description);
+        }
+        if let Some(entries) = self.clusters {
+            let all: Vec<_> =
+                now.cluster_permissions.iter().map(|it| Listed(it.cluster_id, &it.cluster_name)).collect();
+            let entry = |(cluster_id, permission)| ClusterPermissionEdit { cluster_id, cluster_name: None, permission };
+            body.cluster_permissions = known(&all, "cluster", entries)?.into_iter().map(entry).collect();
+        } else if let Some(entries) = self.cluster_permissions {
+            body.cluster_permissions = entries;
+        }
+        if let Some(entries) = self.projects {
+            let all: Vec<_> =
+                now.project_permissions.iter().map(|it| Listed(it.project_id, &it.project_name)).collect();
+            let entry = |(project_id, project): (Uuid, ProjectEntry)| ProjectPermissionEdit {
+                project_id,
+                project_name: None,
+                is_admin: Some(project.is_admin),
+                permissions: Some(project.levels()),
+            };
+            body.project_permissions = known(&all, "project", entries)?.into_iter().map(entry).collect();
+        } else if let Some(entries) = self.project_permissions {
+            body.project_permissions = entries;
         }
         Ok(body)
     }
 }
 
-fn current(now: &Value, key: &str) -> Vec<Value> {
-    now[key].as_array().cloned().unwrap_or_default()
+/// A cluster or a project in the role itself, which lists all of them (contract §1.2).
+struct Listed<'a>(Uuid, &'a str);
+
+impl Named for Listed<'_> {
+    fn id(&self) -> Uuid {
+        self.0
+    }
+
+    fn label(&self) -> &str {
+        self.1
+    }
 }
 
-/// Names or ids become ids. The role itself lists all clusters and projects (contract §1.2).
-fn known<T>(now: &Value, what: &str, entries: BTreeMap<String, T>) -> Result<Vec<(String, T)>> {
-    let (name, id) = (format!("{what}_name"), format!("{what}_id"));
-    let all: Vec<_> = current(now, &format!("{what}_permissions"))
-        .iter()
-        .map(|entry| json!({ "id": entry[&id], "name": entry[&name] }))
-        .collect();
-    entries.into_iter().map(|(wanted, entry)| Ok((text(find(&all, &wanted, what)?, "id"), entry))).collect()
+/// Names or ids become ids.
+fn known<T>(all: &[Listed<'_>], what: &str, entries: BTreeMap<String, T>) -> Result<Vec<(Uuid, T)>> {
+    entries.into_iter().map(|(wanted, entry)| Ok((find(all, &wanted, what)?.id(), entry))).collect()
 }
 
 #[cfg(test)]
@@ -380,30 +407,42 @@ mod tests {
     use super::*;
     use crate::cli::Exit;
 
-    fn now() -> Value {
+    fn sent() -> Value {
+        let id = Uuid::from_u128;
         json!({
-            "id": "r", "name": "deployer", "description": "d", "permissions": ["invoices:read"],
-            "cluster_permissions": [{ "cluster_id": "c1", "cluster_name": "production", "permission": "VIEWER" }],
+            "id": id(0), "name": "deployer", "description": "d", "permissions": ["invoices:read"],
+            "created_at": "2027-01-31T12:00:00.000000Z", "updated_at": "2027-01-31T12:00:00.000000Z",
+            "cluster_permissions": [{ "cluster_id": id(1), "cluster_name": "production", "permission": "VIEWER" }],
             "project_permissions": [
-                { "project_id": "p1", "project_name": "shop", "is_admin": false, "permissions": [
+                { "project_id": id(2), "project_name": "shop", "is_admin": false, "permissions": [
                     { "environment_type": "DEVELOPMENT", "permission": "MANAGER" },
                     { "environment_type": "PREVIEW", "permission": "NO_ACCESS" },
                     { "environment_type": "STAGING", "permission": "NO_ACCESS" },
                     { "environment_type": "PRODUCTION", "permission": "VIEWER" },
                 ]},
-                { "project_id": "p2", "project_name": "blog", "is_admin": true, "permissions": [] },
+                { "project_id": id(3), "project_name": "blog", "is_admin": true, "permissions": [] },
             ],
         })
     }
 
+    fn now() -> CustomRole {
+        serde_json::from_value(sent()).unwrap()
+    }
+
+    /// What is sent when a file is given.
+    fn body(file: &str) -> Value {
+        json!(RoleFile::parse(file).unwrap().over(&now()).unwrap())
+    }
+
     #[test]
     fn toml_names_clusters_and_projects() {
-        let file =
-            "description = \"new\"\n[clusters]\nproduction = \"ADMIN\"\n[projects.shop]\nSTAGING = \"DEPLOYER\"\n";
-        let body = RoleFile::parse(file).unwrap().over(&now()).unwrap();
+        let body = body(
+            "description = \"new\"\n[clusters]\nproduction = \"ADMIN\"\n[projects.shop]\nSTAGING = \"DEPLOYER\"\n",
+        );
         assert_eq!(body["name"], "deployer");
         assert_eq!(body["description"], "new");
-        assert_eq!(body["cluster_permissions"], json!([{ "cluster_id": "c1", "permission": "ADMIN" }]));
+        let cluster = json!({ "cluster_id": Uuid::from_u128(1), "permission": "ADMIN" });
+        assert_eq!(body["cluster_permissions"], json!([cluster]));
         let projects = body["project_permissions"].as_array().unwrap();
         assert_eq!(projects.len(), 1, "a section replaces as a whole");
         assert_eq!(projects[0]["permissions"][2], json!({ "environment_type": "STAGING", "permission": "DEPLOYER" }));
@@ -413,8 +452,8 @@ mod tests {
 
     #[test]
     fn the_answer_of_the_api_can_be_given_back() {
-        let body = RoleFile::parse(&now().to_string()).unwrap().over(&now()).unwrap();
-        assert_eq!(body["project_permissions"], now()["project_permissions"]);
+        let body = body(&sent().to_string());
+        assert_eq!(body["project_permissions"], sent()["project_permissions"]);
         assert_eq!(body["permissions"], json!(["invoices:read"]));
     }
 

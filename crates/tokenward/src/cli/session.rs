@@ -3,8 +3,12 @@
 use std::io::{self, IsTerminal};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
+use tokenward_api::sessions::{NewSession, Session};
+use tokenward_api::verify::{Reference, SelfAnswer};
+use tokenward_core::Time;
 
+use super::answer::Answer;
 use super::client::{self, Client};
 use super::credentials::{self, Credentials, Login};
 use super::output::{self, Failure, Result, fields, moment, text};
@@ -33,11 +37,9 @@ pub async fn login(args: LoginArgs, global: &Global) -> Result {
     };
     let password = prompt::secret("Password: ")?;
     let client = Client::anonymous(global, base.clone())?;
-    let answer = client.post("/session", &json!({ "email": email, "password": *password })).await?;
-    let login = Login { token: text(&answer, "token"), email, expires_at: text(&answer, "expires_at") };
-    if login.token.is_empty() {
-        return Err(Failure::error(format!("{base} answered without a session.")));
-    }
+    let new = NewSession { email: email.clone(), password: password.to_string() };
+    let session = client.post::<Session>("/session", &new).await?.into_read();
+    let login = Login { token: session.token, email, expires_at: session.expires_at.to_string() };
     let shown = json!({ "url": base, "email": login.email, "expires_at": login.expires_at });
     file.current = Some(base.clone());
     file.servers.insert(base.clone(), login);
@@ -48,7 +50,7 @@ pub async fn login(args: LoginArgs, global: &Global) -> Result {
     if global.json {
         return output::json(&shown);
     }
-    note(format!("Signed in to {base} until {}.", moment(&shown, "expires_at")));
+    note(format!("Signed in to {base} until {}.", moment(session.expires_at)));
     Ok(())
 }
 
@@ -65,14 +67,14 @@ pub async fn logout(global: &Global) -> Result {
     }
     // Forgotten here first: whatever the server answers, this machine no longer holds the session.
     file.save(&path)?;
-    let ended = Client::with_token(global, base.clone(), &login.token)?.delete("/session", None).await;
+    let ended = Client::with_token(global, base.clone(), &login.token)?.delete("/session").await;
     match ended {
         Ok(()) => note(format!("Signed out of {base}.")),
         Err(failure) if failure.exit == output::Exit::Refused => {
             note(format!("Signed out of {base}; the session had ended already."));
         }
         Err(failure) => {
-            let until = moment(&json!({ "at": login.expires_at }), "at");
+            let until = moment(Time::parse(&login.expires_at));
             return Err(failure.hint(format!("The login is gone from this machine; the server ends it at {until}.")));
         }
     }
@@ -80,19 +82,19 @@ pub async fn logout(global: &Global) -> Result {
 }
 
 pub async fn whoami(context: &Context<'_>) -> Result {
-    let answer = context.client.get("/token/self").await?;
+    let answer: Answer<SelfAnswer> = context.client.get("/token/self").await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
-    let permissions = answer["permissions"].as_array().map_or(&[][..], Vec::as_slice);
+    let name = |reference: &Option<Reference>| text(reference.as_ref().map(|it| it.name.as_str()));
     fields(&[
         ("Server", context.client.base().to_owned()),
-        ("Name", text(&answer, "name")),
-        ("Kind", text(&answer, "kind").replace('_', " ")),
-        ("Organization", text(&answer["organization"], "name")),
-        ("Role", text(&answer["role"], "name")),
-        ("Permissions", permissions.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
-        ("Expires", moment(&answer, "expires_at")),
-        ("Id", text(&answer, "id")),
+        ("Name", answer.name.clone()),
+        ("Kind", answer.kind.replace('_', " ")),
+        ("Organization", name(&answer.organization)),
+        ("Role", name(&answer.role)),
+        ("Permissions", answer.permissions.join(", ")),
+        ("Expires", moment(answer.expires_at)),
+        ("Id", answer.id.to_string()),
     ])
 }

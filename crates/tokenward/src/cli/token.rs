@@ -1,12 +1,13 @@
 //! `tokenward token`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenRequest};
 use tokenward_core::Time;
 use uuid::Uuid;
 
+use super::answer::{Answer, List};
 use super::find::find;
-use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, results, text};
+use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
 use super::{Context, prompt, role, when};
 use crate::note::note;
 
@@ -86,26 +87,25 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         return Err(Failure::silent(Exit::Usage));
     };
     let role = find(&roles, &wanted, "role")?;
-    let mut body = json!({ "name": args.name, "role_id": role["id"] });
-    if let Some(description) = args.description {
-        body["description"] = description.into();
-    }
-    if let Some(at) = args.expires {
-        body["expires_at"] = at.to_string().into();
-    }
-    let answer = context.client.post(&format!("/organization/{}/apiToken", organization.id), &body).await?;
-    let secret = text(&answer, "token");
-    let name = text(&answer, "name");
-    let printed = print_once(&if context.global.json { output::pretty(&answer) } else { secret });
+    let body = ApiTokenRequest {
+        name: args.name,
+        description: args.description,
+        role_id: Some(Some(role.id)),
+        scope: None,
+        expires_at: args.expires,
+    };
+    let path = format!("/organization/{}/apiToken", organization.id);
+    let created: Answer<ApiTokenCreate> = context.client.post(&path, &body).await?;
+    let token = &created.token_without_text;
+    let printed =
+        if context.global.json { print_once(&output::pretty(&created.raw)) } else { print_once(&created.token) };
     if let Err(failure) = printed {
-        return Err(failure.hint(format!("The token `{name}` was created, but its secret is lost: delete it.")));
+        let lost = format!("The token `{}` was created, but its secret is lost: delete it.", token.name);
+        return Err(failure.hint(lost));
     }
     if !context.global.json {
-        let end = match moment(&answer, "expires_at") {
-            at if at.is_empty() => "never expires".to_owned(),
-            at => format!("expires {at}"),
-        };
-        note(format!("Created the token `{name}`: role {}, {end}.", text(&answer, "role_name")));
+        let end = token.expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {}", moment(at)));
+        note(format!("Created the token `{}`: role {}, {end}.", token.name, token.role_name));
         note("This is the only time that it is shown. Keep it in a secret store.");
     }
     Ok(())
@@ -113,22 +113,22 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
 
 async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let query = [("name", args.name.as_deref()), ("creatorName", args.creator.as_deref())];
-    let answer = context.client.query(&tokens_of(context).await?, &query).await?;
+    let answer: Answer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
-        return output::json(&answer);
+        return output::json(&answer.raw);
     }
     let titles = &["NAME", "ROLE", "ENDS IN", "EXPIRES", "LAST USED", "CREATOR", "CREATED", "ID"];
     let mut table = Table::new(titles);
-    for token in results(&answer) {
+    for token in &answer.results {
         table.row([
-            text(token, "name"),
-            text(token, "role_name"),
-            text(token, "last_four"),
-            or(moment(token, "expires_at"), "never"),
-            or(moment(token, "last_used_at"), "-"),
-            or(text(token, "creator_name"), "-"),
-            moment(token, "created_at"),
-            text(token, "id"),
+            token.name.clone(),
+            token.role_name.clone(),
+            token.last_four.clone(),
+            or(moment(token.expires_at), "never"),
+            or(moment(token.last_used_at), "-"),
+            or(text(token.creator_name.as_deref()), "-"),
+            moment(token.created_at),
+            token.id.to_string(),
         ]);
     }
     let filtered = args.name.is_some() || args.creator.is_some();
@@ -144,7 +144,7 @@ fn or(text: String, empty: &str) -> String {
 }
 
 /// The path of the token, and the token. Names are unique, so a name means one token or none.
-async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, Value)> {
+async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, Answer<ApiToken>)> {
     let tokens = tokens_of(context).await?;
     if let Ok(id) = Uuid::parse_str(wanted) {
         let path = format!("{tokens}/{id}");
@@ -155,49 +155,48 @@ async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, Value)>
             Err(failure) => return Err(failure),
         }
     }
-    let answer = context.client.query(&tokens, &[("name", Some(wanted))]).await?;
-    let token = find(results(&answer), wanted, "token")?.clone();
-    Ok((format!("{tokens}/{}", text(&token, "id")), token))
+    let answer: Answer<List<ApiToken>> = context.client.query(&tokens, &[("name", Some(wanted))]).await?;
+    let token = find(&answer.results, wanted, "token")?.clone();
+    Ok((format!("{tokens}/{}", token.id), token))
 }
 
 async fn show(wanted: &str, context: &Context<'_>) -> Result {
     let (path, _) = resolve(wanted, context).await?;
-    let token = context.client.get(&path).await?;
+    let token: Answer<ApiToken> = context.client.get(&path).await?;
     if context.global.json {
-        return output::json(&token);
+        return output::json(&token.raw);
     }
-    // The reasons stand in the answer in the order of their names.
-    let reasons = token["denied_reasons"].as_object().into_iter().flatten();
-    let reasons: Vec<_> = reasons.map(|(reason, count)| format!("{} {count}", reason.replace('_', " "))).collect();
+    let reasons = token.denied_reasons.iter().map(|(reason, count)| format!("{} {count}", reason.replace('_', " ")));
+    let reasons: Vec<_> = reasons.collect();
     let denied = match reasons.as_slice() {
-        [] => text(&token, "denied_count"),
-        all => format!("{} ({})", text(&token, "denied_count"), all.join(", ")),
+        [] => token.denied_count.to_string(),
+        all => format!("{} ({})", token.denied_count, all.join(", ")),
     };
     fields(&[
-        ("Name", text(&token, "name")),
-        ("Description", text(&token, "description")),
-        ("Role", text(&token, "role_name")),
-        ("Ends in", text(&token, "last_four")),
-        ("Expires", or(moment(&token, "expires_at"), "never")),
-        ("Created", moment(&token, "created_at")),
-        ("Creator", text(&token, "creator_name")),
-        ("Last used", moment(&token, "last_used_at")),
-        ("Last used from", text(&token, "last_used_from")),
-        ("Last used by", text(&token, "last_used_agent")),
-        ("Allowed", text(&token, "allowed_count")),
+        ("Name", token.name.clone()),
+        ("Description", text(token.description.as_deref())),
+        ("Role", token.role_name.clone()),
+        ("Ends in", token.last_four.clone()),
+        ("Expires", or(moment(token.expires_at), "never")),
+        ("Created", moment(token.created_at)),
+        ("Creator", text(token.creator_name.as_deref())),
+        ("Last used", moment(token.last_used_at)),
+        ("Last used from", text(token.last_used_from.as_deref())),
+        ("Last used by", text(token.last_used_agent.as_deref())),
+        ("Allowed", token.allowed_count.to_string()),
         ("Denied", denied),
-        ("Id", text(&token, "id")),
+        ("Id", token.id.to_string()),
     ])
 }
 
 async fn delete(wanted: &str, yes: bool, context: &Context<'_>) -> Result {
     let (path, token) = resolve(wanted, context).await?;
-    let (name, role, end) = (text(&token, "name"), text(&token, "role_name"), text(&token, "last_four"));
+    let (name, role, end) = (&token.name, &token.role_name, &token.last_four);
     let question = format!(
         "Delete the token `{name}` (role {role}, ends in {end})? Whoever uses it is refused from then on; this cannot be undone."
     );
     prompt::confirm(&question, yes)?;
-    context.client.delete(&path, None).await?;
+    context.client.delete(&path).await?;
     note(output::clean(&format!("Deleted the token `{name}`. It is refused from now on.")));
-    if context.global.json { output::json(&token) } else { Ok(()) }
+    if context.global.json { output::json(&token.raw) } else { Ok(()) }
 }

@@ -1,10 +1,11 @@
 //! `tokenward verify`.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tokenward_api::Text;
+use tokenward_api::verify::{HttpRequest, ResourceRequest, Verification, VerifyRequest};
 use tokenward_core::permission::Permission;
 use tokenward_core::reason::Reason;
 use tokenward_core::secret::{Kind, Prefixes, Presented};
@@ -12,7 +13,8 @@ use tokenward_core::token::kind_name;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::output::{self, Exit, Failure, Result, moment, print, text, verdict};
+use super::answer::Answer;
+use super::output::{self, Exit, Failure, Result, moment, print, verdict};
 use super::{Context, Global, prompt};
 use crate::note::note;
 
@@ -100,7 +102,14 @@ pub fn well_formed(token: &str) -> Option<Kind> {
 pub async fn run(args: VerifyArgs, global: &Global) -> Result {
     let token = presented(args.token)?;
     let Some(kind) = well_formed(&token) else {
-        return tell(&json!({ "valid": false, "code": Reason::Malformed.as_str() }), global);
+        let malformed = Verification {
+            valid: false,
+            code: Reason::Malformed.as_str().into(),
+            token: None,
+            missing_permission: None,
+            decision_id: None,
+        };
+        return tell(&malformed, &json!(malformed), global);
     };
     if args.offline {
         if global.json {
@@ -109,64 +118,69 @@ pub async fn run(args: VerifyArgs, global: &Global) -> Result {
         }
         return print("well formed: the checksum fits. Only the server knows whether it is valid.");
     }
-    let mut question = json!({ "token": *token });
-    if let Some(permission) = args.permission {
-        question["permission"] = permission.into();
-    }
-    let ids = [
-        ("project_id", args.resource.project),
-        ("environment_id", args.resource.environment),
-        ("cluster_id", args.resource.cluster),
-    ];
-    let resource: HashMap<_, _> = ids.into_iter().filter_map(|(key, id)| Some((key, id?))).collect();
-    if !resource.is_empty() {
-        question["resource"] = json!(resource);
-    }
-    if let Some(address) = args.remote_ip {
-        question["remote_ip"] = json!(address);
-    }
-    if let (Some(api), Some(path)) = (args.api, args.path) {
-        question["api"] = api.into();
-        question["request"] = json!({ "method": args.method.to_ascii_uppercase(), "path": path });
-    }
+    let ResourceArgs { project: project_id, environment: environment_id, cluster: cluster_id } = args.resource;
+    let resource = ResourceRequest { project_id, environment_id, cluster_id };
+    let method = args.method.to_ascii_uppercase();
+    let question = VerifyRequest {
+        permission: args.permission.as_deref().map(Text::from),
+        resource: (resource != ResourceRequest::default()).then_some(resource),
+        remote_ip: args.remote_ip,
+        api: args.api.as_deref().map(Text::from),
+        request: args.path.as_deref().map(|path| HttpRequest { method: (&*method).into(), path: path.into() }),
+        ..asking(&token)
+    };
     let context = Context::open(global)?;
-    tell(&context.client.post("/verify", &question).await?, global)
+    ask(&question, &context).await
 }
 
-/// Tells the answer of `/verify`, and turns it into an exit code.
-pub fn tell(answer: &Value, global: &Global) -> Result {
-    let valid = answer["valid"] == true;
+/// The plainest question about a token: whose is it?
+pub fn asking(token: &str) -> VerifyRequest<'_> {
+    VerifyRequest {
+        token: token.into(),
+        permission: None,
+        resource: None,
+        remote_ip: None,
+        user_agent: None,
+        api: None,
+        request: None,
+    }
+}
+
+/// Asks the server, tells its answer, and turns it into an exit code.
+pub async fn ask(question: &VerifyRequest<'_>, context: &Context<'_>) -> Result {
+    let answer: Answer<Verification<'static>> = context.client.post("/verify", question).await?;
+    tell(&answer, &answer.raw, context.global)
+}
+
+fn tell(answer: &Verification<'_>, raw: &Value, global: &Global) -> Result {
     if global.json {
-        output::json(answer)?;
+        output::json(raw)?;
     } else {
         print(&sentence(answer))?;
     }
-    if valid { Ok(()) } else { Err(Failure::silent(Exit::Refused)) }
+    if answer.valid { Ok(()) } else { Err(Failure::silent(Exit::Refused)) }
 }
 
-fn sentence(answer: &Value) -> String {
-    let code = text(answer, "code");
+fn sentence(answer: &Verification<'_>) -> String {
+    let code = &*answer.code;
     let mut lines = vec![match Reason::ALL.into_iter().find(|reason| reason.as_str() == code) {
-        _ if answer["valid"] == true => verdict(true, "valid"),
-        Some(reason) => format!("{}: {}", verdict(false, &code), reason.sentence()),
-        None => verdict(false, &output::clean(&code)),
+        _ if answer.valid => verdict(true, "valid"),
+        Some(reason) => format!("{}: {}", verdict(false, code), reason.sentence()),
+        None => verdict(false, &output::clean(code)),
     }];
-    let missing = text(answer, "missing_permission");
-    if !missing.is_empty() {
+    if let Some(missing) = &answer.missing_permission {
         lines.push(output::clean(&format!("Missing permission: {missing}")));
     }
-    let token = &answer["token"];
-    if token.is_object() {
-        // A revoked token has no other end.
-        let end = match (token.get("expires_at"), moment(token, "expires_at")) {
-            (None, _) => String::new(),
-            (Some(_), at) if at.is_empty() => ", never expires".to_owned(),
-            (Some(_), at) => format!(", expires {at}"),
+    if let Some(token) = &answer.token {
+        let end = match token.expires_at {
+            // A revoked token has no other end.
+            None => String::new(),
+            Some(None) => ", never expires".to_owned(),
+            Some(Some(at)) => format!(", expires {}", moment(at)),
         };
-        lines.push(output::clean(&format!("Token `{}`, role {}{end}", text(token, "name"), text(token, "role_name"))));
+        lines.push(output::clean(&format!("Token `{}`, role {}{end}", token.name, token.role_name)));
     }
-    let decision = text(answer, "decision_id");
-    if !decision.is_empty() {
+    if let Some(decision) = &answer.decision_id {
         lines.push(output::clean(&format!("Decision: {decision}")));
     }
     lines.join("\n")
@@ -174,6 +188,7 @@ fn sentence(answer: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokenward_api::verify::VerifiedToken;
     use tokenward_core::Random;
     use tokenward_core::secret::PlainText;
 
@@ -217,8 +232,22 @@ mod tests {
 
     #[test]
     fn a_denial_says_why_and_what_was_missing() {
-        let answer = json!({ "valid": false, "code": "permission_denied", "missing_permission": "a:b",
-            "token": { "name": "ci\u{1b}[2J", "role_name": "viewer", "expires_at": null } });
+        let id = Uuid::nil();
+        let answer = Verification {
+            valid: false,
+            code: "permission_denied".into(),
+            token: Some(VerifiedToken {
+                id,
+                name: "ci\u{1b}[2J".into(),
+                kind: "api_token".into(),
+                organization_id: id,
+                role_id: id,
+                role_name: "viewer".into(),
+                expires_at: Some(None),
+            }),
+            missing_permission: Some("a:b".into()),
+            decision_id: None,
+        };
         let told = sentence(&answer);
         assert!(told.starts_with("permission_denied: The role"), "{told}");
         assert!(told.contains("a:b") && told.contains("viewer, never expires") && !told.contains('\u{1b}'), "{told}");

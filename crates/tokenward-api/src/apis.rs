@@ -1,0 +1,50 @@
+//! The routes of the organization's own API.
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+/// An API without its routes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiItem {
+    pub id: Uuid,
+    pub name: String,
+    /// What becomes of a request that no route describes: `deny` or `allow`.
+    pub unknown_route: String,
+    pub route_count: i64,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+}
+
+/// The APIs of the organization.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiList {
+    pub results: Vec<ApiItem>,
+}
+
+/// An API with its routes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiDetail {
+    #[serde(flatten)]
+    pub item: ApiItem,
+    pub routes: Vec<RouteBody>,
+}
+
+/// A route.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct RouteBody {
+    pub method: String,
+    /// `{name}` stands for one segment or a part of it, `{*name}` at the end for all that follows.
+    pub path: String,
+    /// What a request needs, all of it.
+    pub permissions: Vec<String>,
+    /// Where that comes from: `x-permission`, `security`, `path`, `file`.
+    pub source: String,
+}

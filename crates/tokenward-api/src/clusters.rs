@@ -1,0 +1,89 @@
+//! Clusters and their status (contract §1.6).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value, json};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+use crate::Id;
+
+/// A cluster. What else was sent comes back beside these fields.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Cluster {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub organization: Id,
+    pub name: String,
+    pub region: String,
+    /// AWS, SCW, GCP, DO, AZURE, OVH, CIVO, HETZNER, ORACLE, IBM or ON_PREMISE.
+    pub cloud_provider: String,
+    /// Tokenward deploys nothing: it is always READY.
+    pub status: String,
+    #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub rest: Map<String, Value>,
+}
+
+impl Serialize for Cluster {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = self.rest.clone();
+        let ours = json!({
+            "id": self.id,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "organization": self.organization,
+            "name": self.name,
+            "region": self.region,
+            "cloud_provider": self.cloud_provider,
+            "status": self.status,
+        });
+        // Ours last: what was sent under one of these names does not count.
+        if let Value::Object(ours) = ours {
+            body.extend(ours);
+        }
+        body.serialize(serializer)
+    }
+}
+
+/// Clusters.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterList {
+    pub results: Vec<Cluster>,
+}
+
+/// What a cluster is to be. Any further field is kept and comes back.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterRequest {
+    pub name: String,
+    pub region: String,
+    pub cloud_provider: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Object, additional_properties))]
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// The status of a cluster.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterStatus {
+    pub cluster_id: Uuid,
+    pub status: Cow<'static, str>,
+    pub is_deployed: bool,
+    pub reason: Cow<'static, str>,
+}
+
+/// Statuses of clusters.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterStatusList {
+    pub results: Vec<ClusterStatus>,
+}

@@ -1,0 +1,129 @@
+//! Environments and their status (contract §1.6).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+use crate::Id;
+
+/// An environment.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Environment {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    /// Always there: the published CLI reads it without a check.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub name: String,
+    pub organization: Id,
+    pub project: Id,
+    pub cloud_provider: CloudProvider,
+    /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
+    pub mode: String,
+    pub cluster_id: Uuid,
+    /// Always there: the published CLI reads it without a check.
+    pub cluster_name: String,
+    pub last_updated_by: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub expires_at: Option<Time>,
+}
+
+/// With whom an environment runs.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct CloudProvider {
+    pub provider: String,
+    pub cluster: String,
+}
+
+/// Environments.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvironmentList {
+    pub results: Vec<Environment>,
+}
+
+/// An environment in a list of the whole organization.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvironmentBrief {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub name: String,
+    pub organization: Id,
+    pub project: NamedId,
+    pub mode: String,
+}
+
+/// An id with its name.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct NamedId {
+    pub id: Uuid,
+    pub name: String,
+}
+
+/// Environments of the whole organization.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvironmentBriefList {
+    pub results: Vec<EnvironmentBrief>,
+}
+
+/// The status of an environment. Tokenward deploys nothing: it is always READY.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvironmentStatus {
+    pub id: Uuid,
+    pub state: Cow<'static, str>,
+    pub last_deployment_state: Cow<'static, str>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub last_deployment_date: Option<Time>,
+    pub last_deployment_id: Option<String>,
+    pub total_deployment_duration_in_seconds: Option<u64>,
+    /// Null: older clients refuse words that they do not know.
+    pub origin: Option<String>,
+    pub triggered_by: Option<String>,
+    pub deployment_status: Cow<'static, str>,
+    pub deployment_request_id: Option<Uuid>,
+}
+
+/// Statuses of environments.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvironmentStatusList {
+    pub results: Vec<EnvironmentStatus>,
+}
+
+/// What a new environment is to be.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentRequest {
+    pub name: String,
+    /// Where it runs; may be absent while there is one cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Uuid>,
+    /// DEVELOPMENT, STAGING or PRODUCTION; DEVELOPMENT when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// A change of an environment; what is absent stays.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentEdit {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}

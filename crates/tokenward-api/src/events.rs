@@ -1,0 +1,71 @@
+//! The event log (contract §1.5).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+/// An event.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Event {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub timestamp: Time,
+    pub event_type: Cow<'static, str>,
+    pub target_id: Option<Uuid>,
+    pub target_name: String,
+    pub target_type: Cow<'static, str>,
+    pub sub_target_type: Option<Cow<'static, str>>,
+    /// What it is like now, or for a deletion what it was like: JSON in a text.
+    pub change: String,
+    /// What it was like before a change: JSON in a text.
+    pub original_change: Option<String>,
+    pub origin: String,
+    pub triggered_by: String,
+    pub project_id: Option<Uuid>,
+    pub project_name: String,
+    pub environment_id: Option<Uuid>,
+    pub environment_name: String,
+    pub user_agent: Option<String>,
+    /// Its place in the log.
+    pub position: i64,
+    /// What happened, in our own words, such as `token.created`.
+    pub kind: Cow<'static, str>,
+}
+
+/// A page of events, newest first.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EventPage {
+    pub links: Links,
+    pub organization_max_limit_reached: bool,
+    pub events: Vec<Event>,
+}
+
+/// Where the neighbouring pages are.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Links {
+    /// Newer events.
+    pub previous: Option<String>,
+    /// Older events.
+    pub next: Option<String>,
+}
+
+/// Things that events are about.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct TargetList {
+    pub targets: Vec<EventTarget>,
+}
+
+/// Something that events are about.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EventTarget {
+    pub id: Uuid,
+    pub name: String,
+}

@@ -1,0 +1,70 @@
+//! Invitations (contract §1.3).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+/// An invitation.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct InviteMember {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub email: String,
+    /// Deprecated, but older clients fail without it.
+    pub role: Cow<'static, str>,
+    /// With its secret in the answer of POST, without it everywhere else.
+    pub invitation_link: String,
+    /// PENDING or EXPIRED.
+    pub invitation_status: Cow<'static, str>,
+    pub inviter: String,
+    pub organization_name: String,
+    pub logo_url: Option<String>,
+    pub role_id: Uuid,
+    pub role_name: String,
+    /// Until when it can be accepted.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub expires_at: Time,
+}
+
+/// Invitations.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct InviteMemberList {
+    pub results: Vec<InviteMember>,
+}
+
+/// Whom to invite.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct InviteMemberRequest {
+    pub email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_id: Option<Uuid>,
+    /// Deprecated: ADMIN, DEVELOPER or VIEWER, where there is no `role_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+/// How to accept. The secret is the last part of the link.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AcceptRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// For a new account: the person's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For a new account: its password.
+    #[cfg_attr(feature = "openapi", schema(format = Password))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}

@@ -1,0 +1,55 @@
+//! Members and ownership (contract §1.3).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+/// A member.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Member {
+    /// The user's id: what other endpoints call `user_id`.
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub name: String,
+    pub nickname: String,
+    pub email: String,
+    pub profile_picture_url: Option<String>,
+    /// Always there: the published console tells members from invitations by it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub last_activity_at: Time,
+    /// Deprecated: ADMIN, DEVELOPER, OWNER or VIEWER.
+    pub role: Cow<'static, str>,
+    pub role_name: String,
+    pub role_id: Uuid,
+}
+
+/// Members.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct MemberList {
+    pub results: Vec<Member>,
+}
+
+/// Another role for a member.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MemberRoleUpdate {
+    pub user_id: String,
+    pub role_id: Uuid,
+}
+
+/// A member, by id.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MemberReference {
+    pub user_id: String,
+}

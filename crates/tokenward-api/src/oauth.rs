@@ -1,0 +1,39 @@
+//! Introspection (RFC 7662), for programs that know no other API of ours.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::Uuid;
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+/// The answer about a token; `{"active":false}` alone for every one that is not accepted, whatever the cause.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Introspection {
+    /// Is it accepted now?
+    pub active: bool,
+    #[cfg_attr(feature = "openapi", schema(inline))]
+    #[serde(flatten)]
+    pub token: Option<ActiveToken>,
+}
+
+/// What is known of an active token (RFC 7662 §2.2).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ActiveToken {
+    /// The permissions of its role; `*` stands for either side of a permission of your own API.
+    pub scope: String,
+    /// The token's id: a token is its own client.
+    pub client_id: Uuid,
+    /// The token's id.
+    pub sub: Uuid,
+    /// `Bearer`.
+    pub token_type: Cow<'static, str>,
+    /// When it was made, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iat: Option<u64>,
+    /// From when on it is refused; absent for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exp: Option<i64>,
+}

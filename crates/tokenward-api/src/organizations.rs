@@ -1,0 +1,101 @@
+//! Organizations (contract §1.4).
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+use crate::present;
+
+/// An organization.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Organization {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    /// Unique, whatever its case.
+    pub name: String,
+    pub plan: String,
+    pub description: Option<String>,
+    pub website_url: Option<String>,
+    pub repository: Option<String>,
+    pub logo_url: Option<String>,
+    pub icon_url: Option<String>,
+    pub admin_emails: Option<Vec<String>>,
+    /// The user who owns it.
+    pub owner: Uuid,
+    pub organization_plan: OrganizationPlan,
+}
+
+/// What the plan means.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct OrganizationPlan {
+    pub plan: String,
+    /// For how many days events are kept. Events are kept for ever here; clients want a number.
+    pub audit_logs_retention_in_days: u32,
+}
+
+/// Organizations.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct OrganizationList {
+    pub results: Vec<Organization>,
+}
+
+/// A change of an organization. What is absent stays; null takes a value out.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationEdit {
+    /// 1 to 128 characters.
+    pub name: String,
+    /// At most 1,024 characters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub description: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub website_url: Option<Option<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Option<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub logo_url: Option<Option<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub icon_url: Option<Option<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub admin_emails: Option<Option<Vec<String>>>,
+}
+
+/// A new organization. Its maker owns it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationRequest {
+    /// 1 to 128 characters, unique whatever its case.
+    pub name: String,
+    /// ENTERPRISE when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub website_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_emails: Option<Vec<String>>,
+}

@@ -1,0 +1,42 @@
+//! Projects (contract §1.6).
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+use crate::Id;
+
+/// A project.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Project {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub name: String,
+    /// Empty when it was never given.
+    pub description: String,
+    pub organization: Id,
+    /// How many environments you see in it.
+    pub associated_environments_count: usize,
+}
+
+/// Projects.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ProjectList {
+    pub results: Vec<Project>,
+}
+
+/// What a project is to be.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ProjectRequest {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}

@@ -1,0 +1,90 @@
+//! API tokens (contract §1.1), and ours: one token, an expiry, who made it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+use crate::present;
+
+/// An API token, without its text.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiToken {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub name: String,
+    /// Absent when it was never given: the Terraform provider fails on an empty text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub role_name: String,
+    pub role_id: Uuid,
+    pub creator_name: Option<String>,
+    /// From when on it is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub expires_at: Option<Time>,
+    /// The end of its text, to tell it from others.
+    pub last_four: String,
+    /// When it was last presented, whatever the answer was; absent when it never was.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
+    /// From which address, as far as it was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_from: Option<String>,
+    /// By which client, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_agent: Option<String>,
+    /// How often it was allowed what was asked.
+    pub allowed_count: i64,
+    /// How often it was denied it.
+    pub denied_count: i64,
+    /// The latter by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub denied_reasons: BTreeMap<String, i64>,
+}
+
+/// A new API token. Its text is in `token`, here and never again.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenCreate {
+    #[serde(flatten)]
+    pub token_without_text: ApiToken,
+    /// The text. Store it now.
+    pub token: String,
+}
+
+/// API tokens.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenList {
+    pub results: Vec<ApiToken>,
+}
+
+/// What a new token is to be.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenRequest {
+    /// 1 to 128 characters, unique among the organization's tokens.
+    pub name: String,
+    /// At most 1,024 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A role of availableRole; null is admin.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub role_id: Option<Option<Uuid>>,
+    /// Deprecated. `ADMIN` stands for the role admin where there is no `role_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// From when on the token is refused; null or absent is never.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}

@@ -1,0 +1,157 @@
+//! Verification over HTTP: whose token is this, and may it do that? And: who am I?
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+use crate::{Text, present};
+
+/// A question about a token.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct VerifyRequest<'a> {
+    /// The text that was presented to you.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[serde(borrow)]
+    pub token: Text<'a>,
+    /// What it is to be allowed, such as `invoices:read`. Absent: only whose it is.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<Text<'a>>,
+    /// With which resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceRequest>,
+    /// The address of the client that presented it to you.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<IpAddr>,
+    /// Its own words for itself.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<Text<'a>>,
+    /// An API of the organization: its routes say what `request` needs.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<Text<'a>>,
+    /// The request that the token came with. Needed with `api`; without it only remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<HttpRequest<'a>>,
+}
+
+/// A request to your API.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HttpRequest<'a> {
+    /// Its method, in capitals.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[serde(borrow)]
+    pub method: Text<'a>,
+    /// Its path as the client sent it. A query does not count and is not kept.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub path: Text<'a>,
+}
+
+/// Ids of a resource. Absent or foreign ones are denied.
+#[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ResourceRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<Uuid>,
+}
+
+/// The answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Verification<'a> {
+    /// May it?
+    pub valid: bool,
+    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`,
+    /// `path_ambiguous`, `api_unknown`, `route_unknown`, `permission_denied`; in a batch also `throttled`.
+    pub code: Cow<'a, str>,
+    /// The token; absent when it is malformed or unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<VerifiedToken<'a>>,
+    /// What its role lacks.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_permission: Option<Cow<'a, str>>,
+    /// Under this id, `GET /decision/{id}` explains the answer for a while. Absent when nothing was decided.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<Cow<'a, str>>,
+}
+
+/// What is known of a token.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct VerifiedToken<'a> {
+    pub id: Uuid,
+    pub name: Cow<'a, str>,
+    pub kind: Cow<'a, str>,
+    pub organization_id: Uuid,
+    pub role_id: Uuid,
+    pub role_name: Cow<'a, str>,
+    /// From when on it is refused; absent for a revoked token, whose end no longer matters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Option<Time>>,
+}
+
+/// Questions about tokens.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BatchRequest<'a> {
+    /// 1 to 1,000 questions.
+    #[serde(borrow)]
+    pub tokens: Vec<VerifyRequest<'a>>,
+}
+
+/// The answers.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Batch<'a> {
+    /// One for each question, in their order.
+    pub results: Vec<Verification<'a>>,
+}
+
+/// Who the caller is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct SelfAnswer {
+    /// The token's id, or the user's.
+    pub id: Uuid,
+    /// The token's name, or the user's e-mail address.
+    pub name: String,
+    /// `api_token`, `policy_api_token` or `session`.
+    pub kind: Cow<'static, str>,
+    /// The token's organization; absent for a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<Reference>,
+    /// The token's role; absent for a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Reference>,
+    /// What the role holds; `*` stands for either side of a permission of your own API.
+    pub permissions: Vec<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub expires_at: Option<Time>,
+}
+
+/// An id with its name.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Reference {
+    pub id: Uuid,
+    pub name: String,
+}
