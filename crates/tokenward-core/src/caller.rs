@@ -2,17 +2,20 @@
 //!
 //! A [`Caller`] is known; a [`Grant`] may. Only [`Caller::require`] makes grants, and it asks
 //! [`decide`]. Functions that read or write an organization's data take the grant:
-//! it carries the organization, so that a query cannot forget its tenant.
+//! it carries the organization, so that a query cannot forget its tenant, and the permission, so that one that was
+//! asked for something else opens nothing. A write asks again before it uses one: [`crate::right`].
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::decision::{Ask, Credential, Facts, Standing, Subject, decide};
-use crate::directory::{Directory, Organization};
+use crate::decision::{Ask, Credential, Decision, Facts, Standing, Subject, decide};
+use crate::directory::{Directory, Organization, Resource};
 use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
 use crate::permission::{Own, Permission};
+use crate::reason::Reason;
+use crate::right::{Basis, Operator, RestsOn, Right, sealed};
 use crate::role::{BuiltIn, Role, Target};
 use crate::time::Time;
 
@@ -30,8 +33,46 @@ pub struct Caller {
 pub struct Grant {
     organization: Uuid,
     permission: Own,
+    resource: Resource,
     role: Arc<Role>,
+    holder: Holder,
     by: Arc<By>,
+}
+
+/// Who holds a grant.
+#[derive(Clone, Copy, Debug)]
+enum Holder {
+    /// The holder of this credential, by the role that it has in the organization.
+    Credential(Credential),
+    /// Whoever presents this token, to take it back and for nothing else.
+    Bearer(Uuid),
+    /// Whoever holds the machine.
+    Operator,
+}
+
+impl sealed::Sealed for Grant {}
+impl sealed::Sealed for Person {}
+
+/// A signed-in user who acts on the own account, or founds an organization: no role is asked for.
+#[derive(Clone, Debug)]
+pub struct Person {
+    account: Uuid,
+    session: Uuid,
+    by: Arc<By>,
+}
+
+impl Person {
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> Uuid {
+        self.account
+    }
+
+    /// The session in which the user is signed in.
+    #[must_use]
+    pub fn session(&self) -> Uuid {
+        self.session
+    }
 }
 
 impl Caller {
@@ -73,6 +114,12 @@ impl Caller {
         }
     }
 
+    /// The signed-in user with the right to the own account; a token is refused with `user_required`.
+    pub fn person(&self) -> Result<Person> {
+        let account = self.require_user()?;
+        Ok(Person { account, session: self.credential.id, by: Arc::clone(&self.by) })
+    }
+
     /// The organization of the token; `None` for a user, who can belong to several.
     #[must_use]
     pub fn token_organization(&self) -> Option<Uuid> {
@@ -102,29 +149,57 @@ impl Caller {
             .ok_or_else(|| Error::not_found("organization"))
     }
 
-    /// The right to do `permission` with `target` in an organization.
+    /// The right to do `permission` with `resource` in an organization; about the organization itself where that names
+    /// nothing.
     ///
-    /// 404 when the caller does not belong to the organization or cannot see the target, 403 with the missing
+    /// 404 when the caller does not belong to the organization or cannot see the resource, 403 with the missing
     /// permission when it can, 401 when the credential has ended meanwhile.
     pub fn require(
         &self,
         directory: &Directory,
         organization: Uuid,
         permission: Own,
-        target: Target,
+        resource: Resource,
         now: Time,
     ) -> Result<Grant> {
         let (organization, role) = self.organization(directory, organization)?;
-        let facts = Facts { credential: Some(self.credential), standing: Standing::Role(role), target };
-        let may = |own| decide(&facts, Ask::Permission(Permission::Own(own)), now);
-        if let Some((read, what)) = visibility(target)
-            && !may(read).is_allow()
-        {
-            return Err(Error::not_found(what));
-        }
-        may(permission).require()?;
-        Ok(Grant { organization: organization.id, permission, role: Arc::clone(role), by: Arc::clone(&self.by) })
+        judge(Some(self.credential), role, permission, organization.target(&resource), now)?;
+        Ok(Grant {
+            organization: organization.id,
+            permission,
+            resource,
+            role: Arc::clone(role),
+            holder: Holder::Credential(self.credential),
+            by: Arc::clone(&self.by),
+        })
     }
+}
+
+/// May the holder of a credential that acts as `role` do `permission` with `target`? Asked by [`Caller::require`], and
+/// again when the grant is used.
+fn judge(credential: Option<Credential>, role: &Role, permission: Own, target: Target, now: Time) -> Result<()> {
+    let facts = Facts { credential, standing: Standing::Role(role), target };
+    let decision = |own| decide(&facts, Ask::Permission(Permission::Own(own)), now);
+    if let Some((read, what)) = visibility(target)
+        && matches!(decision(read), Decision::Deny { reason: Reason::PermissionDenied, .. })
+    {
+        return Err(Error::not_found(what));
+    }
+    match (permission, target) {
+        // Asked of a project, it is about an environment to be made: held where that is possible in at least one mode.
+        // In which one and on which cluster, the request says later.
+        (Own::EnvironmentManage, Target::Project(project)) if role.manages_environments(project) => {
+            decision(Own::ProjectRead).require()
+        }
+        _ => decision(permission).require(),
+    }
+}
+
+/// The credential, if it still counts for itself, whatever it may do.
+fn alive(credential: Option<Credential>, now: Time) -> Result<Credential> {
+    let facts = Facts { credential, standing: Standing::Bare, target: Target::Organization };
+    decide(&facts, Ask::Identity, now).require()?;
+    credential.ok_or_else(|| Error::denied(Reason::Unknown))
 }
 
 /// What it takes to see a target, and what to call it when it is not seen.
@@ -139,18 +214,43 @@ fn visibility(target: Target) -> Option<(Own, &'static str)> {
 }
 
 impl Grant {
-    /// The right of the operator, who holds the machine and with it the database: for the offline commands.
+    /// The right of the operator, who holds the machine and with it the database.
     #[must_use]
-    pub fn operator(organization: Uuid, permission: Own) -> Self {
+    pub fn operator(operator: &Operator, organization: Uuid, permission: Own) -> Self {
         let role = Arc::new(Role::built_in(Uuid::nil(), BuiltIn::Owner));
-        Self { organization, permission, role, by: Arc::new(By::operator()) }
+        let by = Arc::new(operator.by().clone());
+        Self { organization, permission, resource: Resource::default(), role, holder: Holder::Operator, by }
     }
 
-    /// The right of whoever holds a token's text to take that token back (RFC 7009 §2.1): holding it is the right,
-    /// whatever its role may do. `by` is the token itself.
+    /// The right of whoever holds a token's text to take that token back (RFC 7009 §2.1), whatever its role may do: to
+    /// revoke `token`, which `by` names, and nothing else.
     #[must_use]
-    pub fn of_bearer(organization: Uuid, role: Role, by: By) -> Self {
-        Self { organization, permission: Own::TokenManage, role: Arc::new(role), by: Arc::new(by) }
+    pub fn of_bearer(organization: Uuid, token: Uuid, role: Arc<Role>, by: By) -> Self {
+        Self {
+            organization,
+            permission: Own::TokenManage,
+            resource: Resource::default(),
+            role,
+            holder: Holder::Bearer(token),
+            by: Arc::new(by),
+        }
+    }
+
+    /// Is this the right to do `permission`? A function that writes asks, so that a grant for something else that
+    /// reaches it by mistake changes nothing: a fault of ours, never of the caller.
+    pub fn permits(&self, permission: Own) -> Result<()> {
+        match self.holder {
+            Holder::Credential(_) | Holder::Operator if self.permission == permission => Ok(()),
+            _ => Err(Error::internal(format!("a grant for {} was used for {permission}", self.permission))),
+        }
+    }
+
+    /// [`permits`](Self::permits) taking back `token`: as whoever manages tokens, or as its bearer.
+    pub fn permits_revoking(&self, token: Uuid) -> Result<()> {
+        match self.holder {
+            Holder::Bearer(own) if own == token => Ok(()),
+            _ => self.permits(Own::TokenManage),
+        }
     }
 
     /// The organization that the right is in.
@@ -189,6 +289,51 @@ impl Grant {
                 Err(Error { detail, ..Error::permission_denied(missing) })
             }
         }
+    }
+}
+
+impl Right for Person {
+    fn by(&self) -> &By {
+        &self.by
+    }
+
+    fn rests_on(&self) -> Option<RestsOn> {
+        let (credential, subject) = (self.session, Subject::User(self.account));
+        Some(RestsOn { credential, subject, organization: None, resource: Resource::default() })
+    }
+
+    fn renewed(&self, basis: Basis, now: Time) -> Result<Self> {
+        alive(basis.credential, now)?;
+        Ok(self.clone())
+    }
+}
+
+impl Right for Grant {
+    fn by(&self) -> &By {
+        &self.by
+    }
+
+    /// `None` for the operator and for a bearer, whose right is the text itself.
+    fn rests_on(&self) -> Option<RestsOn> {
+        match self.holder {
+            Holder::Credential(Credential { id, subject, .. }) => Some(RestsOn {
+                credential: id,
+                subject,
+                organization: Some(self.organization),
+                resource: self.resource,
+            }),
+            Holder::Bearer(_) | Holder::Operator => None,
+        }
+    }
+
+    fn renewed(&self, basis: Basis, now: Time) -> Result<Self> {
+        if self.rests_on().is_none() {
+            return Ok(self.clone());
+        }
+        let credential = alive(basis.credential, now)?;
+        let Some(role) = basis.role else { return Err(Error::not_found("organization")) };
+        judge(Some(credential), &role, self.permission, basis.target, now)?;
+        Ok(Self { role, holder: Holder::Credential(credential), ..self.clone() })
     }
 }
 
@@ -236,7 +381,7 @@ mod tests {
         for caller in [user, token] {
             for organization in [id(2), id(3)] {
                 let error =
-                    caller.require(&directory, organization, Own::OrganizationRead, Target::Organization, Time(1));
+                    caller.require(&directory, organization, Own::OrganizationRead, Resource::default(), Time(1));
                 assert_eq!(error.map(|_| ()).map_err(|e| e.code), Err(Code::NotFound));
             }
         }
@@ -245,16 +390,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let (directory, user, token) = world();
-        let error = user.require(&directory, id(1), Own::TokenManage, Target::Organization, Time(1)).map(|_| ());
+        let error = user.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(1)).map(|_| ());
         assert_eq!(error.map_err(|e| e.missing_permission), Err(Some("token:manage".to_owned())));
-        assert!(token.require(&directory, id(1), Own::TokenManage, Target::Organization, Time(1)).is_ok());
-        assert!(token.require(&directory, id(1), Own::TokenManage, Target::Organization, Time(100)).is_err());
+        assert!(token.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(1)).is_ok());
+        assert!(token.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(100)).is_err());
     }
 
     #[test]
     fn nobody_hands_out_more_than_they_have() {
         let (directory, _, token) = world();
-        let grant = token.require(&directory, id(1), Own::TokenManage, Target::Organization, Time(1));
+        let grant = token.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(1));
         let grant = grant.unwrap_or_else(|e| panic!("{e}"));
         assert!(grant.covers(&Role::built_in(id(0), BuiltIn::Viewer)).is_ok());
         let error = grant.covers(&Role::built_in(id(0), BuiltIn::Admin));

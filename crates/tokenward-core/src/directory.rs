@@ -67,6 +67,26 @@ pub struct Resource {
     pub cluster_id: Option<Uuid>,
 }
 
+impl Resource {
+    /// One project.
+    #[must_use]
+    pub fn project(id: Uuid) -> Self {
+        Self { project_id: Some(id), ..Self::default() }
+    }
+
+    /// One environment.
+    #[must_use]
+    pub fn environment(id: Uuid) -> Self {
+        Self { environment_id: Some(id), ..Self::default() }
+    }
+
+    /// One cluster.
+    #[must_use]
+    pub fn cluster(id: Uuid) -> Self {
+        Self { cluster_id: Some(id), ..Self::default() }
+    }
+}
+
 impl Directory {
     /// The organization with this id.
     #[must_use]

@@ -210,6 +210,19 @@ impl Faults {
         self.0.push(Fault { field: field.into(), problem: problem.into() });
     }
 
+    /// The value, when there is no fault; otherwise all faults together, those of the value's error among them. What else
+    /// went wrong counts only where there is no fault.
+    pub fn and<T>(mut self, value: Result<T>) -> Result<T> {
+        match value {
+            Err(error) if self.0.is_empty() => Err(error),
+            Err(error) => {
+                self.0.extend(error.faults);
+                Err(Error::faults(self.0))
+            }
+            Ok(value) => self.finish().map(|()| value),
+        }
+    }
+
     /// An error when there is any fault.
     pub fn finish(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::faults(self.0)) }

@@ -15,6 +15,7 @@ pub mod name;
 pub mod path;
 pub mod permission;
 pub mod reason;
+pub mod right;
 pub mod role;
 pub mod routes;
 pub mod secret;

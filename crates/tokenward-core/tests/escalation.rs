@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Credential, Subject};
-use tokenward_core::directory::Directory;
+use tokenward_core::directory::{Directory, Resource};
 use tokenward_core::event::By;
 use tokenward_core::permission::Own;
-use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, Mode, ProjectAccess, Role, Target};
+use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, Mode, ProjectAccess, Role};
 use tokenward_core::token::State;
 use tokenward_core::{Time, Uuid};
 
@@ -243,7 +243,7 @@ fn what_results_never_exceeds_the_actor() {
         };
         let caller = Caller::token(credential, organization, role.id, By::operator());
         let grants =
-            requests.map(|own| (own, caller.require(&directory, organization, own, Target::Organization, Time(0))));
+            requests.map(|own| (own, caller.require(&directory, organization, own, Resource::default(), Time(0))));
         for (result, (handed_out, _)) in roles.iter().enumerate() {
             let (own, grant) = &grants[dice.below(3)];
             let real = grant.as_ref().is_ok_and(|grant| grant.covers(handed_out).is_ok());

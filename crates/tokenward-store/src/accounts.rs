@@ -3,7 +3,8 @@
 use sqlx_macros::FromRow;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, execute, run, taken};
+use crate::db::{Conn, execute, run, taken};
+use crate::tx::Tx;
 
 /// An account, without its password.
 #[derive(Clone, Debug, FromRow)]

@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Needed;
+use tokenward_core::permission::Own;
 use tokenward_core::routes::{Route, Routes, Unknown};
 use tokenward_core::{Error, Result, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+use crate::db::{Conn, by_ids, execute, run, taken};
+use crate::tx::Tx;
 
 /// An API without its routes.
 #[derive(Clone, PartialEq, Eq, Debug, FromRow)]
@@ -54,6 +56,7 @@ macro_rules! select {
 
 /// Adds an API with its routes, as the JSON of a list of [`KeptRoute`].
 pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Result<()> {
+    grant.permits(Own::ApiManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -75,6 +78,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Resu
 
 /// Replaces the routes of an API and what becomes of others.
 pub async fn update(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Result<()> {
+    grant.permits(Own::ApiManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -110,6 +114,7 @@ pub async fn routes(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<String> {
 
 /// Takes an API out.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    grant.permits(Own::ApiManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM api WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)

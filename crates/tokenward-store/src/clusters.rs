@@ -2,9 +2,11 @@
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, run};
+use crate::db::{Conn, by_ids, execute, run};
+use crate::tx::Tx;
 
 /// A cluster.
 #[derive(Clone, Debug, FromRow)]
@@ -31,6 +33,7 @@ macro_rules! select {
 
 /// Adds a cluster.
 pub async fn insert(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
+    grant.permits(Own::ClusterManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -62,6 +65,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Cluster> {
 
 /// Writes all that can be changed of a cluster.
 pub async fn update(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
+    grant.permits(Own::ClusterManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -81,6 +85,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
 
 /// Takes a cluster out; a conflict while environments run on it.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    grant.permits(Own::ClusterManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM cluster WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)
@@ -100,4 +105,9 @@ pub async fn places(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, U
         Some(ids) => by_ids(conn, "SELECT id, organization_id, name FROM cluster WHERE id IN", ids).await,
         None => run!(conn, c => sqlx::query_as("SELECT id, organization_id, name FROM cluster").fetch_all(&mut *c)),
     }
+}
+
+/// Id and name of all of the organization.
+pub async fn names(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, String)>> {
+    run!(conn, c => sqlx::query_as("SELECT id, name FROM cluster WHERE organization_id = $1").bind(grant.organization()).fetch_all(&mut *c))
 }

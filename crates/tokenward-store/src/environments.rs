@@ -2,9 +2,11 @@
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+use crate::db::{Conn, by_ids, execute, run, taken};
+use crate::tx::Tx;
 
 /// An environment, with the names that answers show.
 #[derive(Clone, Debug, FromRow)]
@@ -36,6 +38,7 @@ macro_rules! select {
 
 /// Adds an environment.
 pub async fn insert(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
+    grant.permits(Own::EnvironmentManage)?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO environment (id, organization_id, project_id, cluster_id, name, mode, last_updated_by, created_at, updated_at) ",
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
@@ -60,6 +63,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Environment>
 
 /// Writes name and mode.
 pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
+    grant.permits(Own::EnvironmentManage)?;
     execute!(tx.conn(), sqlx::query(
         "UPDATE environment SET name = $3, mode = $4, last_updated_by = $5, updated_at = $6 WHERE organization_id = $1 AND id = $2"
     ).bind(grant.organization()).bind(e.id).bind(&e.name).bind(&e.mode).bind(&e.last_updated_by).bind(e.updated_at))
@@ -69,6 +73,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
 
 /// Takes an environment out, with its variables.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    grant.permits(Own::ProjectManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM environment WHERE organization_id = $1 AND id = $2")

@@ -3,7 +3,8 @@
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Result, Time};
 
-use crate::db::{Conn, Tx, execute, run};
+use crate::db::{Conn, execute, run};
+use crate::tx::UnloggedTx;
 
 /// How long an answer is kept.
 const KEPT: i64 = HOUR;
@@ -20,7 +21,7 @@ pub struct Kept {
 }
 
 /// Claims a scope. `true` when this request is the first and must be carried out.
-pub async fn claim(tx: &mut Tx, scope: &[u8; 32], request: &[u8; 32], now: Time) -> Result<bool> {
+pub async fn claim(tx: &mut UnloggedTx, scope: &[u8; 32], request: &[u8; 32], now: Time) -> Result<bool> {
     execute!(
         tx.conn(),
         sqlx::query("DELETE FROM idempotency WHERE created_at <= $1 OR (answer IS NULL AND created_at <= $2)")
@@ -43,7 +44,7 @@ pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<Kept>> {
 }
 
 /// Keeps the answer.
-pub async fn keep(tx: &mut Tx, scope: &[u8; 32], answer: &[u8]) -> Result<()> {
+pub async fn keep(tx: &mut UnloggedTx, scope: &[u8; 32], answer: &[u8]) -> Result<()> {
     execute!(
         tx.conn(),
         sqlx::query("UPDATE idempotency SET answer = $2 WHERE scope = $1").bind(&scope[..]).bind(answer)
@@ -52,7 +53,7 @@ pub async fn keep(tx: &mut Tx, scope: &[u8; 32], answer: &[u8]) -> Result<()> {
 }
 
 /// Gives a scope back after a fault of ours, so that the request can be tried again.
-pub async fn release(tx: &mut Tx, scope: &[u8; 32]) -> Result<()> {
+pub async fn release(tx: &mut UnloggedTx, scope: &[u8; 32]) -> Result<()> {
     execute!(tx.conn(), sqlx::query("DELETE FROM idempotency WHERE scope = $1 AND answer IS NULL").bind(&scope[..]))?;
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, execute, run};
+use crate::db::{Conn, execute, run};
+use crate::tx::Tx;
 
 /// An invitation.
 #[derive(Clone, Debug, FromRow)]
@@ -36,6 +38,7 @@ macro_rules! select {
 
 /// Adds an invitation; one that has expired gives way. Another one for the same address is a conflict.
 pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, digest: &[u8; 32], now: Time) -> Result<()> {
+    grant.permits(Own::MemberManage)?;
     let fold = i.email.to_ascii_lowercase();
     execute!(
         tx.conn(),
@@ -77,6 +80,7 @@ pub async fn by_link(conn: Conn<'_>, id: Uuid, digest: &[u8; 32], now: Time) -> 
 
 /// Gives an invitation a new link and a new time.
 pub async fn renew(tx: &mut Tx, grant: &Grant, id: Uuid, digest: &[u8; 32], expires_at: Time, now: Time) -> Result<()> {
+    grant.permits(Own::MemberManage)?;
     execute!(
         tx.conn(),
         sqlx::query(

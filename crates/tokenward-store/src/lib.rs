@@ -1,12 +1,14 @@
 //! What Tokenward keeps: one body of query code over SQLite and PostgreSQL, and the event log.
 //!
-//! A [`Store`] hands out connections for reading and transactions for writing. A transaction ends in
-//! [`Tx::commit`], which takes the events of the change: there is no way to change a row that others rely on without
-//! saying so in the log. `db` is the only folder that knows the dialects; every other file is about one resource.
+//! A [`Store`] hands out connections for reading and transactions for writing. A transaction begins with a right, which is
+//! asked again inside it, and ends in [`Tx::commit`], which takes the events of the change: there is no way to change a
+//! row that others rely on without having the right now, nor without saying so in the log. `db` is the only folder that
+//! knows the dialects; every other file is about one resource.
 
 pub mod accounts;
 pub mod address;
 pub mod apis;
+mod basis;
 pub mod clusters;
 mod db;
 pub mod environments;
@@ -18,11 +20,14 @@ pub mod members;
 pub mod organizations;
 pub mod peppers;
 pub mod projects;
+mod role_rows;
 pub mod roles;
 pub mod sessions;
 pub mod tokens;
+mod tx;
 pub mod usage;
 pub mod variables;
 
-pub use db::{Conn, OpenError, Reader, SQLITE_AT_LEAST, Store, Tx};
+pub use db::{Conn, OpenError, Reader, SQLITE_AT_LEAST, Store};
 pub use log::Position;
+pub use tx::{Tx, UnloggedTx};

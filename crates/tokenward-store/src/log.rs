@@ -1,8 +1,9 @@
 //! The log: every change of state, in the order in which it became true.
 //!
-//! Positions are dense: 1, 2, 3 … without a hole. They come from one counter row, which a transaction locks last,
-//! just before its commit; so the order of positions is the order of commits, and a follower that has seen
-//! position *n* has seen all before it. Each row's hash covers the row and the hash before it.
+//! Positions are dense: 1, 2, 3 … without a hole. They come from one counter row, which a writing transaction locks
+//! first and holds until its commit; so writes happen one after the other, the order of positions is the order of
+//! commits, and a follower that has seen position *n* has seen all before it. Each row's hash covers the row and the
+//! hash before it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +14,8 @@ use sqlx_macros::FromRow;
 use tokenward_core::event::{By, Event};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, execute, run};
+use crate::db::{Conn, Head, execute, run};
+use crate::tx::Tx;
 
 /// A place in the log of one database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,64 +136,62 @@ impl Kept {
 }
 
 impl Tx {
-    /// Appends the events and commits. Answers the position of the last one.
+    /// Appends the events of the change and commits. Answers the position of the last one.
     ///
     /// When it returns an error nothing was changed, except that the answer of the database to the commit itself may
     /// have been lost; then the change may stand, and is in the log.
-    pub async fn commit(mut self, by: &By, events: &[Event]) -> Result<Position> {
-        let position = self.append(by, events).await?;
-        self.commit_unlogged().await?;
-        Ok(position)
+    pub async fn commit(mut self, events: &[Event]) -> Result<Position> {
+        if events.is_empty() {
+            return Err(Error::internal("a change without an event"));
+        }
+        for event in events {
+            self.append(event).await?;
+        }
+        let Head { incarnation, position, hash } = self.head.clone();
+        execute!(self.conn(), sqlx::query("UPDATE log_head SET position = $1, hash = $2").bind(position).bind(&hash))?;
+        self.end().await?;
+        Ok(Position { incarnation, number: position })
     }
 
-    async fn append(&mut self, by: &By, events: &[Event]) -> Result<Position> {
-        let count = events.len() as i64;
-        let (incarnation,): (Uuid,) =
-            run!(self.conn(), c => sqlx::query_as("SELECT incarnation FROM meta").fetch_one(&mut *c))?;
-        // From here to the commit no other transaction can append.
-        let (last, mut hash): (i64, Vec<u8>) = run!(self.conn(), c =>
-            sqlx::query_as("UPDATE log_head SET position = position + $1 RETURNING position, hash").bind(count).fetch_one(&mut *c))?;
-        let now = self.store.now();
-        for (number, event) in (last - count + 1..).zip(events) {
-            let payload = payload(by, event)?;
-            let mut salt = [0u8; 16];
-            self.store.random().fill(&mut salt);
-            let mut row = Skeleton {
-                position: number,
-                id: self.store.new_id(),
-                time: now.0,
-                organization_id: event.organization,
-                kind: event.kind.as_str().to_owned(),
-                target_id: event.target,
-                related_id: event.related,
-                payload_digest: payload_digest(&salt, &payload).to_vec(),
-                hash: Vec::new(),
-            };
-            row.hash = row.chained(&hash).to_vec();
-            execute!(self.conn(), sqlx::query(concat!(
-                "INSERT INTO event (position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash) ",
-                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    async fn append(&mut self, event: &Event) -> Result<()> {
+        let payload = payload(&self.by, event)?;
+        let mut salt = [0u8; 16];
+        self.random().fill(&mut salt);
+        let mut row = Skeleton {
+            position: self.head.position + 1,
+            id: self.new_id(),
+            time: self.now().0,
+            organization_id: event.organization,
+            kind: event.kind.as_str().to_owned(),
+            target_id: event.target,
+            related_id: event.related,
+            payload_digest: payload_digest(&salt, &payload).to_vec(),
+            hash: Vec::new(),
+        };
+        row.hash = row.chained(&self.head.hash).to_vec();
+        execute!(self.conn(), sqlx::query(concat!(
+            "INSERT INTO event (position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        ))
+        .bind(row.position).bind(row.id).bind(row.time).bind(row.organization_id).bind(&row.kind).bind(row.target_id)
+        .bind(row.related_id).bind(&row.payload_digest).bind(&row.hash))?;
+        let (actor, origin) = (self.by.actor.name().to_owned(), self.by.origin);
+        execute!(
+            self.conn(),
+            sqlx::query(concat!(
+                "INSERT INTO event_payload (position, salt, payload, actor, origin, project_id, environment_id) ",
+                "VALUES ($1, $2, $3, $4, $5, $6, $7)"
             ))
-            .bind(row.position).bind(row.id).bind(row.time).bind(row.organization_id).bind(&row.kind).bind(row.target_id)
-            .bind(row.related_id).bind(&row.payload_digest).bind(&row.hash))?;
-            execute!(
-                self.conn(),
-                sqlx::query(concat!(
-                    "INSERT INTO event_payload (position, salt, payload, actor, origin, project_id, environment_id) ",
-                    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
-                ))
-                .bind(row.position)
-                .bind(&salt[..])
-                .bind(&payload)
-                .bind(by.actor.name())
-                .bind(by.origin.as_str())
-                .bind(event.project.as_ref().map(|(id, _)| *id))
-                .bind(event.environment.as_ref().map(|(id, _)| *id))
-            )?;
-            hash = row.hash;
-        }
-        execute!(self.conn(), sqlx::query("UPDATE log_head SET hash = $1").bind(&hash))?;
-        Ok(Position { incarnation, number: last })
+            .bind(row.position)
+            .bind(&salt[..])
+            .bind(&payload)
+            .bind(&actor)
+            .bind(origin.as_str())
+            .bind(event.project.as_ref().map(|(id, _)| *id))
+            .bind(event.environment.as_ref().map(|(id, _)| *id))
+        )?;
+        (self.head.position, self.head.hash) = (row.position, row.hash);
+        Ok(())
     }
 }
 

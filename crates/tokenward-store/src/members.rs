@@ -2,9 +2,11 @@
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, execute, run};
+use crate::db::{Conn, execute, run};
+use crate::tx::Tx;
 
 /// A membership, for the directory.
 #[derive(Clone, Copy, Debug, FromRow)]
@@ -64,16 +66,42 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, account: Uuid) -> Result<Member>
         .ok_or_else(|| Error::not_found("member"))
 }
 
-/// Gives a member another role.
-pub async fn set_role(tx: &mut Tx, grant: &Grant, account: Uuid, role: Uuid, is_owner: bool, now: Time) -> Result<()> {
+/// Gives a member another role. The owner keeps the own one.
+pub async fn set_role(tx: &mut Tx, grant: &Grant, account: Uuid, role: Uuid, now: Time) -> Result<()> {
+    grant.permits(Own::MemberManage)?;
     let changed = execute!(tx.conn(), sqlx::query(
-        "UPDATE member SET role_id = $3, is_owner = $4, updated_at = $5 WHERE organization_id = $1 AND account_id = $2"
-    ).bind(grant.organization()).bind(account).bind(role).bind(is_owner).bind(now.0))?;
+        "UPDATE member SET role_id = $3, updated_at = $4 WHERE organization_id = $1 AND account_id = $2 AND NOT is_owner"
+    ).bind(grant.organization()).bind(account).bind(role).bind(now.0))?;
     if changed == 0 { Err(Error::not_found("member")) } else { Ok(()) }
+}
+
+/// A member, and the role that it is to have.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    /// The account.
+    pub account: Uuid,
+    /// The role.
+    pub role: Uuid,
+}
+
+/// Hands the organization from its owner to another member.
+pub async fn transfer(tx: &mut Tx, grant: &Grant, from: Seat, to: Seat, now: Time) -> Result<()> {
+    grant.permits(Own::OrganizationTransfer)?;
+    // In this order: the database never allows two owners.
+    for (seat, owner) in [(from, false), (to, true)] {
+        let changed = execute!(tx.conn(), sqlx::query(
+            "UPDATE member SET role_id = $3, is_owner = $4, updated_at = $5 WHERE organization_id = $1 AND account_id = $2"
+        ).bind(grant.organization()).bind(seat.account).bind(seat.role).bind(owner).bind(now.0))?;
+        if changed == 0 {
+            return Err(Error::not_found("member"));
+        }
+    }
+    Ok(())
 }
 
 /// Takes a member out.
 pub async fn delete(tx: &mut Tx, grant: &Grant, account: Uuid) -> Result<()> {
+    grant.permits(Own::MemberManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM member WHERE organization_id = $1 AND account_id = $2 AND NOT is_owner")

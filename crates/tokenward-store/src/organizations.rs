@@ -3,9 +3,11 @@
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
+use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+use crate::db::{Conn, by_ids, execute, run, taken};
+use crate::tx::Tx;
 
 /// An organization, as the contract has it (§1.4).
 #[derive(Clone, Debug, FromRow)]
@@ -72,14 +74,15 @@ pub async fn by_id(conn: Conn<'_>, ids: &[Uuid]) -> Result<Vec<Organization>> {
 
 /// Writes all that can be changed of the organization of the grant.
 pub async fn update(tx: &mut Tx, grant: &Grant, o: &Organization) -> Result<()> {
+    grant.permits(Own::OrganizationEdit)?;
     if o.id != grant.organization() {
         return Err(Error::not_found("organization"));
     }
-    write(tx, o).await
+    complete(tx, o).await
 }
 
 /// Writes all that can be changed of an organization that was made in this transaction.
-pub async fn write(tx: &mut Tx, o: &Organization) -> Result<()> {
+pub async fn complete(tx: &mut Tx, o: &Organization) -> Result<()> {
     execute!(tx.conn(), sqlx::query(concat!(
         "UPDATE organization SET name = $2, name_fold = $3, description = $4, plan = $5, website_url = $6, repository = $7, ",
         "logo_url = $8, icon_url = $9, admin_emails = $10, updated_at = $11 WHERE id = $1 AND deleted_at IS NULL"
@@ -92,6 +95,7 @@ pub async fn write(tx: &mut Tx, o: &Organization) -> Result<()> {
 
 /// Marks the organization deleted and its tokens revoked. Their digests stay known for ever.
 pub async fn delete(tx: &mut Tx, grant: &Grant, now: Time) -> Result<()> {
+    grant.permits(Own::OrganizationDelete)?;
     let id = grant.organization();
     execute!(tx.conn(), sqlx::query("UPDATE organization SET deleted_at = $2 WHERE id = $1").bind(id).bind(now.0))?;
     execute!(

@@ -2,7 +2,8 @@
 
 use tokenward_core::{Result, Time};
 
-use crate::db::{Conn, Tx, execute, run};
+use crate::db::{Conn, execute, run};
+use crate::tx::UnloggedTx;
 
 /// The versions that the database knows, with their check values, the oldest first.
 pub async fn list(conn: Conn<'_>) -> Result<Vec<(i32, Vec<u8>)>> {
@@ -10,7 +11,7 @@ pub async fn list(conn: Conn<'_>) -> Result<Vec<(i32, Vec<u8>)>> {
 }
 
 /// Records a version.
-pub async fn insert(tx: &mut Tx, version: i32, check_value: &[u8; 32], now: Time) -> Result<()> {
+pub async fn insert(tx: &mut UnloggedTx, version: i32, check_value: &[u8; 32], now: Time) -> Result<()> {
     execute!(
         tx.conn(),
         sqlx::query("INSERT INTO pepper (version, check_value, created_at) VALUES ($1, $2, $3)")

@@ -2,9 +2,11 @@
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, run, taken};
+use crate::db::{Conn, by_ids, execute, run, taken};
+use crate::tx::Tx;
 
 /// A project.
 #[derive(Clone, Debug, FromRow)]
@@ -25,6 +27,7 @@ macro_rules! select {
 
 /// Adds a project.
 pub async fn insert(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
+    grant.permits(Own::ProjectCreate)?;
     execute!(tx.conn(), sqlx::query(
         "INSERT INTO project (id, organization_id, name, description, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)"
     ).bind(p.id).bind(grant.organization()).bind(&p.name).bind(&p.description).bind(p.created_at).bind(p.updated_at))
@@ -45,6 +48,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Project> {
 
 /// Writes name and description.
 pub async fn update(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
+    grant.permits(Own::ProjectManage)?;
     execute!(
         tx.conn(),
         sqlx::query(
@@ -62,6 +66,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
 
 /// Takes a project out, with its environments and variables.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    grant.permits(Own::ProjectManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM project WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)
@@ -75,4 +80,9 @@ pub async fn places(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, U
         Some(ids) => by_ids(conn, "SELECT id, organization_id, name FROM project WHERE id IN", ids).await,
         None => run!(conn, c => sqlx::query_as("SELECT id, organization_id, name FROM project").fetch_all(&mut *c)),
     }
+}
+
+/// Id and name of all of the organization.
+pub async fn names(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, String)>> {
+    run!(conn, c => sqlx::query_as("SELECT id, name FROM project WHERE organization_id = $1").bind(grant.organization()).fetch_all(&mut *c))
 }

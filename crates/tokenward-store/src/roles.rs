@@ -1,38 +1,18 @@
 //! Roles: six built in, with ids of their own in each organization, and custom ones.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
-use tokenward_core::role::{BuiltIn, EnvironmentLevel, Matrix, ProjectAccess, Role};
+use tokenward_core::permission::Own;
+use tokenward_core::role::{BuiltIn, Role};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, run, taken};
-
-#[derive(FromRow)]
-struct Row {
-    id: Uuid,
-    organization_id: Uuid,
-    kind: String,
-    name: String,
-    permissions: String,
-}
-
-#[derive(FromRow)]
-struct ClusterRow {
-    role_id: Uuid,
-    cluster_id: Uuid,
-    level: String,
-}
-
-#[derive(FromRow)]
-struct ProjectRow {
-    role_id: Uuid,
-    project_id: Uuid,
-    is_admin: bool,
-    levels: String,
-}
+use crate::db::{Conn, execute, run, taken};
+pub use crate::role_rows::compiled;
+use crate::role_rows::now;
+use crate::tx::Tx;
 
 /// What a custom role is called and for what it is; what it may do is in its compiled form.
 #[derive(Clone, Debug, FromRow)]
@@ -47,22 +27,9 @@ pub struct Description {
     pub updated_at: i64,
 }
 
-impl Row {
-    fn compile(self, matrix: Matrix) -> Result<(Uuid, Role)> {
-        let role = match BuiltIn::from_name(&self.kind) {
-            Some(built_in) => Role::built_in(self.id, built_in),
-            None => {
-                let permissions: Vec<String> = serde_json::from_str(&self.permissions).map_err(Error::internal)?;
-                Role::custom(self.id, &self.name, &permissions, matrix).map_err(Error::internal)?
-            }
-        };
-        Ok((self.organization_id, role))
-    }
-}
-
 /// Adds the six built-in roles to a new organization. Answers the id of each.
 pub async fn insert_built_in(tx: &mut Tx, organization: Uuid, now: Time) -> Result<[(BuiltIn, Uuid); 6]> {
-    let ids = BuiltIn::ALL.map(|role| (role, tx.store.new_id()));
+    let ids = BuiltIn::ALL.map(|role| (role, tx.new_id()));
     for (role, id) in ids {
         execute!(tx.conn(), sqlx::query(concat!(
             "INSERT INTO role (id, organization_id, kind, name, name_fold, description, permissions, created_at, updated_at) ",
@@ -72,50 +39,31 @@ pub async fn insert_built_in(tx: &mut Tx, organization: Uuid, now: Time) -> Resu
     Ok(ids)
 }
 
-/// Compiled roles with their organizations: those in `ids`, or all.
-pub async fn compiled(mut conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, Role)>> {
-    let (rows, clusters, projects): (Vec<Row>, Vec<ClusterRow>, Vec<ProjectRow>) = match ids {
-        Some(ids) => (
-            by_ids(conn.again(), "SELECT id, organization_id, kind, name, permissions FROM role WHERE id IN", ids)
-                .await?,
-            by_ids(conn.again(), "SELECT role_id, cluster_id, level FROM role_cluster WHERE role_id IN", ids).await?,
-            by_ids(conn, "SELECT role_id, project_id, is_admin, levels FROM role_project WHERE role_id IN", ids)
-                .await?,
-        ),
-        None => (
-            run!(conn.again(), c => sqlx::query_as("SELECT id, organization_id, kind, name, permissions FROM role ORDER BY id")
-                .fetch_all(&mut *c))?,
-            run!(conn.again(), c => sqlx::query_as("SELECT role_id, cluster_id, level FROM role_cluster").fetch_all(&mut *c))?,
-            run!(conn, c => sqlx::query_as("SELECT role_id, project_id, is_admin, levels FROM role_project").fetch_all(&mut *c))?,
-        ),
-    };
-    let mut matrices: HashMap<Uuid, Matrix> = HashMap::new();
-    for row in clusters {
-        let level = word(&row.level)?;
-        matrices.entry(row.role_id).or_default().clusters.insert(row.cluster_id, level);
-    }
-    for row in projects {
-        let levels = row.levels.split(',').map(word).collect::<Result<Vec<EnvironmentLevel>>>()?;
-        let levels = levels.try_into().map_err(|_| Error::internal("a role has not four levels for a project"))?;
-        let access = ProjectAccess { is_admin: row.is_admin, levels };
-        matrices.entry(row.role_id).or_default().projects.insert(row.project_id, access);
-    }
-    let mut roles = rows
-        .into_iter()
-        .map(|row| {
-            let matrix = matrices.remove(&row.id).unwrap_or_default();
-            row.compile(matrix)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    roles.sort_by_key(|(_, role)| role.id);
-    Ok(roles)
-}
-
 /// The compiled roles of one organization.
 pub async fn of_organization(mut conn: Conn<'_>, organization: Uuid) -> Result<Vec<(Uuid, Role)>> {
     let ids: Vec<Uuid> = run!(conn.again(), c => sqlx::query_scalar("SELECT id FROM role WHERE organization_id = $1 ORDER BY id")
         .bind(organization).fetch_all(&mut *c))?;
     compiled(conn, Some(&ids)).await
+}
+
+/// The role that `field` of a body names, to be given to somebody: a fault of that field when it is absent or foreign,
+/// or the owner role, which is never given.
+pub async fn assignable(tx: &mut Tx, grant: &Grant, field: &str, id: Uuid) -> Result<Arc<Role>> {
+    match now(tx.conn(), grant.organization(), id).await? {
+        Some(role) if role.is_owner() => {
+            Err(Error::invalid(field, "is the owner role, which moves only by a transfer of ownership"))
+        }
+        Some(role) => Ok(role),
+        None => Err(Error::invalid(field, "is not a role of this organization; see availableRole")),
+    }
+}
+
+/// A built-in role of the organization.
+pub async fn built_in(tx: &mut Tx, grant: &Grant, wanted: BuiltIn) -> Result<Arc<Role>> {
+    let id: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar("SELECT id FROM role WHERE organization_id = $1 AND kind = $2")
+        .bind(grant.organization()).bind(wanted.name()).fetch_optional(&mut *c))?;
+    let id = id.ok_or_else(|| Error::not_found("organization"))?;
+    Ok(Arc::new(Role::built_in(id, wanted)))
 }
 
 /// The custom roles of the organization, in the order of their creation.
@@ -143,6 +91,7 @@ async fn with_roles(conn: Conn<'_>, rows: Vec<Description>) -> Result<Vec<(Role,
 
 /// Adds a custom role, with all that it may do.
 pub async fn insert(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, now: Time) -> Result<()> {
+    grant.permits(Own::RoleManage)?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO role (id, organization_id, kind, name, name_fold, description, permissions, created_at, updated_at) ",
         "VALUES ($1, $2, 'custom', $3, $4, $5, $6, $7, $7)"
@@ -155,6 +104,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
 
 /// Replaces a custom role.
 pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, updated_at: i64) -> Result<()> {
+    grant.permits(Own::RoleManage)?;
     let changed = execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -204,6 +154,7 @@ async fn insert_matrix(tx: &mut Tx, grant: &Grant, role: &Role) -> Result<()> {
 
 /// Deletes a custom role. Revoked tokens lose their reference to it; a living user of it is a conflict.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    grant.permits(Own::RoleManage)?;
     execute!(
         tx.conn(),
         sqlx::query(
@@ -237,14 +188,10 @@ fn permissions(role: &Role) -> Result<String> {
     serde_json::to_string(&role.named_permissions()).map_err(Error::internal)
 }
 
-/// The word of the contract for a level, and back.
+/// The word of the contract for a level.
 fn text<T: serde::Serialize>(level: &T) -> Result<String> {
     match serde_json::to_value(level) {
         Ok(serde_json::Value::String(word)) => Ok(word),
         _ => Err(Error::internal("a level has no word")),
     }
-}
-
-fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(Error::internal)
 }

@@ -4,7 +4,8 @@ use sqlx_macros::FromRow;
 use tokenward_core::secret::Digest;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute, run};
+use crate::db::{Conn, by_ids, execute, run};
+use crate::tx::Tx;
 
 /// A session, with the address its user signs in with.
 #[derive(Clone, Debug, FromRow)]

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
 use tokenward_core::secret::Digest;
 use tokenward_core::token::{TOMBSTONE, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, LIVING_SECRETS, Tx, by_ids, each_row, execute, run, taken};
+use crate::db::{Conn, LIVING_SECRETS, by_ids, each_row, execute, run, taken};
+use crate::tx::Tx;
 
 /// How the database names an API token.
 const API_TOKEN: &str = "api_token";
@@ -81,6 +83,7 @@ macro_rules! select {
 
 /// Adds a token with its first secret.
 pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time) -> Result<()> {
+    grant.permits(Own::TokenManage)?;
     let creator = &grant.by().actor;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, created_at, updated_at, expires_at) ",
@@ -89,7 +92,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time)
     .bind(token.id).bind(grant.organization()).bind(API_TOKEN).bind(token.role_id).bind(token.name).bind(token.description)
     .bind(creator.id()).bind(creator.name()).bind(now.0).bind(token.expires_at.map(|at| at.0)))
     .map_err(taken("token", token.name))?;
-    let secret = tx.store.new_id();
+    let secret = tx.new_id();
     execute!(tx.conn(), sqlx::query(
         "INSERT INTO token_secret (id, token_id, digest, pepper_version, last_four, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
     )
@@ -121,6 +124,7 @@ pub async fn names(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<HashMa
 
 /// Takes a token back for good. Of two at once, one gets `NotFound`.
 pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<()> {
+    grant.permits_revoking(id)?;
     let revoked: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
         "UPDATE token SET revoked_at = $3, updated_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ).bind(grant.organization()).bind(id).bind(now.0).fetch_optional(&mut *c))?;

@@ -3,7 +3,8 @@
 use sqlx_macros::FromRow;
 use tokenward_core::{Result, Uuid};
 
-use crate::db::{Conn, Tx, by_ids, execute};
+use crate::db::{Conn, by_ids, execute};
+use crate::tx::UnloggedTx;
 
 /// The use of one token: all of it when read, what came since the last time when written.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -45,7 +46,7 @@ impl Usage {
 }
 
 /// Adds to the sums of a token. Of two nodes, the later use is the last one.
-pub async fn add(tx: &mut Tx, token: Uuid, more: &Usage) -> Result<()> {
+pub async fn add(tx: &mut UnloggedTx, token: Uuid, more: &Usage) -> Result<()> {
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO token_usage (token_id, last_used_at, last_used_from, last_used_agent, allowed) VALUES ($1, $2, $3, $4, $5) ",
         "ON CONFLICT (token_id) DO UPDATE SET allowed = token_usage.allowed + excluded.allowed, ",

@@ -2,9 +2,11 @@
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Uuid};
 
-use crate::db::{Conn, Tx, execute, run, taken};
+use crate::db::{Conn, execute, run, taken};
+use crate::tx::Tx;
 
 /// Whose variables are meant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +50,7 @@ macro_rules! select {
 
 /// Adds a variable.
 pub async fn insert(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
+    grant.permits(Own::VariableManage)?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO variable (id, organization_id, project_id, environment_id, is_secret, key, value, variable_type, mount_path, ",
         "description, parent_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
@@ -75,6 +78,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, owner: Owner, id: Uuid) -> Resul
 
 /// Writes key, value and description.
 pub async fn update(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
+    grant.permits(Own::VariableManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -95,6 +99,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
 
 /// Takes a variable out, with its aliases and overrides.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    grant.permits(Own::VariableManage)?;
     execute!(
         tx.conn(),
         sqlx::query("DELETE FROM variable WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)

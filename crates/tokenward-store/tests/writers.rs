@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokenward_core::event::{By, Event, Kind};
+use tokenward_core::event::{Event, Kind};
+use tokenward_core::permission::Own;
 use tokenward_core::{Error, Uuid};
 use tokenward_store::log::{self, Chain, Skeleton};
 use tokenward_store::projects::{self, Project};
@@ -61,12 +62,12 @@ enum End {
 
 /// A transaction with one or two rows and as many events.
 async fn change(store: &Store, org: &Organization, count: usize) -> Result<(Tx, Vec<Uuid>, Vec<Event>), Error> {
-    let mut tx = store.begin().await?;
+    let mut tx = world::begin(store).await?;
     let (mut targets, mut events) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let id = store.new_id();
         let project = Project { id, name: id.to_string(), description: String::new(), created_at: 0, updated_at: 0 };
-        projects::insert(&mut tx, &org.grant, &project).await?;
+        projects::insert(&mut tx, &org.may(Own::ProjectCreate), &project).await?;
         events.push(Event::new(Kind::ProjectCreated, Some(org.id), id, project.name));
         targets.push(id);
     }
@@ -84,9 +85,8 @@ async fn write(store: Store, org: Arc<Organization>, writer: u64, tickets: Arc<A
             ends.push(End::Undone(targets));
             continue;
         }
-        let by = By::operator();
         let begun = tickets.fetch_add(1, Ordering::SeqCst);
-        let commit = pin!(tx.commit(&by, &events));
+        let commit = pin!(tx.commit(&events));
         let polls = if dice % 5 == 1 { 1 + (dice >> 4) % 24 } else { u64::MAX };
         ends.push(match Interrupted(commit, polls).await {
             Some(done) => {
@@ -144,7 +144,7 @@ async fn writers_at_once(world: World) {
     }
     // An interrupted commit is undone when its connection is used again; until then it may hold the counter.
     let (tx, last, events) = change(&world.store, &org, 1).await.unwrap();
-    let end = tx.commit(&By::operator(), &events).await.unwrap().number;
+    let end = tx.commit(&events).await.unwrap().number;
     ended.store(true, Ordering::SeqCst);
     let mut seen = Vec::new();
     for follower in followers {

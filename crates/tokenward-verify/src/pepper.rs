@@ -95,9 +95,9 @@ pub async fn load(store: &Store, data_dir: &Path, configured: Option<&str>) -> R
         return Err(PepperError::Missing { version: 1, source_name });
     }
     for pepper in found.iter().filter(|pepper| known.iter().all(|(version, _)| *version != pepper.version)) {
-        let mut tx = store.begin().await?;
+        let mut tx = store.begin_unlogged().await?;
         peppers::insert(&mut tx, pepper.version, &pepper.derive("check"), store.now()).await?;
-        tx.commit_unlogged().await?;
+        tx.commit().await?;
     }
     found.sort_by_key(|pepper| std::cmp::Reverse(pepper.version));
     Ok(found)

@@ -216,9 +216,9 @@ async fn write(store: &Store, taken: &[Sums]) -> Result<()> {
     if taken.is_empty() {
         return Ok(());
     }
-    let mut tx = store.begin().await?;
+    let mut tx = store.begin_unlogged().await?;
     for sums in taken {
         usage::add(&mut tx, sums.token, &sums.usage()).await?;
     }
-    tx.commit_unlogged().await
+    tx.commit().await
 }

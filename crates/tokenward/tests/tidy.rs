@@ -271,6 +271,31 @@ fn service_and_verify_know_no_transport() {
 }
 
 #[test]
+fn nothing_is_written_but_through_the_one_door() {
+    let rule: Rule = |files| {
+        let sources = |path: &str| path.ends_with(".rs") && path.contains("/src/");
+        let elsewhere = |path: &str| {
+            // The door itself, and the two offline commands, which have no server to wait for.
+            let doors = ["crates/tokenward-server/src/service/mod.rs", "crates/tokenward-server/src/service/set_up.rs"];
+            sources(path) && !path.starts_with("crates/tokenward-store/") && !doors.contains(&path)
+        };
+        let begun = search(files, elsewhere, |code| {
+            code.contains("store.begin(").then(|| "write through `App::write`".to_owned())
+        });
+        let others = |path: &str| sources(path) && !path.starts_with("crates/tokenward/src/commands/");
+        let claimed = search(files, others, |code| {
+            let claims = code.contains("at_this_machine(") && !code.contains("fn at_this_machine(");
+            claims.then(|| "only a command that needs no server acts as the operator".to_owned())
+        });
+        [begun, claimed].concat()
+    };
+    holds(rule);
+    breaks(rule, &[("crates/tokenward-server/src/api/tokens.rs", "app.store.begin(&grant)")], "App::write");
+    let operator = "let grant = Grant::operator(&Operator::at_this_machine(), id, Own::TokenManage);";
+    breaks(rule, &[("crates/tokenward-server/src/console/tokens.rs", operator)], "acts as the operator");
+}
+
+#[test]
 fn documents_name_and_link_what_exists() {
     let rule: Rule = |files| {
         let exists = |path: &str| {

@@ -260,11 +260,11 @@ async fn check(
         Ok((caller, grant)) => {
             let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(caller.clone());
-            if let Some(grant) = grant {
-                request.extensions_mut().insert(grant);
+            if let Some(grant) = &grant {
+                request.extensions_mut().insert(grant.clone());
             }
             if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
-                return idempotency::once(Arc::clone(&guard.app), caller, request, next).await;
+                return idempotency::once(Arc::clone(&guard.app), caller, grant, request, next).await;
             }
             next.run(request).await
         }

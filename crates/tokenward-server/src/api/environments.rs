@@ -63,7 +63,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Environments", "The environments of a project that you see.")
             .answers::<EnvironmentList>(200),
         post(IN_PROJECT, create)
-            .needs(Own::EnvironmentManage, On::NewEnvironment)
+            .needs(Own::EnvironmentManage, On::Project)
             .idempotent()
             .about(
                 "Environments",

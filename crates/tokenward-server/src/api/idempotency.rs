@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: a repeated create is answered again, not carried out again.
 //!
-//! The key counts within its organization, credential, method and path. Authorization runs before every replay. The
+//! The key counts within its organization, credential, method and path. The right is asked before every replay, also when
+//! the body came late. The
 //! answer is kept for an hour, sealed under a key that only the client's key and the pepper together give; of the
 //! client's key itself only a hash is kept. Only successes are kept: what failed may be tried again.
 
@@ -14,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokenward_core::caller::Caller;
+use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::secret::mac;
 use tokenward_core::{Code, Error, Result};
 use tokenward_store::idempotency;
@@ -44,20 +45,31 @@ struct Answer {
 const KEPT_HEADERS: [&str; 4] = ["content-type", "tokenward-position", "etag", "cache-control"];
 
 /// Runs a request once for its key, or answers what it was answered before.
-pub(super) async fn once(app: Arc<App>, caller: Caller, request: Request, next: Next) -> Response {
-    match run(app, caller, request, next).await {
+pub(super) async fn once(
+    app: Arc<App>,
+    caller: Caller,
+    grant: Option<Grant>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match run(app, caller, grant, request, next).await {
         Ok(response) => response,
         Err(error) => ApiError(error).into_response(),
     }
 }
 
-async fn run(app: Arc<App>, caller: Caller, request: Request, next: Next) -> Result<Response> {
+async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Request, next: Next) -> Result<Response> {
     let key = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     if key.is_empty() || key.len() > KEY_MAX {
         return Err(Error::invalid("Idempotency-Key", format!("must be 1 to {KEY_MAX} visible ASCII characters")));
     }
     let (parts, body) = request.into_parts();
     let body = read(body).await?;
+    // What was taken back while the body came must not hear a kept answer, with the secret that may be in it.
+    match grant {
+        Some(grant) => app.store.stands(&grant).await?,
+        None => app.store.stands(&caller.person()?).await?,
+    }
     let pepper = app.verifier.pepper();
     let scope = mac(
         &pepper.derive("idempotency-scope"),
@@ -91,9 +103,9 @@ async fn run(app: Arc<App>, caller: Caller, request: Request, next: Next) -> Res
             tokio::time::sleep(LOOK).await;
             continue;
         }
-        let mut tx = app.store.begin().await?;
+        let mut tx = app.store.begin_unlogged().await?;
         let mine = idempotency::claim(&mut tx, &scope, &asked, app.now()).await?;
-        tx.commit_unlogged().await?;
+        tx.commit().await?;
         if mine {
             break;
         }
@@ -110,10 +122,10 @@ async fn find(app: &App, scope: &[u8; 32]) -> Result<Option<idempotency::Kept>> 
 }
 
 async fn carry_out(app: &App, scope: &[u8; 32], sealing: &[u8; 32], response: Response) -> Result<Response> {
-    let mut tx = app.store.begin().await?;
+    let mut tx = app.store.begin_unlogged().await?;
     if !response.status().is_success() {
         idempotency::release(&mut tx, scope).await?;
-        tx.commit_unlogged().await?;
+        tx.commit().await?;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -128,7 +140,7 @@ async fn carry_out(app: &App, scope: &[u8; 32], sealing: &[u8; 32], response: Re
     };
     let plain = zeroize::Zeroizing::new(serde_json::to_vec(&answer).map_err(Error::internal)?);
     idempotency::keep(&mut tx, scope, &seal::seal(sealing, &plain, app.store.random())?).await?;
-    tx.commit_unlogged().await?;
+    tx.commit().await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

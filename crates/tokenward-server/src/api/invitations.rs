@@ -20,7 +20,7 @@ use super::extract::{Body, Path, client, credential, id, peer, written, written_
 use super::members::deprecated_role;
 use super::right::On;
 use crate::service::invitations::{self, Accepting};
-use crate::service::{App, built_in_role, set_up};
+use crate::service::{App, roles, set_up};
 
 fn invite(app: &App, link: Option<&str>, row: Invitation) -> InviteMember {
     InviteMember {
@@ -90,7 +90,7 @@ async fn create(
                     .into());
                 }
             };
-            built_in_role(&app, grant.organization(), built_in)?.id
+            roles::built_in(&app, &grant, built_in)?
         }
         (None, None) => return Err(Error::invalid("role_id", "is missing; send a role of availableRole").into()),
     };

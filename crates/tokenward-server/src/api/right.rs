@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use tokenward_core::caller::{Caller, Grant};
-use tokenward_core::directory::Directory;
+use tokenward_core::directory::{Directory, Resource};
 use tokenward_core::permission::Own;
 use tokenward_core::reason::Reason;
-use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_verify::{Client, Presenter};
 
@@ -43,9 +42,6 @@ pub enum On {
     /// The caller's organization, where the path names none: a token's own, or the only one in which a user holds the
     /// permission.
     Caller,
-    /// An environment to be made in `{projectId}`: the permission is needed on at least one mode; the body says
-    /// on which.
-    NewEnvironment,
 }
 
 /// What the check of an endpoint's right needs.
@@ -84,32 +80,25 @@ pub(super) fn authorize(
         return Ok((caller, None));
     };
     let directory = app.verifier.directory();
-    let (organization, target) = match on {
-        On::Caller => (own_organization(app, &caller, &directory, permission)?, Target::Organization),
+    let (organization, resource) = match on {
+        On::Caller => (own_organization(app, &caller, &directory, permission)?, Resource::default()),
         _ => locate(&directory, path, on)?,
     };
     // A resource of another organization and one that does not exist get the same answer, to the letter.
     let belongs = directory.organization(organization).is_some_and(|o| caller.role_in(o).is_some());
     match on {
-        On::Project | On::NewEnvironment if !belongs => return Err(Error::not_found("project")),
+        On::Project if !belongs => return Err(Error::not_found("project")),
         On::Environment if !belongs => return Err(Error::not_found("environment")),
-        On::Cluster if belongs && target == Target::Absent => return Err(Error::not_found("cluster")),
+        On::Cluster if belongs && !known_cluster(&directory, organization, resource) => {
+            return Err(Error::not_found("cluster"));
+        }
         _ => {}
     }
     if guard.user_only {
         caller.organization(&directory, organization)?;
         caller.require_user()?;
     }
-    let grant = match (on, target) {
-        (On::NewEnvironment, Target::Project(project)) => {
-            let grant = caller.require(&directory, organization, Own::ProjectRead, target, app.now())?;
-            if !grant.role().manages_environments(project) {
-                return Err(Error::permission_denied(permission.as_str()));
-            }
-            grant
-        }
-        _ => caller.require(&directory, organization, permission, target, app.now())?,
-    };
+    let grant = caller.require(&directory, organization, permission, resource, app.now())?;
     // Handlers can rely on it: what is called an id is one.
     for (name, value) in path.iter().filter(|(name, _)| name.ends_with("Id")) {
         id(name, value)?;
@@ -155,7 +144,7 @@ fn own_organization(app: &App, caller: &Caller, directory: &Directory, permissio
     if let [only] = all[..] {
         return Ok(only);
     }
-    let holds = |id: &&Uuid| caller.require(directory, **id, permission, Target::Organization, app.now()).is_ok();
+    let holds = |id: &&Uuid| caller.require(directory, **id, permission, Resource::default(), app.now()).is_ok();
     let mut those = all.iter().filter(holds);
     match (those.next(), those.next()) {
         (Some(only), None) => Ok(*only),
@@ -167,28 +156,30 @@ fn own_organization(app: &App, caller: &Caller, directory: &Directory, permissio
     }
 }
 
-/// The organization and the target that a path names. What does not exist is not found, whoever asks.
-fn locate(directory: &Directory, path: &Named<'_>, on: On) -> Result<(Uuid, Target)> {
+/// Is the cluster that a path names one of the organization that it names too?
+fn known_cluster(directory: &Directory, organization: Uuid, resource: Resource) -> bool {
+    let clusters = directory.organization(organization).map(|organization| organization.clusters());
+    resource.cluster_id.is_some_and(|id| clusters.is_some_and(|clusters| clusters.contains_key(&id)))
+}
+
+/// The organization and the resource that a path names. What does not exist is not found, whoever asks.
+fn locate(directory: &Directory, path: &Named<'_>, on: On) -> Result<(Uuid, Resource)> {
     let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
     match on {
         // `Caller` names nothing in the path and does not come here.
-        On::Organization | On::Caller => Ok((id("organizationId")?, Target::Organization)),
-        On::Cluster => {
-            let (organization, cluster) = (id("organizationId")?, id("clusterId")?);
-            let known = directory.organization(organization).is_some_and(|o| o.clusters().contains_key(&cluster));
-            Ok((organization, if known { Target::Cluster(cluster) } else { Target::Absent }))
-        }
-        On::Project | On::NewEnvironment => {
+        On::Organization | On::Caller => Ok((id("organizationId")?, Resource::default())),
+        On::Cluster => Ok((id("organizationId")?, Resource::cluster(id("clusterId")?))),
+        On::Project => {
             let project = id("projectId")?;
             let organization = directory.owner_of(project).filter(|o| o.projects().contains_key(&project));
             let organization = organization.ok_or_else(|| Error::not_found("project"))?;
-            Ok((organization.id, Target::Project(project)))
+            Ok((organization.id, Resource::project(project)))
         }
         On::Environment => {
             let id = id("environmentId")?;
-            let found = directory.owner_of(id).and_then(|o| Some((o.id, o.environments().get(&id)?)));
-            let (organization, environment) = found.ok_or_else(|| Error::not_found("environment"))?;
-            Ok((organization, (*environment).into()))
+            let organization = directory.owner_of(id).filter(|o| o.environments().contains_key(&id));
+            let organization = organization.ok_or_else(|| Error::not_found("environment"))?;
+            Ok((organization.id, Resource::environment(id)))
         }
     }
 }

@@ -12,8 +12,8 @@ use tokenward_api::variables::{
 };
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Environment;
+use tokenward_core::directory::Resource;
 use tokenward_core::permission::Own;
-use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::variables::Owner;
 
@@ -272,21 +272,21 @@ async fn by_parent(
     Params(query): Params<ByParent>,
 ) -> Result<Json<VariableList>, ApiError> {
     let id = query.parent_id;
-    let (organization, target, owner) = {
+    let (organization, resource, owner) = {
         let directory = app.verifier.directory();
         let organization = directory.owner_of(id).ok_or_else(|| Error::not_found("project or environment"))?;
         match (query.scope.as_str(), organization.environments().get(&id)) {
             ("PROJECT", None) if organization.projects().contains_key(&id) => {
-                (organization.id, Target::Project(id), Owner { project: id, environment: None })
+                (organization.id, Resource::project(id), Owner { project: id, environment: None })
             }
             ("ENVIRONMENT", Some(e)) => {
-                (organization.id, Target::from(*e), Owner { project: e.project, environment: Some(id) })
+                (organization.id, Resource::environment(id), Owner { project: e.project, environment: Some(id) })
             }
             ("PROJECT" | "ENVIRONMENT", _) => return Err(Error::not_found("project or environment").into()),
             _ => return Err(Error::invalid("scope", "is neither PROJECT nor ENVIRONMENT").into()),
         }
     };
-    let grant = caller.require(&app.verifier.directory(), organization, Own::VariableRead, target, app.now())?;
+    let grant = caller.require(&app.verifier.directory(), organization, Own::VariableRead, resource, app.now())?;
     let mut results = Vec::new();
     for secret in [false, true].into_iter().filter(|secret| query.is_secret.is_none_or(|wanted| wanted == *secret)) {
         results.extend(variables::list(&app, &grant, owner, secret).await?.into_iter().map(Variable::from));

@@ -4,8 +4,8 @@ use axum::Extension;
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 use tokenward_core::caller::Grant;
+use tokenward_core::directory::Resource;
 use tokenward_core::permission::Own;
-use tokenward_core::role::Target;
 use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::clusters::Cluster;
 
@@ -53,11 +53,7 @@ fn row(person: &Person, cluster: &Cluster) -> ClusterRow {
 
 /// The right to do something with the cluster that a path names.
 fn may(person: &Person, organization: Uuid, id: Uuid, permission: Own) -> Result<Grant> {
-    let known = {
-        let directory = person.app.verifier.directory();
-        directory.organization(organization).is_some_and(|o| o.clusters().contains_key(&id))
-    };
-    person.require(organization, permission, if known { Target::Cluster(id) } else { Target::Absent })
+    person.require(organization, permission, Resource::cluster(id))
 }
 
 /// `GET …/clusters`.

@@ -2,9 +2,10 @@
 
 use axum::Extension;
 use tokenward_core::caller::Grant;
+use tokenward_core::directory::Resource;
 use tokenward_core::permission::Own;
-use tokenward_core::role::{Mode, Target};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::role::Mode;
+use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::environments::Environment;
 
 use super::confirm::Question;
@@ -39,12 +40,9 @@ pub(super) async fn rows(person: &Person, grant: &Grant, project: Uuid) -> Resul
 
 /// The right to do something with the environment that a path names in a project.
 fn may(person: &Person, organization: Uuid, project: Uuid, id: Uuid, permission: Own) -> Result<Grant> {
-    let target = {
-        let directory = person.app.verifier.directory();
-        let found = directory.organization(organization).and_then(|o| o.environments().get(&id).copied());
-        found.filter(|environment| environment.project == project).map_or(Target::Absent, Target::from)
-    };
-    person.require(organization, permission, target)
+    // One of another project contradicts itself, and is absent.
+    let resource = Resource { project_id: Some(project), ..Resource::environment(id) };
+    person.require(organization, permission, resource)
 }
 
 /// `GET …/projects/{project}/environments/new`.
@@ -55,11 +53,7 @@ pub(super) async fn new(Extension(person): Extension<Person>, At((organization, 
 
 /// The right to make an environment of some mode; the service asks for the one that is chosen.
 fn may_create(person: &Person, organization: Uuid, project: Uuid) -> Result<Grant> {
-    let grant = person.may_in_project(organization, project, Own::ProjectRead)?;
-    if !grant.role().manages_environments(project) {
-        return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
-    }
-    Ok(grant)
+    person.may_in_project(organization, project, Own::EnvironmentManage)
 }
 
 async fn new_page(person: &Person, grant: &Grant, project: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::directory::Resource;
 use tokenward_core::event::Origin;
 use tokenward_core::permission::{Own, Permission};
 use tokenward_core::role::{Role, Target};
@@ -71,23 +72,19 @@ impl Person {
     }
 
     /// The right to do something in an organization.
-    pub(super) fn require(&self, organization: Uuid, permission: Own, target: Target) -> Result<Grant> {
+    pub(super) fn require(&self, organization: Uuid, permission: Own, resource: Resource) -> Result<Grant> {
         let directory = self.app.verifier.directory();
-        self.caller.require(&directory, organization, permission, target, self.app.now())
+        self.caller.require(&directory, organization, permission, resource, self.app.now())
     }
 
     /// The right to do something with an organization as a whole.
     pub(super) fn may(&self, organization: Uuid, permission: Own) -> Result<Grant> {
-        self.require(organization, permission, Target::Organization)
+        self.require(organization, permission, Resource::default())
     }
 
     /// The right to do something with a project of an organization; one of another organization is absent.
     pub(super) fn may_in_project(&self, organization: Uuid, project: Uuid, permission: Own) -> Result<Grant> {
-        let known = {
-            let directory = self.app.verifier.directory();
-            directory.organization(organization).is_some_and(|o| o.projects().contains_key(&project))
-        };
-        self.require(organization, permission, if known { Target::Project(project) } else { Target::Absent })
+        self.require(organization, permission, Resource::project(project))
     }
 
     /// Would that be allowed? For what a page offers; what it does asks again.

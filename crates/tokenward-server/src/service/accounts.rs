@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use tokenward_core::caller::Caller;
+use tokenward_core::caller::{Caller, Person};
 use tokenward_core::error::Faults;
 use tokenward_core::event::{By, Event, Kind, UserSnapshot};
 use tokenward_core::name::{check_email, check_name};
+use tokenward_core::right::Visitor;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
-use tokenward_store::{Store, Tx, sessions};
+use tokenward_store::{Tx, sessions};
 use zeroize::Zeroizing;
 
 use super::links::{link_digest, link_secret};
 use super::passwords::check_password;
-use super::{App, Written, detached};
+use super::{App, Written};
 
 /// The caller's own account. Tokens have none: `user_required`.
 pub async fn get(app: &Arc<App>, caller: &Caller) -> Result<Account> {
@@ -29,29 +30,29 @@ pub async fn update(
     name: Option<String>,
     communication_email: Option<Option<String>>,
 ) -> Result<Written<Account>> {
-    let old = get(app, caller).await?;
-    let mut new = old.clone();
     let mut faults = Faults::default();
-    if let Some(name) = name {
-        if !name.is_empty() {
-            faults.check("name", check_name(&name));
-        }
-        new.name = name;
+    if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
+        faults.check("name", check_name(name));
     }
-    if let Some(email) = communication_email {
-        if let Some(email) = &email {
-            faults.check("communication_email", check_email(email));
-        }
-        new.communication_email = email;
+    if let Some(Some(email)) = &communication_email {
+        faults.check("communication_email", check_email(email));
     }
     faults.finish()?;
-    let (app, by) = (Arc::clone(app), Arc::clone(caller.by()));
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        accounts::update(&mut tx, new.id, &new.name, new.communication_email.as_deref(), app.now()).await?;
-        let event =
-            changed(&new, false).before(UserSnapshot { email: old.email, name: old.name, password_changed: false });
-        app.commit(tx, &by, &[event], new).await
+    app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            let old = own(tx, person).await?;
+            // What the request leaves out is as it is now, not as it was when the request came.
+            let new = Account {
+                name: name.unwrap_or_else(|| old.name.clone()),
+                communication_email: communication_email.unwrap_or_else(|| old.communication_email.clone()),
+                ..old.clone()
+            };
+            let now = tx.now();
+            accounts::update(tx, new.id, &new.name, new.communication_email.as_deref(), now).await?;
+            let before = UserSnapshot { email: old.email, name: old.name, password_changed: false };
+            let event = changed(&new, false).before(before);
+            Ok((new, vec![event]))
+        })
     })
     .await
 }
@@ -70,22 +71,35 @@ pub async fn change_password(
     // A stolen session must not be able to try passwords either.
     let address = caller.by().address;
     app.throttle.check(&account.email, address, app.now())?;
-    if !app.passwords.fits(present, hash).await? {
+    if !app.passwords.fits(present, hash.clone()).await? {
         app.throttle.failed(&account.email, address, app.now());
-        return Err(Error::invalid("present_password", "is not your present password"));
+        return Err(wrong());
     }
     let mut faults = Faults::default();
     faults.check("password", check_password(&new));
     faults.finish()?;
-    let hash = app.passwords.hash(new).await?;
-    let (app, by, session) = (Arc::clone(app), Arc::clone(caller.by()), caller.credential_id());
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        accounts::set_password(&mut tx, account.id, &hash, app.now()).await?;
-        sessions::delete_others(&mut tx, account.id, Some(session)).await?;
-        app.commit(tx, &by, &[changed(&account, true)], ()).await
+    let new = app.passwords.hash(new).await?;
+    app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            let account = own(tx, person).await?;
+            if accounts::password_hash(tx.conn(), account.id).await? != hash {
+                return Err(wrong());
+            }
+            let now = tx.now();
+            accounts::set_password(tx, account.id, &new, now).await?;
+            sessions::delete_others(tx, account.id, Some(person.session())).await?;
+            Ok(((), vec![changed(&account, true)]))
+        })
     })
     .await
+}
+
+async fn own(tx: &mut Tx, person: &Person) -> Result<Account> {
+    accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))
+}
+
+fn wrong() -> Error {
+    Error::invalid("present_password", "is not your present password")
 }
 
 /// Whose sign-in link is this? `None` for one that is spent, expired or never was.
@@ -103,15 +117,18 @@ pub async fn take_link(app: &Arc<App>, secret: &str, password: Zeroizing<String>
     faults.check("password", check_password(&password));
     faults.finish()?;
     let hash = app.passwords.hash(password).await?;
-    let (app, digest) = (Arc::clone(app), link_digest(secret));
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let dead = || Error::conflict("This link was used already or has expired. Ask the operator for a new one.");
-        let id = accounts::take_link(&mut tx, &digest, app.now()).await?.ok_or_else(dead)?;
-        let account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
-        accounts::set_password(&mut tx, id, &hash, app.now()).await?;
-        sessions::delete_others(&mut tx, id, None).await?;
-        app.commit(tx, &by, &[changed(&account, true)], account).await
+    let digest = link_digest(secret);
+    app.write(Visitor::new(by), move |tx, _| {
+        Box::pin(async move {
+            let dead = || Error::conflict("This link was used already or has expired. Ask the operator for a new one.");
+            let now = tx.now();
+            let id = accounts::take_link(tx, &digest, now).await?.ok_or_else(dead)?;
+            let account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
+            accounts::set_password(tx, id, &hash, now).await?;
+            sessions::delete_others(tx, id, None).await?;
+            let event = changed(&account, true);
+            Ok((account, vec![event]))
+        })
     })
     .await
 }
@@ -119,14 +136,13 @@ pub async fn take_link(app: &Arc<App>, secret: &str, password: Zeroizing<String>
 /// Adds a sign-in link for an account. Answers its secret and the event.
 pub(crate) async fn insert_link(
     tx: &mut Tx,
-    store: &Store,
     account: Uuid,
     email: &str,
     expires_at: Time,
 ) -> Result<(Zeroizing<String>, Event)> {
-    let secret = link_secret(store.random());
-    let id = store.new_id();
-    accounts::insert_link(tx, id, account, &link_digest(&secret), expires_at, store.now()).await?;
+    let secret = link_secret(tx.random());
+    let (id, now) = (tx.new_id(), tx.now());
+    accounts::insert_link(tx, id, account, &link_digest(&secret), expires_at, now).await?;
     Ok((secret, Event::new(Kind::SignInLinkCreated, None, id, email).related(account)))
 }
 

@@ -12,7 +12,7 @@ use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::clusters::{self, Cluster};
 
-use super::{App, IfMatch, Written, detached};
+use super::{App, IfMatch, Written};
 
 /// The providers of the contract.
 pub const PROVIDERS: [&str; 11] =
@@ -47,23 +47,16 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Cluster> {
 /// Makes a cluster.
 pub async fn create(app: &Arc<App>, grant: Grant, body: ClusterBody) -> Result<Written<Cluster>> {
     let text = check(&body)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let now = app.now().0;
-        let ClusterBody { name, region, cloud_provider, .. } = body;
-        let cluster = Cluster {
-            id: app.store.new_id(),
-            name,
-            region,
-            cloud_provider,
-            body: text,
-            created_at: now,
-            updated_at: now,
-        };
-        let mut tx = app.store.begin().await?;
-        clusters::insert(&mut tx, &grant, &cluster).await?;
-        let event = event(Kind::ClusterCreated, &grant, &cluster).after(snapshot(&cluster));
-        app.commit(tx, grant.by(), &[event], cluster).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let now = tx.now().0;
+            let ClusterBody { name, region, cloud_provider, .. } = body;
+            let cluster =
+                Cluster { id: tx.new_id(), name, region, cloud_provider, body: text, created_at: now, updated_at: now };
+            clusters::insert(tx, grant, &cluster).await?;
+            let event = event(Kind::ClusterCreated, grant, &cluster).after(snapshot(&cluster));
+            Ok((cluster, vec![event]))
+        })
     })
     .await
 }
@@ -77,38 +70,38 @@ pub async fn update(
     if_match: IfMatch,
 ) -> Result<Written<Cluster>> {
     let text = check(&body)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let old = clusters::get(tx.conn(), &grant, id).await?;
-        if_match.check(old.updated_at)?;
-        let ClusterBody { name, region, cloud_provider, .. } = body;
-        let updated_at = app.store.next_version(old.updated_at);
-        let new = Cluster { name, region, cloud_provider, body: text, updated_at, ..old.clone() };
-        clusters::update(&mut tx, &grant, &new).await?;
-        let event = event(Kind::ClusterUpdated, &grant, &new).before(snapshot(&old)).after(snapshot(&new));
-        app.commit(tx, grant.by(), &[event], new).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = clusters::get(tx.conn(), grant, id).await?;
+            if_match.check(old.updated_at)?;
+            let ClusterBody { name, region, cloud_provider, .. } = body;
+            let updated_at = tx.next_version(old.updated_at);
+            let new = Cluster { name, region, cloud_provider, body: text, updated_at, ..old.clone() };
+            clusters::update(tx, grant, &new).await?;
+            let event = event(Kind::ClusterUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
+            Ok((new, vec![event]))
+        })
     })
     .await
 }
 
 /// Deletes a cluster; 409 while environments run on it.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let cluster = clusters::get(tx.conn(), &grant, id).await?;
-        let environments = clusters::environments(tx.conn(), &grant, id).await?;
-        if !environments.is_empty() {
-            let names = environments.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let count = environments.len();
-            return Err(Error::conflict(format!(
-                "{count} environments run on this cluster: {names}. Delete them first."
-            )));
-        }
-        clusters::delete(&mut tx, &grant, id).await?;
-        let event = event(Kind::ClusterDeleted, &grant, &cluster).before(snapshot(&cluster));
-        app.commit(tx, grant.by(), &[event], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let cluster = clusters::get(tx.conn(), grant, id).await?;
+            let environments = clusters::environments(tx.conn(), grant, id).await?;
+            if !environments.is_empty() {
+                let names = environments.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                let count = environments.len();
+                return Err(Error::conflict(format!(
+                    "{count} environments run on this cluster: {names}. Delete them first."
+                )));
+            }
+            clusters::delete(tx, grant, id).await?;
+            let event = event(Kind::ClusterDeleted, grant, &cluster).before(snapshot(&cluster));
+            Ok(((), vec![event]))
+        })
     })
     .await
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::decision::Ask;
-use tokenward_core::directory::Organization;
+use tokenward_core::directory::{Organization, Resource};
 use tokenward_core::permission::{Needed, Own, Permission};
 use tokenward_core::reason::Reason;
-use tokenward_core::role::{Role, Target};
+use tokenward_core::role::Role;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::tokens;
 
@@ -42,7 +42,7 @@ pub async fn explain(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Explai
     let found = {
         let directory = app.verifier.directory();
         let may =
-            |it: &Organization| caller.require(&directory, it.id, Own::TokenVerify, Target::Organization, app.now());
+            |it: &Organization| caller.require(&directory, it.id, Own::TokenVerify, Resource::default(), app.now());
         let grants: Vec<Grant> = caller.organizations(&directory).filter_map(|it| may(it).ok()).collect();
         if grants.is_empty() {
             return Err(Error::permission_denied(Own::TokenVerify.as_str()));

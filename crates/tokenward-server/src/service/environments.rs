@@ -10,9 +10,9 @@ use tokenward_core::permission::{Own, Permission};
 use tokenward_core::role::{Mode, Target};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::environments::{self, Environment};
-use tokenward_store::{clusters, projects};
+use tokenward_store::{Tx, clusters, projects};
 
-use super::{App, IfMatch, Written, detached};
+use super::{App, IfMatch, Written};
 
 /// What a caller says of a new environment.
 pub struct NewEnvironment {
@@ -42,43 +42,36 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Environment>
 
 /// Makes an environment: needs MANAGER on the mode and ENV_CREATOR on the cluster.
 pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnvironment) -> Result<Written<Environment>> {
-    let mut faults = Faults::default();
-    faults.check("name", check_name(&new.name));
-    // The contract's request knows no PREVIEW: those are made by other means.
-    let mode = read_mode(new.mode.as_deref().unwrap_or("DEVELOPMENT"), &mut faults, false);
-    let cluster = match choose_cluster(app, &grant, new.cluster) {
-        Ok(cluster) => cluster,
-        Err(problem) => {
-            faults.push("cluster", problem);
-            Uuid::nil()
-        }
-    };
-    faults.finish()?;
-    if !grant.role().may_create_environment(project, mode, cluster) {
-        return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
-    }
-    let app = Arc::clone(app);
-    detached(async move {
-        let now = app.now().0;
-        let mut tx = app.store.begin().await?;
-        let project = projects::get(tx.conn(), &grant, project).await?;
-        let cluster = clusters::get(tx.conn(), &grant, cluster).await?;
-        let environment = Environment {
-            id: app.store.new_id(),
-            project_id: project.id,
-            project_name: project.name,
-            cluster_id: cluster.id,
-            cluster_name: cluster.name,
-            cloud_provider: cluster.cloud_provider,
-            name: new.name,
-            mode: mode.as_str().to_owned(),
-            last_updated_by: grant.by().actor.name().to_owned(),
-            created_at: now,
-            updated_at: now,
-        };
-        environments::insert(&mut tx, &grant, &environment).await?;
-        let event = event(Kind::EnvironmentCreated, &grant, &environment).after(snapshot(&environment));
-        app.commit(tx, grant.by(), &[event], environment).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let mut faults = Faults::default();
+            faults.check("name", check_name(&new.name));
+            // The contract's request knows no PREVIEW: those are made by other means.
+            let mode = read_mode(new.mode.as_deref().unwrap_or("DEVELOPMENT"), &mut faults, false);
+            let cluster = faults.and(choose_cluster(tx, grant, new.cluster).await)?;
+            if !grant.role().may_create_environment(project, mode, cluster) {
+                return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
+            }
+            let project = projects::get(tx.conn(), grant, project).await?;
+            let cluster = clusters::get(tx.conn(), grant, cluster).await?;
+            let now = tx.now().0;
+            let environment = Environment {
+                id: tx.new_id(),
+                project_id: project.id,
+                project_name: project.name,
+                cluster_id: cluster.id,
+                cluster_name: cluster.name,
+                cloud_provider: cluster.cloud_provider,
+                name: new.name,
+                mode: mode.as_str().to_owned(),
+                last_updated_by: grant.by().actor.name().to_owned(),
+                created_at: now,
+                updated_at: now,
+            };
+            environments::insert(tx, grant, &environment).await?;
+            let event = event(Kind::EnvironmentCreated, grant, &environment).after(snapshot(&environment));
+            Ok((environment, vec![event]))
+        })
     })
     .await
 }
@@ -98,56 +91,55 @@ pub async fn update(
     }
     let mode = mode.map(|mode| read_mode(&mode, &mut faults, true));
     faults.finish()?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let old = environments::get(tx.conn(), &grant, id).await?;
-        if_match.check(old.updated_at)?;
-        let mut new = old.clone();
-        if let Some(name) = name {
-            new.name = name;
-        }
-        if let Some(mode) = mode {
-            let target = Target::Environment { project: old.project_id, mode, cluster: old.cluster_id };
-            if !grant.role().allows(Permission::Own(Own::EnvironmentManage), target) {
-                return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = environments::get(tx.conn(), grant, id).await?;
+            if_match.check(old.updated_at)?;
+            let mut new = old.clone();
+            if let Some(name) = name {
+                new.name = name;
             }
-            new.mode = mode.as_str().to_owned();
-        }
-        new.last_updated_by = grant.by().actor.name().to_owned();
-        new.updated_at = app.store.next_version(old.updated_at);
-        environments::update(&mut tx, &grant, &new).await?;
-        let event = event(Kind::EnvironmentUpdated, &grant, &new).before(snapshot(&old)).after(snapshot(&new));
-        app.commit(tx, grant.by(), &[event], new).await
+            if let Some(mode) = mode {
+                let target = Target::Environment { project: old.project_id, mode, cluster: old.cluster_id };
+                if !grant.role().allows(Permission::Own(Own::EnvironmentManage), target) {
+                    return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
+                }
+                new.mode = mode.as_str().to_owned();
+            }
+            new.last_updated_by = grant.by().actor.name().to_owned();
+            new.updated_at = tx.next_version(old.updated_at);
+            environments::update(tx, grant, &new).await?;
+            let event = event(Kind::EnvironmentUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
+            Ok((new, vec![event]))
+        })
     })
     .await
 }
 
 /// Deletes an environment with its variables.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let environment = environments::get(tx.conn(), &grant, id).await?;
-        environments::delete(&mut tx, &grant, id).await?;
-        let event = event(Kind::EnvironmentDeleted, &grant, &environment).before(snapshot(&environment));
-        app.commit(tx, grant.by(), &[event], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let environment = environments::get(tx.conn(), grant, id).await?;
+            environments::delete(tx, grant, id).await?;
+            let event = event(Kind::EnvironmentDeleted, grant, &environment).before(snapshot(&environment));
+            Ok(((), vec![event]))
+        })
     })
     .await
 }
 
-/// A cluster that the body names, or the only one there is.
-fn choose_cluster(app: &Arc<App>, grant: &Grant, wanted: Option<Uuid>) -> Result<Uuid, String> {
-    let directory = app.verifier.directory();
-    let clusters = directory.organization(grant.organization()).map(|organization| organization.clusters());
-    let known = clusters.into_iter().flatten().map(|(id, _)| *id).collect::<Vec<_>>();
-    match (wanted, known.as_slice()) {
-        (Some(wanted), known) if known.contains(&wanted) => Ok(wanted),
-        (Some(_), _) => Err("is not a cluster of this organization".into()),
-        (None, [only]) => Ok(*only),
-        (None, []) => Err("is needed, and there is none yet: create a cluster first".into()),
-        (None, _) => Err("is needed, since there are several".into()),
-    }
+/// The cluster that the body names, or the only one there is.
+async fn choose_cluster(tx: &mut Tx, grant: &Grant, wanted: Option<Uuid>) -> Result<Uuid> {
+    let known: Vec<Uuid> = clusters::names(tx.conn(), grant).await?.into_iter().map(|(id, _)| id).collect();
+    let problem = match (wanted, known.as_slice()) {
+        (Some(wanted), known) if known.contains(&wanted) => return Ok(wanted),
+        (None, [only]) => return Ok(*only),
+        (Some(_), _) => "is not a cluster of this organization",
+        (None, []) => "is needed, and there is none yet: create a cluster first",
+        (None, _) => "is needed, since there are several",
+    };
+    Err(Error::invalid("cluster", problem))
 }
 
 fn read_mode(text: &str, faults: &mut Faults, preview: bool) -> Mode {

@@ -9,16 +9,18 @@ use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::error::Faults;
 use tokenward_core::event::{By, Event, Kind, MemberSnapshot, UserSnapshot};
 use tokenward_core::name::{check_email, check_name};
+use tokenward_core::right::Visitor;
 use tokenward_core::time::DAY;
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::invitations::{self, Invitation};
 use tokenward_store::members::{self, Membership};
+use tokenward_store::{Conn, Tx, roles};
 use zeroize::Zeroizing;
 
 use super::links::{link_digest, link_secret};
 use super::passwords::check_password;
-use super::{App, Written, assignable_role, detached};
+use super::{App, Written};
 
 /// How long an invitation is open.
 const LIFETIME: i64 = 7 * DAY;
@@ -67,96 +69,84 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Invitation> 
 
 /// Invites somebody with a role, which may not hold more than the caller.
 pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> Result<Written<Sent>> {
-    let mut faults = Faults::default();
-    faults.check("email", check_email(&email));
-    let role = match assignable_role(app, grant.organization(), role) {
-        Ok(role) => role,
-        Err(error) => {
-            error.faults.iter().for_each(|fault| faults.push(&fault.field, &fault.problem));
-            faults.finish()?;
-            return Err(error);
-        }
-    };
-    faults.finish()?;
-    grant.covers(&role)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let now = app.now();
-        let secret = link_secret(app.store.random());
-        let mut tx = app.store.begin().await?;
-        let all = members::list(tx.conn(), &grant).await?;
-        if all.iter().any(|member| member.email.eq_ignore_ascii_case(&email)) {
-            return Err(Error::conflict(format!("{email} is a member already.")));
-        }
-        let invitation = Invitation {
-            id: app.store.new_id(),
-            organization_id: grant.organization(),
-            organization_name: String::new(),
-            email,
-            role_id: role.id,
-            role_name: role.name.to_string(),
-            role_kind: String::new(),
-            inviter: grant.by().actor.name().to_owned(),
-            expires_at: now.plus(LIFETIME).0,
-            created_at: now.0,
-            updated_at: now.0,
-        };
-        invitations::insert(&mut tx, &grant, &invitation, &link_digest(&secret), now).await?;
-        let invitation = invitations::get(tx.conn(), &grant, invitation.id).await?;
-        let event = event(Kind::InvitationCreated, &invitation).after(snapshot(&invitation));
-        let sent = sent(&app, invitation, &secret);
-        let written = app.commit(tx, grant.by(), &[event], sent).await?;
-        if let Some(mailer) = &app.mailer {
-            mailer.invite(&written.value.invitation, &written.value.link);
-        }
-        Ok(written)
-    })
-    .await
+    let own = Arc::clone(app);
+    let written = app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let mut faults = Faults::default();
+            faults.check("email", check_email(&email));
+            let role = faults.and(roles::assignable(tx, grant, "role_id", role).await)?;
+            grant.covers(&role)?;
+            let all = members::list(tx.conn(), grant).await?;
+            if all.iter().any(|member| member.email.eq_ignore_ascii_case(&email)) {
+                return Err(Error::conflict(format!("{email} is a member already.")));
+            }
+            let (now, secret) = (tx.now(), link_secret(tx.random()));
+            let invitation = Invitation {
+                id: tx.new_id(),
+                organization_id: grant.organization(),
+                organization_name: String::new(),
+                email,
+                role_id: role.id,
+                role_name: role.name.to_string(),
+                role_kind: String::new(),
+                inviter: grant.by().actor.name().to_owned(),
+                expires_at: now.plus(LIFETIME).0,
+                created_at: now.0,
+                updated_at: now.0,
+            };
+            invitations::insert(tx, grant, &invitation, &link_digest(&secret), now).await?;
+            let invitation = invitations::get(tx.conn(), grant, invitation.id).await?;
+            let event = event(Kind::InvitationCreated, &invitation).after(snapshot(&invitation));
+            Ok((sent(&own, invitation, &secret), vec![event]))
+        })
+    });
+    let written = written.await?;
+    mail(app, &written.value);
+    Ok(written)
 }
 
 /// Makes a new link for an invitation; the old one is dead. What it gives may not be more than the caller holds.
 pub async fn resend(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Sent>> {
-    let present = get(app, &grant, id).await?;
-    grant.covers(&*assignable_role(app, grant.organization(), present.role_id)?)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let now = app.now();
-        let secret = link_secret(app.store.random());
-        let mut tx = app.store.begin().await?;
-        invitations::renew(&mut tx, &grant, id, &link_digest(&secret), now.plus(LIFETIME), now).await?;
-        let invitation = invitations::get(tx.conn(), &grant, id).await?;
-        let event = event(Kind::InvitationResent, &invitation).before(snapshot(&present)).after(snapshot(&invitation));
-        let sent = sent(&app, invitation, &secret);
-        let written = app.commit(tx, grant.by(), &[event], sent).await?;
-        if let Some(mailer) = &app.mailer {
-            mailer.invite(&written.value.invitation, &written.value.link);
-        }
-        Ok(written)
-    })
-    .await
+    let own = Arc::clone(app);
+    let written = app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let before = invitations::get(tx.conn(), grant, id).await?;
+            grant.covers(&*roles::assignable(tx, grant, "role_id", before.role_id).await?)?;
+            let (now, secret) = (tx.now(), link_secret(tx.random()));
+            invitations::renew(tx, grant, id, &link_digest(&secret), now.plus(LIFETIME), now).await?;
+            let invitation = invitations::get(tx.conn(), grant, id).await?;
+            let event =
+                event(Kind::InvitationResent, &invitation).before(snapshot(&before)).after(snapshot(&invitation));
+            Ok((sent(&own, invitation, &secret), vec![event]))
+        })
+    });
+    let written = written.await?;
+    mail(app, &written.value);
+    Ok(written)
 }
 
 /// Takes an invitation back.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let invitation = invitations::get(tx.conn(), &grant, id).await?;
-        invitations::delete(&mut tx, grant.organization(), id).await?;
-        let event = event(Kind::InvitationDeleted, &invitation).before(snapshot(&invitation));
-        app.commit(tx, grant.by(), &[event], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let invitation = invitations::get(tx.conn(), grant, id).await?;
+            invitations::delete(tx, grant.organization(), id).await?;
+            let event = event(Kind::InvitationDeleted, &invitation).before(snapshot(&invitation));
+            Ok(((), vec![event]))
+        })
     })
     .await
 }
 
 /// What a link opens, and whether its address has an account already. `None` for a dead link.
 pub async fn open(app: &Arc<App>, id: Uuid, secret: &str) -> Result<Option<(Invitation, Option<Account>)>> {
+    let link = Link { organization: None, id, digest: link_digest(secret) };
     let mut reader = app.store.read().await?;
-    let Some(invitation) = invitations::by_link(reader.conn(), id, &link_digest(secret), app.now()).await? else {
-        return Ok(None);
-    };
-    let account = accounts::by_email(reader.conn(), &invitation.email).await?;
-    Ok(Some((invitation, account)))
+    match opened(reader.conn(), link, app.now()).await {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.code == Code::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Accepts an invitation. Answers it, and the account that became a member.
@@ -167,74 +157,17 @@ pub async fn accept(
     secret: &str,
     accepting: Accepting,
 ) -> Result<Written<(Invitation, Account)>> {
-    let dead = || {
-        Error::new(
-            Code::NotFound,
-            "This invitation is not valid: it was used, taken back or has expired, or the link is incomplete. Ask for a new one.",
-        )
-    };
-    let (invitation, existing) = open(app, id, secret).await?.ok_or_else(dead)?;
-    if organization.is_some_and(|organization| organization != invitation.organization_id) {
-        return Err(dead());
-    }
-    let (account, hash, by) = who(app, &invitation, existing, accepting).await?;
-    let (app, digest) = (Arc::clone(app), link_digest(secret));
-    detached(async move {
-        let now = app.now();
-        let mut tx = app.store.begin().await?;
-        let mut events = Vec::new();
-        if let Some(hash) = &hash {
-            accounts::insert(&mut tx, account.id, &account.email, &account.name, Some(hash), now).await?;
-            let user =
-                UserSnapshot { email: account.email.clone(), name: account.name.clone(), password_changed: true };
-            events.push(Event::new(Kind::UserCreated, None, account.id, &account.email).after(user));
-        }
-        // Read again inside the transaction: of two who accept at once, one finds nothing.
-        let invitation = invitations::by_link(tx.conn(), id, &digest, now).await?.ok_or_else(dead)?;
-        if !invitations::delete(&mut tx, invitation.organization_id, id).await? {
-            return Err(dead());
-        }
-        let membership = Membership {
-            organization_id: invitation.organization_id,
-            account_id: account.id,
-            role_id: invitation.role_id,
-        };
-        members::insert(&mut tx, membership, false, now).await.map_err(|error| match error.code {
-            Code::NameTaken => Error::conflict("This account is a member already."),
-            _ => error,
-        })?;
-        events.push(event(Kind::InvitationAccepted, &invitation).related(account.id).after(snapshot(&invitation)));
-        app.commit(tx, &by, &events, (invitation, account)).await
-    })
-    .await
-}
-
-/// The account that accepts: the one that is signed in, or a new one with the hash of its password.
-async fn who(
-    app: &Arc<App>,
-    invitation: &Invitation,
-    existing: Option<Account>,
-    accepting: Accepting,
-) -> Result<(Account, Option<String>, By)> {
+    let link = Link { organization, id, digest: link_digest(secret) };
     match accepting {
         Accepting::SignedIn(caller) => {
-            let user = caller.require_user()?;
-            if existing.is_some_and(|account| account.id != user) {
-                let detail = format!(
-                    "This invitation is for the account {}. Sign in with that one to accept.",
-                    invitation.email
-                );
-                return Err(Error::new(Code::UserRequired, detail));
-            }
-            let mut reader = app.store.read().await?;
-            let account = accounts::get(reader.conn(), user).await?.ok_or_else(|| Error::not_found("account"))?;
-            Ok((account, None, By::clone(caller.by())))
-        }
-        Accepting::NewAccount { .. } if existing.is_some() => {
-            let detail = format!("The account {} exists. Sign in with it to accept.", invitation.email);
-            Err(Error::new(Code::UserRequired, detail))
+            app.write(caller.person()?, move |tx, person| Box::pin(accept_as(tx, link, person.account()))).await
         }
         Accepting::NewAccount { name, password, by } => {
+            // Before the password is hashed, which is costly: what is wrong is known already.
+            let mut reader = app.store.read().await?;
+            let (invitation, existing) = opened(reader.conn(), link, app.now()).await?;
+            drop(reader);
+            refuse_existing(&invitation, existing.as_ref())?;
             let mut faults = Faults::default();
             if !name.is_empty() {
                 faults.check("name", check_name(&name));
@@ -242,17 +175,98 @@ async fn who(
             faults.check("password", check_password(&password));
             faults.finish()?;
             let hash = app.passwords.hash(password).await?;
-            let now = app.now().0;
-            let account = Account {
-                id: app.store.new_id(),
-                email: invitation.email.clone(),
-                name,
-                communication_email: None,
-                created_at: now,
-                updated_at: now,
-            };
-            Ok((account, Some(hash), by))
+            app.write(Visitor::new(by), move |tx, _| Box::pin(accept_new(tx, link, name, hash))).await
         }
+    }
+}
+
+/// What a link says.
+#[derive(Clone, Copy)]
+struct Link {
+    organization: Option<Uuid>,
+    id: Uuid,
+    digest: [u8; 32],
+}
+
+type Accepted = ((Invitation, Account), Vec<Event>);
+
+/// Accepts as an account that exists.
+async fn accept_as(tx: &mut Tx, link: Link, user: Uuid) -> Result<Accepted> {
+    let now = tx.now();
+    let (invitation, existing) = opened(tx.conn(), link, now).await?;
+    if existing.is_some_and(|account| account.id != user) {
+        let detail =
+            format!("This invitation is for the account {}. Sign in with that one to accept.", invitation.email);
+        return Err(Error::new(Code::UserRequired, detail));
+    }
+    let account = accounts::get(tx.conn(), user).await?.ok_or_else(|| Error::not_found("account"))?;
+    join(tx, invitation, account, Vec::new()).await
+}
+
+/// Accepts with a new account.
+async fn accept_new(tx: &mut Tx, link: Link, name: String, hash: String) -> Result<Accepted> {
+    let now = tx.now();
+    let (invitation, existing) = opened(tx.conn(), link, now).await?;
+    refuse_existing(&invitation, existing.as_ref())?;
+    let account = Account {
+        id: tx.new_id(),
+        email: invitation.email.clone(),
+        name,
+        communication_email: None,
+        created_at: now.0,
+        updated_at: now.0,
+    };
+    accounts::insert(tx, account.id, &account.email, &account.name, Some(&hash), now).await?;
+    let user = UserSnapshot { email: account.email.clone(), name: account.name.clone(), password_changed: true };
+    let created = Event::new(Kind::UserCreated, None, account.id, &account.email).after(user);
+    join(tx, invitation, account, vec![created]).await
+}
+
+/// Spends the invitation and makes the account a member.
+async fn join(tx: &mut Tx, invitation: Invitation, account: Account, mut events: Vec<Event>) -> Result<Accepted> {
+    if !invitations::delete(tx, invitation.organization_id, invitation.id).await? {
+        return Err(dead());
+    }
+    let membership =
+        Membership { organization_id: invitation.organization_id, account_id: account.id, role_id: invitation.role_id };
+    let now = tx.now();
+    members::insert(tx, membership, false, now).await.map_err(|error| match error.code {
+        Code::NameTaken => Error::conflict("This account is a member already."),
+        _ => error,
+    })?;
+    events.push(event(Kind::InvitationAccepted, &invitation).related(account.id).after(snapshot(&invitation)));
+    Ok(((invitation, account), events))
+}
+
+/// The invitation of a link, and the account that its address has.
+async fn opened(mut conn: Conn<'_>, link: Link, now: Time) -> Result<(Invitation, Option<Account>)> {
+    let invitation = invitations::by_link(conn.again(), link.id, &link.digest, now).await?;
+    let meant = |it: &Invitation| link.organization.is_none_or(|organization| organization == it.organization_id);
+    let invitation = invitation.filter(meant).ok_or_else(dead)?;
+    let account = accounts::by_email(conn, &invitation.email).await?;
+    Ok((invitation, account))
+}
+
+fn refuse_existing(invitation: &Invitation, existing: Option<&Account>) -> Result<()> {
+    match existing {
+        Some(_) => {
+            let detail = format!("The account {} exists. Sign in with it to accept.", invitation.email);
+            Err(Error::new(Code::UserRequired, detail))
+        }
+        None => Ok(()),
+    }
+}
+
+fn dead() -> Error {
+    Error::new(
+        Code::NotFound,
+        "This invitation is not valid: it was used, taken back or has expired, or the link is incomplete. Ask for a new one.",
+    )
+}
+
+fn mail(app: &App, sent: &Sent) {
+    if let Some(mailer) = &app.mailer {
+        mailer.invite(&sent.invitation, &sent.link);
     }
 }
 

@@ -6,10 +6,10 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind, MemberSnapshot};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::{Code, Error, Result, Uuid};
-use tokenward_store::members::{self, Member};
-use tokenward_store::{Tx, sessions};
+use tokenward_store::members::{self, Member, Seat};
+use tokenward_store::{Tx, roles, sessions};
 
-use super::{App, Written, assignable_role, built_in_role, detached};
+use super::{App, Written};
 
 /// The members, in the order in which they came.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Member>> {
@@ -26,63 +26,63 @@ pub async fn get(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result<Member> {
 /// Gives a member another role, which may not hold more than the caller. Ends the member's sessions: what was
 /// opened under the old role must not go on under the new one.
 pub async fn set_role(app: &Arc<App>, grant: Grant, user: Uuid, role: Uuid) -> Result<Written<()>> {
-    let role = assignable_role(app, grant.organization(), role)?;
-    grant.covers(&role)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let member = named(&mut tx, &grant, user).await?;
-        refuse_owner(&member, "demoted")?;
-        members::set_role(&mut tx, &grant, user, role.id, false, app.now()).await?;
-        let after = MemberSnapshot { email: member.email.clone(), role_id: role.id, role_name: role.name.to_string() };
-        let event = event(Kind::MemberUpdated, &grant, &member).before(snapshot(&member)).after(after);
-        let ended = end_sessions(&mut tx, &member).await?;
-        app.commit(tx, grant.by(), &[event, ended], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let role = roles::assignable(tx, grant, "role_id", role).await?;
+            grant.covers(&role)?;
+            let member = named(tx, grant, user).await?;
+            refuse_owner(&member, "demoted")?;
+            let now = tx.now();
+            members::set_role(tx, grant, user, role.id, now).await?;
+            let after =
+                MemberSnapshot { email: member.email.clone(), role_id: role.id, role_name: role.name.to_string() };
+            let event = event(Kind::MemberUpdated, grant, &member).before(snapshot(&member)).after(after);
+            let ended = end_sessions(tx, &member).await?;
+            Ok(((), vec![event, ended]))
+        })
     })
     .await
 }
 
 /// Removes a member and ends the member's sessions. Tokens that the member made stay with the organization.
 pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let member = named(&mut tx, &grant, user).await?;
-        refuse_owner(&member, "removed")?;
-        members::delete(&mut tx, &grant, user).await?;
-        let event = event(Kind::MemberRemoved, &grant, &member).before(snapshot(&member));
-        let ended = end_sessions(&mut tx, &member).await?;
-        app.commit(tx, grant.by(), &[event, ended], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let member = named(tx, grant, user).await?;
+            refuse_owner(&member, "removed")?;
+            members::delete(tx, grant, user).await?;
+            let event = event(Kind::MemberRemoved, grant, &member).before(snapshot(&member));
+            let ended = end_sessions(tx, &member).await?;
+            Ok(((), vec![event, ended]))
+        })
     })
     .await
 }
 
 /// Hands the organization over. The owner before becomes admin; there is exactly one owner, always.
 pub async fn transfer(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Written<()>> {
-    let organization = grant.organization();
-    let owner_role = built_in_role(app, organization, BuiltIn::Owner)?;
-    let admin_role = built_in_role(app, organization, BuiltIn::Admin)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let next = named(&mut tx, &grant, user).await?;
-        if next.is_owner {
-            return Err(Error::conflict("This member owns the organization already."));
-        }
-        let all = members::list(tx.conn(), &grant).await?;
-        let last =
-            all.iter().find(|member| member.is_owner).ok_or_else(|| Error::internal("an organization has no owner"))?;
-        let now = app.now();
-        // In this order: the database never allows two.
-        members::set_role(&mut tx, &grant, last.account_id, admin_role.id, false, now).await?;
-        members::set_role(&mut tx, &grant, user, owner_role.id, true, now).await?;
-        let after = MemberSnapshot {
-            email: next.email.clone(),
-            role_id: owner_role.id,
-            role_name: owner_role.name.to_string(),
-        };
-        let event = event(Kind::OwnershipTransferred, &grant, &next).before(snapshot(last)).after(after);
-        app.commit(tx, grant.by(), &[event], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let owner = roles::built_in(tx, grant, BuiltIn::Owner).await?;
+            let admin = roles::built_in(tx, grant, BuiltIn::Admin).await?;
+            let next = named(tx, grant, user).await?;
+            if next.is_owner {
+                return Err(Error::conflict("This member owns the organization already."));
+            }
+            let all = members::list(tx.conn(), grant).await?;
+            let last = all
+                .iter()
+                .find(|member| member.is_owner)
+                .ok_or_else(|| Error::internal("an organization has no owner"))?;
+            let (from, to) =
+                (Seat { account: last.account_id, role: admin.id }, Seat { account: user, role: owner.id });
+            let now = tx.now();
+            members::transfer(tx, grant, from, to, now).await?;
+            let after =
+                MemberSnapshot { email: next.email.clone(), role_id: owner.id, role_name: owner.name.to_string() };
+            let event = event(Kind::OwnershipTransferred, grant, &next).before(snapshot(last)).after(after);
+            Ok(((), vec![event]))
+        })
     })
     .await
 }

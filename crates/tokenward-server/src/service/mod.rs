@@ -1,7 +1,6 @@
 //! What can be done: every write once, for the API, the console and the command line alike.
 //!
-//! A write checks its input, runs one transaction with its event, and answers after the change counts in the
-//! local index. It runs in a task of its own: a client that hangs up cancels nothing. Knows no HTTP.
+//! A write checks its input and goes through the one door, `App::write`. Knows no HTTP.
 
 pub mod accounts;
 pub mod apis;
@@ -26,11 +25,12 @@ pub mod usage;
 pub mod variables;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use tokenward_core::event::{By, Event};
-use tokenward_core::role::{BuiltIn, Role, RoleKind};
-use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_core::event::Event;
+use tokenward_core::right::Right;
+use tokenward_core::{Code, Error, Result, Time};
 use tokenward_store::{Position, Store, Tx};
 
 use tokenward_verify::{Verifier, gateway};
@@ -77,18 +77,33 @@ impl App {
         self.store.now()
     }
 
-    /// Commits, and waits until the change counts here.
-    pub(crate) async fn commit<T>(&self, tx: Tx, by: &By, events: &[Event], value: T) -> Result<Written<T>> {
-        let position = tx.commit(by, events).await?;
-        self.verifier.reached(position).await?;
-        Ok(Written { value, position })
+    /// The only way to write: one transaction that asks the right again, changes rows, and tells the log.
+    ///
+    /// `work` gets the transaction and the right as it is now, which is what it must use and not the one it was made
+    /// from; it answers its result and the events of the change. Everything that the change depends on is read there,
+    /// since nobody else writes until it is committed. It runs in a task of its own, so that a client that hangs up
+    /// cancels nothing, and answers when the change counts in the local index.
+    pub(crate) async fn write<R, T, W>(self: &Arc<Self>, right: R, work: W) -> Result<Written<T>>
+    where
+        R: Right,
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut Tx, &'t R) -> Work<'t, T> + Send + 'static,
+    {
+        let app = Arc::clone(self);
+        let written = tokio::spawn(async move {
+            let (mut tx, right) = app.store.begin(&right).await?;
+            let (value, events) = work(&mut tx, &right).await?;
+            let position = tx.commit(&events).await?;
+            app.verifier.reached(position).await?;
+            Ok(Written { value, position })
+        });
+        written.await.unwrap_or_else(|error| Err(Error::internal(error)))
     }
 }
 
-/// Runs a write in a task of its own.
-pub(crate) async fn detached<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
-}
+/// What a write does inside its transaction. A box, because no bound can say of an `async` closure that what it makes
+/// may go to another thread.
+pub(crate) type Work<'t, T> = Pin<Box<dyn Future<Output = Result<(T, Vec<Event>)>> + Send + 't>>;
 
 /// Which version of a thing a change is meant for: the value of `If-Match`, when it was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -105,26 +120,4 @@ impl IfMatch {
             _ => Ok(()),
         }
     }
-}
-
-/// The role with this id in an organization, for a body that names one: 400 when it is absent or foreign, and
-/// for the owner role, which is never given to anybody.
-pub(crate) fn assignable_role(app: &Arc<App>, organization: Uuid, role: Uuid) -> Result<Arc<Role>> {
-    let directory = app.verifier.directory();
-    let role = directory.organization(organization).and_then(|organization| organization.role(role)).cloned();
-    match role {
-        Some(role) if role.is_owner() => {
-            Err(Error::invalid("role_id", "is the owner role, which moves only by a transfer of ownership"))
-        }
-        Some(role) => Ok(role),
-        None => Err(Error::invalid("role_id", "is not a role of this organization; see availableRole")),
-    }
-}
-
-/// A built-in role of an organization.
-pub(crate) fn built_in_role(app: &Arc<App>, organization: Uuid, wanted: BuiltIn) -> Result<Arc<Role>> {
-    let directory = app.verifier.directory();
-    let mut roles = directory.organization(organization).into_iter().flat_map(|organization| organization.roles());
-    let found = roles.find(|role| role.kind == RoleKind::BuiltIn(wanted)).cloned();
-    found.ok_or_else(|| Error::not_found("organization"))
 }

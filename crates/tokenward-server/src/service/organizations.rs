@@ -7,10 +7,11 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, OrganizationSnapshot};
 use tokenward_core::name::{check_description, check_email, check_name};
 use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::accounts;
 use tokenward_store::organizations::{self, Organization};
 
 use super::set_up::insert_organization;
-use super::{App, IfMatch, Written, detached};
+use super::{App, IfMatch, Written};
 
 /// The plans of the contract.
 pub const PLANS: [&str; 11] = [
@@ -64,55 +65,58 @@ pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Organization> {
 /// Changes the organization.
 pub async fn update(app: &Arc<App>, grant: Grant, change: Change, if_match: IfMatch) -> Result<Written<Organization>> {
     check(&change)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let old = organizations::get(tx.conn(), &grant).await?;
-        if_match.check(old.updated_at)?;
-        let mut new = old.clone();
-        apply(&mut new, change)?;
-        new.updated_at = app.store.next_version(old.updated_at);
-        organizations::update(&mut tx, &grant, &new).await?;
-        let event = Event::new(Kind::OrganizationUpdated, Some(new.id), new.id, &new.name)
-            .before(snapshot(&old))
-            .after(snapshot(&new));
-        app.commit(tx, grant.by(), &[event], new).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = organizations::get(tx.conn(), grant).await?;
+            if_match.check(old.updated_at)?;
+            let mut new = old.clone();
+            apply(&mut new, change)?;
+            new.updated_at = tx.next_version(old.updated_at);
+            organizations::update(tx, grant, &new).await?;
+            let event = Event::new(Kind::OrganizationUpdated, Some(new.id), new.id, &new.name)
+                .before(snapshot(&old))
+                .after(snapshot(&new));
+            Ok((new, vec![event]))
+        })
     })
     .await
 }
 
 /// Makes an organization, which the calling user owns. Tokens cannot: `user_required`.
 pub async fn create(app: &Arc<App>, caller: &Caller, change: Change) -> Result<Written<Organization>> {
-    let user = caller.require_user()?;
+    let person = caller.person()?;
     check(&change)?;
-    let (app, by) = (Arc::clone(app), Arc::clone(caller.by()));
-    detached(async move {
-        let id = app.store.new_id();
-        let name = change.name.clone().unwrap_or_default();
-        let mut tx = app.store.begin().await?;
-        let (_, mut events) = insert_organization(&mut tx, &app.store, id, &name, None, user, by.actor.name()).await?;
-        let mut rows = organizations::by_id(tx.conn(), &[id]).await?;
-        let mut organization = rows.pop().ok_or_else(|| Error::internal("a new organization is missing"))?;
-        apply(&mut organization, change)?;
-        organizations::write(&mut tx, &organization).await?;
-        if let Some(event) = events.first_mut() {
-            event.after = Some(snapshot(&organization).into());
-        }
-        app.commit(tx, &by, &events, organization).await
+    app.write(person, move |tx, person| {
+        Box::pin(async move {
+            let id = tx.new_id();
+            let name = change.name.clone().unwrap_or_default();
+            let owner = accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))?;
+            let (_, mut events) = insert_organization(tx, id, &name, owner.id, &owner.email).await?;
+            let mut rows = organizations::by_id(tx.conn(), &[id]).await?;
+            let mut organization = rows.pop().ok_or_else(|| Error::internal("a new organization is missing"))?;
+            apply(&mut organization, change)?;
+            organizations::complete(tx, &organization).await?;
+            if let Some(event) = events.first_mut() {
+                event.after = Some(snapshot(&organization).into());
+            }
+            Ok((organization, events))
+        })
     })
     .await
 }
 
 /// Deletes the organization with all that belongs to it. Its tokens are refused from the moment this answers.
 pub async fn delete(app: &Arc<App>, grant: Grant) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let organization = organizations::get(tx.conn(), &grant).await?;
-        organizations::delete(&mut tx, &grant, app.now()).await?;
-        let event = Event::new(Kind::OrganizationDeleted, Some(organization.id), organization.id, &organization.name)
-            .before(snapshot(&organization));
-        app.commit(tx, grant.by(), &[event], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let organization = organizations::get(tx.conn(), grant).await?;
+            let now = tx.now();
+            organizations::delete(tx, grant, now).await?;
+            let event =
+                Event::new(Kind::OrganizationDeleted, Some(organization.id), organization.id, &organization.name)
+                    .before(snapshot(&organization));
+            Ok(((), vec![event]))
+        })
     })
     .await
 }

@@ -11,7 +11,7 @@ use tokenward_core::role::Target;
 use tokenward_core::{Result, Uuid};
 use tokenward_store::projects::{self, Project};
 
-use super::{App, IfMatch, Written, detached};
+use super::{App, IfMatch, Written};
 
 /// A project with what the caller sees of it.
 #[derive(Clone, Debug)]
@@ -50,14 +50,14 @@ fn seen(app: &Arc<App>, grant: &Grant, project: Project) -> Seen {
 pub async fn create(app: &Arc<App>, grant: Grant, name: String, description: Option<String>) -> Result<Written<Seen>> {
     let description = description.unwrap_or_default();
     check(&name, &description)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let now = app.now().0;
-        let project = Project { id: app.store.new_id(), name, description, created_at: now, updated_at: now };
-        let mut tx = app.store.begin().await?;
-        projects::insert(&mut tx, &grant, &project).await?;
-        let event = event(Kind::ProjectCreated, &grant, &project).after(snapshot(&project));
-        app.commit(tx, grant.by(), &[event], Seen { project, environments: 0 }).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let now = tx.now().0;
+            let project = Project { id: tx.new_id(), name, description, created_at: now, updated_at: now };
+            projects::insert(tx, grant, &project).await?;
+            let event = event(Kind::ProjectCreated, grant, &project).after(snapshot(&project));
+            Ok((Seen { project, environments: 0 }, vec![event]))
+        })
     })
     .await
 }
@@ -72,32 +72,33 @@ pub async fn update(
     if_match: IfMatch,
 ) -> Result<Written<Seen>> {
     check(&name, description.as_deref().unwrap_or_default())?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let old = projects::get(tx.conn(), &grant, id).await?;
-        if_match.check(old.updated_at)?;
-        let mut new = old.clone();
-        new.name = name;
-        new.description = description.unwrap_or(new.description);
-        new.updated_at = app.store.next_version(old.updated_at);
-        projects::update(&mut tx, &grant, &new).await?;
-        let event = event(Kind::ProjectUpdated, &grant, &new).before(snapshot(&old)).after(snapshot(&new));
-        let seen = seen(&app, &grant, new);
-        app.commit(tx, grant.by(), &[event], seen).await
+    let own = Arc::clone(app);
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = projects::get(tx.conn(), grant, id).await?;
+            if_match.check(old.updated_at)?;
+            let mut new = old.clone();
+            new.name = name;
+            new.description = description.unwrap_or(new.description);
+            new.updated_at = tx.next_version(old.updated_at);
+            projects::update(tx, grant, &new).await?;
+            let event = event(Kind::ProjectUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
+            let seen = seen(&own, grant, new);
+            Ok((seen, vec![event]))
+        })
     })
     .await
 }
 
 /// Deletes a project with its environments and variables.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let project = projects::get(tx.conn(), &grant, id).await?;
-        projects::delete(&mut tx, &grant, id).await?;
-        let event = event(Kind::ProjectDeleted, &grant, &project).before(snapshot(&project));
-        app.commit(tx, grant.by(), &[event], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let project = projects::get(tx.conn(), grant, id).await?;
+            projects::delete(tx, grant, id).await?;
+            let event = event(Kind::ProjectDeleted, grant, &project).before(snapshot(&project));
+            Ok(((), vec![event]))
+        })
     })
     .await
 }

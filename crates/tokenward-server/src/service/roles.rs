@@ -1,17 +1,18 @@
 //! Roles: the built-in ones, and the organization's own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
-use tokenward_core::directory::Organization;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, RoleSnapshot};
 use tokenward_core::name::{check_description, check_name, is_reserved_role};
 use tokenward_core::role::{BuiltIn, ClusterLevel, Matrix, ProjectAccess, Role, RoleKind};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::roles::{self, Description};
+use tokenward_store::{Tx, clusters, projects};
 
-use super::{App, IfMatch, Written, detached};
+use super::{App, IfMatch, Written};
 
 /// A custom role, with its full matrix over everything that there is now.
 #[derive(Clone, Debug)]
@@ -54,18 +55,28 @@ pub fn available(app: &Arc<App>, grant: &Grant) -> Result<Vec<Arc<Role>>> {
     Ok(roles)
 }
 
+/// The id of a built-in role of the organization.
+pub fn built_in(app: &Arc<App>, grant: &Grant, wanted: BuiltIn) -> Result<Uuid> {
+    let directory = app.verifier.directory();
+    let mut roles =
+        directory.organization(grant.organization()).into_iter().flat_map(|organization| organization.roles());
+    let found = roles.find(|role| role.kind == RoleKind::BuiltIn(wanted)).map(|role| role.id);
+    found.ok_or_else(|| Error::not_found("organization"))
+}
+
 /// The custom roles.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<CustomRole>> {
     let mut reader = app.store.read().await?;
     let all = roles::list(reader.conn(), grant).await?;
-    all.into_iter().map(|(role, description)| complete(app, grant, role, description)).collect()
+    let places = Places::known(app, grant)?;
+    Ok(all.into_iter().map(|(role, description)| places.complete(role, description)).collect())
 }
 
 /// One custom role.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<CustomRole> {
     let mut reader = app.store.read().await?;
     let (role, description) = roles::get(reader.conn(), grant, id).await?;
-    complete(app, grant, role, description)
+    Ok(Places::known(app, grant)?.complete(role, description))
 }
 
 /// Makes a custom role with the default matrix: every cluster is seen, no project is.
@@ -84,30 +95,20 @@ pub async fn create(
 
 /// Makes a custom role with its matrix. It may not hold more than the caller.
 pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Result<Written<CustomRole>> {
-    let mut faults = Faults::default();
-    check_texts(&body.name, &body.description, &mut faults);
-    let matrix = matrix(app, &grant, &body, &mut faults)?;
-    let permissions = body.permissions.unwrap_or_default();
-    let role = compile(app.store.new_id(), &body.name, &permissions, matrix, &mut faults)?;
-    grant.covers(&role)?;
-    let (app, description) = (Arc::clone(app), body.description);
-    detached(async move {
-        let now = app.now();
-        let mut tx = app.store.begin().await?;
-        roles::insert(&mut tx, &grant, &role, &description, now).await?;
-        let event = event(Kind::RoleCreated, &grant, &role).after(snapshot(&role, &description));
-        let description = Description { id: role.id, description, created_at: now.0, updated_at: now.0 };
-        let value = complete(&app, &grant, role, description)?;
-        app.commit(tx, grant.by(), &[event], value).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let places = Places::now(tx, grant).await?;
+            let permissions = body.permissions.as_deref().unwrap_or_default();
+            let role = check(tx.new_id(), &body, permissions, &places)?;
+            grant.covers(&role)?;
+            let (now, description) = (tx.now(), body.description);
+            roles::insert(tx, grant, &role, &description, now).await?;
+            let event = event(Kind::RoleCreated, grant, &role).after(snapshot(&role, &description));
+            let description = Description { id: role.id, description, created_at: now.0, updated_at: now.0 };
+            Ok((places.complete(role, description), vec![event]))
+        })
     })
     .await
-}
-
-/// The matrix of a body, over what the organization has now.
-fn matrix(app: &Arc<App>, grant: &Grant, body: &RoleBody, faults: &mut Faults) -> Result<Matrix> {
-    let directory = app.verifier.directory();
-    let organization = directory.organization(grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
-    Ok(check_matrix(organization, body, faults))
 }
 
 /// Replaces a custom role. What results may not hold more than the caller.
@@ -118,70 +119,72 @@ pub async fn update(
     body: RoleBody,
     if_match: IfMatch,
 ) -> Result<Written<CustomRole>> {
-    // The role first: 404 comes before what is wrong with a body.
-    let mut reader = app.store.read().await?;
-    let (present, _) = roles::get(reader.conn(), &grant, id).await?;
-    drop(reader);
-    let mut faults = Faults::default();
-    check_texts(&body.name, &body.description, &mut faults);
-    let matrix = matrix(app, &grant, &body, &mut faults)?;
-    let permissions = body.permissions.unwrap_or_else(|| present.named_permissions());
-    let role = compile(id, &body.name, &permissions, matrix, &mut faults)?;
-    grant.covers(&role)?;
-    let (app, description) = (Arc::clone(app), body.description);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let (old, old_description) = roles::get(tx.conn(), &grant, id).await?;
-        if_match.check(old_description.updated_at)?;
-        let updated_at = app.store.next_version(old_description.updated_at);
-        roles::update(&mut tx, &grant, &role, &description, updated_at).await?;
-        let event = event(Kind::RoleUpdated, &grant, &role)
-            .before(snapshot(&old, &old_description.description))
-            .after(snapshot(&role, &description));
-        let value = complete(&app, &grant, role, Description { description, updated_at, ..old_description })?;
-        app.commit(tx, grant.by(), &[event], value).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            // The role first: 404 comes before what is wrong with a body.
+            let (old, old_description) = roles::get(tx.conn(), grant, id).await?;
+            let places = Places::now(tx, grant).await?;
+            // Permissions that the body does not name are those of the role as it is now, not as it was when somebody
+            // read it: what another writer has just taken away stays away.
+            let present = old.named_permissions();
+            let role = check(id, &body, body.permissions.as_deref().unwrap_or(&present), &places)?;
+            grant.covers(&role)?;
+            if_match.check(old_description.updated_at)?;
+            let (updated_at, description) = (tx.next_version(old_description.updated_at), body.description);
+            roles::update(tx, grant, &role, &description, updated_at).await?;
+            let event = event(Kind::RoleUpdated, grant, &role)
+                .before(snapshot(&old, &old_description.description))
+                .after(snapshot(&role, &description));
+            let description = Description { description, updated_at, ..old_description };
+            Ok((places.complete(role, description), vec![event]))
+        })
     })
     .await
 }
 
 /// Deletes a custom role; 409 that names its users while there are any.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let (role, description) = roles::get(tx.conn(), &grant, id).await?;
-        let users = roles::users(tx.conn(), &grant, id).await?;
-        if !users.is_empty() {
-            let more = users.len().saturating_sub(10);
-            let mut names = users.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
-            if more > 0 {
-                names.push_str(&format!(" and {more} more"));
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let (role, description) = roles::get(tx.conn(), grant, id).await?;
+            let users = roles::users(tx.conn(), grant, id).await?;
+            if !users.is_empty() {
+                let more = users.len().saturating_sub(10);
+                let mut names = users.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+                if more > 0 {
+                    names.push_str(&format!(" and {more} more"));
+                }
+                return Err(Error::conflict(format!("The role is in use by {names}. Give them another role first.")));
             }
-            return Err(Error::conflict(format!("The role is in use by {names}. Give them another role first.")));
-        }
-        roles::delete(&mut tx, &grant, id).await?;
-        let event = event(Kind::RoleDeleted, &grant, &role).before(snapshot(&role, &description.description));
-        app.commit(tx, grant.by(), &[event], ()).await
+            roles::delete(tx, grant, id).await?;
+            let event = event(Kind::RoleDeleted, grant, &role).before(snapshot(&role, &description.description));
+            Ok(((), vec![event]))
+        })
     })
     .await
 }
 
-fn check_texts(name: &str, description: &str, faults: &mut Faults) {
-    faults.check("name", check_name(name));
-    if is_reserved_role(name) {
+/// The role of a body with these permissions, or all that is wrong with it.
+fn check(id: Uuid, body: &RoleBody, permissions: &[String], places: &Places) -> Result<Role> {
+    let mut faults = Faults::default();
+    faults.check("name", check_name(&body.name));
+    if is_reserved_role(&body.name) {
         faults.push("name", "is the name of a built-in role, or can be mistaken for one");
     }
-    faults.check("description", check_description(description));
+    faults.check("description", check_description(&body.description));
+    let matrix = check_matrix(places, body, &mut faults);
+    let role = Role::custom(id, &body.name, permissions, matrix);
+    faults.and(role.map_err(|problem| Error::invalid("permissions", problem)))
 }
 
 /// Checks the ids of a matrix and keeps what differs from the default.
-fn check_matrix(organization: &Organization, body: &RoleBody, faults: &mut Faults) -> Matrix {
+fn check_matrix(places: &Places, body: &RoleBody, faults: &mut Faults) -> Matrix {
     let mut matrix = Matrix::default();
     let mut seen = std::collections::HashSet::new();
     for (id, level) in &body.clusters {
         if !seen.insert(*id) {
             faults.push("cluster_permissions", format!("names the cluster {id} twice"));
-        } else if !organization.clusters().contains_key(id) {
+        } else if !places.clusters.contains_key(id) {
             faults.push("cluster_permissions", format!("names {id}, which is not a cluster of this organization"));
         } else if *level != ClusterLevel::Viewer {
             matrix.clusters.insert(*id, *level);
@@ -190,7 +193,7 @@ fn check_matrix(organization: &Organization, body: &RoleBody, faults: &mut Fault
     for (id, access) in &body.projects {
         if !seen.insert(*id) {
             faults.push("project_permissions", format!("names the project {id} twice"));
-        } else if !organization.projects().contains_key(id) {
+        } else if !places.projects.contains_key(id) {
             faults.push("project_permissions", format!("names {id}, which is not a project of this organization"));
         } else if *access != ProjectAccess::NONE {
             matrix.projects.insert(*id, *access);
@@ -199,29 +202,39 @@ fn check_matrix(organization: &Organization, body: &RoleBody, faults: &mut Fault
     matrix
 }
 
-fn compile(id: Uuid, name: &str, permissions: &[String], matrix: Matrix, faults: &mut Faults) -> Result<Role> {
-    let role = Role::custom(id, name, permissions, matrix);
-    if let Err(problem) = &role {
-        faults.push("permissions", problem);
-    }
-    std::mem::take(faults).finish()?;
-    role.map_err(|problem| Error::invalid("permissions", problem))
+/// The clusters and projects of an organization with their names: what a matrix is over.
+struct Places {
+    clusters: BTreeMap<Uuid, String>,
+    projects: BTreeMap<Uuid, String>,
 }
 
-/// Joins a role with all clusters and projects that there are now.
-fn complete(app: &Arc<App>, grant: &Grant, role: Role, description: Description) -> Result<CustomRole> {
-    let directory = app.verifier.directory();
-    let organization = directory.organization(grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
-    let mut clusters: Vec<_> = organization
-        .clusters()
-        .iter()
-        .map(|(id, name)| (*id, name.to_string(), role.cluster_level(*id).unwrap_or(ClusterLevel::Viewer)))
-        .collect();
-    clusters.sort_by_key(|(id, ..)| *id);
-    let mut projects: Vec<_> =
-        organization.projects().iter().map(|(id, name)| (*id, name.to_string(), role.project_access(*id))).collect();
-    projects.sort_by_key(|(id, ..)| *id);
-    Ok(CustomRole { role, description, clusters, projects })
+impl Places {
+    /// Those of the rows, inside a transaction.
+    async fn now(tx: &mut Tx, grant: &Grant) -> Result<Self> {
+        Ok(Self {
+            clusters: clusters::names(tx.conn(), grant).await?.into_iter().collect(),
+            projects: projects::names(tx.conn(), grant).await?.into_iter().collect(),
+        })
+    }
+
+    /// Those in memory.
+    fn known(app: &App, grant: &Grant) -> Result<Self> {
+        let directory = app.verifier.directory();
+        let organization =
+            directory.organization(grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
+        Ok(Self {
+            clusters: organization.clusters().iter().map(|(id, name)| (*id, name.to_string())).collect(),
+            projects: organization.projects().iter().map(|(id, name)| (*id, name.to_string())).collect(),
+        })
+    }
+
+    /// A role with its level on each of them.
+    fn complete(&self, role: Role, description: Description) -> CustomRole {
+        let level = |id| role.cluster_level(id).unwrap_or(ClusterLevel::Viewer);
+        let clusters = self.clusters.iter().map(|(id, name)| (*id, name.clone(), level(*id))).collect();
+        let projects = self.projects.iter().map(|(id, name)| (*id, name.clone(), role.project_access(*id))).collect();
+        CustomRole { role, description, clusters, projects }
+    }
 }
 
 fn event(kind: Kind, grant: &Grant, role: &Role) -> Event {

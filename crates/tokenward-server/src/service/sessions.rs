@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::event::{Actor, Event, Kind, SessionSnapshot};
+use tokenward_core::right::{Right as _, Visitor};
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::time::HOUR;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
@@ -11,7 +12,7 @@ use tokenward_store::accounts::{self, Account};
 use tokenward_store::sessions::{self, NewSession, Session};
 use zeroize::Zeroizing;
 
-use super::{App, Written, detached};
+use super::{App, Written};
 use tokenward_verify::Client;
 
 /// How long a session lasts.
@@ -41,41 +42,62 @@ pub async fn sign_in(
         None => None,
     };
     drop(reader);
-    let fits = app.passwords.fits(password, hash).await?;
+    let fits = app.passwords.fits(password, hash.clone()).await?;
     let Some(account) = account.filter(|_| fits) else {
         app.throttle.failed(email, client.address, app.now());
-        return Err(Error::new(Code::SignInFailed, "The e-mail address or the password is wrong."));
+        return Err(wrong());
     };
     app.throttle.succeeded(email);
-    begin(app, account, client, console).await
+    open(app, account, Some(hash), client, console).await
 }
 
-/// Begins a session for somebody who has proved who they are.
+/// Begins a session for somebody who has proved who they are by other means than a password.
 pub async fn begin(app: &Arc<App>, account: Account, client: Client, console: bool) -> Result<Written<Begun>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let text = PlainText::generate(secret::Kind::Session, app.verifier.prefixes(), app.store.random());
-        let (id, now) = (app.store.new_id(), app.now());
-        let expires_at = now.plus(LIFETIME);
-        let new = NewSession {
-            id,
-            account: account.id,
-            digest: app.verifier.digest(&text.inner_digest()),
-            pepper_version: app.verifier.pepper().version,
-            console,
-            expires_at,
-            address: client.address.map(|address| address.to_string()),
-            user_agent: client.user_agent.as_deref(),
-        };
-        let mut tx = app.store.begin().await?;
-        sessions::insert(&mut tx, &new, now).await?;
-        accounts::touch(&mut tx, account.id, now).await?;
-        let by = client.by(Actor::User { id: account.id, email: account.email.clone() });
-        let snapshot = SessionSnapshot { user_id: account.id, console, expires_at };
-        let event = Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot);
-        app.commit(tx, &by, &[event], Begun { text, expires_at }).await
+    open(app, account, None, client, console).await
+}
+
+/// `hash` is what a password was compared with: one that was changed since then opens nothing.
+async fn open(
+    app: &Arc<App>,
+    account: Account,
+    hash: Option<Option<String>>,
+    client: Client,
+    console: bool,
+) -> Result<Written<Begun>> {
+    let text = PlainText::generate(secret::Kind::Session, app.verifier.prefixes(), app.store.random());
+    let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
+    let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
+    app.write(visitor, move |tx, _| {
+        Box::pin(async move {
+            if let Some(hash) = hash
+                && accounts::password_hash(tx.conn(), account.id).await? != hash
+            {
+                return Err(wrong());
+            }
+            let (id, now) = (tx.new_id(), tx.now());
+            let expires_at = now.plus(LIFETIME);
+            let new = NewSession {
+                id,
+                account: account.id,
+                digest,
+                pepper_version,
+                console,
+                expires_at,
+                address: client.address.map(|address| address.to_string()),
+                user_agent: client.user_agent.as_deref(),
+            };
+            sessions::insert(tx, &new, now).await?;
+            accounts::touch(tx, account.id, now).await?;
+            let snapshot = SessionSnapshot { user_id: account.id, console, expires_at };
+            let event = Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot);
+            Ok((Begun { text, expires_at }, vec![event]))
+        })
     })
     .await
+}
+
+fn wrong() -> Error {
+    Error::new(Code::SignInFailed, "The e-mail address or the password is wrong.")
 }
 
 /// The caller's own sessions, the newest first.
@@ -90,15 +112,14 @@ pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Session>> {
 
 /// Ends one of the caller's own sessions.
 pub async fn end(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written<()>> {
-    let user = caller.require_user()?;
-    let (app, by) = (Arc::clone(app), Arc::clone(caller.by()));
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        if !sessions::delete(&mut tx, user, id).await? {
-            return Err(Error::not_found("session"));
-        }
-        let event = Event::new(Kind::SessionEnded, None, id, by.actor.name()).related(user);
-        app.commit(tx, &by, &[event], ()).await
+    app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            if !sessions::delete(tx, person.account(), id).await? {
+                return Err(Error::not_found("session"));
+            }
+            let event = Event::new(Kind::SessionEnded, None, id, person.by().actor.name()).related(person.account());
+            Ok(((), vec![event]))
+        })
     })
     .await
 }

@@ -10,6 +10,7 @@ use tokenward_core::event::{
 };
 use tokenward_core::name::{check_email, check_name};
 use tokenward_core::permission::Own;
+use tokenward_core::right::{Operator, Visitor};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{PlainText, random_text};
 use tokenward_core::time::{DAY, HOUR};
@@ -19,7 +20,7 @@ use tokenward_store::{Store, Tx, accounts, members, organizations, roles, tokens
 use zeroize::Zeroizing;
 
 use super::passwords::check_password;
-use super::{App, Written, accounts as people, detached};
+use super::{App, Written, accounts as people};
 
 /// The plan of a new organization (contract §8.12).
 pub const PLAN: &str = "ENTERPRISE";
@@ -76,20 +77,21 @@ pub async fn from_link(
     let mut faults = check(&founding);
     faults.check("password", check_password(&password));
     faults.finish()?;
-    let hash = app.passwords.hash(password).await?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        if organizations::any(tx.conn()).await? {
-            app.set_up.end();
-            return Err(dead_link());
-        }
-        let founded = found(&mut tx, &app.store, &founding, Some(&hash)).await?;
-        let written = app.commit(tx, &by, &founded.events, founded.owner).await?;
-        app.set_up.end();
-        Ok(written)
-    })
-    .await
+    let (hash, secret) = (app.passwords.hash(password).await?, Zeroizing::new(secret.to_owned()));
+    let own = Arc::clone(app);
+    let written = app.write(Visitor::new(by), move |tx, _| {
+        Box::pin(async move {
+            // Asked again: the link may have been used while the password was hashed.
+            if !own.set_up.accepts(&secret, tx.now()) || organizations::any(tx.conn()).await? {
+                return Err(dead_link());
+            }
+            let founded = found(tx, &founding, Some(&hash)).await?;
+            Ok((founded.owner, founded.events))
+        })
+    });
+    let written = written.await?;
+    app.set_up.end();
+    Ok(written)
 }
 
 /// Is there no organization yet, and never was one?
@@ -120,22 +122,23 @@ pub struct Bootstrapped {
 /// Founds the first organization offline, all or nothing. `None` when there is one already.
 pub async fn bootstrap(
     store: &Store,
+    operator: &Operator,
     verifier: impl Fn(&PlainText) -> (tokenward_core::secret::Digest, i32),
     prefixes: &tokenward_core::secret::Prefixes,
     founding: Founding,
 ) -> Result<Option<Bootstrapped>> {
     check(&founding).finish()?;
-    let mut tx = store.begin().await?;
+    let (mut tx, operator) = store.begin(operator).await?;
     if organizations::any(tx.conn()).await? {
         return Ok(None);
     }
-    let now = store.now();
-    let mut founded = found(&mut tx, store, &founding, None).await?;
+    let now = tx.now();
+    let mut founded = found(&mut tx, &founding, None).await?;
     let token = PlainText::generate(tokenward_core::secret::Kind::Token, prefixes, store.random());
-    let grant = Grant::operator(founded.organization, Own::TokenManage);
+    let grant = Grant::operator(&operator, founded.organization, Own::TokenManage);
     let (digest, pepper_version) = verifier(&token);
     let new = tokens::NewToken {
-        id: store.new_id(),
+        id: tx.new_id(),
         role_id: founded.admin_role,
         name: "bootstrap",
         description: Some("Made with the organization"),
@@ -155,10 +158,9 @@ pub async fn bootstrap(
             last_four: new.last_four.to_owned(),
         },
     ));
-    let (link, event) =
-        people::insert_link(&mut tx, store, founded.owner, &founding.owner_email, now.plus(DAY)).await?;
+    let (link, event) = people::insert_link(&mut tx, founded.owner, &founding.owner_email, now.plus(DAY)).await?;
     founded.events.push(event);
-    tx.commit(&By::operator(), &founded.events).await?;
+    tx.commit(&founded.events).await?;
     Ok(Some(Bootstrapped { organization: founded.organization, owner: founded.owner, token, link }))
 }
 
@@ -180,13 +182,12 @@ struct Founded {
     events: Vec<Event>,
 }
 
-async fn found(tx: &mut Tx, store: &Store, founding: &Founding, password_hash: Option<&str>) -> Result<Founded> {
-    let now = store.now();
-    let (organization, owner) = (store.new_id(), store.new_id());
+async fn found(tx: &mut Tx, founding: &Founding, password_hash: Option<&str>) -> Result<Founded> {
+    let now = tx.now();
+    let (organization, owner) = (tx.new_id(), tx.new_id());
     accounts::insert(tx, owner, &founding.owner_email, &founding.owner_name, password_hash, now).await?;
     let (admin_role, mut events) =
-        insert_organization(tx, store, organization, &founding.organization, None, owner, &founding.owner_email)
-            .await?;
+        insert_organization(tx, organization, &founding.organization, owner, &founding.owner_email).await?;
     let user = UserSnapshot {
         email: founding.owner_email.clone(),
         name: founding.owner_name.clone(),
@@ -199,21 +200,19 @@ async fn found(tx: &mut Tx, store: &Store, founding: &Founding, password_hash: O
 /// Adds an organization with its built-in roles and its owner. Answers the id of its role admin and the events.
 pub(crate) async fn insert_organization(
     tx: &mut Tx,
-    store: &Store,
     id: Uuid,
     name: &str,
-    description: Option<&str>,
     owner: Uuid,
     owner_email: &str,
 ) -> Result<(Uuid, Vec<Event>)> {
-    let now = store.now();
-    organizations::insert(tx, id, name, description, PLAN, now).await?;
+    let now = tx.now();
+    organizations::insert(tx, id, name, None, PLAN, now).await?;
     let roles = roles::insert_built_in(tx, id, now).await?;
     let [(_, owner_role), (_, admin_role), ..] = roles;
     members::insert(tx, Membership { organization_id: id, account_id: owner, role_id: owner_role }, true, now).await?;
     let organization = OrganizationSnapshot {
         name: name.to_owned(),
-        description: description.map(str::to_owned),
+        description: None,
         plan: PLAN.to_owned(),
         website_url: None,
         repository: None,
@@ -234,11 +233,12 @@ pub(crate) async fn insert_organization(
 }
 
 /// A new sign-in link for an account, for the offline `sign-in-link`. `None` when nobody has that address.
-pub async fn sign_in_link(store: &Store, email: &str) -> Result<Option<Zeroizing<String>>> {
-    let mut tx = store.begin().await?;
+pub async fn sign_in_link(store: &Store, operator: &Operator, email: &str) -> Result<Option<Zeroizing<String>>> {
+    let (mut tx, _) = store.begin(operator).await?;
     let Some(account) = accounts::by_email(tx.conn(), email).await? else { return Ok(None) };
-    let (link, event) = people::insert_link(&mut tx, store, account.id, &account.email, store.now().plus(DAY)).await?;
-    tx.commit(&By::operator(), &[event]).await?;
+    let expires_at = tx.now().plus(DAY);
+    let (link, event) = people::insert_link(&mut tx, account.id, &account.email, expires_at).await?;
+    tx.commit(&[event]).await?;
     Ok(Some(link))
 }
 

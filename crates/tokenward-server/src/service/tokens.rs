@@ -10,9 +10,9 @@ use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::token::Token;
 use tokenward_core::{Code, Result, Time, Uuid};
-use tokenward_store::tokens;
+use tokenward_store::{roles, tokens};
 
-use super::{App, Written, assignable_role, built_in_role, detached, sessions};
+use super::{App, Written, sessions};
 use tokenward_verify::{Client, Presenter, Question};
 
 /// What a caller says of a new token.
@@ -81,65 +81,59 @@ pub fn check(new: &NewToken, now: Time) -> Faults {
 
 /// Makes a token. Its role may not hold more than the caller's.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
-    let mut faults = check(&new, app.now());
-    let role = match new.role_id {
-        Some(id) => assignable_role(app, grant.organization(), id),
-        None => built_in_role(app, grant.organization(), BuiltIn::Admin),
-    };
-    let role = match role {
-        Ok(role) => role,
-        Err(error) => {
-            error.faults.iter().for_each(|fault| faults.push(&fault.field, &fault.problem));
-            faults.finish()?;
-            return Err(error);
-        }
-    };
-    faults.finish()?;
-    grant.covers(&role)?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
-        let now = app.now();
-        let token = Token {
-            id: app.store.new_id(),
-            organization_id: grant.organization(),
-            role_id: role.id,
-            role_name: role.name.to_string(),
-            name: new.name,
-            description: new.description,
-            creator_name: Some(grant.by().actor.name().to_owned()),
-            created_at: now,
-            updated_at: now,
-            expires_at: new.expires_at,
-            last_four: text.last_four().to_owned(),
-        };
-        let row = tokens::NewToken {
-            id: token.id,
-            role_id: token.role_id,
-            name: &token.name,
-            description: token.description.as_deref(),
-            expires_at: token.expires_at,
-            digest: app.verifier.digest(&text.inner_digest()),
-            pepper_version: app.verifier.pepper().version,
-            last_four: text.last_four(),
-        };
-        let mut tx = app.store.begin().await?;
-        tokens::insert(&mut tx, &grant, &row, now).await?;
-        let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
-        app.commit(tx, grant.by(), &[event], Created { token, text }).await
+    let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
+    let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let now = tx.now();
+            let faults = check(&new, now);
+            let role = match new.role_id {
+                Some(id) => roles::assignable(tx, grant, "role_id", id).await,
+                None => roles::built_in(tx, grant, BuiltIn::Admin).await,
+            };
+            let role = faults.and(role)?;
+            grant.covers(&role)?;
+            let token = Token {
+                id: tx.new_id(),
+                organization_id: grant.organization(),
+                role_id: role.id,
+                role_name: role.name.to_string(),
+                name: new.name,
+                description: new.description,
+                creator_name: Some(grant.by().actor.name().to_owned()),
+                created_at: now,
+                updated_at: now,
+                expires_at: new.expires_at,
+                last_four: text.last_four().to_owned(),
+            };
+            let row = tokens::NewToken {
+                id: token.id,
+                role_id: token.role_id,
+                name: &token.name,
+                description: token.description.as_deref(),
+                expires_at: token.expires_at,
+                digest,
+                pepper_version,
+                last_four: text.last_four(),
+            };
+            tokens::insert(tx, grant, &row, now).await?;
+            let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
+            Ok((Created { token, text }, vec![event]))
+        })
     })
     .await
 }
 
 /// Takes a token back. It is refused from the moment this answers; its name is free at once.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let token = tokens::get(tx.conn(), &grant, id).await?;
-        tokens::revoke(&mut tx, &grant, id, app.now()).await?;
-        let event = event(Kind::TokenDeleted, &token).before(snapshot(&token));
-        app.commit(tx, grant.by(), &[event], token).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let token = tokens::get(tx.conn(), grant, id).await?;
+            let now = tx.now();
+            tokens::revoke(tx, grant, id, now).await?;
+            let event = event(Kind::TokenDeleted, &token).before(snapshot(&token));
+            Ok((token, vec![event]))
+        })
     })
     .await
 }
@@ -154,7 +148,7 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
     let found = app.verifier.check(text, &question, |answer| {
         let (found, organization, role) = answer.found?;
         let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
-        Some((found.token, Grant::of_bearer(organization.id, role.clone(), by)))
+        Some((found.token, Grant::of_bearer(organization.id, found.token, Arc::new(role.clone()), by)))
     });
     let done = match found {
         Ok(Some((id, grant))) => delete(app, grant, id).await.map(|_| ()),

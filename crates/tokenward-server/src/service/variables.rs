@@ -9,9 +9,9 @@ use tokenward_core::event::{Event, Kind, VariableSnapshot};
 use tokenward_core::name::check_description;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::variables::{self, Owner, Variable};
-use tokenward_store::{environments, projects};
+use tokenward_store::{Tx, environments, projects};
 
-use super::{App, Written, detached, seal};
+use super::{App, Written, seal};
 
 /// Longest key, in characters.
 const KEY_MAX: usize = 255;
@@ -118,40 +118,41 @@ pub async fn create(
     relation: Relation,
     new: NewVariable,
 ) -> Result<Written<Shown>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let all = variables::list(tx.conn(), &grant, owner).await?;
-        let (variable_type, parent) = match relation {
-            Relation::Value if new.mount_path.is_some() => ("FILE", None),
-            Relation::Value => ("VALUE", None),
-            Relation::AliasOf(id) => ("ALIAS", Some(find(&all, id, secret)?)),
-            Relation::OverrideOf(id) => ("OVERRIDE", Some(find(&all, id, secret)?)),
-        };
-        let key = new.key.or_else(|| parent.map(|p| p.key.clone())).unwrap_or_default();
-        let mut value = new.value.unwrap_or_default();
-        check(&key, &value, new.mount_path.as_deref(), new.description.as_deref())?;
-        if secret && !value.is_empty() {
-            value = sealed(&app, &value)?;
-        }
-        let now = app.now().0;
-        let variable = Variable {
-            id: app.store.new_id(),
-            project_id: owner.project,
-            environment_id: owner.environment,
-            is_secret: secret,
-            key,
-            value,
-            variable_type: variable_type.to_owned(),
-            mount_path: new.mount_path,
-            description: new.description,
-            parent_id: parent.map(|p| p.id),
-            created_at: now,
-            updated_at: now,
-        };
-        variables::insert(&mut tx, &grant, &variable).await?;
-        let event = event(&mut tx, &grant, Change::Created, &variable).await?.after(snapshot(&variable));
-        app.commit(tx, grant.by(), &[event], show(variable, &all)).await
+    let own = Arc::clone(app);
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let all = variables::list(tx.conn(), grant, owner).await?;
+            let (variable_type, parent) = match relation {
+                Relation::Value if new.mount_path.is_some() => ("FILE", None),
+                Relation::Value => ("VALUE", None),
+                Relation::AliasOf(id) => ("ALIAS", Some(find(&all, id, secret)?)),
+                Relation::OverrideOf(id) => ("OVERRIDE", Some(find(&all, id, secret)?)),
+            };
+            let key = new.key.or_else(|| parent.map(|p| p.key.clone())).unwrap_or_default();
+            let mut value = new.value.unwrap_or_default();
+            check(&key, &value, new.mount_path.as_deref(), new.description.as_deref())?;
+            if secret && !value.is_empty() {
+                value = sealed(&own, &value)?;
+            }
+            let now = tx.now().0;
+            let variable = Variable {
+                id: tx.new_id(),
+                project_id: owner.project,
+                environment_id: owner.environment,
+                is_secret: secret,
+                key,
+                value,
+                variable_type: variable_type.to_owned(),
+                mount_path: new.mount_path,
+                description: new.description,
+                parent_id: parent.map(|p| p.id),
+                created_at: now,
+                updated_at: now,
+            };
+            variables::insert(tx, grant, &variable).await?;
+            let event = event(tx, grant, Change::Created, &variable).await?.after(snapshot(&variable));
+            Ok((show(variable, &all), vec![event]))
+        })
     })
     .await
 }
@@ -175,48 +176,49 @@ pub async fn update(
     secret: bool,
     change: NewVariable,
 ) -> Result<Written<Shown>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let old = own(&mut tx, &grant, owner, id, secret).await?;
-        let mut new = old.clone();
-        if let Some(key) = change.key {
-            new.key = key;
-        }
-        if change.mount_path.is_some() {
-            new.mount_path = change.mount_path;
-        }
-        if change.description.is_some() {
-            new.description = change.description;
-        }
-        let value = change.value.unwrap_or_default();
-        check(&new.key, &value, new.mount_path.as_deref(), new.description.as_deref())?;
-        if !value.is_empty() || !secret {
-            new.value = if secret { sealed(&app, &value)? } else { value };
-        }
-        new.updated_at = app.store.next_version(old.updated_at);
-        variables::update(&mut tx, &grant, &new).await?;
-        let all = variables::list(tx.conn(), &grant, owner).await?;
-        let event = event(&mut tx, &grant, Change::Updated, &new).await?.before(snapshot(&old)).after(snapshot(&new));
-        app.commit(tx, grant.by(), &[event], show(new, &all)).await
+    let own = Arc::clone(app);
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = owned(tx, grant, owner, id, secret).await?;
+            let mut new = old.clone();
+            if let Some(key) = change.key {
+                new.key = key;
+            }
+            if change.mount_path.is_some() {
+                new.mount_path = change.mount_path;
+            }
+            if change.description.is_some() {
+                new.description = change.description;
+            }
+            let value = change.value.unwrap_or_default();
+            check(&new.key, &value, new.mount_path.as_deref(), new.description.as_deref())?;
+            if !value.is_empty() || !secret {
+                new.value = if secret { sealed(&own, &value)? } else { value };
+            }
+            new.updated_at = tx.next_version(old.updated_at);
+            variables::update(tx, grant, &new).await?;
+            let all = variables::list(tx.conn(), grant, owner).await?;
+            let event = event(tx, grant, Change::Updated, &new).await?.before(snapshot(&old)).after(snapshot(&new));
+            Ok((show(new, &all), vec![event]))
+        })
     })
     .await
 }
 
 /// Deletes a variable that belongs to the owner itself, with its aliases and overrides.
 pub async fn delete(app: &Arc<App>, grant: Grant, owner: Owner, id: Uuid, secret: bool) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let variable = own(&mut tx, &grant, owner, id, secret).await?;
-        variables::delete(&mut tx, &grant, id).await?;
-        let event = event(&mut tx, &grant, Change::Deleted, &variable).await?.before(snapshot(&variable));
-        app.commit(tx, grant.by(), &[event], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let variable = owned(tx, grant, owner, id, secret).await?;
+            variables::delete(tx, grant, id).await?;
+            let event = event(tx, grant, Change::Deleted, &variable).await?.before(snapshot(&variable));
+            Ok(((), vec![event]))
+        })
     })
     .await
 }
 
-async fn own(tx: &mut tokenward_store::Tx, grant: &Grant, owner: Owner, id: Uuid, secret: bool) -> Result<Variable> {
+async fn owned(tx: &mut Tx, grant: &Grant, owner: Owner, id: Uuid, secret: bool) -> Result<Variable> {
     let variable = variables::get(tx.conn(), grant, owner, id).await?;
     if variable.is_secret == secret { Ok(variable) } else { Err(Error::not_found("variable")) }
 }
@@ -257,7 +259,7 @@ enum Change {
     Deleted,
 }
 
-async fn event(tx: &mut tokenward_store::Tx, grant: &Grant, change: Change, variable: &Variable) -> Result<Event> {
+async fn event(tx: &mut Tx, grant: &Grant, change: Change, variable: &Variable) -> Result<Event> {
     let kind = match (variable.environment_id.is_some(), variable.is_secret, change) {
         (false, false, Change::Created) => Kind::ProjectVariableCreated,
         (false, false, Change::Updated) => Kind::ProjectVariableUpdated,

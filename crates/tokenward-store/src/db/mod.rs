@@ -5,6 +5,8 @@
 //! same expression for either connection; keep the expressions short.
 
 mod error;
+mod head;
+mod open;
 mod postgres;
 mod sqlite;
 
@@ -17,7 +19,7 @@ use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Postgres, QueryBuilder, Sqlite, Transaction};
+use sqlx::{FromRow, Postgres, QueryBuilder, Sqlite};
 use tokenward_core::error::{Error, Result};
 use tokenward_core::id::new_id;
 use tokenward_core::{Clock, Random, Time, Uuid};
@@ -27,6 +29,8 @@ use crate::address::Address;
 pub use error::OpenError;
 use error::cause_of;
 pub(crate) use error::{fail, taken};
+pub(crate) use head::Head;
+pub(crate) use open::Open;
 pub(crate) use sqlite::LIVING_SECRETS;
 pub use sqlite::SQLITE_AT_LEAST;
 
@@ -148,7 +152,7 @@ impl Store {
         if present > 0 {
             return Ok(());
         }
-        let mut tx = self.begin().await?;
+        let mut tx = self.transaction().await?;
         // Two nodes may start at once on an empty database: the second one's rows are ignored.
         execute!(
             tx.conn(),
@@ -163,7 +167,7 @@ impl Store {
             sqlx::query("INSERT INTO log_head (only_row, position, hash) VALUES (1, 0, $1) ON CONFLICT DO NOTHING")
                 .bind(&[0u8; 32][..])
         )?;
-        tx.commit_unlogged().await
+        tx.commit().await
     }
 
     /// The present time.
@@ -184,12 +188,6 @@ impl Store {
         &*self.random
     }
 
-    /// The time to write into a row that had `last`: two versions of a row never have the same.
-    #[must_use]
-    pub fn next_version(&self, last: i64) -> i64 {
-        self.now().0.max(last + 1)
-    }
-
     /// A new identifier.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
@@ -204,14 +202,12 @@ impl Store {
         })
     }
 
-    /// A transaction for writing. Dropped without a commit, it changes nothing.
-    pub async fn begin(&self) -> Result<Tx> {
-        let inner = match &self.pools {
+    pub(crate) async fn transaction(&self) -> Result<Open> {
+        Ok(match &self.pools {
             // The write lock at once: a transaction that first reads and then writes could otherwise fail half-way.
-            Pools::Sqlite(file) => Inner::Sqlite(file.write.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?),
-            Pools::Postgres(pool) => Inner::Postgres(pool.begin().await.map_err(fail)?),
-        };
-        Ok(Tx { inner, store: self.clone() })
+            Pools::Sqlite(file) => Open::Sqlite(file.write.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?),
+            Pools::Postgres(pool) => Open::Postgres(pool.begin().await.map_err(fail)?),
+        })
     }
 
     /// Writes a consistent copy of an SQLite database to `path`, which must not exist, while others read and write.
@@ -265,35 +261,6 @@ impl Reader {
         match self {
             Self::Sqlite(c) => Conn::Sqlite(c),
             Self::Postgres(c) => Conn::Postgres(c),
-        }
-    }
-}
-
-/// A transaction.
-pub struct Tx {
-    inner: Inner,
-    pub(crate) store: Store,
-}
-
-enum Inner {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
-}
-
-impl Tx {
-    /// The connection, to pass to a query.
-    pub fn conn(&mut self) -> Conn<'_> {
-        match &mut self.inner {
-            Inner::Sqlite(c) => Conn::Sqlite(c),
-            Inner::Postgres(c) => Conn::Postgres(c),
-        }
-    }
-
-    /// A commit without an event, for what nobody follows: key checks, counters, spent links.
-    pub async fn commit_unlogged(self) -> Result<()> {
-        match self.inner {
-            Inner::Sqlite(tx) => tx.commit().await.map_err(fail),
-            Inner::Postgres(tx) => tx.commit().await.map_err(fail),
         }
     }
 }

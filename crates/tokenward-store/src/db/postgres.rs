@@ -3,10 +3,12 @@
 use std::str::FromStr;
 
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use tokenward_core::error::Error;
 
 use super::ACQUIRE;
-use super::error::{OpenError, cause_text, migrate_error};
+use super::error::{OpenError, cause_text, fail, migrate_error};
+use super::head::Head;
 
 /// Connections to PostgreSQL.
 const CONNECTIONS: u32 = 20;
@@ -38,4 +40,10 @@ pub(super) async fn open(url: &str) -> Result<PgPool, OpenError> {
     // The migrator takes a lock of the server itself.
     MIGRATIONS.run(&pool).await.map_err(migrate_error)?;
     Ok(pool)
+}
+
+/// Reads the log's head and keeps everybody else from taking it until the transaction ends.
+pub(super) async fn take_head(c: &mut PgConnection) -> Result<Head, Error> {
+    let head = "SELECT m.incarnation, h.position, h.hash FROM log_head h, meta m FOR UPDATE OF h";
+    sqlx::query_as(head).fetch_one(c).await.map_err(fail)
 }

@@ -14,6 +14,7 @@ use tokenward_core::error::{Error, Result};
 
 use super::ACQUIRE;
 use super::error::{OpenError, cause_text, fail, migrate_error};
+use super::head::Head;
 
 /// Older versions can corrupt a database in WAL mode (the WAL-reset bug, fixed in 3.51.3).
 pub const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
@@ -178,6 +179,12 @@ fn lock_file(path: &Path) -> Result<Option<File>, OpenError> {
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(cause)) => Err(failed(cause)),
     }
+}
+
+/// Reads the log's head. The whole file is taken since the transaction began.
+pub(super) async fn take_head(c: &mut SqliteConnection) -> Result<Head> {
+    let head = "SELECT m.incarnation, h.position, h.hash FROM log_head h, meta m";
+    sqlx::query_as(head).fetch_one(c).await.map_err(fail)
 }
 
 /// Makes the file when it is missing, for nobody else to read: it will hold addresses and hashes of passwords. SQLite gives

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tokenward_core::event::{By, Event, Kind, Origin, TokenSnapshot};
+use tokenward_core::right::Visitor;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::events::{self, Filter};
 
@@ -32,7 +33,8 @@ async fn positions(world: &World, of: &Organization, filter: Filter) -> Vec<i64>
 
 async fn say(world: &World, by: &By, event: Event) {
     world.clock.pass(1);
-    world.begin().await.commit(by, &[event]).await.unwrap();
+    let (tx, _) = world.store.begin(&Visitor::new(by.clone())).await.unwrap();
+    tx.commit(&[event]).await.unwrap();
 }
 
 /// An organization with ten events: 1 and 2 of its making, 3 to 10 of eight different users and kinds.
@@ -161,7 +163,7 @@ async fn events_are_found_by_the_place_they_lie_in(world: World) {
         event().in_project(web, "web").in_environment(staging, "staging"),
         event().in_project(shop, "shop").in_environment(production, "production"),
     ];
-    world.begin().await.commit(&By::operator(), &events).await.unwrap();
+    world.begin().await.commit(&events).await.unwrap();
     let places = async |project, environment| {
         positions(&world, &acme, Filter { project, environment, ..Filter::default() }).await
     };

@@ -1,6 +1,8 @@
 //! The log: positions, the chain, and what breaks it.
 
-use tokenward_core::event::{By, Event, Kind};
+use tokenward_core::event::{Event, Kind};
+use tokenward_core::permission::Own;
+use tokenward_core::right::Visitor;
 use tokenward_core::{Code, Uuid};
 use tokenward_store::log::{self, Chain, Skeleton};
 use tokenward_store::{accounts, tokens};
@@ -11,7 +13,7 @@ on_both_engines![
     a_new_log_is_empty_and_intact,
     positions_are_dense_from_one,
     a_transaction_takes_one_position_for_each_of_its_events,
-    a_transaction_without_events_takes_no_position,
+    a_change_without_an_event_is_refused,
     a_skeleton_keeps_what_followers_need,
     a_follower_reads_in_pieces_of_its_size,
     a_rolled_back_transaction_leaves_neither_rows_nor_positions,
@@ -65,7 +67,7 @@ async fn a_transaction_takes_one_position_for_each_of_its_events(world: World) {
     let event = || Event::new(Kind::UserUpdated, None, world.store.new_id(), "");
     let incarnation = head(&world).await.incarnation;
     for (events, last) in [(vec![event()], 1), (vec![event(), event(), event()], 4), (vec![event()], 5)] {
-        let position = world.begin().await.commit(&By::operator(), &events).await.unwrap();
+        let position = world.begin().await.commit(&events).await.unwrap();
         assert_eq!((position.incarnation, position.number), (incarnation, last));
         assert_eq!(position.to_string(), format!("{incarnation}/{last}"));
         assert_eq!(head(&world).await, position);
@@ -73,17 +75,20 @@ async fn a_transaction_takes_one_position_for_each_of_its_events(world: World) {
     assert_eq!(verify(&world).await, Chain::Intact { events: 5 });
 }
 
-async fn a_transaction_without_events_takes_no_position(world: World) {
+async fn a_change_without_an_event_is_refused(world: World) {
     five_events(&world).await;
-    let position = world.begin().await.commit(&By::operator(), &[]).await.unwrap();
-    assert_eq!(position.number, 5);
+    let mut tx = world.begin().await;
+    accounts::insert(&mut tx, world.store.new_id(), "ada@acme.example", "", None, world.now()).await.unwrap();
+    assert_eq!(tx.commit(&[]).await.unwrap_err().code, Code::Internal);
+    assert!(accounts::by_email(world.reader().await.conn(), "ada@acme.example").await.unwrap().is_none());
     assert_eq!(verify(&world).await, Chain::Intact { events: 5 });
 }
 
 async fn a_skeleton_keeps_what_followers_need(world: World) {
     let (session, account) = (world.store.new_id(), world.store.new_id());
     let event = Event::new(Kind::SessionCreated, None, session, "ada@acme.example").related(account);
-    world.begin().await.commit(&user("ada@acme.example"), &[event]).await.unwrap();
+    let (tx, _) = world.store.begin(&Visitor::new(user("ada@acme.example"))).await.unwrap();
+    tx.commit(&[event]).await.unwrap();
     let rows = all(&world).await;
     let [row] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((row.kind.as_str(), row.organization_id), ("session.created", None));
@@ -124,7 +129,7 @@ async fn an_event_that_cannot_be_written_fails_the_change(world: World) {
     let mut tx = world.begin().await;
     accounts::insert(&mut tx, world.store.new_id(), "ada@acme.example", "", None, world.now()).await.unwrap();
     let event = || Event::new(Kind::UserCreated, None, world.store.new_id(), "");
-    let refused = tx.commit(&By::operator(), &[event(), event()]).await;
+    let refused = tx.commit(&[event(), event()]).await;
     assert_eq!(refused.unwrap_err().code, Code::NameTaken);
     assert!(accounts::by_email(world.reader().await.conn(), "ada@acme.example").await.unwrap().is_none());
     assert_eq!(head(&world).await.number, 5);
@@ -241,7 +246,7 @@ async fn an_erased_payload_leaves_the_chain_intact(world: World) {
 async fn a_chain_longer_than_one_batch_is_verified_to_its_end(world: World) {
     let event = |n| Event::new(Kind::UserUpdated, None, Uuid::from_u128(n), "");
     let events: Vec<Event> = (0..1_050).map(event).collect();
-    world.begin().await.commit(&By::operator(), &events).await.unwrap();
+    world.begin().await.commit(&events).await.unwrap();
     assert_eq!(verify(&world).await, Chain::Intact { events: 1_050 });
     world.sql("UPDATE event SET time = time + 1 WHERE position = 1050").await;
     assert_eq!(verify(&world).await, Chain::Broken { position: 1_050 });
@@ -252,7 +257,7 @@ async fn verification_agrees_with_those_who_write_meanwhile(world: World) {
     let other = world.open_again().await;
     let write = async {
         for n in 0..40 {
-            let mut tx = other.begin().await.unwrap();
+            let mut tx = crate::world::begin(&other).await.unwrap();
             let token = crate::world::new_token(
                 &acme,
                 other.new_id(),
@@ -260,11 +265,16 @@ async fn verification_agrees_with_those_who_write_meanwhile(world: World) {
                 tokenward_core::secret::Digest(crate::world::unique()),
             );
             let name = format!("token {n}");
-            tokens::insert(&mut tx, &acme.grant, &tokens::NewToken { name: &name, ..token }, other.now())
-                .await
-                .unwrap();
+            tokens::insert(
+                &mut tx,
+                &acme.may(Own::TokenManage),
+                &tokens::NewToken { name: &name, ..token },
+                other.now(),
+            )
+            .await
+            .unwrap();
             let event = Event::new(Kind::TokenCreated, Some(acme.id), token_id(n), name.as_str());
-            tx.commit(&By::operator(), &[event]).await.unwrap();
+            tx.commit(&[event]).await.unwrap();
         }
     };
     let read = async {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use tokenward_core::Code;
-use tokenward_core::event::By;
+use tokenward_core::permission::Own;
 use tokenward_core::time::HOUR;
 use tokenward_store::log::{self, Chain};
 use tokenward_store::{Conn, SQLITE_AT_LEAST, accounts, organizations, peppers, tokens};
@@ -117,8 +117,10 @@ async fn a_dropped_transaction_changes_nothing(world: World) {
     world.pepper(1).await;
     let mut tx = world.begin().await;
     let new = crate::world::new_token(&acme, world.store.new_id(), "CI", tokenward_core::secret::Digest(unique()));
-    tokens::insert(&mut tx, &acme.grant, &new, world.now()).await.unwrap();
-    organizations::delete(&mut tx, &acme.grant, world.now()).await.unwrap();
+    tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
+    organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), world.now()).await.unwrap();
+    drop(tx);
+    let mut tx = world.store.begin_unlogged().await.unwrap();
     peppers::insert(&mut tx, 2, &unique(), world.now()).await.unwrap();
     drop(tx);
     let mut reader = world.reader().await;
@@ -128,7 +130,7 @@ async fn a_dropped_transaction_changes_nothing(world: World) {
     assert_eq!(log::head(reader.conn()).await.unwrap().number, 2);
     drop(reader);
     // What was dropped holds nothing up.
-    world.begin().await.commit(&By::operator(), &[]).await.unwrap();
+    crate::world::end(world.begin().await).await.unwrap();
 }
 
 async fn a_failed_statement_does_not_spoil_the_next_transaction(world: World) {
@@ -143,21 +145,21 @@ async fn a_failed_statement_does_not_spoil_the_next_transaction(world: World) {
 }
 
 async fn a_version_of_a_row_is_never_written_twice(world: World) {
-    let now = world.now().0;
-    assert_eq!(world.store.next_version(now - 1), now);
-    assert_eq!(world.store.next_version(now), now + 1);
-    assert_eq!(world.store.next_version(now + 9), now + 10);
+    let (now, tx) = (world.now().0, world.begin().await);
+    assert_eq!(tx.next_version(now - 1), now);
+    assert_eq!(tx.next_version(now), now + 1);
+    assert_eq!(tx.next_version(now + 9), now + 10);
 }
 
 async fn peppers_are_told_oldest_first_and_never_replaced(world: World) {
     assert!(peppers::list(world.reader().await.conn()).await.unwrap().is_empty());
     let (second, first) = (unique(), unique());
     for (version, check) in [(2, second), (1, first)] {
-        let mut tx = world.begin().await;
+        let mut tx = world.store.begin_unlogged().await.unwrap();
         peppers::insert(&mut tx, version, &check, world.now()).await.unwrap();
-        tx.commit_unlogged().await.unwrap();
+        tx.commit().await.unwrap();
     }
-    let mut tx = world.begin().await;
+    let mut tx = world.store.begin_unlogged().await.unwrap();
     assert_eq!(peppers::insert(&mut tx, 1, &unique(), world.now()).await.unwrap_err().code, Code::NameTaken);
     drop(tx);
     let known = peppers::list(world.reader().await.conn()).await.unwrap();
@@ -209,7 +211,7 @@ async fn a_copy_is_whole_and_never_overwrites(world: World) {
     assert!(world.store.size().await.unwrap() > 0);
     // Somebody writes and has not committed: that is not in the copy.
     let mut tx = world.begin().await;
-    organizations::delete(&mut tx, &acme.grant, world.now()).await.unwrap();
+    organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), world.now()).await.unwrap();
     world.store.backup(&target).await.unwrap();
     drop(tx);
     assert!(world.store.backup(&target).await.is_err());
@@ -223,7 +225,7 @@ async fn a_copy_is_whole_and_never_overwrites(world: World) {
 async fn a_closed_store_says_that_it_cannot_answer(world: World) {
     world.organization("Acme").await;
     world.store.close().await;
-    assert_eq!(world.store.begin().await.err().unwrap().code, Code::Unavailable);
+    assert_eq!(crate::world::begin(&world.store).await.err().unwrap().code, Code::Unavailable);
     assert_eq!(world.store.read().await.err().unwrap().code, Code::Unavailable);
     if let Some(file) = world.file() {
         // All is in the one file: it can be copied by hand.

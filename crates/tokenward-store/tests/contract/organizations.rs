@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
+use tokenward_core::right::Operator;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, ProjectAccess, Role};
 use tokenward_core::time::DAY;
 use tokenward_core::{Code, Error, Uuid};
 use tokenward_store::invitations::{self, Invitation};
-use tokenward_store::members::{self, Membership};
+use tokenward_store::members::{self, Membership, Seat};
 use tokenward_store::{Tx, accounts, clusters, organizations, projects, roles, tokens};
 
 use crate::resources::{cluster, project};
@@ -59,7 +60,7 @@ async fn an_organization_reads_back_with_its_owner(world: World) {
     assert_eq!((found.id, found.name.as_str(), found.owner), (acme.id, "Acme", acme.owner));
     assert_eq!((found.description, found.plan.as_str()), (None, "ENTERPRISE"));
     assert_eq!((found.created_at, found.updated_at), (world.now().0, world.now().0));
-    let nobody = Grant::operator(Uuid::from_u128(1), Own::OrganizationRead);
+    let nobody = Grant::operator(&Operator::at_this_machine(), Uuid::from_u128(1), Own::OrganizationRead);
     let missing = organizations::get(world.reader().await.conn(), &nobody).await;
     assert_eq!(missing.unwrap_err().code, Code::NotFound);
 }
@@ -76,11 +77,11 @@ async fn a_change_of_an_organization_writes_all_that_can_be_changed(world: World
     o.logo_url = Some("https://l.example".to_owned());
     o.icon_url = Some("https://i.example".to_owned());
     o.admin_emails = Some("[\"a@acme.example\"]".to_owned());
-    o.updated_at = world.store.next_version(made);
+    o.updated_at = world.begin().await.next_version(made);
     o.created_at = 0;
     let mut tx = world.begin().await;
-    organizations::update(&mut tx, &acme.grant, &o).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    organizations::update(&mut tx, &acme.may(Own::OrganizationEdit), &o).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let written = organizations::get(world.reader().await.conn(), &acme.grant).await.unwrap();
     o.created_at = made;
     assert_eq!(format!("{written:?}"), format!("{o:?}"));
@@ -117,8 +118,8 @@ async fn a_deleted_organization_is_gone_and_its_tokens_with_it(world: World) {
     let token = world.token(&acme, "CI").await;
     let other = world.token(&globex, "CI").await;
     let mut tx = world.begin().await;
-    organizations::delete(&mut tx, &acme.grant, world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), world.now()).await.unwrap();
+    crate::world::end(tx).await.unwrap();
 
     let mut reader = world.reader().await;
     assert_eq!(organizations::get(reader.conn(), &acme.grant).await.unwrap_err().code, Code::NotFound);
@@ -135,7 +136,7 @@ async fn a_deleted_organization_is_gone_and_its_tokens_with_it(world: World) {
     drop(reader);
     let mut tx = world.begin().await;
     organizations::insert(&mut tx, world.store.new_id(), "Acme", None, "FREE", world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
 }
 
 async fn organizations_are_named_for_the_directory(world: World) {
@@ -175,9 +176,9 @@ async fn a_new_organization_has_the_six_roles(world: World) {
 async fn places(world: &World, of: &Organization) -> (Uuid, Uuid) {
     let (c, p) = (cluster(world, "c"), project(world, &format!("p of {}", of.id)));
     let mut tx = world.begin().await;
-    clusters::insert(&mut tx, &of.grant, &c).await.unwrap();
-    projects::insert(&mut tx, &of.grant, &p).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    clusters::insert(&mut tx, &of.may(Own::ClusterManage), &c).await.unwrap();
+    projects::insert(&mut tx, &of.may(Own::ProjectCreate), &p).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     (c.id, p.id)
 }
 
@@ -193,8 +194,8 @@ fn matrix(cluster: Uuid, project: Uuid) -> Matrix {
 
 async fn insert_role(world: &World, of: &Organization, role: &Role) {
     let mut tx = world.begin().await;
-    roles::insert(&mut tx, &of.grant, role, "what for", world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    roles::insert(&mut tx, &of.may(Own::RoleManage), role, "what for", world.now()).await.unwrap();
+    crate::world::end(tx).await.unwrap();
 }
 
 fn plain_role(world: &World, name: &str) -> Role {
@@ -231,10 +232,10 @@ async fn a_change_of_a_role_replaces_all_of_it(world: World) {
     insert_role(&world, &acme, &role).await;
     let admin = Matrix { clusters: BTreeMap::new(), projects: [(p, ProjectAccess::ADMIN)].into() };
     let changed = Role::custom(role.id, "Robot", &["c:d", "event:read"], admin).unwrap();
-    let at = world.store.next_version(world.now().0);
+    let at = world.begin().await.next_version(world.now().0);
     let mut tx = world.begin().await;
-    roles::update(&mut tx, &acme.grant, &changed, "", at).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    roles::update(&mut tx, &acme.may(Own::RoleManage), &changed, "", at).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let (found, about) = roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap();
     assert_eq!(found, changed);
     assert_eq!((about.description.as_str(), about.created_at, about.updated_at), ("", world.now().0, at));
@@ -247,10 +248,10 @@ async fn nobody_changes_the_role_of_another_organization(world: World) {
     insert_role(&world, &acme, &role).await;
     let empty = Role::custom(role.id, "Bot", &["x:y"], Matrix::default()).unwrap();
     let mut tx = world.begin().await;
-    let changed = roles::update(&mut tx, &globex.grant, &empty, "", 0).await;
+    let changed = roles::update(&mut tx, &globex.may(Own::RoleManage), &empty, "", 0).await;
     assert_eq!(changed.unwrap_err().code, Code::NotFound);
-    assert_eq!(roles::delete(&mut tx, &globex.grant, role.id).await.unwrap_err().code, Code::NotFound);
-    tx.commit_unlogged().await.unwrap();
+    assert_eq!(roles::delete(&mut tx, &globex.may(Own::RoleManage), role.id).await.unwrap_err().code, Code::NotFound);
+    crate::world::end(tx).await.unwrap();
     assert_eq!(roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap().0, role);
 }
 
@@ -284,12 +285,12 @@ async fn a_role_in_use_stays_and_says_who_uses_it(world: World) {
         role_id: by_token.id,
         ..crate::world::new_token(&acme, world.store.new_id(), "CI", tokenward_core::secret::Digest(unique()))
     };
-    tokens::insert(&mut tx, &acme.grant, &new, world.now()).await.unwrap();
+    tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
     let membership = Membership { organization_id: acme.id, account_id: bob, role_id: by_member.id };
     members::insert(&mut tx, membership, false, world.now()).await.unwrap();
     let invitation = Invitation { role_id: by_invitation.id, ..invitation(&world, &acme, "eve@acme.example") };
-    invitations::insert(&mut tx, &acme.grant, &invitation, &unique(), world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    invitations::insert(&mut tx, &acme.may(Own::MemberManage), &invitation, &unique(), world.now()).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     for (role, user) in [
         (&by_token, "token `CI`"),
         (&by_member, "member `bob@acme.example`"),
@@ -311,8 +312,8 @@ async fn a_role_that_only_deleted_tokens_had_can_be_deleted(world: World) {
     world.revoke(&acme, token.id).await;
     assert!(roles::users(world.reader().await.conn(), &acme.grant, role.id).await.unwrap().is_empty());
     let mut tx = world.begin().await;
-    roles::delete(&mut tx, &acme.grant, role.id).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    roles::delete(&mut tx, &acme.may(Own::RoleManage), role.id).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     assert_eq!(roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap_err().code, Code::NotFound);
     let rows = tokens::index_rows(world.reader().await.conn(), &[token.id]).await.unwrap();
     assert_eq!(rows.iter().map(|row| (row.role_id, row.revoked_at.is_some())).collect::<Vec<_>>(), [(None, true)]);
@@ -324,14 +325,14 @@ async fn a_matrix_forgets_what_is_deleted(world: World) {
     let role = Role::custom(world.store.new_id(), "Bot", &["a:b"], matrix(c, p)).unwrap();
     insert_role(&world, &acme, &role).await;
     let mut tx = world.begin().await;
-    clusters::delete(&mut tx, &acme.grant, c).await.unwrap();
-    projects::delete(&mut tx, &acme.grant, p).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    clusters::delete(&mut tx, &acme.may(Own::ClusterManage), c).await.unwrap();
+    projects::delete(&mut tx, &acme.may(Own::ProjectManage), p).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let (found, _) = roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap();
     assert_eq!(found.matrix(), &Matrix::default());
     let mut tx = world.begin().await;
-    roles::delete(&mut tx, &acme.grant, role.id).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    roles::delete(&mut tx, &acme.may(Own::RoleManage), role.id).await.unwrap();
+    crate::world::end(tx).await.unwrap();
 }
 
 async fn a_matrix_names_nothing_of_another_organization(world: World) {
@@ -350,7 +351,7 @@ async fn join(world: &World, of: &Organization, email: &str, role: BuiltIn) -> U
     let membership = Membership { organization_id: of.id, account_id: account, role_id: of.role(role) };
     let mut tx = world.begin().await;
     members::insert(&mut tx, membership, false, world.clock.pass(1)).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     account
 }
 
@@ -359,7 +360,7 @@ async fn a_member_reads_back_and_gets_another_role(world: World) {
     let bob = join(&world, &acme, "bob@acme.example", BuiltIn::Viewer).await;
     let mut tx = world.begin().await;
     accounts::update(&mut tx, bob, "Bob", None, world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let member = members::get(world.reader().await.conn(), &acme.grant, bob).await.unwrap();
     assert_eq!((member.account_id, member.email.as_str(), member.name.as_str()), (bob, "bob@acme.example", "Bob"));
     assert_eq!((member.role_id, member.role_name.as_str()), (acme.role(BuiltIn::Viewer), "viewer"));
@@ -372,8 +373,8 @@ async fn a_member_reads_back_and_gets_another_role(world: World) {
 
     let at = world.clock.pass(1);
     let mut tx = world.begin().await;
-    members::set_role(&mut tx, &acme.grant, bob, acme.role(BuiltIn::Admin), false, at).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    members::set_role(&mut tx, &acme.may(Own::MemberManage), bob, acme.role(BuiltIn::Admin), at).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let member = members::get(world.reader().await.conn(), &acme.grant, bob).await.unwrap();
     assert_eq!((member.role_name.as_str(), member.updated_at), ("admin", at.0));
 
@@ -381,12 +382,12 @@ async fn a_member_reads_back_and_gets_another_role(world: World) {
     assert_eq!(foreign.unwrap_err().code, Code::NotFound);
     let mut tx = world.begin().await;
     let role = globex.role(BuiltIn::Viewer);
-    let set = members::set_role(&mut tx, &globex.grant, bob, role, false, at).await;
+    let set = members::set_role(&mut tx, &globex.may(Own::MemberManage), bob, role, at).await;
     assert_eq!(set.unwrap_err().code, Code::NotFound);
-    assert_eq!(members::delete(&mut tx, &globex.grant, bob).await.unwrap_err().code, Code::NotFound);
-    members::delete(&mut tx, &acme.grant, bob).await.unwrap();
-    assert_eq!(members::delete(&mut tx, &acme.grant, bob).await.unwrap_err().code, Code::NotFound);
-    tx.commit_unlogged().await.unwrap();
+    assert_eq!(members::delete(&mut tx, &globex.may(Own::MemberManage), bob).await.unwrap_err().code, Code::NotFound);
+    members::delete(&mut tx, &acme.may(Own::MemberManage), bob).await.unwrap();
+    assert_eq!(members::delete(&mut tx, &acme.may(Own::MemberManage), bob).await.unwrap_err().code, Code::NotFound);
+    crate::world::end(tx).await.unwrap();
     // The account stays: it may belong to others.
     assert!(accounts::get(world.reader().await.conn(), bob).await.unwrap().is_some());
 }
@@ -403,19 +404,26 @@ async fn an_organization_has_one_owner(world: World) {
     let acme = world.organization("Acme").await;
     let bob = join(&world, &acme, "bob@acme.example", BuiltIn::Viewer).await;
     let owner = acme.role(BuiltIn::Owner);
-    let second = async |tx: &mut Tx| members::set_role(tx, &acme.grant, bob, owner, true, world.now()).await;
+    let membership =
+        Membership { organization_id: acme.id, account_id: world.account("eve@acme.example").await, role_id: owner };
+    let second = async |tx: &mut Tx| members::insert(tx, membership, true, world.now()).await;
     assert_eq!(fault(&world, second).await, Code::NameTaken);
-    // Ownership moves in one transaction.
+    // Nobody but the owner before gives it away, and it moves in one transaction.
+    let seats = (Seat { account: acme.owner, role: acme.role(BuiltIn::Admin) }, Seat { account: bob, role: owner });
+    let demoted = async |tx: &mut Tx| {
+        members::set_role(tx, &acme.may(Own::MemberManage), acme.owner, acme.role(BuiltIn::Admin), world.now()).await
+    };
+    assert_eq!(fault(&world, demoted).await, Code::NotFound);
     let mut tx = world.begin().await;
-    members::set_role(&mut tx, &acme.grant, acme.owner, acme.role(BuiltIn::Admin), false, world.now()).await.unwrap();
-    members::set_role(&mut tx, &acme.grant, bob, owner, true, world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    let may = acme.may(Own::OrganizationTransfer);
+    members::transfer(&mut tx, &may, seats.0, seats.1, world.now()).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     assert_eq!(organizations::get(world.reader().await.conn(), &acme.grant).await.unwrap().owner, bob);
 }
 
 async fn the_owner_cannot_be_taken_out(world: World) {
     let acme = world.organization("Acme").await;
-    let refused = fault(&world, async |tx| members::delete(tx, &acme.grant, acme.owner).await).await;
+    let refused = fault(&world, async |tx| members::delete(tx, &acme.may(Own::MemberManage), acme.owner).await).await;
     assert_eq!(refused, Code::NotFound);
 }
 
@@ -426,7 +434,9 @@ async fn a_member_has_no_role_of_another_organization(world: World) {
     let membership = Membership { organization_id: acme.id, account_id: bob, role_id: foreign };
     let refused = fault(&world, async |tx| members::insert(tx, membership, false, world.now()).await).await;
     assert_eq!(refused, Code::Conflict);
-    let set = async |tx: &mut Tx| members::set_role(tx, &acme.grant, acme.owner, foreign, true, world.now()).await;
+    let ada = join(&world, &acme, "ada@acme.example", BuiltIn::Viewer).await;
+    let may = acme.may(Own::MemberManage);
+    let set = async |tx: &mut Tx| members::set_role(tx, &may, ada, foreign, world.now()).await;
     assert_eq!(fault(&world, set).await, Code::Conflict);
 }
 
@@ -468,8 +478,8 @@ fn invitation(world: &World, of: &Organization, email: &str) -> Invitation {
 async fn invite(world: &World, of: &Organization, email: &str) -> (Invitation, [u8; 32]) {
     let (invitation, digest) = (invitation(world, of, email), unique());
     let mut tx = world.begin().await;
-    invitations::insert(&mut tx, &of.grant, &invitation, &digest, world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    invitations::insert(&mut tx, &of.may(Own::MemberManage), &invitation, &digest, world.now()).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     (invitation, digest)
 }
 
@@ -502,8 +512,8 @@ async fn an_invitation_reads_back_and_is_found_by_its_link(world: World) {
     }
     drop(reader);
     let mut tx = world.begin().await;
-    organizations::delete(&mut tx, &acme.grant, world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), world.now()).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let gone = invitations::by_link(world.reader().await.conn(), made.id, &digest, world.now()).await.unwrap();
     assert!(gone.is_none());
 }
@@ -513,7 +523,8 @@ async fn an_address_is_invited_once_in_an_organization(world: World) {
     invite(&world, &acme, "bob@acme.example").await;
     let second = invitation(&world, &acme, "BOB@acme.example");
     let mut tx = world.begin().await;
-    let error = invitations::insert(&mut tx, &acme.grant, &second, &unique(), world.now()).await.unwrap_err();
+    let error =
+        invitations::insert(&mut tx, &acme.may(Own::MemberManage), &second, &unique(), world.now()).await.unwrap_err();
     assert_eq!(error.code, Code::Conflict);
     assert!(error.detail.contains("BOB@acme.example"), "{error}");
     drop(tx);
@@ -540,8 +551,8 @@ async fn a_renewed_invitation_has_only_its_new_link(world: World) {
     let (made, old) = invite(&world, &acme, "bob@acme.example").await;
     let (new, at) = (unique(), world.clock.pass(2 * DAY));
     let mut tx = world.begin().await;
-    invitations::renew(&mut tx, &acme.grant, made.id, &new, at.plus(DAY), at).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    invitations::renew(&mut tx, &acme.may(Own::MemberManage), made.id, &new, at.plus(DAY), at).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let mut reader = world.reader().await;
     assert!(invitations::by_link(reader.conn(), made.id, &old, at).await.unwrap().is_none());
     let found = invitations::by_link(reader.conn(), made.id, &new, at).await.unwrap().unwrap();
@@ -555,7 +566,7 @@ async fn an_invitation_is_deleted_once_and_by_its_organization(world: World) {
     assert!(!invitations::delete(&mut tx, globex.id, made.id).await.unwrap());
     assert!(invitations::delete(&mut tx, acme.id, made.id).await.unwrap());
     assert!(!invitations::delete(&mut tx, acme.id, made.id).await.unwrap());
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let gone = invitations::get(world.reader().await.conn(), &acme.grant, made.id).await;
     assert_eq!(gone.unwrap_err().code, Code::NotFound);
 }

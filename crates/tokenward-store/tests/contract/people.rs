@@ -1,6 +1,5 @@
 //! Accounts, their sign-in links and their sessions.
 
-use tokenward_core::event::By;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::HOUR;
 use tokenward_core::{Code, Time, Uuid};
@@ -52,7 +51,7 @@ async fn an_account_keeps_what_it_was_given(world: World) {
     let mut tx = world.begin().await;
     accounts::insert(&mut tx, with, "a@acme.example", "Ada ✓", Some("$argon2id$v=19$x"), world.now()).await.unwrap();
     accounts::insert(&mut tx, without, "b@acme.example", "", None, world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let mut reader = world.reader().await;
     let account = accounts::get(reader.conn(), with).await.unwrap().unwrap();
     assert_eq!((account.name.as_str(), account.communication_email), ("Ada ✓", None));
@@ -72,7 +71,7 @@ async fn a_change_of_an_account_leaves_its_address_and_its_password(world: World
     accounts::set_password(&mut tx, id, "hash", first).await.unwrap();
     let second = world.clock.pass(1);
     accounts::update(&mut tx, id, "Ada", Some("mail@acme.example"), second).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let mut reader = world.reader().await;
     let account = accounts::get(reader.conn(), id).await.unwrap().unwrap();
     assert_eq!((account.email.as_str(), account.name.as_str()), ("ada@acme.example", "Ada"));
@@ -83,7 +82,7 @@ async fn a_change_of_an_account_leaves_its_address_and_its_password(world: World
 
     let mut tx = world.begin().await;
     accounts::update(&mut tx, id, "", None, second).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let account = accounts::get(world.reader().await.conn(), id).await.unwrap().unwrap();
     assert_eq!((account.name.as_str(), account.communication_email), ("", None));
 }
@@ -93,7 +92,7 @@ async fn activity_is_noted(world: World) {
     let later = world.clock.pass(HOUR);
     let mut tx = world.begin().await;
     accounts::touch(&mut tx, id, later).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     assert_eq!(world.number("SELECT last_activity_at FROM account").await, later.0);
     assert_eq!(world.number("SELECT updated_at FROM account").await, later.0 - HOUR);
 }
@@ -103,7 +102,7 @@ async fn link(world: &World, account: Uuid) -> [u8; 32] {
     let (digest, now) = (unique(), world.now());
     let mut tx = world.begin().await;
     accounts::insert_link(&mut tx, world.store.new_id(), account, &digest, now.plus(HOUR), now).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     digest
 }
 
@@ -118,7 +117,7 @@ async fn a_sign_in_link_is_spent_once(world: World) {
     let mut tx = world.begin().await;
     assert_eq!(accounts::take_link(&mut tx, &digest, world.now()).await.unwrap(), Some(account));
     assert_eq!(accounts::take_link(&mut tx, &digest, world.now()).await.unwrap(), None);
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     assert_eq!(accounts::find_link(world.reader().await.conn(), &digest, world.now()).await.unwrap(), None);
     let mut tx = world.begin().await;
     assert_eq!(accounts::take_link(&mut tx, &digest, world.now()).await.unwrap(), None);
@@ -132,7 +131,7 @@ async fn of_two_who_spend_a_link_at_once_one_wins(world: World) {
             let mut tx = world.begin().await;
             let taken = accounts::take_link(&mut tx, &digest, world.now()).await.unwrap();
             tokio::task::yield_now().await;
-            tx.commit(&By::operator(), &[]).await.unwrap();
+            crate::world::end(tx).await.unwrap();
             taken
         };
         let (a, b) = tokio::join!(take(), take());
@@ -181,7 +180,7 @@ fn session(world: &World, account: Uuid) -> NewSession<'static> {
 async fn insert_session(world: &World, session: &NewSession<'_>) {
     let mut tx = world.begin().await;
     sessions::insert(&mut tx, session, world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
 }
 
 /// The ids of all sessions, sorted.
@@ -245,7 +244,7 @@ async fn a_session_is_ended_by_its_user_alone_and_once(world: World) {
     assert!(!sessions::delete(&mut tx, bob, adas.id).await.unwrap());
     assert!(sessions::delete(&mut tx, ada, adas.id).await.unwrap());
     assert!(!sessions::delete(&mut tx, ada, adas.id).await.unwrap());
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     assert!(all(&world).await.is_empty());
 }
 
@@ -259,13 +258,13 @@ async fn all_sessions_of_a_user_but_one_can_be_ended(world: World) {
     }
     let mut tx = world.begin().await;
     sessions::delete_others(&mut tx, ada, Some(second.id)).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let mut left = vec![second.id, bobs.id];
     left.sort();
     assert_eq!(all(&world).await, left);
     let mut tx = world.begin().await;
     sessions::delete_others(&mut tx, ada, None).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
     assert_eq!(all(&world).await, [bobs.id]);
 }
 

@@ -1,12 +1,13 @@
 //! Clusters, projects, environments, variables, and the answers kept for repeated requests.
 
+use tokenward_core::permission::Own;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Code, Uuid};
 use tokenward_store::clusters::{self, Cluster};
 use tokenward_store::environments::{self, Environment};
 use tokenward_store::projects::{self, Project};
 use tokenward_store::variables::{self, Owner, Variable};
-use tokenward_store::{Tx, idempotency};
+use tokenward_store::{UnloggedTx, idempotency};
 
 use crate::world::{Organization, World, unique};
 
@@ -59,10 +60,10 @@ impl Place {
         let (c, p) = (cluster(world, name), project(world, name));
         let e = environment(world, p.id, c.id, name);
         let mut tx = world.begin().await;
-        clusters::insert(&mut tx, &of.grant, &c).await.unwrap();
-        projects::insert(&mut tx, &of.grant, &p).await.unwrap();
-        environments::insert(&mut tx, &of.grant, &e).await.unwrap();
-        tx.commit_unlogged().await.unwrap();
+        clusters::insert(&mut tx, &of.may(Own::ClusterManage), &c).await.unwrap();
+        projects::insert(&mut tx, &of.may(Own::ProjectCreate), &p).await.unwrap();
+        environments::insert(&mut tx, &of.may(Own::EnvironmentManage), &e).await.unwrap();
+        crate::world::end(tx).await.unwrap();
         Self { project: p.id, cluster: c.id, environment: e.id }
     }
 
@@ -112,17 +113,17 @@ fn variable(world: &World, owner: Owner, key: &str) -> Variable {
 
 async fn insert_variable(world: &World, of: &Organization, variable: &Variable) {
     let mut tx = world.begin().await;
-    variables::insert(&mut tx, &of.grant, variable).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    variables::insert(&mut tx, &of.may(Own::VariableManage), variable).await.unwrap();
+    crate::world::end(tx).await.unwrap();
 }
 
 async fn a_cluster_is_written_read_changed_and_deleted(world: World) {
     let acme = world.organization("Acme").await;
     let (mut c, second) = (cluster(&world, "b"), cluster(&world, "a"));
     let mut tx = world.begin().await;
-    clusters::insert(&mut tx, &acme.grant, &c).await.unwrap();
-    clusters::insert(&mut tx, &acme.grant, &second).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    clusters::insert(&mut tx, &acme.may(Own::ClusterManage), &c).await.unwrap();
+    clusters::insert(&mut tx, &acme.may(Own::ClusterManage), &second).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let listed = clusters::list(world.reader().await.conn(), &acme.grant).await.unwrap();
     assert_eq!(format!("{listed:?}"), format!("{:?}", [&c, &second]));
 
@@ -132,8 +133,8 @@ async fn a_cluster_is_written_read_changed_and_deleted(world: World) {
     c.body = "{}".to_owned();
     c.updated_at += 1;
     let mut tx = world.begin().await;
-    clusters::update(&mut tx, &acme.grant, &c).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    clusters::update(&mut tx, &acme.may(Own::ClusterManage), &c).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let found = clusters::get(world.reader().await.conn(), &acme.grant, c.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{c:?}"));
     let mut places = clusters::places(world.reader().await.conn(), None).await.unwrap();
@@ -141,9 +142,9 @@ async fn a_cluster_is_written_read_changed_and_deleted(world: World) {
     assert_eq!(places, [(c.id, acme.id, "new".to_owned()), (second.id, acme.id, "a".to_owned())]);
 
     let mut tx = world.begin().await;
-    clusters::delete(&mut tx, &acme.grant, c.id).await.unwrap();
-    assert_eq!(clusters::delete(&mut tx, &acme.grant, c.id).await.unwrap_err().code, Code::NotFound);
-    tx.commit_unlogged().await.unwrap();
+    clusters::delete(&mut tx, &acme.may(Own::ClusterManage), c.id).await.unwrap();
+    assert_eq!(clusters::delete(&mut tx, &acme.may(Own::ClusterManage), c.id).await.unwrap_err().code, Code::NotFound);
+    crate::world::end(tx).await.unwrap();
     let gone = clusters::get(world.reader().await.conn(), &acme.grant, c.id).await;
     assert_eq!(gone.unwrap_err().code, Code::NotFound);
     let left = clusters::places(world.reader().await.conn(), Some(&[c.id, second.id])).await.unwrap();
@@ -156,21 +157,24 @@ async fn a_cluster_with_environments_stays_and_names_them(world: World) {
     let names = clusters::environments(world.reader().await.conn(), &acme.grant, place.cluster).await.unwrap();
     assert_eq!(names, ["shop"]);
     let mut tx = world.begin().await;
-    assert_eq!(clusters::delete(&mut tx, &acme.grant, place.cluster).await.unwrap_err().code, Code::Conflict);
+    assert_eq!(
+        clusters::delete(&mut tx, &acme.may(Own::ClusterManage), place.cluster).await.unwrap_err().code,
+        Code::Conflict
+    );
     drop(tx);
     let mut tx = world.begin().await;
-    environments::delete(&mut tx, &acme.grant, place.environment).await.unwrap();
-    clusters::delete(&mut tx, &acme.grant, place.cluster).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    environments::delete(&mut tx, &acme.may(Own::ProjectManage), place.environment).await.unwrap();
+    clusters::delete(&mut tx, &acme.may(Own::ClusterManage), place.cluster).await.unwrap();
+    crate::world::end(tx).await.unwrap();
 }
 
 async fn a_project_is_written_read_changed_and_deleted(world: World) {
     let acme = world.organization("Acme").await;
     let (mut p, second) = (project(&world, "b"), project(&world, "a"));
     let mut tx = world.begin().await;
-    projects::insert(&mut tx, &acme.grant, &p).await.unwrap();
-    projects::insert(&mut tx, &acme.grant, &second).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &p).await.unwrap();
+    projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &second).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let listed = projects::list(world.reader().await.conn(), &acme.grant).await.unwrap();
     assert_eq!(format!("{listed:?}"), format!("{:?}", [&p, &second]));
 
@@ -178,8 +182,8 @@ async fn a_project_is_written_read_changed_and_deleted(world: World) {
     p.description = "d".to_owned();
     p.updated_at += 1;
     let mut tx = world.begin().await;
-    projects::update(&mut tx, &acme.grant, &p).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    projects::update(&mut tx, &acme.may(Own::ProjectManage), &p).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let found = projects::get(world.reader().await.conn(), &acme.grant, p.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{p:?}"));
     let mut places = projects::places(world.reader().await.conn(), None).await.unwrap();
@@ -187,9 +191,9 @@ async fn a_project_is_written_read_changed_and_deleted(world: World) {
     assert_eq!(places, [(p.id, acme.id, "new".to_owned()), (second.id, acme.id, "a".to_owned())]);
 
     let mut tx = world.begin().await;
-    projects::delete(&mut tx, &acme.grant, p.id).await.unwrap();
-    assert_eq!(projects::delete(&mut tx, &acme.grant, p.id).await.unwrap_err().code, Code::NotFound);
-    tx.commit_unlogged().await.unwrap();
+    projects::delete(&mut tx, &acme.may(Own::ProjectManage), p.id).await.unwrap();
+    assert_eq!(projects::delete(&mut tx, &acme.may(Own::ProjectManage), p.id).await.unwrap_err().code, Code::NotFound);
+    crate::world::end(tx).await.unwrap();
     let left = projects::places(world.reader().await.conn(), Some(&[p.id, second.id])).await.unwrap();
     assert_eq!(left, [(second.id, acme.id, "a".to_owned())]);
 }
@@ -198,17 +202,20 @@ async fn a_project_name_is_taken_once_in_an_organization(world: World) {
     let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
     let (first, second) = (project(&world, "shop"), project(&world, "other"));
     let mut tx = world.begin().await;
-    projects::insert(&mut tx, &acme.grant, &first).await.unwrap();
-    projects::insert(&mut tx, &acme.grant, &second).await.unwrap();
-    projects::insert(&mut tx, &globex.grant, &project(&world, "shop")).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &first).await.unwrap();
+    projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &second).await.unwrap();
+    projects::insert(&mut tx, &globex.may(Own::ProjectCreate), &project(&world, "shop")).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let mut tx = world.begin().await;
-    let again = projects::insert(&mut tx, &acme.grant, &project(&world, "shop")).await;
+    let again = projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &project(&world, "shop")).await;
     assert_eq!(again.unwrap_err().code, Code::NameTaken);
     drop(tx);
     let mut tx = world.begin().await;
     let renamed = Project { name: "shop".to_owned(), ..second };
-    assert_eq!(projects::update(&mut tx, &acme.grant, &renamed).await.unwrap_err().code, Code::NameTaken);
+    assert_eq!(
+        projects::update(&mut tx, &acme.may(Own::ProjectManage), &renamed).await.unwrap_err().code,
+        Code::NameTaken
+    );
 }
 
 async fn an_environment_is_written_read_changed_and_deleted(world: World) {
@@ -216,8 +223,8 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
     let place = Place::make(&world, &acme, "shop").await;
     let mut e = environment(&world, place.project, place.cluster, "second");
     let mut tx = world.begin().await;
-    environments::insert(&mut tx, &acme.grant, &e).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    environments::insert(&mut tx, &acme.may(Own::EnvironmentManage), &e).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     e.project_name = "shop".to_owned();
     e.cluster_name = "shop".to_owned();
     e.cloud_provider = "AWS".to_owned();
@@ -229,8 +236,8 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
     e.last_updated_by = "bob".to_owned();
     e.updated_at += 1;
     let mut tx = world.begin().await;
-    environments::update(&mut tx, &acme.grant, &e).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    environments::update(&mut tx, &acme.may(Own::EnvironmentManage), &e).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let mut reader = world.reader().await;
     let found = environments::get(reader.conn(), &acme.grant, e.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{e:?}"));
@@ -248,12 +255,18 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
 
     let mut tx = world.begin().await;
     let renamed = Environment { name: "shop".to_owned(), ..e.clone() };
-    assert_eq!(environments::update(&mut tx, &acme.grant, &renamed).await.unwrap_err().code, Code::NameTaken);
+    assert_eq!(
+        environments::update(&mut tx, &acme.may(Own::EnvironmentManage), &renamed).await.unwrap_err().code,
+        Code::NameTaken
+    );
     drop(tx);
     let mut tx = world.begin().await;
-    environments::delete(&mut tx, &acme.grant, e.id).await.unwrap();
-    assert_eq!(environments::delete(&mut tx, &acme.grant, e.id).await.unwrap_err().code, Code::NotFound);
-    tx.commit_unlogged().await.unwrap();
+    environments::delete(&mut tx, &acme.may(Own::ProjectManage), e.id).await.unwrap();
+    assert_eq!(
+        environments::delete(&mut tx, &acme.may(Own::ProjectManage), e.id).await.unwrap_err().code,
+        Code::NotFound
+    );
+    crate::world::end(tx).await.unwrap();
 }
 
 async fn an_environment_stands_in_one_organization(world: World) {
@@ -263,7 +276,10 @@ async fn an_environment_stands_in_one_organization(world: World) {
     for (project, cluster) in [(foreign.project, own.cluster), (own.project, foreign.cluster)] {
         let e = environment(&world, project, cluster, "second");
         let mut tx = world.begin().await;
-        assert_eq!(environments::insert(&mut tx, &acme.grant, &e).await.unwrap_err().code, Code::Conflict);
+        assert_eq!(
+            environments::insert(&mut tx, &acme.may(Own::EnvironmentManage), &e).await.unwrap_err().code,
+            Code::Conflict
+        );
     }
 }
 
@@ -275,8 +291,8 @@ async fn a_project_takes_its_environments_and_variables_with_it(world: World) {
         insert_variable(&world, &acme, &variable(&world, owner, "KEY")).await;
     }
     let mut tx = world.begin().await;
-    projects::delete(&mut tx, &acme.grant, place.project).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    projects::delete(&mut tx, &acme.may(Own::ProjectManage), place.project).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     assert_eq!(world.number("SELECT count(*) FROM environment").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM variable").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM cluster").await, 2);
@@ -302,8 +318,8 @@ async fn a_variable_is_written_read_changed_and_deleted(world: World) {
     v.mount_path = None;
     v.updated_at += 1;
     let mut tx = world.begin().await;
-    variables::update(&mut tx, &acme.grant, &v).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    variables::update(&mut tx, &acme.may(Own::VariableManage), &v).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let found = variables::get(world.reader().await.conn(), &acme.grant, owner, v.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{v:?}"));
 
@@ -311,8 +327,8 @@ async fn a_variable_is_written_read_changed_and_deleted(world: World) {
     let above = variables::get(world.reader().await.conn(), &acme.grant, place.of_project(), v.id).await;
     assert_eq!(above.unwrap_err().code, Code::NotFound);
     let mut tx = world.begin().await;
-    variables::delete(&mut tx, &acme.grant, v.id).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    variables::delete(&mut tx, &acme.may(Own::VariableManage), v.id).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     let gone = variables::get(world.reader().await.conn(), &acme.grant, owner, v.id).await;
     assert_eq!(gone.unwrap_err().code, Code::NotFound);
 }
@@ -347,12 +363,15 @@ async fn a_key_is_taken_once_in_its_scope(world: World) {
         let other = variable(&world, owner, "OTHER");
         insert_variable(&world, &acme, &other).await;
         let mut tx = world.begin().await;
-        let again = variables::insert(&mut tx, &acme.grant, &variable(&world, owner, "KEY")).await;
+        let again = variables::insert(&mut tx, &acme.may(Own::VariableManage), &variable(&world, owner, "KEY")).await;
         assert_eq!(again.unwrap_err().code, Code::NameTaken);
         drop(tx);
         let mut tx = world.begin().await;
         let renamed = Variable { key: "KEY".to_owned(), ..other };
-        assert_eq!(variables::update(&mut tx, &acme.grant, &renamed).await.unwrap_err().code, Code::NameTaken);
+        assert_eq!(
+            variables::update(&mut tx, &acme.may(Own::VariableManage), &renamed).await.unwrap_err().code,
+            Code::NameTaken
+        );
     }
 }
 
@@ -364,8 +383,8 @@ async fn a_variable_takes_its_aliases_with_it(world: World) {
     let alias = Variable { parent_id: Some(v.id), ..variable(&world, place.of_environment(), "ALIAS") };
     insert_variable(&world, &acme, &alias).await;
     let mut tx = world.begin().await;
-    variables::delete(&mut tx, &acme.grant, v.id).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    variables::delete(&mut tx, &acme.may(Own::VariableManage), v.id).await.unwrap();
+    crate::world::end(tx).await.unwrap();
     assert_eq!(world.number("SELECT count(*) FROM variable").await, 0);
 }
 
@@ -407,7 +426,7 @@ async fn a_foreign_resource_is_neither_seen_nor_changed(world: World) {
         environments::delete(&mut tx, grant, place.environment).await.unwrap_err().code,
     ];
     assert_eq!(not_found, [Code::NotFound; 3]);
-    tx.commit_unlogged().await.unwrap();
+    crate::world::end(tx).await.unwrap();
 
     let mut reader = world.reader().await;
     let unchanged = clusters::get(reader.conn(), &acme.grant, place.cluster).await.unwrap();
@@ -422,16 +441,16 @@ async fn a_foreign_resource_is_neither_seen_nor_changed(world: World) {
 
 /// Claims a scope in a transaction of its own.
 async fn claim(world: &World, scope: &[u8; 32], request: &[u8; 32]) -> bool {
-    let mut tx = world.begin().await;
+    let mut tx = world.store.begin_unlogged().await.unwrap();
     let claimed = idempotency::claim(&mut tx, scope, request, world.now()).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    tx.commit().await.unwrap();
     claimed
 }
 
-async fn write(world: &World, write: impl AsyncFnOnce(&mut Tx)) {
-    let mut tx = world.begin().await;
+async fn write(world: &World, write: impl AsyncFnOnce(&mut UnloggedTx)) {
+    let mut tx = world.store.begin_unlogged().await.unwrap();
     write(&mut tx).await;
-    tx.commit_unlogged().await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn a_repeated_request_is_carried_out_once(world: World) {

@@ -25,9 +25,9 @@ fn used(at: i64, from: Option<&str>, allowed: i64, denied: &[(&str, i64)]) -> Us
 }
 
 async fn add(world: &World, token: Uuid, more: &Usage) {
-    let mut tx = world.begin().await;
+    let mut tx = world.store.begin_unlogged().await.unwrap();
     usage::add(&mut tx, token, more).await.unwrap();
-    tx.commit_unlogged().await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn of(world: &World, token: Uuid) -> Usage {

@@ -16,11 +16,12 @@ use tempfile::TempDir;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
 use tokenward_core::permission::Own;
+use tokenward_core::right::Operator;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
-use tokenward_core::{Clock, Random, Time, Uuid};
+use tokenward_core::{Clock, Error, Random, Time, Uuid};
 use tokenward_store::members::Membership;
-use tokenward_store::{Conn, Reader, Store, Tx, accounts, members, organizations, peppers, roles, tokens};
+use tokenward_store::{Conn, Position, Reader, Store, Tx, accounts, members, organizations, peppers, roles, tokens};
 
 /// When every test begins: not a whole millisecond, because times must keep their microseconds.
 pub const START: Time = Time(1_795_562_400_123_456);
@@ -90,7 +91,23 @@ pub struct Organization {
     roles: [(BuiltIn, Uuid); 6],
 }
 
+/// A transaction of the operator.
+pub async fn begin(store: &Store) -> Result<Tx, Error> {
+    Ok(store.begin(&Operator::at_this_machine()).await?.0)
+}
+
+/// Commits a change of a test, with an event that stands for it.
+pub async fn end(tx: Tx) -> Result<Position, Error> {
+    let id = tx.new_id();
+    tx.commit(&[Event::new(Kind::UserUpdated, None, id, "a change")]).await
+}
+
 impl Organization {
+    /// The right to do this here.
+    pub fn may(&self, permission: Own) -> Grant {
+        Grant::operator(&Operator::at_this_machine(), self.id, permission)
+    }
+
     pub fn role(&self, role: BuiltIn) -> Uuid {
         self.roles.iter().find(|(built_in, _)| *built_in == role).unwrap().1
     }
@@ -147,7 +164,7 @@ impl World {
     }
 
     pub async fn begin(&self) -> Tx {
-        self.store.begin().await.unwrap()
+        begin(&self.store).await.unwrap()
     }
 
     pub fn now(&self) -> Time {
@@ -162,7 +179,7 @@ impl World {
             Conn::Sqlite(c) => sqlx::query(sql).execute(c).await.unwrap().rows_affected(),
             Conn::Postgres(c) => sqlx::query(sql).execute(c).await.unwrap().rows_affected(),
         };
-        tx.commit_unlogged().await.unwrap();
+        end(tx).await.unwrap();
         touched
     }
 
@@ -179,7 +196,7 @@ impl World {
         let mut tx = self.begin().await;
         let id = self.store.new_id();
         accounts::insert(&mut tx, id, email, "", None, self.now()).await.unwrap();
-        tx.commit_unlogged().await.unwrap();
+        end(tx).await.unwrap();
         id
     }
 
@@ -198,33 +215,33 @@ impl World {
             Event::new(Kind::OrganizationCreated, Some(id), id, name),
             Event::new(Kind::MemberAdded, Some(id), owner, email),
         ];
-        tx.commit(&By::operator(), &events).await.unwrap();
-        Organization { id, owner, grant: Grant::operator(id, Own::TokenManage), roles }
+        tx.commit(&events).await.unwrap();
+        Organization { id, owner, grant: Grant::operator(&Operator::at_this_machine(), id, Own::TokenManage), roles }
     }
 
     /// A pepper of this version.
     pub async fn pepper(&self, version: i32) {
-        let mut tx = self.begin().await;
+        let mut tx = self.store.begin_unlogged().await.unwrap();
         peppers::insert(&mut tx, version, &unique(), self.now()).await.unwrap();
-        tx.commit_unlogged().await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// A token with the role admin. Needs pepper 1.
     pub async fn token(&self, of: &Organization, name: &str) -> Made {
         let (id, digest) = (self.store.new_id(), Digest(unique()));
         let mut tx = self.begin().await;
-        tokens::insert(&mut tx, &of.grant, &new_token(of, id, name, digest), self.now()).await.unwrap();
+        tokens::insert(&mut tx, &of.may(Own::TokenManage), &new_token(of, id, name, digest), self.now()).await.unwrap();
         let event = Event::new(Kind::TokenCreated, Some(of.id), id, name);
-        tx.commit(&By::operator(), &[event]).await.unwrap();
+        tx.commit(&[event]).await.unwrap();
         self.clock.pass(1);
         Made { id, digest }
     }
 
     pub async fn revoke(&self, of: &Organization, token: Uuid) {
         let mut tx = self.begin().await;
-        tokens::revoke(&mut tx, &of.grant, token, self.now()).await.unwrap();
+        tokens::revoke(&mut tx, &of.may(Own::TokenManage), token, self.now()).await.unwrap();
         let event = Event::new(Kind::TokenDeleted, Some(of.id), token, "");
-        tx.commit(&By::operator(), &[event]).await.unwrap();
+        tx.commit(&[event]).await.unwrap();
     }
 }
 

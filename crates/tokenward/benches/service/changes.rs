@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokenward_core::Uuid;
 use tokenward_core::decision::Ask;
-use tokenward_core::event::{By, Event, Kind};
+use tokenward_core::event::{Event, Kind};
 use tokenward_core::permission::Permission;
+use tokenward_core::right::Operator;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{Pepper, Prefixes};
 use tokenward_store::Store;
@@ -48,11 +49,11 @@ async fn change(store: &Store, pepper: &Pepper, organization: Uuid, over: &Atomi
     let mut tick = tokio::time::interval(EVERY);
     while !over.load(Ordering::Relaxed) {
         tick.tick().await;
-        let mut tx = store.begin().await.unwrap();
+        let (mut tx, _) = store.begin(&Operator::at_this_machine()).await.unwrap();
         let new = insert(&mut tx, store, pepper, organization, BuiltIn::Viewer, AT_ONCE).await;
         let events: Vec<Event> =
             new.iter().map(|(id, _)| Event::new(Kind::TokenCreated, Some(organization), *id, "bench")).collect();
-        tx.commit(&By::operator(), &events).await.unwrap();
+        tx.commit(&events).await.unwrap();
         made.fetch_add(events.len() as u64, Ordering::Relaxed);
     }
 }

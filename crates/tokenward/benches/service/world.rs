@@ -7,7 +7,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
+use tokenward_core::event::{Event, Kind as Happened};
 use tokenward_core::permission::Own;
+use tokenward_core::right::Operator;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{Kind, Pepper, PlainText, Prefixes};
 use tokenward_store::{Store, Tx, roles, tokens};
@@ -115,13 +117,14 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (store, peppers) = open(&world.directory).await;
-            // They get no events: a server that starts does not read the log.
-            let mut tx = store.begin().await.unwrap();
+            // One event stands for all: a server that starts does not read the log.
+            let (mut tx, _) = store.begin(&Operator::at_this_machine()).await.unwrap();
             let made = insert(&mut tx, &store, &peppers[0], world.organization, BuiltIn::Viewer, count).await;
             world.tokens = made.iter().map(|(_, text)| text.expose().to_owned()).collect();
             let gateway = insert(&mut tx, &store, &peppers[0], world.organization, BuiltIn::Verifier, 1).await;
             world.gateway = gateway[0].1.expose().to_owned();
-            tx.commit_unlogged().await.unwrap();
+            let event = Event::new(Happened::TokenCreated, Some(world.organization), gateway[0].0, "bench");
+            tx.commit(&[event]).await.unwrap();
             store.close().await;
         });
         world
@@ -151,7 +154,7 @@ pub async fn insert(
 ) -> Vec<(Uuid, PlainText)> {
     let all = roles::compiled(tx.conn(), None).await.unwrap();
     let role_id = all.iter().find(|(_, it)| it.kind == RoleKind::BuiltIn(role)).map(|(_, it)| it.id).unwrap();
-    let grant = Grant::operator(organization, Own::TokenManage);
+    let grant = Grant::operator(&Operator::at_this_machine(), organization, Own::TokenManage);
     let mut made = Vec::with_capacity(count);
     for _ in 0..count {
         let text = PlainText::generate(Kind::Token, &Prefixes::default(), store.random());

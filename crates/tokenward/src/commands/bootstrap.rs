@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
+use tokenward_core::right::Operator;
 use tokenward_server::config::Flags;
 use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
@@ -49,6 +50,7 @@ pub async fn run(args: BootstrapArgs) -> Result<()> {
     let newest = &peppers[0];
     let made = set_up::bootstrap(
         &store,
+        &Operator::at_this_machine(),
         |text| (newest.digest(&text.inner_digest()), newest.version),
         &config.prefixes,
         founding,

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use tokenward_core::right::Operator;
 use tokenward_server::config::Flags;
 use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
@@ -29,7 +30,7 @@ pub async fn run(args: SignInLinkArgs) -> Result<()> {
     let config = config(&args.data, Flags::default().with("public_url", args.public_url))?;
     must_exist(&config)?;
     let store = open_store(&config).await?;
-    let link = set_up::sign_in_link(&store, &args.email).await;
+    let link = set_up::sign_in_link(&store, &Operator::at_this_machine(), &args.email).await;
     store.close().await;
     let Some(link) = link? else { bail!("nobody has the address {}", args.email) };
     note(format!(

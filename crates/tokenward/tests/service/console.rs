@@ -1,6 +1,7 @@
 //! The console over HTTP, without a browser: what its forms, cookies and headers must hold.
 
 use std::collections::HashMap;
+use tokenward_core::right::Operator;
 
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::redirect::Policy;
@@ -322,7 +323,10 @@ async fn a_link_shows_its_form_as_often_as_one_likes_and_is_spent_once() {
     late.get("/").await.leads_to("/sign-in");
 
     let app = &server.running.app;
-    let secret = tokenward_server::service::set_up::sign_in_link(&app.store, OWNER).await.unwrap().unwrap();
+    let secret = tokenward_server::service::set_up::sign_in_link(&app.store, &Operator::at_this_machine(), OWNER)
+        .await
+        .unwrap()
+        .unwrap();
     let path = format!("/sign-in/{}", *secret);
     for _ in 0..2 {
         late.get(&path).await.says(200, OWNER);

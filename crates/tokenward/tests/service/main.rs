@@ -13,6 +13,7 @@ mod cli;
 mod console;
 mod decisions;
 mod gateway_http;
+mod held_back;
 mod http;
 mod kill;
 mod limits;

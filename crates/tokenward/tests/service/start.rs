@@ -141,7 +141,7 @@ async fn a_database_that_another_program_holds_is_told() {
     let (_files, data, founded) = founded();
     let url = format!("sqlite:{}/tokenward.db", data.display());
     let other = store(&url).await;
-    let writing = other.begin().await.unwrap();
+    let writing = other.begin_unlogged().await.unwrap();
     let held = data.clone();
     let said = tokio::task::spawn_blocking(move || serve(&held, &[])).await.unwrap();
     fails(&said, &["tokenward.db", "locked", "end that program"]);

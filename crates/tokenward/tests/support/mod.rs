@@ -17,6 +17,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
+use tokenward_core::right::Operator;
 use tokenward_core::secret::InnerDigest;
 use tokenward_core::{Clock, Time, Uuid};
 use tokenward_server::config::{Config, Flags};
@@ -193,7 +194,7 @@ impl Server {
         let app = &self.running.app;
         let (id, owner, now) = (app.store.new_id(), app.store.new_id(), app.now());
         let email = format!("owner@{}.example", name.to_lowercase());
-        let mut tx = app.store.begin().await.unwrap();
+        let (mut tx, _) = app.store.begin(&Operator::at_this_machine()).await.unwrap();
         accounts::insert(&mut tx, owner, &email, "", None, now).await.unwrap();
         organizations::insert(&mut tx, id, name, None, PLAN, now).await.unwrap();
         let roles = roles::insert_built_in(&mut tx, id, now).await.unwrap();
@@ -215,7 +216,7 @@ impl Server {
     }
 
     async fn commit(&self, tx: Tx, events: &[Event]) {
-        let position = tx.commit(&By::operator(), events).await.unwrap();
+        let position = tx.commit(events).await.unwrap();
         self.running.app.verifier.reached(position).await.unwrap();
     }
 

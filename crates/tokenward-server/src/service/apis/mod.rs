@@ -16,7 +16,7 @@ use tokenward_store::apis;
 pub use tokenward_store::apis::{Api, KeptRoute};
 use tokio::sync::Semaphore;
 
-use super::{App, IfMatch, Written, detached};
+use super::{App, IfMatch, Written};
 use crate::limits::DOCUMENT_BYTES;
 use document::Document;
 pub use document::Format;
@@ -66,37 +66,39 @@ pub async fn put(
     if_match: IfMatch,
 ) -> Result<Written<Shown>> {
     check_name(&name).map_err(|problem| Error::invalid("name", problem))?;
-    let app = Arc::clone(app);
-    detached(async move {
-        let permit = READING.acquire().await.map_err(Error::internal)?;
-        let read = tokio::task::spawn_blocking(move || prepare(format, &document)).await;
-        let (document, json) = read.map_err(Error::internal)??;
-        drop(permit);
-        let unknown = unknown.or(document.unknown).unwrap_or_default();
-        let mut tx = app.store.begin().await?;
-        let old = apis::find(tx.conn(), &grant, &name).await?;
-        if_match.check(old.as_ref().map_or(0, |api| api.updated_at))?;
-        let now = app.now().0;
-        let api = Api {
-            id: old.as_ref().map_or_else(|| app.store.new_id(), |api| api.id),
-            name,
-            unknown_route: unknown.as_str().to_owned(),
-            route_count: document.routes.len() as i64,
-            created_at: old.as_ref().map_or(now, |api| api.created_at),
-            updated_at: old.as_ref().map_or(now, |api| app.store.next_version(api.updated_at)),
-        };
-        let mut event = event(Kind::ApiUpdated, &grant, &api).after(snapshot(&api, &json));
-        if let Some(old) = &old {
-            let routes = apis::routes(tx.conn(), &grant, old.id).await?;
-            event = event.before(snapshot(old, &routes));
-            apis::update(&mut tx, &grant, &api, &json).await?;
-        } else {
-            if apis::list(tx.conn(), &grant).await?.len() >= APIS_MAX {
-                return Err(Error::conflict(format!("An organization has at most {APIS_MAX} APIs. Delete one first.")));
+    let permit = READING.acquire().await.map_err(Error::internal)?;
+    let read = tokio::task::spawn_blocking(move || prepare(format, &document)).await;
+    let (document, json) = read.map_err(Error::internal)??;
+    drop(permit);
+    let unknown = unknown.or(document.unknown).unwrap_or_default();
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = apis::find(tx.conn(), grant, &name).await?;
+            if_match.check(old.as_ref().map_or(0, |api| api.updated_at))?;
+            let now = tx.now().0;
+            let api = Api {
+                id: old.as_ref().map_or_else(|| tx.new_id(), |api| api.id),
+                name,
+                unknown_route: unknown.as_str().to_owned(),
+                route_count: document.routes.len() as i64,
+                created_at: old.as_ref().map_or(now, |api| api.created_at),
+                updated_at: old.as_ref().map_or(now, |api| tx.next_version(api.updated_at)),
+            };
+            let mut event = event(Kind::ApiUpdated, grant, &api).after(snapshot(&api, &json));
+            if let Some(old) = &old {
+                let routes = apis::routes(tx.conn(), grant, old.id).await?;
+                event = event.before(snapshot(old, &routes));
+                apis::update(tx, grant, &api, &json).await?;
+            } else {
+                if apis::list(tx.conn(), grant).await?.len() >= APIS_MAX {
+                    return Err(Error::conflict(format!(
+                        "An organization has at most {APIS_MAX} APIs. Delete one first."
+                    )));
+                }
+                apis::insert(tx, grant, &api, &json).await?;
             }
-            apis::insert(&mut tx, &grant, &api, &json).await?;
-        }
-        app.commit(tx, grant.by(), &[event], Shown { api, routes: document.routes }).await
+            Ok((Shown { api, routes: document.routes }, vec![event]))
+        })
     })
     .await
 }
@@ -109,35 +111,35 @@ pub async fn set_unknown(
     unknown: Unknown,
     if_match: IfMatch,
 ) -> Result<Written<Api>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let old = apis::find(tx.conn(), &grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
-        if_match.check(old.updated_at)?;
-        let routes = apis::routes(tx.conn(), &grant, old.id).await?;
-        let api = Api {
-            unknown_route: unknown.as_str().to_owned(),
-            updated_at: app.store.next_version(old.updated_at),
-            ..old.clone()
-        };
-        apis::update(&mut tx, &grant, &api, &routes).await?;
-        let event = event(Kind::ApiUpdated, &grant, &api);
-        let event = event.before(snapshot(&old, &routes)).after(snapshot(&api, &routes));
-        app.commit(tx, grant.by(), &[event], api).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = apis::find(tx.conn(), grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
+            if_match.check(old.updated_at)?;
+            let routes = apis::routes(tx.conn(), grant, old.id).await?;
+            let api = Api {
+                unknown_route: unknown.as_str().to_owned(),
+                updated_at: tx.next_version(old.updated_at),
+                ..old.clone()
+            };
+            apis::update(tx, grant, &api, &routes).await?;
+            let event = event(Kind::ApiUpdated, grant, &api);
+            let event = event.before(snapshot(&old, &routes)).after(snapshot(&api, &routes));
+            Ok((api, vec![event]))
+        })
     })
     .await
 }
 
 /// Deletes an API: requests to it are denied from then on.
 pub async fn delete(app: &Arc<App>, grant: Grant, name: String) -> Result<Written<()>> {
-    let app = Arc::clone(app);
-    detached(async move {
-        let mut tx = app.store.begin().await?;
-        let api = apis::find(tx.conn(), &grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
-        let routes = apis::routes(tx.conn(), &grant, api.id).await?;
-        apis::delete(&mut tx, &grant, api.id).await?;
-        let event = event(Kind::ApiDeleted, &grant, &api).before(snapshot(&api, &routes));
-        app.commit(tx, grant.by(), &[event], ()).await
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let api = apis::find(tx.conn(), grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
+            let routes = apis::routes(tx.conn(), grant, api.id).await?;
+            apis::delete(tx, grant, api.id).await?;
+            let event = event(Kind::ApiDeleted, grant, &api).before(snapshot(&api, &routes));
+            Ok(((), vec![event]))
+        })
     })
     .await
 }

@@ -45,7 +45,7 @@ fn holders(permission: &str, on: On) -> &'static str {
 fn viewers(on: On) -> &'static str {
     match on {
         On::Organization | On::Caller => "oaDbVfnvdmx",
-        On::Project | On::Environment | On::NewEnvironment => "oaDVvdmx",
+        On::Project | On::Environment => "oaDVvdmx",
         On::Cluster => "oaDbVnvdmx",
     }
 }

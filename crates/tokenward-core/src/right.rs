@@ -1,0 +1,121 @@
+//! On what a write rests, and how it is asked again.
+//!
+//! A right is checked when a request comes, against what is in memory. By the time its body is there and its
+//! transaction has begun, the token may be revoked, the role changed, the member removed. So the store asks once more,
+//! inside the transaction: it looks up what a [`Right`] rests on and has the right judge that [`Basis`].
+//! Nobody outside this crate can invent a right: the trait is sealed, and what rests on a credential
+//! ([`Grant`](crate::caller::Grant), [`Person`](crate::caller::Person)) comes only from a [`Caller`](crate::caller::Caller).
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::decision::{Credential, Subject};
+use crate::directory::Resource;
+use crate::error::Result;
+use crate::event::{Actor, By};
+use crate::role::{Role, Target};
+use crate::time::Time;
+
+pub(crate) mod sealed {
+    /// Only this crate says what is a right.
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for Visitor {}
+impl sealed::Sealed for Operator {}
+
+/// Somebody's right to write something.
+pub trait Right: sealed::Sealed + Clone + Send + Sync + 'static {
+    /// Who acts, for the log.
+    fn by(&self) -> &By;
+
+    /// What to look up before the right is used; `None` where there is no credential that could have ended.
+    fn rests_on(&self) -> Option<RestsOn>;
+
+    /// The right as it is now, after what it rests on was looked up. The error says what became of it.
+    fn renewed(&self, basis: Basis, now: Time) -> Result<Self>;
+}
+
+/// What a right rests on, by the ids under which the store keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RestsOn {
+    /// The token or session.
+    pub credential: Uuid,
+    /// Which of the two it is, and whose.
+    pub subject: Subject,
+    /// Where the right holds; `None` for what somebody does with the own account.
+    pub organization: Option<Uuid>,
+    /// What it is about there.
+    pub resource: Resource,
+}
+
+/// What the rows say of it, inside the transaction.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    /// The credential; `None` when it is gone.
+    pub credential: Option<Credential>,
+    /// Its role in the organization; `None` when it has none there any more, or none was asked for.
+    pub role: Option<Arc<Role>>,
+    /// What the right is about.
+    pub target: Target,
+}
+
+/// Somebody without a credential, who proves the right in the transaction itself: by a link or a password that is
+/// compared and spent there.
+#[derive(Clone, Debug)]
+pub struct Visitor(By);
+
+impl Visitor {
+    /// Whoever came from there.
+    #[must_use]
+    pub fn new(by: By) -> Self {
+        Self(by)
+    }
+
+    /// A visitor who has just proved to be this user.
+    #[must_use]
+    pub fn proven(self, id: Uuid, email: &str) -> Self {
+        Self(By { actor: Actor::User { id, email: email.to_owned() }, ..self.0 })
+    }
+}
+
+impl Right for Visitor {
+    fn by(&self) -> &By {
+        &self.0
+    }
+
+    fn rests_on(&self) -> Option<RestsOn> {
+        None
+    }
+
+    fn renewed(&self, _: Basis, _: Time) -> Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+/// Whoever may run commands on the machine that holds the database.
+#[derive(Clone, Debug)]
+pub struct Operator(By);
+
+impl Operator {
+    /// For the commands that need no server, and for nothing else: a test holds the list of those who call this.
+    #[must_use]
+    pub fn at_this_machine() -> Self {
+        Self(By::operator())
+    }
+}
+
+impl Right for Operator {
+    fn by(&self) -> &By {
+        &self.0
+    }
+
+    fn rests_on(&self) -> Option<RestsOn> {
+        None
+    }
+
+    fn renewed(&self, _: Basis, _: Time) -> Result<Self> {
+        Ok(self.clone())
+    }
+}

@@ -1,0 +1,118 @@
+//! What a right rests on, looked up where it is used: inside the transaction that writes.
+
+use sqlx_macros::FromRow;
+use tokenward_core::decision::{Credential, Subject};
+use tokenward_core::directory::Resource;
+use tokenward_core::right::{Basis, RestsOn};
+use tokenward_core::role::{Mode, Target};
+use tokenward_core::token::State;
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use crate::db::{Conn, run};
+use crate::role_rows;
+
+/// Of who holds no credential.
+pub(crate) const NOTHING: Basis = Basis { credential: None, role: None, target: Target::Organization };
+
+/// Looks up what a right rests on.
+pub(crate) async fn read(mut conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
+    let (credential, role_id) = match on.subject {
+        Subject::Token => token(conn.again(), on).await?,
+        Subject::User(account) => session(conn.again(), on, account).await?,
+    };
+    let Some(organization) = on.organization else {
+        return Ok(Basis { credential, role: None, target: Target::Organization });
+    };
+    let role = match role_id {
+        Some(id) => role_rows::now(conn.again(), organization, id).await?,
+        None => None,
+    };
+    Ok(Basis { credential, role, target: target(conn, organization, on.resource).await? })
+}
+
+#[derive(FromRow)]
+struct TokenRow {
+    organization_id: Uuid,
+    role_id: Option<Uuid>,
+    revoked_at: Option<i64>,
+    expires_at: Option<i64>,
+}
+
+async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<(Option<Credential>, Option<Uuid>)> {
+    let row: Option<TokenRow> = run!(conn, c => sqlx::query_as(
+        "SELECT organization_id, role_id, revoked_at, expires_at FROM token WHERE id = $1"
+    ).bind(on.credential).fetch_optional(&mut *c))?;
+    let Some(row) = row.filter(|row| Some(row.organization_id) == on.organization) else { return Ok((None, None)) };
+    let credential = Credential {
+        id: on.credential,
+        subject: on.subject,
+        state: row.revoked_at.map_or(State::Active, |at| State::Revoked(Time(at))),
+        not_before: None,
+        expires_at: row.expires_at.map(Time),
+    };
+    Ok((Some(credential), row.role_id))
+}
+
+async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<(Option<Credential>, Option<Uuid>)> {
+    let expires_at: Option<i64> = run!(conn.again(), c => sqlx::query_scalar(
+        "SELECT expires_at FROM session WHERE id = $1 AND account_id = $2"
+    ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
+    let credential = expires_at.map(|at| Credential {
+        id: on.credential,
+        subject: on.subject,
+        state: State::Active,
+        not_before: None,
+        expires_at: Some(Time(at)),
+    });
+    let Some(organization) = on.organization else { return Ok((credential, None)) };
+    let role: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(
+        "SELECT m.role_id FROM member m JOIN organization o ON o.id = m.organization_id ",
+        "WHERE m.organization_id = $1 AND m.account_id = $2 AND o.deleted_at IS NULL"
+    )).bind(organization).bind(account).fetch_optional(&mut *c))?;
+    Ok((credential, role))
+}
+
+/// What the ids of a resource are about, by the same rules as in memory.
+async fn target(mut conn: Conn<'_>, organization: Uuid, resource: Resource) -> Result<Target> {
+    let Resource { project_id, environment_id, cluster_id } = resource;
+    if let Some(id) = environment_id {
+        let place: Option<Place> = run!(conn, c => sqlx::query_as(
+            "SELECT project_id, cluster_id, mode FROM environment WHERE organization_id = $1 AND id = $2"
+        ).bind(organization).bind(id).fetch_optional(&mut *c))?;
+        return Ok(match place {
+            Some(it)
+                if project_id.is_none_or(|id| id == it.project_id)
+                    && cluster_id.is_none_or(|id| id == it.cluster_id) =>
+            {
+                let mode = Mode::parse(&it.mode).ok_or_else(|| Error::internal("an environment has no mode"))?;
+                Target::Environment { project: it.project_id, mode, cluster: it.cluster_id }
+            }
+            _ => Target::Absent,
+        });
+    }
+    Ok(match (project_id, cluster_id) {
+        (None, None) => Target::Organization,
+        (Some(id), None) if project(conn.again(), organization, id).await? => Target::Project(id),
+        (None, Some(id)) if cluster(conn, organization, id).await? => Target::Cluster(id),
+        _ => Target::Absent,
+    })
+}
+
+#[derive(FromRow)]
+struct Place {
+    project_id: Uuid,
+    cluster_id: Uuid,
+    mode: String,
+}
+
+async fn project(conn: Conn<'_>, organization: Uuid, id: Uuid) -> Result<bool> {
+    let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar("SELECT id FROM project WHERE organization_id = $1 AND id = $2")
+        .bind(organization).bind(id).fetch_optional(&mut *c))?;
+    Ok(found.is_some())
+}
+
+async fn cluster(conn: Conn<'_>, organization: Uuid, id: Uuid) -> Result<bool> {
+    let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar("SELECT id FROM cluster WHERE organization_id = $1 AND id = $2")
+        .bind(organization).bind(id).fetch_optional(&mut *c))?;
+    Ok(found.is_some())
+}

@@ -1,0 +1,222 @@
+//! A request whose last byte comes late: what was taken back meanwhile changes nothing any more, whatever it had begun.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_core::time::HOUR;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Organization, Server};
+
+/// A request of which all but the last byte was sent, and whose head was read.
+struct Held {
+    stream: TcpStream,
+    last: u8,
+}
+
+impl Held {
+    async fn begin(server: &Server, method: &str, path: &str, credential: &str, headers: &str, body: &str) -> Self {
+        let mut stream = TcpStream::connect(server.running.address).await.unwrap();
+        let authorization =
+            if credential.is_empty() { String::new() } else { format!("Authorization: Bearer {credential}\r\n") };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{authorization}{headers}Content-Length: {}\r\n\r\n",
+            server.running.address,
+            body.len()
+        );
+        let (last, rest) = body.as_bytes().split_last().unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(rest).await.unwrap();
+        // Long enough for the head to be read and the right to be checked by it. Were it not, the test would pass for
+        // another reason, never fail.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        Self { stream, last: *last }
+    }
+
+    /// Sends the last byte. Answers the status and all that was said.
+    async fn finish(mut self) -> (u16, String) {
+        self.stream.write_all(&[self.last]).await.unwrap();
+        let mut answer = String::new();
+        let read = self.stream.read_to_string(&mut answer);
+        tokio::time::timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer)
+    }
+}
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+async fn names(server: &Server, acme: &Organization) -> Vec<String> {
+    let tokens = server.get(&acme.path("apiToken"), &acme.owner).await;
+    tokens.each("results", "name")
+}
+
+/// Holds back the creation of a token by `credential`, does `meanwhile`, and lets it go.
+async fn create_held(
+    server: &Server,
+    acme: &Organization,
+    credential: &str,
+    meanwhile: impl AsyncFnOnce(),
+) -> (u16, String) {
+    let body = json!({ "name": "late", "role_id": server.role(acme, "viewer").await }).to_string();
+    let held = Held::begin(server, "POST", &acme.path("apiToken"), credential, JSON, &body).await;
+    meanwhile().await;
+    held.finish().await
+}
+
+#[tokio::test]
+async fn what_nothing_was_taken_from_is_done() {
+    let (server, acme) = Server::with_owner().await;
+    let admin = server.token(&acme, "admin", "admin").await;
+    let (status, said) = create_held(&server, &acme, &admin, async || {}).await;
+    assert_eq!(status, 201, "{said}");
+}
+
+#[tokio::test]
+async fn a_deleted_token_makes_no_token() {
+    let (server, acme) = Server::with_owner().await;
+    let (id, admin) = server.new_token(&acme, json!({ "name": "admin", "role_id": null })).await;
+    let delete = async || {
+        server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(204);
+    };
+    let (status, said) = create_held(&server, &acme, &admin, delete).await;
+    assert!(status == 401 && said.contains("revoked"), "{said}");
+    assert!(names(&server, &acme).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_token_whose_time_ended_meanwhile_makes_no_token() {
+    let (server, acme) = Server::frozen().await;
+    let body = json!({ "name": "admin", "role_id": null, "expires_at": "2026-09-01T13:00:00Z" });
+    let (_, admin) = server.new_token(&acme, body).await;
+    let (status, said) = create_held(&server, &acme, &admin, async || server.clock.advance(HOUR)).await;
+    assert!(status == 401 && said.contains("expired"), "{said}");
+}
+
+#[tokio::test]
+async fn a_removed_and_a_demoted_member_make_no_token() {
+    let (server, acme) = Server::with_owner().await;
+    let (removed, session) = server.member(&acme, "removed@acme.example", "admin").await;
+    let remove = async || {
+        let body = json!({ "user_id": removed });
+        server.call(Method::DELETE, &acme.path("member"), &acme.owner, Some(body)).await.expect(204);
+    };
+    let (status, said) = create_held(&server, &acme, &session, remove).await;
+    assert_eq!(status, 401, "{said}");
+    let (demoted, session) = server.member(&acme, "demoted@acme.example", "admin").await;
+    let viewer = server.role(&acme, "viewer").await;
+    let demote = async || {
+        let body = json!({ "user_id": demoted, "role_id": viewer });
+        server.put(&acme.path("member"), &acme.owner, body).await.expect(200);
+    };
+    let (status, said) = create_held(&server, &acme, &session, demote).await;
+    assert_eq!(status, 401, "{said}");
+    assert!(names(&server, &acme).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_session_that_ended_makes_no_organization_and_renames_nobody() {
+    let (server, acme) = Server::with_owner().await;
+    for (method, path, body) in [
+        ("POST", "/organization", json!({ "name": "Late", "plan": "ENTERPRISE" })),
+        ("PUT", "/account", json!({ "name": "Late" })),
+    ] {
+        let session = server.sign_in(crate::support::OWNER, crate::support::PASSWORD).await;
+        let held = Held::begin(&server, method, path, &session, JSON, &body.to_string()).await;
+        server.delete("/session", &session).await.expect(204);
+        let (status, said) = held.finish().await;
+        assert_eq!(status, 401, "{path}: {said}");
+    }
+    let mine = server.get("/organization", &acme.owner).await;
+    assert_eq!(mine.each("results", "name"), ["Acme"]);
+}
+
+#[tokio::test]
+async fn of_two_transfers_begun_by_one_owner_one_counts() {
+    let (server, acme) = Server::with_owner().await;
+    let (first, _) = server.member(&acme, "first@acme.example", "admin").await;
+    let (second, _) = server.member(&acme, "second@acme.example", "admin").await;
+    let path = acme.path("transferOwnership");
+    let begin = async |user: &str| {
+        Held::begin(&server, "POST", &path, &acme.owner, JSON, &json!({ "user_id": user }).to_string()).await
+    };
+    let (one, two) = (begin(&first).await, begin(&second).await);
+    assert_eq!(one.finish().await.0, 204);
+    let (status, said) = two.finish().await;
+    assert!(status == 403 && said.contains("organization:transfer"), "{said}");
+}
+
+#[tokio::test]
+async fn a_deleted_token_replaces_no_routes() {
+    let (server, acme) = Server::with_owner().await;
+    let (id, admin) = server.new_token(&acme, json!({ "name": "admin", "role_id": null })).await;
+    let document = json!({ "routes": [{ "method": "GET", "path": "/invoices", "permission": "invoices:read" }] });
+    let held = Held::begin(&server, "PUT", &acme.path("api/billing"), &admin, JSON, &document.to_string()).await;
+    server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(204);
+    let (status, said) = held.finish().await;
+    assert!(status == 401 && said.contains("revoked"), "{said}");
+    server.get(&acme.path("api/billing"), &acme.owner).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_not_repeated_to_a_deleted_token() {
+    let (server, acme) = Server::with_owner().await;
+    let (id, admin) = server.new_token(&acme, json!({ "name": "admin", "role_id": null })).await;
+    let body = json!({ "name": "once", "role_id": server.role(&acme, "viewer").await }).to_string();
+    let headers = format!("{JSON}Idempotency-Key: k\r\n");
+    let begin = async || Held::begin(&server, "POST", &acme.path("apiToken"), &admin, &headers, &body).await;
+    assert_eq!(begin().await.finish().await.0, 201);
+    let (status, said) = begin().await.finish().await;
+    assert!(status == 201 && said.to_lowercase().contains("idempotency-replayed"), "{said}");
+    let held = begin().await;
+    server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(204);
+    let (status, said) = held.finish().await;
+    assert!(status == 401 && !said.contains("twd_"), "{said}");
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_name_permissions_gives_none_back() {
+    let (server, acme) = Server::with_owner().await;
+    let role = |permissions: Option<&[&str]>| {
+        let mut body =
+            json!({ "name": "clerk", "description": "", "cluster_permissions": [], "project_permissions": [] });
+        if let Some(permissions) = permissions {
+            body["permissions"] = permissions.into();
+        }
+        body
+    };
+    let body = json!({ "name": "clerk", "permissions": ["invoices:write"] });
+    let made = server.post(&acme.path("customRole"), &acme.owner, body).await.expect(201);
+    let path = acme.path(&format!("customRole/{}", made["id"].as_str().unwrap()));
+    let held = Held::begin(&server, "PUT", &path, &acme.owner, JSON, &role(None).to_string()).await;
+    server.put(&path, &acme.owner, role(Some(&[]))).await.expect(200);
+    assert_eq!(held.finish().await.0, 200);
+    let now = server.get(&path, &acme.owner).await.expect(200);
+    assert_eq!(now["permissions"], json!([]));
+}
+
+#[tokio::test]
+async fn a_role_that_shrank_gives_only_what_it_still_has() {
+    let (server, acme) = Server::with_owner().await;
+    let project = server.post(&acme.path("project"), &acme.owner, json!({ "name": "shop" })).await.expect(200);
+    let project = project["id"].as_str().unwrap();
+    let levels = |level: &str| -> Value {
+        let modes = ["DEVELOPMENT", "PREVIEW", "STAGING", "PRODUCTION"];
+        modes.map(|mode| json!({ "environment_type": mode, "permission": level })).as_slice().into()
+    };
+    let role = |is_admin: bool, level: &str| {
+        let access = json!({ "project_id": project, "is_admin": is_admin, "permissions": levels(level) });
+        json!({ "name": "shop", "description": "", "cluster_permissions": [], "project_permissions": [access] })
+    };
+    let made = server.post(&acme.path("customRole"), &acme.owner, json!({ "name": "shop" })).await.expect(201);
+    let path = acme.path(&format!("customRole/{}", made["id"].as_str().unwrap()));
+    server.put(&path, &acme.owner, role(true, "MANAGER")).await.expect(200);
+    let (_, token) = server.new_token(&acme, json!({ "name": "shop", "role_id": made["id"] })).await;
+    let rename = json!({ "name": "renamed" }).to_string();
+    let held = Held::begin(&server, "PUT", &format!("/project/{project}"), &token, JSON, &rename).await;
+    server.put(&path, &acme.owner, role(false, "VIEWER")).await.expect(200);
+    let (status, said) = held.finish().await;
+    assert!(status == 403 && said.contains("project:manage"), "{said}");
+}
