@@ -81,6 +81,13 @@ pub enum Ask<'a> {
     Never(Reason),
 }
 
+impl<'a> Ask<'a> {
+    /// May it do what this text says, such as `invoices:read`?
+    pub fn permission(text: &'a str) -> Result<Self> {
+        Permission::parse(text).map(Self::Permission).map_err(|problem| Error::invalid("permission", problem))
+    }
+}
+
 /// The answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decision<'a> {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use tokenward_core::Code;
 use tokenward_core::event::Origin;
 
-use tokenward_verify::Client;
+use tokenward_verify::server::Client;
 
 /// Whether an unreadable entry was told: it comes with every request or with none.
 static UNREADABLE: Once = Once::new();

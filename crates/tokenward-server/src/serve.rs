@@ -26,10 +26,10 @@ use crate::service::passwords::Passwords;
 use crate::service::{App, set_up::SetUp, throttle::Throttle};
 use crate::transport::{self, Door, Listening, Terms};
 use crate::{console, envoy, telemetry};
-use tokenward_verify::Verifier;
-use tokenward_verify::clock::SystemClock;
-use tokenward_verify::pepper;
-use tokenward_verify::random::OsRandom;
+use tokenward_verify::server::Verifier;
+use tokenward_verify::server::clock::SystemClock;
+use tokenward_verify::server::pepper;
+use tokenward_verify::server::random::OsRandom;
 
 /// A future whose code stays in this crate.
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;

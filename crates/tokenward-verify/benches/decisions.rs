@@ -9,18 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tokenward_core::decision::Ask;
 use tokenward_core::directory::Directory;
 use tokenward_core::index::Entry;
-use tokenward_core::permission::Permission;
 use tokenward_core::role::{BuiltIn, Role};
 use tokenward_core::secret::{InnerDigest, Kind, Pepper, PlainText, Prefixes};
 use tokenward_core::token::State;
 use tokenward_core::{Random, Uuid, id};
 use tokenward_store::Store;
-use tokenward_verify::clock::SystemClock;
-use tokenward_verify::random::OsRandom;
-use tokenward_verify::{Presenter, Question, Verifier};
+use tokenward_verify::server::Verifier;
+use tokenward_verify::server::clock::SystemClock;
+use tokenward_verify::server::random::OsRandom;
+use tokenward_verify::{Ask, Asking, Presenter, Question};
 
 // As in the binary.
 #[global_allocator]
@@ -172,12 +171,9 @@ impl World {
                 })
             });
         });
-        let question = Question {
-            organization: Some(self.organization),
-            ask: Ask::Permission(Permission::Api { noun: "invoices", verb: "read" }),
-            from: Presenter { address: Some([203, 0, 113, 7].into()), agent: Some("curl/8.14.1") },
-            ..Question::default()
-        };
+        let ask = Ask::permission("invoices:read").unwrap();
+        let question = Question::new(Asking::Organization(self.organization), ask)
+            .from(Presenter { address: Some([203, 0, 113, 7].into()), agent: Some("curl/8.14.1") });
         group.bench_function("decision", |b| {
             b.iter_custom(|times| {
                 on_cpu(times, || {

@@ -5,12 +5,12 @@
 //! database: it stops answering and loads everything again.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokenward_core::directory::{Directory, Environment};
 use tokenward_core::event::Kind as Event;
-use tokenward_core::index::{Entry, Session};
+use tokenward_core::index::{Entry, Index, Session};
 use tokenward_core::role::Mode;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{State, TOMBSTONE};
@@ -18,17 +18,38 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
 use tokenward_store::{Store, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
-
-use super::Verifier;
+use tokio::sync::{Notify, watch};
 
 /// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
 const BATCH: i64 = 1_000;
 /// How often tombstones are dropped.
 const PRUNE: Duration = Duration::from_secs(3_600);
 
+/// What the follower changes, and verification reads.
+#[derive(Default)]
+pub(crate) struct Followed {
+    pub(crate) index: Index,
+    /// May it be decided by? Not while it is loaded.
+    pub(crate) ready: AtomicBool,
+    /// Up to where changes are in it.
+    pub(crate) position: watch::Sender<i64>,
+    /// Tells the follower to look now.
+    pub(crate) nudge: Notify,
+}
+
+impl Followed {
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn position(&self) -> i64 {
+        *self.position.borrow()
+    }
+}
+
 /// Reads everything. Answers the position from which to follow.
-pub(super) async fn load(verifier: &Verifier, store: &Store) -> Result<i64> {
-    let index = &verifier.0.index;
+pub(super) async fn load(followed: &Followed, store: &Store) -> Result<i64> {
+    let index = &followed.index;
     let mut reader = store.read().await?;
     // The position first: what is committed while the rows are read is read again afterwards.
     let head = log::head(reader.conn()).await?;
@@ -61,7 +82,7 @@ pub(super) async fn load(verifier: &Verifier, store: &Store) -> Result<i64> {
     }
     index.set_directory(directory.clone());
     index.reserve(usize::try_from(tokens::count_secrets(reader.conn()).await?).unwrap_or(0));
-    tokens::each_index_row(reader.conn(), store.now(), |row| put_token(verifier, &directory, &row)).await?;
+    tokens::each_index_row(reader.conn(), store.now(), |row| put_token(followed, &directory, &row)).await?;
     let sessions = sessions::all(reader.conn()).await?;
     let users: Vec<Uuid> = sessions.iter().map(|session| session.account_id).collect();
     index.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
@@ -70,12 +91,13 @@ pub(super) async fn load(verifier: &Verifier, store: &Store) -> Result<i64> {
 }
 
 /// Follows the log until the process ends.
-pub(super) async fn run(verifier: Verifier, store: Store, poll: Duration) {
+pub(super) async fn run(followed: impl AsRef<Followed>, store: Store, poll: Duration) {
+    let followed = followed.as_ref();
     let mut pruned = tokio::time::Instant::now();
     loop {
         // A hint that something was written here, or time to look for what others wrote.
-        let _ = tokio::time::timeout(poll, verifier.0.nudge.notified()).await;
-        match catch_up(&verifier, &store).await {
+        let _ = tokio::time::timeout(poll, followed.nudge.notified()).await;
+        match catch_up(followed, &store).await {
             Ok(()) => {}
             Err(error) => {
                 tracing::error!(%error, cause = ?error.cause, "cannot follow the log; trying again");
@@ -83,29 +105,29 @@ pub(super) async fn run(verifier: Verifier, store: Store, poll: Duration) {
             }
         }
         if pruned.elapsed() > PRUNE {
-            verifier.0.index.prune(store.now().plus(-TOMBSTONE));
+            followed.index.prune(store.now().plus(-TOMBSTONE));
             pruned = tokio::time::Instant::now();
         }
     }
 }
 
-async fn catch_up(verifier: &Verifier, store: &Store) -> Result<()> {
-    if !verifier.is_ready() {
-        let position = load(verifier, store).await?;
-        verifier.0.position.send_replace(position);
-        verifier.0.ready.store(true, Ordering::Release);
+async fn catch_up(followed: &Followed, store: &Store) -> Result<()> {
+    if !followed.is_ready() {
+        let position = load(followed, store).await?;
+        followed.position.send_replace(position);
+        followed.ready.store(true, Ordering::Release);
     }
     loop {
-        let position = verifier.position();
+        let position = followed.position();
         let mut reader = store.read().await?;
         let rows = log::after(reader.conn(), position, BATCH).await?;
         let Some(last) = rows.last().map(|row| row.position) else { return Ok(()) };
         if rows.iter().zip(position + 1..).any(|(row, expected)| row.position != expected) {
-            verifier.0.ready.store(false, Ordering::Release);
+            followed.ready.store(false, Ordering::Release);
             return Err(Error::internal(format!("the log has a hole after position {position}")));
         }
-        apply(verifier, &mut reader, &rows).await?;
-        verifier.0.position.send_replace(last);
+        apply(followed, &mut reader, &rows).await?;
+        followed.position.send_replace(last);
         if (rows.len() as i64) < BATCH {
             return Ok(());
         }
@@ -183,9 +205,9 @@ impl Touched {
     }
 }
 
-async fn apply(verifier: &Verifier, reader: &mut tokenward_store::Reader, rows: &[Skeleton]) -> Result<()> {
+async fn apply(followed: &Followed, reader: &mut tokenward_store::Reader, rows: &[Skeleton]) -> Result<()> {
     let touched = Touched::by(rows);
-    let index = &verifier.0.index;
+    let index = &followed.index;
     // Organizations and roles first: tokens refer to them.
     if touched.directory() {
         let mut directory = Directory::clone(&index.directory());
@@ -195,7 +217,7 @@ async fn apply(verifier: &Verifier, reader: &mut tokenward_store::Reader, rows: 
     let directory = index.directory();
     let ids: Vec<Uuid> = touched.tokens.into_iter().collect();
     for row in tokens::index_rows(reader.conn(), &ids).await? {
-        put_token(verifier, &directory, &row);
+        put_token(followed, &directory, &row);
     }
     let users: Vec<Uuid> = touched.accounts.into_iter().collect();
     if !users.is_empty() {
@@ -292,7 +314,7 @@ fn put_environment(directory: &mut Directory, place: &environments::Place) {
 }
 
 /// A token whose organization or role is not in the directory was made later than it: its event is still to come.
-fn put_token(verifier: &Verifier, directory: &Directory, row: &IndexRow) {
+fn put_token(followed: &Followed, directory: &Directory, row: &IndexRow) {
     let Some(number) = directory.number(row.organization_id) else { return };
     let Some(organization) = directory.numbered(number) else { return };
     let state = row.revoked_at.map_or(State::Active, |at| State::Revoked(Time(at)));
@@ -304,7 +326,7 @@ fn put_token(verifier: &Verifier, directory: &Directory, row: &IndexRow) {
     };
     let Some(digest) = digest(&row.digest) else { return };
     let ends = [row.expires_at, row.secret_expires_at].into_iter().flatten().min();
-    verifier.0.index.put_token(&Entry {
+    followed.index.put_token(&Entry {
         last_four: &row.last_four,
         digest,
         token: row.token_id,

@@ -8,15 +8,15 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokenward_core::decision::Ask;
-use tokenward_core::directory::Resource;
 use tokenward_core::path;
 use tokenward_core::permission::Permission;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Result, Uuid};
 
-use super::credential::{Credential, holds_token};
-use super::trace::ID_LENGTH;
-use super::{Answer, Presenter, Question, Request, Verifier};
+use crate::credential::{Credential, holds_token};
+use crate::question::{Asking, Presenter, Question, Request};
+use crate::trace::ID_LENGTH;
+use crate::verifier::{Answer, Verifier};
 
 /// A header of ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -168,18 +168,11 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
     let (ask, api) = match (&read.refused, &held.scope.permission) {
         (Some((reason, _)), _) => (Ask::Never(*reason), None),
         (None, None) => (Ask::Identity, held.scope.api.as_deref()),
-        (None, Some(text)) => {
-            let permission = Permission::parse(text).map_err(|problem| Error::invalid("permission", problem))?;
-            (Ask::Permission(permission), held.scope.api.as_deref())
-        }
+        (None, Some(text)) => (Ask::permission(text)?, held.scope.api.as_deref()),
     };
-    let question = Question {
-        organization: Some(organization),
-        ask,
-        resource: Resource::default(),
-        request: read.method.zip(read.path.as_deref()).map(|(method, path)| Request { api, method, path }),
-        from: Presenter { address: held.client, agent: held.agent },
-    };
+    let question = Question::new(Asking::Organization(organization), ask)
+        .request(read.method.zip(read.path.as_deref()).map(|(method, path)| Request { api, method, path }))
+        .from(Presenter { address: held.client, agent: held.agent });
     let allowed = verifier.check(credential.text(), &question, |answer| allowed(&answer, read.path.as_deref(), add))?;
     allowed.map_err(|error| match read.refused {
         Some((reason, Some(detail))) if error.code == Code::Denied(reason) => Error { detail, ..error },

@@ -14,7 +14,7 @@ use tokenward_core::{Code, Error, Result, Time};
 /// The budget is for this long, and spent it is back after as long.
 const WINDOW: i64 = MINUTE;
 /// Misses a minute and address, unless the configuration says otherwise.
-const BUDGET: u32 = 100;
+pub(crate) const BUDGET: u32 = 100;
 /// Sets of addresses; the lock is per set.
 const SETS: usize = 1 << 10;
 /// Addresses in a set: with the sets 16,384 addresses, half a megabyte at most.

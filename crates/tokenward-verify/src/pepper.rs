@@ -71,36 +71,69 @@ pub enum PepperError {
 
 /// Loads the peppers, newest first, and proves them against the database. Makes the first one.
 pub async fn load(store: &Store, data_dir: &Path, configured: Option<&str>) -> Result<Vec<Pepper>, PepperError> {
-    let mut reader = store.read().await?;
-    let known = peppers::list(reader.conn()).await?;
-    drop(reader);
-    let path = data_dir.join("pepper");
-    let (source_name, mut found) = match configured {
-        Some(text) => ("TOKENWARD_PEPPER".to_owned(), parse(text, "TOKENWARD_PEPPER")?),
-        None => (path.display().to_string(), read_file(&path)?),
-    };
+    let known = known(store).await?;
+    let (source_name, mut found) = read(data_dir, configured)?;
     if found.is_empty() && known.is_empty() && configured.is_none() {
-        found.push(make_file(&path, store.random())?);
+        found.push(make_file(&data_dir.join("pepper"), store.random())?);
     }
-    for (version, check) in &known {
-        match found.iter().find(|pepper| pepper.version == *version) {
-            None => return Err(PepperError::Missing { version: *version, source_name }),
-            Some(pepper) if !bool::from(pepper.derive("check")[..].ct_eq(check)) => {
-                return Err(PepperError::Wrong { version: *version, source_name });
-            }
-            Some(_) => {}
-        }
-    }
-    if found.is_empty() {
-        return Err(PepperError::Missing { version: 1, source_name });
-    }
-    for pepper in found.iter().filter(|pepper| known.iter().all(|(version, _)| *version != pepper.version)) {
+    prove(&known, &found, &source_name)?;
+    for pepper in found.iter().filter(|pepper| !is_known(&known, pepper)) {
         let mut tx = store.begin_unlogged().await?;
         peppers::insert(&mut tx, pepper.version, &pepper.derive("check"), store.now()).await?;
         tx.commit().await?;
     }
-    found.sort_by_key(|pepper| std::cmp::Reverse(pepper.version));
-    Ok(found)
+    newest_first(found, source_name)
+}
+
+/// The peppers that the database knows, newest first and proved. Makes and writes nothing: that is the server's to do.
+pub async fn find(store: &Store, data_dir: &Path, configured: Option<&str>) -> Result<Vec<Pepper>, PepperError> {
+    let known = known(store).await?;
+    let (source_name, mut found) = read(data_dir, configured)?;
+    prove(&known, &found, &source_name)?;
+    found.retain(|pepper| is_known(&known, pepper));
+    newest_first(found, source_name)
+}
+
+/// The versions that the database knows, each with its check value.
+async fn known(store: &Store) -> tokenward_core::Result<Vec<(i32, Vec<u8>)>> {
+    let mut reader = store.read().await?;
+    peppers::list(reader.conn()).await
+}
+
+fn is_known(known: &[(i32, Vec<u8>)], pepper: &Pepper) -> bool {
+    known.iter().any(|(version, _)| *version == pepper.version)
+}
+
+/// The peppers, and the name of the place where they were read.
+fn read(data_dir: &Path, configured: Option<&str>) -> Result<(String, Vec<Pepper>), PepperError> {
+    let path = data_dir.join("pepper");
+    Ok(match configured {
+        Some(text) => ("TOKENWARD_PEPPER".to_owned(), parse(text, "TOKENWARD_PEPPER")?),
+        None => (path.display().to_string(), read_file(&path)?),
+    })
+}
+
+/// Every version that the database knows must be there, with the right key.
+fn prove(known: &[(i32, Vec<u8>)], found: &[Pepper], source_name: &str) -> Result<(), PepperError> {
+    let source_name = || source_name.to_owned();
+    for (version, check) in known {
+        match found.iter().find(|pepper| pepper.version == *version) {
+            None => return Err(PepperError::Missing { version: *version, source_name: source_name() }),
+            Some(pepper) if !bool::from(pepper.derive("check")[..].ct_eq(check)) => {
+                return Err(PepperError::Wrong { version: *version, source_name: source_name() });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn newest_first(mut peppers: Vec<Pepper>, source_name: String) -> Result<Vec<Pepper>, PepperError> {
+    if peppers.is_empty() {
+        return Err(PepperError::Missing { version: 1, source_name });
+    }
+    peppers.sort_by_key(|pepper| std::cmp::Reverse(pepper.version));
+    Ok(peppers)
 }
 
 fn parse(text: &str, source_name: &str) -> Result<Vec<Pepper>, PepperError> {

@@ -8,7 +8,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::role::{Mode, Target};
 use tokenward_core::{Time, Uuid};
 
-use super::Question;
+use crate::question::Question;
 
 /// Longest path that is kept, in characters.
 const PATH_MAX: usize = 256;
@@ -274,7 +274,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Presenter, Request};
+    use crate::question::{Asking, Presenter, Request};
 
     #[test]
     fn what_is_read_is_what_was_written() {
@@ -300,7 +300,7 @@ mod tests {
                         (Ask::Identity, Some(Request { api: None, ..request })),
                     ] {
                         let from = Presenter { address, agent: None };
-                        let question = Question { ask, request, from, ..Question::default() };
+                        let question = Question::new(Asking::Any, ask).request(request).from(from);
                         let number = expected.len() as u64 * 0x0101_0101_0101;
                         let fact = Fact {
                             at: Time(-(n as i64)),
@@ -348,7 +348,7 @@ mod tests {
             [(path.as_str(), format!("/é{}", "a".repeat(PATH_MAX - 2))), ("/short?key=secret", "/short".into())]
         {
             let request = Some(Request { api: Some("shop"), method: "GET", path });
-            let question = Question { request, ..Question::default() };
+            let question = Question::new(Asking::Any, Ask::Identity).request(request);
             let fact = Fact {
                 at: Time(7),
                 organization: Uuid::nil(),

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use prefetch_index::prefetch_index;
 use tokenward_core::{Random, Time, Uuid};
 
-use super::record::{self, Fact, Kept, Record};
+use crate::record::{self, Fact, Kept, Record};
 
 /// Decisions kept of one token.
 pub const OF_A_TOKEN: usize = 20;
@@ -345,12 +345,12 @@ impl Denials {
 
 #[cfg(test)]
 mod tests {
-    use tokenward_core::decision::Decision;
+    use tokenward_core::decision::{Ask, Decision};
     use tokenward_core::reason::Reason;
     use tokenward_core::role::Target;
 
     use super::*;
-    use crate::Question;
+    use crate::question::{Asking, Question};
     use crate::random::OsRandom;
 
     fn fact<'a>(organization: u128, question: &'a Question<'a>) -> Fact<'a> {
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn a_flood_of_one_organization_takes_nothing_from_another() {
         let (denials, stamp) = (Denials::default(), Stamp::new(&OsRandom));
-        let question = Question::default();
+        let question = Question::new(Asking::Any, Ask::Identity);
         let quiet = denials.number();
         denials.push(quiet, &fact(1, &question));
         for _ in 0..10_000 {
@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn organizations_without_end_take_no_memory_without_end() {
         let denials = Denials::default();
-        let question = Question::default();
+        let question = Question::new(Asking::Any, Ask::Identity);
         for organization in 0..5_000 {
             denials.push(denials.number(), &fact(organization, &question));
         }
@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_quiet_token_makes_room_and_a_busy_one_does_not() {
-        let (mut traced, question) = (Traced::default(), Question::default());
+        let (mut traced, question) = (Traced::default(), Question::new(Asking::Any, Ask::Identity));
         let mut use_at = |token: usize, at: i64| {
             let fact = Fact { at: Time(at), ..fact(1, &question) };
             traced.push(Uuid::from_u128(token as u128), 0, &fact);
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn those_that_wait_together_get_a_place_each() {
-        let (mut traced, question) = (Traced::default(), Question::default());
+        let (mut traced, question) = (Traced::default(), Question::new(Asking::Any, Ask::Identity));
         let mut push = |token: usize, at: i64| {
             traced.push(Uuid::from_u128(token as u128), 0, &Fact { at: Time(at), ..fact(1, &question) });
         };
@@ -454,7 +454,7 @@ mod tests {
             // Records of every length, and some tokens far oftener than others.
             let path = format!("/{}", "x".repeat((n * 7 % 251) as usize));
             let request = Some(crate::Request { api: None, method: "GET", path: &path });
-            let question = Question { request, ..Question::default() };
+            let question = Question::new(Asking::Any, Ask::Identity).request(request);
             let token = token((n * n) % 37);
             traced.push(token, n, &Fact { at: Time(n as i64), token: Some(token), ..fact(1, &question) });
             pushed.entry(token).or_default().push(path);

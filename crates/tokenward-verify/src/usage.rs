@@ -14,10 +14,10 @@ use tokenward_store::usage::{self, Usage};
 use tokenward_store::{Reader, Store};
 use tokio::sync::Notify;
 
-use super::Presenter;
-use super::record::{Fact, Kept};
-use super::tally::{Sums, Tally};
-use super::trace::{DecisionId, Denials, PLACE_BITS, Stamp, Traced};
+use crate::question::Presenter;
+use crate::record::{Fact, Kept};
+use crate::tally::{Sums, Tally};
+use crate::trace::{DecisionId, Denials, PLACE_BITS, Stamp, Traced};
 
 /// How often the sums are written.
 const EVERY: Duration = Duration::from_secs(60);

@@ -14,11 +14,9 @@ use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
 use tokenward_core::Uuid;
-use tokenward_core::decision::Ask;
-use tokenward_core::permission::Permission;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
-use tokenward_verify::Question;
-use tokenward_verify::random::OsRandom;
+use tokenward_verify::server::random::OsRandom;
+use tokenward_verify::{Ask, Asking, Question};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use support::{OWNER, Organization, PASSWORD, Server, config, forms_of};
@@ -111,9 +109,8 @@ async fn ten_thousand_verifications_send_no_statement_to_the_database() {
 
     let before = traces.statements();
     let verifier = &server.running.app.verifier;
-    let organization = Some(Uuid::try_parse(&acme.id).unwrap());
-    let ask = Ask::Permission(Permission::parse("invoices:read").unwrap());
-    let question = Question { organization, ask, ..Question::default() };
+    let organization = Asking::Organization(Uuid::try_parse(&acme.id).unwrap());
+    let question = Question::new(organization, Ask::permission("invoices:read").unwrap());
     let check = |text: &str| verifier.check(text, &question, |answer| answer.decision.code()).unwrap();
     for n in 0..4_800 {
         let (text, code) = if n % 2 == 0 { (&known, "valid") } else { (&revoked, "revoked") };

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use crate::http::{address, agent};
 use crate::service::App;
 use tokenward_verify::credential::{Place, credential};
-use tokenward_verify::gateway::{self, Header, Held, Scope, Target};
+use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 
 /// Where gateways write the method of the request that they hold.
 const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];

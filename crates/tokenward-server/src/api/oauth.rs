@@ -19,7 +19,7 @@ use super::extract::read;
 use super::right::On;
 use crate::http::{client, peer};
 use crate::service::{App, tokens};
-use tokenward_verify::Question;
+use tokenward_verify::{Ask, Asking, Question};
 
 /// What is sent, as a form.
 #[derive(ToSchema)]
@@ -79,7 +79,7 @@ async fn introspect(
     Form(token): Form,
 ) -> Result<Response, ApiError> {
     // Who presented it is not part of the protocol; the caller is not the one who guesses.
-    let question = Question { organization: Some(grant.organization()), ..Question::default() };
+    let question = Question::new(Asking::Organization(grant.organization()), Ask::Identity);
     let token = app.verifier.check(&token, &question, |answer| {
         let (found, _, role) = answer.found.filter(|_| answer.decision.is_allow())?;
         Some(ActiveToken {

@@ -9,7 +9,8 @@ use tokenward_core::directory::{Directory, Resource};
 use tokenward_core::permission::Own;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Error, Result, Uuid};
-use tokenward_verify::{Client, Presenter};
+use tokenward_verify::Presenter;
+use tokenward_verify::server::Client;
 
 use super::extract::{client, credential, id};
 use crate::http::{address, agent};

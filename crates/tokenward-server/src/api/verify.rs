@@ -14,7 +14,7 @@ use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::directory::Resource;
 use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
-use tokenward_core::permission::{Own, Permission};
+use tokenward_core::permission::Own;
 use tokenward_core::token::{self, kind_name};
 use tokenward_core::{Code, Error, Result, Uuid};
 
@@ -25,7 +25,8 @@ use super::extract::parse;
 use super::json;
 use super::right::On;
 use crate::service::App;
-use tokenward_verify::{Answer, ID_LENGTH, Presenter, Question, Request};
+use tokenward_verify::server::{Answer, ID_LENGTH};
+use tokenward_verify::{Asking, Presenter, Question, Request};
 
 /// Questions in one batch.
 const BATCH_MAX: usize = 1_000;
@@ -126,9 +127,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut Vec<u8>) -> Result<()> {
     let ask = match &request.permission {
         None => Ask::Identity,
-        Some(Text(text)) => {
-            Ask::Permission(Permission::parse(text).map_err(|problem| Error::invalid("permission", problem))?)
-        }
+        Some(Text(text)) => Ask::permission(text)?,
     };
     let resource = resource(request.resource.unwrap_or_default());
     if ask == Ask::Identity && resource != Resource::default() {
@@ -138,13 +137,11 @@ fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut
     if api.is_some() && request.request.is_none() {
         return Err(Error::invalid("request", "is missing: with `api`, say which request it is about"));
     }
-    let question = Question {
-        organization: Some(organization),
-        ask,
-        resource,
-        request: request.request.as_ref().map(|it| Request { api, method: &it.method.0, path: &it.path.0 }),
-        from: Presenter { address: request.remote_ip, agent: request.user_agent.as_ref().map(|Text(agent)| &**agent) },
-    };
+    let agent = request.user_agent.as_ref().map(|Text(agent)| &**agent);
+    let question = Question::new(Asking::Organization(organization), ask)
+        .resource(resource)
+        .request(request.request.as_ref().map(|it| Request { api, method: &it.method.0, path: &it.path.0 }))
+        .from(Presenter { address: request.remote_ip, agent });
     app.verifier.check(&request.token.0, &question, |answer| {
         let id = &mut [0; ID_LENGTH];
         write(&verification(&answer, answer.id.encode(id)), body)
@@ -225,8 +222,8 @@ async fn token_self(
 #[cfg(test)]
 mod tests {
     use tokenward_core::Time;
-    use tokenward_verify::random::OsRandom;
-    use tokenward_verify::{DecisionId, Stamp};
+    use tokenward_verify::server::random::OsRandom;
+    use tokenward_verify::server::{DecisionId, Stamp};
 
     use super::*;
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 use tokenward_core::secret::Prefixes;
-use tokenward_verify::gateway;
+use tokenward_verify::server::gateway;
 
 use crate::limits::Limits;
 use crate::service::mail::{MailError, Mailer};

@@ -22,7 +22,7 @@ use crate::http;
 use crate::service::seal::hex;
 use crate::service::sessions::Begun;
 use crate::service::{App, accounts};
-use tokenward_verify::Client;
+use tokenward_verify::server::Client;
 
 /// From where a request to the console came.
 pub(super) fn client<B>(app: &App, request: &axum::http::Request<B>) -> Client {

@@ -32,7 +32,7 @@ use messages::{
     HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
 };
 use tokenward_verify::credential::{Place, challenge, credential};
-use tokenward_verify::gateway::{self, Header, Held, Scope, Target};
+use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 
 /// Every header of ours begins with it; a client's own never count.
 const OURS: &str = "x-tokenward-";

@@ -13,7 +13,7 @@ use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::tokens;
 
 use super::App;
-pub use tokenward_verify::Kept;
+pub use tokenward_verify::server::Kept;
 
 /// A decision with what can be said about it now.
 #[derive(Clone, Debug)]

@@ -33,7 +33,7 @@ use tokenward_core::right::Right;
 use tokenward_core::{Code, Error, Result, Time};
 use tokenward_store::{Position, Store, Tx};
 
-use tokenward_verify::{Verifier, gateway};
+use tokenward_verify::server::{Verifier, gateway};
 
 use crate::limits::Limits;
 

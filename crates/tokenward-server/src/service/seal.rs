@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn only_the_same_key_opens() {
-        let sealed = seal(&[1; 32], b"value", &tokenward_verify::random::OsRandom).unwrap();
+        let sealed = seal(&[1; 32], b"value", &tokenward_verify::server::random::OsRandom).unwrap();
         assert_eq!(open(&[1; 32], &sealed).unwrap().as_slice(), b"value");
         assert!(open(&[2; 32], &sealed).is_none());
         let mut changed = sealed.clone();

@@ -13,7 +13,7 @@ use tokenward_store::sessions::{self, NewSession, Session};
 use zeroize::Zeroizing;
 
 use super::{App, Written};
-use tokenward_verify::Client;
+use tokenward_verify::server::Client;
 
 /// How long a session lasts.
 const LIFETIME: i64 = 12 * HOUR;

@@ -244,6 +244,6 @@ pub async fn sign_in_link(store: &Store, operator: &Operator, email: &str) -> Re
 
 /// A visitor's doing.
 #[must_use]
-pub fn visitor(client: &tokenward_verify::Client) -> By {
+pub fn visitor(client: &tokenward_verify::server::Client) -> By {
     client.by(Actor::Visitor)
 }

@@ -13,7 +13,8 @@ use tokenward_core::{Code, Result, Time, Uuid};
 use tokenward_store::{roles, tokens};
 
 use super::{App, Written, sessions};
-use tokenward_verify::{Client, Presenter, Question};
+use tokenward_verify::server::Client;
+use tokenward_verify::{Ask, Asking, Presenter, Question};
 
 /// What a caller says of a new token.
 pub struct NewToken {
@@ -141,10 +142,8 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<To
 /// Takes back the token with this text: holding it is the right (RFC 7009). A session ends. Nothing happens for what is
 /// not known or already taken back; whoever asks hears the same.
 pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Result<()> {
-    let question = Question {
-        from: Presenter { address: client.address, agent: client.user_agent.as_deref() },
-        ..Question::default()
-    };
+    let question = Question::new(Asking::Any, Ask::Identity)
+        .from(Presenter { address: client.address, agent: client.user_agent.as_deref() });
     let found = app.verifier.check(text, &question, |answer| {
         let (found, organization, role) = answer.found?;
         let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });

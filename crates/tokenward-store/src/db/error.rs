@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use tokenward_core::error::{Code, Error};
 
 use crate::address::AddressError;
@@ -32,12 +32,29 @@ pub enum OpenError {
     /// A newer version has changed the schema.
     #[error("this database was used with a newer Tokenward (its schema has step {0}): start that version again")]
     Newer(i64),
+    /// Nobody has served from this file yet.
+    #[error("there is no database at {}: name the data directory of a server that has been started", .0.display())]
+    Absent(PathBuf),
+    /// An older version has made the schema, or none.
+    #[error(
+        "this database has no schema, or an older one than this program reads: start `tokenward serve` of this version first"
+    )]
+    Older,
     /// The schema could not be brought up to date.
     #[error("cannot bring the database up to date: {0}")]
     Migrate(String),
     /// The engine is too old to be safe.
     #[error("SQLite {0} is linked; at least 3.51.3 is needed, since older versions can damage a database")]
     Version(String),
+}
+
+/// The steps that a database has taken must be those that this version knows.
+pub(super) fn same_steps(applied: &[(i64, Vec<u8>)], known: &Migrator) -> Result<(), OpenError> {
+    if let Some((newer, _)) = applied.iter().find(|(version, _)| known.iter().all(|step| step.version != *version)) {
+        return Err(OpenError::Newer(*newer));
+    }
+    let taken = |version, checksum: &[u8]| applied.iter().any(|(at, sum)| *at == version && sum == checksum);
+    if known.iter().all(|step| taken(step.version, &step.checksum)) { Ok(()) } else { Err(OpenError::Older) }
 }
 
 pub(super) fn migrate_error(error: MigrateError) -> OpenError {

@@ -135,6 +135,16 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the database at `url` as a server has left it, for those who follow: nothing is made, and a schema of
+    /// another version is an error.
+    pub async fn attach(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
+        let pools = match Address::parse(url)? {
+            Address::Server(url) => Pools::Postgres(postgres::attach(&url).await?),
+            Address::File(path) => Pools::Sqlite(sqlite::attach(&path).await?),
+        };
+        Ok(Self { pools, clock, random, lock: None })
+    }
+
     /// Makes this the only process that serves from an SQLite file. PostgreSQL needs no such thing.
     pub fn lock(&mut self) -> Result<(), OpenError> {
         if let Pools::Sqlite(file) = &self.pools {

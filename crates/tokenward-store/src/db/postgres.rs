@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokenward_core::error::Error;
 
 use super::ACQUIRE;
-use super::error::{OpenError, cause_text, fail, migrate_error};
+use super::error::{OpenError, cause_text, fail, migrate_error, same_steps};
 use super::head::Head;
 
 /// Connections to PostgreSQL.
@@ -17,6 +17,22 @@ static MIGRATIONS: Migrator = sqlx_macros::migrate!("./migrations/postgres");
 
 /// Connects to the database at `url`, and brings its schema up to date.
 pub(super) async fn open(url: &str) -> Result<PgPool, OpenError> {
+    let pool = connect(url).await?;
+    // The migrator takes a lock of the server itself.
+    MIGRATIONS.run(&pool).await.map_err(migrate_error)?;
+    Ok(pool)
+}
+
+/// Connects to a database whose schema is up to date.
+pub(super) async fn attach(url: &str) -> Result<PgPool, OpenError> {
+    let pool = connect(url).await?;
+    // Without this table nobody has served from it: no steps.
+    let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version");
+    same_steps(&applied.fetch_all(&pool).await.unwrap_or_default(), &MIGRATIONS)?;
+    Ok(pool)
+}
+
+async fn connect(url: &str) -> Result<PgPool, OpenError> {
     let failed = |url: String, cause: sqlx::Error| OpenError::Open {
         url,
         cause: cause_text(&cause),
@@ -31,15 +47,12 @@ pub(super) async fn open(url: &str) -> Result<PgPool, OpenError> {
         options.get_port(),
         options.get_database().unwrap_or_default()
     );
-    let pool = PgPoolOptions::new()
+    PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE)
         .connect_with(options.application_name("tokenward"))
         .await
-        .map_err(|cause| failed(name, cause))?;
-    // The migrator takes a lock of the server itself.
-    MIGRATIONS.run(&pool).await.map_err(migrate_error)?;
-    Ok(pool)
+        .map_err(|cause| failed(name, cause))
 }
 
 /// Reads the log's head and keeps everybody else from taking it until the transaction ends.

@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 use tokenward_core::error::{Error, Result};
 
 use super::ACQUIRE;
-use super::error::{OpenError, cause_text, fail, migrate_error};
+use super::error::{OpenError, cause_text, fail, migrate_error, same_steps};
 use super::head::Head;
 
 /// Older versions can corrupt a database in WAL mode (the WAL-reset bug, fixed in 3.51.3).
@@ -61,13 +61,16 @@ impl Pools {
         self.write.close().await;
     }
 
+    /// The steps that the schema of the file has taken. A file without this table is new; every other fault comes again
+    /// with the next statement.
+    async fn steps(&self) -> Vec<(i64, Vec<u8>)> {
+        let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version");
+        applied.fetch_all(&self.write).await.unwrap_or_default()
+    }
+
     /// Brings the file up to date, if it is not; but not under the feet of one who serves from it.
     async fn migrate(&self) -> Result<(), OpenError> {
-        // A file without this table is new; every other fault comes again when the steps are taken.
-        let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version");
-        let applied: Vec<(i64, Vec<u8>)> = applied.fetch_all(&self.write).await.unwrap_or_default();
-        let known = MIGRATIONS.iter().map(|step| (step.version, step.checksum.to_vec()));
-        if known.eq(applied) {
+        if same_steps(&self.steps().await, &MIGRATIONS).is_ok() {
             return Ok(());
         }
         // Where nobody has ever served there is no such file.
@@ -85,6 +88,17 @@ pub(super) async fn open(path: &Path) -> Result<Pools, OpenError> {
     let _turn = take_turn(path).await?;
     let pools = connect(path).await?;
     pools.migrate().await?;
+    Ok(pools)
+}
+
+/// Opens the file at `path`, whose schema is up to date.
+pub(super) async fn attach(path: &Path) -> Result<Pools, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Absent(path.to_owned()));
+    }
+    let _turn = take_turn(path).await?;
+    let pools = connect(path).await?;
+    same_steps(&pools.steps().await, &MIGRATIONS)?;
     Ok(pools)
 }
 

@@ -8,13 +8,14 @@ use tokenward_core::time::HOUR;
 use tokenward_store::log::{self, Chain};
 use tokenward_store::{Conn, SQLITE_AT_LEAST, accounts, organizations, peppers, tokens};
 
-use crate::world::{World, open, refused, unique};
+use crate::world::{World, attach, open, refused, unique};
 
 on_both_engines![
     opening_again_changes_nothing,
     several_who_open_an_empty_database_at_once_found_it_once,
     a_served_database_of_an_older_version_is_not_changed_under_its_server,
     a_database_of_a_newer_version_is_refused,
+    who_attaches_makes_nothing_and_takes_no_other_schema,
     the_engine_is_new_enough,
     an_sqlite_file_is_closed_to_others,
     a_database_that_has_grown_is_still_read_by_its_indexes,
@@ -99,6 +100,25 @@ async fn a_database_of_a_newer_version_is_refused(world: World) {
         .await;
     let said = refused(&world.url).await;
     assert!(said.contains("newer Tokenward") && said.contains("9999"), "{said}");
+}
+
+async fn who_attaches_makes_nothing_and_takes_no_other_schema(world: World) {
+    let attach = async |url: &str| attach(url, &world.clock).await.map_err(|error| error.to_string());
+    let attached = attach(&world.url).await.unwrap();
+    assert_eq!(log::head(attached.read().await.unwrap().conn()).await.unwrap().number, 0);
+    let fresh = world.beside().await;
+    let said = attach(&fresh).await.err().unwrap();
+    if world.store.is_shared() {
+        assert!(said.contains("no schema"), "{said}");
+    } else {
+        assert!(said.contains("no database") && !std::path::Path::new(&fresh["sqlite:".len()..]).exists(), "{said}");
+    }
+    world.sql("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1").await;
+    let said = attach(&world.url).await.err().unwrap();
+    assert!(said.contains("newer Tokenward") && said.contains("9999"), "{said}");
+    world.sql("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
+    let said = attach(&world.url).await.err().unwrap();
+    assert!(said.contains("older one"), "{said}");
 }
 
 async fn the_engine_is_new_enough(world: World) {

@@ -21,7 +21,9 @@ use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
 use tokenward_core::{Clock, Error, Random, Time, Uuid};
 use tokenward_store::members::Membership;
-use tokenward_store::{Conn, Position, Reader, Store, Tx, accounts, members, organizations, peppers, roles, tokens};
+use tokenward_store::{
+    Conn, OpenError, Position, Reader, Store, Tx, accounts, members, organizations, peppers, roles, tokens,
+};
 
 /// When every test begins: not a whole millisecond, because times must keep their microseconds.
 pub const START: Time = Time(1_795_562_400_123_456);
@@ -249,6 +251,11 @@ pub async fn open(url: &str, clock: &Arc<HandClock>) -> Store {
     Store::open(url, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(Counted))
         .await
         .unwrap_or_else(|e| panic!("{url}: {e}"))
+}
+
+/// A store as a follower opens it.
+pub async fn attach(url: &str, clock: &Arc<HandClock>) -> Result<Store, OpenError> {
+    Store::attach(url, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(Counted)).await
 }
 
 /// What opening says where it fails.

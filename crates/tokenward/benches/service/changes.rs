@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokenward_core::Uuid;
-use tokenward_core::decision::Ask;
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::permission::Permission;
 use tokenward_core::right::Operator;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{Pepper, Prefixes};
 use tokenward_store::Store;
-use tokenward_verify::{Question, Verifier};
+use tokenward_verify::server::Verifier;
+use tokenward_verify::{Ask, Asking, Question};
 
 use crate::result::{Row, Section, Want, median};
 use crate::world::{World, insert, open};
@@ -27,11 +26,7 @@ const EVERY: Duration = Duration::from_millis(20);
 
 /// The 99th percentile in nanoseconds.
 fn decide(verifier: &Verifier, organization: Uuid, texts: &[String]) -> f64 {
-    let question = Question {
-        organization: Some(organization),
-        ask: Ask::Permission(Permission::Api { noun: "invoices", verb: "read" }),
-        ..Question::default()
-    };
+    let question = Question::new(Asking::Organization(organization), Ask::permission("invoices:read").unwrap());
     let mut took = Vec::with_capacity(8_000_000);
     let (begun, mut at) = (Instant::now(), 0usize);
     while begun.elapsed() < LENGTH {

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use tokenward_core::secret::Prefixes;
 use tokenward_store::tokens;
-use tokenward_verify::Verifier;
+use tokenward_verify::server::Verifier;
 
 use crate::result::{Growth, Row, Section, Want, grouped, median};
 use crate::world::{World, open};

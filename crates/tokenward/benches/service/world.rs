@@ -13,9 +13,9 @@ use tokenward_core::right::Operator;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{Kind, Pepper, PlainText, Prefixes};
 use tokenward_store::{Store, Tx, roles, tokens};
-use tokenward_verify::clock::SystemClock;
-use tokenward_verify::pepper;
-use tokenward_verify::random::OsRandom;
+use tokenward_verify::server::clock::SystemClock;
+use tokenward_verify::server::pepper;
+use tokenward_verify::server::random::OsRandom;
 
 /// A process, ended when it is dropped.
 pub struct Process {

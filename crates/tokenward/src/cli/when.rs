@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use tokenward_core::time::{DAY, HOUR, Micros};
 use tokenward_core::{Clock, Time};
 
-use tokenward_verify::clock::SystemClock;
+use tokenward_verify::server::clock::SystemClock;
 
 /// A hundred years: more is a slip of the finger.
 const FARTHEST: Micros = 36_525 * DAY;

@@ -7,7 +7,7 @@ use tokenward_core::right::Operator;
 use tokenward_server::config::Flags;
 use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
-use tokenward_verify::pepper;
+use tokenward_verify::server::pepper;
 
 use super::{DataArgs, config, print_once, public_url};
 use crate::note::note;

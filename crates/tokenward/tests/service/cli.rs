@@ -13,8 +13,8 @@ use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Clock, Time};
 use tokenward_server::config::{Config, Flags};
 use tokenward_server::service::{accounts, set_up};
-use tokenward_verify::Client;
-use tokenward_verify::clock::SystemClock;
+use tokenward_verify::server::Client;
+use tokenward_verify::server::clock::SystemClock;
 
 const OWNER: &str = "ada@acme.example";
 const PASSWORD: &str = "correct horse battery staple";

@@ -12,6 +12,7 @@ mod apis;
 mod cli;
 mod console;
 mod decisions;
+mod embedded;
 mod gateway_http;
 mod held_back;
 mod http;

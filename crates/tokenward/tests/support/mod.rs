@@ -26,9 +26,9 @@ use tokenward_server::service::sessions;
 use tokenward_server::service::set_up::{self, Founding, PLAN};
 use tokenward_store::members::Membership;
 use tokenward_store::{Tx, accounts, members, organizations, roles};
-use tokenward_verify::Client;
-use tokenward_verify::clock::SystemClock;
-use tokenward_verify::random::OsRandom;
+use tokenward_verify::server::Client;
+use tokenward_verify::server::clock::SystemClock;
+use tokenward_verify::server::random::OsRandom;
 
 /// The owner's password in tests.
 pub const PASSWORD: &str = "correct horse battery";

@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokenward_store::Store;
 use tokenward_store::log::{self, Chain};
-use tokenward_verify::clock::SystemClock;
-use tokenward_verify::random::OsRandom;
+use tokenward_verify::server::clock::SystemClock;
+use tokenward_verify::server::random::OsRandom;
 
 /// A `tokenward` command without any setting of the environment it runs in.
 pub fn tokenward(arguments: &[&str]) -> Command {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokenward_core::Uuid;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
-use tokenward_verify::random::OsRandom;
+use tokenward_verify::server::random::OsRandom;
 
 use crate::support::expected::{error, forbidden, invalid, refused, with};
 use crate::support::{Answer, NOW, OWNER, Organization, Server};

@@ -1,0 +1,175 @@
+//! A `tower` layer: lets a request pass when its token may do what the layer asks for.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use serde::Serialize;
+use std::future::{Ready, ready};
+use tokenward_core::decision::Ask;
+use tokenward_core::permission::Needed;
+use tokenward_core::{Code, Error, Result};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::credential::{Place, credential};
+use crate::embedded::Embedded;
+use crate::gateway::is_about_credential;
+use crate::question::{Asking, Presenter, Question, Request as Asked};
+use crate::verdict::Holder;
+
+/// Where gateways and our API take a token beside `Authorization`.
+const KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+type ClientAddress = dyn Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + Sync;
+
+/// A layer that asks for a token with a permission.
+///
+/// The token stands in `Authorization` (`Token`, `Bearer`, or Basic with the token as password) or in `X-API-Key`. What
+/// passes finds its [`Holder`] in the request's extensions. What does not gets a JSON body like the server's and
+///
+/// | Status | when | with |
+/// | --- | --- | --- |
+/// | 401 | no token, several, or one that is refused | `WWW-Authenticate` |
+/// | 403 | a token that may not do this | `missing_permission` in the body |
+/// | 429 | too many unknown tokens from this address | `Retry-After` |
+/// | 503 | there is nothing to decide by | `Retry-After` |
+#[derive(Clone)]
+pub struct RequireToken {
+    embedded: Embedded,
+    asking: Asking,
+    needed: Arc<Needed>,
+    client: Arc<ClientAddress>,
+}
+
+impl RequireToken {
+    /// Asks for a permission of your API, such as `invoices:read`.
+    pub fn new(embedded: &Embedded, asking: Asking, permission: &str) -> Result<Self> {
+        let needed = Needed::parse(permission).map_err(|problem| Error::invalid("permission", problem))?;
+        Ok(Self { embedded: embedded.clone(), asking, needed: Arc::new(needed), client: Arc::new(peer) })
+    }
+
+    /// Where the client's address stands, to slow down who guesses. Without this it is the `SocketAddr` or `IpAddr`
+    /// among the request's extensions, if one is there. Never believe a header that anybody can write.
+    #[must_use]
+    pub fn client_address(
+        self,
+        read: impl Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Self { client: Arc::new(read), ..self }
+    }
+
+    fn check<B>(&self, request: &Request<B>) -> Result<Holder> {
+        let headers = request.headers();
+        let sent = |name, place| headers.get_all(name).iter().map(move |value| (place, value.as_bytes()));
+        let credential = credential(sent(header::AUTHORIZATION, Place::Authorization).chain(sent(KEY, Place::Key)))?;
+        let address = (self.client)(headers, request.extensions());
+        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let question = Question::new(self.asking, Ask::Permission(self.needed.permission()))
+            .request(Asked { api: None, method: request.method().as_str(), path: request.uri().path() })
+            .from(Presenter { address, agent });
+        self.embedded.check(credential.text(), &question)?.require()
+    }
+}
+
+fn peer(_: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+    let socket = extensions.get::<SocketAddr>().map(SocketAddr::ip);
+    socket.or_else(|| extensions.get::<IpAddr>().copied()).map(|address| address.to_canonical())
+}
+
+impl<S> Layer<S> for RequireToken {
+    type Service = RequireTokenService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireTokenService { layer: self.clone(), inner }
+    }
+}
+
+/// What [`RequireToken`] puts around a service.
+#[derive(Clone)]
+pub struct RequireTokenService<S> {
+    layer: RequireToken,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for RequireTokenService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: From<String>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match self.layer.check(&request) {
+            Ok(holder) => {
+                request.extensions_mut().insert(holder);
+                Either::Left(self.inner.call(request))
+            }
+            Err(error) => Either::Right(ready(Ok(refusal(&error)))),
+        }
+    }
+}
+
+/// The body of a refusal: the same words as the server's.
+#[derive(Serialize)]
+struct Body<'a> {
+    status: u16,
+    error: &'a str,
+    detail: &'a str,
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_permission: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+fn refusal<R: From<String>>(error: &Error) -> Response<R> {
+    let status = match error.code {
+        code if is_about_credential(code) => StatusCode::UNAUTHORIZED,
+        Code::Denied(_) => StatusCode::FORBIDDEN,
+        Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let body = Body {
+        status: status.as_u16(),
+        error: status.canonical_reason().unwrap_or("Error"),
+        detail: &error.detail,
+        message: &error.detail,
+        code: error.code.as_str(),
+        missing_permission: error.missing_permission.as_deref(),
+        decision_id: error.decision_id.as_deref(),
+        reason: match error.code {
+            Code::Denied(reason) => Some(reason.as_str()),
+            _ => None,
+        },
+    };
+    // Texts and a number: nothing in it can fail to be written.
+    let mut response = Response::new(serde_json::to_string(&body).unwrap_or_default().into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::UNAUTHORIZED {
+        // RFC 6750 §3: no error word when there was no credential at all.
+        let challenge = match error.code {
+            Code::MissingCredentials => r#"Bearer realm="tokenward""#,
+            _ => r#"Bearer realm="tokenward", error="invalid_token""#,
+        };
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if let Some(seconds) = error.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}

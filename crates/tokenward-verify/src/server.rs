@@ -1,0 +1,26 @@
+//! The server's own entrance: answers that are read under a lock, without a copy; callers of our own API; what an
+//! operator may look at. It changes with the server, and promises nothing to anybody else.
+
+pub use crate::record::Kept;
+pub use crate::trace::{DecisionId, ID_LENGTH, OF_A_TOKEN, OF_AN_ORGANIZATION, Stamp};
+pub use crate::verifier::{Answer, Client, Verifier};
+
+/// The system's clock.
+pub mod clock {
+    pub use crate::clock::SystemClock;
+}
+
+/// What a gateway asks about a request that it holds.
+pub mod gateway {
+    pub use crate::gateway::*;
+}
+
+/// The pepper of a server, which makes it where there is none.
+pub mod pepper {
+    pub use crate::pepper::{PepperError, load};
+}
+
+/// The operating system's random source.
+pub mod random {
+    pub use crate::random::OsRandom;
+}

@@ -1,0 +1,426 @@
+//! The only verification path: text in, decision out, all from memory, nothing awaited.
+//!
+//! The HTTP endpoints, the gateways, the console and our own API's authentication come here, and so does
+//! [`Embedded`](crate::Embedded).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokenward_core::caller::Caller;
+use tokenward_core::decision::{Ask, Decision, Facts, Standing, decide};
+use tokenward_core::directory::{Directory, Organization};
+use tokenward_core::event::{Actor, By, Origin};
+use tokenward_core::index::{Found, Index};
+use tokenward_core::permission::{Own, Permission};
+use tokenward_core::reason::Reason;
+use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
+use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
+use tokenward_core::token::State;
+use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
+use tokenward_store::usage::Usage;
+use tokenward_store::{Position, Reader, Store};
+use tokio::task::JoinHandle;
+
+use crate::follow::{self, Followed};
+use crate::guard;
+use crate::question::{Asking, Presenter, Question, Request};
+use crate::record::{Fact, Kept};
+use crate::trace::DecisionId;
+use crate::usage::Uses;
+
+/// How long a write waits for its own change to reach the index, before it says that it does not know.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
+/// Decides about presented texts. Cheap to clone.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    followed: Followed,
+    peppers: Vec<Pepper>,
+    prefixes: Prefixes,
+    clock: Arc<dyn Clock>,
+    uses: Uses,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    guard: guard::Guard,
+}
+
+/// The answer, with what is known of the token. `found` is absent for `malformed` and `unknown`.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The decision.
+    pub decision: Decision<'a>,
+    /// The token, its organization and its role.
+    pub found: Option<(Found<'a>, &'a Organization, &'a Role)>,
+    /// The name under which the decision is remembered for a while.
+    pub id: DecisionId<'a>,
+}
+
+/// From where a request came, for the log.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// Its own words for itself.
+    pub user_agent: Option<String>,
+    /// Which kind of client it is.
+    pub origin: Origin,
+}
+
+impl Client {
+    /// The actor's doing, from here.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> By {
+        By { actor, origin: self.origin, address: self.address, user_agent: self.user_agent.clone() }
+    }
+}
+
+impl AsRef<Followed> for Verifier {
+    fn as_ref(&self) -> &Followed {
+        &self.0.followed
+    }
+}
+
+impl Verifier {
+    /// Loads everything into memory and follows the log from then on. Answers when it is ready.
+    ///
+    /// `poll` is how often the log is looked at for changes that other processes made.
+    pub async fn start(store: Store, peppers: Vec<Pepper>, prefixes: Prefixes, poll: Duration) -> Result<Self> {
+        let verifier = Self(Arc::new(Inner {
+            followed: Followed::default(),
+            peppers,
+            prefixes,
+            clock: Arc::clone(store.clock()),
+            uses: Uses::new(store.now(), store.random()),
+            tasks: Mutex::default(),
+            guard: guard::Guard::default(),
+        }));
+        let loaded = follow::load(&verifier.0.followed, &store).await?;
+        verifier.0.followed.position.send_replace(loaded);
+        verifier.0.followed.ready.store(true, Ordering::Release);
+        verifier.spawn(follow::run(verifier.clone(), store, poll));
+        Ok(verifier)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(tokio::spawn(task));
+    }
+
+    /// Stops following: from now on it answers 503. Answers when nothing of it uses the store any more.
+    pub async fn stop(&self) {
+        self.0.followed.ready.store(false, Ordering::Release);
+        let _at_rest = self.0.uses.at_rest().await;
+        let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+            // An aborted task ends with an error; that is what was wanted.
+            let _ = task.await;
+        }
+    }
+
+    /// May it answer? While it may not, a caller must answer 503.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.followed.is_ready()
+    }
+
+    /// What the organizations consist of now.
+    #[must_use]
+    pub fn directory(&self) -> arc_swap::Guard<Arc<Directory>> {
+        self.0.followed.index.directory()
+    }
+
+    /// The index, to measure it.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.0.followed.index
+    }
+
+    /// The guard against guessing, to set its budget.
+    #[must_use]
+    pub fn guard(&self) -> &guard::Guard {
+        &self.0.guard
+    }
+
+    /// The accepted prefixes.
+    #[must_use]
+    pub fn prefixes(&self) -> &Prefixes {
+        &self.0.prefixes
+    }
+
+    /// The pepper for new digests.
+    #[must_use]
+    pub fn pepper(&self) -> &Pepper {
+        // `pepper::load` gives at least one or fails.
+        &self.0.peppers[0]
+    }
+
+    /// The position up to which changes count here.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.0.followed.position()
+    }
+
+    /// Waits until the change at `position` counts here.
+    pub async fn reached(&self, position: Position) -> Result<()> {
+        self.0.followed.nudge.notify_one();
+        let mut seen = self.0.followed.position.subscribe();
+        let reached = tokio::time::timeout(CATCH_UP, seen.wait_for(|at| *at >= position.number)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::unavailable(
+                "The change was written, but does not count on this node yet. Read again before you repeat it.",
+            )),
+        }
+    }
+
+    /// Decides about a presented text and passes the answer to `read`, which must be short and must not ask the verifier
+    /// again: it runs under a lock that the follower waits for.
+    ///
+    /// Not ready is an error, so that nobody can take it for a decision; so is a miss beyond the budget of its client.
+    pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
+        self.require_ready()?;
+        let directory = self.0.followed.index.directory();
+        let cleaned = self.without_tokens(question);
+        let kept = cleaned.as_ref().unwrap_or(question);
+        let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
+            self.miss(question.from.address)?;
+            return Ok(read(self.refuse(Reason::Malformed, &directory, kept)));
+        };
+        self.lookup(&presented, |found| {
+            let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.asking)?)));
+            let Some((found, (organization, role))) = placed else {
+                self.miss(question.from.address)?;
+                return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
+            };
+            let target = organization.target(&question.resource);
+            let facts = Facts { credential: Some(found.credential()), standing: Standing::Role(role), target };
+            let now = self.0.clock.recent();
+            // What the request needs, and then what is asked beside it.
+            let route = question.request.and_then(|it| Some(organization.ask_route(it.api?, it.method, it.path)));
+            let decision = match route.map(|route| decide(&facts, route, now)) {
+                None | Some(Decision::Allow) => decide(&facts, question.ask, now),
+                Some(denied) => denied,
+            };
+            if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
+                self.miss(question.from.address)?;
+                return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
+            }
+            let token = Some(found.token);
+            let fact = Fact { at: now, organization: organization.id, token, decision, target, question: kept };
+            let id = self.0.uses.of_token(found.token, &fact);
+            Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
+        })
+    }
+
+    fn miss(&self, client: Option<IpAddr>) -> Result<()> {
+        client.map_or(Ok(()), |address| self.0.guard.miss(address, self.0.clock.recent()))
+    }
+
+    /// A refused credential of our own API is a miss when nothing is known of it. Beyond the client's budget it is
+    /// `throttled` instead.
+    fn refused(&self, reason: Reason, client: Option<IpAddr>) -> Error {
+        let missed = matches!(reason, Reason::Malformed | Reason::Unknown);
+        let guarded = if missed { self.miss(client) } else { Ok(()) };
+        guarded.err().unwrap_or_else(|| Error::denied(reason))
+    }
+
+    /// The answer to what is no token, or none of those that the organization may know of.
+    fn refuse<'a>(&'a self, reason: Reason, directory: &Directory, question: &Question<'_>) -> Answer<'a> {
+        let decision = Decision::Deny { reason, missing: None };
+        // Anybody can ask for an organization that does not exist, and would take the place of one that does.
+        let asking = question.asking.organization().filter(|id| directory.organization(*id).is_some());
+        let fact = asking.map(|organization| Fact {
+            at: self.0.clock.recent(),
+            organization,
+            token: None,
+            decision,
+            target: Target::Organization,
+            question,
+        });
+        Answer { decision, found: None, id: self.0.uses.of_nobody(fact.as_ref()) }
+    }
+
+    /// The question as it may be remembered, where a token stands in its path: that is not for those who read decisions.
+    fn without_tokens<'q>(&self, question: &Question<'q>) -> Option<Question<'q>> {
+        let request = question.request.filter(|it| Presented::stands_in(it.path, &self.0.prefixes))?;
+        Some(Question { request: Some(Request { path: "/[a token stands here]", ..request }), ..*question })
+    }
+
+    /// A remembered decision of an organization.
+    #[must_use]
+    pub fn decision(&self, id: &str, organization: Uuid) -> Option<Kept> {
+        self.0.uses.find(id, organization)
+    }
+
+    /// The last decisions that are remembered of an organization, or of one of its tokens; the newest first.
+    #[must_use]
+    pub fn decisions(&self, organization: Uuid, token: Option<Uuid>) -> Vec<Kept> {
+        match token {
+            Some(token) => self.0.uses.last(token, organization),
+            None => self.0.uses.recent(organization),
+        }
+    }
+
+    /// Since when decisions are remembered.
+    #[must_use]
+    pub fn remembers_since(&self) -> Time {
+        self.0.uses.since()
+    }
+
+    /// How tokens were used up to now; those that never were are left out.
+    pub async fn usage(&self, reader: &mut Reader, tokens: &[Uuid]) -> Result<HashMap<Uuid, Usage>> {
+        self.0.uses.read(reader, tokens).await
+    }
+
+    /// Writes how tokens were used, every minute from now on. Without it that is only known in memory.
+    pub fn keep_usage(&self, store: Store) {
+        let verifier = self.clone();
+        self.spawn(async move { verifier.0.uses.keep(store).await });
+    }
+
+    /// Writes how tokens were used, now: before the process ends. Answers how many tokens were written.
+    pub async fn flush_usage(&self, store: &Store) -> Result<usize> {
+        self.0.uses.flush(store).await
+    }
+
+    /// Who presents this text? For our own API: tokens and sessions over HTTP, not the console's.
+    pub fn authenticate(&self, text: &str, client: &Client) -> Result<Caller> {
+        let from = Presenter { address: client.address, agent: client.user_agent.as_deref() };
+        let presented = self.present(text, &from)?;
+        if presented.kind == Kind::Session {
+            return self.session(&presented, client, false);
+        }
+        self.accept(&presented, &from, |found, organization, role, _| {
+            let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
+            Ok(Caller::token(found.credential(), organization.id, role.id, by))
+        })
+    }
+
+    /// The organization of the token that presents itself to our own API, if its role holds the permission there: what
+    /// [`authenticate`](Self::authenticate) and [`Caller::require`] find out, without making either a caller or a grant.
+    /// `None` for a session, which they must look at.
+    pub fn permit(&self, text: &str, permission: Own, from: &Presenter<'_>) -> Result<Option<Uuid>> {
+        let presented = self.present(text, from)?;
+        if presented.kind == Kind::Session {
+            return Ok(None);
+        }
+        self.accept(&presented, from, |found, organization, role, now| {
+            let standing = Standing::Role(role);
+            let facts = Facts { credential: Some(found.credential()), standing, target: Target::Organization };
+            decide(&facts, Ask::Permission(Permission::Own(permission)), now).require()?;
+            Ok(Some(organization.id))
+        })
+    }
+
+    /// A text that has the form of a credential of ours.
+    fn present<'t>(&self, text: &'t str, from: &Presenter<'_>) -> Result<Presented<'t>> {
+        self.require_ready()?;
+        Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refused(Reason::Malformed, from.address))
+    }
+
+    /// Passes the token of a caller of our own API to `read`, if it is accepted.
+    fn accept<R>(
+        &self,
+        presented: &Presented<'_>,
+        from: &Presenter<'_>,
+        read: impl FnOnce(&Found<'_>, &Organization, &Role, Time) -> Result<R>,
+    ) -> Result<R> {
+        let directory = self.0.followed.index.directory();
+        self.lookup(presented, |found| {
+            let placed = found.and_then(|found| Some((found, belonging(&directory, &found, Asking::Any)?)));
+            let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, from.address))?;
+            let target = Target::Organization;
+            let facts = Facts { credential: Some(found.credential()), standing: Standing::Role(role), target };
+            let now = self.0.clock.recent();
+            let decision = decide(&facts, Ask::Identity, now);
+            match decision {
+                Decision::Allow => {
+                    // That it was accepted here tells nobody anything; what it then did is in the log.
+                    self.0.uses.count(found.token, now, from, &decision);
+                    read(&found, organization, role, now)
+                }
+                Decision::Deny { reason, .. } => {
+                    let question = Question::new(Asking::Any, Ask::Identity).from(*from);
+                    let (organization, token) = (organization.id, Some(found.token));
+                    let fact = Fact { at: now, organization, token, decision, target, question: &question };
+                    self.0.uses.of_token(found.token, &fact);
+                    Err(self.refused(reason, from.address))
+                }
+            }
+        })
+    }
+
+    /// Who presents this cookie? Only the console's sessions.
+    pub fn authenticate_console(&self, text: &str, client: &Client) -> Result<Caller> {
+        let presented = self.present(text, &Presenter { address: client.address, agent: None })?;
+        self.session(&presented, client, true)
+    }
+
+    fn session(&self, presented: &Presented<'_>, client: &Client, console: bool) -> Result<Caller> {
+        let inner = presented.inner_digest();
+        let session = self
+            .0
+            .peppers
+            .iter()
+            .find_map(|pepper| self.0.followed.index.session(&pepper.digest(&inner)))
+            .filter(|session| session.console == console)
+            .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client.address)))?;
+        // A session alone belongs to no organization.
+        let (standing, target) = (Standing::Bare, Target::Organization);
+        let facts = Facts { credential: Some(session.credential()), standing, target };
+        match decide(&facts, Ask::Identity, self.0.clock.recent()) {
+            Decision::Allow => {
+                let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
+                Ok(Caller::user(session.credential(), by))
+            }
+            Decision::Deny { reason, .. } => Err(refused_session(self.refused(reason, client.address))),
+        }
+    }
+
+    /// The keyed digest under the present pepper, for something new.
+    #[must_use]
+    pub fn digest(&self, inner: &tokenward_core::secret::InnerDigest) -> Digest {
+        self.pepper().digest(inner)
+    }
+
+    fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Option<Found<'_>>) -> R) -> R {
+        // Before the hashing, so that the memory comes meanwhile.
+        let place = self.0.followed.index.place(presented.last_four());
+        let inner = presented.inner_digest();
+        // The first pepper is the present one; another one is there only while it retires.
+        read(self.0.peppers.iter().find_map(|pepper| place.find(&pepper.digest(&inner))))
+    }
+
+    fn require_ready(&self) -> Result<()> {
+        if self.is_ready() { Ok(()) } else { Err(Error::unavailable("Tokenward is loading; try again in a moment.")) }
+    }
+}
+
+/// A refusal in words that fit a session: nobody hands out a new one.
+fn refused_session(refusal: Error) -> Error {
+    let detail = match refusal.code {
+        Code::Denied(Reason::Unknown) => "This session has ended. Sign in again.",
+        Code::Denied(Reason::Expired) => "This session has expired. Sign in again.",
+        // Too many refusals from one address, say: that has its own words.
+        _ => return refusal,
+    };
+    Error { detail: detail.to_owned(), ..refusal }
+}
+
+/// The organization and role of a token; `None` when it belongs to another organization than the one that asks.
+fn belonging<'d>(directory: &'d Directory, found: &Found<'_>, asking: Asking) -> Option<(&'d Organization, &'d Role)> {
+    let organization = directory.numbered(found.organization)?;
+    if !asking.may_see(organization.id) {
+        return None;
+    }
+    let role = organization.numbered_role(found.role).or_else(|| {
+        // The role of a revoked token may have been deleted since; the answer is still `revoked`.
+        let revoked = matches!(found.state, State::Revoked(_));
+        organization.roles().find(|role| revoked && role.kind == RoleKind::BuiltIn(BuiltIn::Verifier))
+    })?;
+    Some((organization, role))
+}
