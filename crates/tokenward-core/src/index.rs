@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, Guard};
 use prefetch_index::prefetch_index;
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::decision::{Credential, Subject};
 use crate::directory::Directory;
 use crate::secret::{Digest, Kind};
+use crate::sync::{read, write};
 use crate::time::Time;
 use crate::token::State;
 
@@ -163,7 +164,7 @@ impl Index {
     #[must_use]
     pub fn place(&self, last_four: &str) -> Place<'_> {
         let locator = locator(last_four);
-        let shard = self.shard(locator).read().unwrap_or_else(PoisonError::into_inner);
+        let shard = read(self.shard(locator));
         let home = shard.fetch(locator);
         Place { shard, home }
     }
@@ -171,20 +172,20 @@ impl Index {
     /// Makes room for so many secrets at once, before they are added one by one.
     pub fn reserve(&self, secrets: usize) {
         for shard in &self.shards {
-            shard.write().unwrap_or_else(PoisonError::into_inner).reserve(secrets / SHARDS);
+            write(shard).reserve(secrets / SHARDS);
         }
     }
 
     /// Adds a secret of a token, or replaces what is known of it.
     pub fn put_token(&self, entry: &Entry<'_>) {
-        self.shard(locator(entry.last_four)).write().unwrap_or_else(PoisonError::into_inner).put(entry);
+        write(self.shard(locator(entry.last_four))).put(entry);
     }
 
     /// Forgets the tombstones of tokens revoked before `before`, and the tokens of organizations that are gone.
     pub fn prune(&self, before: Time) {
         let directory = self.directory();
         for shard in &self.shards {
-            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|record| {
+            write(shard).retain(|record| {
                 directory.numbered(record.organization).is_some()
                     && !(record.flags & STATE == REVOKED && record.end < before.0)
             });
@@ -194,7 +195,7 @@ impl Index {
     /// How many secrets of tokens are known, tombstones among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).taken).sum()
+        self.shards.iter().map(|shard| read(shard).taken).sum()
     }
 
     /// Is no token known?
@@ -206,18 +207,18 @@ impl Index {
     /// Bytes that the tokens take, what is reserved included.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).bytes()).sum()
+        self.shards.iter().map(|shard| read(shard).bytes()).sum()
     }
 
     /// The session with this digest.
     #[must_use]
     pub fn session(&self, digest: &Digest) -> Option<Arc<Session>> {
-        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+        read(&self.sessions).get(digest).cloned()
     }
 
     /// Replaces the sessions of `users` by `sessions`.
     pub fn put_sessions(&self, users: &[Uuid], sessions: Vec<(Digest, Session)>) {
-        let mut all = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = write(&self.sessions);
         all.retain(|_, session| !users.contains(&session.user));
         all.extend(sessions.into_iter().map(|(digest, session)| (digest, Arc::new(session))));
     }

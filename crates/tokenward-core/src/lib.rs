@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod index;
+mod meaning;
 pub mod name;
 pub mod path;
 pub mod permission;
@@ -19,6 +20,7 @@ pub mod right;
 pub mod role;
 pub mod routes;
 pub mod secret;
+pub mod sync;
 pub mod time;
 pub mod token;
 

@@ -6,13 +6,12 @@
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use unicode_security::{GeneralSecurityProfile, MixedScript, confusable_detection::skeleton};
 
+use crate::role::BuiltIn;
+
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 128;
 /// Longest description, in characters.
 pub const DESCRIPTION_MAX: usize = 1_024;
-
-/// Names that a custom role may not have, whatever their case or disguise.
-const RESERVED_ROLES: [&str; 6] = ["owner", "admin", "devops", "billing", "viewer", "verifier"];
 
 /// Checks a name: 1 to 128 characters, NFC, no outer spaces, nothing invisible, one script.
 /// The error completes the sentence "`name` …".
@@ -69,6 +68,13 @@ pub fn check_email(email: &str) -> Result<(), String> {
     if form { Ok(()) } else { Err("is not an e-mail address such as name@example.com".into()) }
 }
 
+/// What two e-mail addresses share that reach the same person: they are the same whatever their case. Accounts and
+/// invitations are unique by this.
+#[must_use]
+pub fn fold_email(email: &str) -> String {
+    email.to_ascii_lowercase()
+}
+
 /// What two names share that a person could mistake for one another: case-folded, confusables merged
 /// (UTS #39 §4). Role and organization names are unique by this.
 #[must_use]
@@ -83,7 +89,7 @@ pub fn fold(name: &str) -> String {
 #[must_use]
 pub fn is_reserved_role(name: &str) -> bool {
     let folded = fold(name);
-    RESERVED_ROLES.iter().any(|reserved| fold(reserved) == folded)
+    BuiltIn::ALL.into_iter().any(|role| fold(role.name()) == folded)
 }
 
 fn is_invisible(c: char) -> bool {

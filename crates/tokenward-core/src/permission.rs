@@ -3,11 +3,11 @@
 use std::fmt;
 
 macro_rules! own {
-    ($($(#[$doc:meta])* $name:ident = $noun:literal : $verb:literal),* $(,)?) => {
+    ($($name:ident = $noun:literal : $verb:literal, $meaning:literal;)*) => {
         /// A permission on one of Tokenward's own resources (design: the list is closed and reserved).
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u8)]
-        pub enum Own { $($(#[$doc])* $name),* }
+        pub enum Own { $(#[doc = $meaning] $name),* }
 
         impl Own {
             /// All of them, in the order of the table.
@@ -19,6 +19,19 @@ macro_rules! own {
                 match self { $(Self::$name => concat!($noun, ":", $verb)),* }
             }
 
+            /// What it allows, in words for people.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning),* }
+            }
+
+            /// Is this a noun of ours, which no permission of the organization's own API may use?
+            #[must_use]
+            #[allow(unreachable_patterns, reason = "a noun has several verbs")]
+            pub fn reserves(noun: &str) -> bool {
+                matches!(noun, $($noun)|*)
+            }
+
             fn find(noun: &str, verb: &str) -> Option<Self> {
                 match (noun, verb) { $(($noun, $verb) => Some(Self::$name),)* _ => None }
             }
@@ -27,77 +40,34 @@ macro_rules! own {
 }
 
 own! {
-    /// See the organization.
-    OrganizationRead = "organization":"read",
-    /// Change its settings.
-    OrganizationEdit = "organization":"edit",
-    /// Delete it.
-    OrganizationDelete = "organization":"delete",
-    /// Hand it to another owner.
-    OrganizationTransfer = "organization":"transfer",
-    /// See the plan and bills.
-    BillingRead = "billing":"read",
-    /// Change the plan.
-    BillingManage = "billing":"manage",
-    /// See who belongs to it.
-    MemberRead = "member":"read",
-    /// Invite, remove, give roles.
-    MemberManage = "member":"manage",
-    /// See roles in full.
-    RoleRead = "role":"read",
-    /// Create, change and delete custom roles.
-    RoleManage = "role":"manage",
-    /// Create and delete policy tokens.
-    PolicyManage = "policy":"manage",
-    /// List API tokens.
-    TokenRead = "token":"read",
-    /// Create, change and delete API tokens.
-    TokenManage = "token":"manage",
-    /// Ask what a presented token may do.
-    TokenVerify = "token":"verify",
-    /// Read the event log.
-    EventRead = "event":"read",
-    /// See the routes of the organization's API.
-    ApiRead = "api":"read",
-    /// Change the routes of the organization's API.
-    ApiManage = "api":"manage",
-    /// See clusters.
-    ClusterRead = "cluster":"read",
-    /// Change clusters.
-    ClusterManage = "cluster":"manage",
-    /// Create projects.
-    ProjectCreate = "project":"create",
-    /// See projects.
-    ProjectRead = "project":"read",
-    /// Change and delete projects, delete their environments.
-    ProjectManage = "project":"manage",
-    /// See environments.
-    EnvironmentRead = "environment":"read",
-    /// Deploy and stop.
-    EnvironmentDeploy = "environment":"deploy",
-    /// Create and change environments.
-    EnvironmentManage = "environment":"manage",
-    /// Read variables.
-    VariableRead = "variable":"read",
-    /// Change variables and secrets.
-    VariableManage = "variable":"manage",
+    OrganizationRead = "organization":"read", "See the organization and its settings.";
+    OrganizationEdit = "organization":"edit", "Change the organization's settings.";
+    OrganizationDelete = "organization":"delete", "Delete the organization.";
+    OrganizationTransfer = "organization":"transfer", "Hand the organization to another owner.";
+    BillingRead = "billing":"read", "See plan and bills.";
+    BillingManage = "billing":"manage", "Change the plan.";
+    MemberRead = "member":"read", "See who belongs to the organization.";
+    MemberManage = "member":"manage", "Invite and remove members, and give them roles.";
+    RoleRead = "role":"read", "See roles in full.";
+    RoleManage = "role":"manage", "Create, change and delete custom roles.";
+    PolicyManage = "policy":"manage", "Create and delete policy tokens.";
+    TokenRead = "token":"read", "See API tokens, never their text.";
+    TokenManage = "token":"manage", "Create and delete API tokens.";
+    TokenVerify = "token":"verify", "Ask what a presented token may do.";
+    EventRead = "event":"read", "Read the audit log.";
+    ApiRead = "api":"read", "See the routes of your API.";
+    ApiManage = "api":"manage", "Change the routes of your API.";
+    ClusterRead = "cluster":"read", "See clusters.";
+    ClusterManage = "cluster":"manage", "Create, change and delete clusters.";
+    ProjectCreate = "project":"create", "Create projects.";
+    ProjectRead = "project":"read", "See projects.";
+    ProjectManage = "project":"manage", "Change and delete projects, and delete their environments.";
+    EnvironmentRead = "environment":"read", "See environments.";
+    EnvironmentDeploy = "environment":"deploy", "Deploy and stop environments.";
+    EnvironmentManage = "environment":"manage", "Create and change environments.";
+    VariableRead = "variable":"read", "Read variables; never the values of secrets.";
+    VariableManage = "variable":"manage", "Change variables and secrets.";
 }
-
-/// Nouns that no permission of the organization's own API may use.
-pub const RESERVED_NOUNS: [&str; 12] = [
-    "organization",
-    "billing",
-    "member",
-    "role",
-    "policy",
-    "token",
-    "event",
-    "api",
-    "cluster",
-    "project",
-    "environment",
-    "variable",
-];
 
 /// Longest noun or verb, in bytes.
 const PART_MAX: usize = 64;
@@ -170,7 +140,7 @@ impl<'a> Permission<'a> {
         if noun == "*" || verb == "*" {
             return Err(format!("`{text}` is a pattern; ask for one concrete permission such as `invoices:read`"));
         }
-        if RESERVED_NOUNS.contains(&noun) {
+        if Own::reserves(noun) {
             return Own::find(noun, verb).map(Self::Own).ok_or_else(|| {
                 let known: Vec<_> = Own::ALL
                     .iter()
@@ -252,7 +222,7 @@ impl Pattern {
             return Ok(Self::any());
         }
         let (noun, verb) = split(text)?;
-        if RESERVED_NOUNS.contains(&noun) {
+        if Own::reserves(noun) {
             return Err(format!(
                 "may not hold `{text}`: `{noun}` is reserved (of the reserved ones only `token:verify` and `event:read` may be named)"
             ));

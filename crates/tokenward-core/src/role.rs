@@ -48,27 +48,6 @@ impl BuiltIn {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 
-    /// What the role can do, in one sentence for people.
-    #[must_use]
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Owner => "Can do everything, also delete the organization or hand it over. Never given to a token.",
-            Self::Admin => {
-                "Can do everything in the organization and in your API, except delete or hand over the organization."
-            }
-            Self::DevOps => {
-                "Manages API tokens, clusters, projects and everything in them, and can do everything in your API. No members, roles or billing."
-            }
-            Self::Billing => "Reads the organization and manages plan and bills. Nothing in your API.",
-            Self::Viewer => {
-                "Reads everything, also in your API (every permission that ends in :read). Changes nothing."
-            }
-            Self::Verifier => {
-                "Asks Tokenward whether a presented token is valid, and nothing else. For gateways and services."
-            }
-        }
-    }
-
     /// What it holds of our own permissions (the table of the access model).
     #[must_use]
     pub fn own(self) -> OwnSet {

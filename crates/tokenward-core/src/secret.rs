@@ -31,6 +31,21 @@ pub enum Kind {
     Session,
 }
 
+impl Kind {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Token, Self::PolicyToken, Self::Session];
+
+    /// The prefix of its texts, where an operator has not chosen others. That of sessions is never another one.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Token => "twd_",
+            Self::PolicyToken => "twp_",
+            Self::Session => "tws_",
+        }
+    }
+}
+
 /// The prefixes that are accepted, by kind. The first of a kind is the one new texts get.
 ///
 /// **Never take a prefix out while tokens with it are alive**: they would all be refused as malformed.
@@ -50,7 +65,7 @@ pub enum PrefixError {
 
 impl Default for Prefixes {
     fn default() -> Self {
-        Self(vec![(Kind::Token, "twd_".into()), (Kind::PolicyToken, "twp_".into()), (Kind::Session, "tws_".into())])
+        Self(Kind::ALL.map(|kind| (kind, kind.prefix().into())).into())
     }
 }
 
@@ -72,7 +87,7 @@ impl Prefixes {
             }
             all.push((kind, prefix.as_str().into()));
         }
-        all.push((Kind::Session, "tws_".into()));
+        all.push((Kind::Session, Kind::Session.prefix().into()));
         for (i, (_, a)) in all.iter().enumerate() {
             if let Some((_, b)) = all[..i].iter().find(|(_, b)| a.starts_with(&**b) || b.starts_with(&**a)) {
                 return Err(PrefixError::Overlap(b.to_string(), a.to_string()));
@@ -82,7 +97,7 @@ impl Prefixes {
     }
 
     fn minting(&self, kind: Kind) -> &str {
-        self.0.iter().find(|(k, _)| *k == kind).map_or("twd_", |(_, prefix)| prefix)
+        self.0.iter().find(|(k, _)| *k == kind).map_or(kind.prefix(), |(_, prefix)| prefix)
     }
 }
 

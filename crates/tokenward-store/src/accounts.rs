@@ -1,6 +1,7 @@
 //! Accounts: users, known by e-mail address. An account belongs to no organization; memberships do.
 
 use sqlx_macros::FromRow;
+use tokenward_core::name::fold_email;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, execute, run, taken};
@@ -23,11 +24,6 @@ pub struct Account {
     pub updated_at: i64,
 }
 
-/// E-mail addresses are the same whatever their case.
-fn fold(email: &str) -> String {
-    email.to_ascii_lowercase()
-}
-
 /// Adds an account. `password_hash` is absent until the person sets a password.
 pub async fn insert(
     tx: &mut Tx,
@@ -40,7 +36,7 @@ pub async fn insert(
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO account (id, email, email_fold, name, password_hash, created_at, updated_at, last_activity_at) ",
         "VALUES ($1, $2, $3, $4, $5, $6, $6, $6)"
-    )).bind(id).bind(email).bind(fold(email)).bind(name).bind(password_hash).bind(now.0))
+    )).bind(id).bind(email).bind(fold_email(email)).bind(name).bind(password_hash).bind(now.0))
     .map_err(taken("account", email))?;
     Ok(())
 }
@@ -54,7 +50,7 @@ pub async fn get(conn: Conn<'_>, id: Uuid) -> Result<Option<Account>> {
 
 /// The account with this e-mail address, whatever its case.
 pub async fn by_email(conn: Conn<'_>, email: &str) -> Result<Option<Account>> {
-    run!(conn, c => sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} WHERE email_fold = $1"))).bind(fold(email)).fetch_optional(&mut *c))
+    run!(conn, c => sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} WHERE email_fold = $1"))).bind(fold_email(email)).fetch_optional(&mut *c))
 }
 
 /// The password hash of an account, in PHC form.

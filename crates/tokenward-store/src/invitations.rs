@@ -2,6 +2,7 @@
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::name::fold_email;
 use tokenward_core::permission::Own;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
@@ -39,7 +40,7 @@ macro_rules! select {
 /// Adds an invitation; one that has expired gives way. Another one for the same address is a conflict.
 pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, digest: &[u8; 32], now: Time) -> Result<()> {
     grant.permits(Own::MemberManage)?;
-    let fold = i.email.to_ascii_lowercase();
+    let fold = fold_email(&i.email);
     execute!(
         tx.conn(),
         sqlx::query("DELETE FROM invitation WHERE organization_id = $1 AND email_fold = $2 AND expires_at <= $3")

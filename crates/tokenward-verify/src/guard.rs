@@ -5,9 +5,10 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use tokenward_core::sync::lock;
 use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_core::{Code, Error, Result, Time};
 
@@ -63,7 +64,7 @@ impl Guard {
         let address = key(address);
         // The hasher's keys are random, so that nobody can aim at the set of somebody else.
         let set = usize::try_from(self.hasher.hash_one(address) % SETS as u64).unwrap_or(0);
-        let mut set = self.sets[set].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut set = lock(&self.sets[set]);
         let slot = match set.iter().position(|slot| slot.address == address) {
             Some(at) => &mut set[at],
             None => admit(&mut set, address, now),

@@ -4,7 +4,6 @@
 //! data directory. A new one is made only while the database knows none: with another pepper every token
 //! would be unknown, and nobody would see why.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -148,14 +147,9 @@ fn parse(text: &str, source_name: &str) -> Result<Vec<Pepper>, PepperError> {
     Ok(peppers)
 }
 
-fn key_of(hex: &str) -> Option<Zeroizing<[u8; 32]>> {
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
+fn key_of(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0u8; 32]);
-    for (byte, at) in key.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&hex[at..at + 2], 16).ok()?;
-    }
+    hex::decode_to_slice(digits, &mut *key).ok()?;
     Some(key)
 }
 
@@ -177,15 +171,12 @@ fn make_file(path: &Path, random: &dyn Random) -> Result<Pepper, PepperError> {
     let io = |cause| PepperError::Io { path: path.to_owned(), cause };
     let mut key = Zeroizing::new([0u8; 32]);
     random.fill(&mut *key);
-    let mut line = Zeroizing::new(String::with_capacity(70));
-    line.push_str("1:");
-    for byte in key.iter() {
-        // Writing to a `String` cannot fail.
-        let _ = write!(line, "{byte:02x}");
-    }
-    line.push('\n');
+    let mut digits = Zeroizing::new([0u8; 64]);
+    // There is room for two digits of each byte.
+    hex::encode_to_slice(*key, &mut *digits).map_err(|cause| io(std::io::Error::other(cause)))?;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
-    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+    let written = [&b"1:"[..], &*digits, b"\n"].into_iter().try_for_each(|part| file.write_all(part));
+    written.and_then(|()| file.sync_all()).map_err(io)?;
     // The file's name must survive a crash too: the next start would otherwise find a database without its pepper.
     if let Some(directory) = path.parent() {
         std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(io)?;

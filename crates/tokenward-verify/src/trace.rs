@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use prefetch_index::prefetch_index;
+use tokenward_core::sync::lock;
 use tokenward_core::{Random, Time, Uuid};
 
 use crate::record::{self, Fact, Kept, Record};
@@ -315,7 +316,7 @@ impl Denials {
     pub(super) fn push(&self, number: u64, fact: &Fact<'_>) {
         let mut record = Vec::with_capacity(128);
         record::write(&mut record, number, fact.token, fact);
-        let mut part = self.part(fact.organization).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut part = lock(self.part(fact.organization));
         if part.len() >= ORGANIZATIONS && !part.contains_key(&fact.organization) {
             // The one that has been quiet for the longest time makes room.
             let quiet = part.iter().min_by_key(|(_, ring)| ring.newest).map(|(id, _)| *id);
@@ -326,14 +327,14 @@ impl Denials {
     }
 
     pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> Vec<Kept> {
-        let part = self.part(organization).lock().unwrap_or_else(PoisonError::into_inner);
+        let part = lock(self.part(organization));
         let ring = part.get(&organization).cloned().unwrap_or_default();
         drop(part);
         ring.records(OF_AN_ORGANIZATION).filter_map(|record| ring.kept(record, None, stamp)).collect()
     }
 
     pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
-        let part = self.part(organization).lock().unwrap_or_else(PoisonError::into_inner);
+        let part = lock(self.part(organization));
         part.get(&organization)?.find(OF_AN_ORGANIZATION, number, organization, None, stamp)
     }
 

@@ -5,10 +5,11 @@
 //! and minute; a crash loses what came since.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokenward_core::decision::Decision;
+use tokenward_core::sync::lock;
 use tokenward_core::{Random, Result, Time, Uuid};
 use tokenward_store::usage::{self, Usage};
 use tokenward_store::{Reader, Store};
@@ -180,7 +181,7 @@ impl Uses {
     }
 
     fn part(&self, place: usize) -> MutexGuard<'_, Part> {
-        self.parts[place].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.parts[place])
     }
 }
 

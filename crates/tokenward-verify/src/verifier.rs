@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokenward_core::caller::Caller;
@@ -18,6 +18,7 @@ use tokenward_core::permission::{Own, Permission};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
+use tokenward_core::sync::lock;
 use tokenward_core::token::State;
 use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
 use tokenward_store::usage::Usage;
@@ -106,14 +107,14 @@ impl Verifier {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(tokio::spawn(task));
+        lock(&self.0.tasks).push(tokio::spawn(task));
     }
 
     /// Stops following: from now on it answers 503. Answers when nothing of it uses the store any more.
     pub async fn stop(&self) {
         self.0.followed.ready.store(false, Ordering::Release);
         let _at_rest = self.0.uses.at_rest().await;
-        let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *lock(&self.0.tasks));
         for task in tasks {
             task.abort();
             // An aborted task ends with an error; that is what was wanted.

@@ -138,7 +138,7 @@ async fn available(
     let results = results.iter().map(|role| AvailableRole {
         id: role.id,
         name: role.name.to_string(),
-        description: roles::meaning(role),
+        description: role.meaning(),
     });
     Ok(Json(AvailableRoleList { results: results.collect() }))
 }

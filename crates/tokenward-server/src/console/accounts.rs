@@ -10,7 +10,8 @@ use super::page::{Answer, At, page};
 use super::person::Person;
 use super::sessions::password;
 use super::view::{AccountPage, Nav, SessionRow};
-use super::words::{PASSWORD_RULE, agent};
+use super::words::agent;
+use crate::service::passwords::password_rule;
 use crate::service::{accounts, sessions};
 
 /// Where the page is.
@@ -44,7 +45,7 @@ async fn account_page(person: &Person, typed: Option<&Pairs>, mut problems: Prob
         has_password: true,
         current_password: password(&mut problems, "present_password"),
         new_password: password(&mut problems, "password"),
-        password_rule: PASSWORD_RULE.into(),
+        password_rule: password_rule(),
         sessions: sessions.collect(),
     };
     let mut shown = shown;

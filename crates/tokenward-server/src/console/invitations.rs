@@ -16,9 +16,10 @@ use super::person::{Person, Visitor};
 use super::role_choices::role_choices;
 use super::sessions::password;
 use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InvitePage, Nav};
-use super::words::{PASSWORD_RULE, role_tag};
+use super::words::role_tag;
 use crate::service::invitations::{self, Accepting, Sent};
-use crate::service::{roles, sessions, set_up};
+use crate::service::passwords::password_rule;
+use crate::service::{sessions, set_up};
 
 /// `GET …/members/invite`.
 pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
@@ -115,7 +116,7 @@ async fn open_page(visitor: &Visitor, id: Uuid, secret: String, typed: &Pairs, m
         (None, None) => InvitationStep::NewAccount {
             name: problems.field("name", typed.line("name")),
             password: password(&mut problems, "password"),
-            password_rule: PASSWORD_RULE.into(),
+            password_rule: password_rule(),
         },
     };
     let (role, meaning) = {
@@ -123,7 +124,7 @@ async fn open_page(visitor: &Visitor, id: Uuid, secret: String, typed: &Pairs, m
         let organization = directory.organization(invitation.organization_id);
         let meaning = organization.and_then(|organization| organization.role(invitation.role_id));
         let tag = role_tag(organization, invitation.role_id, &invitation.role_name);
-        (tag.name, meaning.map(|role| roles::meaning(role)).unwrap_or_default())
+        (tag.name, meaning.map(|role| role.meaning()).unwrap_or_default())
     };
     let shown = InvitationPage {
         id: id.to_string(),

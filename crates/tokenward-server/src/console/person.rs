@@ -19,7 +19,6 @@ use super::page::{Answer, see_other};
 use super::view::{Entry, Moment, Nav, OrganizationLink, Shell};
 use super::words::role_name;
 use crate::http;
-use crate::service::seal::hex;
 use crate::service::sessions::Begun;
 use crate::service::{App, accounts};
 use tokenward_verify::server::Client;
@@ -35,7 +34,7 @@ pub(super) fn client<B>(app: &App, request: &axum::http::Request<B>) -> Client {
 /// The token that a form carries: it proves that we made the form for the holder of this cookie.
 fn form_token(app: &App, cookie_name: &str, cookie: &str) -> String {
     let key = app.verifier.pepper().derive("console-csrf");
-    hex(&mac(&key, &[cookie_name.as_bytes(), cookie.as_bytes()]))
+    hex::encode(mac(&key, &[cookie_name.as_bytes(), cookie.as_bytes()]))
 }
 
 /// Somebody who is signed in.

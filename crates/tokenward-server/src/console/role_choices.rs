@@ -30,7 +30,7 @@ pub(super) async fn role_choices(
         let choice = RoleChoice {
             id: role.id.to_string(),
             name: role_name(&role),
-            meaning: description(&role).unwrap_or_else(|| roles::meaning(&role)),
+            meaning: description(&role).unwrap_or_else(|| role.meaning()),
             points: organization.map(|organization| points(organization, &role)).unwrap_or_default(),
             refused: role
                 .beyond(grant.role())

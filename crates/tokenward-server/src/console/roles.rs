@@ -19,7 +19,7 @@ use super::view::{
     BuiltInRolePage, ClusterCell, Nav, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
     mode_label,
 };
-use super::words::{cluster_label, count, environment_label, own_meaning, role_name};
+use super::words::{cluster_label, count, environment_label, role_name};
 use crate::service::roles::{self, CustomRole, RoleBody};
 use crate::service::{IfMatch, members, tokens};
 
@@ -118,7 +118,7 @@ async fn built_in_page(person: &Person, organization: Uuid, role: &Role) -> Answ
     let shown = BuiltInRolePage {
         shell: person.shell(Some(organization), Nav::Roles).await?,
         role: users.row(role.id, role_name(role), built_in.meaning().into()),
-        permissions: built_in.own().iter().map(|own| (own.to_string(), own_meaning(own).to_owned())).collect(),
+        permissions: built_in.own().iter().map(|own| (own.to_string(), own.meaning().to_owned())).collect(),
         api: api.into(),
     };
     page(StatusCode::OK, &shown)

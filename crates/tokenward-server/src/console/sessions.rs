@@ -10,7 +10,7 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, own_path, page, see_other};
 use super::person::{Person, Visitor};
 use super::view::{Field, SignInLinkPage, SignInPage};
-use super::words::PASSWORD_RULE;
+use crate::service::passwords::password_rule;
 use crate::service::{accounts, sessions, set_up};
 
 /// `GET /sign-in`.
@@ -88,7 +88,7 @@ async fn link_page(visitor: &Visitor, secret: String, mut problems: Problems) ->
         csrf: visitor.csrf.clone(),
         email: account.email,
         password: problems.field("password", ""),
-        password_rule: PASSWORD_RULE.into(),
+        password_rule: password_rule(),
         error: problems.rest(),
     };
     page(status, &link)

@@ -10,7 +10,7 @@ use super::page::{Answer, At, page, see_other};
 use super::person::Visitor;
 use super::sessions::password;
 use super::view::SetUpPage;
-use super::words::PASSWORD_RULE;
+use crate::service::passwords::password_rule;
 use crate::service::{sessions, set_up};
 
 /// `GET /set-up/{secret}`: shows the form and spends nothing.
@@ -29,7 +29,7 @@ fn form_page(visitor: &Visitor, secret: String, typed: &Pairs, mut problems: Pro
         name: problems.field("name", typed.line("name")),
         email: problems.field("email", typed.line("email")),
         password: password(&mut problems, "password"),
-        password_rule: PASSWORD_RULE.into(),
+        password_rule: password_rule(),
         error: problems.rest(),
     };
     page(problems.status, &form)

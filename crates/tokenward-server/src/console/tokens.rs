@@ -20,9 +20,9 @@ use super::view::{
     TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
 };
 use super::words::{agent, grouped, points, role_tag, token_state};
+use crate::service::App;
 use crate::service::tokens::{self, Filter, NewToken};
 use crate::service::usage::{self, Usage};
-use crate::service::{App, roles};
 
 /// Tokens on a page.
 const PAGE: usize = 100;
@@ -297,7 +297,7 @@ fn counts(used: &Usage, decisions: Option<Vec<DecisionRow>>) -> TokenUsage {
 fn meaning(person: &Person, organization: Uuid, role: Uuid) -> (String, Vec<String>) {
     let directory = person.app.verifier.directory();
     let found = directory.organization(organization).and_then(|o| Some((o, o.role(role)?)));
-    found.map(|(organization, role)| (roles::meaning(role), points(organization, role))).unwrap_or_default()
+    found.map(|(organization, role)| (role.meaning(), points(organization, role))).unwrap_or_default()
 }
 
 /// `GET …/tokens/{id}/delete`: asks once more.

@@ -8,10 +8,6 @@ use tokenward_core::{Time, Uuid};
 
 use super::view::{RoleTag, TokenState, cluster_levels, environment_levels, mode_label};
 
-/// What a password must be like.
-pub(super) const PASSWORD_RULE: &str =
-    "At least 12 characters. A few words in a row are easier to remember than a riddle.";
-
 /// A built-in role as people read it.
 pub(super) fn built_in_name(role: BuiltIn) -> &'static str {
     match role {
@@ -43,25 +39,7 @@ pub(super) fn role_tag(organization: Option<&Organization>, id: Uuid, name: &str
 /// What a role can do, a line a matter.
 pub(super) fn points(organization: &Organization, role: &Role) -> Vec<String> {
     match role.kind {
-        RoleKind::BuiltIn(role) => {
-            let lines: &[&str] = match role {
-                BuiltIn::Owner | BuiltIn::Admin => &[
-                    "Your API: everything",
-                    "API tokens, members, roles and settings",
-                    "Clusters, projects, environments and variables",
-                ],
-                BuiltIn::DevOps => &[
-                    "Your API: everything",
-                    "Create and delete API tokens",
-                    "Clusters, projects, environments and variables",
-                ],
-                BuiltIn::Viewer => {
-                    &["Your API: whatever ends in :read", "Sees tokens, members, roles, projects and clusters"]
-                }
-                BuiltIn::Billing | BuiltIn::Verifier => &[],
-            };
-            lines.iter().map(|line| (*line).to_owned()).collect()
-        }
+        RoleKind::BuiltIn(_) => role.points().into_iter().map(str::to_owned).collect(),
         RoleKind::Custom => custom_points(organization, role),
     }
 }
@@ -114,39 +92,6 @@ pub(super) fn environment_label(level: EnvironmentLevel) -> &'static str {
 /// A level on a cluster as people read it.
 pub(super) fn cluster_label(level: ClusterLevel) -> &'static str {
     cluster_levels()[level as usize].label
-}
-
-/// What a permission of ours allows, in words.
-pub(super) fn own_meaning(own: Own) -> &'static str {
-    match own {
-        Own::OrganizationRead => "See the organization and its settings.",
-        Own::OrganizationEdit => "Change the organization's settings.",
-        Own::OrganizationDelete => "Delete the organization.",
-        Own::OrganizationTransfer => "Hand the organization to another owner.",
-        Own::BillingRead => "See plan and bills.",
-        Own::BillingManage => "Change the plan.",
-        Own::MemberRead => "See who belongs to the organization.",
-        Own::MemberManage => "Invite and remove members, and give them roles.",
-        Own::RoleRead => "See roles in full.",
-        Own::RoleManage => "Create, change and delete custom roles.",
-        Own::PolicyManage => "Create and delete policy tokens.",
-        Own::TokenRead => "See API tokens, never their text.",
-        Own::TokenManage => "Create and delete API tokens.",
-        Own::TokenVerify => "Ask what a presented token may do.",
-        Own::EventRead => "Read the audit log.",
-        Own::ApiRead => "See the routes of your API.",
-        Own::ApiManage => "Change the routes of your API.",
-        Own::ClusterRead => "See clusters.",
-        Own::ClusterManage => "Create, change and delete clusters.",
-        Own::ProjectCreate => "Create projects.",
-        Own::ProjectRead => "See projects.",
-        Own::ProjectManage => "Change and delete projects, and delete their environments.",
-        Own::EnvironmentRead => "See environments.",
-        Own::EnvironmentDeploy => "Deploy and stop environments.",
-        Own::EnvironmentManage => "Create and change environments.",
-        Own::VariableRead => "Read variables; never the values of secrets.",
-        Own::VariableManage => "Change variables and secrets.",
-    }
 }
 
 /// How long before its end a token is marked.

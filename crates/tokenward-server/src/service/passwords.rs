@@ -16,7 +16,7 @@ const WAITING: usize = 32;
 
 /// Shortest password, in characters (NIST SP 800-63B-4 §3.1.1.2 asks for 15 where it is the only factor; 12 with a
 /// throttle is what people accept).
-pub const PASSWORD_MIN: usize = 12;
+const PASSWORD_MIN: usize = 12;
 /// Longest password, in bytes; long ones are no use and cost time.
 const PASSWORD_MAX: usize = 512;
 
@@ -66,6 +66,12 @@ impl Passwords {
 fn hash(password: &str) -> Result<String> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     hash.map(|hash| hash.to_string()).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// What a password must be like, for people.
+#[must_use]
+pub fn password_rule() -> String {
+    format!("At least {PASSWORD_MIN} characters. A few words in a row are easier to remember than a riddle.")
 }
 
 /// Checks a new password. The error completes the sentence "`password` …".

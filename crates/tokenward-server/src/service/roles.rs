@@ -250,28 +250,3 @@ fn snapshot(role: &Role, description: &str) -> RoleSnapshot {
         project_permissions: role.matrix().projects.iter().map(|(id, a)| (*id, a.is_admin, a.levels)).collect(),
     }
 }
-
-/// What a role can do, in a sentence for people.
-#[must_use]
-pub fn meaning(role: &Role) -> String {
-    match role.kind {
-        RoleKind::BuiltIn(built_in) => built_in.meaning().to_owned(),
-        RoleKind::Custom => {
-            let matrix = role.matrix();
-            let count = |n: usize, thing: &str| match n {
-                0 => format!("no {thing}"),
-                1 => format!("1 {thing}"),
-                n => format!("{n} {thing}s"),
-            };
-            let named = match role.named_permissions() {
-                list if list.is_empty() => "no permission of your API".to_owned(),
-                list => list.join(", "),
-            };
-            format!(
-                "Custom role: sees {}, does more than read on {}, and holds {named}.",
-                count(matrix.projects.len(), "project"),
-                count(matrix.clusters.len(), "cluster"),
-            )
-        }
-    }
-}

@@ -1,6 +1,6 @@
 //! The first organization: from a one-time link that `serve` prints, or from the offline `bootstrap`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use subtle::ConstantTimeEq;
 use tokenward_core::caller::Grant;
@@ -13,6 +13,7 @@ use tokenward_core::permission::Own;
 use tokenward_core::right::{Operator, Visitor};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{PlainText, random_text};
+use tokenward_core::sync::lock;
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::members::Membership;
@@ -37,19 +38,19 @@ impl SetUp {
             return Ok(None);
         }
         let secret = random_text(128, store.random());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((secret.clone(), store.now().plus(HOUR)));
+        *lock(&self.0) = Some((secret.clone(), store.now().plus(HOUR)));
         Ok(Some(secret))
     }
 
     /// Is this the secret, and does it still count?
     #[must_use]
     pub fn accepts(&self, secret: &str, now: Time) -> bool {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = lock(&self.0);
         held.as_ref().is_some_and(|(own, until)| now < *until && bool::from(own.as_bytes().ct_eq(secret.as_bytes())))
     }
 
     fn end(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.0) = None;
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use tokenward_core::name::fold_email;
+use tokenward_core::sync::lock;
 use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_core::{Code, Error, Result, Time};
 
@@ -34,7 +36,7 @@ pub struct Throttle(Mutex<HashMap<Key, Failures>>);
 impl Throttle {
     /// May there be an attempt now? Otherwise `throttled`, with the time to wait.
     pub fn check(&self, email: &str, address: Option<IpAddr>, now: Time) -> Result<()> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.0);
         let until = keys(email, address).filter_map(|(key, _)| all.get(&key)).map(|f| f.until).max();
         match until.filter(|until| now < *until) {
             None => Ok(()),
@@ -48,7 +50,7 @@ impl Throttle {
 
     /// An attempt failed.
     pub fn failed(&self, email: &str, address: Option<IpAddr>, now: Time) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         if all.len() >= KEPT {
             all.retain(|_, failures| failures.until.plus(LONGEST) > now);
             if all.len() >= KEPT {
@@ -70,13 +72,13 @@ impl Throttle {
 
     /// An attempt succeeded.
     pub fn succeeded(&self, email: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(email));
+        lock(&self.0).remove(&key(email));
     }
 }
 
 /// No address is longer than 254 characters; what somebody sends instead must not fill the memory.
 fn key(email: &str) -> Key {
-    Key::Email(email.chars().take(254).collect::<String>().to_ascii_lowercase())
+    Key::Email(fold_email(&email.chars().take(254).collect::<String>()))
 }
 
 fn keys(email: &str, address: Option<IpAddr>) -> impl Iterator<Item = (Key, u32)> {

@@ -225,7 +225,7 @@ async fn owned(tx: &mut Tx, grant: &Grant, owner: Owner, id: Uuid, secret: bool)
 
 fn sealed(app: &App, value: &str) -> Result<String> {
     let key = app.verifier.pepper().derive(SEAL);
-    Ok(seal::hex(&seal::seal(&key, value.as_bytes(), app.store.random())?))
+    Ok(hex::encode(&seal::seal(&key, value.as_bytes(), app.store.random())?))
 }
 
 fn check(key: &str, value: &str, mount_path: Option<&str>, description: Option<&str>) -> Result<()> {

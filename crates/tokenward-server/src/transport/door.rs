@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokenward_core::sync::lock;
 
 use crate::limits::{BODIES_BYTES, BODIES_PER_ADDRESS, CONNECTIONS, CONNECTIONS_PER_ADDRESS, Limits};
 
@@ -115,7 +116,7 @@ impl Door {
     }
 
     fn count(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Pass> {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = lock(&self.inside);
         let crowded = inside.all >= self.all;
         let own = address.and_then(|address| inside.by.get(&address)).map_or(0, |share| share.connections);
         // A crowd of one address must not hold the reserve.
@@ -141,7 +142,7 @@ impl Door {
 impl Pass {
     /// Takes bytes of the budget of bodies, unless it or the address's share is used up.
     pub(super) fn take(&self, bytes: u64) -> bool {
-        let mut inside = self.door.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = lock(&self.door.inside);
         let own = self.address.and_then(|address| inside.by.get(&address)).map_or(0, |share| share.bytes);
         let fits = inside.bytes.saturating_add(bytes) <= self.door.bytes
             && (self.address.is_none() || own.saturating_add(bytes) <= self.door.bytes_per_address);
@@ -153,7 +154,7 @@ impl Pass {
 
     /// Gives them back.
     pub(super) fn give_back(&self, bytes: u64) {
-        let mut inside = self.door.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = lock(&self.door.inside);
         self.count(&mut inside, |held| *held -= bytes);
     }
 
@@ -167,7 +168,7 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut inside = self.door.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = lock(&self.door.inside);
         inside.all -= 1;
         let Some(Entry::Occupied(mut own)) = self.address.map(|address| inside.by.entry(address)) else { return };
         match own.get().connections {
@@ -192,7 +193,7 @@ struct Seldom(Mutex<(Option<Instant>, u64)>);
 impl Seldom {
     /// How often it happened since it was told last, when it is time to tell it again.
     fn note(&self) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.1 += 1;
         if state.0.is_some_and(|told| told.elapsed() < QUIET) {
             return None;

@@ -12,6 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokenward_api::error::{ErrorBody, Fault};
 use tokenward_api::organizations;
+use tokenward_core::secret::Kind;
 use uuid::Uuid;
 
 use super::Global;
@@ -263,7 +264,7 @@ fn choose<T: Named>(visible: &[T], wanted: Option<&str>) -> Result<Organization>
 
 /// The header for a credential. Sessions are bearers in the contract's sense, everything else is a token.
 fn authorization(token: &str) -> Result<HeaderValue> {
-    let scheme = if token.starts_with("tws_") { "Bearer" } else { "Token" };
+    let scheme = if token.starts_with(Kind::Session.prefix()) { "Bearer" } else { "Token" };
     // A control character would break the header apart; the message must not quote the token.
     let mut value = HeaderValue::from_str(&format!("{scheme} {token}")).ok().filter(|_| token.is_ascii());
     if let Some(value) = &mut value {

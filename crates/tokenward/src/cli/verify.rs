@@ -93,7 +93,7 @@ pub fn well_formed(token: &str) -> Option<Kind> {
         return Some(presented.kind);
     }
     let (prefix, _) = token.split_at(token.rfind('_')? + 1);
-    if ["twd_", "twp_", "tws_"].contains(&prefix) {
+    if Kind::ALL.iter().any(|kind| kind.prefix() == prefix) {
         return None;
     }
     Presented::parse(token, &Prefixes::new(&[prefix.to_owned()], &[]).ok()?).map(|presented| presented.kind)

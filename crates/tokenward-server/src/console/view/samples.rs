@@ -8,6 +8,7 @@ use tokenward_core::role::{BuiltIn, Mode};
 use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, SECOND, Time};
 
 use super::*;
+use crate::service::passwords::password_rule;
 
 mod pages;
 
@@ -19,7 +20,6 @@ pub const NASTY: &str = "<script>alert(1)</script>";
 pub const SECRET: &str = "twd_8f2KqLw0ZxV7bN4tYrC1sDhJ5mPaGe3u9QkTnR";
 const NOW: Time = Time(1_795_562_400_000_000);
 const URL: &str = "https://tokens.acme.example";
-const PASSWORD_RULE: &str = "At least 12 characters. A few words in a row are easier to remember than a riddle.";
 
 fn moment(from_now: Micros) -> Moment {
     Moment::new(NOW.plus(from_now), NOW)
@@ -628,7 +628,7 @@ fn set_up() -> SetUpPage {
         name: Field::default(),
         email: Field::default(),
         password: Field::default(),
-        password_rule: PASSWORD_RULE.into(),
+        password_rule: password_rule(),
         error: None,
     }
 }

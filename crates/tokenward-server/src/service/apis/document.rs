@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenward_core::error::Faults;
-use tokenward_core::permission::{Needed, RESERVED_NOUNS};
+use tokenward_core::permission::{Needed, Own};
 use tokenward_core::routes::{PERMISSIONS_MAX, ROUTES_MAX, TEMPLATE_MAX, Unknown};
 use tokenward_core::{Error, Result};
 use tokenward_store::apis::KeptRoute;
@@ -286,7 +286,7 @@ fn needed(
 fn by_path(method: &str, path: &str) -> Result<String, String> {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default().to_ascii_lowercase();
     let permission = format!("{first}:{}", if matches!(method, "GET" | "HEAD") { "read" } else { "write" });
-    if RESERVED_NOUNS.contains(&first.as_str()) {
+    if Own::reserves(&first) {
         return Err(format!(
             "begins with `{first}`, which is a noun of Tokenward's own permissions; say which permission it needs"
         ));

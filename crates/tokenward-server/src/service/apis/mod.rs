@@ -194,6 +194,6 @@ fn snapshot(api: &Api, routes: &str) -> ApiSnapshot {
         name: api.name.clone(),
         routes: usize::try_from(api.route_count).unwrap_or_default(),
         unknown_route: api.unknown_route.clone(),
-        sha256: Sha256::digest(routes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex::encode(Sha256::digest(routes)),
     }
 }

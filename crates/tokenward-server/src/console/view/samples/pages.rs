@@ -40,7 +40,7 @@ pub fn pages() -> Vec<(String, String)> {
             csrf: "c5rf".into(),
             email: "owner@acme.example".into(),
             password: Field::default(),
-            password_rule: PASSWORD_RULE.into(),
+            password_rule: password_rule(),
             error: None,
         }
     );
@@ -50,7 +50,7 @@ pub fn pages() -> Vec<(String, String)> {
         invitation(InvitationStep::NewAccount {
             name: Field::default(),
             password: Field::default(),
-            password_rule: PASSWORD_RULE.into()
+            password_rule: password_rule()
         })
     );
     page!("invitation-sign-in", invitation(InvitationStep::SignInFirst));
@@ -177,7 +177,7 @@ pub fn pages() -> Vec<(String, String)> {
             has_password: true,
             current_password: Field::new("correct horse").refused("This is not your current password."),
             new_password: Field::default(),
-            password_rule: PASSWORD_RULE.into(),
+            password_rule: password_rule(),
             sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
         }
     );
