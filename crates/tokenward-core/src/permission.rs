@@ -237,11 +237,12 @@ impl Pattern {
         self.noun.as_deref().is_none_or(|n| n == noun) && self.verb.as_deref().is_none_or(|v| v == verb)
     }
 
-    /// Does every permission that `other` allows match this pattern too?
+    /// All patterns that allow whatever this one allows, itself among them. There are four at most, so that a set is asked
+    /// by look-ups, however large it is.
     #[must_use]
-    pub fn covers(&self, other: &Self) -> bool {
-        let side = |mine: &Option<Box<str>>, theirs: &Option<Box<str>>| mine.is_none() || mine == theirs;
-        side(&self.noun, &other.noun) && side(&self.verb, &other.verb)
+    pub fn covering(&self) -> [Self; 4] {
+        let of = |noun: &Option<Box<str>>, verb: &Option<Box<str>>| Self { noun: noun.clone(), verb: verb.clone() };
+        [of(&self.noun, &self.verb), of(&self.noun, &None), of(&None, &self.verb), Self::any()]
     }
 }
 
@@ -294,7 +295,10 @@ mod tests {
     #[test]
     fn a_pattern_covers_what_it_contains() {
         let p = |text: &str| Pattern::parse(text).unwrap_or_else(|e| panic!("{e}"));
-        assert!(p("*").covers(&p("*:read")) && p("*:read").covers(&p("a:read")) && p("a:*").covers(&p("a:read")));
-        assert!(!p("a:read").covers(&p("a:*")) && !p("*:read").covers(&p("*")) && !p("a:*").covers(&p("*:read")));
+        let covers = |theirs: &str, mine: &str| p(mine).covering().contains(&p(theirs));
+        assert!(
+            covers("*", "*:read") && covers("*:read", "a:read") && covers("a:*", "a:read") && covers("*", "a:read")
+        );
+        assert!(!covers("a:read", "a:*") && !covers("*:read", "*") && !covers("a:*", "*:read"));
     }
 }

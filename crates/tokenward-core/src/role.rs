@@ -461,7 +461,7 @@ impl Role {
         if let Some(own) = self.own.beyond(other.own) {
             return Some(own.to_string());
         }
-        if let Some(pattern) = self.api.iter().find(|mine| !other.api.iter().any(|theirs| theirs.covers(mine))) {
+        if let Some(pattern) = self.api.iter().find(|mine| !mine.covering().iter().any(|it| other.api.contains(it))) {
             return Some(pattern.to_string());
         }
         if self.kind != RoleKind::Custom {

@@ -130,6 +130,12 @@ limits! {
         "Parameters in the path of a route.";
     ROUTE_PERMISSIONS = fixed "route_permissions" tokenward_core::routes::PERMISSIONS_MAX as u64, Count,
         "Permissions that one route needs.";
+    ROLE_PERMISSIONS = setting "role_permissions" 200, Count,
+        "Permissions that a custom role names.";
+    CUSTOM_ROLES = setting "custom_roles" 500, Count,
+        "Custom roles of an organization.";
+    APIS = setting "apis" 100, Count,
+        "APIs of an organization.";
     GATEWAY_MESSAGE_BYTES = fixed "gateway_message_bytes" MIB, Bytes,
         "A question of Envoy's; its own limit for the headers of a request is 60 KiB.";
 }

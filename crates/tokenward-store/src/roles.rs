@@ -66,6 +66,13 @@ pub async fn built_in(tx: &mut Tx, grant: &Grant, wanted: BuiltIn) -> Result<Arc
     Ok(Arc::new(Role::built_in(id, wanted)))
 }
 
+/// How many custom roles the organization has.
+pub async fn count_custom(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
+    let count: i64 = run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM role WHERE organization_id = $1 AND kind = 'custom'")
+        .bind(grant.organization()).fetch_one(&mut *c))?;
+    Ok(count.unsigned_abs())
+}
+
 /// The custom roles of the organization, in the order of their creation.
 pub async fn list(mut conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Role, Description)>> {
     let rows: Vec<Description> = run!(conn.again(), c => sqlx::query_as(

@@ -8,11 +8,12 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, RoleSnapshot};
 use tokenward_core::name::{check_description, check_name, is_reserved_role};
 use tokenward_core::role::{BuiltIn, ClusterLevel, Matrix, ProjectAccess, Role, RoleKind};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::roles::{self, Description};
 use tokenward_store::{Tx, clusters, projects};
 
 use super::{App, IfMatch, Written};
+use crate::limits::{CUSTOM_ROLES, Limits, ROLE_PERMISSIONS};
 
 /// A custom role, with its full matrix over everything that there is now.
 #[derive(Clone, Debug)]
@@ -95,12 +96,18 @@ pub async fn create(
 
 /// Makes a custom role with its matrix. It may not hold more than the caller.
 pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Result<Written<CustomRole>> {
+    let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let places = Places::now(tx, grant).await?;
             let permissions = body.permissions.as_deref().unwrap_or_default();
-            let role = check(tx.new_id(), &body, permissions, &places)?;
+            let role = check(tx.new_id(), &body, permissions, &places, &limits)?;
             grant.covers(&role)?;
+            if roles::count_custom(tx.conn(), grant).await? >= limits.get(&CUSTOM_ROLES) {
+                let what = "The organization has as many custom roles as";
+                let advice = "Delete one first, or ask the operator to raise it.";
+                return Err(CUSTOM_ROLES.exceeded(Code::Conflict, limits.get(&CUSTOM_ROLES), what, advice));
+            }
             let (now, description) = (tx.now(), body.description);
             roles::insert(tx, grant, &role, &description, now).await?;
             let event = event(Kind::RoleCreated, grant, &role).after(snapshot(&role, &description));
@@ -119,6 +126,7 @@ pub async fn update(
     body: RoleBody,
     if_match: IfMatch,
 ) -> Result<Written<CustomRole>> {
+    let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             // The role first: 404 comes before what is wrong with a body.
@@ -127,7 +135,7 @@ pub async fn update(
             // Permissions that the body does not name are those of the role as it is now, not as it was when somebody
             // read it: what another writer has just taken away stays away.
             let present = old.named_permissions();
-            let role = check(id, &body, body.permissions.as_deref().unwrap_or(&present), &places)?;
+            let role = check(id, &body, body.permissions.as_deref().unwrap_or(&present), &places, &limits)?;
             grant.covers(&role)?;
             if_match.check(old_description.updated_at)?;
             let (updated_at, description) = (tx.next_version(old_description.updated_at), body.description);
@@ -165,15 +173,28 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()
 }
 
 /// The role of a body with these permissions, or all that is wrong with it.
-fn check(id: Uuid, body: &RoleBody, permissions: &[String], places: &Places) -> Result<Role> {
+fn check(id: Uuid, body: &RoleBody, permissions: &[String], places: &Places, limits: &Limits) -> Result<Role> {
     let mut faults = Faults::default();
     faults.check("name", check_name(&body.name));
     if is_reserved_role(&body.name) {
         faults.push("name", "is the name of a built-in role, or can be mistaken for one");
     }
     faults.check("description", check_description(&body.description));
+    let most = limits.size(&ROLE_PERMISSIONS);
+    if permissions.len() > most {
+        let count = permissions.len();
+        faults.push(
+            "permissions",
+            format!(
+                "names {count}; the limit `{}` is {most}. Use wildcards such as `invoices:*`",
+                ROLE_PERMISSIONS.name
+            ),
+        );
+    }
     let matrix = check_matrix(places, body, &mut faults);
-    let role = Role::custom(id, &body.name, permissions, matrix);
+    // What is too long is not read.
+    let read = &permissions[..permissions.len().min(most)];
+    let role = Role::custom(id, &body.name, read, matrix);
     faults.and(role.map_err(|problem| Error::invalid("permissions", problem)))
 }
 

@@ -17,12 +17,10 @@ pub use tokenward_store::apis::{Api, KeptRoute};
 use tokio::sync::Semaphore;
 
 use super::{App, IfMatch, Written};
-use crate::limits::DOCUMENT_BYTES;
+use crate::limits::{APIS, DOCUMENT_BYTES};
 use document::Document;
 pub use document::Format;
 
-/// Most APIs of an organization: all of them lie in memory.
-const APIS_MAX: usize = 100;
 /// Longest name, in characters.
 const NAME_MAX: usize = 64;
 /// The name that no API can have.
@@ -70,6 +68,7 @@ pub async fn put(
     let read = tokio::task::spawn_blocking(move || prepare(format, &document)).await;
     let (document, json) = read.map_err(Error::internal)??;
     drop(permit);
+    let most = app.limits.get(&APIS);
     let unknown = unknown.or(document.unknown).unwrap_or_default();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -90,10 +89,14 @@ pub async fn put(
                 event = event.before(snapshot(old, &routes));
                 apis::update(tx, grant, &api, &json).await?;
             } else {
-                if apis::list(tx.conn(), grant).await?.len() >= APIS_MAX {
-                    return Err(Error::conflict(format!(
-                        "An organization has at most {APIS_MAX} APIs. Delete one first."
-                    )));
+                if apis::list(tx.conn(), grant).await?.len() as u64 >= most {
+                    let what = "The organization has as many APIs as";
+                    return Err(APIS.exceeded(
+                        Code::Conflict,
+                        most,
+                        what,
+                        "Delete one first, or ask the operator to raise it.",
+                    ));
                 }
                 apis::insert(tx, grant, &api, &json).await?;
             }

@@ -220,3 +220,16 @@ async fn an_edit_of_an_old_version_is_refused() {
         assert!(server.get(&path, &acme.owner).await.headers.contains_key("etag"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_role_of_more_permissions_than_the_limit_is_refused_by_its_name() {
+    let (server, acme) = Server::with_owner().await;
+    let named = |count: usize| (0..count).map(|n| format!("invoices{n}:read")).collect::<Vec<_>>();
+    let body = |count: usize| json!({ "name": format!("of {count}"), "permissions": named(count) });
+    server.post(&acme.path("customRole"), &acme.owner, body(200)).await.expect(201);
+    for count in [201, 20_000] {
+        let refused = server.post(&acme.path("customRole"), &acme.owner, body(count)).await.expect(400);
+        assert_eq!(refused["faults"][0]["field"], "permissions");
+        assert!(refused["detail"].as_str().unwrap().contains("`role_permissions` is 200"), "{refused}");
+    }
+}
