@@ -100,7 +100,7 @@ async fn a_name_that_can_be_mistaken_for_another_is_taken(world: World) {
     let globex = world.organization("Globex").await;
     let mut o = organizations::get(world.reader().await.conn(), &globex.grant).await.unwrap();
     o.name = "acme".to_owned();
-    let taken = fault(&world, async |tx| organizations::update(tx, &globex.grant, &o).await).await;
+    let taken = fault(&world, async |tx| organizations::update(tx, &globex.may(Own::OrganizationEdit), &o).await).await;
     assert_eq!(taken, Code::NameTaken);
 }
 
@@ -108,7 +108,8 @@ async fn nobody_changes_another_organization(world: World) {
     let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
     let mut o = organizations::get(world.reader().await.conn(), &acme.grant).await.unwrap();
     o.name = "Mine".to_owned();
-    let foreign = fault(&world, async |tx| organizations::update(tx, &globex.grant, &o).await).await;
+    let foreign =
+        fault(&world, async |tx| organizations::update(tx, &globex.may(Own::OrganizationEdit), &o).await).await;
     assert_eq!(foreign, Code::NotFound);
 }
 
@@ -168,7 +169,7 @@ async fn a_new_organization_has_the_six_roles(world: World) {
     assert!(roles::list(world.reader().await.conn(), &acme.grant).await.unwrap().is_empty());
     let built_in = roles::get(world.reader().await.conn(), &acme.grant, acme.role(BuiltIn::Viewer)).await;
     assert_eq!(built_in.unwrap_err().code, Code::NotFound);
-    let delete = async |tx: &mut Tx| roles::delete(tx, &acme.grant, acme.role(BuiltIn::Viewer)).await;
+    let delete = async |tx: &mut Tx| roles::delete(tx, &acme.may(Own::RoleManage), acme.role(BuiltIn::Viewer)).await;
     assert_eq!(fault(&world, delete).await, Code::NotFound);
 }
 
@@ -261,14 +262,16 @@ async fn a_role_name_that_can_be_mistaken_for_another_is_taken(world: World) {
     insert_role(&world, &acme, &role).await;
     for name in ["Deploy", "deploy", "dep1oy", "viewer", "Viewer"] {
         let second = plain_role(&world, name);
-        let taken = fault(&world, async |tx| roles::insert(tx, &acme.grant, &second, "", world.now()).await).await;
+        let taken =
+            fault(&world, async |tx| roles::insert(tx, &acme.may(Own::RoleManage), &second, "", world.now()).await)
+                .await;
         assert_eq!(taken, Code::NameTaken, "{name}");
     }
     insert_role(&world, &globex, &plain_role(&world, "Deploy")).await;
     let other = plain_role(&world, "Other");
     insert_role(&world, &acme, &other).await;
     let renamed = Role::custom(other.id, "DEPLOY", &["a:b"], Matrix::default()).unwrap();
-    let taken = fault(&world, async |tx| roles::update(tx, &acme.grant, &renamed, "", 0).await).await;
+    let taken = fault(&world, async |tx| roles::update(tx, &acme.may(Own::RoleManage), &renamed, "", 0).await).await;
     assert_eq!(taken, Code::NameTaken);
 }
 
@@ -298,7 +301,10 @@ async fn a_role_in_use_stays_and_says_who_uses_it(world: World) {
     ] {
         let users = roles::users(world.reader().await.conn(), &acme.grant, role.id).await.unwrap();
         assert_eq!(users, [user]);
-        assert_eq!(fault(&world, async |tx| roles::delete(tx, &acme.grant, role.id).await).await, Code::Conflict);
+        assert_eq!(
+            fault(&world, async |tx| roles::delete(tx, &acme.may(Own::RoleManage), role.id).await).await,
+            Code::Conflict
+        );
     }
 }
 
@@ -341,7 +347,8 @@ async fn a_matrix_names_nothing_of_another_organization(world: World) {
     let (own_c, own_p) = places(&world, &acme).await;
     for matrix in [matrix(c, own_p), matrix(own_c, p)] {
         let role = Role::custom(world.store.new_id(), "Bot", &["a:b"], matrix).unwrap();
-        let refused = fault(&world, async |tx| roles::insert(tx, &acme.grant, &role, "", world.now()).await).await;
+        let refused =
+            fault(&world, async |tx| roles::insert(tx, &acme.may(Own::RoleManage), &role, "", world.now()).await).await;
         assert_eq!(refused, Code::Conflict);
     }
 }
@@ -531,7 +538,9 @@ async fn an_address_is_invited_once_in_an_organization(world: World) {
     invite(&world, &globex, "bob@acme.example").await;
     let foreign_role =
         Invitation { role_id: globex.role(BuiltIn::Viewer), ..invitation(&world, &acme, "eve@acme.example") };
-    let refused = async |tx: &mut Tx| invitations::insert(tx, &acme.grant, &foreign_role, &unique(), world.now()).await;
+    let refused = async |tx: &mut Tx| {
+        invitations::insert(tx, &acme.may(Own::MemberManage), &foreign_role, &unique(), world.now()).await
+    };
     assert_eq!(fault(&world, refused).await, Code::Conflict);
 }
 

@@ -415,15 +415,27 @@ async fn a_foreign_resource_is_neither_seen_nor_changed(world: World) {
     drop(reader);
 
     let mut tx = world.begin().await;
-    clusters::update(&mut tx, grant, &Cluster { name: "mine".to_owned(), ..c.clone() }).await.unwrap();
-    projects::update(&mut tx, grant, &Project { name: "mine".to_owned(), ..p.clone() }).await.unwrap();
-    environments::update(&mut tx, grant, &Environment { name: "mine".to_owned(), ..e.clone() }).await.unwrap();
-    variables::update(&mut tx, grant, &Variable { value: "mine".to_owned(), ..v.clone() }).await.unwrap();
-    variables::delete(&mut tx, grant, v.id).await.unwrap();
+    clusters::update(&mut tx, &globex.may(Own::ClusterManage), &Cluster { name: "mine".to_owned(), ..c.clone() })
+        .await
+        .unwrap();
+    projects::update(&mut tx, &globex.may(Own::ProjectManage), &Project { name: "mine".to_owned(), ..p.clone() })
+        .await
+        .unwrap();
+    environments::update(
+        &mut tx,
+        &globex.may(Own::EnvironmentManage),
+        &Environment { name: "mine".to_owned(), ..e.clone() },
+    )
+    .await
+    .unwrap();
+    variables::update(&mut tx, &globex.may(Own::VariableManage), &Variable { value: "mine".to_owned(), ..v.clone() })
+        .await
+        .unwrap();
+    variables::delete(&mut tx, &globex.may(Own::VariableManage), v.id).await.unwrap();
     let not_found = [
-        clusters::delete(&mut tx, grant, place.cluster).await.unwrap_err().code,
-        projects::delete(&mut tx, grant, place.project).await.unwrap_err().code,
-        environments::delete(&mut tx, grant, place.environment).await.unwrap_err().code,
+        clusters::delete(&mut tx, &globex.may(Own::ClusterManage), place.cluster).await.unwrap_err().code,
+        projects::delete(&mut tx, &globex.may(Own::ProjectManage), place.project).await.unwrap_err().code,
+        environments::delete(&mut tx, &globex.may(Own::ProjectManage), place.environment).await.unwrap_err().code,
     ];
     assert_eq!(not_found, [Code::NotFound; 3]);
     crate::world::end(tx).await.unwrap();

@@ -21,6 +21,7 @@ on_both_engines![
     names_are_the_same_only_letter_by_letter,
     a_deleted_name_is_free_at_once,
     a_deleted_token_is_not_found,
+    a_grant_for_something_else_changes_nothing,
     of_two_who_delete_a_token_at_once_one_wins,
     a_foreign_token_is_not_found,
     a_digest_is_never_registered_twice_not_even_after_deletion,
@@ -145,6 +146,16 @@ async fn a_deleted_token_is_not_found(world: World) {
     let mut tx = world.begin().await;
     let again = tokens::revoke(&mut tx, &acme.may(Own::TokenManage), gone.id, world.now()).await;
     assert_eq!(again.unwrap_err().code, Code::NotFound);
+}
+
+async fn a_grant_for_something_else_changes_nothing(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let token = world.token(&acme, "CI").await;
+    let other = acme.may(Own::RoleManage);
+    let mut tx = world.begin().await;
+    assert_eq!(tokens::revoke(&mut tx, &other, token.id, world.now()).await.unwrap_err().code, Code::Internal);
+    let new = new_token(&acme, world.store.new_id(), "other", Digest(unique()));
+    assert_eq!(tokens::insert(&mut tx, &other, &new, world.now()).await.unwrap_err().code, Code::Internal);
 }
 
 async fn of_two_who_delete_a_token_at_once_one_wins(world: World) {
