@@ -1,6 +1,7 @@
 //! Who calls, and what that gives a right to.
 //!
-//! A [`Caller`] is known; a [`Grant`] may. Only [`Caller::require`] makes grants, and it asks
+//! A [`Caller`] is known; a [`Grant`] may. [`Caller::require`] makes grants (but for the operator's, and a bearer's to
+//! revoke the own token), and it asks
 //! [`decide`]. Functions that read or write an organization's data take the grant:
 //! it carries the organization, so that a query cannot forget its tenant, and the permission, so that one that was
 //! asked for something else opens nothing. A write asks again before it uses one: [`crate::right`].
