@@ -22,6 +22,9 @@ pub struct Account {
     pub communication_email: String,
     /// Ours: the address that signs in.
     pub email: String,
+    /// Ours: has somebody proved to read what is sent to that address?
+    #[serde(default)]
+    pub email_proven: bool,
 }
 
 /// A change of the account; what is absent stays.

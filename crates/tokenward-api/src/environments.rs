@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::event::ActorKind;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -29,6 +30,13 @@ pub struct Environment {
     /// Always there: the published CLI reads it without a check.
     pub cluster_name: String,
     pub last_updated_by: String,
+    /// Ours: `user`, `token` or `operator`; absent where that is not known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_updated_by_kind: Option<ActorKind>,
+    /// Ours: the id of that user or token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_updated_by_id: Option<Uuid>,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,
 }

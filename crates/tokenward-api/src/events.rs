@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::event::ActorKind;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -25,6 +26,16 @@ pub struct Event {
     pub original_change: Option<String>,
     pub origin: String,
     pub triggered_by: String,
+    /// Ours: `user`, `token`, `operator` or `visitor`; absent where it was erased.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_kind: Option<ActorKind>,
+    /// Ours: the id of that user or token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<Uuid>,
+    /// Ours: from which address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     pub project_id: Option<Uuid>,
     pub project_name: String,
     pub environment_id: Option<Uuid>,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::event::ActorKind;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -24,6 +25,13 @@ pub struct InviteMember {
     /// PENDING or EXPIRED.
     pub invitation_status: Cow<'static, str>,
     pub inviter: String,
+    /// Ours: `user`, `token` or `operator`; absent where that is not known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inviter_kind: Option<ActorKind>,
+    /// Ours: the id of that user or token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inviter_id: Option<Uuid>,
     pub organization_name: String,
     pub logo_url: Option<String>,
     pub role_id: Uuid,
@@ -63,7 +71,7 @@ pub struct AcceptRequest {
     /// For a new account: the person's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// For a new account: its password.
+    /// Without a session: the password of the account that the address has, or of a new one.
     #[cfg_attr(feature = "openapi", schema(format = Password))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,

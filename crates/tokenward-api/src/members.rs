@@ -28,6 +28,9 @@ pub struct Member {
     pub role: Cow<'static, str>,
     pub role_name: String,
     pub role_id: Uuid,
+    /// Ours: has somebody proved to read what is sent to the address?
+    #[serde(default)]
+    pub email_proven: bool,
 }
 
 /// Members.
@@ -44,6 +47,9 @@ pub struct MemberList {
 pub struct MemberRoleUpdate {
     pub user_id: String,
     pub role_id: Uuid,
+    /// Ours: with a smaller role, the invitations that the member has sent end, unless this is true.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_invitations: bool,
 }
 
 /// A member, by id.
@@ -52,4 +58,15 @@ pub struct MemberRoleUpdate {
 #[serde(deny_unknown_fields)]
 pub struct MemberReference {
     pub user_id: String,
+}
+
+/// A member who is to leave.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MemberRemoval {
+    pub user_id: String,
+    /// Ours: the invitations that the member has sent end, unless this is true.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_invitations: bool,
 }

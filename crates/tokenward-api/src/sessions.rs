@@ -1,7 +1,7 @@
 //! Sessions of users over HTTP: an e-mail address and a password for a bearer token of twelve hours.
 
 use serde::{Deserialize, Serialize};
-use tokenward_core::Time;
+use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
@@ -26,4 +26,34 @@ pub struct Session {
     /// When it ends.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub expires_at: Time,
+}
+
+/// One of your own sessions, without its text.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct OwnSession {
+    pub id: Uuid,
+    /// When it began.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    /// When it ends.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub expires_at: Time,
+    /// In the console, by cookie.
+    pub console: bool,
+    /// Is it the one that asks?
+    pub current: bool,
+    /// From which address it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// With which client, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+}
+
+/// Your own sessions, the newest first.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct OwnSessionList {
+    pub results: Vec<OwnSession>,
 }

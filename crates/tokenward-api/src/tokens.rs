@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::event::ActorKind;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -25,6 +26,13 @@ pub struct ApiToken {
     pub role_name: String,
     pub role_id: Uuid,
     pub creator_name: Option<String>,
+    /// `user`, `token` or `operator`; absent where that is not known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creator_kind: Option<ActorKind>,
+    /// The id of that user or token: names can change hands, ids cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creator_id: Option<Uuid>,
     /// From when on it is refused.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,

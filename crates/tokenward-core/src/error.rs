@@ -30,6 +30,10 @@ pub enum Code {
     SignInFailed,
     /// Only a signed-in user may do this, not a token.
     UserRequired,
+    /// This user may not make organizations on this server.
+    FoundingRefused,
+    /// Only whoever has typed the own password a moment ago may do this.
+    ProofRequired,
     /// There is no such thing, or the caller may not know of it.
     NotFound,
     /// The path exists, but not with this method.
@@ -65,6 +69,8 @@ impl Code {
             Self::Denied(reason) => reason.as_str(),
             Self::SignInFailed => "sign_in_failed",
             Self::UserRequired => "user_required",
+            Self::FoundingRefused => "founding_refused",
+            Self::ProofRequired => "proof_required",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NameTaken => "name_taken",

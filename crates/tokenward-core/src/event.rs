@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::role::{ClusterLevel, EnvironmentLevel};
@@ -237,6 +237,8 @@ pub struct UserSnapshot {
     pub name: String,
     /// The password was set or changed with this event.
     pub password_changed: bool,
+    /// Whether somebody has proved to read what is sent to the address.
+    pub email_proven: bool,
 }
 
 /// A session began or ended.
@@ -391,8 +393,7 @@ impl Actor {
         match self {
             Self::User { email, .. } => email,
             Self::Token { name, .. } => name,
-            Self::Operator => "operator",
-            Self::Visitor => "visitor",
+            Self::Operator | Self::Visitor => self.kind().as_str(),
         }
     }
 
@@ -405,15 +406,57 @@ impl Actor {
         }
     }
 
-    /// The word for its kind in the payload.
+    /// Its kind.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> ActorKind {
         match self {
-            Self::User { .. } => "user",
-            Self::Token { .. } => "token",
+            Self::User { .. } => ActorKind::User,
+            Self::Token { .. } => ActorKind::Token,
+            Self::Operator => ActorKind::Operator,
+            Self::Visitor => ActorKind::Visitor,
+        }
+    }
+}
+
+/// Kinds of those who do something. With the id it tells who it was, whatever the name looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActorKind {
+    /// A signed-in user.
+    User,
+    /// An API token.
+    Token,
+    /// Whoever may run commands on the machine that holds the database.
+    Operator,
+    /// Somebody who is not signed in.
+    Visitor,
+}
+
+impl ActorKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::User, Self::Token, Self::Operator, Self::Visitor];
+
+    /// The word for it, in the log and in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Token => "token",
             Self::Operator => "operator",
             Self::Visitor => "visitor",
         }
+    }
+
+    /// The kind that is kept as `text`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl std::fmt::Display for ActorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -6,6 +6,7 @@
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use unicode_security::{GeneralSecurityProfile, MixedScript, confusable_detection::skeleton};
 
+use crate::event::ActorKind;
 use crate::role::BuiltIn;
 
 /// Longest name, in characters.
@@ -92,6 +93,36 @@ pub fn is_reserved_role(name: &str) -> bool {
     BuiltIn::ALL.into_iter().any(|role| fold(role.name()) == folded)
 }
 
+/// What answers, pages and the log call those who are neither a user nor a token, and words that could be taken for one of
+/// them.
+const NO_NAMES: [&str; 7] = [
+    ActorKind::Operator.as_str(),
+    ActorKind::Visitor.as_str(),
+    "erased",
+    "system",
+    "tokenward",
+    "unknown",
+    "anonymous",
+];
+
+/// Signs that are read as the one in an e-mail address.
+const AT_SIGNS: [char; 3] = ['@', '\u{FF20}', '\u{FE6B}'];
+
+/// Checks the name of a token or a person: [`check_name`], and besides nothing that the log could show for somebody else.
+/// A user is known by an e-mail address there, so nothing else may look like one.
+/// The error completes the sentence "`name` …".
+pub fn check_actor_name(name: &str) -> Result<(), String> {
+    check_name(name)?;
+    if name.contains(AT_SIGNS) {
+        return Err("can be mistaken for a person's e-mail address; leave out the `@`".into());
+    }
+    let folded = fold(name);
+    match NO_NAMES.into_iter().find(|word| fold(word) == folded) {
+        Some(word) => Err(format!("is `{word}`, or can be mistaken for it: that name is reserved")),
+        None => Ok(()),
+    }
+}
+
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c != ' ' && c.is_whitespace())
@@ -147,6 +178,20 @@ mod tests {
             assert!(is_reserved_role(name), "{name}");
         }
         assert!(!is_reserved_role("administrator"));
+    }
+
+    #[test]
+    fn nobody_is_called_like_somebody_else_in_the_log() {
+        for name in ["ci", "admin", "deploy at prod", "operators", "Ada Lovelace"] {
+            assert_eq!(check_actor_name(name), Ok(()), "{name}");
+        }
+        for name in ["owner@acme.example", "ci@prod", "owner\u{FF20}acme", "owner\u{FE6B}acme"] {
+            assert!(check_actor_name(name).err().unwrap_or_default().contains("e-mail"), "{name}");
+        }
+        for name in ["operator", "Operator", "0perator", "VISITOR", "erased", "Tokenward", "system"] {
+            assert!(check_actor_name(name).err().unwrap_or_default().contains("reserved"), "{name}");
+        }
+        assert!(check_actor_name(" ci").err().unwrap_or_default().contains("space"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::event::ActorKind;
 use crate::secret::Kind;
 use crate::time::{DAY, Micros, Time};
 
@@ -25,6 +26,10 @@ pub struct Token {
     pub description: Option<String>,
     /// Who made it, as shown to people; `None` after that person was erased.
     pub creator_name: Option<String>,
+    /// What kind of actor made it.
+    pub creator_kind: Option<ActorKind>,
+    /// The id of the user or token that made it. Who made a token is compared by this, never by a name.
+    pub creator_id: Option<Uuid>,
     /// When it was made.
     pub created_at: Time,
     /// When it was last changed.

@@ -136,6 +136,8 @@ limits! {
         "Custom roles of an organization.";
     APIS = setting "apis" 100, Count,
         "APIs of an organization.";
+    PASSWORD_BYTES = fixed "password_bytes" tokenward_core::password::MAX as u64, Bytes,
+        "A new password.";
     GATEWAY_MESSAGE_BYTES = fixed "gateway_message_bytes" MIB, Bytes,
         "A question of Envoy's; its own limit for the headers of a request is 60 KiB.";
 }

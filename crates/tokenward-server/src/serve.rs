@@ -118,6 +118,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         limits,
         passwords: Passwords::new()?,
         throttle: Throttle::default(),
+        founders: config.organizations,
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
         set_up: SetUp::default(),
     });

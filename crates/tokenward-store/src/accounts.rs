@@ -18,13 +18,15 @@ pub struct Account {
     pub name: String,
     /// Where mail goes, when not to `email`.
     pub communication_email: Option<String>,
+    /// When somebody proved to read what is sent to `email`, in microseconds; `None` is never.
+    pub email_proven_at: Option<i64>,
     /// When it was made, in microseconds.
     pub created_at: i64,
     /// When it was last changed, in microseconds.
     pub updated_at: i64,
 }
 
-/// Adds an account. `password_hash` is absent until the person sets a password.
+/// Adds an account, whose address is not proven. `password_hash` is absent until the person sets a password.
 pub async fn insert(
     tx: &mut Tx,
     id: Uuid,
@@ -41,7 +43,8 @@ pub async fn insert(
     Ok(())
 }
 
-const SELECT: &str = "SELECT id, email, name, communication_email, created_at, updated_at FROM account";
+const SELECT: &str =
+    "SELECT id, email, name, communication_email, email_proven_at, created_at, updated_at FROM account";
 
 /// The account with this id.
 pub async fn get(conn: Conn<'_>, id: Uuid) -> Result<Option<Account>> {
@@ -71,8 +74,22 @@ pub async fn update(tx: &mut Tx, id: Uuid, name: &str, communication_email: Opti
     Ok(())
 }
 
-/// Sets the password.
+/// Notes that the address is that of the person who uses the account.
+pub async fn prove_email(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query(
+            "UPDATE account SET email_proven_at = $2, updated_at = $2 WHERE id = $1 AND email_proven_at IS NULL"
+        )
+        .bind(id)
+        .bind(now.0)
+    )?;
+    Ok(())
+}
+
+/// Sets the password, and ends the sign-in link that the account may have: whoever holds it must not set another one.
 pub async fn set_password(tx: &mut Tx, id: Uuid, password_hash: &str, now: Time) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE account_id = $1").bind(id))?;
     execute!(
         tx.conn(),
         sqlx::query("UPDATE account SET password_hash = $2, updated_at = $3 WHERE id = $1")
@@ -89,7 +106,7 @@ pub async fn touch(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Adds a one-time sign-in link, and forgets those that have expired.
+/// Adds a one-time sign-in link. The one that the account had before ends, and those that have expired are forgotten.
 pub async fn insert_link(
     tx: &mut Tx,
     id: Uuid,
@@ -98,7 +115,10 @@ pub async fn insert_link(
     expires_at: Time,
     now: Time,
 ) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE expires_at <= $1").bind(now.0))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM sign_in_link WHERE expires_at <= $1 OR account_id = $2").bind(now.0).bind(account)
+    )?;
     execute!(
         tx.conn(),
         sqlx::query("INSERT INTO sign_in_link (id, account_id, digest, expires_at) VALUES ($1, $2, $3, $4)")

@@ -21,6 +21,8 @@ pub struct Environment {
     pub name: String,
     pub mode: String,
     pub last_updated_by: String,
+    pub last_updated_by_kind: Option<String>,
+    pub last_updated_by_id: Option<Uuid>,
     pub created_at: i64,
     pub updated_at: i64,
 }
@@ -29,7 +31,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT e.id, e.project_id, p.name AS project_name, e.cluster_id, c.name AS cluster_name, c.cloud_provider, e.name, ",
-            "e.mode, e.last_updated_by, e.created_at, e.updated_at FROM environment e ",
+            "e.mode, e.last_updated_by, e.last_updated_by_kind, e.last_updated_by_id, e.created_at, e.updated_at FROM environment e ",
             "JOIN project p ON p.id = e.project_id JOIN cluster c ON c.id = e.cluster_id WHERE e.organization_id = $1 ",
             $rest
         )
@@ -40,11 +42,11 @@ macro_rules! select {
 pub async fn insert(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
     grant.permits(Own::EnvironmentManage)?;
     execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO environment (id, organization_id, project_id, cluster_id, name, mode, last_updated_by, created_at, updated_at) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        "INSERT INTO environment (id, organization_id, project_id, cluster_id, name, mode, last_updated_by, ",
+        "last_updated_by_kind, last_updated_by_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     ))
     .bind(e.id).bind(grant.organization()).bind(e.project_id).bind(e.cluster_id).bind(&e.name).bind(&e.mode)
-    .bind(&e.last_updated_by).bind(e.created_at).bind(e.updated_at))
+    .bind(&e.last_updated_by).bind(&e.last_updated_by_kind).bind(e.last_updated_by_id).bind(e.created_at).bind(e.updated_at))
     .map_err(taken("environment", &e.name))?;
     Ok(())
 }
@@ -64,9 +66,21 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Environment>
 /// Writes name and mode.
 pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
     grant.permits(Own::EnvironmentManage)?;
-    execute!(tx.conn(), sqlx::query(
-        "UPDATE environment SET name = $3, mode = $4, last_updated_by = $5, updated_at = $6 WHERE organization_id = $1 AND id = $2"
-    ).bind(grant.organization()).bind(e.id).bind(&e.name).bind(&e.mode).bind(&e.last_updated_by).bind(e.updated_at))
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE environment SET name = $3, mode = $4, last_updated_by = $5, last_updated_by_kind = $6, ",
+            "last_updated_by_id = $7, updated_at = $8 WHERE organization_id = $1 AND id = $2"
+        ))
+        .bind(grant.organization())
+        .bind(e.id)
+        .bind(&e.name)
+        .bind(&e.mode)
+        .bind(&e.last_updated_by)
+        .bind(&e.last_updated_by_kind)
+        .bind(e.last_updated_by_id)
+        .bind(e.updated_at)
+    )
     .map_err(taken("environment", &e.name))?;
     Ok(())
 }

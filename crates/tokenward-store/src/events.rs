@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::QueryBuilder;
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
-use tokenward_core::event::Kind;
+use tokenward_core::event::{ActorKind, Kind};
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, run};
@@ -40,7 +40,7 @@ pub struct Payload {
     pub after: Option<Value>,
     pub project: Option<(Uuid, String)>,
     pub environment: Option<(Uuid, String)>,
-    pub actor_kind: String,
+    pub actor_kind: ActorKind,
     pub actor_id: Option<Uuid>,
     pub address: Option<String>,
     pub user_agent: Option<String>,

@@ -21,16 +21,37 @@ pub struct Invitation {
     pub role_name: String,
     pub role_kind: String,
     pub inviter: String,
+    pub inviter_kind: Option<String>,
+    pub inviter_id: Option<Uuid>,
     pub expires_at: i64,
     pub created_at: i64,
     pub updated_at: i64,
+}
+
+/// The digests of an invitation's links. They differ: only one who reads what is sent to the address has the mailed one.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkDigests {
+    /// Of the link that the inviter passes on.
+    pub passed_on: [u8; 32],
+    /// Of the link that was mailed, where mail is sent.
+    pub mailed: Option<[u8; 32]>,
+}
+
+/// An invitation whose link somebody holds.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The invitation.
+    pub invitation: Invitation,
+    /// Is it the link that was mailed? Then its holder reads what is sent to the address.
+    pub mailed: bool,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT i.id, i.organization_id, o.name AS organization_name, i.email, i.role_id, r.name AS role_name, ",
-            "r.kind AS role_kind, i.inviter, i.expires_at, i.created_at, i.updated_at FROM invitation i ",
+            "r.kind AS role_kind, i.inviter, i.inviter_kind, i.inviter_id, i.expires_at, i.created_at, i.updated_at ",
+            "FROM invitation i ",
             "JOIN role r ON r.id = i.role_id JOIN organization o ON o.id = i.organization_id WHERE o.deleted_at IS NULL ",
             $rest
         )
@@ -38,7 +59,7 @@ macro_rules! select {
 }
 
 /// Adds an invitation; one that has expired gives way. Another one for the same address is a conflict.
-pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, digest: &[u8; 32], now: Time) -> Result<()> {
+pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, links: &LinkDigests, now: Time) -> Result<()> {
     grant.permits(Own::MemberManage)?;
     let fold = fold_email(&i.email);
     execute!(
@@ -49,10 +70,11 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, digest: &[u8; 32
             .bind(now.0)
     )?;
     execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO invitation (id, organization_id, email, email_fold, role_id, inviter, digest, expires_at, created_at, updated_at) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)"
+        "INSERT INTO invitation (id, organization_id, email, email_fold, role_id, inviter, inviter_kind, inviter_id, digest, ",
+        "mailed_digest, expires_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)"
     ))
-    .bind(i.id).bind(grant.organization()).bind(&i.email).bind(&fold).bind(i.role_id).bind(&i.inviter).bind(&digest[..])
+    .bind(i.id).bind(grant.organization()).bind(&i.email).bind(&fold).bind(i.role_id).bind(&i.inviter)
+    .bind(&i.inviter_kind).bind(i.inviter_id).bind(&links.passed_on[..]).bind(links.mailed.as_ref().map(|it| &it[..]))
     .bind(i.expires_at).bind(i.created_at))
     .map_err(|error| match error.code {
         Code::NameTaken => Error::conflict(format!("{} is invited already; re-send or delete that invitation.", i.email)),
@@ -74,22 +96,43 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Invitation> 
 }
 
 /// The invitation that a link proves, while it is valid. Spends nothing.
-pub async fn by_link(conn: Conn<'_>, id: Uuid, digest: &[u8; 32], now: Time) -> Result<Option<Invitation>> {
-    run!(conn, c => sqlx::query_as(select!("AND i.id = $1 AND i.digest = $2 AND i.expires_at > $3"))
-        .bind(id).bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))
+pub async fn by_link(mut conn: Conn<'_>, id: Uuid, digest: &[u8; 32], now: Time) -> Result<Option<Held>> {
+    let held = select!("AND i.id = $1 AND (i.digest = $2 OR i.mailed_digest = $2) AND i.expires_at > $3");
+    let found: Option<Invitation> = run!(conn.again(), c => sqlx::query_as(held)
+        .bind(id).bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))?;
+    let Some(invitation) = found else { return Ok(None) };
+    let mailed: i64 = run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM invitation WHERE id = $1 AND mailed_digest = $2")
+        .bind(id).bind(&digest[..]).fetch_one(&mut *c))?;
+    Ok(Some(Held { invitation, mailed: mailed > 0 }))
 }
 
-/// Gives an invitation a new link and a new time.
-pub async fn renew(tx: &mut Tx, grant: &Grant, id: Uuid, digest: &[u8; 32], expires_at: Time, now: Time) -> Result<()> {
+/// The invitations that a user or token has sent and that are pending: in one organization, or everywhere.
+pub async fn sent_by(conn: Conn<'_>, organization: Option<Uuid>, inviter: Uuid, now: Time) -> Result<Vec<Invitation>> {
+    let sent =
+        select!("AND ($1 IS NULL OR i.organization_id = $1) AND i.inviter_id = $2 AND i.expires_at > $3 ORDER BY i.id");
+    run!(conn, c => sqlx::query_as(sent).bind(organization).bind(inviter).bind(now.0).fetch_all(&mut *c))
+}
+
+/// Gives an invitation new links and a new time.
+pub async fn renew(
+    tx: &mut Tx,
+    grant: &Grant,
+    id: Uuid,
+    links: &LinkDigests,
+    expires_at: Time,
+    now: Time,
+) -> Result<()> {
     grant.permits(Own::MemberManage)?;
     execute!(
         tx.conn(),
-        sqlx::query(
-            "UPDATE invitation SET digest = $3, expires_at = $4, updated_at = $5 WHERE organization_id = $1 AND id = $2"
-        )
+        sqlx::query(concat!(
+            "UPDATE invitation SET digest = $3, mailed_digest = $4, expires_at = $5, updated_at = $6 ",
+            "WHERE organization_id = $1 AND id = $2"
+        ))
         .bind(grant.organization())
         .bind(id)
-        .bind(&digest[..])
+        .bind(&links.passed_on[..])
+        .bind(links.mailed.as_ref().map(|it| &it[..]))
         .bind(expires_at.0)
         .bind(now.0)
     )?;

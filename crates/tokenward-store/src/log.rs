@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx_macros::FromRow;
-use tokenward_core::event::{By, Event};
+use tokenward_core::event::{ActorKind, By, Event};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, Head, execute, run};
@@ -87,7 +87,7 @@ struct Payload<'a> {
     project: Option<&'a (Uuid, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     environment: Option<&'a (Uuid, String)>,
-    actor_kind: &'static str,
+    actor_kind: ActorKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<Uuid>,
     actor: &'a str,

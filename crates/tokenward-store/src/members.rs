@@ -3,6 +3,7 @@
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
+use tokenward_core::role::BuiltIn;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, execute, run};
@@ -26,6 +27,7 @@ pub struct Member {
     pub account_id: Uuid,
     pub email: String,
     pub name: String,
+    pub email_proven_at: Option<i64>,
     pub role_id: Uuid,
     pub role_name: String,
     pub role_kind: String,
@@ -38,7 +40,7 @@ pub struct Member {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT m.account_id, a.email, a.name, m.role_id, r.name AS role_name, r.kind AS role_kind, m.is_owner, ",
+            "SELECT m.account_id, a.email, a.name, a.email_proven_at, m.role_id, r.name AS role_name, r.kind AS role_kind, m.is_owner, ",
             "a.last_activity_at, m.created_at, m.updated_at FROM member m JOIN account a ON a.id = m.account_id ",
             "JOIN role r ON r.id = m.role_id WHERE m.organization_id = $1 ",
             $rest
@@ -117,4 +119,13 @@ pub async fn memberships(conn: Conn<'_>, organization: Option<Uuid>) -> Result<V
         "SELECT organization_id, account_id, role_id FROM member WHERE ($1 IS NULL OR organization_id = $1) ",
         "ORDER BY organization_id, account_id"
     )).bind(organization).fetch_all(&mut *c))
+}
+
+/// Does the account have one of these built-in roles in any organization?
+pub async fn holds_anywhere(conn: Conn<'_>, account: Uuid, roles: [BuiltIn; 2]) -> Result<bool> {
+    let held: i64 = run!(conn, c => sqlx::query_scalar(concat!(
+        "SELECT count(*) FROM member m JOIN role r ON r.id = m.role_id JOIN organization o ON o.id = m.organization_id ",
+        "WHERE m.account_id = $1 AND o.deleted_at IS NULL AND r.kind IN ($2, $3)"
+    )).bind(account).bind(roles[0].name()).bind(roles[1].name()).fetch_one(&mut *c))?;
+    Ok(held > 0)
 }

@@ -50,12 +50,12 @@ pub struct NewSession<'a> {
     pub user_agent: Option<&'a str>,
 }
 
-/// Adds a session, and forgets those that have ended.
+/// Adds a session of somebody who has just proved who it is, and forgets those that have ended.
 pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<()> {
     execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0))?;
     execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO session (id, account_id, digest, pepper_version, console, created_at, expires_at, address, user_agent) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        "INSERT INTO session (id, account_id, digest, pepper_version, console, created_at, proven_at, expires_at, address, ",
+        "user_agent) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)"
     ))
     .bind(session.id).bind(session.account).bind(&session.digest.0[..]).bind(session.pepper_version).bind(session.console)
     .bind(now.0).bind(session.expires_at.0).bind(&session.address).bind(session.user_agent))?;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Own;
 use tokenward_core::secret::Digest;
 use tokenward_core::token::{TOMBSTONE, Token};
@@ -44,6 +45,8 @@ struct Row {
     name: String,
     description: Option<String>,
     creator_name: Option<String>,
+    creator_kind: Option<String>,
+    creator_id: Option<Uuid>,
     created_at: i64,
     updated_at: i64,
     expires_at: Option<i64>,
@@ -60,6 +63,8 @@ impl From<Row> for Token {
             name: row.name,
             description: row.description,
             creator_name: row.creator_name,
+            creator_kind: row.creator_kind.as_deref().and_then(ActorKind::parse),
+            creator_id: row.creator_id,
             created_at: Time(row.created_at),
             updated_at: Time(row.updated_at),
             expires_at: row.expires_at.map(Time),
@@ -72,7 +77,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT t.id, t.organization_id, t.role_id, r.name AS role_name, t.name, t.description, t.creator_name, ",
-            "t.created_at, t.updated_at, t.expires_at, ",
+            "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.expires_at, ",
             "(SELECT s.last_four FROM token_secret s WHERE s.token_id = t.id ORDER BY s.id DESC LIMIT 1) AS last_four ",
             "FROM token t JOIN role r ON r.id = t.role_id ",
             "WHERE t.organization_id = $1 AND t.kind = $2 AND t.revoked_at IS NULL ",
@@ -86,11 +91,11 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time)
     grant.permits(Own::TokenManage)?;
     let creator = &grant.by().actor;
     execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, created_at, updated_at, expires_at) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)"
+        "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, ",
+        "created_at, updated_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)"
     ))
     .bind(token.id).bind(grant.organization()).bind(API_TOKEN).bind(token.role_id).bind(token.name).bind(token.description)
-    .bind(creator.id()).bind(creator.name()).bind(now.0).bind(token.expires_at.map(|at| at.0)))
+    .bind(creator.id()).bind(creator.name()).bind(creator.kind().as_str()).bind(now.0).bind(token.expires_at.map(|at| at.0)))
     .map_err(taken("token", token.name))?;
     let secret = tx.new_id();
     execute!(tx.conn(), sqlx::query(
@@ -129,6 +134,28 @@ pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<(
         "UPDATE token SET revoked_at = $3, updated_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ).bind(grant.organization()).bind(id).bind(now.0).fetch_optional(&mut *c))?;
     revoked.map(|_| ()).ok_or_else(|| Error::not_found("token"))
+}
+
+/// A token that was taken back with the account that made it.
+#[derive(Clone, Debug, FromRow)]
+pub struct TakenBack {
+    /// The token.
+    pub id: Uuid,
+    /// Its organization.
+    pub organization_id: Uuid,
+    /// Its name.
+    pub name: String,
+}
+
+/// Takes back, in every organization, the living tokens that an account made, and those that were made with them. For
+/// whoever has just proved that the account was somebody else's until now.
+pub async fn revoke_made_by(tx: &mut Tx, account: Uuid, now: Time) -> Result<Vec<TakenBack>> {
+    run!(tx.conn(), c => sqlx::query_as(concat!(
+        "WITH RECURSIVE made (id) AS (SELECT id FROM token WHERE creator_id = $1 ",
+        "UNION SELECT t.id FROM token t JOIN made m ON t.creator_id = m.id) ",
+        "UPDATE token SET revoked_at = $2, updated_at = $2 WHERE revoked_at IS NULL AND id IN (SELECT id FROM made) ",
+        "RETURNING id, organization_id, name"
+    )).bind(account).bind(now.0).fetch_all(&mut *c))
 }
 
 /// What the index keeps of one secret.

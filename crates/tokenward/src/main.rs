@@ -8,7 +8,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use cli::{Command, Exit};
-use commands::{backup, bootstrap, serve, sign_in_link};
+use commands::{backup, bootstrap, new_organization, serve, sign_in_link};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Online(command) => cli::run(command, &cli.global),
         Command::Serve(args) => run(serve::run(args)),
         Command::Bootstrap(args) => run(bootstrap::run(args)),
+        Command::NewOrganization(args) => run(new_organization::run(args)),
         Command::SignInLink(args) => run(sign_in_link::run(args)),
         Command::Backup(args) => run(backup::run(args)),
     }

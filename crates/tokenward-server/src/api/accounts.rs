@@ -26,6 +26,7 @@ fn account(row: Row) -> Account {
         last_name: last.to_owned(),
         profile_picture_url: None,
         communication_email: row.communication_email.unwrap_or_else(|| row.email.clone()),
+        email_proven: row.email_proven_at.is_some(),
         email: row.email,
     }
 }

@@ -12,6 +12,7 @@ use tokenward_api::environments::{
     EnvironmentRequest, EnvironmentStatus, EnvironmentStatusList, NamedId,
 };
 use tokenward_core::caller::Grant;
+use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Own;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::environments::Environment as Row;
@@ -35,6 +36,8 @@ fn environment(grant: &Grant, row: Row) -> Environment {
         cluster_id: row.cluster_id,
         cluster_name: row.cluster_name,
         last_updated_by: row.last_updated_by,
+        last_updated_by_kind: row.last_updated_by_kind.as_deref().and_then(ActorKind::parse),
+        last_updated_by_id: row.last_updated_by_id,
         expires_at: None,
     }
 }

@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use tokenward_api::invitations::{AcceptRequest, InviteMember, InviteMemberList, InviteMemberRequest};
 use tokenward_core::caller::Grant;
+use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Own;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -19,8 +20,8 @@ use super::error::ApiError;
 use super::extract::{Body, Path, client, credential, id, peer, written, written_empty};
 use super::members::deprecated_role;
 use super::right::On;
-use crate::service::invitations::{self, Accepting};
-use crate::service::{App, roles, set_up};
+use crate::service::acceptance::{self, Accepting};
+use crate::service::{App, invitations, roles};
 
 fn invite(app: &App, link: Option<&str>, row: Invitation) -> InviteMember {
     InviteMember {
@@ -32,6 +33,8 @@ fn invite(app: &App, link: Option<&str>, row: Invitation) -> InviteMember {
         role: deprecated_role(&row.role_kind).into(),
         invitation_status: if app.now().0 < row.expires_at { "PENDING" } else { "EXPIRED" }.into(),
         inviter: row.inviter,
+        inviter_kind: row.inviter_kind.as_deref().and_then(ActorKind::parse),
+        inviter_id: row.inviter_id,
         organization_name: row.organization_name,
         logo_url: None,
         role_id: row.role_id,
@@ -52,12 +55,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get(ONE, show).needs(Own::MemberManage, On::Organization)
             .about("Members", "One invitation.").answers::<InviteMember>(200).errors(&[400]),
         post(ONE, accept).public()
-            .about("Members", "Accept an invitation: with the secret of its link, and the session of the account or a password for a new one.")
-            .takes::<AcceptRequest>().answers::<InviteMember>(201).errors(&[401, 403, 404, 409, 503]),
+            .about("Members", "Accept an invitation: with the secret of its link, and the session or the password of its address's account, or a password for a new one.")
+            .takes::<AcceptRequest>().answers::<InviteMember>(201).errors(&[401, 403, 404, 409, 429, 503]),
         delete(ONE, remove).needs(Own::MemberManage, On::Organization)
             .about("Members", "Take an invitation back.").answers_empty(204).errors(&[400]),
         post("/organization/{organizationId}/inviteMember/{inviteId}/resend", resend).needs(Own::MemberManage, On::Organization)
-            .about("Members", "Make a new link for an invitation; the old one is dead.").answers::<InviteMember>(200).errors(&[400]),
+            .about("Members", "Make new links for an invitation; the old ones are dead.").answers::<InviteMember>(200).errors(&[400]),
     ]
 }
 
@@ -146,16 +149,15 @@ async fn accept(
     }
     let accepting = match (caller, body.password) {
         (Some(caller), _) => Accepting::SignedIn(caller),
-        (None, Some(password)) => Accepting::NewAccount {
-            name: body.name.unwrap_or_default(),
-            password: Zeroizing::new(password),
-            by: set_up::visitor(&client),
-        },
+        (None, Some(password)) => {
+            Accepting::WithPassword { name: body.name.unwrap_or_default(), password: Zeroizing::new(password), client }
+        }
         (None, None) => {
-            let problem = "is missing: sign in with the account of this address, or send a password for a new account";
+            let problem =
+                "is missing: sign in with the account of this address, or send its password or that of a new one";
             return Err(Error::invalid("password", problem).into());
         }
     };
-    let accepted = invitations::accept(&app, Some(organization), invitation, &secret, accepting).await?;
+    let accepted = acceptance::accept(&app, Some(organization), invitation, &secret, accepting).await?;
     Ok(written(StatusCode::CREATED, accepted, |(row, _)| invite(&app, None, row)))
 }

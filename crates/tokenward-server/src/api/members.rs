@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use tokenward_api::members::{Member, MemberList, MemberReference, MemberRoleUpdate};
+use tokenward_api::members::{Member, MemberList, MemberReference, MemberRemoval, MemberRoleUpdate};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::role::BuiltIn;
@@ -17,7 +17,8 @@ use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, written_empty};
 use super::right::On;
-use crate::service::{App, members};
+use crate::service::App;
+use crate::service::members::{self, Sent};
 
 /// The word of the old vocabulary for a role: connectors still read it.
 pub(super) fn deprecated_role(kind: &str) -> &'static str {
@@ -43,6 +44,7 @@ fn member(row: Row) -> Member {
         role: deprecated_role(&row.role_kind).into(),
         role_name: row.role_name,
         role_id: row.role_id,
+        email_proven: row.email_proven_at.is_some(),
     }
 }
 
@@ -67,14 +69,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<MemberList>(200),
         put(ALL, set_role)
             .needs(Own::MemberManage, On::Organization)
-            .about("Members", "Give a member another role. Ends the member's sessions.")
+            .about(
+                "Members",
+                "Give a member another role. With a smaller one, the invitations that the member has sent end.",
+            )
             .takes::<MemberRoleUpdate>()
             .answers_empty(200)
             .errors(&[409]),
         delete(ALL, remove)
             .needs(Own::MemberManage, On::Organization)
-            .about("Members", "Remove a member. Ends the member's sessions; tokens that the member made stay.")
-            .takes::<MemberReference>()
+            .about(
+                "Members",
+                "Remove a member. The invitations that the member has sent end; tokens that the member made stay.",
+            )
+            .takes::<MemberRemoval>()
             .answers_empty(204)
             .errors(&[409]),
         transfer,
@@ -91,16 +99,18 @@ async fn set_role(
     Extension(grant): Extension<Grant>,
     Body(change): Body<MemberRoleUpdate>,
 ) -> Result<Response, ApiError> {
-    let changed = members::set_role(&app, grant, user(&change.user_id)?, change.role_id).await?;
+    let sent = Sent::keep(change.keep_invitations);
+    let changed = members::set_role(&app, grant, user(&change.user_id)?, change.role_id, sent).await?;
     Ok(written_empty(StatusCode::OK, &changed))
 }
 
 async fn remove(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
-    Body(member): Body<MemberReference>,
+    Body(member): Body<MemberRemoval>,
 ) -> Result<Response, ApiError> {
-    Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?).await?))
+    let sent = Sent::keep(member.keep_invitations);
+    Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?, sent).await?))
 }
 
 async fn transfer(

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Request, State};
+use axum::Json;
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use tokenward_api::sessions::{NewSession, Session};
+use tokenward_api::sessions::{NewSession, OwnSession, OwnSessionList, Session};
+use tokenward_core::Time;
 use tokenward_core::caller::Caller;
 use zeroize::Zeroizing;
 
-use super::endpoint::{Endpoint, delete, post};
+use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
-use super::extract::{Body, client, peer, written, written_empty};
+use super::extract::{Body, client, id, peer, written, written_empty};
 use crate::service::{App, sessions};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -26,6 +28,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .user()
             .about("Sessions", "Sign out: ends the session that is used.")
             .answers_empty(204),
+        get("/account/session", list)
+            .user()
+            .about("Sessions", "Your own sessions: since when, from which address, with which client.")
+            .answers::<OwnSessionList>(200),
+        delete("/account/session/{sessionId}", end)
+            .user()
+            .about("Sessions", "End one of your own sessions.")
+            .answers_empty(204)
+            .errors(&[400, 404]),
     ]
 }
 
@@ -44,5 +55,30 @@ async fn delete_session(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     let ended = sessions::end(&app, &caller, caller.credential_id()).await?;
+    Ok(written_empty(StatusCode::NO_CONTENT, &ended))
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<OwnSessionList>, ApiError> {
+    let results = sessions::list(&app, &caller).await?.into_iter().map(|session| OwnSession {
+        current: session.id == caller.credential_id(),
+        id: session.id,
+        created_at: Time(session.created_at),
+        expires_at: Time(session.expires_at),
+        console: session.console,
+        address: session.address,
+        user_agent: session.user_agent,
+    });
+    Ok(Json(OwnSessionList { results: results.collect() }))
+}
+
+async fn end(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(session): Path<String>,
+) -> Result<Response, ApiError> {
+    let ended = sessions::end(&app, &caller, id("sessionId", &session)?).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &ended))
 }

@@ -30,6 +30,8 @@ fn api_token(token: Token, usage: Usage) -> ApiToken {
         role_name: token.role_name,
         role_id: token.role_id,
         creator_name: token.creator_name,
+        creator_kind: token.creator_kind,
+        creator_id: token.creator_id,
         expires_at: token.expires_at,
         last_four: token.last_four,
         last_used_at: (usage.last_used_at != 0).then_some(Time(usage.last_used_at)),

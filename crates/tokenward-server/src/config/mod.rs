@@ -23,6 +23,7 @@ use tokenward_core::secret::Prefixes;
 use tokenward_verify::server::gateway;
 
 use crate::limits::Limits;
+use crate::service::founders::Founders;
 use crate::service::mail::{MailError, Mailer};
 
 pub use fault::ConfigError;
@@ -85,6 +86,9 @@ pub struct Config {
     /// The pepper, when it is not in its file.
     #[serde(deserialize_with = "values::text")]
     pub pepper: Option<String>,
+    /// Who may make organizations.
+    #[serde(deserialize_with = "values::organizations")]
+    pub organizations: Founders,
     /// How often to look for the changes of other processes.
     #[serde(rename = "poll_interval_ms", deserialize_with = "values::poll_interval")]
     pub poll_interval: Duration,

@@ -13,6 +13,7 @@ use tokenward_store::address::Address;
 use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
+use crate::service::founders::Founders;
 
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
 const POLL_INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
@@ -172,5 +173,12 @@ pub(super) fn log_format<'de, D: Deserializer<'de>>(from: D) -> Result<LogFormat
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         other => Err(format!("`{other}` is neither text nor json")),
+    })
+}
+
+pub(super) fn organizations<'de, D: Deserializer<'de>>(from: D) -> Result<Founders, D::Error> {
+    read(from, |text| {
+        let found = Founders::ALL.into_iter().find(|(word, _)| *word == text).map(|(_, founders)| founders);
+        found.ok_or_else(|| format!("`{text}` is none of {}", Founders::ALL.map(|(word, _)| word).join(", ")))
     })
 }

@@ -1,17 +1,16 @@
 //! A person's own account: name, password, sessions.
 
 use axum::Extension;
-use tokenward_core::{Time, Uuid};
+use tokenward_core::{Time, Uuid, password};
 use zeroize::Zeroizing;
 
 use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page};
 use super::person::Person;
-use super::sessions::password;
+use super::sessions::password_field;
 use super::view::{AccountPage, Nav, SessionRow};
 use super::words::agent;
-use crate::service::passwords::password_rule;
 use crate::service::{accounts, sessions};
 
 /// Where the page is.
@@ -41,11 +40,12 @@ async fn account_page(person: &Person, typed: Option<&Pairs>, mut problems: Prob
     let shown = AccountPage {
         shell: person.shell(person.first_organization(), Nav::Account).await?,
         name: problems.field("name", name),
+        email_proven: account.email_proven_at.is_some(),
         email: account.email,
         has_password: true,
-        current_password: password(&mut problems, "present_password"),
-        new_password: password(&mut problems, "password"),
-        password_rule: password_rule(),
+        current_password: password_field(&mut problems, "present_password"),
+        new_password: password_field(&mut problems, "password"),
+        password_rule: password::rule(),
         sessions: sessions.collect(),
     };
     let mut shown = shown;

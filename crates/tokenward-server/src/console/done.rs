@@ -40,8 +40,8 @@ done! {
     SessionsEnded = "sessions-ended", Good, "All other sessions are signed out.";
     RoleSaved = "role-saved", Good, "The role is saved. It counts from the next request on.";
     RoleDeleted = "role-deleted", Good, "The role is deleted.";
-    MemberSaved = "member-saved", Good, "The member has another role; open sessions were signed out.";
-    MemberRemoved = "member-removed", Good, "The member is removed and signed out.";
+    MemberSaved = "member-saved", Good, "The member has another role. It counts from the next request on.";
+    MemberRemoved = "member-removed", Good, "The member is removed. Nothing here opens for them any more.";
     MemberRemovedSomeTokens = "member-removed-some", Warn, "The member is removed. Not every token could be deleted: look at the list of tokens.";
     Transferred = "transferred", Good, "The organization has another owner. You are an admin now.";
     InvitationDeleted = "invitation-deleted", Good, "The invitation is taken back; its link is dead.";

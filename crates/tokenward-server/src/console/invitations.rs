@@ -3,10 +3,9 @@
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
+use tokenward_core::name::fold_email;
 use tokenward_core::permission::Own;
-use tokenward_core::{Code, Error, Time, Uuid};
-use tokenward_store::accounts::Account;
-use tokenward_store::invitations::Invitation;
+use tokenward_core::{Code, Error, Time, Uuid, password};
 use zeroize::Zeroizing;
 
 use super::done::Done;
@@ -14,12 +13,12 @@ use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page};
 use super::person::{Person, Visitor};
 use super::role_choices::role_choices;
-use super::sessions::password;
+use super::sessions::password_field;
 use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InvitePage, Nav};
 use super::words::role_tag;
-use crate::service::invitations::{self, Accepting, Sent};
-use crate::service::passwords::password_rule;
-use crate::service::{sessions, set_up};
+use crate::service::acceptance::{self, Accepting, Opened, Standing};
+use crate::service::invitations::{self, Sent};
+use crate::service::sessions;
 
 /// `GET …/members/invite`.
 pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
@@ -54,7 +53,7 @@ pub(super) async fn create(
     }
 }
 
-async fn created_page(person: &Person, Sent { invitation, link }: Sent) -> Answer {
+async fn created_page(person: &Person, Sent { invitation, link, .. }: Sent) -> Answer {
     let organization = invitation.organization_id;
     let role = {
         let directory = person.app.verifier.directory();
@@ -91,33 +90,24 @@ pub(super) async fn open(Extension(visitor): Extension<Visitor>, At((id, secret)
 }
 
 /// What the link opens, or that it is dead.
-async fn find(visitor: &Visitor, id: Uuid, secret: &str) -> Result<(Invitation, Option<Account>), Error> {
-    invitations::open(&visitor.app, id, secret).await?.ok_or_else(|| {
-        Error::new(
-            Code::NotFound,
-            "This invitation is not valid: it was used, taken back or has expired, or the link is not complete. Ask for a new one.",
-        )
-    })
+async fn find(visitor: &Visitor, id: Uuid, secret: &str) -> Result<Opened, Error> {
+    acceptance::open(&visitor.app, id, secret).await?.ok_or_else(acceptance::dead)
 }
 
 async fn open_page(visitor: &Visitor, id: Uuid, secret: String, typed: &Pairs, mut problems: Problems) -> Answer {
-    let (invitation, account) = find(visitor, id, &secret).await?;
-    let step = match (&visitor.person, &account) {
-        (Some(person), Some(account)) if person.user != account.id => {
-            problems.say(format!(
-                "You are signed in as {}, but this invitation is for the account {}. Sign in with that one.",
-                person.caller.by().actor.name(),
-                account.email
-            ));
-            InvitationStep::SignInFirst
+    let Opened { invitation, account } = find(visitor, id, &secret).await?;
+    let signed_in_as = visitor.person.as_ref().map(|person| person.caller.by().actor.name().to_owned());
+    let step = match (signed_in_as, account) {
+        (Some(email), _) if fold_email(&email) == fold_email(&invitation.email) => {
+            InvitationStep::Accept { signed_in_as: email }
         }
-        (Some(person), _) => InvitationStep::Accept { signed_in_as: person.caller.by().actor.name().to_owned() },
-        (None, Some(_)) => InvitationStep::SignInFirst,
-        (None, None) => InvitationStep::NewAccount {
+        (None, account) if account != Some(Standing::Proven) => InvitationStep::Password {
+            takes_over: account == Some(Standing::NotProven),
             name: problems.field("name", typed.line("name")),
-            password: password(&mut problems, "password"),
-            password_rule: password_rule(),
+            password: password_field(&mut problems, "password"),
+            password_rule: password::rule(),
         },
+        (signed_in_as, _) => InvitationStep::SignInFirst { signed_in_as },
     };
     let (role, meaning) = {
         let directory = visitor.app.verifier.directory();
@@ -149,13 +139,13 @@ pub(super) async fn accept(
 ) -> Answer {
     let accepting = match &visitor.person {
         Some(person) => Accepting::SignedIn(person.caller.clone()),
-        None => Accepting::NewAccount {
+        None => Accepting::WithPassword {
             name: form.line("name"),
             password: Zeroizing::new(form.get("password").to_owned()),
-            by: set_up::visitor(&visitor.client),
+            client: visitor.client.clone(),
         },
     };
-    let (invitation, account) = match invitations::accept(&visitor.app, None, id, &secret, accepting).await {
+    let (invitation, account) = match acceptance::accept(&visitor.app, None, id, &secret, accepting).await {
         Ok(accepted) => accepted.value,
         Err(error) if error.code == Code::NotFound => return Err(error.into()),
         Err(error) => return open_page(&visitor, id, secret, &form, Problems::of(error)?).await,

@@ -6,6 +6,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::token::Token;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::invitations::Invitation;
 use tokenward_store::members::Member;
 
 use super::done::Done;
@@ -19,7 +20,11 @@ use super::view::{
     TransferPage,
 };
 use super::words::role_tag;
-use crate::service::{invitations, members, tokens, usage};
+use crate::service::members::{self, Sent};
+use crate::service::{invitations, tokens, usage};
+
+/// The box that keeps the invitations of somebody who loses rights.
+const KEEP: &str = "keep_invitations";
 
 /// `GET …/members`.
 pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
@@ -50,7 +55,7 @@ async fn living_tokens(person: &Person, organization: Uuid) -> Result<Vec<Token>
 
 /// Did this member make the token?
 fn made_by(token: &Token, member: &Member) -> bool {
-    token.creator_name.as_deref() == Some(&member.email)
+    token.creator_id == Some(member.account_id)
 }
 
 fn row(person: &Person, grant: &Grant, member: Member, tokens: &[Token]) -> MemberRow {
@@ -65,6 +70,7 @@ fn row(person: &Person, grant: &Grant, member: Member, tokens: &[Token]) -> Memb
         is_you: member.account_id == person.user,
         is_owner: member.is_owner,
         may_manage: person.can(grant.organization(), Own::MemberManage),
+        email_proven: member.email_proven_at.is_some(),
         name: if member.name.is_empty() { member.email.clone() } else { member.name },
         email: member.email,
     }
@@ -73,9 +79,19 @@ fn row(person: &Person, grant: &Grant, member: Member, tokens: &[Token]) -> Memb
 async fn pending(person: &Person, organization: Uuid) -> Result<Vec<InvitationRow>> {
     let grant = person.may(organization, Own::MemberManage)?;
     let all = invitations::list(&person.app, &grant).await?;
+    Ok(invitation_rows(person, organization, all))
+}
+
+/// The pending invitations that the member has sent.
+async fn sent(person: &Person, grant: &Grant, member: &Member) -> Result<Vec<InvitationRow>> {
+    let all = members::invitations_of(&person.app, grant, member.account_id).await?;
+    Ok(invitation_rows(person, grant.organization(), all))
+}
+
+fn invitation_rows(person: &Person, organization: Uuid, all: Vec<Invitation>) -> Vec<InvitationRow> {
     let directory = person.app.verifier.directory();
     let now = person.app.now();
-    let row = |i: tokenward_store::invitations::Invitation| InvitationRow {
+    let row = |i: Invitation| InvitationRow {
         id: i.id.to_string(),
         role: role_tag(directory.organization(organization), i.role_id, &i.role_name),
         email: i.email,
@@ -84,7 +100,7 @@ async fn pending(person: &Person, organization: Uuid) -> Result<Vec<InvitationRo
         expires: person.moment(Time(i.expires_at)),
         expired: i.expires_at <= now.0,
     };
-    Ok(all.into_iter().map(row).collect())
+    all.into_iter().map(row).collect()
 }
 
 /// The member that a path names, for somebody who manages members.
@@ -105,15 +121,17 @@ fn refuse_owner(member: &Member) -> Result<()> {
 pub(super) async fn show(Extension(person): Extension<Person>, At((organization, user)): At<(Uuid, Uuid)>) -> Answer {
     let (grant, member) = managed(&person, organization, user).await?;
     refuse_owner(&member)?;
-    let chosen = member.role_id.to_string();
-    role_page(&person, &grant, member, &chosen, Problems::default()).await
+    let typed = Pairs::from([("role_id", member.role_id.to_string())]);
+    role_page(&person, &grant, member, &typed, Problems::default()).await
 }
 
-async fn role_page(person: &Person, grant: &Grant, member: Member, chosen: &str, mut problems: Problems) -> Answer {
+async fn role_page(person: &Person, grant: &Grant, member: Member, typed: &Pairs, mut problems: Problems) -> Answer {
     let shown = MemberPage {
         shell: person.shell(Some(grant.organization()), Nav::Members).await?,
+        sent: sent(person, grant, &member).await?,
+        keep_invitations: typed.on(KEEP),
         member: row(person, grant, member, &[]),
-        roles: role_choices(person, grant, chosen, &mut problems).await?,
+        roles: role_choices(person, grant, typed.get("role_id"), &mut problems).await?,
         error: problems.rest(),
     };
     page(problems.status, &shown)
@@ -127,11 +145,11 @@ pub(super) async fn save_role(
 ) -> Answer {
     let (grant, member) = managed(&person, organization, user).await?;
     let Some(role) = form.id("role_id") else {
-        return role_page(&person, &grant, member, "", Problems::one("role_id", "Choose a role.")).await;
+        return role_page(&person, &grant, member, &form, Problems::one("role_id", "Choose a role.")).await;
     };
-    match members::set_role(&person.app, grant.clone(), user, role).await {
+    match members::set_role(&person.app, grant.clone(), user, role, Sent::keep(form.on(KEEP))).await {
         Ok(_) => person.done(&format!("/console/{organization}/members"), Done::MemberSaved),
-        Err(error) => role_page(&person, &grant, member, form.get("role_id"), Problems::of(error)?).await,
+        Err(error) => role_page(&person, &grant, member, &form, Problems::of(error)?).await,
     }
 }
 
@@ -165,6 +183,8 @@ async fn remove_page(person: &Person, grant: &Grant, member: Member, typed: &Pai
     let shown = MemberRemovePage {
         shell: person.shell(Some(organization), Nav::Members).await?,
         tokens: made.collect(),
+        sent: sent(person, grant, &member).await?,
+        keep_invitations: typed.on(KEEP),
         member: row(person, grant, member, &all),
         may_revoke: person.can(organization, Own::TokenManage),
         error: problems.rest(),
@@ -193,7 +213,7 @@ pub(super) async fn remove(
         .filter(|token| chosen.contains(&token.id) && made_by(token, &member))
         .map(|token| token.id)
         .collect();
-    if let Err(error) = members::remove(&person.app, grant.clone(), user).await {
+    if let Err(error) = members::remove(&person.app, grant.clone(), user, Sent::keep(form.on(KEEP))).await {
         return remove_page(&person, &grant, member, &form, Problems::of(error)?).await;
     }
     let mut all_gone = true;

@@ -129,7 +129,7 @@ impl Person {
         Ok(Shell {
             organization,
             organizations,
-            may_create_organization: true,
+            may_create_organization: self.app.founders.would_let(&self.caller, &directory),
             user_name: if account.name.is_empty() { account.email.clone() } else { account.name },
             user_email: account.email,
             active,

@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::http::header;
-use tokenward_core::{Code, Error};
+use tokenward_core::{Code, Error, password};
 use zeroize::Zeroizing;
 
 use super::cookie;
@@ -10,7 +10,6 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, own_path, page, see_other};
 use super::person::{Person, Visitor};
 use super::view::{Field, SignInLinkPage, SignInPage};
-use crate::service::passwords::password_rule;
 use crate::service::{accounts, sessions, set_up};
 
 /// `GET /sign-in`.
@@ -86,9 +85,10 @@ async fn link_page(visitor: &Visitor, secret: String, mut problems: Problems) ->
     let link = SignInLinkPage {
         secret,
         csrf: visitor.csrf.clone(),
+        asks_whether_mine: account.email_proven_at.is_none(),
         email: account.email,
         password: problems.field("password", ""),
-        password_rule: password_rule(),
+        password_rule: password::rule(),
         error: problems.rest(),
     };
     page(status, &link)
@@ -101,8 +101,9 @@ pub(super) async fn take_link(
     Extension(form): Extension<Pairs>,
 ) -> Answer {
     let password = Zeroizing::new(form.get("password").to_owned());
+    let taking = accounts::Taking { password, was_not_me: form.on("was_not_me") };
     let by = set_up::visitor(&visitor.client);
-    match accounts::take_link(&visitor.app, &secret, password, by).await {
+    match accounts::take_link(&visitor.app, &secret, taking, by).await {
         Ok(taken) => {
             let begun = sessions::begin(&visitor.app, taken.value, visitor.client.clone(), true).await?;
             visitor.signed_in(&begun.value, "/", None).await
@@ -113,6 +114,6 @@ pub(super) async fn take_link(
 }
 
 /// A password field never holds what was typed.
-pub(super) fn password(problems: &mut Problems, field: &str) -> Field {
+pub(super) fn password_field(problems: &mut Problems, field: &str) -> Field {
     problems.field(field, "")
 }

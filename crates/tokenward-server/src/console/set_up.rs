@@ -1,16 +1,15 @@
 //! The first start: the organization and its owner, from the link that the server printed.
 
 use axum::Extension;
-use tokenward_core::{Code, Error};
+use tokenward_core::{Code, Error, password};
 use zeroize::Zeroizing;
 
 use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page, see_other};
 use super::person::Visitor;
-use super::sessions::password;
+use super::sessions::password_field;
 use super::view::SetUpPage;
-use crate::service::passwords::password_rule;
 use crate::service::{sessions, set_up};
 
 /// `GET /set-up/{secret}`: shows the form and spends nothing.
@@ -28,8 +27,8 @@ fn form_page(visitor: &Visitor, secret: String, typed: &Pairs, mut problems: Pro
         organization: problems.field("organization", typed.line("organization")),
         name: problems.field("name", typed.line("name")),
         email: problems.field("email", typed.line("email")),
-        password: password(&mut problems, "password"),
-        password_rule: password_rule(),
+        password: password_field(&mut problems, "password"),
+        password_rule: password::rule(),
         error: problems.rest(),
     };
     page(problems.status, &form)

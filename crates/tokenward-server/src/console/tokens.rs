@@ -4,6 +4,7 @@ use axum::Extension;
 use axum::http::{HeaderValue, StatusCode};
 use chrono::{Days, NaiveDate};
 use tokenward_core::caller::Grant;
+use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Own;
 use tokenward_core::time::DAY;
 use tokenward_core::token::Token;
@@ -145,7 +146,10 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&Usage>) -> TokenRow {
         description: token.description.clone(),
         hint: format!("…{}", token.last_four),
         role: role_tag(directory.organization(token.organization_id), token.role_id, &token.role_name),
-        creator: token.creator_name.clone(),
+        creator: token.creator_name.as_ref().map(|name| match token.creator_kind {
+            Some(ActorKind::Token) => format!("{name} (token)"),
+            _ => name.clone(),
+        }),
         created: moment(token.created_at),
         expires: token.expires_at.map(moment),
         state: token_state(token.expires_at, now),

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use tokenward_core::caller::{Caller, Person};
 use tokenward_core::error::Faults;
 use tokenward_core::event::{By, Event, Kind, UserSnapshot};
-use tokenward_core::name::{check_email, check_name};
+use tokenward_core::name::{check_actor_name, check_email};
 use tokenward_core::right::Visitor;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid, password};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::{Tx, sessions};
 use zeroize::Zeroizing;
 
 use super::links::{link_digest, link_secret};
-use super::passwords::check_password;
+use super::takeover::end_what_it_made;
 use super::{App, Written};
 
 /// The caller's own account. Tokens have none: `user_required`.
@@ -32,7 +32,7 @@ pub async fn update(
 ) -> Result<Written<Account>> {
     let mut faults = Faults::default();
     if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
-        faults.check("name", check_name(name));
+        faults.check("name", check_actor_name(name));
     }
     if let Some(Some(email)) = &communication_email {
         faults.check("communication_email", check_email(email));
@@ -49,8 +49,7 @@ pub async fn update(
             };
             let now = tx.now();
             accounts::update(tx, new.id, &new.name, new.communication_email.as_deref(), now).await?;
-            let before = UserSnapshot { email: old.email, name: old.name, password_changed: false };
-            let event = changed(&new, false).before(before);
+            let event = changed(&new, false).before(snapshot(&old, false));
             Ok((new, vec![event]))
         })
     })
@@ -75,9 +74,7 @@ pub async fn change_password(
         app.throttle.failed(&account.email, address, app.now());
         return Err(wrong());
     }
-    let mut faults = Faults::default();
-    faults.check("password", check_password(&new));
-    faults.finish()?;
+    check_password(app, &account, &new)?;
     let new = app.passwords.hash(new).await?;
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
@@ -111,26 +108,47 @@ pub async fn link_owner(app: &Arc<App>, secret: &str) -> Result<Option<Account>>
     }
 }
 
-/// Spends a sign-in link: sets the password that was chosen, and ends all sessions. Answers the account.
-pub async fn take_link(app: &Arc<App>, secret: &str, password: Zeroizing<String>, by: By) -> Result<Written<Account>> {
-    let mut faults = Faults::default();
-    faults.check("password", check_password(&password));
-    faults.finish()?;
-    let hash = app.passwords.hash(password).await?;
-    let digest = link_digest(secret);
+/// What somebody does with a sign-in link.
+pub struct Taking {
+    /// The password that was chosen.
+    pub password: Zeroizing<String>,
+    /// Whoever used the account before was somebody else: what was made with it ends. Only for an account whose address
+    /// was not proven.
+    pub was_not_me: bool,
+}
+
+/// Spends a sign-in link: sets the password that was chosen, and ends all sessions. Whoever runs the server gave it to the
+/// person, so the address counts as proven. Answers the account.
+pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Result<Written<Account>> {
+    // Before anything is hashed: a link that is dead costs nothing.
+    let account = link_owner(app, secret).await?.ok_or_else(dead)?;
+    check_password(app, &account, &taking.password)?;
+    let hash = app.passwords.hash(taking.password).await?;
+    let (digest, was_not_me) = (link_digest(secret), taking.was_not_me);
     app.write(Visitor::new(by), move |tx, _| {
         Box::pin(async move {
-            let dead = || Error::conflict("This link was used already or has expired. Ask the operator for a new one.");
             let now = tx.now();
             let id = accounts::take_link(tx, &digest, now).await?.ok_or_else(dead)?;
-            let account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
+            let mut account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
+            let before = snapshot(&account, false);
+            let proven = account.email_proven_at.is_some();
             accounts::set_password(tx, id, &hash, now).await?;
-            sessions::delete_others(tx, id, None).await?;
-            let event = changed(&account, true);
-            Ok((account, vec![event]))
+            accounts::prove_email(tx, id, now).await?;
+            account.email_proven_at = account.email_proven_at.or(Some(now.0));
+            let mut events = vec![changed(&account, true).before(before)];
+            if was_not_me && !proven {
+                events.extend(end_what_it_made(tx, &account).await?);
+            } else {
+                sessions::delete_others(tx, id, None).await?;
+            }
+            Ok((account, events))
         })
     })
     .await
+}
+
+fn dead() -> Error {
+    Error::conflict("This link was used already or has expired. Ask the operator for a new one.")
 }
 
 /// Adds a sign-in link for an account. Answers its secret and the event.
@@ -146,7 +164,26 @@ pub(crate) async fn insert_link(
     Ok((secret, Event::new(Kind::SignInLinkCreated, None, id, email).related(account)))
 }
 
-fn changed(account: &Account, password_changed: bool) -> Event {
-    let snapshot = UserSnapshot { email: account.email.clone(), name: account.name.clone(), password_changed };
-    Event::new(Kind::UserUpdated, None, account.id, &account.email).after(snapshot)
+pub(super) fn changed(account: &Account, password_changed: bool) -> Event {
+    Event::new(Kind::UserUpdated, None, account.id, &account.email).after(snapshot(account, password_changed))
+}
+
+pub(super) fn snapshot(account: &Account, password_changed: bool) -> UserSnapshot {
+    let email_proven = account.email_proven_at.is_some();
+    UserSnapshot { email: account.email.clone(), name: account.name.clone(), password_changed, email_proven }
+}
+
+/// The names of the organizations that a person belongs to: no password is made of them.
+fn organization_names(app: &App, account: Uuid) -> Vec<String> {
+    let directory = app.verifier.directory();
+    let own = directory.organizations().filter(|organization| organization.role_of(account).is_some());
+    own.map(|organization| organization.name.to_string()).collect()
+}
+
+fn check_password(app: &App, account: &Account, password: &str) -> Result<()> {
+    let names = organization_names(app, account.id);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut faults = Faults::default();
+    faults.check("password", password::check(password, &account.email, &names));
+    faults.finish()
 }

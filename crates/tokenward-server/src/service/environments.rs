@@ -65,6 +65,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnviron
                 name: new.name,
                 mode: mode.as_str().to_owned(),
                 last_updated_by: grant.by().actor.name().to_owned(),
+                last_updated_by_kind: Some(grant.by().actor.kind().as_str().to_owned()),
+                last_updated_by_id: grant.by().actor.id(),
                 created_at: now,
                 updated_at: now,
             };
@@ -106,7 +108,10 @@ pub async fn update(
                 }
                 new.mode = mode.as_str().to_owned();
             }
-            new.last_updated_by = grant.by().actor.name().to_owned();
+            let actor = &grant.by().actor;
+            new.last_updated_by = actor.name().to_owned();
+            new.last_updated_by_kind = Some(actor.kind().as_str().to_owned());
+            new.last_updated_by_id = actor.id();
             new.updated_at = tx.next_version(old.updated_at);
             environments::update(tx, grant, &new).await?;
             let event = event(Kind::EnvironmentUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));

@@ -6,9 +6,11 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind, MemberSnapshot};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::invitations::{self, Invitation};
 use tokenward_store::members::{self, Member, Seat};
-use tokenward_store::{Tx, roles, sessions};
+use tokenward_store::{Tx, roles};
 
+use super::invitations::end_sent_by;
 use super::{App, Written};
 
 /// The members, in the order in which they came.
@@ -23,37 +25,70 @@ pub async fn get(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result<Member> {
     members::get(reader.conn(), grant, user).await
 }
 
-/// Gives a member another role, which may not hold more than the caller. Ends the member's sessions: what was
-/// opened under the old role must not go on under the new one.
-pub async fn set_role(app: &Arc<App>, grant: Grant, user: Uuid, role: Uuid) -> Result<Written<()>> {
+/// What becomes of the invitations that a member has sent, when the member leaves or gets a smaller role.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Sent {
+    /// They end: what somebody gave who may not any more.
+    #[default]
+    End,
+    /// They stay, because whoever takes the rights away says so.
+    Stay,
+}
+
+impl Sent {
+    /// As requests say it; what they leave out is not kept.
+    #[must_use]
+    pub fn keep(keep: bool) -> Self {
+        if keep { Self::Stay } else { Self::End }
+    }
+}
+
+/// The pending invitations that a member has sent.
+pub async fn invitations_of(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result<Vec<Invitation>> {
+    let mut reader = app.store.read().await?;
+    invitations::sent_by(reader.conn(), Some(grant.organization()), user, app.now()).await
+}
+
+/// Gives a member another role, which may not hold more than the caller. Where it holds less than the one before, the
+/// invitations that the member has sent end.
+///
+/// Sessions go on: they are the person's, who can belong to several organizations, and what they may do here is asked
+/// from the rows each time. Whoever was signed out could sign in again at once, with the same role.
+pub async fn set_role(app: &Arc<App>, grant: Grant, user: Uuid, role: Uuid, sent: Sent) -> Result<Written<()>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let role = roles::assignable(tx, grant, "role_id", role).await?;
             grant.covers(&role)?;
             let member = named(tx, grant, user).await?;
             refuse_owner(&member, "demoted")?;
+            let before = roles::assignable(tx, grant, "role_id", member.role_id).await?;
             let now = tx.now();
             members::set_role(tx, grant, user, role.id, now).await?;
             let after =
                 MemberSnapshot { email: member.email.clone(), role_id: role.id, role_name: role.name.to_string() };
-            let event = event(Kind::MemberUpdated, grant, &member).before(snapshot(&member)).after(after);
-            let ended = end_sessions(tx, &member).await?;
-            Ok(((), vec![event, ended]))
+            let mut events = vec![event(Kind::MemberUpdated, grant, &member).before(snapshot(&member)).after(after)];
+            if sent == Sent::End && before.beyond(&role).is_some() {
+                events.extend(end_sent_by(tx, grant, user).await?);
+            }
+            Ok(((), events))
         })
     })
     .await
 }
 
-/// Removes a member and ends the member's sessions. Tokens that the member made stay with the organization.
-pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Written<()>> {
+/// Removes a member, and ends the invitations that the member has sent. Tokens that the member made stay with the
+/// organization, and the person's sessions go on: nothing of the organization opens for them any more.
+pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, sent: Sent) -> Result<Written<()>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let member = named(tx, grant, user).await?;
             refuse_owner(&member, "removed")?;
             members::delete(tx, grant, user).await?;
-            let event = event(Kind::MemberRemoved, grant, &member).before(snapshot(&member));
-            let ended = end_sessions(tx, &member).await?;
-            Ok(((), vec![event, ended]))
+            let mut events = vec![event(Kind::MemberRemoved, grant, &member).before(snapshot(&member))];
+            if sent == Sent::End {
+                events.extend(end_sent_by(tx, grant, user).await?);
+            }
+            Ok(((), events))
         })
     })
     .await
@@ -100,11 +135,6 @@ fn refuse_owner(member: &Member, done: &str) -> Result<()> {
         return Err(Error::conflict(format!("The owner cannot be {done}. Transfer the ownership first.")));
     }
     Ok(())
-}
-
-async fn end_sessions(tx: &mut Tx, member: &Member) -> Result<Event> {
-    sessions::delete_others(tx, member.account_id, None).await?;
-    Ok(Event::new(Kind::SessionEnded, None, member.account_id, &member.email).related(member.account_id))
 }
 
 fn event(kind: Kind, grant: &Grant, member: &Member) -> Event {

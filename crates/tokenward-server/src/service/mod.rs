@@ -2,12 +2,14 @@
 //!
 //! A write checks its input and goes through the one door, `App::write`. Knows no HTTP.
 
+pub mod acceptance;
 pub mod accounts;
 pub mod apis;
 pub mod clusters;
 pub mod decisions;
 pub mod environments;
 pub mod events;
+pub mod founders;
 pub mod invitations;
 mod links;
 pub mod mail;
@@ -19,6 +21,7 @@ pub mod roles;
 pub mod seal;
 pub mod sessions;
 pub mod set_up;
+mod takeover;
 pub mod throttle;
 pub mod tokens;
 pub mod usage;
@@ -55,6 +58,8 @@ pub struct App {
     pub passwords: passwords::Passwords,
     /// Slows down guessing of passwords.
     pub throttle: throttle::Throttle,
+    /// Who may make organizations.
+    pub founders: founders::Founders,
     /// Who sends mail, where SMTP is configured.
     pub mailer: Option<mail::Mailer>,
     /// The first start's one-time link.

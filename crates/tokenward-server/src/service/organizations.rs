@@ -82,12 +82,14 @@ pub async fn update(app: &Arc<App>, grant: Grant, change: Change, if_match: IfMa
     .await
 }
 
-/// Makes an organization, which the calling user owns. Tokens cannot: `user_required`.
+/// Makes an organization, which the calling user owns, where that is one who may. Tokens cannot: `user_required`.
 pub async fn create(app: &Arc<App>, caller: &Caller, change: Change) -> Result<Written<Organization>> {
     let person = caller.person()?;
     check(&change)?;
+    let founders = app.founders;
     app.write(person, move |tx, person| {
         Box::pin(async move {
+            founders.require(tx, person.account()).await?;
             let id = tx.new_id();
             let name = change.name.clone().unwrap_or_default();
             let owner = accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))?;

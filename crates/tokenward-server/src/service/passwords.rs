@@ -1,4 +1,4 @@
-//! Passwords: Argon2id, a few at a time.
+//! Passwords: Argon2id, a few at a time. What a password must be like is in `tokenward_core::password`.
 //!
 //! One hash takes about 40 ms of a core and 19 MiB. Without a cap, a flood of sign-ins would take both from the
 //! verifications.
@@ -13,12 +13,6 @@ use zeroize::Zeroizing;
 const AT_ONCE: usize = 2;
 /// Requests that may wait for their turn; further ones get 503.
 const WAITING: usize = 32;
-
-/// Shortest password, in characters (NIST SP 800-63B-4 §3.1.1.2 asks for 15 where it is the only factor; 12 with a
-/// throttle is what people accept).
-const PASSWORD_MIN: usize = 12;
-/// Longest password, in bytes; long ones are no use and cost time.
-const PASSWORD_MAX: usize = 512;
 
 /// Hashes and checks passwords.
 pub struct Passwords {
@@ -66,25 +60,4 @@ impl Passwords {
 fn hash(password: &str) -> Result<String> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     hash.map(|hash| hash.to_string()).map_err(|error| Error::internal(error.to_string()))
-}
-
-/// What a password must be like, for people.
-#[must_use]
-pub fn password_rule() -> String {
-    format!("At least {PASSWORD_MIN} characters. A few words in a row are easier to remember than a riddle.")
-}
-
-/// Checks a new password. The error completes the sentence "`password` …".
-pub fn check_password(password: &str) -> Result<(), String> {
-    let length = password.chars().count();
-    if length < PASSWORD_MIN {
-        return Err(format!("has {length} characters; at least {PASSWORD_MIN} are needed"));
-    }
-    if password.len() > PASSWORD_MAX {
-        return Err(format!("is longer than {PASSWORD_MAX} bytes"));
-    }
-    if password.chars().all(|c| password.starts_with(c)) {
-        return Err("is one character repeated".into());
-    }
-    Ok(())
 }

@@ -1,4 +1,5 @@
-//! The first organization: from a one-time link that `serve` prints, or from the offline `bootstrap`.
+//! Organizations that the operator makes: the first one from a one-time link that `serve` prints or from the offline
+//! `bootstrap`, further ones from `new-organization`.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,19 +9,18 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{
     Actor, By, Event, Kind, MemberSnapshot, OrganizationSnapshot, TokenSnapshot, UserSnapshot,
 };
-use tokenward_core::name::{check_email, check_name};
+use tokenward_core::name::{check_actor_name, check_email, check_name};
 use tokenward_core::permission::Own;
 use tokenward_core::right::{Operator, Visitor};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{PlainText, random_text};
 use tokenward_core::sync::lock;
 use tokenward_core::time::{DAY, HOUR};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid, password};
 use tokenward_store::members::Membership;
 use tokenward_store::{Store, Tx, accounts, members, organizations, roles, tokens};
 use zeroize::Zeroizing;
 
-use super::passwords::check_password;
 use super::{App, Written, accounts as people};
 
 /// The plan of a new organization (contract §8.12).
@@ -76,7 +76,7 @@ pub async fn from_link(
         return Err(dead_link());
     }
     let mut faults = check(&founding);
-    faults.check("password", check_password(&password));
+    faults.check("password", password::check(&password, &founding.owner_email, &[&founding.organization]));
     faults.finish()?;
     let (hash, secret) = (app.passwords.hash(password).await?, Zeroizing::new(secret.to_owned()));
     let own = Arc::clone(app);
@@ -165,13 +165,49 @@ pub async fn bootstrap(
     Ok(Some(Bootstrapped { organization: founded.organization, owner: founded.owner, token, link }))
 }
 
+/// What `new-organization` answers.
+pub struct Further {
+    /// The organization.
+    pub organization: Uuid,
+    /// Its owner.
+    pub owner: Uuid,
+    /// The secret of a sign-in link, valid for a day, for an owner who had no account.
+    pub link: Option<Zeroizing<String>>,
+}
+
+/// Founds one more organization, for an owner who may have an account. Whatever `organizations` says: this is the operator.
+pub async fn found_further(store: &Store, operator: &Operator, founding: Founding) -> Result<Further> {
+    check(&founding).finish()?;
+    let (mut tx, _) = store.begin(operator).await?;
+    let Some(account) = accounts::by_email(tx.conn(), &founding.owner_email).await? else {
+        let expires_at = tx.now().plus(DAY);
+        let mut founded = found(&mut tx, &founding, None).await?;
+        let (link, event) = people::insert_link(&mut tx, founded.owner, &founding.owner_email, expires_at).await?;
+        founded.events.push(event);
+        tx.commit(&founded.events).await?;
+        return Ok(Further { organization: founded.organization, owner: founded.owner, link: Some(link) });
+    };
+    if account.email_proven_at.is_none() {
+        // Whoever made that account would own the organization, and nobody knows who it was.
+        return Err(Error::conflict(format!(
+            "Nobody has proved that the account {} is that of the person. Let the person take it first: \
+             `tokenward sign-in-link {}`.",
+            account.email, account.email
+        )));
+    }
+    let id = tx.new_id();
+    let (_, events) = insert_organization(&mut tx, id, &founding.organization, account.id, &account.email).await?;
+    tx.commit(&events).await?;
+    Ok(Further { organization: id, owner: account.id, link: None })
+}
+
 /// What is wrong with the names and addresses.
 pub fn check(founding: &Founding) -> Faults {
     let mut faults = Faults::default();
     faults.check("organization", check_name(&founding.organization));
     faults.check("email", check_email(&founding.owner_email));
     if !founding.owner_name.is_empty() {
-        faults.check("name", check_name(&founding.owner_name));
+        faults.check("name", check_actor_name(&founding.owner_name));
     }
     faults
 }
@@ -187,12 +223,15 @@ async fn found(tx: &mut Tx, founding: &Founding, password_hash: Option<&str>) ->
     let now = tx.now();
     let (organization, owner) = (tx.new_id(), tx.new_id());
     accounts::insert(tx, owner, &founding.owner_email, &founding.owner_name, password_hash, now).await?;
+    // Whoever runs the server says so.
+    accounts::prove_email(tx, owner, now).await?;
     let (admin_role, mut events) =
         insert_organization(tx, organization, &founding.organization, owner, &founding.owner_email).await?;
     let user = UserSnapshot {
         email: founding.owner_email.clone(),
         name: founding.owner_name.clone(),
         password_changed: password_hash.is_some(),
+        email_proven: true,
     };
     events.insert(0, Event::new(Kind::UserCreated, None, owner, &founding.owner_email).after(user));
     Ok(Founded { organization, owner, admin_role, events })
@@ -233,14 +272,22 @@ pub(crate) async fn insert_organization(
     Ok((admin_role, events))
 }
 
+/// A sign-in link that the operator has made.
+pub struct SignInLink {
+    /// Its secret, valid for a day.
+    pub secret: Zeroizing<String>,
+    /// Had somebody proved to read what is sent to the address of the account?
+    pub email_proven: bool,
+}
+
 /// A new sign-in link for an account, for the offline `sign-in-link`. `None` when nobody has that address.
-pub async fn sign_in_link(store: &Store, operator: &Operator, email: &str) -> Result<Option<Zeroizing<String>>> {
+pub async fn sign_in_link(store: &Store, operator: &Operator, email: &str) -> Result<Option<SignInLink>> {
     let (mut tx, _) = store.begin(operator).await?;
     let Some(account) = accounts::by_email(tx.conn(), email).await? else { return Ok(None) };
     let expires_at = tx.now().plus(DAY);
-    let (link, event) = people::insert_link(&mut tx, account.id, &account.email, expires_at).await?;
+    let (secret, event) = people::insert_link(&mut tx, account.id, &account.email, expires_at).await?;
     tx.commit(&[event]).await?;
-    Ok(Some(link))
+    Ok(Some(SignInLink { secret, email_proven: account.email_proven_at.is_some() }))
 }
 
 /// A visitor's doing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
-use tokenward_core::name::{check_description, check_name};
+use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::token::Token;
@@ -70,7 +70,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
 #[must_use]
 pub fn check(new: &NewToken, now: Time) -> Faults {
     let mut faults = Faults::default();
-    faults.check("name", check_name(&new.name));
+    faults.check("name", check_actor_name(&new.name));
     if let Some(description) = &new.description {
         faults.check("description", check_description(description));
     }
@@ -102,6 +102,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                 name: new.name,
                 description: new.description,
                 creator_name: Some(grant.by().actor.name().to_owned()),
+                creator_kind: Some(grant.by().actor.kind()),
+                creator_id: grant.by().actor.id(),
                 created_at: now,
                 updated_at: now,
                 expires_at: new.expires_at,

@@ -1,7 +1,7 @@
 //! Events as the organization reads them: filters and pages.
 
 use serde_json::json;
-use tokenward_core::event::{By, Event, Kind, Origin, TokenSnapshot};
+use tokenward_core::event::{ActorKind, By, Event, Kind, Origin, TokenSnapshot};
 use tokenward_core::right::Visitor;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::events::{self, Filter};
@@ -86,13 +86,13 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
     assert_eq!(payload.after, Some(state("CI \"✓\"", Some(""))));
     assert_eq!(payload.project, Some((project, "shop".to_owned())));
     assert_eq!(payload.environment, Some((environment, "staging".to_owned())));
-    assert_eq!((payload.actor_kind.as_str(), payload.actor_id), ("user", Some(Uuid::from_u128(7))));
+    assert_eq!((payload.actor_kind, payload.actor_id), (ActorKind::User, Some(Uuid::from_u128(7))));
     assert_eq!((payload.address.as_deref(), payload.user_agent.as_deref()), (Some("192.0.2.1"), Some("curl/8")));
 
     // What was not said is absent.
     let plain = list(&world, &acme, &Filter::default(), 3).await.remove(2).payload.unwrap();
     assert_eq!((plain.before, plain.after, plain.project, plain.environment), (None, None, None, None));
-    assert_eq!((plain.actor_kind.as_str(), plain.actor_id), ("operator", None));
+    assert_eq!((plain.actor_kind, plain.actor_id), (ActorKind::Operator, None));
     assert_eq!((plain.address, plain.user_agent), (None, None));
 }
 

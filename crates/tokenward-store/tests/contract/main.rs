@@ -32,5 +32,6 @@ mod organizations;
 mod people;
 mod resources;
 mod schema;
+mod takeover;
 mod tokens;
 mod usage;

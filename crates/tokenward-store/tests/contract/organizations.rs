@@ -8,7 +8,7 @@ use tokenward_core::right::Operator;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, ProjectAccess, Role};
 use tokenward_core::time::DAY;
 use tokenward_core::{Code, Error, Uuid};
-use tokenward_store::invitations::{self, Invitation};
+use tokenward_store::invitations::{self, Invitation, LinkDigests};
 use tokenward_store::members::{self, Membership, Seat};
 use tokenward_store::{Tx, accounts, clusters, organizations, projects, roles, tokens};
 
@@ -292,7 +292,9 @@ async fn a_role_in_use_stays_and_says_who_uses_it(world: World) {
     let membership = Membership { organization_id: acme.id, account_id: bob, role_id: by_member.id };
     members::insert(&mut tx, membership, false, world.now()).await.unwrap();
     let invitation = Invitation { role_id: by_invitation.id, ..invitation(&world, &acme, "eve@acme.example") };
-    invitations::insert(&mut tx, &acme.may(Own::MemberManage), &invitation, &unique(), world.now()).await.unwrap();
+    invitations::insert(&mut tx, &acme.may(Own::MemberManage), &invitation, &passed_on(unique()), world.now())
+        .await
+        .unwrap();
     crate::world::end(tx).await.unwrap();
     for (role, user) in [
         (&by_token, "token `CI`"),
@@ -466,6 +468,11 @@ async fn memberships_are_told_for_one_organization_or_all(world: World) {
     assert!(told(Some(Uuid::from_u128(1))).await.is_empty());
 }
 
+/// An invitation that was not mailed.
+fn passed_on(digest: [u8; 32]) -> LinkDigests {
+    LinkDigests { passed_on: digest, mailed: None }
+}
+
 fn invitation(world: &World, of: &Organization, email: &str) -> Invitation {
     Invitation {
         id: world.store.new_id(),
@@ -476,6 +483,8 @@ fn invitation(world: &World, of: &Organization, email: &str) -> Invitation {
         role_name: String::new(),
         role_kind: String::new(),
         inviter: "ada@acme.example".to_owned(),
+        inviter_kind: Some("user".to_owned()),
+        inviter_id: Some(Uuid::from_u128(7)),
         expires_at: world.now().plus(DAY).0,
         created_at: world.now().0,
         updated_at: world.now().0,
@@ -485,7 +494,9 @@ fn invitation(world: &World, of: &Organization, email: &str) -> Invitation {
 async fn invite(world: &World, of: &Organization, email: &str) -> (Invitation, [u8; 32]) {
     let (invitation, digest) = (invitation(world, of, email), unique());
     let mut tx = world.begin().await;
-    invitations::insert(&mut tx, &of.may(Own::MemberManage), &invitation, &digest, world.now()).await.unwrap();
+    invitations::insert(&mut tx, &of.may(Own::MemberManage), &invitation, &passed_on(digest), world.now())
+        .await
+        .unwrap();
     crate::world::end(tx).await.unwrap();
     (invitation, digest)
 }
@@ -509,7 +520,7 @@ async fn an_invitation_reads_back_and_is_found_by_its_link(world: World) {
 
     for _ in 0..2 {
         let by_link = invitations::by_link(reader.conn(), made.id, &digest, world.now()).await.unwrap();
-        assert_eq!(by_link.map(|found| found.id), Some(made.id));
+        assert_eq!(by_link.map(|found| (found.invitation.id, found.mailed)), Some((made.id, false)));
     }
     let end = tokenward_core::Time(made.expires_at);
     for (id, digest, at) in
@@ -530,8 +541,9 @@ async fn an_address_is_invited_once_in_an_organization(world: World) {
     invite(&world, &acme, "bob@acme.example").await;
     let second = invitation(&world, &acme, "BOB@acme.example");
     let mut tx = world.begin().await;
-    let error =
-        invitations::insert(&mut tx, &acme.may(Own::MemberManage), &second, &unique(), world.now()).await.unwrap_err();
+    let error = invitations::insert(&mut tx, &acme.may(Own::MemberManage), &second, &passed_on(unique()), world.now())
+        .await
+        .unwrap_err();
     assert_eq!(error.code, Code::Conflict);
     assert!(error.detail.contains("BOB@acme.example"), "{error}");
     drop(tx);
@@ -539,7 +551,7 @@ async fn an_address_is_invited_once_in_an_organization(world: World) {
     let foreign_role =
         Invitation { role_id: globex.role(BuiltIn::Viewer), ..invitation(&world, &acme, "eve@acme.example") };
     let refused = async |tx: &mut Tx| {
-        invitations::insert(tx, &acme.may(Own::MemberManage), &foreign_role, &unique(), world.now()).await
+        invitations::insert(tx, &acme.may(Own::MemberManage), &foreign_role, &passed_on(unique()), world.now()).await
     };
     assert_eq!(fault(&world, refused).await, Code::Conflict);
 }
@@ -560,11 +572,13 @@ async fn a_renewed_invitation_has_only_its_new_link(world: World) {
     let (made, old) = invite(&world, &acme, "bob@acme.example").await;
     let (new, at) = (unique(), world.clock.pass(2 * DAY));
     let mut tx = world.begin().await;
-    invitations::renew(&mut tx, &acme.may(Own::MemberManage), made.id, &new, at.plus(DAY), at).await.unwrap();
+    invitations::renew(&mut tx, &acme.may(Own::MemberManage), made.id, &passed_on(new), at.plus(DAY), at)
+        .await
+        .unwrap();
     crate::world::end(tx).await.unwrap();
     let mut reader = world.reader().await;
     assert!(invitations::by_link(reader.conn(), made.id, &old, at).await.unwrap().is_none());
-    let found = invitations::by_link(reader.conn(), made.id, &new, at).await.unwrap().unwrap();
+    let found = invitations::by_link(reader.conn(), made.id, &new, at).await.unwrap().unwrap().invitation;
     assert_eq!((found.expires_at, found.updated_at, found.created_at), (at.plus(DAY).0, at.0, made.created_at));
 }
 

@@ -88,6 +88,8 @@ fn environment(world: &World, project: Uuid, cluster: Uuid, name: &str) -> Envir
         name: name.to_owned(),
         mode: "STAGING".to_owned(),
         last_updated_by: "ada@acme.example".to_owned(),
+        last_updated_by_kind: Some("user".to_owned()),
+        last_updated_by_id: Some(Uuid::from_u128(7)),
         created_at: now,
         updated_at: now,
     }
@@ -234,6 +236,8 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
     e.name = "new".to_owned();
     e.mode = "PRODUCTION".to_owned();
     e.last_updated_by = "bob".to_owned();
+    e.last_updated_by_kind = Some("token".to_owned());
+    e.last_updated_by_id = Some(Uuid::from_u128(8));
     e.updated_at += 1;
     let mut tx = world.begin().await;
     environments::update(&mut tx, &acme.may(Own::EnvironmentManage), &e).await.unwrap();

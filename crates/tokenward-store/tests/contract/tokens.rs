@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Own;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
@@ -57,7 +58,8 @@ async fn a_token_reads_back_as_it_was_made(world: World) {
     assert_eq!((token.id, token.organization_id, token.name.as_str()), (id, acme.id, "CI"));
     assert_eq!((token.role_id, token.role_name.as_str()), (acme.role(BuiltIn::Viewer), "viewer"));
     assert_eq!(token.description.as_deref(), Some("for the pipeline\n✓"));
-    assert_eq!(token.creator_name.as_deref(), Some("operator"));
+    let creator = (token.creator_name.as_deref(), token.creator_kind, token.creator_id);
+    assert_eq!(creator, (Some("operator"), Some(ActorKind::Operator), None));
     assert_eq!((token.created_at, token.updated_at, token.expires_at), (world.now(), world.now(), Some(ends)));
     assert_eq!(token.last_four, "wxyz");
     assert_eq!(tokens::list(world.reader().await.conn(), &acme.grant).await.unwrap(), [token]);

@@ -7,7 +7,7 @@ use tokenward_api::events::{Event, Links};
 use tokenward_core::Time;
 
 use super::answer::Answer;
-use super::output::{self, Result, Table, second};
+use super::output::{self, Result, Table, second, text};
 use super::{Context, when};
 use crate::note::note;
 
@@ -78,15 +78,18 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
         let events: Vec<_> = events.iter().map(|event| &event.raw).collect();
         return output::json(&json!({ "events": events }));
     }
-    let mut table = Table::new(&["TIME", "WHAT", "TARGET", "BY", "FROM", "TARGET ID"]);
+    let mut table = Table::new(&["TIME", "WHAT", "TARGET", "BY", "KIND", "FROM", "ADDRESS", "TARGET ID", "BY ID"]);
     for event in &events {
         table.row([
             second(event.timestamp),
             event.kind.to_string(),
             event.target_name.clone(),
             event.triggered_by.clone(),
+            event.actor_kind.map(|kind| kind.to_string()).unwrap_or_default(),
             event.origin.clone(),
+            text(event.address.as_deref()),
             event.target_id.map(|id| id.to_string()).unwrap_or_default(),
+            event.actor_id.map(|id| id.to_string()).unwrap_or_default(),
         ]);
     }
     table.print("No events.")?;

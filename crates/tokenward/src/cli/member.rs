@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
-use tokenward_api::members::{Member, MemberReference, MemberRoleUpdate};
+use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
 
 use super::answer::{Answer, List};
 use super::client::Organization;
@@ -36,6 +36,9 @@ pub enum MemberCommand {
         /// The role to have, by name or id
         #[arg(long, value_name = "ROLE")]
         role: String,
+        /// With a smaller role, keep the invitations that the member has sent
+        #[arg(long)]
+        keep_invitations: bool,
     },
     /// Remove a member, or take an invitation back
     #[command(visible_alias = "rm")]
@@ -43,6 +46,9 @@ pub enum MemberCommand {
         /// The member's e-mail address or id
         #[arg(value_name = "EMAIL|ID")]
         member: String,
+        /// Keep the invitations that the member has sent
+        #[arg(long)]
+        keep_invitations: bool,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
@@ -54,8 +60,12 @@ pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
     match command {
         MemberCommand::List => list(context, &organization).await,
         MemberCommand::Invite { email, role } => invite(&email, &role, context, &organization).await,
-        MemberCommand::Role { member, role } => change(&member, &role, context, &organization).await,
-        MemberCommand::Remove { member, yes } => remove(&member, yes, context, &organization).await,
+        MemberCommand::Role { member, role, keep_invitations } => {
+            change(&member, &role, keep_invitations, context, &organization).await
+        }
+        MemberCommand::Remove { member, keep_invitations, yes } => {
+            remove(&member, keep_invitations, yes, context, &organization).await
+        }
     }
 }
 
@@ -95,7 +105,7 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
             member.email.clone(),
             member.name.clone(),
             member.role_name.clone(),
-            "member".to_owned(),
+            if member.email_proven { "member" } else { "member, address not proven" }.to_owned(),
             moment(member.last_activity_at),
             member.id.to_string(),
         ]);
@@ -131,19 +141,41 @@ async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: 
     Ok(())
 }
 
-async fn change(wanted: &str, wanted_role: &str, context: &Context<'_>, organization: &Organization) -> Result {
+async fn change(
+    wanted: &str,
+    wanted_role: &str,
+    keep_invitations: bool,
+    context: &Context<'_>,
+    organization: &Organization,
+) -> Result {
     let members = members(context, organization).await?;
     let member = find(&members, wanted, "member")?;
     let roles = role::available(context, organization).await?;
     let role = find(&roles, wanted_role, "role")?;
-    let body = MemberRoleUpdate { user_id: member.id.to_string(), role_id: role.id };
+    let body = MemberRoleUpdate { user_id: member.id.to_string(), role_id: role.id, keep_invitations };
     // The contract answers without a body.
     context.client.put::<IgnoredAny>(&members_path(organization), &body, None).await?;
     note(clean(&format!("{} is {} from now on.", member.email, role.name)));
     if context.global.json { output::json(&json!(body)) } else { Ok(()) }
 }
 
-async fn remove(wanted: &str, yes: bool, context: &Context<'_>, organization: &Organization) -> Result {
+/// What becomes of the invitations that a member has sent, in a sentence; nothing where there are none.
+fn fate(sent: &[&Answer<InviteMember>], keep: bool) -> String {
+    let to: Vec<&str> = sent.iter().map(|invitation| invitation.email.as_str()).collect();
+    match (to.is_empty(), keep) {
+        (true, _) => String::new(),
+        (false, false) => format!(" The invitations to {} end; --keep-invitations keeps them.", to.join(", ")),
+        (false, true) => format!(" The invitations to {} stay.", to.join(", ")),
+    }
+}
+
+async fn remove(
+    wanted: &str,
+    keep_invitations: bool,
+    yes: bool,
+    context: &Context<'_>,
+    organization: &Organization,
+) -> Result {
     let invitations = invitations(context, organization).await?.unwrap_or_default();
     if let Ok(invitation) = find(&invitations, wanted, "invitation") {
         let email = &invitation.email;
@@ -155,8 +187,14 @@ async fn remove(wanted: &str, yes: bool, context: &Context<'_>, organization: &O
     let members = members(context, organization).await?;
     let member = find(&members, wanted, "member")?;
     let email = &member.email;
-    prompt::confirm(&format!("Remove {email}? Sessions end at once; the tokens that {email} created stay."), yes)?;
-    let body = MemberReference { user_id: member.id.to_string() };
+    let pending = invitations.iter().filter(|it| it.invitation_status != "EXPIRED");
+    let sent: Vec<_> = pending.filter(|it| it.inviter_id == Some(member.id)).collect();
+    let fate = fate(&sent, keep_invitations);
+    prompt::confirm(
+        &format!("Remove {email}? Nothing opens for {email} from then on; the tokens that {email} created stay.{fate}"),
+        yes,
+    )?;
+    let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations };
     context.client.delete_with(&members_path(organization), &body).await?;
     note(clean(&format!("{email} is no longer a member.")));
     if context.global.json { output::json(&member.raw) } else { Ok(()) }

@@ -21,6 +21,7 @@ mod project;
 mod prompt;
 mod role;
 mod session;
+mod sessions;
 mod shell;
 mod token;
 mod verify;
@@ -32,6 +33,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::backup::BackupArgs;
 use crate::commands::bootstrap::BootstrapArgs;
+use crate::commands::new_organization::NewOrganizationArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
 use client::Client;
@@ -89,6 +91,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Create the first organization, its owner and an admin token (no server needed)
     Bootstrap(BootstrapArgs),
+    /// Create a further organization (no server needed)
+    NewOrganization(NewOrganizationArgs),
     /// Make a one-time link with which a user signs in to the console (no server needed)
     SignInLink(SignInLinkArgs),
     /// Copy the database to a file, also while the service runs
@@ -146,6 +150,9 @@ pub enum Online {
     /// Decisions: why a token was accepted or refused
     #[command(subcommand)]
     Decision(decision::DecisionCommand),
+    /// Your own sessions
+    #[command(subcommand)]
+    Session(sessions::SessionCommand),
     /// The event log: who changed what
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -178,7 +185,7 @@ fn definition() -> clap::Command {
     let mut command = Cli::command();
     command.build();
     // The offline commands ask no server: its options would only mislead there.
-    for name in ["serve", "bootstrap", "sign-in-link", "backup"] {
+    for name in ["serve", "bootstrap", "new-organization", "sign-in-link", "backup"] {
         let global = ["url", "organization", "ca_cert", "json"];
         command = command.mut_subcommand(name, |sub| {
             sub.mut_args(|arg| {
@@ -220,6 +227,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Cluster(command) => cluster::run(command, &context()?).await,
         Online::Api(command) => api::run(command, &context()?).await,
         Online::Decision(command) => decision::run(command, &context()?).await,
+        Online::Session(command) => sessions::run(command, &context()?).await,
         Online::Event(command) => event::run(command, &context()?).await,
     }
 }

@@ -180,6 +180,8 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Expires", or(moment(token.expires_at), "never")),
         ("Created", moment(token.created_at)),
         ("Creator", text(token.creator_name.as_deref())),
+        ("Creator kind", token.creator_kind.map(|kind| kind.to_string()).unwrap_or_default()),
+        ("Creator id", token.creator_id.map(|id| id.to_string()).unwrap_or_default()),
         ("Last used", moment(token.last_used_at)),
         ("Last used from", text(token.last_used_from.as_deref())),
         ("Last used by", text(token.last_used_agent.as_deref())),

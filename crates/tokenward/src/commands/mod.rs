@@ -7,6 +7,7 @@
 
 pub mod backup;
 pub mod bootstrap;
+pub mod new_organization;
 pub mod serve;
 pub mod sign_in_link;
 

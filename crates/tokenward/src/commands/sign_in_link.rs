@@ -37,5 +37,12 @@ pub async fn run(args: SignInLinkArgs) -> Result<()> {
         "Opens the account of {} once, within 24 hours. Whoever has this link can take the account:",
         args.email
     ));
-    print_once(&format!("{}/sign-in/{}", public_url(&config), *link))
+    print_once(&format!("{}/sign-in/{}", public_url(&config), *link.secret))?;
+    if !link.email_proven {
+        note(
+            "\nNobody has proved the address of this account: it was made by an invitation whose link was passed on. The \
+             form asks whether the person made it; give the link to nobody else.",
+        );
+    }
+    Ok(())
 }

@@ -157,7 +157,14 @@ async fn choose_password(data: &Path, link: &str) {
     let running = tokenward_server::serve::start(Config::load(None, &[], &flags).unwrap()).await.unwrap();
     let secret = link.rsplit('/').next().unwrap();
     let by = set_up::visitor(&Client { address: None, user_agent: None, origin: Origin::Console });
-    accounts::take_link(&running.app, secret, PASSWORD.to_owned().into(), by).await.unwrap();
+    accounts::take_link(
+        &running.app,
+        secret,
+        accounts::Taking { password: PASSWORD.to_owned().into(), was_not_me: false },
+        by,
+    )
+    .await
+    .unwrap();
     running.stop().await.unwrap();
 }
 

@@ -18,6 +18,7 @@ mod held_back;
 mod http;
 mod kill;
 mod limits;
+mod mailbox;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../support/process.rs"]

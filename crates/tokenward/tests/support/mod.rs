@@ -317,6 +317,15 @@ impl Server {
         (id, session)
     }
 
+    /// Makes somebody who is signed in a member.
+    pub async fn join(&self, organization: &Organization, email: &str, role: &str, session: &str) {
+        let body = json!({ "email": email, "role_id": self.role(organization, role).await });
+        let invitation = self.post(&organization.path("inviteMember"), &organization.owner, body).await.expect(201);
+        let secret = invitation["invitation_link"].as_str().unwrap().rsplit('/').next().unwrap();
+        let path = organization.path(&format!("inviteMember/{}", invitation["id"].as_str().unwrap()));
+        self.post(&path, session, json!({ "secret": secret })).await.expect(201);
+    }
+
     /// The id of the role owner, which no list gives.
     pub async fn owner_role(&self, organization: &Organization) -> String {
         let members = self.get(&organization.path("member"), &organization.owner).await.expect(200);

@@ -34,6 +34,8 @@ pub struct AccountPage {
     pub name: Field,
     /// The e-mail address that the person signs in with.
     pub email: String,
+    /// Has somebody proved to read what is sent there?
+    pub email_proven: bool,
     /// Has the account a password already (or only ever used a one-time link)?
     pub has_password: bool,
     /// The password until now; its value is never sent back.

@@ -112,6 +112,8 @@ pub struct EventRow {
     pub who: String,
     /// What that is: `user`, `token`, `operator`, `visitor`.
     pub who_kind: String,
+    /// The id of that user or token.
+    pub who_id: Option<String>,
     /// What happened, in words; see [`event_label`].
     pub what: String,
     /// Its colour.

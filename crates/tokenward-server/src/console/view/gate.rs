@@ -55,6 +55,8 @@ pub struct SignInLinkPage {
     pub csrf: String,
     /// Whose link it is.
     pub email: String,
+    /// Does the form ask whether the person made the account (`was_not_me`)? Nobody has proved its address.
+    pub asks_whether_mine: bool,
     /// The new password; its value is never sent back.
     pub password: Field,
     /// What a password must be like, in one sentence.
@@ -76,8 +78,12 @@ pub struct NeedsTlsPage {
 /// Who opens an invitation decides what it takes to accept it.
 #[derive(Clone, Debug)]
 pub enum InvitationStep {
-    /// No account has this address yet: posts `name`, `password`.
-    NewAccount {
+    /// Nobody is signed in: posts `name`, `password` – of the account that the address has, or of a new one; which of the
+    /// two, the page does not know. Or sign in first.
+    Password {
+        /// The link was mailed, and somebody who had another one made an account with this address: it is taken over, and
+        /// what was done with it ends.
+        takes_over: bool,
         /// The person's name.
         name: Field,
         /// The password; its value is never sent back.
@@ -85,8 +91,11 @@ pub enum InvitationStep {
         /// What a password must be like, in one sentence.
         password_rule: String,
     },
-    /// An account has this address, and nobody is signed in: sign in first.
-    SignInFirst,
+    /// Somebody else is signed in, or an account with this address is known to be the person's: sign in with it first.
+    SignInFirst {
+        /// Who is signed in.
+        signed_in_as: Option<String>,
+    },
     /// Signed in: nothing more is needed.
     Accept {
         /// Who is signed in.

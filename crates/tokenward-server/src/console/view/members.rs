@@ -13,6 +13,8 @@ pub struct MemberRow {
     pub name: String,
     /// The user's e-mail address.
     pub email: String,
+    /// Has somebody proved to read what is sent there?
+    pub email_proven: bool,
     /// The role in this organization.
     pub role: RoleTag,
     /// Since when.
@@ -106,7 +108,7 @@ impl std::fmt::Debug for InvitationCreatedPage {
     }
 }
 
-/// `…/members/<id>`: another role; posts `role_id`.
+/// `…/members/<id>`: another role; posts `role_id`, `keep_invitations`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "member.html")]
 pub struct MemberPage {
@@ -116,6 +118,10 @@ pub struct MemberPage {
     pub member: MemberRow,
     /// The roles to choose from.
     pub roles: RoleChoices,
+    /// The pending invitations that the member has sent: they end with a smaller role.
+    pub sent: Vec<InvitationRow>,
+    /// Are they to stay?
+    pub keep_invitations: bool,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }
@@ -137,7 +143,7 @@ pub struct MemberToken {
     pub revoke: bool,
 }
 
-/// `…/members/<id>/remove`; posts `revoke` once for each token that goes as well.
+/// `…/members/<id>/remove`; posts `revoke` once for each token that goes as well, and `keep_invitations`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "member-remove.html")]
 pub struct MemberRemovePage {
@@ -149,6 +155,10 @@ pub struct MemberRemovePage {
     pub tokens: Vec<MemberToken>,
     /// May the person revoke tokens?
     pub may_revoke: bool,
+    /// The pending invitations that the member has sent: they end.
+    pub sent: Vec<InvitationRow>,
+    /// Are they to stay?
+    pub keep_invitations: bool,
     /// Why it did not happen, with what to do.
     pub error: Option<String>,
 }

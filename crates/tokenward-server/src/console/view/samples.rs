@@ -8,7 +8,7 @@ use tokenward_core::role::{BuiltIn, Mode};
 use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, SECOND, Time};
 
 use super::*;
-use crate::service::passwords::password_rule;
+use tokenward_core::password::rule as password_rule;
 
 mod pages;
 
@@ -326,6 +326,7 @@ fn event(n: u32, ago: Micros, kind: Kind, who: &str, target: &str) -> EventRow {
             "token"
         }
         .into(),
+        who_id: (who != "operator").then(|| id(30)),
         what: event_label(kind),
         tone: Tone::of(kind.event_type()),
         target: target.into(),
@@ -400,6 +401,7 @@ fn member(n: u32, name: &str, email: &str, role_name: &str, made: usize) -> Memb
         id: id(n),
         name: name.into(),
         email: email.into(),
+        email_proven: n != 32,
         role: role(role_name),
         joined: moment(-300 * DAY),
         last_active: moment(-3 * MINUTE),

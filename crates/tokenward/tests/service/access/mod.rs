@@ -2,6 +2,8 @@
 
 mod concurrency;
 mod escalation;
+mod founders;
+mod invitations;
 mod members;
 mod resources;
 mod rights;

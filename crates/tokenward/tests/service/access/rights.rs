@@ -160,13 +160,7 @@ async fn every_endpoint_opens_to_those_who_hold_its_right_and_to_nobody_else() {
     let (server, acme) = Server::with_owner().await;
     let own = make_place(&server, &acme).await;
     let actors = make_actors(&server, &acme, &own).await;
-    // Another organization, whose owner was in ours only to get an account.
-    let (mallory, session) = server.member(&acme, "mallory@other.example", "viewer").await;
-    let other = server.post("/organization", &session, json!({ "name": "Other" })).await.expect(201);
-    let other = Organization { id: other["id"].as_str().unwrap().to_owned(), owner: session };
-    let other = make_place(&server, &other).await;
-    let path = acme.path("member");
-    server.call(Method::DELETE, &path, &acme.owner, Some(json!({ "user_id": mallory }))).await.expect(204);
+    let other = make_place(&server, &server.found("Other").await).await;
 
     let nobody: Option<&Actor> = None;
     let mut asked = 0;
@@ -214,9 +208,7 @@ async fn every_endpoint_opens_to_those_who_hold_its_right_and_to_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_id_and_an_absent_one_get_the_same_bytes() {
     let (server, acme) = Server::with_owner().await;
-    let (_, session) = server.member(&acme, "mallory@other.example", "viewer").await;
-    let other = server.post("/organization", &session, json!({ "name": "Other" })).await.expect(201);
-    let other = Organization { id: other["id"].as_str().unwrap().to_owned(), owner: session };
+    let other = server.found("Other").await;
     let foreign = make_place(&server, &other).await;
     let admin = server.token(&acme, "admin", "admin").await;
     for endpoint in endpoints().iter().filter(|e| matches!(e.right, Right::Permission(_, on) if on != On::Caller)) {

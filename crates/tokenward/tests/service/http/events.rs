@@ -53,7 +53,8 @@ async fn each_write_is_told_with_who_what_and_how_it_was() {
     let mut expected = json!({
         "id": told[1]["id"], "timestamp": NOW, "event_type": "CREATE", "target_id": made.str("id"), "target_name": "ci",
         "target_type": "ORGANIZATION", "sub_target_type": "API_TOKEN", "change": told[1]["change"],
-        "original_change": null, "origin": "TERRAFORM_PROVIDER", "triggered_by": OWNER, "project_id": null,
+        "original_change": null, "origin": "TERRAFORM_PROVIDER", "triggered_by": OWNER,
+        "actor_kind": "user", "actor_id": server.get("/account", &acme.owner).await.str("id"), "address": "127.0.0.1", "project_id": null,
         "project_name": "", "environment_id": null, "environment_name": "", "user_agent": "Terraform provider 0.86.1",
         "position": number(&made), "kind": "token.created",
     });
@@ -64,6 +65,8 @@ async fn each_write_is_told_with_who_what_and_how_it_was() {
         ("event_type", json!("DELETE")),
         ("origin", json!("CLI")),
         ("triggered_by", json!("admin")),
+        ("actor_kind", json!("token")),
+        ("actor_id", server.get("/token/self", &admin).await.json()["id"].clone()),
         ("user_agent", json!("CLI 1.7.9")),
         ("position", json!(number(&gone))),
         ("kind", json!("token.deleted")),

@@ -39,21 +39,24 @@ pub fn pages() -> Vec<(String, String)> {
             secret: "9bN4tYrC".into(),
             csrf: "c5rf".into(),
             email: "owner@acme.example".into(),
+            asks_whether_mine: true,
             password: Field::default(),
             password_rule: password_rule(),
             error: None,
         }
     );
     page!("needs-tls", NeedsTlsPage { port: 8080, public_url: "http://127.0.0.1:8080".into() });
-    page!(
-        "invitation-new",
-        invitation(InvitationStep::NewAccount {
-            name: Field::default(),
-            password: Field::default(),
-            password_rule: password_rule()
-        })
-    );
-    page!("invitation-sign-in", invitation(InvitationStep::SignInFirst));
+    let choose = |takes_over| InvitationStep::Password {
+        takes_over,
+        name: Field::default(),
+        password: Field::default(),
+        password_rule: password_rule(),
+    };
+    page!("invitation-new", invitation(choose(false)));
+    page!("invitation-take-over", invitation(choose(true)));
+    page!("invitation-sign-in", invitation(InvitationStep::SignInFirst { signed_in_as: None }));
+    let other = Some("other@acme.example".to_owned());
+    page!("invitation-other", invitation(InvitationStep::SignInFirst { signed_in_as: other }));
     page!("invitation-accept", invitation(InvitationStep::Accept { signed_in_as: "new@acme.example".into() }));
     page!(
         "error",
@@ -174,6 +177,7 @@ pub fn pages() -> Vec<(String, String)> {
             shell: flash(Nav::Account, FlashKind::Bad, "The password was not changed: the current one is wrong."),
             name: Field::new("Acme Owner"),
             email: "owner@acme.example".into(),
+            email_proven: false,
             has_password: true,
             current_password: Field::new("correct horse").refused("This is not your current password."),
             new_password: Field::default(),
@@ -234,6 +238,8 @@ pub fn pages() -> Vec<(String, String)> {
             shell: shell(Nav::Members),
             member: members().remove(1),
             roles: role_choices("devops"),
+            sent: members_page.invitations.iter().take(1).cloned().collect(),
+            keep_invitations: false,
             error: None
         }
     );
@@ -252,6 +258,8 @@ pub fn pages() -> Vec<(String, String)> {
             member: members().remove(1),
             tokens: vec![member_token(tokens().remove(4), false), member_token(tokens().remove(1), true)],
             may_revoke: true,
+            sent: members_page.invitations.clone(),
+            keep_invitations: true,
             error: None
         }
     );

@@ -1,0 +1,261 @@
+//! Accepting an invitation, and with it how an address gets to be somebody's.
+//!
+//! Whoever invites an address holds a link, and could accept in the place of the person. So a link proves the address only
+//! where it was mailed. An account that comes from another link is marked as *address not proven*; whoever comes with a
+//! mailed link takes it over, and what was done with it before ends. Nothing that is said before an invitation is accepted
+//! tells whether its address has an account, but to somebody with a mailed link.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Caller;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{Actor, Event, Kind};
+use tokenward_core::name::{check_actor_name, fold_email};
+use tokenward_core::right::Visitor;
+use tokenward_core::{Code, Error, Result, Time, Uuid, password};
+use tokenward_store::accounts::{self, Account};
+use tokenward_store::invitations::{self, Held, Invitation};
+use tokenward_store::members::{self, Membership};
+use tokenward_store::{Conn, Tx};
+use tokenward_verify::server::Client;
+use zeroize::Zeroizing;
+
+use super::accounts::{changed, snapshot as account_snapshot};
+use super::invitations::{event, snapshot};
+use super::links::link_digest;
+use super::takeover::end_what_it_made;
+use super::{App, Written};
+
+/// How a person accepts.
+pub enum Accepting {
+    /// As the account that is signed in.
+    SignedIn(Caller),
+    /// With a password: of the account that the address has, or of a new one.
+    WithPassword {
+        /// The person's name, for a new account; may be empty.
+        name: String,
+        /// The password.
+        password: Zeroizing<String>,
+        /// From where.
+        client: Client,
+    },
+}
+
+/// What a link opens.
+#[derive(Debug)]
+pub struct Opened {
+    /// The invitation.
+    pub invitation: Invitation,
+    /// Whether the address has an account; known to a page only by a link that was mailed.
+    pub account: Option<Standing>,
+}
+
+/// What is known of the account that an invited address has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It is the person's.
+    Proven,
+    /// It can be anybody's: nobody has proved to read what is sent to the address.
+    NotProven,
+}
+
+/// What a link opens. `None` for a dead link.
+pub async fn open(app: &Arc<App>, id: Uuid, secret: &str) -> Result<Option<Opened>> {
+    let link = Link { organization: None, id, digest: link_digest(secret) };
+    let mut reader = app.store.read().await?;
+    let Held { invitation, mailed } = match opened(reader.conn(), link, app.now()).await {
+        Ok(held) => held,
+        Err(error) if error.code == Code::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let account = if mailed { accounts::by_email(reader.conn(), &invitation.email).await? } else { None };
+    let standing = |account: Account| match account.email_proven_at {
+        Some(_) => Standing::Proven,
+        None => Standing::NotProven,
+    };
+    Ok(Some(Opened { invitation, account: account.map(standing) }))
+}
+
+/// Accepts an invitation. Answers it, and the account that became a member.
+pub async fn accept(
+    app: &Arc<App>,
+    organization: Option<Uuid>,
+    id: Uuid,
+    secret: &str,
+    accepting: Accepting,
+) -> Result<Written<(Invitation, Account)>> {
+    let link = Link { organization, id, digest: link_digest(secret) };
+    match accepting {
+        Accepting::SignedIn(caller) => {
+            app.write(caller.person()?, move |tx, person| Box::pin(join_as(tx, link, person.account(), None))).await
+        }
+        Accepting::WithPassword { name, password, client } => with_password(app, link, name, password, client).await,
+    }
+}
+
+async fn with_password(
+    app: &Arc<App>,
+    link: Link,
+    name: String,
+    password: Zeroizing<String>,
+    client: Client,
+) -> Result<Written<(Invitation, Account)>> {
+    // Before anything is hashed, which is costly: what is wrong is known already. The order is the same for an address
+    // with an account and for one without.
+    let mut reader = app.store.read().await?;
+    let Held { invitation, mailed } = opened(reader.conn(), link, app.now()).await?;
+    let mut faults = Faults::default();
+    if !name.is_empty() {
+        faults.check("name", check_actor_name(&name));
+    }
+    let organization = invitation.organization_name.as_str();
+    faults.check("password", password::check(&password, &invitation.email, &[organization]));
+    faults.finish()?;
+    let account = accounts::by_email(reader.conn(), &invitation.email).await?;
+    let hash = match &account {
+        Some(account) => accounts::password_hash(reader.conn(), account.id).await?,
+        None => None,
+    };
+    drop(reader);
+    let Some(account) = account else {
+        let hash = app.passwords.hash(password).await?;
+        let visitor = Visitor::new(client.by(Actor::Visitor));
+        return app.write(visitor, move |tx, _| Box::pin(join_anew(tx, link, name, hash))).await;
+    };
+    app.throttle.check(&account.email, client.address, app.now())?;
+    let fits = app.passwords.fits(password.clone(), hash.clone()).await?;
+    let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
+    if fits {
+        app.throttle.succeeded(&account.email);
+        return app.write(visitor, move |tx, _| Box::pin(join_as(tx, link, account.id, Some(hash)))).await;
+    }
+    if mailed && account.email_proven_at.is_none() {
+        let new = app.passwords.hash(password).await?;
+        return app.write(visitor, move |tx, _| Box::pin(take_over(tx, link, account.id, name, new))).await;
+    }
+    app.throttle.failed(&account.email, client.address, app.now());
+    Err(not_theirs())
+}
+
+/// What a link says.
+#[derive(Clone, Copy)]
+struct Link {
+    organization: Option<Uuid>,
+    id: Uuid,
+    digest: [u8; 32],
+}
+
+type Accepted = ((Invitation, Account), Vec<Event>);
+
+/// Accepts as an account that exists, which must be that of the address. `hash` is what a password was compared with: one
+/// that was changed since then opens nothing.
+async fn join_as(tx: &mut Tx, link: Link, account: Uuid, hash: Option<Option<String>>) -> Result<Accepted> {
+    let now = tx.now();
+    let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
+    let mut account = accounts::get(tx.conn(), account).await?.ok_or_else(|| Error::not_found("account"))?;
+    // The same whether or not the address has an account.
+    if fold_email(&account.email) != fold_email(&invitation.email) {
+        let detail = format!(
+            "This invitation is for {}, and you are signed in as {}. Sign out, and open its link again.",
+            invitation.email, account.email
+        );
+        return Err(Error::new(Code::UserRequired, detail));
+    }
+    if let Some(hash) = hash
+        && accounts::password_hash(tx.conn(), account.id).await? != hash
+    {
+        return Err(not_theirs());
+    }
+    let mut events = Vec::new();
+    if mailed && account.email_proven_at.is_none() {
+        let before = account_snapshot(&account, false);
+        accounts::prove_email(tx, account.id, now).await?;
+        account.email_proven_at = Some(now.0);
+        events.push(changed(&account, false).before(before));
+    }
+    join(tx, invitation, account, events).await
+}
+
+/// Accepts with a new account, whose address is proven by a link that was mailed.
+async fn join_anew(tx: &mut Tx, link: Link, name: String, hash: String) -> Result<Accepted> {
+    let now = tx.now();
+    let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
+    if accounts::by_email(tx.conn(), &invitation.email).await?.is_some() {
+        return Err(Error::conflict("Somebody accepts an invitation to this address at this moment. Try again."));
+    }
+    let account = Account {
+        id: tx.new_id(),
+        email: invitation.email.clone(),
+        name,
+        communication_email: None,
+        email_proven_at: mailed.then_some(now.0),
+        created_at: now.0,
+        updated_at: now.0,
+    };
+    accounts::insert(tx, account.id, &account.email, &account.name, Some(&hash), now).await?;
+    if mailed {
+        accounts::prove_email(tx, account.id, now).await?;
+    }
+    let created =
+        Event::new(Kind::UserCreated, None, account.id, &account.email).after(account_snapshot(&account, true));
+    join(tx, invitation, account, vec![created]).await
+}
+
+/// Accepts with an account that somebody else made before the address was proven: from now on it is the person's.
+async fn take_over(tx: &mut Tx, link: Link, account: Uuid, name: String, hash: String) -> Result<Accepted> {
+    let now = tx.now();
+    let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
+    let mut account = accounts::get(tx.conn(), account).await?.ok_or_else(|| Error::not_found("account"))?;
+    if !mailed || account.email_proven_at.is_some() {
+        return Err(not_theirs());
+    }
+    let before = account_snapshot(&account, false);
+    if !name.is_empty() {
+        account.name = name;
+        accounts::update(tx, account.id, &account.name, account.communication_email.as_deref(), now).await?;
+    }
+    accounts::set_password(tx, account.id, &hash, now).await?;
+    accounts::prove_email(tx, account.id, now).await?;
+    account.email_proven_at = Some(now.0);
+    let mut events = vec![changed(&account, true).before(before)];
+    events.extend(end_what_it_made(tx, &account).await?);
+    join(tx, invitation, account, events).await
+}
+
+/// Spends the invitation and makes the account a member.
+async fn join(tx: &mut Tx, invitation: Invitation, account: Account, mut events: Vec<Event>) -> Result<Accepted> {
+    if !invitations::delete(tx, invitation.organization_id, invitation.id).await? {
+        return Err(dead());
+    }
+    let membership =
+        Membership { organization_id: invitation.organization_id, account_id: account.id, role_id: invitation.role_id };
+    let now = tx.now();
+    members::insert(tx, membership, false, now).await.map_err(|error| match error.code {
+        Code::NameTaken => Error::conflict("This account is a member already."),
+        _ => error,
+    })?;
+    events.push(event(Kind::InvitationAccepted, &invitation).related(account.id).after(snapshot(&invitation)));
+    Ok(((invitation, account), events))
+}
+
+/// The invitation of a link.
+async fn opened(conn: Conn<'_>, link: Link, now: Time) -> Result<Held> {
+    let held = invitations::by_link(conn, link.id, &link.digest, now).await?;
+    let meant = |it: &Held| link.organization.is_none_or(|organization| organization == it.invitation.organization_id);
+    held.filter(meant).ok_or_else(dead)
+}
+
+fn not_theirs() -> Error {
+    Error::new(
+        Code::SignInFailed,
+        "This is not the password that belongs to the address. If it is yours and you have an account here, use its password.",
+    )
+}
+
+/// What whoever comes with a dead link is told.
+pub(crate) fn dead() -> Error {
+    Error::new(
+        Code::NotFound,
+        "This invitation is not valid: it was used, taken back or has expired, or the link is incomplete. Ask for a new one.",
+    )
+}

@@ -1,0 +1,55 @@
+//! `tokenward session`: where you are signed in.
+
+use clap::Subcommand;
+use tokenward_api::sessions::OwnSession;
+use tokenward_core::Uuid;
+
+use super::Context;
+use super::answer::{Answer, List};
+use super::output::{self, Result, Table, moment, text};
+use crate::note::note;
+
+/// What can be done with your own sessions.
+#[derive(Subcommand, Debug)]
+pub enum SessionCommand {
+    /// List your sessions: since when, from which address, with which client
+    #[command(visible_alias = "ls")]
+    List,
+    /// End one of your sessions
+    End {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: Uuid,
+    },
+}
+
+pub async fn run(command: SessionCommand, context: &Context<'_>) -> Result {
+    match command {
+        SessionCommand::List => list(context).await,
+        SessionCommand::End { id } => {
+            context.client.delete(&format!("/account/session/{id}")).await?;
+            note("That session is signed out.");
+            Ok(())
+        }
+    }
+}
+
+async fn list(context: &Context<'_>) -> Result {
+    let answer: Answer<List<OwnSession>> = context.client.get("/account/session").await?;
+    if context.global.json {
+        return output::json(&answer.raw);
+    }
+    let mut table = Table::new(&["SINCE", "ENDS", "WHERE", "ADDRESS", "CLIENT", "ID"]);
+    for session in &answer.results {
+        let place = if session.console { "console" } else { "API" };
+        table.row([
+            moment(session.created_at),
+            moment(session.expires_at),
+            if session.current { format!("{place}, this one") } else { place.to_owned() },
+            text(session.address.as_deref()),
+            text(session.user_agent.as_deref()),
+            session.id.to_string(),
+        ]);
+    }
+    table.print("You have no session.")
+}

@@ -1,0 +1,76 @@
+//! A mail server that keeps what it is sent.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What was sent, the oldest first.
+#[derive(Clone, Default)]
+pub struct Mailbox(Arc<Mutex<Vec<String>>>);
+
+impl Mailbox {
+    /// A mail server on a free port.
+    pub async fn open() -> (Self, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mailbox = Self::default();
+        let kept = mailbox.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let kept = kept.clone();
+                tokio::spawn(async move {
+                    // A client that hangs up half-way has sent nothing.
+                    let _ = kept.take(stream).await;
+                });
+            }
+        });
+        (mailbox, address)
+    }
+
+    async fn take(&self, stream: TcpStream) -> std::io::Result<()> {
+        let (read, mut write) = stream.into_split();
+        let mut lines = BufReader::new(read).lines();
+        write.write_all(b"220 mailbox\r\n").await?;
+        while let Some(line) = lines.next_line().await? {
+            let answer: &[u8] = match line.split(' ').next().unwrap_or_default().to_uppercase().as_str() {
+                "EHLO" => b"250 mailbox\r\n",
+                "DATA" => {
+                    write.write_all(b"354 go on\r\n").await?;
+                    let mut mail = String::new();
+                    while let Some(line) = lines.next_line().await?
+                        && line != "."
+                    {
+                        // A long line is sent in pieces (RFC 2045 §6.7).
+                        match line.strip_suffix('=') {
+                            Some(piece) => mail.push_str(piece),
+                            None => mail.push_str(&format!("{line}\n")),
+                        }
+                    }
+                    self.0.lock().unwrap().push(mail);
+                    b"250 kept\r\n"
+                }
+                "QUIT" => b"221 bye\r\n",
+                _ => b"250 yes\r\n",
+            };
+            write.write_all(answer).await?;
+        }
+        Ok(())
+    }
+
+    /// The link that was mailed with an invitation, which may be on its way still.
+    pub async fn link_of(&self, invitation: &str) -> String {
+        for _ in 0..500 {
+            let mails = self.0.lock().unwrap().clone();
+            let link =
+                mails.iter().flat_map(|mail| mail.lines()).find(|line| line.contains(invitation)).map(str::to_owned);
+            match link {
+                Some(link) => return link,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        panic!("no mail came with the invitation {invitation}");
+    }
+}
