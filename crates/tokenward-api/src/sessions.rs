@@ -57,3 +57,21 @@ pub struct OwnSession {
 pub struct OwnSessionList {
     pub results: Vec<OwnSession>,
 }
+
+/// The password again.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    #[cfg_attr(feature = "openapi", schema(format = Password))]
+    pub password: String,
+}
+
+/// Who sits at the session is proven.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Proven {
+    /// Until when that counts.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub proven_until: Time,
+}

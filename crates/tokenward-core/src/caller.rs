@@ -18,7 +18,7 @@ use crate::permission::{Own, Permission};
 use crate::reason::Reason;
 use crate::right::{Basis, Operator, RestsOn, Right, sealed};
 use crate::role::{BuiltIn, Role, Target};
-use crate::time::Time;
+use crate::time::{MINUTE, Micros, Time};
 
 /// Somebody whose credential was accepted.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct Grant {
     resource: Resource,
     role: Arc<Role>,
     holder: Holder,
+    /// When the person who holds it last typed the password; known once the grant was renewed from the rows.
+    proven_at: Option<Time>,
     by: Arc<By>,
 }
 
@@ -171,6 +173,7 @@ impl Caller {
             resource,
             role: Arc::clone(role),
             holder: Holder::Credential(self.credential),
+            proven_at: None,
             by: Arc::clone(&self.by),
         })
     }
@@ -220,7 +223,15 @@ impl Grant {
     pub fn operator(operator: &Operator, organization: Uuid, permission: Own) -> Self {
         let role = Arc::new(Role::built_in(Uuid::nil(), BuiltIn::Owner));
         let by = Arc::new(operator.by().clone());
-        Self { organization, permission, resource: Resource::default(), role, holder: Holder::Operator, by }
+        Self {
+            organization,
+            permission,
+            resource: Resource::default(),
+            role,
+            holder: Holder::Operator,
+            proven_at: None,
+            by,
+        }
     }
 
     /// The right of whoever holds a token's text to take that token back (RFC 7009 §2.1), whatever its role may do: to
@@ -233,6 +244,7 @@ impl Grant {
             resource: Resource::default(),
             role,
             holder: Holder::Bearer(token),
+            proven_at: None,
             by: Arc::new(by),
         }
     }
@@ -276,6 +288,22 @@ impl Grant {
     #[must_use]
     pub fn by(&self) -> &By {
         &self.by
+    }
+
+    /// Was the password typed within this time? Asked of people, before what outlives their session or takes much with it:
+    /// somebody else may sit at their open session. A token is no person and cannot be asked; its role is all there is to
+    /// ask of it, and the operator holds the machine. A write asks it of the grant that it was given.
+    pub fn require_proof(&self, within: Micros, now: Time) -> Result<()> {
+        let Holder::Credential(Credential { subject: Subject::User(_), .. }) = self.holder else { return Ok(()) };
+        if self.proven_at.is_some_and(|at| now.0.saturating_sub(at.0) < within) {
+            return Ok(());
+        }
+        let minutes = within.div_euclid(MINUTE);
+        let detail = format!(
+            "This needs your password, typed within the last {minutes} minutes: send it with POST /session/proof, and repeat \
+             the request."
+        );
+        Err(Error::new(Code::ProofRequired, detail))
     }
 
     /// Nobody hands out more than they have: an error that names what `role` may do and the caller may not.
@@ -334,7 +362,7 @@ impl Right for Grant {
         let credential = alive(basis.credential, now)?;
         let Some(role) = basis.role else { return Err(Error::not_found("organization")) };
         judge(Some(credential), &role, self.permission, basis.target, now)?;
-        Ok(Self { role, holder: Holder::Credential(credential), ..self.clone() })
+        Ok(Self { role, holder: Holder::Credential(credential), proven_at: basis.proven_at, ..self.clone() })
     }
 }
 

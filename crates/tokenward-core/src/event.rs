@@ -131,6 +131,8 @@ kinds! {
     SessionCreated = "session.created", "CREATE", "MEMBERS_AND_ROLES", None;
     /// A user signed out, or sessions were ended.
     SessionEnded = "session.ended", "DELETE", "MEMBERS_AND_ROLES", None;
+    /// A user proved to be at a session, by the password.
+    SessionProven = "session.proven", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// The operator made a one-time sign-in link.
     SignInLinkCreated = "sign_in_link.created", "CREATE", "MEMBERS_AND_ROLES", None;
 }

@@ -59,6 +59,8 @@ pub struct Basis {
     pub role: Option<Arc<Role>>,
     /// What the right is about.
     pub target: Target,
+    /// When whoever is signed in last proved by the password who it is; `None` for a token, which is no person.
+    pub proven_at: Option<Time>,
 }
 
 /// Somebody without a credential, who proves the right in the transaction itself: by a link or a password that is

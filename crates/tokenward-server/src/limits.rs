@@ -136,6 +136,8 @@ limits! {
         "Custom roles of an organization.";
     APIS = setting "apis" 100, Count,
         "APIs of an organization.";
+    PROOF_TIME = setting "proof_ms" 300_000, Milliseconds,
+        "How long a typed password proves who sits at a session: for a transfer of ownership, the deletion of an organization, and tokens with the role admin.";
     PASSWORD_BYTES = fixed "password_bytes" tokenward_core::password::MAX as u64, Bytes,
         "A new password.";
     GATEWAY_MESSAGE_BYTES = fixed "gateway_message_bytes" MIB, Bytes,

@@ -12,22 +12,30 @@ use crate::db::{Conn, run};
 use crate::role_rows;
 
 /// Of who holds no credential.
-pub(crate) const NOTHING: Basis = Basis { credential: None, role: None, target: Target::Organization };
+pub(crate) const NOTHING: Basis = Basis { credential: None, role: None, target: Target::Organization, proven_at: None };
+
+/// What a credential is, and what it acts as.
+#[derive(Default)]
+struct Found {
+    credential: Option<Credential>,
+    role_id: Option<Uuid>,
+    proven_at: Option<Time>,
+}
 
 /// Looks up what a right rests on.
 pub(crate) async fn read(mut conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
-    let (credential, role_id) = match on.subject {
+    let Found { credential, role_id, proven_at } = match on.subject {
         Subject::Token => token(conn.again(), on).await?,
         Subject::User(account) => session(conn.again(), on, account).await?,
     };
     let Some(organization) = on.organization else {
-        return Ok(Basis { credential, role: None, target: Target::Organization });
+        return Ok(Basis { credential, proven_at, ..NOTHING });
     };
     let role = match role_id {
         Some(id) => role_rows::now(conn.again(), organization, id).await?,
         None => None,
     };
-    Ok(Basis { credential, role, target: target(conn, organization, on.resource).await? })
+    Ok(Basis { credential, role, target: target(conn, organization, on.resource).await?, proven_at })
 }
 
 #[derive(FromRow)]
@@ -38,11 +46,13 @@ struct TokenRow {
     expires_at: Option<i64>,
 }
 
-async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<(Option<Credential>, Option<Uuid>)> {
+async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<Found> {
     let row: Option<TokenRow> = run!(conn, c => sqlx::query_as(
         "SELECT organization_id, role_id, revoked_at, expires_at FROM token WHERE id = $1"
     ).bind(on.credential).fetch_optional(&mut *c))?;
-    let Some(row) = row.filter(|row| Some(row.organization_id) == on.organization) else { return Ok((None, None)) };
+    let Some(row) = row.filter(|row| Some(row.organization_id) == on.organization) else {
+        return Ok(Found::default());
+    };
     let credential = Credential {
         id: on.credential,
         subject: on.subject,
@@ -50,26 +60,28 @@ async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<(Option<Credential>, Opti
         not_before: None,
         expires_at: row.expires_at.map(Time),
     };
-    Ok((Some(credential), row.role_id))
+    Ok(Found { credential: Some(credential), role_id: row.role_id, proven_at: None })
 }
 
-async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<(Option<Credential>, Option<Uuid>)> {
-    let expires_at: Option<i64> = run!(conn.again(), c => sqlx::query_scalar(
-        "SELECT expires_at FROM session WHERE id = $1 AND account_id = $2"
+async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Found> {
+    let times: Option<(i64, i64)> = run!(conn.again(), c => sqlx::query_as(
+        "SELECT expires_at, proven_at FROM session WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
-    let credential = expires_at.map(|at| Credential {
+    let Some((expires_at, proven_at)) = times else { return Ok(Found::default()) };
+    let credential = Some(Credential {
         id: on.credential,
         subject: on.subject,
         state: State::Active,
         not_before: None,
-        expires_at: Some(Time(at)),
+        expires_at: Some(Time(expires_at)),
     });
-    let Some(organization) = on.organization else { return Ok((credential, None)) };
-    let role: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(
+    let proven_at = Some(Time(proven_at));
+    let Some(organization) = on.organization else { return Ok(Found { credential, role_id: None, proven_at }) };
+    let role_id: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(
         "SELECT m.role_id FROM member m JOIN organization o ON o.id = m.organization_id ",
         "WHERE m.organization_id = $1 AND m.account_id = $2 AND o.deleted_at IS NULL"
     )).bind(organization).bind(account).fetch_optional(&mut *c))?;
-    Ok((credential, role))
+    Ok(Found { credential, role_id, proven_at })
 }
 
 /// What the ids of a resource are about, by the same rules as in memory.

@@ -95,3 +95,22 @@ pub async fn delete_others(tx: &mut Tx, account: Uuid, keep: Option<Uuid>) -> Re
     )?;
     Ok(())
 }
+
+/// Notes that the user proved to be at this session. `false` when it has ended.
+pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, now: Time) -> Result<bool> {
+    let proven = execute!(
+        tx.conn(),
+        sqlx::query("UPDATE session SET proven_at = $3 WHERE id = $1 AND account_id = $2")
+            .bind(id)
+            .bind(account)
+            .bind(now.0)
+    )?;
+    Ok(proven > 0)
+}
+
+/// When the user last proved to be at this session; `None` when it has ended.
+pub async fn proven_at(conn: Conn<'_>, id: Uuid) -> Result<Option<Time>> {
+    let at: Option<i64> = run!(conn, c => sqlx::query_scalar("SELECT proven_at FROM session WHERE id = $1")
+        .bind(id).fetch_optional(&mut *c))?;
+    Ok(at.map(Time))
+}

@@ -57,7 +57,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/member";
     let mut transfer = post("/organization/{organizationId}/transferOwnership", transfer)
         .needs(Own::OrganizationTransfer, On::Organization)
-        .about("Members", "Hand the organization over to another member.")
+        .about(
+            "Members",
+            "Hand the organization over to another member. Needs the password of a moment ago (`/session/proof`).",
+        )
         .takes::<MemberReference>()
         .answers_empty(204)
         .errors(&[409]);

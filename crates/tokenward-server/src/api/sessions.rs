@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use tokenward_api::sessions::{NewSession, OwnSession, OwnSessionList, Session};
+use tokenward_api::sessions::{NewSession, OwnSession, OwnSessionList, Proof, Proven, Session};
 use tokenward_core::Time;
 use tokenward_core::caller::Caller;
 use zeroize::Zeroizing;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, client, id, peer, written, written_empty};
-use crate::service::{App, sessions};
+use crate::service::{App, proof, sessions};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -28,6 +28,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .user()
             .about("Sessions", "Sign out: ends the session that is used.")
             .answers_empty(204),
+        post("/session/proof", prove)
+            .user()
+            .about(
+                "Sessions",
+                "Prove by the password who sits at the session: for what answers 403 `proof_required` without it.",
+            )
+            .takes::<Proof>()
+            .answers::<Proven>(200)
+            .errors(&[429, 503]),
         get("/account/session", list)
             .user()
             .about("Sessions", "Your own sessions: since when, from which address, with which client.")
@@ -56,6 +65,15 @@ async fn delete_session(
 ) -> Result<Response, ApiError> {
     let ended = sessions::end(&app, &caller, caller.credential_id()).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &ended))
+}
+
+async fn prove(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<Proof>,
+) -> Result<Response, ApiError> {
+    let proven = proof::prove(&app, &caller, Zeroizing::new(body.password)).await?;
+    Ok(written(StatusCode::OK, proven, |proven_until| Proven { proven_until }))
 }
 
 async fn list(

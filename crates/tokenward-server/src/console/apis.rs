@@ -342,6 +342,7 @@ async fn question(person: &Person, grant: &Grant, name: &str) -> Result<Question
         action: format!("apis/{}/delete", api.name),
         button: "Delete the API",
         name: Some(api.name),
+        needs_proof: false,
     })
 }
 

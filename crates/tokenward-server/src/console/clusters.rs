@@ -207,6 +207,7 @@ async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> 
         action: format!("clusters/{id}/delete"),
         button: "Delete the cluster",
         name: None,
+        needs_proof: false,
     })
 }
 

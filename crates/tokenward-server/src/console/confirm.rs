@@ -5,6 +5,7 @@ use tokenward_core::Uuid;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, page};
 use super::person::Person;
+use super::proof;
 use super::view::{ConfirmPage, Fact, Nav};
 
 /// What is about to be taken away.
@@ -25,6 +26,8 @@ pub(super) struct Question {
     pub button: &'static str,
     /// The name that must be typed.
     pub name: Option<String>,
+    /// Must the password have been typed a moment ago?
+    pub needs_proof: bool,
 }
 
 impl Question {
@@ -54,6 +57,7 @@ impl Question {
             action: format!("{base}/{}", self.action),
             button: self.button.into(),
             type_to_confirm: self.name,
+            password: if self.needs_proof { proof::field(person, &mut problems).await? } else { None },
             typed: problems.field("confirm", typed.get("confirm")),
             error: problems.rest(),
         };

@@ -206,6 +206,7 @@ async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> 
         action: format!("{path}/delete"),
         button: "Delete the environment",
         name: None,
+        needs_proof: false,
     })
 }
 

@@ -24,7 +24,9 @@ struct Words {
 fn words(app: &App, error: &Error) -> Words {
     let title = match error.code {
         Code::NotFound => "There is nothing here",
-        Code::Denied(Reason::PermissionDenied) | Code::UserRequired => "Your role does not allow this",
+        Code::Denied(Reason::PermissionDenied) | Code::UserRequired | Code::FoundingRefused => {
+            "Your role does not allow this"
+        }
         Code::Denied(_) => "You are not signed in",
         Code::InvalidRequest | Code::TooLarge | Code::MethodNotAllowed => "That cannot be read",
         Code::Conflict | Code::NameTaken | Code::PreconditionFailed => "That does not fit any more",

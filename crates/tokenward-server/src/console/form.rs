@@ -78,6 +78,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// The field in which a form asks for the password again.
+pub(super) const PASSWORD: &str = "password";
+
 /// What is wrong with what was typed, as the form shows it. The default is that nothing is.
 pub(super) struct Problems {
     /// The status of the page that shows them.
@@ -111,6 +114,10 @@ impl Problems {
                 let sentence = |problem: String| format!("It {}.", quoted(&problem));
                 problems.fields = error.faults.into_iter().map(|f| (f.field, sentence(f.problem))).collect();
             }
+            Code::ProofRequired => {
+                let text = "For this, type your password again: it was longer ago than a few minutes.";
+                problems.fields.push((PASSWORD.into(), text.into()));
+            }
             Code::NameTaken => problems.fields.push(("name".into(), error.detail)),
             // The form was reached, so what is lacking is not the right to use it, but to hand out this role.
             Code::Denied(Reason::PermissionDenied) => problems.fields.push(("role_id".into(), error.detail)),
@@ -119,7 +126,7 @@ impl Problems {
                     "Somebody else changed this since you opened it. Open it again in another window, and compare.";
                 problems.whole = Some(text.into());
             }
-            Code::Conflict | Code::SignInFailed | Code::Throttled | Code::UserRequired => {
+            Code::Conflict | Code::SignInFailed | Code::Throttled | Code::UserRequired | Code::FoundingRefused => {
                 problems.whole = Some(error.detail);
             }
             Code::Unavailable => {

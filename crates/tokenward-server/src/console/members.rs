@@ -13,6 +13,7 @@ use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page};
 use super::person::Person;
+use super::proof;
 use super::role_choices::role_choices;
 use super::tokens::row as token_row;
 use super::view::{
@@ -250,6 +251,7 @@ async fn transfer_page(person: &Person, grant: &Grant, typed: &Pairs, mut proble
         candidates: candidates.map(candidate).collect(),
         chosen: typed.get("user_id").to_owned(),
         typed: Field { value: typed.get("confirm").to_owned(), error: typed_name },
+        password: proof::field(person, &mut problems).await?,
         error: chosen.or_else(|| problems.rest()),
     };
     page(problems.status, &shown)
@@ -273,7 +275,11 @@ pub(super) async fn transfer(
     let Some(user) = form.id("user_id") else {
         return transfer_page(&person, &grant, &form, Problems::one("user_id", "Choose the new owner.")).await;
     };
-    match members::transfer(&person.app, grant.clone(), user).await {
+    let done = match proof::given(&person, &form).await {
+        Ok(()) => members::transfer(&person.app, grant.clone(), user).await,
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(_) => person.done(&format!("/console/{organization}/members"), Done::Transferred),
         Err(error) => transfer_page(&person, &grant, &form, Problems::of(error)?).await,
     }

@@ -26,6 +26,7 @@ mod page;
 mod person;
 mod place;
 mod projects;
+mod proof;
 mod role_choices;
 mod roles;
 mod sessions;

@@ -11,6 +11,7 @@ use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At, page};
 use super::person::Person;
+use super::proof;
 use super::view::{Nav, OrganizationNewPage, SettingsForm, SettingsPage};
 use super::words::count;
 use crate::service::organizations::{self, Change};
@@ -147,6 +148,7 @@ async fn question(person: &Person, grant: &Grant) -> Result<Question> {
         action: "settings/delete".into(),
         button: "Delete the organization",
         name: Some(saved.name),
+        needs_proof: true,
     })
 }
 
@@ -161,7 +163,11 @@ pub(super) async fn delete(
     if !question.confirmed(&form) {
         return question.ask_again(&person, organization, &form).await;
     }
-    match organizations::delete(&person.app, grant).await {
+    let done = match proof::given(&person, &form).await {
+        Ok(()) => organizations::delete(&person.app, grant).await,
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(_) => person.done("/console", Done::OrganizationDeleted),
         Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
     }

@@ -152,6 +152,7 @@ async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> 
         action: format!("projects/{id}/delete"),
         button: "Delete the project",
         name: Some(seen.project.name),
+        needs_proof: false,
     })
 }
 

@@ -408,6 +408,7 @@ async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> 
         action: format!("roles/{id}/delete"),
         button: "Delete the role",
         name: None,
+        needs_proof: false,
     })
 }
 

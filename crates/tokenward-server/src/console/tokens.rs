@@ -15,6 +15,7 @@ use super::done::Done;
 use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, Failure, page};
 use super::person::Person;
+use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
     Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, Pager, ReasonCount, TokenCreatedPage, TokenDeletePage,
@@ -185,7 +186,8 @@ async fn new_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: P
         },
     };
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
-    page(problems.status, &TokenNewPage { shell, form, error: problems.rest() })
+    let password = proof::field_if_asked(&mut problems);
+    page(problems.status, &TokenNewPage { shell, form, password, error: problems.rest() })
 }
 
 /// The day on which a moment lies, in UTC.
@@ -231,7 +233,11 @@ pub(super) async fn create(
         role_id: Some(role_id),
         expires_at,
     };
-    match tokens::create(&person.app, grant.clone(), new).await {
+    let created = match proof::given(&person, &typed).await {
+        Ok(()) => tokens::create(&person.app, grant.clone(), new).await,
+        Err(error) => Err(error),
+    };
+    match created {
         Ok(created) => {
             let tokens::Created { token, text } = created.value;
             let TokenRow { id, name, role, expires, .. } = row(&person.app, &token, None);

@@ -11,7 +11,7 @@ use tokenward_store::members::{self, Member, Seat};
 use tokenward_store::{Tx, roles};
 
 use super::invitations::end_sent_by;
-use super::{App, Written};
+use super::{App, Written, proof};
 
 /// The members, in the order in which they came.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Member>> {
@@ -94,10 +94,12 @@ pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, sent: Sent) -> Res
     .await
 }
 
-/// Hands the organization over. The owner before becomes admin; there is exactly one owner, always.
+/// Hands the organization over. The owner before becomes admin; there is exactly one owner, always. Needs a fresh proof.
 pub async fn transfer(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Written<()>> {
+    let proof = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
+            grant.require_proof(proof, tx.now())?;
             let owner = roles::built_in(tx, grant, BuiltIn::Owner).await?;
             let admin = roles::built_in(tx, grant, BuiltIn::Admin).await?;
             let next = named(tx, grant, user).await?;

@@ -17,6 +17,7 @@ pub mod members;
 pub mod organizations;
 pub mod passwords;
 pub mod projects;
+pub mod proof;
 pub mod roles;
 pub mod seal;
 pub mod sessions;

@@ -11,7 +11,7 @@ use tokenward_store::accounts;
 use tokenward_store::organizations::{self, Organization};
 
 use super::set_up::insert_organization;
-use super::{App, IfMatch, Written};
+use super::{App, IfMatch, Written, proof};
 
 /// The plans of the contract.
 pub const PLANS: [&str; 11] = [
@@ -107,10 +107,13 @@ pub async fn create(app: &Arc<App>, caller: &Caller, change: Change) -> Result<W
     .await
 }
 
-/// Deletes the organization with all that belongs to it. Its tokens are refused from the moment this answers.
+/// Deletes the organization with all that belongs to it. Its tokens are refused from the moment this answers. Needs a
+/// fresh proof.
 pub async fn delete(app: &Arc<App>, grant: Grant) -> Result<Written<()>> {
+    let proof = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
+            grant.require_proof(proof, tx.now())?;
             let organization = organizations::get(tx.conn(), grant).await?;
             let now = tx.now();
             organizations::delete(tx, grant, now).await?;

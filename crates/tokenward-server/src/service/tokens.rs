@@ -6,13 +6,13 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_actor_name, check_description};
-use tokenward_core::role::BuiltIn;
+use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::token::Token;
 use tokenward_core::{Code, Result, Time, Uuid};
 use tokenward_store::{roles, tokens};
 
-use super::{App, Written, sessions};
+use super::{App, Written, proof, sessions};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
@@ -80,10 +80,12 @@ pub fn check(new: &NewToken, now: Time) -> Faults {
     faults
 }
 
-/// Makes a token. Its role may not hold more than the caller's.
+/// Makes a token. Its role may not hold more than the caller's. One with the role admin needs a fresh proof of a person: it
+/// outlives the session.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
     let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
     let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
+    let proof = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let now = tx.now();
@@ -94,6 +96,9 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
             };
             let role = faults.and(role)?;
             grant.covers(&role)?;
+            if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+                grant.require_proof(proof, now)?;
+            }
             let token = Token {
                 id: tx.new_id(),
                 organization_id: grant.organization(),

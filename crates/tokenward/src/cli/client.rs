@@ -20,6 +20,7 @@ use super::answer::{Answer, List};
 use super::credentials::{self, Credentials};
 use super::find::Named;
 use super::output::{Exit, Failure, Result};
+use super::proof;
 
 /// Where a server listens that was started without options.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -184,7 +185,20 @@ impl Client {
         }
     }
 
+    /// Sends a request; once more, where the server wants the password before.
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Versioned<T>> {
+        let again = request.try_clone();
+        match (self.send_once(request).await, again) {
+            (Err(refusal), Some(again)) if refusal.asks_for_proof => {
+                let proof = self.request(Method::POST, "/session/proof").json(&proof::ask(refusal)?);
+                self.send_once::<IgnoredAny>(proof).await?;
+                self.send_once(again).await
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    async fn send_once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Versioned<T>> {
         let answer = request.send().await.map_err(|cause| self.unreachable(&cause))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
@@ -328,7 +342,7 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Sou
     if let Some(missing) = body.missing_permission.filter(|missing| !detail.contains(missing)) {
         let _ = write!(detail, " Missing permission: {missing}.");
     }
-    let failure = Failure::new(exit, detail);
+    let failure = Failure { asks_for_proof: body.code == "proof_required", ..Failure::new(exit, detail) };
     if let Some(seconds) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) {
         return failure.hint(format!("Try again in {seconds} s."));
     }
@@ -400,6 +414,12 @@ mod tests {
         let faults = faults.map(|(field, problem)| Fault { field: field.into(), problem: problem.into() });
         let invalid = ErrorBody { faults: faults.into(), ..body("invalid_request", "`name` is empty") };
         assert_eq!(told(400, invalid, Source::Login).lines, ["`name` is empty; `role_id` is no role"]);
+    }
+
+    #[test]
+    fn a_password_is_asked_for_only_where_the_server_wants_it() {
+        assert!(told(403, body("proof_required", "Your password."), Source::Login).asks_for_proof);
+        assert!(!told(403, body("permission_denied", "No."), Source::Login).asks_for_proof);
     }
 
     #[test]

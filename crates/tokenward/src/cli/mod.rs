@@ -19,6 +19,7 @@ mod org;
 mod output;
 mod project;
 mod prompt;
+mod proof;
 mod role;
 mod session;
 mod sessions;

@@ -38,6 +38,8 @@ pub struct Failure {
     pub exit: Exit,
     /// Empty when the command has said all there is to say.
     pub lines: Vec<String>,
+    /// The server wants the password first; see [`super::proof`].
+    pub asks_for_proof: bool,
 }
 
 /// The outcome of a command.
@@ -45,7 +47,7 @@ pub type Result<T = ()> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub fn new(exit: Exit, line: impl Into<String>) -> Self {
-        Self { exit, lines: vec![line.into()] }
+        Self { exit, lines: vec![line.into()], asks_for_proof: false }
     }
 
     pub fn error(line: impl Into<String>) -> Self {
@@ -62,7 +64,7 @@ impl Failure {
 
     /// An exit code alone: the answer on standard output has said it all.
     pub fn silent(exit: Exit) -> Self {
-        Self { exit, lines: Vec::new() }
+        Self { exit, lines: Vec::new(), asks_for_proof: false }
     }
 
     /// Adds what to do about it.

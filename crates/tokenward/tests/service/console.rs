@@ -16,60 +16,60 @@ const SESSION: &str = "__Host-tokenward";
 const FORM: &str = "__Host-tokenward-form";
 
 /// Somebody with a browser that keeps cookies.
-struct Person {
+pub struct Person {
     http: reqwest::Client,
     url: String,
-    origin: String,
-    cookies: HashMap<String, String>,
+    pub origin: String,
+    pub cookies: HashMap<String, String>,
     /// The token of the last form that was shown.
-    csrf: String,
+    pub csrf: String,
 }
 
 /// A page.
-struct Page {
-    status: StatusCode,
+pub struct Page {
+    pub status: StatusCode,
     headers: HeaderMap,
-    html: String,
+    pub html: String,
 }
 
 impl Page {
-    fn location(&self) -> &str {
+    pub fn location(&self) -> &str {
         self.headers.get(LOCATION).map_or("", |value| value.to_str().unwrap())
     }
 
     #[track_caller]
-    fn says(self, status: u16, text: &str) -> Self {
+    pub fn says(self, status: u16, text: &str) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.html);
         assert!(self.html.contains(text), "no `{text}` in {}", self.html);
         self
     }
 
     #[track_caller]
-    fn leads_to(self, path: &str) -> Self {
+    pub fn leads_to(self, path: &str) -> Self {
         assert_eq!((self.status.as_u16(), self.location()), (303, path), "{}", self.html);
         self
     }
 }
 
 impl Person {
-    fn at(server: &Server) -> Self {
+    pub fn at(server: &Server) -> Self {
         let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
         let url = server.url.clone();
         Self { http, origin: url.clone(), url, cookies: HashMap::new(), csrf: String::new() }
     }
 
-    async fn owner(server: &Server) -> Self {
+    pub async fn owner(server: &Server) -> Self {
         let mut person = Self::at(server);
         person.sign_in(OWNER, PASSWORD).await.leads_to("/");
         person
     }
 
-    async fn sign_in(&mut self, email: &str, password: &str) -> Page {
+    pub async fn sign_in(&mut self, email: &str, password: &str) -> Page {
         self.get("/sign-in").await;
         self.post("/sign-in", &[("email", email), ("password", password)]).await
     }
 
-    async fn send(
+    pub async fn send(
         &mut self,
         method: Method,
         path: &str,
@@ -105,12 +105,12 @@ impl Person {
         Page { status, headers, html }
     }
 
-    async fn get(&mut self, path: &str) -> Page {
+    pub async fn get(&mut self, path: &str) -> Page {
         self.send(Method::GET, path, None, &[("accept", "text/html")]).await
     }
 
     /// Sends a form as a browser does that has shown it.
-    async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
+    pub async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
         let (csrf, origin) = (self.csrf.clone(), self.origin.clone());
         let form = [form, &[("csrf", csrf.as_str())]].concat();
         self.send(Method::POST, path, Some(&form), &[("origin", &origin)]).await

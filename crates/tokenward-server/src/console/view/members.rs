@@ -176,7 +176,7 @@ pub struct TransferCandidate {
     pub role: String,
 }
 
-/// `…/members/transfer`; posts `user_id` and `confirm` (the organization's name, typed).
+/// `…/members/transfer`; posts `user_id`, `confirm` (the organization's name, typed) and `password`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "transfer.html")]
 pub struct TransferPage {
@@ -188,6 +188,8 @@ pub struct TransferPage {
     pub chosen: String,
     /// The organization's name, typed to confirm.
     pub typed: Field,
+    /// The password again, where it is asked for; its value is never sent back.
+    pub password: Option<Field>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

@@ -121,7 +121,8 @@ pub struct Fact {
     pub mono: bool,
 }
 
-/// Asks once more before something is taken away for good. Posts `confirm` (what was typed, where it is asked).
+/// Asks once more before something is taken away for good. Posts `confirm` and `password`
+/// (what was typed, where it is asked).
 #[derive(Template, Clone, Debug)]
 #[template(path = "confirm.html")]
 pub struct ConfirmPage {
@@ -145,6 +146,8 @@ pub struct ConfirmPage {
     pub type_to_confirm: Option<String>,
     /// What was typed.
     pub typed: Field,
+    /// The password again, where it is asked for; its value is never sent back.
+    pub password: Option<Field>,
     /// Why it did not happen, with what to do.
     pub error: Option<String>,
 }

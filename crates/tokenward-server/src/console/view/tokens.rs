@@ -129,6 +129,8 @@ pub struct TokenNewPage {
     pub shell: Shell,
     /// What was typed.
     pub form: TokenForm,
+    /// The password again, where it is asked for; its value is never sent back.
+    pub password: Option<Field>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

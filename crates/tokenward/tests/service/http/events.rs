@@ -317,7 +317,7 @@ async fn the_whole_log_holds_no_secret_and_every_change_is_json() {
 async fn time_in_the_log_is_the_time_of_the_change() {
     let (server, acme) = Server::frozen().await;
     server.clock.advance(HOUR);
-    server.new_token(&acme, json!({ "name": "late", "role_id": null })).await;
+    server.new_token(&acme, json!({ "name": "late", "role_id": server.role(&acme, "viewer").await })).await;
     let page = events(&server, &acme, "subTargetType=API_TOKEN").await;
     assert_eq!(page.each("events", "timestamp"), ["2026-09-01T13:00:00.000000Z"]);
 }

@@ -4,6 +4,7 @@ mod authentication;
 mod events;
 mod input;
 mod organizations;
+mod proof;
 mod roles;
 mod service;
 mod sessions;

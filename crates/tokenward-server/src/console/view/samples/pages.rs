@@ -105,6 +105,7 @@ pub fn pages() -> Vec<(String, String)> {
             roles: role_choices("deployer"),
             expiry: expiry("90"),
         },
+        password: None,
         error: None,
     };
     page!("token-new", token_new);
@@ -113,6 +114,7 @@ pub fn pages() -> Vec<(String, String)> {
         .refused("A token of this name exists. Choose another name, or delete that one first.");
     refused.form.roles.error = Some("Choose a role.".into());
     refused.form.roles.chosen = String::new();
+    refused.password = Some(Field::default().refused("For this, type your password again."));
     refused.form.expiry.chosen = "date".into();
     refused.form.expiry.date = Field::new("2020-01-01").refused("This day is over.");
     page!("token-new-refused", refused);
@@ -272,6 +274,7 @@ pub fn pages() -> Vec<(String, String)> {
             candidates: members().into_iter().skip(1).map(candidate).collect(),
             chosen: id(31),
             typed: Field::new("acme").refused("Write it as it is: Acme."),
+            password: Some(Field::default()),
             error: None
         }
     );
@@ -282,6 +285,7 @@ pub fn pages() -> Vec<(String, String)> {
             candidates: Vec::new(),
             chosen: String::new(),
             typed: Field::default(),
+            password: None,
             error: None
         }
     );
@@ -338,6 +342,7 @@ pub fn pages() -> Vec<(String, String)> {
             button: "Delete role".into(),
             type_to_confirm: None,
             typed: Field::default(),
+            password: None,
             error: None,
         }
     );
@@ -383,6 +388,7 @@ pub fn pages() -> Vec<(String, String)> {
             button: "Delete project".into(),
             type_to_confirm: Some("web-shop".into()),
             typed: Field::new("webshop").refused("Write it as it is: web-shop."),
+            password: None,
             error: Some("It was changed meanwhile. Look again.".into()),
         }
     );

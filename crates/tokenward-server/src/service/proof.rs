@@ -1,0 +1,66 @@
+//! Proof that the person still sits at a session: the password, typed again.
+//!
+//! A session lasts for hours, and a stolen or forgotten one could hand an organization over or make a token that outlives
+//! it. So these ask for the password unless it was typed a moment ago. API tokens are no persons and are not asked: what
+//! they may do is what their role says, and no token can hand over or delete an organization.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Caller;
+use tokenward_core::event::{Event, Kind};
+use tokenward_core::right::Right as _;
+use tokenward_core::time::Micros;
+use tokenward_core::{Error, Result, Time};
+use tokenward_store::{accounts, sessions};
+use zeroize::Zeroizing;
+
+use super::{App, Written, accounts as people};
+use crate::limits::PROOF_TIME;
+
+/// How long a proof lasts here.
+pub(super) fn lifetime(app: &App) -> Micros {
+    // Milliseconds of a limit are far below what fits.
+    i64::try_from(app.limits.time(&PROOF_TIME).as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Proves who sits at the session, by the password. Answers until when that counts.
+pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>) -> Result<Written<Time>> {
+    let account = people::get(app, caller).await?;
+    let mut reader = app.store.read().await?;
+    let hash = accounts::password_hash(reader.conn(), account.id).await?;
+    drop(reader);
+    // A stolen session must not be able to try passwords.
+    let address = caller.by().address;
+    app.throttle.check(&account.email, address, app.now())?;
+    if !app.passwords.fits(password, hash.clone()).await? {
+        app.throttle.failed(&account.email, address, app.now());
+        return Err(wrong());
+    }
+    app.throttle.succeeded(&account.email);
+    let lifetime = lifetime(app);
+    app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            if accounts::password_hash(tx.conn(), person.account()).await? != hash {
+                return Err(wrong());
+            }
+            let now = tx.now();
+            if !sessions::prove(tx, person.account(), person.session(), now).await? {
+                return Err(Error::not_found("session"));
+            }
+            let event = Event::new(Kind::SessionProven, None, person.session(), person.by().actor.name());
+            Ok((now.plus(lifetime), vec![event.related(person.account())]))
+        })
+    })
+    .await
+}
+
+/// Would what asks for a proof be let? For what a page shows; the write asks again.
+pub async fn is_fresh(app: &Arc<App>, caller: &Caller) -> Result<bool> {
+    let mut reader = app.store.read().await?;
+    let at = sessions::proven_at(reader.conn(), caller.credential_id()).await?;
+    Ok(at.is_some_and(|at| app.now().0.saturating_sub(at.0) < lifetime(app)))
+}
+
+fn wrong() -> Error {
+    Error::invalid("password", "is not your password")
+}

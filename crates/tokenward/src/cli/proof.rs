@@ -1,0 +1,18 @@
+//! The password again, where a server asks for it before what outlives a session or takes much with it.
+
+use std::io::{self, IsTerminal};
+
+use tokenward_api::sessions::Proof;
+
+use super::output::{Failure, Result};
+use super::prompt;
+use crate::note::note;
+
+/// Asks for the password. `refusal` is what the server said; without a terminal nobody can be asked.
+pub fn ask(refusal: Failure) -> Result<Proof> {
+    if !io::stdin().is_terminal() {
+        return Err(refusal.hint("Run it at a terminal, or sign in anew with `tokenward login`, and try again."));
+    }
+    note("The server wants to know that it is you: it was a while ago that you typed your password.");
+    Ok(Proof { password: prompt::secret("Password: ")?.to_string() })
+}
