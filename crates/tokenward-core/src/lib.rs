@@ -13,6 +13,7 @@ pub mod id;
 pub mod index;
 mod meaning;
 pub mod name;
+pub mod network;
 pub mod password;
 pub mod path;
 pub mod permission;

@@ -102,6 +102,13 @@ pub fn status(code: Code) -> StatusCode {
     }
 }
 
+/// Says when another attempt makes sense, if that is known.
+pub fn retry_after(headers: &mut HeaderMap, seconds: Option<u32>) {
+    if let Some(seconds) = seconds {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+}
+
 /// What a page may do: load our own style, script and pictures, ask us and send forms to us, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

@@ -23,6 +23,8 @@ pub enum Unit {
     BytesPerSecond,
     /// Things in a minute.
     PerMinute,
+    /// Things in an hour.
+    PerHour,
 }
 
 impl Unit {
@@ -35,12 +37,13 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::BytesPerSecond => "bytes/s",
             Self::PerMinute => "per minute",
+            Self::PerHour => "per hour",
         }
     }
 }
 
 /// One limit.
-#[derive(Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct Limit {
     /// Its name, in errors and in the configuration. Never changes.
     pub name: &'static str,
@@ -112,13 +115,19 @@ limits! {
         "How long a body of the API may take to arrive.";
     DOCUMENT_BYTES = fixed "document_bytes" 5_000_000, Bytes,
         "A document that describes the routes of an API.";
-    DOCUMENT_TIME = fixed "document_ms" 45_000, Milliseconds,
+    DOCUMENT_TIME = fixed "document_ms" 60_000, Milliseconds,
         "How long such a document may take to arrive.";
+    BODY_RATE = fixed "body_rate_bytes" 16 * KIB, BytesPerSecond,
+        "What must come of any body, in each ten seconds that it takes.";
+    VISITOR_FORM_BYTES = fixed "visitor_form_bytes" 16 * KIB, Bytes,
+        "A form of somebody who is not signed in; it has the time of a body of the API.";
     FORM_BYTES = fixed "form_bytes" 4 * MIB, Bytes,
         "A form of the console: a role of a few thousand projects still fits.";
     DOCUMENT_FORM_BYTES = fixed "document_form_bytes" 20_000_000, Bytes,
         "A form of the console with a document in it: a form writes three bytes for one that is no letter, and six for the end of a line.";
-    FORM_TIME = fixed "form_ms" 120_000, Milliseconds,
+    FORM_FIELDS = fixed "form_fields" 50_000, Count,
+        "Fields of a form.";
+    FORM_TIME = fixed "form_ms" 60_000, Milliseconds,
         "How long a form of the console may take to arrive.";
     DISCARDED_BYTES = fixed "discarded_bytes" 64 * MIB, Bytes,
         "What is read of a form that is too large, and thrown away, so that the browser shows our answer.";
@@ -138,6 +147,30 @@ limits! {
         "APIs of an organization.";
     PROOF_TIME = setting "proof_ms" 300_000, Milliseconds,
         "How long a typed password proves who sits at a session: for a transfer of ownership, the deletion of an organization, and tokens with the role admin.";
+    SIGN_IN_ATTEMPTS = setting "sign_in_attempts" 5, Count,
+        "Failed attempts at one account from one client address (IPv6: one /64), or by one known device, before waiting begins.";
+    SIGN_IN_ATTEMPTS_PER_ADDRESS = setting "sign_in_attempts_per_address" 20, Count,
+        "The same from one client address at all accounts; links that lead nowhere are counted apart, by the same number.";
+    SIGN_IN_ATTEMPTS_PER_ACCOUNT = setting "sign_in_attempts_per_account" 50, Count,
+        "The same at one account from all addresses, of strangers: known devices do not count and are not held up.";
+    SIGN_IN_WINDOW = setting "sign_in_window_ms" 3_600_000, Milliseconds,
+        "In this time as many failed attempts are forgiven as are free.";
+    SIGN_IN_LOCK = setting "sign_in_lock_ms" 900_000, Milliseconds,
+        "The longest wait after failed attempts; the first one is a second, and each failure doubles it.";
+    SIGN_IN_MEMORY = fixed "sign_in_memory" 262_144, Count,
+        "Accounts, addresses and devices whose failed attempts are remembered: more than can be tried in the longest wait.";
+    KNOWN_DEVICE_TIME = setting "known_device_ms" 7_776_000_000, Milliseconds,
+        "How long a browser, or the network of a program, is known for an account after a sign-in: 90 days.";
+    KNOWN_PLACES = fixed "known_places" 65_536, Count,
+        "Accounts and networks from which somebody signed in that are remembered, until the server is stopped.";
+    HASHES = setting "hashes" 2, Count,
+        "Passwords that are hashed at once; each takes a core and 19 MiB.";
+    HASHES_WAITING = setting "hashes_waiting" 32, Count,
+        "Strangers whose passwords wait to be hashed.";
+    HASHES_WAITING_PER_ADDRESS = setting "hashes_waiting_per_address" 8, Count,
+        "The same of one client address (IPv6: one /64), or of one known device.";
+    HASHES_WAITING_KNOWN = setting "hashes_waiting_known" 16, Count,
+        "Known devices and holders of links whose passwords wait to be hashed; they have every second turn.";
     PASSWORD_BYTES = fixed "password_bytes" tokenward_core::password::MAX as u64, Bytes,
         "A new password.";
     GATEWAY_MESSAGE_BYTES = fixed "gateway_message_bytes" MIB, Bytes,
@@ -162,6 +195,12 @@ impl Limit {
     #[must_use]
     pub const fn time(&self) -> Duration {
         Duration::from_millis(self.default)
+    }
+
+    /// What is wrong with a text that is longer; completes the sentence that begins with its field.
+    #[must_use]
+    pub fn longer(&self) -> String {
+        format!("is longer than the limit `{}` ({} {})", self.name, self.default, self.unit.as_str())
     }
 
     /// An error for what went beyond it. `what` begins the sentence, `advice` says what to do, in a sentence.
@@ -196,6 +235,12 @@ impl Limits {
     #[must_use]
     pub fn time(&self, limit: &Limit) -> Duration {
         Duration::from_millis(self.get(limit))
+    }
+
+    /// The same in microseconds, as the log and the clock count.
+    #[must_use]
+    pub fn micros(&self, limit: &Limit) -> i64 {
+        i64::try_from(self.get(limit)).unwrap_or(i64::MAX).saturating_mul(1_000)
     }
 
     /// The value in force of a limit of things or bytes in memory.

@@ -21,9 +21,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api::{self, ApiError};
 use crate::config::Config;
 use crate::limits::{self, STREAMS};
+use crate::service::known::Devices;
 use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
-use crate::service::{App, set_up::SetUp, throttle::Throttle};
+use crate::service::{App, CLIENTS_HIDDEN, set_up::SetUp, throttle::Throttle};
 use crate::transport::{self, Door, Listening, Terms};
 use crate::{console, envoy, telemetry};
 use tokenward_verify::server::Verifier;
@@ -108,16 +109,19 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     // Behind a proxy and at a gateway everybody has one address.
     let shared = config.trusted_proxies.iter().chain(&config.trusted_gateways).copied().collect();
     let door = Arc::new(Door::new(&limits, shared));
+    let devices = Devices::new(verifier.pepper(), &limits);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let app = Arc::new(App {
         store,
         verifier,
         public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
         trusted_proxies: config.trusted_proxies.clone(),
+        clients_hidden: config.clients_hidden(),
         gateways: config.gateways(),
+        passwords: Passwords::new(&limits)?,
+        throttle: Throttle::new(&limits),
+        devices,
         limits,
-        passwords: Passwords::new()?,
-        throttle: Throttle::default(),
         founders: config.organizations,
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
         set_up: SetUp::default(),
@@ -208,6 +212,9 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
         let warning = "Warning: this address can be reached from other machines without TLS. Tokens and passwords would \
                        travel in the clear; set --tls-cert and --tls-key, or put a proxy with TLS in front and set --public-url.";
         tell(std::io::stderr(), format_args!("{warning}"));
+    }
+    if running.app.clients_hidden {
+        tell(std::io::stderr(), format_args!("Warning: {CLIENTS_HIDDEN}"));
     }
     if let Some(link) = &running.set_up_link {
         let lead = "There is no organization yet. Set up the first one here (valid for one hour):";

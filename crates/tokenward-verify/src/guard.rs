@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokenward_core::sync::lock;
 use tokenward_core::time::{MINUTE, SECOND};
-use tokenward_core::{Code, Error, Result, Time};
+use tokenward_core::{Code, Error, Result, Time, network};
 
 /// The budget is for this long, and spent it is back after as long.
 const WINDOW: i64 = MINUTE;
@@ -97,9 +97,9 @@ fn admit(set: &mut Vec<Slot>, address: u128, now: Time) -> &mut Slot {
 }
 
 fn key(address: IpAddr) -> u128 {
-    match address.to_canonical() {
+    match network::of_client(address) {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
+        IpAddr::V6(network) => network.to_bits(),
     }
 }
 

@@ -30,7 +30,8 @@ impl ApiError {
     /// The answer under another status than its code's own: a gateway understands only few.
     pub(super) fn with_status(self, status: StatusCode) -> Response {
         let Self(error) = self;
-        if matches!(error.code, Code::Internal | Code::Unavailable) {
+        // A limit that is reached is no fault of ours, and is not to fill the log.
+        if error.code == Code::Internal || (error.code == Code::Unavailable && error.cause.is_some()) {
             tracing::error!(code = error.code.as_str(), cause = ?error.cause, "{}", error.detail);
         }
         let (code, retry_after) = (error.code, error.retry_after);
@@ -41,9 +42,7 @@ impl ApiError {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge(code)));
         }
-        if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        crate::http::retry_after(headers, retry_after);
         response
     }
 }

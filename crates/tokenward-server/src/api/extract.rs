@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::objects::Objects;
 use crate::body::{self, Bounds, Unread};
 pub(crate) use crate::http::{client, peer};
-use crate::limits::{BODY_BYTES, BODY_TIME};
+use crate::limits::{BODY_BYTES, BODY_TIME, Unit};
 use crate::service::{IfMatch, Written};
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
@@ -50,10 +50,18 @@ pub(super) async fn read_within(
 ) -> Result<Bytes> {
     body::read(body, bounds).await.map_err(|why| match why {
         Unread::TooLarge => too_large(),
-        Unread::Broken => Error::invalid("body", "could not be read to its end"),
-        Unread::TooSlow => {
-            let (name, ms) = (bounds.time.name, bounds.time.default);
-            Error::invalid("body", format!("did not arrive within the limit `{name}` ({ms} ms); send it again"))
+        Unread::Broken | Unread::Refused => Error::invalid("body", "could not be read to its end"),
+        Unread::TooSlow(limit) => {
+            let (name, value) = (limit.name, limit.default);
+            Error::invalid(
+                "body",
+                match limit.unit {
+                    Unit::Milliseconds => {
+                        format!("did not arrive within the limit `{name}` ({value} ms); send it again")
+                    }
+                    unit => format!("came slower than the limit `{name}` ({value} {}); send it again", unit.as_str()),
+                },
+            )
         }
     })
 }

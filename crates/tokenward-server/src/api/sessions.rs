@@ -52,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
     let Body(new) = <Body<NewSession> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
-    let begun = sessions::sign_in(&app, &new.email, Zeroizing::new(new.password), client, false).await?;
+    let begun = sessions::sign_in(&app, &new.email, Zeroizing::new(new.password), client, None, false).await?;
     Ok(written(StatusCode::CREATED, begun, |begun| Session {
         token: begun.text.expose().to_owned(),
         expires_at: begun.expires_at,

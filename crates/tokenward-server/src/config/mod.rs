@@ -184,6 +184,13 @@ impl Config {
         self.tls_cert.as_deref().zip(self.tls_key.as_deref())
     }
 
+    /// Is there a proxy in front (TLS is there, and not ours) that is not believed when it says for whom it asks?
+    #[must_use]
+    pub fn clients_hidden(&self) -> bool {
+        let https = self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        https && self.tls().is_none() && self.trusted_proxies.is_empty()
+    }
+
     /// How gateways are listened to.
     #[must_use]
     pub fn gateways(&self) -> gateway::Settings {

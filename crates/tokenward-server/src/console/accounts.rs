@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::done::Done;
 use super::form::{Pairs, Problems};
-use super::page::{Answer, At, page};
+use super::page::{Answer, At};
 use super::person::Person;
 use super::sessions::password_field;
 use super::view::{AccountPage, Nav, SessionRow};
@@ -53,7 +53,7 @@ async fn account_page(person: &Person, typed: Option<&Pairs>, mut problems: Prob
     if let Some(text) = problems.rest() {
         shown.shell.flash = Some(super::view::Flash { kind: super::view::FlashKind::Bad, text });
     }
-    page(problems.status, &shown)
+    problems.page(&shown)
 }
 
 /// `POST /console/account/name`.

@@ -10,6 +10,9 @@ pub(super) const FORM: &str = "__Host-tokenward-form";
 /// What came of the last action, for the page that follows.
 pub(super) const DONE: &str = "__Host-tokenward-done";
 
+/// For which accounts this browser is known: see [`crate::service::known`].
+pub(super) const DEVICE: &str = "__Host-tokenward-device";
+
 /// The value of a cookie of the request.
 pub(super) fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());

@@ -34,7 +34,8 @@ fn words(app: &App, error: &Error) -> Words {
         Code::Unavailable => "Not at this moment",
         _ => "That did not work",
     };
-    let broken = matches!(error.code, Code::Internal | Code::Unavailable);
+    // A limit that is reached is no fault of ours, and is not to fill the log.
+    let broken = error.code == Code::Internal || (error.code == Code::Unavailable && error.cause.is_some());
     let reference = broken.then(|| format!("e-{}", random_text(48, app.store.random()).as_str()));
     if let Some(reference) = &reference {
         tracing::error!(code = error.code.as_str(), reference, cause = ?error.cause, "{}", error.detail);
@@ -51,7 +52,9 @@ pub(super) fn error_outside(app: &App, error: &Error) -> Response {
     let status = http::status(error.code);
     let Words { title, detail, reference } = words(app, error);
     let link = Some(("Go to the console".to_owned(), "/".to_owned()));
-    error_page(ErrorPage { status: status.as_u16(), title: title.into(), detail, reference, link })
+    let mut page = error_page(ErrorPage { status: status.as_u16(), title: title.into(), detail, reference, link });
+    http::retry_after(page.headers_mut(), error.retry_after);
+    page
 }
 
 /// A page that says what is wrong.
@@ -71,5 +74,7 @@ pub(super) async fn error_inside(person: &Person, organization: Option<Uuid>, na
     let Words { title, detail, reference } = words(app, error);
     let link = Some(("Go to the console".to_owned(), shell.base()));
     let inside = ErrorInsidePage { shell, status: status.as_u16(), title: title.into(), detail, reference, link };
-    page(status, &inside).unwrap_or_else(|_| error_outside(app, error))
+    let mut page = page(status, &inside).unwrap_or_else(|_| error_outside(app, error));
+    http::retry_after(page.headers_mut(), error.retry_after);
+    page
 }

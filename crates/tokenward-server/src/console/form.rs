@@ -1,27 +1,58 @@
 //! What a form or a query brings, and what is said of it when it cannot be taken.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
+use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use percent_encoding::percent_decode;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Uuid};
 
-use super::page::Failure;
+use super::page::{Answer, Failure};
 use super::view::Field;
 use super::words::quoted;
 use crate::http;
 
-/// Key and value pairs, as `application/x-www-form-urlencoded` carries them.
+/// Key and value pairs, as `application/x-www-form-urlencoded` carries them. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Pairs(Vec<(String, String)>);
+pub(super) struct Pairs(Arc<Inner>);
+
+/// All keys and values behind one another: a form of thousands of fields is one text, and not thousands.
+#[derive(Default)]
+struct Inner {
+    text: String,
+    /// Where each key ends, and its value.
+    ends: Vec<(usize, usize)>,
+}
 
 impl Pairs {
     /// Reads them. Browsers send line breaks as `\r\n`; everything here is kept with `\n`.
     pub(super) fn parse(bytes: &[u8]) -> Self {
-        let pairs = form_urlencoded::parse(bytes);
-        Self(pairs.map(|(key, value)| (key.into_owned(), value.replace("\r\n", "\n"))).collect())
+        let mut text = Vec::with_capacity(bytes.len());
+        let mut ends = Vec::new();
+        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let mut sides = pair.splitn(2, |byte| *byte == b'=');
+            let [key, value] = [(); 2].map(|()| {
+                decode(sides.next().unwrap_or_default(), &mut text);
+                text.len()
+            });
+            ends.push((key, value));
+        }
+        // Each of them was made to be UTF-8.
+        Self(Arc::new(Inner { text: String::from_utf8(text).unwrap_or_default(), ends }))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let Inner { text, ends } = &*self.0;
+        let mut start = 0;
+        ends.iter().map(move |(key, value)| {
+            let pair = (&text[start..*key], &text[*key..*value]);
+            start = *value;
+            pair
+        })
     }
 
     /// The first value; empty when there is none.
@@ -41,12 +72,12 @@ impl Pairs {
 
     /// All values.
     pub(super) fn all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(k, _)| k == key).map(|(_, value)| value.as_str())
+        self.pairs().filter(move |(own, _)| *own == key).map(|(_, value)| value)
     }
 
     /// The pairs whose key begins with `prefix`, without it.
     pub(super) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0.iter().filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value.as_str())))
+        self.pairs().filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value)))
     }
 
     /// Is the box ticked?
@@ -60,10 +91,38 @@ impl Pairs {
     }
 }
 
+/// Appends what was written as a key or a value. What is no UTF-8 becomes U+FFFD.
+fn decode(written: &[u8], to: &mut Vec<u8>) {
+    let start = to.len();
+    for (at, part) in written.split(|byte| *byte == b'+').enumerate() {
+        if at > 0 {
+            to.push(b' ');
+        }
+        for byte in percent_decode(part) {
+            if byte == b'\n' && to[start..].last() == Some(&b'\r') {
+                to.pop();
+            }
+            to.push(byte);
+        }
+    }
+    if std::str::from_utf8(&to[start..]).is_err() {
+        let readable = String::from_utf8_lossy(&to[start..]).into_owned();
+        to.truncate(start);
+        to.extend_from_slice(readable.as_bytes());
+    }
+}
+
 /// Pairs as a form would send them, for the form that shows what is saved.
 impl<const N: usize> From<[(&str, String); N]> for Pairs {
     fn from(pairs: [(&str, String); N]) -> Self {
-        Self(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+        let mut inner = Inner::default();
+        for (key, value) in pairs {
+            inner.text.push_str(key);
+            let key = inner.text.len();
+            inner.text.push_str(&value);
+            inner.ends.push((key, inner.text.len()));
+        }
+        Self(Arc::new(inner))
     }
 }
 
@@ -126,16 +185,24 @@ impl Problems {
                     "Somebody else changed this since you opened it. Open it again in another window, and compare.";
                 problems.whole = Some(text.into());
             }
-            Code::Conflict | Code::SignInFailed | Code::Throttled | Code::UserRequired | Code::FoundingRefused => {
-                problems.whole = Some(error.detail);
-            }
-            Code::Unavailable => {
-                problems.retry_after = None;
+            Code::Conflict
+            | Code::SignInFailed
+            | Code::Throttled
+            | Code::Unavailable
+            | Code::UserRequired
+            | Code::FoundingRefused => {
                 problems.whole = Some(error.detail);
             }
             _ => return Err(Failure(error)),
         }
         Ok(problems)
+    }
+
+    /// The page that shows them, which must have told them all.
+    pub(super) fn page(&self, page: &impl Template) -> Answer {
+        let mut response = super::page::page(self.status, page)?;
+        http::retry_after(response.headers_mut(), self.retry_after);
+        Ok(response)
     }
 
     /// Adds a problem with the whole.
@@ -186,6 +253,25 @@ mod tests {
         assert_eq!(pairs.below("project.").collect::<Vec<_>>(), [("7.admin", "on")]);
         assert_eq!(pairs.line("name"), "x");
         assert_eq!((pairs.get("absent"), pairs.text("absent")), ("", None));
+    }
+
+    #[test]
+    fn what_is_written_oddly_is_read_as_browsers_mean_it() {
+        let pairs = Pairs::parse("&&a=1%2B1=2&b&=c&%E4%F6=%C3%A4&d=%\u{e4}%4&e=\r\n&f=%0D&g=%0A".as_bytes());
+        let all: Vec<_> = pairs.pairs().collect();
+        let expected = [
+            ("a", "1+1=2"),
+            ("b", ""),
+            ("", "c"),
+            ("\u{fffd}\u{fffd}", "\u{e4}"),
+            ("d", "%\u{e4}%4"),
+            ("e", "\n"),
+            ("f", "\r"),
+            ("g", "\n"),
+        ];
+        assert_eq!(all, expected);
+        let from = Pairs::from([("a", "1".to_owned()), ("b", String::new())]);
+        assert_eq!(from.pairs().collect::<Vec<_>>(), [("a", "1"), ("b", "")]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -20,10 +20,15 @@ use super::page::{page, see_other};
 use super::person::{Person, Visitor, client};
 use super::place::{Place, locate};
 use super::view::{ErrorPage, Nav, NeedsTlsPage};
-use crate::body::{self, Bounds};
+use crate::body::{self, Bounds, Unread};
 use crate::http;
-use crate::limits::{DISCARDED_BYTES, DOCUMENT_FORM_BYTES, FORM_BYTES, FORM_TIME};
+use crate::limits::{
+    BODY_TIME, DISCARDED_BYTES, DOCUMENT_FORM_BYTES, FORM_BYTES, FORM_FIELDS, FORM_TIME, Limit, VISITOR_FORM_BYTES,
+};
 use crate::service::App;
+
+/// A form that is taken apart without a thread of its own.
+const SMALL: usize = 64 * 1024;
 
 /// Sets the headers of every page, also of those that say what went wrong.
 pub(super) async fn headers(request: Request, next: Next) -> Response {
@@ -78,7 +83,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     let (mut parts, body) = request.into_parts();
     let (organization, nav) = place_in(&parts);
     let had_done = person.done.is_some();
-    let response = match form(&mut parts, body, &person.csrf).await {
+    let response = match form(&mut parts, body, &person.csrf, &OF_PERSONS).await {
         Ok(body) => {
             parts.extensions.insert(person.clone());
             next.run(Request::from_parts(parts, body)).await
@@ -105,7 +110,7 @@ pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next:
         Err(error) => return error_outside(&app, &error),
     };
     let new_cookie = visitor.new_cookie.clone();
-    let response = match form(&mut parts, body, &visitor.csrf).await {
+    let response = match form(&mut parts, body, &visitor.csrf, &OF_VISITORS).await {
         Ok(body) => {
             parts.extensions.insert(visitor);
             next.run(Request::from_parts(parts, body)).await
@@ -134,8 +139,20 @@ enum Refused {
     Unreadable(Error),
 }
 
+/// What a form without a document may take.
+struct Room {
+    largest: &'static Limit,
+    /// Is a larger one received to its end all the same, so that the browser shows our answer?
+    drained: bool,
+    time: &'static Limit,
+}
+
+static OF_PERSONS: Room = Room { largest: &FORM_BYTES, drained: true, time: &FORM_TIME };
+/// Anybody can send one, so that of a larger one nothing is received; no page of ours sends any.
+static OF_VISITORS: Room = Room { largest: &VISITOR_FORM_BYTES, drained: false, time: &BODY_TIME };
+
 /// Checks that what changes something comes from a form of ours, and reads it. Everything but GET and HEAD does.
-async fn form(parts: &mut Parts, body: Body, csrf: &str) -> Result<Body, Refused> {
+async fn form(parts: &mut Parts, body: Body, csrf: &str, room: &Room) -> Result<Body, Refused> {
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(body);
     }
@@ -151,20 +168,40 @@ async fn form(parts: &mut Parts, body: Body, csrf: &str) -> Result<Body, Refused
         )));
     }
     let with_document = parts.extensions.get::<MatchedPath>().is_some_and(|it| DOCUMENT_FORMS.contains(&it.as_str()));
-    let (max, too_large) = if with_document {
-        (DOCUMENT_FORM_BYTES.size(), DOCUMENT_TOO_LARGE)
-    } else {
-        (FORM_BYTES.size(), "The form is larger than 4 MiB, or did not arrive completely.")
-    };
-    let bounds = Bounds { max, drain: DISCARDED_BYTES.size(), time: &FORM_TIME };
-    let read = body::read(body, bounds).await;
-    let bytes = read.map_err(|_| Refused::Unreadable(Error::new(Code::TooLarge, too_large)))?;
-    let pairs = Pairs::parse(&bytes);
-    if !bool::from(pairs.get("csrf").as_bytes().ct_eq(csrf.as_bytes())) {
-        return Err(Refused::Foreign);
-    }
-    parts.extensions.insert(pairs);
+    let largest = if with_document { &DOCUMENT_FORM_BYTES } else { room.largest };
+    let drain = if room.drained { DISCARDED_BYTES.size() } else { 0 };
+    let bounds = Bounds { max: largest.size(), drain, time: room.time };
+    // The token is the first thing that each of our forms sends: nothing else of a foreign one is kept or looked at.
+    let lead = format!("csrf={csrf}");
+    let ours = |sent: &[u8]| bool::from(sent.ct_eq(lead.as_bytes()));
+    let bytes = body::read_if(body, bounds, lead.len(), ours).await.map_err(|why| match why {
+        Unread::Refused => Refused::Foreign,
+        Unread::TooLarge if with_document => Refused::Unreadable(Error::new(Code::TooLarge, DOCUMENT_TOO_LARGE)),
+        Unread::TooLarge => {
+            let what = "The form is larger than";
+            Refused::Unreadable(largest.exceeded(Code::TooLarge, largest.default, what, "Nothing was changed."))
+        }
+        Unread::TooSlow(limit) => {
+            let (what, advice) = ("The form came slower than it must by", "Send it again.");
+            Refused::Unreadable(limit.exceeded(Code::InvalidRequest, limit.default, what, advice))
+        }
+        Unread::Broken => Refused::Unreadable(Error::invalid("body", "did not arrive completely")),
+    })?;
+    parts.extensions.insert(pairs(bytes).await.map_err(Refused::Unreadable)?);
     Ok(Body::empty())
+}
+
+/// The pairs of a form. To take a large one apart needs milliseconds, which a thread of the runtime has not got.
+async fn pairs(bytes: Bytes) -> Result<Pairs> {
+    let fields = bytes.iter().filter(|byte| **byte == b'&').count() as u64 + 1;
+    if fields > FORM_FIELDS.default {
+        let what = "The form has more fields than";
+        return Err(FORM_FIELDS.exceeded(Code::TooLarge, FORM_FIELDS.default, what, "Nothing was changed."));
+    }
+    if bytes.len() <= SMALL {
+        return Ok(Pairs::parse(&bytes));
+    }
+    tokio::task::spawn_blocking(move || Pairs::parse(&bytes)).await.map_err(Error::internal)
 }
 
 /// Was the request sent by a page of ours? Our pages send no referrer, and with it browsers write `null` for the

@@ -34,7 +34,7 @@ async fn invite_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems
         sends_mail: person.app.mailer.is_some(),
         error: problems.rest(),
     };
-    page(problems.status, &shown)
+    problems.page(&shown)
 }
 
 /// `POST …/members/invite`: shows the link in the answer, once.
@@ -91,7 +91,7 @@ pub(super) async fn open(Extension(visitor): Extension<Visitor>, At((id, secret)
 
 /// What the link opens, or that it is dead.
 async fn find(visitor: &Visitor, id: Uuid, secret: &str) -> Result<Opened, Error> {
-    acceptance::open(&visitor.app, id, secret).await?.ok_or_else(acceptance::dead)
+    acceptance::open(&visitor.app, id, secret).await?.ok_or_else(|| visitor.dead_link(acceptance::dead()))
 }
 
 async fn open_page(visitor: &Visitor, id: Uuid, secret: String, typed: &Pairs, mut problems: Problems) -> Answer {
@@ -128,7 +128,7 @@ async fn open_page(visitor: &Visitor, id: Uuid, secret: String, typed: &Pairs, m
         step,
         error: problems.rest(),
     };
-    page(problems.status, &shown)
+    problems.page(&shown)
 }
 
 /// `POST /invitation/{id}/{secret}`.
@@ -147,7 +147,8 @@ pub(super) async fn accept(
     };
     let (invitation, account) = match acceptance::accept(&visitor.app, None, id, &secret, accepting).await {
         Ok(accepted) => accepted.value,
-        Err(error) if error.code == Code::NotFound => return Err(error.into()),
+        // The link is dead, and counted; to look it up for the page would count it again.
+        Err(error) if matches!(error.code, Code::NotFound | Code::Throttled) => return Err(error.into()),
         Err(error) => return open_page(&visitor, id, secret, &form, Problems::of(error)?).await,
     };
     let home = format!("/console/{}", invitation.organization_id);

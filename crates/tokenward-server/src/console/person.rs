@@ -16,11 +16,11 @@ use zeroize::Zeroizing;
 use super::cookie;
 use super::done::Done;
 use super::page::{Answer, see_other};
-use super::view::{Entry, Moment, Nav, OrganizationLink, Shell};
+use super::view::{Entry, Flash, FlashKind, Moment, Nav, OrganizationLink, Shell};
 use super::words::role_name;
 use crate::http;
 use crate::service::sessions::Begun;
-use crate::service::{App, accounts};
+use crate::service::{App, CLIENTS_HIDDEN, accounts};
 use tokenward_verify::server::Client;
 
 /// From where a request to the console came.
@@ -119,12 +119,15 @@ impl Person {
         };
         let all = self.caller.organizations(&directory);
         let organizations = all.filter_map(|o| Some(link(o, self.caller.role_in(o)?))).collect();
-        let (organization, entries) = match organization {
+        let (organization, entries, warning) = match organization {
             Some(id) => {
                 let (organization, role) = self.caller.organization(&directory, id)?;
-                (Some(link(organization, role)), entries(organization, role))
+                let entries = entries(organization, role);
+                let at_home = entries.first().is_some_and(|entry| entry.nav == active);
+                let concerned = at_home && role.allows(Permission::Own(Own::OrganizationEdit), Target::Organization);
+                (Some(link(organization, role)), entries, if concerned { warning(&self.app) } else { None })
             }
-            None => (None, Vec::new()),
+            None => (None, Vec::new(), None),
         };
         Ok(Shell {
             organization,
@@ -135,7 +138,7 @@ impl Person {
             active,
             entries,
             csrf: self.csrf.clone(),
-            flash: self.done.map(Done::flash),
+            flash: self.done.map(Done::flash).or(warning),
         })
     }
 
@@ -146,6 +149,11 @@ impl Person {
         let first = entries(organization, role).first().map_or("settings", |entry| entry.nav.path());
         Ok(format!("/console/{}/{first}", organization.id))
     }
+}
+
+/// What those should know who can have it changed.
+fn warning(app: &App) -> Option<Flash> {
+    app.clients_hidden.then(|| Flash { kind: FlashKind::Warn, text: CLIENTS_HIDDEN.to_owned() })
 }
 
 /// The pages that a role may open, with what it sees of the numbers.
@@ -181,6 +189,8 @@ pub(super) struct Visitor {
     pub csrf: String,
     /// The form cookie, when this answer has to set it.
     pub new_cookie: Option<Arc<Zeroizing<String>>>,
+    /// For which accounts the browser is known.
+    pub device: Option<Arc<str>>,
 }
 
 impl Visitor {
@@ -194,7 +204,13 @@ impl Visitor {
                 (form_token(app, cookie::FORM, &cookie), Some(Arc::new(cookie)))
             }
         };
-        Ok(Self { app: Arc::clone(app), client, person, csrf, new_cookie })
+        let device = cookie::get(headers, cookie::DEVICE).map(Arc::from);
+        Ok(Self { app: Arc::clone(app), client, person, csrf, new_cookie, device })
+    }
+
+    /// Counts a link that leads nowhere; the answer says so, or that there were too many.
+    pub(super) fn dead_link(&self, dead: Error) -> Error {
+        self.app.throttle.dead_link(self.client.address, self.app.now(), dead)
     }
 
     /// Goes on as the person whose session has just begun. A session that the browser had before ends.
@@ -209,8 +225,11 @@ impl Visitor {
             }
         }
         let mut response = see_other(path)?;
-        let seconds = begun.expires_at.seconds() - self.app.now().seconds();
+        let (app, now) = (&self.app, self.app.now());
+        let seconds = begun.expires_at.seconds() - now.seconds();
         cookie::set(response.headers_mut(), cookie::SESSION, begun.text.expose(), Some(seconds))?;
+        let device = app.devices.marked(&begun.email, self.device.as_deref(), now, app.store.random());
+        cookie::set(response.headers_mut(), cookie::DEVICE, &device, Some(app.devices.seconds()))?;
         cookie::clear(response.headers_mut(), cookie::FORM);
         if let Some(done) = done {
             say(&mut response, done)?;

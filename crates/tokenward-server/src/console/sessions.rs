@@ -1,13 +1,12 @@
 //! Signing in and out.
 
 use axum::Extension;
-use axum::http::header;
 use tokenward_core::{Code, Error, password};
 use zeroize::Zeroizing;
 
 use super::cookie;
 use super::form::{Pairs, Problems, Query};
-use super::page::{Answer, At, own_path, page, see_other};
+use super::page::{Answer, At, own_path, see_other};
 use super::person::{Person, Visitor};
 use super::view::{Field, SignInLinkPage, SignInPage};
 use crate::service::{accounts, sessions, set_up};
@@ -33,15 +32,9 @@ fn sign_in_page(
     notice: Option<String>,
     mut problems: Problems,
 ) -> Answer {
-    let status = problems.status;
-    let retry_after = problems.retry_after;
     let email = problems.field("email", email);
     let form = SignInPage { csrf: visitor.csrf.clone(), email, next: next.to_owned(), error: problems.rest(), notice };
-    let mut response = page(status, &form)?;
-    if let Some(seconds) = retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    Ok(response)
+    problems.page(&form)
 }
 
 /// `POST /sign-in`.
@@ -49,7 +42,8 @@ pub(super) async fn sign_in(Extension(visitor): Extension<Visitor>, Extension(fo
     let email = form.line("email");
     let next = own_path(form.get("next")).unwrap_or_default();
     let password = Zeroizing::new(form.get("password").to_owned());
-    match sessions::sign_in(&visitor.app, &email, password, visitor.client.clone(), true).await {
+    let (client, device) = (visitor.client.clone(), visitor.device.as_deref());
+    match sessions::sign_in(&visitor.app, &email, password, client, device, true).await {
         Ok(begun) => visitor.signed_in(&begun.value, if next.is_empty() { "/" } else { next }, None).await,
         Err(error) => sign_in_page(&visitor, next, email, None, Problems::of(error)?),
     }
@@ -75,13 +69,12 @@ pub(super) async fn link_form(Extension(visitor): Extension<Visitor>, At(secret)
 
 async fn link_page(visitor: &Visitor, secret: String, mut problems: Problems) -> Answer {
     let account = accounts::link_owner(&visitor.app, &secret).await?.ok_or_else(|| {
-        Error::new(
+        visitor.dead_link(Error::new(
             Code::NotFound,
             "This sign-in link is not valid: it was used, has expired, or is not complete. Ask whoever runs the server for a \
              new one (tokenward sign-in-link).",
-        )
+        ))
     })?;
-    let status = problems.status;
     let link = SignInLinkPage {
         secret,
         csrf: visitor.csrf.clone(),
@@ -91,7 +84,7 @@ async fn link_page(visitor: &Visitor, secret: String, mut problems: Problems) ->
         password_rule: password::rule(),
         error: problems.rest(),
     };
-    page(status, &link)
+    problems.page(&link)
 }
 
 /// `POST /sign-in/{secret}`: sets the password and signs in.
@@ -108,7 +101,9 @@ pub(super) async fn take_link(
             let begun = sessions::begin(&visitor.app, taken.value, visitor.client.clone(), true).await?;
             visitor.signed_in(&begun.value, "/", None).await
         }
-        Err(error) if error.code == Code::InvalidRequest => link_page(&visitor, secret, Problems::of(error)?).await,
+        Err(error) if matches!(error.code, Code::InvalidRequest | Code::Unavailable) => {
+            link_page(&visitor, secret, Problems::of(error)?).await
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::done::Done;
 use super::form::{Pairs, Problems};
-use super::page::{Answer, At, page, see_other};
+use super::page::{Answer, At, see_other};
 use super::person::Visitor;
 use super::sessions::password_field;
 use super::view::SetUpPage;
@@ -19,7 +19,7 @@ pub(super) async fn form(Extension(visitor): Extension<Visitor>, At(secret): At<
 
 fn form_page(visitor: &Visitor, secret: String, typed: &Pairs, mut problems: Problems) -> Answer {
     if !visitor.app.set_up.accepts(&secret, visitor.app.now()) {
-        return Err(dead().into());
+        return Err(visitor.dead_link(dead()).into());
     }
     let form = SetUpPage {
         secret,
@@ -31,7 +31,7 @@ fn form_page(visitor: &Visitor, secret: String, typed: &Pairs, mut problems: Pro
         password_rule: password::rule(),
         error: problems.rest(),
     };
-    page(problems.status, &form)
+    problems.page(&form)
 }
 
 fn dead() -> Error {
@@ -57,12 +57,12 @@ pub(super) async fn found(
     let by = set_up::visitor(&visitor.client);
     match set_up::from_link(&visitor.app, &secret, founding, password.clone(), by).await {
         Ok(_) => {}
-        Err(error) if error.code == Code::InvalidRequest => {
+        Err(error) if matches!(error.code, Code::InvalidRequest | Code::Unavailable) => {
             return form_page(&visitor, secret, &typed, Problems::of(error)?);
         }
         Err(error) => return Err(error.into()),
     }
-    match sessions::sign_in(&visitor.app, &email, password, visitor.client.clone(), true).await {
+    match sessions::sign_in(&visitor.app, &email, password, visitor.client.clone(), None, true).await {
         Ok(begun) => visitor.signed_in(&begun.value, "/", Some(Done::SetUp)).await,
         // The organization exists; signing in can be tried again.
         Err(_) => see_other("/sign-in"),

@@ -22,9 +22,11 @@ use zeroize::Zeroizing;
 
 use super::accounts::{changed, snapshot as account_snapshot};
 use super::invitations::{event, snapshot};
+use super::known::Known;
 use super::links::link_digest;
 use super::takeover::end_what_it_made;
-use super::{App, Written};
+use super::turns::Lane;
+use super::{App, Written, compare};
 
 /// How a person accepts.
 pub enum Accepting {
@@ -85,12 +87,22 @@ pub async fn accept(
     accepting: Accepting,
 ) -> Result<Written<(Invitation, Account)>> {
     let link = Link { organization, id, digest: link_digest(secret) };
-    match accepting {
+    let (accepted, address) = match accepting {
         Accepting::SignedIn(caller) => {
-            app.write(caller.person()?, move |tx, person| Box::pin(join_as(tx, link, person.account(), None))).await
+            let address = caller.by().address;
+            let joined =
+                app.write(caller.person()?, move |tx, person| Box::pin(join_as(tx, link, person.account(), None)));
+            (joined.await, address)
         }
-        Accepting::WithPassword { name, password, client } => with_password(app, link, name, password, client).await,
-    }
+        Accepting::WithPassword { name, password, client } => {
+            let address = client.address;
+            (with_password(app, link, name, password, client).await, address)
+        }
+    };
+    accepted.map_err(|error| match error.code {
+        Code::NotFound => app.throttle.dead_link(address, app.now(), error),
+        _ => error,
+    })
 }
 
 async fn with_password(
@@ -117,23 +129,23 @@ async fn with_password(
         None => None,
     };
     drop(reader);
+    let lane = Lane::Known(Known::Link(link.digest));
     let Some(account) = account else {
-        let hash = app.passwords.hash(password).await?;
+        let hash = app.passwords.turn(lane).await?.hash(password).await?;
         let visitor = Visitor::new(client.by(Actor::Visitor));
         return app.write(visitor, move |tx, _| Box::pin(join_anew(tx, link, name, hash))).await;
     };
-    app.throttle.check(&account.email, client.address, app.now())?;
-    let fits = app.passwords.fits(password.clone(), hash.clone()).await?;
+    let guesser = app.devices.guesser(&account.email, None, client.address, app.now());
+    let right = compare::is_right(app, &guesser, lane.clone(), password.clone(), hash.clone()).await?;
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
-    if fits {
-        app.throttle.succeeded(&account.email);
+    if right {
         return app.write(visitor, move |tx, _| Box::pin(join_as(tx, link, account.id, Some(hash)))).await;
     }
     if mailed && account.email_proven_at.is_none() {
-        let new = app.passwords.hash(password).await?;
+        app.throttle.succeeded(&guesser, app.now());
+        let new = app.passwords.turn(lane).await?.hash(password).await?;
         return app.write(visitor, move |tx, _| Box::pin(take_over(tx, link, account.id, name, new))).await;
     }
-    app.throttle.failed(&account.email, client.address, app.now());
     Err(not_theirs())
 }
 

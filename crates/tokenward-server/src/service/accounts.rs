@@ -12,9 +12,11 @@ use tokenward_store::accounts::{self, Account};
 use tokenward_store::{Tx, sessions};
 use zeroize::Zeroizing;
 
+use super::known::{Guesser, Known};
 use super::links::{link_digest, link_secret};
 use super::takeover::end_what_it_made;
-use super::{App, Written};
+use super::turns::Lane;
+use super::{App, Written, compare};
 
 /// The caller's own account. Tokens have none: `user_required`.
 pub async fn get(app: &Arc<App>, caller: &Caller) -> Result<Account> {
@@ -67,15 +69,14 @@ pub async fn change_password(
     let mut reader = app.store.read().await?;
     let hash = accounts::password_hash(reader.conn(), account.id).await?;
     drop(reader);
-    // A stolen session must not be able to try passwords either.
-    let address = caller.by().address;
-    app.throttle.check(&account.email, address, app.now())?;
-    if !app.passwords.fits(present, hash.clone()).await? {
-        app.throttle.failed(&account.email, address, app.now());
+    // A stolen session must not be able to try passwords either; but strangers at the same account hold nobody up here.
+    let known = Known::Account(account.id);
+    let guesser = Guesser::Known(known.clone());
+    if !compare::is_right(app, &guesser, Lane::from(&guesser), present, hash.clone()).await? {
         return Err(wrong());
     }
     check_password(app, &account, &new)?;
-    let new = app.passwords.hash(new).await?;
+    let new = app.passwords.turn(Lane::Known(known)).await?.hash(new).await?;
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             let account = own(tx, person).await?;
@@ -121,10 +122,12 @@ pub struct Taking {
 /// person, so the address counts as proven. Answers the account.
 pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Result<Written<Account>> {
     // Before anything is hashed: a link that is dead costs nothing.
-    let account = link_owner(app, secret).await?.ok_or_else(dead)?;
+    let Some(account) = link_owner(app, secret).await? else {
+        return Err(app.throttle.dead_link(by.address, app.now(), dead()));
+    };
     check_password(app, &account, &taking.password)?;
-    let hash = app.passwords.hash(taking.password).await?;
     let (digest, was_not_me) = (link_digest(secret), taking.was_not_me);
+    let hash = app.passwords.turn(Lane::Known(Known::Link(digest))).await?.hash(taking.password).await?;
     app.write(Visitor::new(by), move |tx, _| {
         Box::pin(async move {
             let now = tx.now();

@@ -6,11 +6,13 @@ pub mod acceptance;
 pub mod accounts;
 pub mod apis;
 pub mod clusters;
+mod compare;
 pub mod decisions;
 pub mod environments;
 pub mod events;
 pub mod founders;
 pub mod invitations;
+pub mod known;
 mod links;
 pub mod mail;
 pub mod members;
@@ -18,6 +20,7 @@ pub mod organizations;
 pub mod passwords;
 pub mod projects;
 pub mod proof;
+mod recent;
 pub mod roles;
 pub mod seal;
 pub mod sessions;
@@ -25,6 +28,7 @@ pub mod set_up;
 mod takeover;
 pub mod throttle;
 pub mod tokens;
+pub mod turns;
 pub mod usage;
 pub mod variables;
 
@@ -41,6 +45,11 @@ use tokenward_verify::server::{Verifier, gateway};
 
 use crate::limits::Limits;
 
+/// What is wrong while [`App::clients_hidden`], and what to do.
+pub const CLIENTS_HIDDEN: &str = "A proxy stands in front of this server, as its address begins with https and TLS is not its \
+     own, but trusted_proxies is empty: everybody has the proxy's address, so that one guesser makes all others wait and \
+     events name no client. Whoever runs the server sets trusted_proxies to the proxy's address.";
+
 /// All that the service needs; shared by everything that runs.
 pub struct App {
     /// Where everything is kept.
@@ -51,6 +60,8 @@ pub struct App {
     pub public_url: String,
     /// Peers that say truly for whom they ask.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Is there a proxy in front that hides who asks?
+    pub clients_hidden: bool,
     /// How gateways are listened to.
     pub gateways: gateway::Settings,
     /// The limits in force.
@@ -61,6 +72,8 @@ pub struct App {
     pub throttle: throttle::Throttle,
     /// Who may make organizations.
     pub founders: founders::Founders,
+    /// Browsers and networks in which somebody has signed in.
+    pub devices: known::Devices,
     /// Who sends mail, where SMTP is configured.
     pub mailer: Option<mail::Mailer>,
     /// The first start's one-time link.

@@ -14,13 +14,14 @@ use tokenward_core::{Error, Result, Time};
 use tokenward_store::{accounts, sessions};
 use zeroize::Zeroizing;
 
-use super::{App, Written, accounts as people};
+use super::known::{Guesser, Known};
+use super::turns::Lane;
+use super::{App, Written, accounts as people, compare};
 use crate::limits::PROOF_TIME;
 
 /// How long a proof lasts here.
 pub(super) fn lifetime(app: &App) -> Micros {
-    // Milliseconds of a limit are far below what fits.
-    i64::try_from(app.limits.time(&PROOF_TIME).as_micros()).unwrap_or(i64::MAX)
+    app.limits.micros(&PROOF_TIME)
 }
 
 /// Proves who sits at the session, by the password. Answers until when that counts.
@@ -29,14 +30,11 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>)
     let mut reader = app.store.read().await?;
     let hash = accounts::password_hash(reader.conn(), account.id).await?;
     drop(reader);
-    // A stolen session must not be able to try passwords.
-    let address = caller.by().address;
-    app.throttle.check(&account.email, address, app.now())?;
-    if !app.passwords.fits(password, hash.clone()).await? {
-        app.throttle.failed(&account.email, address, app.now());
+    // A stolen session must not be able to try passwords; what strangers try at the account holds nobody up here.
+    let guesser = Guesser::Known(Known::Account(account.id));
+    if !compare::is_right(app, &guesser, Lane::from(&guesser), password, hash.clone()).await? {
         return Err(wrong());
     }
-    app.throttle.succeeded(&account.email);
     let lifetime = lifetime(app);
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {

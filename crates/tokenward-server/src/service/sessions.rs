@@ -12,7 +12,8 @@ use tokenward_store::accounts::{self, Account};
 use tokenward_store::sessions::{self, NewSession, Session};
 use zeroize::Zeroizing;
 
-use super::{App, Written};
+use super::turns::Lane;
+use super::{App, Written, compare};
 use tokenward_verify::server::Client;
 
 /// How long a session lasts.
@@ -20,21 +21,26 @@ const LIFETIME: i64 = 12 * HOUR;
 
 /// A session that has just begun; its text is shown to its client only now.
 pub struct Begun {
+    /// The address of the account that signed in.
+    pub email: String,
     /// The text: the API's bearer token, or the console's cookie.
     pub text: PlainText,
     /// When it ends.
     pub expires_at: Time,
 }
 
-/// Signs in with e-mail address and password.
+/// Signs in with e-mail address and password. `device` is what the browser kept of earlier times, if it is one.
 pub async fn sign_in(
     app: &Arc<App>,
     email: &str,
     password: Zeroizing<String>,
     client: Client,
+    device: Option<&str>,
     console: bool,
 ) -> Result<Written<Begun>> {
-    app.throttle.check(email, client.address, app.now())?;
+    let guesser = app.devices.guesser(email, device, client.address, app.now());
+    // Whoever has to wait is told so before anything is looked up.
+    app.throttle.check(&guesser, app.now())?;
     let mut reader = app.store.read().await?;
     let account = accounts::by_email(reader.conn(), email).await?;
     let hash = match &account {
@@ -42,12 +48,9 @@ pub async fn sign_in(
         None => None,
     };
     drop(reader);
-    let fits = app.passwords.fits(password, hash.clone()).await?;
-    let Some(account) = account.filter(|_| fits) else {
-        app.throttle.failed(email, client.address, app.now());
-        return Err(wrong());
-    };
-    app.throttle.succeeded(email);
+    let right = compare::is_right(app, &guesser, Lane::from(&guesser), password, hash.clone()).await?;
+    let account = account.filter(|_| right).ok_or_else(wrong)?;
+    app.devices.remember(email, client.address, app.now());
     open(app, account, Some(hash), client, console).await
 }
 
@@ -89,8 +92,9 @@ async fn open(
             sessions::insert(tx, &new, now).await?;
             accounts::touch(tx, account.id, now).await?;
             let snapshot = SessionSnapshot { user_id: account.id, console, expires_at };
+            let email = account.email.clone();
             let event = Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot);
-            Ok((Begun { text, expires_at }, vec![event]))
+            Ok((Begun { email, text, expires_at }, vec![event]))
         })
     })
     .await

@@ -21,6 +21,9 @@ use tokenward_store::members::Membership;
 use tokenward_store::{Store, Tx, accounts, members, organizations, roles, tokens};
 use zeroize::Zeroizing;
 
+use super::known::Known;
+use super::links::link_digest;
+use super::turns::Lane;
 use super::{App, Written, accounts as people};
 
 /// The plan of a new organization (contract §8.12).
@@ -73,12 +76,13 @@ pub async fn from_link(
     by: By,
 ) -> Result<Written<Uuid>> {
     if !app.set_up.accepts(secret, app.now()) {
-        return Err(dead_link());
+        return Err(app.throttle.dead_link(by.address, app.now(), dead_link()));
     }
     let mut faults = check(&founding);
     faults.check("password", password::check(&password, &founding.owner_email, &[&founding.organization]));
     faults.finish()?;
-    let (hash, secret) = (app.passwords.hash(password).await?, Zeroizing::new(secret.to_owned()));
+    let turn = app.passwords.turn(Lane::Known(Known::Link(link_digest(secret)))).await?;
+    let (hash, secret) = (turn.hash(password).await?, Zeroizing::new(secret.to_owned()));
     let own = Arc::clone(app);
     let written = app.write(Visitor::new(by), move |tx, _| {
         Box::pin(async move {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokenward_core::network;
 use tokenward_core::sync::lock;
 
 use crate::limits::{BODIES_BYTES, BODIES_PER_ADDRESS, CONNECTIONS, CONNECTIONS_PER_ADDRESS, Limits};
@@ -104,7 +105,7 @@ impl Door {
     /// Counts a connection; `None`: it is one too many.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Pass> {
         let peer = peer.to_canonical();
-        let address = (!self.exempt.iter().any(|net| net.contains(&peer))).then(|| network(peer));
+        let address = (!self.exempt.iter().any(|net| net.contains(&peer))).then(|| network::of_client(peer));
         let pass = self.count(address);
         if pass.as_ref().is_none_or(|pass| pass.crowded)
             && let Some(times) = self.refused.note()
@@ -175,14 +176,6 @@ impl Drop for Pass {
             1 => drop(own.remove()),
             _ => own.get_mut().connections -= 1,
         }
-    }
-}
-
-/// What one client is given: an IPv4 address, or an IPv6 network of 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-        other => other,
     }
 }
 

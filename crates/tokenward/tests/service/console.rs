@@ -21,6 +21,8 @@ pub struct Person {
     url: String,
     pub origin: String,
     pub cookies: HashMap<String, String>,
+    /// What goes with every request.
+    pub headers: Vec<(String, String)>,
     /// The token of the last form that was shown.
     pub csrf: String,
 }
@@ -28,7 +30,7 @@ pub struct Person {
 /// A page.
 pub struct Page {
     pub status: StatusCode,
-    headers: HeaderMap,
+    pub headers: HeaderMap,
     pub html: String,
 }
 
@@ -55,7 +57,7 @@ impl Person {
     pub fn at(server: &Server) -> Self {
         let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
         let url = server.url.clone();
-        Self { http, origin: url.clone(), url, cookies: HashMap::new(), csrf: String::new() }
+        Self { http, origin: url.clone(), url, cookies: HashMap::new(), headers: Vec::new(), csrf: String::new() }
     }
 
     pub async fn owner(server: &Server) -> Self {
@@ -76,20 +78,8 @@ impl Person {
         form: Option<&[(&str, &str)]>,
         headers: &[(&str, &str)],
     ) -> Page {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
-        if !cookies.is_empty() {
-            request = request.header("cookie", cookies.join("; "));
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(form) = form {
-            request = request.form(form);
-        }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        for line in headers.get_all(SET_COOKIE) {
+        let page = self.sending(method, path, form, headers).await;
+        for line in page.headers.get_all(SET_COOKIE) {
             let (name, rest) = line.to_str().unwrap().split_once('=').unwrap();
             let value = rest.split(';').next().unwrap();
             if value.is_empty() {
@@ -98,11 +88,37 @@ impl Person {
                 self.cookies.insert(name.into(), value.into())
             };
         }
-        let html = response.text().await.unwrap();
-        if let Some((_, rest)) = html.split_once("name=\"csrf\" value=\"") {
+        if let Some((_, rest)) = page.html.split_once("name=\"csrf\" value=\"") {
             self.csrf = rest.split('"').next().unwrap().to_owned();
         }
-        Page { status, headers, html }
+        page
+    }
+
+    /// The same without what the answer leaves in the browser.
+    async fn sending(
+        &self,
+        method: Method,
+        path: &str,
+        form: Option<&[(&str, &str)]>,
+        headers: &[(&str, &str)],
+    ) -> Page {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if !cookies.is_empty() {
+            request = request.header("cookie", cookies.join("; "));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(form) = form {
+            request = request.form(form);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Page { status, headers, html: response.text().await.unwrap() }
     }
 
     pub async fn get(&mut self, path: &str) -> Page {
@@ -112,8 +128,14 @@ impl Person {
     /// Sends a form as a browser does that has shown it.
     pub async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
         let (csrf, origin) = (self.csrf.clone(), self.origin.clone());
-        let form = [form, &[("csrf", csrf.as_str())]].concat();
+        let form = [&[("csrf", csrf.as_str())], form].concat();
         self.send(Method::POST, path, Some(&form), &[("origin", &origin)]).await
+    }
+
+    /// The same, once more of many at once.
+    pub async fn posting(&self, path: &str, form: &[(&str, &str)]) -> Page {
+        let form = [&[("csrf", self.csrf.as_str())], form].concat();
+        self.sending(Method::POST, path, Some(&form), &[("origin", &self.origin)]).await
     }
 }
 
@@ -205,7 +227,7 @@ async fn a_form_that_is_not_ours_changes_nothing() {
     let role = server.role(&organization, "viewer").await;
     let (csrf, origin) = (owner.csrf.clone(), owner.origin.clone());
     let path = format!("{base}/tokens");
-    let form = [("name", "forged"), ("role_id", role.as_str()), ("expires", "never"), ("csrf", csrf.as_str())];
+    let form = [("csrf", csrf.as_str()), ("name", "forged"), ("role_id", role.as_str()), ("expires", "never")];
     for headers in [
         vec![],
         vec![("origin", "http://evil.example")],
@@ -220,15 +242,18 @@ async fn a_form_that_is_not_ours_changes_nothing() {
     }
     let good: [(&str, &str); 1] = [("origin", &origin)];
     for wrong in ["", "0", &csrf[1..], &csrf.to_uppercase()] {
-        let form = [("name", "forged"), ("role_id", role.as_str()), ("expires", "never"), ("csrf", wrong)];
+        let form = [("csrf", wrong), ("name", "forged"), ("role_id", role.as_str()), ("expires", "never")];
         owner.send(Method::POST, &path, Some(&form), &good).await.says(403, "This form was not taken");
     }
+    // Its place is the first, so that of a foreign form nothing else is looked at.
+    let last = [&form[1..], &form[..1]].concat();
+    owner.send(Method::POST, &path, Some(&last), &good).await.says(403, "This form was not taken");
     // A token that was made for another browser, or for forms before signing in.
     let mut other = Person::owner(&server).await;
     for path in [base.clone() + "/tokens", "/sign-in".into()] {
         other.get(&path).await;
         owner.csrf = other.csrf.clone();
-        owner.post(&format!("{base}/tokens"), &form[..3]).await.says(403, "This form was not taken");
+        owner.post(&format!("{base}/tokens"), &form[1..]).await.says(403, "This form was not taken");
     }
     let mut stranger = Person::at(&server);
     stranger.get("/sign-in").await;
@@ -241,6 +266,24 @@ async fn a_form_that_is_not_ours_changes_nothing() {
     // The same with our own word for where it comes from, as browsers send it for pages without a referrer.
     let headers = [("origin", "null"), ("sec-fetch-site", "same-origin")];
     owner.send(Method::POST, &path, Some(&form), &headers).await.says(201, "“forged” is ready");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_has_few_fields_and_a_visitors_form_is_small() {
+    let (server, _, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    owner.get(&format!("{base}/projects/new")).await;
+    let page = owner.post(&format!("{base}/projects/new"), &[("a", ""); 50_000]).await;
+    page.says(413, "more fields than the limit “form_fields” (50000 count)");
+    owner.post(&format!("{base}/projects/new"), &[("a", ""); 49_999]).await.says(400, "must not be empty");
+
+    let mut visitor = Person::at(&server);
+    visitor.get("/sign-in").await;
+    let email = |length: usize| "a".repeat(length);
+    visitor.post("/sign-in", &[("email", &email(16_000)), ("password", PASSWORD)]).await.says(401, "is wrong");
+    let page = visitor.post("/sign-in", &[("email", &email(17_000)), ("password", PASSWORD)]).await;
+    page.says(413, "larger than the limit “visitor_form_bytes” (16384 bytes)");
     server.stop().await;
 }
 
@@ -359,7 +402,7 @@ async fn signing_in_goes_on_to_our_own_pages_only_and_slows_down_guessing() {
     for _ in 0..6 {
         guesser.sign_in("nobody@acme.example", "wrong password").await.says(401, "is wrong.");
     }
-    let page = guesser.sign_in("nobody@acme.example", "wrong password").await.says(429, "Too many failed attempts.");
+    let page = guesser.sign_in("nobody@acme.example", "wrong password").await.says(429, "sign_in_attempts");
     assert!(page.headers.contains_key("retry-after"));
     assert!(!page.html.contains("wrong password"));
     server.stop().await;
@@ -500,7 +543,7 @@ async fn plain_http_from_another_machine_is_told_about_tls() {
     let behind = [("host", "tokens.example.com"), ("x-forwarded-proto", "https")];
     let page = person.send(Method::GET, "/sign-in", None, &behind).await.says(200, "Sign in");
     assert!(!set_cookie(&page, FORM).is_empty());
-    let form = [("email", "a@b.example"), ("password", "wrong"), ("csrf", &person.csrf.clone())];
+    let form = [("csrf", &*person.csrf.clone()), ("email", "a@b.example"), ("password", "wrong")];
     let headers = [behind[0], ("origin", "http://tokens.example.com")];
     person.send(Method::POST, "/sign-in", Some(&form), &headers).await.says(403, "--public-url");
     let headers = [behind[0], ("origin", "https://tokens.example.com")];
@@ -689,8 +732,8 @@ async fn a_document_of_5_mb_is_taken_and_a_larger_one_is_refused_in_words() {
     owner.post(&new, &form).await.says(413, "A document of routes has at most 5 MB. Nothing was changed.");
     // Other forms stay as small as they were.
     let form = [("name", &huge[..2_000_000]), ("description", "")];
-    owner.post(&format!("{base}/projects/new"), &form).await.says(413, "larger than 4 MiB");
-    owner.post(&format!("{large}/delete"), &form).await.says(413, "larger than 4 MiB");
+    owner.post(&format!("{base}/projects/new"), &form).await.says(413, "larger than the limit “form_bytes”");
+    owner.post(&format!("{large}/delete"), &form).await.says(413, "larger than the limit “form_bytes”");
     let left = server.get(&organization.path("api"), &organization.owner).await;
     assert_eq!(left.each("results", "name"), ["large"]);
     server.stop().await;

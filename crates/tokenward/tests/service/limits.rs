@@ -234,6 +234,23 @@ async fn bodies_have_a_budget_and_give_it_back() {
 }
 
 #[tokio::test]
+async fn a_foreign_form_is_answered_by_its_beginning_and_what_is_too_large_is_not_received() {
+    let server = server(&[], |_| {}).await;
+    let head = format!(
+        "host: {0}\r\norigin: http://{0}\r\ncontent-type: application/x-www-form-urlencoded",
+        server.running.address
+    );
+    let foreign = format!("csrf={}&email=", "0".repeat(64));
+    for path in ["/sign-in", "/sign-in/x", "/set-up/x", "/invitation/019ab000-0000-7000-8000-000000000000/x"] {
+        let said =
+            ask(&server, &format!("POST {path} HTTP/1.1\r\n{head}\r\ncontent-length: 16000\r\n\r\n{foreign}")).await;
+        assert!(said.starts_with("HTTP/1.1 403") && said.contains("This form was not taken"), "{path}: {said}");
+        let said = ask(&server, &format!("POST {path} HTTP/1.1\r\n{head}\r\ncontent-length: 4194304\r\n\r\n")).await;
+        assert!(said.starts_with("HTTP/1.1 413") && said.contains("visitor_form_bytes"), "{path}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn the_reference_is_made_once_and_known_by_its_tag() {
     let server = server(&[], |_| {}).await;
     for path in ["/docs", "/openapi.json"] {

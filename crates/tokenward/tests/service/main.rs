@@ -25,6 +25,7 @@ mod postgres;
 #[path = "../support/process.rs"]
 mod process;
 mod sdk;
+mod sign_in;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
