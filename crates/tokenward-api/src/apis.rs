@@ -1,6 +1,7 @@
 //! The routes of the organization's own API.
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::routes::{Source, Unknown};
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -12,7 +13,8 @@ pub struct ApiItem {
     pub id: Uuid,
     pub name: String,
     /// What becomes of a request that no route describes: `deny` or `allow`.
-    pub unknown_route: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub unknown_route: Unknown,
     pub route_count: i64,
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Time,
@@ -46,5 +48,6 @@ pub struct RouteBody {
     /// What a request needs, all of it.
     pub permissions: Vec<String>,
     /// Where that comes from: `x-permission`, `security`, `path`, `file`.
-    pub source: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub source: Source,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use tokenward_core::organization::CloudProvider;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -23,7 +24,8 @@ pub struct Cluster {
     pub name: String,
     pub region: String,
     /// AWS, SCW, GCP, DO, AZURE, OVH, CIVO, HETZNER, ORACLE, IBM or ON_PREMISE.
-    pub cloud_provider: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub cloud_provider: CloudProvider,
     /// Tokenward deploys nothing: it is always READY.
     pub status: String,
     #[serde(flatten)]

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::event::ActorKind;
+use tokenward_core::organization::CloudProvider as Provider;
+use tokenward_core::role::Mode;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -25,7 +27,8 @@ pub struct Environment {
     pub project: Id,
     pub cloud_provider: CloudProvider,
     /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
-    pub mode: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub mode: Mode,
     pub cluster_id: Uuid,
     /// Always there: the published CLI reads it without a check.
     pub cluster_name: String,
@@ -45,7 +48,8 @@ pub struct Environment {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct CloudProvider {
-    pub provider: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub provider: Provider,
     pub cluster: String,
 }
 
@@ -68,7 +72,8 @@ pub struct EnvironmentBrief {
     pub name: String,
     pub organization: Id,
     pub project: NamedId,
-    pub mode: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub mode: Mode,
 }
 
 /// An id with its name.

@@ -61,7 +61,7 @@ impl ErrorBody {
             detail: error.detail,
             code: error.code.as_str().into(),
             faults: faults.collect(),
-            missing_permission: error.missing_permission,
+            missing_permission: error.missing_permission.map(Into::into),
             decision_id: error.decision_id.map(Into::into),
             reason: match error.code {
                 Code::Denied(reason) => Some(reason.as_str().into()),

@@ -24,7 +24,8 @@ pub struct Event {
     pub change: String,
     /// What it was like before a change: JSON in a text.
     pub original_change: Option<String>,
-    pub origin: String,
+    /// API, CLI, CONSOLE, TERRAFORM_PROVIDER or SKILL; empty when the payload was erased.
+    pub origin: Cow<'static, str>,
     pub triggered_by: String,
     /// Ours: `user`, `token`, `operator` or `visitor`; absent where it was erased.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]

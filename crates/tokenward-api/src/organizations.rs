@@ -1,6 +1,7 @@
 //! Organizations (contract §1.4).
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::organization::Plan;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -18,7 +19,8 @@ pub struct Organization {
     pub updated_at: Time,
     /// Unique, whatever its case.
     pub name: String,
-    pub plan: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub plan: Plan,
     pub description: Option<String>,
     pub website_url: Option<String>,
     pub repository: Option<String>,
@@ -34,7 +36,8 @@ pub struct Organization {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct OrganizationPlan {
-    pub plan: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub plan: Plan,
     /// For how many days events are kept. Events are kept for ever here; clients want a number.
     pub audit_logs_retention_in_days: u32,
 }

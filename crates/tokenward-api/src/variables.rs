@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::organization::{VariableScope, VariableType};
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -21,9 +22,11 @@ pub struct Variable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// BUILT_IN, PROJECT or ENVIRONMENT.
-    pub scope: Cow<'static, str>,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub scope: VariableScope,
     /// BUILT_IN, VALUE, FILE, ALIAS or OVERRIDE.
-    pub variable_type: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub variable_type: VariableType,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
     /// Absent when it was never given: the Terraform provider fails on null.
@@ -46,8 +49,10 @@ pub struct Parent {
     pub key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    pub scope: Cow<'static, str>,
-    pub variable_type: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub scope: VariableScope,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub variable_type: VariableType,
     pub mount_path: String,
 }
 

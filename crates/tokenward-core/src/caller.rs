@@ -420,7 +420,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let (directory, user, token) = world();
         let error = user.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(1)).map(|_| ());
-        assert_eq!(error.map_err(|e| e.missing_permission), Err(Some("token:manage".to_owned())));
+        assert_eq!(error.map_err(|e| e.missing_permission), Err(Some("token:manage".into())));
         assert!(token.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(1)).is_ok());
         assert!(token.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(100)).is_err());
     }
@@ -432,7 +432,7 @@ mod tests {
         let grant = grant.unwrap_or_else(|e| panic!("{e}"));
         assert!(grant.covers(&Role::built_in(id(0), BuiltIn::Viewer)).is_ok());
         let error = grant.covers(&Role::built_in(id(0), BuiltIn::Admin));
-        assert_eq!(error.map_err(|e| e.missing_permission), Err(Some("organization:edit".to_owned())));
+        assert_eq!(error.map_err(|e| e.missing_permission), Err(Some("organization:edit".into())));
     }
 
     #[test]

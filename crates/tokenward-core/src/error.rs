@@ -102,9 +102,11 @@ pub struct Error {
     /// What went wrong and what to do, for people. Holds no secret.
     pub detail: String,
     /// All faults of the request, for `InvalidRequest`.
-    pub faults: Vec<Fault>,
+    pub faults: Box<[Fault]>,
+    /// The field of the request that it is about, where it is about one; `faults` name theirs.
+    pub field: Option<&'static str>,
     /// The permission that was missing, for `Denied(PermissionDenied)`.
-    pub missing_permission: Option<String>,
+    pub missing_permission: Option<Box<str>>,
     /// The decision that refused, to ask about it later.
     pub decision_id: Option<Box<str>>,
     /// Seconds after which another attempt makes sense.
@@ -119,12 +121,19 @@ impl Error {
         Self {
             code,
             detail: detail.into(),
-            faults: Vec::new(),
+            faults: Box::default(),
+            field: None,
             missing_permission: None,
             decision_id: None,
             retry_after: None,
             cause: None,
         }
+    }
+
+    /// The same error, said to be about a field of the request.
+    #[must_use]
+    pub fn about(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
     }
 
     /// One fault in one field.
@@ -136,7 +145,7 @@ impl Error {
     #[must_use]
     pub fn faults(faults: Vec<Fault>) -> Self {
         let detail = faults.iter().map(|f| format!("`{}` {}", f.field, f.problem)).collect::<Vec<_>>().join("; ");
-        Self { faults, ..Self::new(Code::InvalidRequest, detail) }
+        Self { faults: faults.into(), ..Self::new(Code::InvalidRequest, detail) }
     }
 
     /// There is no such `what`, or the caller may not know of it: the same answer for both.
@@ -149,6 +158,7 @@ impl Error {
     #[must_use]
     pub fn name_taken(what: &str, name: &str) -> Self {
         Self::new(Code::NameTaken, format!("The name `{name}` is taken by another {what}. Choose another name."))
+            .about("name")
     }
 
     /// The change does not fit the present state.
@@ -162,7 +172,7 @@ impl Error {
         let missing = missing.into();
         Self {
             detail: format!("This needs the permission `{missing}`, which your role does not have."),
-            missing_permission: Some(missing),
+            missing_permission: Some(missing.into()),
             ..Self::new(Code::Denied(Reason::PermissionDenied), "")
         }
     }
@@ -209,6 +219,11 @@ impl Faults {
         if let Err(problem) = check {
             self.push(field, problem);
         }
+    }
+
+    /// The value that was read, or a fault of `field`.
+    pub fn read<T, E: fmt::Display>(&mut self, field: &str, read: std::result::Result<T, E>) -> Option<T> {
+        read.map_err(|problem| self.push(field, problem.to_string())).ok()
     }
 
     /// Adds a fault.

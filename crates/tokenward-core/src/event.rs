@@ -3,12 +3,13 @@
 //! A snapshot struct for each kind of thing is an allow-list: what is not a field of it can never reach the
 //! log. None has a field for a token text, digest, link, password or the value of a variable.
 
-use std::net::IpAddr;
-
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::role::{ClusterLevel, EnvironmentLevel};
+pub use crate::actor::{Actor, ActorKind, By, Origin};
+use crate::organization::{CloudProvider, Plan, VariableScope, VariableType};
+use crate::role::{ClusterLevel, EnvironmentLevel, Mode};
+use crate::routes::Unknown;
 use crate::time::Time;
 
 macro_rules! kinds {
@@ -143,7 +144,7 @@ kinds! {
 pub struct OrganizationSnapshot {
     pub name: String,
     pub description: Option<String>,
-    pub plan: String,
+    pub plan: Plan,
     pub website_url: Option<String>,
     pub repository: Option<String>,
     pub logo_url: Option<String>,
@@ -196,7 +197,7 @@ pub struct ProjectSnapshot {
 #[allow(missing_docs)]
 pub struct EnvironmentSnapshot {
     pub name: String,
-    pub mode: String,
+    pub mode: Mode,
     pub cluster_id: Uuid,
 }
 
@@ -206,7 +207,7 @@ pub struct EnvironmentSnapshot {
 pub struct ClusterSnapshot {
     pub name: String,
     pub region: String,
-    pub cloud_provider: String,
+    pub cloud_provider: CloudProvider,
 }
 
 /// What a variable or secret was like, without its value.
@@ -214,8 +215,8 @@ pub struct ClusterSnapshot {
 #[allow(missing_docs)]
 pub struct VariableSnapshot {
     pub key: String,
-    pub scope: String,
-    pub variable_type: String,
+    pub scope: VariableScope,
+    pub variable_type: VariableType,
     pub description: Option<String>,
     pub mount_path: Option<String>,
 }
@@ -226,7 +227,7 @@ pub struct VariableSnapshot {
 pub struct ApiSnapshot {
     pub name: String,
     pub routes: usize,
-    pub unknown_route: String,
+    pub unknown_route: Unknown,
     /// SHA-256 of the routes in their canonical form, in hexadecimal.
     pub sha256: String,
 }
@@ -362,167 +363,5 @@ impl Event {
     pub fn in_environment(mut self, id: Uuid, name: impl Into<String>) -> Self {
         self.environment = Some((id, name.into()));
         self
-    }
-}
-
-/// Who does something.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Actor {
-    /// A signed-in user.
-    User {
-        /// The user's id.
-        id: Uuid,
-        /// The user's e-mail address.
-        email: String,
-    },
-    /// A token.
-    Token {
-        /// The token's id.
-        id: Uuid,
-        /// The token's name.
-        name: String,
-    },
-    /// Whoever may run commands on the machine that holds the database.
-    Operator,
-    /// Somebody who is not signed in: with a set-up link, an invitation, a sign-in form.
-    Visitor,
-}
-
-impl Actor {
-    /// What the log says of it, for people: the contract's `triggered_by`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::User { email, .. } => email,
-            Self::Token { name, .. } => name,
-            Self::Operator | Self::Visitor => self.kind().as_str(),
-        }
-    }
-
-    /// Its id, when it has one.
-    #[must_use]
-    pub fn id(&self) -> Option<Uuid> {
-        match self {
-            Self::User { id, .. } | Self::Token { id, .. } => Some(*id),
-            Self::Operator | Self::Visitor => None,
-        }
-    }
-
-    /// Its kind.
-    #[must_use]
-    pub fn kind(&self) -> ActorKind {
-        match self {
-            Self::User { .. } => ActorKind::User,
-            Self::Token { .. } => ActorKind::Token,
-            Self::Operator => ActorKind::Operator,
-            Self::Visitor => ActorKind::Visitor,
-        }
-    }
-}
-
-/// Kinds of those who do something. With the id it tells who it was, whatever the name looks like.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ActorKind {
-    /// A signed-in user.
-    User,
-    /// An API token.
-    Token,
-    /// Whoever may run commands on the machine that holds the database.
-    Operator,
-    /// Somebody who is not signed in.
-    Visitor,
-}
-
-impl ActorKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::User, Self::Token, Self::Operator, Self::Visitor];
-
-    /// The word for it, in the log and in answers.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Token => "token",
-            Self::Operator => "operator",
-            Self::Visitor => "visitor",
-        }
-    }
-
-    /// The kind that is kept as `text`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
-impl std::fmt::Display for ActorKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// By which of the known clients a request came: the contract's `origin`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// Any client of the HTTP API.
-    Api,
-    /// A command line.
-    Cli,
-    /// The web console.
-    Console,
-    /// The Terraform provider.
-    Terraform,
-    /// An agent skill.
-    Skill,
-}
-
-impl Origin {
-    /// Tells the client from its `User-Agent`, as far as it can be told (contract §1.5).
-    #[must_use]
-    pub fn from_user_agent(agent: Option<&str>) -> Self {
-        let agent = agent.unwrap_or_default();
-        if agent.starts_with("CLI ") || agent.starts_with("tokenward/") {
-            Self::Cli
-        } else if agent.starts_with("Terraform provider ") {
-            Self::Terraform
-        } else if agent.starts_with("QoverySkill/") {
-            Self::Skill
-        } else {
-            Self::Api
-        }
-    }
-
-    /// The word of the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "API",
-            Self::Cli => "CLI",
-            Self::Console => "CONSOLE",
-            Self::Terraform => "TERRAFORM_PROVIDER",
-            Self::Skill => "SKILL",
-        }
-    }
-}
-
-/// Who did it, and from where: goes with every event.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct By {
-    /// Who.
-    pub actor: Actor,
-    /// By which kind of client.
-    pub origin: Origin,
-    /// From which address.
-    pub address: Option<IpAddr>,
-    /// The client's own words for itself, at most 256 characters.
-    pub user_agent: Option<String>,
-}
-
-impl By {
-    /// The operator, at the command line of the machine.
-    #[must_use]
-    pub fn operator() -> Self {
-        Self { actor: Actor::Operator, origin: Origin::Cli, address: None, user_agent: None }
     }
 }

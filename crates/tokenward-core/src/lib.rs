@@ -4,6 +4,7 @@
 //! as arguments. A reader can trust that by reading this crate's `Cargo.toml`, and a test
 //! (`crates/tokenward/tests/tidy.rs`) holds the list of its dependencies.
 
+pub mod actor;
 pub mod caller;
 pub mod decision;
 pub mod directory;
@@ -14,6 +15,7 @@ pub mod index;
 mod meaning;
 pub mod name;
 pub mod network;
+pub mod organization;
 pub mod password;
 pub mod path;
 pub mod permission;
@@ -25,6 +27,7 @@ pub mod secret;
 pub mod sync;
 pub mod time;
 pub mod token;
+pub mod word;
 
 pub use error::{Code, Error, Result};
 pub use id::Random;

@@ -90,7 +90,7 @@ pub fn fold(name: &str) -> String {
 #[must_use]
 pub fn is_reserved_role(name: &str) -> bool {
     let folded = fold(name);
-    BuiltIn::ALL.into_iter().any(|role| fold(role.name()) == folded)
+    BuiltIn::ALL.into_iter().any(|role| fold(role.as_str()) == folded)
 }
 
 /// What answers, pages and the log call those who are neither a user nor a token, and words that could be taken for one of

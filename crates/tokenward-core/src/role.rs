@@ -7,47 +7,28 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::permission::{Own, OwnSet, Pattern, Permission};
+use crate::word::{UnknownWord, words};
 
-/// The built-in roles. Each organization has its own id for each; the names are lowercase everywhere.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum BuiltIn {
-    /// Everything; exactly one member.
-    Owner,
-    /// Everything but deleting and handing over the organization.
-    Admin,
-    /// Tokens, clusters, projects and all that runs in them.
-    DevOps,
-    /// Plan and bills.
-    Billing,
-    /// Reads.
-    Viewer,
-    /// Asks what tokens may do, and nothing else: the role of a gateway.
-    Verifier,
+words! {
+    /// The built-in roles, the most powerful first. Each organization has its own id for each; the names are lowercase
+    /// everywhere.
+    BuiltIn {
+        /// Everything; exactly one member.
+        Owner = "owner",
+        /// Everything but deleting and handing over the organization.
+        Admin = "admin",
+        /// Tokens, clusters, projects and all that runs in them.
+        DevOps = "devops",
+        /// Plan and bills.
+        Billing = "billing",
+        /// Reads.
+        Viewer = "viewer",
+        /// Asks what tokens may do, and nothing else: the role of a gateway.
+        Verifier = "verifier",
+    }
 }
 
 impl BuiltIn {
-    /// All, the most powerful first.
-    pub const ALL: [Self; 6] = [Self::Owner, Self::Admin, Self::DevOps, Self::Billing, Self::Viewer, Self::Verifier];
-
-    /// The name, which is also what the database keeps.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Admin => "admin",
-            Self::DevOps => "devops",
-            Self::Billing => "billing",
-            Self::Viewer => "viewer",
-            Self::Verifier => "verifier",
-        }
-    }
-
-    /// The built-in role with that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-
     /// What it holds of our own permissions (the table of the access model).
     #[must_use]
     pub fn own(self) -> OwnSet {
@@ -118,66 +99,44 @@ impl BuiltIn {
     }
 }
 
-/// The kind of an environment.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Mode {
-    /// For work in progress.
-    Development,
-    /// For one change, made and removed with it.
-    Preview,
-    /// Before production.
-    Staging,
-    /// The real one.
-    Production,
-}
-
-impl Mode {
-    /// All four.
-    pub const ALL: [Self; 4] = [Self::Development, Self::Preview, Self::Staging, Self::Production];
-
-    /// The word of the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Development => "DEVELOPMENT",
-            Self::Preview => "PREVIEW",
-            Self::Staging => "STAGING",
-            Self::Production => "PRODUCTION",
-        }
-    }
-
-    /// Reads the word of the contract.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+words! {
+    /// The kind of an environment.
+    Mode {
+        /// For work in progress.
+        Development = "DEVELOPMENT",
+        /// For one change, made and removed with it.
+        Preview = "PREVIEW",
+        /// Before production.
+        Staging = "STAGING",
+        /// The real one.
+        Production = "PRODUCTION",
     }
 }
 
-/// What a custom role may do with a cluster. Each level holds the ones before it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ClusterLevel {
-    /// See it: the default.
-    Viewer,
-    /// Create and deploy environments on it.
-    EnvCreator,
-    /// Change its settings.
-    Admin,
+words! {
+    /// What a custom role may do with a cluster. Each level holds the ones before it.
+    ClusterLevel {
+        /// See it: the default.
+        Viewer = "VIEWER",
+        /// Create and deploy environments on it.
+        EnvCreator = "ENV_CREATOR",
+        /// Change its settings.
+        Admin = "ADMIN",
+    }
 }
 
-/// What a custom role may do with the environments of one mode in a project. Each level holds the ones before it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum EnvironmentLevel {
-    /// Not even see them: the default.
-    NoAccess,
-    /// Read them and their variables.
-    Viewer,
-    /// Deploy and stop them.
-    Deployer,
-    /// Create and change them and their variables.
-    Manager,
+words! {
+    /// What a custom role may do with the environments of one mode in a project. Each level holds the ones before it.
+    EnvironmentLevel {
+        /// Not even see them: the default.
+        NoAccess = "NO_ACCESS",
+        /// Read them and their variables.
+        Viewer = "VIEWER",
+        /// Deploy and stop them.
+        Deployer = "DEPLOYER",
+        /// Create and change them and their variables.
+        Manager = "MANAGER",
+    }
 }
 
 /// What a custom role may do in one project.
@@ -254,6 +213,25 @@ pub enum RoleKind {
     Custom,
 }
 
+impl RoleKind {
+    /// `custom`, or the name of a built-in role.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BuiltIn(role) => role.as_str(),
+            Self::Custom => "custom",
+        }
+    }
+}
+
+impl TryFrom<String> for RoleKind {
+    type Error = UnknownWord;
+
+    fn try_from(text: String) -> Result<Self, UnknownWord> {
+        if text == Self::Custom.as_str() { Ok(Self::Custom) } else { BuiltIn::parse(&text).map(Self::BuiltIn) }
+    }
+}
+
 /// A role, compiled.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Role {
@@ -279,7 +257,7 @@ impl Role {
     pub fn built_in(id: Uuid, role: BuiltIn) -> Self {
         Self {
             id,
-            name: role.name().into(),
+            name: role.as_str().into(),
             kind: RoleKind::BuiltIn(role),
             own: role.own(),
             api: role.api().into_iter().collect(),
@@ -540,7 +518,7 @@ mod tests {
             let asked = Permission::parse(permission).unwrap_or_else(|e| panic!("{e}"));
             for (role, letter) in BuiltIn::ALL.into_iter().zip("oadbvf".chars()) {
                 let holds = built_in(role).allows(asked, Target::Organization);
-                assert_eq!(holds, holders.contains(letter), "{permission} for {}", role.name());
+                assert_eq!(holds, holders.contains(letter), "{permission} for {}", role.as_str());
             }
             rows += 1;
         }

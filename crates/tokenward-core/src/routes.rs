@@ -14,6 +14,7 @@ use crate::decision::Ask;
 use crate::path;
 use crate::permission::Needed;
 use crate::reason::Reason;
+use crate::word::words;
 
 /// Most routes that an API can have.
 pub const ROUTES_MAX: usize = 10_000;
@@ -27,30 +28,29 @@ pub const PERMISSIONS_MAX: usize = 32;
 /// Most parameters in the path of a route.
 pub const PARAMETERS_MAX: usize = 16;
 
-/// What becomes of a request that no route describes.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Unknown {
-    /// It is denied.
-    #[default]
-    Deny,
-    /// A valid token is enough, unless the path is described for another method.
-    Allow,
+words! {
+    /// What becomes of a request that no route describes.
+    #[derive(Default)]
+    Unknown {
+        /// It is denied.
+        #[default]
+        Deny = "deny",
+        /// A valid token is enough, unless the path is described for another method.
+        Allow = "allow",
+    }
 }
 
-impl Unknown {
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deny => "deny",
-            Self::Allow => "allow",
-        }
-    }
-
-    /// Reads the word.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Deny, Self::Allow].into_iter().find(|it| it.as_str() == text)
+words! {
+    /// From where it is known what a route needs.
+    Source {
+        /// The document says it, in our own extension.
+        Permission = "x-permission",
+        /// The document says it, as scopes.
+        Security = "security",
+        /// Its path and method suggest it.
+        Path = "path",
+        /// The short form says it.
+        File = "file",
     }
 }
 

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::id::Random;
+use crate::word::words;
 
 /// base62 in the order of ASCII.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -20,21 +21,19 @@ const BODY: usize = 32;
 /// Checksum characters: 62^6 > 2^32, so a whole CRC32 fits.
 const CHECKSUM: usize = 6;
 
-/// What a text gives access to; each kind has prefixes of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
-    /// An API token, acting as a role.
-    Token,
-    /// A policy API token, acting as a role within a policy.
-    PolicyToken,
-    /// A user's session over HTTP.
-    Session,
+words! {
+    /// What a text gives access to; each kind has prefixes of its own.
+    Kind {
+        /// An API token, acting as a role.
+        Token = "api_token",
+        /// A policy API token, acting as a role within a policy.
+        PolicyToken = "policy_api_token",
+        /// A user's session over HTTP.
+        Session = "session",
+    }
 }
 
 impl Kind {
-    /// All.
-    pub const ALL: [Self; 3] = [Self::Token, Self::PolicyToken, Self::Session];
-
     /// The prefix of its texts, where an operator has not chosen others. That of sessions is never another one.
     #[must_use]
     pub const fn prefix(self) -> &'static str {

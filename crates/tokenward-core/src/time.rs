@@ -71,6 +71,13 @@ impl Time {
     }
 }
 
+/// From microseconds, as the databases keep them.
+impl From<i64> for Time {
+    fn from(micros: i64) -> Self {
+        Self(micros)
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::from_timestamp_micros(self.0) {

@@ -2,8 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::event::ActorKind;
-use crate::secret::Kind;
+use crate::actor::ActorKind;
 use crate::time::{DAY, Micros, Time};
 
 /// How long a deleted token still answers `revoked`; afterwards it is `unknown`.
@@ -49,14 +48,4 @@ pub enum State {
     Disabled,
     /// Taken back for good, since that moment.
     Revoked(Time),
-}
-
-/// What the contract and `/verify` call the kind of a token.
-#[must_use]
-pub fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Token => "api_token",
-        Kind::PolicyToken => "policy_api_token",
-        Kind::Session => "session",
-    }
 }

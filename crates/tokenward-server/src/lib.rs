@@ -5,6 +5,8 @@ pub mod body;
 pub mod config;
 pub mod console;
 pub mod envoy;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 pub mod http;
 pub mod limits;
 pub mod serve;

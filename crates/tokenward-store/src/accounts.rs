@@ -1,29 +1,30 @@
 //! Accounts: users, known by e-mail address. An account belongs to no organization; memberships do.
 
-use sqlx_macros::FromRow;
 use tokenward_core::name::fold_email;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, execute, run, taken};
+use crate::db::{Conn, execute, row, run, taken};
 use crate::tx::Tx;
 
-/// An account, without its password.
-#[derive(Clone, Debug, FromRow)]
-pub struct Account {
-    /// Its id.
-    pub id: Uuid,
-    /// The address it signs in with.
-    pub email: String,
-    /// The person's name; may be empty.
-    pub name: String,
-    /// Where mail goes, when not to `email`.
-    pub communication_email: Option<String>,
-    /// When somebody proved to read what is sent to `email`, in microseconds; `None` is never.
-    pub email_proven_at: Option<i64>,
-    /// When it was made, in microseconds.
-    pub created_at: i64,
-    /// When it was last changed, in microseconds.
-    pub updated_at: i64,
+row! {
+    /// An account, without its password.
+    #[derive(Clone, Debug)]
+    pub struct Account {
+        /// Its id.
+        pub id: Uuid,
+        /// The address it signs in with.
+        pub email: String,
+        /// The person's name; may be empty.
+        pub name: String,
+        /// Where mail goes, when not to `email`.
+        pub communication_email: Option<String>,
+        /// When somebody proved to read what is sent to `email`; `None` is never.
+        pub email_proven_at: Option<Time>,
+        /// When it was made.
+        pub created_at: Time,
+        /// When it was last changed.
+        pub updated_at: Time,
+    }
 }
 
 /// Adds an account, whose address is not proven. `password_hash` is absent until the person sets a password.

@@ -1,27 +1,27 @@
 //! The routes of organizations' own APIs.
 
 use serde::{Deserialize, Serialize};
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Needed;
 use tokenward_core::permission::Own;
-use tokenward_core::routes::{Route, Routes, Unknown};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::routes::{Route, Routes, Source, Unknown};
+use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, run, taken};
+use crate::db::{Conn, by_ids, execute, row, run, taken};
 use crate::tx::Tx;
 
-/// An API without its routes.
-#[derive(Clone, PartialEq, Eq, Debug, FromRow)]
-#[allow(missing_docs)] // The fields are those of the API.
-pub struct Api {
-    pub id: Uuid,
-    pub name: String,
-    /// `deny` or `allow`.
-    pub unknown_route: String,
-    pub route_count: i64,
-    pub created_at: i64,
-    pub updated_at: i64,
+row! {
+    /// An API without its routes.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    #[allow(missing_docs)] // The fields are those of the API.
+    pub struct Api {
+        pub id: Uuid,
+        pub name: String,
+        pub unknown_route: Unknown,
+        pub route_count: i64,
+        pub created_at: Time,
+        pub updated_at: Time,
+    }
 }
 
 /// A route as it is kept.
@@ -33,8 +33,8 @@ pub struct KeptRoute {
     pub path: String,
     /// What a request needs, all of it.
     pub permissions: Vec<String>,
-    /// Where that came from: `x-permission`, `security`, `path`, or `file` for the short form.
-    pub source: String,
+    /// Where that came from.
+    pub source: Source,
 }
 
 impl KeptRoute {
@@ -66,11 +66,11 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Resu
         .bind(api.id)
         .bind(grant.organization())
         .bind(&api.name)
-        .bind(&api.unknown_route)
+        .bind(api.unknown_route.as_str())
         .bind(routes)
         .bind(api.route_count)
-        .bind(api.created_at)
-        .bind(api.updated_at)
+        .bind(api.created_at.0)
+        .bind(api.updated_at.0)
     )
     .map_err(taken("API", &api.name))?;
     Ok(())
@@ -87,10 +87,10 @@ pub async fn update(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Resu
         ))
         .bind(grant.organization())
         .bind(api.id)
-        .bind(&api.unknown_route)
+        .bind(api.unknown_route.as_str())
         .bind(routes)
         .bind(api.route_count)
-        .bind(api.updated_at)
+        .bind(api.updated_at.0)
     )?;
     Ok(())
 }
@@ -122,13 +122,14 @@ pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
     if gone == 0 { Err(Error::not_found("API")) } else { Ok(()) }
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: Uuid,
-    organization_id: Uuid,
-    name: String,
-    unknown_route: String,
-    routes: String,
+row! {
+    struct Row {
+        id: Uuid,
+        organization_id: Uuid,
+        name: String,
+        unknown_route: String,
+        routes: String,
+    }
 }
 
 /// Organization, name and compiled routes for the directory: those in `ids`, or all.

@@ -1,14 +1,13 @@
 //! What a right rests on, looked up where it is used: inside the transaction that writes.
 
-use sqlx_macros::FromRow;
 use tokenward_core::decision::{Credential, Subject};
 use tokenward_core::directory::Resource;
 use tokenward_core::right::{Basis, RestsOn};
 use tokenward_core::role::{Mode, Target};
 use tokenward_core::token::State;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, run};
+use crate::db::{Conn, row, run};
 use crate::role_rows;
 
 /// Of who holds no credential.
@@ -38,12 +37,13 @@ pub(crate) async fn read(mut conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
     Ok(Basis { credential, role, target: target(conn, organization, on.resource).await?, proven_at })
 }
 
-#[derive(FromRow)]
-struct TokenRow {
-    organization_id: Uuid,
-    role_id: Option<Uuid>,
-    revoked_at: Option<i64>,
-    expires_at: Option<i64>,
+row! {
+    struct TokenRow {
+        organization_id: Uuid,
+        role_id: Option<Uuid>,
+        revoked_at: Option<Time>,
+        expires_at: Option<Time>,
+    }
 }
 
 async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<Found> {
@@ -56,9 +56,9 @@ async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<Found> {
     let credential = Credential {
         id: on.credential,
         subject: on.subject,
-        state: row.revoked_at.map_or(State::Active, |at| State::Revoked(Time(at))),
+        state: row.revoked_at.map_or(State::Active, State::Revoked),
         not_before: None,
-        expires_at: row.expires_at.map(Time),
+        expires_at: row.expires_at,
     };
     Ok(Found { credential: Some(credential), role_id: row.role_id, proven_at: None })
 }
@@ -96,8 +96,7 @@ async fn target(mut conn: Conn<'_>, organization: Uuid, resource: Resource) -> R
                 if project_id.is_none_or(|id| id == it.project_id)
                     && cluster_id.is_none_or(|id| id == it.cluster_id) =>
             {
-                let mode = Mode::parse(&it.mode).ok_or_else(|| Error::internal("an environment has no mode"))?;
-                Target::Environment { project: it.project_id, mode, cluster: it.cluster_id }
+                Target::Environment { project: it.project_id, mode: it.mode, cluster: it.cluster_id }
             }
             _ => Target::Absent,
         });
@@ -110,11 +109,12 @@ async fn target(mut conn: Conn<'_>, organization: Uuid, resource: Resource) -> R
     })
 }
 
-#[derive(FromRow)]
-struct Place {
-    project_id: Uuid,
-    cluster_id: Uuid,
-    mode: String,
+row! {
+    struct Place {
+        project_id: Uuid,
+        cluster_id: Uuid,
+        mode: Mode,
+    }
 }
 
 async fn project(conn: Conn<'_>, organization: Uuid, id: Uuid) -> Result<bool> {

@@ -1,25 +1,27 @@
 //! Clusters: where environments run.
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::organization::CloudProvider;
 use tokenward_core::permission::Own;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, run};
+use crate::db::{Conn, by_ids, execute, row, run};
 use crate::tx::Tx;
 
-/// A cluster.
-#[derive(Clone, Debug, FromRow)]
-#[allow(missing_docs)] // The fields are those of the contract.
-pub struct Cluster {
-    pub id: Uuid,
-    pub name: String,
-    pub region: String,
-    pub cloud_provider: String,
-    /// A JSON object of the optional fields, as they were sent.
-    pub body: String,
-    pub created_at: i64,
-    pub updated_at: i64,
+row! {
+    /// A cluster.
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The fields are those of the contract.
+    pub struct Cluster {
+        pub id: Uuid,
+        pub name: String,
+        pub region: String,
+        pub cloud_provider: CloudProvider,
+        /// A JSON object of the optional fields, as they were sent.
+        pub body: String,
+        pub created_at: Time,
+        pub updated_at: Time,
+    }
 }
 
 macro_rules! select {
@@ -44,10 +46,10 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
         .bind(grant.organization())
         .bind(&c.name)
         .bind(&c.region)
-        .bind(&c.cloud_provider)
+        .bind(c.cloud_provider.as_str())
         .bind(&c.body)
-        .bind(c.created_at)
-        .bind(c.updated_at)
+        .bind(c.created_at.0)
+        .bind(c.updated_at.0)
     )?;
     Ok(())
 }
@@ -76,9 +78,9 @@ pub async fn update(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
         .bind(c.id)
         .bind(&c.name)
         .bind(&c.region)
-        .bind(&c.cloud_provider)
+        .bind(c.cloud_provider.as_str())
         .bind(&c.body)
-        .bind(c.updated_at)
+        .bind(c.updated_at.0)
     )?;
     Ok(())
 }

@@ -1,30 +1,34 @@
 //! Environments: a project in one mode on one cluster.
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::event::ActorKind;
+use tokenward_core::organization::CloudProvider;
 use tokenward_core::permission::Own;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::role::Mode;
+use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, run, taken};
+use crate::db::{Conn, by_ids, execute, row, run, taken};
 use crate::tx::Tx;
 
-/// An environment, with the names that answers show.
-#[derive(Clone, Debug, FromRow)]
-#[allow(missing_docs)] // The fields are those of the contract.
-pub struct Environment {
-    pub id: Uuid,
-    pub project_id: Uuid,
-    pub project_name: String,
-    pub cluster_id: Uuid,
-    pub cluster_name: String,
-    pub cloud_provider: String,
-    pub name: String,
-    pub mode: String,
-    pub last_updated_by: String,
-    pub last_updated_by_kind: Option<String>,
-    pub last_updated_by_id: Option<Uuid>,
-    pub created_at: i64,
-    pub updated_at: i64,
+row! {
+    /// An environment, with the names that answers show.
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The fields are those of the contract.
+    pub struct Environment {
+        pub id: Uuid,
+        pub project_id: Uuid,
+        pub project_name: String,
+        pub cluster_id: Uuid,
+        pub cluster_name: String,
+        pub cloud_provider: CloudProvider,
+        pub name: String,
+        pub mode: Mode,
+        pub last_updated_by: String,
+        pub last_updated_by_kind: Option<ActorKind>,
+        pub last_updated_by_id: Option<Uuid>,
+        pub created_at: Time,
+        pub updated_at: Time,
+    }
 }
 
 macro_rules! select {
@@ -45,8 +49,8 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
         "INSERT INTO environment (id, organization_id, project_id, cluster_id, name, mode, last_updated_by, ",
         "last_updated_by_kind, last_updated_by_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     ))
-    .bind(e.id).bind(grant.organization()).bind(e.project_id).bind(e.cluster_id).bind(&e.name).bind(&e.mode)
-    .bind(&e.last_updated_by).bind(&e.last_updated_by_kind).bind(e.last_updated_by_id).bind(e.created_at).bind(e.updated_at))
+    .bind(e.id).bind(grant.organization()).bind(e.project_id).bind(e.cluster_id).bind(&e.name).bind(e.mode.as_str())
+    .bind(&e.last_updated_by).bind(e.last_updated_by_kind.map(ActorKind::as_str)).bind(e.last_updated_by_id).bind(e.created_at.0).bind(e.updated_at.0))
     .map_err(taken("environment", &e.name))?;
     Ok(())
 }
@@ -75,11 +79,11 @@ pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
         .bind(grant.organization())
         .bind(e.id)
         .bind(&e.name)
-        .bind(&e.mode)
+        .bind(e.mode.as_str())
         .bind(&e.last_updated_by)
-        .bind(&e.last_updated_by_kind)
+        .bind(e.last_updated_by_kind.map(ActorKind::as_str))
         .bind(e.last_updated_by_id)
-        .bind(e.updated_at)
+        .bind(e.updated_at.0)
     )
     .map_err(taken("environment", &e.name))?;
     Ok(())
@@ -97,19 +101,21 @@ pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
     if gone == 0 { Err(Error::not_found("environment")) } else { Ok(()) }
 }
 
-/// Where an environment stands, for the directory.
-#[derive(Clone, Debug, FromRow)]
-pub struct Place {
-    /// The environment.
-    pub id: Uuid,
-    /// Its organization.
-    pub organization_id: Uuid,
-    /// Its project.
-    pub project_id: Uuid,
-    /// Its cluster.
-    pub cluster_id: Uuid,
-    /// Its mode.
-    pub mode: String,
+row! {
+    /// Where an environment stands, for the directory.
+    #[derive(Clone, Debug)]
+    pub struct Place {
+        /// The environment.
+        pub id: Uuid,
+        /// Its organization.
+        pub organization_id: Uuid,
+        /// Its project.
+        pub project_id: Uuid,
+        /// Its cluster.
+        pub cluster_id: Uuid,
+        /// The word for its mode: a newer version may know one that this one does not.
+        pub mode: String,
+    }
 }
 
 /// Where environments stand: those in `ids`, or all.

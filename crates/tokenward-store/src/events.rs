@@ -3,12 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::QueryBuilder;
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
-use tokenward_core::event::{ActorKind, Kind};
+use tokenward_core::event::{ActorKind, Kind, Origin};
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, run};
+use crate::db::{Conn, row, run};
 
 /// An event with what is left of its payload.
 #[derive(Clone, Debug)]
@@ -25,8 +24,8 @@ pub struct Event {
     pub target_id: Uuid,
     /// Who did it; empty when the payload was erased.
     pub actor: String,
-    /// By which kind of client.
-    pub origin: String,
+    /// By which kind of client; `None` when the payload was erased.
+    pub origin: Option<Origin>,
     /// Names and changes; `None` when erased.
     pub payload: Option<Payload>,
 }
@@ -60,7 +59,7 @@ pub struct Filter {
     /// Done by the actor of this name.
     pub actor: Option<String>,
     /// By this kind of client.
-    pub origin: Option<String>,
+    pub origin: Option<Origin>,
     /// In this project.
     pub project: Option<Uuid>,
     /// In this environment.
@@ -71,16 +70,17 @@ pub struct Filter {
     pub after: Option<i64>,
 }
 
-#[derive(FromRow)]
-struct Row {
-    position: i64,
-    id: Uuid,
-    time: i64,
-    kind: String,
-    target_id: Uuid,
-    actor: Option<String>,
-    origin: Option<String>,
-    payload: Option<String>,
+row! {
+    struct Row {
+        position: i64,
+        id: Uuid,
+        time: Time,
+        kind: String,
+        target_id: Uuid,
+        actor: Option<String>,
+        origin: Option<String>,
+        payload: Option<String>,
+    }
 }
 
 /// At most `limit` events of the organization, newest first. With `after`, the ones nearest to it.
@@ -99,11 +99,11 @@ impl Row {
         Some(Event {
             position: self.position,
             id: self.id,
-            time: Time(self.time),
+            time: self.time,
             kind: Kind::parse(&self.kind)?,
             target_id: self.target_id,
             actor: self.actor.unwrap_or_default(),
-            origin: self.origin.unwrap_or_default(),
+            origin: self.origin.and_then(|word| Origin::parse(&word).ok()),
             payload: self.payload.and_then(|text| serde_json::from_str(&text).ok()),
         })
     }
@@ -144,8 +144,8 @@ where
     if let Some(actor) = &filter.actor {
         query.push(" AND p.actor = ").push_bind(actor.clone());
     }
-    if let Some(origin) = &filter.origin {
-        query.push(" AND p.origin = ").push_bind(origin.clone());
+    if let Some(origin) = filter.origin {
+        query.push(" AND p.origin = ").push_bind(origin.as_str());
     }
     if let Some(kinds) = &filter.kinds {
         // An empty list must match nothing; `IN ()` is no SQL.

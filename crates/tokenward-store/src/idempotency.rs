@@ -3,7 +3,7 @@
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Result, Time};
 
-use crate::db::{Conn, execute, run};
+use crate::db::{Conn, execute, row, run};
 use crate::tx::UnloggedTx;
 
 /// How long an answer is kept.
@@ -11,13 +11,15 @@ const KEPT: i64 = HOUR;
 /// After this time a request without an answer counts as lost with its process.
 const LOST: i64 = 2 * MINUTE;
 
-/// A request that came with a key.
-#[derive(Clone, Debug, sqlx_macros::FromRow)]
-pub struct Kept {
-    /// A hash of what was asked.
-    pub request: Vec<u8>,
-    /// The sealed answer; `None` while it runs.
-    pub answer: Option<Vec<u8>>,
+row! {
+    /// A request that came with a key.
+    #[derive(Clone, Debug)]
+    pub struct Kept {
+        /// A hash of what was asked.
+        pub request: Vec<u8>,
+        /// The sealed answer; `None` while it runs.
+        pub answer: Option<Vec<u8>>,
+    }
 }
 
 /// Claims a scope. `true` when this request is the first and must be carried out.

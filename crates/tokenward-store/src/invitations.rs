@@ -1,31 +1,34 @@
 //! Invitations: somebody who may become a member, and the digest of the link that proves it.
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::event::ActorKind;
 use tokenward_core::name::fold_email;
 use tokenward_core::permission::Own;
+use tokenward_core::role::RoleKind;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, run};
+use crate::db::{Conn, execute, row, run};
 use crate::tx::Tx;
 
-/// An invitation.
-#[derive(Clone, Debug, FromRow)]
-#[allow(missing_docs)] // The fields are those of the contract.
-pub struct Invitation {
-    pub id: Uuid,
-    pub organization_id: Uuid,
-    pub organization_name: String,
-    pub email: String,
-    pub role_id: Uuid,
-    pub role_name: String,
-    pub role_kind: String,
-    pub inviter: String,
-    pub inviter_kind: Option<String>,
-    pub inviter_id: Option<Uuid>,
-    pub expires_at: i64,
-    pub created_at: i64,
-    pub updated_at: i64,
+row! {
+    /// An invitation.
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The fields are those of the contract.
+    pub struct Invitation {
+        pub id: Uuid,
+        pub organization_id: Uuid,
+        pub organization_name: String,
+        pub email: String,
+        pub role_id: Uuid,
+        pub role_name: String,
+        pub role_kind: RoleKind,
+        pub inviter: String,
+        pub inviter_kind: Option<ActorKind>,
+        pub inviter_id: Option<Uuid>,
+        pub expires_at: Time,
+        pub created_at: Time,
+        pub updated_at: Time,
+    }
 }
 
 /// The digests of an invitation's links. They differ: only one who reads what is sent to the address has the mailed one.
@@ -74,8 +77,8 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, links: &LinkDige
         "mailed_digest, expires_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)"
     ))
     .bind(i.id).bind(grant.organization()).bind(&i.email).bind(&fold).bind(i.role_id).bind(&i.inviter)
-    .bind(&i.inviter_kind).bind(i.inviter_id).bind(&links.passed_on[..]).bind(links.mailed.as_ref().map(|it| &it[..]))
-    .bind(i.expires_at).bind(i.created_at))
+    .bind(i.inviter_kind.map(ActorKind::as_str)).bind(i.inviter_id).bind(&links.passed_on[..]).bind(links.mailed.as_ref().map(|it| &it[..]))
+    .bind(i.expires_at.0).bind(i.created_at.0))
     .map_err(|error| match error.code {
         Code::NameTaken => Error::conflict(format!("{} is invited already; re-send or delete that invitation.", i.email)),
         _ => error,

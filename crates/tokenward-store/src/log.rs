@@ -10,11 +10,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sqlx_macros::FromRow;
-use tokenward_core::event::{ActorKind, By, Event};
+use tokenward_core::event::{ActorKind, By, Event, Origin};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Head, execute, run};
+use crate::db::{Conn, Head, execute, row, run};
 use crate::tx::Tx;
 
 /// A place in the log of one database.
@@ -32,27 +31,29 @@ impl fmt::Display for Position {
     }
 }
 
-/// The part of an event that stays for ever.
-#[derive(Clone, PartialEq, Eq, Debug, FromRow)]
-pub struct Skeleton {
-    /// Its place, from 1.
-    pub position: i64,
-    /// Its id.
-    pub id: Uuid,
-    /// When, in microseconds.
-    pub time: i64,
-    /// In which organization.
-    pub organization_id: Option<Uuid>,
-    /// What happened.
-    pub kind: String,
-    /// To what.
-    pub target_id: Uuid,
-    /// A second id, to find the rows again.
-    pub related_id: Option<Uuid>,
-    /// SHA-256 of salt and payload.
-    pub payload_digest: Vec<u8>,
-    /// SHA-256 of the hash before and all of the above.
-    pub hash: Vec<u8>,
+row! {
+    /// The part of an event that stays for ever.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Skeleton {
+        /// Its place, from 1.
+        pub position: i64,
+        /// Its id.
+        pub id: Uuid,
+        /// When.
+        pub time: Time,
+        /// In which organization.
+        pub organization_id: Option<Uuid>,
+        /// What happened.
+        pub kind: String,
+        /// To what.
+        pub target_id: Uuid,
+        /// A second id, to find the rows again.
+        pub related_id: Option<Uuid>,
+        /// SHA-256 of salt and payload.
+        pub payload_digest: Vec<u8>,
+        /// SHA-256 of the hash before and all of the above.
+        pub hash: Vec<u8>,
+    }
 }
 
 impl Skeleton {
@@ -63,7 +64,7 @@ impl Skeleton {
         hash.update(before);
         hash.update(self.position.to_be_bytes());
         hash.update(self.id.as_bytes());
-        hash.update(self.time.to_be_bytes());
+        hash.update(self.time.0.to_be_bytes());
         for id in [self.organization_id, Some(self.target_id), self.related_id] {
             hash.update([u8::from(id.is_some())]);
             hash.update(id.unwrap_or_default().as_bytes());
@@ -91,7 +92,7 @@ struct Payload<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<Uuid>,
     actor: &'a str,
-    origin: &'a str,
+    origin: Origin,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<std::net::IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,15 +111,16 @@ struct Copied<'a> {
     environment: Option<(Uuid, String)>,
 }
 
-/// A payload as it is kept.
-#[derive(FromRow)]
-struct Kept {
-    salt: Vec<u8>,
-    payload: String,
-    actor: String,
-    origin: String,
-    project_id: Option<Uuid>,
-    environment_id: Option<Uuid>,
+row! {
+    /// A payload as it is kept.
+    struct Kept {
+        salt: Vec<u8>,
+        payload: String,
+        actor: String,
+        origin: String,
+        project_id: Option<Uuid>,
+        environment_id: Option<Uuid>,
+    }
 }
 
 impl Kept {
@@ -160,7 +162,7 @@ impl Tx {
         let mut row = Skeleton {
             position: self.head.position + 1,
             id: self.new_id(),
-            time: self.now().0,
+            time: self.now(),
             organization_id: event.organization,
             kind: event.kind.as_str().to_owned(),
             target_id: event.target,
@@ -173,7 +175,7 @@ impl Tx {
             "INSERT INTO event (position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash) ",
             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
         ))
-        .bind(row.position).bind(row.id).bind(row.time).bind(row.organization_id).bind(&row.kind).bind(row.target_id)
+        .bind(row.position).bind(row.id).bind(row.time.0).bind(row.organization_id).bind(&row.kind).bind(row.target_id)
         .bind(row.related_id).bind(&row.payload_digest).bind(&row.hash))?;
         let (actor, origin) = (self.by.actor.name().to_owned(), self.by.origin);
         execute!(
@@ -205,7 +207,7 @@ fn payload(by: &By, event: &Event) -> Result<String> {
         actor_kind: by.actor.kind(),
         actor_id: by.actor.id(),
         actor: by.actor.name(),
-        origin: by.origin.as_str(),
+        origin: by.origin,
         address: by.address,
         user_agent: by.user_agent.as_deref(),
     })
@@ -280,14 +282,5 @@ pub async fn verify(mut conn: Conn<'_>) -> Result<Chain> {
             last = row.position;
             hash = row.hash;
         }
-    }
-}
-
-/// The time of an event.
-impl Skeleton {
-    /// When it happened.
-    #[must_use]
-    pub fn at(&self) -> Time {
-        Time(self.time)
     }
 }

@@ -1,40 +1,43 @@
 //! Members: which account belongs to which organization, as what.
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::role::BuiltIn;
+use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, run};
+use crate::db::{Conn, execute, row, run};
 use crate::tx::Tx;
 
-/// A membership, for the directory.
-#[derive(Clone, Copy, Debug, FromRow)]
-pub struct Membership {
-    /// The organization.
-    pub organization_id: Uuid,
-    /// The account.
-    pub account_id: Uuid,
-    /// Its role there.
-    pub role_id: Uuid,
+row! {
+    /// A membership, for the directory.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Membership {
+        /// The organization.
+        pub organization_id: Uuid,
+        /// The account.
+        pub account_id: Uuid,
+        /// Its role there.
+        pub role_id: Uuid,
+    }
 }
 
-/// A member, as the contract has it (§1.3).
-#[derive(Clone, Debug, FromRow)]
-#[allow(missing_docs)]
-pub struct Member {
-    pub account_id: Uuid,
-    pub email: String,
-    pub name: String,
-    pub email_proven_at: Option<i64>,
-    pub role_id: Uuid,
-    pub role_name: String,
-    pub role_kind: String,
-    pub is_owner: bool,
-    pub last_activity_at: i64,
-    pub created_at: i64,
-    pub updated_at: i64,
+row! {
+    /// A member, as the contract has it (§1.3).
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)]
+    pub struct Member {
+        pub account_id: Uuid,
+        pub email: String,
+        pub name: String,
+        pub email_proven_at: Option<Time>,
+        pub role_id: Uuid,
+        pub role_name: String,
+        pub role_kind: RoleKind,
+        pub is_owner: bool,
+        pub last_activity_at: Time,
+        pub created_at: Time,
+        pub updated_at: Time,
+    }
 }
 
 macro_rules! select {
@@ -64,8 +67,12 @@ pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Member>> {
 
 /// One member of the organization.
 pub async fn get(conn: Conn<'_>, grant: &Grant, account: Uuid) -> Result<Member> {
-    run!(conn, c => sqlx::query_as(select!("AND m.account_id = $2")).bind(grant.organization()).bind(account).fetch_optional(&mut *c))?
-        .ok_or_else(|| Error::not_found("member"))
+    find(conn, grant, account).await?.ok_or_else(|| Error::not_found("member"))
+}
+
+/// The member that this account is in the organization, if it is one.
+pub async fn find(conn: Conn<'_>, grant: &Grant, account: Uuid) -> Result<Option<Member>> {
+    run!(conn, c => sqlx::query_as(select!("AND m.account_id = $2")).bind(grant.organization()).bind(account).fetch_optional(&mut *c))
 }
 
 /// Gives a member another role. The owner keeps the own one.
@@ -126,6 +133,6 @@ pub async fn holds_anywhere(conn: Conn<'_>, account: Uuid, roles: [BuiltIn; 2]) 
     let held: i64 = run!(conn, c => sqlx::query_scalar(concat!(
         "SELECT count(*) FROM member m JOIN role r ON r.id = m.role_id JOIN organization o ON o.id = m.organization_id ",
         "WHERE m.account_id = $1 AND o.deleted_at IS NULL AND r.kind IN ($2, $3)"
-    )).bind(account).bind(roles[0].name()).bind(roles[1].name()).fetch_one(&mut *c))?;
+    )).bind(account).bind(roles[0].as_str()).bind(roles[1].as_str()).fetch_one(&mut *c))?;
     Ok(held > 0)
 }

@@ -1,32 +1,34 @@
 //! Organizations. A deleted one keeps its row; no query here shows it.
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
+use tokenward_core::organization::Plan;
 use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, run, taken};
+use crate::db::{Conn, by_ids, execute, row, run, taken};
 use crate::tx::Tx;
 
-/// An organization, as the contract has it (§1.4).
-#[derive(Clone, Debug, FromRow)]
-#[allow(missing_docs)] // The fields are those of the contract.
-pub struct Organization {
-    pub id: Uuid,
-    pub name: String,
-    pub description: Option<String>,
-    pub plan: String,
-    pub website_url: Option<String>,
-    pub repository: Option<String>,
-    pub logo_url: Option<String>,
-    pub icon_url: Option<String>,
-    /// A JSON array of texts.
-    pub admin_emails: Option<String>,
-    pub created_at: i64,
-    pub updated_at: i64,
-    /// The account of the one member with the role owner.
-    pub owner: Uuid,
+row! {
+    /// An organization, as the contract has it (§1.4).
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The fields are those of the contract.
+    pub struct Organization {
+        pub id: Uuid,
+        pub name: String,
+        pub description: Option<String>,
+        pub plan: Plan,
+        pub website_url: Option<String>,
+        pub repository: Option<String>,
+        pub logo_url: Option<String>,
+        pub icon_url: Option<String>,
+        /// A JSON array of texts.
+        pub admin_emails: Option<String>,
+        pub created_at: Time,
+        pub updated_at: Time,
+        /// The account of the one member with the role owner.
+        pub owner: Uuid,
+    }
 }
 
 macro_rules! select {
@@ -41,7 +43,7 @@ macro_rules! select {
 }
 
 /// Adds an organization.
-pub async fn insert(tx: &mut Tx, id: Uuid, name: &str, description: Option<&str>, plan: &str, now: Time) -> Result<()> {
+pub async fn insert(tx: &mut Tx, id: Uuid, name: &str, description: Option<&str>, plan: Plan, now: Time) -> Result<()> {
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -52,7 +54,7 @@ pub async fn insert(tx: &mut Tx, id: Uuid, name: &str, description: Option<&str>
         .bind(name)
         .bind(fold(name))
         .bind(description)
-        .bind(plan)
+        .bind(plan.as_str())
         .bind(now.0)
     )
     .map_err(taken("organization", name))?;
@@ -87,8 +89,8 @@ pub async fn complete(tx: &mut Tx, o: &Organization) -> Result<()> {
         "UPDATE organization SET name = $2, name_fold = $3, description = $4, plan = $5, website_url = $6, repository = $7, ",
         "logo_url = $8, icon_url = $9, admin_emails = $10, updated_at = $11 WHERE id = $1 AND deleted_at IS NULL"
     ))
-    .bind(o.id).bind(&o.name).bind(fold(&o.name)).bind(&o.description).bind(&o.plan).bind(&o.website_url)
-    .bind(&o.repository).bind(&o.logo_url).bind(&o.icon_url).bind(&o.admin_emails).bind(o.updated_at))
+    .bind(o.id).bind(&o.name).bind(fold(&o.name)).bind(&o.description).bind(o.plan.as_str()).bind(&o.website_url)
+    .bind(&o.repository).bind(&o.logo_url).bind(&o.icon_url).bind(&o.admin_emails).bind(o.updated_at.0))
     .map_err(taken("organization", &o.name))?;
     Ok(())
 }

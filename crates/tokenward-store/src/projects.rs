@@ -1,22 +1,23 @@
 //! Projects: what environments belong to.
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, run, taken};
+use crate::db::{Conn, by_ids, execute, row, run, taken};
 use crate::tx::Tx;
 
-/// A project.
-#[derive(Clone, Debug, FromRow)]
-#[allow(missing_docs)] // The fields are those of the contract.
-pub struct Project {
-    pub id: Uuid,
-    pub name: String,
-    pub description: String,
-    pub created_at: i64,
-    pub updated_at: i64,
+row! {
+    /// A project.
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The fields are those of the contract.
+    pub struct Project {
+        pub id: Uuid,
+        pub name: String,
+        pub description: String,
+        pub created_at: Time,
+        pub updated_at: Time,
+    }
 }
 
 macro_rules! select {
@@ -30,7 +31,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
     grant.permits(Own::ProjectCreate)?;
     execute!(tx.conn(), sqlx::query(
         "INSERT INTO project (id, organization_id, name, description, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)"
-    ).bind(p.id).bind(grant.organization()).bind(&p.name).bind(&p.description).bind(p.created_at).bind(p.updated_at))
+    ).bind(p.id).bind(grant.organization()).bind(&p.name).bind(&p.description).bind(p.created_at.0).bind(p.updated_at.0))
     .map_err(taken("project", &p.name))?;
     Ok(())
 }
@@ -58,7 +59,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
         .bind(p.id)
         .bind(&p.name)
         .bind(&p.description)
-        .bind(p.updated_at)
+        .bind(p.updated_at.0)
     )
     .map_err(taken("project", &p.name))?;
     Ok(())

@@ -3,41 +3,43 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx_macros::FromRow;
-use tokenward_core::role::{BuiltIn, EnvironmentLevel, Matrix, ProjectAccess, Role};
+use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Matrix, ProjectAccess, Role, RoleKind};
 use tokenward_core::{Error, Result, Uuid};
 
-use crate::db::{Conn, by_ids, run};
+use crate::db::{Conn, by_ids, row, run};
 
-#[derive(FromRow)]
-struct Row {
-    id: Uuid,
-    organization_id: Uuid,
-    kind: String,
-    name: String,
-    permissions: String,
+row! {
+    struct Row {
+        id: Uuid,
+        organization_id: Uuid,
+        kind: RoleKind,
+        name: String,
+        permissions: String,
+    }
 }
 
-#[derive(FromRow)]
-struct ClusterRow {
-    role_id: Uuid,
-    cluster_id: Uuid,
-    level: String,
+row! {
+    struct ClusterRow {
+        role_id: Uuid,
+        cluster_id: Uuid,
+        level: ClusterLevel,
+    }
 }
 
-#[derive(FromRow)]
-struct ProjectRow {
-    role_id: Uuid,
-    project_id: Uuid,
-    is_admin: bool,
-    levels: String,
+row! {
+    struct ProjectRow {
+        role_id: Uuid,
+        project_id: Uuid,
+        is_admin: bool,
+        levels: String,
+    }
 }
 
 impl Row {
     fn compile(self, matrix: Matrix) -> Result<(Uuid, Role)> {
-        let role = match BuiltIn::from_name(&self.kind) {
-            Some(built_in) => Role::built_in(self.id, built_in),
-            None => {
+        let role = match self.kind {
+            RoleKind::BuiltIn(built_in) => Role::built_in(self.id, built_in),
+            RoleKind::Custom => {
                 let permissions: Vec<String> = serde_json::from_str(&self.permissions).map_err(Error::internal)?;
                 Role::custom(self.id, &self.name, &permissions, matrix).map_err(Error::internal)?
             }
@@ -54,8 +56,7 @@ pub async fn compiled(mut conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(U
                 by_ids(conn.again(), "SELECT id, organization_id, kind, name, permissions FROM role WHERE id IN", ids)
                     .await?;
             // The built-in ones have no matrix: most often there is nothing more to ask.
-            let custom: Vec<Uuid> =
-                rows.iter().filter(|row| BuiltIn::from_name(&row.kind).is_none()).map(|row| row.id).collect();
+            let custom: Vec<Uuid> = rows.iter().filter(|row| row.kind == RoleKind::Custom).map(|row| row.id).collect();
             let clusters =
                 by_ids(conn.again(), "SELECT role_id, cluster_id, level FROM role_cluster WHERE role_id IN", &custom)
                     .await?;
@@ -76,11 +77,11 @@ pub async fn compiled(mut conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(U
     };
     let mut matrices: HashMap<Uuid, Matrix> = HashMap::new();
     for row in clusters {
-        let level = word(&row.level)?;
-        matrices.entry(row.role_id).or_default().clusters.insert(row.cluster_id, level);
+        matrices.entry(row.role_id).or_default().clusters.insert(row.cluster_id, row.level);
     }
     for row in projects {
-        let levels = row.levels.split(',').map(word).collect::<Result<Vec<EnvironmentLevel>>>()?;
+        let levels = row.levels.split(',').map(EnvironmentLevel::parse).collect::<Result<Vec<_>, _>>();
+        let levels = levels.map_err(Error::internal)?;
         let levels = levels.try_into().map_err(|_| Error::internal("a role has not four levels for a project"))?;
         let access = ProjectAccess { is_admin: row.is_admin, levels };
         matrices.entry(row.role_id).or_default().projects.insert(row.project_id, access);
@@ -100,9 +101,4 @@ pub async fn compiled(mut conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(U
 pub(crate) async fn now(conn: Conn<'_>, organization: Uuid, id: Uuid) -> Result<Option<Arc<Role>>> {
     let found = compiled(conn, Some(&[id])).await?.pop();
     Ok(found.filter(|(owner, _)| *owner == organization).map(|(_, role)| Arc::new(role)))
-}
-
-/// A level by the word of the contract.
-fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(Error::internal)
 }

@@ -2,29 +2,30 @@
 
 use std::sync::Arc;
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
 use tokenward_core::permission::Own;
-use tokenward_core::role::{BuiltIn, Role};
+use tokenward_core::role::{BuiltIn, EnvironmentLevel, Role};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, run, taken};
+use crate::db::{Conn, execute, row, run, taken};
 pub use crate::role_rows::compiled;
 use crate::role_rows::now;
 use crate::tx::Tx;
 
-/// What a custom role is called and for what it is; what it may do is in its compiled form.
-#[derive(Clone, Debug, FromRow)]
-pub struct Description {
-    /// Its id.
-    pub id: Uuid,
-    /// Its description; empty when none was given (contract §1.2).
-    pub description: String,
-    /// When it was made, in microseconds.
-    pub created_at: i64,
-    /// When it was last changed, in microseconds.
-    pub updated_at: i64,
+row! {
+    /// What a custom role is called and for what it is; what it may do is in its compiled form.
+    #[derive(Clone, Debug)]
+    pub struct Description {
+        /// Its id.
+        pub id: Uuid,
+        /// Its description; empty when none was given (contract §1.2).
+        pub description: String,
+        /// When it was made.
+        pub created_at: Time,
+        /// When it was last changed.
+        pub updated_at: Time,
+    }
 }
 
 /// Adds the six built-in roles to a new organization. Answers the id of each.
@@ -34,7 +35,7 @@ pub async fn insert_built_in(tx: &mut Tx, organization: Uuid, now: Time) -> Resu
         execute!(tx.conn(), sqlx::query(concat!(
             "INSERT INTO role (id, organization_id, kind, name, name_fold, description, permissions, created_at, updated_at) ",
             "VALUES ($1, $2, $3, $3, $4, '', '[]', $5, $5)"
-        )).bind(id).bind(organization).bind(role.name()).bind(fold(role.name())).bind(now.0))?;
+        )).bind(id).bind(organization).bind(role.as_str()).bind(fold(role.as_str())).bind(now.0))?;
     }
     Ok(ids)
 }
@@ -46,14 +47,14 @@ pub async fn of_organization(mut conn: Conn<'_>, organization: Uuid) -> Result<V
     compiled(conn, Some(&ids)).await
 }
 
-/// The role that `field` of a body names, to be given to somebody: a fault of that field when it is absent or foreign,
-/// or the owner role, which is never given.
-pub async fn assignable(tx: &mut Tx, grant: &Grant, field: &str, id: Uuid) -> Result<Arc<Role>> {
+/// The role that `field` of a body names, to be given to somebody: an error about that field when it is absent or foreign,
+/// or the owner role, which is never given, or when it may do more than who gives it.
+pub async fn assignable(tx: &mut Tx, grant: &Grant, field: &'static str, id: Uuid) -> Result<Arc<Role>> {
     match now(tx.conn(), grant.organization(), id).await? {
         Some(role) if role.is_owner() => {
             Err(Error::invalid(field, "is the owner role, which moves only by a transfer of ownership"))
         }
-        Some(role) => Ok(role),
+        Some(role) => grant.covers(&role).map(|()| role).map_err(|error| error.about(field)),
         None => Err(Error::invalid(field, "is not a role of this organization; see availableRole")),
     }
 }
@@ -61,7 +62,7 @@ pub async fn assignable(tx: &mut Tx, grant: &Grant, field: &str, id: Uuid) -> Re
 /// A built-in role of the organization.
 pub async fn built_in(tx: &mut Tx, grant: &Grant, wanted: BuiltIn) -> Result<Arc<Role>> {
     let id: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar("SELECT id FROM role WHERE organization_id = $1 AND kind = $2")
-        .bind(grant.organization()).bind(wanted.name()).fetch_optional(&mut *c))?;
+        .bind(grant.organization()).bind(wanted.as_str()).fetch_optional(&mut *c))?;
     let id = id.ok_or_else(|| Error::not_found("organization"))?;
     Ok(Arc::new(Role::built_in(id, wanted)))
 }
@@ -110,7 +111,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
 }
 
 /// Replaces a custom role.
-pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, updated_at: i64) -> Result<()> {
+pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, updated_at: Time) -> Result<()> {
     grant.permits(Own::RoleManage)?;
     let changed = execute!(
         tx.conn(),
@@ -124,7 +125,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
         .bind(fold(&role.name))
         .bind(description)
         .bind(permissions(role)?)
-        .bind(updated_at)
+        .bind(updated_at.0)
     )
     .map_err(taken("role", &role.name))?;
     // From here on the role is known to be the organization's own.
@@ -147,11 +148,11 @@ async fn insert_matrix(tx: &mut Tx, grant: &Grant, role: &Role) -> Result<()> {
             .bind(organization)
             .bind(role.id)
             .bind(cluster)
-            .bind(text(level)?)
+            .bind(level.as_str())
         )?;
     }
     for (project, access) in &role.matrix().projects {
-        let levels = access.levels.iter().map(text).collect::<Result<Vec<_>>>()?.join(",");
+        let levels = access.levels.map(EnvironmentLevel::as_str).join(",");
         execute!(tx.conn(), sqlx::query(
             "INSERT INTO role_project (organization_id, role_id, project_id, is_admin, levels) VALUES ($1, $2, $3, $4, $5)"
         ).bind(organization).bind(role.id).bind(project).bind(access.is_admin).bind(&levels))?;
@@ -193,12 +194,4 @@ pub async fn users(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Vec<String
 /// What the role names besides what every custom role has, as JSON.
 fn permissions(role: &Role) -> Result<String> {
     serde_json::to_string(&role.named_permissions()).map_err(Error::internal)
-}
-
-/// The word of the contract for a level.
-fn text<T: serde::Serialize>(level: &T) -> Result<String> {
-    match serde_json::to_value(level) {
-        Ok(serde_json::Value::String(word)) => Ok(word),
-        _ => Err(Error::internal("a level has no word")),
-    }
 }

@@ -1,33 +1,34 @@
 //! Sessions of users, over HTTP (`tws_…`) and in the console (a cookie). An ended session is a deleted row.
 
-use sqlx_macros::FromRow;
 use tokenward_core::secret::Digest;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, run};
+use crate::db::{Conn, by_ids, execute, row, run};
 use crate::tx::Tx;
 
-/// A session, with the address its user signs in with.
-#[derive(Clone, Debug, FromRow)]
-pub struct Session {
-    /// Its id.
-    pub id: Uuid,
-    /// Whose it is.
-    pub account_id: Uuid,
-    /// The user's e-mail address.
-    pub email: String,
-    /// The stored digest.
-    pub digest: Vec<u8>,
-    /// In the console, by cookie.
-    pub console: bool,
-    /// When it began, in microseconds.
-    pub created_at: i64,
-    /// When it ends, in microseconds.
-    pub expires_at: i64,
-    /// From where it began.
-    pub address: Option<String>,
-    /// With what it began.
-    pub user_agent: Option<String>,
+row! {
+    /// A session, with the address its user signs in with.
+    #[derive(Clone, Debug)]
+    pub struct Session {
+        /// Its id.
+        pub id: Uuid,
+        /// Whose it is.
+        pub account_id: Uuid,
+        /// The user's e-mail address.
+        pub email: String,
+        /// The stored digest.
+        pub digest: Vec<u8>,
+        /// In the console, by cookie.
+        pub console: bool,
+        /// When it began.
+        pub created_at: Time,
+        /// When it ends.
+        pub expires_at: Time,
+        /// From where it began.
+        pub address: Option<String>,
+        /// With what it began.
+        pub user_agent: Option<String>,
+    }
 }
 
 /// What a new session needs.

@@ -2,19 +2,18 @@
 
 use std::collections::HashMap;
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Own;
-use tokenward_core::secret::Digest;
+use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{TOMBSTONE, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, LIVING_SECRETS, by_ids, each_row, execute, run, taken};
+use crate::db::{Conn, LIVING_SECRETS, by_ids, each_row, execute, row, run, taken};
 use crate::tx::Tx;
 
 /// How the database names an API token.
-const API_TOKEN: &str = "api_token";
+const API_TOKEN: &str = Kind::Token.as_str();
 
 /// What a new token needs.
 pub struct NewToken<'a> {
@@ -36,21 +35,22 @@ pub struct NewToken<'a> {
     pub last_four: &'a str,
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: Uuid,
-    organization_id: Uuid,
-    role_id: Uuid,
-    role_name: String,
-    name: String,
-    description: Option<String>,
-    creator_name: Option<String>,
-    creator_kind: Option<String>,
-    creator_id: Option<Uuid>,
-    created_at: i64,
-    updated_at: i64,
-    expires_at: Option<i64>,
-    last_four: String,
+row! {
+    struct Row {
+        id: Uuid,
+        organization_id: Uuid,
+        role_id: Uuid,
+        role_name: String,
+        name: String,
+        description: Option<String>,
+        creator_name: Option<String>,
+        creator_kind: Option<ActorKind>,
+        creator_id: Option<Uuid>,
+        created_at: Time,
+        updated_at: Time,
+        expires_at: Option<Time>,
+        last_four: String,
+    }
 }
 
 impl From<Row> for Token {
@@ -63,11 +63,11 @@ impl From<Row> for Token {
             name: row.name,
             description: row.description,
             creator_name: row.creator_name,
-            creator_kind: row.creator_kind.as_deref().and_then(ActorKind::parse),
+            creator_kind: row.creator_kind,
             creator_id: row.creator_id,
-            created_at: Time(row.created_at),
-            updated_at: Time(row.updated_at),
-            expires_at: row.expires_at.map(Time),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            expires_at: row.expires_at,
             last_four: row.last_four,
         }
     }
@@ -136,15 +136,17 @@ pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<(
     revoked.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }
 
-/// A token that was taken back with the account that made it.
-#[derive(Clone, Debug, FromRow)]
-pub struct TakenBack {
-    /// The token.
-    pub id: Uuid,
-    /// Its organization.
-    pub organization_id: Uuid,
-    /// Its name.
-    pub name: String,
+row! {
+    /// A token that was taken back with the account that made it.
+    #[derive(Clone, Debug)]
+    pub struct TakenBack {
+        /// The token.
+        pub id: Uuid,
+        /// Its organization.
+        pub organization_id: Uuid,
+        /// Its name.
+        pub name: String,
+    }
 }
 
 /// Takes back, in every organization, the living tokens that an account made, and those that were made with them. For
@@ -158,29 +160,31 @@ pub async fn revoke_made_by(tx: &mut Tx, account: Uuid, now: Time) -> Result<Vec
     )).bind(account).bind(now.0).fetch_all(&mut *c))
 }
 
-/// What the index keeps of one secret.
-#[derive(PartialEq, Eq, Debug, FromRow)]
-pub struct IndexRow {
-    /// The token.
-    pub token_id: Uuid,
-    /// Its organization.
-    pub organization_id: Uuid,
-    /// Its kind.
-    pub kind: String,
-    /// Its role; absent for a revoked token whose role was deleted.
-    pub role_id: Option<Uuid>,
-    /// Its name.
-    pub name: String,
-    /// When the token ends, in microseconds.
-    pub expires_at: Option<i64>,
-    /// When this secret ends, in microseconds.
-    pub secret_expires_at: Option<i64>,
-    /// When the token was revoked, in microseconds.
-    pub revoked_at: Option<i64>,
-    /// The stored digest of the secret.
-    pub digest: Vec<u8>,
-    /// The last four characters of its text.
-    pub last_four: String,
+row! {
+    /// What the index keeps of one secret.
+    #[derive(PartialEq, Eq, Debug)]
+    pub struct IndexRow {
+        /// The token.
+        pub token_id: Uuid,
+        /// Its organization.
+        pub organization_id: Uuid,
+        /// Its kind.
+        pub kind: Kind,
+        /// Its role; absent for a revoked token whose role was deleted.
+        pub role_id: Option<Uuid>,
+        /// Its name.
+        pub name: String,
+        /// When the token ends.
+        pub expires_at: Option<Time>,
+        /// When this secret ends.
+        pub secret_expires_at: Option<Time>,
+        /// When the token was revoked.
+        pub revoked_at: Option<Time>,
+        /// The stored digest of the secret.
+        pub digest: Vec<u8>,
+        /// The last four characters of its text.
+        pub last_four: String,
+    }
 }
 
 macro_rules! select_index {
@@ -213,7 +217,7 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
 
 /// The row that `LIVING_SECRETS` has packed.
 fn unpack(numbers: [Option<i64>; 3], bytes: [&[u8]; 7]) -> Option<IndexRow> {
-    let [expires_at, secret_expires_at, revoked_at] = numbers;
+    let [expires_at, secret_expires_at, revoked_at] = numbers.map(|micros| micros.map(Time));
     let [id, organization, role, digest, last_four, kind, name] = bytes;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some(IndexRow {
@@ -222,7 +226,7 @@ fn unpack(numbers: [Option<i64>; 3], bytes: [&[u8]; 7]) -> Option<IndexRow> {
         role_id: Some(role).filter(|id| !id.is_empty()).map(Uuid::from_slice).transpose().ok()?,
         digest: digest.to_vec(),
         last_four: text(last_four)?,
-        kind: text(kind)?,
+        kind: Kind::try_from(text(kind)?).ok()?,
         name: text(name)?,
         expires_at,
         secret_expires_at,

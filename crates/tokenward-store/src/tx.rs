@@ -74,8 +74,8 @@ impl Tx {
 
     /// The time to write into a row that had `last`: two versions of a row never have the same.
     #[must_use]
-    pub fn next_version(&self, last: i64) -> i64 {
-        self.now().0.max(last.saturating_add(1))
+    pub fn next_version(&self, last: Time) -> Time {
+        self.now().max(last.plus(1))
     }
 
     /// Commits, after the events were appended.

@@ -1,16 +1,15 @@
 //! How tokens are used: sums that a worker adds to, beside the log.
 
-use sqlx_macros::FromRow;
-use tokenward_core::{Result, Uuid};
+use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute};
+use crate::db::{Conn, by_ids, execute, row};
 use crate::tx::UnloggedTx;
 
 /// The use of one token: all of it when read, what came since the last time when written.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Usage {
-    /// When it was last presented, in microseconds.
-    pub last_used_at: i64,
+    /// When it was last presented.
+    pub last_used_at: Option<Time>,
     /// From which address, as far as it was told.
     pub last_used_from: Option<String>,
     /// By which client, in its own words.
@@ -54,7 +53,7 @@ pub async fn add(tx: &mut UnloggedTx, token: Uuid, more: &Usage) -> Result<()> {
         "last_used_agent = CASE WHEN excluded.last_used_at < token_usage.last_used_at THEN token_usage.last_used_agent ELSE excluded.last_used_agent END, ",
         "last_used_at = CASE WHEN excluded.last_used_at < token_usage.last_used_at THEN token_usage.last_used_at ELSE excluded.last_used_at END"
     ))
-    .bind(token).bind(more.last_used_at).bind(&more.last_used_from).bind(&more.last_used_agent).bind(more.allowed))?;
+    .bind(token).bind(more.last_used_at.map(|at| at.0)).bind(&more.last_used_from).bind(&more.last_used_agent).bind(more.allowed))?;
     for (reason, count) in &more.denied {
         execute!(
             tx.conn(),
@@ -70,13 +69,14 @@ pub async fn add(tx: &mut UnloggedTx, token: Uuid, more: &Usage) -> Result<()> {
     Ok(())
 }
 
-#[derive(FromRow)]
-struct Row {
-    token_id: Uuid,
-    last_used_at: i64,
-    last_used_from: Option<String>,
-    last_used_agent: Option<String>,
-    allowed: i64,
+row! {
+    struct Row {
+        token_id: Uuid,
+        last_used_at: Time,
+        last_used_from: Option<String>,
+        last_used_agent: Option<String>,
+        allowed: i64,
+    }
 }
 
 /// The use of these tokens; those that were never used are left out.
@@ -95,7 +95,7 @@ pub async fn of(mut conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<(Uuid, Usage)
         denied[start..].iter().take_while(move |(token, ..)| *token == id).map(|(_, reason, n)| (reason.clone(), *n))
     };
     let usage = |row: Row| Usage {
-        last_used_at: row.last_used_at,
+        last_used_at: Some(row.last_used_at),
         last_used_from: row.last_used_from,
         last_used_agent: row.last_used_agent,
         allowed: row.allowed,

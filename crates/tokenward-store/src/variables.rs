@@ -1,11 +1,11 @@
 //! Variables and secrets of projects and environments. A secret's value arrives here sealed.
 
-use sqlx_macros::FromRow;
 use tokenward_core::caller::Grant;
+use tokenward_core::organization::{VariableScope, VariableType};
 use tokenward_core::permission::Own;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, run, taken};
+use crate::db::{Conn, execute, row, run, taken};
 use crate::tx::Tx;
 
 /// Whose variables are meant.
@@ -17,25 +17,38 @@ pub struct Owner {
     pub environment: Option<Uuid>,
 }
 
-/// A variable or secret.
-#[derive(Clone, Debug, FromRow)]
-#[allow(missing_docs)] // The fields are those of the contract.
-pub struct Variable {
-    pub id: Uuid,
-    pub project_id: Uuid,
-    pub environment_id: Option<Uuid>,
-    pub is_secret: bool,
-    pub key: String,
-    /// Sealed for a secret; empty for an alias.
-    pub value: String,
-    /// VALUE, ALIAS or OVERRIDE (FILE when there is a mount path).
-    pub variable_type: String,
-    pub mount_path: Option<String>,
-    pub description: Option<String>,
-    /// The variable that an alias names or an override covers.
-    pub parent_id: Option<Uuid>,
-    pub created_at: i64,
-    pub updated_at: i64,
+row! {
+    /// A variable or secret.
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The fields are those of the contract.
+    pub struct Variable {
+        pub id: Uuid,
+        pub project_id: Uuid,
+        pub environment_id: Option<Uuid>,
+        pub is_secret: bool,
+        pub key: String,
+        /// Sealed for a secret; empty for an alias.
+        pub value: String,
+        pub variable_type: VariableType,
+        pub mount_path: Option<String>,
+        pub description: Option<String>,
+        /// The variable that an alias names or an override covers.
+        pub parent_id: Option<Uuid>,
+        pub created_at: Time,
+        pub updated_at: Time,
+    }
+}
+
+impl Variable {
+    /// Where it comes from.
+    #[must_use]
+    pub fn scope(&self) -> VariableScope {
+        match (self.variable_type, self.environment_id) {
+            (VariableType::BuiltIn, _) => VariableScope::BuiltIn,
+            (_, Some(_)) => VariableScope::Environment,
+            (_, None) => VariableScope::Project,
+        }
+    }
 }
 
 macro_rules! select {
@@ -56,7 +69,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
         "description, parent_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     ))
     .bind(v.id).bind(grant.organization()).bind(v.project_id).bind(v.environment_id).bind(v.is_secret).bind(&v.key).bind(&v.value)
-    .bind(&v.variable_type).bind(&v.mount_path).bind(&v.description).bind(v.parent_id).bind(v.created_at).bind(v.updated_at))
+    .bind(v.variable_type.as_str()).bind(&v.mount_path).bind(&v.description).bind(v.parent_id).bind(v.created_at.0).bind(v.updated_at.0))
     .map_err(taken("variable", &v.key))?;
     Ok(())
 }
@@ -91,7 +104,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
         .bind(&v.value)
         .bind(&v.description)
         .bind(&v.mount_path)
-        .bind(v.updated_at)
+        .bind(v.updated_at.0)
     )
     .map_err(taken("variable", &v.key))?;
     Ok(())

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::permission::Own;
-use tokenward_core::{Error, Uuid};
+use tokenward_core::{Error, Time, Uuid};
 use tokenward_store::log::{self, Chain, Skeleton};
 use tokenward_store::projects::{self, Project};
 use tokenward_store::{Store, Tx};
@@ -66,7 +66,8 @@ async fn change(store: &Store, org: &Organization, count: usize) -> Result<(Tx, 
     let (mut targets, mut events) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let id = store.new_id();
-        let project = Project { id, name: id.to_string(), description: String::new(), created_at: 0, updated_at: 0 };
+        let project =
+            Project { id, name: id.to_string(), description: String::new(), created_at: Time(0), updated_at: Time(0) };
         projects::insert(&mut tx, &org.may(Own::ProjectCreate), &project).await?;
         events.push(Event::new(Kind::ProjectCreated, Some(org.id), id, project.name));
         targets.push(id);

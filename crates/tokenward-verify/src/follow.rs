@@ -12,9 +12,9 @@ use tokenward_core::directory::{Directory, Environment};
 use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry, Index, Session};
 use tokenward_core::role::Mode;
-use tokenward_core::secret::{Digest, Kind};
+use tokenward_core::secret::Digest;
 use tokenward_core::token::{State, TOMBSTONE};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
 use tokenward_store::{Store, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
@@ -307,7 +307,7 @@ async fn change_resources(
 
 /// An environment of an unknown mode stays out of the directory: nobody may do anything with it.
 fn put_environment(directory: &mut Directory, place: &environments::Place) {
-    if let Some(mode) = Mode::parse(&place.mode) {
+    if let Ok(mode) = Mode::parse(&place.mode) {
         let environment = Environment { project: place.project_id, mode, cluster: place.cluster_id };
         directory.put_environment(place.organization_id, place.id, environment);
     }
@@ -317,7 +317,7 @@ fn put_environment(directory: &mut Directory, place: &environments::Place) {
 fn put_token(followed: &Followed, directory: &Directory, row: &IndexRow) {
     let Some(number) = directory.number(row.organization_id) else { return };
     let Some(organization) = directory.numbered(number) else { return };
-    let state = row.revoked_at.map_or(State::Active, |at| State::Revoked(Time(at)));
+    let state = row.revoked_at.map_or(State::Active, State::Revoked);
     let role = match row.role_id.and_then(|role| organization.role_number(role)) {
         Some(role) => role,
         // Revoked, and its role deleted since: no role is needed any more.
@@ -330,11 +330,11 @@ fn put_token(followed: &Followed, directory: &Directory, row: &IndexRow) {
         last_four: &row.last_four,
         digest,
         token: row.token_id,
-        kind: if row.kind == "policy_api_token" { Kind::PolicyToken } else { Kind::Token },
+        kind: row.kind,
         organization: number,
         role,
         state,
-        expires_at: ends.map(Time),
+        expires_at: ends,
         name: &row.name,
     });
 }
@@ -345,7 +345,7 @@ fn session(row: sessions::Session) -> Option<(Digest, Session)> {
         user: row.account_id,
         email: row.email.into(),
         console: row.console,
-        expires_at: Time(row.expires_at),
+        expires_at: row.expires_at,
     };
     Some((digest(&row.digest)?, session))
 }

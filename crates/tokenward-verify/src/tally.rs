@@ -229,7 +229,7 @@ impl Sums {
     pub(super) fn usage(&self) -> Usage {
         let counts = self.denied.iter().flat_map(|counts| Reason::ALL.iter().zip(counts.iter()));
         Usage {
-            last_used_at: self.at,
+            last_used_at: Some(Time(self.at)),
             last_used_from: self.from.map(|address| address.to_string()),
             last_used_agent: self.agent.as_ref().map(|agent| agent.to_string()),
             allowed: self.allowed.into(),
@@ -269,7 +269,7 @@ mod tests {
         for n in 0..1_000 {
             let usage = tally.get(id(n)).map(Sums::usage).unwrap_or_else(|| panic!("{n} is missing"));
             assert_eq!((usage.allowed, &usage.denied[..]), (14, &[("expired".to_owned(), 7)][..]), "{n}");
-            assert_eq!(usage.last_used_at, 6);
+            assert_eq!(usage.last_used_at, Some(Time(6)));
             assert_eq!(usage.last_used_from, at(n as u8).map(|it| it.to_string()));
             assert_eq!(usage.last_used_agent, Some(format!("agent {}", n % 40)));
         }
@@ -284,7 +284,7 @@ mod tests {
         }
         tally.settle();
         let usage = tally.get(id(1)).map(Sums::usage).unwrap_or_default();
-        assert_eq!((usage.last_used_at, usage.last_used_from), (9, at(2).map(|it| it.to_string())));
+        assert_eq!((usage.last_used_at, usage.last_used_from), (Some(Time(9)), at(2).map(|it| it.to_string())));
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
         taken.drain(..).for_each(|sums| tally.put_back(sums));
         let usage = tally.get(id(1)).map(Sums::usage).unwrap_or_default();
         assert_eq!((usage.allowed, &usage.denied[..]), (1, &[("expired".to_owned(), 1)][..]));
-        assert_eq!(usage.last_used_at, 5);
+        assert_eq!(usage.last_used_at, Some(Time(5)));
         assert_eq!(usage.last_used_agent.as_deref(), Some("first"));
     }
 

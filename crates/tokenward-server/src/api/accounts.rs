@@ -7,7 +7,6 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::accounts::{Account, AccountEdit};
-use tokenward_core::Time;
 use tokenward_core::caller::Caller;
 use tokenward_store::accounts::Account as Row;
 
@@ -20,7 +19,7 @@ fn account(row: Row) -> Account {
     let (first, last) = row.name.rsplit_once(' ').unwrap_or((&row.name, ""));
     Account {
         id: row.id,
-        created_at: Time(row.created_at),
+        created_at: row.created_at,
         nickname: if row.name.is_empty() { row.email.clone() } else { row.name.clone() },
         first_name: first.to_owned(),
         last_name: last.to_owned(),

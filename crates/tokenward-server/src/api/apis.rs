@@ -11,7 +11,7 @@ use tokenward_api::apis::{ApiDetail, ApiItem, ApiList, RouteBody};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::routes::Unknown;
-use tokenward_core::{Error, Time, Uuid};
+use tokenward_core::{Error, Uuid};
 use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, put};
@@ -29,8 +29,8 @@ fn item(api: Api) -> ApiItem {
         name: api.name,
         unknown_route: api.unknown_route,
         route_count: api.route_count,
-        created_at: Time(api.created_at),
-        updated_at: Time(api.updated_at),
+        created_at: api.created_at,
+        updated_at: api.updated_at,
     }
 }
 
@@ -121,9 +121,9 @@ async fn replace(
     Precondition(if_match): Precondition,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let unknown = query.unknown_route.map(|text| {
-        Unknown::parse(&text).ok_or_else(|| Error::invalid("unknown_route", "is neither `deny` nor `allow`"))
-    });
+    let unknown = query
+        .unknown_route
+        .map(|text| Unknown::parse(&text).map_err(|unknown| Error::invalid("unknown_route", unknown.to_string())));
     let unknown = unknown.transpose()?;
     let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let format = Format::of_media_type(media_type).ok_or_else(|| {

@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::Id;
 use tokenward_api::clusters::{Cluster, ClusterList, ClusterRequest, ClusterStatus, ClusterStatusList};
+use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::{Time, Uuid};
 use tokenward_store::clusters::Cluster as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -29,8 +29,8 @@ impl From<ClusterRequest> for clusters::ClusterBody {
 fn cluster(grant: &Grant, row: Row) -> Cluster {
     Cluster {
         id: row.id,
-        created_at: Time(row.created_at),
-        updated_at: Time(row.updated_at),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
         organization: Id { id: grant.organization() },
         name: row.name,
         region: row.region,

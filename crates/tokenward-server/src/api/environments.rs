@@ -11,10 +11,9 @@ use tokenward_api::environments::{
     CloudProvider, Environment, EnvironmentBrief, EnvironmentBriefList, EnvironmentEdit, EnvironmentList,
     EnvironmentRequest, EnvironmentStatus, EnvironmentStatusList, NamedId,
 };
+use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
-use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Own;
-use tokenward_core::{Time, Uuid};
 use tokenward_store::environments::Environment as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -26,8 +25,8 @@ use crate::service::{App, environments};
 fn environment(grant: &Grant, row: Row) -> Environment {
     Environment {
         id: row.id,
-        created_at: Time(row.created_at),
-        updated_at: Time(row.updated_at),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
         name: row.name,
         organization: Id { id: grant.organization() },
         project: Id { id: row.project_id },
@@ -36,7 +35,7 @@ fn environment(grant: &Grant, row: Row) -> Environment {
         cluster_id: row.cluster_id,
         cluster_name: row.cluster_name,
         last_updated_by: row.last_updated_by,
-        last_updated_by_kind: row.last_updated_by_kind.as_deref().and_then(ActorKind::parse),
+        last_updated_by_kind: row.last_updated_by_kind,
         last_updated_by_id: row.last_updated_by_id,
         expires_at: None,
     }
@@ -121,8 +120,8 @@ async fn all(
     let results = environments::list(&app, &grant, None).await?;
     let brief = |row: Row| EnvironmentBrief {
         id: row.id,
-        created_at: Time(row.created_at),
-        updated_at: Time(row.updated_at),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
         name: row.name,
         organization: Id { id: grant.organization() },
         project: NamedId { id: row.project_id, name: row.project_name },

@@ -10,6 +10,7 @@ use tokenward_api::events::{Event, EventPage, EventTarget, Links, TargetList};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::Kind;
+use tokenward_core::event::Origin;
 use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::events::{Event as Row, Filter};
@@ -46,7 +47,7 @@ fn event(row: Row) -> Event {
         // The published console parses it without a guard: it must always be JSON.
         change: text(after.or(before)).unwrap_or_else(|| "{}".to_owned()),
         original_change: text(after.and(before)),
-        origin: row.origin,
+        origin: row.origin.map_or("", Origin::as_str).into(),
         triggered_by: row.actor,
         actor_kind: payload.map(|p| p.actor_kind),
         actor_id: payload.and_then(|p| p.actor_id),
@@ -85,7 +86,7 @@ struct EventQuery {
 impl EventQuery {
     fn read(self) -> Result<(Filter, i64)> {
         let mut faults = Faults::default();
-        let mut filter = Filter { actor: full(self.triggered_by), origin: full(self.origin), ..Filter::default() };
+        let mut filter = Filter { actor: full(self.triggered_by), ..Filter::default() };
         let mut size = PAGE;
         if let Some(text) = full(self.page_size) {
             match text.parse() {
@@ -140,6 +141,11 @@ impl EventQuery {
                     && fits(&sub, kind.sub_target_type())
             });
             filter.kinds = Some(kinds.collect());
+        }
+        match full(self.origin).map(Origin::try_from) {
+            None => {}
+            Some(Ok(origin)) => filter.origin = Some(origin),
+            Some(Err(unknown)) => faults.push("origin", unknown.to_string()),
         }
         faults.finish()?;
         Ok((filter, size))

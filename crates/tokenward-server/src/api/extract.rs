@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokenward_core::Time;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 use tokenward_verify::credential::bearer;
@@ -172,9 +173,9 @@ pub(super) fn id(name: &str, text: &str) -> Result<Uuid> {
 }
 
 /// The answer with the version of what it shows, as a strong `ETag`.
-pub(super) fn tagged(version: i64, answer: impl IntoResponse) -> Response {
+pub(super) fn tagged(version: Time, answer: impl IntoResponse) -> Response {
     let mut response = answer.into_response();
-    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{}\"", version.0)) {
         response.headers_mut().insert(header::ETAG, value);
     }
     response
@@ -194,7 +195,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
         }
         let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
         // A tag that we never gave, or a weak one, matches nothing (RFC 9110 §13.1.1).
-        Ok(Self(IfMatch(Some(version.unwrap_or(-1)))))
+        Ok(Self(IfMatch(Some(Time(version.unwrap_or(-1))))))
     }
 }
 
@@ -230,7 +231,7 @@ mod tests {
             name: String,
             n: Option<u8>,
         }
-        let fault = |text: &str| parse::<Sample>(text.as_bytes()).unwrap_err().faults.remove(0).field;
+        let fault = |text: &str| parse::<Sample>(text.as_bytes()).unwrap_err().faults[0].field.clone();
         assert_eq!(fault(r#"{"n":1}"#), "name");
         assert_eq!(fault(r#"{"name":1}"#), "name");
         assert_eq!(fault(r#"{"name":"a","m":1}"#), "m");

@@ -8,10 +8,9 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use tokenward_api::invitations::{AcceptRequest, InviteMember, InviteMemberList, InviteMemberRequest};
 use tokenward_core::caller::Grant;
-use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Own;
 use tokenward_core::role::BuiltIn;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::invitations::Invitation;
 use zeroize::Zeroizing;
 
@@ -27,19 +26,19 @@ fn invite(app: &App, link: Option<&str>, row: Invitation) -> InviteMember {
     InviteMember {
         invitation_link: link.map_or_else(|| invitations::plain_link(app, row.id), str::to_owned),
         id: row.id,
-        created_at: Time(row.created_at),
-        updated_at: Time(row.updated_at),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
         email: row.email,
-        role: deprecated_role(&row.role_kind).into(),
-        invitation_status: if app.now().0 < row.expires_at { "PENDING" } else { "EXPIRED" }.into(),
+        role: deprecated_role(row.role_kind).into(),
+        invitation_status: if app.now() < row.expires_at { "PENDING" } else { "EXPIRED" }.into(),
         inviter: row.inviter,
-        inviter_kind: row.inviter_kind.as_deref().and_then(ActorKind::parse),
+        inviter_kind: row.inviter_kind,
         inviter_id: row.inviter_id,
         organization_name: row.organization_name,
         logo_url: None,
         role_id: row.role_id,
         role_name: row.role_name,
-        expires_at: Time(row.expires_at),
+        expires_at: row.expires_at,
     }
 }
 

@@ -9,8 +9,8 @@ use axum::response::Response;
 use tokenward_api::members::{Member, MemberList, MemberReference, MemberRemoval, MemberRoleUpdate};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::role::BuiltIn;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::members::Member as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -21,12 +21,12 @@ use crate::service::App;
 use crate::service::members::{self, Sent};
 
 /// The word of the old vocabulary for a role: connectors still read it.
-pub(super) fn deprecated_role(kind: &str) -> &'static str {
-    match BuiltIn::from_name(kind) {
-        Some(BuiltIn::Owner) => "OWNER",
-        Some(BuiltIn::Admin) => "ADMIN",
-        Some(BuiltIn::Billing | BuiltIn::Viewer | BuiltIn::Verifier) => "VIEWER",
-        Some(BuiltIn::DevOps) | None => "DEVELOPER",
+pub(super) fn deprecated_role(kind: RoleKind) -> &'static str {
+    match kind {
+        RoleKind::BuiltIn(BuiltIn::Owner) => "OWNER",
+        RoleKind::BuiltIn(BuiltIn::Admin) => "ADMIN",
+        RoleKind::BuiltIn(BuiltIn::Billing | BuiltIn::Viewer | BuiltIn::Verifier) => "VIEWER",
+        RoleKind::BuiltIn(BuiltIn::DevOps) | RoleKind::Custom => "DEVELOPER",
     }
 }
 
@@ -34,14 +34,14 @@ fn member(row: Row) -> Member {
     let name = if row.name.is_empty() { row.email.clone() } else { row.name };
     Member {
         id: row.account_id,
-        created_at: Time(row.created_at),
-        updated_at: Time(row.updated_at),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
         nickname: name.clone(),
         name,
         email: row.email,
         profile_picture_url: None,
-        last_activity_at: Time(row.last_activity_at),
-        role: deprecated_role(&row.role_kind).into(),
+        last_activity_at: row.last_activity_at,
+        role: deprecated_role(row.role_kind).into(),
         role_name: row.role_name,
         role_id: row.role_id,
         email_proven: row.email_proven_at.is_some(),

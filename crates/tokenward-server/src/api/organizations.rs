@@ -9,7 +9,6 @@ use axum::response::Response;
 use tokenward_api::organizations::{
     Organization, OrganizationEdit, OrganizationList, OrganizationPlan, OrganizationRequest,
 };
-use tokenward_core::Time;
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::permission::Own;
 use tokenward_store::organizations::Organization as Row;
@@ -26,10 +25,10 @@ const RETENTION_DAYS: u32 = 36_500;
 fn organization(row: Row) -> Organization {
     Organization {
         id: row.id,
-        created_at: Time(row.created_at),
-        updated_at: Time(row.updated_at),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
         admin_emails: organizations::admin_emails(&row),
-        organization_plan: OrganizationPlan { plan: row.plan.clone(), audit_logs_retention_in_days: RETENTION_DAYS },
+        organization_plan: OrganizationPlan { plan: row.plan, audit_logs_retention_in_days: RETENTION_DAYS },
         name: row.name,
         plan: row.plan,
         description: row.description,

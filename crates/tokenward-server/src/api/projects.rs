@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::Id;
 use tokenward_api::projects::{Project, ProjectList, ProjectRequest};
+use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::{Time, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
@@ -22,8 +22,8 @@ fn project(grant: &Grant, seen: projects::Seen) -> Project {
     let projects::Seen { project, environments } = seen;
     Project {
         id: project.id,
-        created_at: Time(project.created_at),
-        updated_at: Time(project.updated_at),
+        created_at: project.created_at,
+        updated_at: project.updated_at,
         name: project.name,
         description: project.description,
         organization: Id { id: grant.organization() },

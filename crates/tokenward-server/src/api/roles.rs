@@ -14,7 +14,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Own;
 use tokenward_core::role::{EnvironmentLevel, Mode, ProjectAccess};
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Result, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
@@ -48,8 +48,8 @@ impl From<roles::CustomRole> for CustomRole {
                     permissions: levels(&access),
                 })
                 .collect(),
-            created_at: Time(custom.description.created_at),
-            updated_at: Time(custom.description.updated_at),
+            created_at: custom.description.created_at,
+            updated_at: custom.description.updated_at,
             description: custom.description.description,
         }
     }

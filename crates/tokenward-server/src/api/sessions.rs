@@ -7,7 +7,6 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::sessions::{NewSession, OwnSession, OwnSessionList, Proof, Proven, Session};
-use tokenward_core::Time;
 use tokenward_core::caller::Caller;
 use zeroize::Zeroizing;
 
@@ -83,8 +82,8 @@ async fn list(
     let results = sessions::list(&app, &caller).await?.into_iter().map(|session| OwnSession {
         current: session.id == caller.credential_id(),
         id: session.id,
-        created_at: Time(session.created_at),
-        expires_at: Time(session.expires_at),
+        created_at: session.created_at,
+        expires_at: session.expires_at,
         console: session.console,
         address: session.address,
         user_agent: session.user_agent,

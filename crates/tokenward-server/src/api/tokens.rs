@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenList, ApiTokenRequest};
+use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::token::Token;
-use tokenward_core::{Time, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
@@ -34,7 +34,7 @@ fn api_token(token: Token, usage: Usage) -> ApiToken {
         creator_id: token.creator_id,
         expires_at: token.expires_at,
         last_four: token.last_four,
-        last_used_at: (usage.last_used_at != 0).then_some(Time(usage.last_used_at)),
+        last_used_at: usage.last_used_at,
         allowed_count: usage.allowed,
         denied_count: usage.denied_count(),
         last_used_from: usage.last_used_from,

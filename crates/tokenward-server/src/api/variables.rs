@@ -13,8 +13,9 @@ use tokenward_api::variables::{
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Environment;
 use tokenward_core::directory::Resource;
+use tokenward_core::organization::{VariableScope, VariableType};
 use tokenward_core::permission::Own;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::variables::Owner;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -26,27 +27,27 @@ use crate::service::variables::{self, NewVariable, Relation, Shown};
 
 impl From<Shown> for Variable {
     fn from(shown: Shown) -> Self {
-        let Shown { variable: v, scope, parent } = shown;
+        let Shown { variable: v, parent } = shown;
         let parent = parent.map(|p| Parent {
             id: p.id,
+            scope: p.scope(),
             key: p.key,
             value: (!p.is_secret).then_some(p.value),
-            scope: if p.environment_id.is_some() { "ENVIRONMENT" } else { "PROJECT" }.into(),
             variable_type: p.variable_type,
             mount_path: p.mount_path.unwrap_or_default(),
         });
-        let (aliased_variable, overridden_variable) = match v.variable_type.as_str() {
-            "ALIAS" => (parent, None),
-            "OVERRIDE" => (None, parent),
+        let (aliased_variable, overridden_variable) = match v.variable_type {
+            VariableType::Alias => (parent, None),
+            VariableType::Override => (None, parent),
             _ => (None, None),
         };
         Self {
             id: v.id,
-            created_at: Time(v.created_at),
-            updated_at: Time(v.updated_at),
+            created_at: v.created_at,
+            updated_at: v.updated_at,
+            scope: v.scope(),
             key: v.key,
             value: (!v.is_secret).then_some(v.value),
-            scope: scope.into(),
             variable_type: v.variable_type,
             mount_path: v.mount_path,
             description: v.description,
@@ -275,15 +276,19 @@ async fn by_parent(
     let (organization, resource, owner) = {
         let directory = app.verifier.directory();
         let organization = directory.owner_of(id).ok_or_else(|| Error::not_found("project or environment"))?;
-        match (query.scope.as_str(), organization.environments().get(&id)) {
-            ("PROJECT", None) if organization.projects().contains_key(&id) => {
+        let scope =
+            VariableScope::parse(&query.scope).map_err(|unknown| Error::invalid("scope", unknown.to_string()))?;
+        match (scope, organization.environments().get(&id)) {
+            (VariableScope::Project, None) if organization.projects().contains_key(&id) => {
                 (organization.id, Resource::project(id), Owner { project: id, environment: None })
             }
-            ("ENVIRONMENT", Some(e)) => {
+            (VariableScope::Environment, Some(e)) => {
                 (organization.id, Resource::environment(id), Owner { project: e.project, environment: Some(id) })
             }
-            ("PROJECT" | "ENVIRONMENT", _) => return Err(Error::not_found("project or environment").into()),
-            _ => return Err(Error::invalid("scope", "is neither PROJECT nor ENVIRONMENT").into()),
+            (VariableScope::BuiltIn, _) => {
+                return Err(Error::invalid("scope", "is neither PROJECT nor ENVIRONMENT").into());
+            }
+            _ => return Err(Error::not_found("project or environment").into()),
         }
     };
     let grant = caller.require(&app.verifier.directory(), organization, Own::VariableRead, resource, app.now())?;

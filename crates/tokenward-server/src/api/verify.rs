@@ -15,7 +15,7 @@ use tokenward_core::directory::Resource;
 use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
 use tokenward_core::permission::Own;
-use tokenward_core::token::{self, kind_name};
+use tokenward_core::token;
 use tokenward_core::{Code, Error, Result, Uuid};
 
 use super::direct::Asked;
@@ -88,7 +88,7 @@ fn verification<'a>(answer: &Answer<'a>, id: &'a str) -> Verification<'a> {
     let token = answer.found.map(|(found, organization, role)| VerifiedToken {
         id: found.token,
         name: found.name().into(),
-        kind: kind_name(found.kind).into(),
+        kind: found.kind.as_str().into(),
         organization_id: organization.id,
         role_id: role.id,
         role_name: (&*role.name).into(),

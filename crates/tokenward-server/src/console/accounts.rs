@@ -1,7 +1,7 @@
 //! A person's own account: name, password, sessions.
 
 use axum::Extension;
-use tokenward_core::{Time, Uuid, password};
+use tokenward_core::{Uuid, password};
 use zeroize::Zeroizing;
 
 use super::done::Done;
@@ -31,9 +31,9 @@ async fn account_page(person: &Person, typed: Option<&Pairs>, mut problems: Prob
         id: session.id.to_string(),
         client: agent(session.user_agent.as_deref()),
         address: session.address,
-        created: person.moment(Time(session.created_at)),
+        created: person.moment(session.created_at),
         last_seen: None,
-        expires: person.moment(Time(session.expires_at)),
+        expires: person.moment(session.expires_at),
         current: session.id == current,
     });
     let name = typed.map_or(account.name, |typed| typed.line("name"));

@@ -4,8 +4,10 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::decision::Ask;
+use tokenward_core::error::Fault;
 use tokenward_core::permission::{Needed, Own};
 use tokenward_core::reason::Reason;
+use tokenward_core::routes::Source;
 use tokenward_core::routes::Unknown;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
@@ -37,17 +39,12 @@ fn view_of(unknown: Unknown) -> UnknownRoute {
     }
 }
 
-/// What is saved; a word that nobody knows denies.
-fn unknown_of(api: &Api) -> Unknown {
-    Unknown::parse(&api.unknown_route).unwrap_or_default()
-}
-
 fn row(person: &Person, api: &Api) -> ApiRow {
     ApiRow {
         name: api.name.clone(),
         routes: grouped(api.route_count),
-        unknown_route: view_of(unknown_of(api)),
-        updated: person.moment(Time(api.updated_at)),
+        unknown_route: view_of(api.unknown_route),
+        updated: person.moment(api.updated_at),
     }
 }
 
@@ -96,12 +93,11 @@ fn form(typed: &Pairs, problems: &mut Problems) -> ApiForm {
 
 /// What the form chooses.
 fn chosen(typed: &Pairs) -> Result<Unknown> {
-    let unknown = Unknown::parse(typed.get("unknown_route"));
-    unknown.ok_or_else(|| Error::invalid("unknown_route", "must be chosen"))
+    Unknown::parse(typed.get("unknown_route")).map_err(|_| Error::invalid("unknown_route", "must be chosen"))
 }
 
 /// Imports the document of a form. What the person chose beside it counts more than what the document says.
-async fn import(person: &Person, grant: Grant, name: String, typed: &Pairs, version: i64) -> Result<()> {
+async fn import(person: &Person, grant: Grant, name: String, typed: &Pairs, version: Time) -> Result<()> {
     let unknown = chosen(typed)?;
     let document = typed.get("document");
     if document.len() > DOCUMENT_BYTES.size() {
@@ -122,18 +118,15 @@ fn problems_of(mut error: Error) -> Result<Problems, Failure> {
         problems.status = StatusCode::PAYLOAD_TOO_LARGE;
         return Ok(problems);
     }
-    let mut lines = Vec::new();
-    error.faults.retain(|fault| {
-        let own = ["name", "unknown_route"].contains(&fault.field.as_str());
-        if !own {
-            lines.push(match fault.field.as_str() {
-                "document" if fault.problem.starts_with("line ") => fault.problem.replacen('l', "L", 1),
-                "document" => format!("The document {}", fault.problem),
-                place => format!("{place} {}", fault.problem),
-            });
-        }
-        own
-    });
+    let is_own = |fault: &Fault| ["name", "unknown_route"].contains(&fault.field.as_str());
+    let (own, others): (Vec<_>, Vec<_>) = error.faults.into_iter().partition(is_own);
+    error.faults = own.into();
+    let line = |fault: Fault| match fault.field.as_str() {
+        "document" if fault.problem.starts_with("line ") => fault.problem.replacen('l', "L", 1),
+        "document" => format!("The document {}", fault.problem),
+        place => format!("{place} {}", fault.problem),
+    };
+    let lines: Vec<String> = others.into_iter().map(line).collect();
     let mut problems = Problems::of(error)?;
     if !lines.is_empty() {
         // One fault is a sentence. Several are a list, and a fault of several lines is a picture of the place.
@@ -153,7 +146,7 @@ pub(super) async fn create(
     let name = form.line("name");
     let path = format!("/console/{organization}/apis/{name}");
     // The version of what is not there: adding never replaces.
-    match import(&person, grant, name, &form, 0).await {
+    match import(&person, grant, name, &form, Time(0)).await {
         Ok(()) => person.done(&path, Done::ApiSaved),
         Err(error) if error.code == Code::PreconditionFailed => {
             let text = "There is an API of this name already. Choose another, or open that one to replace its routes.";
@@ -174,8 +167,10 @@ pub(super) async fn show(
     let grant = person.may(organization, Own::ApiRead)?;
     let Shown { api, routes } = apis::get(&person.app, &grant, &name).await?;
     let shell = person.shell(Some(organization), Nav::Apis).await?;
-    let saved =
-        Pairs::from([("unknown_route", unknown_of(&api).as_str().to_owned()), ("version", api.updated_at.to_string())]);
+    let saved = Pairs::from([
+        ("unknown_route", api.unknown_route.as_str().to_owned()),
+        ("version", api.updated_at.0.to_string()),
+    ]);
     let address = format!("{}/apis/{}", shell.base(), api.name);
     let shown = ApiPage {
         asked: Some(asked(&person, &grant, &api, &routes, &query)),
@@ -217,10 +212,10 @@ fn matches(route: &KeptRoute, word: &str) -> bool {
 }
 
 fn route_row(route: &KeptRoute) -> RouteRow {
-    let source = match route.source.as_str() {
-        "path" => "the path",
-        "file" => "the document",
-        other => other,
+    let source = match route.source {
+        Source::Path => "the path",
+        Source::File => "the document",
+        said => said.as_str(),
     };
     RouteRow {
         method: route.method.clone(),
@@ -289,13 +284,13 @@ pub(super) async fn save(
 
 async fn change(person: &Person, grant: &Grant, name: &str, typed: &Pairs) -> Result<()> {
     // A form without its version could overwrite what somebody else saved: it fits none.
-    let version = typed.get("version").parse().unwrap_or(-1);
+    let version = Time(typed.get("version").parse().unwrap_or(-1));
     if !typed.get("document").trim().is_empty() {
         return import(person, grant.clone(), name.to_owned(), typed, version).await;
     }
     let unknown = chosen(typed)?;
     let api = apis::get(&person.app, grant, name).await?.api;
-    if unknown_of(&api) == unknown {
+    if api.unknown_route == unknown {
         let problem = "is empty, and nothing else was changed; paste one, or choose a file";
         return Err(Error::invalid("document", problem));
     }

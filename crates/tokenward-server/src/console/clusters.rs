@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value};
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Resource;
+use tokenward_core::organization::CloudProvider;
 use tokenward_core::permission::Own;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Result, Uuid};
 use tokenward_store::clusters::Cluster;
 
 use super::confirm::Question;
@@ -16,20 +17,20 @@ use super::page::{Answer, At, page};
 use super::person::Person;
 use super::view::{Choice, ClusterForm, ClusterPage, ClusterRow, ClustersPage, Nav};
 use crate::service::IfMatch;
-use crate::service::clusters::{self, ClusterBody, PROVIDERS};
+use crate::service::clusters::{self, ClusterBody};
 
 /// A provider as people read it.
-fn provider_label(word: &str) -> &str {
-    match word {
-        "SCW" => "Scaleway",
-        "DO" => "DigitalOcean",
-        "GCP" => "Google Cloud",
-        "AZURE" => "Azure",
-        "CIVO" => "Civo",
-        "HETZNER" => "Hetzner",
-        "ORACLE" => "Oracle",
-        "ON_PREMISE" => "On premise",
-        other => other,
+fn provider_label(provider: CloudProvider) -> &'static str {
+    match provider {
+        CloudProvider::Scaleway => "Scaleway",
+        CloudProvider::DigitalOcean => "DigitalOcean",
+        CloudProvider::Gcp => "Google Cloud",
+        CloudProvider::Azure => "Azure",
+        CloudProvider::Civo => "Civo",
+        CloudProvider::Hetzner => "Hetzner",
+        CloudProvider::Oracle => "Oracle",
+        CloudProvider::OnPremise => "On premise",
+        CloudProvider::Aws | CloudProvider::Ovh | CloudProvider::Ibm => provider.as_str(),
     }
 }
 
@@ -44,10 +45,10 @@ fn row(person: &Person, cluster: &Cluster) -> ClusterRow {
         id: cluster.id.to_string(),
         name: cluster.name.clone(),
         description: rest.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        provider: provider_label(&cluster.cloud_provider).to_owned(),
+        provider: provider_label(cluster.cloud_provider).to_owned(),
         region: cluster.region.clone(),
         production: rest.get("production").and_then(Value::as_bool).unwrap_or_default(),
-        updated: person.moment(Time(cluster.updated_at)),
+        updated: person.moment(cluster.updated_at),
     }
 }
 
@@ -89,15 +90,15 @@ async fn new_page(person: &Person, organization: Uuid, typed: &Pairs, mut proble
 }
 
 fn form(typed: &Pairs, problems: &mut Problems) -> ClusterForm {
-    let choice = |word: &str| Choice {
-        value: word.into(),
-        label: provider_label(word).into(),
-        chosen: word == typed.get("cloud_provider"),
+    let choice = |provider: CloudProvider| Choice {
+        value: provider.as_str().into(),
+        label: provider_label(provider).into(),
+        chosen: provider.as_str() == typed.get("cloud_provider"),
     };
     ClusterForm {
         name: problems.field("name", typed.line("name")),
         description: problems.field("description", typed.text("description").unwrap_or_default()),
-        providers: PROVIDERS.into_iter().map(choice).collect(),
+        providers: CloudProvider::ALL.into_iter().map(choice).collect(),
         provider_error: problems.take("cloud_provider"),
         region: problems.field("region", typed.line("region")),
         production: typed.on("production"),
@@ -152,7 +153,7 @@ async fn cluster_page(
         ("name", saved.name),
         ("description", row.description.clone()),
         ("region", saved.region),
-        ("cloud_provider", saved.cloud_provider),
+        ("cloud_provider", saved.cloud_provider.as_str().to_owned()),
         ("production", if row.production { "on".into() } else { String::new() }),
     ]);
     let may_manage = may(person, organization, id, Own::ClusterManage).is_ok();

@@ -5,7 +5,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::directory::Resource;
 use tokenward_core::permission::Own;
 use tokenward_core::role::Mode;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Result, Uuid};
 use tokenward_store::environments::Environment;
 
 use super::confirm::Question;
@@ -18,14 +18,13 @@ use crate::service::IfMatch;
 use crate::service::environments::{self, NewEnvironment};
 
 fn row(person: &Person, environment: &Environment) -> EnvironmentRow {
-    let mode = Mode::parse(&environment.mode);
     EnvironmentRow {
         id: environment.id.to_string(),
         name: environment.name.clone(),
-        mode: environment.mode.to_lowercase(),
-        mode_label: mode.map_or_else(|| environment.mode.clone(), |mode| mode_label(mode).into()),
+        mode: environment.mode.as_str().to_lowercase(),
+        mode_label: mode_label(environment.mode).into(),
         cluster: environment.cluster_name.clone(),
-        updated: person.moment(Time(environment.updated_at)),
+        updated: person.moment(environment.updated_at),
         updated_by: Some(environment.last_updated_by.clone()).filter(|by| !by.is_empty()),
     }
 }
@@ -57,10 +56,6 @@ fn may_create(person: &Person, organization: Uuid, project: Uuid) -> Result<Gran
 }
 
 async fn new_page(person: &Person, grant: &Grant, project: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
-    // The role lacks the mode or the cluster: that is about what was chosen.
-    if let Some(text) = problems.take("role_id") {
-        problems.say(text);
-    }
     // Previews come from elsewhere, not from a form.
     let modes = Mode::ALL.into_iter().filter(|mode| *mode != Mode::Preview);
     let form = EnvironmentForm {
@@ -145,11 +140,8 @@ async fn environment_page(
     let organization = grant.organization();
     let saved = environments::get(&person.app, grant, id).await?;
     let project = saved.project_id;
-    let values = Pairs::from([("name", saved.name.clone()), ("mode", saved.mode.clone())]);
+    let values = Pairs::from([("name", saved.name.clone()), ("mode", saved.mode.as_str().to_owned())]);
     let typed = typed.unwrap_or(&values);
-    if let Some(text) = problems.take("role_id") {
-        problems.say(text);
-    }
     let form = EnvironmentForm {
         name: problems.field("name", typed.line("name")),
         modes: mode_choices(Mode::ALL.into_iter(), typed.get("mode")),

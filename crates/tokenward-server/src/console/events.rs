@@ -65,9 +65,8 @@ fn tone_word(kind: Kind) -> &'static str {
     }
 }
 
-fn origin_label(word: &str) -> &str {
-    let known = ORIGINS.iter().find(|(origin, _)| origin.is_some_and(|origin| origin.as_str() == word));
-    known.map_or(word, |(_, label)| label)
+fn origin_label(origin: Origin) -> &'static str {
+    ORIGINS.iter().find(|(known, _)| *known == Some(origin)).map_or(origin.as_str(), |(_, label)| label)
 }
 
 /// What a query asks for. What cannot be read asks for nothing.
@@ -85,7 +84,7 @@ fn filter(query: &Pairs) -> Filter {
         kinds: narrowed.then(|| kinds.collect()),
         target: query.id("target_id"),
         actor: Some(query.line("who")).filter(|who| !who.is_empty()),
-        origin: Some(query.get("origin").to_owned()).filter(|origin| !origin.is_empty()),
+        origin: Origin::parse(query.get("origin")).ok(),
         before: query.get("before").parse().ok(),
         after: query.get("after").parse().ok(),
         ..Filter::default()
@@ -160,13 +159,13 @@ fn row(person: &Person, base: &str, reachable: &Reachable, event: Event) -> Even
         position: event.position.to_string(),
         at: person.moment(event.time),
         who: if event.actor.is_empty() { "erased".into() } else { event.actor },
-        who_kind: payload.map(|p| p.actor_kind.as_str()).unwrap_or_default().to_owned(),
+        who_kind: payload.map(|p| p.actor_kind.as_str().to_owned()).unwrap_or_default(),
         who_id: payload.and_then(|p| p.actor_id).map(|id| id.to_string()),
         what: event_label(event.kind),
         tone: Tone::of(event.kind.event_type()),
         target: payload.map(|p| p.target_name.clone()).unwrap_or_default(),
         target_href,
-        origin: origin_label(&event.origin).to_owned(),
+        origin: event.origin.map(origin_label).unwrap_or_default().to_owned(),
         kind: event.kind.as_str().to_owned(),
         target_id: Some(event.target_id.to_string()),
         address: payload.and_then(|p| p.address.clone()),

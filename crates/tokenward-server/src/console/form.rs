@@ -167,6 +167,10 @@ impl Problems {
     pub(super) fn of(mut error: Error) -> Result<Self, Failure> {
         let mut problems = Self { status: http::status(error.code), retry_after: error.retry_after, ..Self::default() };
         error.detail = quoted(&error.detail);
+        if let Some(field) = error.field {
+            problems.fields.push((field.into(), error.detail));
+            return Ok(problems);
+        }
         match error.code {
             Code::InvalidRequest => {
                 // A fault completes the sentence that begins with its field.
@@ -177,9 +181,8 @@ impl Problems {
                 let text = "For this, type your password again: it was longer ago than a few minutes.";
                 problems.fields.push((PASSWORD.into(), text.into()));
             }
-            Code::NameTaken => problems.fields.push(("name".into(), error.detail)),
-            // The form was reached, so what is lacking is not the right to use it, but to hand out this role.
-            Code::Denied(Reason::PermissionDenied) => problems.fields.push(("role_id".into(), error.detail)),
+            // The form was reached, so what is lacking is not the right to use it, but something that was typed into it.
+            Code::Denied(Reason::PermissionDenied) => problems.whole = Some(error.detail),
             Code::PreconditionFailed => {
                 let text =
                     "Somebody else changed this since you opened it. Open it again in another window, and compare.";

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold_email;
 use tokenward_core::permission::Own;
-use tokenward_core::{Code, Error, Time, Uuid, password};
+use tokenward_core::{Code, Error, Uuid, password};
 use zeroize::Zeroizing;
 
 use super::done::Done;
@@ -64,7 +64,7 @@ async fn created_page(person: &Person, Sent { invitation, link, .. }: Sent) -> A
         email: invitation.email,
         role,
         link: link.to_string(),
-        expires: person.moment(Time(invitation.expires_at)),
+        expires: person.moment(invitation.expires_at),
         mailed: person.app.mailer.is_some(),
     };
     page(StatusCode::CREATED, &shown)

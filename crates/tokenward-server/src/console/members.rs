@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::token::Token;
-use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::invitations::Invitation;
 use tokenward_store::members::Member;
 
@@ -65,8 +65,8 @@ fn row(person: &Person, grant: &Grant, member: Member, tokens: &[Token]) -> Memb
     MemberRow {
         id: member.account_id.to_string(),
         role: role_tag(directory.organization(grant.organization()), member.role_id, &member.role_name),
-        joined: person.moment(Time(member.created_at)),
-        last_active: person.moment(Time(member.last_activity_at)),
+        joined: person.moment(member.created_at),
+        last_active: person.moment(member.last_activity_at),
         tokens: made,
         is_you: member.account_id == person.user,
         is_owner: member.is_owner,
@@ -97,9 +97,9 @@ fn invitation_rows(person: &Person, organization: Uuid, all: Vec<Invitation>) ->
         role: role_tag(directory.organization(organization), i.role_id, &i.role_name),
         email: i.email,
         inviter: i.inviter,
-        sent: person.moment(Time(i.updated_at)),
-        expires: person.moment(Time(i.expires_at)),
-        expired: i.expires_at <= now.0,
+        sent: person.moment(i.updated_at),
+        expires: person.moment(i.expires_at),
+        expired: i.expires_at <= now,
     };
     all.into_iter().map(row).collect()
 }

@@ -3,7 +3,7 @@
 use axum::Extension;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Result, Uuid};
 use tokenward_store::organizations::Organization;
 
 use super::confirm::Question;
@@ -50,8 +50,8 @@ async fn settings_page(person: &Person, saved: Organization, typed: &Pairs, mut 
         shell,
         id: saved.id.to_string(),
         form,
-        plan: plan(&saved.plan),
-        created: person.moment(Time(saved.created_at)),
+        plan: plan(saved.plan.as_str()),
+        created: person.moment(saved.created_at),
         public_url: person.app.public_url.clone(),
         may_edit: person.can(saved.id, Own::OrganizationEdit),
         may_transfer: person.can(saved.id, Own::OrganizationTransfer),

@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Result, Uuid};
 
 use super::confirm::Question;
 use super::done::Done;
@@ -23,7 +23,7 @@ fn row(person: &Person, seen: Seen) -> ProjectRow {
         name: seen.project.name,
         description: seen.project.description,
         environments: seen.environments,
-        updated: person.moment(Time(seen.project.updated_at)),
+        updated: person.moment(seen.project.updated_at),
     }
 }
 

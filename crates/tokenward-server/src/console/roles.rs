@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use axum::Extension;
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, ProjectAccess, Role, RoleKind};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::confirm::Question;
 use super::done::Done;
@@ -154,7 +153,7 @@ impl Draft {
             event_read,
             clusters: saved.clusters.iter().map(|(id, _, level)| (*id, *level)).collect(),
             projects: saved.projects.iter().map(|(id, _, access)| (*id, *access)).collect(),
-            version: saved.description.updated_at.to_string(),
+            version: saved.description.updated_at.0.to_string(),
         }
     }
 
@@ -170,7 +169,7 @@ impl Draft {
             ..Self::default()
         };
         for (id, word) in form.below("cluster.") {
-            if let (Ok(id), Some(level)) = (Uuid::try_parse(id), level(word)) {
+            if let (Ok(id), Ok(level)) = (Uuid::try_parse(id), ClusterLevel::parse(word)) {
                 draft.clusters.insert(id, level);
             }
         }
@@ -178,9 +177,9 @@ impl Draft {
             let Some((id, part)) = rest.split_once('.') else { continue };
             let Ok(id) = Uuid::try_parse(id) else { continue };
             let access = draft.projects.entry(id).or_insert(ProjectAccess::NONE);
-            match (part, Mode::parse(part), level(word)) {
+            match (part, Mode::parse(part), EnvironmentLevel::parse(word)) {
                 ("admin", ..) => access.is_admin = word == "on",
-                (_, Some(mode), Some(level)) => access.levels[mode as usize] = level,
+                (_, Ok(mode), Ok(level)) => access.levels[mode as usize] = level,
                 _ => {}
             }
         }
@@ -210,19 +209,6 @@ impl Draft {
             clusters: self.clusters.into_iter().collect(),
             projects: self.projects.into_iter().map(|(id, access)| (id, whole(access))).collect(),
         }
-    }
-}
-
-/// The level that a word of the contract means.
-fn level<L: DeserializeOwned>(word: &str) -> Option<L> {
-    serde_json::from_value(word.into()).ok()
-}
-
-/// The word of the contract for a level.
-fn word<L: serde::Serialize>(level: L) -> String {
-    match serde_json::to_value(level) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
     }
 }
 
@@ -292,11 +278,7 @@ async fn editor_page(
         Some(saved) => Users::of(person, organization).await?.words(saved.role.id),
         None => None,
     };
-    let words = |access: ProjectAccess| access.levels.map(word::<EnvironmentLevel>);
-    // What is handed out beyond one's own is about no single field.
-    if let Some(text) = problems.take("role_id") {
-        problems.say(text);
-    }
+    let words = |access: ProjectAccess| access.levels.map(|level| level.to_string());
     let form = RoleForm {
         name: problems.field("name", &draft.name),
         description: problems.field("description", &draft.description),
@@ -310,8 +292,8 @@ async fn editor_page(
             .map(|(id, name)| ClusterCell {
                 id: id.to_string(),
                 name: name.clone(),
-                level: word(draft.cluster(*id)),
-                saved: word(before.cluster(*id)),
+                level: draft.cluster(*id).to_string(),
+                saved: before.cluster(*id).to_string(),
             })
             .collect(),
         projects: projects
@@ -376,7 +358,7 @@ pub(super) async fn save(
         return editor_page(&person, &grant, Some(&saved), draft, Some(()), Problems::default()).await;
     }
     // A form without its version could overwrite what somebody else saved: it fits none.
-    let version = IfMatch(Some(draft.version.parse().unwrap_or_default()));
+    let version = IfMatch(Some(Time(draft.version.parse().unwrap_or_default())));
     match roles::update(&person.app, grant.clone(), id, draft.clone().into_body(), version).await {
         Ok(_) => person.done(&format!("/console/{organization}/roles"), Done::RoleSaved),
         Err(error) => editor_page(&person, &grant, Some(&saved), draft, None, Problems::of(error)?).await,
@@ -442,7 +424,7 @@ mod tests {
         assert_eq!(draft.permissions, ["invoices:read", "orders:*"]);
         assert!(draft.event_read && !draft.token_verify);
         assert_eq!(draft.cluster(CLUSTER), ClusterLevel::EnvCreator);
-        let levels = draft.project(PROJECT).levels.map(word::<EnvironmentLevel>);
+        let levels = draft.project(PROJECT).levels.map(|level| level.to_string());
         assert_eq!(levels, ["NO_ACCESS", "NO_ACCESS", "DEPLOYER", "NO_ACCESS"]);
         let body = draft.into_body();
         assert_eq!(body.permissions.unwrap(), ["invoices:read", "orders:*", "event:read"]);

@@ -103,17 +103,17 @@ pub(super) async fn list(
 
 /// Was the token there for 90 days and never used in them?
 fn unused(token: &Token, used: Option<&Usage>, now: Time) -> bool {
-    let last = used.map_or(token.created_at.0, |used| used.last_used_at);
-    now.0 - last.max(token.created_at.0) >= UNUSED
+    let last = used.and_then(|used| used.last_used_at).unwrap_or(token.created_at);
+    now >= last.max(token.created_at).plus(UNUSED)
 }
 
 /// What to say of a token that is in use and ends soon.
 fn warning(person: &Person, token: &Token, used: &Usage) -> Option<String> {
     let now = person.app.now();
-    let in_use = now.0 - used.last_used_at < IN_USE;
+    let last = used.last_used_at.filter(|last| now < last.plus(IN_USE))?;
     let TokenState::Soon(left) = token_state(token.expires_at, now) else { return None };
-    let last = person.moment(Time(used.last_used_at)).relative;
-    in_use.then(|| format!("“{}” is in use (last: {last}) and ends soon: {left}.", token.name))
+    let last = person.moment(last).relative;
+    Some(format!("“{}” is in use (last: {last}) and ends soon: {left}.", token.name))
 }
 
 /// Does a word stand in the name, the creator, or the end of the text?
@@ -154,10 +154,12 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&Usage>) -> TokenRow {
         created: moment(token.created_at),
         expires: token.expires_at.map(moment),
         state: token_state(token.expires_at, now),
-        last_used: used.filter(|used| used.last_used_at > 0).map(|used| LastUsed {
-            at: moment(Time(used.last_used_at)),
-            from: used.last_used_from.clone(),
-            agent: used.last_used_agent.as_deref().map(|words| agent(Some(words))),
+        last_used: used.and_then(|used| {
+            Some(LastUsed {
+                at: moment(used.last_used_at?),
+                from: used.last_used_from.clone(),
+                agent: used.last_used_agent.as_deref().map(|words| agent(Some(words))),
+            })
         }),
     }
 }

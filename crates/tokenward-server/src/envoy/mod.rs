@@ -104,21 +104,44 @@ fn decide(
     let Some(http) = http else {
         return Err(Error::new(Code::RequestUnknown, "The question holds no HTTP request."));
     };
-    let trusted = app.gateways.trusts(peer);
+    let held = held(&app.gateways, peer, attributes, http)?;
+    let mut headers = Headers::with_capacity(Header::ALL.len());
+    gateway::check(&app.verifier, &held, |name, value| headers.push((name, value.to_owned())))?;
+    Ok(headers)
+}
+
+/// What Envoy holds, as far as it is to be believed.
+fn held<'a>(
+    settings: &'a gateway::Settings,
+    peer: Option<IpAddr>,
+    attributes: &'a AttributeContext,
+    http: &'a HttpRequest,
+) -> tokenward_core::Result<Held<'a>> {
+    let trusted = settings.trusts(peer);
     let target = Target { method: text(&http.method), path: text(&http.path) };
-    let keys = ["x-api-key"].into_iter().chain(app.gateways.header.as_deref());
+    let keys = ["x-api-key"].into_iter().chain(settings.header.as_deref());
     let keys = keys.flat_map(|name| header(http, name)).map(|value| (Place::Key, value));
     let authorizations = header(http, "authorization").map(|value| (Place::Authorization, value));
-    let held = Held {
+    Ok(Held {
         scope: Scope::read(attributes.context_extensions.iter())?,
         credential: credential(authorizations.chain(keys)),
         target: if trusted { target } else { Target::default() },
         client: if trusted { source(attributes).or(peer) } else { peer },
         agent: http.headers.get("user-agent").map(String::as_str),
-    };
-    let mut headers = Headers::with_capacity(Header::ALL.len());
-    gateway::check(&app.verifier, &held, |name, value| headers.push((name, value.to_owned())))?;
-    Ok(headers)
+    })
+}
+
+/// What `fuzz/` asks: reads a question off the wire, and answers which headers an allowed one would take away, if it can
+/// be allowed at all.
+#[cfg(fuzzing)]
+pub(crate) fn headers_removed(settings: &gateway::Settings, question: &[u8]) -> Option<(HttpRequest, Vec<String>)> {
+    let attributes = <CheckRequest as prost::Message>::decode(question).ok()?.attributes?;
+    let http = attributes.request.clone()?.http?;
+    held(settings, None, &attributes, &http).ok()?;
+    match allow(Headers::new(), Some(&http)).http_response? {
+        HttpResponse::Ok(ok) => Some((http, ok.headers_to_remove)),
+        HttpResponse::Denied(_) => None,
+    }
 }
 
 /// Text without a value is absent text in protobuf.

@@ -182,7 +182,7 @@ async fn join_as(tx: &mut Tx, link: Link, account: Uuid, hash: Option<Option<Str
     if mailed && account.email_proven_at.is_none() {
         let before = account_snapshot(&account, false);
         accounts::prove_email(tx, account.id, now).await?;
-        account.email_proven_at = Some(now.0);
+        account.email_proven_at = Some(now);
         events.push(changed(&account, false).before(before));
     }
     join(tx, invitation, account, events).await
@@ -200,9 +200,9 @@ async fn join_anew(tx: &mut Tx, link: Link, name: String, hash: String) -> Resul
         email: invitation.email.clone(),
         name,
         communication_email: None,
-        email_proven_at: mailed.then_some(now.0),
-        created_at: now.0,
-        updated_at: now.0,
+        email_proven_at: mailed.then_some(now),
+        created_at: now,
+        updated_at: now,
     };
     accounts::insert(tx, account.id, &account.email, &account.name, Some(&hash), now).await?;
     if mailed {
@@ -228,7 +228,7 @@ async fn take_over(tx: &mut Tx, link: Link, account: Uuid, name: String, hash: S
     }
     accounts::set_password(tx, account.id, &hash, now).await?;
     accounts::prove_email(tx, account.id, now).await?;
-    account.email_proven_at = Some(now.0);
+    account.email_proven_at = Some(now);
     let mut events = vec![changed(&account, true).before(before)];
     events.extend(end_what_it_made(tx, &account).await?);
     join(tx, invitation, account, events).await

@@ -137,7 +137,7 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
             let proven = account.email_proven_at.is_some();
             accounts::set_password(tx, id, &hash, now).await?;
             accounts::prove_email(tx, id, now).await?;
-            account.email_proven_at = account.email_proven_at.or(Some(now.0));
+            account.email_proven_at = account.email_proven_at.or(Some(now));
             let mut events = vec![changed(&account, true).before(before)];
             if was_not_me && !proven {
                 events.extend(end_what_it_made(tx, &account).await?);

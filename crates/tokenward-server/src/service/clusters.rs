@@ -7,6 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{ClusterSnapshot, Event, Kind};
 use tokenward_core::name::check_name;
+use tokenward_core::organization::CloudProvider;
 use tokenward_core::permission::{Own, Permission};
 use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Uuid};
@@ -14,17 +15,13 @@ use tokenward_store::clusters::{self, Cluster};
 
 use super::{App, IfMatch, Written};
 
-/// The providers of the contract.
-pub const PROVIDERS: [&str; 11] =
-    ["AWS", "SCW", "GCP", "DO", "AZURE", "OVH", "CIVO", "HETZNER", "ORACLE", "IBM", "ON_PREMISE"];
-
 /// What a caller says of a cluster.
 pub struct ClusterBody {
     /// Its name.
     pub name: String,
     /// Where it is.
     pub region: String,
-    /// With whom.
+    /// With whom, in the word of the contract.
     pub cloud_provider: String,
     /// Everything else that was sent: stored and returned, not interpreted (contract §8.13).
     pub rest: Map<String, Value>,
@@ -46,11 +43,11 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Cluster> {
 
 /// Makes a cluster.
 pub async fn create(app: &Arc<App>, grant: Grant, body: ClusterBody) -> Result<Written<Cluster>> {
-    let text = check(&body)?;
+    let (cloud_provider, text) = check(&body)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let now = tx.now().0;
-            let ClusterBody { name, region, cloud_provider, .. } = body;
+            let now = tx.now();
+            let ClusterBody { name, region, .. } = body;
             let cluster =
                 Cluster { id: tx.new_id(), name, region, cloud_provider, body: text, created_at: now, updated_at: now };
             clusters::insert(tx, grant, &cluster).await?;
@@ -69,12 +66,12 @@ pub async fn update(
     body: ClusterBody,
     if_match: IfMatch,
 ) -> Result<Written<Cluster>> {
-    let text = check(&body)?;
+    let (cloud_provider, text) = check(&body)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = clusters::get(tx.conn(), grant, id).await?;
             if_match.check(old.updated_at)?;
-            let ClusterBody { name, region, cloud_provider, .. } = body;
+            let ClusterBody { name, region, .. } = body;
             let updated_at = tx.next_version(old.updated_at);
             let new = Cluster { name, region, cloud_provider, body: text, updated_at, ..old.clone() };
             clusters::update(tx, grant, &new).await?;
@@ -106,16 +103,14 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()
     .await
 }
 
-/// Answers the rest of the body as text.
-fn check(body: &ClusterBody) -> Result<String> {
+/// Answers the provider, and the rest of the body as text.
+fn check(body: &ClusterBody) -> Result<(CloudProvider, String)> {
     let mut faults = Faults::default();
     faults.check("name", check_name(&body.name));
     faults.check("region", check_name(&body.region));
-    if !PROVIDERS.contains(&body.cloud_provider.as_str()) {
-        faults.push("cloud_provider", format!("is not one of {}", PROVIDERS.join(", ")));
-    }
-    faults.finish()?;
-    serde_json::to_string(&body.rest).map_err(Error::internal)
+    let provider = CloudProvider::parse(&body.cloud_provider);
+    let provider = faults.and(provider.map_err(|unknown| Error::invalid("cloud_provider", unknown.to_string())))?;
+    Ok((provider, serde_json::to_string(&body.rest).map_err(Error::internal)?))
 }
 
 fn event(kind: Kind, grant: &Grant, cluster: &Cluster) -> Event {
@@ -123,5 +118,5 @@ fn event(kind: Kind, grant: &Grant, cluster: &Cluster) -> Event {
 }
 
 fn snapshot(c: &Cluster) -> ClusterSnapshot {
-    ClusterSnapshot { name: c.name.clone(), region: c.region.clone(), cloud_provider: c.cloud_provider.clone() }
+    ClusterSnapshot { name: c.name.clone(), region: c.region.clone(), cloud_provider: c.cloud_provider }
 }

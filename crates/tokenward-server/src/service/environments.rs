@@ -29,7 +29,8 @@ pub async fn list(app: &Arc<App>, grant: &Grant, project: Option<Uuid>) -> Resul
     let mut reader = app.store.read().await?;
     let mut all = environments::list(reader.conn(), grant, project).await?;
     all.retain(|environment| {
-        target(environment).is_some_and(|target| grant.role().allows(Permission::Own(Own::EnvironmentRead), target))
+        let Environment { project_id: project, mode, cluster_id: cluster, .. } = *environment;
+        grant.role().allows(Permission::Own(Own::EnvironmentRead), Target::Environment { project, mode, cluster })
     });
     Ok(all)
 }
@@ -46,15 +47,14 @@ pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnviron
         Box::pin(async move {
             let mut faults = Faults::default();
             faults.check("name", check_name(&new.name));
-            // The contract's request knows no PREVIEW: those are made by other means.
-            let mode = read_mode(new.mode.as_deref().unwrap_or("DEVELOPMENT"), &mut faults, false);
+            let mode = new.mode.as_deref().map_or(Mode::Development, |mode| read_mode(mode, &mut faults, false));
             let cluster = faults.and(choose_cluster(tx, grant, new.cluster).await)?;
             if !grant.role().may_create_environment(project, mode, cluster) {
-                return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
+                return Err(Error::permission_denied(Own::EnvironmentManage.as_str()).about("mode"));
             }
             let project = projects::get(tx.conn(), grant, project).await?;
             let cluster = clusters::get(tx.conn(), grant, cluster).await?;
-            let now = tx.now().0;
+            let now = tx.now();
             let environment = Environment {
                 id: tx.new_id(),
                 project_id: project.id,
@@ -63,9 +63,9 @@ pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnviron
                 cluster_name: cluster.name,
                 cloud_provider: cluster.cloud_provider,
                 name: new.name,
-                mode: mode.as_str().to_owned(),
+                mode,
                 last_updated_by: grant.by().actor.name().to_owned(),
-                last_updated_by_kind: Some(grant.by().actor.kind().as_str().to_owned()),
+                last_updated_by_kind: Some(grant.by().actor.kind()),
                 last_updated_by_id: grant.by().actor.id(),
                 created_at: now,
                 updated_at: now,
@@ -104,13 +104,13 @@ pub async fn update(
             if let Some(mode) = mode {
                 let target = Target::Environment { project: old.project_id, mode, cluster: old.cluster_id };
                 if !grant.role().allows(Permission::Own(Own::EnvironmentManage), target) {
-                    return Err(Error::permission_denied(Own::EnvironmentManage.as_str()));
+                    return Err(Error::permission_denied(Own::EnvironmentManage.as_str()).about("mode"));
                 }
-                new.mode = mode.as_str().to_owned();
+                new.mode = mode;
             }
             let actor = &grant.by().actor;
             new.last_updated_by = actor.name().to_owned();
-            new.last_updated_by_kind = Some(actor.kind().as_str().to_owned());
+            new.last_updated_by_kind = Some(actor.kind());
             new.last_updated_by_id = actor.id();
             new.updated_at = tx.next_version(old.updated_at);
             environments::update(tx, grant, &new).await?;
@@ -147,21 +147,15 @@ async fn choose_cluster(tx: &mut Tx, grant: &Grant, wanted: Option<Uuid>) -> Res
     Err(Error::invalid("cluster", problem))
 }
 
+/// The contract's request for a new environment knows no PREVIEW: those are made by other means. What cannot be read is a
+/// fault, and some mode stands for it until the faults are told.
 fn read_mode(text: &str, faults: &mut Faults, preview: bool) -> Mode {
     match Mode::parse(text) {
-        Some(mode) if preview || mode != Mode::Preview => mode,
-        _ => {
-            let known =
-                if preview { "DEVELOPMENT, PREVIEW, STAGING, PRODUCTION" } else { "DEVELOPMENT, STAGING, PRODUCTION" };
-            faults.push("mode", format!("`{}` is not one of {known}", text.escape_debug()));
-            Mode::Development
-        }
+        Ok(mode) if preview || mode != Mode::Preview => return mode,
+        Ok(_) => faults.push("mode", format!("`{text}` is not one of DEVELOPMENT, STAGING, PRODUCTION")),
+        Err(unknown) => faults.push("mode", format!("`{}` {unknown}", text.escape_debug())),
     }
-}
-
-fn target(environment: &Environment) -> Option<Target> {
-    let mode = Mode::parse(&environment.mode)?;
-    Some(Target::Environment { project: environment.project_id, mode, cluster: environment.cluster_id })
+    Mode::Development
 }
 
 fn event(kind: Kind, grant: &Grant, e: &Environment) -> Event {
@@ -171,5 +165,5 @@ fn event(kind: Kind, grant: &Grant, e: &Environment) -> Event {
 }
 
 fn snapshot(e: &Environment) -> EnvironmentSnapshot {
-    EnvironmentSnapshot { name: e.name.clone(), mode: e.mode.clone(), cluster_id: e.cluster_id }
+    EnvironmentSnapshot { name: e.name.clone(), mode: e.mode, cluster_id: e.cluster_id }
 }

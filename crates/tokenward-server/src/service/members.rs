@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind, MemberSnapshot};
 use tokenward_core::role::BuiltIn;
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::invitations::{self, Invitation};
 use tokenward_store::members::{self, Member, Seat};
 use tokenward_store::{Tx, roles};
@@ -58,7 +58,6 @@ pub async fn set_role(app: &Arc<App>, grant: Grant, user: Uuid, role: Uuid, sent
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let role = roles::assignable(tx, grant, "role_id", role).await?;
-            grant.covers(&role)?;
             let member = named(tx, grant, user).await?;
             refuse_owner(&member, "demoted")?;
             let before = roles::assignable(tx, grant, "role_id", member.role_id).await?;
@@ -126,10 +125,8 @@ pub async fn transfer(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Writte
 
 /// A member that a body names: 400 when there is none.
 async fn named(tx: &mut Tx, grant: &Grant, user: Uuid) -> Result<Member> {
-    members::get(tx.conn(), grant, user).await.map_err(|error| match error.code {
-        Code::NotFound => Error::invalid("user_id", "is not a member of this organization"),
-        _ => error,
-    })
+    let found = members::find(tx.conn(), grant, user).await?;
+    found.ok_or_else(|| Error::invalid("user_id", "is not a member of this organization"))
 }
 
 fn refuse_owner(member: &Member, done: &str) -> Result<()> {

@@ -126,11 +126,11 @@ pub(crate) type Work<'t, T> = Pin<Box<dyn Future<Output = Result<(T, Vec<Event>)
 
 /// Which version of a thing a change is meant for: the value of `If-Match`, when it was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct IfMatch(pub Option<i64>);
+pub struct IfMatch(pub Option<Time>);
 
 impl IfMatch {
     /// 412 when the thing was changed since the caller read it.
-    pub(crate) fn check(self, version: i64) -> Result<()> {
+    pub(crate) fn check(self, version: Time) -> Result<()> {
         match self.0 {
             Some(wanted) if wanted != version => Err(Error::new(
                 Code::PreconditionFailed,

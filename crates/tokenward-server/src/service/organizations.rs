@@ -6,27 +6,13 @@ use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, OrganizationSnapshot};
 use tokenward_core::name::{check_description, check_email, check_name};
+use tokenward_core::organization::Plan;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::accounts;
 use tokenward_store::organizations::{self, Organization};
 
 use super::set_up::insert_organization;
 use super::{App, IfMatch, Written, proof};
-
-/// The plans of the contract.
-pub const PLANS: [&str; 11] = [
-    "FREE",
-    "TEAM",
-    "TEAM_YEARLY",
-    "ENTERPRISE",
-    "ENTERPRISE_YEARLY",
-    "PROFESSIONAL",
-    "BUSINESS",
-    "USER_2025",
-    "TEAM_2025",
-    "BUSINESS_2025",
-    "ENTERPRISE_2025",
-];
 
 /// A change of an organization: what is `None` stays; an inner `None` takes the value out.
 #[derive(Default, Debug)]
@@ -35,7 +21,7 @@ pub struct Change {
     pub name: Option<String>,
     /// The description.
     pub description: Option<Option<String>>,
-    /// The plan.
+    /// The plan, in the word of the contract.
     pub plan: Option<String>,
     /// The address of the web site.
     pub website_url: Option<Option<String>>,
@@ -64,13 +50,13 @@ pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Organization> {
 
 /// Changes the organization.
 pub async fn update(app: &Arc<App>, grant: Grant, change: Change, if_match: IfMatch) -> Result<Written<Organization>> {
-    check(&change)?;
+    let plan = check(&change)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = organizations::get(tx.conn(), grant).await?;
             if_match.check(old.updated_at)?;
             let mut new = old.clone();
-            apply(&mut new, change)?;
+            apply(&mut new, change, plan)?;
             new.updated_at = tx.next_version(old.updated_at);
             organizations::update(tx, grant, &new).await?;
             let event = Event::new(Kind::OrganizationUpdated, Some(new.id), new.id, &new.name)
@@ -85,7 +71,7 @@ pub async fn update(app: &Arc<App>, grant: Grant, change: Change, if_match: IfMa
 /// Makes an organization, which the calling user owns, where that is one who may. Tokens cannot: `user_required`.
 pub async fn create(app: &Arc<App>, caller: &Caller, change: Change) -> Result<Written<Organization>> {
     let person = caller.person()?;
-    check(&change)?;
+    let plan = check(&change)?;
     let founders = app.founders;
     app.write(person, move |tx, person| {
         Box::pin(async move {
@@ -96,7 +82,7 @@ pub async fn create(app: &Arc<App>, caller: &Caller, change: Change) -> Result<W
             let (_, mut events) = insert_organization(tx, id, &name, owner.id, &owner.email).await?;
             let mut rows = organizations::by_id(tx.conn(), &[id]).await?;
             let mut organization = rows.pop().ok_or_else(|| Error::internal("a new organization is missing"))?;
-            apply(&mut organization, change)?;
+            apply(&mut organization, change, plan)?;
             organizations::complete(tx, &organization).await?;
             if let Some(event) = events.first_mut() {
                 event.after = Some(snapshot(&organization).into());
@@ -126,7 +112,8 @@ pub async fn delete(app: &Arc<App>, grant: Grant) -> Result<Written<()>> {
     .await
 }
 
-fn check(change: &Change) -> Result<()> {
+/// Answers the plan.
+fn check(change: &Change) -> Result<Option<Plan>> {
     let mut faults = Faults::default();
     if let Some(name) = &change.name {
         faults.check("name", check_name(name));
@@ -134,9 +121,7 @@ fn check(change: &Change) -> Result<()> {
     if let Some(Some(description)) = &change.description {
         faults.check("description", check_description(description));
     }
-    if change.plan.as_deref().is_some_and(|plan| !PLANS.contains(&plan)) {
-        faults.push("plan", format!("is not one of {}", PLANS.join(", ")));
-    }
+    let plan = change.plan.as_deref().and_then(|plan| faults.read("plan", Plan::parse(plan)));
     let urls = [
         ("website_url", &change.website_url),
         ("repository", &change.repository),
@@ -151,11 +136,12 @@ fn check(change: &Change) -> Result<()> {
     for email in change.admin_emails.iter().flatten().flatten() {
         faults.check("admin_emails", check_email(email));
     }
-    faults.finish()
+    faults.finish()?;
+    Ok(plan)
 }
 
-fn apply(organization: &mut Organization, change: Change) -> Result<()> {
-    let Change { name, description, plan, website_url, repository, logo_url, icon_url, admin_emails } = change;
+fn apply(organization: &mut Organization, change: Change, plan: Option<Plan>) -> Result<()> {
+    let Change { name, description, plan: _, website_url, repository, logo_url, icon_url, admin_emails } = change;
     if let Some(name) = name {
         organization.name = name;
     }
@@ -191,7 +177,7 @@ fn snapshot(o: &Organization) -> OrganizationSnapshot {
     OrganizationSnapshot {
         name: o.name.clone(),
         description: o.description.clone(),
-        plan: o.plan.clone(),
+        plan: o.plan,
         website_url: o.website_url.clone(),
         repository: o.repository.clone(),
         logo_url: o.logo_url.clone(),

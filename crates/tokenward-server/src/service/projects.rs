@@ -52,7 +52,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, name: String, description: Opt
     check(&name, &description)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let now = tx.now().0;
+            let now = tx.now();
             let project = Project { id: tx.new_id(), name, description, created_at: now, updated_at: now };
             projects::insert(tx, grant, &project).await?;
             let event = event(Kind::ProjectCreated, grant, &project).after(snapshot(&project));

@@ -111,7 +111,7 @@ pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Resul
             let (now, description) = (tx.now(), body.description);
             roles::insert(tx, grant, &role, &description, now).await?;
             let event = event(Kind::RoleCreated, grant, &role).after(snapshot(&role, &description));
-            let description = Description { id: role.id, description, created_at: now.0, updated_at: now.0 };
+            let description = Description { id: role.id, description, created_at: now, updated_at: now };
             Ok((places.complete(role, description), vec![event]))
         })
     })

@@ -109,7 +109,7 @@ pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Session>> {
     let user = caller.require_user()?;
     let mut reader = app.store.read().await?;
     let mut all = sessions::of_accounts(reader.conn(), &[user]).await?;
-    all.retain(|session| session.expires_at > app.now().0);
+    all.retain(|session| session.expires_at > app.now());
     all.sort_by_key(|session| std::cmp::Reverse(session.created_at));
     Ok(all)
 }

@@ -10,6 +10,7 @@ use tokenward_core::event::{
     Actor, By, Event, Kind, MemberSnapshot, OrganizationSnapshot, TokenSnapshot, UserSnapshot,
 };
 use tokenward_core::name::{check_actor_name, check_email, check_name};
+use tokenward_core::organization::Plan;
 use tokenward_core::permission::Own;
 use tokenward_core::right::{Operator, Visitor};
 use tokenward_core::role::BuiltIn;
@@ -25,9 +26,6 @@ use super::known::Known;
 use super::links::link_digest;
 use super::turns::Lane;
 use super::{App, Written, accounts as people};
-
-/// The plan of a new organization (contract §8.12).
-pub const PLAN: &str = "ENTERPRISE";
 
 /// The secret of the set-up link. Dead after an hour, on restart, or once an organization exists.
 #[derive(Default)]
@@ -158,7 +156,7 @@ pub async fn bootstrap(
             name: new.name.to_owned(),
             description: new.description.map(str::to_owned),
             role_id: new.role_id,
-            role_name: BuiltIn::Admin.name().to_owned(),
+            role_name: BuiltIn::Admin.as_str().to_owned(),
             expires_at: None,
             last_four: new.last_four.to_owned(),
         },
@@ -250,14 +248,14 @@ pub(crate) async fn insert_organization(
     owner_email: &str,
 ) -> Result<(Uuid, Vec<Event>)> {
     let now = tx.now();
-    organizations::insert(tx, id, name, None, PLAN, now).await?;
+    organizations::insert(tx, id, name, None, Plan::Enterprise, now).await?;
     let roles = roles::insert_built_in(tx, id, now).await?;
     let [(_, owner_role), (_, admin_role), ..] = roles;
     members::insert(tx, Membership { organization_id: id, account_id: owner, role_id: owner_role }, true, now).await?;
     let organization = OrganizationSnapshot {
         name: name.to_owned(),
         description: None,
-        plan: PLAN.to_owned(),
+        plan: Plan::Enterprise,
         website_url: None,
         repository: None,
         logo_url: None,
@@ -267,7 +265,7 @@ pub(crate) async fn insert_organization(
     let member = MemberSnapshot {
         email: owner_email.to_owned(),
         role_id: owner_role,
-        role_name: BuiltIn::Owner.name().to_owned(),
+        role_name: BuiltIn::Owner.as_str().to_owned(),
     };
     let events = vec![
         Event::new(Kind::OrganizationCreated, Some(id), id, name).after(organization),

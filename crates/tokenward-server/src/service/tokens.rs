@@ -91,11 +91,10 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
             let now = tx.now();
             let faults = check(&new, now);
             let role = match new.role_id {
-                Some(id) => roles::assignable(tx, grant, "role_id", id).await,
-                None => roles::built_in(tx, grant, BuiltIn::Admin).await,
+                Some(id) => id,
+                None => roles::built_in(tx, grant, BuiltIn::Admin).await?.id,
             };
-            let role = faults.and(role)?;
-            grant.covers(&role)?;
+            let role = faults.and(roles::assignable(tx, grant, "role_id", role).await)?;
             if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                 grant.require_proof(proof, now)?;
             }

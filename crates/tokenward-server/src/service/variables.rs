@@ -7,7 +7,8 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, VariableSnapshot};
 use tokenward_core::name::check_description;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::organization::VariableType;
+use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::variables::{self, Owner, Variable};
 use tokenward_store::{Tx, environments, projects};
 
@@ -25,8 +26,6 @@ const SEAL: &str = "secret-values";
 pub struct Shown {
     /// The variable. Of a secret the value is empty.
     pub variable: Variable,
-    /// BUILT_IN, PROJECT or ENVIRONMENT: where it comes from.
-    pub scope: &'static str,
     /// The variable that an alias names or an override covers.
     pub parent: Option<Box<Variable>>,
 }
@@ -70,8 +69,7 @@ fn show(mut variable: Variable, all: &[Variable]) -> Shown {
     if variable.is_secret {
         variable.value.clear();
     }
-    let scope = if variable.environment_id.is_some() { "ENVIRONMENT" } else { "PROJECT" };
-    Shown { variable, scope, parent: parent.map(Box::new) }
+    Shown { variable, parent: parent.map(Box::new) }
 }
 
 /// The variables that every project and environment has.
@@ -97,14 +95,14 @@ fn built_in(owner: Owner) -> Vec<Shown> {
             is_secret: false,
             key: (*key).to_owned(),
             value: (*value).to_owned(),
-            variable_type: "BUILT_IN".to_owned(),
+            variable_type: VariableType::BuiltIn,
             mount_path: None,
             description: None,
             parent_id: None,
-            created_at: 0,
-            updated_at: 0,
+            created_at: Time(0),
+            updated_at: Time(0),
         };
-        Shown { variable, scope: "BUILT_IN", parent: None }
+        Shown { variable, parent: None }
     };
     keys.iter().map(of).collect()
 }
@@ -123,10 +121,10 @@ pub async fn create(
         Box::pin(async move {
             let all = variables::list(tx.conn(), grant, owner).await?;
             let (variable_type, parent) = match relation {
-                Relation::Value if new.mount_path.is_some() => ("FILE", None),
-                Relation::Value => ("VALUE", None),
-                Relation::AliasOf(id) => ("ALIAS", Some(find(&all, id, secret)?)),
-                Relation::OverrideOf(id) => ("OVERRIDE", Some(find(&all, id, secret)?)),
+                Relation::Value if new.mount_path.is_some() => (VariableType::File, None),
+                Relation::Value => (VariableType::Value, None),
+                Relation::AliasOf(id) => (VariableType::Alias, Some(find(&all, id, secret)?)),
+                Relation::OverrideOf(id) => (VariableType::Override, Some(find(&all, id, secret)?)),
             };
             let key = new.key.or_else(|| parent.map(|p| p.key.clone())).unwrap_or_default();
             let mut value = new.value.unwrap_or_default();
@@ -134,7 +132,7 @@ pub async fn create(
             if secret && !value.is_empty() {
                 value = sealed(&own, &value)?;
             }
-            let now = tx.now().0;
+            let now = tx.now();
             let variable = Variable {
                 id: tx.new_id(),
                 project_id: owner.project,
@@ -142,7 +140,7 @@ pub async fn create(
                 is_secret: secret,
                 key,
                 value,
-                variable_type: variable_type.to_owned(),
+                variable_type,
                 mount_path: new.mount_path,
                 description: new.description,
                 parent_id: parent.map(|p| p.id),
@@ -161,7 +159,7 @@ pub async fn create(
 fn find(all: &[Variable], id: Uuid, secret: bool) -> Result<&Variable> {
     let found = all.iter().find(|variable| variable.id == id && variable.is_secret == secret);
     let found = found.ok_or_else(|| Error::not_found("variable"))?;
-    if found.variable_type == "ALIAS" {
+    if found.variable_type == VariableType::Alias {
         return Err(Error::conflict("This is an alias itself; name the variable that it stands for."));
     }
     Ok(found)
@@ -287,8 +285,8 @@ async fn event(tx: &mut Tx, grant: &Grant, change: Change, variable: &Variable) 
 fn snapshot(v: &Variable) -> VariableSnapshot {
     VariableSnapshot {
         key: v.key.clone(),
-        scope: if v.environment_id.is_some() { "ENVIRONMENT" } else { "PROJECT" }.to_owned(),
-        variable_type: v.variable_type.clone(),
+        scope: v.scope(),
+        variable_type: v.variable_type,
         description: v.description.clone(),
         mount_path: v.mount_path.clone(),
     }

@@ -8,6 +8,7 @@ mod error;
 mod head;
 mod open;
 mod postgres;
+mod row;
 mod sqlite;
 
 use std::fs::File;
@@ -31,6 +32,7 @@ use error::cause_of;
 pub(crate) use error::{fail, taken};
 pub(crate) use head::Head;
 pub(crate) use open::Open;
+pub(crate) use row::{Column, column, row};
 pub(crate) use sqlite::LIVING_SECRETS;
 pub use sqlite::SQLITE_AT_LEAST;
 

@@ -73,7 +73,7 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
     say(&world, &user("ada@acme.example"), event).await;
     let read = list(&world, &acme, &Filter::default(), 1).await.remove(0);
     assert_eq!((read.position, read.time, read.kind), (3, world.now(), Kind::TokenCreated));
-    assert_eq!((read.target_id, read.actor.as_str(), read.origin.as_str()), (target, "ada@acme.example", "API"));
+    assert_eq!((read.target_id, read.actor.as_str(), read.origin), (target, "ada@acme.example", Some(Origin::Api)));
     let payload = read.payload.unwrap();
     assert_eq!(payload.target_name, "CI ✓");
     let state = |name: &str, description| {
@@ -148,9 +148,9 @@ async fn events_are_found_by_target_actor_and_origin(world: World) {
     assert_eq!(positions(&world, &acme, actor("ada@acme.example")).await, [9, 6, 3]);
     assert_eq!(positions(&world, &acme, actor("operator")).await, [2, 1]);
     assert!(positions(&world, &acme, actor("' OR 1=1 --")).await.is_empty());
-    let origin = |name: &str| Filter { origin: Some(name.to_owned()), ..Filter::default() };
-    assert_eq!(positions(&world, &acme, origin("CONSOLE")).await, [5, 4, 3]);
-    assert_eq!(positions(&world, &acme, origin("CLI")).await, [2, 1]);
+    let origin = |origin| Filter { origin: Some(origin), ..Filter::default() };
+    assert_eq!(positions(&world, &acme, origin(Origin::Console)).await, [5, 4, 3]);
+    assert_eq!(positions(&world, &acme, origin(Origin::Cli)).await, [2, 1]);
 }
 
 async fn events_are_found_by_the_place_they_lie_in(world: World) {
@@ -179,7 +179,7 @@ async fn conditions_count_together(world: World) {
     let filter = Filter {
         kinds: Some(vec![Kind::TokenCreated]),
         actor: Some("bob@acme.example".to_owned()),
-        origin: Some("API".to_owned()),
+        origin: Some(Origin::Api),
         from: Some(world.now().plus(-4)),
         to: Some(world.now()),
         before: Some(10),
@@ -220,7 +220,7 @@ async fn an_erased_event_is_still_listed_without_what_was_said_of_it(world: Worl
     world.sql("DELETE FROM event_payload WHERE position = 9").await;
     let erased = &list(&world, &acme, &Filter::default(), 2).await[1];
     assert_eq!((erased.position, erased.kind, erased.target_id), (9, Kind::TokenDeleted, target(1)));
-    assert_eq!((erased.actor.as_str(), erased.origin.as_str()), ("", ""));
+    assert_eq!((erased.actor.as_str(), erased.origin), ("", None));
     assert!(erased.payload.is_none());
     let adas = Filter { actor: Some("ada@acme.example".to_owned()), ..Filter::default() };
     assert_eq!(positions(&world, &acme, adas).await, [6, 3]);

@@ -165,10 +165,10 @@ async fn a_failed_statement_does_not_spoil_the_next_transaction(world: World) {
 }
 
 async fn a_version_of_a_row_is_never_written_twice(world: World) {
-    let (now, tx) = (world.now().0, world.begin().await);
-    assert_eq!(tx.next_version(now - 1), now);
-    assert_eq!(tx.next_version(now), now + 1);
-    assert_eq!(tx.next_version(now + 9), now + 10);
+    let (now, tx) = (world.now(), world.begin().await);
+    assert_eq!(tx.next_version(now.plus(-1)), now);
+    assert_eq!(tx.next_version(now), now.plus(1));
+    assert_eq!(tx.next_version(now.plus(9)), now.plus(10));
 }
 
 async fn peppers_are_told_oldest_first_and_never_replaced(world: World) {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use tokenward_core::caller::Grant;
+use tokenward_core::event::ActorKind;
+use tokenward_core::organization::Plan;
 use tokenward_core::permission::Own;
 use tokenward_core::right::Operator;
-use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, ProjectAccess, Role};
+use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, ProjectAccess, Role, RoleKind};
 use tokenward_core::time::DAY;
-use tokenward_core::{Code, Error, Uuid};
+use tokenward_core::{Code, Error, Time, Uuid};
 use tokenward_store::invitations::{self, Invitation, LinkDigests};
 use tokenward_store::members::{self, Membership, Seat};
 use tokenward_store::{Tx, accounts, clusters, organizations, projects, roles, tokens};
@@ -59,7 +61,7 @@ async fn an_organization_reads_back_with_its_owner(world: World) {
     let found = organizations::get(world.reader().await.conn(), &acme.grant).await.unwrap();
     assert_eq!((found.id, found.name.as_str(), found.owner), (acme.id, "Acme", acme.owner));
     assert_eq!((found.description, found.plan.as_str()), (None, "ENTERPRISE"));
-    assert_eq!((found.created_at, found.updated_at), (world.now().0, world.now().0));
+    assert_eq!((found.created_at, found.updated_at), (world.now(), world.now()));
     let nobody = Grant::operator(&Operator::at_this_machine(), Uuid::from_u128(1), Own::OrganizationRead);
     let missing = organizations::get(world.reader().await.conn(), &nobody).await;
     assert_eq!(missing.unwrap_err().code, Code::NotFound);
@@ -71,14 +73,14 @@ async fn a_change_of_an_organization_writes_all_that_can_be_changed(world: World
     let made = o.created_at;
     o.name = "ACME".to_owned();
     o.description = Some("d".to_owned());
-    o.plan = "FREE".to_owned();
+    o.plan = Plan::Free;
     o.website_url = Some("https://w.example".to_owned());
     o.repository = Some("https://r.example".to_owned());
     o.logo_url = Some("https://l.example".to_owned());
     o.icon_url = Some("https://i.example".to_owned());
     o.admin_emails = Some("[\"a@acme.example\"]".to_owned());
     o.updated_at = world.begin().await.next_version(made);
-    o.created_at = 0;
+    o.created_at = Time(0);
     let mut tx = world.begin().await;
     organizations::update(&mut tx, &acme.may(Own::OrganizationEdit), &o).await.unwrap();
     crate::world::end(tx).await.unwrap();
@@ -86,7 +88,7 @@ async fn a_change_of_an_organization_writes_all_that_can_be_changed(world: World
     o.created_at = made;
     assert_eq!(format!("{written:?}"), format!("{o:?}"));
     // The clock has not moved, and still the version is another.
-    assert_eq!(written.updated_at, made + 1);
+    assert_eq!(written.updated_at, made.plus(1));
 }
 
 async fn a_name_that_can_be_mistaken_for_another_is_taken(world: World) {
@@ -94,7 +96,7 @@ async fn a_name_that_can_be_mistaken_for_another_is_taken(world: World) {
     for name in ["Acme", "ACME", "Αcme"] {
         let id = world.store.new_id();
         let taken =
-            fault(&world, async |tx| organizations::insert(tx, id, name, None, "FREE", world.now()).await).await;
+            fault(&world, async |tx| organizations::insert(tx, id, name, None, Plan::Free, world.now()).await).await;
         assert_eq!(taken, Code::NameTaken, "{name}");
     }
     let globex = world.organization("Globex").await;
@@ -130,13 +132,13 @@ async fn a_deleted_organization_is_gone_and_its_tokens_with_it(world: World) {
     assert!(organizations::names(reader.conn(), Some(&[acme.id])).await.unwrap().is_empty());
     // Its tokens stay known, as revoked: nobody can register their digests again.
     let rows = tokens::index_rows(reader.conn(), &[token.id, other.id]).await.unwrap();
-    let revoked: BTreeMap<Uuid, Option<i64>> = rows.iter().map(|row| (row.token_id, row.revoked_at)).collect();
-    assert_eq!(revoked, [(token.id, Some(world.now().0)), (other.id, None)].into());
+    let revoked: BTreeMap<Uuid, Option<Time>> = rows.iter().map(|row| (row.token_id, row.revoked_at)).collect();
+    assert_eq!(revoked, [(token.id, Some(world.now())), (other.id, None)].into());
     // There was an organization: the first start's set-up stays closed.
     assert!(organizations::any(reader.conn()).await.unwrap());
     drop(reader);
     let mut tx = world.begin().await;
-    organizations::insert(&mut tx, world.store.new_id(), "Acme", None, "FREE", world.now()).await.unwrap();
+    organizations::insert(&mut tx, world.store.new_id(), "Acme", None, Plan::Free, world.now()).await.unwrap();
     crate::world::end(tx).await.unwrap();
 }
 
@@ -214,7 +216,7 @@ async fn a_custom_role_reads_back_as_it_was_made(world: World) {
     let (found, about) = roles::get(reader.conn(), &acme.grant, role.id).await.unwrap();
     assert_eq!(found, role);
     assert_eq!((about.id, about.description.as_str()), (role.id, "what for"));
-    assert_eq!((about.created_at, about.updated_at), (world.now().0, world.now().0));
+    assert_eq!((about.created_at, about.updated_at), (world.now(), world.now()));
     let listed = roles::list(reader.conn(), &acme.grant).await.unwrap();
     assert!(listed.iter().map(|(role, _)| role).eq([&role]));
     let compiled = roles::compiled(reader.conn(), Some(&[role.id])).await.unwrap();
@@ -233,13 +235,13 @@ async fn a_change_of_a_role_replaces_all_of_it(world: World) {
     insert_role(&world, &acme, &role).await;
     let admin = Matrix { clusters: BTreeMap::new(), projects: [(p, ProjectAccess::ADMIN)].into() };
     let changed = Role::custom(role.id, "Robot", &["c:d", "event:read"], admin).unwrap();
-    let at = world.begin().await.next_version(world.now().0);
+    let at = world.begin().await.next_version(world.now());
     let mut tx = world.begin().await;
     roles::update(&mut tx, &acme.may(Own::RoleManage), &changed, "", at).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let (found, about) = roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap();
     assert_eq!(found, changed);
-    assert_eq!((about.description.as_str(), about.created_at, about.updated_at), ("", world.now().0, at));
+    assert_eq!((about.description.as_str(), about.created_at, about.updated_at), ("", world.now(), at));
 }
 
 async fn nobody_changes_the_role_of_another_organization(world: World) {
@@ -249,7 +251,7 @@ async fn nobody_changes_the_role_of_another_organization(world: World) {
     insert_role(&world, &acme, &role).await;
     let empty = Role::custom(role.id, "Bot", &["x:y"], Matrix::default()).unwrap();
     let mut tx = world.begin().await;
-    let changed = roles::update(&mut tx, &globex.may(Own::RoleManage), &empty, "", 0).await;
+    let changed = roles::update(&mut tx, &globex.may(Own::RoleManage), &empty, "", Time(0)).await;
     assert_eq!(changed.unwrap_err().code, Code::NotFound);
     assert_eq!(roles::delete(&mut tx, &globex.may(Own::RoleManage), role.id).await.unwrap_err().code, Code::NotFound);
     crate::world::end(tx).await.unwrap();
@@ -271,7 +273,8 @@ async fn a_role_name_that_can_be_mistaken_for_another_is_taken(world: World) {
     let other = plain_role(&world, "Other");
     insert_role(&world, &acme, &other).await;
     let renamed = Role::custom(other.id, "DEPLOY", &["a:b"], Matrix::default()).unwrap();
-    let taken = fault(&world, async |tx| roles::update(tx, &acme.may(Own::RoleManage), &renamed, "", 0).await).await;
+    let taken =
+        fault(&world, async |tx| roles::update(tx, &acme.may(Own::RoleManage), &renamed, "", Time(0)).await).await;
     assert_eq!(taken, Code::NameTaken);
 }
 
@@ -373,7 +376,7 @@ async fn a_member_reads_back_and_gets_another_role(world: World) {
     let member = members::get(world.reader().await.conn(), &acme.grant, bob).await.unwrap();
     assert_eq!((member.account_id, member.email.as_str(), member.name.as_str()), (bob, "bob@acme.example", "Bob"));
     assert_eq!((member.role_id, member.role_name.as_str()), (acme.role(BuiltIn::Viewer), "viewer"));
-    assert_eq!((member.role_kind.as_str(), member.is_owner, member.created_at), ("viewer", false, world.now().0));
+    assert_eq!((member.role_kind.as_str(), member.is_owner, member.created_at), ("viewer", false, world.now()));
     let listed = members::list(world.reader().await.conn(), &acme.grant).await.unwrap();
     assert_eq!(
         listed.iter().map(|m| (m.account_id, m.is_owner)).collect::<Vec<_>>(),
@@ -385,7 +388,7 @@ async fn a_member_reads_back_and_gets_another_role(world: World) {
     members::set_role(&mut tx, &acme.may(Own::MemberManage), bob, acme.role(BuiltIn::Admin), at).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let member = members::get(world.reader().await.conn(), &acme.grant, bob).await.unwrap();
-    assert_eq!((member.role_name.as_str(), member.updated_at), ("admin", at.0));
+    assert_eq!((member.role_name.as_str(), member.updated_at), ("admin", at));
 
     let foreign = members::get(world.reader().await.conn(), &globex.grant, bob).await;
     assert_eq!(foreign.unwrap_err().code, Code::NotFound);
@@ -481,13 +484,13 @@ fn invitation(world: &World, of: &Organization, email: &str) -> Invitation {
         email: email.to_owned(),
         role_id: of.role(BuiltIn::Viewer),
         role_name: String::new(),
-        role_kind: String::new(),
+        role_kind: RoleKind::BuiltIn(BuiltIn::Viewer),
         inviter: "ada@acme.example".to_owned(),
-        inviter_kind: Some("user".to_owned()),
+        inviter_kind: Some(ActorKind::User),
         inviter_id: Some(Uuid::from_u128(7)),
-        expires_at: world.now().plus(DAY).0,
-        created_at: world.now().0,
-        updated_at: world.now().0,
+        expires_at: world.now().plus(DAY),
+        created_at: world.now(),
+        updated_at: world.now(),
     }
 }
 
@@ -509,7 +512,7 @@ async fn an_invitation_reads_back_and_is_found_by_its_link(world: World) {
     let expected = Invitation {
         organization_name: "Acme".to_owned(),
         role_name: "viewer".to_owned(),
-        role_kind: "viewer".to_owned(),
+        role_kind: RoleKind::BuiltIn(BuiltIn::Viewer),
         ..made.clone()
     };
     assert_eq!(format!("{found:?}"), format!("{expected:?}"));
@@ -522,7 +525,7 @@ async fn an_invitation_reads_back_and_is_found_by_its_link(world: World) {
         let by_link = invitations::by_link(reader.conn(), made.id, &digest, world.now()).await.unwrap();
         assert_eq!(by_link.map(|found| (found.invitation.id, found.mailed)), Some((made.id, false)));
     }
-    let end = tokenward_core::Time(made.expires_at);
+    let end = made.expires_at;
     for (id, digest, at) in
         [(made.id, digest, end), (made.id, unique(), world.now()), (Uuid::from_u128(1), digest, world.now())]
     {
@@ -579,7 +582,7 @@ async fn a_renewed_invitation_has_only_its_new_link(world: World) {
     let mut reader = world.reader().await;
     assert!(invitations::by_link(reader.conn(), made.id, &old, at).await.unwrap().is_none());
     let found = invitations::by_link(reader.conn(), made.id, &new, at).await.unwrap().unwrap().invitation;
-    assert_eq!((found.expires_at, found.updated_at, found.created_at), (at.plus(DAY).0, at.0, made.created_at));
+    assert_eq!((found.expires_at, found.updated_at, found.created_at), (at.plus(DAY), at, made.created_at));
 }
 
 async fn an_invitation_is_deleted_once_and_by_its_organization(world: World) {

@@ -55,7 +55,7 @@ async fn an_account_keeps_what_it_was_given(world: World) {
     let mut reader = world.reader().await;
     let account = accounts::get(reader.conn(), with).await.unwrap().unwrap();
     assert_eq!((account.name.as_str(), account.communication_email), ("Ada ✓", None));
-    assert_eq!((account.created_at, account.updated_at), (world.now().0, world.now().0));
+    assert_eq!((account.created_at, account.updated_at), (world.now(), world.now()));
     let hashes = (
         accounts::password_hash(reader.conn(), with).await.unwrap(),
         accounts::password_hash(reader.conn(), without).await.unwrap(),
@@ -76,7 +76,7 @@ async fn a_change_of_an_account_leaves_its_address_and_its_password(world: World
     let account = accounts::get(reader.conn(), id).await.unwrap().unwrap();
     assert_eq!((account.email.as_str(), account.name.as_str()), ("ada@acme.example", "Ada"));
     assert_eq!(account.communication_email.as_deref(), Some("mail@acme.example"));
-    assert_eq!((Time(account.created_at), Time(account.updated_at)), (made, second));
+    assert_eq!((account.created_at, account.updated_at), (made, second));
     assert_eq!(accounts::password_hash(reader.conn(), id).await.unwrap().as_deref(), Some("hash"));
     drop(reader);
 
@@ -211,7 +211,7 @@ async fn a_session_is_found_with_the_address_of_its_user(world: World) {
     assert_eq!((found.id, found.account_id, found.email.as_str()), (new.id, ada, "ada@acme.example"));
     assert_eq!(found.digest, new.digest.0);
     assert_eq!((found.address.as_deref(), found.user_agent.as_deref()), (Some("192.0.2.1"), Some("Firefox")));
-    assert_eq!((found.created_at, found.expires_at), (world.now().0, new.expires_at.0));
+    assert_eq!((found.created_at, found.expires_at), (world.now(), new.expires_at));
     assert!(found.console);
 
     let both = sessions::of_accounts(reader.conn(), &[ada, bob, Uuid::from_u128(1)]).await.unwrap();

@@ -1,6 +1,9 @@
 //! Clusters, projects, environments, variables, and the answers kept for repeated requests.
 
+use tokenward_core::event::ActorKind;
+use tokenward_core::organization::{CloudProvider, VariableType};
 use tokenward_core::permission::Own;
+use tokenward_core::role::Mode;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Code, Uuid};
 use tokenward_store::clusters::{self, Cluster};
@@ -30,12 +33,12 @@ on_both_engines![
 ];
 
 pub fn cluster(world: &World, name: &str) -> Cluster {
-    let now = world.clock.pass(1).0;
+    let now = world.clock.pass(1);
     Cluster {
         id: world.store.new_id(),
         name: name.to_owned(),
         region: "eu-west-3".to_owned(),
-        cloud_provider: "AWS".to_owned(),
+        cloud_provider: CloudProvider::Aws,
         body: "{\"a\":[1,null]}".to_owned(),
         created_at: now,
         updated_at: now,
@@ -43,7 +46,7 @@ pub fn cluster(world: &World, name: &str) -> Cluster {
 }
 
 pub fn project(world: &World, name: &str) -> Project {
-    let now = world.clock.pass(1).0;
+    let now = world.clock.pass(1);
     let id = world.store.new_id();
     Project { id, name: name.to_owned(), description: String::new(), created_at: now, updated_at: now }
 }
@@ -77,18 +80,18 @@ impl Place {
 }
 
 fn environment(world: &World, project: Uuid, cluster: Uuid, name: &str) -> Environment {
-    let now = world.clock.pass(1).0;
+    let now = world.clock.pass(1);
     Environment {
         id: world.store.new_id(),
         project_id: project,
         project_name: String::new(),
         cluster_id: cluster,
         cluster_name: String::new(),
-        cloud_provider: String::new(),
+        cloud_provider: CloudProvider::Gcp,
         name: name.to_owned(),
-        mode: "STAGING".to_owned(),
+        mode: Mode::Staging,
         last_updated_by: "ada@acme.example".to_owned(),
-        last_updated_by_kind: Some("user".to_owned()),
+        last_updated_by_kind: Some(ActorKind::User),
         last_updated_by_id: Some(Uuid::from_u128(7)),
         created_at: now,
         updated_at: now,
@@ -96,7 +99,7 @@ fn environment(world: &World, project: Uuid, cluster: Uuid, name: &str) -> Envir
 }
 
 fn variable(world: &World, owner: Owner, key: &str) -> Variable {
-    let now = world.clock.pass(1).0;
+    let now = world.clock.pass(1);
     Variable {
         id: world.store.new_id(),
         project_id: owner.project,
@@ -104,7 +107,7 @@ fn variable(world: &World, owner: Owner, key: &str) -> Variable {
         is_secret: false,
         key: key.to_owned(),
         value: "v".to_owned(),
-        variable_type: "VALUE".to_owned(),
+        variable_type: VariableType::Value,
         mount_path: None,
         description: None,
         parent_id: None,
@@ -131,9 +134,9 @@ async fn a_cluster_is_written_read_changed_and_deleted(world: World) {
 
     c.name = "new".to_owned();
     c.region = "r".to_owned();
-    c.cloud_provider = "GCP".to_owned();
+    c.cloud_provider = CloudProvider::Gcp;
     c.body = "{}".to_owned();
-    c.updated_at += 1;
+    c.updated_at = c.updated_at.plus(1);
     let mut tx = world.begin().await;
     clusters::update(&mut tx, &acme.may(Own::ClusterManage), &c).await.unwrap();
     crate::world::end(tx).await.unwrap();
@@ -182,7 +185,7 @@ async fn a_project_is_written_read_changed_and_deleted(world: World) {
 
     p.name = "new".to_owned();
     p.description = "d".to_owned();
-    p.updated_at += 1;
+    p.updated_at = p.updated_at.plus(1);
     let mut tx = world.begin().await;
     projects::update(&mut tx, &acme.may(Own::ProjectManage), &p).await.unwrap();
     crate::world::end(tx).await.unwrap();
@@ -229,16 +232,16 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
     crate::world::end(tx).await.unwrap();
     e.project_name = "shop".to_owned();
     e.cluster_name = "shop".to_owned();
-    e.cloud_provider = "AWS".to_owned();
+    e.cloud_provider = CloudProvider::Aws;
     let found = environments::get(world.reader().await.conn(), &acme.grant, e.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{e:?}"));
 
     e.name = "new".to_owned();
-    e.mode = "PRODUCTION".to_owned();
+    e.mode = Mode::Production;
     e.last_updated_by = "bob".to_owned();
-    e.last_updated_by_kind = Some("token".to_owned());
+    e.last_updated_by_kind = Some(ActorKind::Token);
     e.last_updated_by_id = Some(Uuid::from_u128(8));
-    e.updated_at += 1;
+    e.updated_at = e.updated_at.plus(1);
     let mut tx = world.begin().await;
     environments::update(&mut tx, &acme.may(Own::EnvironmentManage), &e).await.unwrap();
     crate::world::end(tx).await.unwrap();
@@ -320,7 +323,7 @@ async fn a_variable_is_written_read_changed_and_deleted(world: World) {
     v.value = "w".to_owned();
     v.description = None;
     v.mount_path = None;
-    v.updated_at += 1;
+    v.updated_at = v.updated_at.plus(1);
     let mut tx = world.begin().await;
     variables::update(&mut tx, &acme.may(Own::VariableManage), &v).await.unwrap();
     crate::world::end(tx).await.unwrap();

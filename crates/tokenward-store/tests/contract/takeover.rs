@@ -3,9 +3,9 @@
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::decision::{Credential, Subject};
 use tokenward_core::directory::{Directory, Resource};
-use tokenward_core::event::{Actor, By, Origin};
+use tokenward_core::event::{Actor, ActorKind, By, Origin};
 use tokenward_core::permission::Own;
-use tokenward_core::role::{BuiltIn, Role};
+use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::Digest;
 use tokenward_core::time::DAY;
 use tokenward_core::token::State;
@@ -65,7 +65,7 @@ async fn an_address_is_proven_once_and_then_for_good(world: World) {
         crate::world::end(tx).await.unwrap();
         world.clock.pass(1);
     }
-    assert_eq!(proven().await, Some(first.0));
+    assert_eq!(proven().await, Some(first));
 }
 
 async fn invite(world: &World, of: &Organization, email: &str, by: Uuid, links: LinkDigests) -> Uuid {
@@ -76,13 +76,13 @@ async fn invite(world: &World, of: &Organization, email: &str, by: Uuid, links: 
         email: email.to_owned(),
         role_id: of.role(BuiltIn::Viewer),
         role_name: String::new(),
-        role_kind: String::new(),
+        role_kind: RoleKind::BuiltIn(BuiltIn::Viewer),
         inviter: "ada@acme.example".to_owned(),
-        inviter_kind: Some("user".to_owned()),
+        inviter_kind: Some(ActorKind::User),
         inviter_id: Some(by),
-        expires_at: world.now().plus(DAY).0,
-        created_at: world.now().0,
-        updated_at: world.now().0,
+        expires_at: world.now().plus(DAY),
+        created_at: world.now(),
+        updated_at: world.now(),
     };
     let mut tx = world.begin().await;
     invitations::insert(&mut tx, &of.may(Own::MemberManage), &invitation, &links, world.now()).await.unwrap();

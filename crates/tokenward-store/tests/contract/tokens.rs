@@ -243,7 +243,7 @@ async fn the_index_gets_every_secret_of_the_tokens_it_asks_for(world: World) {
     assert_eq!((a.kind.as_str(), a.role_id), ("api_token", Some(acme.role(BuiltIn::Admin))));
     assert_eq!((a.expires_at, a.secret_expires_at, a.revoked_at), (None, None, None));
     assert_eq!(a.digest, first.digest.0);
-    assert_eq!((b.token_id, b.revoked_at), (second.id, Some(at.0)));
+    assert_eq!((b.token_id, b.revoked_at), (second.id, Some(at)));
     assert_eq!(b.digest, second.digest.0);
     assert!(tokens::index_rows(world.reader().await.conn(), &[]).await.unwrap().is_empty());
     assert_ne!(third.digest, first.digest);

@@ -1,6 +1,6 @@
 //! How tokens are used: sums that several nodes add to.
 
-use tokenward_core::Uuid;
+use tokenward_core::{Time, Uuid};
 use tokenward_store::usage::{self, Usage};
 
 use crate::world::World;
@@ -16,7 +16,7 @@ const TOKEN: Uuid = Uuid::from_u128(1);
 
 fn used(at: i64, from: Option<&str>, allowed: i64, denied: &[(&str, i64)]) -> Usage {
     Usage {
-        last_used_at: at,
+        last_used_at: Some(Time(at)),
         last_used_from: from.map(str::to_owned),
         last_used_agent: from.map(|from| format!("client of {from}")),
         allowed,

@@ -15,6 +15,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
+use tokenward_core::organization::Plan;
 use tokenward_core::permission::Own;
 use tokenward_core::right::Operator;
 use tokenward_core::role::BuiltIn;
@@ -205,7 +206,7 @@ impl World {
         let email = format!("owner@{}.example", name.to_lowercase());
         let mut tx = self.begin().await;
         accounts::insert(&mut tx, owner, &email, "", None, now).await.unwrap();
-        organizations::insert(&mut tx, id, name, None, "ENTERPRISE", now).await.unwrap();
+        organizations::insert(&mut tx, id, name, None, Plan::Enterprise, now).await.unwrap();
         let roles = roles::insert_built_in(&mut tx, id, now).await.unwrap();
         let owner_role = roles.iter().find(|(role, _)| *role == BuiltIn::Owner).unwrap().1;
         let membership = Membership { organization_id: id, account_id: owner, role_id: owner_role };

@@ -119,7 +119,7 @@ async fn show(name: &str, context: &Context<'_>) -> Result {
     fields(&[
         ("Name", api.item.name.clone()),
         ("Updated", moment(api.item.updated_at)),
-        ("Unknown routes", api.item.unknown_route.clone()),
+        ("Unknown routes", api.item.unknown_route.to_string()),
     ])?;
     let mut table = Table::new(&["METHOD", "PATH", "PERMISSION"]);
     for route in &api.routes {

@@ -7,7 +7,7 @@ use tokenward_api::roles::{AvailableRole, CustomRole};
 use tokenward_api::verify::{ResourceRequest, VerifyRequest};
 use tokenward_core::Uuid;
 use tokenward_core::permission::{Own, Permission};
-use tokenward_core::role::{BuiltIn, Matrix, Mode, ProjectAccess, Role, Target};
+use tokenward_core::role::{BuiltIn, Matrix, ProjectAccess, Role, Target};
 
 use super::answer::Answer;
 use super::client::Organization;
@@ -138,10 +138,9 @@ async fn target(args: &CanArgs, context: &Context<'_>, organization: &Organizati
         return Ok(Target::Cluster(find(&clusters.results, wanted, "cluster")?.id));
     }
     let Some(environment) = args.environment else { return Ok(Target::Organization) };
-    let environment: Answer<Environment> = context.client.get(&format!("/environment/{environment}")).await?;
-    let mode = Mode::parse(&environment.mode)
-        .ok_or_else(|| Failure::error(format!("The environment has the unknown mode `{}`.", environment.mode)))?;
-    Ok(Target::Environment { project: environment.project.id, mode, cluster: environment.cluster_id })
+    let answer: Answer<Environment> = context.client.get(&format!("/environment/{environment}")).await?;
+    let Environment { project, mode, cluster_id: cluster, .. } = &*answer;
+    Ok(Target::Environment { project: project.id, mode: *mode, cluster: *cluster })
 }
 
 /// Why the answer is what it is.
@@ -171,7 +170,7 @@ fn reason(role: &Role, permission: Permission<'_>, target: Target, allowed: bool
         .into_iter()
         .filter(|built_in| *built_in != BuiltIn::Owner)
         .filter(|built_in| Role::built_in(Uuid::nil(), *built_in).allows(permission, target))
-        .map(|built_in| format!("`{}`", built_in.name()))
+        .map(|built_in| format!("`{}`", built_in.as_str()))
         .collect();
     match enough.as_slice() {
         [] => format!("{lacks} Only the owner has it."),
@@ -181,6 +180,8 @@ fn reason(role: &Role, permission: Permission<'_>, target: Target, allowed: bool
 
 #[cfg(test)]
 mod tests {
+    use tokenward_core::role::Mode;
+
     use super::*;
 
     fn role(value: serde_json::Value) -> Role {

@@ -85,7 +85,7 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     for cluster in &answer.results {
         table.row([
             cluster.name.clone(),
-            cluster.cloud_provider.clone(),
+            cluster.cloud_provider.to_string(),
             cluster.region.clone(),
             cluster.status.clone(),
             moment(cluster.created_at),

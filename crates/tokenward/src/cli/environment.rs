@@ -1,7 +1,9 @@
 //! `tokenward environment`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
 use tokenward_api::environments::{Environment, EnvironmentRequest};
+use tokenward_core::role::Mode;
 
 use super::answer::{Answer, List};
 use super::client::Organization;
@@ -49,26 +51,14 @@ pub struct CreateArgs {
     #[arg(long, value_name = "NAME|ID")]
     cluster: String,
     /// Its kind
-    #[arg(long, value_enum, ignore_case = true, default_value = "development")]
-    mode: ModeArg,
+    #[arg(long, value_parser = modes(), ignore_case = true, default_value = "development")]
+    mode: Mode,
 }
 
-/// The modes that an environment can be created with. PREVIEW is not among them: previews come from elsewhere.
-#[derive(ValueEnum, Clone, Copy, Debug)]
-enum ModeArg {
-    Development,
-    Staging,
-    Production,
-}
-
-impl ModeArg {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Development => "DEVELOPMENT",
-            Self::Staging => "STAGING",
-            Self::Production => "PRODUCTION",
-        }
-    }
+/// Reads the modes that an environment can be created with. PREVIEW is not among them: previews come from elsewhere.
+fn modes() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(["development", "staging", "production"])
+        .try_map(|word| Mode::parse(&word.to_uppercase()))
 }
 
 pub async fn run(command: EnvironmentCommand, context: &Context<'_>) -> Result {
@@ -102,7 +92,7 @@ async fn list(project: &str, context: &Context<'_>, organization: &Organization)
     for environment in &answer.results {
         table.row([
             environment.name.clone(),
-            environment.mode.clone(),
+            environment.mode.to_string(),
             environment.cluster_name.clone(),
             moment(environment.created_at),
             environment.id.to_string(),
@@ -115,6 +105,6 @@ async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organiza
     let path = path_of(&args.project, context, organization).await?;
     let clusters = cluster::all(context, organization).await?;
     let cluster = find(&clusters.results, &args.cluster, "cluster")?.id;
-    let body = EnvironmentRequest { name: args.name, cluster: Some(cluster), mode: Some(args.mode.word().to_owned()) };
+    let body = EnvironmentRequest { name: args.name, cluster: Some(cluster), mode: Some(args.mode.to_string()) };
     created::<Environment>(&context.client.post(&path, &body).await?, "environment", context)
 }

@@ -86,7 +86,7 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
             event.target_name.clone(),
             event.triggered_by.clone(),
             event.actor_kind.map(|kind| kind.to_string()).unwrap_or_default(),
-            event.origin.clone(),
+            event.origin.to_string(),
             text(event.address.as_deref()),
             event.target_id.map(|id| id.to_string()).unwrap_or_default(),
             event.actor_id.map(|id| id.to_string()).unwrap_or_default(),

@@ -25,7 +25,7 @@ pub async fn run(command: OrgCommand, context: &Context<'_>) -> Result {
     for organization in &answer.results {
         table.row([
             organization.name.clone(),
-            organization.plan.clone(),
+            organization.plan.to_string(),
             moment(organization.created_at),
             organization.id.to_string(),
         ]);

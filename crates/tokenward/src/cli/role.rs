@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenward_api::roles::{
     AvailableRole, ClusterPermissionEdit, CustomRole, CustomRoleEdit, CustomRoleRequest, EnvironmentPermissionEdit,
@@ -140,7 +140,7 @@ pub fn path(organization: &Organization, role: Uuid) -> String {
 
 /// The built-in role that this is; their names are reserved.
 pub fn built_in(role: &AvailableRole) -> Option<BuiltIn> {
-    BuiltIn::from_name(&role.name)
+    BuiltIn::parse(&role.name).ok()
 }
 
 async fn list(context: &Context<'_>, organization: &Organization) -> Result {
@@ -165,7 +165,12 @@ async fn show(wanted: &str, context: &Context<'_>, organization: &Organization) 
             return output::json(&role.raw);
         }
         let own: Vec<_> = built_in.own().iter().map(|own| own.as_str()).collect();
-        return print(&format!("{} (built in)\n{}\n\nHolds: {}", built_in.name(), built_in.meaning(), own.join(", ")));
+        return print(&format!(
+            "{} (built in)\n{}\n\nHolds: {}",
+            built_in.as_str(),
+            built_in.meaning(),
+            own.join(", ")
+        ));
     }
     let role: Answer<CustomRole> = context.client.get(&path(organization, role.id)).await?;
     tell(&role, context)
@@ -184,7 +189,7 @@ fn described(role: &CustomRole) -> String {
     let clusters: Vec<_> = role.cluster_permissions.iter().filter(|it| it.permission != ClusterLevel::Viewer).collect();
     lines.push(format!("Clusters: {}", if clusters.is_empty() { "sees all of them" } else { "sees all of them, and" }));
     for cluster in clusters {
-        lines.push(format!("  {}: {}", clean(&cluster.cluster_name), word(&cluster.permission)));
+        lines.push(format!("  {}: {}", clean(&cluster.cluster_name), cluster.permission));
     }
     let projects: Vec<_> = role.project_permissions.iter().filter_map(project_line).collect();
     lines.push(format!("Projects: {}", if projects.is_empty() { "none" } else { "" }).trim_end().to_owned());
@@ -201,14 +206,9 @@ fn project_line(project: &ProjectPermission) -> Option<String> {
         .permissions
         .iter()
         .filter(|entry| entry.permission != EnvironmentLevel::NoAccess)
-        .map(|entry| format!("{} {}", entry.environment_type.as_str(), word(&entry.permission)))
+        .map(|entry| format!("{} {}", entry.environment_type.as_str(), entry.permission))
         .collect();
     (!levels.is_empty()).then(|| format!("  {name}: {}", levels.join(", ")))
-}
-
-/// The word of the contract for a level.
-fn word(level: &impl Serialize) -> String {
-    json!(level).as_str().unwrap_or_default().to_owned()
 }
 
 async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organization) -> Result {
@@ -260,10 +260,11 @@ async fn custom(wanted: &str, context: &Context<'_>, organization: &Organization
     let roles = available(context, organization).await?;
     let role = find(&roles, wanted, "role")?;
     match built_in(role) {
-        Some(built_in) => {
-            Err(Failure::error(format!("The role `{}` is built in; it cannot be changed or deleted.", built_in.name()))
-                .hint("Create one of your own with `tokenward role create`."))
-        }
+        Some(built_in) => Err(Failure::error(format!(
+            "The role `{}` is built in; it cannot be changed or deleted.",
+            built_in.as_str()
+        ))
+        .hint("Create one of your own with `tokenward role create`.")),
         None => Ok(role.clone()),
     }
 }

@@ -9,7 +9,6 @@ use tokenward_api::verify::{HttpRequest, ResourceRequest, Verification, VerifyRe
 use tokenward_core::permission::Permission;
 use tokenward_core::reason::Reason;
 use tokenward_core::secret::{Kind, Prefixes, Presented};
-use tokenward_core::token::kind_name;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -114,7 +113,7 @@ pub async fn run(args: VerifyArgs, global: &Global) -> Result {
     if args.offline {
         if global.json {
             // Neither yes nor no: only a server knows whether it is valid.
-            return output::json(&json!({ "valid": null, "code": "well_formed", "kind": kind_name(kind) }));
+            return output::json(&json!({ "valid": null, "code": "well_formed", "kind": kind }));
         }
         return print("well formed: the checksum fits. Only the server knows whether it is valid.");
     }

@@ -160,11 +160,11 @@ fn tokens_page() -> TokensPage {
 
 fn role_choices(chosen: &str) -> RoleChoices {
     let choice = |role: BuiltIn, points: &[&str]| RoleChoice {
-        id: role.name().into(),
+        id: role.as_str().into(),
         name: match role {
             BuiltIn::DevOps => "DevOps".into(),
             other => {
-                let mut name = other.name().to_owned();
+                let mut name = other.as_str().to_owned();
                 name[..1].make_ascii_uppercase();
                 name
             }

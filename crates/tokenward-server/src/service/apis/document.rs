@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenward_core::error::Faults;
 use tokenward_core::permission::{Needed, Own};
+use tokenward_core::routes::Source;
 use tokenward_core::routes::{PERMISSIONS_MAX, ROUTES_MAX, TEMPLATE_MAX, Unknown};
 use tokenward_core::{Error, Result};
 use tokenward_store::apis::KeptRoute;
@@ -101,7 +102,7 @@ struct ShortRoute {
     #[serde(default)]
     permissions: Option<Vec<String>>,
     #[serde(default)]
-    source: Option<String>,
+    source: Option<Source>,
 }
 
 /// Reads a document. All faults are told at once, as far as they are few.
@@ -151,10 +152,10 @@ fn short_form(short: Short) -> Result<Document> {
                 found.fault(&at, "has both `permission` and `permissions`; keep one");
                 continue;
             }
-            (Some(one), None) => (vec![one], "file"),
-            (None, Some(all)) => (all, "file"),
+            (Some(one), None) => (vec![one], Source::File),
+            (None, Some(all)) => (all, Source::File),
             (None, None) => match by_path(&route.method, &route.path) {
-                Ok(permission) => (vec![permission], "path"),
+                Ok(permission) => (vec![permission], Source::Path),
                 Err(problem) => {
                     found.fault(&at, problem);
                     continue;
@@ -162,8 +163,7 @@ fn short_form(short: Short) -> Result<Document> {
             },
         };
         // What was exported keeps its source.
-        let known = route.source.filter(|it| ["x-permission", "security", "path"].contains(&it.as_str()));
-        let source = known.unwrap_or_else(|| source.to_owned());
+        let source = route.source.unwrap_or(source);
         found.route(KeptRoute { method: route.method, path: route.path, permissions, source })?;
     }
     let unknown = match short.unknown_route.as_deref() {
@@ -174,7 +174,7 @@ fn short_form(short: Short) -> Result<Document> {
 }
 
 fn unknown(text: &str) -> Result<Unknown> {
-    Unknown::parse(text).ok_or_else(|| Error::invalid("unknown_route", "is neither `deny` nor `allow`"))
+    Unknown::parse(text).map_err(|unknown| Error::invalid("unknown_route", unknown.to_string()))
 }
 
 fn openapi(document: &Map<String, Value>) -> Result<Document> {
@@ -218,7 +218,7 @@ fn openapi(document: &Map<String, Value>) -> Result<Document> {
             match needed(said, operation.get("security").or(security), &method, path) {
                 Ok((permissions, source)) => {
                     let path = format!("{base}{path}");
-                    found.route(KeptRoute { method, path, permissions, source: source.to_owned() })?;
+                    found.route(KeptRoute { method, path, permissions, source })?;
                 }
                 Err(problem) => found.fault(&at, problem),
             }
@@ -246,7 +246,7 @@ fn needed(
     security: Option<&Value>,
     method: &str,
     path: &str,
-) -> Result<(Vec<String>, &'static str), String> {
+) -> Result<(Vec<String>, Source), String> {
     if let Some(said) = said {
         let all = match said {
             Value::String(one) => vec![one.clone()],
@@ -256,7 +256,7 @@ fn needed(
                 .collect::<Result<_, _>>()?,
             _ => return Err("has an `x-permission` that is neither a text nor a list of texts".into()),
         };
-        return Ok((all, "x-permission"));
+        return Ok((all, Source::Permission));
     }
     let mut scopes: BTreeSet<String> = BTreeSet::new();
     let wrong = "has a `security` that is not a list of objects with lists of scopes";
@@ -271,7 +271,7 @@ fn needed(
         }
     }
     if scopes.is_empty() {
-        return Ok((vec![by_path(method, path)?], "path"));
+        return Ok((vec![by_path(method, path)?], Source::Path));
     }
     if let Some(scope) = scopes.iter().find(|scope| Needed::parse(scope).is_err()) {
         return Err(format!(
@@ -279,7 +279,7 @@ fn needed(
             short(scope)
         ));
     }
-    Ok((scopes.into_iter().collect(), "security"))
+    Ok((scopes.into_iter().collect(), Source::Security))
 }
 
 /// `<first segment>:read` for GET and HEAD, `:write` for the others.

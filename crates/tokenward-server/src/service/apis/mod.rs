@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{ApiSnapshot, Event, Kind};
 use tokenward_core::routes::{Route, Routes, Unknown};
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::apis;
 pub use tokenward_store::apis::{Api, KeptRoute};
 use tokio::sync::Semaphore;
@@ -73,12 +73,12 @@ pub async fn put(
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = apis::find(tx.conn(), grant, &name).await?;
-            if_match.check(old.as_ref().map_or(0, |api| api.updated_at))?;
-            let now = tx.now().0;
+            if_match.check(old.as_ref().map_or(Time(0), |api| api.updated_at))?;
+            let now = tx.now();
             let api = Api {
                 id: old.as_ref().map_or_else(|| tx.new_id(), |api| api.id),
                 name,
-                unknown_route: unknown.as_str().to_owned(),
+                unknown_route: unknown,
                 route_count: document.routes.len() as i64,
                 created_at: old.as_ref().map_or(now, |api| api.created_at),
                 updated_at: old.as_ref().map_or(now, |api| tx.next_version(api.updated_at)),
@@ -119,11 +119,7 @@ pub async fn set_unknown(
             let old = apis::find(tx.conn(), grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
             if_match.check(old.updated_at)?;
             let routes = apis::routes(tx.conn(), grant, old.id).await?;
-            let api = Api {
-                unknown_route: unknown.as_str().to_owned(),
-                updated_at: tx.next_version(old.updated_at),
-                ..old.clone()
-            };
+            let api = Api { unknown_route: unknown, updated_at: tx.next_version(old.updated_at), ..old.clone() };
             apis::update(tx, grant, &api, &routes).await?;
             let event = event(Kind::ApiUpdated, grant, &api);
             let event = event.before(snapshot(&old, &routes)).after(snapshot(&api, &routes));
@@ -173,6 +169,14 @@ fn prepare(format: Format, document: &[u8]) -> Result<(Document, String)> {
     Ok((read, json))
 }
 
+/// What `fuzz/` asks of a document.
+#[cfg(fuzzing)]
+pub(crate) fn routes_of(format: Format, document: &[u8]) -> Result<(Vec<Route>, String)> {
+    let (read, json) = prepare(format, document)?;
+    let routes = read.routes.iter().map(|kept| kept.route().map_err(Error::internal)).collect::<Result<_>>()?;
+    Ok((routes, json))
+}
+
 /// A name stands in the configuration of gateways and in addresses: nothing in it needs quoting anywhere.
 fn check_name(name: &str) -> Result<(), String> {
     if name == NAME_TAKEN {
@@ -196,7 +200,7 @@ fn snapshot(api: &Api, routes: &str) -> ApiSnapshot {
     ApiSnapshot {
         name: api.name.clone(),
         routes: usize::try_from(api.route_count).unwrap_or_default(),
-        unknown_route: api.unknown_route.clone(),
+        unknown_route: api.unknown_route,
         sha256: hex::encode(Sha256::digest(routes)),
     }
 }

@@ -1,0 +1,103 @@
+//! How types of ours are kept in columns, and structs are read from rows.
+
+use sqlx::error::BoxDynError;
+use sqlx::{ColumnIndex, Decode, Row, Type};
+use tokenward_core::event::{ActorKind, Origin};
+use tokenward_core::organization::{CloudProvider, Plan, VariableType};
+use tokenward_core::role::{ClusterLevel, Mode, RoleKind};
+use tokenward_core::routes::Unknown;
+use tokenward_core::secret::Kind;
+use tokenward_core::{Time, Uuid};
+
+/// A type that a column holds, in a form that both databases know.
+pub(crate) trait Column: Sized {
+    /// The form.
+    type Kept;
+
+    /// Reads it. A word that nobody knows is an error: nothing is read as something else.
+    fn read(kept: Self::Kept) -> Result<Self, BoxDynError>;
+}
+
+/// Types that both databases know.
+macro_rules! plain {
+    ($($type:ty),*) => {
+        $(impl Column for $type {
+            type Kept = Self;
+
+            fn read(kept: Self) -> Result<Self, BoxDynError> {
+                Ok(kept)
+            }
+        })*
+    };
+}
+
+plain!(Uuid, bool, i64, String, Vec<u8>, Option<Uuid>, Option<String>, Option<Vec<u8>>);
+
+impl Column for Time {
+    type Kept = i64;
+
+    fn read(micros: i64) -> Result<Self, BoxDynError> {
+        Ok(Self(micros))
+    }
+}
+
+impl Column for Option<Time> {
+    type Kept = Option<i64>;
+
+    fn read(micros: Option<i64>) -> Result<Self, BoxDynError> {
+        Ok(micros.map(Time))
+    }
+}
+
+/// Types that are kept as their words.
+macro_rules! words {
+    ($($type:ty),*) => {
+        $(impl Column for $type {
+            type Kept = String;
+
+            fn read(word: String) -> Result<Self, BoxDynError> {
+                Ok(Self::try_from(word)?)
+            }
+        }
+
+        impl Column for Option<$type> {
+            type Kept = Option<String>;
+
+            fn read(word: Option<String>) -> Result<Self, BoxDynError> {
+                Ok(word.map(<$type>::try_from).transpose()?)
+            }
+        })*
+    };
+}
+
+words!(ActorKind, CloudProvider, ClusterLevel, Kind, Mode, Origin, Plan, RoleKind, Unknown, VariableType);
+
+/// One column of a row.
+pub(crate) fn column<'r, R, T>(row: &'r R, name: &'static str) -> sqlx::Result<T>
+where
+    R: Row,
+    T: Column<Kept: Decode<'r, R::Database> + Type<R::Database>>,
+    &'static str: ColumnIndex<R>,
+{
+    let kept = row.try_get::<T::Kept, _>(name)?;
+    T::read(kept).map_err(|source| sqlx::Error::ColumnDecode { index: name.to_owned(), source })
+}
+
+/// A struct that is read from a row which has its fields as columns.
+macro_rules! row {
+    ($(#[$meta:meta])* $visible:vis struct $name:ident { $($(#[$about:meta])* $shown:vis $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        $visible struct $name { $($(#[$about])* $shown $field: $type,)* }
+
+        impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $name
+        where
+            &'static str: sqlx::ColumnIndex<R>,
+            $(<$type as $crate::db::Column>::Kept: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                Ok(Self { $($field: $crate::db::column(row, stringify!($field))?,)* })
+            }
+        }
+    };
+}
+pub(crate) use row;
