@@ -51,3 +51,25 @@ pub struct RouteBody {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub source: Source,
 }
+
+/// A document of routes: an OpenAPI 3 document (JSON or YAML), or this short form (JSON, YAML or TOML).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiDocument {
+    /// `deny` (the default) or `allow`; in OpenAPI `x-unknown-route`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_route: Option<Unknown>,
+    pub routes: Vec<ApiDocumentRoute>,
+}
+
+/// A route of the short form.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiDocumentRoute {
+    pub method: String,
+    pub path: String,
+    /// What it needs; without it, `<first segment>:read` for GET and HEAD, `:write` for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<String>>,
+}

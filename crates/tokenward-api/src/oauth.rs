@@ -7,6 +7,17 @@ use tokenward_core::Uuid;
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+/// What is sent to introspect or to revoke a token, as a form. Further parameters are not looked at (RFC 6749 §3.2).
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct TokenForm {
+    /// The token.
+    pub token: String,
+    /// Is taken and not needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_type_hint: Option<String>,
+}
+
 /// The answer about a token; `{"active":false}` alone for every one that is not accepted, whatever the cause.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]

@@ -8,7 +8,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt, registry};
 
 use crate::config::{Config, LogFormat};
 use crate::http::{address, peer};
@@ -16,17 +18,15 @@ use crate::service::App;
 
 /// Starts logging. Further calls change nothing, so that tests can run several servers.
 pub fn start(config: &Config) {
-    // The configuration was read with a filter that can be used.
-    let filter = EnvFilter::new(&config.log);
     // It would complain on stderr, the very place that cannot be written, and panic: a full disk or a log reader that
     // went away must not stop the service.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    let started = if config.log_format == LogFormat::Json {
-        builder.json().try_init()
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = if config.log_format == LogFormat::Json {
+        lines.json().boxed()
     } else {
-        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+        lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed()
     };
+    let started = registry().with(lines.with_filter(config.log.clone())).try_init();
     // An error means that logging runs already.
     let _ = started;
 }

@@ -7,12 +7,11 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
-use tokenward_api::apis::{ApiDetail, ApiItem, ApiList, RouteBody};
+use tokenward_api::apis::{ApiDetail, ApiDocument, ApiItem, ApiList, RouteBody};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::routes::Unknown;
 use tokenward_core::{Error, Uuid};
-use utoipa::ToSchema;
 
 use super::endpoint::{Endpoint, delete, get, put};
 use super::error::ApiError;
@@ -42,25 +41,6 @@ fn detail(shown: Shown) -> ApiDetail {
         source: route.source,
     };
     ApiDetail { item: item(shown.api), routes: shown.routes.into_iter().map(route).collect() }
-}
-
-/// A document of routes: an OpenAPI 3 document (JSON or YAML), or this short form (JSON, YAML or TOML).
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes what is read in other ways")]
-struct ApiDocument {
-    /// `deny` (the default) or `allow`; in OpenAPI `x-unknown-route`.
-    unknown_route: Option<String>,
-    routes: Vec<ApiDocumentRoute>,
-}
-
-/// A route of the short form.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes what is read in other ways")]
-struct ApiDocumentRoute {
-    method: String,
-    path: String,
-    /// What it needs; without it, `<first segment>:read` for GET and HEAD, `:write` for others.
-    permissions: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -6,11 +6,10 @@ use axum::Json;
 use axum::extract::{Extension, FromRequest, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokenward_api::oauth::{ActiveToken, Introspection};
+use tokenward_api::oauth::{ActiveToken, Introspection, TokenForm};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time};
-use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, post};
@@ -20,16 +19,6 @@ use super::right::On;
 use crate::http::{client, peer};
 use crate::service::{App, tokens};
 use tokenward_verify::{Ask, Asking, Question};
-
-/// What is sent, as a form.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the form; it is read by `Form`")]
-struct TokenForm {
-    /// The token.
-    token: String,
-    /// Is taken and not needed.
-    token_type_hint: Option<String>,
-}
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![

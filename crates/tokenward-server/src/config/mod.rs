@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use tokenward_core::secret::Prefixes;
 use tokenward_verify::server::gateway;
+use tracing_subscriber::filter::Targets;
 
 use crate::limits::Limits;
 use crate::service::founders::Founders;
@@ -99,7 +100,7 @@ pub struct Config {
     pub mail_from: String,
     /// What to log.
     #[serde(deserialize_with = "values::log")]
-    pub log: String,
+    pub log: Targets,
     /// How to log.
     #[serde(deserialize_with = "values::log_format")]
     pub log_format: LogFormat,

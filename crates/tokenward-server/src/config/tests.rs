@@ -1,6 +1,7 @@
 //! Every kind of setting from every layer: what is understood, what is refused, and with which words.
 
 use super::*;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// Each setting by its name, as one layer gives it.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +70,7 @@ fn the_default_file_is_the_default() {
     assert_eq!((config.public_url, config.tls_cert, config.envoy_listen, config.pepper), (None, None, None, None));
     assert_eq!(config.trusted_gateways.len(), 2);
     assert_eq!((config.misses_per_minute, config.poll_interval), (100, Duration::from_secs(1)));
-    assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
+    assert_eq!((config.log, config.log_format), (Targets::new().with_default(LevelFilter::INFO), LogFormat::Text));
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn each_layer_counts_over_the_one_below() {
     let flags = Flags::default().with("data_dir", Some("d")).with("public_url", Some("https://c.example"));
     let config = Config::load(Some(&file), &environment, &flags).unwrap();
     assert_eq!((config.listen.port(), config.misses_per_minute), (2, 7));
-    assert_eq!(config.log, "debug", "an empty variable says nothing");
+    assert_eq!(config.log, Targets::new().with_default(LevelFilter::DEBUG), "an empty variable says nothing");
     assert_eq!(config.public_url.as_deref(), Some("https://c.example"));
     assert_eq!(config.database, "sqlite:d/tokenward.db");
 }
@@ -358,7 +359,7 @@ fn the_log_takes_levels_and_filters_and_nothing_else() {
         "tokenward=debug",
         "warn,hyper::proto=off",
     ] {
-        assert_eq!(understood("log", value, |config| config.log), value.replace(' ', ""));
+        assert_eq!(understood("log", value, |config| config.log), value.replace(' ', "").parse().unwrap());
     }
     for value in ["verbose", "infos", "info;debug", "tokenward=loud", "tokenward", "info,", "=", "1e3"] {
         refused("log", value, "is no filter; write one of error, warn, info, debug, trace, off, or PART=LEVEL");

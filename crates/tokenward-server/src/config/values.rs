@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokenward_store::address::Address;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::LogFormat;
 use crate::service::founders::Founders;
@@ -151,20 +151,18 @@ pub(super) fn poll_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Durati
 
 /// A level, or a filter. A word that is no level would be taken for the name of a part of the program, and nothing else
 /// would be logged.
-pub(super) fn log<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(super) fn log<'de, D: Deserializer<'de>>(from: D) -> Result<Targets, D::Error> {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     read(from, |text| {
         let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
         let words: Vec<&str> = text.split(',').map(str::trim).collect();
+        let is_part = |(part, level): (&str, &str)| !part.is_empty() && is_level(level);
+        let is_filter = words.iter().all(|word| is_level(word) || word.split_once('=').is_some_and(is_part));
         // Its own parser takes no spaces.
-        let filter = words.join(",");
-        if !words.iter().all(|word| is_level(word) || word.contains('='))
-            || EnvFilter::builder().parse(&filter).is_err()
-        {
+        words.join(",").parse().ok().filter(|_| is_filter).ok_or_else(|| {
             let levels = LEVELS.join(", ");
-            return Err(format!("`{text}` is no filter; write one of {levels}, or PART=LEVEL, with commas between"));
-        }
-        Ok(filter)
+            format!("`{text}` is no filter; write one of {levels}, or PART=LEVEL, with commas between")
+        })
     })
 }
 

@@ -40,6 +40,7 @@ use tokenward_core::event::Event;
 use tokenward_core::right::Right;
 use tokenward_core::{Code, Error, Result, Time};
 use tokenward_store::{Position, Store, Tx};
+use tokio::sync::oneshot;
 
 use tokenward_verify::server::{Verifier, gateway};
 
@@ -109,14 +110,21 @@ impl App {
         W: for<'t> FnOnce(&'t mut Tx, &'t R) -> Work<'t, T> + Send + 'static,
     {
         let app = Arc::clone(self);
-        let written = tokio::spawn(async move {
-            let (mut tx, right) = app.store.begin(&right).await?;
-            let (value, events) = work(&mut tx, &right).await?;
-            let position = tx.commit(&events).await?;
-            app.verifier.reached(position).await?;
-            Ok(Written { value, position })
+        let (done, written) = oneshot::channel();
+        // A box, so that the runtime's part of a task is compiled once and not for every write there is.
+        let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let write = async {
+                let (mut tx, right) = app.store.begin(&right).await?;
+                let (value, events) = work(&mut tx, &right).await?;
+                let position = tx.commit(&events).await?;
+                app.verifier.reached(position).await?;
+                Ok(Written { value, position })
+            };
+            // Who asked may have gone away.
+            let _ = done.send(write.await);
         });
-        written.await.unwrap_or_else(|error| Err(Error::internal(error)))
+        tokio::spawn(task);
+        written.await.unwrap_or_else(|_| Err(Error::internal("a write broke off")))
     }
 }
 

@@ -14,8 +14,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokenward_api::accounts::Account;
+use tokenward_api::invitations::InviteMember;
+use tokenward_api::members::MemberList;
+use tokenward_api::roles::AvailableRoleList;
+use tokenward_api::sessions::NewSession;
+use tokenward_api::tokens::ApiTokenCreate;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
 use tokenward_core::organization::Plan;
 use tokenward_core::right::Operator;
@@ -116,6 +123,13 @@ impl Answer {
     /// The status as a number, and the `code` of an error.
     pub fn outcome(&self) -> (u16, String) {
         (self.status.as_u16(), self.json()["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The body as the type that travels, of an answer that must have this status.
+    #[track_caller]
+    pub fn read<T: DeserializeOwned>(&self, status: u16) -> T {
+        assert_eq!(self.status, status, "{}", self.text);
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
     /// The body, which must come with this status.
@@ -224,8 +238,7 @@ impl Server {
     /// A session of somebody with a password.
     pub async fn sign_in(&self, email: &str, password: &str) -> String {
         let body = json!({ "email": email, "password": password });
-        let answer = self.call(Method::POST, "/session", "", Some(body)).await.expect(201);
-        answer["token"].as_str().unwrap().to_owned()
+        self.post("/session", "", body).await.read::<NewSession>(201).token
     }
 
     /// A request with a credential, which may be empty for none.
@@ -285,37 +298,36 @@ impl Server {
 
     /// The id of a role by its name.
     pub async fn role(&self, organization: &Organization, name: &str) -> String {
-        let path = format!("/organization/{}/availableRole", organization.id);
-        let roles = self.get(&path, &organization.owner).await.expect(200);
-        let found = roles["results"].as_array().unwrap().iter().find(|role| role["name"] == name);
-        found.unwrap_or_else(|| panic!("no role {name}"))["id"].as_str().unwrap().to_owned()
+        let roles: AvailableRoleList =
+            self.get(&organization.path("availableRole"), &organization.owner).await.read(200);
+        let found = roles.results.iter().find(|role| role.name == name);
+        found.unwrap_or_else(|| panic!("no role {name}")).id.to_string()
     }
 
     /// The text of a new token with a role.
     pub async fn token(&self, organization: &Organization, name: &str, role: &str) -> String {
         let body = json!({ "name": name, "role_id": self.role(organization, role).await });
-        let path = format!("/organization/{}/apiToken", organization.id);
-        self.post(&path, &organization.owner, body).await.expect(201)["token"].as_str().unwrap().to_owned()
+        self.new_token(organization, body).await.1
     }
 
     /// A new token: its id and its text.
     pub async fn new_token(&self, organization: &Organization, body: Value) -> (String, String) {
         let made = self.post(&organization.path("apiToken"), &organization.owner, body).await;
-        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
-        (made.str("id"), made.str("token"))
+        let made: ApiTokenCreate = made.read(201);
+        (made.token_without_text.id.to_string(), made.token)
     }
 
     /// Somebody who was invited with a role and accepted with a new account. Answers the user's id and session.
     pub async fn member(&self, organization: &Organization, email: &str, role: &str) -> (String, String) {
-        let path = format!("/organization/{}/inviteMember", organization.id);
+        let path = organization.path("inviteMember");
         let body = json!({ "email": email, "role_id": self.role(organization, role).await });
-        let invitation = self.post(&path, &organization.owner, body).await.expect(201);
-        let secret = invitation["invitation_link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-        let path = format!("{path}/{}", invitation["id"].as_str().unwrap());
+        let invitation: InviteMember = self.post(&path, &organization.owner, body).await.read(201);
+        let secret = invitation.invitation_link.rsplit('/').next().unwrap().to_owned();
+        let path = format!("{path}/{}", invitation.id);
         self.post(&path, "", json!({ "secret": secret, "password": PASSWORD })).await.expect(201);
         let session = self.sign_in(email, PASSWORD).await;
-        let id = self.get("/account", &session).await.expect(200)["id"].as_str().unwrap().to_owned();
-        (id, session)
+        let account: Account = self.get("/account", &session).await.read(200);
+        (account.id.to_string(), session)
     }
 
     /// Makes somebody who is signed in a member.
@@ -329,9 +341,8 @@ impl Server {
 
     /// The id of the role owner, which no list gives.
     pub async fn owner_role(&self, organization: &Organization) -> String {
-        let members = self.get(&organization.path("member"), &organization.owner).await.expect(200);
-        let owner = members["results"].as_array().unwrap().iter().find(|member| member["role_name"] == "owner");
-        owner.unwrap()["role_id"].as_str().unwrap().to_owned()
+        let members: MemberList = self.get(&organization.path("member"), &organization.owner).await.read(200);
+        members.results.iter().find(|member| member.role_name == "owner").unwrap().role_id.to_string()
     }
 
     /// Stops the server and starts it again on the same data, at the same time.
