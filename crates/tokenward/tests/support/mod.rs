@@ -21,7 +21,7 @@ use tokenward_api::accounts::Account;
 use tokenward_api::invitations::InviteMember;
 use tokenward_api::members::MemberList;
 use tokenward_api::roles::AvailableRoleList;
-use tokenward_api::sessions::NewSession;
+use tokenward_api::sessions::Session;
 use tokenward_api::tokens::ApiTokenCreate;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
 use tokenward_core::organization::Plan;
@@ -238,7 +238,7 @@ impl Server {
     /// A session of somebody with a password.
     pub async fn sign_in(&self, email: &str, password: &str) -> String {
         let body = json!({ "email": email, "password": password });
-        self.post("/session", "", body).await.read::<NewSession>(201).token
+        self.post("/session", "", body).await.read::<Session>(201).token
     }
 
     /// A request with a credential, which may be empty for none.
