@@ -208,11 +208,6 @@ impl Problems {
         Ok(response)
     }
 
-    /// Adds a problem with the whole.
-    pub(super) fn say(&mut self, text: impl Into<String>) {
-        self.whole = Some(text.into());
-    }
-
     /// Adds a problem with one field.
     pub(super) fn tell(&mut self, field: &str, problem: impl Into<String>) {
         self.fields.push((field.to_owned(), problem.into()));
