@@ -19,6 +19,7 @@ pub mod invitations;
 pub mod limits;
 pub mod members;
 pub mod oauth;
+pub mod objects;
 pub mod organizations;
 pub mod projects;
 pub mod roles;

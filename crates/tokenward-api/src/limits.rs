@@ -22,7 +22,7 @@ pub struct LimitBody {
     pub name: Cow<'static, str>,
     /// The value in force.
     pub value: u64,
-    /// `count`, `bytes`, `ms`, `bytes/s` or `per minute`.
+    /// `count`, `bytes`, `ms`, `bytes/s`, `per minute` or `per hour`.
     pub unit: Cow<'static, str>,
     /// The value where the operator sets none; 0 where it is derived.
     pub default: u64,

@@ -5,6 +5,7 @@ pub mod body;
 pub mod config;
 pub mod console;
 pub mod envoy;
+mod files;
 #[cfg(fuzzing)]
 pub mod fuzzed;
 pub mod http;

@@ -145,8 +145,20 @@ limits! {
         "Custom roles of an organization.";
     APIS = setting "apis" 100, Count,
         "APIs of an organization.";
+    VARIABLE_VALUE_BYTES = fixed "variable_value_bytes" 64 * KIB, Bytes,
+        "The value of a variable or a secret.";
+    MISSES_PER_MINUTE = setting "misses_per_minute" 100, PerMinute,
+        "Malformed or unknown tokens that one client address (IPv6: one /64) presents; beyond, it has to wait. Valid tokens always pass.";
     PROOF_TIME = setting "proof_ms" 300_000, Milliseconds,
         "How long a typed password proves who sits at a session: for a transfer of ownership, the deletion of an organization, and tokens with the role admin.";
+    MAILS_PER_INVITER = setting "mails_per_inviter" 50, PerHour,
+        "Invitations that one member or token sends by mail.";
+    MAILS_PER_ORGANIZATION = setting "mails_per_organization" 200, PerHour,
+        "The same of an organization.";
+    MAILS_PER_RECIPIENT = setting "mails_per_recipient" 5, PerHour,
+        "The same to one address, from everybody.";
+    MAIL_MEMORY = fixed "mail_memory" 65_536, Count,
+        "Inviters, organizations and addresses whose mails are remembered.";
     SIGN_IN_ATTEMPTS = setting "sign_in_attempts" 5, Count,
         "Failed attempts at one account from one client address (IPv6: one /64), or by one known device, before waiting begins.";
     SIGN_IN_ATTEMPTS_PER_ADDRESS = setting "sign_in_attempts_per_address" 20, Count,

@@ -16,17 +16,18 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tokenward_core::{Clock, Code, Error, Random};
 use tokenward_store::Store;
+use tokenward_store::address::Address;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{self, ApiError};
 use crate::config::Config;
-use crate::limits::{self, STREAMS};
+use crate::limits::{self, MISSES_PER_MINUTE, STREAMS};
 use crate::service::known::Devices;
 use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::{App, CLIENTS_HIDDEN, set_up::SetUp, throttle::Throttle};
 use crate::transport::{self, Door, Listening, Terms};
-use crate::{console, envoy, telemetry};
+use crate::{console, envoy, files, telemetry};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
 use tokenward_verify::server::pepper;
@@ -92,6 +93,11 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         ),
     })?;
     let address = listener.local_addr()?;
+    if let Some((_, key)) = config.tls()
+        && let Some(mode) = files::open_to_everybody(key)
+    {
+        bail!("everybody on this machine can read the key {} (mode {mode:o}): run chmod 600 on it", key.display());
+    }
     let tls = match config.tls() {
         Some((cert, key)) => Some(transport::tls(cert, key).with_context(|| {
             format!("cannot use the certificate {} with the key {}: both must be PEM", cert.display(), key.display())
@@ -103,9 +109,9 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
     verifier.keep_usage(store.clone());
-    verifier.guard().limit(config.misses_per_minute);
     let mut limits = config.limits.clone();
     transport::derive(&mut limits);
+    verifier.guard().limit(u32::try_from(limits.get(&MISSES_PER_MINUTE)).unwrap_or(u32::MAX));
     // Behind a proxy and at a gateway everybody has one address.
     let shared = config.trusted_proxies.iter().chain(&config.trusted_gateways).copied().collect();
     let door = Arc::new(Door::new(&limits, shared));
@@ -121,9 +127,9 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         passwords: Passwords::new(&limits)?,
         throttle: Throttle::new(&limits),
         devices,
-        limits,
         founders: config.organizations,
-        mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from)).transpose()?,
+        mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from, &limits)).transpose()?,
+        limits,
         set_up: SetUp::default(),
     });
     let envoy = config.envoy_listen.map(|address| envoy::start(&app, &door, address)).transpose()?;
@@ -201,6 +207,7 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
     keep_memory_private();
     let public = !config.listen.ip().is_loopback();
     let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    let database = config.database.clone();
     let mut until = std::pin::pin!(until);
     let running = tokio::select! {
         started = start(config) => started?,
@@ -212,6 +219,17 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
         let warning = "Warning: this address can be reached from other machines without TLS. Tokens and passwords would \
                        travel in the clear; set --tls-cert and --tls-key, or put a proxy with TLS in front and set --public-url.";
         tell(std::io::stderr(), format_args!("{warning}"));
+    }
+    if let Ok(Address::File(path)) = Address::parse(&database)
+        && let Some(mode) = files::open_to_everybody(&path)
+    {
+        let path = path.display();
+        let warning =
+            "holds addresses and hashes of passwords. Run chmod 600 on it, and on the files beside it that begin so";
+        tell(
+            std::io::stderr(),
+            format_args!("Warning: everybody on this machine can read {path} (mode {mode:o}), which {warning}."),
+        );
     }
     if running.app.clients_hidden {
         tell(std::io::stderr(), format_args!("Warning: {CLIENTS_HIDDEN}"));
@@ -252,4 +270,23 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, getrlimit};
+
+    use super::*;
+
+    #[test]
+    fn nobody_gets_a_dump_of_this_process() {
+        keep_memory_private();
+        let cores = getrlimit(Resource::Core);
+        assert_eq!((cores.current, cores.maximum), (Some(0), Some(0)));
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::process::{DumpableBehavior, dumpable_behavior};
+            assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        }
+    }
 }

@@ -47,6 +47,27 @@ pub enum PepperError {
         /// Where it was read.
         source_name: String,
     },
+    /// The key is no random one.
+    #[error(
+        "line {line} of {source_name} holds a key that anybody can guess: one byte, again and again. Put the real one there; for \
+         a new database, make one with `openssl rand -hex 32`"
+    )]
+    Guessable {
+        /// Which line, from 1.
+        line: usize,
+        /// Where it was read.
+        source_name: String,
+    },
+    /// Two keys have the same version.
+    #[error("line {line} of {source_name} gives pepper version {version} once more: each version has one key")]
+    Twice {
+        /// Which line, from 1.
+        line: usize,
+        /// The version.
+        version: i32,
+        /// Where it was read.
+        source_name: String,
+    },
     /// Others can read the file.
     #[error("{} can be read by others (mode {mode:o}): run chmod 600 on it", path.display())]
     Mode {
@@ -136,13 +157,21 @@ fn newest_first(mut peppers: Vec<Pepper>, source_name: String) -> Result<Vec<Pep
 }
 
 fn parse(text: &str, source_name: &str) -> Result<Vec<Pepper>, PepperError> {
-    let mut peppers = Vec::new();
+    let mut peppers: Vec<Pepper> = Vec::new();
     for (number, line) in text.split(['\n', ',']).map(str::trim).enumerate().filter(|(_, line)| !line.is_empty()) {
         let read = line.split_once(':').and_then(|(version, key)| {
             let version: i32 = version.trim().parse().ok().filter(|version| *version > 0)?;
             Some(Pepper::new(version, *key_of(key.trim())?))
         });
-        peppers.push(read.ok_or_else(|| PepperError::Form { line: number + 1, source_name: source_name.to_owned() })?);
+        let (line, source_name) = (number + 1, source_name.to_owned());
+        let Some(pepper) = read else { return Err(PepperError::Form { line, source_name }) };
+        if pepper.expose_key().iter().all(|byte| *byte == pepper.expose_key()[0]) {
+            return Err(PepperError::Guessable { line, source_name });
+        }
+        if peppers.iter().any(|other| other.version == pepper.version) {
+            return Err(PepperError::Twice { line, version: pepper.version, source_name });
+        }
+        peppers.push(pepper);
     }
     Ok(peppers)
 }
@@ -182,4 +211,28 @@ fn make_file(path: &Path, random: &dyn Random) -> Result<Pepper, PepperError> {
         std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(io)?;
     }
     Ok(Pepper::new(1, *key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        parse(text, "here").err().map_or_else(String::new, |error| error.to_string())
+    }
+
+    #[test]
+    fn a_pepper_is_a_version_and_a_random_key() {
+        let key = "0123456789abcdef".repeat(4);
+        assert_eq!(said(&format!("1:{key}\n\n 2 : {key} ,3:{key}")), "");
+        for text in ["x", "1", "1:", "0:KEY", "-1:KEY", "a:KEY", "1:KEY0", "1:KEY:", "KEY"] {
+            let text = format!("7:{key}\n{}", text.replace("KEY", &key));
+            assert!(said(&text).starts_with("line 2 of here is no pepper"), "{text}: {}", said(&text));
+        }
+        assert!(said(&format!("1:{}", &key[1..])).contains("64 hexadecimal digits"));
+        for byte in ["00", "ff", "77"] {
+            assert!(said(&format!("1:{}", byte.repeat(32))).contains("anybody can guess"));
+        }
+        assert!(said(&format!("1:{key}\n1:{key}")).starts_with("line 2 of here gives pepper version 1 once more"));
+    }
 }

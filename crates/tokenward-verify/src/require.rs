@@ -6,15 +6,15 @@ use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use serde::Serialize;
 use std::future::{Ready, ready};
+use tokenward_api::error::ErrorBody;
 use tokenward_core::decision::Ask;
 use tokenward_core::permission::Needed;
 use tokenward_core::{Code, Error, Result};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::credential::{Place, credential};
+use crate::credential::{Place, challenge, credential};
 use crate::embedded::Embedded;
 use crate::gateway::is_about_credential;
 use crate::question::{Asking, Presenter, Question, Request as Asked};
@@ -113,47 +113,21 @@ where
                 request.extensions_mut().insert(holder);
                 Either::Left(self.inner.call(request))
             }
-            Err(error) => Either::Right(ready(Ok(refusal(&error)))),
+            Err(error) => Either::Right(ready(Ok(refusal(error)))),
         }
     }
 }
 
-/// The body of a refusal: the same words as the server's.
-#[derive(Serialize)]
-struct Body<'a> {
-    status: u16,
-    error: &'a str,
-    detail: &'a str,
-    message: &'a str,
-    code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    missing_permission: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-}
-
-fn refusal<R: From<String>>(error: &Error) -> Response<R> {
+/// The same body as the server's.
+fn refusal<R: From<String>>(error: Error) -> Response<R> {
     let status = match error.code {
         code if is_about_credential(code) => StatusCode::UNAUTHORIZED,
         Code::Denied(_) => StatusCode::FORBIDDEN,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let body = Body {
-        status: status.as_u16(),
-        error: status.canonical_reason().unwrap_or("Error"),
-        detail: &error.detail,
-        message: &error.detail,
-        code: error.code.as_str(),
-        missing_permission: error.missing_permission.as_deref(),
-        decision_id: error.decision_id.as_deref(),
-        reason: match error.code {
-            Code::Denied(reason) => Some(reason.as_str()),
-            _ => None,
-        },
-    };
+    let (code, retry_after) = (error.code, error.retry_after);
+    let body = ErrorBody::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"), error);
     // Texts and a number: nothing in it can fail to be written.
     let mut response = Response::new(serde_json::to_string(&body).unwrap_or_default().into());
     *response.status_mut() = status;
@@ -161,14 +135,9 @@ fn refusal<R: From<String>>(error: &Error) -> Response<R> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::UNAUTHORIZED {
-        // RFC 6750 §3: no error word when there was no credential at all.
-        let challenge = match error.code {
-            Code::MissingCredentials => r#"Bearer realm="tokenward""#,
-            _ => r#"Bearer realm="tokenward", error="invalid_token""#,
-        };
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge(code)));
     }
-    if let Some(seconds) = error.retry_after {
+    if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
     response

@@ -30,7 +30,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokenward-core", &[]),
     ("tokenward-api", &["tokenward-core"]),
     ("tokenward-store", &["tokenward-core"]),
-    ("tokenward-verify", &["tokenward-core", "tokenward-store"]),
+    ("tokenward-verify", &["tokenward-core", "tokenward-store", "tokenward-api"]),
     ("tokenward-server", &["tokenward-core", "tokenward-store", "tokenward-verify", "tokenward-api"]),
     ("tokenward", &["tokenward-core", "tokenward-store", "tokenward-verify", "tokenward-api", "tokenward-server"]),
 ];

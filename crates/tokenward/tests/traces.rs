@@ -20,6 +20,7 @@ use tokenward_verify::{Ask, Asking, Question};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use support::{OWNER, Organization, PASSWORD, Server, config, forms_of};
+use tokenward_server::limits::MISSES_PER_MINUTE;
 
 /// Everything that was traced, at the finest level.
 #[derive(Clone, Default)]
@@ -83,7 +84,7 @@ async fn quiet_server() -> (Server, Organization) {
     let directory: TempDir = tempfile::tempdir().unwrap();
     let mut config = config(directory.path());
     config.poll_interval = Duration::from_secs(3_600);
-    config.misses_per_minute = 0;
+    config.limits.set(&MISSES_PER_MINUTE, 1_000_000);
     let server = Server::start_with(directory, config).await;
     let acme = server.found("Acme").await;
     (server, acme)

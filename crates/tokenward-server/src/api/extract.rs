@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokenward_api::objects::{self, Objects};
 use tokenward_core::Time;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 use tokenward_verify::credential::bearer;
 
 use super::error::ApiError;
-use super::objects::Objects;
 use crate::body::{self, Bounds, Unread};
 pub(crate) use crate::http::{client, peer};
 use crate::limits::{BODY_BYTES, BODY_TIME, Unit};
@@ -73,10 +73,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
         return Err(Error::invalid("body", "is missing; send JSON"));
     }
     // Most bodies are right, and are read without keeping track of where one would be wrong.
-    let mut quick = serde_json::Deserializer::from_slice(bytes);
-    if let Ok(value) = T::deserialize(Objects(&mut quick))
-        && quick.end().is_ok()
-    {
+    if let Ok(value) = objects::read_json(bytes) {
         return Ok(value);
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);

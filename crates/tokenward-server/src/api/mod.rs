@@ -22,7 +22,6 @@ mod json;
 mod limits;
 mod members;
 mod oauth;
-mod objects;
 mod once;
 mod openapi;
 mod organizations;

@@ -54,7 +54,7 @@ impl Source {
 }
 
 /// The name of a setting's variable.
-fn variable(setting: &str) -> String {
+pub(super) fn variable(setting: &str) -> String {
     format!("{PREFIX}{}", setting.replace('.', "_").to_ascii_uppercase())
 }
 
@@ -216,6 +216,14 @@ impl Layers {
     /// A setting, as it is called where it was written.
     pub fn name(&self, setting: &str) -> String {
         self.0.get(setting).map_or_else(|| setting.to_owned(), |it| it.source.name(setting))
+    }
+
+    /// The file in which a setting was written.
+    pub fn file_of(&self, setting: &str) -> Option<&Path> {
+        match &self.0.get(setting)?.source {
+            Source::File { path, .. } => Some(path),
+            _ => None,
+        }
     }
 
     /// Several settings: those that somebody wrote, or all when nobody wrote any.

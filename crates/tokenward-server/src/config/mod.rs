@@ -23,6 +23,7 @@ use tokenward_core::secret::Prefixes;
 use tokenward_verify::server::gateway;
 use tracing_subscriber::filter::Targets;
 
+use crate::files;
 use crate::limits::Limits;
 use crate::service::founders::Founders;
 use crate::service::mail::{MailError, Mailer};
@@ -68,9 +69,6 @@ pub struct Config {
     /// Where Envoy's ext_authz is answered; `None` is nowhere.
     #[serde(deserialize_with = "values::envoy_listen")]
     pub envoy_listen: Option<SocketAddr>,
-    /// Unknown tokens a minute and client address; 0 is no limit.
-    #[serde(deserialize_with = "values::count")]
-    pub misses_per_minute: u32,
     /// What differs from the limits' defaults, by name; read as [`Config::limits`].
     #[serde(rename = "limits")]
     pub limit_values: BTreeMap<String, u64>,
@@ -122,6 +120,12 @@ impl fmt::Debug for Config {
     }
 }
 
+/// Is there a password in the address of a server?
+fn holds_password(address: &str) -> bool {
+    let user = address.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':'))
+}
+
 impl Config {
     /// Puts the layers together. `environment` holds all variables of the process: one that is misspelt is a mistake.
     pub fn load(file: Option<&Path>, environment: &[(OsString, OsString)], flags: &Flags) -> Result<Self, ConfigError> {
@@ -164,6 +168,20 @@ impl Config {
             Ok(prefixes) => self.prefixes = prefixes,
             Err(error) => faults.push(format!("{}: {error}", names("token_prefixes", "policy_token_prefixes"))),
         }
+        let secrets = [
+            ("pepper", self.pepper.is_some()),
+            ("database", holds_password(&self.database)),
+            ("smtp_url", self.smtp_url.as_deref().is_some_and(holds_password)),
+        ];
+        for (name, _) in secrets.into_iter().filter(|(_, is_secret)| *is_secret) {
+            if let Some(mode) = layers.file_of(name).and_then(files::open_to_everybody) {
+                let place = layers.name(name);
+                faults.push(format!(
+                    "{place}: everybody on this machine can read the file (mode {mode:o}); run chmod 600 on it, or set {}",
+                    layers::variable(name)
+                ));
+            }
+        }
         if self.envoy_listen.is_some_and(|envoy| envoy.port() != 0 && envoy == self.listen) {
             faults.push(format!(
                 "{}: both are {}; each needs a port of its own",
@@ -171,7 +189,7 @@ impl Config {
                 self.listen
             ));
         }
-        match self.smtp_url.as_deref().map(|url| Mailer::new(url, &self.mail_from)) {
+        match self.smtp_url.as_deref().map(|url| Mailer::new(url, &self.mail_from, &self.limits)) {
             Some(Err(error @ MailError::Url)) => faults.push(format!("{}: {error}", layers.name("smtp_url"))),
             Some(Err(error @ MailError::From(_))) => faults.push(format!("{}: {error}", layers.name("mail_from"))),
             Some(Ok(_)) | None => {}

@@ -135,11 +135,6 @@ pub(super) fn credential_header<'de, D: Deserializer<'de>>(from: D) -> Result<Op
     })
 }
 
-pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    let given = i64::deserialize(from)?;
-    u32::try_from(given).map_err(|_| D::Error::custom(format!("{given} is not from 0 to {}", u32::MAX)))
-}
-
 pub(super) fn poll_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let given = i64::deserialize(from)?;
     let milliseconds = u64::try_from(given).ok().filter(|it| POLL_INTERVAL_MS.contains(it));

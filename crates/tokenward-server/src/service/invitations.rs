@@ -16,6 +16,7 @@ use tokenward_store::{Tx, members, roles};
 use zeroize::Zeroizing;
 
 use super::links::{link_digest, link_secret};
+use super::mail::Stamp;
 use super::{App, Written};
 
 /// How long an invitation is open.
@@ -52,6 +53,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Invitation> 
 
 /// Invites somebody with a role, which may not hold more than the caller.
 pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> Result<Written<Sent>> {
+    let stamp = stamp(app, &grant, &email)?;
     let own = Arc::clone(app);
     let written = app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -86,12 +88,16 @@ pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> 
         })
     });
     let written = written.await?;
-    mail(app, &written.value);
+    mail(stamp, &written.value);
     Ok(written)
 }
 
 /// Makes new links for an invitation; the old ones are dead. What it gives may not be more than the caller holds.
 pub async fn resend(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Sent>> {
+    let stamp = match &app.mailer {
+        Some(_) => stamp(app, &grant, &get(app, &grant, id).await?.email)?,
+        None => None,
+    };
     let own = Arc::clone(app);
     let written = app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -106,7 +112,7 @@ pub async fn resend(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Se
         })
     });
     let written = written.await?;
-    mail(app, &written.value);
+    mail(stamp, &written.value);
     Ok(written)
 }
 
@@ -172,9 +178,14 @@ impl Secrets {
     }
 }
 
-fn mail(app: &App, sent: &Sent) {
-    if let (Some(mailer), Some(link)) = (&app.mailer, &sent.mailed) {
-        mailer.invite(&sent.invitation, link);
+/// What a mail to this address costs, where mail is sent; asked for before anything is written.
+fn stamp(app: &App, grant: &Grant, email: &str) -> Result<Option<Stamp>> {
+    app.mailer.as_ref().map(|mailer| mailer.stamp(grant, email, app.now())).transpose()
+}
+
+fn mail(stamp: Option<Stamp>, sent: &Sent) {
+    if let (Some(stamp), Some(link)) = (stamp, &sent.mailed) {
+        stamp.invite(&sent.invitation, link);
     }
 }
 

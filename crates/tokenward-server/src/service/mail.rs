@@ -1,17 +1,33 @@
 //! Mail, where SMTP is configured: the link of an invitation. Sent after the change counts, and never a reason for it
 //! to fail; whoever invites has the link in the answer too.
+//!
+//! Mail reaches people who never asked for it. So it has budgets, which are asked before anything is written; and names
+//! that others chose stand in it so that no mail program makes a link of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use lettre::message::Mailbox;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use tokenward_core::caller::Grant;
+use tokenward_core::name::fold_email;
+use tokenward_core::sync::lock;
+use tokenward_core::time::{HOUR, SECOND};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::invitations::Invitation;
+
+use super::recent::Recent;
+use crate::limits::{Limit, Limits, MAIL_MEMORY, MAILS_PER_INVITER, MAILS_PER_ORGANIZATION, MAILS_PER_RECIPIENT};
 
 /// Sends mail.
 #[derive(Clone)]
-pub struct Mailer {
-    transport: Arc<AsyncSmtpTransport<Tokio1Executor>>,
+pub struct Mailer(Arc<Inner>);
+
+struct Inner {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    limits: Limits,
+    /// When the whole budget is back (the generic cell rate algorithm, ITU-T I.371 annex A).
+    budgets: Mutex<Recent<Time>>,
 }
 
 /// Why mail cannot be sent as configured.
@@ -25,32 +41,94 @@ pub enum MailError {
     From(String),
 }
 
+/// Whose budgets a mail is taken from.
+#[derive(Clone, Hash)]
+enum Budget {
+    Inviter(Uuid),
+    Organization(Uuid),
+    Recipient(String),
+}
+
 impl Mailer {
     /// Ready to send through the server at `url`, as `from`.
-    pub fn new(url: &str, from: &str) -> Result<Self, MailError> {
+    pub fn new(url: &str, from: &str, limits: &Limits) -> Result<Self, MailError> {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| MailError::Url)?;
         let from = from.parse().map_err(|_| MailError::From(from.to_owned()))?;
-        Ok(Self { transport: Arc::new(transport.build()), from })
+        let budgets = Mutex::new(Recent::new(MAIL_MEMORY.size()));
+        Ok(Self(Arc::new(Inner { transport: transport.build(), from, limits: limits.clone(), budgets })))
     }
 
+    /// Takes a mail out of the budgets of who invites, of the organization and of the recipient; `throttled` where one of
+    /// them has none left.
+    pub fn stamp(&self, grant: &Grant, recipient: &str, now: Time) -> Result<Stamp> {
+        let inviter = grant.by().actor.id().unwrap_or(grant.organization());
+        let budgets = [
+            (Budget::Inviter(inviter), &MAILS_PER_INVITER),
+            (Budget::Organization(grant.organization()), &MAILS_PER_ORGANIZATION),
+            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
+        ];
+        self.0.take(&budgets, now)?;
+        Ok(Stamp { mailer: Arc::clone(&self.0), budgets, used: false })
+    }
+}
+
+impl Inner {
+    /// Takes one out of each of them, or out of none.
+    fn take(&self, of: &[(Budget, &'static Limit)], now: Time) -> Result<()> {
+        let mut budgets = lock(&self.budgets);
+        let cost = |limit| HOUR / i64::try_from(self.limits.get(limit)).unwrap_or(HOUR).clamp(1, HOUR);
+        let spent = |whole_at: Time| (whole_at.0 - now.0).max(0);
+        for (budget, limit) in of {
+            let beyond = budgets.get(budget).map_or(0, |whole_at| spent(*whole_at)) + cost(limit) - HOUR;
+            if beyond > 0 {
+                let seconds = u32::try_from((beyond + SECOND - 1) / SECOND).unwrap_or(u32::MAX);
+                let what = match budget {
+                    Budget::Inviter(_) => "You have sent as many invitations by mail as",
+                    Budget::Organization(_) => "This organization has sent as many invitations by mail as",
+                    Budget::Recipient(_) => "This address has been sent as many invitations by mail as",
+                };
+                let advice = format!("Nothing was written. Try again in {seconds} s.");
+                let error = limit.exceeded(Code::Throttled, self.limits.get(limit), what, &advice);
+                return Err(Error { retry_after: Some(seconds), ..error });
+            }
+        }
+        for (budget, limit) in of {
+            let whole_at = budgets.touch(budget, || now);
+            *whole_at = now.plus(spent(*whole_at) + cost(limit));
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, to: &[(Budget, &'static Limit)]) {
+        let mut budgets = lock(&self.budgets);
+        for (budget, limit) in to {
+            let cost = HOUR / i64::try_from(self.limits.get(limit)).unwrap_or(HOUR).clamp(1, HOUR);
+            budgets.change(budget, |whole_at| *whole_at = whole_at.plus(-cost));
+        }
+    }
+}
+
+/// One mail that is paid for. It is given back when nothing is sent after all.
+pub struct Stamp {
+    mailer: Arc<Inner>,
+    budgets: [(Budget, &'static Limit); 3],
+    used: bool,
+}
+
+impl Drop for Stamp {
+    fn drop(&mut self) {
+        if !self.used {
+            self.mailer.give_back(&self.budgets);
+        }
+    }
+}
+
+impl Stamp {
     /// Sends an invitation's link in a task of its own. A failure is logged, without the link.
-    pub fn invite(&self, invitation: &Invitation, link: &str) {
-        let Invitation { email, organization_name, inviter, role_name, .. } = invitation;
-        let text = format!(
-            "{inviter} invites you to {organization_name} on Tokenward, with the role {role_name}.\n\n\
-             Accept within seven days:\n\n{link}\n\n\
-             The link is for you alone: whoever has it can take your place. If you expected nothing, ignore this mail.\n"
-        );
-        let (mailer, id) = (self.clone(), invitation.id);
-        let message =
-            email.parse().map_err(|_| "the address cannot be written into a mail".to_owned()).and_then(|to| {
-                Message::builder()
-                    .from(self.from.clone())
-                    .to(Mailbox::new(None, to))
-                    .subject(format!("Invitation to {organization_name}"))
-                    .body(text)
-                    .map_err(|error| error.to_string())
-            });
+    pub fn invite(mut self, invitation: &Invitation, link: &str) {
+        self.used = true;
+        let mailer = Arc::clone(&self.mailer);
+        let (id, message) = (invitation.id, message(mailer.from.clone(), invitation, link));
         tokio::spawn(async move {
             let sent = match message {
                 Ok(message) => mailer.transport.send(message).await.map(|_| ()).map_err(|error| error.to_string()),
@@ -61,5 +139,161 @@ impl Mailer {
                 Err(problem) => tracing::error!(invitation = %id, problem, "the invitation could not be mailed"),
             }
         });
+    }
+}
+
+fn message(from: Mailbox, invitation: &Invitation, link: &str) -> Result<Message, String> {
+    let to = invitation.email.parse().map_err(|_| "the address cannot be written into a mail".to_owned())?;
+    let [organization, role] = [&invitation.organization_name, &invitation.role_name].map(|name| unlinked(name));
+    let inviter =
+        if is_address(&invitation.inviter) { invitation.inviter.clone() } else { unlinked(&invitation.inviter) };
+    let text = format!(
+        "{inviter} invites you to {organization} on Tokenward, with the role {role}.\n\n\
+         Accept within seven days:\n\n{link}\n\n\
+         The link is for you alone: whoever has it can take your place. If you expected nothing, ignore this mail.\n"
+    );
+    let message = Message::builder().from(from).to(Mailbox::new(None, to));
+    message.subject(format!("Invitation to {organization}")).body(text).map_err(|error| error.to_string())
+}
+
+/// A name as it may stand in a mail. Mail programs make links of what looks like an address (`http://…`, `www.…`,
+/// `example.com/x`, in any script), and a link in a mail of ours is believed. To refuse such names would refuse honest ones
+/// (Booking.com); so a space follows each sign that holds an address together, which people read over and programs do not.
+fn unlinked(name: &str) -> String {
+    let mut shown = String::with_capacity(name.len() + 8);
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        shown.push(letter);
+        // The other full stops, solidus, colon and commercial at are those that browsers take for the plain ones (UTS #46).
+        let joins = matches!(
+            letter,
+            '.' | '/'
+                | '\\'
+                | ':'
+                | '@'
+                | '\u{2024}'
+                | '\u{3002}'
+                | '\u{ff0e}'
+                | '\u{ff61}'
+                | '\u{ff0f}'
+                | '\u{ff1a}'
+                | '\u{ff20}'
+        );
+        if joins && letters.peek().is_some_and(|next| !next.is_whitespace()) {
+            shown.push(' ');
+        }
+    }
+    shown
+}
+
+/// Is it nothing but a plain e-mail address? Of a person's own no more than a mail to that person can come.
+fn is_address(text: &str) -> bool {
+    let plain = |part: &str, signs: &[u8]| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || signs.contains(&byte))
+    };
+    text.split_once('@').is_some_and(|(local, domain)| plain(local, b"._+-") && plain(domain, b".-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenward_core::role::RoleKind;
+    use tokenward_core::time::MINUTE;
+
+    use super::*;
+
+    fn mailer() -> Inner {
+        let mailer = Mailer::new("smtp://127.0.0.1:1", "a@b.example", &Limits::default()).unwrap();
+        Arc::into_inner(mailer.0).unwrap()
+    }
+
+    fn budgets(inviter: u128, organization: u128, to: &str) -> [(Budget, &'static Limit); 3] {
+        [
+            (Budget::Inviter(Uuid::from_u128(inviter)), &MAILS_PER_INVITER),
+            (Budget::Organization(Uuid::from_u128(organization)), &MAILS_PER_ORGANIZATION),
+            (Budget::Recipient(to.to_owned()), &MAILS_PER_RECIPIENT),
+        ]
+    }
+
+    #[test]
+    fn inviter_organization_and_recipient_have_budgets_that_come_back() {
+        let mailer = mailer();
+        let take = |inviter, organization, to: &str, now| mailer.take(&budgets(inviter, organization, to), now);
+        let taken = (0..400).filter(|n| take(1, 1, &format!("{n}@c.example"), Time(0)).is_ok()).count();
+        assert_eq!(taken, 50);
+        let error = take(1, 1, "new@c.example", Time(0)).unwrap_err();
+        assert!(error.code == Code::Throttled && error.detail.contains("`mails_per_inviter` (50 per hour)"), "{error}");
+        assert_eq!(error.retry_after, Some(72));
+        assert!(take(1, 1, "new@c.example", Time(72 * SECOND)).is_ok());
+        let taken = (0..400).filter(|n| take(10 + n, 1, &format!("{n}@d.example"), Time(0)).is_ok()).count();
+        assert_eq!(taken, 149);
+        let taken = (0..400).filter(|n| take(1_000 + n, 1_000 + n, "victim@e.example", Time(0)).is_ok()).count();
+        assert_eq!(taken, 5);
+        let error = take(1, 2, "victim@e.example", Time(60 * MINUTE)).err();
+        assert!(error.is_none());
+    }
+
+    #[test]
+    fn what_is_refused_or_given_back_costs_nothing() {
+        let mailer = mailer();
+        let of = budgets(1, 1, "a@c.example");
+        for _ in 0..100 {
+            mailer.take(&of, Time(0)).unwrap();
+            mailer.give_back(&of);
+        }
+        (0..5).for_each(|_| mailer.take(&of, Time(0)).unwrap());
+        assert!((0..100).all(|_| mailer.take(&of, Time(0)).is_err()));
+        assert_eq!((0..100).filter(|n| mailer.take(&budgets(1, 1, &n.to_string()), Time(0)).is_ok()).count(), 45);
+    }
+
+    #[test]
+    fn no_mail_program_makes_a_link_of_a_name() {
+        for (name, shown) in [
+            ("http://evil.example", "http: / / evil. example"),
+            ("HTTPS://evil.example/x?y", "HTTPS: / / evil. example/ x?y"),
+            ("www.evil.example", "www. evil. example"),
+            ("example.com/x", "example. com/ x"),
+            ("почта.рф", "почта. рф"),
+            ("xn--80a1acny.xn--p1ai", "xn--80a1acny. xn--p1ai"),
+            ("evil。example", "evil。 example"),
+            ("evil．example／x", "evil． example／ x"),
+            ("mailto:a@evil.example", "mailto: a@ evil. example"),
+            ("10.0.0.1:80", "10. 0. 0. 1: 80"),
+            ("Acme, Inc.", "Acme, Inc."),
+            ("Booking.com B.V.", "Booking. com B. V."),
+            ("Acme & Söhne", "Acme & Söhne"),
+        ] {
+            assert_eq!(unlinked(name), shown);
+        }
+    }
+
+    #[test]
+    fn a_person_is_named_by_the_address_and_a_token_is_not_taken_for_one() {
+        for (inviter, shown) in [
+            ("ada@acme.example", "ada@acme.example invites"),
+            ("evil.example/x@acme.example", "evil. example/ x@ acme. example invites"),
+            ("deploy www.evil.example", "deploy www. evil. example invites"),
+        ] {
+            let invitation = Invitation {
+                id: Uuid::nil(),
+                organization_id: Uuid::nil(),
+                organization_name: "http://evil.example".into(),
+                email: "bob@c.example".into(),
+                role_id: Uuid::nil(),
+                role_name: "www.evil.example".into(),
+                role_kind: RoleKind::Custom,
+                inviter: inviter.into(),
+                inviter_id: None,
+                inviter_kind: None,
+                expires_at: Time(0),
+                created_at: Time(0),
+                updated_at: Time(0),
+            };
+            let from = "Tokenward <t@b.example>".parse().unwrap();
+            let mail = message(from, &invitation, "https://ours.example/invitation/1/2").unwrap().formatted();
+            let mail = String::from_utf8(mail).unwrap();
+            assert!(mail.contains(shown) && mail.contains("https://ours.example/invitation/1/2"), "{mail}");
+            assert!(mail.contains("Subject: Invitation to http: / / evil. example"), "{mail}");
+            assert!(mail.contains("the role www. evil. example"), "{mail}");
+        }
     }
 }

@@ -13,11 +13,10 @@ use tokenward_store::variables::{self, Owner, Variable};
 use tokenward_store::{Tx, environments, projects};
 
 use super::{App, Written, seal};
+use crate::limits::VARIABLE_VALUE_BYTES;
 
 /// Longest key, in characters.
 const KEY_MAX: usize = 255;
-/// Longest value, in bytes.
-const VALUE_MAX: usize = 64 * 1024;
 /// The purpose of the key that secrets are sealed under.
 const SEAL: &str = "secret-values";
 
@@ -235,8 +234,8 @@ fn check(key: &str, value: &str, mount_path: Option<&str>, description: Option<&
             format!("must be 1 to {KEY_MAX} of A-Z, a-z, 0-9, `_`, `-` and `.`, not beginning with a digit"),
         );
     }
-    if value.len() > VALUE_MAX {
-        faults.push("value", format!("is longer than {VALUE_MAX} bytes"));
+    if value.len() > VARIABLE_VALUE_BYTES.size() {
+        faults.push("value", VARIABLE_VALUE_BYTES.longer());
     }
     if value.contains('\0') {
         faults.push("value", "contains a NUL character");

@@ -400,4 +400,36 @@ mod tests {
             assert_eq!(fault(version, hosts), None);
         }
     }
+
+    fn headers_of_a_refusal(tls: Option<TlsAcceptor>) -> HeaderMap {
+        let limits = Limits::default();
+        let door = Arc::new(Door::new(&limits, Vec::new()));
+        let refuse = |_| axum::response::Response::new(axum::body::Body::empty());
+        let terms = Arc::new(Terms { limits, door, tls, streams: 1, refuse });
+        let refusal = refuse(no_budget(&terms.limits));
+        let answering = Answering {
+            answer: Next::<std::future::Ready<_>>::Refused(Some(refusal)),
+            open: Some(Arc::<Meter>::default().begin()),
+            purse: None,
+            terms,
+        };
+        let Some(Ok(response)) = futures_util::FutureExt::now_or_never(answering) else {
+            panic!("it waits for nothing")
+        };
+        response.headers().clone()
+    }
+
+    #[test]
+    fn with_tls_of_our_own_browsers_are_told_to_stay_with_it() {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let nobody = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+        let tls = TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_cert_resolver(nobody)));
+        let with = headers_of_a_refusal(Some(tls));
+        assert_eq!(with[header::STRICT_TRANSPORT_SECURITY], HSTS);
+        let without = headers_of_a_refusal(None);
+        assert!(!without.contains_key(header::STRICT_TRANSPORT_SECURITY), "in front may be plain HTTP");
+        assert!([with, without].iter().all(|headers| headers[header::X_CONTENT_TYPE_OPTIONS] == "nosniff"));
+    }
 }

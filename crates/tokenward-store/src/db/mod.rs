@@ -9,9 +9,9 @@ mod head;
 mod open;
 mod postgres;
 mod row;
+mod served;
 mod sqlite;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +115,7 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Held until the store closes; see [`Store::lock`].
-    lock: Option<Arc<File>>,
+    lock: Option<Arc<served::Serving>>,
 }
 
 #[derive(Clone)]
@@ -251,8 +251,9 @@ impl Store {
             Pools::Sqlite(file) => file.close().await,
             Pools::Postgres(pool) => pool.close().await,
         }
+        // The last thing: nobody else begins while a connection is open.
         if let Some(lock) = &self.lock
-            && let Err(error) = lock.unlock()
+            && let Err(error) = lock.release()
         {
             tracing::warn!(%error, "the lock of the database is given back only at the end of the process");
         }

@@ -15,6 +15,7 @@ use tokenward_core::error::{Error, Result};
 use super::ACQUIRE;
 use super::error::{OpenError, cause_text, fail, migrate_error, same_steps};
 use super::head::Head;
+use super::served::{self, Serving};
 
 /// Older versions can corrupt a database in WAL mode (the WAL-reset bug, fixed in 3.51.3).
 pub const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
@@ -37,9 +38,14 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    /// Makes this the only process that serves from the file, until the lock is dropped.
-    pub(super) fn lock(&self) -> Result<File, OpenError> {
-        lock_file(&self.path)?.ok_or_else(|| OpenError::Locked(self.path.clone()))
+    /// Makes this the only process that serves from the file, until the lock is given back.
+    pub(super) fn lock(&self) -> Result<Serving, OpenError> {
+        let serving = served::begin(&self.path).map_err(|cause| OpenError::Open {
+            url: self.path.display().to_string(),
+            cause: cause.to_string(),
+            hint: "The file system must have locks (flock).",
+        })?;
+        serving.ok_or_else(|| OpenError::Locked(self.path.clone()))
     }
 
     /// Writes a consistent copy to `path`, which must not exist.
@@ -73,10 +79,7 @@ impl Pools {
         if same_steps(&self.steps().await, &MIGRATIONS).is_ok() {
             return Ok(());
         }
-        // Where nobody has ever served there is no such file.
-        let served = File::open(lock_path(&self.path))
-            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
-        if served {
+        if served::is_served(&self.path) {
             return Err(OpenError::Served(self.path.clone()));
         }
         MIGRATIONS.run(&self.write).await.map_err(migrate_error)
@@ -105,8 +108,8 @@ pub(super) async fn attach(path: &Path) -> Result<Pools, OpenError> {
 /// Waits until no other process opens a database in the same directory: the change to WAL does not wait for another
 /// one but fails at once, and sqlx takes no lock while it migrates. The directory is the lock: it leaves no file behind.
 async fn take_turn(path: &Path) -> Result<Option<File>, OpenError> {
-    let lock = lock_path(path);
-    let directory = lock.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Where there is no such directory, opening goes on and says so.
     let Ok(held) = File::open(directory) else { return Ok(None) };
     for _ in 0..TURN_TRIES {
@@ -179,22 +182,6 @@ fn sqlite_hint(error: &sqlx::Error) -> &'static str {
     }
 }
 
-/// The lock of who serves from an SQLite file; `None` when another holds it. It is given back when the file is dropped.
-fn lock_file(path: &Path) -> Result<Option<File>, OpenError> {
-    let lock_path = lock_path(path);
-    let failed = |cause: std::io::Error| OpenError::Open {
-        url: lock_path.display().to_string(),
-        cause: cause.to_string(),
-        hint: "The directory must be writable.",
-    };
-    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(cause)) => Err(failed(cause)),
-    }
-}
-
 /// Reads the log's head. The whole file is taken since the transaction began.
 pub(super) async fn take_head(c: &mut SqliteConnection) -> Result<Head> {
     let head = "SELECT m.incarnation, h.position, h.hash FROM log_head h, meta m";
@@ -202,17 +189,11 @@ pub(super) async fn take_head(c: &mut SqliteConnection) -> Result<Head> {
 }
 
 /// Makes the file when it is missing, for nobody else to read: it will hold addresses and hashes of passwords. SQLite gives
-/// the files that it puts beside it the same mode. That of one that is there is its owner's choice.
+/// the files that it puts beside it the same mode. That of one that is there is its owner's choice; and it is not opened,
+/// since to close it again would take SQLite's locks away (see [`served`]).
 fn close_to_others(path: &Path) {
     // What goes wrong here goes wrong for SQLite too, which says it better.
-    let _ = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
-}
-
-/// Beside the file itself, whatever link led to it: two names must not mean two locks.
-fn lock_path(path: &Path) -> PathBuf {
-    let mut lock = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
-    lock.push(".lock");
-    lock.into()
+    let _ = File::options().write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// The secrets that the index holds, revoked ones until `$1`: three numbers of each and seven pieces of bytes, packed as

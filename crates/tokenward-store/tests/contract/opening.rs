@@ -1,6 +1,6 @@
 //! Opening a database, transactions as such, peppers, the lock, and copies.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use tokenward_core::Code;
 use tokenward_core::permission::Own;
@@ -24,6 +24,7 @@ on_both_engines![
     a_version_of_a_row_is_never_written_twice,
     peppers_are_told_oldest_first_and_never_replaced,
     one_process_serves_from_a_file,
+    to_lock_and_to_open_again_leaves_the_locks_of_sqlite_alone,
     a_copy_is_whole_and_never_overwrites,
     a_closed_store_says_that_it_cannot_answer,
 ];
@@ -198,7 +199,8 @@ async fn one_process_serves_from_a_file(mut world: World) {
     assert!(!world.store.is_shared());
     let said = second.lock().unwrap_err().to_string();
     assert!(said.contains("already serves from") && said.contains("--data-dir"), "{said}");
-    // The same file under another name is the same file.
+    // The same file under another name is the same file. (A hard link is tried with another process: within one, SQLite
+    // itself refuses it.)
     let alias = world.directory().unwrap().join("alias.db");
     symlink(&file, &alias).unwrap();
     let mut third = open(&format!("sqlite:{}", alias.display()), &world.clock).await;
@@ -214,6 +216,28 @@ async fn one_process_serves_from_a_file(mut world: World) {
     assert!(second.lock().is_err());
     drop(clone);
     second.lock().unwrap();
+}
+
+/// SQLite's own locks are lost to a process that closes any descriptor of the file, and other processes may then take the
+/// database from under it.
+async fn to_lock_and_to_open_again_leaves_the_locks_of_sqlite_alone(mut world: World) {
+    let Some(file) = world.file() else { return };
+    world.store.lock().unwrap();
+    world.organization("Acme").await;
+    let inode = std::fs::metadata(&file).unwrap().ino();
+    let locks = || {
+        let all = std::fs::read_to_string("/proc/locks").unwrap();
+        let of_file = all.lines().filter(|line| line.contains(&format!(":{inode} ")));
+        let (posix, flock): (Vec<&str>, Vec<&str>) = of_file.partition(|line| line.contains("POSIX"));
+        (posix.len(), flock.len())
+    };
+    let before = locks();
+    assert!(before.0 > 0 && before.1 == 1, "{before:?}");
+    let mut second = world.open_again().await;
+    second.lock().unwrap_err();
+    second.close().await;
+    attach(&world.url, &world.clock).await.unwrap().close().await;
+    assert_eq!(locks(), before);
 }
 
 async fn a_copy_is_whole_and_never_overwrites(world: World) {

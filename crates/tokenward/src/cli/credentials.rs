@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tokenward_api::objects;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::output::{Failure, Result};
@@ -69,7 +70,7 @@ impl Credentials {
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(failed)?;
         // The parser's own message could quote the file, and with it a token.
-        serde_json::from_str(&text).map_err(|error| {
+        objects::read_json(text.as_bytes()).map_err(|error| {
             Failure::error(format!("{} is damaged (line {}).", path.display(), error.line()))
                 .hint("Delete it and run `tokenward login` again.")
         })

@@ -14,6 +14,7 @@ mod decision;
 mod environment;
 mod event;
 mod find;
+mod limits;
 mod member;
 mod org;
 mod output;
@@ -157,6 +158,8 @@ pub enum Online {
     /// The event log: who changed what
     #[command(subcommand)]
     Event(event::EventCommand),
+    /// Show the limits of the server: sizes, numbers, times
+    Limits,
     /// Print a completion script for your shell
     Completions(shell::CompletionsArgs),
     /// Print a manual page
@@ -216,6 +219,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Logout => session::logout(global).await,
         Online::Whoami => session::whoami(&context()?).await,
         Online::Verify(args) => verify::run(args, global).await,
+        Online::Limits => limits::run(global).await,
         Online::Completions(args) => shell::completions(&args),
         Online::Man(args) => shell::man(&args),
         Online::Org(command) => org::run(command, &context()?).await,

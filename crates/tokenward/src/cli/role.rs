@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokenward_api::objects::{self, Objects};
 use tokenward_api::roles::{
     AvailableRole, ClusterPermissionEdit, CustomRole, CustomRoleEdit, CustomRoleRequest, EnvironmentPermissionEdit,
     ProjectPermission, ProjectPermissionEdit,
@@ -336,9 +337,11 @@ impl RoleFile {
     /// JSON begins with a brace, TOML never does.
     fn parse(text: &str) -> std::result::Result<Self, String> {
         if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| error.to_string())
+            objects::read_json(text.as_bytes()).map_err(|error| error.to_string())
         } else {
-            toml::from_str(text).map_err(|error| error.to_string().trim_end().replace('\n', "  "))
+            toml::Deserializer::parse(text)
+                .and_then(|read| Self::deserialize(Objects(read)))
+                .map_err(|error| error.to_string().trim_end().replace('\n', "  "))
         }
     }
 
@@ -458,9 +461,12 @@ mod tests {
         assert_eq!(body["permissions"], json!(["invoices:read"]));
     }
 
+    /// serde alone takes a list for an object.
+    const LISTS: &str = r#"{"cluster_permissions": [["019ab000-0000-7000-8000-000000000000", "eu", "VIEWER"]]}"#;
+
     #[test]
     fn a_mistyped_key_is_refused() {
-        for bad in ["permisions = []", "[projects.shop]\nPROD = \"VIEWER\"", "{\"x\": 1}", "not toml"] {
+        for bad in ["permisions = []", "[projects.shop]\nPROD = \"VIEWER\"", "{\"x\": 1}", "not toml", LISTS] {
             assert!(RoleFile::parse(bad).is_err(), "{bad}");
         }
         let twice = RoleFile::parse("cluster_permissions = []\n[clusters]\n").unwrap().over(&now()).unwrap_err();

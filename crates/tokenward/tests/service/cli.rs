@@ -402,6 +402,18 @@ fn the_event_list_follows_its_pages() {
 }
 
 #[test]
+fn limits_are_told_to_whoever_is_not_signed_in() {
+    let world = World::new();
+    let people = world.nobody(&["limits"]);
+    assert_eq!(people.code, 0, "{}", people.err);
+    let row = people.out.lines().find(|line| line.contains("sign_in_attempts_per_address")).unwrap();
+    assert!(row.contains("20") && row.contains("count") && row.contains("default"), "{row}");
+    let all = world.json(&["limits"]);
+    let all = all["limits"].as_array().unwrap();
+    assert!(all.len() > 40 && all.iter().all(|limit| limit["bounds"].as_str().unwrap().ends_with('.')));
+}
+
+#[test]
 fn completions_and_manual_need_no_server() {
     let world = World::new();
     for shell in ["bash", "zsh", "fish"] {

@@ -14,6 +14,8 @@ use tokenward_verify::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 
+use tokenward_server::limits::MISSES_PER_MINUTE;
+
 use crate::support::{self, Organization, Server};
 
 const FROM: [u8; 4] = [203, 0, 113, 7];
@@ -118,7 +120,7 @@ async fn defaults_are_those_of_the_server() {
     let directory = tempfile::tempdir().unwrap();
     let (server, ours) = (support::config(directory.path()), Config::new(directory.path()));
     assert_eq!(server.poll_interval, ours.poll_interval);
-    assert_eq!(server.misses_per_minute, ours.misses_per_minute);
+    assert_eq!(server.limits.get(&MISSES_PER_MINUTE), u64::from(ours.misses_per_minute));
     assert_eq!(format!("{:?}", server.prefixes), format!("{:?}", ours.prefixes));
     assert_eq!((server.pepper, server.data_dir), (ours.pepper, ours.data_dir));
 }

@@ -12,6 +12,8 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, 
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use serde_json::{Value, json};
 
+use tokenward_server::limits::MISSES_PER_MINUTE;
+
 use crate::support::{self, Answer, Organization, Server};
 
 /// A text with the form of a token that nobody made.
@@ -294,7 +296,7 @@ async fn without_an_organization_the_question_needs_exactly_one() {
 async fn guessing_is_told_to_wait_and_valid_tokens_pass() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = support::config(directory.path());
-    config.misses_per_minute = 20;
+    config.limits.set(&MISSES_PER_MINUTE, 20);
     let (server, organization) = Server::with_owner_and(directory, config).await;
     let verifier = server.token(&organization, "gateway", "verifier").await;
     let reader = server.token(&organization, "reader", "viewer").await;
@@ -421,7 +423,7 @@ async fn ext_authz_decides_as_forward_auth_does() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = support::config(directory.path());
     config.envoy_listen = Some("127.0.0.1:0".parse().unwrap());
-    config.misses_per_minute = 20;
+    config.limits.set(&MISSES_PER_MINUTE, 20);
     let (server, organization) = Server::with_owner_and(directory, config).await;
     let reader = server.token(&organization, "réader", "viewer").await;
     let address = server.running.envoy.as_ref().unwrap().address;

@@ -275,10 +275,18 @@ async fn http_1_1_names_one_host() {
 #[tokio::test]
 async fn no_answer_is_sniffed_at() {
     let server = server(&[], |_| {}).await;
-    for path in ["/healthz", "/docs", "/nowhere", "/token/self", "/assets/console.css", "/sign-in"] {
+    let paths =
+        ["/healthz", "/docs", "/nowhere", "/token/self", "/assets/console.css", "/assets/none", "/sign-in", "/"];
+    for path in paths.into_iter().chain(["/forward-auth", "/console", "/set-up/x", "/%ff", "/limits?token=twd_x"]) {
         let answer = server.get(path, "").await;
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
     }
+    for (path, method) in [("/healthz", "DELETE"), ("/verify", "POST"), ("/introspect", "POST"), ("/sign-in", "POST")] {
+        let answer = server.send(server.request(method, path)).await;
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+    }
+    let said = ask(&server, "GET /healthz HTTP/1.1\r\n\r\n").await;
+    assert!(said.starts_with("HTTP/1.1 400") && said.contains("x-content-type-options: nosniff"), "{said}");
 }
 
 #[tokio::test]
@@ -289,6 +297,13 @@ async fn a_list_is_no_object_in_any_body() {
     refused(server.post("/session", "", session).await.expect(400)["detail"].to_string());
     let token = server.token(&acme, "ci", "viewer").await;
     refused(server.post("/verify", &acme.owner, serde_json::json!([token])).await.expect(400)["detail"].to_string());
+    let api = acme.path("api/shop");
+    let routes = serde_json::json!({ "routes": [["GET", "/x", "invoices:read"]] });
+    let no_route = |detail: String| assert!(detail.contains("expected a route with a method, a path"), "{detail}");
+    no_route(server.put(&api, &acme.owner, routes).await.expect(400)["detail"].to_string());
+    let toml = server.request("PUT", &api).bearer_auth(&acme.owner).header("content-type", "application/toml");
+    let toml = toml.body("route = [[\"GET\", \"/x\", \"invoices:read\"]]");
+    no_route(server.send(toml).await.expect(400)["detail"].to_string());
     refused(
         server.post(&acme.path("apiToken"), &acme.owner, serde_json::json!(["n"])).await.expect(400)["detail"]
             .to_string(),

@@ -60,14 +60,18 @@ impl Mailbox {
         Ok(())
     }
 
-    /// The link that was mailed with an invitation, which may be on its way still.
+    /// The link that was mailed with an invitation.
     pub async fn link_of(&self, invitation: &str) -> String {
+        let mail = self.mail_with(invitation).await;
+        mail.lines().find(|line| line.contains(invitation)).unwrap().to_owned()
+    }
+
+    /// The first mail of an invitation, which may be on its way still.
+    pub async fn mail_with(&self, invitation: &str) -> String {
         for _ in 0..500 {
-            let mails = self.0.lock().unwrap().clone();
-            let link =
-                mails.iter().flat_map(|mail| mail.lines()).find(|line| line.contains(invitation)).map(str::to_owned);
-            match link {
-                Some(link) => return link,
+            let mail = self.0.lock().unwrap().iter().find(|mail| mail.contains(invitation)).cloned();
+            match mail {
+                Some(mail) => return mail,
                 None => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }

@@ -46,10 +46,10 @@ fn fails(said: &Said, words: &[&str]) {
     }
 }
 
-/// What a directory holds, but for what SQLite and the lock leave beside the database while it is open.
+/// What a directory holds, but for what SQLite leaves beside the database while it is open.
 fn listing(directory: &Path) -> BTreeSet<String> {
     let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| ![".db-wal", ".db-shm", ".lock"].iter().any(|end| name.ends_with(end))).collect()
+    names.filter(|name| ![".db-wal", ".db-shm"].iter().any(|end| name.ends_with(end))).collect()
 }
 
 fn names(names: &[&str]) -> BTreeSet<String> {
@@ -77,17 +77,19 @@ async fn a_missing_pepper_is_never_replaced_by_a_new_one() {
 async fn a_wrong_pepper_is_refused() {
     let (_files, data, founded) = founded();
     let right = std::fs::read_to_string(data.join("pepper")).unwrap();
-    let wrong = format!("1:{}", "7".repeat(64));
+    let wrong = format!("1:{}", "78".repeat(31) + "79");
     std::fs::write(data.join("pepper"), &wrong).unwrap();
     let said = serve(&data, &[]);
     fails(&said, &["pepper version 1", "not the one", "Restore the right pepper"]);
-    assert!(!said.err.contains("7777"), "{said:?}");
+    assert!(!said.err.contains("7878"), "{said:?}");
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", text(&data)];
     fails(&run_with(&arguments, &[("TOKENWARD_PEPPER", &wrong)]), &["TOKENWARD_PEPPER", "not the one"]);
     let mangled = right.trim_end().replace("1:", "1-");
     let said = run_with(&arguments, &[("TOKENWARD_PEPPER", &mangled)]);
     fails(&said, &["line 1 of TOKENWARD_PEPPER", "VERSION:KEY"]);
     assert!(!said.err.contains(&mangled[2..10]), "{said:?}");
+    let zero = format!("1:{}", "0".repeat(64));
+    fails(&run_with(&arguments, &[("TOKENWARD_PEPPER", &zero)]), &["line 1 of TOKENWARD_PEPPER", "anybody can guess"]);
     // The pepper of the environment counts over the file.
     let variables = [("TOKENWARD_PEPPER", right.as_str())];
     let service = Service::start_with(&["--data-dir", text(&data)], &variables);
@@ -155,6 +157,13 @@ async fn a_second_server_on_one_directory_is_refused() {
     let (_files, data, founded) = founded();
     let first = Service::start(&["--data-dir", text(&data)]);
     fails(&serve(&data, &[]), &["another tokenward already serves", text(&data), "--data-dir"]);
+    assert_eq!(first.client(&founded).verify(&founded.token).await, "valid");
+    // Nor does another name of the file let one in, or the removal of whatever lies beside it.
+    let other = tempfile::tempdir_in(data.parent().unwrap()).unwrap();
+    std::fs::hard_link(data.join("tokenward.db"), other.path().join("tokenward.db")).unwrap();
+    std::fs::copy(data.join("pepper"), other.path().join("pepper")).unwrap();
+    fails(&serve(other.path(), &[]), &["another tokenward already serves", text(other.path())]);
+    assert!(!data.join("tokenward.db.lock").exists(), "there is nothing to remove");
     assert_eq!(first.client(&founded).verify(&founded.token).await, "valid");
     // A killed server leaves no lock behind.
     first.kill();
@@ -240,8 +249,36 @@ fn a_missing_certificate_is_told_before_anything_is_made() {
     fails(&serve(&data, &tls), &[text(&cert), text(&key), "PEM", "No such file"]);
     std::fs::write(&cert, "no certificate").unwrap();
     std::fs::write(&key, "no key").unwrap();
+    for open in [&key, files.path()] {
+        std::fs::set_permissions(open, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    fails(&serve(&data, &tls), &[text(&key), "755", "chmod 600"]);
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
     fails(&serve(&data, &tls), &[text(&cert), text(&key), "PEM"]);
     assert!(!data.exists());
+}
+
+#[tokio::test]
+async fn what_others_can_read_of_a_database_is_told_and_memory_is_kept_private() {
+    let (_files, data, founded) = founded();
+    let database = data.join("tokenward.db");
+    let said = async |mode: u32| {
+        std::fs::set_permissions(&data, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&database, PermissionsExt::from_mode(mode)).unwrap();
+        let service = Service::start(&["--data-dir", text(&data)]);
+        assert_eq!(service.client(&founded).verify(&founded.token).await, "valid");
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
+        let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(cores.split_whitespace().filter(|word| *word == "0").count(), 2, "{cores}");
+        service.terminate();
+        service.wait().2
+    };
+    let warned = said(0o644).await;
+    assert!(
+        warned.contains("Warning: everybody on this machine can read") && warned.contains("(mode 644)"),
+        "{warned}"
+    );
+    assert!(!said(0o640).await.contains("Warning"));
 }
 
 #[test]

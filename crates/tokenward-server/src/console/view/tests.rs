@@ -26,8 +26,8 @@ fn every_page_renders() {
         assert_eq!(html.matches("<h1").count(), 1, "{name} has one heading of the first level");
         assert_eq!(html.matches("<title>").count(), 1, "{name}");
     }
-    // For looking at them: TOKENWARD_CONSOLE_PAGES=/tmp/pages cargo test -p tokenward --lib every_page
-    if let Some(dir) = std::env::var_os("TOKENWARD_CONSOLE_PAGES") {
+    // For looking at them: CONSOLE_PAGES=/tmp/pages cargo test -p tokenward-server --lib every_page
+    if let Some(dir) = std::env::var_os("CONSOLE_PAGES") {
         write(Path::new(&dir), &pages);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokenward_api::objects::Objects;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::{Needed, Own};
 use tokenward_core::routes::Source;
@@ -72,7 +73,7 @@ pub(super) struct Document {
 
 /// The short form. What an answer of ours has besides is taken and not looked at, so that it can be sent back.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with routes")]
 struct Short {
     #[serde(default)]
     unknown_route: Option<String>,
@@ -93,7 +94,7 @@ struct Short {
 type Ignored = serde::de::IgnoredAny;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a route with a method, a path and permissions")]
 struct ShortRoute {
     method: String,
     path: String,
@@ -119,7 +120,7 @@ pub(super) fn read(format: Format, document: &[u8]) -> Result<Document> {
             if text.bytes().filter(|byte| b"=,[{.".contains(byte)).count() > VALUES_MAX {
                 return Err(fault(too_many_values()));
             }
-            let short: Result<Short, _> = toml::from_str(text);
+            let short = toml::Deserializer::parse(text).and_then(|read| Short::deserialize(Objects(read)));
             return short_form(short.map_err(|error| {
                 let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
                 let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
@@ -135,7 +136,7 @@ pub(super) fn read(format: Format, document: &[u8]) -> Result<Document> {
         Some(Value::String(version)) if version.starts_with("3.") => openapi(&document),
         Some(_) => Err(fault("says `openapi`, but not a version 3 as a text".into())),
         None if document.contains_key("route") || document.contains_key("routes") => {
-            let short = serde_json::from_value(Value::Object(document));
+            let short = Short::deserialize(Objects(Value::Object(document)));
             let unread = |error: serde_json::Error| fault(format!("cannot be read: {}", said(&error.to_string())));
             short_form(short.map_err(unread)?)
         }

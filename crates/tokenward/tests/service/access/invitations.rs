@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::event::{Actor, By, Origin};
 use tokenward_core::right::Operator;
+use tokenward_server::limits::{MAILS_PER_INVITER, MAILS_PER_RECIPIENT};
 use tokenward_server::service::accounts::{Taking, take_link};
 use tokenward_server::service::set_up;
 
@@ -23,6 +24,45 @@ async fn with_mail() -> (Server, Organization, Mailbox) {
     config.smtp_url = Some(format!("smtp://{address}"));
     let (server, acme) = Server::with_owner_and(directory, config).await;
     (server, acme, mailbox)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_not_flooded_with_mail_and_names_in_it_are_no_links() {
+    let (mailbox, address) = Mailbox::open().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.smtp_url = Some(format!("smtp://{address}"));
+    config.limits.set(&MAILS_PER_INVITER, 6);
+    config.limits.set(&MAILS_PER_RECIPIENT, 3);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    server.clock.advance(0);
+    server.put(&acme.path(""), &acme.owner, json!({ "name": "www.evil.example/x" })).await.expect(200);
+    let first = invite(&server, &acme, VICTIM, "viewer").await;
+    let mail = mailbox.mail_with(first["id"].as_str().unwrap()).await;
+    assert!(mail.contains("invites you to www. evil. example/ x on"), "{mail}");
+    let resend = format!("{}/resend", path(&acme, &first));
+    for _ in 0..2 {
+        server.post(&resend, &acme.owner, json!({})).await.expect(200);
+    }
+    let refused = server.post(&resend, &acme.owner, json!({})).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, Some("1200")), "{}", refused.text);
+    assert!(refused.text.contains("`mails_per_recipient` (3 per hour)"), "{}", refused.text);
+    let role = server.role(&acme, "viewer").await;
+    let send = async |n: usize| {
+        let body = json!({ "email": format!("{n}@stranger.example"), "role_id": role });
+        server.post(&acme.path("inviteMember"), &acme.owner, body).await
+    };
+    let answers = [send(0).await, send(1).await, send(2).await, send(3).await];
+    assert_eq!(answers.each_ref().map(|answer| answer.status.as_u16()), [201, 201, 201, 429]);
+    assert!(answers[3].text.contains("`mails_per_inviter` (6 per hour)"), "{}", answers[3].text);
+    // What is refused was not written, and what was not written costs nothing.
+    let left = server.get(&acme.path("inviteMember"), &acme.owner).await.each("results", "email");
+    assert_eq!(left, [VICTIM, "0@stranger.example", "1@stranger.example", "2@stranger.example"]);
+    server.clock.advance(tokenward_core::time::HOUR / 6);
+    for _ in 0..9 {
+        assert_eq!(send(0).await.status, 409);
+    }
+    assert_eq!(send(3).await.status, 201);
 }
 
 async fn invite(server: &Server, of: &Organization, email: &str, role: &str) -> Value {

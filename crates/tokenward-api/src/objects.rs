@@ -3,10 +3,18 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
+/// Reads a whole JSON text like that.
+pub fn read_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = T::deserialize(Objects(&mut deserializer))?;
+    deserializer.end().map(|()| value)
+}
+
 /// Everything that serde hands on is wrapped in it, so that it holds at any depth.
-pub(super) struct Objects<T>(pub T);
+pub struct Objects<T>(pub T);
 
 macro_rules! hand_on {
     ($($method:ident($($name:ident: $type:ty),*))*) => {$(
@@ -170,8 +178,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Objects<A> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use serde::Deserialize;
 
     use super::*;
 

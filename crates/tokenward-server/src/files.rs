@@ -1,0 +1,37 @@
+//! Files that hold secrets, and who else can read them.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// The mode of a file that every user of the machine can read; `None` for others, and for one that cannot be looked at,
+/// which whoever opens it says better. Its group is let in: certificates are often kept for one.
+#[must_use]
+pub fn open_to_everybody(path: &Path) -> Option<u32> {
+    let path = path.canonicalize().ok()?;
+    let mode = |path: &Path| path.metadata().ok().map(|meta| meta.permissions().mode() & 0o777);
+    let of_file = mode(&path)?;
+    // Nobody gets to a file in a directory that is closed to them.
+    let reached = path.parent().and_then(mode).is_none_or(|directory| directory & 0o001 != 0);
+    (of_file & 0o004 != 0 && reached).then_some(of_file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_open_when_its_directory_is_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("key");
+        std::fs::write(&file, "").unwrap();
+        let with = |of_directory, of_file| {
+            let set = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+            set(directory.path(), of_directory);
+            set(&file, of_file);
+            open_to_everybody(&file)
+        };
+        assert_eq!((with(0o755, 0o644), with(0o701, 0o604)), (Some(0o644), Some(0o604)));
+        assert_eq!((with(0o700, 0o644), with(0o755, 0o640), with(0o755, 0o600)), (None, None, None));
+        assert_eq!(open_to_everybody(&directory.path().join("absent")), None);
+    }
+}
