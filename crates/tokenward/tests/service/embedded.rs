@@ -268,3 +268,23 @@ async fn a_layer_needs_a_permission_of_the_services_own_api() {
         assert_eq!(refused, Some(Code::InvalidRequest), "{permission}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verifier_in_another_process_runs_on_postgresql() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = support::config(directory.path());
+    let config = tokenward_server::config::Config { database: url.clone(), ..config };
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    let role = server.role(&acme, "viewer").await;
+    let (id, text) = server.new_token(&acme, json!({ "name": "ci", "role_id": role })).await;
+
+    let mut config = Config::new(server.directory.path());
+    (config.database, config.poll_interval) = (Some(url), Duration::from_millis(20));
+    let embedded = Embedded::open(config).await.unwrap();
+    let question = may_read(asking(&acme));
+    assert!(embedded.check(&text, &question).unwrap().is_allowed());
+    server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(204);
+    assert_eq!(no_longer(&embedded, &text, &question, "valid").await.code(), "revoked");
+    embedded.close().await.unwrap();
+}
