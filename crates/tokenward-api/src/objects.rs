@@ -46,11 +46,26 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(Objects(visitor))
+        self.0.deserialize_map(Object(visitor))
     }
 
     fn is_human_readable(&self) -> bool {
         self.0.is_human_readable()
+    }
+}
+
+/// The visitor of a struct. It takes a map and nothing else: not every format refuses a list where a map is asked for.
+struct Object<V>(V);
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Object<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(formatter)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
+        self.0.visit_map(Objects(access))
     }
 }
 
@@ -210,6 +225,25 @@ mod tests {
             let error = read(text).unwrap_err().to_string();
             assert!(error.starts_with("invalid type: sequence, expected struct "), "{error}");
         }
+    }
+
+    /// TOML takes a list where a map is asked for.
+    #[test]
+    fn formats_that_know_no_difference_are_told_it() {
+        struct Loose<D>(D);
+        impl<'de, D: Deserializer<'de>> Deserializer<'de> for Loose<D> {
+            type Error = D::Error;
+            fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+                self.0.deserialize_any(visitor)
+            }
+            serde::forward_to_deserialize_any! {
+                bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+                newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+            }
+        }
+        let read = |text: &str| Inner::deserialize(Objects(Loose(&mut serde_json::Deserializer::from_str(text))));
+        assert!(read("[1]").unwrap_err().to_string().contains("invalid type: sequence"));
+        assert_eq!(read(r#"{"n":null}"#).unwrap(), Inner { n: None });
     }
 
     #[test]

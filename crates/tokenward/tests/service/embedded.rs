@@ -106,7 +106,7 @@ async fn nothing_is_made_where_no_server_has_been() {
     let (server, _) = Server::with_owner().await;
     let pepper = server.directory.path().join("pepper");
     let mut config = Config::new(server.directory.path());
-    config.pepper = Some(format!("1:{}", "ab".repeat(32)));
+    config.pepper = Some(format!("1:{}", "ab".repeat(31) + "cd"));
     let wrong = Embedded::open(config).await.unwrap_err();
     assert!(matches!(wrong, OpenError::Pepper(PepperError::Wrong { version: 1, .. })), "{wrong}");
     std::fs::rename(&pepper, pepper.with_extension("away")).unwrap();

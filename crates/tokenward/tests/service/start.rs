@@ -216,6 +216,7 @@ fn all_mistakes_of_a_configuration_are_told_at_once() {
         r#"smtp_url = "smtp://user:geheim@""#,
     ];
     std::fs::write(&file, mistakes.join("\n")).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
     let said = run_with(
         &["serve", "--data-dir", text(&data), "--config", text(&file)],
         &[("TOKENWARD_POLL_INTERVAL_MS", "soon")],
