@@ -5,6 +5,8 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
 use crate::present;
 
 /// An account.
@@ -33,10 +35,11 @@ pub struct Account {
 #[serde(deny_unknown_fields)]
 pub struct AccountEdit {
     /// Where mail goes; null for the address that signs in.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Email>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub communication_email: Option<Option<String>>,
     /// Ours: the person's name.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }

@@ -6,6 +6,12 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
+
+#[cfg(feature = "openapi")]
+field::list_of!(Routes, "routes", ApiDocumentRoute);
+
 /// An API without its routes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -57,9 +63,10 @@ pub struct RouteBody {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ApiDocument {
     /// `deny` (the default) or `allow`; in OpenAPI `x-unknown-route`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_route: Option<Unknown>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Routes))]
     pub routes: Vec<ApiDocumentRoute>,
 }
 
@@ -67,9 +74,12 @@ pub struct ApiDocument {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ApiDocumentRoute {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub method: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = field::RoutePath))]
     pub path: String,
     /// What it needs; without it, `<first segment>:read` for GET and HEAD, `:write` for others.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RoutePermissions>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<String>>,
 }

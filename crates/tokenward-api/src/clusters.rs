@@ -10,6 +10,8 @@ use tokenward_core::{Time, Uuid};
 use utoipa::ToSchema;
 
 use crate::Id;
+#[cfg(feature = "openapi")]
+use crate::field;
 
 /// A cluster. What else was sent comes back beside these fields.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
@@ -65,10 +67,13 @@ pub struct ClusterList {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ClusterRequest {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub region: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub cloud_provider: String,
-    #[cfg_attr(feature = "openapi", schema(value_type = Object, additional_properties))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ClusterRest))]
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }

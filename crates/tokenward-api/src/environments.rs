@@ -11,6 +11,8 @@ use tokenward_core::{Time, Uuid};
 use utoipa::ToSchema;
 
 use crate::Id;
+#[cfg(feature = "openapi")]
+use crate::field;
 
 /// An environment.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -121,11 +123,13 @@ pub struct EnvironmentStatusList {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentRequest {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
     /// Where it runs; may be absent while there is one cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Uuid>,
     /// DEVELOPMENT, STAGING or PRODUCTION; DEVELOPMENT when absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }
@@ -135,8 +139,10 @@ pub struct EnvironmentRequest {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentEdit {
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }

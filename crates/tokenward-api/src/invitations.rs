@@ -8,6 +8,9 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
+
 /// An invitation.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -53,10 +56,12 @@ pub struct InviteMemberList {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InviteMemberRequest {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Email))]
     pub email: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_id: Option<Uuid>,
     /// Deprecated: ADMIN, DEVELOPER or VIEWER, where there is no `role_id`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
 }
@@ -66,13 +71,15 @@ pub struct InviteMemberRequest {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AcceptRequest {
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::LinkSecret>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// For a new account: the person's name.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Without a session: the password of the account that the address has, or of a new one.
-    #[cfg_attr(feature = "openapi", schema(format = Password))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Password>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
 }

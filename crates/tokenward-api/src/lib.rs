@@ -14,6 +14,8 @@ pub mod decisions;
 pub mod environments;
 pub mod error;
 pub mod events;
+#[cfg(feature = "openapi")]
+pub mod field;
 pub mod health;
 pub mod invitations;
 pub mod limits;

@@ -7,6 +7,9 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
+
 /// A member.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -45,6 +48,7 @@ pub struct MemberList {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MemberRoleUpdate {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub user_id: String,
     pub role_id: Uuid,
     /// Ours: with a smaller role, the invitations that the member has sent end, unless this is true.
@@ -57,6 +61,7 @@ pub struct MemberRoleUpdate {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MemberReference {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub user_id: String,
 }
 
@@ -65,6 +70,7 @@ pub struct MemberReference {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MemberRemoval {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub user_id: String,
     /// Ours: the invitations that the member has sent end, unless this is true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -7,14 +7,19 @@ use tokenward_core::Uuid;
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
+
 /// What is sent to introspect or to revoke a token, as a form. Further parameters are not looked at (RFC 6749 §3.2).
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct TokenForm {
     /// The token.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
     pub token: String,
     /// Is taken and not needed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     pub token_type_hint: Option<String>,
 }
 

@@ -6,6 +6,8 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
 use crate::present;
 
 /// An organization.
@@ -55,26 +57,28 @@ pub struct OrganizationList {
 #[serde(deny_unknown_fields)]
 pub struct OrganizationEdit {
     /// 1 to 128 characters.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
     /// At most 1,024 characters.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub description: Option<Option<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub website_url: Option<Option<String>>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub repository: Option<Option<String>>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub logo_url: Option<Option<String>>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub icon_url: Option<Option<String>>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Emails>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub admin_emails: Option<Option<Vec<String>>>,
 }
@@ -85,20 +89,28 @@ pub struct OrganizationEdit {
 #[serde(deny_unknown_fields)]
 pub struct OrganizationRequest {
     /// 1 to 128 characters, unique whatever its case.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
     /// ENTERPRISE when absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub website_url: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logo_url: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon_url: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Emails>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_emails: Option<Vec<String>>,
 }

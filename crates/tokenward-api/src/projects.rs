@@ -6,6 +6,8 @@ use tokenward_core::{Time, Uuid};
 use utoipa::ToSchema;
 
 use crate::Id;
+#[cfg(feature = "openapi")]
+use crate::field;
 
 /// A project.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -36,7 +38,9 @@ pub struct ProjectList {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProjectRequest {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }

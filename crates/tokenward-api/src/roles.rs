@@ -6,6 +6,16 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
+
+#[cfg(feature = "openapi")]
+field::list_of!(ClusterPermissions, "clusters", ClusterPermissionEdit);
+#[cfg(feature = "openapi")]
+field::list_of!(ProjectPermissions, "projects", ProjectPermissionEdit);
+#[cfg(feature = "openapi")]
+field::list_of!(EnvironmentPermissions, "role_levels", EnvironmentPermissionEdit);
+
 /// A role that can be given to a token or a member.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -89,9 +99,12 @@ pub struct CustomRoleList {
 #[serde(deny_unknown_fields)]
 pub struct CustomRoleRequest {
     /// Unique, and not to be mistaken for a built-in role.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = field::RolePermissions))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<String>,
 }
@@ -101,12 +114,17 @@ pub struct CustomRoleRequest {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CustomRoleEdit {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = ClusterPermissions))]
     pub cluster_permissions: Vec<ClusterPermissionEdit>,
+    #[cfg_attr(feature = "openapi", schema(value_type = ProjectPermissions))]
     pub project_permissions: Vec<ProjectPermissionEdit>,
     /// Absent: they stay as they are.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RolePermissions>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<String>>,
 }
@@ -118,10 +136,11 @@ pub struct CustomRoleEdit {
 pub struct ClusterPermissionEdit {
     pub cluster_id: Uuid,
     /// Accepted, since it stands in answers; not read.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_name: Option<String>,
     /// VIEWER, ENV_CREATOR or ADMIN.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub permission: ClusterLevel,
 }
 
@@ -132,11 +151,13 @@ pub struct ClusterPermissionEdit {
 pub struct ProjectPermissionEdit {
     pub project_id: Uuid,
     /// Accepted, since it stands in answers; not read.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_admin: Option<bool>,
     /// All four modes; may be absent where `is_admin` is true.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<EnvironmentPermissions>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<EnvironmentPermissionEdit>>,
 }
@@ -147,10 +168,10 @@ pub struct ProjectPermissionEdit {
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentPermissionEdit {
     /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub environment_type: Mode,
     /// NO_ACCESS, VIEWER, DEPLOYER or MANAGER.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub permission: EnvironmentLevel,
 }
 

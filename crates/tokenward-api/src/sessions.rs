@@ -5,15 +5,19 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
+
 /// Who signs in.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewSession {
     /// The address of the account.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Email))]
     pub email: String,
     /// Its password.
-    #[cfg_attr(feature = "openapi", schema(format = Password))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Password))]
     pub password: String,
 }
 
@@ -63,7 +67,7 @@ pub struct OwnSessionList {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Proof {
-    #[cfg_attr(feature = "openapi", schema(format = Password))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Password))]
     pub password: String,
 }
 

@@ -8,6 +8,8 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
 use crate::present;
 
 /// An API token, without its text.
@@ -80,8 +82,10 @@ pub struct ApiTokenList {
 #[serde(deny_unknown_fields)]
 pub struct ApiTokenRequest {
     /// 1 to 128 characters, unique among the organization's tokens.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
     /// At most 1,024 characters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// A role of availableRole; null is admin.
@@ -89,6 +93,7 @@ pub struct ApiTokenRequest {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub role_id: Option<Option<Uuid>>,
     /// Deprecated. `ADMIN` stands for the role admin where there is no `role_id`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// From when on the token is refused; null or absent is never.

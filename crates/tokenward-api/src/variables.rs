@@ -8,6 +8,9 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
+
 /// A variable, or a secret without its value.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -68,11 +71,15 @@ pub struct VariableList {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VariableRequest {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::VariableKey))]
     pub key: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::VariableValue>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::MountPath>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Accepted, since clients send it; values are kept as they are.
@@ -88,12 +95,16 @@ pub struct VariableRequest {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VariableEdit {
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::VariableKey>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::VariableValue>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::MountPath>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
     /// Accepted, since clients send it; values are kept as they are.
@@ -106,9 +117,12 @@ pub struct VariableEdit {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VariableAlias {
+    #[cfg_attr(feature = "openapi", schema(value_type = field::VariableKey))]
     pub key: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::MountPath>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Accepted, since clients send it; values are kept as they are.
@@ -121,10 +135,13 @@ pub struct VariableAlias {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VariableOverride {
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::VariableValue>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::MountPath>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Accepted, since clients send it; values are kept as they are.

@@ -8,7 +8,12 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
 use crate::{Text, present};
+
+#[cfg(feature = "openapi")]
+field::list_of!(Questions, "batch", VerifyRequest<'static>);
 
 /// A question about a token.
 #[derive(Clone, Serialize, Deserialize)]
@@ -16,26 +21,26 @@ use crate::{Text, present};
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest<'a> {
     /// The text that was presented to you.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
     #[serde(borrow)]
     pub token: Text<'a>,
     /// What it is to be allowed, such as `invoices:read`. Absent: only whose it is.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Permission>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission: Option<Text<'a>>,
     /// With which resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceRequest>,
     /// The address of the client that presented it to you.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_ip: Option<IpAddr>,
     /// Its own words for itself.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Presented>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<Text<'a>>,
     /// An API of the organization: its routes say what `request` needs.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ApiName>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<Text<'a>>,
     /// The request that the token came with. Needed with `api`; without it only remembered.
@@ -49,11 +54,11 @@ pub struct VerifyRequest<'a> {
 #[serde(deny_unknown_fields)]
 pub struct HttpRequest<'a> {
     /// Its method, in capitals.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
     #[serde(borrow)]
     pub method: Text<'a>,
     /// Its path as the client sent it. A query does not count and is not kept.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
     pub path: Text<'a>,
 }
 
@@ -114,6 +119,7 @@ pub struct VerifiedToken<'a> {
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest<'a> {
     /// 1 to 1,000 questions.
+    #[cfg_attr(feature = "openapi", schema(value_type = Questions))]
     #[serde(borrow)]
     pub tokens: Vec<VerifyRequest<'a>>,
 }

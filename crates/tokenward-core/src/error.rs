@@ -85,6 +85,12 @@ impl Code {
     }
 }
 
+/// Most faults that are told of one request.
+const FAULTS_MAX: usize = 100;
+/// Longest name of a field in a fault, and longest text of one, in bytes.
+const FIELD_MAX: usize = 256;
+const PROBLEM_MAX: usize = 1_024;
+
 /// One thing that is wrong with one field of a request.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Fault {
@@ -141,9 +147,23 @@ impl Error {
         Self::faults(vec![Fault { field: field.into(), problem: problem.into() }])
     }
 
-    /// All faults of a request together.
+    /// All faults of a request together, as far as anybody reads them.
     #[must_use]
-    pub fn faults(faults: Vec<Fault>) -> Self {
+    pub fn faults(mut faults: Vec<Fault>) -> Self {
+        let more = faults.len().saturating_sub(FAULTS_MAX);
+        faults.truncate(FAULTS_MAX);
+        for fault in &mut faults {
+            // A field that is not known has the name that the client gave it, of any length.
+            for (text, most) in [(&mut fault.field, FIELD_MAX), (&mut fault.problem, PROBLEM_MAX)] {
+                if text.len() > most {
+                    text.truncate(text.floor_char_boundary(most));
+                    text.push('…');
+                }
+            }
+        }
+        if more > 0 {
+            faults.push(Fault { field: "body".into(), problem: format!("has {more} more faults") });
+        }
         let detail = faults.iter().map(|f| format!("`{}` {}", f.field, f.problem)).collect::<Vec<_>>().join("; ");
         Self { faults: faults.into(), ..Self::new(Code::InvalidRequest, detail) }
     }
@@ -247,5 +267,21 @@ impl Faults {
     /// An error when there is any fault.
     pub fn finish(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::faults(self.0)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_told_as_far_as_anybody_reads_them() {
+        let long = |n: usize| Fault { field: "ü".repeat(n), problem: "x".repeat(n) };
+        let error = Error::faults((0..FAULTS_MAX + 7).map(|_| long(10_000)).collect());
+        assert_eq!(error.faults.len(), FAULTS_MAX + 1);
+        assert_eq!(error.faults[FAULTS_MAX].problem, "has 7 more faults");
+        assert!(error.detail.len() < (FAULTS_MAX + 1) * (FIELD_MAX + PROBLEM_MAX + 20));
+        let short = Error::faults(vec![long(3)]);
+        assert_eq!((short.faults.len(), short.detail.as_str()), (1, "`üüü` xxx"));
     }
 }

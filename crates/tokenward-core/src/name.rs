@@ -13,6 +13,8 @@ use crate::role::BuiltIn;
 pub const NAME_MAX: usize = 128;
 /// Longest description, in characters.
 pub const DESCRIPTION_MAX: usize = 1_024;
+/// Longest e-mail address, in characters (RFC 5321 §4.5.3.1.3, without the angle brackets).
+pub const EMAIL_MAX: usize = 254;
 
 /// Checks a name: 1 to 128 characters, NFC, no outer spaces, nothing invisible, one script.
 /// The error completes the sentence "`name` …".
@@ -22,7 +24,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
         return Err("must not be empty".into());
     }
     if length > NAME_MAX {
-        return Err(format!("has {length} characters; at most {NAME_MAX} are allowed"));
+        return Err(format!("has {length} characters; the limit `name_characters` is {NAME_MAX}"));
     }
     if name.trim() != name {
         return Err("must not begin or end with a space".into());
@@ -44,7 +46,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
 pub fn check_description(text: &str) -> Result<(), String> {
     let length = text.chars().count();
     if length > DESCRIPTION_MAX {
-        return Err(format!("has {length} characters; at most {DESCRIPTION_MAX} are allowed"));
+        return Err(format!("has {length} characters; the limit `description_characters` is {DESCRIPTION_MAX}"));
     }
     match text.chars().find(|c| is_invisible(*c) && !matches!(c, '\n' | '\t')) {
         Some(c) => Err(format!("contains the control or invisible character U+{:04X}", u32::from(c))),
@@ -55,8 +57,10 @@ pub fn check_description(text: &str) -> Result<(), String> {
 /// Checks the form of an e-mail address, as far as that can be told without sending to it.
 /// The error completes the sentence "`email` …".
 pub fn check_email(email: &str) -> Result<(), String> {
-    let form = email.len() <= 254
-        && email.is_ascii()
+    if email.len() > EMAIL_MAX {
+        return Err(format!("has {} characters; the limit `email_characters` is {EMAIL_MAX}", email.len()));
+    }
+    let form = email.is_ascii()
         && email.bytes().all(|b| b.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&b))
         && email.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty()
@@ -165,7 +169,7 @@ mod tests {
             ("a\0b", "U+0000"),
             ("\u{0430}dmin", "mixes scripts"),
             ("e\u{0301}", "normalization"),
-            ("a".repeat(129).as_str(), "at most 128"),
+            ("a".repeat(129).as_str(), "`name_characters` is 128"),
         ] {
             let error = check_name(name).err().unwrap_or_default();
             assert!(error.contains(says), "{name:?}: {error}");

@@ -60,7 +60,7 @@ pub fn check(password: &str, email: &str, organizations: &[&str]) -> Result<(), 
         return Err(format!("has {length} characters; at least {MIN} are needed"));
     }
     if password.len() > MAX {
-        return Err(format!("is longer than {MAX} bytes"));
+        return Err(format!("has {} bytes; the limit `password_bytes` is {MAX}", password.len()));
     }
     let text: Vec<char> = password.chars().flat_map(char::to_lowercase).collect();
     if repeats(&text) {

@@ -71,6 +71,8 @@ own! {
 
 /// Longest noun or verb, in bytes.
 const PART_MAX: usize = 64;
+/// Longest permission, in characters: a noun, a colon and a verb.
+pub const PERMISSION_MAX: usize = 2 * PART_MAX + 1;
 
 impl fmt::Display for Own {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -264,6 +266,9 @@ fn split(text: &str) -> Result<(&str, &str), String> {
     };
     match text.split_once(':') {
         Some((noun, verb)) if part(noun) && part(verb) => Ok((noun, verb)),
+        _ if text.len() > PERMISSION_MAX => {
+            Err(format!("has {} characters; the limit `permission_characters` is {PERMISSION_MAX}", text.len()))
+        }
         _ => Err(format!(
             "`{}` is not of the form `noun:verb` (each 1 to {PART_MAX} of a-z, 0-9, `_`, `-`, `.`, beginning with a letter)",
             text.chars().take(80).collect::<String>().escape_debug()

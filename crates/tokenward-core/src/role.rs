@@ -183,7 +183,7 @@ pub struct Matrix {
 }
 
 /// What a question is about, after its ids were looked up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Target {
     /// The organization as a whole.
     Organization,

@@ -119,14 +119,16 @@ impl Routes {
         for (index, route) in routes.iter().enumerate() {
             let fault = |problem: String| RouteFault { index, problem };
             if index == ROUTES_MAX {
-                return Err(fault(format!("is one too many: an API has at most {ROUTES_MAX} routes")));
+                return Err(fault(format!("is one too many: the limit `routes` is {ROUTES_MAX}")));
             }
             check_method(&route.method).map_err(fault)?;
             if route.permissions.is_empty() || route.permissions.len() > PERMISSIONS_MAX {
-                return Err(fault(format!("must need 1 to {PERMISSIONS_MAX} permissions")));
+                return Err(fault(format!(
+                    "must need 1 to {PERMISSIONS_MAX} permissions (the limit `route_permissions`)"
+                )));
             }
             if route.path.matches('{').count() > PARAMETERS_MAX {
-                return Err(fault(format!("has more than {PARAMETERS_MAX} parameters")));
+                return Err(fault(format!("has more parameters than the limit `route_parameters` ({PARAMETERS_MAX})")));
             }
             let pattern = pattern(&route.path).map_err(fault)?;
             let number = *numbers.entry(&route.permissions).or_insert_with(|| {
@@ -303,7 +305,7 @@ fn decoded(path: &str) -> Option<String> {
 /// The path of a route as the router writes it. The error completes the sentence "`GET /path` …".
 fn pattern(path: &str) -> Result<String, String> {
     if path.len() > TEMPLATE_MAX {
-        return Err(format!("has a path of {} bytes; at most {TEMPLATE_MAX} are allowed", path.len()));
+        return Err(format!("has a path of {} bytes; the limit `route_path_bytes` is {TEMPLATE_MAX}", path.len()));
     }
     if path.contains('?') {
         return Err("has a `?` in its path; a route is matched without the query".into());
@@ -383,7 +385,7 @@ mod tests {
         let most = with(PARAMETERS_MAX).unwrap();
         assert_eq!(needed(&most, "GET", &"/x".repeat(PARAMETERS_MAX)), "a:read");
         for many in [PARAMETERS_MAX + 1, 40] {
-            assert_eq!(with(many).unwrap_err().problem, "has more than 16 parameters");
+            assert_eq!(with(many).unwrap_err().problem, "has more parameters than the limit `route_parameters` (16)");
         }
     }
 

@@ -8,6 +8,7 @@ pub mod envoy;
 mod files;
 #[cfg(fuzzing)]
 pub mod fuzzed;
+mod heavy;
 pub mod http;
 pub mod limits;
 pub mod serve;

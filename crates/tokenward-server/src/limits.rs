@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use tokenward_core::{Code, Error};
+use tokenward_core::{Code, Error, name};
 
 /// What a limit counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
     /// Things.
     Count,
+    /// Characters.
+    Characters,
     /// Bytes.
     Bytes,
     /// Milliseconds.
@@ -33,6 +35,7 @@ impl Unit {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Count => "count",
+            Self::Characters => "characters",
             Self::Bytes => "bytes",
             Self::Milliseconds => "ms",
             Self::BytesPerSecond => "bytes/s",
@@ -43,7 +46,7 @@ impl Unit {
 }
 
 /// One limit.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limit {
     /// Its name, in errors and in the configuration. Never changes.
     pub name: &'static str,
@@ -183,8 +186,82 @@ limits! {
         "The same of one client address (IPv6: one /64), or of one known device.";
     HASHES_WAITING_KNOWN = setting "hashes_waiting_known" 16, Count,
         "Known devices and holders of links whose passwords wait to be hashed; they have every second turn.";
-    PASSWORD_BYTES = fixed "password_bytes" tokenward_core::password::MAX as u64, Bytes,
-        "A new password.";
+    TOKENS = setting "tokens" 100_000, Count,
+        "API tokens of an organization that were not taken back.";
+    PROJECTS = setting "projects" 1_000, Count,
+        "Projects of an organization.";
+    ENVIRONMENTS = setting "environments" 100, Count,
+        "Environments of a project.";
+    CLUSTERS = setting "clusters" 100, Count,
+        "Clusters of an organization.";
+    VARIABLES = setting "variables" 1_000, Count,
+        "Variables and secrets of a project, and of an environment.";
+    VARIABLES_BYTES = setting "variables_bytes" 4 * MIB, Bytes,
+        "What the values of the variables and secrets of a project, and of an environment, have together.";
+    MEMBERS = setting "members" 10_000, Count,
+        "Members of an organization.";
+    INVITATIONS = setting "invitations" 1_000, Count,
+        "Invitations of an organization that were not accepted, expired ones among them.";
+    ORGANIZATIONS = setting "organizations" 100, Count,
+        "Organizations that one person owns.";
+    SESSIONS = setting "sessions" 20, Count,
+        "Sessions of one person at once: a further one ends the oldest.";
+    IDEMPOTENCY_KEYS = setting "idempotency_keys" 10_000, Count,
+        "Answers of one organization that are kept for their `Idempotency-Key`.";
+    READS = setting "organization_reads" 2, Count,
+        "Reads of one organization from the database at once; others of it wait.";
+    WRITES = setting "organization_writes" 2, Count,
+        "Writes of one organization to the database at once; others of it wait.";
+    SHARE_WAIT = setting "organization_wait_ms" 10_000, Milliseconds,
+        "How long such a read or write waits for its turn.";
+    EVENT_TARGETS = fixed "event_targets" 1_000, Count,
+        "Things that a list of what events are about names, those of the newest events.";
+    EVENTS_LOOKED_THROUGH = fixed "events_looked_through" 10_000, Count,
+        "Events that such a list is made of, the newest.";
+    EVENT_BYTES = fixed "event_bytes" tokenward_store::log::EVENT_MAX as u64, Bytes,
+        "What the log keeps of one event.";
+    NAME = fixed "name_characters" name::NAME_MAX as u64, Characters,
+        "A name: of an organization, a token, a role, a project, an environment, a cluster or its region, a person.";
+    DESCRIPTION = fixed "description_characters" name::DESCRIPTION_MAX as u64, Characters,
+        "A description, and an address of a web page.";
+    EMAIL = fixed "email_characters" name::EMAIL_MAX as u64, Characters,
+        "An e-mail address.";
+    ADMIN_EMAILS = fixed "admin_emails" 50, Count,
+        "Contacts of an organization.";
+    ADMIN_EMAILS_TEXT = fixed "admin_emails_characters" 12_800, Characters,
+        "The same as one line of a form.";
+    PASSWORD = fixed "password_bytes" tokenward_core::password::MAX as u64, Bytes,
+        "A password.";
+    LINK_SECRET = fixed "link_secret_characters" 128, Characters,
+        "The secret part of a one-time link.";
+    PERMISSION = fixed "permission_characters" tokenward_core::permission::PERMISSION_MAX as u64, Characters,
+        "A permission.";
+    ROLE_LEVELS = fixed "role_levels" 4, Count,
+        "Levels that a role has in one project: one for each mode.";
+    API_NAME = fixed "api_name_characters" 64, Characters,
+        "The name of an API.";
+    VARIABLE_KEY = fixed "variable_key_characters" 255, Characters,
+        "The key of a variable.";
+    MOUNT_PATH = fixed "mount_path_bytes" 1_024, Bytes,
+        "The path of a file that a variable is put into.";
+    CLUSTER_BYTES = fixed "cluster_bytes" 64 * KIB, Bytes,
+        "What a cluster has besides name, region and provider: it is kept as it comes.";
+    WORD = fixed "word_characters" 64, Characters,
+        "A word out of a short list, such as a plan or a mode.";
+    PRESENTED_BYTES = fixed "presented_bytes" 64 * KIB, Bytes,
+        "What somebody presented to your API and you ask about: the text of a token, a path, a user agent. No head of a request is larger.";
+    BATCH = fixed "batch" 1_000, Count,
+        "Questions in one batch.";
+    QUERY = fixed "query_characters" 256, Characters,
+        "The value of a parameter in a query.";
+    PATH_SEGMENT = fixed "path_segment_characters" 128, Characters,
+        "What a path names: an id or a name.";
+    IDEMPOTENCY_KEY = fixed "idempotency_key_characters" 255, Characters,
+        "An `Idempotency-Key`.";
+    EVENT_PAGE = fixed "event_page" 1_000, Count,
+        "Events on a page of the log.";
+    DECISION_PAGE = fixed "decision_page" 500, Count,
+        "Decisions in one list.";
     GATEWAY_MESSAGE_BYTES = fixed "gateway_message_bytes" MIB, Bytes,
         "A question of Envoy's; its own limit for the headers of a request is 60 KiB.";
 }
@@ -213,6 +290,43 @@ impl Limit {
     #[must_use]
     pub fn longer(&self) -> String {
         format!("is longer than the limit `{}` ({} {})", self.name, self.default, self.unit.as_str())
+    }
+
+    /// The value in words: "the limit `name` is 5".
+    #[must_use]
+    pub fn told(&self, value: u64) -> String {
+        format!("the limit `{}` is {value}", self.name)
+    }
+
+    /// Does a text keep within the default? The error completes the sentence that begins with its field.
+    pub fn check_text(&self, text: &str) -> Result<(), String> {
+        // No text has more characters than bytes; most are so short that they need not be counted.
+        if text.len() <= self.size() {
+            return Ok(());
+        }
+        match self.unit {
+            Unit::Characters => match text.chars().count() {
+                count if count <= self.size() => Ok(()),
+                count => Err(format!("has {count} characters; {}", self.told(self.default))),
+            },
+            _ => Err(format!("has {} bytes; {}", text.len(), self.told(self.default))),
+        }
+    }
+
+    /// As much of a text as an error may repeat.
+    #[must_use]
+    pub fn shown<'a>(&self, text: &'a str) -> &'a str {
+        &text[..text.floor_char_boundary(self.size())]
+    }
+
+    /// Does a list keep within the default? The error completes the sentence that begins with its field.
+    pub fn check_list<T>(&self, list: &[T]) -> Result<(), String> {
+        self.check_count(list.len() as u64, self.default)
+    }
+
+    /// Do so many keep within `value`, which is in force? The error completes the sentence that begins with its field.
+    pub fn check_count(&self, count: u64, value: u64) -> Result<(), String> {
+        if count <= value { Ok(()) } else { Err(format!("holds {count}; {}", self.told(value))) }
     }
 
     /// An error for what went beyond it. `what` begins the sentence, `advice` says what to do, in a sentence.
@@ -259,6 +373,16 @@ impl Limits {
     #[must_use]
     pub fn size(&self, limit: &Limit) -> usize {
         usize::try_from(self.get(limit)).unwrap_or(usize::MAX)
+    }
+
+    /// Is there room for one more thing where there are `count`? A conflict where there is none; `what` begins its sentence
+    /// and says whose they are: "The organization has as many projects as".
+    pub fn room(&self, limit: &Limit, count: u64, what: &str) -> Result<(), Error> {
+        let most = self.get(limit);
+        if count < most {
+            return Ok(());
+        }
+        Err(limit.exceeded(Code::Conflict, most, what, "Delete some first, or ask the operator to raise it."))
     }
 
     /// Puts a value in the place of the default. Tests set also what operators cannot.

@@ -25,7 +25,7 @@ use crate::limits::{self, MISSES_PER_MINUTE, STREAMS};
 use crate::service::known::Devices;
 use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
-use crate::service::{App, CLIENTS_HIDDEN, set_up::SetUp, throttle::Throttle};
+use crate::service::{App, CLIENTS_HIDDEN, Shares, set_up::SetUp, throttle::Throttle};
 use crate::transport::{self, Door, Listening, Terms};
 use crate::{console, envoy, files, telemetry};
 use tokenward_verify::server::Verifier;
@@ -127,6 +127,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         passwords: Passwords::new(&limits)?,
         throttle: Throttle::new(&limits),
         devices,
+        shares: Shares::default(),
         founders: config.organizations,
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from, &limits)).transpose()?,
         limits,

@@ -5,7 +5,7 @@ use tokenward_core::organization::CloudProvider;
 use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, row, run};
+use crate::db::{Conn, by_ids, count, execute, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -57,6 +57,17 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
 /// The clusters of the organization, in the order of their creation.
 pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Cluster>> {
     run!(conn, c => sqlx::query_as(select!("ORDER BY id")).bind(grant.organization()).fetch_all(&mut *c))
+}
+
+/// At most `limit` clusters of the organization that were made after the cluster `after`, in the same order.
+pub async fn page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, limit: usize) -> Result<Vec<Cluster>> {
+    run!(conn, c => sqlx::query_as(select!("AND id > $2 ORDER BY id LIMIT $3"))
+        .bind(grant.organization()).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))
+}
+
+/// How many clusters the organization has.
+pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
+    count!(conn, "SELECT count(*) FROM cluster WHERE organization_id = $1", grant.organization())
 }
 
 /// One cluster of the organization.

@@ -7,7 +7,7 @@ use tokenward_core::permission::Own;
 use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, row, run, taken};
+use crate::db::{Conn, by_ids, count, execute, row, run, taken};
 use crate::tx::Tx;
 
 row! {
@@ -55,10 +55,22 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
     Ok(())
 }
 
-/// The environments of a project, or of the whole organization, in the order of their creation.
-pub async fn list(conn: Conn<'_>, grant: &Grant, project: Option<Uuid>) -> Result<Vec<Environment>> {
-    run!(conn, c => sqlx::query_as(select!("AND ($2 IS NULL OR e.project_id = $2) ORDER BY e.id"))
+/// The environments of a project, in the order of their creation.
+pub async fn list(conn: Conn<'_>, grant: &Grant, project: Uuid) -> Result<Vec<Environment>> {
+    run!(conn, c => sqlx::query_as(select!("AND e.project_id = $2 ORDER BY e.id"))
         .bind(grant.organization()).bind(project).fetch_all(&mut *c))
+}
+
+/// At most `limit` environments of the organization that were made after the environment `after`, in the same order.
+pub async fn page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, limit: usize) -> Result<Vec<Environment>> {
+    run!(conn, c => sqlx::query_as(select!("AND e.id > $2 ORDER BY e.id LIMIT $3"))
+        .bind(grant.organization()).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))
+}
+
+/// How many environments a project of the organization has.
+pub async fn count(conn: Conn<'_>, grant: &Grant, project: Uuid) -> Result<u64> {
+    let query = "SELECT count(*) FROM environment WHERE organization_id = $1 AND project_id = $2";
+    count!(conn, query, grant.organization(), project)
 }
 
 /// One environment of the organization.

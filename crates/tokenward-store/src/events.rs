@@ -109,6 +109,87 @@ impl Row {
     }
 }
 
+/// What a list of targets is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    /// What the events are about.
+    Target,
+    /// The projects that they happened in.
+    Project,
+    /// The environments that they happened in.
+    Environment,
+}
+
+/// The newest of the last `among` events that fit the filter for each thing at this level, at most `limit` of them: the
+/// thing, and the position of the event. The database puts them together.
+pub async fn newest_of_each(
+    conn: Conn<'_>,
+    grant: &Grant,
+    filter: &Filter,
+    level: Level,
+    among: i64,
+    limit: i64,
+) -> Result<Vec<(Uuid, i64)>> {
+    let organization = grant.organization();
+    run!(conn, c => each(organization, filter, level, among, limit).build_query_as().fetch_all(c))
+}
+
+fn each<DB>(organization: Uuid, filter: &Filter, level: Level, among: i64, limit: i64) -> QueryBuilder<DB>
+where
+    DB: sqlx::Database,
+    Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    String: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    &'static str: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+{
+    let thing = match level {
+        Level::Target => "e.target_id",
+        Level::Project => "p.project_id",
+        Level::Environment => "p.environment_id",
+    };
+    let mut query = QueryBuilder::new("SELECT thing, max(position) AS newest FROM (SELECT ");
+    query.push(thing).push(concat!(
+        " AS thing, e.position AS position FROM event e LEFT JOIN event_payload p ON p.position = e.position ",
+        "WHERE e.organization_id = "
+    ));
+    query.push_bind(organization);
+    narrow(&mut query, filter);
+    query.push(" ORDER BY e.position DESC LIMIT ").push_bind(among);
+    query.push(") AS last WHERE thing IS NOT NULL GROUP BY thing ORDER BY newest DESC LIMIT ").push_bind(limit);
+    query
+}
+
+/// The payloads of the events at these positions, as far as they are left.
+pub async fn payloads(mut conn: Conn<'_>, grant: &Grant, positions: &[i64]) -> Result<Vec<(i64, Payload)>> {
+    let mut found = Vec::with_capacity(positions.len());
+    let organization = grant.organization();
+    for piece in positions.chunks(500) {
+        let rows: Vec<(i64, String)> = run!(conn.again(), c => at(organization, piece).build_query_as().fetch_all(c))?;
+        let read = |(position, text): (i64, String)| Some((position, serde_json::from_str(&text).ok()?));
+        found.extend(rows.into_iter().filter_map(read));
+    }
+    Ok(found)
+}
+
+fn at<DB>(organization: Uuid, positions: &[i64]) -> QueryBuilder<DB>
+where
+    DB: sqlx::Database,
+    Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+{
+    let mut query = QueryBuilder::new(concat!(
+        "SELECT e.position, p.payload FROM event e JOIN event_payload p ON p.position = e.position ",
+        "WHERE e.organization_id = "
+    ));
+    query.push_bind(organization).push(" AND e.position IN (");
+    let mut list = query.separated(", ");
+    for position in positions {
+        list.push_bind(*position);
+    }
+    query.push(")");
+    query
+}
+
 fn query<DB>(organization: Uuid, filter: &Filter, limit: i64) -> QueryBuilder<DB>
 where
     DB: sqlx::Database,
@@ -122,6 +203,21 @@ where
         "FROM event e LEFT JOIN event_payload p ON p.position = e.position WHERE e.organization_id = "
     ));
     query.push_bind(organization);
+    narrow(&mut query, filter);
+    query.push(if filter.after.is_some() { " ORDER BY e.position" } else { " ORDER BY e.position DESC" });
+    query.push(" LIMIT ").push_bind(limit);
+    query
+}
+
+/// Adds the conditions of a filter.
+fn narrow<DB>(query: &mut QueryBuilder<DB>, filter: &Filter)
+where
+    DB: sqlx::Database,
+    Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    String: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    &'static str: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+{
     for (condition, value) in [
         (" AND e.time >= ", filter.from.map(|at| at.0)),
         (" AND e.time <= ", filter.to.map(|at| at.0)),
@@ -155,7 +251,4 @@ where
         }
         query.push(")");
     }
-    query.push(if filter.after.is_some() { " ORDER BY e.position" } else { " ORDER BY e.position DESC" });
-    query.push(" LIMIT ").push_bind(limit);
-    query
 }

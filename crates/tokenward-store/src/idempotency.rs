@@ -1,9 +1,9 @@
 //! Answers that are kept for a while, so that a repeated request is answered and not carried out again.
 
 use tokenward_core::time::{HOUR, MINUTE};
-use tokenward_core::{Result, Time};
+use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, execute, row, run};
+use crate::db::{Conn, count, execute, row, run};
 use crate::tx::UnloggedTx;
 
 /// How long an answer is kept.
@@ -22,22 +22,47 @@ row! {
     }
 }
 
-/// Claims a scope. `true` when this request is the first and must be carried out.
-pub async fn claim(tx: &mut UnloggedTx, scope: &[u8; 32], request: &[u8; 32], now: Time) -> Result<bool> {
+/// What came of a claim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// This request is the first and must be carried out.
+    Mine,
+    /// Another one has the key.
+    Taken,
+    /// The holder has as many keys as it may.
+    Full,
+}
+
+/// Claims a scope for an organization or a user, who has at most so many.
+pub async fn claim(
+    tx: &mut UnloggedTx,
+    scope: &[u8; 32],
+    request: &[u8; 32],
+    holder: Uuid,
+    most: u64,
+    now: Time,
+) -> Result<Claim> {
     execute!(
         tx.conn(),
         sqlx::query("DELETE FROM idempotency WHERE created_at <= $1 OR (answer IS NULL AND created_at <= $2)")
             .bind(now.plus(-KEPT).0)
             .bind(now.plus(-LOST).0)
     )?;
+    if count!(tx.conn(), "SELECT count(*) FROM idempotency WHERE holder_id = $1", holder)? >= most {
+        return Ok(Claim::Full);
+    }
     let claimed = execute!(
         tx.conn(),
-        sqlx::query("INSERT INTO idempotency (scope, request, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-            .bind(&scope[..])
-            .bind(&request[..])
-            .bind(now.0)
+        sqlx::query(concat!(
+            "INSERT INTO idempotency (scope, request, created_at, holder_id) VALUES ($1, $2, $3, $4) ",
+            "ON CONFLICT DO NOTHING"
+        ))
+        .bind(&scope[..])
+        .bind(&request[..])
+        .bind(now.0)
+        .bind(holder)
     )?;
-    Ok(claimed > 0)
+    Ok(if claimed > 0 { Claim::Mine } else { Claim::Taken })
 }
 
 /// What is kept under a scope.

@@ -7,7 +7,7 @@ use tokenward_core::permission::Own;
 use tokenward_core::role::RoleKind;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, row, run};
+use crate::db::{Conn, count, execute, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -89,6 +89,11 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, links: &LinkDige
 /// The invitations of the organization, expired ones among them.
 pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Invitation>> {
     run!(conn, c => sqlx::query_as(select!("AND i.organization_id = $1 ORDER BY i.id")).bind(grant.organization()).fetch_all(&mut *c))
+}
+
+/// How many invitations the organization has, expired ones among them.
+pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
+    count!(conn, "SELECT count(*) FROM invitation WHERE organization_id = $1", grant.organization())
 }
 
 /// One invitation of the organization.

@@ -23,6 +23,7 @@ pub mod projects;
 mod role_rows;
 pub mod roles;
 pub mod sessions;
+mod short;
 pub mod tokens;
 mod tx;
 pub mod usage;

@@ -9,12 +9,17 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokenward_core::event::{ActorKind, By, Event, Origin};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, Head, execute, row, run};
+use crate::short;
 use crate::tx::Tx;
+
+/// Most that the log keeps of one event, in bytes. Snapshots are shortened far below it.
+pub const EVENT_MAX: usize = 32 * 1_024;
 
 /// A place in the log of one database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,9 +86,9 @@ impl Skeleton {
 struct Payload<'a> {
     target_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<&'a tokenward_core::event::Snapshot>,
+    before: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<&'a tokenward_core::event::Snapshot>,
+    after: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<&'a (Uuid, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,10 +203,11 @@ impl Tx {
 }
 
 fn payload(by: &By, event: &Event) -> Result<String> {
-    serde_json::to_string(&Payload {
+    let (before, after) = short::pair(event.before.as_ref(), event.after.as_ref())?;
+    let payload = Payload {
         target_name: &event.target_name,
-        before: event.before.as_ref(),
-        after: event.after.as_ref(),
+        before,
+        after,
         project: event.project.as_ref(),
         environment: event.environment.as_ref(),
         actor_kind: by.actor.kind(),
@@ -210,8 +216,13 @@ fn payload(by: &By, event: &Event) -> Result<String> {
         origin: by.origin,
         address: by.address,
         user_agent: by.user_agent.as_deref(),
-    })
-    .map_err(Error::internal)
+    };
+    let text = serde_json::to_string(&payload).map_err(Error::internal)?;
+    if text.len() <= EVENT_MAX {
+        return Ok(text);
+    }
+    // No change may fail for its event, and none may fill the log.
+    serde_json::to_string(&Payload { before: None, after: None, ..payload }).map_err(Error::internal)
 }
 
 fn payload_digest(salt: &[u8], payload: &str) -> [u8; 32] {

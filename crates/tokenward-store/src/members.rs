@@ -1,11 +1,12 @@
 //! Members: which account belongs to which organization, as what.
 
 use tokenward_core::caller::Grant;
+use tokenward_core::name::fold_email;
 use tokenward_core::permission::Own;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, row, run};
+use crate::db::{Conn, count, execute, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -63,6 +64,41 @@ pub async fn insert(tx: &mut Tx, membership: Membership, is_owner: bool, now: Ti
 /// The members of the organization, in the order in which they came.
 pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Member>> {
     run!(conn, c => sqlx::query_as(select!("ORDER BY m.created_at, m.account_id")).bind(grant.organization()).fetch_all(&mut *c))
+}
+
+/// How many members an organization has.
+pub async fn count(conn: Conn<'_>, organization: Uuid) -> Result<u64> {
+    count!(conn, "SELECT count(*) FROM member WHERE organization_id = $1", organization)
+}
+
+/// How many members have each role.
+pub async fn count_by_role(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i64)>> {
+    run!(conn, c => sqlx::query_as("SELECT role_id, count(*) FROM member WHERE organization_id = $1 GROUP BY role_id")
+        .bind(grant.organization()).fetch_all(&mut *c))
+}
+
+/// Is somebody with this e-mail address, whatever its case, a member of the organization?
+pub async fn has_email(conn: Conn<'_>, grant: &Grant, email: &str) -> Result<bool> {
+    let query = concat!(
+        "SELECT count(*) FROM account a JOIN member m ON m.account_id = a.id ",
+        "WHERE a.email_fold = $1 AND m.organization_id = $2"
+    );
+    Ok(count!(conn, query, fold_email(email), grant.organization())? > 0)
+}
+
+/// The owner of the organization.
+pub async fn owner(conn: Conn<'_>, grant: &Grant) -> Result<Member> {
+    run!(conn, c => sqlx::query_as(select!("AND m.is_owner")).bind(grant.organization()).fetch_optional(&mut *c))?
+        .ok_or_else(|| Error::internal("an organization has no owner"))
+}
+
+/// How many organizations an account owns.
+pub async fn count_owned(conn: Conn<'_>, account: Uuid) -> Result<u64> {
+    let query = concat!(
+        "SELECT count(*) FROM member m JOIN organization o ON o.id = m.organization_id ",
+        "WHERE m.account_id = $1 AND m.is_owner AND o.deleted_at IS NULL"
+    );
+    count!(conn, query, account)
 }
 
 /// One member of the organization.

@@ -4,7 +4,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, row, run, taken};
+use crate::db::{Conn, by_ids, count, execute, row, run, taken};
 use crate::tx::Tx;
 
 row! {
@@ -39,6 +39,11 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
 /// The projects of the organization, in the order of their creation.
 pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Project>> {
     run!(conn, c => sqlx::query_as(select!("ORDER BY id")).bind(grant.organization()).fetch_all(&mut *c))
+}
+
+/// How many projects the organization has.
+pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
+    count!(conn, "SELECT count(*) FROM project WHERE organization_id = $1", grant.organization())
 }
 
 /// One project of the organization.

@@ -8,7 +8,7 @@ use tokenward_core::permission::Own;
 use tokenward_core::role::{BuiltIn, EnvironmentLevel, Role};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, row, run, taken};
+use crate::db::{Conn, count, execute, row, run, taken};
 pub use crate::role_rows::compiled;
 use crate::role_rows::now;
 use crate::tx::Tx;
@@ -69,9 +69,7 @@ pub async fn built_in(tx: &mut Tx, grant: &Grant, wanted: BuiltIn) -> Result<Arc
 
 /// How many custom roles the organization has.
 pub async fn count_custom(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
-    let count: i64 = run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM role WHERE organization_id = $1 AND kind = 'custom'")
-        .bind(grant.organization()).fetch_one(&mut *c))?;
-    Ok(count.unsigned_abs())
+    count!(conn, "SELECT count(*) FROM role WHERE organization_id = $1 AND kind = 'custom'", grant.organization())
 }
 
 /// The custom roles of the organization, in the order of their creation.
@@ -80,6 +78,27 @@ pub async fn list(mut conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Role, Descri
         "SELECT id, description, created_at, updated_at FROM role WHERE organization_id = $1 AND kind = 'custom' ORDER BY id"
     ).bind(grant.organization()).fetch_all(&mut *c))?;
     with_roles(conn, rows).await
+}
+
+/// At most `limit` custom roles of the organization that were made after the role `after`, in the same order.
+pub async fn page(
+    mut conn: Conn<'_>,
+    grant: &Grant,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<Vec<(Role, Description)>> {
+    let rows: Vec<Description> = run!(conn.again(), c => sqlx::query_as(concat!(
+        "SELECT id, description, created_at, updated_at FROM role WHERE organization_id = $1 AND kind = 'custom' ",
+        "AND id > $2 ORDER BY id LIMIT $3"
+    )).bind(grant.organization()).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
+    with_roles(conn, rows).await
+}
+
+/// What the custom roles of the organization are for, in the order of their creation.
+pub async fn descriptions(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Description>> {
+    run!(conn, c => sqlx::query_as(
+        "SELECT id, description, created_at, updated_at FROM role WHERE organization_id = $1 AND kind = 'custom' ORDER BY id"
+    ).bind(grant.organization()).fetch_all(&mut *c))
 }
 
 /// One custom role of the organization.

@@ -71,6 +71,16 @@ pub async fn of_accounts(conn: Conn<'_>, accounts: &[Uuid]) -> Result<Vec<Sessio
     ), accounts).await
 }
 
+/// The sessions of a user that began before the latest `keep`, the oldest first.
+pub async fn beyond(conn: Conn<'_>, account: Uuid, keep: u64) -> Result<Vec<Uuid>> {
+    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+    let mut all: Vec<Uuid> = run!(conn, c => sqlx::query_scalar(
+        "SELECT id FROM session WHERE account_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1000000 OFFSET $2"
+    ).bind(account).bind(keep).fetch_all(&mut *c))?;
+    all.reverse();
+    Ok(all)
+}
+
 /// All living sessions, for the start.
 pub async fn all(conn: Conn<'_>) -> Result<Vec<Session>> {
     run!(conn, c => sqlx::query_as(concat!(

@@ -9,7 +9,7 @@ use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{TOMBSTONE, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, LIVING_SECRETS, by_ids, each_row, execute, row, run, taken};
+use crate::db::{Conn, LIVING_SECRETS, by_ids, count, each_row, execute, row, run, taken};
 use crate::tx::Tx;
 
 /// How the database names an API token.
@@ -73,21 +73,26 @@ impl From<Row> for Token {
     }
 }
 
-macro_rules! select {
-    ($rest:literal) => {
+macro_rules! select_all {
+    ($rest:expr) => {
         concat!(
             "SELECT t.id, t.organization_id, t.role_id, r.name AS role_name, t.name, t.description, t.creator_name, ",
             "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.expires_at, ",
             "(SELECT s.last_four FROM token_secret s WHERE s.token_id = t.id ORDER BY s.id DESC LIMIT 1) AS last_four ",
-            "FROM token t JOIN role r ON r.id = t.role_id ",
-            "WHERE t.organization_id = $1 AND t.kind = $2 AND t.revoked_at IS NULL ",
+            "FROM token t JOIN role r ON r.id = t.role_id WHERE ",
             $rest
         )
     };
 }
 
-/// Adds a token with its first secret.
-pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time) -> Result<()> {
+macro_rules! select {
+    ($rest:literal) => {
+        select_all!(concat!("t.organization_id = $1 AND t.kind = $2 AND t.revoked_at IS NULL ", $rest))
+    };
+}
+
+/// Adds a token with its first secret. Answers how many living tokens the organization has with it.
+pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time) -> Result<u64> {
     grant.permits(Own::TokenManage)?;
     let creator = &grant.by().actor;
     execute!(tx.conn(), sqlx::query(concat!(
@@ -102,7 +107,12 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time)
         "INSERT INTO token_secret (id, token_id, digest, pepper_version, last_four, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
     )
     .bind(secret).bind(token.id).bind(&token.digest.0[..]).bind(token.pepper_version).bind(token.last_four).bind(now.0))?;
-    Ok(())
+    // A number that is kept: an organization may have too many tokens to count them for each further one.
+    count!(
+        tx.conn(),
+        "UPDATE organization SET token_count = token_count + 1 WHERE id = $1 RETURNING token_count",
+        grant.organization()
+    )
 }
 
 /// The living tokens of the organization, in the order of their creation.
@@ -110,6 +120,54 @@ pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Token>> {
     let rows: Vec<Row> = run!(conn, c => sqlx::query_as(select!("ORDER BY t.id"))
         .bind(grant.organization()).bind(API_TOKEN).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
+}
+
+/// At most `limit` living tokens of the organization that were made after the token `after`, in the same order.
+pub async fn page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, limit: usize) -> Result<Vec<Token>> {
+    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(select!("AND t.id > $3 ORDER BY t.id LIMIT $4"))
+        .bind(grant.organization()).bind(API_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(Token::from).collect())
+}
+
+/// These living tokens of the organization, in any order; those that are not there are left out.
+pub async fn these(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<Token>> {
+    let rows: Vec<Row> = by_ids(conn, select_all!("t.revoked_at IS NULL AND t.id IN"), ids).await?;
+    Ok(rows.into_iter().map(Token::from).filter(|token| token.organization_id == grant.organization()).collect())
+}
+
+/// Those of these tokens of the organization that are alive.
+pub async fn living(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    let rows: Vec<(Uuid, Uuid)> =
+        by_ids(conn, "SELECT id, organization_id FROM token WHERE revoked_at IS NULL AND id IN", ids).await?;
+    Ok(rows.into_iter().filter(|(_, organization)| *organization == grant.organization()).map(|(id, _)| id).collect())
+}
+
+/// The living tokens that a user or token has made, in the order of their creation.
+pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
+    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(select!("AND t.creator_id = $3 ORDER BY t.id"))
+        .bind(grant.organization()).bind(API_TOKEN).bind(creator).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(Token::from).collect())
+}
+
+/// How many living tokens the organization has.
+pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
+    count!(conn, "SELECT token_count FROM organization WHERE id = $1", grant.organization())
+}
+
+/// How many living tokens have each role.
+pub async fn count_by_role(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i64)>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT role_id, count(*) FROM token WHERE organization_id = $1 AND kind = $2 AND revoked_at IS NULL ",
+        "AND role_id IS NOT NULL GROUP BY role_id"
+    )).bind(grant.organization()).bind(API_TOKEN).fetch_all(&mut *c))
+}
+
+/// How many living tokens each user and token has made.
+pub async fn count_by_creator(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i64)>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT creator_id, count(*) FROM token WHERE organization_id = $1 AND kind = $2 AND revoked_at IS NULL ",
+        "AND creator_id IS NOT NULL GROUP BY creator_id"
+    )).bind(grant.organization()).bind(API_TOKEN).fetch_all(&mut *c))
 }
 
 /// One living token of the organization.
@@ -133,7 +191,12 @@ pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<(
     let revoked: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
         "UPDATE token SET revoked_at = $3, updated_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ).bind(grant.organization()).bind(id).bind(now.0).fetch_optional(&mut *c))?;
-    revoked.map(|_| ()).ok_or_else(|| Error::not_found("token"))
+    revoked.ok_or_else(|| Error::not_found("token"))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE organization SET token_count = token_count - 1 WHERE id = $1").bind(grant.organization())
+    )?;
+    Ok(())
 }
 
 row! {
@@ -152,12 +215,25 @@ row! {
 /// Takes back, in every organization, the living tokens that an account made, and those that were made with them. For
 /// whoever has just proved that the account was somebody else's until now.
 pub async fn revoke_made_by(tx: &mut Tx, account: Uuid, now: Time) -> Result<Vec<TakenBack>> {
-    run!(tx.conn(), c => sqlx::query_as(concat!(
+    let taken_back: Vec<TakenBack> = run!(tx.conn(), c => sqlx::query_as(concat!(
         "WITH RECURSIVE made (id) AS (SELECT id FROM token WHERE creator_id = $1 ",
         "UNION SELECT t.id FROM token t JOIN made m ON t.creator_id = m.id) ",
         "UPDATE token SET revoked_at = $2, updated_at = $2 WHERE revoked_at IS NULL AND id IN (SELECT id FROM made) ",
         "RETURNING id, organization_id, name"
-    )).bind(account).bind(now.0).fetch_all(&mut *c))
+    )).bind(account).bind(now.0).fetch_all(&mut *c))?;
+    let mut fewer: HashMap<Uuid, i64> = HashMap::new();
+    for token in &taken_back {
+        *fewer.entry(token.organization_id).or_default() += 1;
+    }
+    for (organization, count) in fewer {
+        execute!(
+            tx.conn(),
+            sqlx::query("UPDATE organization SET token_count = token_count - $2 WHERE id = $1")
+                .bind(organization)
+                .bind(count)
+        )?;
+    }
+    Ok(taken_back)
 }
 
 row! {

@@ -5,7 +5,7 @@ use tokenward_core::organization::{VariableScope, VariableType};
 use tokenward_core::permission::Own;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, row, run, taken};
+use crate::db::{Conn, count, execute, row, run, taken};
 use crate::tx::Tx;
 
 /// Whose variables are meant.
@@ -80,6 +80,46 @@ pub async fn list(conn: Conn<'_>, grant: &Grant, owner: Owner) -> Result<Vec<Var
     run!(conn, c => sqlx::query_as(select!(
         "AND project_id = $2 AND (environment_id IS NULL OR environment_id = $3) ORDER BY environment_id IS NOT NULL, id"
     )).bind(grant.organization()).bind(owner.project).bind(owner.environment).fetch_all(&mut *c))
+}
+
+/// How many variables and secrets belong to the owner itself.
+pub async fn count(conn: Conn<'_>, grant: &Grant, owner: Owner) -> Result<u64> {
+    let organization = grant.organization();
+    match owner.environment {
+        None => {
+            let query = "SELECT count(*) FROM variable WHERE organization_id = $1 AND project_id = $2 AND environment_id IS NULL";
+            count!(conn, query, organization, owner.project)
+        }
+        Some(id) => {
+            count!(
+                conn,
+                "SELECT count(*) FROM variable WHERE organization_id = $1 AND environment_id = $2",
+                organization,
+                id
+            )
+        }
+    }
+}
+
+/// How many bytes their values have together, as they are kept.
+pub async fn count_bytes(conn: Conn<'_>, grant: &Grant, owner: Owner) -> Result<u64> {
+    let organization = grant.organization();
+    match owner.environment {
+        None => {
+            let query = concat!(
+                "SELECT CAST(coalesce(sum(octet_length(value)), 0) AS BIGINT) FROM variable ",
+                "WHERE organization_id = $1 AND project_id = $2 AND environment_id IS NULL"
+            );
+            count!(conn, query, organization, owner.project)
+        }
+        Some(id) => {
+            let query = concat!(
+                "SELECT CAST(coalesce(sum(octet_length(value)), 0) AS BIGINT) FROM variable ",
+                "WHERE organization_id = $1 AND environment_id = $2"
+            );
+            count!(conn, query, organization, id)
+        }
+    }
 }
 
 /// One variable that belongs to the owner itself.

@@ -16,6 +16,7 @@ use tokenward_store::clusters::Cluster as Row;
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written, written_empty};
+use super::pieces::{self, Piece};
 use super::right::On;
 use crate::service::{App, clusters};
 
@@ -43,6 +44,9 @@ fn cluster(grant: &Grant, row: Row) -> Cluster {
 fn status(id: Uuid) -> ClusterStatus {
     ClusterStatus { cluster_id: id, status: "READY".into(), is_deployed: false, reason: "".into() }
 }
+
+/// Clusters that are looked at for a piece of the list: each may be large.
+const PIECE: usize = 10;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/cluster";
@@ -84,9 +88,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<ClusterList>, ApiError> {
-    let results = clusters::list(&app, &grant).await?;
-    Ok(Json(ClusterList { results: results.into_iter().map(|row| cluster(&grant, row)).collect() }))
+async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+    let piece = move |after| {
+        let (app, grant) = (Arc::clone(&app), grant.clone());
+        async move {
+            let (all, last) = clusters::part(&app, &grant, after, PIECE).await?;
+            Ok(Piece { entries: all.into_iter().map(|row| cluster(&grant, row)).collect(), last })
+        }
+    };
+    Ok(pieces::results(piece).await?)
 }
 
 async fn create(

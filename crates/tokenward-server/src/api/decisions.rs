@@ -15,11 +15,9 @@ use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
 use super::right::On;
+use crate::limits::DECISION_PAGE;
 use crate::service::App;
 use crate::service::decisions::{self, Explained, Filter};
-
-/// Decisions that one request lists at most.
-const LIMIT_MAX: usize = 500;
 
 fn resource(target: Target) -> Option<ResourceBody> {
     let none = ResourceBody::default();
@@ -109,8 +107,9 @@ async fn list(
     Params(query): Params<ListQuery>,
 ) -> Result<Json<DecisionList>, ApiError> {
     let limit = query.limit.unwrap_or(100);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Error::invalid("limit", format!("must be between 1 and {LIMIT_MAX}")).into());
+    if !(1..=DECISION_PAGE.size()).contains(&limit) {
+        let problem = format!("must be at least 1; {}", DECISION_PAGE.told(DECISION_PAGE.default));
+        return Err(Error::invalid("limit", problem).into());
     }
     let filter = Filter { token: query.token_id, valid: query.valid };
     let results = decisions::list(&app, &grant, filter, limit).await?;

@@ -22,6 +22,7 @@ use tower::Service;
 use super::error::ApiError;
 use super::extract::read;
 use super::right::{Guard, Right, asking_organization};
+use crate::heavy;
 use crate::http::peer;
 use crate::service::App;
 use crate::telemetry;
@@ -82,7 +83,12 @@ impl Direct {
         };
         // Where every method is taken, nothing is said in a body.
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
-        (self.answer)(&Asked { app: &self.guard.app, organization, request: &parts, peer, body: &body })
+        if body.len() <= heavy::BODY {
+            return (self.answer)(&Asked { app: &self.guard.app, organization, request: &parts, peer, body: &body });
+        }
+        // A large batch.
+        let (app, answer) = (Arc::clone(&self.guard.app), self.answer);
+        heavy::run(move || answer(&Asked { app: &app, organization, request: &parts, peer, body: &body })).await?
     }
 
     /// The same as a part of the router, which answers for the methods that are not taken.

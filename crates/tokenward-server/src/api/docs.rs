@@ -70,7 +70,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn page(app: &App) -> Result<String> {
-    let document = openapi::document(&app.public_url);
+    let document = openapi::document(&app.public_url, &app.limits);
     let docs = Docs {
         sections: sections(&document, &app.public_url),
         schemas: schemas(&document),
@@ -200,7 +200,7 @@ fn schema(document: &Value, name: &str) -> Option<Schema> {
     let mut fields = Vec::new();
     collect(document, schema, &mut |name, field, required| {
         let (kind, link) = kind(field);
-        fields.push(Field { name: name.to_owned(), kind, link, required, about: text(&field["description"]) });
+        fields.push(Field { name: name.to_owned(), kind, link, required, about: about(field) });
     });
     let mut about = text(&schema["description"]);
     if let Some(words) = schema["enum"].as_array() {
@@ -254,6 +254,19 @@ fn kind(field: &Value) -> (String, Option<String>) {
     (words.join(" or "), None)
 }
 
+/// What a field means, and how large it may be.
+fn about(field: &Value) -> String {
+    let most = |key: &str, unit: &str| Some(format!("At most {} {unit}.", field[key].as_u64()?));
+    // A limit in bytes is one in characters too.
+    let most = most("maxLength", "characters").or_else(|| most("maxItems", "of them"));
+    [Some(text(&field["description"])), most]
+        .into_iter()
+        .flatten()
+        .filter(|it| !it.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().replace('`', "")
 }
@@ -261,10 +274,11 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     #[test]
     fn every_endpoint_is_described_with_a_request_that_names_its_fields() {
-        let document = openapi::document("http://127.0.0.1:8080");
+        let document = openapi::document("http://127.0.0.1:8080", &Limits::default());
         let sections = sections(&document, "http://127.0.0.1:8080");
         let rows: Vec<&Row> = sections.iter().flat_map(|section| &section.endpoints).collect();
         assert_eq!(rows.len(), super::super::endpoints().len());

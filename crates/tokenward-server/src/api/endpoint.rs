@@ -9,8 +9,8 @@ use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use tokenward_core::Error;
 use tokenward_core::permission::Own;
+use tokenward_core::{Error, Result as Checked};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
@@ -21,6 +21,7 @@ use super::idempotency;
 use super::once::{self, Make};
 use super::right::{Guard, On, Right, authorize};
 use crate::http::peer;
+use crate::limits::{PATH_SEGMENT, QUERY};
 use crate::service::App;
 
 /// The schema of a body or an answer.
@@ -244,6 +245,17 @@ impl Endpoint {
     }
 }
 
+/// Neither a name in a path nor a value in a query is longer than any that means something.
+fn check_lengths(path: &[(&str, &str)], query: Option<&str>) -> Checked<()> {
+    for (name, value) in path {
+        PATH_SEGMENT.check_text(value).map_err(|problem| Error::invalid(*name, problem))?;
+    }
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        QUERY.check_text(&value).map_err(|problem| Error::invalid(QUERY.shown(&name), problem))?;
+    }
+    Ok(())
+}
+
 async fn check(
     State(guard): State<Arc<Guard>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
@@ -254,7 +266,10 @@ async fn check(
     let (parts, body) = request.into_parts();
     let client = client(&parts.headers, peer(&parts.extensions), &guard.app.trusted_proxies);
     let authorized = path.and_then(|path| {
-        authorize(&guard, &path.iter().collect::<Vec<_>>(), &parts.headers, parts.uri.query(), &client)
+        let named = path.iter().collect::<Vec<_>>();
+        let authorized = authorize(&guard, &named, &parts.headers, parts.uri.query(), &client)?;
+        check_lengths(&named, parts.uri.query())?;
+        Ok(authorized)
     });
     match authorized {
         Ok((caller, grant)) => {

@@ -19,6 +19,7 @@ use tokenward_store::environments::Environment as Row;
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written, written_empty};
+use super::pieces::{self, Piece};
 use super::right::On;
 use crate::service::{App, environments};
 
@@ -55,6 +56,9 @@ fn status(id: Uuid) -> EnvironmentStatus {
         deployment_request_id: None,
     }
 }
+
+/// Environments that are looked at for a piece of the list of all.
+const PIECE: usize = 500;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const IN_PROJECT: &str = "/project/{projectId}/environment";
@@ -109,25 +113,28 @@ async fn list(
     Extension(grant): Extension<Grant>,
     Path(project): Path<Uuid>,
 ) -> Result<Json<EnvironmentList>, ApiError> {
-    let results = environments::list(&app, &grant, Some(project)).await?;
+    let results = environments::list(&app, &grant, project).await?;
     Ok(Json(EnvironmentList { results: results.into_iter().map(|row| environment(&grant, row)).collect() }))
 }
 
-async fn all(
-    State(app): State<Arc<App>>,
-    Extension(grant): Extension<Grant>,
-) -> Result<Json<EnvironmentBriefList>, ApiError> {
-    let results = environments::list(&app, &grant, None).await?;
-    let brief = |row: Row| EnvironmentBrief {
-        id: row.id,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-        name: row.name,
-        organization: Id { id: grant.organization() },
-        project: NamedId { id: row.project_id, name: row.project_name },
-        mode: row.mode,
+async fn all(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+    let piece = move |after| {
+        let (app, grant) = (Arc::clone(&app), grant.clone());
+        async move {
+            let (all, last) = environments::part(&app, &grant, after, PIECE).await?;
+            let brief = |row: Row| EnvironmentBrief {
+                id: row.id,
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+                name: row.name,
+                organization: Id { id: grant.organization() },
+                project: NamedId { id: row.project_id, name: row.project_name },
+                mode: row.mode,
+            };
+            Ok(Piece { entries: all.into_iter().map(brief).collect(), last })
+        }
     };
-    Ok(Json(EnvironmentBriefList { results: results.into_iter().map(brief).collect() }))
+    Ok(pieces::results(piece).await?)
 }
 
 async fn create(
@@ -180,6 +187,6 @@ async fn statuses(
     Extension(grant): Extension<Grant>,
     Path(project): Path<Uuid>,
 ) -> Result<Json<EnvironmentStatusList>, ApiError> {
-    let results = environments::list(&app, &grant, Some(project)).await?;
+    let results = environments::list(&app, &grant, project).await?;
     Ok(Json(EnvironmentStatusList { results: results.into_iter().map(|row| status(row.id)).collect() }))
 }

@@ -19,12 +19,11 @@ use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
 use super::right::On;
+use crate::limits::EVENT_PAGE;
 use crate::service::{App, events};
 
 /// Events on a page when nothing else is asked for (contract §1.5).
 const PAGE: i64 = 10;
-/// Most events on a page.
-const PAGE_MAX: i64 = 1_000;
 
 fn event(row: Row) -> Event {
     let text = |value: Option<&Value>| value.map(Value::to_string);
@@ -89,9 +88,12 @@ impl EventQuery {
         let mut filter = Filter { actor: full(self.triggered_by), ..Filter::default() };
         let mut size = PAGE;
         if let Some(text) = full(self.page_size) {
-            match text.parse() {
-                Ok(n @ 1..=PAGE_MAX) => size = n,
-                _ => faults.push("pageSize", format!("is not a number from 1 to {PAGE_MAX}")),
+            match text.parse::<i64>() {
+                Ok(n @ 1..) if n.unsigned_abs() <= EVENT_PAGE.default => size = n,
+                _ => {
+                    let (name, most) = (EVENT_PAGE.name, EVENT_PAGE.default);
+                    faults.push("pageSize", format!("is not a number from 1 to the limit `{name}` ({most})"));
+                }
             }
         }
         for (name, text, field) in [

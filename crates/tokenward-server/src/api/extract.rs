@@ -15,6 +15,7 @@ use tokenward_verify::credential::bearer;
 
 use super::error::ApiError;
 use crate::body::{self, Bounds, Unread};
+use crate::heavy;
 pub(crate) use crate::http::{client, peer};
 use crate::limits::{BODY_BYTES, BODY_TIME, Unit};
 use crate::service::{IfMatch, Written};
@@ -27,11 +28,15 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
 /// A JSON body. Its errors name the field.
 pub(super) struct Body<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        Ok(Self(parse(&read(request.into_body()).await?)?))
+        let body = read(request.into_body()).await?;
+        if body.len() <= heavy::BODY {
+            return Ok(Self(parse(&body)?));
+        }
+        Ok(Self(heavy::run(move || parse(&body)).await??))
     }
 }
 

@@ -41,5 +41,5 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
 }
 
 fn openapi_json(app: &App) -> tokenward_core::Result<String> {
-    serde_json::to_string(&openapi::document(&app.public_url)).map_err(Error::internal)
+    serde_json::to_string(&openapi::document(&app.public_url, &app.limits)).map_err(Error::internal)
 }

@@ -17,17 +17,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::secret::mac;
-use tokenward_core::{Code, Error, Result};
-use tokenward_store::idempotency;
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::idempotency::{self, Claim};
 
 use super::error::ApiError;
 use super::extract::read;
+use crate::limits::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEYS};
 use crate::service::{App, seal};
 
 /// The header.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// Longest key.
-const KEY_MAX: usize = 255;
 /// How long a request waits for another one with its key.
 const WAIT: Duration = Duration::from_secs(5);
 /// How often it looks.
@@ -60,16 +59,21 @@ pub(super) async fn once(
 
 async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Request, next: Next) -> Result<Response> {
     let key = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    if key.is_empty() || key.len() > KEY_MAX {
-        return Err(Error::invalid("Idempotency-Key", format!("must be 1 to {KEY_MAX} visible ASCII characters")));
+    if key.is_empty() {
+        return Err(Error::invalid("Idempotency-Key", "must be of visible ASCII characters"));
     }
+    IDEMPOTENCY_KEY.check_text(&key).map_err(|problem| Error::invalid("Idempotency-Key", problem))?;
     let (parts, body) = request.into_parts();
     let body = read(body).await?;
+    let grant_organization = grant.as_ref().map(Grant::organization);
     // What was taken back while the body came must not hear a kept answer, with the secret that may be in it.
     match grant {
         Some(grant) => app.store.stands(&grant).await?,
         None => app.store.stands(&caller.person()?).await?,
     }
+    // A user without an organization, who makes the first, counts alone.
+    let holder = grant_organization.or(caller.token_organization()).or(caller.by().actor.id()).unwrap_or_default();
+    let most = app.limits.get(&IDEMPOTENCY_KEYS);
     let pepper = app.verifier.pepper();
     let scope = mac(
         &pepper.derive("idempotency-scope"),
@@ -103,16 +107,24 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
             tokio::time::sleep(LOOK).await;
             continue;
         }
+        let turn = app.turn_to_write(holder).await?;
         let mut tx = app.store.begin_unlogged().await?;
-        let mine = idempotency::claim(&mut tx, &scope, &asked, app.now()).await?;
+        let claim = idempotency::claim(&mut tx, &scope, &asked, holder, most, app.now()).await?;
         tx.commit().await?;
-        if mine {
-            break;
+        drop(turn);
+        match claim {
+            Claim::Mine => break,
+            Claim::Taken => {}
+            Claim::Full => {
+                let what = "There are as many answers kept for an Idempotency-Key as";
+                let advice = "They end after an hour; until then, send requests without one.";
+                return Err(IDEMPOTENCY_KEYS.exceeded(Code::Conflict, most, what, advice));
+            }
         }
     }
     // In a task of its own: when the client hangs up, its answer is still kept for the repetition.
     let request = Request::from_parts(parts, Body::from(body));
-    let running = tokio::spawn(async move { carry_out(&app, &scope, &sealing, next.run(request).await).await });
+    let running = tokio::spawn(async move { carry_out(&app, holder, &scope, &sealing, next.run(request).await).await });
     running.await.map_err(Error::internal)?
 }
 
@@ -121,7 +133,14 @@ async fn find(app: &App, scope: &[u8; 32]) -> Result<Option<idempotency::Kept>> 
     idempotency::get(reader.conn(), scope).await
 }
 
-async fn carry_out(app: &App, scope: &[u8; 32], sealing: &[u8; 32], response: Response) -> Result<Response> {
+async fn carry_out(
+    app: &App,
+    holder: Uuid,
+    scope: &[u8; 32],
+    sealing: &[u8; 32],
+    response: Response,
+) -> Result<Response> {
+    let _turn = app.turn_to_write(holder).await?;
     let mut tx = app.store.begin_unlogged().await?;
     if !response.status().is_success() {
         idempotency::release(&mut tx, scope).await?;

@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use tokenward_api::invitations::{AcceptRequest, InviteMember, InviteMemberList, InviteMemberRequest};
 use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
 use tokenward_core::permission::Own;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::{Error, Result, Uuid};
@@ -19,6 +20,7 @@ use super::error::ApiError;
 use super::extract::{Body, Path, client, credential, id, peer, written, written_empty};
 use super::members::deprecated_role;
 use super::right::On;
+use crate::limits::{EMAIL, LINK_SECRET, NAME, PASSWORD};
 use crate::service::acceptance::{self, Accepting};
 use crate::service::{App, invitations, roles};
 
@@ -76,8 +78,10 @@ async fn create(
     Extension(grant): Extension<Grant>,
     Body(new): Body<InviteMemberRequest>,
 ) -> Result<Response, ApiError> {
+    let mut faults = Faults::default();
+    faults.check("email", EMAIL.check_text(&new.email));
     let role = match (new.role_id, new.role.as_deref()) {
-        (Some(role), _) => role,
+        (Some(role), _) => Ok(role),
         (None, Some(word)) => {
             let built_in = match word {
                 "ADMIN" => BuiltIn::Admin,
@@ -92,10 +96,11 @@ async fn create(
                     .into());
                 }
             };
-            roles::built_in(&app, &grant, built_in)?
+            roles::built_in(&app, &grant, built_in)
         }
-        (None, None) => return Err(Error::invalid("role_id", "is missing; send a role of availableRole").into()),
+        (None, None) => Err(Error::invalid("role_id", "is missing; send a role of availableRole")),
     };
+    let role = faults.and(role)?;
     let created = invitations::create(&app, grant, new.email, role).await?;
     Ok(written(StatusCode::CREATED, created, |sent| invite(&app, Some(&sent.link), sent.invitation)))
 }
@@ -143,6 +148,11 @@ async fn accept(
     // The published clients send no body here; without a secret nothing can be accepted.
     let Body(body) = <Body<AcceptRequest> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
     let secret = body.secret.unwrap_or_default();
+    let mut faults = Faults::default();
+    faults.check("secret", LINK_SECRET.check_text(&secret));
+    faults.check("name", NAME.check_text(body.name.as_deref().unwrap_or_default()));
+    faults.check("password", PASSWORD.check_text(body.password.as_deref().unwrap_or_default()));
+    faults.finish()?;
     if secret.is_empty() {
         return Err(Error::invalid("secret", "is missing: it is the last part of the invitation's link").into());
     }

@@ -25,6 +25,7 @@ mod oauth;
 mod once;
 mod openapi;
 mod organizations;
+mod pieces;
 mod projects;
 mod right;
 mod roles;

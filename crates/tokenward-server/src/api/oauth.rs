@@ -17,6 +17,7 @@ use super::error::ApiError;
 use super::extract::read;
 use super::right::On;
 use crate::http::{client, peer};
+use crate::limits::PRESENTED_BYTES;
 use crate::service::{App, tokens};
 use tokenward_verify::{Ask, Asking, Question};
 
@@ -55,7 +56,10 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         let bytes = read(request.into_body()).await?;
         let mut tokens = form_urlencoded::parse(&bytes).filter(|(name, _)| name == "token");
         match (tokens.next(), tokens.next()) {
-            (Some((_, token)), None) => Ok(Self(Zeroizing::new(token.into_owned()))),
+            (Some((_, token)), None) => {
+                PRESENTED_BYTES.check_text(&token).map_err(|problem| Error::invalid("token", problem))?;
+                Ok(Self(Zeroizing::new(token.into_owned())))
+            }
             (None, _) => Err(Error::invalid("token", "is missing; send it in the form").into()),
             (Some(_), Some(_)) => Err(Error::invalid("token", "is there twice").into()),
         }

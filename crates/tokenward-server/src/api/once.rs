@@ -12,6 +12,7 @@ use tokenward_core::{Error, Result};
 use tokio::sync::OnceCell;
 
 use super::error::ApiError;
+use crate::heavy;
 use crate::http;
 use crate::service::App;
 
@@ -40,7 +41,7 @@ pub(super) fn route(content_type: &'static str, make: Make) -> MethodRouter<Arc<
 
 /// It takes milliseconds, which a thread of the runtime has not got.
 async fn made(app: Arc<App>, make: Make) -> Result<Kept> {
-    let text = tokio::task::spawn_blocking(move || make(&app)).await.map_err(Error::internal)??;
+    let text = heavy::run(move || make(&app)).await??;
     let digest = Sha256::digest(text.as_bytes());
     let tag: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let etag = HeaderValue::from_str(&format!("\"{tag}\"")).map_err(Error::internal)?;

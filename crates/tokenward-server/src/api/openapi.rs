@@ -2,13 +2,15 @@
 
 use serde_json::{Map, Value, json};
 use tokenward_api::error::ErrorBody;
+use tokenward_api::field;
 
 use super::endpoint::Endpoint;
 use super::endpoints;
 use super::right::Right;
+use crate::limits::{ALL, IDEMPOTENCY_KEY, Limit, Limits, PATH_SEGMENT, QUERY};
 
-/// The document. `server` is the address that it names.
-pub(super) fn document(server: &str) -> Value {
+/// The document. `server` is the address that it names, `limits` are those in force.
+pub(super) fn document(server: &str, limits: &Limits) -> Value {
     let endpoints = endpoints();
     let mut schemas = Vec::new();
     <ErrorBody as utoipa::ToSchema>::schemas(&mut schemas);
@@ -21,8 +23,12 @@ pub(super) fn document(server: &str) -> Value {
         let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
         path[endpoint.method.as_str().to_lowercase()] = operation(endpoint);
     }
-    let schemas: Map<String, Value> =
+    let mut schemas: Map<String, Value> =
         schemas.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or(Value::Null))).collect();
+    let fields: Map<String, Value> =
+        schemas.iter().filter(|(_, it)| it.get(field::KEY).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect();
+    schemas.retain(|name, _| !fields.contains_key(name));
+    schemas.values_mut().for_each(|schema| bound(schema, &fields, limits));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -74,23 +80,25 @@ fn operation(endpoint: &Endpoint) -> Value {
     let parameters: Vec<Value> = in_path
         .map(|name| {
             let uuid = name.ends_with("Id");
-            let schema = if uuid { json!({ "type": "string", "format": "uuid" }) } else { json!({ "type": "string" }) };
+            let schema = if uuid { json!({ "type": "string", "format": "uuid" }) } else { text(&PATH_SEGMENT) };
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         })
         .chain(endpoint.query.iter().map(|(name, meaning)| {
-            json!({ "name": name, "in": "query", "required": false, "description": meaning, "schema": { "type": "string" } })
+            json!({ "name": name, "in": "query", "required": false, "description": meaning, "schema": text(&QUERY) })
         }))
         .collect();
-    let header = |name: &str, meaning: &str| json!({ "name": name, "in": "header", "required": false, "description": meaning, "schema": { "type": "string" } });
+    let header = |name: &str, meaning: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": meaning, "schema": schema });
     let mut parameters = parameters;
     if endpoint.idempotent {
         parameters.push(header(
             "Idempotency-Key",
             "The same key within an hour: the same answer, and nothing is made twice.",
+            text(&IDEMPOTENCY_KEY),
         ));
     }
     if endpoint.errors.contains(&412) {
-        parameters.push(header("If-Match", "The ETag of what you read: 412 when it was changed since."));
+        let meaning = "The ETag of what you read: 412 when it was changed since.";
+        parameters.push(header("If-Match", meaning, json!({ "type": "string" })));
     }
     let mut operation = json!({
         "tags": [endpoint.tag],
@@ -117,6 +125,66 @@ fn operation(endpoint: &Endpoint) -> Value {
         operation["description"] = json!(format!("Needs the permission `{permission}`."));
     }
     operation
+}
+
+/// The schema of a text with a limit that is no setting.
+fn text(limit: &Limit) -> Value {
+    json!({ "type": "string", "maxLength": limit.default, field::KEY: limit.name })
+}
+
+/// Writes the number of each limit that a schema names beside the name, at any depth. `fields` are the schemas that stand
+/// for one field each: they come to stand where they are referred to.
+fn bound(schema: &mut Value, fields: &Map<String, Value>, limits: &Limits) {
+    let own = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).and_then(|name| fields.get(name));
+    if let (Some(own), Value::Object(schema)) = (own, &mut *schema) {
+        schema.remove("$ref");
+        for (key, value) in own.as_object().into_iter().flatten() {
+            schema.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+    match schema {
+        Value::Object(entries) => entries.values_mut().for_each(|it| bound(it, fields, limits)),
+        Value::Array(entries) => entries.iter_mut().for_each(|it| bound(it, fields, limits)),
+        _ => return,
+    }
+    flatten(schema);
+    let limit = schema.get(field::KEY).and_then(Value::as_str).and_then(|name| ALL.iter().find(|it| it.name == name));
+    if let Some(limit) = limit {
+        let is = |kind: &str| schema["type"] == kind || schema["type"][0] == kind;
+        let key = if is("string") {
+            "maxLength"
+        } else if is("array") {
+            "maxItems"
+        } else {
+            // JSON Schema has no word for it.
+            "x-max-bytes"
+        };
+        schema[key] = limits.get(limit).into();
+    }
+}
+
+/// "This or null" of something with a limit is written as one schema with two types, and what a field is made of stands in
+/// the field itself.
+fn flatten(schema: &mut Value) {
+    for key in ["oneOf", "allOf"] {
+        let Some(Value::Array(parts)) = schema.get(key) else { continue };
+        let nullable = parts.iter().any(|part| part["type"] == "null");
+        let others: Vec<&Value> = parts.iter().filter(|part| part["type"] != "null").collect();
+        let [Value::Object(only)] = others[..] else { continue };
+        if !only.contains_key(field::KEY) || !only["type"].is_string() {
+            continue;
+        }
+        let mut only = only.clone();
+        if nullable {
+            only["type"] = json!([only["type"], "null"]);
+        }
+        if let Value::Object(schema) = schema {
+            schema.remove(key);
+            // What is said of the field counts more than what is said of all of its kind.
+            only.extend(std::mem::take(schema));
+            *schema = only;
+        }
+    }
 }
 
 /// The error statuses that an endpoint can give: those that follow from its right, and its own.

@@ -19,7 +19,9 @@ use tokenward_core::{Result, Uuid};
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, id, tagged, written, written_empty};
+use super::pieces::{self, Piece};
 use super::right::On;
+use crate::limits::{CLUSTERS, Limits, NAME, PROJECTS, ROLE_LEVELS};
 use crate::service::{App, roles};
 
 impl From<roles::CustomRole> for CustomRole {
@@ -56,8 +58,17 @@ impl From<roles::CustomRole> for CustomRole {
 }
 
 /// What a replacement says, with all that is wrong with it.
-fn read(edit: CustomRoleEdit) -> Result<roles::RoleBody> {
+fn read(edit: CustomRoleEdit, limits: &Limits) -> Result<roles::RoleBody> {
     let mut faults = Faults::default();
+    let (clusters, places) = (edit.cluster_permissions.len() as u64, edit.project_permissions.len() as u64);
+    faults.check("cluster_permissions", CLUSTERS.check_count(clusters, limits.get(&CLUSTERS)));
+    faults.check("project_permissions", PROJECTS.check_count(places, limits.get(&PROJECTS)));
+    // What is too long is not read.
+    faults.finish()?;
+    let mut faults = Faults::default();
+    for entry in &edit.cluster_permissions {
+        faults.check("cluster_permissions", NAME.check_text(entry.cluster_name.as_deref().unwrap_or_default()));
+    }
     let mut projects = Vec::with_capacity(edit.project_permissions.len());
     for (n, entry) in edit.project_permissions.into_iter().enumerate() {
         projects.push((entry.project_id, access(&entry, n, &mut faults)));
@@ -73,6 +84,12 @@ fn read(edit: CustomRoleEdit) -> Result<roles::RoleBody> {
 }
 
 fn access(entry: &ProjectPermissionEdit, number: usize, faults: &mut Faults) -> ProjectAccess {
+    let field = |name: &str| format!("project_permissions[{number}].{name}");
+    faults.check(&field("project_name"), NAME.check_text(entry.project_name.as_deref().unwrap_or_default()));
+    if let Err(problem) = ROLE_LEVELS.check_list(entry.permissions.as_deref().unwrap_or_default()) {
+        faults.push(field("permissions"), problem);
+        return ProjectAccess::NONE;
+    }
     if entry.is_admin == Some(true) {
         return ProjectAccess::ADMIN;
     }
@@ -81,16 +98,18 @@ fn access(entry: &ProjectPermissionEdit, number: usize, faults: &mut Faults) -> 
         let level = &mut levels[entry.environment_type as usize];
         if level.is_some() {
             let mode = entry.environment_type.as_str();
-            faults.push(format!("project_permissions[{number}].permissions"), format!("names {mode} twice"));
+            faults.push(field("permissions"), format!("names {mode} twice"));
         }
         *level = Some(entry.permission);
     }
     for (mode, _) in Mode::ALL.iter().zip(&levels).filter(|(_, level)| level.is_none()) {
-        let field = format!("project_permissions[{number}].permissions");
-        faults.push(field, format!("lacks an entry for {}", mode.as_str()));
+        faults.push(field("permissions"), format!("lacks an entry for {}", mode.as_str()));
     }
     ProjectAccess { is_admin: false, levels: levels.map(|level| level.unwrap_or(EnvironmentLevel::NoAccess)) }
 }
+
+/// Roles in a piece of the list: each has an entry for every project.
+const PIECE: usize = 5;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/customRole";
@@ -143,12 +162,15 @@ async fn available(
     Ok(Json(AvailableRoleList { results: results.collect() }))
 }
 
-async fn list(
-    State(app): State<Arc<App>>,
-    Extension(grant): Extension<Grant>,
-) -> Result<Json<CustomRoleList>, ApiError> {
-    let results = roles::list(&app, &grant).await?;
-    Ok(Json(CustomRoleList { results: results.into_iter().map(CustomRole::from).collect() }))
+async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+    let piece = move |after| {
+        let (app, grant) = (Arc::clone(&app), grant.clone());
+        async move {
+            let (all, last) = roles::part(&app, &grant, after, PIECE).await?;
+            Ok(Piece { entries: all.into_iter().map(CustomRole::from).collect(), last })
+        }
+    };
+    Ok(pieces::results(piece).await?)
 }
 
 async fn create(
@@ -180,7 +202,7 @@ async fn edit(
     let role = id("customRoleId", &role)?;
     // 404 before what is wrong with the body.
     roles::get(&app, &grant, role).await?;
-    let changed = roles::update(&app, grant, role, read(change)?, if_match).await?;
+    let changed = roles::update(&app, grant, role, read(change, &app.limits)?, if_match).await?;
     let version = changed.value.description.updated_at;
     Ok(tagged(version, written(StatusCode::OK, changed, CustomRole::from)))
 }

@@ -7,12 +7,15 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::sessions::{NewSession, OwnSession, OwnSessionList, Proof, Proven, Session};
+use tokenward_core::Error;
 use tokenward_core::caller::Caller;
+use tokenward_core::error::Faults;
 use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, client, id, peer, written, written_empty};
+use crate::limits::{EMAIL, PASSWORD};
 use crate::service::{App, proof, sessions};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -51,6 +54,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
     let Body(new) = <Body<NewSession> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
+    let mut faults = Faults::default();
+    faults.check("email", EMAIL.check_text(&new.email));
+    faults.check("password", PASSWORD.check_text(&new.password));
+    faults.finish()?;
     let begun = sessions::sign_in(&app, &new.email, Zeroizing::new(new.password), client, None, false).await?;
     Ok(written(StatusCode::CREATED, begun, |begun| Session {
         token: begun.text.expose().to_owned(),
@@ -71,6 +78,7 @@ async fn prove(
     Extension(caller): Extension<Caller>,
     Body(body): Body<Proof>,
 ) -> Result<Response, ApiError> {
+    PASSWORD.check_text(&body.password).map_err(|problem| Error::invalid("password", problem))?;
     let proven = proof::prove(&app, &caller, Zeroizing::new(body.password)).await?;
     Ok(written(StatusCode::OK, proven, |proven_until| Proven { proven_until }))
 }

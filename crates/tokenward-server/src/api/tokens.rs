@@ -16,6 +16,7 @@ use tokenward_core::token::Token;
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, Params, id, written, written_empty};
+use super::pieces::{self, Piece};
 use super::right::On;
 use crate::service::usage::Usage;
 use crate::service::{App, tokens, usage};
@@ -42,6 +43,9 @@ fn api_token(token: Token, usage: Usage) -> ApiToken {
         denied_reasons: usage.denied.into_iter().collect(),
     }
 }
+
+/// Tokens that are looked at for a piece of the list.
+const PIECE: usize = 500;
 
 #[derive(Deserialize)]
 struct ListQuery {
@@ -84,15 +88,21 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(query): Params<ListQuery>,
-) -> Result<Json<ApiTokenList>, ApiError> {
-    let filter = tokens::Filter { name: query.name, creator_name: query.creator_name };
-    let all = tokens::list(&app, &grant, &filter).await?;
-    let mut used = usage::of(&app, &grant, &all).await?;
-    let results = all.into_iter().map(|token| {
-        let usage = used.remove(&token.id).unwrap_or_default();
-        api_token(token, usage)
-    });
-    Ok(Json(ApiTokenList { results: results.collect() }))
+) -> Result<Response, ApiError> {
+    let filter = Arc::new(tokens::Filter { name: query.name, creator_name: query.creator_name });
+    let piece = move |after| {
+        let (app, grant, filter) = (Arc::clone(&app), grant.clone(), Arc::clone(&filter));
+        async move {
+            let (all, last) = tokens::part(&app, &grant, &filter, after, PIECE).await?;
+            let mut used = usage::of(&app, &grant, &all).await?;
+            let entry = |token: Token| {
+                let usage = used.remove(&token.id).unwrap_or_default();
+                api_token(token, usage)
+            };
+            Ok(Piece { entries: all.into_iter().map(entry).collect(), last })
+        }
+    };
+    Ok(pieces::results(piece).await?)
 }
 
 async fn create(

@@ -24,12 +24,10 @@ use super::error::ApiError;
 use super::extract::parse;
 use super::json;
 use super::right::On;
+use crate::limits::{API_NAME, BATCH, PERMISSION, PRESENTED_BYTES};
 use crate::service::App;
 use tokenward_verify::server::{Answer, ID_LENGTH};
 use tokenward_verify::{Asking, Presenter, Question, Request};
-
-/// Questions in one batch.
-const BATCH_MAX: usize = 1_000;
 
 fn resource(r: ResourceRequest) -> Resource {
     Resource { project_id: r.project_id, environment_id: r.environment_id, cluster_id: r.cluster_id }
@@ -123,8 +121,28 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
+/// Nothing in a question is longer than what a client could have presented.
+fn check_lengths(request: &VerifyRequest<'_>) -> Result<()> {
+    let of = request.request.as_ref();
+    let fields = [
+        ("token", Some(&request.token), &PRESENTED_BYTES),
+        ("permission", request.permission.as_ref(), &PERMISSION),
+        ("user_agent", request.user_agent.as_ref(), &PRESENTED_BYTES),
+        ("api", request.api.as_ref(), &API_NAME),
+        ("request.method", of.map(|it| &it.method), &PRESENTED_BYTES),
+        ("request.path", of.map(|it| &it.path), &PRESENTED_BYTES),
+    ];
+    for (field, value, limit) in fields {
+        if let Some(Text(text)) = value {
+            limit.check_text(text).map_err(|problem| Error::invalid(field, problem))?;
+        }
+    }
+    Ok(())
+}
+
 /// Answers one question into `body`.
 fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut Vec<u8>) -> Result<()> {
+    check_lengths(request)?;
     let ask = match &request.permission {
         None => Ask::Identity,
         Some(Text(text)) => Ask::permission(text)?,
@@ -163,9 +181,10 @@ fn verify(asked: &Asked<'_>) -> Result<Response> {
 fn verify_batch(asked: &Asked<'_>) -> Result<Response> {
     let organization = asking(asked)?;
     let request: BatchRequest<'_> = parse(asked.body)?;
-    if !(1..=BATCH_MAX).contains(&request.tokens.len()) {
-        return Err(Error::invalid("tokens", format!("must hold 1 to {BATCH_MAX} questions")));
+    if request.tokens.is_empty() {
+        return Err(Error::invalid("tokens", "must hold at least one question"));
     }
+    BATCH.check_list(&request.tokens).map_err(|problem| Error::invalid("tokens", problem))?;
     // A `Batch`, written one by one, so that none of its answers is ever in memory twice.
     let mut body = Vec::with_capacity(request.tokens.len() * 512);
     body.extend_from_slice(br#"{"results":["#);

@@ -31,7 +31,7 @@ fn row(person: &Person, environment: &Environment) -> EnvironmentRow {
 
 /// The environments of a project that the person sees, by name.
 pub(super) async fn rows(person: &Person, grant: &Grant, project: Uuid) -> Result<Vec<EnvironmentRow>> {
-    let all = environments::list(&person.app, grant, Some(project)).await?;
+    let all = environments::list(&person.app, grant, project).await?;
     let mut rows: Vec<EnvironmentRow> = all.iter().map(|environment| row(person, environment)).collect();
     rows.sort_by_cached_key(|environment| environment.name.to_lowercase());
     Ok(rows)

@@ -182,13 +182,13 @@ struct Reachable {
 
 impl Reachable {
     async fn of(person: &Person, organization: Uuid, events: &[Event]) -> Result<Self> {
-        let wanted = events.iter().any(|event| target_of(event.kind) == "token");
-        let mut living = HashSet::new();
-        if wanted && let Ok(grant) = person.may(organization, Own::TokenRead) {
-            let all = tokens::list(&person.app, &grant, &tokens::Filter::default()).await?;
-            living.extend(all.into_iter().map(|token| token.id));
-        }
-        Ok(Self { organization, tokens: living })
+        let about_tokens = events.iter().filter(|event| target_of(event.kind) == "token");
+        let ids: Vec<Uuid> = about_tokens.map(|event| event.target_id).collect();
+        let tokens = match person.may(organization, Own::TokenRead) {
+            Ok(grant) if !ids.is_empty() => tokens::living(&person.app, &grant, &ids).await?,
+            _ => HashSet::new(),
+        };
+        Ok(Self { organization, tokens })
     }
 
     fn href(&self, person: &Person, base: &str, event: &Event) -> Option<String> {

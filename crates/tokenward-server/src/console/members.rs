@@ -1,5 +1,7 @@
 //! Members: who belongs to the organization, as what, and who owns it.
 
+use std::collections::HashMap;
+
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
@@ -10,8 +12,9 @@ use tokenward_store::invitations::Invitation;
 use tokenward_store::members::Member;
 
 use super::done::Done;
-use super::form::{Pairs, Problems};
+use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, page};
+use super::paging::paged;
 use super::person::Person;
 use super::proof;
 use super::role_choices::role_choices;
@@ -28,40 +31,53 @@ use crate::service::{invitations, tokens, usage};
 const KEEP: &str = "keep_invitations";
 
 /// `GET …/members`.
-pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+pub(super) async fn list(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> Answer {
     let grant = person.may(organization, Own::MemberRead)?;
     let may_manage = person.can(organization, Own::MemberManage);
-    let made = living_tokens(&person, organization).await?;
+    let made = match person.may(organization, Own::TokenRead) {
+        Ok(grant) => tokens::count_by_creator(&person.app, &grant).await?,
+        Err(_) => HashMap::new(),
+    };
     let rows = members::list(&person.app, &grant).await?;
-    let mut rows: Vec<MemberRow> = rows.into_iter().map(|member| row(&person, &grant, member, &made)).collect();
+    let mut rows: Vec<MemberRow> = rows
+        .into_iter()
+        .map(|member| {
+            let made = made.get(&member.account_id).copied().unwrap_or_default();
+            row(&person, &grant, member, made)
+        })
+        .collect();
     rows.sort_by_cached_key(|member| member.name.to_lowercase());
     let pending = if may_manage { pending(&person, organization).await? } else { Vec::new() };
+    let shell = person.shell(Some(organization), Nav::Members).await?;
+    let path = format!("{}/members", shell.base());
+    let (rows, pager) = paged(rows, &path, &query, "page");
+    let (pending, invitations_pager) = paged(pending, &path, &query, "invited");
     let shown = MembersPage {
-        shell: person.shell(Some(organization), Nav::Members).await?,
+        shell,
         members: rows,
         invitations: pending,
+        pager,
+        invitations_pager,
         may_manage,
         may_transfer: person.can(organization, Own::OrganizationTransfer),
     };
     page(StatusCode::OK, &shown)
 }
 
-/// The tokens that the person may see.
-async fn living_tokens(person: &Person, organization: Uuid) -> Result<Vec<Token>> {
+/// The living tokens that a member has made, as far as the person may see them.
+async fn made_by(person: &Person, organization: Uuid, member: &Member) -> Result<Vec<Token>> {
     match person.may(organization, Own::TokenRead) {
-        Ok(grant) => tokens::list(&person.app, &grant, &tokens::Filter::default()).await,
+        Ok(grant) => tokens::made_by(&person.app, &grant, member.account_id).await,
         Err(_) => Ok(Vec::new()),
     }
 }
 
-/// Did this member make the token?
-fn made_by(token: &Token, member: &Member) -> bool {
-    token.creator_id == Some(member.account_id)
-}
-
-fn row(person: &Person, grant: &Grant, member: Member, tokens: &[Token]) -> MemberRow {
+fn row(person: &Person, grant: &Grant, member: Member, made: usize) -> MemberRow {
     let directory = person.app.verifier.directory();
-    let made = tokens.iter().filter(|token| made_by(token, &member)).count();
     MemberRow {
         id: member.account_id.to_string(),
         role: role_tag(directory.organization(grant.organization()), member.role_id, &member.role_name),
@@ -131,7 +147,7 @@ async fn role_page(person: &Person, grant: &Grant, member: Member, typed: &Pairs
         shell: person.shell(Some(grant.organization()), Nav::Members).await?,
         sent: sent(person, grant, &member).await?,
         keep_invitations: typed.on(KEEP),
-        member: row(person, grant, member, &[]),
+        member: row(person, grant, member, 0),
         roles: role_choices(person, grant, typed.get("role_id"), &mut problems).await?,
         error: problems.rest(),
     };
@@ -166,10 +182,10 @@ pub(super) async fn ask_remove(
 
 async fn remove_page(person: &Person, grant: &Grant, member: Member, typed: &Pairs, mut problems: Problems) -> Answer {
     let organization = grant.organization();
-    let all = living_tokens(person, organization).await?;
+    let all = made_by(person, organization, &member).await?;
     let used = usage::of(&person.app, grant, &all).await?;
     let chosen: Vec<Uuid> = revoked(typed);
-    let made = all.iter().filter(|token| made_by(token, &member)).map(|token| {
+    let made = all.iter().map(|token| {
         let row = token_row(&person.app, token, used.get(&token.id));
         let revoke = chosen.contains(&token.id);
         MemberToken {
@@ -186,7 +202,7 @@ async fn remove_page(person: &Person, grant: &Grant, member: Member, typed: &Pai
         tokens: made.collect(),
         sent: sent(person, grant, &member).await?,
         keep_invitations: typed.on(KEEP),
-        member: row(person, grant, member, &all),
+        member: row(person, grant, member, all.len()),
         may_revoke: person.can(organization, Own::TokenManage),
         error: problems.rest(),
     };
@@ -208,10 +224,10 @@ pub(super) async fn remove(
     let chosen = revoked(&form);
     // Before the removal: whoever leaves has no rights afterwards.
     let revoking = if chosen.is_empty() { None } else { Some(person.may(organization, Own::TokenManage)?) };
-    let made: Vec<Uuid> = living_tokens(&person, organization)
+    let made: Vec<Uuid> = made_by(&person, organization, &member)
         .await?
         .into_iter()
-        .filter(|token| chosen.contains(&token.id) && made_by(token, &member))
+        .filter(|token| chosen.contains(&token.id))
         .map(|token| token.id)
         .collect();
     if let Err(error) = members::remove(&person.app, grant.clone(), user, Sent::keep(form.on(KEEP))).await {
@@ -241,7 +257,7 @@ pub(super) async fn ask_transfer(Extension(person): Extension<Person>, At(organi
 
 async fn transfer_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: Problems) -> Answer {
     let all = members::list(&person.app, grant).await?;
-    let candidates = all.into_iter().filter(|member| !member.is_owner).map(|member| row(person, grant, member, &[]));
+    let candidates = all.into_iter().filter(|member| !member.is_owner).map(|member| row(person, grant, member, 0));
     let candidate =
         |row: MemberRow| TransferCandidate { id: row.id, name: row.name, email: row.email, role: row.role.name };
     let chosen = problems.take("user_id");

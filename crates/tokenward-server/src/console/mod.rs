@@ -23,6 +23,7 @@ mod invitations;
 mod members;
 mod organizations;
 mod page;
+mod paging;
 mod person;
 mod place;
 mod projects;

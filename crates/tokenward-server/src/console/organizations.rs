@@ -131,7 +131,7 @@ pub(super) async fn ask_delete(Extension(person): Extension<Person>, At(organiza
 
 async fn question(person: &Person, grant: &Grant) -> Result<Question> {
     let saved = organizations::get(&person.app, grant).await?;
-    let tokens = tokens::list(&person.app, grant, &tokens::Filter::default()).await?.len();
+    let tokens = usize::try_from(tokens::count(&person.app, grant).await?).unwrap_or(usize::MAX);
     let members =
         person.app.verifier.directory().organization(saved.id).map_or(0, |organization| organization.member_count());
     let are = if tokens == 1 { "is" } else { "are" };

@@ -9,8 +9,9 @@ use tokenward_core::{Result, Uuid};
 use super::confirm::Question;
 use super::done::Done;
 use super::environments;
-use super::form::{Pairs, Problems};
+use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, page};
+use super::paging::paged;
 use super::person::Person;
 use super::view::{Nav, ProjectForm, ProjectPage, ProjectRow, ProjectsPage};
 use super::words::count;
@@ -28,17 +29,19 @@ fn row(person: &Person, seen: Seen) -> ProjectRow {
 }
 
 /// `GET …/projects`.
-pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+pub(super) async fn list(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> Answer {
     // The list holds what the role sees; it takes no more than to belong to the organization.
     let grant = person.may(organization, Own::OrganizationRead)?;
     let all = projects::list(&person.app, &grant).await?;
     let mut rows: Vec<ProjectRow> = all.into_iter().map(|seen| row(&person, seen)).collect();
     rows.sort_by_cached_key(|project| project.name.to_lowercase());
-    let shown = ProjectsPage {
-        shell: person.shell(Some(organization), Nav::Projects).await?,
-        projects: rows,
-        may_create: person.can(organization, Own::ProjectCreate),
-    };
+    let shell = person.shell(Some(organization), Nav::Projects).await?;
+    let (rows, pager) = paged(rows, &format!("{}/projects", shell.base()), &query, "page");
+    let shown = ProjectsPage { shell, projects: rows, pager, may_create: person.can(organization, Own::ProjectCreate) };
     page(StatusCode::OK, &shown)
 }
 

@@ -1,14 +1,16 @@
 //! The roles that a form offers, with what each can do.
 
-use tokenward_core::Result;
+use std::collections::HashMap;
+
 use tokenward_core::caller::Grant;
 use tokenward_core::role::{Role, RoleKind};
+use tokenward_core::{Result, Uuid};
 
 use super::form::Problems;
 use super::person::Person;
 use super::view::{RoleChoice, RoleChoices};
 use super::words::{points, role_name};
-use crate::service::roles::{self, CustomRole};
+use crate::service::roles;
 
 /// The roles that a form offers to somebody with this right.
 pub(super) async fn role_choices(
@@ -17,13 +19,11 @@ pub(super) async fn role_choices(
     chosen: &str,
     problems: &mut Problems,
 ) -> Result<RoleChoices> {
-    let custom = roles::list(&person.app, grant).await?;
+    let described: HashMap<Uuid, String> =
+        roles::brief(&person.app, grant).await?.into_iter().map(|(id, _, description)| (id, description)).collect();
     let directory = person.app.verifier.directory();
     let organization = directory.organization(grant.organization());
-    let description = |role: &Role| {
-        let found = custom.iter().find(|custom| custom.role.id == role.id);
-        found.map(|CustomRole { description, .. }| description.description.clone()).filter(|text| !text.is_empty())
-    };
+    let description = |role: &Role| described.get(&role.id).cloned().filter(|text| !text.is_empty());
     let mut choices =
         RoleChoices { chosen: chosen.to_owned(), error: problems.take("role_id"), ..RoleChoices::default() };
     for role in roles::available(&person.app, grant)? {

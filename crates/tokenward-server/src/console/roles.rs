@@ -11,8 +11,9 @@ use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::confirm::Question;
 use super::done::Done;
-use super::form::{Pairs, Problems};
+use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, page};
+use super::paging::paged;
 use super::person::Person;
 use super::view::{
     BuiltInRolePage, ClusterCell, Nav, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
@@ -32,14 +33,10 @@ impl Users {
     async fn of(person: &Person, organization: Uuid) -> Result<Self> {
         let mut users = Self { members: HashMap::new(), tokens: HashMap::new() };
         if let Ok(grant) = person.may(organization, Own::MemberRead) {
-            for member in members::list(&person.app, &grant).await? {
-                *users.members.entry(member.role_id).or_default() += 1;
-            }
+            users.members = members::count_by_role(&person.app, &grant).await?;
         }
         if let Ok(grant) = person.may(organization, Own::TokenRead) {
-            for token in tokens::list(&person.app, &grant, &tokens::Filter::default()).await? {
-                *users.tokens.entry(token.role_id).or_default() += 1;
-            }
+            users.tokens = tokens::count_by_role(&person.app, &grant).await?;
         }
         Ok(users)
     }
@@ -59,22 +56,24 @@ impl Users {
 }
 
 /// `GET …/roles`.
-pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+pub(super) async fn list(
+    Extension(person): Extension<Person>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> Answer {
     let grant = person.may(organization, Own::RoleRead)?;
     let users = Users::of(&person, organization).await?;
-    let mut custom = roles::list(&person.app, &grant).await?;
-    custom.sort_by_cached_key(|custom| custom.role.name.to_lowercase());
+    let custom = roles::brief(&person.app, &grant).await?;
     let shell = person.shell(Some(organization), Nav::Roles).await?;
+    let (custom, pager) = paged(custom, &format!("{}/roles", shell.base()), &query, "page");
     let built_in = BuiltIn::ALL.into_iter().filter_map(|role| {
         Some(users.row(built_in_id(&person, organization, role)?, built_in_name(role), role.meaning().into()))
     });
     let shown = RolesPage {
         shell,
         built_in: built_in.collect(),
-        custom: custom
-            .into_iter()
-            .map(|custom| users.row(custom.role.id, custom.role.name.to_string(), custom.description.description))
-            .collect(),
+        custom: custom.into_iter().map(|(id, name, description)| users.row(id, name, description)).collect(),
+        pager,
         may_manage: person.can(organization, Own::RoleManage),
     };
     page(StatusCode::OK, &shown)

@@ -14,20 +14,21 @@ use super::decisions;
 use super::done::Done;
 use super::form::{Pairs, Problems, Query};
 use super::page::{Answer, At, Failure, page};
+use super::paging::{PAGE, place};
 use super::person::Person;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
-    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, Pager, ReasonCount, TokenCreatedPage, TokenDeletePage,
-    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
+    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, TokenCreatedPage, TokenDeletePage, TokenForm,
+    TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
 };
 use super::words::{agent, grouped, points, role_tag, token_state};
 use crate::service::App;
 use crate::service::tokens::{self, Filter, NewToken};
 use crate::service::usage::{self, Usage};
 
-/// Tokens on a page.
-const PAGE: usize = 100;
+/// Tokens that are looked at together.
+const PART: usize = 500;
 /// Decisions on a token's page.
 const SHOWN: usize = 10;
 /// From when on a token counts as unused.
@@ -46,59 +47,90 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> Answer {
     let grant = person.may(organization, Own::TokenRead)?;
-    let mut all = tokens::list(&person.app, &grant, &Filter::default()).await?;
-    all.sort_by_cached_key(|token| token.name.to_lowercase());
-    let used = usage::of(&person.app, &grant, &all).await?;
-    let total = all.len();
-    let now = person.app.now();
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let base = format!("{}/tokens", shell.base());
     let (search, filter) = (query.line("q"), query.get("filter").to_owned());
-    let fits = |name: &str, token: &Token| match (name, token_state(token.expires_at, now)) {
-        ("soon", state) => matches!(state, TokenState::Soon(_)),
-        ("expired", state) => state == TokenState::Expired,
-        ("unused", _) => unused(token, used.get(&token.id), now),
-        _ => true,
-    };
-    let chip = |name: &str, label: &str| Chip {
+    let survey = Survey::of(&person, &grant, &search, &filter).await?;
+    let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
         label: label.into(),
-        href: address(&base, &search, name, 0),
-        count: Some(all.iter().filter(|token| fits(name, token)).count().to_string()),
+        href: address(&base, &search, name),
+        count: Some(survey.counts[n].to_string()),
         current: name == filter,
     };
-    let chips = vec![
-        chip("", "All"),
-        chip("soon", "Expiring"),
-        chip("unused", "Unused for 90 days"),
-        chip("expired", "Expired"),
-    ];
-    let warning =
-        all.iter().find_map(|token| Some((token.id.to_string(), warning(&person, token, used.get(&token.id)?)?)));
-    let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
-    let found: Vec<&Token> =
-        all.iter().filter(|token| fits(&filter, token) && words.iter().all(|word| matches(token, word))).collect();
-    let last = found.len().saturating_sub(1) / PAGE;
-    let at = query.get("page").parse().unwrap_or(0).min(last);
-    let shown =
-        found.iter().skip(at * PAGE).take(PAGE).map(|token| row(&person.app, token, used.get(&token.id))).collect();
+    let chips = FILTERS.into_iter().enumerate().map(chip).collect();
+    let (before, pager) = place(survey.found.len(), &base, &query, "page");
+    let ids: Vec<Uuid> = survey.found.iter().skip(before).take(PAGE).map(|(_, id)| *id).collect();
+    let mut on_page = tokens::these(&person.app, &grant, &ids).await?;
+    on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
+    let used = usage::of(&person.app, &grant, &on_page).await?;
     let tokens = TokensPage {
-        tokens: shown,
-        total,
-        pager: Pager {
-            newer: (at > 0).then(|| address(&base, &search, &filter, at - 1)),
-            older: (at < last).then(|| address(&base, &search, &filter, at + 1)),
-        },
+        tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
+        total: survey.counts[0],
+        pager,
         search,
         filter,
         chips,
         may_create: person.can(organization, Own::TokenManage),
         may_delete: person.can(organization, Own::TokenManage),
         shows_last_used: true,
-        warning,
+        warning: survey.warning,
         public_url: person.app.public_url.clone(),
         shell,
     };
     page(StatusCode::OK, &tokens)
+}
+
+/// The filters of the list: what the query says, and what people read. The first takes all.
+const FILTERS: [(&str, &str); 4] =
+    [("", "All"), ("soon", "Expiring"), ("unused", "Unused for 90 days"), ("expired", "Expired")];
+
+/// Does a token fit a filter?
+fn fits(filter: &str, token: &Token, used: Option<&Usage>, now: Time) -> bool {
+    match (filter, token_state(token.expires_at, now)) {
+        ("soon", state) => matches!(state, TokenState::Soon(_)),
+        ("expired", state) => state == TokenState::Expired,
+        ("unused", _) => unused(token, used, now),
+        _ => true,
+    }
+}
+
+/// What is to be known of all tokens for a page of some: looked through part by part, and never kept as a whole.
+#[derive(Default)]
+struct Survey {
+    /// How many fit each filter.
+    counts: [usize; 4],
+    /// Those that are wanted, by name.
+    found: Vec<(String, Uuid)>,
+    /// The first that is worth one: its id, and what is said of it.
+    warning: Option<(String, String)>,
+}
+
+impl Survey {
+    async fn of(person: &Person, grant: &Grant, search: &str, filter: &str) -> Result<Self> {
+        let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
+        let (now, mut survey, mut after) = (person.app.now(), Self::default(), None);
+        loop {
+            let (part, last) = tokens::part(&person.app, grant, &Filter::default(), after, PART).await?;
+            let used = usage::of(&person.app, grant, &part).await?;
+            for token in &part {
+                let used = used.get(&token.id);
+                for (count, (name, _)) in survey.counts.iter_mut().zip(FILTERS) {
+                    *count += usize::from(fits(name, token, used, now));
+                }
+                if fits(filter, token, used, now) && words.iter().all(|word| matches(token, word)) {
+                    survey.found.push((token.name.to_lowercase(), token.id));
+                }
+                if survey.warning.is_none() {
+                    survey.warning = used.and_then(|used| Some((token.id.to_string(), warning(person, token, used)?)));
+                }
+            }
+            after = last;
+            if after.is_none() {
+                survey.found.sort();
+                return Ok(survey);
+            }
+        }
+    }
 }
 
 /// Was the token there for 90 days and never used in them?
@@ -122,15 +154,12 @@ fn matches(token: &Token, word: &str) -> bool {
     contains(&token.name) || token.creator_name.as_deref().is_some_and(contains) || contains(&token.last_four)
 }
 
-fn address(base: &str, search: &str, filter: &str, at: usize) -> String {
+fn address(base: &str, search: &str, filter: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (key, value) in [("q", search), ("filter", filter)] {
         if !value.is_empty() {
             query.append_pair(key, value);
         }
-    }
-    if at > 0 {
-        query.append_pair("page", &at.to_string());
     }
     let query = query.finish();
     if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
@@ -360,7 +389,7 @@ mod tests {
 
     #[test]
     fn an_address_keeps_search_and_filter() {
-        assert_eq!(address("/t", "", "", 0), "/t");
-        assert_eq!(address("/t", "a b", "soon", 2), "/t?q=a+b&filter=soon&page=2");
+        assert_eq!(address("/t", "", ""), "/t");
+        assert_eq!(address("/t", "a b", "soon"), "/t?q=a+b&filter=soon");
     }
 }

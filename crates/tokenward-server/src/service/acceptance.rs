@@ -27,6 +27,7 @@ use super::links::link_digest;
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
 use super::{App, Written, compare};
+use crate::limits::{Limits, MEMBERS};
 
 /// How a person accepts.
 pub enum Accepting {
@@ -89,9 +90,10 @@ pub async fn accept(
     let link = Link { organization, id, digest: link_digest(secret) };
     let (accepted, address) = match accepting {
         Accepting::SignedIn(caller) => {
-            let address = caller.by().address;
+            let (address, limits) = (caller.by().address, app.limits.clone());
+            let person = caller.person()?;
             let joined =
-                app.write(caller.person()?, move |tx, person| Box::pin(join_as(tx, link, person.account(), None)));
+                app.write(person, move |tx, person| Box::pin(join_as(tx, link, person.account(), None, limits)));
             (joined.await, address)
         }
         Accepting::WithPassword { name, password, client } => {
@@ -130,21 +132,22 @@ async fn with_password(
     };
     drop(reader);
     let lane = Lane::Known(Known::Link(link.digest));
+    let limits = app.limits.clone();
     let Some(account) = account else {
         let hash = app.passwords.turn(lane).await?.hash(password).await?;
         let visitor = Visitor::new(client.by(Actor::Visitor));
-        return app.write(visitor, move |tx, _| Box::pin(join_anew(tx, link, name, hash))).await;
+        return app.write(visitor, move |tx, _| Box::pin(join_anew(tx, link, name, hash, limits))).await;
     };
     let guesser = app.devices.guesser(&account.email, None, client.address, app.now());
     let right = compare::is_right(app, &guesser, lane.clone(), password.clone(), hash.clone()).await?;
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     if right {
-        return app.write(visitor, move |tx, _| Box::pin(join_as(tx, link, account.id, Some(hash)))).await;
+        return app.write(visitor, move |tx, _| Box::pin(join_as(tx, link, account.id, Some(hash), limits))).await;
     }
     if mailed && account.email_proven_at.is_none() {
         app.throttle.succeeded(&guesser, app.now());
         let new = app.passwords.turn(lane).await?.hash(password).await?;
-        return app.write(visitor, move |tx, _| Box::pin(take_over(tx, link, account.id, name, new))).await;
+        return app.write(visitor, move |tx, _| Box::pin(take_over(tx, link, account.id, name, new, limits))).await;
     }
     Err(not_theirs())
 }
@@ -161,7 +164,13 @@ type Accepted = ((Invitation, Account), Vec<Event>);
 
 /// Accepts as an account that exists, which must be that of the address. `hash` is what a password was compared with: one
 /// that was changed since then opens nothing.
-async fn join_as(tx: &mut Tx, link: Link, account: Uuid, hash: Option<Option<String>>) -> Result<Accepted> {
+async fn join_as(
+    tx: &mut Tx,
+    link: Link,
+    account: Uuid,
+    hash: Option<Option<String>>,
+    limits: Limits,
+) -> Result<Accepted> {
     let now = tx.now();
     let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
     let mut account = accounts::get(tx.conn(), account).await?.ok_or_else(|| Error::not_found("account"))?;
@@ -185,11 +194,11 @@ async fn join_as(tx: &mut Tx, link: Link, account: Uuid, hash: Option<Option<Str
         account.email_proven_at = Some(now);
         events.push(changed(&account, false).before(before));
     }
-    join(tx, invitation, account, events).await
+    join(tx, invitation, account, events, &limits).await
 }
 
 /// Accepts with a new account, whose address is proven by a link that was mailed.
-async fn join_anew(tx: &mut Tx, link: Link, name: String, hash: String) -> Result<Accepted> {
+async fn join_anew(tx: &mut Tx, link: Link, name: String, hash: String, limits: Limits) -> Result<Accepted> {
     let now = tx.now();
     let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
     if accounts::by_email(tx.conn(), &invitation.email).await?.is_some() {
@@ -210,11 +219,18 @@ async fn join_anew(tx: &mut Tx, link: Link, name: String, hash: String) -> Resul
     }
     let created =
         Event::new(Kind::UserCreated, None, account.id, &account.email).after(account_snapshot(&account, true));
-    join(tx, invitation, account, vec![created]).await
+    join(tx, invitation, account, vec![created], &limits).await
 }
 
 /// Accepts with an account that somebody else made before the address was proven: from now on it is the person's.
-async fn take_over(tx: &mut Tx, link: Link, account: Uuid, name: String, hash: String) -> Result<Accepted> {
+async fn take_over(
+    tx: &mut Tx,
+    link: Link,
+    account: Uuid,
+    name: String,
+    hash: String,
+    limits: Limits,
+) -> Result<Accepted> {
     let now = tx.now();
     let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
     let mut account = accounts::get(tx.conn(), account).await?.ok_or_else(|| Error::not_found("account"))?;
@@ -231,11 +247,19 @@ async fn take_over(tx: &mut Tx, link: Link, account: Uuid, name: String, hash: S
     account.email_proven_at = Some(now);
     let mut events = vec![changed(&account, true).before(before)];
     events.extend(end_what_it_made(tx, &account).await?);
-    join(tx, invitation, account, events).await
+    join(tx, invitation, account, events, &limits).await
 }
 
 /// Spends the invitation and makes the account a member.
-async fn join(tx: &mut Tx, invitation: Invitation, account: Account, mut events: Vec<Event>) -> Result<Accepted> {
+async fn join(
+    tx: &mut Tx,
+    invitation: Invitation,
+    account: Account,
+    mut events: Vec<Event>,
+    limits: &Limits,
+) -> Result<Accepted> {
+    let count = members::count(tx.conn(), invitation.organization_id).await?;
+    limits.room(&MEMBERS, count, "The organization has as many members as")?;
     if !invitations::delete(tx, invitation.organization_id, invitation.id).await? {
         return Err(dead());
     }

@@ -14,6 +14,7 @@ use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::clusters::{self, Cluster};
 
 use super::{App, IfMatch, Written};
+use crate::limits::{CLUSTER_BYTES, CLUSTERS};
 
 /// What a caller says of a cluster.
 pub struct ClusterBody {
@@ -29,23 +30,41 @@ pub struct ClusterBody {
 
 /// The clusters that the caller sees.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Cluster>> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     let mut all = clusters::list(reader.conn(), grant).await?;
     all.retain(|cluster| grant.role().allows(Permission::Own(Own::ClusterRead), Target::Cluster(cluster.id)));
     Ok(all)
 }
 
+/// A part of them: those behind the cluster `after`, as many as are looked at for it. Answers them and, where there may be
+/// more, the last one that was looked at.
+pub async fn part(
+    app: &Arc<App>,
+    grant: &Grant,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<(Vec<Cluster>, Option<Uuid>)> {
+    let mut reader = app.read_on(grant, after).await?;
+    let mut part = clusters::page(reader.conn(), grant, after, limit).await?;
+    let last = part.last().filter(|_| part.len() >= limit).map(|cluster| cluster.id);
+    part.retain(|cluster| grant.role().allows(Permission::Own(Own::ClusterRead), Target::Cluster(cluster.id)));
+    Ok((part, last))
+}
+
 /// The cluster of the grant.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Cluster> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     clusters::get(reader.conn(), grant, id).await
 }
 
 /// Makes a cluster.
 pub async fn create(app: &Arc<App>, grant: Grant, body: ClusterBody) -> Result<Written<Cluster>> {
     let (cloud_provider, text) = check(&body)?;
+    let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
+            let count = clusters::count(tx.conn(), grant).await?;
+            limits.room(&CLUSTERS, count, "The organization has as many clusters as")?;
             let now = tx.now();
             let ClusterBody { name, region, .. } = body;
             let cluster =
@@ -108,9 +127,11 @@ fn check(body: &ClusterBody) -> Result<(CloudProvider, String)> {
     let mut faults = Faults::default();
     faults.check("name", check_name(&body.name));
     faults.check("region", check_name(&body.region));
+    let rest = serde_json::to_string(&body.rest).map_err(Error::internal)?;
+    faults.check("body", CLUSTER_BYTES.check_text(&rest));
     let provider = CloudProvider::parse(&body.cloud_provider);
     let provider = faults.and(provider.map_err(|unknown| Error::invalid("cloud_provider", unknown.to_string())))?;
-    Ok((provider, serde_json::to_string(&body.rest).map_err(Error::internal)?))
+    Ok((provider, rest))
 }
 
 fn event(kind: Kind, grant: &Grant, cluster: &Cluster) -> Event {

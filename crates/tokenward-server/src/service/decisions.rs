@@ -8,11 +8,12 @@ use tokenward_core::decision::Ask;
 use tokenward_core::directory::{Organization, Resource};
 use tokenward_core::permission::{Needed, Own, Permission};
 use tokenward_core::reason::Reason;
-use tokenward_core::role::Role;
+use tokenward_core::role::{Role, Target};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::tokens;
 
 use super::App;
+use crate::heavy;
 pub use tokenward_verify::server::Kept;
 
 /// A decision with what can be said about it now.
@@ -92,12 +93,21 @@ async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<Kept>) -> Resul
     let names: HashMap<Uuid, String> = if ids.is_empty() {
         HashMap::new()
     } else {
-        let mut reader = app.store.read().await?;
+        let mut reader = app.read(grant.organization()).await?;
         tokens::names(reader.conn(), grant, &ids).await?
     };
+    let (app, id) = (Arc::clone(app), grant.organization());
+    // Roles are compared with one another: not where others wait for their answers.
+    heavy::run(move || explained_now(&app, id, decisions, &names)).await
+}
+
+/// The same with the names of the tokens, by what is in memory.
+fn explained_now(app: &App, organization: Uuid, decisions: Vec<Kept>, names: &HashMap<Uuid, String>) -> Vec<Explained> {
     let directory = app.verifier.directory();
-    let Some(organization) = directory.organization(grant.organization()) else { return Ok(Vec::new()) };
-    let explain = |decision: Kept| {
+    let Some(organization) = directory.organization(organization) else { return Vec::new() };
+    // Many decisions lack the same.
+    let mut known: HashMap<Lacking, Option<(Uuid, String)>> = HashMap::new();
+    let mut explain = |decision: Kept| {
         // The beginning of a path is the path of another route.
         let route = match (&decision.api, &decision.method, &decision.path) {
             (Some(api), Some(method), Some(path)) if decision.path_is_whole() => {
@@ -111,16 +121,41 @@ async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<Kept>) -> Resul
         };
         Explained {
             token_name: decision.token.and_then(|id| names.get(&id).cloned()),
-            smallest_role: smallest_role(organization, &decision, route).map(|it| (it.id, it.name.to_string())),
+            smallest_role: known
+                .entry(Lacking::of(&decision, &needs))
+                .or_insert_with(|| smallest_role(organization, &decision, route).map(|it| (it.id, it.name.to_string())))
+                .clone(),
             needs,
             decision,
         }
     };
-    Ok(decisions.into_iter().map(explain).collect())
+    decisions.into_iter().map(&mut explain).collect()
 }
 
-/// The smallest role that allows all that was asked: one that no other such role is a part of, of several the one that
-/// names the fewest permissions. Never the owner role, which no token can have.
+/// All that the smallest role of a decision follows from.
+#[derive(PartialEq, Eq, Hash)]
+struct Lacking {
+    denied: bool,
+    permission: Option<String>,
+    missing: Option<String>,
+    needs: Vec<String>,
+    target: Target,
+}
+
+impl Lacking {
+    fn of(decision: &Kept, needs: &[String]) -> Self {
+        Self {
+            denied: decision.denied == Some(Reason::PermissionDenied),
+            permission: decision.permission.clone(),
+            missing: decision.missing.clone(),
+            needs: needs.to_vec(),
+            target: decision.target,
+        }
+    }
+}
+
+/// The smallest role that allows all that was asked: the one that names the fewest permissions, or another one that is a
+/// part of it, so that none that is enough is a part of what comes out. Never the owner role, which no token can have.
 fn smallest_role<'a>(organization: &'a Organization, decision: &Kept, route: Ask<'_>) -> Option<&'a Role> {
     if decision.denied != Some(Reason::PermissionDenied) {
         return None;
@@ -138,9 +173,14 @@ fn smallest_role<'a>(organization: &'a Organization, decision: &Kept, route: Ask
     }
     let enough =
         |role: &&Role| named.iter().chain(&by_route).all(|permission| role.allows(*permission, decision.target));
-    let roles: Vec<&Role> =
+    let mut roles: Vec<&Role> =
         organization.roles().map(|role| &**role).filter(|role| !role.is_owner()).filter(enough).collect();
+    roles.sort_by_cached_key(|role| (role.permissions().len(), role.name.clone()));
     let is_part = |a: &Role, b: &Role| a.beyond(b).is_none() && b.beyond(a).is_some();
-    let smallest = roles.iter().filter(|role| roles.iter().all(|other| !is_part(other, role)));
-    smallest.min_by_key(|role| (role.permissions().len(), role.name.clone())).copied()
+    // Each step compares one role with all, and there are few: each goes to a part of the one before.
+    let mut smallest = *roles.first()?;
+    while let Some(part) = roles.iter().find(|other| is_part(other, smallest)) {
+        smallest = part;
+    }
+    Some(smallest)
 }

@@ -13,6 +13,7 @@ use tokenward_store::environments::{self, Environment};
 use tokenward_store::{Tx, clusters, projects};
 
 use super::{App, IfMatch, Written};
+use crate::limits::ENVIRONMENTS;
 
 /// What a caller says of a new environment.
 pub struct NewEnvironment {
@@ -24,25 +25,43 @@ pub struct NewEnvironment {
     pub cluster: Option<Uuid>,
 }
 
-/// The environments of a project, or of the whole organization, that the caller sees.
-pub async fn list(app: &Arc<App>, grant: &Grant, project: Option<Uuid>) -> Result<Vec<Environment>> {
-    let mut reader = app.store.read().await?;
+/// The environments of a project that the caller sees.
+pub async fn list(app: &Arc<App>, grant: &Grant, project: Uuid) -> Result<Vec<Environment>> {
+    let mut reader = app.read(grant.organization()).await?;
     let mut all = environments::list(reader.conn(), grant, project).await?;
-    all.retain(|environment| {
-        let Environment { project_id: project, mode, cluster_id: cluster, .. } = *environment;
-        grant.role().allows(Permission::Own(Own::EnvironmentRead), Target::Environment { project, mode, cluster })
-    });
+    all.retain(|environment| sees(grant, environment));
     Ok(all)
+}
+
+/// A part of those of the whole organization: those behind the environment `after`, as many as are looked at for it. Answers
+/// them and, where there may be more, the last one that was looked at.
+pub async fn part(
+    app: &Arc<App>,
+    grant: &Grant,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<(Vec<Environment>, Option<Uuid>)> {
+    let mut reader = app.read_on(grant, after).await?;
+    let mut part = environments::page(reader.conn(), grant, after, limit).await?;
+    let last = part.last().filter(|_| part.len() >= limit).map(|environment| environment.id);
+    part.retain(|environment| sees(grant, environment));
+    Ok((part, last))
+}
+
+fn sees(grant: &Grant, environment: &Environment) -> bool {
+    let Environment { project_id: project, mode, cluster_id: cluster, .. } = *environment;
+    grant.role().allows(Permission::Own(Own::EnvironmentRead), Target::Environment { project, mode, cluster })
 }
 
 /// The environment of the grant.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Environment> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     environments::get(reader.conn(), grant, id).await
 }
 
 /// Makes an environment: needs MANAGER on the mode and ENV_CREATOR on the cluster.
 pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnvironment) -> Result<Written<Environment>> {
+    let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let mut faults = Faults::default();
@@ -53,6 +72,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnviron
                 return Err(Error::permission_denied(Own::EnvironmentManage.as_str()).about("mode"));
             }
             let project = projects::get(tx.conn(), grant, project).await?;
+            let count = environments::count(tx.conn(), grant, project.id).await?;
+            limits.room(&ENVIRONMENTS, count, "The project has as many environments as")?;
             let cluster = clusters::get(tx.conn(), grant, cluster).await?;
             let now = tx.now();
             let environment = Environment {

@@ -5,23 +5,11 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::{Result, Uuid};
-use tokenward_store::events::{self, Event, Filter};
+pub use tokenward_store::events::Level;
+use tokenward_store::events::{self, Event, Filter, Payload};
 
 use super::App;
-
-/// Events that are looked through for targets, the newest first.
-const TARGETS_AMONG: i64 = 10_000;
-
-/// What a list of targets is made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Level {
-    /// What the events are about.
-    Target,
-    /// The projects that they happened in.
-    Project,
-    /// The environments that they happened in.
-    Environment,
-}
+use crate::limits::{EVENT_TARGETS, EVENTS_LOOKED_THROUGH};
 
 /// A page of events, newest first.
 pub struct Page {
@@ -35,7 +23,7 @@ pub struct Page {
 
 /// A page of at most `size` events that fit the filter.
 pub async fn page(app: &Arc<App>, grant: &Grant, filter: &Filter, size: i64) -> Result<Page> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     // One more than asked for tells whether there is another page.
     let mut events = events::list(reader.conn(), grant, filter, size + 1).await?;
     let more = events.len() as i64 > size;
@@ -59,21 +47,23 @@ pub async fn page(app: &Arc<App>, grant: &Grant, filter: &Filter, size: i64) -> 
 
 /// What the newest events that fit the filter are about, each once, under its newest name, sorted by name.
 pub async fn targets(app: &Arc<App>, grant: &Grant, filter: &Filter, level: Level) -> Result<Vec<(Uuid, String)>> {
-    let mut reader = app.store.read().await?;
-    let events = events::list(reader.conn(), grant, filter, TARGETS_AMONG).await?;
-    let mut named: HashMap<Uuid, String> = HashMap::new();
-    for event in events {
-        let Some(payload) = event.payload else { continue };
-        let place = match level {
-            Level::Target => Some((event.target_id, payload.target_name)),
-            Level::Project => payload.project,
-            Level::Environment => payload.environment,
+    let mut reader = app.read(grant.organization()).await?;
+    let bounds = [&EVENTS_LOOKED_THROUGH, &EVENT_TARGETS].map(|limit| i64::from(limit.number()));
+    let newest = events::newest_of_each(reader.conn(), grant, filter, level, bounds[0], bounds[1]).await?;
+    let positions: Vec<i64> = newest.iter().map(|(_, position)| *position).collect();
+    let payloads: HashMap<i64, Payload> =
+        events::payloads(reader.conn(), grant, &positions).await?.into_iter().collect();
+    let named = |(id, position): (Uuid, i64)| {
+        let payload = payloads.get(&position)?;
+        let place = |place: &Option<(Uuid, String)>| place.as_ref().map(|(_, name)| name.clone());
+        let name = match level {
+            Level::Target => Some(payload.target_name.clone()),
+            Level::Project => place(&payload.project),
+            Level::Environment => place(&payload.environment),
         };
-        if let Some((id, name)) = place {
-            named.entry(id).or_insert(name);
-        }
-    }
-    let mut targets: Vec<_> = named.into_iter().collect();
+        Some((id, name?))
+    };
+    let mut targets: Vec<_> = newest.into_iter().filter_map(named).collect();
     targets.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
     Ok(targets)
 }

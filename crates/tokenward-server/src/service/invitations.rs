@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::links::{link_digest, link_secret};
 use super::mail::Stamp;
 use super::{App, Written};
+use crate::limits::INVITATIONS;
 
 /// How long an invitation is open.
 const LIFETIME: i64 = 7 * DAY;
@@ -41,13 +42,13 @@ pub fn plain_link(app: &App, id: Uuid) -> String {
 
 /// The invitations, expired ones among them.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Invitation>> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     invitations::list(reader.conn(), grant).await
 }
 
 /// One invitation.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Invitation> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     invitations::get(reader.conn(), grant, id).await
 }
 
@@ -60,10 +61,11 @@ pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> 
             let mut faults = Faults::default();
             faults.check("email", check_email(&email));
             let role = faults.and(roles::assignable(tx, grant, "role_id", role).await)?;
-            let all = members::list(tx.conn(), grant).await?;
-            if all.iter().any(|member| member.email.eq_ignore_ascii_case(&email)) {
+            if members::has_email(tx.conn(), grant, &email).await? {
                 return Err(Error::conflict(format!("{email} is a member already.")));
             }
+            let count = invitations::count(tx.conn(), grant).await?;
+            own.limits.room(&INVITATIONS, count, "The organization has as many invitations as")?;
             let (now, secrets) = (tx.now(), Secrets::new(&own, tx));
             let actor = &grant.by().actor;
             let invitation = Invitation {

@@ -1,5 +1,6 @@
 //! Members: who belongs to the organization, and who owns it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
@@ -11,17 +12,25 @@ use tokenward_store::members::{self, Member, Seat};
 use tokenward_store::{Tx, roles};
 
 use super::invitations::end_sent_by;
+use super::tokens::counted;
 use super::{App, Written, proof};
+use crate::limits::ORGANIZATIONS;
 
 /// The members, in the order in which they came.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Member>> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     members::list(reader.conn(), grant).await
+}
+
+/// How many members have each role.
+pub async fn count_by_role(app: &Arc<App>, grant: &Grant) -> Result<HashMap<Uuid, usize>> {
+    let mut reader = app.read(grant.organization()).await?;
+    Ok(counted(members::count_by_role(reader.conn(), grant).await?))
 }
 
 /// One member.
 pub async fn get(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result<Member> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     members::get(reader.conn(), grant, user).await
 }
 
@@ -45,7 +54,7 @@ impl Sent {
 
 /// The pending invitations that a member has sent.
 pub async fn invitations_of(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result<Vec<Invitation>> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     invitations::sent_by(reader.conn(), Some(grant.organization()), user, app.now()).await
 }
 
@@ -95,28 +104,26 @@ pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, sent: Sent) -> Res
 
 /// Hands the organization over. The owner before becomes admin; there is exactly one owner, always. Needs a fresh proof.
 pub async fn transfer(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Written<()>> {
-    let proof = proof::lifetime(app);
+    let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             grant.require_proof(proof, tx.now())?;
             let owner = roles::built_in(tx, grant, BuiltIn::Owner).await?;
             let admin = roles::built_in(tx, grant, BuiltIn::Admin).await?;
             let next = named(tx, grant, user).await?;
+            let count = members::count_owned(tx.conn(), user).await?;
+            limits.room(&ORGANIZATIONS, count, "This member owns as many organizations as")?;
             if next.is_owner {
                 return Err(Error::conflict("This member owns the organization already."));
             }
-            let all = members::list(tx.conn(), grant).await?;
-            let last = all
-                .iter()
-                .find(|member| member.is_owner)
-                .ok_or_else(|| Error::internal("an organization has no owner"))?;
+            let last = members::owner(tx.conn(), grant).await?;
             let (from, to) =
                 (Seat { account: last.account_id, role: admin.id }, Seat { account: user, role: owner.id });
             let now = tx.now();
             members::transfer(tx, grant, from, to, now).await?;
             let after =
                 MemberSnapshot { email: next.email.clone(), role_id: owner.id, role_name: owner.name.to_string() };
-            let event = event(Kind::OwnershipTransferred, grant, &next).before(snapshot(last)).after(after);
+            let event = event(Kind::OwnershipTransferred, grant, &next).before(snapshot(&last)).after(after);
             Ok(((), vec![event]))
         })
     })

@@ -25,6 +25,7 @@ pub mod roles;
 pub mod seal;
 pub mod sessions;
 pub mod set_up;
+mod shares;
 mod takeover;
 pub mod throttle;
 pub mod tokens;
@@ -36,15 +37,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokenward_core::caller::Grant;
 use tokenward_core::event::Event;
 use tokenward_core::right::Right;
-use tokenward_core::{Code, Error, Result, Time};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Position, Store, Tx};
 use tokio::sync::oneshot;
 
 use tokenward_verify::server::{Verifier, gateway};
 
 use crate::limits::Limits;
+pub use shares::{Read, Shares, Turn};
 
 /// What is wrong while [`App::clients_hidden`], and what to do.
 pub const CLIENTS_HIDDEN: &str = "A proxy stands in front of this server, as its address begins with https and TLS is not its \
@@ -67,6 +70,8 @@ pub struct App {
     pub gateways: gateway::Settings,
     /// The limits in force.
     pub limits: Limits,
+    /// How much of the database one organization may have at once.
+    pub shares: Shares,
     /// Passwords are hashed by few at a time.
     pub passwords: passwords::Passwords,
     /// Slows down guessing of passwords.
@@ -97,6 +102,26 @@ impl App {
         self.store.now()
     }
 
+    /// A connection to read what belongs to an organization, in its turn among the others of that organization.
+    pub(crate) async fn read(&self, organization: Uuid) -> Result<Read> {
+        let turn = self.shares.read(organization, &self.limits).await?;
+        Ok(Read::new(self.store.read().await?, turn))
+    }
+
+    /// The same for the part of a long list that comes after another one. The right is asked again: what was there when the
+    /// list began may have been taken back since.
+    pub(crate) async fn read_on(&self, grant: &Grant, after: Option<Uuid>) -> Result<Read> {
+        if after.is_some() {
+            self.store.stands(grant).await?;
+        }
+        self.read(grant.organization()).await
+    }
+
+    /// A turn to write what the log does not tell, among the other writes of the same organization or user.
+    pub(crate) async fn turn_to_write(&self, holder: Uuid) -> Result<Turn> {
+        self.shares.write(holder, &self.limits).await
+    }
+
     /// The only way to write: one transaction that asks the right again, changes rows, and tells the log.
     ///
     /// `work` gets the transaction and the right as it is now, which is what it must use and not the one it was made
@@ -114,9 +139,15 @@ impl App {
         // A box, so that the runtime's part of a task is compiled once and not for every write there is.
         let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             let write = async {
+                let turn = match right.rests_on().and_then(|on| on.organization) {
+                    Some(organization) => Some(app.shares.write(organization, &app.limits).await?),
+                    None => None,
+                };
                 let (mut tx, right) = app.store.begin(&right).await?;
                 let (value, events) = work(&mut tx, &right).await?;
                 let position = tx.commit(&events).await?;
+                // The next one need not wait until this one counts.
+                drop(turn);
                 app.verifier.reached(position).await?;
                 Ok(Written { value, position })
             };

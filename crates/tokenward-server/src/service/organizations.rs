@@ -8,11 +8,12 @@ use tokenward_core::event::{Event, Kind, OrganizationSnapshot};
 use tokenward_core::name::{check_description, check_email, check_name};
 use tokenward_core::organization::Plan;
 use tokenward_core::{Error, Result, Uuid};
-use tokenward_store::accounts;
 use tokenward_store::organizations::{self, Organization};
+use tokenward_store::{accounts, members};
 
 use super::set_up::insert_organization;
 use super::{App, IfMatch, Written, proof};
+use crate::limits::{ADMIN_EMAILS, ORGANIZATIONS};
 
 /// A change of an organization: what is `None` stays; an inner `None` takes the value out.
 #[derive(Default, Debug)]
@@ -44,7 +45,7 @@ pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Organization>> 
 
 /// The organization of the grant.
 pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Organization> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     organizations::get(reader.conn(), grant).await
 }
 
@@ -72,10 +73,12 @@ pub async fn update(app: &Arc<App>, grant: Grant, change: Change, if_match: IfMa
 pub async fn create(app: &Arc<App>, caller: &Caller, change: Change) -> Result<Written<Organization>> {
     let person = caller.person()?;
     let plan = check(&change)?;
-    let founders = app.founders;
+    let (founders, limits) = (app.founders, app.limits.clone());
     app.write(person, move |tx, person| {
         Box::pin(async move {
             founders.require(tx, person.account()).await?;
+            let count = members::count_owned(tx.conn(), person.account()).await?;
+            limits.room(&ORGANIZATIONS, count, "You own as many organizations as")?;
             let id = tx.new_id();
             let name = change.name.clone().unwrap_or_default();
             let owner = accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))?;
@@ -133,8 +136,11 @@ fn check(change: &Change) -> Result<Option<Plan>> {
             faults.check(field, check_description(value));
         }
     }
-    for email in change.admin_emails.iter().flatten().flatten() {
-        faults.check("admin_emails", check_email(email));
+    if let Some(Some(emails)) = &change.admin_emails {
+        match ADMIN_EMAILS.check_list(emails) {
+            Ok(()) => emails.iter().for_each(|email| faults.check("admin_emails", check_email(email))),
+            Err(problem) => faults.push("admin_emails", problem),
+        }
     }
     faults.finish()?;
     Ok(plan)

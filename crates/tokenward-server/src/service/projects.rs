@@ -1,5 +1,6 @@
 //! Projects, as far as the caller sees them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
@@ -12,6 +13,7 @@ use tokenward_core::{Result, Uuid};
 use tokenward_store::projects::{self, Project};
 
 use super::{App, IfMatch, Written};
+use crate::limits::PROJECTS;
 
 /// A project with what the caller sees of it.
 #[derive(Clone, Debug)]
@@ -24,16 +26,29 @@ pub struct Seen {
 
 /// The projects that the caller sees.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Seen>> {
-    let mut reader = app.store.read().await?;
-    let all = projects::list(reader.conn(), grant).await?;
-    let may_see =
-        |project: &Project| grant.role().allows(Permission::Own(Own::ProjectRead), Target::Project(project.id));
-    Ok(all.into_iter().filter(may_see).map(|project| seen(app, grant, project)).collect())
+    let mut reader = app.read(grant.organization()).await?;
+    let mut all = projects::list(reader.conn(), grant).await?;
+    drop(reader);
+    all.retain(|project| grant.role().allows(Permission::Own(Own::ProjectRead), Target::Project(project.id)));
+    // Counted once for all: a look at every environment for each project would be very many.
+    let mut environments: HashMap<Uuid, usize> = HashMap::new();
+    let directory = app.verifier.directory();
+    for environment in directory.organization(grant.organization()).into_iter().flat_map(|o| o.environments().values())
+    {
+        if grant.role().allows(Permission::Own(Own::EnvironmentRead), (*environment).into()) {
+            *environments.entry(environment.project).or_default() += 1;
+        }
+    }
+    let seen = |project: Project| {
+        let environments = environments.get(&project.id).copied().unwrap_or_default();
+        Seen { project, environments }
+    };
+    Ok(all.into_iter().map(seen).collect())
 }
 
 /// The project of the grant.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Seen> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     Ok(seen(app, grant, projects::get(reader.conn(), grant, id).await?))
 }
 
@@ -50,8 +65,11 @@ fn seen(app: &Arc<App>, grant: &Grant, project: Project) -> Seen {
 pub async fn create(app: &Arc<App>, grant: Grant, name: String, description: Option<String>) -> Result<Written<Seen>> {
     let description = description.unwrap_or_default();
     check(&name, &description)?;
+    let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
+            let count = projects::count(tx.conn(), grant).await?;
+            limits.room(&PROJECTS, count, "The organization has as many projects as")?;
             let now = tx.now();
             let project = Project { id: tx.new_id(), name, description, created_at: now, updated_at: now };
             projects::insert(tx, grant, &project).await?;

@@ -8,7 +8,7 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, RoleSnapshot};
 use tokenward_core::name::{check_description, check_name, is_reserved_role};
 use tokenward_core::role::{BuiltIn, ClusterLevel, Matrix, ProjectAccess, Role, RoleKind};
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::roles::{self, Description};
 use tokenward_store::{Tx, clusters, projects};
 
@@ -65,17 +65,40 @@ pub fn built_in(app: &Arc<App>, grant: &Grant, wanted: BuiltIn) -> Result<Uuid> 
     found.ok_or_else(|| Error::not_found("organization"))
 }
 
-/// The custom roles.
-pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<CustomRole>> {
-    let mut reader = app.store.read().await?;
-    let all = roles::list(reader.conn(), grant).await?;
+/// A part of them: those behind the role `after`, as many as are asked for. Answers them and, where there may be more, the
+/// last one.
+pub async fn part(
+    app: &Arc<App>,
+    grant: &Grant,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<(Vec<CustomRole>, Option<Uuid>)> {
+    let mut reader = app.read_on(grant, after).await?;
+    let part = roles::page(reader.conn(), grant, after, limit).await?;
+    let last = part.last().filter(|_| part.len() >= limit).map(|(role, _)| role.id);
     let places = Places::known(app, grant)?;
-    Ok(all.into_iter().map(|(role, description)| places.complete(role, description)).collect())
+    Ok((part.into_iter().map(|(role, description)| places.complete(role, description)).collect(), last))
+}
+
+/// The custom roles without their matrices, by name: id, name and description.
+pub async fn brief(app: &Arc<App>, grant: &Grant) -> Result<Vec<(Uuid, String, String)>> {
+    let mut reader = app.read(grant.organization()).await?;
+    let descriptions = roles::descriptions(reader.conn(), grant).await?;
+    drop(reader);
+    let directory = app.verifier.directory();
+    let organization = directory.organization(grant.organization());
+    let named = |it: Description| {
+        let role = organization.and_then(|organization| organization.role(it.id))?;
+        Some((it.id, role.name.to_string(), it.description))
+    };
+    let mut all: Vec<_> = descriptions.into_iter().filter_map(named).collect();
+    all.sort_by_cached_key(|(_, name, _)| name.to_lowercase());
+    Ok(all)
 }
 
 /// One custom role.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<CustomRole> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     let (role, description) = roles::get(reader.conn(), grant, id).await?;
     Ok(Places::known(app, grant)?.complete(role, description))
 }
@@ -103,11 +126,8 @@ pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Resul
             let permissions = body.permissions.as_deref().unwrap_or_default();
             let role = check(tx.new_id(), &body, permissions, &places, &limits)?;
             grant.covers(&role)?;
-            if roles::count_custom(tx.conn(), grant).await? >= limits.get(&CUSTOM_ROLES) {
-                let what = "The organization has as many custom roles as";
-                let advice = "Delete one first, or ask the operator to raise it.";
-                return Err(CUSTOM_ROLES.exceeded(Code::Conflict, limits.get(&CUSTOM_ROLES), what, advice));
-            }
+            let count = roles::count_custom(tx.conn(), grant).await?;
+            limits.room(&CUSTOM_ROLES, count, "The organization has as many custom roles as")?;
             let (now, description) = (tx.now(), body.description);
             roles::insert(tx, grant, &role, &description, now).await?;
             let event = event(Kind::RoleCreated, grant, &role).after(snapshot(&role, &description));

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::turns::Lane;
 use super::{App, Written, compare};
+use crate::limits::SESSIONS;
 use tokenward_verify::server::Client;
 
 /// How long a session lasts.
@@ -69,6 +70,7 @@ async fn open(
 ) -> Result<Written<Begun>> {
     let text = PlainText::generate(secret::Kind::Session, app.verifier.prefixes(), app.store.random());
     let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
+    let most = app.limits.get(&SESSIONS);
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     app.write(visitor, move |tx, _| {
         Box::pin(async move {
@@ -90,11 +92,17 @@ async fn open(
                 user_agent: client.user_agent.as_deref(),
             };
             sessions::insert(tx, &new, now).await?;
+            let mut events = Vec::new();
+            // A browser that never signs out must not keep its person out for good: the oldest gives way.
+            for oldest in sessions::beyond(tx.conn(), account.id, most).await? {
+                sessions::delete(tx, account.id, oldest).await?;
+                events.push(Event::new(Kind::SessionEnded, None, oldest, &account.email).related(account.id));
+            }
             accounts::touch(tx, account.id, now).await?;
             let snapshot = SessionSnapshot { user_id: account.id, console, expires_at };
             let email = account.email.clone();
-            let event = Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot);
-            Ok((Begun { email, text, expires_at }, vec![event]))
+            events.push(Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot));
+            Ok((Begun { email, text, expires_at }, events))
         })
     })
     .await

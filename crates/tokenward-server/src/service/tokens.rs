@@ -1,5 +1,6 @@
 //! API tokens: list, show, create, delete.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
@@ -13,6 +14,7 @@ use tokenward_core::{Code, Result, Time, Uuid};
 use tokenward_store::{roles, tokens};
 
 use super::{App, Written, proof, sessions};
+use crate::limits::TOKENS;
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
@@ -46,23 +48,77 @@ pub struct Filter {
     pub creator_name: Option<String>,
 }
 
-/// The living tokens of the organization, in the order of their creation.
-pub async fn list(app: &Arc<App>, grant: &Grant, filter: &Filter) -> Result<Vec<Token>> {
-    let mut reader = app.store.read().await?;
-    let mut all = tokens::list(reader.conn(), grant).await?;
-    let contains = |text: &str, part: &Option<String>| {
-        part.as_ref().is_none_or(|part| text.to_lowercase().contains(&part.to_lowercase()))
-    };
-    all.retain(|token| {
-        contains(&token.name, &filter.name)
-            && contains(token.creator_name.as_deref().unwrap_or_default(), &filter.creator_name)
-    });
-    Ok(all)
+impl Filter {
+    /// Is this token wanted?
+    fn fits(&self, token: &Token) -> bool {
+        let contains = |text: &str, part: &Option<String>| {
+            part.as_ref().is_none_or(|part| text.to_lowercase().contains(&part.to_lowercase()))
+        };
+        contains(&token.name, &self.name)
+            && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)
+    }
+}
+
+/// A part of that list: those behind the token `after`, as many as are looked at for it. Answers them and, where there may
+/// be more, the last one that was looked at.
+pub async fn part(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<(Vec<Token>, Option<Uuid>)> {
+    let mut reader = app.read_on(grant, after).await?;
+    let mut part = tokens::page(reader.conn(), grant, after, limit).await?;
+    let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
+    part.retain(|token| filter.fits(token));
+    Ok((part, last))
+}
+
+/// These living tokens, in any order; those that are not there are left out.
+pub async fn these(app: &Arc<App>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<Token>> {
+    let mut reader = app.read(grant.organization()).await?;
+    tokens::these(reader.conn(), grant, ids).await
+}
+
+/// Those of these tokens that are alive.
+pub async fn living(app: &Arc<App>, grant: &Grant, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+    let mut reader = app.read(grant.organization()).await?;
+    Ok(tokens::living(reader.conn(), grant, ids).await?.into_iter().collect())
+}
+
+/// The living tokens that somebody has made.
+pub async fn made_by(app: &Arc<App>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
+    let mut reader = app.read(grant.organization()).await?;
+    tokens::made_by(reader.conn(), grant, creator).await
+}
+
+/// How many living tokens there are.
+pub async fn count(app: &Arc<App>, grant: &Grant) -> Result<u64> {
+    let mut reader = app.read(grant.organization()).await?;
+    tokens::count(reader.conn(), grant).await
+}
+
+/// How many living tokens have each role.
+pub async fn count_by_role(app: &Arc<App>, grant: &Grant) -> Result<HashMap<Uuid, usize>> {
+    let mut reader = app.read(grant.organization()).await?;
+    Ok(counted(tokens::count_by_role(reader.conn(), grant).await?))
+}
+
+/// How many living tokens each user and token has made.
+pub async fn count_by_creator(app: &Arc<App>, grant: &Grant) -> Result<HashMap<Uuid, usize>> {
+    let mut reader = app.read(grant.organization()).await?;
+    Ok(counted(tokens::count_by_creator(reader.conn(), grant).await?))
+}
+
+/// Counts as the database has them.
+pub(super) fn counted(rows: Vec<(Uuid, i64)>) -> HashMap<Uuid, usize> {
+    rows.into_iter().map(|(id, count)| (id, usize::try_from(count).unwrap_or_default())).collect()
 }
 
 /// One living token.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     tokens::get(reader.conn(), grant, id).await
 }
 
@@ -85,7 +141,7 @@ pub fn check(new: &NewToken, now: Time) -> Faults {
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
     let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
     let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
-    let proof = proof::lifetime(app);
+    let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let now = tx.now();
@@ -123,7 +179,9 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                 pepper_version,
                 last_four: text.last_four(),
             };
-            tokens::insert(tx, grant, &row, now).await?;
+            let with_it = tokens::insert(tx, grant, &row, now).await?;
+            // What is refused now is not committed either.
+            limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
             let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
             Ok((Created { token, text }, vec![event]))
         })

@@ -8,15 +8,13 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, VariableSnapshot};
 use tokenward_core::name::check_description;
 use tokenward_core::organization::VariableType;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::variables::{self, Owner, Variable};
 use tokenward_store::{Tx, environments, projects};
 
 use super::{App, Written, seal};
-use crate::limits::VARIABLE_VALUE_BYTES;
+use crate::limits::{MOUNT_PATH, VARIABLE_KEY, VARIABLE_VALUE_BYTES, VARIABLES, VARIABLES_BYTES};
 
-/// Longest key, in characters.
-const KEY_MAX: usize = 255;
 /// The purpose of the key that secrets are sealed under.
 const SEAL: &str = "secret-values";
 
@@ -54,7 +52,7 @@ pub enum Relation {
 
 /// The variables, or the secrets, of an owner: built-in ones first, then inherited ones, then its own.
 pub async fn list(app: &Arc<App>, grant: &Grant, owner: Owner, secrets: bool) -> Result<Vec<Shown>> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     let all = variables::list(reader.conn(), grant, owner).await?;
     let mut shown: Vec<Shown> = if secrets { Vec::new() } else { built_in(owner) };
     for variable in all.iter().filter(|variable| variable.is_secret == secrets) {
@@ -131,6 +129,8 @@ pub async fn create(
             if secret && !value.is_empty() {
                 value = sealed(&own, &value)?;
             }
+            let count = variables::count(tx.conn(), grant, owner).await?;
+            own.limits.room(&VARIABLES, count, "There are as many variables and secrets as")?;
             let now = tx.now();
             let variable = Variable {
                 id: tx.new_id(),
@@ -147,6 +147,7 @@ pub async fn create(
                 updated_at: now,
             };
             variables::insert(tx, grant, &variable).await?;
+            check_bytes(&own, tx, grant, owner).await?;
             let event = event(tx, grant, Change::Created, &variable).await?.after(snapshot(&variable));
             Ok((show(variable, &all), vec![event]))
         })
@@ -194,6 +195,7 @@ pub async fn update(
             }
             new.updated_at = tx.next_version(old.updated_at);
             variables::update(tx, grant, &new).await?;
+            check_bytes(&own, tx, grant, owner).await?;
             let all = variables::list(tx.conn(), grant, owner).await?;
             let event = event(tx, grant, Change::Updated, &new).await?.before(snapshot(&old)).after(snapshot(&new));
             Ok((show(new, &all), vec![event]))
@@ -220,6 +222,22 @@ async fn owned(tx: &mut Tx, grant: &Grant, owner: Owner, id: Uuid, secret: bool)
     if variable.is_secret == secret { Ok(variable) } else { Err(Error::not_found("variable")) }
 }
 
+/// Do the values of an owner still keep within their limit together, with what was just written? If not, that is not
+/// committed.
+async fn check_bytes(app: &App, tx: &mut Tx, grant: &Grant, owner: Owner) -> Result<()> {
+    let (bytes, most) = (variables::count_bytes(tx.conn(), grant, owner).await?, app.limits.get(&VARIABLES_BYTES));
+    if bytes <= most {
+        return Ok(());
+    }
+    let what = "With it, the values of the variables and secrets would have more bytes together than";
+    Err(VARIABLES_BYTES.exceeded(
+        Code::Conflict,
+        most,
+        what,
+        "Shorten or delete some, or ask the operator to raise it.",
+    ))
+}
+
 fn sealed(app: &App, value: &str) -> Result<String> {
     let key = app.verifier.pepper().derive(SEAL);
     Ok(hex::encode(&seal::seal(&key, value.as_bytes(), app.store.random())?))
@@ -228,20 +246,20 @@ fn sealed(app: &App, value: &str) -> Result<String> {
 fn check(key: &str, value: &str, mount_path: Option<&str>, description: Option<&str>) -> Result<()> {
     let mut faults = Faults::default();
     let letters = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    if key.is_empty() || key.chars().count() > KEY_MAX || !letters || key.starts_with(|c: char| c.is_ascii_digit()) {
-        faults.push(
-            "key",
-            format!("must be 1 to {KEY_MAX} of A-Z, a-z, 0-9, `_`, `-` and `.`, not beginning with a digit"),
-        );
+    if let Err(problem) = VARIABLE_KEY.check_text(key) {
+        faults.push("key", problem);
+    } else if key.is_empty() || !letters || key.starts_with(|c: char| c.is_ascii_digit()) {
+        faults.push("key", "must be of A-Z, a-z, 0-9, `_`, `-` and `.`, not beginning with a digit");
     }
-    if value.len() > VARIABLE_VALUE_BYTES.size() {
-        faults.push("value", VARIABLE_VALUE_BYTES.longer());
-    }
+    faults.check("value", VARIABLE_VALUE_BYTES.check_text(value));
     if value.contains('\0') {
         faults.push("value", "contains a NUL character");
     }
-    if mount_path.is_some_and(|path| !path.starts_with('/') || path.len() > 1_024 || path.contains('\0')) {
-        faults.push("mount_path", "must be an absolute path of at most 1,024 characters");
+    if let Some(path) = mount_path {
+        faults.check("mount_path", MOUNT_PATH.check_text(path));
+        if !path.starts_with('/') || path.contains('\0') {
+            faults.push("mount_path", "must be an absolute path");
+        }
     }
     if let Some(description) = description {
         faults.check("description", check_description(description));

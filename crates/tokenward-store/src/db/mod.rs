@@ -65,6 +65,15 @@ macro_rules! execute {
 }
 pub(crate) use execute;
 
+/// How many rows a query counts.
+macro_rules! count {
+    ($conn:expr, $query:expr $(, $bind:expr)*) => {
+        $crate::db::run!($conn, c => sqlx::query_scalar::<_, i64>($query)$(.bind($bind))*.fetch_one(&mut *c))
+            .map(i64::unsigned_abs)
+    };
+}
+pub(crate) use count;
+
 /// Passes the rows of a query with one number in it to `each`, without holding all of them in memory. SQLite is asked for
 /// the same in `packed` rows; see [`sqlite::each_packed`].
 pub(crate) async fn each_row<T, const NUMBERS: usize, const PIECES: usize>(

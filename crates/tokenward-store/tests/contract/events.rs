@@ -4,7 +4,7 @@ use serde_json::json;
 use tokenward_core::event::{ActorKind, By, Event, Kind, Origin, TokenSnapshot};
 use tokenward_core::right::Visitor;
 use tokenward_core::{Time, Uuid};
-use tokenward_store::events::{self, Filter};
+use tokenward_store::events::{self, Filter, Level};
 
 use crate::world::{Organization, World, user};
 
@@ -20,7 +20,28 @@ on_both_engines![
     pages_lead_to_older_and_back_to_newer_events,
     an_erased_event_is_still_listed_without_what_was_said_of_it,
     an_event_of_an_unknown_kind_is_left_out,
+    the_newest_event_of_each_thing_is_found_by_the_database,
 ];
+
+async fn the_newest_event_of_each_thing_is_found_by_the_database(world: World) {
+    let acme = ten_events(&world).await;
+    let globex = world.organization("Globex").await;
+    let mut reader = world.reader().await;
+    let tokens = Filter { kinds: Some(vec![Kind::TokenCreated, Kind::TokenDeleted]), ..Filter::default() };
+    let newest = async |reader: &mut tokenward_store::Reader, filter: &Filter, level, among, limit| {
+        events::newest_of_each(reader.conn(), &acme.grant, filter, level, among, limit).await.unwrap()
+    };
+    let expected = [(target(2), 10), (target(1), 9), (target(0), 8), (target(3), 7)];
+    assert_eq!(newest(&mut reader, &tokens, Level::Target, 1_000, 1_000).await, expected);
+    assert_eq!(newest(&mut reader, &tokens, Level::Target, 1_000, 2).await, expected[..2]);
+    assert_eq!(newest(&mut reader, &tokens, Level::Target, 3, 1_000).await, expected[..3]);
+    assert!(newest(&mut reader, &tokens, Level::Project, 1_000, 1_000).await.is_empty());
+    let payloads = events::payloads(reader.conn(), &acme.grant, &[10, 3, 4_711]).await.unwrap();
+    let mut positions: Vec<i64> = payloads.iter().map(|(position, _)| *position).collect();
+    positions.sort_unstable();
+    assert_eq!(positions, [3, 10]);
+    assert!(events::payloads(reader.conn(), &globex.grant, &[10, 3]).await.unwrap().is_empty());
+}
 
 async fn list(world: &World, of: &Organization, filter: &Filter, limit: i64) -> Vec<events::Event> {
     events::list(world.reader().await.conn(), &of.grant, filter, limit).await.unwrap()

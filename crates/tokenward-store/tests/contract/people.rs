@@ -23,7 +23,24 @@ on_both_engines![
     a_session_is_ended_by_its_user_alone_and_once,
     all_sessions_of_a_user_but_one_can_be_ended,
     a_digest_belongs_to_one_session,
+    sessions_beyond_the_latest_are_told_from_the_oldest_on,
 ];
+
+async fn sessions_beyond_the_latest_are_told_from_the_oldest_on(world: World) {
+    let (ada, bob) = (world.account("ada@acme.example").await, world.account("bob@acme.example").await);
+    world.pepper(1).await;
+    let mut made = Vec::new();
+    for account in [ada, ada, bob, ada, ada] {
+        let new = session(&world, account);
+        insert_session(&world, &new).await;
+        made.push(new.id);
+        world.clock.pass(1);
+    }
+    let mut reader = world.reader().await;
+    assert_eq!(sessions::beyond(reader.conn(), ada, 2).await.unwrap(), made[..2]);
+    assert!(sessions::beyond(reader.conn(), ada, 4).await.unwrap().is_empty());
+    assert!(sessions::beyond(reader.conn(), bob, 1).await.unwrap().is_empty());
+}
 
 async fn an_account_is_found_by_its_address_in_any_case(world: World) {
     let id = world.account("Ada.Lovelace@Acme.example").await;

@@ -6,11 +6,12 @@ use tokenward_core::permission::Own;
 use tokenward_core::role::Mode;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Code, Uuid};
+use tokenward_store::UnloggedTx;
 use tokenward_store::clusters::{self, Cluster};
 use tokenward_store::environments::{self, Environment};
+use tokenward_store::idempotency::{self, Claim};
 use tokenward_store::projects::{self, Project};
 use tokenward_store::variables::{self, Owner, Variable};
-use tokenward_store::{UnloggedTx, idempotency};
 
 use crate::world::{Organization, World, unique};
 
@@ -28,6 +29,7 @@ on_both_engines![
     a_variable_takes_its_aliases_with_it,
     a_foreign_resource_is_neither_seen_nor_changed,
     a_repeated_request_is_carried_out_once,
+    an_organization_has_so_many_keys_until_they_are_forgotten,
     of_two_claims_at_once_one_wins,
     kept_answers_are_forgotten_after_an_hour_and_lost_requests_sooner,
 ];
@@ -248,11 +250,18 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
     let mut reader = world.reader().await;
     let found = environments::get(reader.conn(), &acme.grant, e.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{e:?}"));
-    for of in [None, Some(place.project)] {
-        let listed = environments::list(reader.conn(), &acme.grant, of).await.unwrap();
-        assert_eq!(listed.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["shop", "new"]);
-    }
-    assert!(environments::list(reader.conn(), &acme.grant, Some(Uuid::from_u128(1))).await.unwrap().is_empty());
+    let listed = environments::list(reader.conn(), &acme.grant, place.project).await.unwrap();
+    assert_eq!(listed.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["shop", "new"]);
+    assert!(environments::list(reader.conn(), &acme.grant, Uuid::from_u128(1)).await.unwrap().is_empty());
+    let first = environments::page(reader.conn(), &acme.grant, None, 1).await.unwrap();
+    assert_eq!(first[0].name, "shop");
+    let rest = environments::page(reader.conn(), &acme.grant, Some(first[0].id), 9).await.unwrap();
+    assert_eq!(rest.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["new"]);
+    assert_eq!(environments::count(reader.conn(), &acme.grant, place.project).await.unwrap(), 2);
+    assert_eq!(projects::count(reader.conn(), &acme.grant).await.unwrap(), 1);
+    assert_eq!(clusters::count(reader.conn(), &acme.grant).await.unwrap(), 1);
+    assert_eq!(clusters::page(reader.conn(), &acme.grant, Some(place.cluster), 9).await.unwrap().len(), 0);
+    assert_eq!(clusters::page(reader.conn(), &acme.grant, None, 9).await.unwrap().len(), 1);
     let places = environments::places(reader.conn(), Some(&[e.id])).await.unwrap();
     let [p] = &places[..] else { panic!("{places:?}") };
     assert_eq!((p.id, p.organization_id, p.project_id), (e.id, acme.id, place.project));
@@ -405,8 +414,9 @@ async fn a_foreign_resource_is_neither_seen_nor_changed(world: World) {
     let mut reader = world.reader().await;
     assert!(clusters::list(reader.conn(), grant).await.unwrap().is_empty());
     assert!(projects::list(reader.conn(), grant).await.unwrap().is_empty());
-    assert!(environments::list(reader.conn(), grant, None).await.unwrap().is_empty());
-    assert!(environments::list(reader.conn(), grant, Some(place.project)).await.unwrap().is_empty());
+    assert!(environments::page(reader.conn(), grant, None, 9).await.unwrap().is_empty());
+    assert!(environments::list(reader.conn(), grant, place.project).await.unwrap().is_empty());
+    assert!(clusters::page(reader.conn(), grant, None, 9).await.unwrap().is_empty());
     assert!(variables::list(reader.conn(), grant, place.of_project()).await.unwrap().is_empty());
     assert!(clusters::environments(reader.conn(), grant, place.cluster).await.unwrap().is_empty());
     let not_found = [
@@ -461,9 +471,26 @@ async fn a_foreign_resource_is_neither_seen_nor_changed(world: World) {
 /// Claims a scope in a transaction of its own.
 async fn claim(world: &World, scope: &[u8; 32], request: &[u8; 32]) -> bool {
     let mut tx = world.store.begin_unlogged().await.unwrap();
-    let claimed = idempotency::claim(&mut tx, scope, request, world.now()).await.unwrap();
+    let claimed = idempotency::claim(&mut tx, scope, request, world.store.new_id(), 1, world.now()).await.unwrap();
     tx.commit().await.unwrap();
-    claimed
+    claimed == Claim::Mine
+}
+
+async fn an_organization_has_so_many_keys_until_they_are_forgotten(world: World) {
+    let (acme, globex) = (world.store.new_id(), world.store.new_id());
+    let claim = async |scope: [u8; 32], holder| {
+        let mut tx = world.store.begin_unlogged().await.unwrap();
+        let claimed = idempotency::claim(&mut tx, &scope, &unique(), holder, 2, world.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        claimed
+    };
+    for _ in 0..2 {
+        assert_eq!(claim(unique(), acme).await, Claim::Mine);
+    }
+    assert_eq!(claim(unique(), acme).await, Claim::Full);
+    assert_eq!(claim(unique(), globex).await, Claim::Mine, "everybody has keys of their own");
+    world.clock.pass(HOUR);
+    assert_eq!(claim(unique(), acme).await, Claim::Mine);
 }
 
 async fn write(world: &World, write: impl AsyncFnOnce(&mut UnloggedTx)) {

@@ -184,6 +184,7 @@ async fn what_an_account_made_is_taken_back_with_what_was_made_with_it(world: Wo
     assert!(gone.iter().any(|token| (token.id, token.organization_id, &*token.name) == (abroad, globex.id, "abroad")));
     let living = tokens::list(world.reader().await.conn(), &acme.grant).await.unwrap();
     assert_eq!(living.iter().map(|token| token.id).collect::<Vec<_>>(), [others]);
+    assert_eq!(tokens::count(world.reader().await.conn(), &acme.grant).await.unwrap(), 1, "and they are counted");
 }
 
 async fn who_leads_an_organization_is_told_from_the_rows(world: World) {

@@ -9,14 +9,16 @@ use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Code, Time, Uuid};
-use tokenward_store::tokens;
+use tokenward_store::{members, tokens};
 
 use crate::world::{Organization, World, new_token, unique};
 
 on_both_engines![
     a_token_reads_back_as_it_was_made,
     an_absent_description_stays_absent_and_an_empty_one_empty,
+    living_tokens_are_counted_with_each,
     tokens_are_listed_in_the_order_of_their_creation,
+    tokens_are_told_by_what_they_have_in_common,
     a_living_name_is_taken,
     of_two_who_take_a_name_at_once_one_wins,
     names_are_the_same_only_letter_by_letter,
@@ -78,6 +80,25 @@ async fn an_absent_description_stays_absent_and_an_empty_one_empty(world: World)
     }
 }
 
+async fn living_tokens_are_counted_with_each(world: World) {
+    let (acme, globex) = (world_with_pepper(&world).await, world.organization("Globex").await);
+    world.token(&globex, "CI").await;
+    let insert = async |name: &str| {
+        let id = world.store.new_id();
+        let mut tx = world.begin().await;
+        let new = new_token(&acme, id, name, Digest(unique()));
+        let count = tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
+        crate::world::end(tx).await.unwrap();
+        (id, count)
+    };
+    let (first, count) = insert("a").await;
+    assert_eq!((count, insert("b").await.1), (1, 2));
+    let mut tx = world.begin().await;
+    tokens::revoke(&mut tx, &acme.may(Own::TokenManage), first, world.now()).await.unwrap();
+    crate::world::end(tx).await.unwrap();
+    assert_eq!(insert("c").await.1, 2, "what is taken back does not count any more");
+}
+
 async fn tokens_are_listed_in_the_order_of_their_creation(world: World) {
     let acme = world_with_pepper(&world).await;
     // A microsecond apart, and not in the order of the alphabet.
@@ -85,8 +106,42 @@ async fn tokens_are_listed_in_the_order_of_their_creation(world: World) {
     for name in names {
         world.token(&acme, name).await;
     }
-    let listed = tokens::list(world.reader().await.conn(), &acme.grant).await.unwrap();
+    let mut reader = world.reader().await;
+    let listed = tokens::list(reader.conn(), &acme.grant).await.unwrap();
     assert_eq!(listed.iter().map(|token| token.name.as_str()).collect::<Vec<_>>(), names);
+    // The same piece by piece.
+    let (mut joined, mut after) = (Vec::new(), None);
+    loop {
+        let piece = tokens::page(reader.conn(), &acme.grant, after, 3).await.unwrap();
+        after = piece.last().map(|token| token.id);
+        if after.is_none() {
+            break;
+        }
+        joined.extend(piece);
+    }
+    assert_eq!(joined, listed);
+}
+
+async fn tokens_are_told_by_what_they_have_in_common(world: World) {
+    let (acme, globex) = (world_with_pepper(&world).await, world.organization("Globex").await);
+    let (ours, theirs) = (world.token(&acme, "ours").await, world.token(&globex, "theirs").await);
+    let gone = world.token(&acme, "gone").await;
+    world.revoke(&acme, gone.id).await;
+    let all = [ours.id, theirs.id, gone.id];
+    let mut reader = world.reader().await;
+    assert_eq!(tokens::living(reader.conn(), &acme.grant, &all).await.unwrap(), [ours.id]);
+    let these = tokens::these(reader.conn(), &acme.grant, &all).await.unwrap();
+    assert_eq!(these, tokens::list(reader.conn(), &acme.grant).await.unwrap());
+    assert_eq!(tokens::count(reader.conn(), &acme.grant).await.unwrap(), 1);
+    assert_eq!(tokens::count_by_role(reader.conn(), &acme.grant).await.unwrap(), [(acme.role(BuiltIn::Admin), 1)]);
+    // The operator, who made them, is nobody with an id.
+    assert!(tokens::count_by_creator(reader.conn(), &acme.grant).await.unwrap().is_empty());
+    assert!(tokens::made_by(reader.conn(), &acme.grant, acme.owner).await.unwrap().is_empty());
+    assert_eq!(members::count_by_role(reader.conn(), &acme.grant).await.unwrap(), [(acme.role(BuiltIn::Owner), 1)]);
+    assert_eq!(members::owner(reader.conn(), &acme.grant).await.unwrap().account_id, acme.owner);
+    assert_eq!(members::count_owned(reader.conn(), acme.owner).await.unwrap(), 1);
+    assert!(members::has_email(reader.conn(), &acme.grant, "OWNER@acme.example").await.unwrap());
+    assert!(!members::has_email(reader.conn(), &acme.grant, "owner@globex.example").await.unwrap());
 }
 
 async fn a_living_name_is_taken(world: World) {

@@ -1,5 +1,7 @@
 //! A real Tokenward: the binary in a process of its own, with an organization and tokens.
 
+#![allow(dead_code, reason = "each benchmark uses its own part of this")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -66,6 +68,8 @@ impl Drop for Process {
 pub struct World {
     pub directory: TempDir,
     pub organization: Uuid,
+    /// May do everything in it.
+    pub admin: String,
     /// May verify tokens.
     pub gateway: String,
     /// Tokens of the role viewer.
@@ -109,7 +113,8 @@ impl World {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let organization = answer["organization_id"].as_str().unwrap().parse().unwrap();
-        Self { directory, organization, gateway: String::new(), tokens: Vec::new() }
+        let admin = answer["token"].as_str().unwrap().to_owned();
+        Self { directory, organization, admin, gateway: String::new(), tokens: Vec::new() }
     }
 
     pub fn with_tokens(count: usize) -> Self {
@@ -132,8 +137,15 @@ impl World {
 
     /// The server, with a listener for Envoy. Answers its address, and Envoy's.
     pub fn serve(&self) -> (Process, String, String) {
+        // A million in one organization is what is measured.
+        self.serve_with(&[("TOKENWARD_LIMITS_TOKENS", "100000000")])
+    }
+
+    /// The same with variables in its environment.
+    pub fn serve_with(&self, variables: &[(&str, &str)]) -> (Process, String, String) {
         let envoy = free_port();
         let mut command = binary();
+        command.envs(variables.iter().copied());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(self.directory.path());
         command.env("TOKENWARD_ENVOY_LISTEN", &envoy).env("TOKENWARD_LOG", "warn");
         let process = Process::start(&mut command);

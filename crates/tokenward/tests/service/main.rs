@@ -14,12 +14,14 @@ mod console;
 mod console_people;
 mod decisions;
 mod embedded;
+mod fields;
 mod gateway_http;
 mod held_back;
 mod http;
 mod kill;
 mod limits;
 mod mailbox;
+mod numbers;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../support/process.rs"]

@@ -71,8 +71,19 @@ fn text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Array(items) if items.is_empty() => Some("none".into()),
         Value::Array(items) => Some(items.iter().filter_map(text).collect::<Vec<_>>().join("\n")),
+        Value::Object(told) if told.contains_key("count") => Some(long_list(told)),
         other => Some(other.to_string()),
     }
+}
+
+/// A list that was too long for the log: how many entries it has, and those that it names.
+fn long_list(told: &serde_json::Map<String, Value>) -> String {
+    let mut lines = vec![format!("{} in all", told["count"])];
+    for (key, mark) in [("first", ""), ("added", "+ "), ("removed", "- ")] {
+        let named = told.get(key).and_then(Value::as_array).into_iter().flatten();
+        lines.extend(named.filter_map(text).map(|entry| format!("{mark}{entry}")));
+    }
+    lines.join("\n")
 }
 
 /// What happened, in words: `API token created`.
@@ -193,6 +204,12 @@ mod tests {
                 ("permissions", Some("a:read"), Some("a:read\nb:read")),
                 ("role_name", Some("admin"), Some("devops")),
             ]
+        );
+        let long = json!({"permissions": {"count": 30, "added": ["c:read"], "removed": ["a:read"]}});
+        let told = &Change::between(Some(&json!({"permissions": {"count": 31}})), Some(&long))[0];
+        assert_eq!(
+            (told.before.as_deref(), told.after.as_deref()),
+            (Some("31 in all"), Some("30 in all\n+ c:read\n- a:read"))
         );
         assert!(Change::between(None, None).is_empty());
         assert_eq!(Change::between(Some(&json!("a")), None)[0].field, "value");

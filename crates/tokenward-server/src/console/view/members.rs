@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Field, Moment, RoleChoices, RoleTag, Shell};
+use super::{Field, Moment, Pager, RoleChoices, RoleTag, Shell};
 
 /// A member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,6 +61,10 @@ pub struct MembersPage {
     pub members: Vec<MemberRow>,
     /// Those who have not answered yet; empty for somebody who may not manage members.
     pub invitations: Vec<InvitationRow>,
+    /// Where the members go on.
+    pub pager: Pager,
+    /// Where the invitations go on.
+    pub invitations_pager: Pager,
     /// May the person invite and manage?
     pub may_manage: bool,
     /// May the person hand the organization over?

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, Field, Moment, Shell};
+use super::{Choice, Field, Moment, Pager, Shell};
 
 /// A project in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +27,8 @@ pub struct ProjectsPage {
     pub shell: Shell,
     /// The projects that the person sees, by name.
     pub projects: Vec<ProjectRow>,
+    /// Where they go on.
+    pub pager: Pager,
     /// May the person create one?
     pub may_create: bool,
 }

@@ -495,6 +495,7 @@ fn roles_page() -> RolesPage {
             role_row(65, "Viewer", BuiltIn::Viewer.meaning(), 1, 2),
             role_row(66, "Verifier", BuiltIn::Verifier.meaning(), 0, 0),
         ],
+        pager: Pager::default(),
         custom: vec![
             role_row(60, "Deployer (staging)", "Deploys the staging environments of web-shop.", 1, 2),
             role_row(67, "Invoice reader", "", 0, 0),

@@ -166,6 +166,22 @@ fn every_input_has_a_name_for_screen_readers() {
 }
 
 #[test]
+fn every_text_that_can_be_typed_has_a_limit() {
+    let mut seen = 0;
+    for (name, html) in samples::pages() {
+        for tag in tags(&html).filter(|tag| tag.starts_with("input") || tag.starts_with("textarea")) {
+            let kind = value(tag, "type").unwrap_or("text");
+            if ["text", "search", "email", "url", "password", "tel"].contains(&kind) {
+                let most = value(tag, "maxlength").and_then(|most| most.parse::<u64>().ok());
+                assert!(most.is_some_and(|most| most > 0), "{name}: <{tag}>");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+#[test]
 fn a_password_is_never_sent_back() {
     for (name, html) in samples::pages() {
         assert!(!html.contains("correct horse"), "{name}");

@@ -266,7 +266,7 @@ fn needed(
             for scope in list.as_array().ok_or(wrong)? {
                 scopes.insert(scope.as_str().ok_or(wrong)?.to_owned());
                 if scopes.len() > PERMISSIONS_MAX {
-                    return Err(format!("needs more than {PERMISSIONS_MAX} scopes"));
+                    return Err(format!("needs more scopes than the limit `route_permissions` ({PERMISSIONS_MAX})"));
                 }
             }
         }
@@ -283,8 +283,15 @@ fn needed(
     Ok((scopes.into_iter().collect(), Source::Security))
 }
 
+fn too_long(path: &str) -> String {
+    format!("has a path of {} bytes; the limit `route_path_bytes` is {TEMPLATE_MAX}", path.len())
+}
+
 /// `<first segment>:read` for GET and HEAD, `:write` for the others.
 fn by_path(method: &str, path: &str) -> Result<String, String> {
+    if path.len() > TEMPLATE_MAX {
+        return Err(too_long(path));
+    }
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default().to_ascii_lowercase();
     let permission = format!("{first}:{}", if matches!(method, "GET" | "HEAD") { "read" } else { "write" });
     if Own::reserves(&first) {
@@ -380,12 +387,11 @@ struct Found {
 impl Found {
     fn route(&mut self, route: KeptRoute) -> Result<()> {
         if self.routes.len() == ROUTES_MAX {
-            return Err(Error::invalid("document", format!("has more than {ROUTES_MAX} routes")));
+            return Err(Error::invalid("document", format!("has more routes than the limit `routes` ({ROUTES_MAX})")));
         }
         let at = place(&route.method, &route.path);
         if route.path.len() > TEMPLATE_MAX {
-            let length = route.path.len();
-            self.fault(&at, format!("has a path of {length} bytes; at most {TEMPLATE_MAX} are allowed"));
+            self.fault(&at, too_long(&route.path));
         } else if let Some(Err(problem)) = route.permissions.iter().map(|it| Needed::parse(it)).find(Result::is_err) {
             self.fault(&at, format!("needs a permission that cannot be: {problem}"));
         } else {

@@ -17,12 +17,11 @@ pub use tokenward_store::apis::{Api, KeptRoute};
 use tokio::sync::Semaphore;
 
 use super::{App, IfMatch, Written};
-use crate::limits::{APIS, DOCUMENT_BYTES};
+use crate::heavy;
+use crate::limits::{API_NAME, APIS, DOCUMENT_BYTES};
 use document::Document;
 pub use document::Format;
 
-/// Longest name, in characters.
-const NAME_MAX: usize = 64;
 /// The name that no API can have.
 const NAME_TAKEN: &str = "new";
 
@@ -40,13 +39,13 @@ pub struct Shown {
 
 /// The APIs of the organization, by name.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Api>> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     apis::list(reader.conn(), grant).await
 }
 
 /// One API with its routes.
 pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<Shown> {
-    let mut reader = app.store.read().await?;
+    let mut reader = app.read(grant.organization()).await?;
     let api = apis::find(reader.conn(), grant, name).await?.ok_or_else(|| Error::not_found("API"))?;
     let routes = apis::routes(reader.conn(), grant, api.id).await?;
     Ok(Shown { api, routes: serde_json::from_str(&routes).map_err(Error::internal)? })
@@ -65,10 +64,9 @@ pub async fn put(
 ) -> Result<Written<Shown>> {
     check_name(&name).map_err(|problem| Error::invalid("name", problem))?;
     let permit = READING.acquire().await.map_err(Error::internal)?;
-    let read = tokio::task::spawn_blocking(move || prepare(format, &document)).await;
-    let (document, json) = read.map_err(Error::internal)??;
+    let (document, json) = heavy::run(move || prepare(format, &document)).await??;
     drop(permit);
-    let most = app.limits.get(&APIS);
+    let limits = app.limits.clone();
     let unknown = unknown.or(document.unknown).unwrap_or_default();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -89,15 +87,7 @@ pub async fn put(
                 event = event.before(snapshot(old, &routes));
                 apis::update(tx, grant, &api, &json).await?;
             } else {
-                if apis::list(tx.conn(), grant).await?.len() as u64 >= most {
-                    let what = "The organization has as many APIs as";
-                    return Err(APIS.exceeded(
-                        Code::Conflict,
-                        most,
-                        what,
-                        "Delete one first, or ask the operator to raise it.",
-                    ));
-                }
+                limits.room(&APIS, apis::count(tx.conn(), grant).await?, "The organization has as many APIs as")?;
                 apis::insert(tx, grant, &api, &json).await?;
             }
             Ok((Shown { api, routes: document.routes }, vec![event]))
@@ -182,13 +172,16 @@ fn check_name(name: &str) -> Result<(), String> {
     if name == NAME_TAKEN {
         return Err(format!("cannot be `{name}`: in the console's addresses that is where an API is added"));
     }
-    let fits = (1..=NAME_MAX).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    API_NAME.check_text(name)?;
+    let fits = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if fits {
         Ok(())
     } else {
-        Err(format!("must be 1 to {NAME_MAX} of a-z, A-Z, 0-9, `-`, `_`, `.`, beginning with a letter or digit"))
+        Err(format!(
+            "must be 1 to {} of a-z, A-Z, 0-9, `-`, `_`, `.`, beginning with a letter or digit",
+            API_NAME.default
+        ))
     }
 }
 

@@ -94,7 +94,7 @@ async fn a_bad_matrix_is_refused_with_all_faults_and_nothing_changes() {
     let absent = "01900000-0000-7000-8000-000000000000";
     let three: Value = levels("VIEWER").as_array().unwrap()[..3].to_vec().into();
     let twice: Value =
-        [levels("VIEWER").as_array().unwrap().clone(), vec![levels("VIEWER")[0].clone()]].concat().into();
+        [levels("VIEWER").as_array().unwrap()[..3].to_vec(), vec![levels("VIEWER")[0].clone()]].concat().into();
     let edit = |clusters: Value, projects: Value| json!({ "name": "deployer", "cluster_permissions": clusters, "project_permissions": projects });
     let entry =
         |id: &str, permissions: Value| json!([{ "project_id": id, "is_admin": false, "permissions": permissions }]);

@@ -158,7 +158,7 @@ async fn a_time_may_be_written_in_any_unit_that_clients_use() {
 #[tokio::test]
 async fn a_query_that_cannot_be_read_says_all_that_is_wrong() {
     let (server, acme) = Server::frozen().await;
-    let size = "is not a number from 1 to 1000";
+    let size = "is not a number from 1 to the limit `event_page` (1000)";
     for text in ["0", "1001", "-1", "ten", "1.5", "99999999999999999999"] {
         let answer = events(&server, &acme, &format!("pageSize={text}")).await;
         assert_eq!(answer.pair(), invalid(&[("pageSize", size)]), "{text}");

@@ -113,8 +113,8 @@ async fn a_name_that_deceives_is_refused_with_the_reason() {
     let scripts = "mixes scripts that can be mistaken for each other; use one script";
     for (name, problem) in [
         ("", "must not be empty".to_owned()),
-        (&"n".repeat(129), "has 129 characters; at most 128 are allowed".to_owned()),
-        (&"ü".repeat(10_000), "has 10000 characters; at most 128 are allowed".to_owned()),
+        (&"n".repeat(129), "has 129 characters; the limit `name_characters` is 128".to_owned()),
+        (&"ü".repeat(10_000), "has 10000 characters; the limit `name_characters` is 128".to_owned()),
         (" ci", "must not begin or end with a space".to_owned()),
         ("ci\n", "must not begin or end with a space".to_owned()),
         ("c\u{0}i", invisible("0000")),

@@ -131,7 +131,7 @@ async fn an_edit_tells_all_its_faults_and_changes_nothing() {
         ("name", "must not be empty"),
         ("description", "contains the control or invisible character U+0007"),
         ("plan", plans),
-        ("website_url", "has 1025 characters; at most 1024 are allowed"),
+        ("website_url", "has 1025 characters; the limit `description_characters` is 1024"),
         ("admin_emails", "is not an e-mail address such as name@example.com"),
     ]);
     assert_eq!(edit(&server, &acme, body).await.pair(), expected);

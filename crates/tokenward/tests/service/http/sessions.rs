@@ -45,7 +45,7 @@ async fn a_wrong_address_and_a_wrong_password_get_the_same_answer() {
         ("owner@umbrella.example", ""),
         ("", ""),
         ("' OR 1=1 --", PASSWORD),
-        (&"long".repeat(10_000), PASSWORD),
+        (&"l".repeat(254), PASSWORD),
     ] {
         let answer = sign_in(&server, email, password).await;
         assert_eq!(answer.pair(), expected);

@@ -167,7 +167,7 @@ async fn all_faults_are_told_at_once() {
     let (server, acme) = Server::frozen().await;
     let faults = [
         ("name", "must not begin or end with a space"),
-        ("description", "has 1025 characters; at most 1024 are allowed"),
+        ("description", "has 1025 characters; the limit `description_characters` is 1024"),
         ("expires_at", "is in the past; it is 2026-09-01T12:00:00.000000Z now"),
         ("role_id", "is not a role of this organization; see availableRole"),
     ];

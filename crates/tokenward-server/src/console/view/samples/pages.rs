@@ -191,6 +191,8 @@ pub fn pages() -> Vec<(String, String)> {
     let members_page = MembersPage {
         shell: shell(Nav::Members),
         members: members(),
+        pager: Pager { newer: None, older: Some("?page=1".into()) },
+        invitations_pager: Pager::default(),
         invitations: vec![
             InvitationRow {
                 id: id(70),
@@ -352,10 +354,14 @@ pub fn pages() -> Vec<(String, String)> {
         ProjectsPage {
             shell: shell(Nav::Projects),
             projects: vec![project(40, "billing", "", 0), project(42, "web-shop", "The shop and its back office", 4)],
+            pager: Pager { newer: Some("?".into()), older: Some("?page=2".into()) },
             may_create: true
         }
     );
-    page!("projects-empty", ProjectsPage { shell: shell(Nav::Projects), projects: Vec::new(), may_create: true });
+    page!(
+        "projects-empty",
+        ProjectsPage { shell: shell(Nav::Projects), projects: Vec::new(), pager: Pager::default(), may_create: true }
+    );
     page!("project", project_page());
     page!(
         "project-new",

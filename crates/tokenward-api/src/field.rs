@@ -1,0 +1,106 @@
+//! What bounds the texts and lists that a client sends, for the OpenAPI document: the schema of a field names its limit, in
+//! `x-limit`, as errors and settings do. The number stands in the server's table of limits, which puts it beside the name.
+
+use serde_json::Value;
+use utoipa::openapi::extensions::{Extensions, ExtensionsBuilder};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The key that names a limit in a schema.
+pub const KEY: &str = "x-limit";
+
+fn named(limit: &str) -> Option<Extensions> {
+    Some(ExtensionsBuilder::new().add(KEY, Value::from(limit)).build())
+}
+
+fn text(limit: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).extensions(named(limit))
+}
+
+pub(crate) fn list(limit: &str, of: RefOr<Schema>) -> RefOr<Schema> {
+    ArrayBuilder::new().items(of).extensions(named(limit)).build().into()
+}
+
+/// Each becomes a type without values, which stands for the field's own in its schema.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident = $schema:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema
+            }
+        }
+
+        impl ToSchema for $name {}
+    )*};
+}
+
+fields! {
+    /// A name.
+    Name = text("name_characters").build().into();
+    /// A description, or an address of a web page.
+    Description = text("description_characters").build().into();
+    /// An e-mail address.
+    Email = text("email_characters").build().into();
+    /// Several.
+    Emails = list("admin_emails", Email::schema());
+    /// A password.
+    Password =
+        text("password_bytes").format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build().into();
+    /// The secret part of a one-time link.
+    LinkSecret = text("link_secret_characters").build().into();
+    /// A permission.
+    Permission = text("permission_characters").build().into();
+    /// Those of a role.
+    RolePermissions = list("role_permissions", Permission::schema());
+    /// Those of a route.
+    RoutePermissions = list("route_permissions", Permission::schema());
+    /// The path of a route.
+    RoutePath = text("route_path_bytes").build().into();
+    /// The name of an API.
+    ApiName = text("api_name_characters").build().into();
+    /// The key of a variable.
+    VariableKey = text("variable_key_characters").build().into();
+    /// The value of a variable.
+    VariableValue = text("variable_value_bytes").build().into();
+    /// The path of a file.
+    MountPath = text("mount_path_bytes").build().into();
+    /// Whatever else a cluster has.
+    ClusterRest = ObjectBuilder::new()
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)))
+        .extensions(named("cluster_bytes"))
+        .build()
+        .into();
+    /// A word out of a short list.
+    Word = text("word_characters").build().into();
+    /// What somebody presented to a protected API.
+    Presented = text("presented_bytes").build().into();
+}
+
+/// A list with a limit whose entries are described by the module that uses it.
+macro_rules! list_of {
+    ($name:ident, $limit:literal, $of:ty) => {
+        /// Stands for a list in a schema, with its limit.
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let of = utoipa::openapi::Ref::from_schema_name(<$of as ToSchema>::name());
+                crate::field::list($limit, utoipa::openapi::RefOr::Ref(of))
+            }
+        }
+
+        impl ToSchema for $name {
+            fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+                schemas.push((<$of as ToSchema>::name().into_owned(), <$of as utoipa::PartialSchema>::schema()));
+                <$of as ToSchema>::schemas(schemas);
+            }
+        }
+    };
+}
+pub(crate) use list_of;
