@@ -74,7 +74,6 @@ pub(super) async fn list(
         may_delete: person.can(organization, Own::TokenManage),
         shows_last_used: true,
         warning: survey.warning,
-        public_url: person.app.public_url.clone(),
         shell,
     };
     page(StatusCode::OK, &tokens)

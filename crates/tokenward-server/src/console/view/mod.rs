@@ -40,7 +40,7 @@ pub use resources::{
     ProjectPage, ProjectRow, ProjectsPage,
 };
 pub use roles::{
-    BuiltInRolePage, ClusterCell, Level, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
+    BuiltInRolePage, ClusterCell, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
     cluster_levels, environment_levels, mode_label,
 };
 pub use settings::{OrganizationNewPage, SettingsForm, SettingsPage};
@@ -62,6 +62,7 @@ pub struct Field {
     pub error: Option<String>,
 }
 
+#[cfg(test)]
 impl Field {
     /// An input that holds `value`.
     #[must_use]

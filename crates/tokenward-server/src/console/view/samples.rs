@@ -154,7 +154,6 @@ fn tokens_page() -> TokensPage {
         shows_last_used: true,
         warning: Some((id(14), "“staging-deploys” expires in 6 days and was used 4 minutes ago.".into())),
         pager: Pager::default(),
-        public_url: URL.into(),
     }
 }
 

@@ -79,8 +79,6 @@ pub struct TokensPage {
     pub warning: Option<(String, String)>,
     /// Where the list goes on.
     pub pager: Pager,
-    /// The service's own address, for the command that the empty page shows.
-    pub public_url: String,
 }
 
 /// A length of life that is offered.
