@@ -1,6 +1,9 @@
 //! The signed-in person's own account (contract §1.4). Tokens have none.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use tokenward_core::event::ActorKind;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -42,4 +45,40 @@ pub struct AccountEdit {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// What happened to an account, the newest first.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct AccountEventList {
+    pub results: Vec<AccountEvent>,
+}
+
+/// Something that happened to an account, or attempts that failed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct AccountEvent {
+    /// When; of several attempts the last.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub timestamp: Time,
+    /// Such as `session.created` or `sign_in.failed`.
+    pub kind: Cow<'static, str>,
+    /// How often: attempts are counted by hour, kind and client.
+    pub count: i64,
+    /// From which address; of IPv6 the network (/64) for attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// With which client, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// `user`, `token`, `operator` or `visitor`; absent for attempts.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_kind: Option<ActorKind>,
+    /// The id of that user or token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<Uuid>,
+    /// The name of whoever did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }

@@ -136,6 +136,8 @@ kinds! {
     SessionProven = "session.proven", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// The operator made a one-time sign-in link.
     SignInLinkCreated = "sign_in_link.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// Somebody used one.
+    SignInLinkUsed = "sign_in_link.used", "ACCEPT", "MEMBERS_AND_ROLES", None;
 }
 
 /// What an organization was like.

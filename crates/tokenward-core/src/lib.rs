@@ -15,6 +15,7 @@ pub mod index;
 mod meaning;
 pub mod name;
 pub mod network;
+pub mod notice;
 pub mod organization;
 pub mod password;
 pub mod path;

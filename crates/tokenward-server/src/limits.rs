@@ -262,6 +262,10 @@ limits! {
         "Events on a page of the log.";
     DECISION_PAGE = fixed "decision_page" 500, Count,
         "Decisions in one list.";
+    ACCOUNT_EVENTS = fixed "account_events" 100, Count,
+        "Events of an account in one answer; `before` asks for older ones.";
+    ACCOUNT_NOTICES = fixed "account_notices" 200, Count,
+        "Counts of failed attempts that are kept of an account, one an hour, kind and client.";
     GATEWAY_MESSAGE_BYTES = fixed "gateway_message_bytes" MIB, Bytes,
         "A question of Envoy's; its own limit for the headers of a request is 60 KiB.";
 }

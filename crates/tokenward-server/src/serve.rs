@@ -18,6 +18,7 @@ use tokenward_core::{Clock, Code, Error, Random};
 use tokenward_store::Store;
 use tokenward_store::address::Address;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiError};
 use crate::config::Config;
@@ -25,6 +26,7 @@ use crate::limits::{self, MISSES_PER_MINUTE, STREAMS};
 use crate::service::known::Devices;
 use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
+use crate::service::security::{self, Security};
 use crate::service::{App, CLIENTS_HIDDEN, Shares, set_up::SetUp, throttle::Throttle};
 use crate::transport::{self, Door, Listening, Terms};
 use crate::{console, envoy, files, telemetry};
@@ -47,6 +49,7 @@ pub struct Running {
     /// Where Envoy's questions are answered, if anywhere.
     pub envoy: Option<Listening>,
     listening: Listening,
+    reporting: JoinHandle<()>,
 }
 
 /// Opens the store of a configuration, and makes its directory.
@@ -128,6 +131,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         throttle: Throttle::new(&limits),
         devices,
         shares: Shares::default(),
+        security: Security::default(),
         founders: config.organizations,
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from, &limits)).transpose()?,
         limits,
@@ -145,7 +149,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         refuse: |error| ApiError(error).into_response(),
     };
     let listening = transport::listen(listener, terms, move |peer| front.connection(peer))?;
-    Ok(Running { address, app, set_up_link, envoy, listening })
+    let reporting = tokio::spawn(security::run(Arc::clone(&app)));
+    Ok(Running { address, app, set_up_link, envoy, listening, reporting })
 }
 
 /// Everything that answers HTTP.
@@ -189,6 +194,10 @@ impl Running {
         };
         tokio::join!(self.listening.stop(grace), envoy);
         self.app.verifier.stop().await;
+        self.reporting.abort();
+        if let Err(error) = security::flush(&self.app).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");
+        }
         if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used");
         }

@@ -71,7 +71,7 @@ pub struct Filter {
 }
 
 row! {
-    struct Row {
+    pub(crate) struct Row {
         position: i64,
         id: Uuid,
         time: Time,
@@ -95,7 +95,7 @@ pub async fn list(conn: Conn<'_>, grant: &Grant, filter: &Filter, limit: i64) ->
 
 impl Row {
     /// `None` for a kind that a newer version wrote.
-    fn event(self) -> Option<Event> {
+    pub(crate) fn event(self) -> Option<Event> {
         Some(Event {
             position: self.position,
             id: self.id,

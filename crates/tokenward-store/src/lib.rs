@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod invitations;
 pub mod log;
 pub mod members;
+pub mod notices;
 pub mod organizations;
 pub mod peppers;
 pub mod projects;

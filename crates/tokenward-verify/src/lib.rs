@@ -10,6 +10,7 @@ mod pepper;
 mod question;
 mod random;
 mod record;
+mod refusals;
 #[cfg(feature = "tower")]
 mod require;
 #[doc(hidden)]

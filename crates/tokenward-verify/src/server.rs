@@ -2,6 +2,7 @@
 //! operator may look at. It changes with the server, and promises nothing to anybody else.
 
 pub use crate::record::Kept;
+pub use crate::refusals::Refused;
 pub use crate::trace::{DecisionId, ID_LENGTH, OF_A_TOKEN, OF_AN_ORGANIZATION, Stamp};
 pub use crate::verifier::{Answer, Client, Verifier};
 

@@ -29,6 +29,7 @@ use crate::follow::{self, Followed};
 use crate::guard;
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{Fact, Kept};
+use crate::refusals::{Refusals, Refused};
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 
@@ -47,6 +48,7 @@ struct Inner {
     uses: Uses,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     guard: guard::Guard,
+    refusals: Refusals,
 }
 
 /// The answer, with what is known of the token. `found` is absent for `malformed` and `unknown`.
@@ -98,6 +100,7 @@ impl Verifier {
             uses: Uses::new(store.now(), store.random()),
             tasks: Mutex::default(),
             guard: guard::Guard::default(),
+            refusals: Refusals::default(),
         }));
         let loaded = follow::load(&verifier.0.followed, &store).await?;
         verifier.0.followed.position.send_replace(loaded);
@@ -188,13 +191,13 @@ impl Verifier {
         let cleaned = self.without_tokens(question);
         let kept = cleaned.as_ref().unwrap_or(question);
         let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
-            self.miss(question.from.address)?;
+            self.miss(Reason::Malformed, question.from.address)?;
             return Ok(read(self.refuse(Reason::Malformed, &directory, kept)));
         };
         self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.asking)?)));
             let Some((found, (organization, role))) = placed else {
-                self.miss(question.from.address)?;
+                self.miss(Reason::Unknown, question.from.address)?;
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
             };
             let target = organization.target(&question.resource);
@@ -207,8 +210,13 @@ impl Verifier {
                 Some(denied) => denied,
             };
             if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
-                self.miss(question.from.address)?;
+                self.miss(Reason::Unknown, question.from.address)?;
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
+            }
+            if let Decision::Deny { reason, .. } = decision
+                && reason.refuses_credential()
+            {
+                self.0.refusals.count(reason, question.from.address);
             }
             let token = Some(found.token);
             let fact = Fact { at: now, organization: organization.id, token, decision, target, question: kept };
@@ -217,7 +225,9 @@ impl Verifier {
         })
     }
 
-    fn miss(&self, client: Option<IpAddr>) -> Result<()> {
+    /// A text that is no token, or none that is known.
+    fn miss(&self, reason: Reason, client: Option<IpAddr>) -> Result<()> {
+        self.0.refusals.count(reason, client);
         client.map_or(Ok(()), |address| self.0.guard.miss(address, self.0.clock.recent()))
     }
 
@@ -225,7 +235,12 @@ impl Verifier {
     /// `throttled` instead.
     fn refused(&self, reason: Reason, client: Option<IpAddr>) -> Error {
         let missed = matches!(reason, Reason::Malformed | Reason::Unknown);
-        let guarded = if missed { self.miss(client) } else { Ok(()) };
+        let guarded = if missed {
+            self.miss(reason, client)
+        } else {
+            self.0.refusals.count(reason, client);
+            Ok(())
+        };
         guarded.err().unwrap_or_else(|| Error::denied(reason))
     }
 
@@ -270,6 +285,12 @@ impl Verifier {
     #[must_use]
     pub fn remembers_since(&self) -> Time {
         self.0.uses.since()
+    }
+
+    /// Which tokens were refused since this was last asked, by reason and client; the most frequent first.
+    #[must_use]
+    pub fn take_refused(&self) -> Vec<Refused> {
+        self.0.refusals.take()
     }
 
     /// How tokens were used up to now; those that never were are left out.

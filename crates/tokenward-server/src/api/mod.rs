@@ -3,6 +3,7 @@
 //! [`endpoints`] is the one table: path, right, body, answer. The router, the enforcement of rights and the
 //! OpenAPI document are made from it, so that none of them can say something else than the others.
 
+mod account_events;
 mod accounts;
 mod apis;
 mod clusters;
@@ -57,6 +58,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         limits::endpoints(),
         sessions::endpoints(),
         accounts::endpoints(),
+        account_events::endpoints(),
         organizations::endpoints(),
         roles::endpoints(),
         tokens::endpoints(),

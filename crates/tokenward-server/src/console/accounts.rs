@@ -4,6 +4,7 @@ use axum::Extension;
 use tokenward_core::{Uuid, password};
 use zeroize::Zeroizing;
 
+use super::account_events;
 use super::done::Done;
 use super::form::{Pairs, Problems};
 use super::page::{Answer, At};
@@ -47,6 +48,7 @@ async fn account_page(person: &Person, typed: Option<&Pairs>, mut problems: Prob
         new_password: password_field(&mut problems, "password"),
         password_rule: password::rule(),
         sessions: sessions.collect(),
+        events: account_events::own(person).await?,
     };
     let mut shown = shown;
     // What belongs to no field is said at the top.

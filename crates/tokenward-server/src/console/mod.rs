@@ -5,6 +5,7 @@
 //! service: the session gives a person, the person gives a grant for a permission, the service does the rest.
 //! What every page has in common is in `guard`.
 
+mod account_events;
 mod accounts;
 mod apis;
 pub mod assets;
@@ -95,6 +96,7 @@ fn access_routes() -> Router<Arc<App>> {
         .route("/console/{organization}/members/invite", get(invitations::new).post(invitations::create))
         .route("/console/{organization}/members/transfer", get(members::ask_transfer).post(members::transfer))
         .route("/console/{organization}/members/{user}", get(members::show).post(members::save_role))
+        .route("/console/{organization}/members/{user}/events", get(account_events::of_member))
         .route("/console/{organization}/members/{user}/remove", get(members::ask_remove).post(members::remove))
         .route("/console/{organization}/invitations/{invitation}/resend", post(invitations::resend))
         .route("/console/{organization}/invitations/{invitation}/delete", post(invitations::delete))

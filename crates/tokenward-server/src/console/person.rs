@@ -210,7 +210,7 @@ impl Visitor {
 
     /// Counts a link that leads nowhere; the answer says so, or that there were too many.
     pub(super) fn dead_link(&self, dead: Error) -> Error {
-        self.app.throttle.dead_link(self.client.address, self.app.now(), dead)
+        self.app.dead_link(self.client.address, dead)
     }
 
     /// Goes on as the person whose session has just begun. A session that the browser had before ends.

@@ -11,6 +11,7 @@ use tokenward_core::caller::Caller;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Actor, Event, Kind};
 use tokenward_core::name::{check_actor_name, fold_email};
+use tokenward_core::notice::Notice;
 use tokenward_core::right::Visitor;
 use tokenward_core::{Code, Error, Result, Time, Uuid, password};
 use tokenward_store::accounts::{self, Account};
@@ -21,12 +22,13 @@ use tokenward_verify::server::Client;
 use zeroize::Zeroizing;
 
 use super::accounts::{changed, snapshot as account_snapshot};
+use super::compare::{self, Tried};
 use super::invitations::{event, snapshot};
 use super::known::Known;
 use super::links::link_digest;
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
-use super::{App, Written, compare};
+use super::{App, Written};
 use crate::limits::{Limits, MEMBERS};
 
 /// How a person accepts.
@@ -102,7 +104,7 @@ pub async fn accept(
         }
     };
     accepted.map_err(|error| match error.code {
-        Code::NotFound => app.throttle.dead_link(address, app.now(), error),
+        Code::NotFound => app.dead_link(address, error),
         _ => error,
     })
 }
@@ -139,7 +141,8 @@ async fn with_password(
         return app.write(visitor, move |tx, _| Box::pin(join_anew(tx, link, name, hash, limits))).await;
     };
     let guesser = app.devices.guesser(&account.email, None, client.address, app.now());
-    let right = compare::is_right(app, &guesser, lane.clone(), password.clone(), hash.clone()).await?;
+    let tried = Tried { notice: Notice::SignInFailed, account: Some(account.id), address: client.address };
+    let right = compare::is_right(app, &guesser, tried, lane.clone(), password.clone(), hash.clone()).await?;
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     if right {
         return app.write(visitor, move |tx, _| Box::pin(join_as(tx, link, account.id, Some(hash), limits))).await;

@@ -6,17 +6,19 @@ use tokenward_core::caller::{Caller, Person};
 use tokenward_core::error::Faults;
 use tokenward_core::event::{By, Event, Kind, UserSnapshot};
 use tokenward_core::name::{check_actor_name, check_email};
+use tokenward_core::notice::Notice;
 use tokenward_core::right::Visitor;
 use tokenward_core::{Error, Result, Time, Uuid, password};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::{Tx, sessions};
 use zeroize::Zeroizing;
 
+use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
 use super::links::{link_digest, link_secret};
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
-use super::{App, Written, compare};
+use super::{App, Written};
 
 /// The caller's own account. Tokens have none: `user_required`.
 pub async fn get(app: &Arc<App>, caller: &Caller) -> Result<Account> {
@@ -72,7 +74,8 @@ pub async fn change_password(
     // A stolen session must not be able to try passwords either; but strangers at the same account hold nobody up here.
     let known = Known::Account(account.id);
     let guesser = Guesser::Known(known.clone());
-    if !compare::is_right(app, &guesser, Lane::from(&guesser), present, hash.clone()).await? {
+    let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
+    if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), present, hash.clone()).await? {
         return Err(wrong());
     }
     check_password(app, &account, &new)?;
@@ -123,7 +126,7 @@ pub struct Taking {
 pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Result<Written<Account>> {
     // Before anything is hashed: a link that is dead costs nothing.
     let Some(account) = link_owner(app, secret).await? else {
-        return Err(app.throttle.dead_link(by.address, app.now(), dead()));
+        return Err(app.dead_link(by.address, dead()));
     };
     check_password(app, &account, &taking.password)?;
     let (digest, was_not_me) = (link_digest(secret), taking.was_not_me);
@@ -138,7 +141,8 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
             accounts::set_password(tx, id, &hash, now).await?;
             accounts::prove_email(tx, id, now).await?;
             account.email_proven_at = account.email_proven_at.or(Some(now));
-            let mut events = vec![changed(&account, true).before(before)];
+            let used = Event::new(Kind::SignInLinkUsed, None, id, &account.email);
+            let mut events = vec![used, changed(&account, true).before(before)];
             if was_not_me && !proven {
                 events.extend(end_what_it_made(tx, &account).await?);
             } else {

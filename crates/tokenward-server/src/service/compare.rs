@@ -1,15 +1,49 @@
 //! Proving by a password who one is: the one place where passwords are compared.
 
-use tokenward_core::Result;
+use std::net::IpAddr;
+
+use tokenward_core::notice::Notice;
+use tokenward_core::{Code, Result, Uuid};
 use zeroize::Zeroizing;
 
 use super::App;
 use super::known::Guesser;
 use super::turns::Lane;
 
+/// What the security log says of a password that is wrong.
+#[derive(Clone, Copy)]
+pub(super) struct Tried {
+    /// What was tried.
+    pub notice: Notice,
+    /// At which account; `None` where the address has none.
+    pub account: Option<Uuid>,
+    /// From where.
+    pub address: Option<IpAddr>,
+}
+
 /// Is it the password of this hash? Whoever has to wait, or finds no room in the line, is told so. It counts as failed
 /// from just before it is compared until it is found to be right.
 pub(super) async fn is_right(
+    app: &App,
+    guesser: &Guesser,
+    tried: Tried,
+    lane: Lane,
+    password: Zeroizing<String>,
+    hash: Option<String>,
+) -> Result<bool> {
+    let right = compare(app, guesser, lane, password, hash).await;
+    let notice = match &right {
+        Ok(false) => Some(tried.notice),
+        Err(error) if error.code == Code::Throttled => Some(Notice::Throttled),
+        _ => None,
+    };
+    if let Some(notice) = notice {
+        app.security.note(notice, tried.account, tried.address, app.now());
+    }
+    right
+}
+
+async fn compare(
     app: &App,
     guesser: &Guesser,
     lane: Lane,

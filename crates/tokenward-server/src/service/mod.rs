@@ -23,6 +23,7 @@ pub mod proof;
 mod recent;
 pub mod roles;
 pub mod seal;
+pub mod security;
 pub mod sessions;
 pub mod set_up;
 mod shares;
@@ -76,6 +77,8 @@ pub struct App {
     pub passwords: passwords::Passwords,
     /// Slows down guessing of passwords.
     pub throttle: throttle::Throttle,
+    /// What was tried at accounts.
+    pub security: security::Security,
     /// Who may make organizations.
     pub founders: founders::Founders,
     /// Browsers and networks in which somebody has signed in.
@@ -148,6 +151,7 @@ impl App {
                 let position = tx.commit(&events).await?;
                 // The next one need not wait until this one counts.
                 drop(turn);
+                app.security.told(&events, right.by());
                 app.verifier.reached(position).await?;
                 Ok(Written { value, position })
             };

@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::event::{Event, Kind};
+use tokenward_core::notice::Notice;
 use tokenward_core::right::Right as _;
 use tokenward_core::time::Micros;
 use tokenward_core::{Error, Result, Time};
 use tokenward_store::{accounts, sessions};
 use zeroize::Zeroizing;
 
+use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
 use super::turns::Lane;
-use super::{App, Written, accounts as people, compare};
+use super::{App, Written, accounts as people};
 use crate::limits::PROOF_TIME;
 
 /// How long a proof lasts here.
@@ -32,7 +34,8 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>)
     drop(reader);
     // A stolen session must not be able to try passwords; what strangers try at the account holds nobody up here.
     let guesser = Guesser::Known(Known::Account(account.id));
-    if !compare::is_right(app, &guesser, Lane::from(&guesser), password, hash.clone()).await? {
+    let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
+    if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await? {
         return Err(wrong());
     }
     let lifetime = lifetime(app);

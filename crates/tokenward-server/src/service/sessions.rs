@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::event::{Actor, Event, Kind, SessionSnapshot};
+use tokenward_core::notice::Notice;
 use tokenward_core::right::{Right as _, Visitor};
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::time::HOUR;
@@ -12,8 +13,9 @@ use tokenward_store::accounts::{self, Account};
 use tokenward_store::sessions::{self, NewSession, Session};
 use zeroize::Zeroizing;
 
+use super::compare::{self, Tried};
 use super::turns::Lane;
-use super::{App, Written, compare};
+use super::{App, Written};
 use crate::limits::SESSIONS;
 use tokenward_verify::server::Client;
 
@@ -41,7 +43,8 @@ pub async fn sign_in(
 ) -> Result<Written<Begun>> {
     let guesser = app.devices.guesser(email, device, client.address, app.now());
     // Whoever has to wait is told so before anything is looked up.
-    app.throttle.check(&guesser, app.now())?;
+    let note = |notice| app.security.note(notice, None, client.address, app.now());
+    app.throttle.check(&guesser, app.now()).inspect_err(|_| note(Notice::Throttled))?;
     let mut reader = app.store.read().await?;
     let account = accounts::by_email(reader.conn(), email).await?;
     let hash = match &account {
@@ -49,7 +52,9 @@ pub async fn sign_in(
         None => None,
     };
     drop(reader);
-    let right = compare::is_right(app, &guesser, Lane::from(&guesser), password, hash.clone()).await?;
+    let known = account.as_ref().map(|account| account.id);
+    let tried = Tried { notice: Notice::SignInFailed, account: known, address: client.address };
+    let right = compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await?;
     let account = account.filter(|_| right).ok_or_else(wrong)?;
     app.devices.remember(email, client.address, app.now());
     open(app, account, Some(hash), client, console).await

@@ -74,7 +74,7 @@ pub async fn from_link(
     by: By,
 ) -> Result<Written<Uuid>> {
     if !app.set_up.accepts(secret, app.now()) {
-        return Err(app.throttle.dead_link(by.address, app.now(), dead_link()));
+        return Err(app.dead_link(by.address, dead_link()));
     }
     let mut faults = check(&founding);
     faults.check("password", password::check(&password, &founding.owner_email, &[&founding.organization]));

@@ -27,6 +27,7 @@ mod world;
 
 mod events;
 mod log;
+mod notices;
 mod opening;
 mod organizations;
 mod people;

@@ -87,6 +87,8 @@ async fn invite(world: &World, of: &Organization, email: &str, by: Uuid, links: 
     let mut tx = world.begin().await;
     invitations::insert(&mut tx, &of.may(Own::MemberManage), &invitation, &links, world.now()).await.unwrap();
     crate::world::end(tx).await.unwrap();
+    // Lists are in the order of ids.
+    world.clock.pass(1);
     invitation.id
 }
 

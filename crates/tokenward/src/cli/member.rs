@@ -77,6 +77,14 @@ fn invitations_path(organization: &Organization) -> String {
     format!("/organization/{}/inviteMember", organization.id)
 }
 
+/// The path of a member.
+pub async fn path_of(wanted: &str, context: &Context<'_>) -> Result<String> {
+    let organization = context.client.organization(context.global).await?;
+    let all = members(context, &organization).await?;
+    let member = find(&all, wanted, "member")?;
+    Ok(format!("{}/{}", members_path(&organization), member.id))
+}
+
 async fn members(context: &Context<'_>, organization: &Organization) -> Result<Vec<Answer<Member>>> {
     let all: Answer<List<Member>> = context.client.get(&members_path(organization)).await?;
     Ok(all.into_read().results)

@@ -4,6 +4,7 @@
 //! Standard output carries the answer and nothing else: a table, a secret alone, or with `--json` the API's
 //! own answer. Everything said to a person goes to standard error. The exit codes are in [`Exit`].
 
+mod account;
 mod answer;
 mod api;
 mod can;
@@ -152,6 +153,9 @@ pub enum Online {
     /// Decisions: why a token was accepted or refused
     #[command(subcommand)]
     Decision(decision::DecisionCommand),
+    /// Your account
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// Your own sessions
     #[command(subcommand)]
     Session(sessions::SessionCommand),
@@ -232,6 +236,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Cluster(command) => cluster::run(command, &context()?).await,
         Online::Api(command) => api::run(command, &context()?).await,
         Online::Decision(command) => decision::run(command, &context()?).await,
+        Online::Account(command) => account::run(command, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,
         Online::Event(command) => event::run(command, &context()?).await,
     }

@@ -249,6 +249,7 @@ impl World {
         let role = server.role(&acme, "viewer").await;
         let invitation = made(acme.path("inviteMember"), json!({ "email": "b@acme.example", "role_id": role })).await;
         named.insert("inviteId".into(), invitation.into());
+        named.insert("memberId".into(), server.get("/account", &acme.owner).await.expect(200)["id"].clone());
         named.insert("projectId".into(), project.into());
         named.insert("environmentId".into(), environment.into());
         Self { server, acme, named }

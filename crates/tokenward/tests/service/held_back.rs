@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_core::right::Operator;
 use tokenward_core::time::HOUR;
+use tokenward_server::service::set_up::sign_in_link;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Organization, Server};
+use crate::console::Person;
+use crate::support::{OWNER, Organization, PASSWORD, Server};
 
 /// A request of which all but the last byte was sent, and whose head was read.
 struct Held {
@@ -123,7 +126,7 @@ async fn a_session_that_ended_makes_no_organization_and_renames_nobody() {
         ("POST", "/organization", json!({ "name": "Late", "plan": "ENTERPRISE" })),
         ("PUT", "/account", json!({ "name": "Late" })),
     ] {
-        let session = server.sign_in(crate::support::OWNER, crate::support::PASSWORD).await;
+        let session = server.sign_in(OWNER, PASSWORD).await;
         let held = Held::begin(&server, method, path, &session, JSON, &body.to_string()).await;
         server.delete("/session", &session).await.expect(204);
         let (status, said) = held.finish().await;
@@ -219,4 +222,172 @@ async fn a_role_that_shrank_gives_only_what_it_still_has() {
     server.put(&path, &acme.owner, role(false, "VIEWER")).await.expect(200);
     let (status, said) = held.finish().await;
     assert!(status == 403 && said.contains("project:manage"), "{said}");
+}
+
+/// A form of the console of which the last byte is held back.
+async fn form_held(server: &Server, person: &Person, path: &str, form: &[(&str, &str)]) -> Held {
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(form).append_pair("csrf", &person.csrf);
+    let cookies: Vec<String> = person.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let headers = format!(
+        "Origin: {}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+        person.origin,
+        cookies.join("; ")
+    );
+    // The token of the form is at its end and must be whole: what is held back is a pair that means nothing.
+    let body = format!("{}&end=1", body.finish());
+    Held::begin(server, "POST", path, "", &headers, &body).await
+}
+
+#[tokio::test]
+async fn a_form_of_a_session_that_ended_changes_nothing() {
+    let (server, acme) = Server::with_owner().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let tokens = format!("/console/{}/tokens", acme.id);
+    let form = [("name", "late"), ("role_id", viewer.as_str()), ("expires", "30")];
+    // What nothing was taken from is done.
+    let mut person = Person::owner(&server).await;
+    person.get(&format!("{tokens}/new")).await;
+    let (status, said) = form_held(&server, &person, &tokens, &form).await.finish().await;
+    assert_eq!(status, 201, "{said}");
+
+    let other = [("name", "later"), ("role_id", viewer.as_str()), ("expires", "30")];
+    let held = form_held(&server, &person, &tokens, &other).await;
+    let mut same = Person::at(&server);
+    (same.cookies, same.csrf) = (person.cookies.clone(), person.csrf.clone());
+    same.post("/sign-out", &[]).await.leads_to("/sign-in?notice=out");
+    let (status, said) = held.finish().await;
+    assert!(status == 401 && !said.contains("twd_"), "{status} {said}");
+    assert_eq!(names(&server, &acme).await, ["late"]);
+}
+
+#[tokio::test]
+async fn a_form_of_a_member_who_was_demoted_or_removed_changes_nothing() {
+    let (server, acme) = Server::with_owner().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let tokens = format!("/console/{}/tokens", acme.id);
+    for (email, remove, refusal) in [("demoted@acme.example", false, 403), ("removed@acme.example", true, 404)] {
+        let (user, _) = server.member(&acme, email, "admin").await;
+        let mut person = Person::at(&server);
+        person.sign_in(email, PASSWORD).await.leads_to("/");
+        person.get(&format!("{tokens}/new")).await;
+        let form = [("name", "late"), ("role_id", viewer.as_str()), ("expires", "30")];
+        let held = form_held(&server, &person, &tokens, &form).await;
+        let (method, body) = match remove {
+            true => (Method::DELETE, json!({ "user_id": user })),
+            false => (Method::PUT, json!({ "user_id": user, "role_id": viewer })),
+        };
+        assert!(server.call(method, &acme.path("member"), &acme.owner, Some(body)).await.status.is_success());
+        let (status, said) = held.finish().await;
+        assert!(status == refusal && !said.contains("twd_"), "{email}: {status} {said}");
+    }
+    assert!(names(&server, &acme).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_sign_in_link_that_was_used_or_replaced_meanwhile_sets_no_password() {
+    let (server, acme) = Server::with_owner().await;
+    let store = &server.running.app.store;
+    let new = async || sign_in_link(store, &Operator::at_this_machine(), OWNER).await.unwrap().unwrap();
+    for replaced in [false, true] {
+        let link = new().await;
+        let path = format!("/sign-in/{}", *link.secret);
+        let mut late = Person::at(&server);
+        late.get(&path).await.says(200, "Choose a new password");
+        let held = form_held(&server, &late, &path, &[("password", "four quiet lamps")]).await;
+        if replaced {
+            new().await;
+        } else {
+            let mut first = Person::at(&server);
+            first.get(&path).await;
+            first.post(&path, &[("password", PASSWORD)]).await.leads_to("/");
+        }
+        let (status, said) = held.finish().await;
+        assert_eq!(status, 409, "{said}");
+        server.sign_in(OWNER, PASSWORD).await;
+    }
+    let _ = acme;
+}
+
+#[tokio::test]
+async fn a_set_up_link_that_was_used_meanwhile_founds_nothing() {
+    let server = Server::start().await;
+    let link = server.running.set_up_link.clone().unwrap();
+    let path = link[link.find("/set-up/").unwrap()..].to_owned();
+    let form = |organization: &'static str, email: &'static str| {
+        [("organization", organization), ("name", ""), ("email", email), ("password", PASSWORD)]
+    };
+    let mut late = Person::at(&server);
+    late.get(&path).await.says(200, "Set up Tokenward");
+    let held = form_held(&server, &late, &path, &form("Late", "late@acme.example")).await;
+    let mut first = Person::at(&server);
+    first.get(&path).await;
+    first.post(&path, &form("Acme", OWNER)).await.leads_to("/");
+    let (status, said) = held.finish().await;
+    assert_eq!(status, 409, "{said}");
+    let owner = server.sign_in(OWNER, PASSWORD).await;
+    assert_eq!(server.get("/organization", &owner).await.each("results", "name"), ["Acme"]);
+}
+
+#[tokio::test]
+async fn an_invitation_that_was_accepted_taken_back_or_ended_meanwhile_makes_no_member() {
+    let (server, acme) = Server::with_owner().await;
+    let (inviter, session) = server.member(&acme, "inviter@acme.example", "admin").await;
+    for (n, end) in ["accepted", "deleted", "resent", "inviter removed"].into_iter().enumerate() {
+        let email = format!("new{n}@acme.example");
+        let body = json!({ "email": email, "role_id": server.role(&acme, "viewer").await });
+        let invitation = server.post(&acme.path("inviteMember"), &session, body).await.expect(201);
+        let secret = invitation["invitation_link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let path = acme.path(&format!("inviteMember/{}", invitation["id"].as_str().unwrap()));
+        let accept = json!({ "secret": secret, "password": "four quiet lamps" });
+        let held = Held::begin(&server, "POST", &path, "", JSON, &accept.to_string()).await;
+        match end {
+            "accepted" => {
+                let body = json!({ "secret": secret, "password": PASSWORD });
+                server.post(&path, "", body).await.expect(201);
+            }
+            "deleted" => {
+                server.delete(&path, &acme.owner).await.expect(204);
+            }
+            "resent" => {
+                server.post(&format!("{path}/resend"), &acme.owner, json!({})).await.expect(200);
+            }
+            _ => {
+                let body = json!({ "user_id": inviter });
+                server.call(Method::DELETE, &acme.path("member"), &acme.owner, Some(body)).await.expect(204);
+            }
+        }
+        let (status, said) = held.finish().await;
+        assert_eq!(status, 404, "{end}: {said}");
+        let signed_in = server.post("/session", "", json!({ "email": email, "password": "four quiet lamps" })).await;
+        assert_eq!(signed_in.status.as_u16(), 401, "{end}: no account was made with the late password");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ended_accepts_no_invitation() {
+    let (server, acme) = Server::with_owner().await;
+    let beta = server.found("Beta").await;
+    let body = json!({ "email": OWNER, "role_id": server.role(&beta, "viewer").await });
+    let invitation = server.post(&beta.path("inviteMember"), &beta.owner, body).await.expect(201);
+    let secret = invitation["invitation_link"].as_str().unwrap().rsplit('/').next().unwrap();
+    let path = beta.path(&format!("inviteMember/{}", invitation["id"].as_str().unwrap()));
+    let accept = json!({ "secret": secret }).to_string();
+    let held = Held::begin(&server, "POST", &path, &acme.owner, JSON, &accept).await;
+    server.delete("/session", &acme.owner).await.expect(204);
+    let (status, said) = held.finish().await;
+    assert_eq!(status, 401, "{said}");
+    let members = server.get(&beta.path("member"), &beta.owner).await;
+    assert_eq!(members.each("results", "email"), ["owner@beta.example"]);
+}
+
+#[tokio::test]
+async fn a_proof_that_ran_out_meanwhile_hands_nothing_over() {
+    let (server, acme) = Server::frozen().await;
+    let (next, _) = server.member(&acme, "next@acme.example", "admin").await;
+    let body = json!({ "user_id": next }).to_string();
+    let held = Held::begin(&server, "POST", &acme.path("transferOwnership"), &acme.owner, JSON, &body).await;
+    server.clock.advance(HOUR);
+    let (status, said) = held.finish().await;
+    assert!(status == 403 && said.contains("proof_required"), "{said}");
 }

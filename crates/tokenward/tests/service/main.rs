@@ -27,6 +27,7 @@ mod postgres;
 #[path = "../support/process.rs"]
 mod process;
 mod sdk;
+mod security;
 mod sign_in;
 mod start;
 #[path = "../support/mod.rs"]

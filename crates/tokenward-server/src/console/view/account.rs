@@ -23,6 +23,41 @@ pub struct SessionRow {
     pub current: bool,
 }
 
+/// Something that happened to an account, or attempts that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountEventRow {
+    /// When.
+    pub at: Moment,
+    /// What, in words.
+    pub what: String,
+    /// How often, where it was counted.
+    pub times: Option<String>,
+    /// Was it an attempt that failed?
+    pub failed: bool,
+    /// Who did it, where it was not the person.
+    pub by: Option<String>,
+    /// From which address.
+    pub address: Option<String>,
+    /// With which program, as people read it.
+    pub client: Option<String>,
+}
+
+/// `…/members/<id>/events`: what happened to a member's account.
+#[derive(Template, Clone, Debug)]
+#[template(path = "member-events.html")]
+pub struct MemberEventsPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The member's name.
+    pub name: String,
+    /// The member's e-mail address.
+    pub email: String,
+    /// What happened, the newest first.
+    pub events: Vec<AccountEventRow>,
+    /// Where what is older begins.
+    pub older: Option<String>,
+}
+
 /// `/console/account`. Posts below it: `name` to `name`, `current_password` and `new_password` to `password`;
 /// `sessions/<id>/end` and `sessions/end-others` sign out.
 #[derive(Template, Clone, Debug)]
@@ -46,4 +81,6 @@ pub struct AccountPage {
     pub password_rule: String,
     /// The person's sessions, the current one first.
     pub sessions: Vec<SessionRow>,
+    /// What happened to the account lately, the newest first.
+    pub events: Vec<AccountEventRow>,
 }

@@ -22,7 +22,7 @@ mod time;
 mod tokens;
 
 pub use access::{RoleChoice, RoleChoices, RoleTag};
-pub use account::{AccountPage, SessionRow};
+pub use account::{AccountEventRow, AccountPage, MemberEventsPage, SessionRow};
 pub use apis::{
     ApiForm, ApiPage, ApiRow, ApisPage, Asked, DecisionRow, DecisionsPage, Outcome, RouteAnswer, RouteRow, RouteTable,
     UnknownRoute, Wanted,

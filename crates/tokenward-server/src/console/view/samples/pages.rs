@@ -2,6 +2,29 @@
 
 use super::*;
 
+fn account_events() -> Vec<AccountEventRow> {
+    let event = |ago: Micros, what: &str| AccountEventRow {
+        at: moment(-ago),
+        what: what.into(),
+        times: None,
+        failed: false,
+        by: None,
+        address: Some("10.2.0.14".into()),
+        client: Some("Firefox on Linux".into()),
+    };
+    let failed = event(HOUR, "Sign-in failed");
+    vec![
+        event(2 * MINUTE, "Session opened"),
+        AccountEventRow { times: Some("7 times".into()), failed: true, client: None, ..failed },
+        AccountEventRow {
+            by: Some("operator".into()),
+            address: None,
+            client: None,
+            ..event(DAY, "Sign-in link created")
+        },
+    ]
+}
+
 /// A name and its HTML.
 #[allow(clippy::too_many_lines)] // A list.
 pub fn pages() -> Vec<(String, String)> {
@@ -185,8 +208,18 @@ pub fn pages() -> Vec<(String, String)> {
             new_password: Field::default(),
             password_rule: password_rule(),
             sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
+            events: account_events(),
         }
     );
+    let member_events = MemberEventsPage {
+        shell: shell(Nav::Members),
+        name: NASTY.into(),
+        email: "devops@acme.example".into(),
+        events: account_events(),
+        older: Some(format!("/console/{}/members/{}/events?before=2026-11-24T00:00:00Z", id(1), id(31))),
+    };
+    page!("member-events", member_events);
+    page!("member-events-none", MemberEventsPage { events: Vec::new(), older: None, ..member_events.clone() });
 
     let members_page = MembersPage {
         shell: shell(Nav::Members),

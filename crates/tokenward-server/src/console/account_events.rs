@@ -1,0 +1,64 @@
+//! What happened to accounts: on a person's own page, and for those who manage members.
+
+use axum::Extension;
+use axum::http::StatusCode;
+use tokenward_core::event::Kind;
+use tokenward_core::notice::Notice;
+use tokenward_core::permission::Own;
+use tokenward_core::{Result, Time, Uuid};
+
+use super::form::Query;
+use super::page::{Answer, At, page};
+use super::person::Person;
+use super::view::{AccountEventRow, MemberEventsPage, Nav, event_label};
+use super::words::agent;
+use crate::limits::ACCOUNT_EVENTS;
+use crate::service::members;
+use crate::service::security::{self, Happened};
+
+/// How many are on a person's own page.
+const SHOWN: usize = 20;
+
+/// What happened to the person's own account lately.
+pub(super) async fn own(person: &Person) -> Result<Vec<AccountEventRow>> {
+    let all = security::of_caller(&person.app, &person.caller, None).await?;
+    Ok(all.into_iter().take(SHOWN).map(|happened| row(person, person.user, happened)).collect())
+}
+
+/// `GET …/members/{user}/events`.
+pub(super) async fn of_member(
+    Extension(person): Extension<Person>,
+    At((organization, user)): At<(Uuid, Uuid)>,
+    Query(query): Query,
+) -> Answer {
+    let grant = person.may(organization, Own::MemberManage)?;
+    let member = members::get(&person.app, &grant, user).await?;
+    let all = security::of_member(&person.app, &grant, user, Time::parse_query(query.get("before"))).await?;
+    let shell = person.shell(Some(organization), Nav::Members).await?;
+    let last = all.last().filter(|_| all.len() >= ACCOUNT_EVENTS.size()).map(|happened| happened.at);
+    let shown = MemberEventsPage {
+        older: last.map(|at| format!("{}/members/{user}/events?before={at}", shell.base())),
+        shell,
+        name: if member.name.is_empty() { member.email.clone() } else { member.name },
+        email: member.email,
+        events: all.into_iter().map(|happened| row(&person, user, happened)).collect(),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+fn row(person: &Person, user: Uuid, happened: Happened) -> AccountEventRow {
+    let Happened { at, kind, count, actor, address, user_agent } = happened;
+    let notice = Notice::parse(kind);
+    AccountEventRow {
+        at: person.moment(at),
+        what: notice
+            .map(|notice| notice.label().to_owned())
+            .or_else(|| Kind::parse(kind).map(event_label))
+            .unwrap_or_default(),
+        times: (count > 1).then(|| format!("{count} times")),
+        failed: notice.is_some(),
+        by: actor.filter(|(_, id, _)| *id != Some(user)).map(|(_, _, name)| name),
+        address,
+        client: user_agent.map(|words| agent(Some(&words))),
+    }
+}

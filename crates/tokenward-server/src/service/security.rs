@@ -1,0 +1,230 @@
+//! The security log: what was tried at accounts, what happened to them, and which tokens were refused.
+//!
+//! It goes to the log of the process, the first of its kind and client at once and what follows as a count a minute, so
+//! that nobody fills a disk with it; and to those whom it concerns: a person sees what happened to the own account, and
+//! whoever manages the members of an organization sees it of them. Changes are in the event log already. Attempts that
+//! failed are not: strangers would make it grow. They are counted in memory and carried to a table of their own, of which
+//! an account has few rows. Never here: a password, a link, a token, or what somebody typed for an address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::event::{ActorKind, By, Event};
+use tokenward_core::network::of_client;
+use tokenward_core::notice::Notice;
+use tokenward_core::sync::lock;
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::notices::{self, Attempts};
+use tokenward_store::{Conn, events, members};
+
+use super::App;
+use crate::limits::{ACCOUNT_EVENTS, ACCOUNT_NOTICES};
+
+/// How often counts are told and written.
+const EVERY: Duration = Duration::from_secs(60);
+/// Kinds and clients that are told apart within that time, and accounts with their clients; more are told without the client.
+const TOLD_APART: usize = 4_096;
+/// Lines that refused tokens get at once, the most frequent first.
+const LINES: usize = 20;
+
+/// What was noticed and is not written yet.
+#[derive(Default)]
+pub struct Security(Mutex<Noticed>);
+
+#[derive(Default)]
+struct Noticed {
+    lines: HashMap<(&'static str, Option<IpAddr>), u64>,
+    attempts: HashMap<(Uuid, Notice, Option<IpAddr>), (i64, Time)>,
+}
+
+impl Security {
+    /// Something was tried, at an account if one is known.
+    pub(super) fn note(&self, notice: Notice, account: Option<Uuid>, address: Option<IpAddr>, now: Time) {
+        let client = address.map(of_client);
+        let mut noticed = lock(&self.0);
+        if noticed.is_first(notice.as_str(), client) {
+            tracing::info!(
+                kind = notice.as_str(),
+                account = account.map(tracing::field::display),
+                client = client.map(tracing::field::display),
+                "refused"
+            );
+        }
+        let Some(account) = account else { return };
+        let key = (account, notice, client);
+        let known = noticed.attempts.len() < TOLD_APART || noticed.attempts.contains_key(&key);
+        let attempts = noticed.attempts.entry(if known { key } else { (account, notice, None) }).or_insert((0, now));
+        *attempts = (attempts.0 + 1, attempts.1.max(now));
+    }
+
+    /// Something happened to an account, and is in the event log.
+    pub(super) fn told(&self, events: &[Event], by: &By) {
+        let client = by.address.map(of_client);
+        for event in events.iter().filter(|event| event.organization.is_none()) {
+            if lock(&self.0).is_first(event.kind.as_str(), client) {
+                let account = event.related.unwrap_or(event.target);
+                tracing::info!(kind = event.kind.as_str(), %account, client = client.map(tracing::field::display), "account");
+            }
+        }
+    }
+}
+
+impl Noticed {
+    /// Counts a line. Is it the first of its kind and client since the last report?
+    fn is_first(&mut self, kind: &'static str, client: Option<IpAddr>) -> bool {
+        let known = self.lines.len() < TOLD_APART || self.lines.contains_key(&(kind, client));
+        let count = self.lines.entry((kind, client.filter(|_| known))).or_default();
+        *count += 1;
+        *count == 1
+    }
+}
+
+impl App {
+    /// Somebody came with a link that leads nowhere. Answers what to say: `dead`, or that there were too many.
+    pub(crate) fn dead_link(&self, address: Option<IpAddr>, dead: Error) -> Error {
+        self.security.note(Notice::LinkRefused, None, address, self.now());
+        self.throttle.dead_link(address, self.now(), dead)
+    }
+}
+
+/// Reports once a minute, until it is dropped.
+pub async fn run(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        report(&app);
+        if let Err(error) = flush(&app).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts; trying again");
+        }
+    }
+}
+
+/// Tells what came more than once since the last report, and which tokens were refused.
+fn report(app: &App) {
+    let lines = std::mem::take(&mut lock(&app.security.0).lines);
+    for ((kind, client), count) in lines.into_iter().filter(|(_, count)| *count > 1) {
+        tracing::info!(kind, client = client.map(tracing::field::display), again = count - 1, "in the last minute");
+    }
+    let refused = app.verifier.take_refused();
+    for it in refused.iter().take(LINES) {
+        let (reason, client) = (it.reason.as_str(), it.client.map(tracing::field::display));
+        tracing::info!(kind = "token.refused", reason, client, count = it.count, "in the last minute");
+    }
+    let others: u64 = refused.iter().skip(LINES).map(|it| it.count).sum();
+    if others > 0 {
+        let clients = refused.len() - LINES;
+        tracing::info!(kind = "token.refused", count = others, clients, "in the last minute, by others");
+    }
+}
+
+/// Writes the attempts that are only in memory. What cannot be written stays there.
+pub async fn flush(app: &App) -> Result<()> {
+    let taken = std::mem::take(&mut lock(&app.security.0).attempts);
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let written = write(app, &taken).await;
+    if written.is_err() {
+        let mut noticed = lock(&app.security.0);
+        for (key, (count, last)) in taken {
+            let attempts = noticed.attempts.entry(key).or_insert((0, last));
+            *attempts = (attempts.0 + count, attempts.1.max(last));
+        }
+    }
+    written
+}
+
+async fn write(app: &App, taken: &HashMap<(Uuid, Notice, Option<IpAddr>), (i64, Time)>) -> Result<()> {
+    let keep = i64::from(ACCOUNT_NOTICES.number());
+    let mut tx = app.store.begin_unlogged().await?;
+    for ((account, notice, client), (count, last_at)) in taken {
+        let address = client.map(|client| client.to_string());
+        let attempts = Attempts { account: *account, notice: *notice, address, count: *count, last_at: *last_at };
+        notices::add(&mut tx, &attempts, keep).await?;
+    }
+    tx.commit().await
+}
+
+/// Something that happened to an account, or was tried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Happened {
+    /// When; of several attempts the last.
+    pub at: Time,
+    /// What, in one word: a kind of event, or of attempt.
+    pub kind: &'static str,
+    /// How often.
+    pub count: i64,
+    /// Who did it; nothing for an attempt.
+    pub actor: Option<(ActorKind, Option<Uuid>, String)>,
+    /// From where.
+    pub address: Option<String>,
+    /// With which client, in its own words.
+    pub user_agent: Option<String>,
+}
+
+/// What happened to the caller's own account before this time, the newest first.
+pub async fn of_caller(app: &Arc<App>, caller: &Caller, before: Option<Time>) -> Result<Vec<Happened>> {
+    let account = caller.require_user()?;
+    let mut reader = app.store.read().await?;
+    of_account(app, reader.conn(), account, before).await
+}
+
+/// What happened to the account of a member.
+pub async fn of_member(app: &Arc<App>, grant: &Grant, user: Uuid, before: Option<Time>) -> Result<Vec<Happened>> {
+    let mut reader = app.read(grant.organization()).await?;
+    let member = members::get(reader.conn(), grant, user).await?;
+    of_account(app, reader.conn(), member.account_id, before).await
+}
+
+async fn of_account(app: &Arc<App>, mut conn: Conn<'_>, account: Uuid, before: Option<Time>) -> Result<Vec<Happened>> {
+    let waiting = lock(&app.security.0).attempts.keys().any(|(of, _, _)| *of == account);
+    if waiting {
+        flush(app).await?;
+    }
+    let (before, most) = (before.unwrap_or(Time(i64::MAX)), i64::from(ACCOUNT_EVENTS.number()));
+    let told = notices::events_of_account(conn.again(), account, before, most).await?;
+    let tried = notices::of_account(conn, account, before, most).await?;
+    let mut all: Vec<Happened> = told.into_iter().map(of_event).chain(tried.into_iter().map(of_attempts)).collect();
+    all.sort_by_key(|happened| std::cmp::Reverse(happened.at));
+    all.truncate(ACCOUNT_EVENTS.size());
+    Ok(all)
+}
+
+fn of_event(event: events::Event) -> Happened {
+    let actor = event.payload.as_ref().map(|payload| (payload.actor_kind, payload.actor_id, event.actor.clone()));
+    let (address, user_agent) = event.payload.map(|payload| (payload.address, payload.user_agent)).unwrap_or_default();
+    Happened { at: event.time, kind: event.kind.as_str(), count: 1, actor, address, user_agent }
+}
+
+fn of_attempts(attempts: Attempts) -> Happened {
+    let Attempts { notice, address, count, last_at, .. } = attempts;
+    Happened { at: last_at, kind: notice.as_str(), count, actor: None, address, user_agent: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_a_kind_and_client_is_told_and_the_others_are_counted() {
+        let mut noticed = Noticed::default();
+        let (one, two) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        assert!(noticed.is_first("a", one) && noticed.is_first("b", one) && noticed.is_first("a", two));
+        assert!(!noticed.is_first("a", one) && !noticed.is_first("a", one));
+        assert_eq!(noticed.lines[&("a", one)], 3);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let security = Security::default();
+        for n in 0..20_000u32 {
+            let address = Some(IpAddr::from(n.to_be_bytes()));
+            security.note(Notice::SignInFailed, Some(Uuid::from_u128(1)), address, Time(n.into()));
+        }
+        let noticed = lock(&security.0);
+        assert!(noticed.lines.len() <= TOLD_APART + 1 && noticed.attempts.len() <= TOLD_APART + 1);
+        assert_eq!(noticed.attempts.values().map(|(count, _)| count).sum::<i64>(), 20_000);
+    }
+}

@@ -1,0 +1,90 @@
+//! What happened to an account: the events of the log that are about it, and attempts that failed, which are counted
+//! beside the log.
+
+use tokenward_core::notice::Notice;
+use tokenward_core::time::HOUR;
+use tokenward_core::{Result, Time, Uuid};
+
+use crate::db::{Conn, execute, row, run};
+use crate::events::Event;
+use crate::tx::UnloggedTx;
+
+/// Attempts of one kind at one account from one address, within an hour.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempts {
+    /// At which account.
+    pub account: Uuid,
+    /// What was tried.
+    pub notice: Notice,
+    /// From where, as far as that is known.
+    pub address: Option<String>,
+    /// How often.
+    pub count: i64,
+    /// When last.
+    pub last_at: Time,
+}
+
+/// Adds attempts to what is known, and forgets all but the newest `keep` rows of the account.
+pub async fn add(tx: &mut UnloggedTx, attempts: &Attempts, keep: i64) -> Result<()> {
+    let Attempts { account, notice, address, count, last_at } = attempts;
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO account_notice (account_id, hour, kind, address, attempts, last_at) VALUES ($1, $2, $3, $4, $5, $6) ",
+            "ON CONFLICT (account_id, hour, kind, address) DO UPDATE SET ",
+            "attempts = account_notice.attempts + excluded.attempts, last_at = excluded.last_at"
+        ))
+        .bind(account)
+        .bind(last_at.0.div_euclid(HOUR) * HOUR)
+        .bind(notice.as_str())
+        .bind(address.as_deref().unwrap_or_default())
+        .bind(count)
+        .bind(last_at.0)
+    )?;
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "DELETE FROM account_notice WHERE account_id = $1 AND last_at < ",
+            "(SELECT last_at FROM account_notice WHERE account_id = $1 ORDER BY last_at DESC LIMIT 1 OFFSET $2)"
+        ))
+        .bind(account)
+        .bind(keep - 1)
+    )?;
+    Ok(())
+}
+
+row! {
+    struct Row {
+        kind: String,
+        address: String,
+        attempts: i64,
+        last_at: Time,
+    }
+}
+
+/// The newest attempts at an account that were before this time, the newest first.
+pub async fn of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64) -> Result<Vec<Attempts>> {
+    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT kind, address, attempts, last_at FROM account_notice WHERE account_id = $1 AND last_at < $2 ",
+        "ORDER BY last_at DESC LIMIT $3"
+    )).bind(account).bind(before.0).bind(limit).fetch_all(&mut *c))?;
+    let attempts = |row: Row| {
+        // A kind that a newer version wrote is left out.
+        let notice = Notice::parse(&row.kind)?;
+        let address = Some(row.address).filter(|address| !address.is_empty());
+        Some(Attempts { account, notice, address, count: row.attempts, last_at: row.last_at })
+    };
+    Ok(rows.into_iter().filter_map(attempts).collect())
+}
+
+/// The newest events of the log about an account itself that were before this time, the newest first: what belongs to no
+/// organization.
+pub async fn events_of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64) -> Result<Vec<Event>> {
+    let rows: Vec<crate::events::Row> = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT e.position, e.id, e.time, e.kind, e.target_id, p.actor, p.origin, p.payload ",
+        "FROM event e LEFT JOIN event_payload p ON p.position = e.position ",
+        "WHERE e.organization_id IS NULL AND (e.target_id = $1 OR e.related_id = $1) AND e.time < $2 ",
+        "ORDER BY e.position DESC LIMIT $3"
+    )).bind(account).bind(before.0).bind(limit).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().filter_map(crate::events::Row::event).collect())
+}
