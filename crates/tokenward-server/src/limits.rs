@@ -96,9 +96,9 @@ limits! {
         "How long a client may take nothing of an answer that is there.";
     HEAD_BYTES = fixed "head_bytes" 64 * KIB, Bytes,
         "The head of a request: its path and its headers.";
-    BODIES_BYTES = setting "bodies_bytes" 256 * MIB, Bytes,
+    BODIES_BYTES = setting "bodies_bytes" 128 * MIB, Bytes,
         "The bodies of all requests that are not answered yet, but for those of up to 4 KiB.";
-    BODIES_PER_ADDRESS = setting "bodies_per_address_bytes" 64 * MIB, Bytes,
+    BODIES_PER_ADDRESS = setting "bodies_per_address_bytes" 16 * MIB, Bytes,
         "The same from one client address (IPv6: one /64) that is no trusted proxy or gateway.";
     STREAMS = fixed "streams" 32, Count,
         "Requests at once on a connection of HTTP/2.";
