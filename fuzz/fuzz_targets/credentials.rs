@@ -7,15 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use libfuzzer_sys::fuzz_target;
 use tokenward_core::Code;
 use tokenward_core::secret::Prefixes;
-use tokenward_verify::credential::{Credential, Place, bearer, credential, holds_token};
+use tokenward_verify::credential::{Credential, CredentialHeader, bearer, credential, holds_token};
 
 // Each line is a header: `a` and the value of an `Authorization`, or anything else and the value of a key's header.
 fuzz_target!(|data: &[u8]| {
     let lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').take(8).collect();
     let sent = || {
         lines.iter().filter_map(|line| line.split_first()).map(|(place, value)| match place {
-            b'a' => (Place::Authorization, value),
-            _ => (Place::Key, value),
+            b'a' => (CredentialHeader::Authorization, value),
+            _ => (CredentialHeader::Key, value),
         })
     };
     match credential(sent()) {
@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
                     assert!(!text.contains(','));
                 }
                 Credential::Basic(text) => {
-                    assert_eq!(place, Place::Authorization);
+                    assert_eq!(place, CredentialHeader::Authorization);
                     let whole = value.split(|byte| *byte == b' ').next_back().and_then(|it| STANDARD.decode(it.trim_ascii()).ok());
                     assert!(whole.is_some_and(|whole| whole.ends_with(text.as_bytes())));
                 }
@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
         Err(error) if sent().count() > 1 => assert_eq!(error.code, Code::AmbiguousCredentials),
         Err(error) => assert!(matches!(error.code, Code::MissingCredentials | Code::AmbiguousCredentials)),
     }
-    let authorizations = || sent().filter(|(place, _)| *place == Place::Authorization).map(|(_, value)| value);
+    let authorizations = || sent().filter(|(place, _)| *place == CredentialHeader::Authorization).map(|(_, value)| value);
     if let Ok(text) = bearer(authorizations()) {
         assert!(authorizations().count() == 1 && text.is_ascii());
     }

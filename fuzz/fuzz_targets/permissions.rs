@@ -4,13 +4,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tokenward_core::permission::{Needed, Pattern, Permission};
+use tokenward_core::permission::{RequiredPermission, Pattern, Permission};
 
 // Two lines are patterns, the third is a permission.
 fuzz_target!(|text: &str| {
     let mut lines = text.lines();
     let (first, second, third) = (lines.next(), lines.next(), lines.next());
-    if let Some(Ok(needed)) = first.map(Needed::parse) {
+    if let Some(Ok(needed)) = first.map(RequiredPermission::parse) {
         assert_eq!(first, Some(needed.as_str()));
         assert!(Permission::parse(needed.as_str()).is_ok());
     }

@@ -5,14 +5,14 @@
 use libfuzzer_sys::fuzz_target;
 use tokenward_core::Uuid;
 use tokenward_core::decision::Ask;
-use tokenward_core::permission::Needed;
+use tokenward_core::permission::RequiredPermission;
 use tokenward_core::routes::{Route, Routes, Unknown};
 
 // A line is a route, `METHOD /path`; the last line is the request.
 fuzz_target!(|text: &str| {
     let lines: Vec<&str> = text.lines().take(64).collect();
     let Some((request, described)) = lines.split_last() else { return };
-    let needed = Needed::parse("things:read").expect("a permission");
+    let needed = RequiredPermission::parse("things:read").expect("a permission");
     let routes: Vec<Route> = described
         .iter()
         .filter_map(|line| line.split_once(' '))

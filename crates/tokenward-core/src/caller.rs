@@ -14,7 +14,7 @@ use crate::decision::{Ask, Credential, Decision, Facts, Standing, Subject, decid
 use crate::directory::{Directory, Organization, Resource};
 use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
-use crate::permission::{Own, Permission};
+use crate::permission::{Management, Permission};
 use crate::reason::Reason;
 use crate::right::{Basis, Operator, RestsOn, Right, sealed};
 use crate::role::{BuiltIn, Role, Target};
@@ -33,7 +33,7 @@ pub struct Caller {
 #[derive(Clone, Debug)]
 pub struct Grant {
     organization: Uuid,
-    permission: Own,
+    permission: Management,
     resource: Resource,
     role: Arc<Role>,
     holder: Holder,
@@ -161,7 +161,7 @@ impl Caller {
         &self,
         directory: &Directory,
         organization: Uuid,
-        permission: Own,
+        permission: Management,
         resource: Resource,
         now: Time,
     ) -> Result<Grant> {
@@ -181,9 +181,9 @@ impl Caller {
 
 /// May the holder of a credential that acts as `role` do `permission` with `target`? Asked by [`Caller::require`], and
 /// again when the grant is used.
-fn judge(credential: Option<Credential>, role: &Role, permission: Own, target: Target, now: Time) -> Result<()> {
+fn judge(credential: Option<Credential>, role: &Role, permission: Management, target: Target, now: Time) -> Result<()> {
     let facts = Facts { credential, standing: Standing::Role(role), target };
-    let decision = |own| decide(&facts, Ask::Permission(Permission::Own(own)), now);
+    let decision = |own| decide(&facts, Ask::Permission(Permission::Management(own)), now);
     if let Some((read, what)) = visibility(target)
         && matches!(decision(read), Decision::Deny { reason: Reason::PermissionDenied, .. })
     {
@@ -192,8 +192,8 @@ fn judge(credential: Option<Credential>, role: &Role, permission: Own, target: T
     match (permission, target) {
         // Asked of a project, it is about an environment to be made: held where that is possible in at least one mode.
         // In which one and on which cluster, the request says later.
-        (Own::EnvironmentManage, Target::Project(project)) if role.manages_environments(project) => {
-            decision(Own::ProjectRead).require()
+        (Management::EnvironmentManage, Target::Project(project)) if role.manages_environments(project) => {
+            decision(Management::ProjectRead).require()
         }
         _ => decision(permission).require(),
     }
@@ -207,20 +207,20 @@ fn alive(credential: Option<Credential>, now: Time) -> Result<Credential> {
 }
 
 /// What it takes to see a target, and what to call it when it is not seen.
-fn visibility(target: Target) -> Option<(Own, &'static str)> {
+fn visibility(target: Target) -> Option<(Management, &'static str)> {
     match target {
         Target::Organization => None,
-        Target::Project(_) => Some((Own::ProjectRead, "project")),
-        Target::Environment { .. } => Some((Own::EnvironmentRead, "environment")),
-        Target::Cluster(_) => Some((Own::ClusterRead, "cluster")),
-        Target::Absent => Some((Own::OrganizationRead, "resource")),
+        Target::Project(_) => Some((Management::ProjectRead, "project")),
+        Target::Environment { .. } => Some((Management::EnvironmentRead, "environment")),
+        Target::Cluster(_) => Some((Management::ClusterRead, "cluster")),
+        Target::Absent => Some((Management::OrganizationRead, "resource")),
     }
 }
 
 impl Grant {
     /// The right of the operator, who holds the machine and with it the database.
     #[must_use]
-    pub fn operator(operator: &Operator, organization: Uuid, permission: Own) -> Self {
+    pub fn operator(operator: &Operator, organization: Uuid, permission: Management) -> Self {
         let role = Arc::new(Role::built_in(Uuid::nil(), BuiltIn::Owner));
         let by = Arc::new(operator.by().clone());
         Self {
@@ -240,7 +240,7 @@ impl Grant {
     pub fn of_bearer(organization: Uuid, token: Uuid, role: Arc<Role>, by: By) -> Self {
         Self {
             organization,
-            permission: Own::TokenManage,
+            permission: Management::TokenManage,
             resource: Resource::default(),
             role,
             holder: Holder::Bearer(token),
@@ -251,7 +251,7 @@ impl Grant {
 
     /// Is this the right to do `permission`? A function that writes asks, so that a grant for something else that
     /// reaches it by mistake changes nothing: a fault of ours, never of the caller.
-    pub fn permits(&self, permission: Own) -> Result<()> {
+    pub fn permits(&self, permission: Management) -> Result<()> {
         match self.holder {
             Holder::Credential(_) | Holder::Operator if self.permission == permission => Ok(()),
             _ => Err(Error::internal(format!("a grant for {} was used for {permission}", self.permission))),
@@ -262,7 +262,7 @@ impl Grant {
     pub fn permits_revoking(&self, token: Uuid) -> Result<()> {
         match self.holder {
             Holder::Bearer(own) if own == token => Ok(()),
-            _ => self.permits(Own::TokenManage),
+            _ => self.permits(Management::TokenManage),
         }
     }
 
@@ -274,7 +274,7 @@ impl Grant {
 
     /// The permission that was asked for.
     #[must_use]
-    pub fn permission(&self) -> Own {
+    pub fn permission(&self) -> Management {
         self.permission
     }
 
@@ -409,8 +409,13 @@ mod tests {
         let (directory, user, token) = world();
         for caller in [user, token] {
             for organization in [id(2), id(3)] {
-                let error =
-                    caller.require(&directory, organization, Own::OrganizationRead, Resource::default(), Time(1));
+                let error = caller.require(
+                    &directory,
+                    organization,
+                    Management::OrganizationRead,
+                    Resource::default(),
+                    Time(1),
+                );
                 assert_eq!(error.map(|_| ()).map_err(|e| e.code), Err(Code::NotFound));
             }
         }
@@ -419,16 +424,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let (directory, user, token) = world();
-        let error = user.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(1)).map(|_| ());
+        let error = user.require(&directory, id(1), Management::TokenManage, Resource::default(), Time(1)).map(|_| ());
         assert_eq!(error.map_err(|e| e.missing_permission), Err(Some("token:manage".into())));
-        assert!(token.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(1)).is_ok());
-        assert!(token.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(100)).is_err());
+        assert!(token.require(&directory, id(1), Management::TokenManage, Resource::default(), Time(1)).is_ok());
+        assert!(token.require(&directory, id(1), Management::TokenManage, Resource::default(), Time(100)).is_err());
     }
 
     #[test]
     fn nobody_hands_out_more_than_they_have() {
         let (directory, _, token) = world();
-        let grant = token.require(&directory, id(1), Own::TokenManage, Resource::default(), Time(1));
+        let grant = token.require(&directory, id(1), Management::TokenManage, Resource::default(), Time(1));
         let grant = grant.unwrap_or_else(|e| panic!("{e}"));
         assert!(grant.covers(&Role::built_in(id(0), BuiltIn::Viewer)).is_ok());
         let error = grant.covers(&Role::built_in(id(0), BuiltIn::Admin));

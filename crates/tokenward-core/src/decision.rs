@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::permission::{Needed, Permission};
+use crate::permission::{Permission, RequiredPermission};
 use crate::reason::Reason;
 use crate::role::{Role, Target};
 use crate::time::Time;
@@ -76,7 +76,7 @@ pub enum Ask<'a> {
     /// May it do this?
     Permission(Permission<'a>),
     /// May it do all of these? What a route needs.
-    All(&'a [Needed]),
+    All(&'a [RequiredPermission]),
     /// What no token may do: a request that is on no route.
     Never(Reason),
 }
@@ -153,7 +153,7 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
         Ask::Permission(permission) if facts.standing.allows(permission, facts.target) => Decision::Allow,
         Ask::Permission(permission) => Decision::Deny { reason: Reason::PermissionDenied, missing: Some(permission) },
         Ask::All(all) => {
-            match all.iter().map(Needed::permission).find(|it| !facts.standing.allows(*it, facts.target)) {
+            match all.iter().map(RequiredPermission::permission).find(|it| !facts.standing.allows(*it, facts.target)) {
                 None => Decision::Allow,
                 missing => Decision::Deny { reason: Reason::PermissionDenied, missing },
             }
@@ -167,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::permission::Own;
+    use crate::permission::Management;
     use crate::role::BuiltIn;
 
     fn state() -> impl Strategy<Value = State> {
@@ -195,13 +195,13 @@ mod tests {
             known in prop::bool::weighted(0.9), own in prop::bool::weighted(0.9), bare in prop::bool::weighted(0.1),
             state in state(),
             not_before in moment(), expires_at in moment(), now in (0i64..1 << 50).prop_map(Time),
-            role in 0usize..6, asked in 0usize..Own::ALL.len(), target in target(), identity: bool,
+            role in 0usize..6, asked in 0usize..Management::ALL.len(), target in target(), identity: bool,
         ) {
             let role = Role::built_in(Uuid::nil(), BuiltIn::ALL[role]);
             let credential = Credential { id: Uuid::nil(), subject: Subject::Token, state, not_before, expires_at };
             let standing = if bare { Standing::Bare } else if own { Standing::Role(&role) } else { Standing::Foreign };
             let facts = Facts { credential: known.then_some(credential), standing, target };
-            let permission = Permission::Own(Own::ALL[asked]);
+            let permission = Permission::Management(Management::ALL[asked]);
             let ask = if identity { Ask::Identity } else { Ask::Permission(permission) };
             let alive = known && (own || bare) && state == State::Active
                 && not_before.is_none_or(|at| at <= now) && expires_at.is_none_or(|at| now < at);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_route_needs_all_of_its_permissions() {
-        let all = ["a:read", "b:write"].map(|text| Needed::parse(text).unwrap());
+        let all = ["a:read", "b:write"].map(|text| RequiredPermission::parse(text).unwrap());
         let credential = Credential {
             id: Uuid::nil(),
             subject: Subject::Token,

@@ -165,7 +165,7 @@ impl Directory {
 
     /// Adds or renames a project.
     pub fn put_project(&mut self, organization: Uuid, project: Uuid, name: &str) {
-        self.own(organization, project);
+        self.set_owner(organization, project);
         self.change_by_id(organization, |o| {
             o.projects.insert(project, name.into());
         });
@@ -188,7 +188,7 @@ impl Directory {
 
     /// Adds or changes an environment.
     pub fn put_environment(&mut self, organization: Uuid, id: Uuid, environment: Environment) {
-        self.own(organization, id);
+        self.set_owner(organization, id);
         self.change_by_id(organization, |o| {
             o.environments.insert(id, environment);
         });
@@ -204,7 +204,7 @@ impl Directory {
 
     /// Adds or renames a cluster.
     pub fn put_cluster(&mut self, organization: Uuid, cluster: Uuid, name: &str) {
-        self.own(organization, cluster);
+        self.set_owner(organization, cluster);
         self.change_by_id(organization, |o| {
             o.clusters.insert(cluster, name.into());
         });
@@ -230,7 +230,7 @@ impl Directory {
         self.change_by_id(organization, |o| o.apis.retain(|_, routes| routes.id() != api));
     }
 
-    fn own(&mut self, organization: Uuid, resource: Uuid) {
+    fn set_owner(&mut self, organization: Uuid, resource: Uuid) {
         if let Some(number) = self.number(organization) {
             self.owners.insert(resource, number);
         }

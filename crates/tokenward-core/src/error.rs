@@ -31,7 +31,7 @@ pub enum Code {
     /// Only a signed-in user may do this, not a token.
     UserRequired,
     /// This user may not make organizations on this server.
-    FoundingRefused,
+    OrganizationCreationDenied,
     /// Only whoever has typed the own password a moment ago may do this.
     ProofRequired,
     /// There is no such thing, or the caller may not know of it.
@@ -69,7 +69,7 @@ impl Code {
             Self::Denied(reason) => reason.as_str(),
             Self::SignInFailed => "sign_in_failed",
             Self::UserRequired => "user_required",
-            Self::FoundingRefused => "founding_refused",
+            Self::OrganizationCreationDenied => "organization_creation_denied",
             Self::ProofRequired => "proof_required",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",

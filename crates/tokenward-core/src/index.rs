@@ -55,7 +55,7 @@ pub struct Entry<'a> {
 
 /// What a look-up finds.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct FoundRecord<'a> {
     /// The token's id.
     pub token: Uuid,
     /// API token or policy token.
@@ -92,7 +92,7 @@ impl fmt::Debug for Name<'_> {
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundRecord<'a> {
     /// The token's name.
     #[must_use]
     pub fn name(&self) -> &'a str {
@@ -162,11 +162,11 @@ impl Index {
     /// Where the secret is, if it is known, whose text ends in these four characters. To be asked for before the text is
     /// hashed: the memory is on its way from then on.
     #[must_use]
-    pub fn place(&self, last_four: &str) -> Place<'_> {
+    pub fn place(&self, last_four: &str) -> Slot<'_> {
         let locator = locator(last_four);
         let shard = read(self.shard(locator));
         let home = shard.fetch(locator);
-        Place { shard, home }
+        Slot { shard, home }
     }
 
     /// Makes room for so many secrets at once, before they are added one by one.
@@ -240,16 +240,16 @@ impl Index {
 }
 
 /// The part of the index where a secret is, if it is known. Holds a lock: to be dropped soon.
-pub struct Place<'a> {
+pub struct Slot<'a> {
     shard: RwLockReadGuard<'a, Shard>,
     home: usize,
 }
 
-impl Place<'_> {
+impl Slot<'_> {
     /// The secret with this digest.
     #[must_use]
-    pub fn find(&self, digest: &Digest) -> Option<Found<'_>> {
-        self.shard.find(self.home, &part(digest)).map(|at| self.shard.found(at))
+    pub fn find(&self, digest: &Digest) -> Option<FoundRecord<'_>> {
+        self.shard.find(self.home, &part(digest)).map(|at| self.shard.record_at(at))
     }
 }
 
@@ -277,7 +277,7 @@ const NEVER: i64 = i64::MAX;
 /// Exactly one cache line.
 #[repr(align(64))]
 struct Record {
-    digest: Part,
+    digest: DigestPart,
     token: Uuid,
     /// When it expires; when it was revoked, where the flags say so.
     end: i64,
@@ -291,9 +291,9 @@ struct Record {
 
 /// What a record keeps of a digest: 128 bits. A guessed text hits one of ten million with a chance of 2^-104, and each
 /// guess takes a request. Words, which are compared without a call.
-type Part = [u64; 2];
+type DigestPart = [u64; 2];
 
-fn part(digest: &Digest) -> Part {
+fn part(digest: &Digest) -> DigestPart {
     let half = |at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&digest.0[at..at + 8]);
@@ -352,7 +352,7 @@ impl Shard {
     }
 
     /// The place of a digest, or the free one where it would be put.
-    fn search(&self, home: usize, digest: &Part) -> usize {
+    fn search(&self, home: usize, digest: &DigestPart) -> usize {
         let mut at = home;
         // Ends at a free place; `put` keeps a quarter of them free.
         // What is compared is a keyed digest: its timing tells nothing about a text.
@@ -362,7 +362,7 @@ impl Shard {
         at
     }
 
-    fn find(&self, home: usize, digest: &Part) -> Option<usize> {
+    fn find(&self, home: usize, digest: &DigestPart) -> Option<usize> {
         if self.records.is_empty() {
             return None;
         }
@@ -370,7 +370,7 @@ impl Shard {
         (!self.records[at].is_free()).then_some(at)
     }
 
-    fn found(&self, at: usize) -> Found<'_> {
+    fn record_at(&self, at: usize) -> FoundRecord<'_> {
         let record = &self.records[at];
         let state = match record.flags & STATE {
             ACTIVE => State::Active,
@@ -378,7 +378,7 @@ impl Shard {
             // Whatever else it may be: not usable.
             _ => State::Disabled,
         };
-        Found {
+        FoundRecord {
             token: record.token,
             kind: if record.flags & POLICY == 0 { Kind::Token } else { Kind::PolicyToken },
             organization: record.organization,
@@ -400,7 +400,8 @@ impl Shard {
         let locator = locator(entry.last_four);
         let digest = part(&entry.digest);
         let present = self.find(self.home(locator), &digest);
-        let same_name = present.filter(|at| self.found(*at).name() == entry.name).map(|at| self.records[at].name_start);
+        let same_name =
+            present.filter(|at| self.record_at(*at).name() == entry.name).map(|at| self.records[at].name_start);
         let name_start = same_name.unwrap_or_else(|| {
             reserve(self.names.len(), self.names.capacity(), entry.name.len(), |more| self.names.reserve_exact(more));
             let start = self.names.len() as u32;
@@ -509,7 +510,7 @@ mod tests {
         &ALL[(n % 40_000) as usize]
     }
 
-    fn with<R>(index: &Index, n: u64, read: impl FnOnce(Option<Found<'_>>) -> R) -> R {
+    fn with<R>(index: &Index, n: u64, read: impl FnOnce(Option<FoundRecord<'_>>) -> R) -> R {
         read(index.place(last_four(n)).find(&digest(n)))
     }
 

@@ -1,6 +1,6 @@
 //! What a role can do, in words for people: the only place for them.
 
-use crate::permission::{Own, Permission};
+use crate::permission::{Management, Permission};
 use crate::role::{BuiltIn, Role, RoleKind, Target};
 
 impl BuiltIn {
@@ -54,8 +54,9 @@ impl Role {
     /// or else what it sees. Empty when it has little to do with people's work.
     #[must_use]
     pub fn points(&self) -> Vec<&'static str> {
-        use Own::*;
-        let holds = |all: &[Own]| all.iter().all(|own| self.allows(Permission::Own(*own), Target::Organization));
+        use Management::*;
+        let holds =
+            |all: &[Management]| all.iter().all(|own| self.allows(Permission::Management(*own), Target::Organization));
         let reads = self.allows(Permission::Api { noun: "anything", verb: "read" }, Target::Organization);
         let writes = self.allows(Permission::Api { noun: "anything", verb: "write" }, Target::Organization);
         let lines = [

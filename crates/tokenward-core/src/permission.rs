@@ -7,9 +7,9 @@ macro_rules! own {
         /// A permission on one of Tokenward's own resources (design: the list is closed and reserved).
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u8)]
-        pub enum Own { $(#[doc = $meaning] $name),* }
+        pub enum Management { $(#[doc = $meaning] $name),* }
 
-        impl Own {
+        impl Management {
             /// All of them, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
@@ -74,20 +74,20 @@ const PART_MAX: usize = 64;
 /// Longest permission, in characters: a noun, a colon and a verb.
 pub const PERMISSION_MAX: usize = 2 * PART_MAX + 1;
 
-impl fmt::Display for Own {
+impl fmt::Display for Management {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// A set of [`Own`] permissions.
+/// A set of [`Management`] permissions.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct OwnSet(u32);
+pub struct ManagementSet(u32);
 
-impl OwnSet {
+impl ManagementSet {
     /// The set of `list`.
     #[must_use]
-    pub const fn of(list: &[Own]) -> Self {
+    pub const fn of(list: &[Management]) -> Self {
         let mut bits = 0;
         let mut i = 0;
         while i < list.len() {
@@ -99,25 +99,25 @@ impl OwnSet {
 
     /// Is `own` in the set?
     #[must_use]
-    pub const fn has(self, own: Own) -> bool {
+    pub const fn has(self, own: Management) -> bool {
         self.0 & (1 << own as u8) != 0
     }
 
     /// The set with `own` in it.
     #[must_use]
-    pub const fn with(self, own: Own) -> Self {
+    pub const fn with(self, own: Management) -> Self {
         Self(self.0 | 1 << own as u8)
     }
 
     /// The first permission of this set that `other` lacks.
     #[must_use]
-    pub fn beyond(self, other: Self) -> Option<Own> {
+    pub fn beyond(self, other: Self) -> Option<Management> {
         self.iter().find(|own| !other.has(*own))
     }
 
     /// All in the set, in the order of the table.
-    pub fn iter(self) -> impl Iterator<Item = Own> {
-        Own::ALL.iter().copied().filter(move |own| self.has(*own))
+    pub fn iter(self) -> impl Iterator<Item = Management> {
+        Management::ALL.iter().copied().filter(move |own| self.has(*own))
     }
 }
 
@@ -125,7 +125,7 @@ impl OwnSet {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Permission<'a> {
     /// One of ours.
-    Own(Own),
+    Management(Management),
     /// One of the organization's own API.
     Api {
         /// What it is about.
@@ -142,9 +142,9 @@ impl<'a> Permission<'a> {
         if noun == "*" || verb == "*" {
             return Err(format!("`{text}` is a pattern; ask for one concrete permission such as `invoices:read`"));
         }
-        if Own::reserves(noun) {
-            return Own::find(noun, verb).map(Self::Own).ok_or_else(|| {
-                let known: Vec<_> = Own::ALL
+        if Management::reserves(noun) {
+            return Management::find(noun, verb).map(Self::Management).ok_or_else(|| {
+                let known: Vec<_> = Management::ALL
                     .iter()
                     .filter(|own| own.as_str().split(':').next() == Some(noun))
                     .map(|own| own.as_str())
@@ -159,7 +159,7 @@ impl<'a> Permission<'a> {
 impl fmt::Display for Permission<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Own(own) => own.fmt(f),
+            Self::Management(own) => own.fmt(f),
             Self::Api { noun, verb } => write!(f, "{noun}:{verb}"),
         }
     }
@@ -167,18 +167,18 @@ impl fmt::Display for Permission<'_> {
 
 /// A concrete permission of the organization's own API that owns its text: what a route needs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Needed {
+pub struct RequiredPermission {
     text: Box<str>,
     /// Where the colon stands.
     colon: usize,
 }
 
-impl Needed {
+impl RequiredPermission {
     /// Reads `noun:verb`. The error completes the sentence "`permission` …".
     pub fn parse(text: &str) -> Result<Self, String> {
         match Permission::parse(text)? {
             Permission::Api { noun, .. } => Ok(Self { text: text.into(), colon: noun.len() }),
-            Permission::Own(own) => {
+            Permission::Management(own) => {
                 Err(format!("`{own}` is a permission of Tokenward itself; a route of your API needs one of your own"))
             }
         }
@@ -224,7 +224,7 @@ impl Pattern {
             return Ok(Self::any());
         }
         let (noun, verb) = split(text)?;
-        if Own::reserves(noun) {
+        if Management::reserves(noun) {
             return Err(format!(
                 "may not hold `{text}`: `{noun}` is reserved (of the reserved ones only `token:verify` and `event:read` may be named)"
             ));
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn questions_are_concrete() {
-        assert_eq!(Permission::parse("token:manage"), Ok(Permission::Own(Own::TokenManage)));
+        assert_eq!(Permission::parse("token:manage"), Ok(Permission::Management(Management::TokenManage)));
         assert_eq!(Permission::parse("invoices:read"), Ok(Permission::Api { noun: "invoices", verb: "read" }));
         for bad in ["*", "*:read", "invoices:*", "token:frobnicate", "Invoices:read", "invoices", "a:b:c", "", ":"] {
             assert!(Permission::parse(bad).is_err(), "{bad}");

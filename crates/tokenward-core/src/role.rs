@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::permission::{Own, OwnSet, Pattern, Permission};
+use crate::permission::{Management, ManagementSet, Pattern, Permission};
 use crate::word::{UnknownWord, words};
 
 words! {
@@ -31,10 +31,10 @@ words! {
 impl BuiltIn {
     /// What it holds of our own permissions (the table of the access model).
     #[must_use]
-    pub fn own(self) -> OwnSet {
-        use Own::*;
-        const VERIFIER: OwnSet = OwnSet::of(&[OrganizationRead, TokenVerify]);
-        const VIEWER: OwnSet = OwnSet::of(&[
+    pub fn management(self) -> ManagementSet {
+        use Management::*;
+        const VERIFIER: ManagementSet = ManagementSet::of(&[OrganizationRead, TokenVerify]);
+        const VIEWER: ManagementSet = ManagementSet::of(&[
             OrganizationRead,
             MemberRead,
             RoleRead,
@@ -45,8 +45,9 @@ impl BuiltIn {
             EnvironmentRead,
             VariableRead,
         ]);
-        const BILLING: OwnSet = OwnSet::of(&[OrganizationRead, BillingRead, BillingManage, MemberRead, ClusterRead]);
-        const DEVOPS: OwnSet = OwnSet::of(&[
+        const BILLING: ManagementSet =
+            ManagementSet::of(&[OrganizationRead, BillingRead, BillingManage, MemberRead, ClusterRead]);
+        const DEVOPS: ManagementSet = ManagementSet::of(&[
             OrganizationRead,
             MemberRead,
             RoleRead,
@@ -67,13 +68,13 @@ impl BuiltIn {
             VariableRead,
             VariableManage,
         ]);
-        const OWNER: OwnSet = OwnSet::of(Own::ALL);
-        const ADMIN: OwnSet = {
-            let mut set = OwnSet::of(&[]);
+        const OWNER: ManagementSet = ManagementSet::of(Management::ALL);
+        const ADMIN: ManagementSet = {
+            let mut set = ManagementSet::of(&[]);
             let mut i = 0;
-            while i < Own::ALL.len() {
-                if !matches!(Own::ALL[i], OrganizationDelete | OrganizationTransfer) {
-                    set = set.with(Own::ALL[i]);
+            while i < Management::ALL.len() {
+                if !matches!(Management::ALL[i], OrganizationDelete | OrganizationTransfer) {
+                    set = set.with(Management::ALL[i]);
                 }
                 i += 1;
             }
@@ -241,7 +242,7 @@ pub struct Role {
     pub name: Box<str>,
     /// Built in or custom.
     pub kind: RoleKind,
-    own: OwnSet,
+    own: ManagementSet,
     api: BTreeSet<Pattern>,
     matrix: Matrix,
     /// What `permissions` says, in one line: gateways ask for it with each request.
@@ -249,7 +250,7 @@ pub struct Role {
 }
 
 /// Our own permissions that a custom role may name.
-const NAMEABLE: [Own; 2] = [Own::TokenVerify, Own::EventRead];
+const NAMEABLE: [Management; 2] = [Management::TokenVerify, Management::EventRead];
 
 impl Role {
     /// A built-in role with the id that it has in an organization.
@@ -259,7 +260,7 @@ impl Role {
             id,
             name: role.as_str().into(),
             kind: RoleKind::BuiltIn(role),
-            own: role.own(),
+            own: role.management(),
             api: role.api().into_iter().collect(),
             matrix: Matrix::default(),
             list: Box::default(),
@@ -281,7 +282,7 @@ impl Role {
             name: name.into(),
             kind: RoleKind::Custom,
             // A custom role always reads the organization and sees its clusters (contract §3.2).
-            own: OwnSet::of(&[Own::OrganizationRead]),
+            own: ManagementSet::of(&[Management::OrganizationRead]),
             api: BTreeSet::new(),
             matrix,
             list: Box::default(),
@@ -339,41 +340,43 @@ impl Role {
                 // A resource narrows the question: what the role cannot see, it cannot act on.
                 self.sees(target) && self.api.iter().any(|pattern| pattern.matches(noun, verb))
             }
-            Permission::Own(own) => self.own.has(own) || self.allows_by_matrix(own, target),
+            Permission::Management(own) => self.own.has(own) || self.allows_by_matrix(own, target),
         }
     }
 
     fn sees(&self, target: Target) -> bool {
         match target {
             Target::Organization => true,
-            Target::Project(_) => self.allows(Permission::Own(Own::ProjectRead), target),
-            Target::Environment { .. } => self.allows(Permission::Own(Own::EnvironmentRead), target),
-            Target::Cluster(_) => self.allows(Permission::Own(Own::ClusterRead), target),
+            Target::Project(_) => self.allows(Permission::Management(Management::ProjectRead), target),
+            Target::Environment { .. } => self.allows(Permission::Management(Management::EnvironmentRead), target),
+            Target::Cluster(_) => self.allows(Permission::Management(Management::ClusterRead), target),
             Target::Absent => false,
         }
     }
 
     /// The rules of contract §3.2. A built-in role has no matrix: all it holds is in `own`.
-    fn allows_by_matrix(&self, own: Own, target: Target) -> bool {
+    fn allows_by_matrix(&self, own: Management, target: Target) -> bool {
         use EnvironmentLevel as E;
         if self.kind != RoleKind::Custom {
             return false;
         }
         match target {
             // Every custom role sees every cluster, so the list as a whole is open to it.
-            Target::Organization => own == Own::ClusterRead,
+            Target::Organization => own == Management::ClusterRead,
             Target::Cluster(cluster) => match own {
-                Own::ClusterRead => true,
-                Own::ClusterManage => self.cluster_level(cluster) >= Some(ClusterLevel::Admin),
+                Management::ClusterRead => true,
+                Management::ClusterManage => self.cluster_level(cluster) >= Some(ClusterLevel::Admin),
                 _ => false,
             },
             Target::Project(project) => {
                 let access = self.project_access(project);
                 match own {
-                    Own::ProjectRead | Own::EnvironmentRead | Own::VariableRead => access.highest() >= E::Viewer,
+                    Management::ProjectRead | Management::EnvironmentRead | Management::VariableRead => {
+                        access.highest() >= E::Viewer
+                    }
                     // A variable of the project reaches the environments of every mode.
-                    Own::VariableManage => access.lowest() >= E::Manager,
-                    Own::ProjectManage => access.is_admin,
+                    Management::VariableManage => access.lowest() >= E::Manager,
+                    Management::ProjectManage => access.is_admin,
                     _ => false,
                 }
             }
@@ -382,10 +385,12 @@ impl Role {
                 let level = access.level(mode);
                 let may_run = self.cluster_level(cluster) >= Some(ClusterLevel::EnvCreator);
                 match own {
-                    Own::ProjectRead | Own::EnvironmentRead | Own::VariableRead => level >= E::Viewer,
-                    Own::EnvironmentDeploy => level >= E::Deployer && may_run,
-                    Own::EnvironmentManage | Own::VariableManage => level >= E::Manager,
-                    Own::ProjectManage => access.is_admin,
+                    Management::ProjectRead | Management::EnvironmentRead | Management::VariableRead => {
+                        level >= E::Viewer
+                    }
+                    Management::EnvironmentDeploy => level >= E::Deployer && may_run,
+                    Management::EnvironmentManage | Management::VariableManage => level >= E::Manager,
+                    Management::ProjectManage => access.is_admin,
                     _ => false,
                 }
             }
@@ -403,8 +408,8 @@ impl Role {
     #[must_use]
     pub fn may_create_environment(&self, project: Uuid, mode: Mode, cluster: Uuid) -> bool {
         let target = Target::Environment { project, mode, cluster };
-        self.allows(Permission::Own(Own::EnvironmentManage), target)
-            && self.allows(Permission::Own(Own::EnvironmentDeploy), target)
+        self.allows(Permission::Management(Management::EnvironmentManage), target)
+            && self.allows(Permission::Management(Management::EnvironmentDeploy), target)
     }
 
     /// The level on a cluster; `None` for a role that does not see clusters at all.
@@ -412,8 +417,8 @@ impl Role {
     pub fn cluster_level(&self, cluster: Uuid) -> Option<ClusterLevel> {
         match self.kind {
             RoleKind::Custom => Some(self.matrix.clusters.get(&cluster).copied().unwrap_or(ClusterLevel::Viewer)),
-            RoleKind::BuiltIn(_) if self.own.has(Own::ClusterManage) => Some(ClusterLevel::Admin),
-            RoleKind::BuiltIn(_) if self.own.has(Own::ClusterRead) => Some(ClusterLevel::Viewer),
+            RoleKind::BuiltIn(_) if self.own.has(Management::ClusterManage) => Some(ClusterLevel::Admin),
+            RoleKind::BuiltIn(_) if self.own.has(Management::ClusterRead) => Some(ClusterLevel::Viewer),
             RoleKind::BuiltIn(_) => None,
         }
     }
@@ -423,8 +428,8 @@ impl Role {
     pub fn project_access(&self, project: Uuid) -> ProjectAccess {
         match self.kind {
             RoleKind::Custom => self.matrix.projects.get(&project).copied().unwrap_or(ProjectAccess::NONE),
-            RoleKind::BuiltIn(_) if self.own.has(Own::ProjectManage) => ProjectAccess::ADMIN,
-            RoleKind::BuiltIn(_) if self.own.has(Own::EnvironmentRead) => {
+            RoleKind::BuiltIn(_) if self.own.has(Management::ProjectManage) => ProjectAccess::ADMIN,
+            RoleKind::BuiltIn(_) if self.own.has(Management::EnvironmentRead) => {
                 ProjectAccess { is_admin: false, levels: [EnvironmentLevel::Viewer; 4] }
             }
             RoleKind::BuiltIn(_) => ProjectAccess::NONE,
@@ -447,16 +452,16 @@ impl Role {
         }
         // Seeing every cluster comes with every custom role.
         if other.cluster_level(Uuid::nil()).is_none() {
-            return Some(Own::ClusterRead.to_string());
+            return Some(Management::ClusterRead.to_string());
         }
         if self.matrix.clusters.iter().any(|(id, level)| Some(*level) > other.cluster_level(*id)) {
-            return Some(Own::ClusterManage.to_string());
+            return Some(Management::ClusterManage.to_string());
         }
         self.matrix
             .projects
             .iter()
             .any(|(id, access)| !access.within(&other.project_access(*id)))
-            .then(|| Own::ProjectManage.to_string())
+            .then(|| Management::ProjectManage.to_string())
     }
 }
 
@@ -522,12 +527,12 @@ mod tests {
             }
             rows += 1;
         }
-        assert_eq!(rows, Own::ALL.len() + 2);
+        assert_eq!(rows, Management::ALL.len() + 2);
     }
 
     #[test]
     fn an_absent_target_is_refused_to_the_owner_too() {
-        assert!(!built_in(BuiltIn::Owner).allows(Permission::Own(Own::OrganizationRead), Target::Absent));
+        assert!(!built_in(BuiltIn::Owner).allows(Permission::Management(Management::OrganizationRead), Target::Absent));
         assert!(!built_in(BuiltIn::Owner).allows(Permission::Api { noun: "x", verb: "y" }, Target::Absent));
     }
 
@@ -546,18 +551,26 @@ mod tests {
         let role = Role::custom(id(9), "deployer", &["invoices:read", "token:verify"], matrix)
             .unwrap_or_else(|e| panic!("{e}"));
         let environment = |mode, cluster| Target::Environment { project: id(2), mode, cluster: id(cluster) };
-        let may = |own, target| role.allows(Permission::Own(own), target);
-        assert!(may(Own::EnvironmentManage, environment(Mode::Development, 1)));
-        assert!(!may(Own::EnvironmentRead, environment(Mode::Preview, 1)));
-        assert!(may(Own::EnvironmentDeploy, environment(Mode::Staging, 1)));
-        assert!(!may(Own::EnvironmentDeploy, environment(Mode::Staging, 3)), "needs ENV_CREATOR on the cluster");
-        assert!(!may(Own::VariableManage, environment(Mode::Staging, 1)), "a deployer edits no variables");
-        assert!(may(Own::VariableRead, environment(Mode::Production, 1)));
-        assert!(!may(Own::EnvironmentDeploy, environment(Mode::Production, 1)));
-        assert!(!may(Own::ProjectManage, Target::Project(id(2))) && may(Own::ProjectRead, Target::Project(id(2))));
-        assert!(!may(Own::ProjectRead, Target::Project(id(4))));
-        assert!(may(Own::TokenVerify, Target::Organization) && !may(Own::TokenManage, Target::Organization));
-        assert!(may(Own::ClusterRead, Target::Cluster(id(77))) && !may(Own::ClusterManage, Target::Cluster(id(1))));
+        let may = |own, target| role.allows(Permission::Management(own), target);
+        assert!(may(Management::EnvironmentManage, environment(Mode::Development, 1)));
+        assert!(!may(Management::EnvironmentRead, environment(Mode::Preview, 1)));
+        assert!(may(Management::EnvironmentDeploy, environment(Mode::Staging, 1)));
+        assert!(!may(Management::EnvironmentDeploy, environment(Mode::Staging, 3)), "needs ENV_CREATOR on the cluster");
+        assert!(!may(Management::VariableManage, environment(Mode::Staging, 1)), "a deployer edits no variables");
+        assert!(may(Management::VariableRead, environment(Mode::Production, 1)));
+        assert!(!may(Management::EnvironmentDeploy, environment(Mode::Production, 1)));
+        assert!(
+            !may(Management::ProjectManage, Target::Project(id(2)))
+                && may(Management::ProjectRead, Target::Project(id(2)))
+        );
+        assert!(!may(Management::ProjectRead, Target::Project(id(4))));
+        assert!(
+            may(Management::TokenVerify, Target::Organization) && !may(Management::TokenManage, Target::Organization)
+        );
+        assert!(
+            may(Management::ClusterRead, Target::Cluster(id(77)))
+                && !may(Management::ClusterManage, Target::Cluster(id(1)))
+        );
         assert!(role.may_create_environment(id(2), Mode::Development, id(1)));
         assert!(!role.may_create_environment(id(2), Mode::Development, id(3)));
         let api = Permission::Api { noun: "invoices", verb: "read" };

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::decision::Ask;
 use crate::path;
-use crate::permission::Needed;
+use crate::permission::RequiredPermission;
 use crate::reason::Reason;
 use crate::word::words;
 
@@ -62,7 +62,7 @@ pub struct Route {
     /// Its path; `{name}` stands for one segment or a part of it, `{*name}` at the end for all that follows.
     pub path: String,
     /// What a request needs, all of it.
-    pub permissions: Vec<Needed>,
+    pub permissions: Vec<RequiredPermission>,
 }
 
 /// A route that cannot be used.
@@ -85,7 +85,7 @@ pub struct Routes {
     /// Is there a capital in any route?
     capitals: bool,
     /// What routes need; many need the same.
-    needs: Vec<Box<[Needed]>>,
+    needs: Vec<Box<[RequiredPermission]>>,
 }
 
 /// By method, the routers of its paths: one, and more only where paths in lower case cannot be in one.
@@ -114,7 +114,7 @@ impl Routes {
         let (exact, needs) = (Table::new(), Vec::new());
         let mut compiled = Self { id, unknown, exact, folded: Some(Table::new()), capitals: false, needs };
         let mut folded: HashMap<(&str, String), u32> = HashMap::new();
-        let mut numbers: HashMap<&[Needed], u32> = HashMap::new();
+        let mut numbers: HashMap<&[RequiredPermission], u32> = HashMap::new();
         let mut shapes: HashMap<String, u32> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
             let fault = |problem: String| RouteFault { index, problem };
@@ -356,7 +356,11 @@ mod tests {
     use super::*;
 
     fn route(method: &str, path: &str, permission: &str) -> Route {
-        Route { method: method.into(), path: path.into(), permissions: vec![Needed::parse(permission).unwrap()] }
+        Route {
+            method: method.into(),
+            path: path.into(),
+            permissions: vec![RequiredPermission::parse(permission).unwrap()],
+        }
     }
 
     fn shop(unknown: Unknown) -> Routes {
@@ -391,7 +395,7 @@ mod tests {
 
     fn needed(routes: &Routes, method: &str, path: &str) -> String {
         match routes.ask(method, path) {
-            Ask::All(all) => all.iter().map(Needed::as_str).collect::<Vec<_>>().join("+"),
+            Ask::All(all) => all.iter().map(RequiredPermission::as_str).collect::<Vec<_>>().join("+"),
             Ask::Never(reason) => reason.to_string(),
             Ask::Identity => "identity".into(),
             Ask::Permission(_) => "?".into(),

@@ -13,7 +13,7 @@ use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Credential, Subject};
 use tokenward_core::directory::{Directory, Resource};
 use tokenward_core::event::By;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, Mode, ProjectAccess, Role};
 use tokenward_core::token::State;
 use tokenward_core::{Time, Uuid};
@@ -231,7 +231,7 @@ fn what_results_never_exceeds_the_actor() {
         })
         .collect();
     // Making a token, a role, a member or an invitation: what is asked of the actor before anything is handed out.
-    let requests = [Own::TokenManage, Own::RoleManage, Own::MemberManage];
+    let requests = [Management::TokenManage, Management::RoleManage, Management::MemberManage];
     let (mut pairs, mut accepted, mut not_held, mut beyond) = (0u64, 0u64, 0u64, 0u64);
     for (actor, (role, can)) in roles.iter().enumerate() {
         let credential = Credential {

@@ -5,7 +5,7 @@ use tokenward_core::Result;
 use tokenward_core::routes::Route;
 use tokenward_verify::server::gateway::Settings;
 
-use crate::console::view::Change;
+use crate::console::view::FieldChange;
 pub use crate::http::address;
 pub use crate::service::apis::Format;
 
@@ -26,5 +26,5 @@ pub fn question(bytes: &[u8]) -> Option<(Vec<String>, Vec<String>)> {
 /// Field, before and after of each difference that a page shows of an event.
 #[must_use]
 pub fn change_between(before: Option<&Value>, after: Option<&Value>) -> Vec<(String, Option<String>, Option<String>)> {
-    Change::between(before, after).into_iter().map(|it| (it.field, it.before, it.after)).collect()
+    FieldChange::between(before, after).into_iter().map(|it| (it.field, it.before, it.after)).collect()
 }

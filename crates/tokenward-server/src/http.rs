@@ -89,7 +89,9 @@ pub fn status(code: Code) -> StatusCode {
         Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed => StatusCode::UNAUTHORIZED,
         Code::OrganizationRequired | Code::RequestUnknown => StatusCode::FORBIDDEN,
         Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
-        Code::Denied(_) | Code::UserRequired | Code::FoundingRefused | Code::ProofRequired => StatusCode::FORBIDDEN,
+        Code::Denied(_) | Code::UserRequired | Code::OrganizationCreationDenied | Code::ProofRequired => {
+            StatusCode::FORBIDDEN
+        }
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NameTaken | Code::Conflict => StatusCode::CONFLICT,

@@ -16,7 +16,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tokenward_core::{Clock, Code, Error, Random};
 use tokenward_store::Store;
-use tokenward_store::address::Address;
+use tokenward_store::address::DatabaseAddress;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -132,7 +132,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         devices,
         shares: Shares::default(),
         security: Security::default(),
-        founders: config.organizations,
+        organization_creators: config.organizations,
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from, &limits)).transpose()?,
         limits,
         set_up: SetUp::default(),
@@ -207,7 +207,7 @@ impl Running {
 }
 
 /// Says something to the person at the terminal. A server goes on when nobody listens any more.
-fn tell(mut to: impl Write, text: fmt::Arguments<'_>) {
+fn print_line(mut to: impl Write, text: fmt::Arguments<'_>) {
     let _ = writeln!(to, "{text}");
 }
 
@@ -224,29 +224,32 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
         () = &mut until => return Ok(()),
     };
     let position = running.app.verifier.position();
-    tell(std::io::stdout(), format_args!("Tokenward listens on {} (log position {position})", running.app.public_url));
+    print_line(
+        std::io::stdout(),
+        format_args!("Tokenward listens on {} (log position {position})", running.app.public_url),
+    );
     if public && plain {
         let warning = "Warning: this address can be reached from other machines without TLS. Tokens and passwords would \
                        travel in the clear; set --tls-cert and --tls-key, or put a proxy with TLS in front and set --public-url.";
-        tell(std::io::stderr(), format_args!("{warning}"));
+        print_line(std::io::stderr(), format_args!("{warning}"));
     }
-    if let Ok(Address::File(path)) = Address::parse(&database)
+    if let Ok(DatabaseAddress::File(path)) = DatabaseAddress::parse(&database)
         && let Some(mode) = files::open_to_everybody(&path)
     {
         let path = path.display();
         let warning =
             "holds addresses and hashes of passwords. Run chmod 600 on it, and on the files beside it that begin so";
-        tell(
+        print_line(
             std::io::stderr(),
             format_args!("Warning: everybody on this machine can read {path} (mode {mode:o}), which {warning}."),
         );
     }
     if running.app.clients_hidden {
-        tell(std::io::stderr(), format_args!("Warning: {CLIENTS_HIDDEN}"));
+        print_line(std::io::stderr(), format_args!("Warning: {CLIENTS_HIDDEN}"));
     }
     if let Some(link) = &running.set_up_link {
         let lead = "There is no organization yet. Set up the first one here (valid for one hour):";
-        tell(std::io::stdout(), format_args!("\n{lead}\n\n  {link}\n"));
+        print_line(std::io::stdout(), format_args!("\n{lead}\n\n  {link}\n"));
     }
     tokio::select! {
         () = &mut until => {}

@@ -3,7 +3,7 @@
 use tokenward_core::name::fold_email;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, execute, row, run, taken};
+use crate::db::{Conn, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -40,7 +40,7 @@ pub async fn insert(
         "INSERT INTO account (id, email, email_fold, name, password_hash, created_at, updated_at, last_activity_at) ",
         "VALUES ($1, $2, $3, $4, $5, $6, $6, $6)"
     )).bind(id).bind(email).bind(fold_email(email)).bind(name).bind(password_hash).bind(now.0))
-    .map_err(taken("account", email))?;
+    .map_err(name_conflict("account", email))?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// The address of a database.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Address {
+pub enum DatabaseAddress {
     /// SQLite's file.
     File(PathBuf),
     /// PostgreSQL's server: `postgres://…`.
@@ -46,7 +46,7 @@ pub enum AddressError {
     Control,
 }
 
-impl Address {
+impl DatabaseAddress {
     /// Reads an address.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
@@ -82,7 +82,7 @@ fn is_key_value(text: &str) -> bool {
     text.split_whitespace().any(|word| word.split_once('=').is_some_and(|(key, _)| is_key(key)))
 }
 
-fn file(path: &str) -> Result<Address, AddressError> {
+fn file(path: &str) -> Result<DatabaseAddress, AddressError> {
     match path {
         "" => Err(AddressError::Empty),
         _ if path.starts_with(":memory:") => Err(AddressError::Memory),
@@ -90,9 +90,9 @@ fn file(path: &str) -> Result<Address, AddressError> {
         _ if path.starts_with("//") && path.contains('@') => Err(AddressError::NoScheme),
         _ if path.contains('?') => Err(AddressError::Options),
         // An empty host, as in sqlite:///var/lib/tokenward.db, and then an absolute path.
-        _ if path.starts_with("///") => Ok(Address::File(path.trim_start_matches("//").into())),
+        _ if path.starts_with("///") => Ok(DatabaseAddress::File(path.trim_start_matches("//").into())),
         _ if path.starts_with("//") => Err(AddressError::Slashes),
-        _ => Ok(Address::File(path.into())),
+        _ => Ok(DatabaseAddress::File(path.into())),
     }
 }
 
@@ -111,14 +111,14 @@ mod tests {
             ("/srv/@home/env=prod/my tokens.db", "/srv/@home/env=prod/my tokens.db"),
             ("./a:b.db", "./a:b.db"),
         ] {
-            assert!(Address::parse(text) == Ok(Address::File(path.into())), "{text}");
+            assert!(DatabaseAddress::parse(text) == Ok(DatabaseAddress::File(path.into())), "{text}");
         }
         for (text, url) in [
             ("postgres://ada:geheim@db/tokens?sslmode=require", "postgres://ada:geheim@db/tokens?sslmode=require"),
             ("postgresql://db/tokens", "postgresql://db/tokens"),
             ("POSTGRES://db/Tokens", "postgres://db/Tokens"),
         ] {
-            assert!(Address::parse(text) == Ok(Address::Server(url.to_owned())), "{text}");
+            assert!(DatabaseAddress::parse(text) == Ok(DatabaseAddress::Server(url.to_owned())), "{text}");
         }
     }
 
@@ -145,7 +145,7 @@ mod tests {
             ("sqlite://tokens.db", AddressError::Slashes),
             ("tokens.db\npassword: geheim", AddressError::Control),
         ] {
-            let refused = Address::parse(text).err();
+            let refused = DatabaseAddress::parse(text).err();
             assert_eq!(refused.as_ref(), Some(&error), "{text}");
             assert!(!error.to_string().contains("geheim"), "{error}");
         }

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Needed;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
+use tokenward_core::permission::RequiredPermission;
 use tokenward_core::routes::{Route, Routes, Source, Unknown};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, count, execute, row, run, taken};
+use crate::db::{Conn, by_ids, count, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -40,7 +40,8 @@ pub struct KeptRoute {
 impl KeptRoute {
     /// The route, to compile it.
     pub fn route(&self) -> Result<Route, String> {
-        let permissions = self.permissions.iter().map(|text| Needed::parse(text)).collect::<Result<_, _>>()?;
+        let permissions =
+            self.permissions.iter().map(|text| RequiredPermission::parse(text)).collect::<Result<_, _>>()?;
         Ok(Route { method: self.method.clone(), path: self.path.clone(), permissions })
     }
 }
@@ -56,7 +57,7 @@ macro_rules! select {
 
 /// Adds an API with its routes, as the JSON of a list of [`KeptRoute`].
 pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Result<()> {
-    grant.permits(Own::ApiManage)?;
+    grant.permits(Management::ApiManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -72,13 +73,13 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Resu
         .bind(api.created_at.0)
         .bind(api.updated_at.0)
     )
-    .map_err(taken("API", &api.name))?;
+    .map_err(name_conflict("API", &api.name))?;
     Ok(())
 }
 
 /// Replaces the routes of an API and what becomes of others.
 pub async fn update(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Result<()> {
-    grant.permits(Own::ApiManage)?;
+    grant.permits(Management::ApiManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -119,7 +120,7 @@ pub async fn routes(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<String> {
 
 /// Takes an API out.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    grant.permits(Own::ApiManage)?;
+    grant.permits(Management::ApiManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM api WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)
@@ -128,7 +129,7 @@ pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
 }
 
 row! {
-    struct Row {
+    struct RouteSetRow {
         id: Uuid,
         organization_id: Uuid,
         name: String,
@@ -142,13 +143,13 @@ row! {
 /// What cannot be compiled is left out and thereby denied; it must not keep the service from starting.
 pub async fn compiled(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, String, Routes)>> {
     const SELECT: &str = "SELECT id, organization_id, name, unknown_route, routes FROM api WHERE id IN";
-    let rows: Vec<Row> = match ids {
+    let rows: Vec<RouteSetRow> = match ids {
         Some(ids) => by_ids(conn, SELECT, ids).await?,
         None => {
             run!(conn, c => sqlx::query_as("SELECT id, organization_id, name, unknown_route, routes FROM api").fetch_all(&mut *c))?
         }
     };
-    let compile = |row: &Row| -> std::result::Result<Routes, String> {
+    let compile = |row: &RouteSetRow| -> std::result::Result<Routes, String> {
         let kept: Vec<KeptRoute> = serde_json::from_str(&row.routes).map_err(|e| e.to_string())?;
         let routes = kept.iter().map(KeptRoute::route).collect::<Result<Vec<_>, _>>()?;
         // Whatever else it may say: not allowed.

@@ -24,21 +24,21 @@ struct Found {
 /// Looks up what a right rests on.
 pub(crate) async fn read(mut conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
     let Found { credential, role_id, proven_at } = match on.subject {
-        Subject::Token => token(conn.again(), on).await?,
-        Subject::User(account) => session(conn.again(), on, account).await?,
+        Subject::Token => token(conn.reborrow(), on).await?,
+        Subject::User(account) => session(conn.reborrow(), on, account).await?,
     };
     let Some(organization) = on.organization else {
         return Ok(Basis { credential, proven_at, ..NOTHING });
     };
     let role = match role_id {
-        Some(id) => role_rows::now(conn.again(), organization, id).await?,
+        Some(id) => role_rows::now(conn.reborrow(), organization, id).await?,
         None => None,
     };
     Ok(Basis { credential, role, target: target(conn, organization, on.resource).await?, proven_at })
 }
 
 row! {
-    struct TokenRow {
+    struct TokenBasis {
         organization_id: Uuid,
         role_id: Option<Uuid>,
         revoked_at: Option<Time>,
@@ -47,7 +47,7 @@ row! {
 }
 
 async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<Found> {
-    let row: Option<TokenRow> = run!(conn, c => sqlx::query_as(
+    let row: Option<TokenBasis> = run!(conn, c => sqlx::query_as(
         "SELECT organization_id, role_id, revoked_at, expires_at FROM token WHERE id = $1"
     ).bind(on.credential).fetch_optional(&mut *c))?;
     let Some(row) = row.filter(|row| Some(row.organization_id) == on.organization) else {
@@ -64,7 +64,7 @@ async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<Found> {
 }
 
 async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Found> {
-    let times: Option<(i64, i64)> = run!(conn.again(), c => sqlx::query_as(
+    let times: Option<(i64, i64)> = run!(conn.reborrow(), c => sqlx::query_as(
         "SELECT expires_at, proven_at FROM session WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
     let Some((expires_at, proven_at)) = times else { return Ok(Found::default()) };
@@ -88,7 +88,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
 async fn target(mut conn: Conn<'_>, organization: Uuid, resource: Resource) -> Result<Target> {
     let Resource { project_id, environment_id, cluster_id } = resource;
     if let Some(id) = environment_id {
-        let place: Option<Place> = run!(conn, c => sqlx::query_as(
+        let place: Option<EnvironmentBasis> = run!(conn, c => sqlx::query_as(
             "SELECT project_id, cluster_id, mode FROM environment WHERE organization_id = $1 AND id = $2"
         ).bind(organization).bind(id).fetch_optional(&mut *c))?;
         return Ok(match place {
@@ -103,14 +103,14 @@ async fn target(mut conn: Conn<'_>, organization: Uuid, resource: Resource) -> R
     }
     Ok(match (project_id, cluster_id) {
         (None, None) => Target::Organization,
-        (Some(id), None) if project(conn.again(), organization, id).await? => Target::Project(id),
+        (Some(id), None) if project(conn.reborrow(), organization, id).await? => Target::Project(id),
         (None, Some(id)) if cluster(conn, organization, id).await? => Target::Cluster(id),
         _ => Target::Absent,
     })
 }
 
 row! {
-    struct Place {
+    struct EnvironmentBasis {
         project_id: Uuid,
         cluster_id: Uuid,
         mode: Mode,

@@ -2,7 +2,7 @@
 
 use tokenward_core::caller::Grant;
 use tokenward_core::organization::CloudProvider;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, count, execute, row, run};
@@ -35,7 +35,7 @@ macro_rules! select {
 
 /// Adds a cluster.
 pub async fn insert(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
-    grant.permits(Own::ClusterManage)?;
+    grant.permits(Management::ClusterManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -78,7 +78,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Cluster> {
 
 /// Writes all that can be changed of a cluster.
 pub async fn update(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
-    grant.permits(Own::ClusterManage)?;
+    grant.permits(Management::ClusterManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -98,7 +98,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
 
 /// Takes a cluster out; a conflict while environments run on it.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    grant.permits(Own::ClusterManage)?;
+    grant.permits(Management::ClusterManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM cluster WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)

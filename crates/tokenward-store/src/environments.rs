@@ -3,11 +3,11 @@
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::organization::CloudProvider;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, count, execute, row, run, taken};
+use crate::db::{Conn, by_ids, count, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -44,14 +44,14 @@ macro_rules! select {
 
 /// Adds an environment.
 pub async fn insert(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
-    grant.permits(Own::EnvironmentManage)?;
+    grant.permits(Management::EnvironmentManage)?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO environment (id, organization_id, project_id, cluster_id, name, mode, last_updated_by, ",
         "last_updated_by_kind, last_updated_by_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     ))
     .bind(e.id).bind(grant.organization()).bind(e.project_id).bind(e.cluster_id).bind(&e.name).bind(e.mode.as_str())
     .bind(&e.last_updated_by).bind(e.last_updated_by_kind.map(ActorKind::as_str)).bind(e.last_updated_by_id).bind(e.created_at.0).bind(e.updated_at.0))
-    .map_err(taken("environment", &e.name))?;
+    .map_err(name_conflict("environment", &e.name))?;
     Ok(())
 }
 
@@ -81,7 +81,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Environment>
 
 /// Writes name and mode.
 pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
-    grant.permits(Own::EnvironmentManage)?;
+    grant.permits(Management::EnvironmentManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -97,13 +97,13 @@ pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
         .bind(e.last_updated_by_id)
         .bind(e.updated_at.0)
     )
-    .map_err(taken("environment", &e.name))?;
+    .map_err(name_conflict("environment", &e.name))?;
     Ok(())
 }
 
 /// Takes an environment out, with its variables.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    grant.permits(Own::ProjectManage)?;
+    grant.permits(Management::ProjectManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM environment WHERE organization_id = $1 AND id = $2")
@@ -116,7 +116,7 @@ pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
 row! {
     /// Where an environment stands, for the directory.
     #[derive(Clone, Debug)]
-    pub struct Place {
+    pub struct EnvironmentPlace {
         /// The environment.
         pub id: Uuid,
         /// Its organization.
@@ -131,7 +131,7 @@ row! {
 }
 
 /// Where environments stand: those in `ids`, or all.
-pub async fn places(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<Place>> {
+pub async fn places(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<EnvironmentPlace>> {
     match ids {
         Some(ids) => {
             by_ids(conn, "SELECT id, organization_id, project_id, cluster_id, mode FROM environment WHERE id IN", ids)

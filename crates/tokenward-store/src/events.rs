@@ -71,7 +71,7 @@ pub struct Filter {
 }
 
 row! {
-    pub(crate) struct Row {
+    pub(crate) struct EventRow {
         position: i64,
         id: Uuid,
         time: Time,
@@ -86,14 +86,14 @@ row! {
 /// At most `limit` events of the organization, newest first. With `after`, the ones nearest to it.
 pub async fn list(conn: Conn<'_>, grant: &Grant, filter: &Filter, limit: i64) -> Result<Vec<Event>> {
     let organization = grant.organization();
-    let mut rows: Vec<Row> = run!(conn, c => query(organization, filter, limit).build_query_as().fetch_all(c))?;
+    let mut rows: Vec<EventRow> = run!(conn, c => query(organization, filter, limit).build_query_as().fetch_all(c))?;
     if filter.after.is_some() {
         rows.reverse();
     }
-    Ok(rows.into_iter().filter_map(Row::event).collect())
+    Ok(rows.into_iter().filter_map(EventRow::event).collect())
 }
 
-impl Row {
+impl EventRow {
     /// `None` for a kind that a newer version wrote.
     pub(crate) fn event(self) -> Option<Event> {
         Some(Event {
@@ -111,7 +111,7 @@ impl Row {
 
 /// What a list of targets is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Level {
+pub enum TargetLevel {
     /// What the events are about.
     Target,
     /// The projects that they happened in.
@@ -126,7 +126,7 @@ pub async fn newest_of_each(
     conn: Conn<'_>,
     grant: &Grant,
     filter: &Filter,
-    level: Level,
+    level: TargetLevel,
     among: i64,
     limit: i64,
 ) -> Result<Vec<(Uuid, i64)>> {
@@ -134,7 +134,7 @@ pub async fn newest_of_each(
     run!(conn, c => each(organization, filter, level, among, limit).build_query_as().fetch_all(c))
 }
 
-fn each<DB>(organization: Uuid, filter: &Filter, level: Level, among: i64, limit: i64) -> QueryBuilder<DB>
+fn each<DB>(organization: Uuid, filter: &Filter, level: TargetLevel, among: i64, limit: i64) -> QueryBuilder<DB>
 where
     DB: sqlx::Database,
     Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
@@ -143,9 +143,9 @@ where
     &'static str: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
 {
     let thing = match level {
-        Level::Target => "e.target_id",
-        Level::Project => "p.project_id",
-        Level::Environment => "p.environment_id",
+        TargetLevel::Target => "e.target_id",
+        TargetLevel::Project => "p.project_id",
+        TargetLevel::Environment => "p.environment_id",
     };
     let mut query = QueryBuilder::new("SELECT thing, max(position) AS newest FROM (SELECT ");
     query.push(thing).push(concat!(
@@ -164,7 +164,8 @@ pub async fn payloads(mut conn: Conn<'_>, grant: &Grant, positions: &[i64]) -> R
     let mut found = Vec::with_capacity(positions.len());
     let organization = grant.organization();
     for piece in positions.chunks(500) {
-        let rows: Vec<(i64, String)> = run!(conn.again(), c => at(organization, piece).build_query_as().fetch_all(c))?;
+        let rows: Vec<(i64, String)> =
+            run!(conn.reborrow(), c => at(organization, piece).build_query_as().fetch_all(c))?;
         let read = |(position, text): (i64, String)| Some((position, serde_json::from_str(&text).ok()?));
         found.extend(rows.into_iter().filter_map(read));
     }

@@ -14,7 +14,7 @@ const LOST: i64 = 2 * MINUTE;
 row! {
     /// A request that came with a key.
     #[derive(Clone, Debug)]
-    pub struct Kept {
+    pub struct KeptAnswer {
         /// A hash of what was asked.
         pub request: Vec<u8>,
         /// The sealed answer; `None` while it runs.
@@ -66,7 +66,7 @@ pub async fn claim(
 }
 
 /// What is kept under a scope.
-pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<Kept>> {
+pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<KeptAnswer>> {
     run!(conn, c => sqlx::query_as("SELECT request, answer FROM idempotency WHERE scope = $1").bind(&scope[..]).fetch_optional(&mut *c))
 }
 

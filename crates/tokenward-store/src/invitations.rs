@@ -3,7 +3,7 @@
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::name::fold_email;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::RoleKind;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
@@ -63,7 +63,7 @@ macro_rules! select {
 
 /// Adds an invitation; one that has expired gives way. Another one for the same address is a conflict.
 pub async fn insert(tx: &mut Tx, grant: &Grant, i: &Invitation, links: &LinkDigests, now: Time) -> Result<()> {
-    grant.permits(Own::MemberManage)?;
+    grant.permits(Management::MemberManage)?;
     let fold = fold_email(&i.email);
     execute!(
         tx.conn(),
@@ -106,7 +106,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Invitation> 
 /// The invitation that a link proves, while it is valid. Spends nothing.
 pub async fn by_link(mut conn: Conn<'_>, id: Uuid, digest: &[u8; 32], now: Time) -> Result<Option<Held>> {
     let held = select!("AND i.id = $1 AND (i.digest = $2 OR i.mailed_digest = $2) AND i.expires_at > $3");
-    let found: Option<Invitation> = run!(conn.again(), c => sqlx::query_as(held)
+    let found: Option<Invitation> = run!(conn.reborrow(), c => sqlx::query_as(held)
         .bind(id).bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))?;
     let Some(invitation) = found else { return Ok(None) };
     let mailed: i64 = run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM invitation WHERE id = $1 AND mailed_digest = $2")
@@ -130,7 +130,7 @@ pub async fn renew(
     expires_at: Time,
     now: Time,
 ) -> Result<()> {
-    grant.permits(Own::MemberManage)?;
+    grant.permits(Management::MemberManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(

@@ -118,7 +118,7 @@ struct Copied<'a> {
 
 row! {
     /// A payload as it is kept.
-    struct Kept {
+    struct KeptPayload {
         salt: Vec<u8>,
         payload: String,
         actor: String,
@@ -128,7 +128,7 @@ row! {
     }
 }
 
-impl Kept {
+impl KeptPayload {
     /// Is this what was written with `row`?
     fn fits(&self, row: &Skeleton) -> bool {
         let id = |place: Option<(Uuid, String)>| place.map(|(id, _)| id);
@@ -265,9 +265,9 @@ pub async fn verify(mut conn: Conn<'_>) -> Result<Chain> {
     let mut last = 0;
     let mut seen = 0;
     loop {
-        let rows = after(conn.again(), last, 1_000).await?;
+        let rows = after(conn.reborrow(), last, 1_000).await?;
         if rows.is_empty() {
-            let (position, head): (i64, Vec<u8>) = run!(conn.again(), c =>
+            let (position, head): (i64, Vec<u8>) = run!(conn.reborrow(), c =>
                 sqlx::query_as("SELECT position, hash FROM log_head").fetch_one(&mut *c))?;
             // Something may have been appended after the rows were read; if so, it is there now.
             if position > last.max(seen) {
@@ -281,7 +281,7 @@ pub async fn verify(mut conn: Conn<'_>) -> Result<Chain> {
             });
         }
         for row in rows {
-            let kept: Option<Kept> = run!(conn.again(), c =>
+            let kept: Option<KeptPayload> = run!(conn.reborrow(), c =>
                 sqlx::query_as(concat!(
                     "SELECT salt, payload, actor, origin, project_id, environment_id FROM event_payload ",
                     "WHERE position = $1"

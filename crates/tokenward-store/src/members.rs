@@ -2,7 +2,7 @@
 
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold_email;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::{Error, Result, Time, Uuid};
 
@@ -113,7 +113,7 @@ pub async fn find(conn: Conn<'_>, grant: &Grant, account: Uuid) -> Result<Option
 
 /// Gives a member another role. The owner keeps the own one.
 pub async fn set_role(tx: &mut Tx, grant: &Grant, account: Uuid, role: Uuid, now: Time) -> Result<()> {
-    grant.permits(Own::MemberManage)?;
+    grant.permits(Management::MemberManage)?;
     let changed = execute!(tx.conn(), sqlx::query(
         "UPDATE member SET role_id = $3, updated_at = $4 WHERE organization_id = $1 AND account_id = $2 AND NOT is_owner"
     ).bind(grant.organization()).bind(account).bind(role).bind(now.0))?;
@@ -131,7 +131,7 @@ pub struct Seat {
 
 /// Hands the organization from its owner to another member.
 pub async fn transfer(tx: &mut Tx, grant: &Grant, from: Seat, to: Seat, now: Time) -> Result<()> {
-    grant.permits(Own::OrganizationTransfer)?;
+    grant.permits(Management::OrganizationTransfer)?;
     // In this order: the database never allows two owners.
     for (seat, owner) in [(from, false), (to, true)] {
         let changed = execute!(tx.conn(), sqlx::query(
@@ -146,7 +146,7 @@ pub async fn transfer(tx: &mut Tx, grant: &Grant, from: Seat, to: Seat, now: Tim
 
 /// Takes a member out.
 pub async fn delete(tx: &mut Tx, grant: &Grant, account: Uuid) -> Result<()> {
-    grant.permits(Own::MemberManage)?;
+    grant.permits(Management::MemberManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM member WHERE organization_id = $1 AND account_id = $2 AND NOT is_owner")

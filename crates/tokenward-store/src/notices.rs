@@ -54,7 +54,7 @@ pub async fn add(tx: &mut UnloggedTx, attempts: &Attempts, keep: i64) -> Result<
 }
 
 row! {
-    struct Row {
+    struct EventRow {
         kind: String,
         address: String,
         attempts: i64,
@@ -64,11 +64,11 @@ row! {
 
 /// The newest attempts at an account that were before this time, the newest first.
 pub async fn of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64) -> Result<Vec<Attempts>> {
-    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(concat!(
+    let rows: Vec<EventRow> = run!(conn, c => sqlx::query_as(concat!(
         "SELECT kind, address, attempts, last_at FROM account_notice WHERE account_id = $1 AND last_at < $2 ",
         "ORDER BY last_at DESC LIMIT $3"
     )).bind(account).bind(before.0).bind(limit).fetch_all(&mut *c))?;
-    let attempts = |row: Row| {
+    let attempts = |row: EventRow| {
         // A kind that a newer version wrote is left out.
         let notice = Notice::parse(&row.kind)?;
         let address = Some(row.address).filter(|address| !address.is_empty());
@@ -80,11 +80,11 @@ pub async fn of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64)
 /// The newest events of the log about an account itself that were before this time, the newest first: what belongs to no
 /// organization.
 pub async fn events_of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64) -> Result<Vec<Event>> {
-    let rows: Vec<crate::events::Row> = run!(conn, c => sqlx::query_as(concat!(
+    let rows: Vec<crate::events::EventRow> = run!(conn, c => sqlx::query_as(concat!(
         "SELECT e.position, e.id, e.time, e.kind, e.target_id, p.actor, p.origin, p.payload ",
         "FROM event e LEFT JOIN event_payload p ON p.position = e.position ",
         "WHERE e.organization_id IS NULL AND (e.target_id = $1 OR e.related_id = $1) AND e.time < $2 ",
         "ORDER BY e.position DESC LIMIT $3"
     )).bind(account).bind(before.0).bind(limit).fetch_all(&mut *c))?;
-    Ok(rows.into_iter().filter_map(crate::events::Row::event).collect())
+    Ok(rows.into_iter().filter_map(crate::events::EventRow::event).collect())
 }

@@ -3,10 +3,10 @@
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
 use tokenward_core::organization::Plan;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, row, run, taken};
+use crate::db::{Conn, by_ids, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -57,7 +57,7 @@ pub async fn insert(tx: &mut Tx, id: Uuid, name: &str, description: Option<&str>
         .bind(plan.as_str())
         .bind(now.0)
     )
-    .map_err(taken("organization", name))?;
+    .map_err(name_conflict("organization", name))?;
     Ok(())
 }
 
@@ -76,7 +76,7 @@ pub async fn by_id(conn: Conn<'_>, ids: &[Uuid]) -> Result<Vec<Organization>> {
 
 /// Writes all that can be changed of the organization of the grant.
 pub async fn update(tx: &mut Tx, grant: &Grant, o: &Organization) -> Result<()> {
-    grant.permits(Own::OrganizationEdit)?;
+    grant.permits(Management::OrganizationEdit)?;
     if o.id != grant.organization() {
         return Err(Error::not_found("organization"));
     }
@@ -91,13 +91,13 @@ pub async fn complete(tx: &mut Tx, o: &Organization) -> Result<()> {
     ))
     .bind(o.id).bind(&o.name).bind(fold(&o.name)).bind(&o.description).bind(o.plan.as_str()).bind(&o.website_url)
     .bind(&o.repository).bind(&o.logo_url).bind(&o.icon_url).bind(&o.admin_emails).bind(o.updated_at.0))
-    .map_err(taken("organization", &o.name))?;
+    .map_err(name_conflict("organization", &o.name))?;
     Ok(())
 }
 
 /// Marks the organization deleted and its tokens revoked. Their digests stay known for ever.
 pub async fn delete(tx: &mut Tx, grant: &Grant, now: Time) -> Result<()> {
-    grant.permits(Own::OrganizationDelete)?;
+    grant.permits(Management::OrganizationDelete)?;
     let id = grant.organization();
     execute!(tx.conn(), sqlx::query("UPDATE organization SET deleted_at = $2 WHERE id = $1").bind(id).bind(now.0))?;
     execute!(

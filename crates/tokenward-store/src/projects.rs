@@ -1,10 +1,10 @@
 //! Projects: what environments belong to.
 
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, count, execute, row, run, taken};
+use crate::db::{Conn, by_ids, count, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -28,11 +28,11 @@ macro_rules! select {
 
 /// Adds a project.
 pub async fn insert(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
-    grant.permits(Own::ProjectCreate)?;
+    grant.permits(Management::ProjectCreate)?;
     execute!(tx.conn(), sqlx::query(
         "INSERT INTO project (id, organization_id, name, description, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)"
     ).bind(p.id).bind(grant.organization()).bind(&p.name).bind(&p.description).bind(p.created_at.0).bind(p.updated_at.0))
-    .map_err(taken("project", &p.name))?;
+    .map_err(name_conflict("project", &p.name))?;
     Ok(())
 }
 
@@ -54,7 +54,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Project> {
 
 /// Writes name and description.
 pub async fn update(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
-    grant.permits(Own::ProjectManage)?;
+    grant.permits(Management::ProjectManage)?;
     execute!(
         tx.conn(),
         sqlx::query(
@@ -66,13 +66,13 @@ pub async fn update(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
         .bind(&p.description)
         .bind(p.updated_at.0)
     )
-    .map_err(taken("project", &p.name))?;
+    .map_err(name_conflict("project", &p.name))?;
     Ok(())
 }
 
 /// Takes a project out, with its environments and variables.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    grant.permits(Own::ProjectManage)?;
+    grant.permits(Management::ProjectManage)?;
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM project WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)

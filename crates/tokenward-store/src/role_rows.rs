@@ -9,7 +9,7 @@ use tokenward_core::{Error, Result, Uuid};
 use crate::db::{Conn, by_ids, row, run};
 
 row! {
-    struct Row {
+    struct RoleRow {
         id: Uuid,
         organization_id: Uuid,
         kind: RoleKind,
@@ -19,7 +19,7 @@ row! {
 }
 
 row! {
-    struct ClusterRow {
+    struct RoleClusterRow {
         role_id: Uuid,
         cluster_id: Uuid,
         level: ClusterLevel,
@@ -27,7 +27,7 @@ row! {
 }
 
 row! {
-    struct ProjectRow {
+    struct RoleProjectRow {
         role_id: Uuid,
         project_id: Uuid,
         is_admin: bool,
@@ -35,7 +35,7 @@ row! {
     }
 }
 
-impl Row {
+impl RoleRow {
     fn compile(self, matrix: Matrix) -> Result<(Uuid, Role)> {
         let role = match self.kind {
             RoleKind::BuiltIn(built_in) => Role::built_in(self.id, built_in),
@@ -50,16 +50,22 @@ impl Row {
 
 /// Compiled roles with their organizations: those in `ids`, or all.
 pub async fn compiled(mut conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, Role)>> {
-    let (rows, clusters, projects): (Vec<Row>, Vec<ClusterRow>, Vec<ProjectRow>) = match ids {
+    let (rows, clusters, projects): (Vec<RoleRow>, Vec<RoleClusterRow>, Vec<RoleProjectRow>) = match ids {
         Some(ids) => {
-            let rows: Vec<Row> =
-                by_ids(conn.again(), "SELECT id, organization_id, kind, name, permissions FROM role WHERE id IN", ids)
-                    .await?;
+            let rows: Vec<RoleRow> = by_ids(
+                conn.reborrow(),
+                "SELECT id, organization_id, kind, name, permissions FROM role WHERE id IN",
+                ids,
+            )
+            .await?;
             // The built-in ones have no matrix: most often there is nothing more to ask.
             let custom: Vec<Uuid> = rows.iter().filter(|row| row.kind == RoleKind::Custom).map(|row| row.id).collect();
-            let clusters =
-                by_ids(conn.again(), "SELECT role_id, cluster_id, level FROM role_cluster WHERE role_id IN", &custom)
-                    .await?;
+            let clusters = by_ids(
+                conn.reborrow(),
+                "SELECT role_id, cluster_id, level FROM role_cluster WHERE role_id IN",
+                &custom,
+            )
+            .await?;
             let projects = by_ids(
                 conn,
                 "SELECT role_id, project_id, is_admin, levels FROM role_project WHERE role_id IN",
@@ -69,9 +75,9 @@ pub async fn compiled(mut conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(U
             (rows, clusters, projects)
         }
         None => (
-            run!(conn.again(), c => sqlx::query_as("SELECT id, organization_id, kind, name, permissions FROM role ORDER BY id")
+            run!(conn.reborrow(), c => sqlx::query_as("SELECT id, organization_id, kind, name, permissions FROM role ORDER BY id")
                 .fetch_all(&mut *c))?,
-            run!(conn.again(), c => sqlx::query_as("SELECT role_id, cluster_id, level FROM role_cluster").fetch_all(&mut *c))?,
+            run!(conn.reborrow(), c => sqlx::query_as("SELECT role_id, cluster_id, level FROM role_cluster").fetch_all(&mut *c))?,
             run!(conn, c => sqlx::query_as("SELECT role_id, project_id, is_admin, levels FROM role_project").fetch_all(&mut *c))?,
         ),
     };

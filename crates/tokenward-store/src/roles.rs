@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, EnvironmentLevel, Role};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, count, execute, row, run, taken};
+use crate::db::{Conn, count, execute, name_conflict, row, run};
 pub use crate::role_rows::compiled;
 use crate::role_rows::now;
 use crate::tx::Tx;
@@ -42,7 +42,7 @@ pub async fn insert_built_in(tx: &mut Tx, organization: Uuid, now: Time) -> Resu
 
 /// The compiled roles of one organization.
 pub async fn of_organization(mut conn: Conn<'_>, organization: Uuid) -> Result<Vec<(Uuid, Role)>> {
-    let ids: Vec<Uuid> = run!(conn.again(), c => sqlx::query_scalar("SELECT id FROM role WHERE organization_id = $1 ORDER BY id")
+    let ids: Vec<Uuid> = run!(conn.reborrow(), c => sqlx::query_scalar("SELECT id FROM role WHERE organization_id = $1 ORDER BY id")
         .bind(organization).fetch_all(&mut *c))?;
     compiled(conn, Some(&ids)).await
 }
@@ -74,7 +74,7 @@ pub async fn count_custom(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
 
 /// The custom roles of the organization, in the order of their creation.
 pub async fn list(mut conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Role, Description)>> {
-    let rows: Vec<Description> = run!(conn.again(), c => sqlx::query_as(
+    let rows: Vec<Description> = run!(conn.reborrow(), c => sqlx::query_as(
         "SELECT id, description, created_at, updated_at FROM role WHERE organization_id = $1 AND kind = 'custom' ORDER BY id"
     ).bind(grant.organization()).fetch_all(&mut *c))?;
     with_roles(conn, rows).await
@@ -87,7 +87,7 @@ pub async fn page(
     after: Option<Uuid>,
     limit: usize,
 ) -> Result<Vec<(Role, Description)>> {
-    let rows: Vec<Description> = run!(conn.again(), c => sqlx::query_as(concat!(
+    let rows: Vec<Description> = run!(conn.reborrow(), c => sqlx::query_as(concat!(
         "SELECT id, description, created_at, updated_at FROM role WHERE organization_id = $1 AND kind = 'custom' ",
         "AND id > $2 ORDER BY id LIMIT $3"
     )).bind(grant.organization()).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
@@ -103,7 +103,7 @@ pub async fn descriptions(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Descripti
 
 /// One custom role of the organization.
 pub async fn get(mut conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<(Role, Description)> {
-    let row: Option<Description> = run!(conn.again(), c => sqlx::query_as(
+    let row: Option<Description> = run!(conn.reborrow(), c => sqlx::query_as(
         "SELECT id, description, created_at, updated_at FROM role WHERE organization_id = $1 AND kind = 'custom' AND id = $2"
     ).bind(grant.organization()).bind(id).fetch_optional(&mut *c))?;
     with_roles(conn, row.into_iter().collect()).await?.pop().ok_or_else(|| Error::not_found("role"))
@@ -118,20 +118,20 @@ async fn with_roles(conn: Conn<'_>, rows: Vec<Description>) -> Result<Vec<(Role,
 
 /// Adds a custom role, with all that it may do.
 pub async fn insert(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, now: Time) -> Result<()> {
-    grant.permits(Own::RoleManage)?;
+    grant.permits(Management::RoleManage)?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO role (id, organization_id, kind, name, name_fold, description, permissions, created_at, updated_at) ",
         "VALUES ($1, $2, 'custom', $3, $4, $5, $6, $7, $7)"
     ))
     .bind(role.id).bind(grant.organization()).bind(&*role.name).bind(fold(&role.name)).bind(description).bind(permissions(role)?)
     .bind(now.0))
-    .map_err(taken("role", &role.name))?;
+    .map_err(name_conflict("role", &role.name))?;
     insert_matrix(tx, grant, role).await
 }
 
 /// Replaces a custom role.
 pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, updated_at: Time) -> Result<()> {
-    grant.permits(Own::RoleManage)?;
+    grant.permits(Management::RoleManage)?;
     let changed = execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -146,7 +146,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
         .bind(permissions(role)?)
         .bind(updated_at.0)
     )
-    .map_err(taken("role", &role.name))?;
+    .map_err(name_conflict("role", &role.name))?;
     // From here on the role is known to be the organization's own.
     if changed == 0 {
         return Err(Error::not_found("role"));
@@ -181,7 +181,7 @@ async fn insert_matrix(tx: &mut Tx, grant: &Grant, role: &Role) -> Result<()> {
 
 /// Deletes a custom role. Revoked tokens lose their reference to it; a living user of it is a conflict.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    grant.permits(Own::RoleManage)?;
+    grant.permits(Management::RoleManage)?;
     execute!(
         tx.conn(),
         sqlx::query(

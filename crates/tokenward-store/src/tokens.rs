@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{TOMBSTONE, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, LIVING_SECRETS, by_ids, count, each_row, execute, row, run, taken};
+use crate::db::{Conn, LIVING_SECRETS, by_ids, count, each_row, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 /// How the database names an API token.
@@ -36,7 +36,7 @@ pub struct NewToken<'a> {
 }
 
 row! {
-    struct Row {
+    struct TokenRow {
         id: Uuid,
         organization_id: Uuid,
         role_id: Uuid,
@@ -53,8 +53,8 @@ row! {
     }
 }
 
-impl From<Row> for Token {
-    fn from(row: Row) -> Self {
+impl From<TokenRow> for Token {
+    fn from(row: TokenRow) -> Self {
         Self {
             id: row.id,
             organization_id: row.organization_id,
@@ -93,7 +93,7 @@ macro_rules! select {
 
 /// Adds a token with its first secret. Answers how many living tokens the organization has with it.
 pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time) -> Result<u64> {
-    grant.permits(Own::TokenManage)?;
+    grant.permits(Management::TokenManage)?;
     let creator = &grant.by().actor;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, ",
@@ -101,7 +101,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time)
     ))
     .bind(token.id).bind(grant.organization()).bind(API_TOKEN).bind(token.role_id).bind(token.name).bind(token.description)
     .bind(creator.id()).bind(creator.name()).bind(creator.kind().as_str()).bind(now.0).bind(token.expires_at.map(|at| at.0)))
-    .map_err(taken("token", token.name))?;
+    .map_err(name_conflict("token", token.name))?;
     let secret = tx.new_id();
     execute!(tx.conn(), sqlx::query(
         "INSERT INTO token_secret (id, token_id, digest, pepper_version, last_four, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
@@ -117,21 +117,21 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time)
 
 /// The living tokens of the organization, in the order of their creation.
 pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Token>> {
-    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(select!("ORDER BY t.id"))
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("ORDER BY t.id"))
         .bind(grant.organization()).bind(API_TOKEN).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
 /// At most `limit` living tokens of the organization that were made after the token `after`, in the same order.
 pub async fn page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, limit: usize) -> Result<Vec<Token>> {
-    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(select!("AND t.id > $3 ORDER BY t.id LIMIT $4"))
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.id > $3 ORDER BY t.id LIMIT $4"))
         .bind(grant.organization()).bind(API_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
 /// These living tokens of the organization, in any order; those that are not there are left out.
 pub async fn these(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<Token>> {
-    let rows: Vec<Row> = by_ids(conn, select_all!("t.revoked_at IS NULL AND t.id IN"), ids).await?;
+    let rows: Vec<TokenRow> = by_ids(conn, select_all!("t.revoked_at IS NULL AND t.id IN"), ids).await?;
     Ok(rows.into_iter().map(Token::from).filter(|token| token.organization_id == grant.organization()).collect())
 }
 
@@ -144,7 +144,7 @@ pub async fn living(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<U
 
 /// The living tokens that a user or token has made, in the order of their creation.
 pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
-    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(select!("AND t.creator_id = $3 ORDER BY t.id"))
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.creator_id = $3 ORDER BY t.id"))
         .bind(grant.organization()).bind(API_TOKEN).bind(creator).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
@@ -172,7 +172,7 @@ pub async fn count_by_creator(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid
 
 /// One living token of the organization.
 pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Token> {
-    let row: Option<Row> = run!(conn, c => sqlx::query_as(select!("AND t.id = $3"))
+    let row: Option<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.id = $3"))
         .bind(grant.organization()).bind(API_TOKEN).bind(id).fetch_optional(&mut *c))?;
     row.map(Token::from).ok_or_else(|| Error::not_found("token"))
 }

@@ -6,11 +6,11 @@ use tokenward_core::right::Right;
 use tokenward_core::{Random, Time, Uuid};
 
 use crate::basis;
-use crate::db::{Conn, Head, Open, Store};
+use crate::db::{Conn, Head, OpenTransaction, Store};
 
 /// A transaction that changes state. It ends in [`Tx::commit`], which takes the events of the change.
 pub struct Tx {
-    inner: Open,
+    inner: OpenTransaction,
     store: Store,
     pub(crate) head: Head,
     pub(crate) by: By,
@@ -85,7 +85,7 @@ impl Tx {
 }
 
 /// A transaction for what the log does not tell.
-pub struct UnloggedTx(Open);
+pub struct UnloggedTx(OpenTransaction);
 
 impl UnloggedTx {
     pub(crate) fn conn(&mut self) -> Conn<'_> {

@@ -70,7 +70,7 @@ pub async fn add(tx: &mut UnloggedTx, token: Uuid, more: &Usage) -> Result<()> {
 }
 
 row! {
-    struct Row {
+    struct UsageRow {
         token_id: Uuid,
         last_used_at: Time,
         last_used_from: Option<String>,
@@ -81,8 +81,8 @@ row! {
 
 /// The use of these tokens; those that were never used are left out.
 pub async fn of(mut conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<(Uuid, Usage)>> {
-    let rows: Vec<Row> = by_ids(
-        conn.again(),
+    let rows: Vec<UsageRow> = by_ids(
+        conn.reborrow(),
         "SELECT token_id, last_used_at, last_used_from, last_used_agent, allowed FROM token_usage WHERE token_id IN",
         tokens,
     )
@@ -94,7 +94,7 @@ pub async fn of(mut conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<(Uuid, Usage)
         let start = denied.partition_point(|(token, ..)| *token < id);
         denied[start..].iter().take_while(move |(token, ..)| *token == id).map(|(_, reason, n)| (reason.clone(), *n))
     };
-    let usage = |row: Row| Usage {
+    let usage = |row: UsageRow| Usage {
         last_used_at: Some(row.last_used_at),
         last_used_from: row.last_used_from,
         last_used_agent: row.last_used_agent,

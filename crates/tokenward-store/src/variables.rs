@@ -2,10 +2,10 @@
 
 use tokenward_core::caller::Grant;
 use tokenward_core::organization::{VariableScope, VariableType};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, count, execute, row, run, taken};
+use crate::db::{Conn, count, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 /// Whose variables are meant.
@@ -63,14 +63,14 @@ macro_rules! select {
 
 /// Adds a variable.
 pub async fn insert(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
-    grant.permits(Own::VariableManage)?;
+    grant.permits(Management::VariableManage)?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO variable (id, organization_id, project_id, environment_id, is_secret, key, value, variable_type, mount_path, ",
         "description, parent_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     ))
     .bind(v.id).bind(grant.organization()).bind(v.project_id).bind(v.environment_id).bind(v.is_secret).bind(&v.key).bind(&v.value)
     .bind(v.variable_type.as_str()).bind(&v.mount_path).bind(&v.description).bind(v.parent_id).bind(v.created_at.0).bind(v.updated_at.0))
-    .map_err(taken("variable", &v.key))?;
+    .map_err(name_conflict("variable", &v.key))?;
     Ok(())
 }
 
@@ -131,7 +131,7 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, owner: Owner, id: Uuid) -> Resul
 
 /// Writes key, value and description.
 pub async fn update(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
-    grant.permits(Own::VariableManage)?;
+    grant.permits(Management::VariableManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -146,13 +146,13 @@ pub async fn update(tx: &mut Tx, grant: &Grant, v: &Variable) -> Result<()> {
         .bind(&v.mount_path)
         .bind(v.updated_at.0)
     )
-    .map_err(taken("variable", &v.key))?;
+    .map_err(name_conflict("variable", &v.key))?;
     Ok(())
 }
 
 /// Takes a variable out, with its aliases and overrides.
 pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
-    grant.permits(Own::VariableManage)?;
+    grant.permits(Management::VariableManage)?;
     execute!(
         tx.conn(),
         sqlx::query("DELETE FROM variable WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Time, Uuid};
 use tokenward_store::log::{self, Chain, Skeleton};
 use tokenward_store::projects::{self, Project};
@@ -68,7 +68,7 @@ async fn change(store: &Store, org: &Organization, count: usize) -> Result<(Tx, 
         let id = store.new_id();
         let project =
             Project { id, name: id.to_string(), description: String::new(), created_at: Time(0), updated_at: Time(0) };
-        projects::insert(&mut tx, &org.may(Own::ProjectCreate), &project).await?;
+        projects::insert(&mut tx, &org.may(Management::ProjectCreate), &project).await?;
         events.push(Event::new(Kind::ProjectCreated, Some(org.id), id, project.name));
         targets.push(id);
     }

@@ -27,7 +27,7 @@ impl Credential<'_> {
 
 /// Where a presented text stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum CredentialHeader {
     /// In `Authorization`, behind the name of its scheme.
     Authorization,
     /// In a header whose whole value it is.
@@ -64,7 +64,7 @@ pub fn challenge(code: Code) -> &'static str {
 
 /// The one credential among the headers in which one may stand: `Authorization` (`Token`, `Bearer` or `Basic` with the token
 /// as its password, RFC 7617) and those of keys. More than one is refused: two programs would choose differently.
-pub fn credential<'a>(mut sent: impl Iterator<Item = (Place, &'a [u8])>) -> Result<Credential<'a>> {
+pub fn credential<'a>(mut sent: impl Iterator<Item = (CredentialHeader, &'a [u8])>) -> Result<Credential<'a>> {
     let Some((place, value)) = sent.next() else {
         return Err(missing(
             "Send an API token: `Authorization: Token <token>` (or `Bearer`, or Basic with the token as password). Gateways \
@@ -80,11 +80,11 @@ pub fn credential<'a>(mut sent: impl Iterator<Item = (Place, &'a [u8])>) -> Resu
     }
     let text = std::str::from_utf8(value).ok().map(|text| text.trim_matches([' ', '\t']));
     let (read, otherwise): (fn(&'a str) -> _, _) = match place {
-        Place::Authorization => (
+        CredentialHeader::Authorization => (
             authorization,
             "The `Authorization` header must be `Token <token>`, `Bearer <token>`, or Basic with the token as password.",
         ),
-        Place::Key => {
+        CredentialHeader::Key => {
             (|text| Some(Credential::Plain(text)), "The header with the token is no text; send the token alone in it.")
         }
     };
@@ -121,8 +121,8 @@ mod tests {
     use super::*;
 
     fn read(authorizations: &[&str], keys: &[&str]) -> Result<String, Code> {
-        let authorizations = authorizations.iter().map(|text| (Place::Authorization, text.as_bytes()));
-        let found = credential(authorizations.chain(keys.iter().map(|text| (Place::Key, text.as_bytes()))));
+        let authorizations = authorizations.iter().map(|text| (CredentialHeader::Authorization, text.as_bytes()));
+        let found = credential(authorizations.chain(keys.iter().map(|text| (CredentialHeader::Key, text.as_bytes()))));
         found.map(|found| found.text().to_owned()).map_err(|error| error.code)
     }
 

@@ -22,7 +22,7 @@ const SETS: usize = 1 << 10;
 const WAYS: usize = 16;
 
 /// Counts misses.
-pub struct Guard {
+pub struct MissGuard {
     /// Microseconds that one miss costs of [`WINDOW`]; 0 is no limit.
     cost: AtomicI64,
     hasher: RandomState,
@@ -37,7 +37,7 @@ struct Slot {
     whole_at: Time,
 }
 
-impl Default for Guard {
+impl Default for MissGuard {
     fn default() -> Self {
         let guard = Self {
             cost: AtomicI64::new(0),
@@ -49,7 +49,7 @@ impl Default for Guard {
     }
 }
 
-impl Guard {
+impl MissGuard {
     /// Sets the misses a minute and address; 0 is no limit.
     pub fn limit(&self, budget: u32) {
         self.cost.store(WINDOW.checked_div(budget.into()).unwrap_or(0), Ordering::Relaxed);
@@ -111,8 +111,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn guard(budget: u32) -> Guard {
-        let guard = Guard::default();
+    fn guard(budget: u32) -> MissGuard {
+        let guard = MissGuard::default();
         guard.limit(budget);
         guard
     }

@@ -17,7 +17,7 @@ const WORD_MAX: usize = 64;
 
 /// What is to be kept.
 #[derive(Clone, Copy)]
-pub(super) struct Fact<'a> {
+pub(super) struct DecisionFact<'a> {
     pub at: Time,
     pub organization: Uuid,
     pub token: Option<Uuid>,
@@ -28,7 +28,7 @@ pub(super) struct Fact<'a> {
 
 /// A decision that was kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Kept {
+pub struct KeptDecision {
     /// Its id.
     pub id: String,
     /// When.
@@ -55,7 +55,7 @@ pub struct Kept {
     pub address: Option<IpAddr>,
 }
 
-impl Kept {
+impl KeptDecision {
     /// Is the path the whole one, and not only its beginning?
     #[must_use]
     pub fn path_is_whole(&self) -> bool {
@@ -76,7 +76,7 @@ const TOKEN: u8 = 4;
 const TARGET: u32 = 3;
 
 /// Writes a decision behind what is there; with its token where the reader does not know it.
-pub(super) fn write(to: &mut Vec<u8>, number: u64, token: Option<Uuid>, fact: &Fact<'_>) {
+pub(super) fn write(to: &mut Vec<u8>, number: u64, token: Option<Uuid>, fact: &DecisionFact<'_>) {
     let start = to.len();
     to.reserve(128);
     to.extend_from_slice(&[0; HEAD]);
@@ -116,7 +116,7 @@ pub(super) fn write(to: &mut Vec<u8>, number: u64, token: Option<Uuid>, fact: &F
 }
 
 /// Where each text ends.
-fn write_texts(to: &mut Vec<u8>, fact: &Fact<'_>) -> [usize; TEXTS] {
+fn write_texts(to: &mut Vec<u8>, fact: &DecisionFact<'_>) -> [usize; TEXTS] {
     if let Decision::Deny { missing: Some(missing), .. } = fact.decision {
         write_permission(to, missing);
     }
@@ -142,7 +142,7 @@ fn write_texts(to: &mut Vec<u8>, fact: &Fact<'_>) -> [usize; TEXTS] {
 /// Without the machinery of formatting: this runs on every verification.
 fn write_permission(to: &mut Vec<u8>, permission: Permission<'_>) {
     match permission {
-        Permission::Own(own) => to.extend_from_slice(own.as_str().as_bytes()),
+        Permission::Management(own) => to.extend_from_slice(own.as_str().as_bytes()),
         Permission::Api { noun, verb } => {
             to.extend_from_slice(noun.as_bytes());
             to.push(b':');
@@ -183,9 +183,9 @@ fn first(text: &str, characters: usize) -> &str {
 
 /// A record among others.
 #[derive(Clone, Copy)]
-pub(super) struct Record<'a>(&'a [u8]);
+pub(super) struct DecisionRecord<'a>(&'a [u8]);
 
-impl<'a> Record<'a> {
+impl<'a> DecisionRecord<'a> {
     /// All records that lie one behind the other.
     pub(super) fn all(mut bytes: &'a [u8]) -> impl Iterator<Item = Self> {
         std::iter::from_fn(move || {
@@ -219,7 +219,7 @@ impl<'a> Record<'a> {
     }
 
     /// The decision. `id` is its name, and `token` the one whose it is, where the record does not say so.
-    pub(super) fn read(self, id: String, organization: Uuid, token: Option<Uuid>) -> Option<Kept> {
+    pub(super) fn read(self, id: String, organization: Uuid, token: Option<Uuid>) -> Option<KeptDecision> {
         let (head, mut rest) = self.0.split_at_checked(HEAD)?;
         let (denied, marks) = (head[2], head[3]);
         let address = match marks & (V4 | V6) {
@@ -248,7 +248,7 @@ impl<'a> Record<'a> {
             (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
         });
         let mut text = || texts.next().flatten();
-        Some(Kept {
+        Some(KeptDecision {
             id,
             at: self.at(),
             organization,
@@ -282,7 +282,7 @@ mod tests {
         let mut targets = vec![Target::Organization, Target::Absent, Target::Project(id(1)), Target::Cluster(id(2))];
         targets.extend(Mode::ALL.map(|mode| Target::Environment { project: id(3), mode, cluster: id(4) }));
         let asked = Permission::Api { noun: "invoices", verb: "read" };
-        let missing = Permission::Own(tokenward_core::permission::Own::TokenVerify);
+        let missing = Permission::Management(tokenward_core::permission::Management::TokenVerify);
         let mut decisions = vec![Decision::Allow];
         decisions.extend(Reason::ALL.map(|reason| Decision::Deny { reason, missing: None }));
         decisions.push(Decision::Deny { reason: Reason::PermissionDenied, missing: Some(missing) });
@@ -302,7 +302,7 @@ mod tests {
                         let from = Presenter { address, agent: None };
                         let question = Question::new(Asking::Any, ask).request(request).from(from);
                         let number = expected.len() as u64 * 0x0101_0101_0101;
-                        let fact = Fact {
+                        let fact = DecisionFact {
                             at: Time(-(n as i64)),
                             organization: id(9),
                             token: None,
@@ -317,7 +317,7 @@ mod tests {
                             Decision::Deny { reason, missing } => (Some(*reason), *missing),
                         };
                         let text = |text: &str| request.map(|_| text.to_owned());
-                        expected.push(Kept {
+                        expected.push(KeptDecision {
                             id: number.to_string(),
                             at: fact.at,
                             organization: id(9),
@@ -335,7 +335,7 @@ mod tests {
                 }
             }
         }
-        let read: Vec<Kept> = Record::all(&bytes)
+        let read: Vec<KeptDecision> = DecisionRecord::all(&bytes)
             .map(|record| record.read(record.number().to_string(), id(9), Some(id(6))).unwrap())
             .collect();
         assert_eq!(read, expected);
@@ -349,7 +349,7 @@ mod tests {
         {
             let request = Some(Request { api: Some("shop"), method: "GET", path });
             let question = Question::new(Asking::Any, Ask::Identity).request(request);
-            let fact = Fact {
+            let fact = DecisionFact {
                 at: Time(7),
                 organization: Uuid::nil(),
                 token: None,
@@ -360,7 +360,8 @@ mod tests {
             let mut bytes = Vec::new();
             write(&mut bytes, 0, None, &fact);
             assert!(!bytes.windows(6).any(|six| six == b"secret"));
-            let read = Record::all(&bytes).next().and_then(|it| it.read(String::new(), Uuid::nil(), None)).unwrap();
+            let read =
+                DecisionRecord::all(&bytes).next().and_then(|it| it.read(String::new(), Uuid::nil(), None)).unwrap();
             assert_eq!(read.path, Some(kept));
         }
     }
@@ -368,7 +369,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_records_are_none() {
         for bytes in [&[][..], &[1], &[0, 0], &[0; 64], &[255; 64], &[29, 0, 0]] {
-            assert_eq!(Record::all(bytes).count(), 0, "{bytes:?}");
+            assert_eq!(DecisionRecord::all(bytes).count(), 0, "{bytes:?}");
         }
     }
 }

@@ -9,12 +9,12 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, St
 use std::future::{Ready, ready};
 use tokenward_api::error::ErrorBody;
 use tokenward_core::decision::Ask;
-use tokenward_core::permission::Needed;
+use tokenward_core::permission::RequiredPermission;
 use tokenward_core::{Code, Error, Result};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::credential::{Place, challenge, credential};
+use crate::credential::{CredentialHeader, challenge, credential};
 use crate::embedded::Embedded;
 use crate::gateway::is_about_credential;
 use crate::question::{Asking, Presenter, Question, Request as Asked};
@@ -40,14 +40,14 @@ type ClientAddress = dyn Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + 
 pub struct RequireToken {
     embedded: Embedded,
     asking: Asking,
-    needed: Arc<Needed>,
+    needed: Arc<RequiredPermission>,
     client: Arc<ClientAddress>,
 }
 
 impl RequireToken {
     /// Asks for a permission of your API, such as `invoices:read`.
     pub fn new(embedded: &Embedded, asking: Asking, permission: &str) -> Result<Self> {
-        let needed = Needed::parse(permission).map_err(|problem| Error::invalid("permission", problem))?;
+        let needed = RequiredPermission::parse(permission).map_err(|problem| Error::invalid("permission", problem))?;
         Ok(Self { embedded: embedded.clone(), asking, needed: Arc::new(needed), client: Arc::new(peer) })
     }
 
@@ -64,7 +64,9 @@ impl RequireToken {
     fn check<B>(&self, request: &Request<B>) -> Result<Holder> {
         let headers = request.headers();
         let sent = |name, place| headers.get_all(name).iter().map(move |value| (place, value.as_bytes()));
-        let credential = credential(sent(header::AUTHORIZATION, Place::Authorization).chain(sent(KEY, Place::Key)))?;
+        let credential = credential(
+            sent(header::AUTHORIZATION, CredentialHeader::Authorization).chain(sent(KEY, CredentialHeader::Key)),
+        )?;
         let address = (self.client)(headers, request.extensions());
         let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let question = Question::new(self.asking, Ask::Permission(self.needed.permission()))

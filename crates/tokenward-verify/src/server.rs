@@ -1,7 +1,7 @@
 //! The server's own entrance: answers that are read under a lock, without a copy; callers of our own API; what an
 //! operator may look at. It changes with the server, and promises nothing to anybody else.
 
-pub use crate::record::Kept;
+pub use crate::record::KeptDecision;
 pub use crate::refusals::Refused;
 pub use crate::trace::{DecisionId, ID_LENGTH, OF_A_TOKEN, OF_AN_ORGANIZATION, Stamp};
 pub use crate::verifier::{Answer, Client, Verifier};

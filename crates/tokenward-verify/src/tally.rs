@@ -42,7 +42,7 @@ const _: () = assert!(size_of::<Sums>() == 64, "sums are one cache line");
 type Agent = Arc<Box<str>>;
 
 /// A use that is not in the table yet, or several of the same kind one after the other.
-struct Waiting {
+struct WaitingUse {
     token: Uuid,
     at: i64,
     from: Option<IpAddr>,
@@ -55,7 +55,7 @@ struct Waiting {
 /// The sums of a part's tokens.
 #[derive(Default)]
 pub(super) struct Tally {
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingUse>,
     /// The table: open addressing, free places among the sums.
     table: Vec<Sums>,
     taken: usize,
@@ -94,7 +94,7 @@ impl Tally {
             self.settle();
         }
         self.waiting.reserve_exact(WAITING - self.waiting.len());
-        self.waiting.push(Waiting { token, at, from, agent, denied, times: 1 });
+        self.waiting.push(WaitingUse { token, at, from, agent, denied, times: 1 });
         std::mem::take(&mut self.full)
     }
 

@@ -11,7 +11,7 @@ use prefetch_index::prefetch_index;
 use tokenward_core::sync::lock;
 use tokenward_core::{Random, Time, Uuid};
 
-use crate::record::{self, Fact, Kept, Record};
+use crate::record::{self, DecisionFact, DecisionRecord, KeptDecision};
 
 /// Decisions kept of one token.
 pub const OF_A_TOKEN: usize = 20;
@@ -134,7 +134,7 @@ impl Ring {
     fn push(&mut self, most: usize, record: &[u8], at: Time) {
         if self.bytes.len() + record.len() > self.bytes.capacity() {
             let old = self.count.saturating_sub(most - 1);
-            let end: usize = Record::all(&self.bytes).take(old).map(Record::len).sum();
+            let end: usize = DecisionRecord::all(&self.bytes).take(old).map(DecisionRecord::len).sum();
             self.bytes.drain(..end);
             self.count -= old;
             // Some room, so that not every record has to make some.
@@ -147,22 +147,29 @@ impl Ring {
     }
 
     /// The last `most` records.
-    fn records(&self, most: usize) -> impl Iterator<Item = Record<'_>> {
-        Record::all(&self.bytes).skip(self.count.saturating_sub(most))
+    fn records(&self, most: usize) -> impl Iterator<Item = DecisionRecord<'_>> {
+        DecisionRecord::all(&self.bytes).skip(self.count.saturating_sub(most))
     }
 
     /// The decisions about a token that is known, the oldest first.
-    pub(super) fn of_token(&self, token: Uuid, stamp: &Stamp) -> impl Iterator<Item = Kept> {
+    pub(super) fn of_token(&self, token: Uuid, stamp: &Stamp) -> impl Iterator<Item = KeptDecision> {
         self.records(OF_A_TOKEN).filter_map(move |record| self.kept(record, Some(token), stamp))
     }
 
-    fn find(&self, most: usize, number: u64, organization: Uuid, token: Option<Uuid>, stamp: &Stamp) -> Option<Kept> {
+    fn find(
+        &self,
+        most: usize,
+        number: u64,
+        organization: Uuid,
+        token: Option<Uuid>,
+        stamp: &Stamp,
+    ) -> Option<KeptDecision> {
         let own = self.organization == organization;
         let record = own.then(|| self.records(most).find(|record| record.number() == number))??;
         self.kept(record, token, stamp)
     }
 
-    fn kept(&self, record: Record<'_>, token: Option<Uuid>, stamp: &Stamp) -> Option<Kept> {
+    fn kept(&self, record: DecisionRecord<'_>, token: Option<Uuid>, stamp: &Stamp) -> Option<KeptDecision> {
         record.read(DecisionId { stamp, number: record.number() }.to_string(), self.organization, token)
     }
 }
@@ -173,7 +180,7 @@ impl Ring {
 /// fetches the ends of all rings at once.
 #[derive(Default)]
 pub(super) struct Traced {
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingDecision>,
     /// The records of those that wait.
     bytes: Vec<u8>,
     rings: Vec<(Uuid, Ring)>,
@@ -186,7 +193,7 @@ pub(super) struct Traced {
 }
 
 /// A decision that is in no ring yet.
-struct Waiting {
+struct WaitingDecision {
     token: Uuid,
     organization: Uuid,
     at: Time,
@@ -198,7 +205,7 @@ struct Waiting {
 
 impl Traced {
     /// Keeps a decision, if there is a place for its token.
-    pub(super) fn push(&mut self, token: Uuid, number: u64, fact: &Fact<'_>) {
+    pub(super) fn push(&mut self, token: Uuid, number: u64, fact: &DecisionFact<'_>) {
         let again = self.waiting.last().is_some_and(|it| it.token == token);
         if again || self.waiting.len() >= WAITING {
             self.settle();
@@ -218,7 +225,7 @@ impl Traced {
         self.waiting.reserve_exact(WAITING - self.waiting.len());
         record::write(&mut self.bytes, number, None, fact);
         let end = self.bytes.len();
-        self.waiting.push(Waiting { token, organization: fact.organization, at: fact.at, end, place: None });
+        self.waiting.push(WaitingDecision { token, organization: fact.organization, at: fact.at, end, place: None });
     }
 
     /// Puts what waits into the rings.
@@ -247,7 +254,7 @@ impl Traced {
     }
 
     /// A place for another token.
-    fn make_room(&mut self, new: &Waiting) -> Option<usize> {
+    fn make_room(&mut self, new: &WaitingDecision) -> Option<usize> {
         let ring = Ring::of_organization(new.organization);
         if self.rings.len() < TOKENS {
             self.rings.push((new.token, ring));
@@ -277,7 +284,7 @@ impl Traced {
         all.filter(|(id, _)| token.is_none_or(|token| token == *id)).cloned().collect()
     }
 
-    pub(super) fn find(&mut self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
+    pub(super) fn find(&mut self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<KeptDecision> {
         self.settle();
         self.rings.iter().find_map(|(token, ring)| ring.find(OF_A_TOKEN, number, organization, Some(*token), stamp))
     }
@@ -313,7 +320,7 @@ impl Denials {
         self.counted.fetch_add(1, Ordering::Relaxed) << PLACE_BITS | NO_TOKEN
     }
 
-    pub(super) fn push(&self, number: u64, fact: &Fact<'_>) {
+    pub(super) fn push(&self, number: u64, fact: &DecisionFact<'_>) {
         let mut record = Vec::with_capacity(128);
         record::write(&mut record, number, fact.token, fact);
         let mut part = lock(self.part(fact.organization));
@@ -326,14 +333,14 @@ impl Denials {
         ring.push(OF_AN_ORGANIZATION, &record, fact.at);
     }
 
-    pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> Vec<Kept> {
+    pub(super) fn of(&self, organization: Uuid, stamp: &Stamp) -> Vec<KeptDecision> {
         let part = lock(self.part(organization));
         let ring = part.get(&organization).cloned().unwrap_or_default();
         drop(part);
         ring.records(OF_AN_ORGANIZATION).filter_map(|record| ring.kept(record, None, stamp)).collect()
     }
 
-    pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<Kept> {
+    pub(super) fn find(&self, number: u64, organization: Uuid, stamp: &Stamp) -> Option<KeptDecision> {
         let part = lock(self.part(organization));
         part.get(&organization)?.find(OF_AN_ORGANIZATION, number, organization, None, stamp)
     }
@@ -354,8 +361,8 @@ mod tests {
     use crate::question::{Asking, Question};
     use crate::random::OsRandom;
 
-    fn fact<'a>(organization: u128, question: &'a Question<'a>) -> Fact<'a> {
-        Fact {
+    fn fact<'a>(organization: u128, question: &'a Question<'a>) -> DecisionFact<'a> {
+        DecisionFact {
             at: Time(7),
             organization: Uuid::from_u128(organization),
             token: None,
@@ -411,7 +418,7 @@ mod tests {
     fn a_quiet_token_makes_room_and_a_busy_one_does_not() {
         let (mut traced, question) = (Traced::default(), Question::new(Asking::Any, Ask::Identity));
         let mut use_at = |token: usize, at: i64| {
-            let fact = Fact { at: Time(at), ..fact(1, &question) };
+            let fact = DecisionFact { at: Time(at), ..fact(1, &question) };
             traced.push(Uuid::from_u128(token as u128), 0, &fact);
             traced.settle();
             assert_eq!(traced.rings.len(), traced.places.len());
@@ -432,7 +439,7 @@ mod tests {
     fn those_that_wait_together_get_a_place_each() {
         let (mut traced, question) = (Traced::default(), Question::new(Asking::Any, Ask::Identity));
         let mut push = |token: usize, at: i64| {
-            traced.push(Uuid::from_u128(token as u128), 0, &Fact { at: Time(at), ..fact(1, &question) });
+            traced.push(Uuid::from_u128(token as u128), 0, &DecisionFact { at: Time(at), ..fact(1, &question) });
         };
         (0..TOKENS).for_each(|token| push(token, token as i64));
         // One of the quiet ones is used again, and fifteen are new.
@@ -457,7 +464,7 @@ mod tests {
             let request = Some(crate::Request { api: None, method: "GET", path: &path });
             let question = Question::new(Asking::Any, Ask::Identity).request(request);
             let token = token((n * n) % 37);
-            traced.push(token, n, &Fact { at: Time(n as i64), token: Some(token), ..fact(1, &question) });
+            traced.push(token, n, &DecisionFact { at: Time(n as i64), token: Some(token), ..fact(1, &question) });
             pushed.entry(token).or_default().push(path);
             if n % 97 == 0 {
                 let last = &pushed[&token];

@@ -16,7 +16,7 @@ use tokenward_store::{Reader, Store};
 use tokio::sync::Notify;
 
 use crate::question::Presenter;
-use crate::record::{Fact, Kept};
+use crate::record::{DecisionFact, KeptDecision};
 use crate::tally::{Sums, Tally};
 use crate::trace::{DecisionId, Denials, PLACE_BITS, Stamp, Traced};
 
@@ -29,7 +29,7 @@ const WRITTEN_AT_ONCE: usize = 1_000;
 
 /// The use of tokens since the last write, and the last decisions.
 pub(super) struct Uses {
-    parts: Box<[Mutex<Part>]>,
+    parts: Box<[Mutex<UsageShard>]>,
     denials: Denials,
     stamp: Stamp,
     since: Time,
@@ -41,7 +41,7 @@ pub(super) struct Uses {
 
 /// The tokens whose ids end alike.
 #[derive(Default)]
-struct Part {
+struct UsageShard {
     tally: Tally,
     last: Traced,
     decisions: u64,
@@ -65,7 +65,7 @@ impl Uses {
     }
 
     /// Records a decision about a known token.
-    pub(super) fn of_token(&self, token: Uuid, fact: &Fact<'_>) -> DecisionId<'_> {
+    pub(super) fn of_token(&self, token: Uuid, fact: &DecisionFact<'_>) -> DecisionId<'_> {
         let place = place(token);
         let mut part = self.part(place);
         part.decisions += 1;
@@ -93,7 +93,7 @@ impl Uses {
 
     /// Records a denial of something that is no token, or not one of the organization that asks. With nobody asking,
     /// nobody could read it: it only gets an id.
-    pub(super) fn of_nobody(&self, fact: Option<&Fact<'_>>) -> DecisionId<'_> {
+    pub(super) fn of_nobody(&self, fact: Option<&DecisionFact<'_>>) -> DecisionId<'_> {
         let number = self.denials.number();
         if let Some(fact) = fact {
             self.denials.push(number, fact);
@@ -102,7 +102,7 @@ impl Uses {
     }
 
     /// A decision of the organization, as long as it is remembered.
-    pub(super) fn find(&self, id: &str, organization: Uuid) -> Option<Kept> {
+    pub(super) fn find(&self, id: &str, organization: Uuid) -> Option<KeptDecision> {
         let number = self.stamp.number(id)?;
         if let Some(kept) = self.denials.find(number, organization, &self.stamp) {
             return Some(kept);
@@ -113,7 +113,7 @@ impl Uses {
     }
 
     /// The last decisions of a token, the newest first: of its own, and its denials among the organization's.
-    pub(super) fn last(&self, token: Uuid, organization: Uuid) -> Vec<Kept> {
+    pub(super) fn last(&self, token: Uuid, organization: Uuid) -> Vec<KeptDecision> {
         let rings = self.part(place(token)).last.copied(organization, Some(token));
         let own = rings.iter().flat_map(|(token, ring)| ring.of_token(*token, &self.stamp));
         let denials = self.denials.of(organization, &self.stamp).into_iter().filter(|it| it.token == Some(token));
@@ -121,7 +121,7 @@ impl Uses {
     }
 
     /// The last decisions of an organization, the newest first: its denials, and what is remembered of its tokens.
-    pub(super) fn recent(&self, organization: Uuid) -> Vec<Kept> {
+    pub(super) fn recent(&self, organization: Uuid) -> Vec<KeptDecision> {
         let mut all = self.denials.of(organization, &self.stamp);
         for place in 0..PARTS {
             let rings = self.part(place).last.copied(organization, None);
@@ -180,13 +180,13 @@ impl Uses {
         self.moving.lock().await
     }
 
-    fn part(&self, place: usize) -> MutexGuard<'_, Part> {
+    fn part(&self, place: usize) -> MutexGuard<'_, UsageShard> {
         lock(&self.parts[place])
     }
 }
 
 /// Each decision once. Of those of one moment, which is some milliseconds long, what was kept later comes first.
-fn newest_first(mut all: Vec<Kept>) -> Vec<Kept> {
+fn newest_first(mut all: Vec<KeptDecision>) -> Vec<KeptDecision> {
     all.reverse();
     all.sort_by_key(|it| std::cmp::Reverse(it.at));
     let mut seen = HashSet::with_capacity(all.len());

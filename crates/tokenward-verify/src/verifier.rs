@@ -13,8 +13,8 @@ use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision, Facts, Standing, decide};
 use tokenward_core::directory::{Directory, Organization};
 use tokenward_core::event::{Actor, By, Origin};
-use tokenward_core::index::{Found, Index};
-use tokenward_core::permission::{Own, Permission};
+use tokenward_core::index::{FoundRecord, Index};
+use tokenward_core::permission::{Management, Permission};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use crate::follow::{self, Followed};
 use crate::guard;
 use crate::question::{Asking, Presenter, Question, Request};
-use crate::record::{Fact, Kept};
+use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
 use crate::trace::DecisionId;
 use crate::usage::Uses;
@@ -38,16 +38,16 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Decides about presented texts. Cheap to clone.
 #[derive(Clone)]
-pub struct Verifier(Arc<Inner>);
+pub struct Verifier(Arc<Shared>);
 
-struct Inner {
+struct Shared {
     followed: Followed,
     peppers: Vec<Pepper>,
     prefixes: Prefixes,
     clock: Arc<dyn Clock>,
     uses: Uses,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-    guard: guard::Guard,
+    guard: guard::MissGuard,
     refusals: Refusals,
 }
 
@@ -57,7 +57,7 @@ pub struct Answer<'a> {
     /// The decision.
     pub decision: Decision<'a>,
     /// The token, its organization and its role.
-    pub found: Option<(Found<'a>, &'a Organization, &'a Role)>,
+    pub found: Option<(FoundRecord<'a>, &'a Organization, &'a Role)>,
     /// The name under which the decision is remembered for a while.
     pub id: DecisionId<'a>,
 }
@@ -92,14 +92,14 @@ impl Verifier {
     ///
     /// `poll` is how often the log is looked at for changes that other processes made.
     pub async fn start(store: Store, peppers: Vec<Pepper>, prefixes: Prefixes, poll: Duration) -> Result<Self> {
-        let verifier = Self(Arc::new(Inner {
+        let verifier = Self(Arc::new(Shared {
             followed: Followed::default(),
             peppers,
             prefixes,
             clock: Arc::clone(store.clock()),
             uses: Uses::new(store.now(), store.random()),
             tasks: Mutex::default(),
-            guard: guard::Guard::default(),
+            guard: guard::MissGuard::default(),
             refusals: Refusals::default(),
         }));
         let loaded = follow::load(&verifier.0.followed, &store).await?;
@@ -145,7 +145,7 @@ impl Verifier {
 
     /// The guard against guessing, to set its budget.
     #[must_use]
-    pub fn guard(&self) -> &guard::Guard {
+    pub fn guard(&self) -> &guard::MissGuard {
         &self.0.guard
     }
 
@@ -219,7 +219,7 @@ impl Verifier {
                 self.0.refusals.count(reason, question.from.address);
             }
             let token = Some(found.token);
-            let fact = Fact { at: now, organization: organization.id, token, decision, target, question: kept };
+            let fact = DecisionFact { at: now, organization: organization.id, token, decision, target, question: kept };
             let id = self.0.uses.of_token(found.token, &fact);
             Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
         })
@@ -249,7 +249,7 @@ impl Verifier {
         let decision = Decision::Deny { reason, missing: None };
         // Anybody can ask for an organization that does not exist, and would take the place of one that does.
         let asking = question.asking.organization().filter(|id| directory.organization(*id).is_some());
-        let fact = asking.map(|organization| Fact {
+        let fact = asking.map(|organization| DecisionFact {
             at: self.0.clock.recent(),
             organization,
             token: None,
@@ -268,13 +268,13 @@ impl Verifier {
 
     /// A remembered decision of an organization.
     #[must_use]
-    pub fn decision(&self, id: &str, organization: Uuid) -> Option<Kept> {
+    pub fn decision(&self, id: &str, organization: Uuid) -> Option<KeptDecision> {
         self.0.uses.find(id, organization)
     }
 
     /// The last decisions that are remembered of an organization, or of one of its tokens; the newest first.
     #[must_use]
-    pub fn decisions(&self, organization: Uuid, token: Option<Uuid>) -> Vec<Kept> {
+    pub fn decisions(&self, organization: Uuid, token: Option<Uuid>) -> Vec<KeptDecision> {
         match token {
             Some(token) => self.0.uses.last(token, organization),
             None => self.0.uses.recent(organization),
@@ -325,7 +325,7 @@ impl Verifier {
     /// The organization of the token that presents itself to our own API, if its role holds the permission there: what
     /// [`authenticate`](Self::authenticate) and [`Caller::require`] find out, without making either a caller or a grant.
     /// `None` for a session, which they must look at.
-    pub fn permit(&self, text: &str, permission: Own, from: &Presenter<'_>) -> Result<Option<Uuid>> {
+    pub fn permit(&self, text: &str, permission: Management, from: &Presenter<'_>) -> Result<Option<Uuid>> {
         let presented = self.present(text, from)?;
         if presented.kind == Kind::Session {
             return Ok(None);
@@ -333,7 +333,7 @@ impl Verifier {
         self.accept(&presented, from, |found, organization, role, now| {
             let standing = Standing::Role(role);
             let facts = Facts { credential: Some(found.credential()), standing, target: Target::Organization };
-            decide(&facts, Ask::Permission(Permission::Own(permission)), now).require()?;
+            decide(&facts, Ask::Permission(Permission::Management(permission)), now).require()?;
             Ok(Some(organization.id))
         })
     }
@@ -349,7 +349,7 @@ impl Verifier {
         &self,
         presented: &Presented<'_>,
         from: &Presenter<'_>,
-        read: impl FnOnce(&Found<'_>, &Organization, &Role, Time) -> Result<R>,
+        read: impl FnOnce(&FoundRecord<'_>, &Organization, &Role, Time) -> Result<R>,
     ) -> Result<R> {
         let directory = self.0.followed.index.directory();
         self.lookup(presented, |found| {
@@ -368,7 +368,7 @@ impl Verifier {
                 Decision::Deny { reason, .. } => {
                     let question = Question::new(Asking::Any, Ask::Identity).from(*from);
                     let (organization, token) = (organization.id, Some(found.token));
-                    let fact = Fact { at: now, organization, token, decision, target, question: &question };
+                    let fact = DecisionFact { at: now, organization, token, decision, target, question: &question };
                     self.0.uses.of_token(found.token, &fact);
                     Err(self.refused(reason, from.address))
                 }
@@ -409,7 +409,7 @@ impl Verifier {
         self.pepper().digest(inner)
     }
 
-    fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Option<Found<'_>>) -> R) -> R {
+    fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Option<FoundRecord<'_>>) -> R) -> R {
         // Before the hashing, so that the memory comes meanwhile.
         let place = self.0.followed.index.place(presented.last_four());
         let inner = presented.inner_digest();
@@ -434,7 +434,11 @@ fn refused_session(refusal: Error) -> Error {
 }
 
 /// The organization and role of a token; `None` when it belongs to another organization than the one that asks.
-fn belonging<'d>(directory: &'d Directory, found: &Found<'_>, asking: Asking) -> Option<(&'d Organization, &'d Role)> {
+fn belonging<'d>(
+    directory: &'d Directory,
+    found: &FoundRecord<'_>,
+    asking: Asking,
+) -> Option<(&'d Organization, &'d Role)> {
     let organization = directory.numbered(found.organization)?;
     if !asking.may_see(organization.id) {
         return None;

@@ -291,7 +291,7 @@ fn nothing_is_written_but_through_the_one_door() {
     };
     holds(rule);
     breaks(rule, &[("crates/tokenward-server/src/api/tokens.rs", "app.store.begin(&grant)")], "App::write");
-    let operator = "let grant = Grant::operator(&Operator::at_this_machine(), id, Own::TokenManage);";
+    let operator = "let grant = Grant::operator(&Operator::at_this_machine(), id, Management::TokenManage);";
     breaks(rule, &[("crates/tokenward-server/src/console/tokens.rs", operator)], "acts as the operator");
 }
 

@@ -86,7 +86,7 @@ async fn quiet_server() -> (Server, Organization) {
     config.poll_interval = Duration::from_secs(3_600);
     config.limits.set(&MISSES_PER_MINUTE, 1_000_000);
     let server = Server::start_with(directory, config).await;
-    let acme = server.found("Acme").await;
+    let acme = server.new_organization("Acme").await;
     (server, acme)
 }
 

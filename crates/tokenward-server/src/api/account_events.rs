@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, State};
 use serde::Deserialize;
 use tokenward_api::accounts::{AccountEvent, AccountEventList};
 use tokenward_core::caller::{Caller, Grant};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::endpoint::{Endpoint, get};
@@ -54,7 +54,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<AccountEventList>(200)
             .errors(&[400]),
         get("/organization/{organizationId}/member/{memberId}/events", of_member)
-            .needs(Own::MemberManage, On::Organization)
+            .needs(Management::MemberManage, On::Organization)
             .about("Members", "What happened to the account of a member, and what was tried.")
             .query(QUERY)
             .answers::<AccountEventList>(200)

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use tokenward_api::apis::{ApiDetail, ApiDocument, ApiItem, ApiList, RouteBody};
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::routes::Unknown;
 use tokenward_core::{Error, Uuid};
 
@@ -20,7 +20,7 @@ use super::right::On;
 use crate::body::Bounds;
 use crate::limits::{DOCUMENT_BYTES, DOCUMENT_TIME};
 use crate::service::App;
-use crate::service::apis::{self, Api, Format, KeptRoute, Shown};
+use crate::service::apis::{self, Api, ApiWithRoutes, Format, KeptRoute};
 
 fn item(api: Api) -> ApiItem {
     ApiItem {
@@ -33,7 +33,7 @@ fn item(api: Api) -> ApiItem {
     }
 }
 
-fn detail(shown: Shown) -> ApiDetail {
+fn detail(shown: ApiWithRoutes) -> ApiDetail {
     let route = |route: KeptRoute| RouteBody {
         method: route.method,
         path: route.path,
@@ -53,15 +53,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/organization/{organizationId}/api/{name}";
     vec![
         get(ALL, list)
-            .needs(Own::ApiRead, On::Organization)
+            .needs(Management::ApiRead, On::Organization)
             .about("Routes of your API", "The APIs whose routes are known, by name.")
             .answers::<ApiList>(200),
         get(ONE, show)
-            .needs(Own::ApiRead, On::Organization)
+            .needs(Management::ApiRead, On::Organization)
             .about("Routes of your API", "One API with its routes.")
             .answers::<ApiDetail>(200),
         put(ONE, replace)
-            .needs(Own::ApiManage, On::Organization)
+            .needs(Management::ApiManage, On::Organization)
             .about(
                 "Routes of your API",
                 "Import an OpenAPI 3 document or a short list of routes; they replace those of that name. At most 5 MB and \
@@ -73,7 +73,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiDetail>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)
-            .needs(Own::ApiManage, On::Organization)
+            .needs(Management::ApiManage, On::Organization)
             .about("Routes of your API", "Delete an API: gateways that ask for it are denied from then on.")
             .answers_empty(204),
     ]

@@ -10,7 +10,7 @@ use tokenward_api::Id;
 use tokenward_api::clusters::{Cluster, ClusterList, ClusterRequest, ClusterStatus, ClusterStatusList};
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_store::clusters::Cluster as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -53,23 +53,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/organization/{organizationId}/cluster/{clusterId}";
     vec![
         get(ALL, list)
-            .needs(Own::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, On::Organization)
             .about("Clusters", "The clusters that you see.")
             .answers::<ClusterList>(200),
         post(ALL, create)
-            .needs(Own::ClusterManage, On::Organization)
+            .needs(Management::ClusterManage, On::Organization)
             .idempotent()
             .about("Clusters", "Make a cluster.")
             .takes::<ClusterRequest>()
             .answers::<Cluster>(201),
         put(ONE, edit)
-            .needs(Own::ClusterManage, On::Cluster)
+            .needs(Management::ClusterManage, On::Cluster)
             .about("Clusters", "Replace a cluster.")
             .takes::<ClusterRequest>()
             .answers::<Cluster>(200)
             .errors(&[412]),
         delete(ONE, remove)
-            .needs(Own::ClusterManage, On::Cluster)
+            .needs(Management::ClusterManage, On::Cluster)
             .about("Clusters", "Delete a cluster on which no environment runs.")
             .query(&[
                 ("deleteMode", "Accepted; nothing is deployed here."),
@@ -78,11 +78,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_empty(204)
             .errors(&[409]),
         get("/organization/{organizationId}/cluster/status", statuses)
-            .needs(Own::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, On::Organization)
             .about("Clusters", "The status of each cluster that you see.")
             .answers::<ClusterStatusList>(200),
         get("/organization/{organizationId}/cluster/{clusterId}/status", show_status)
-            .needs(Own::ClusterRead, On::Cluster)
+            .needs(Management::ClusterRead, On::Cluster)
             .about("Clusters", "The status of a cluster.")
             .answers::<ClusterStatus>(200),
     ]

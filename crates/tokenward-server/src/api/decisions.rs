@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, State};
 use serde::Deserialize;
 use tokenward_api::decisions::{DecisionBody, DecisionList, ResourceBody, RoleReference, TokenReference};
 use tokenward_core::caller::{Caller, Grant};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::Target;
 use tokenward_core::{Error, Uuid};
 
@@ -78,7 +78,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<DecisionBody>(200)
             .errors(&[403, 404]),
         get("/organization/{organizationId}/decision", list)
-            .needs(Own::TokenVerify, On::Organization)
+            .needs(Management::TokenVerify, On::Organization)
             .about(
                 "Verification",
                 "The last decisions that are remembered: the organization's last 256 denials, and the last 20 decisions of \

@@ -21,14 +21,14 @@ use tower::Service;
 
 use super::error::ApiError;
 use super::extract::read;
-use super::right::{Guard, Right, asking_organization};
+use super::right::{EndpointRight, RightGuard, asking_organization};
 use crate::heavy;
 use crate::http::peer;
 use crate::service::App;
 use crate::telemetry;
 
 /// What such an endpoint is given.
-pub(super) struct Asked<'a> {
+pub(super) struct DirectRequest<'a> {
     pub app: &'a App,
     /// The caller's organization, in which it holds the right; absent for public ones.
     pub organization: Option<Uuid>,
@@ -39,15 +39,15 @@ pub(super) struct Asked<'a> {
 }
 
 /// Answers at once. An error is answered as everywhere.
-pub(super) type Answer = fn(&Asked<'_>) -> Result<Response>;
+pub(super) type DirectHandler = fn(&DirectRequest<'_>) -> Result<Response>;
 
 /// An endpoint with all that it takes to answer.
 pub(super) struct Direct {
     pub path: &'static str,
     /// `None`: every method.
     pub method: Option<Method>,
-    pub guard: Guard,
-    pub answer: Answer,
+    pub guard: RightGuard,
+    pub answer: DirectHandler,
 }
 
 impl Direct {
@@ -78,17 +78,24 @@ impl Direct {
         let (parts, body) = request.into_parts();
         // The right first: whoever has none is not listened to.
         let organization = match self.guard.right {
-            Right::Public => None,
+            EndpointRight::Public => None,
             _ => asking_organization(&self.guard, &parts.headers, parts.uri.query(), peer)?,
         };
         // Where every method is taken, nothing is said in a body.
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
         if body.len() <= heavy::BODY {
-            return (self.answer)(&Asked { app: &self.guard.app, organization, request: &parts, peer, body: &body });
+            return (self.answer)(&DirectRequest {
+                app: &self.guard.app,
+                organization,
+                request: &parts,
+                peer,
+                body: &body,
+            });
         }
         // A large batch.
         let (app, answer) = (Arc::clone(&self.guard.app), self.answer);
-        heavy::run(move || answer(&Asked { app: &app, organization, request: &parts, peer, body: &body })).await?
+        heavy::run(move || answer(&DirectRequest { app: &app, organization, request: &parts, peer, body: &body }))
+            .await?
     }
 
     /// The same as a part of the router, which answers for the methods that are not taken.
@@ -125,17 +132,17 @@ impl Front {
 
     /// The service of a connection.
     #[must_use]
-    pub fn connection(&self, peer: SocketAddr) -> Connection {
-        Connection(Arc::new((peer, Arc::clone(&self.0))))
+    pub fn connection(&self, peer: SocketAddr) -> ConnectionService {
+        ConnectionService(Arc::new((peer, Arc::clone(&self.0))))
     }
 }
 
 /// The service of a connection. It is copied for each request, so it is counted by connection: the cores would wait for
 /// each other at one count for all.
 #[derive(Clone)]
-pub struct Connection(Arc<(SocketAddr, Arc<Shared>)>);
+pub struct ConnectionService(Arc<(SocketAddr, Arc<Shared>)>);
 
-impl<B> Service<Request<B>> for Connection
+impl<B> Service<Request<B>> for ConnectionService
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,

@@ -7,7 +7,7 @@ use tokenward_core::{Error, Result};
 
 use super::endpoint::{Endpoint, get_once};
 use super::openapi;
-use super::right::Right;
+use super::right::EndpointRight;
 use crate::service::App;
 
 /// The page.
@@ -24,11 +24,11 @@ struct Docs {
 struct Section {
     id: String,
     tag: &'static str,
-    endpoints: Vec<Row>,
+    endpoints: Vec<EndpointRow>,
 }
 
 /// An endpoint.
-struct Row {
+struct EndpointRow {
     id: String,
     method: String,
     path: &'static str,
@@ -47,11 +47,11 @@ struct Row {
 struct Schema {
     name: String,
     about: String,
-    fields: Vec<Field>,
+    fields: Vec<SchemaField>,
 }
 
 /// A field of a schema.
-struct Field {
+struct SchemaField {
     name: String,
     /// Its type in words, and the schema that it names.
     kind: String,
@@ -95,15 +95,15 @@ fn sections(document: &Value, public_url: &str) -> Vec<Section> {
     sections
 }
 
-fn row(document: &Value, endpoint: &Endpoint, public_url: &str) -> Row {
+fn row(document: &Value, endpoint: &Endpoint, public_url: &str) -> EndpointRow {
     let right = match endpoint.right {
-        Right::Public => "Anybody, without a token.".to_owned(),
-        Right::Caller => "Any valid token or session.".to_owned(),
-        Right::User => "A signed-in user, not a token.".to_owned(),
-        Right::Permission(permission, _) if endpoint.user_only => format!("{permission}, as a signed-in user."),
-        Right::Permission(permission, _) => permission.to_string(),
+        EndpointRight::Public => "Anybody, without a token.".to_owned(),
+        EndpointRight::Caller => "Any valid token or session.".to_owned(),
+        EndpointRight::User => "A signed-in user, not a token.".to_owned(),
+        EndpointRight::Permission(permission, _) if endpoint.user_only => format!("{permission}, as a signed-in user."),
+        EndpointRight::Permission(permission, _) => permission.to_string(),
     };
-    Row {
+    EndpointRow {
         id: openapi::operation_id(endpoint),
         method: endpoint.method.to_string(),
         path: endpoint.path,
@@ -134,8 +134,8 @@ fn curl(document: &Value, endpoint: &Endpoint, public_url: &str) -> String {
         method => vec![format!("curl -X {method} \"{public_url}{}\"", path.join("/"))],
     };
     match endpoint.right {
-        Right::Public => {}
-        Right::User => lines.push("-H \"Authorization: Bearer $SESSION\"".into()),
+        EndpointRight::Public => {}
+        EndpointRight::User => lines.push("-H \"Authorization: Bearer $SESSION\"".into()),
         _ if endpoint.user_only => lines.push("-H \"Authorization: Bearer $SESSION\"".into()),
         _ => lines.push("-H \"Authorization: Token $TOKENWARD_TOKEN\"".into()),
     }
@@ -200,7 +200,7 @@ fn schema(document: &Value, name: &str) -> Option<Schema> {
     let mut fields = Vec::new();
     collect(document, schema, &mut |name, field, required| {
         let (kind, link) = kind(field);
-        fields.push(Field { name: name.to_owned(), kind, link, required, about: about(field) });
+        fields.push(SchemaField { name: name.to_owned(), kind, link, required, about: about(field) });
     });
     let mut about = text(&schema["description"]);
     if let Some(words) = schema["enum"].as_array() {
@@ -280,7 +280,7 @@ mod tests {
     fn every_endpoint_is_described_with_a_request_that_names_its_fields() {
         let document = openapi::document("http://127.0.0.1:8080", &Limits::default());
         let sections = sections(&document, "http://127.0.0.1:8080");
-        let rows: Vec<&Row> = sections.iter().flat_map(|section| &section.endpoints).collect();
+        let rows: Vec<&EndpointRow> = sections.iter().flat_map(|section| &section.endpoints).collect();
         assert_eq!(rows.len(), super::super::endpoints().len());
         for row in &rows {
             assert!(!row.summary.is_empty() && !row.curl.contains(['{', '}']) || row.body.is_some(), "{}", row.path);

@@ -9,17 +9,17 @@ use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result as Checked};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
-use super::direct::{Answer, Direct};
+use super::direct::{Direct, DirectHandler};
 use super::error::ApiError;
 use super::extract::client;
 use super::idempotency;
 use super::once::{self, Make};
-use super::right::{Guard, On, Right, authorize};
+use super::right::{EndpointRight, On, RightGuard, authorize};
 use crate::http::peer;
 use crate::limits::{PATH_SEGMENT, QUERY};
 use crate::service::App;
@@ -49,7 +49,7 @@ pub struct Endpoint {
     /// The path, with `{parameters}`.
     pub path: &'static str,
     /// Who may call it.
-    pub right: Right,
+    pub right: EndpointRight,
     /// Tokens are refused even with the permission.
     pub user_only: bool,
     /// It honours `Idempotency-Key`.
@@ -75,7 +75,7 @@ enum Handling {
     /// By the router.
     Routed(Box<MethodRouter<Arc<App>>>),
     /// Before it; for every method, where the flag says so.
-    Direct(Answer, bool),
+    Direct(DirectHandler, bool),
     /// By the router, always with the same text of this media type.
     Once(&'static str, Make),
 }
@@ -93,7 +93,7 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
     Endpoint {
         method,
         path,
-        right: Right::Caller,
+        right: EndpointRight::Caller,
         user_only: false,
         idempotent: false,
         tag: "",
@@ -112,12 +112,12 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
 methods!(get GET, post POST, put PUT, delete DELETE);
 
 /// An endpoint for POST that is answered before the router is asked.
-pub(super) fn direct_post(path: &'static str, answer: Answer) -> Endpoint {
+pub(super) fn direct_post(path: &'static str, answer: DirectHandler) -> Endpoint {
     endpoint(Method::POST, path, Handling::Direct(answer, false))
 }
 
 /// The same for every method; the documentation shows GET. Its body is not read.
-pub(super) fn direct_any(path: &'static str, answer: Answer) -> Endpoint {
+pub(super) fn direct_any(path: &'static str, answer: DirectHandler) -> Endpoint {
     endpoint(Method::GET, path, Handling::Direct(answer, true))
 }
 
@@ -135,13 +135,13 @@ impl Endpoint {
 
     /// Anybody may call it.
     pub(super) fn public(mut self) -> Self {
-        self.right = Right::Public;
+        self.right = EndpointRight::Public;
         self
     }
 
     /// Only a signed-in user may call it.
     pub(super) fn user(mut self) -> Self {
-        self.right = Right::User;
+        self.right = EndpointRight::User;
         self
     }
 
@@ -152,8 +152,8 @@ impl Endpoint {
     }
 
     /// Who holds the permission may call it.
-    pub(super) fn needs(mut self, permission: Own, on: On) -> Self {
-        self.right = Right::Permission(permission, on);
+    pub(super) fn needs(mut self, permission: Management, on: On) -> Self {
+        self.right = EndpointRight::Permission(permission, on);
         self
     }
 
@@ -218,7 +218,7 @@ impl Endpoint {
             // It was taken above.
             Handling::Direct(..) => return MethodRouter::new(),
         };
-        if self.right == Right::Public {
+        if self.right == EndpointRight::Public {
             return handler;
         }
         handler.layer(from_fn_with_state(Arc::new(guard), check))
@@ -234,8 +234,8 @@ impl Endpoint {
         Some(Arc::new(Direct { path: self.path, method, guard: self.guard(app), answer }))
     }
 
-    fn guard(&self, app: &Arc<App>) -> Guard {
-        Guard {
+    fn guard(&self, app: &Arc<App>) -> RightGuard {
+        RightGuard {
             app: Arc::clone(app),
             right: self.right,
             user_only: self.user_only,
@@ -257,7 +257,7 @@ fn check_lengths(path: &[(&str, &str)], query: Option<&str>) -> Checked<()> {
 }
 
 async fn check(
-    State(guard): State<Arc<Guard>>,
+    State(guard): State<Arc<RightGuard>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,

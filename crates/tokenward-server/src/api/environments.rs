@@ -13,7 +13,7 @@ use tokenward_api::environments::{
 };
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_store::environments::Environment as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -65,11 +65,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/environment/{environmentId}";
     vec![
         get(IN_PROJECT, list)
-            .needs(Own::ProjectRead, On::Project)
+            .needs(Management::ProjectRead, On::Project)
             .about("Environments", "The environments of a project that you see.")
             .answers::<EnvironmentList>(200),
         post(IN_PROJECT, create)
-            .needs(Own::EnvironmentManage, On::Project)
+            .needs(Management::EnvironmentManage, On::Project)
             .idempotent()
             .about(
                 "Environments",
@@ -79,30 +79,30 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Environment>(201)
             .errors(&[409]),
         get("/project/{projectId}/environment/status", statuses)
-            .needs(Own::ProjectRead, On::Project)
+            .needs(Management::ProjectRead, On::Project)
             .about("Environments", "The status of each environment of a project that you see.")
             .answers::<EnvironmentStatusList>(200),
         get("/organization/{organizationId}/environments", all)
-            .needs(Own::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, On::Organization)
             .about("Environments", "All environments of the organization that you see.")
             .answers::<EnvironmentBriefList>(200),
         get(ONE, show)
-            .needs(Own::EnvironmentRead, On::Environment)
+            .needs(Management::EnvironmentRead, On::Environment)
             .about("Environments", "One environment.")
             .answers::<Environment>(200),
         put(ONE, edit)
-            .needs(Own::EnvironmentManage, On::Environment)
+            .needs(Management::EnvironmentManage, On::Environment)
             .about("Environments", "Change an environment. A custom role needs MANAGER on the old and the new mode.")
             .takes::<EnvironmentEdit>()
             .answers::<Environment>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)
-            .needs(Own::ProjectManage, On::Environment)
+            .needs(Management::ProjectManage, On::Environment)
             .about("Environments", "Delete an environment with its variables.")
             .query(&[("skipReconcile", "Accepted; nothing is deployed here.")])
             .answers_empty(204),
         get("/environment/{environmentId}/status", show_status)
-            .needs(Own::EnvironmentRead, On::Environment)
+            .needs(Management::EnvironmentRead, On::Environment)
             .about("Environments", "The status of an environment.")
             .answers::<EnvironmentStatus>(200),
     ]

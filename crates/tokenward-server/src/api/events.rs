@@ -11,7 +11,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::Kind;
 use tokenward_core::event::Origin;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::events::{Event as Row, Filter};
 
@@ -162,7 +162,7 @@ fn full(text: Option<String>) -> Option<String> {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/events", list)
-            .needs(Own::EventRead, On::Organization)
+            .needs(Management::EventRead, On::Organization)
             .about("Events", "What happened in the organization, newest first.")
             .query(&[
                 ("pageSize", "How many, from 1 to 1000; 10 when absent."),
@@ -185,7 +185,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<EventPage>(200)
             .errors(&[400]),
         get("/organization/{organizationId}/targets", targets)
-            .needs(Own::EventRead, On::Organization)
+            .needs(Management::EventRead, On::Organization)
             .about("Events", "What the events are about, for a filter.")
             .query(&[
                 ("fromTimestamp", "Not before; as for events."),
@@ -212,9 +212,9 @@ async fn targets(
     Params(query): Params<EventQuery>,
 ) -> Result<Json<TargetList>, ApiError> {
     let level = match query.target_level_to_fetch.as_deref() {
-        None | Some("") => events::Level::Target,
-        Some("PROJECT") => events::Level::Project,
-        Some("ENVIRONMENT") => events::Level::Environment,
+        None | Some("") => events::TargetLevel::Target,
+        Some("PROJECT") => events::TargetLevel::Project,
+        Some("ENVIRONMENT") => events::TargetLevel::Environment,
         Some(_) => return Err(Error::invalid("targetLevelToFetch", "is neither PROJECT nor ENVIRONMENT").into()),
     };
     let (filter, _) = query.read()?;

@@ -10,12 +10,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use tokenward_core::{Code, Error, Result};
 
-use super::direct::Asked;
+use super::direct::DirectRequest;
 use super::endpoint::{Endpoint, direct_any};
 use super::error::ApiError;
 use crate::http::{address, agent};
 use crate::service::App;
-use tokenward_verify::credential::{Place, credential};
+use tokenward_verify::credential::{CredentialHeader, credential};
 use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 
 /// Where gateways write the method of the request that they hold.
@@ -52,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn forward_auth(asked: &Asked<'_>) -> Result<Response> {
+fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response> {
     // All values in one piece of memory.
     let (mut values, mut said) = (Vec::with_capacity(512), Vec::with_capacity(Header::ALL.len()));
     let add = |header: Header, value: &str| {
@@ -92,8 +92,10 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Heade
     let headers = &request.headers;
     // One look at each header costs less than looking for each name.
     let sent = headers.iter().filter_map(|(name, value)| match name.as_str() {
-        "authorization" => Some((Place::Authorization, value.as_bytes())),
-        name if name == API_KEY || settings.header.as_deref() == Some(name) => Some((Place::Key, value.as_bytes())),
+        "authorization" => Some((CredentialHeader::Authorization, value.as_bytes())),
+        name if name == API_KEY || settings.header.as_deref() == Some(name) => {
+            Some((CredentialHeader::Key, value.as_bytes()))
+        }
         _ => None,
     });
     let credential = credential(sent);

@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What is kept of an answer.
 #[derive(Serialize, Deserialize)]
-struct Answer {
+struct SealedAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -128,7 +128,7 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
     running.await.map_err(Error::internal)?
 }
 
-async fn find(app: &App, scope: &[u8; 32]) -> Result<Option<idempotency::Kept>> {
+async fn find(app: &App, scope: &[u8; 32]) -> Result<Option<idempotency::KeptAnswer>> {
     let mut reader = app.store.read().await?;
     idempotency::get(reader.conn(), scope).await
 }
@@ -150,7 +150,7 @@ async fn carry_out(
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(Error::internal)?;
     let headers = parts.headers.iter().filter(|(name, _)| KEPT_HEADERS.contains(&name.as_str()));
-    let answer = Answer {
+    let answer = SealedAnswer {
         status: parts.status.as_u16(),
         headers: headers
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
@@ -165,7 +165,7 @@ async fn carry_out(
 
 fn replay(sealing: &[u8; 32], sealed: &[u8]) -> Result<Response> {
     let plain = seal::open(sealing, sealed).ok_or_else(|| Error::internal("a kept answer cannot be opened"))?;
-    let answer: Answer = serde_json::from_slice(&plain).map_err(Error::internal)?;
+    let answer: SealedAnswer = serde_json::from_slice(&plain).map_err(Error::internal)?;
     let status = StatusCode::from_u16(answer.status).map_err(Error::internal)?;
     let mut response = (status, answer.body).into_response();
     response.headers_mut().remove(header::CONTENT_TYPE);

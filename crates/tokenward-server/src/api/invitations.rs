@@ -9,7 +9,7 @@ use axum::response::Response;
 use tokenward_api::invitations::{AcceptRequest, InviteMember, InviteMemberList, InviteMemberRequest};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::invitations::Invitation;
@@ -48,19 +48,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/inviteMember";
     const ONE: &str = "/organization/{organizationId}/inviteMember/{inviteId}";
     vec![
-        get(ALL, list).needs(Own::MemberManage, On::Organization)
+        get(ALL, list).needs(Management::MemberManage, On::Organization)
             .about("Members", "The invitations, expired ones among them.").answers::<InviteMemberList>(200),
-        post(ALL, create).needs(Own::MemberManage, On::Organization).idempotent()
+        post(ALL, create).needs(Management::MemberManage, On::Organization).idempotent()
             .about("Members", "Invite somebody. The link is shown once.")
             .takes::<InviteMemberRequest>().answers::<InviteMember>(201).errors(&[409]),
-        get(ONE, show).needs(Own::MemberManage, On::Organization)
+        get(ONE, show).needs(Management::MemberManage, On::Organization)
             .about("Members", "One invitation.").answers::<InviteMember>(200).errors(&[400]),
         post(ONE, accept).public()
             .about("Members", "Accept an invitation: with the secret of its link, and the session or the password of its address's account, or a password for a new one.")
             .takes::<AcceptRequest>().answers::<InviteMember>(201).errors(&[401, 403, 404, 409, 429, 503]),
-        delete(ONE, remove).needs(Own::MemberManage, On::Organization)
+        delete(ONE, remove).needs(Management::MemberManage, On::Organization)
             .about("Members", "Take an invitation back.").answers_empty(204).errors(&[400]),
-        post("/organization/{organizationId}/inviteMember/{inviteId}/resend", resend).needs(Own::MemberManage, On::Organization)
+        post("/organization/{organizationId}/inviteMember/{inviteId}/resend", resend).needs(Management::MemberManage, On::Organization)
             .about("Members", "Make new links for an invitation; the old ones are dead.").answers::<InviteMember>(200).errors(&[400]),
     ]
 }

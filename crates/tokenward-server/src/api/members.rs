@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::members::{Member, MemberList, MemberReference, MemberRemoval, MemberRoleUpdate};
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::members::Member as Row;
@@ -56,7 +56,7 @@ fn user(text: &str) -> Result<Uuid> {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/member";
     let mut transfer = post("/organization/{organizationId}/transferOwnership", transfer)
-        .needs(Own::OrganizationTransfer, On::Organization)
+        .needs(Management::OrganizationTransfer, On::Organization)
         .about(
             "Members",
             "Hand the organization over to another member. Needs the password of a moment ago (`/session/proof`).",
@@ -67,11 +67,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     transfer.user_only = true;
     vec![
         get(ALL, list)
-            .needs(Own::MemberRead, On::Organization)
+            .needs(Management::MemberRead, On::Organization)
             .about("Members", "The members.")
             .answers::<MemberList>(200),
         put(ALL, set_role)
-            .needs(Own::MemberManage, On::Organization)
+            .needs(Management::MemberManage, On::Organization)
             .about(
                 "Members",
                 "Give a member another role. With a smaller one, the invitations that the member has sent end.",
@@ -80,7 +80,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_empty(200)
             .errors(&[409]),
         delete(ALL, remove)
-            .needs(Own::MemberManage, On::Organization)
+            .needs(Management::MemberManage, On::Organization)
             .about(
                 "Members",
                 "Remove a member. The invitations that the member has sent end; tokens that the member made stay.",

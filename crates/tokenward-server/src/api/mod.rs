@@ -45,7 +45,7 @@ use axum::response::Response;
 pub use direct::Front;
 pub use endpoint::Endpoint;
 pub use error::ApiError;
-pub use right::{On, Right};
+pub use right::{EndpointRight, On};
 
 use crate::service::App;
 

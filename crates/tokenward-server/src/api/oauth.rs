@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokenward_api::oauth::{ActiveToken, Introspection, TokenForm};
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time};
 use zeroize::Zeroizing;
 
@@ -25,7 +25,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/introspect", introspect)
             .basic()
-            .needs(Own::TokenVerify, On::Caller)
+            .needs(Management::TokenVerify, On::Caller)
             .about("Verification", "Is this token active (RFC 7662)?")
             .takes_form::<TokenForm>()
             .answers::<Introspection>(200),

@@ -20,14 +20,14 @@ use crate::service::App;
 pub(super) type Make = fn(&App) -> Result<String>;
 
 /// What is kept of it.
-struct Kept {
+struct KeptText {
     bytes: Bytes,
     etag: HeaderValue,
 }
 
 /// The route that answers GET with it.
 pub(super) fn route(content_type: &'static str, make: Make) -> MethodRouter<Arc<App>> {
-    let kept = Arc::new(OnceCell::<Kept>::new());
+    let kept = Arc::new(OnceCell::<KeptText>::new());
     on(MethodFilter::GET, move |State(app): State<Arc<App>>, headers: HeaderMap| {
         let kept = Arc::clone(&kept);
         async move {
@@ -40,15 +40,15 @@ pub(super) fn route(content_type: &'static str, make: Make) -> MethodRouter<Arc<
 }
 
 /// It takes milliseconds, which a thread of the runtime has not got.
-async fn made(app: Arc<App>, make: Make) -> Result<Kept> {
+async fn made(app: Arc<App>, make: Make) -> Result<KeptText> {
     let text = heavy::run(move || make(&app)).await??;
     let digest = Sha256::digest(text.as_bytes());
     let tag: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let etag = HeaderValue::from_str(&format!("\"{tag}\"")).map_err(Error::internal)?;
-    Ok(Kept { bytes: text.into(), etag })
+    Ok(KeptText { bytes: text.into(), etag })
 }
 
-impl Kept {
+impl KeptText {
     fn answer(&self, content_type: &'static str, headers: &HeaderMap) -> Response {
         let mut response = match matches(headers, &self.etag) {
             true => StatusCode::NOT_MODIFIED.into_response(),

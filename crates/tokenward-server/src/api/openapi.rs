@@ -6,7 +6,7 @@ use tokenward_api::field;
 
 use super::endpoint::Endpoint;
 use super::endpoints;
-use super::right::Right;
+use super::right::EndpointRight;
 use crate::limits::{ALL, IDEMPOTENCY_KEY, Limit, Limits, PATH_SEGMENT, QUERY};
 
 /// The document. `server` is the address that it names, `limits` are those in force.
@@ -107,8 +107,8 @@ fn operation(endpoint: &Endpoint) -> Value {
         "parameters": parameters,
         "responses": responses,
         "security": match endpoint.right {
-            Right::Public => json!([]),
-            Right::User => json!([{ "bearerAuth": [] }]),
+            EndpointRight::Public => json!([]),
+            EndpointRight::User => json!([{ "bearerAuth": [] }]),
             _ if endpoint.basic => json!([{ "ApiKeyAuth": [] }, { "bearerAuth": [] }, { "basicAuth": [] }]),
             _ if endpoint.user_only => json!([{ "bearerAuth": [] }]),
             _ => json!([{ "ApiKeyAuth": [] }, { "bearerAuth": [] }]),
@@ -120,7 +120,7 @@ fn operation(endpoint: &Endpoint) -> Value {
             endpoint.media.iter().map(|media| ((*media).to_owned(), schema.clone())).collect();
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
-    if let Right::Permission(permission, _) = endpoint.right {
+    if let EndpointRight::Permission(permission, _) = endpoint.right {
         operation["x-permission"] = json!(permission.as_str());
         operation["description"] = json!(format!("Needs the permission `{permission}`."));
     }
@@ -190,11 +190,11 @@ fn flatten(schema: &mut Value) {
 /// The error statuses that an endpoint can give: those that follow from its right, and its own.
 pub(super) fn statuses(endpoint: &Endpoint) -> Vec<u16> {
     let mut all: Vec<u16> = match endpoint.right {
-        Right::Public => Vec::new(),
+        EndpointRight::Public => Vec::new(),
         // 429: too many unknown tokens from one address.
-        Right::Caller => vec![401, 429, 503],
-        Right::User => vec![401, 403, 429, 503],
-        Right::Permission(..) => vec![401, 403, 404, 429, 503],
+        EndpointRight::Caller => vec![401, 429, 503],
+        EndpointRight::User => vec![401, 403, 429, 503],
+        EndpointRight::Permission(..) => vec![401, 403, 404, 429, 503],
     };
     if endpoint.body.is_some() {
         all.extend([400, 413]);

@@ -10,7 +10,7 @@ use tokenward_api::organizations::{
     Organization, OrganizationEdit, OrganizationList, OrganizationPlan, OrganizationRequest,
 };
 use tokenward_core::caller::{Caller, Grant};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_store::organizations::Organization as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -46,11 +46,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Organizations", "The organizations that you belong to; with a token, its own.")
             .answers::<OrganizationList>(200),
         get("/organization/{organizationId}", show)
-            .needs(Own::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, On::Organization)
             .about("Organizations", "One organization.")
             .answers::<Organization>(200),
         put("/organization/{organizationId}", edit)
-            .needs(Own::OrganizationEdit, On::Organization)
+            .needs(Management::OrganizationEdit, On::Organization)
             .about("Organizations", "Change the organization.")
             .takes::<OrganizationEdit>()
             .answers::<Organization>(200)
@@ -63,7 +63,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[409])
             .idempotent(),
         delete("/organization/{organizationId}", remove)
-            .needs(Own::OrganizationDelete, On::Organization)
+            .needs(Management::OrganizationDelete, On::Organization)
             .about(
                 "Organizations",
                 "Delete the organization with all that belongs to it. Its tokens are refused at once.",
@@ -90,7 +90,7 @@ async fn create(
     Extension(caller): Extension<Caller>,
     Body(new): Body<OrganizationRequest>,
 ) -> Result<Response, ApiError> {
-    let change = organizations::Change {
+    let change = organizations::OrganizationChange {
         name: Some(new.name),
         description: Some(new.description),
         plan: new.plan,
@@ -115,7 +115,7 @@ async fn edit(
     Precondition(if_match): Precondition,
     Body(edit): Body<OrganizationEdit>,
 ) -> Result<Response, ApiError> {
-    let change = organizations::Change {
+    let change = organizations::OrganizationChange {
         name: Some(edit.name),
         description: edit.description,
         plan: edit.plan,

@@ -10,7 +10,7 @@ use tokenward_api::Id;
 use tokenward_api::projects::{Project, ProjectList, ProjectRequest};
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
@@ -36,26 +36,29 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/project/{projectId}";
     vec![
         get(ALL, list)
-            .needs(Own::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, On::Organization)
             .about("Projects", "The projects that you see.")
             .answers::<ProjectList>(200),
         // 200 and not 201: so it is published, and clients check it (contract §8.7).
         post(ALL, create)
-            .needs(Own::ProjectCreate, On::Organization)
+            .needs(Management::ProjectCreate, On::Organization)
             .idempotent()
             .about("Projects", "Make a project.")
             .takes::<ProjectRequest>()
             .answers::<Project>(200)
             .errors(&[409]),
-        get(ONE, show).needs(Own::ProjectRead, On::Project).about("Projects", "One project.").answers::<Project>(200),
+        get(ONE, show)
+            .needs(Management::ProjectRead, On::Project)
+            .about("Projects", "One project.")
+            .answers::<Project>(200),
         put(ONE, edit)
-            .needs(Own::ProjectManage, On::Project)
+            .needs(Management::ProjectManage, On::Project)
             .about("Projects", "Change a project.")
             .takes::<ProjectRequest>()
             .answers::<Project>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)
-            .needs(Own::ProjectManage, On::Project)
+            .needs(Management::ProjectManage, On::Project)
             .about("Projects", "Delete a project with its environments and variables.")
             .answers_empty(204),
     ]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, header};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::{Directory, Resource};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_verify::Presenter;
@@ -18,7 +18,7 @@ use crate::service::App;
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Right {
+pub enum EndpointRight {
     /// Anybody.
     Public,
     /// Anybody whose credential is accepted.
@@ -26,7 +26,7 @@ pub enum Right {
     /// A signed-in user; tokens get 403 `user_required`.
     User,
     /// Who holds a permission on what the path names.
-    Permission(Own, On),
+    Permission(Management, On),
 }
 
 /// What in the path a permission is about. The parameter has the same name in every path.
@@ -46,21 +46,21 @@ pub enum On {
 }
 
 /// What the check of an endpoint's right needs.
-pub(super) struct Guard {
+pub(super) struct RightGuard {
     pub app: Arc<App>,
-    pub right: Right,
+    pub right: EndpointRight,
     pub user_only: bool,
     pub idempotent: bool,
     pub basic: bool,
 }
 
 /// What a path names, by the names of its parameters.
-type Named<'a> = [(&'a str, &'a str)];
+type PathParameters<'a> = [(&'a str, &'a str)];
 
 /// Who asks, and with which right. `path` is what the path names.
 pub(super) fn authorize(
-    guard: &Guard,
-    path: &Named<'_>,
+    guard: &RightGuard,
+    path: &PathParameters<'_>,
     headers: &HeaderMap,
     query: Option<&str>,
     client: &Client,
@@ -69,13 +69,13 @@ pub(super) fn authorize(
     let app = &guard.app;
     let caller = if guard.basic {
         let sent = headers.get_all(header::AUTHORIZATION).iter();
-        let sent = sent.map(|value| (tokenward_verify::credential::Place::Authorization, value.as_bytes()));
+        let sent = sent.map(|value| (tokenward_verify::credential::CredentialHeader::Authorization, value.as_bytes()));
         app.verifier.authenticate(tokenward_verify::credential::credential(sent)?.text(), client)?
     } else {
         app.verifier.authenticate(credential(headers)?, client)?
     };
-    let Right::Permission(permission, on) = guard.right else {
-        if guard.right == Right::User {
+    let EndpointRight::Permission(permission, on) = guard.right else {
+        if guard.right == EndpointRight::User {
             caller.require_user()?;
         }
         return Ok((caller, None));
@@ -110,13 +110,13 @@ pub(super) fn authorize(
 /// The organization that asks, for endpoints that need to know no more of the caller: what [`authorize`] finds, without
 /// what it makes for those that do.
 pub(super) fn asking_organization(
-    guard: &Guard,
+    guard: &RightGuard,
     headers: &HeaderMap,
     query: Option<&str>,
     peer: Option<IpAddr>,
 ) -> Result<Option<Uuid>> {
     let proxies = &guard.app.trusted_proxies;
-    if let Right::Permission(permission, On::Caller) = guard.right {
+    if let EndpointRight::Permission(permission, On::Caller) = guard.right {
         refuse_in_query(guard, query)?;
         let from = Presenter { address: address(headers, peer, proxies), agent: agent(headers) };
         let of_token = guard.app.verifier.permit(credential(headers)?, permission, &from)?;
@@ -129,7 +129,7 @@ pub(super) fn asking_organization(
 }
 
 /// A token in the query of our own API is refused, whatever else is sent: it stands in a log by now.
-fn refuse_in_query(guard: &Guard, query: Option<&str>) -> Result<()> {
+fn refuse_in_query(guard: &RightGuard, query: Option<&str>) -> Result<()> {
     let holds =
         |query: &str| tokenward_verify::credential::holds_token(query.as_bytes(), guard.app.verifier.prefixes());
     if query.is_some_and(holds) { Err(Error::denied(Reason::TokenInQuery)) } else { Ok(()) }
@@ -137,7 +137,7 @@ fn refuse_in_query(guard: &Guard, query: Option<&str>) -> Result<()> {
 
 /// A token's organization. For a user, the only one there is, or the only one in which the permission is held; with
 /// several the question is ambiguous.
-fn own_organization(app: &App, caller: &Caller, directory: &Directory, permission: Own) -> Result<Uuid> {
+fn own_organization(app: &App, caller: &Caller, directory: &Directory, permission: Management) -> Result<Uuid> {
     if let Some(organization) = caller.token_organization() {
         return Ok(organization);
     }
@@ -164,7 +164,7 @@ fn known_cluster(directory: &Directory, organization: Uuid, resource: Resource) 
 }
 
 /// The organization and the resource that a path names. What does not exist is not found, whoever asks.
-fn locate(directory: &Directory, path: &Named<'_>, on: On) -> Result<(Uuid, Resource)> {
+fn locate(directory: &Directory, path: &PathParameters<'_>, on: On) -> Result<(Uuid, Resource)> {
     let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
     match on {
         // `Caller` names nothing in the path and does not come here.

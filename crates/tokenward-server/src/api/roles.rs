@@ -12,7 +12,7 @@ use tokenward_api::roles::{
 };
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{EnvironmentLevel, Mode, ProjectAccess};
 use tokenward_core::{Result, Uuid};
 
@@ -116,33 +116,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/organization/{organizationId}/customRole/{customRoleId}";
     vec![
         get("/organization/{organizationId}/availableRole", available)
-            .needs(Own::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, On::Organization)
             .about("Roles", "The roles that can be given, built-in and custom.")
             .answers::<AvailableRoleList>(200),
         get(ALL, list)
-            .needs(Own::RoleRead, On::Organization)
+            .needs(Management::RoleRead, On::Organization)
             .about("Roles", "The custom roles.")
             .answers::<CustomRoleList>(200),
         post(ALL, create)
-            .needs(Own::RoleManage, On::Organization)
+            .needs(Management::RoleManage, On::Organization)
             .idempotent()
             .about("Roles", "Make a custom role.")
             .takes::<CustomRoleRequest>()
             .answers::<CustomRole>(201)
             .errors(&[409]),
         get(ONE, show)
-            .needs(Own::RoleRead, On::Organization)
+            .needs(Management::RoleRead, On::Organization)
             .about("Roles", "One custom role.")
             .answers::<CustomRole>(200)
             .errors(&[400]),
         put(ONE, edit)
-            .needs(Own::RoleManage, On::Organization)
+            .needs(Management::RoleManage, On::Organization)
             .about("Roles", "Replace a custom role.")
             .takes::<CustomRoleEdit>()
             .answers::<CustomRole>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)
-            .needs(Own::RoleManage, On::Organization)
+            .needs(Management::RoleManage, On::Organization)
             .about("Roles", "Delete a custom role that nobody uses.")
             .answers_empty(204)
             .errors(&[400, 409]),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenList, ApiTokenRequest};
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::token::Token;
 
 use super::endpoint::{Endpoint, delete, get, post};
@@ -57,7 +57,7 @@ struct ListQuery {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/apiToken", list)
-            .needs(Own::TokenRead, On::Organization)
+            .needs(Management::TokenRead, On::Organization)
             .about("API tokens", "The organization's living tokens.")
             .query(&[
                 ("name", "A part of the name, in any case."),
@@ -65,19 +65,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
-            .needs(Own::TokenManage, On::Organization)
+            .needs(Management::TokenManage, On::Organization)
             .idempotent()
             .about("API tokens", "Make a token. Its text is shown once.")
             .takes::<ApiTokenRequest>()
             .answers::<ApiTokenCreate>(201)
             .errors(&[409]),
         get("/organization/{organizationId}/apiToken/{apiTokenId}", show)
-            .needs(Own::TokenRead, On::Organization)
+            .needs(Management::TokenRead, On::Organization)
             .about("API tokens", "One living token.")
             .answers::<ApiToken>(200)
             .errors(&[400]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}", remove)
-            .needs(Own::TokenManage, On::Organization)
+            .needs(Management::TokenManage, On::Organization)
             .about("API tokens", "Take a token back. It is refused from the moment this answers.")
             .answers_empty(204)
             .errors(&[400]),

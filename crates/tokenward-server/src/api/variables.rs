@@ -14,7 +14,7 @@ use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Environment;
 use tokenward_core::directory::Resource;
 use tokenward_core::organization::{VariableScope, VariableType};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::variables::Owner;
 
@@ -23,11 +23,11 @@ use super::error::ApiError;
 use super::extract::{Body, Params, written, written_empty};
 use super::right::On;
 use crate::service::App;
-use crate::service::variables::{self, NewVariable, Relation, Shown};
+use crate::service::variables::{self, NewVariable, Relation, VariableWithParent};
 
-impl From<Shown> for Variable {
-    fn from(shown: Shown) -> Self {
-        let Shown { variable: v, parent } = shown;
+impl From<VariableWithParent> for Variable {
+    fn from(shown: VariableWithParent) -> Self {
+        let VariableWithParent { variable: v, parent } = shown;
         let parent = parent.map(|p| Parent {
             id: p.id,
             scope: p.scope(),
@@ -71,35 +71,35 @@ macro_rules! family {
                 const ONE: &str = concat!($all, "/{", $param, "}");
                 vec![
                     get(ALL, list)
-                        .needs(Own::VariableRead, $on)
+                        .needs(Management::VariableRead, $on)
                         .about(TAG, concat!("List ", $what, "."))
                         .answers::<VariableList>(200),
                     post(ALL, create)
-                        .needs(Own::VariableManage, $on)
+                        .needs(Management::VariableManage, $on)
                         .idempotent()
                         .about(TAG, concat!("Add to ", $what, "."))
                         .takes::<VariableRequest>()
                         .answers::<Variable>(201)
                         .errors(&[409]),
                     put(ONE, edit)
-                        .needs(Own::VariableManage, $on)
+                        .needs(Management::VariableManage, $on)
                         .about(TAG, concat!("Change one of ", $what, "."))
                         .takes::<VariableEdit>()
                         .answers::<Variable>(200)
                         .errors(&[409]),
                     delete(ONE, remove)
-                        .needs(Own::VariableManage, $on)
+                        .needs(Management::VariableManage, $on)
                         .about(TAG, concat!("Delete one of ", $what, ", with its aliases and overrides."))
                         .answers_empty(204),
                     post(concat!($all, "/{", $param, "}/alias"), alias)
-                        .needs(Own::VariableManage, $on)
+                        .needs(Management::VariableManage, $on)
                         .idempotent()
                         .about(TAG, concat!("Give one of ", $what, " another key."))
                         .takes::<VariableAlias>()
                         .answers::<Variable>(201)
                         .errors(&[409]),
                     post(concat!($all, "/{", $param, "}/override"), cover)
-                        .needs(Own::VariableManage, $on)
+                        .needs(Management::VariableManage, $on)
                         .idempotent()
                         .about(TAG, concat!("Give one of ", $what, " another value here."))
                         .takes::<VariableOverride>()
@@ -291,7 +291,8 @@ async fn by_parent(
             _ => return Err(Error::not_found("project or environment").into()),
         }
     };
-    let grant = caller.require(&app.verifier.directory(), organization, Own::VariableRead, resource, app.now())?;
+    let grant =
+        caller.require(&app.verifier.directory(), organization, Management::VariableRead, resource, app.now())?;
     let mut results = Vec::new();
     for secret in [false, true].into_iter().filter(|secret| query.is_secret.is_none_or(|wanted| wanted == *secret)) {
         results.extend(variables::list(&app, &grant, owner, secret).await?.into_iter().map(Variable::from));

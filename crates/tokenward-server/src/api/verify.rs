@@ -14,11 +14,11 @@ use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::directory::Resource;
 use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::token;
 use tokenward_core::{Code, Error, Result, Uuid};
 
-use super::direct::Asked;
+use super::direct::DirectRequest;
 use super::endpoint::{Endpoint, direct_post, get};
 use super::error::ApiError;
 use super::extract::parse;
@@ -109,12 +109,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/token/self", token_self).about("Verification", "Who am I, and what may I do?").answers::<SelfAnswer>(200),
         direct_post("/verify", verify)
-            .needs(Own::TokenVerify, On::Caller)
+            .needs(Management::TokenVerify, On::Caller)
             .about("Verification", "Whose token is this, and may it do that?")
             .takes::<VerifyRequest<'_>>()
             .answers::<Verification<'_>>(200),
         direct_post("/verify/batch", verify_batch)
-            .needs(Own::TokenVerify, On::Caller)
+            .needs(Management::TokenVerify, On::Caller)
             .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
             .takes::<BatchRequest<'_>>()
             .answers::<Batch<'_>>(200),
@@ -167,18 +167,18 @@ fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut
 }
 
 /// The organization that asks.
-fn asking(asked: &Asked<'_>) -> Result<Uuid> {
+fn asking(asked: &DirectRequest<'_>) -> Result<Uuid> {
     // The endpoints need a permission, so there is one.
     asked.organization.ok_or_else(|| Error::internal("an endpoint of verification without a right"))
 }
 
-fn verify(asked: &Asked<'_>) -> Result<Response> {
+fn verify(asked: &DirectRequest<'_>) -> Result<Response> {
     let mut body = Vec::with_capacity(512);
     answer(asked.app, asking(asked)?, &parse(asked.body)?, &mut body)?;
     Ok(json::response(body))
 }
 
-fn verify_batch(asked: &Asked<'_>) -> Result<Response> {
+fn verify_batch(asked: &DirectRequest<'_>) -> Result<Response> {
     let organization = asking(asked)?;
     let request: BatchRequest<'_> = parse(asked.body)?;
     if request.tokens.is_empty() {

@@ -25,8 +25,8 @@ use tracing_subscriber::filter::Targets;
 
 use crate::files;
 use crate::limits::Limits;
-use crate::service::founders::Founders;
 use crate::service::mail::{MailError, Mailer};
+use crate::service::organization_creators::OrganizationCreators;
 
 pub use fault::ConfigError;
 pub use layers::Flags;
@@ -87,7 +87,7 @@ pub struct Config {
     pub pepper: Option<String>,
     /// Who may make organizations.
     #[serde(deserialize_with = "values::organizations")]
-    pub organizations: Founders,
+    pub organizations: OrganizationCreators,
     /// How often to look for the changes of other processes.
     #[serde(rename = "poll_interval_ms", deserialize_with = "values::poll_interval")]
     pub poll_interval: Duration,

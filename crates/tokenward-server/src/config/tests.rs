@@ -361,8 +361,11 @@ fn the_log_takes_levels_and_filters_and_nothing_else() {
     for value in ["verbose", "infos", "info;debug", "tokenward=loud", "tokenward", "info,", "=", "1e3"] {
         refused("log", value, "is no filter; write one of error, warn, info, debug, trace, off, or PART=LEVEL");
     }
-    assert_eq!(understood("organizations", "operators", |config| config.organizations), Founders::Operators);
-    assert_eq!(understood("organizations", "anyone", |config| config.organizations), Founders::Anyone);
+    assert_eq!(
+        understood("organizations", "operators", |config| config.organizations),
+        OrganizationCreators::Operators
+    );
+    assert_eq!(understood("organizations", "anyone", |config| config.organizations), OrganizationCreators::Anyone);
     refused("organizations", "everybody", "is none of operators, admins, anyone");
     assert_eq!(understood("log_format", "json", |config| config.log_format), LogFormat::Json);
     for value in ["xml", "JSON", "pretty"] {

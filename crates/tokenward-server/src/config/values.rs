@@ -9,11 +9,11 @@ use axum::http::Uri;
 use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tokenward_store::address::Address;
+use tokenward_store::address::DatabaseAddress;
 use tracing_subscriber::filter::Targets;
 
 use super::LogFormat;
-use crate::service::founders::Founders;
+use crate::service::organization_creators::OrganizationCreators;
 
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
 const POLL_INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
@@ -47,7 +47,7 @@ pub(super) fn directory<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D
 
 /// Empty is the file in the data directory.
 pub(super) fn database<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let parse = |text: &str| Address::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string());
+    let parse = |text: &str| DatabaseAddress::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string());
     optional(from, parse).map(Option::unwrap_or_default)
 }
 
@@ -169,9 +169,14 @@ pub(super) fn log_format<'de, D: Deserializer<'de>>(from: D) -> Result<LogFormat
     })
 }
 
-pub(super) fn organizations<'de, D: Deserializer<'de>>(from: D) -> Result<Founders, D::Error> {
+pub(super) fn organizations<'de, D: Deserializer<'de>>(from: D) -> Result<OrganizationCreators, D::Error> {
     read(from, |text| {
-        let found = Founders::ALL.into_iter().find(|(word, _)| *word == text).map(|(_, founders)| founders);
-        found.ok_or_else(|| format!("`{text}` is none of {}", Founders::ALL.map(|(word, _)| word).join(", ")))
+        let found = OrganizationCreators::ALL
+            .into_iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, organization_creators)| organization_creators);
+        found.ok_or_else(|| {
+            format!("`{text}` is none of {}", OrganizationCreators::ALL.map(|(word, _)| word).join(", "))
+        })
     })
 }

@@ -4,12 +4,12 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::event::Kind;
 use tokenward_core::notice::Notice;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Result, Time, Uuid};
 
 use super::form::Query;
-use super::page::{Answer, At, page};
-use super::person::Person;
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
 use super::view::{AccountEventRow, MemberEventsPage, Nav, event_label};
 use super::words::agent;
 use crate::limits::ACCOUNT_EVENTS;
@@ -20,18 +20,18 @@ use crate::service::security::{self, Happened};
 const SHOWN: usize = 20;
 
 /// What happened to the person's own account lately.
-pub(super) async fn own(person: &Person) -> Result<Vec<AccountEventRow>> {
+pub(super) async fn own(person: &SignedIn) -> Result<Vec<AccountEventRow>> {
     let all = security::of_caller(&person.app, &person.caller, None).await?;
     Ok(all.into_iter().take(SHOWN).map(|happened| row(person, person.user, happened)).collect())
 }
 
 /// `GET …/members/{user}/events`.
 pub(super) async fn of_member(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, user)): At<(Uuid, Uuid)>,
     Query(query): Query,
-) -> Answer {
-    let grant = person.may(organization, Own::MemberManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::MemberManage)?;
     let member = members::get(&person.app, &grant, user).await?;
     let all = security::of_member(&person.app, &grant, user, Time::parse_query(query.get("before"))).await?;
     let shell = person.shell(Some(organization), Nav::Members).await?;
@@ -46,7 +46,7 @@ pub(super) async fn of_member(
     page(StatusCode::OK, &shown)
 }
 
-fn row(person: &Person, user: Uuid, happened: Happened) -> AccountEventRow {
+fn row(person: &SignedIn, user: Uuid, happened: Happened) -> AccountEventRow {
     let Happened { at, kind, count, actor, address, user_agent } = happened;
     let notice = Notice::parse(kind);
     AccountEventRow {

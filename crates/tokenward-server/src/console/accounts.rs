@@ -5,10 +5,10 @@ use tokenward_core::{Uuid, password};
 use zeroize::Zeroizing;
 
 use super::account_events;
-use super::done::Done;
+use super::done::Flashed;
 use super::form::{Pairs, Problems};
-use super::page::{Answer, At};
-use super::person::Person;
+use super::page::{At, PageResult};
+use super::person::SignedIn;
 use super::sessions::password_field;
 use super::view::{AccountPage, Nav, SessionRow};
 use super::words::agent;
@@ -18,11 +18,11 @@ use crate::service::{accounts, sessions};
 const ACCOUNT: &str = "/console/account";
 
 /// `GET /console/account`.
-pub(super) async fn show(Extension(person): Extension<Person>) -> Answer {
+pub(super) async fn show(Extension(person): Extension<SignedIn>) -> PageResult {
     account_page(&person, None, Problems::default()).await
 }
 
-async fn account_page(person: &Person, typed: Option<&Pairs>, mut problems: Problems) -> Answer {
+async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Problems) -> PageResult {
     let account = accounts::get(&person.app, &person.caller).await?;
     let mut all = sessions::list(&person.app, &person.caller).await?;
     let current = person.caller.credential_id();
@@ -59,35 +59,38 @@ async fn account_page(person: &Person, typed: Option<&Pairs>, mut problems: Prob
 }
 
 /// `POST /console/account/name`.
-pub(super) async fn save_name(Extension(person): Extension<Person>, Extension(form): Extension<Pairs>) -> Answer {
+pub(super) async fn save_name(Extension(person): Extension<SignedIn>, Extension(form): Extension<Pairs>) -> PageResult {
     match accounts::update(&person.app, &person.caller, Some(form.line("name")), None).await {
-        Ok(_) => person.done(ACCOUNT, Done::NameSaved),
+        Ok(_) => person.done(ACCOUNT, Flashed::NameSaved),
         Err(error) => account_page(&person, Some(&form), Problems::of(error)?).await,
     }
 }
 
 /// `POST /console/account/password`.
-pub(super) async fn save_password(Extension(person): Extension<Person>, Extension(form): Extension<Pairs>) -> Answer {
+pub(super) async fn save_password(
+    Extension(person): Extension<SignedIn>,
+    Extension(form): Extension<Pairs>,
+) -> PageResult {
     let text = |key: &str| Zeroizing::new(form.get(key).to_owned());
     let (present, new) = (text("current_password"), text("new_password"));
     match accounts::change_password(&person.app, &person.caller, present, new).await {
-        Ok(_) => person.done(ACCOUNT, Done::PasswordSaved),
+        Ok(_) => person.done(ACCOUNT, Flashed::PasswordSaved),
         Err(error) => account_page(&person, None, Problems::of(error)?).await,
     }
 }
 
 /// `POST /console/account/sessions/{id}/end`.
-pub(super) async fn end_session(Extension(person): Extension<Person>, At(session): At<Uuid>) -> Answer {
+pub(super) async fn end_session(Extension(person): Extension<SignedIn>, At(session): At<Uuid>) -> PageResult {
     sessions::end(&person.app, &person.caller, session).await?;
-    person.done(ACCOUNT, Done::SessionEnded)
+    person.done(ACCOUNT, Flashed::SessionEnded)
 }
 
 /// `POST /console/account/sessions/end-others`.
-pub(super) async fn end_others(Extension(person): Extension<Person>) -> Answer {
+pub(super) async fn end_others(Extension(person): Extension<SignedIn>) -> PageResult {
     for session in sessions::list(&person.app, &person.caller).await? {
         if session.id != person.caller.credential_id() {
             sessions::end(&person.app, &person.caller, session.id).await?;
         }
     }
-    person.done(ACCOUNT, Done::SessionsEnded)
+    person.done(ACCOUNT, Flashed::SessionsEnded)
 }

@@ -5,24 +5,25 @@ use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::decision::Ask;
 use tokenward_core::error::Fault;
-use tokenward_core::permission::{Needed, Own};
+use tokenward_core::permission::{Management, RequiredPermission};
 use tokenward_core::reason::Reason;
 use tokenward_core::routes::Source;
 use tokenward_core::routes::Unknown;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
-use super::confirm::Question;
-use super::done::Done;
+use super::confirm::Confirmation;
+use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{Answer, At, Failure, page};
-use super::person::Person;
+use super::page::{At, PageError, PageResult, page};
+use super::person::SignedIn;
 use super::view::{
-    ApiForm, ApiPage, ApiRow, ApisPage, Asked, Choice, Nav, Pager, RouteAnswer, RouteRow, RouteTable, UnknownRoute,
+    ApiForm, ApiPage, ApiRow, ApisPage, Choice, Nav, Pager, RouteAnswer, RouteQuestion, RouteRow, RouteTable,
+    UnknownRoute,
 };
 use super::words::grouped;
 use crate::limits::DOCUMENT_BYTES;
 use crate::service::IfMatch;
-use crate::service::apis::{self, Api, Format, KeptRoute, Shown};
+use crate::service::apis::{self, Api, ApiWithRoutes, Format, KeptRoute};
 
 /// What a form with a larger document is told.
 pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB. Nothing was changed. Leave out of it what says nothing of routes, such as \
@@ -39,7 +40,7 @@ fn view_of(unknown: Unknown) -> UnknownRoute {
     }
 }
 
-fn row(person: &Person, api: &Api) -> ApiRow {
+fn row(person: &SignedIn, api: &Api) -> ApiRow {
     ApiRow {
         name: api.name.clone(),
         routes: grouped(api.route_count),
@@ -49,24 +50,24 @@ fn row(person: &Person, api: &Api) -> ApiRow {
 }
 
 /// `GET …/apis`.
-pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    let grant = person.may(organization, Own::ApiRead)?;
+pub(super) async fn list(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    let grant = person.may(organization, Management::ApiRead)?;
     let all = apis::list(&person.app, &grant).await?;
     let shown = ApisPage {
         shell: person.shell(Some(organization), Nav::Apis).await?,
         apis: all.iter().map(|api| row(&person, api)).collect(),
-        may_manage: person.can(organization, Own::ApiManage),
+        may_manage: person.can(organization, Management::ApiManage),
     };
     page(StatusCode::OK, &shown)
 }
 
 /// `GET …/apis/new`.
-pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    person.may(organization, Own::ApiManage)?;
+pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    person.may(organization, Management::ApiManage)?;
     new_page(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn new_page(person: &Person, organization: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn new_page(person: &SignedIn, organization: Uuid, typed: &Pairs, mut problems: Problems) -> PageResult {
     let shown = ApiPage {
         shell: person.shell(Some(organization), Nav::Apis).await?,
         api: None,
@@ -97,7 +98,7 @@ fn chosen(typed: &Pairs) -> Result<Unknown> {
 }
 
 /// Imports the document of a form. What the person chose beside it counts more than what the document says.
-async fn import(person: &Person, grant: Grant, name: String, typed: &Pairs, version: Time) -> Result<()> {
+async fn import(person: &SignedIn, grant: Grant, name: String, typed: &Pairs, version: Time) -> Result<()> {
     let unknown = chosen(typed)?;
     let document = typed.get("document");
     if document.len() > DOCUMENT_BYTES.size() {
@@ -112,7 +113,7 @@ async fn import(person: &Person, grant: Grant, name: String, typed: &Pairs, vers
 }
 
 /// What is wrong with a form. The faults of routes and of other parts of a document are told beside the document.
-fn problems_of(mut error: Error) -> Result<Problems, Failure> {
+fn problems_of(mut error: Error) -> Result<Problems, PageError> {
     if error.code == Code::TooLarge {
         let mut problems = Problems::one("document", error.detail);
         problems.status = StatusCode::PAYLOAD_TOO_LARGE;
@@ -131,23 +132,23 @@ fn problems_of(mut error: Error) -> Result<Problems, Failure> {
     if !lines.is_empty() {
         // One fault is a sentence. Several are a list, and a fault of several lines is a picture of the place.
         let text = lines.join("\n");
-        problems.tell("document", if text.contains('\n') { text } else { format!("{text}.") });
+        problems.add("document", if text.contains('\n') { text } else { format!("{text}.") });
     }
     Ok(problems)
 }
 
 /// `POST …/apis/new`.
 pub(super) async fn create(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::ApiManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::ApiManage)?;
     let name = form.line("name");
     let path = format!("/console/{organization}/apis/{name}");
     // The version of what is not there: adding never replaces.
     match import(&person, grant, name, &form, Time(0)).await {
-        Ok(()) => person.done(&path, Done::ApiSaved),
+        Ok(()) => person.done(&path, Flashed::ApiSaved),
         Err(error) if error.code == Code::PreconditionFailed => {
             let text = "There is an API of this name already. Choose another, or open that one to replace its routes.";
             let mut problems = Problems::one("name", text);
@@ -160,12 +161,12 @@ pub(super) async fn create(
 
 /// `GET …/apis/{name}`.
 pub(super) async fn show(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, name)): At<(Uuid, String)>,
     Query(query): Query,
-) -> Answer {
-    let grant = person.may(organization, Own::ApiRead)?;
-    let Shown { api, routes } = apis::get(&person.app, &grant, &name).await?;
+) -> PageResult {
+    let grant = person.may(organization, Management::ApiRead)?;
+    let ApiWithRoutes { api, routes } = apis::get(&person.app, &grant, &name).await?;
     let shell = person.shell(Some(organization), Nav::Apis).await?;
     let saved = Pairs::from([
         ("unknown_route", api.unknown_route.as_str().to_owned()),
@@ -177,7 +178,7 @@ pub(super) async fn show(
         table: Some(table(&address, &routes, &query)),
         api: Some(row(&person, &api)),
         form: form(&saved, &mut Problems::default()),
-        may_manage: person.can(organization, Own::ApiManage),
+        may_manage: person.can(organization, Management::ApiManage),
         error: None,
         shell,
     };
@@ -238,7 +239,7 @@ fn page_address(address: &str, search: &str, at: usize) -> String {
 }
 
 /// What a request would take. The same look-up as when a gateway asks, but without a token.
-fn asked(person: &Person, grant: &Grant, api: &Api, routes: &[KeptRoute], query: &Pairs) -> Asked {
+fn asked(person: &SignedIn, grant: &Grant, api: &Api, routes: &[KeptRoute], query: &Pairs) -> RouteQuestion {
     let (method, path) = (query.line("method").to_ascii_uppercase(), query.line("path"));
     let method = if method.is_empty() { METHODS[0].to_owned() } else { method };
     let mut methods = METHODS.to_vec();
@@ -254,12 +255,14 @@ fn asked(person: &Person, grant: &Grant, api: &Api, routes: &[KeptRoute], query:
         let organization = directory.organization(grant.organization());
         organization.map_or(RouteAnswer::Unknown, |it| answer(it.ask_route(&api.name, &method, &path), &path))
     });
-    Asked { method, methods, path, answer }
+    RouteQuestion { method, methods, path, answer }
 }
 
 fn answer(ask: Ask<'_>, path: &str) -> RouteAnswer {
     match ask {
-        Ask::All(needs) => RouteAnswer::Takes(needs.iter().map(|it| Needed::as_str(it).to_owned()).collect()),
+        Ask::All(needs) => {
+            RouteAnswer::Takes(needs.iter().map(|it| RequiredPermission::as_str(it).to_owned()).collect())
+        }
         Ask::Permission(needed) => RouteAnswer::Takes(vec![needed.to_string()]),
         Ask::Identity => RouteAnswer::AnyToken,
         // An address that was pasted as a whole is a slip, not an attack.
@@ -271,18 +274,18 @@ fn answer(ask: Ask<'_>, path: &str) -> RouteAnswer {
 
 /// `POST …/apis/{name}`: other routes, another answer for what no route describes, or both.
 pub(super) async fn save(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, name)): At<(Uuid, String)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::ApiManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::ApiManage)?;
     match change(&person, &grant, &name, &form).await {
-        Ok(()) => person.done(&format!("/console/{organization}/apis/{name}"), Done::ApiSaved),
+        Ok(()) => person.done(&format!("/console/{organization}/apis/{name}"), Flashed::ApiSaved),
         Err(error) => edit_page(&person, &grant, &name, &form, problems_of(error)?).await,
     }
 }
 
-async fn change(person: &Person, grant: &Grant, name: &str, typed: &Pairs) -> Result<()> {
+async fn change(person: &SignedIn, grant: &Grant, name: &str, typed: &Pairs) -> Result<()> {
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = Time(typed.get("version").parse().unwrap_or(-1));
     if !typed.get("document").trim().is_empty() {
@@ -299,7 +302,7 @@ async fn change(person: &Person, grant: &Grant, name: &str, typed: &Pairs) -> Re
 }
 
 /// The form alone, so that what is wrong with it is seen at once.
-async fn edit_page(person: &Person, grant: &Grant, name: &str, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn edit_page(person: &SignedIn, grant: &Grant, name: &str, typed: &Pairs, mut problems: Problems) -> PageResult {
     let api = apis::get(&person.app, grant, name).await?.api;
     let shown = ApiPage {
         shell: person.shell(Some(grant.organization()), Nav::Apis).await?,
@@ -315,16 +318,16 @@ async fn edit_page(person: &Person, grant: &Grant, name: &str, typed: &Pairs, mu
 
 /// `GET …/apis/{name}/delete`.
 pub(super) async fn ask_delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, name)): At<(Uuid, String)>,
-) -> Answer {
-    let grant = person.may(organization, Own::ApiManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::ApiManage)?;
     question(&person, &grant, &name).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn question(person: &Person, grant: &Grant, name: &str) -> Result<Question> {
+async fn question(person: &SignedIn, grant: &Grant, name: &str) -> Result<Confirmation> {
     let api = apis::get(&person.app, grant, name).await?.api;
-    Ok(Question {
+    Ok(Confirmation {
         nav: Nav::Apis,
         from: (api.name.clone(), format!("apis/{}", api.name)),
         question: format!("Delete the API “{}”?", api.name),
@@ -343,17 +346,17 @@ async fn question(person: &Person, grant: &Grant, name: &str) -> Result<Question
 
 /// `POST …/apis/{name}/delete`.
 pub(super) async fn delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, name)): At<(Uuid, String)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::ApiManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::ApiManage)?;
     let question = question(&person, &grant, &name).await?;
     if !question.confirmed(&form) {
         return question.ask_again(&person, organization, &form).await;
     }
     match apis::delete(&person.app, grant, name).await {
-        Ok(_) => person.done(&format!("/console/{organization}/apis"), Done::ApiDeleted),
+        Ok(_) => person.done(&format!("/console/{organization}/apis"), Flashed::ApiDeleted),
         Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
     }
 }

@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Resource;
 use tokenward_core::organization::CloudProvider;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Result, Uuid};
 use tokenward_store::clusters::Cluster;
 
-use super::confirm::Question;
-use super::done::Done;
+use super::confirm::Confirmation;
+use super::done::Flashed;
 use super::form::{Pairs, Problems};
-use super::page::{Answer, At, page};
-use super::person::Person;
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
 use super::view::{Choice, ClusterForm, ClusterPage, ClusterRow, ClustersPage, Nav};
 use crate::service::IfMatch;
 use crate::service::clusters::{self, ClusterBody};
@@ -39,7 +39,7 @@ fn rest(cluster: &Cluster) -> Map<String, Value> {
     serde_json::from_str(&cluster.body).unwrap_or_default()
 }
 
-fn row(person: &Person, cluster: &Cluster) -> ClusterRow {
+fn row(person: &SignedIn, cluster: &Cluster) -> ClusterRow {
     let rest = rest(cluster);
     ClusterRow {
         id: cluster.id.to_string(),
@@ -53,31 +53,31 @@ fn row(person: &Person, cluster: &Cluster) -> ClusterRow {
 }
 
 /// The right to do something with the cluster that a path names.
-fn may(person: &Person, organization: Uuid, id: Uuid, permission: Own) -> Result<Grant> {
+fn may(person: &SignedIn, organization: Uuid, id: Uuid, permission: Management) -> Result<Grant> {
     person.require(organization, permission, Resource::cluster(id))
 }
 
 /// `GET …/clusters`.
-pub(super) async fn list(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+pub(super) async fn list(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
     // The list holds what the role sees; it takes no more than to belong to the organization.
-    let grant = person.may(organization, Own::OrganizationRead)?;
+    let grant = person.may(organization, Management::OrganizationRead)?;
     let mut all = clusters::list(&person.app, &grant).await?;
     all.sort_by_cached_key(|cluster| cluster.name.to_lowercase());
     let shown = ClustersPage {
         shell: person.shell(Some(organization), Nav::Clusters).await?,
         clusters: all.iter().map(|cluster| row(&person, cluster)).collect(),
-        may_create: person.can(organization, Own::ClusterManage),
+        may_create: person.can(organization, Management::ClusterManage),
     };
     page(StatusCode::OK, &shown)
 }
 
 /// `GET …/clusters/new`.
-pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    person.may(organization, Own::ClusterManage)?;
+pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    person.may(organization, Management::ClusterManage)?;
     new_page(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn new_page(person: &Person, organization: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn new_page(person: &SignedIn, organization: Uuid, typed: &Pairs, mut problems: Problems) -> PageResult {
     let shown = ClusterPage {
         shell: person.shell(Some(organization), Nav::Clusters).await?,
         cluster: None,
@@ -122,30 +122,33 @@ fn body(typed: &Pairs, mut rest: Map<String, Value>) -> ClusterBody {
 
 /// `POST …/clusters/new`.
 pub(super) async fn create(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::ClusterManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::ClusterManage)?;
     match clusters::create(&person.app, grant, body(&form, Map::new())).await {
-        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Done::ClusterSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Flashed::ClusterSaved),
         Err(error) => new_page(&person, organization, &form, Problems::of(error)?).await,
     }
 }
 
 /// `GET …/clusters/{id}`.
-pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = may(&person, organization, id, Own::ClusterRead)?;
+pub(super) async fn show(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = may(&person, organization, id, Management::ClusterRead)?;
     cluster_page(&person, &grant, id, None, Problems::default()).await
 }
 
 async fn cluster_page(
-    person: &Person,
+    person: &SignedIn,
     grant: &Grant,
     id: Uuid,
     typed: Option<&Pairs>,
     mut problems: Problems,
-) -> Answer {
+) -> PageResult {
     let organization = grant.organization();
     let saved = clusters::get(&person.app, grant, id).await?;
     let row = row(person, &saved);
@@ -156,7 +159,7 @@ async fn cluster_page(
         ("cloud_provider", saved.cloud_provider.as_str().to_owned()),
         ("production", if row.production { "on".into() } else { String::new() }),
     ]);
-    let may_manage = may(person, organization, id, Own::ClusterManage).is_ok();
+    let may_manage = may(person, organization, id, Management::ClusterManage).is_ok();
     let shown = ClusterPage {
         shell: person.shell(Some(organization), Nav::Clusters).await?,
         cluster: Some(row),
@@ -170,33 +173,33 @@ async fn cluster_page(
 
 /// `POST …/clusters/{id}`.
 pub(super) async fn save(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = may(&person, organization, id, Own::ClusterManage)?;
+) -> PageResult {
+    let grant = may(&person, organization, id, Management::ClusterManage)?;
     let saved = clusters::get(&person.app, &grant, id).await?;
     let body = body(&form, rest(&saved));
     // Its other fields were read just now: nobody's change to them may be lost in between.
     match clusters::update(&person.app, grant.clone(), id, body, IfMatch(Some(saved.updated_at))).await {
-        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Done::ClusterSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Flashed::ClusterSaved),
         Err(error) => cluster_page(&person, &grant, id, Some(&form), Problems::of(error)?).await,
     }
 }
 
 /// `GET …/clusters/{id}/delete`.
 pub(super) async fn ask_delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
-) -> Answer {
-    let grant = may(&person, organization, id, Own::ClusterManage)?;
+) -> PageResult {
+    let grant = may(&person, organization, id, Management::ClusterManage)?;
     question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> {
+async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
     let saved = clusters::get(&person.app, grant, id).await?;
     let row = row(person, &saved);
-    Ok(Question {
+    Ok(Confirmation {
         nav: Nav::Clusters,
         from: (row.name.clone(), format!("clusters/{id}")),
         question: format!("Delete the cluster “{}”?", row.name),
@@ -213,11 +216,14 @@ async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> 
 }
 
 /// `POST …/clusters/{id}/delete`.
-pub(super) async fn delete(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = may(&person, organization, id, Own::ClusterManage)?;
+pub(super) async fn delete(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = may(&person, organization, id, Management::ClusterManage)?;
     let question = question(&person, &grant, id).await?;
     match clusters::delete(&person.app, grant, id).await {
-        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Done::ClusterDeleted),
+        Ok(_) => person.done(&format!("/console/{organization}/clusters"), Flashed::ClusterDeleted),
         Err(error) => question.ask(&person, organization, &Pairs::default(), Problems::of(error)?).await,
     }
 }

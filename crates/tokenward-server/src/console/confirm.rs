@@ -3,13 +3,13 @@
 use tokenward_core::Uuid;
 
 use super::form::{Pairs, Problems};
-use super::page::{Answer, page};
-use super::person::Person;
+use super::page::{PageResult, page};
+use super::person::SignedIn;
 use super::proof;
-use super::view::{ConfirmPage, Fact, Nav};
+use super::view::{ConfirmPage, DetailLine, Nav};
 
 /// What is about to be taken away.
-pub(super) struct Question {
+pub(super) struct Confirmation {
     /// The part of the console that it is in.
     pub nav: Nav,
     /// The page that the question came from, as the breadcrumb says it, and its path below the organization.
@@ -30,7 +30,7 @@ pub(super) struct Question {
     pub needs_proof: bool,
 }
 
-impl Question {
+impl Confirmation {
     /// Did the person type the name, where that is asked for?
     pub(super) fn confirmed(&self, typed: &Pairs) -> bool {
         self.name.as_deref().is_none_or(|name| typed.line("confirm") == name)
@@ -39,14 +39,14 @@ impl Question {
     /// Asks.
     pub(super) async fn ask(
         self,
-        person: &Person,
+        person: &SignedIn,
         organization: Uuid,
         typed: &Pairs,
         mut problems: Problems,
-    ) -> Answer {
+    ) -> PageResult {
         let shell = person.shell(Some(organization), self.nav).await?;
         let base = shell.base();
-        let fact = |(name, value): (&str, String)| Fact { name: name.to_owned(), value, mono: name == "Id" };
+        let fact = |(name, value): (&str, String)| DetailLine { name: name.to_owned(), value, mono: name == "Id" };
         let asked = ConfirmPage {
             shell,
             from: self.from.0,
@@ -65,7 +65,7 @@ impl Question {
     }
 
     /// Asks again, because another name was typed.
-    pub(super) async fn ask_again(self, person: &Person, organization: Uuid, typed: &Pairs) -> Answer {
+    pub(super) async fn ask_again(self, person: &SignedIn, organization: Uuid, typed: &Pairs) -> PageResult {
         let name = self.name.clone().unwrap_or_default();
         let problems = Problems::one("confirm", format!("This is not the name. Type {name}."));
         self.ask(person, organization, typed, problems).await

@@ -3,12 +3,12 @@
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Result, Uuid};
 
 use super::form::Query;
-use super::page::{Answer, At, page};
-use super::person::Person;
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
 use super::view::{Chip, DecisionRow, DecisionsPage, Nav, Outcome, Pager, Wanted};
 use super::words::role_name;
 use crate::service::decisions::{self, Explained, Filter};
@@ -18,11 +18,11 @@ const PAGE: usize = 200;
 
 /// `GET …/decisions`.
 pub(super) async fn list(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Query(query): Query,
-) -> Answer {
-    let grant = person.may(organization, Own::TokenVerify)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenVerify)?;
     let (only, live) = (query.get("only"), query.get("live") == "1");
     let valid = match only {
         "denied" => Some(false),
@@ -70,12 +70,12 @@ pub(super) async fn list(
 }
 
 /// The last decisions of the organization, or of one token, for somebody who may verify tokens.
-pub(super) async fn rows(person: &Person, grant: &Grant, filter: Filter, limit: usize) -> Result<Vec<DecisionRow>> {
+pub(super) async fn rows(person: &SignedIn, grant: &Grant, filter: Filter, limit: usize) -> Result<Vec<DecisionRow>> {
     let all = decisions::list(&person.app, grant, filter, limit).await?;
     Ok(all.into_iter().map(|explained| row(person, grant.organization(), explained)).collect())
 }
 
-fn row(person: &Person, organization: Uuid, explained: Explained) -> DecisionRow {
+fn row(person: &SignedIn, organization: Uuid, explained: Explained) -> DecisionRow {
     let sentence = explained.sentence().map(str::to_owned);
     let Explained { decision, token_name, smallest_role, .. } = explained;
     let directory = person.app.verifier.directory();

@@ -9,9 +9,9 @@ macro_rules! done {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $kind:ident, $text:literal;)*) => {
         /// What came of an action.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub(super) enum Done { $($(#[$doc])* $name),* }
+        pub(super) enum Flashed { $($(#[$doc])* $name),* }
 
-        impl Done {
+        impl Flashed {
             #[cfg(test)]
             const ALL: &'static [Self] = &[$(Self::$name),*];
 
@@ -63,11 +63,11 @@ mod tests {
 
     #[test]
     fn every_word_means_itself_and_fits_a_cookie() {
-        for done in Done::ALL {
-            assert_eq!(Done::parse(done.word()), Some(*done));
+        for done in Flashed::ALL {
+            assert_eq!(Flashed::parse(done.word()), Some(*done));
             assert!(done.word().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
             assert!(done.flash().text.ends_with('.'));
         }
-        assert_eq!(Done::parse("<b>"), None);
+        assert_eq!(Flashed::parse("<b>"), None);
     }
 }

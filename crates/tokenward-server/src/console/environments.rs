@@ -3,21 +3,21 @@
 use axum::Extension;
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Resource;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::Mode;
 use tokenward_core::{Result, Uuid};
 use tokenward_store::environments::Environment;
 
-use super::confirm::Question;
-use super::done::Done;
+use super::confirm::Confirmation;
+use super::done::Flashed;
 use super::form::{Pairs, Problems};
-use super::page::{Answer, At, page};
-use super::person::Person;
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
 use super::view::{Choice, EnvironmentForm, EnvironmentPage, EnvironmentRow, Nav, mode_label};
 use crate::service::IfMatch;
 use crate::service::environments::{self, NewEnvironment};
 
-fn row(person: &Person, environment: &Environment) -> EnvironmentRow {
+fn row(person: &SignedIn, environment: &Environment) -> EnvironmentRow {
     EnvironmentRow {
         id: environment.id.to_string(),
         name: environment.name.clone(),
@@ -30,7 +30,7 @@ fn row(person: &Person, environment: &Environment) -> EnvironmentRow {
 }
 
 /// The environments of a project that the person sees, by name.
-pub(super) async fn rows(person: &Person, grant: &Grant, project: Uuid) -> Result<Vec<EnvironmentRow>> {
+pub(super) async fn rows(person: &SignedIn, grant: &Grant, project: Uuid) -> Result<Vec<EnvironmentRow>> {
     let all = environments::list(&person.app, grant, project).await?;
     let mut rows: Vec<EnvironmentRow> = all.iter().map(|environment| row(person, environment)).collect();
     rows.sort_by_cached_key(|environment| environment.name.to_lowercase());
@@ -38,24 +38,33 @@ pub(super) async fn rows(person: &Person, grant: &Grant, project: Uuid) -> Resul
 }
 
 /// The right to do something with the environment that a path names in a project.
-fn may(person: &Person, organization: Uuid, project: Uuid, id: Uuid, permission: Own) -> Result<Grant> {
+fn may(person: &SignedIn, organization: Uuid, project: Uuid, id: Uuid, permission: Management) -> Result<Grant> {
     // One of another project contradicts itself, and is absent.
     let resource = Resource { project_id: Some(project), ..Resource::environment(id) };
     person.require(organization, permission, resource)
 }
 
 /// `GET …/projects/{project}/environments/new`.
-pub(super) async fn new(Extension(person): Extension<Person>, At((organization, project)): At<(Uuid, Uuid)>) -> Answer {
+pub(super) async fn new(
+    Extension(person): Extension<SignedIn>,
+    At((organization, project)): At<(Uuid, Uuid)>,
+) -> PageResult {
     let grant = may_create(&person, organization, project)?;
     new_page(&person, &grant, project, &Pairs::default(), Problems::default()).await
 }
 
 /// The right to make an environment of some mode; the service asks for the one that is chosen.
-fn may_create(person: &Person, organization: Uuid, project: Uuid) -> Result<Grant> {
-    person.may_in_project(organization, project, Own::EnvironmentManage)
+fn may_create(person: &SignedIn, organization: Uuid, project: Uuid) -> Result<Grant> {
+    person.may_in_project(organization, project, Management::EnvironmentManage)
 }
 
-async fn new_page(person: &Person, grant: &Grant, project: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn new_page(
+    person: &SignedIn,
+    grant: &Grant,
+    project: Uuid,
+    typed: &Pairs,
+    mut problems: Problems,
+) -> PageResult {
     // Previews come from elsewhere, not from a form.
     let modes = Mode::ALL.into_iter().filter(|mode| *mode != Mode::Preview);
     let form = EnvironmentForm {
@@ -78,7 +87,7 @@ async fn new_page(person: &Person, grant: &Grant, project: Uuid, typed: &Pairs, 
     page(problems.status, &shown)
 }
 
-fn project_name(person: &Person, grant: &Grant, project: Uuid) -> String {
+fn project_name(person: &SignedIn, grant: &Grant, project: Uuid) -> String {
     let directory = person.app.verifier.directory();
     let name = directory.organization(grant.organization()).and_then(|o| o.projects().get(&project));
     name.map(ToString::to_string).unwrap_or_default()
@@ -93,7 +102,7 @@ fn mode_choices(modes: impl Iterator<Item = Mode>, chosen: &str) -> Vec<Choice> 
     modes.map(choice).collect()
 }
 
-fn cluster_choices(person: &Person, grant: &Grant, chosen: &str) -> Vec<Choice> {
+fn cluster_choices(person: &SignedIn, grant: &Grant, chosen: &str) -> Vec<Choice> {
     let directory = person.app.verifier.directory();
     let all = directory.organization(grant.organization()).into_iter().flat_map(|o| o.clusters());
     let mut choices: Vec<Choice> = all
@@ -105,10 +114,10 @@ fn cluster_choices(person: &Person, grant: &Grant, chosen: &str) -> Vec<Choice> 
 
 /// `POST …/projects/{project}/environments/new`.
 pub(super) async fn create(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, project)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
+) -> PageResult {
     let grant = may_create(&person, organization, project)?;
     let new = NewEnvironment {
         name: form.line("name"),
@@ -116,27 +125,27 @@ pub(super) async fn create(
         cluster: form.id("cluster"),
     };
     match environments::create(&person.app, grant.clone(), project, new).await {
-        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Done::EnvironmentSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Flashed::EnvironmentSaved),
         Err(error) => new_page(&person, &grant, project, &form, Problems::of(error)?).await,
     }
 }
 
 /// `GET …/projects/{project}/environments/{id}`.
 pub(super) async fn show(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, project, id)): At<(Uuid, Uuid, Uuid)>,
-) -> Answer {
-    let grant = may(&person, organization, project, id, Own::EnvironmentRead)?;
+) -> PageResult {
+    let grant = may(&person, organization, project, id, Management::EnvironmentRead)?;
     environment_page(&person, &grant, id, None, Problems::default()).await
 }
 
 async fn environment_page(
-    person: &Person,
+    person: &SignedIn,
     grant: &Grant,
     id: Uuid,
     typed: Option<&Pairs>,
     mut problems: Problems,
-) -> Answer {
+) -> PageResult {
     let organization = grant.organization();
     let saved = environments::get(&person.app, grant, id).await?;
     let project = saved.project_id;
@@ -155,8 +164,8 @@ async fn environment_page(
         environment: Some(row(person, &saved)),
         project_name: saved.project_name,
         form,
-        may_edit: may(person, organization, project, id, Own::EnvironmentManage).is_ok(),
-        may_delete: may(person, organization, project, id, Own::ProjectManage).is_ok(),
+        may_edit: may(person, organization, project, id, Management::EnvironmentManage).is_ok(),
+        may_delete: may(person, organization, project, id, Management::ProjectManage).is_ok(),
         error: problems.rest(),
     };
     page(problems.status, &shown)
@@ -164,32 +173,32 @@ async fn environment_page(
 
 /// `POST …/projects/{project}/environments/{id}`.
 pub(super) async fn save(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, project, id)): At<(Uuid, Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = may(&person, organization, project, id, Own::EnvironmentManage)?;
+) -> PageResult {
+    let grant = may(&person, organization, project, id, Management::EnvironmentManage)?;
     let (name, mode) = (Some(form.line("name")), Some(form.get("mode").to_owned()));
     match environments::update(&person.app, grant.clone(), id, name, mode, IfMatch(None)).await {
-        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Done::EnvironmentSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Flashed::EnvironmentSaved),
         Err(error) => environment_page(&person, &grant, id, Some(&form), Problems::of(error)?).await,
     }
 }
 
 /// `GET …/projects/{project}/environments/{id}/delete`.
 pub(super) async fn ask_delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, project, id)): At<(Uuid, Uuid, Uuid)>,
-) -> Answer {
-    let grant = may(&person, organization, project, id, Own::ProjectManage)?;
+) -> PageResult {
+    let grant = may(&person, organization, project, id, Management::ProjectManage)?;
     question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> {
+async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
     let saved = environments::get(&person.app, grant, id).await?;
     let row = row(person, &saved);
     let path = format!("projects/{}/environments/{id}", saved.project_id);
-    Ok(Question {
+    Ok(Confirmation {
         nav: Nav::Projects,
         from: (saved.name.clone(), path.clone()),
         question: format!("Delete the environment “{}” of {}?", saved.name, saved.project_name),
@@ -204,13 +213,13 @@ async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> 
 
 /// `POST …/projects/{project}/environments/{id}/delete`.
 pub(super) async fn delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, project, id)): At<(Uuid, Uuid, Uuid)>,
-) -> Answer {
-    let grant = may(&person, organization, project, id, Own::ProjectManage)?;
+) -> PageResult {
+    let grant = may(&person, organization, project, id, Management::ProjectManage)?;
     let question = question(&person, &grant, id).await?;
     match environments::delete(&person.app, grant, id).await {
-        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Done::EnvironmentDeleted),
+        Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Flashed::EnvironmentDeleted),
         Err(error) => question.ask(&person, organization, &Pairs::default(), Problems::of(error)?).await,
     }
 }

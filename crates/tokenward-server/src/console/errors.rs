@@ -8,7 +8,7 @@ use tokenward_core::secret::random_text;
 use tokenward_core::{Code, Error, Uuid};
 
 use super::page::page;
-use super::person::Person;
+use super::person::SignedIn;
 use super::view::{ErrorInsidePage, ErrorPage, Nav};
 use super::words::quoted;
 use crate::http;
@@ -24,7 +24,7 @@ struct Words {
 fn words(app: &App, error: &Error) -> Words {
     let title = match error.code {
         Code::NotFound => "There is nothing here",
-        Code::Denied(Reason::PermissionDenied) | Code::UserRequired | Code::FoundingRefused => {
+        Code::Denied(Reason::PermissionDenied) | Code::UserRequired | Code::OrganizationCreationDenied => {
             "Your role does not allow this"
         }
         Code::Denied(_) => "You are not signed in",
@@ -67,7 +67,7 @@ pub(super) fn error_page(error: ErrorPage) -> Response {
 }
 
 /// The same inside the organization that the path names, for somebody who belongs to it. `nav` is where it happened.
-pub(super) async fn error_inside(person: &Person, organization: Option<Uuid>, nav: Nav, error: &Error) -> Response {
+pub(super) async fn error_inside(person: &SignedIn, organization: Option<Uuid>, nav: Nav, error: &Error) -> Response {
     let app = &person.app;
     let Ok(shell) = person.shell(organization, nav).await else { return error_outside(app, error) };
     let status = http::status(error.code);

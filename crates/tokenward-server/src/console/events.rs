@@ -6,14 +6,14 @@ use axum::Extension;
 use axum::http::StatusCode;
 use chrono::{Days, NaiveDate};
 use tokenward_core::event::{Kind, Origin};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::events::{Event, Filter};
 
 use super::form::{Pairs, Query};
-use super::page::{Answer, At, page};
-use super::person::Person;
-use super::view::{Change, Choice, EventFilters, EventRow, EventsPage, Nav, Pager, Tone, event_label};
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
+use super::view::{Choice, EventFilters, EventRow, EventsPage, FieldChange, Nav, Pager, Tone, event_label};
 use crate::service::{events, tokens};
 
 /// Events on a page.
@@ -93,11 +93,11 @@ fn filter(query: &Pairs) -> Filter {
 
 /// `GET …/events`.
 pub(super) async fn list(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Query(query): Query,
-) -> Answer {
-    let grant = person.may(organization, Own::EventRead)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::EventRead)?;
     let mut filter = filter(&query);
     if filter.before.is_some() {
         filter.after = None;
@@ -151,10 +151,10 @@ fn neighbour(path: &str, query: &Pairs, name: &str, position: i64) -> String {
     format!("{path}?{}", pairs.finish())
 }
 
-fn row(person: &Person, base: &str, reachable: &Reachable, event: Event) -> EventRow {
+fn row(person: &SignedIn, base: &str, reachable: &Reachable, event: Event) -> EventRow {
     let target_href = reachable.href(person, base, &event);
     let payload = event.payload.as_ref();
-    let changes = payload.map(|p| Change::between(p.before.as_ref(), p.after.as_ref())).unwrap_or_default();
+    let changes = payload.map(|p| FieldChange::between(p.before.as_ref(), p.after.as_ref())).unwrap_or_default();
     EventRow {
         position: event.position.to_string(),
         at: person.moment(event.time),
@@ -181,32 +181,34 @@ struct Reachable {
 }
 
 impl Reachable {
-    async fn of(person: &Person, organization: Uuid, events: &[Event]) -> Result<Self> {
+    async fn of(person: &SignedIn, organization: Uuid, events: &[Event]) -> Result<Self> {
         let about_tokens = events.iter().filter(|event| target_of(event.kind) == "token");
         let ids: Vec<Uuid> = about_tokens.map(|event| event.target_id).collect();
-        let tokens = match person.may(organization, Own::TokenRead) {
+        let tokens = match person.may(organization, Management::TokenRead) {
             Ok(grant) if !ids.is_empty() => tokens::living(&person.app, &grant, &ids).await?,
             _ => HashSet::new(),
         };
         Ok(Self { organization, tokens })
     }
 
-    fn href(&self, person: &Person, base: &str, event: &Event) -> Option<String> {
+    fn href(&self, person: &SignedIn, base: &str, event: &Event) -> Option<String> {
         let directory = person.app.verifier.directory();
         let organization = directory.organization(self.organization)?;
         let id = event.target_id;
         let can = |own| person.can(self.organization, own);
         match target_of(event.kind) {
             "token" => self.tokens.contains(&id).then(|| format!("{base}/tokens/{id}")),
-            "role" => (organization.role(id).is_some() && can(Own::RoleRead)).then(|| format!("{base}/roles/{id}")),
-            "member" => can(Own::MemberRead).then(|| format!("{base}/members")),
-            "project" => (organization.projects().contains_key(&id) && can(Own::ProjectRead))
+            "role" => {
+                (organization.role(id).is_some() && can(Management::RoleRead)).then(|| format!("{base}/roles/{id}"))
+            }
+            "member" => can(Management::MemberRead).then(|| format!("{base}/members")),
+            "project" => (organization.projects().contains_key(&id) && can(Management::ProjectRead))
                 .then(|| format!("{base}/projects/{id}")),
             "environment" => {
-                let environment = organization.environments().get(&id).filter(|_| can(Own::EnvironmentRead))?;
+                let environment = organization.environments().get(&id).filter(|_| can(Management::EnvironmentRead))?;
                 Some(format!("{base}/projects/{}/environments/{id}", environment.project))
             }
-            "cluster" => (organization.clusters().contains_key(&id) && can(Own::ClusterRead))
+            "cluster" => (organization.clusters().contains_key(&id) && can(Management::ClusterRead))
                 .then(|| format!("{base}/clusters/{id}")),
             "organization" => Some(format!("{base}/settings")),
             _ => None,

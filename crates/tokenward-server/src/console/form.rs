@@ -11,8 +11,8 @@ use percent_encoding::percent_decode;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Uuid};
 
-use super::page::{Answer, Failure};
-use super::view::Field;
+use super::page::{PageError, PageResult};
+use super::view::FormField;
 use super::words::quoted;
 use crate::http;
 
@@ -164,7 +164,7 @@ impl Problems {
     }
 
     /// What the form can show of an error. Other errors are pages of their own.
-    pub(super) fn of(mut error: Error) -> Result<Self, Failure> {
+    pub(super) fn of(mut error: Error) -> Result<Self, PageError> {
         let mut problems = Self { status: http::status(error.code), retry_after: error.retry_after, ..Self::default() };
         error.detail = quoted(&error.detail);
         if let Some(field) = error.field {
@@ -193,23 +193,23 @@ impl Problems {
             | Code::Throttled
             | Code::Unavailable
             | Code::UserRequired
-            | Code::FoundingRefused => {
+            | Code::OrganizationCreationDenied => {
                 problems.whole = Some(error.detail);
             }
-            _ => return Err(Failure(error)),
+            _ => return Err(PageError(error)),
         }
         Ok(problems)
     }
 
     /// The page that shows them, which must have told them all.
-    pub(super) fn page(&self, page: &impl Template) -> Answer {
+    pub(super) fn page(&self, page: &impl Template) -> PageResult {
         let mut response = super::page::page(self.status, page)?;
         http::retry_after(response.headers_mut(), self.retry_after);
         Ok(response)
     }
 
     /// Adds a problem with one field.
-    pub(super) fn tell(&mut self, field: &str, problem: impl Into<String>) {
+    pub(super) fn add(&mut self, field: &str, problem: impl Into<String>) {
         self.fields.push((field.to_owned(), problem.into()));
     }
 
@@ -227,8 +227,8 @@ impl Problems {
     }
 
     /// The field with what was typed and its problem.
-    pub(super) fn field(&mut self, field: &str, value: impl Into<String>) -> Field {
-        Field { value: value.into(), error: self.take(field) }
+    pub(super) fn field(&mut self, field: &str, value: impl Into<String>) -> FormField {
+        FormField { value: value.into(), error: self.take(field) }
     }
 
     /// Whatever no field has told.

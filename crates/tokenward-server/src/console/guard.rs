@@ -17,8 +17,8 @@ use super::cookie;
 use super::errors::{error_inside, error_outside, error_page};
 use super::form::Pairs;
 use super::page::{page, see_other};
-use super::person::{Person, Visitor, client};
-use super::place::{Place, locate};
+use super::person::{SignedIn, SignedOut, client};
+use super::place::{ConsoleOrigin, locate};
 use super::view::{ErrorPage, Nav, NeedsTlsPage};
 use crate::body::{self, Bounds, Unread};
 use crate::http;
@@ -45,16 +45,16 @@ struct Origin(String);
 pub(super) async fn place(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     match locate(&app.public_url, &parts) {
-        Place::Here(origin) => {
+        ConsoleOrigin::Here(origin) => {
             parts.extensions.insert(Origin(origin));
             next.run(Request::from_parts(parts, body)).await
         }
-        Place::Moved(url) => see_other(&url).unwrap_or_else(|failure| error_outside(&app, &failure.0)),
-        Place::NeedsTls(port) => {
+        ConsoleOrigin::Moved(url) => see_other(&url).unwrap_or_else(|failure| error_outside(&app, &failure.0)),
+        ConsoleOrigin::NeedsTls(port) => {
             page(StatusCode::FORBIDDEN, &NeedsTlsPage { port, public_url: app.public_url.clone() })
                 .unwrap_or_else(|failure| error_outside(&app, &failure.0))
         }
-        Place::Elsewhere => elsewhere(&app),
+        ConsoleOrigin::Elsewhere => elsewhere(&app),
     }
 }
 
@@ -72,9 +72,9 @@ fn elsewhere(app: &App) -> Response {
     })
 }
 
-/// For pages that take a session: gives the handler the [`Person`] and, of a form, its [`Pairs`].
+/// For pages that take a session: gives the handler the [`SignedIn`] and, of a form, its [`Pairs`].
 pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let found = Person::find(&app, request.headers(), &client(&app, &request));
+    let found = SignedIn::find(&app, request.headers(), &client(&app, &request));
     let person = match found {
         Ok(Some(person)) => person,
         Ok(None) => return to_sign_in(&app, &request),
@@ -101,11 +101,11 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     response
 }
 
-/// For pages that take no session: gives the handler the [`Visitor`] and, of a form, its [`Pairs`].
+/// For pages that take no session: gives the handler the [`SignedOut`] and, of a form, its [`Pairs`].
 pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let client = client(&app, &request);
     let (mut parts, body) = request.into_parts();
-    let visitor = match Visitor::find(&app, &parts.headers, client) {
+    let visitor = match SignedOut::find(&app, &parts.headers, client) {
         Ok(visitor) => visitor,
         Err(error) => return error_outside(&app, &error),
     };

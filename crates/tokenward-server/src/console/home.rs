@@ -10,18 +10,18 @@ use tokenward_core::{Code, Error, Uuid};
 use super::assets::Asset;
 use super::errors::{error_outside, error_page};
 use super::form::Query;
-use super::page::{Answer, At, see_other};
-use super::person::{Person, Visitor};
+use super::page::{At, PageResult, see_other};
+use super::person::{SignedIn, SignedOut};
 use super::view::ErrorPage;
 use crate::http;
 use crate::service::{App, set_up};
 
 /// `GET /`.
-pub(super) async fn start(Extension(visitor): Extension<Visitor>) -> Answer {
+pub(super) async fn start(Extension(visitor): Extension<SignedOut>) -> PageResult {
     if let Some(person) = &visitor.person {
         return begin(person);
     }
-    if set_up::needed(&visitor.app.store).await? {
+    if set_up::is_pending(&visitor.app.store).await? {
         return Ok(error_page(ErrorPage {
             status: 200,
             title: "Not set up yet".into(),
@@ -36,11 +36,11 @@ pub(super) async fn start(Extension(visitor): Extension<Visitor>) -> Answer {
 }
 
 /// `GET /console`.
-pub(super) async fn console(Extension(person): Extension<Person>) -> Answer {
+pub(super) async fn console(Extension(person): Extension<SignedIn>) -> PageResult {
     begin(&person)
 }
 
-fn begin(person: &Person) -> Answer {
+fn begin(person: &SignedIn) -> PageResult {
     match person.first_organization() {
         Some(organization) => see_other(&person.home(organization)?),
         None => Ok(error_page(ErrorPage {
@@ -54,12 +54,12 @@ fn begin(person: &Person) -> Answer {
 }
 
 /// `GET /console/{organization}`.
-pub(super) async fn organization(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
+pub(super) async fn organization(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
     see_other(&person.home(organization)?)
 }
 
 /// Every other path below `/console`.
-pub(super) async fn nothing() -> Answer {
+pub(super) async fn nothing() -> PageResult {
     Err(Error::new(Code::NotFound, "There is no such page. Was the address copied completely?").into())
 }
 

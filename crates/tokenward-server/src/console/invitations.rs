@@ -4,14 +4,14 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold_email;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Code, Error, Uuid, password};
 use zeroize::Zeroizing;
 
-use super::done::Done;
+use super::done::Flashed;
 use super::form::{Pairs, Problems};
-use super::page::{Answer, At, page};
-use super::person::{Person, Visitor};
+use super::page::{At, PageResult, page};
+use super::person::{SignedIn, SignedOut};
 use super::role_choices::role_choices;
 use super::sessions::password_field;
 use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InvitePage, Nav};
@@ -21,12 +21,12 @@ use crate::service::invitations::{self, Sent};
 use crate::service::sessions;
 
 /// `GET …/members/invite`.
-pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    let grant = person.may(organization, Own::MemberManage)?;
+pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    let grant = person.may(organization, Management::MemberManage)?;
     invite_page(&person, &grant, &Pairs::default(), Problems::default()).await
 }
 
-async fn invite_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn invite_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems: Problems) -> PageResult {
     let shown = InvitePage {
         shell: person.shell(Some(grant.organization()), Nav::Members).await?,
         email: problems.field("email", typed.line("email")),
@@ -39,11 +39,11 @@ async fn invite_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems
 
 /// `POST …/members/invite`: shows the link in the answer, once.
 pub(super) async fn create(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::MemberManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::MemberManage)?;
     let Some(role) = form.id("role_id") else {
         return invite_page(&person, &grant, &form, Problems::one("role_id", "Choose a role.")).await;
     };
@@ -53,7 +53,7 @@ pub(super) async fn create(
     }
 }
 
-async fn created_page(person: &Person, Sent { invitation, link, .. }: Sent) -> Answer {
+async fn created_page(person: &SignedIn, Sent { invitation, link, .. }: Sent) -> PageResult {
     let organization = invitation.organization_id;
     let role = {
         let directory = person.app.verifier.directory();
@@ -71,30 +71,36 @@ async fn created_page(person: &Person, Sent { invitation, link, .. }: Sent) -> A
 }
 
 /// `POST …/invitations/{id}/resend`: another link, shown once; the old one is dead.
-pub(super) async fn resend(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = person.may(organization, Own::MemberManage)?;
+pub(super) async fn resend(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::MemberManage)?;
     let sent = invitations::resend(&person.app, grant, id).await?;
     created_page(&person, sent.value).await
 }
 
 /// `POST …/invitations/{id}/delete`.
-pub(super) async fn delete(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = person.may(organization, Own::MemberManage)?;
+pub(super) async fn delete(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::MemberManage)?;
     invitations::delete(&person.app, grant, id).await?;
-    person.done(&format!("/console/{organization}/members"), Done::InvitationDeleted)
+    person.done(&format!("/console/{organization}/members"), Flashed::InvitationDeleted)
 }
 
 /// `GET /invitation/{id}/{secret}`: shows the form and spends nothing.
-pub(super) async fn open(Extension(visitor): Extension<Visitor>, At((id, secret)): At<(Uuid, String)>) -> Answer {
+pub(super) async fn open(Extension(visitor): Extension<SignedOut>, At((id, secret)): At<(Uuid, String)>) -> PageResult {
     open_page(&visitor, id, secret, &Pairs::default(), Problems::default()).await
 }
 
 /// What the link opens, or that it is dead.
-async fn find(visitor: &Visitor, id: Uuid, secret: &str) -> Result<Opened, Error> {
+async fn find(visitor: &SignedOut, id: Uuid, secret: &str) -> Result<Opened, Error> {
     acceptance::open(&visitor.app, id, secret).await?.ok_or_else(|| visitor.dead_link(acceptance::dead()))
 }
 
-async fn open_page(visitor: &Visitor, id: Uuid, secret: String, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn open_page(visitor: &SignedOut, id: Uuid, secret: String, typed: &Pairs, mut problems: Problems) -> PageResult {
     let Opened { invitation, account } = find(visitor, id, &secret).await?;
     let signed_in_as = visitor.person.as_ref().map(|person| person.caller.by().actor.name().to_owned());
     let step = match (signed_in_as, account) {
@@ -133,10 +139,10 @@ async fn open_page(visitor: &Visitor, id: Uuid, secret: String, typed: &Pairs, m
 
 /// `POST /invitation/{id}/{secret}`.
 pub(super) async fn accept(
-    Extension(visitor): Extension<Visitor>,
+    Extension(visitor): Extension<SignedOut>,
     At((id, secret)): At<(Uuid, String)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
+) -> PageResult {
     let accepting = match &visitor.person {
         Some(person) => Accepting::SignedIn(person.caller.clone()),
         None => Accepting::WithPassword {
@@ -153,10 +159,10 @@ pub(super) async fn accept(
     };
     let home = format!("/console/{}", invitation.organization_id);
     match &visitor.person {
-        Some(person) => person.done(&home, Done::Joined),
+        Some(person) => person.done(&home, Flashed::Joined),
         None => {
             let begun = sessions::begin(&visitor.app, account, visitor.client.clone(), true).await?;
-            visitor.signed_in(&begun.value, &home, Some(Done::Joined)).await
+            visitor.signed_in(&begun.value, &home, Some(Flashed::Joined)).await
         }
     }
 }

@@ -5,23 +5,23 @@ use std::collections::HashMap;
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::token::Token;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::invitations::Invitation;
 use tokenward_store::members::Member;
 
-use super::done::Done;
+use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{Answer, At, page};
+use super::page::{At, PageResult, page};
 use super::paging::paged;
-use super::person::Person;
+use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::tokens::row as token_row;
 use super::view::{
-    Field, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MemberToken, MembersPage, Nav, TransferCandidate,
-    TransferPage,
+    FormField, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MemberToken, MembersPage, Nav,
+    TransferCandidate, TransferPage,
 };
 use super::words::role_tag;
 use crate::service::members::{self, Sent};
@@ -32,13 +32,13 @@ const KEEP: &str = "keep_invitations";
 
 /// `GET …/members`.
 pub(super) async fn list(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Query(query): Query,
-) -> Answer {
-    let grant = person.may(organization, Own::MemberRead)?;
-    let may_manage = person.can(organization, Own::MemberManage);
-    let made = match person.may(organization, Own::TokenRead) {
+) -> PageResult {
+    let grant = person.may(organization, Management::MemberRead)?;
+    let may_manage = person.can(organization, Management::MemberManage);
+    let made = match person.may(organization, Management::TokenRead) {
         Ok(grant) => tokens::count_by_creator(&person.app, &grant).await?,
         Err(_) => HashMap::new(),
     };
@@ -63,20 +63,20 @@ pub(super) async fn list(
         pager,
         invitations_pager,
         may_manage,
-        may_transfer: person.can(organization, Own::OrganizationTransfer),
+        may_transfer: person.can(organization, Management::OrganizationTransfer),
     };
     page(StatusCode::OK, &shown)
 }
 
 /// The living tokens that a member has made, as far as the person may see them.
-async fn made_by(person: &Person, organization: Uuid, member: &Member) -> Result<Vec<Token>> {
-    match person.may(organization, Own::TokenRead) {
+async fn made_by(person: &SignedIn, organization: Uuid, member: &Member) -> Result<Vec<Token>> {
+    match person.may(organization, Management::TokenRead) {
         Ok(grant) => tokens::made_by(&person.app, &grant, member.account_id).await,
         Err(_) => Ok(Vec::new()),
     }
 }
 
-fn row(person: &Person, grant: &Grant, member: Member, made: usize) -> MemberRow {
+fn row(person: &SignedIn, grant: &Grant, member: Member, made: usize) -> MemberRow {
     let directory = person.app.verifier.directory();
     MemberRow {
         id: member.account_id.to_string(),
@@ -86,26 +86,26 @@ fn row(person: &Person, grant: &Grant, member: Member, made: usize) -> MemberRow
         tokens: made,
         is_you: member.account_id == person.user,
         is_owner: member.is_owner,
-        may_manage: person.can(grant.organization(), Own::MemberManage),
+        may_manage: person.can(grant.organization(), Management::MemberManage),
         email_proven: member.email_proven_at.is_some(),
         name: if member.name.is_empty() { member.email.clone() } else { member.name },
         email: member.email,
     }
 }
 
-async fn pending(person: &Person, organization: Uuid) -> Result<Vec<InvitationRow>> {
-    let grant = person.may(organization, Own::MemberManage)?;
+async fn pending(person: &SignedIn, organization: Uuid) -> Result<Vec<InvitationRow>> {
+    let grant = person.may(organization, Management::MemberManage)?;
     let all = invitations::list(&person.app, &grant).await?;
     Ok(invitation_rows(person, organization, all))
 }
 
 /// The pending invitations that the member has sent.
-async fn sent(person: &Person, grant: &Grant, member: &Member) -> Result<Vec<InvitationRow>> {
+async fn sent(person: &SignedIn, grant: &Grant, member: &Member) -> Result<Vec<InvitationRow>> {
     let all = members::invitations_of(&person.app, grant, member.account_id).await?;
     Ok(invitation_rows(person, grant.organization(), all))
 }
 
-fn invitation_rows(person: &Person, organization: Uuid, all: Vec<Invitation>) -> Vec<InvitationRow> {
+fn invitation_rows(person: &SignedIn, organization: Uuid, all: Vec<Invitation>) -> Vec<InvitationRow> {
     let directory = person.app.verifier.directory();
     let now = person.app.now();
     let row = |i: Invitation| InvitationRow {
@@ -121,8 +121,8 @@ fn invitation_rows(person: &Person, organization: Uuid, all: Vec<Invitation>) ->
 }
 
 /// The member that a path names, for somebody who manages members.
-async fn managed(person: &Person, organization: Uuid, user: Uuid) -> Result<(Grant, Member)> {
-    let grant = person.may(organization, Own::MemberManage)?;
+async fn managed(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<(Grant, Member)> {
+    let grant = person.may(organization, Management::MemberManage)?;
     let member = members::get(&person.app, &grant, user).await?;
     Ok((grant, member))
 }
@@ -135,14 +135,23 @@ fn refuse_owner(member: &Member) -> Result<()> {
 }
 
 /// `GET …/members/{user}`.
-pub(super) async fn show(Extension(person): Extension<Person>, At((organization, user)): At<(Uuid, Uuid)>) -> Answer {
+pub(super) async fn show(
+    Extension(person): Extension<SignedIn>,
+    At((organization, user)): At<(Uuid, Uuid)>,
+) -> PageResult {
     let (grant, member) = managed(&person, organization, user).await?;
     refuse_owner(&member)?;
     let typed = Pairs::from([("role_id", member.role_id.to_string())]);
     role_page(&person, &grant, member, &typed, Problems::default()).await
 }
 
-async fn role_page(person: &Person, grant: &Grant, member: Member, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn role_page(
+    person: &SignedIn,
+    grant: &Grant,
+    member: Member,
+    typed: &Pairs,
+    mut problems: Problems,
+) -> PageResult {
     let shown = MemberPage {
         shell: person.shell(Some(grant.organization()), Nav::Members).await?,
         sent: sent(person, grant, &member).await?,
@@ -156,31 +165,37 @@ async fn role_page(person: &Person, grant: &Grant, member: Member, typed: &Pairs
 
 /// `POST …/members/{user}`.
 pub(super) async fn save_role(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, user)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
+) -> PageResult {
     let (grant, member) = managed(&person, organization, user).await?;
     let Some(role) = form.id("role_id") else {
         return role_page(&person, &grant, member, &form, Problems::one("role_id", "Choose a role.")).await;
     };
     match members::set_role(&person.app, grant.clone(), user, role, Sent::keep(form.on(KEEP))).await {
-        Ok(_) => person.done(&format!("/console/{organization}/members"), Done::MemberSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/members"), Flashed::MemberSaved),
         Err(error) => role_page(&person, &grant, member, &form, Problems::of(error)?).await,
     }
 }
 
 /// `GET …/members/{user}/remove`: asks, and lists the tokens that the member made.
 pub(super) async fn ask_remove(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, user)): At<(Uuid, Uuid)>,
-) -> Answer {
+) -> PageResult {
     let (grant, member) = managed(&person, organization, user).await?;
     refuse_owner(&member)?;
     remove_page(&person, &grant, member, &Pairs::default(), Problems::default()).await
 }
 
-async fn remove_page(person: &Person, grant: &Grant, member: Member, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn remove_page(
+    person: &SignedIn,
+    grant: &Grant,
+    member: Member,
+    typed: &Pairs,
+    mut problems: Problems,
+) -> PageResult {
     let organization = grant.organization();
     let all = made_by(person, organization, &member).await?;
     let used = usage::of(&person.app, grant, &all).await?;
@@ -203,7 +218,7 @@ async fn remove_page(person: &Person, grant: &Grant, member: Member, typed: &Pai
         sent: sent(person, grant, &member).await?,
         keep_invitations: typed.on(KEEP),
         member: row(person, grant, member, all.len()),
-        may_revoke: person.can(organization, Own::TokenManage),
+        may_revoke: person.can(organization, Management::TokenManage),
         error: problems.rest(),
     };
     page(problems.status, &shown)
@@ -216,14 +231,14 @@ fn revoked(form: &Pairs) -> Vec<Uuid> {
 
 /// `POST …/members/{user}/remove`.
 pub(super) async fn remove(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, user)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
+) -> PageResult {
     let (grant, member) = managed(&person, organization, user).await?;
     let chosen = revoked(&form);
     // Before the removal: whoever leaves has no rights afterwards.
-    let revoking = if chosen.is_empty() { None } else { Some(person.may(organization, Own::TokenManage)?) };
+    let revoking = if chosen.is_empty() { None } else { Some(person.may(organization, Management::TokenManage)?) };
     let made: Vec<Uuid> = made_by(&person, organization, &member)
         .await?
         .into_iter()
@@ -244,18 +259,18 @@ pub(super) async fn remove(
             }
         }
     }
-    let done = if all_gone { Done::MemberRemoved } else { Done::MemberRemovedSomeTokens };
+    let done = if all_gone { Flashed::MemberRemoved } else { Flashed::MemberRemovedSomeTokens };
     let back = if user == person.user { "/".to_owned() } else { format!("/console/{organization}/members") };
     person.done(&back, done)
 }
 
 /// `GET …/members/transfer`.
-pub(super) async fn ask_transfer(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    let grant = person.may(organization, Own::OrganizationTransfer)?;
+pub(super) async fn ask_transfer(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationTransfer)?;
     transfer_page(&person, &grant, &Pairs::default(), Problems::default()).await
 }
 
-async fn transfer_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn transfer_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems: Problems) -> PageResult {
     let all = members::list(&person.app, grant).await?;
     let candidates = all.into_iter().filter(|member| !member.is_owner).map(|member| row(person, grant, member, 0));
     let candidate =
@@ -266,7 +281,7 @@ async fn transfer_page(person: &Person, grant: &Grant, typed: &Pairs, mut proble
         shell: person.shell(Some(grant.organization()), Nav::Settings).await?,
         candidates: candidates.map(candidate).collect(),
         chosen: typed.get("user_id").to_owned(),
-        typed: Field { value: typed.get("confirm").to_owned(), error: typed_name },
+        typed: FormField { value: typed.get("confirm").to_owned(), error: typed_name },
         password: proof::field(person, &mut problems).await?,
         error: chosen.or_else(|| problems.rest()),
     };
@@ -275,11 +290,11 @@ async fn transfer_page(person: &Person, grant: &Grant, typed: &Pairs, mut proble
 
 /// `POST …/members/transfer`.
 pub(super) async fn transfer(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::OrganizationTransfer)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationTransfer)?;
     let name = {
         let directory = person.app.verifier.directory();
         directory.organization(organization).map(|organization| organization.name.to_string()).unwrap_or_default()
@@ -296,7 +311,7 @@ pub(super) async fn transfer(
         Err(error) => Err(error),
     };
     match done {
-        Ok(_) => person.done(&format!("/console/{organization}/members"), Done::Transferred),
+        Ok(_) => person.done(&format!("/console/{organization}/members"), Flashed::Transferred),
         Err(error) => transfer_page(&person, &grant, &form, Problems::of(error)?).await,
     }
 }

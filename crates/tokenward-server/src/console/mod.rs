@@ -54,7 +54,7 @@ const DOCUMENT_FORMS: [&str; 2] = ["/console/{organization}/apis/new", "/console
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let for_visitors = Router::new()
         .route("/", get(home::start))
-        .route("/set-up/{secret}", get(set_up::form).post(set_up::found))
+        .route("/set-up/{secret}", get(set_up::form).post(set_up::create))
         .route("/sign-in", get(sessions::sign_in_form).post(sessions::sign_in))
         .route("/sign-in/{secret}", get(sessions::link_form).post(sessions::take_link))
         .route("/invitation/{id}/{secret}", get(invitations::open).post(invitations::accept))

@@ -2,24 +2,24 @@
 
 use axum::Extension;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Result, Uuid};
 use tokenward_store::organizations::Organization;
 
-use super::confirm::Question;
-use super::done::Done;
+use super::confirm::Confirmation;
+use super::done::Flashed;
 use super::form::{Pairs, Problems};
-use super::page::{Answer, At, page};
-use super::person::Person;
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
 use super::proof;
 use super::view::{Nav, OrganizationNewPage, SettingsForm, SettingsPage};
 use super::words::count;
-use crate::service::organizations::{self, Change};
+use crate::service::organizations::{self, OrganizationChange};
 use crate::service::{IfMatch, tokens};
 
 /// `GET …/settings`.
-pub(super) async fn settings(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    let grant = person.may(organization, Own::OrganizationRead)?;
+pub(super) async fn settings(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationRead)?;
     let saved = organizations::get(&person.app, &grant).await?;
     let typed = typed(&saved);
     settings_page(&person, saved, &typed, Problems::default()).await
@@ -37,7 +37,7 @@ fn typed(saved: &Organization) -> Pairs {
     ])
 }
 
-async fn settings_page(person: &Person, saved: Organization, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn settings_page(person: &SignedIn, saved: Organization, typed: &Pairs, mut problems: Problems) -> PageResult {
     let shell = person.shell(Some(saved.id), Nav::Settings).await?;
     let form = SettingsForm {
         name: problems.field("name", typed.line("name")),
@@ -53,9 +53,9 @@ async fn settings_page(person: &Person, saved: Organization, typed: &Pairs, mut 
         plan: plan(saved.plan.as_str()),
         created: person.moment(saved.created_at),
         public_url: person.app.public_url.clone(),
-        may_edit: person.can(saved.id, Own::OrganizationEdit),
-        may_transfer: person.can(saved.id, Own::OrganizationTransfer),
-        may_delete: person.can(saved.id, Own::OrganizationDelete),
+        may_edit: person.can(saved.id, Management::OrganizationEdit),
+        may_transfer: person.can(saved.id, Management::OrganizationTransfer),
+        may_delete: person.can(saved.id, Management::OrganizationDelete),
         error: problems.rest(),
     };
     page(problems.status, &shown)
@@ -72,24 +72,24 @@ fn plan(word: &str) -> String {
 
 /// `POST …/settings`.
 pub(super) async fn save_settings(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::OrganizationEdit)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationEdit)?;
     let full = |text: String| Some(text).filter(|text| !text.is_empty());
     let emails: Vec<String> =
         form.get("admin_emails").split([',', ';', ' ']).filter(|it| !it.is_empty()).map(str::to_owned).collect();
-    let change = Change {
+    let change = OrganizationChange {
         name: Some(form.line("name")),
         description: Some(form.text("description")),
         website_url: Some(full(form.line("website_url"))),
         repository: Some(full(form.line("repository"))),
         admin_emails: Some(Some(emails).filter(|emails| !emails.is_empty())),
-        ..Change::default()
+        ..OrganizationChange::default()
     };
     match organizations::update(&person.app, grant.clone(), change, IfMatch(None)).await {
-        Ok(_) => person.done(&format!("/console/{organization}/settings"), Done::SettingsSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/settings"), Flashed::SettingsSaved),
         Err(error) => {
             let problems = Problems::of(error)?;
             let saved = organizations::get(&person.app, &grant).await?;
@@ -99,11 +99,11 @@ pub(super) async fn save_settings(
 }
 
 /// `GET /console/new`.
-pub(super) async fn new(Extension(person): Extension<Person>) -> Answer {
+pub(super) async fn new(Extension(person): Extension<SignedIn>) -> PageResult {
     new_page(&person, &Pairs::default(), Problems::default()).await
 }
 
-async fn new_page(person: &Person, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn new_page(person: &SignedIn, typed: &Pairs, mut problems: Problems) -> PageResult {
     let form = OrganizationNewPage {
         shell: person.shell(person.first_organization(), Nav::Settings).await?,
         name: problems.field("name", typed.line("name")),
@@ -114,28 +114,31 @@ async fn new_page(person: &Person, typed: &Pairs, mut problems: Problems) -> Ans
 }
 
 /// `POST /console/new`.
-pub(super) async fn create(Extension(person): Extension<Person>, Extension(form): Extension<Pairs>) -> Answer {
-    let change =
-        Change { name: Some(form.line("name")), description: Some(form.text("description")), ..Change::default() };
+pub(super) async fn create(Extension(person): Extension<SignedIn>, Extension(form): Extension<Pairs>) -> PageResult {
+    let change = OrganizationChange {
+        name: Some(form.line("name")),
+        description: Some(form.text("description")),
+        ..OrganizationChange::default()
+    };
     match organizations::create(&person.app, &person.caller, change).await {
-        Ok(made) => person.done(&person.home(made.value.id)?, Done::OrganizationCreated),
+        Ok(made) => person.done(&person.home(made.value.id)?, Flashed::OrganizationCreated),
         Err(error) => new_page(&person, &form, Problems::of(error)?).await,
     }
 }
 
 /// `GET …/settings/delete`: asks for its name.
-pub(super) async fn ask_delete(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    let grant = person.may(organization, Own::OrganizationDelete)?;
+pub(super) async fn ask_delete(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationDelete)?;
     question(&person, &grant).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn question(person: &Person, grant: &Grant) -> Result<Question> {
+async fn question(person: &SignedIn, grant: &Grant) -> Result<Confirmation> {
     let saved = organizations::get(&person.app, grant).await?;
     let tokens = usize::try_from(tokens::count(&person.app, grant).await?).unwrap_or(usize::MAX);
     let members =
         person.app.verifier.directory().organization(saved.id).map_or(0, |organization| organization.member_count());
     let are = if tokens == 1 { "is" } else { "are" };
-    Ok(Question {
+    Ok(Confirmation {
         nav: Nav::Settings,
         from: ("Settings".into(), "settings".into()),
         question: format!("Delete “{}”?", saved.name),
@@ -154,11 +157,11 @@ async fn question(person: &Person, grant: &Grant) -> Result<Question> {
 
 /// `POST …/settings/delete`.
 pub(super) async fn delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::OrganizationDelete)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationDelete)?;
     let question = question(&person, &grant).await?;
     if !question.confirmed(&form) {
         return question.ask_again(&person, organization, &form).await;
@@ -168,7 +171,7 @@ pub(super) async fn delete(
         Err(error) => Err(error),
     };
     match done {
-        Ok(_) => person.done("/console", Done::OrganizationDeleted),
+        Ok(_) => person.done("/console", Flashed::OrganizationDeleted),
         Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
     }
 }

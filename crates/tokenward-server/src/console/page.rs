@@ -14,18 +14,18 @@ use tokenward_core::Error;
 use crate::http;
 
 /// What a handler answers.
-pub(super) type Answer = Result<Response, Failure>;
+pub(super) type PageResult = Result<Response, PageError>;
 
 /// An error on its way to a page. The guard around the handler knows who asked, and makes the page.
-pub(super) struct Failure(pub Error);
+pub(super) struct PageError(pub Error);
 
-impl From<Error> for Failure {
+impl From<Error> for PageError {
     fn from(error: Error) -> Self {
         Self(error)
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let mut response = http::status(self.0.code).into_response();
         response.extensions_mut().insert(Arc::new(self.0));
@@ -34,13 +34,13 @@ impl IntoResponse for Failure {
 }
 
 /// A page.
-pub(super) fn page(status: StatusCode, page: &impl Template) -> Answer {
+pub(super) fn page(status: StatusCode, page: &impl Template) -> PageResult {
     let html = page.render().map_err(Error::internal)?;
     Ok((status, Html(html)).into_response())
 }
 
 /// Sends the browser to a path of ours, with GET.
-pub(super) fn see_other(path: &str) -> Answer {
+pub(super) fn see_other(path: &str) -> PageResult {
     let location = HeaderValue::from_str(path).map_err(Error::internal)?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
 }
@@ -57,11 +57,11 @@ pub(super) fn own_path(path: &str) -> Option<&str> {
 pub(super) struct At<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
-    type Rejection = Failure;
+    type Rejection = PageError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
         let found: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, state).await;
-        found.map(|Path(ids)| Self(ids)).map_err(|_| Failure(Error::not_found("page")))
+        found.map(|Path(ids)| Self(ids)).map_err(|_| PageError(Error::not_found("page")))
     }
 }
 

@@ -7,16 +7,16 @@ use axum::response::Response;
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Resource;
 use tokenward_core::event::Origin;
-use tokenward_core::permission::{Own, Permission};
+use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{Role, Target};
 use tokenward_core::secret::{mac, random_text};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use zeroize::Zeroizing;
 
 use super::cookie;
-use super::done::Done;
-use super::page::{Answer, see_other};
-use super::view::{Entry, Flash, FlashKind, Moment, Nav, OrganizationLink, Shell};
+use super::done::Flashed;
+use super::page::{PageResult, see_other};
+use super::view::{Flash, FlashKind, Moment, Nav, NavigationEntry, OrganizationLink, Shell};
 use super::words::role_name;
 use crate::http;
 use crate::service::sessions::Begun;
@@ -39,7 +39,7 @@ fn form_token(app: &App, cookie_name: &str, cookie: &str) -> String {
 
 /// Somebody who is signed in.
 #[derive(Clone)]
-pub(super) struct Person {
+pub(super) struct SignedIn {
     /// What the service needs.
     pub app: Arc<App>,
     /// With which right.
@@ -49,10 +49,10 @@ pub(super) struct Person {
     /// Goes with every form.
     pub csrf: String,
     /// What came of the last action.
-    pub done: Option<Done>,
+    pub done: Option<Flashed>,
 }
 
-impl Person {
+impl SignedIn {
     /// The person whose session cookie came with the request; `None` for a cookie that is not, or no longer, good.
     pub(super) fn find(app: &Arc<App>, headers: &HeaderMap, client: &Client) -> Result<Option<Self>> {
         let Some(cookie) = cookie::get(headers, cookie::SESSION) else { return Ok(None) };
@@ -65,29 +65,29 @@ impl Person {
             user: caller.require_user()?,
             caller,
             csrf: form_token(app, cookie::SESSION, cookie),
-            done: cookie::get(headers, cookie::DONE).and_then(Done::parse),
+            done: cookie::get(headers, cookie::DONE).and_then(Flashed::parse),
             app: Arc::clone(app),
         }))
     }
 
     /// The right to do something in an organization.
-    pub(super) fn require(&self, organization: Uuid, permission: Own, resource: Resource) -> Result<Grant> {
+    pub(super) fn require(&self, organization: Uuid, permission: Management, resource: Resource) -> Result<Grant> {
         let directory = self.app.verifier.directory();
         self.caller.require(&directory, organization, permission, resource, self.app.now())
     }
 
     /// The right to do something with an organization as a whole.
-    pub(super) fn may(&self, organization: Uuid, permission: Own) -> Result<Grant> {
+    pub(super) fn may(&self, organization: Uuid, permission: Management) -> Result<Grant> {
         self.require(organization, permission, Resource::default())
     }
 
     /// The right to do something with a project of an organization; one of another organization is absent.
-    pub(super) fn may_in_project(&self, organization: Uuid, project: Uuid, permission: Own) -> Result<Grant> {
+    pub(super) fn may_in_project(&self, organization: Uuid, project: Uuid, permission: Management) -> Result<Grant> {
         self.require(organization, permission, Resource::project(project))
     }
 
     /// Would that be allowed? For what a page offers; what it does asks again.
-    pub(super) fn can(&self, organization: Uuid, permission: Own) -> bool {
+    pub(super) fn can(&self, organization: Uuid, permission: Management) -> bool {
         self.may(organization, permission).is_ok()
     }
 
@@ -97,9 +97,9 @@ impl Person {
     }
 
     /// Goes on to a page that says what was done.
-    pub(super) fn done(&self, path: &str, done: Done) -> Answer {
+    pub(super) fn done(&self, path: &str, done: Flashed) -> PageResult {
         let mut response = see_other(path)?;
-        say(&mut response, done)?;
+        set_flash(&mut response, done)?;
         Ok(response)
     }
 
@@ -124,7 +124,8 @@ impl Person {
                 let (organization, role) = self.caller.organization(&directory, id)?;
                 let entries = entries(organization, role);
                 let at_home = entries.first().is_some_and(|entry| entry.nav == active);
-                let concerned = at_home && role.allows(Permission::Own(Own::OrganizationEdit), Target::Organization);
+                let concerned =
+                    at_home && role.allows(Permission::Management(Management::OrganizationEdit), Target::Organization);
                 (Some(link(organization, role)), entries, if concerned { warning(&self.app) } else { None })
             }
             None => (None, Vec::new(), None),
@@ -132,13 +133,13 @@ impl Person {
         Ok(Shell {
             organization,
             organizations,
-            may_create_organization: self.app.founders.would_let(&self.caller, &directory),
+            may_create_organization: self.app.organization_creators.would_let(&self.caller, &directory),
             user_name: if account.name.is_empty() { account.email.clone() } else { account.name },
             user_email: account.email,
             active,
             entries,
             csrf: self.csrf.clone(),
-            flash: self.done.map(Done::flash).or(warning),
+            flash: self.done.map(Flashed::flash).or(warning),
         })
     }
 
@@ -157,34 +158,36 @@ fn warning(app: &App) -> Option<Flash> {
 }
 
 /// The pages that a role may open, with what it sees of the numbers.
-fn entries(organization: &tokenward_core::directory::Organization, role: &Role) -> Vec<Entry> {
-    let allows = |own, target| role.allows(Permission::Own(own), target);
+fn entries(organization: &tokenward_core::directory::Organization, role: &Role) -> Vec<NavigationEntry> {
+    let allows = |own, target| role.allows(Permission::Management(own), target);
     let may = |own| allows(own, Target::Organization);
-    let projects = organization.projects().keys().filter(|id| allows(Own::ProjectRead, Target::Project(**id))).count();
-    let clusters = organization.clusters().keys().filter(|id| allows(Own::ClusterRead, Target::Cluster(**id))).count();
+    let projects =
+        organization.projects().keys().filter(|id| allows(Management::ProjectRead, Target::Project(**id))).count();
+    let clusters =
+        organization.clusters().keys().filter(|id| allows(Management::ClusterRead, Target::Cluster(**id))).count();
     let all = [
-        (Nav::Tokens, may(Own::TokenRead), None),
-        (Nav::Members, may(Own::MemberRead), Some(organization.member_count())),
-        (Nav::Roles, may(Own::RoleRead), Some(organization.roles().count())),
-        (Nav::Apis, may(Own::ApiRead), None),
-        (Nav::Projects, may(Own::ProjectRead) || projects > 0, Some(projects)),
-        (Nav::Clusters, may(Own::ClusterRead), Some(clusters)),
-        (Nav::Decisions, may(Own::TokenVerify), None),
-        (Nav::Events, may(Own::EventRead), None),
-        (Nav::Settings, may(Own::OrganizationRead), None),
+        (Nav::Tokens, may(Management::TokenRead), None),
+        (Nav::Members, may(Management::MemberRead), Some(organization.member_count())),
+        (Nav::Roles, may(Management::RoleRead), Some(organization.roles().count())),
+        (Nav::Apis, may(Management::ApiRead), None),
+        (Nav::Projects, may(Management::ProjectRead) || projects > 0, Some(projects)),
+        (Nav::Clusters, may(Management::ClusterRead), Some(clusters)),
+        (Nav::Decisions, may(Management::TokenVerify), None),
+        (Nav::Events, may(Management::EventRead), None),
+        (Nav::Settings, may(Management::OrganizationRead), None),
     ];
-    all.into_iter().filter(|(_, open, _)| *open).map(|(nav, _, count)| Entry { nav, count }).collect()
+    all.into_iter().filter(|(_, open, _)| *open).map(|(nav, _, count)| NavigationEntry { nav, count }).collect()
 }
 
 /// Somebody at a page that takes no session, signed in or not.
 #[derive(Clone)]
-pub(super) struct Visitor {
+pub(super) struct SignedOut {
     /// What the service needs.
     pub app: Arc<App>,
     /// From where.
     pub client: Client,
     /// The same, if signed in.
-    pub person: Option<Person>,
+    pub person: Option<SignedIn>,
     /// Goes with every form.
     pub csrf: String,
     /// The form cookie, when this answer has to set it.
@@ -193,10 +196,10 @@ pub(super) struct Visitor {
     pub device: Option<Arc<str>>,
 }
 
-impl Visitor {
+impl SignedOut {
     /// Whoever sent the request.
     pub(super) fn find(app: &Arc<App>, headers: &HeaderMap, client: Client) -> Result<Self> {
-        let person = Person::find(app, headers, &client)?;
+        let person = SignedIn::find(app, headers, &client)?;
         let (csrf, new_cookie) = match cookie::get(headers, cookie::FORM) {
             Some(cookie) => (form_token(app, cookie::FORM, cookie), None),
             None => {
@@ -214,7 +217,7 @@ impl Visitor {
     }
 
     /// Goes on as the person whose session has just begun. A session that the browser had before ends.
-    pub(super) async fn signed_in(&self, begun: &Begun, path: &str, done: Option<Done>) -> Answer {
+    pub(super) async fn signed_in(&self, begun: &Begun, path: &str, done: Option<Flashed>) -> PageResult {
         if let Some(person) = &self.person {
             let ended = crate::service::sessions::end(&self.app, &person.caller, person.caller.credential_id()).await;
             // It may have ended meanwhile, by itself or with a new password.
@@ -232,13 +235,13 @@ impl Visitor {
         cookie::set(response.headers_mut(), cookie::DEVICE, &device, Some(app.devices.seconds()))?;
         cookie::clear(response.headers_mut(), cookie::FORM);
         if let Some(done) = done {
-            say(&mut response, done)?;
+            set_flash(&mut response, done)?;
         }
         Ok(response)
     }
 }
 
 /// Lets the next page say it. A minute is long enough to get there.
-fn say(response: &mut Response, done: Done) -> Result<(), Error> {
+fn set_flash(response: &mut Response, done: Flashed) -> Result<(), Error> {
     cookie::set(response.headers_mut(), cookie::DONE, done.word(), Some(60))
 }

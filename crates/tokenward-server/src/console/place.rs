@@ -10,7 +10,7 @@ use axum::http::{Method, header};
 
 /// Where a request is, as far as its browser is concerned.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum ConsoleOrigin {
     /// Where the console works. Forms must come from this origin.
     Here(String),
     /// At another name of the same machine: go to this address.
@@ -23,13 +23,13 @@ pub(super) enum Place {
 
 /// A scheme, a host, and a port.
 #[derive(PartialEq, Eq, Debug)]
-struct Address {
+struct SchemeHostPort {
     https: bool,
     host: String,
     port: u16,
 }
 
-impl Address {
+impl SchemeHostPort {
     /// `host` or `host:port`, with an IPv6 address in brackets.
     fn new(https: bool, authority: &str) -> Self {
         let (host, port) = match authority.rsplit_once(':') {
@@ -63,32 +63,36 @@ impl Address {
 }
 
 /// Finds out where a request is. `public_url` is what decides; `Host` only tells whether the browser went there.
-pub(super) fn locate(public_url: &str, parts: &Parts) -> Place {
-    let public = Address::of_url(public_url);
+pub(super) fn locate(public_url: &str, parts: &Parts) -> ConsoleOrigin {
+    let public = SchemeHostPort::of_url(public_url);
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let Some(host) = host.or(parts.uri.authority().map(|authority| authority.as_str())) else {
-        return Place::Elsewhere;
+        return ConsoleOrigin::Elsewhere;
     };
-    let here = Address::new(public.https, host);
+    let here = SchemeHostPort::new(public.https, host);
     if public.https {
         // Browsers send Sec-Fetch-Site only where they trust the connection, and a proxy says that it is one: then
         // another host only means that the proxy did not pass on the one it was asked for.
         let trusted = ["sec-fetch-site", "x-forwarded-for", "x-forwarded-proto", "forwarded"]
             .iter()
             .any(|name| parts.headers.contains_key(*name));
-        return if here.host == public.host || trusted { Place::Here(public.origin()) } else { Place::Elsewhere };
+        return if here.host == public.host || trusted {
+            ConsoleOrigin::Here(public.origin())
+        } else {
+            ConsoleOrigin::Elsewhere
+        };
     }
     if !here.is_this_machine() {
-        return Place::NeedsTls(here.port);
+        return ConsoleOrigin::NeedsTls(here.port);
     }
     let renamed = public.is_this_machine() && here.host != public.host && here.port == public.port;
     if renamed && matches!(parts.method, Method::GET | Method::HEAD) {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        return Place::Moved(format!("{public_url}{path}"));
+        return ConsoleOrigin::Moved(format!("{public_url}{path}"));
     }
     // Through a tunnel the port can be another one. A name of this machine cannot be made to lead elsewhere, so
     // here the request's own host may stand for the public one.
-    Place::Here(here.origin())
+    ConsoleOrigin::Here(here.origin())
 }
 
 #[cfg(test)]
@@ -97,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    fn at(public_url: &str, host: &str, more: &[(&str, &str)]) -> Place {
+    fn at(public_url: &str, host: &str, more: &[(&str, &str)]) -> ConsoleOrigin {
         let mut request = Request::get("/console?a=1").header("host", host);
         for (name, value) in more {
             request = request.header(*name, *value);
@@ -108,23 +112,23 @@ mod tests {
     #[test]
     fn plain_http_works_on_the_machine_itself() {
         let public = "http://127.0.0.1:8080";
-        assert_eq!(at(public, "127.0.0.1:8080", &[]), Place::Here(public.into()));
-        assert_eq!(at(public, "localhost:8080", &[]), Place::Moved("http://127.0.0.1:8080/console?a=1".into()));
-        assert_eq!(at(public, "127.0.0.1:9000", &[]), Place::Here("http://127.0.0.1:9000".into()));
-        assert_eq!(at("http://[::1]:8080", "[::1]:8080", &[]), Place::Here("http://[::1]:8080".into()));
-        assert_eq!(at(public, "10.0.0.5:8080", &[]), Place::NeedsTls(8080));
-        assert_eq!(at(public, "tokens.example.com", &[]), Place::NeedsTls(80));
-        assert_eq!(at(public, "127.0.0.1.example.com", &[]), Place::NeedsTls(80));
-        assert_eq!(at("http://tokens.lan", "tokens.lan", &[]), Place::NeedsTls(80));
-        assert_eq!(at("http://tokens.lan", "localhost:8080", &[]), Place::Here("http://localhost:8080".into()));
+        assert_eq!(at(public, "127.0.0.1:8080", &[]), ConsoleOrigin::Here(public.into()));
+        assert_eq!(at(public, "localhost:8080", &[]), ConsoleOrigin::Moved("http://127.0.0.1:8080/console?a=1".into()));
+        assert_eq!(at(public, "127.0.0.1:9000", &[]), ConsoleOrigin::Here("http://127.0.0.1:9000".into()));
+        assert_eq!(at("http://[::1]:8080", "[::1]:8080", &[]), ConsoleOrigin::Here("http://[::1]:8080".into()));
+        assert_eq!(at(public, "10.0.0.5:8080", &[]), ConsoleOrigin::NeedsTls(8080));
+        assert_eq!(at(public, "tokens.example.com", &[]), ConsoleOrigin::NeedsTls(80));
+        assert_eq!(at(public, "127.0.0.1.example.com", &[]), ConsoleOrigin::NeedsTls(80));
+        assert_eq!(at("http://tokens.lan", "tokens.lan", &[]), ConsoleOrigin::NeedsTls(80));
+        assert_eq!(at("http://tokens.lan", "localhost:8080", &[]), ConsoleOrigin::Here("http://localhost:8080".into()));
     }
 
     #[test]
     fn with_https_the_public_address_counts() {
         let public = "https://Tokens.example.com:443";
-        let here = Place::Here("https://tokens.example.com".into());
+        let here = ConsoleOrigin::Here("https://tokens.example.com".into());
         assert_eq!(at(public, "tokens.example.com", &[]), here);
-        assert_eq!(at(public, "10.0.0.5:8080", &[]), Place::Elsewhere);
+        assert_eq!(at(public, "10.0.0.5:8080", &[]), ConsoleOrigin::Elsewhere);
         assert_eq!(at(public, "127.0.0.1:8080", &[("x-forwarded-proto", "https")]), here);
         assert_eq!(at(public, "127.0.0.1:8080", &[("sec-fetch-site", "none")]), here);
     }

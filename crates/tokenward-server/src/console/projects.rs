@@ -3,22 +3,22 @@
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::{Result, Uuid};
 
-use super::confirm::Question;
-use super::done::Done;
+use super::confirm::Confirmation;
+use super::done::Flashed;
 use super::environments;
 use super::form::{Pairs, Problems, Query};
-use super::page::{Answer, At, page};
+use super::page::{At, PageResult, page};
 use super::paging::paged;
-use super::person::Person;
+use super::person::SignedIn;
 use super::view::{Nav, ProjectForm, ProjectPage, ProjectRow, ProjectsPage};
 use super::words::count;
 use crate::service::IfMatch;
 use crate::service::projects::{self, Seen};
 
-fn row(person: &Person, seen: Seen) -> ProjectRow {
+fn row(person: &SignedIn, seen: Seen) -> ProjectRow {
     ProjectRow {
         id: seen.project.id.to_string(),
         name: seen.project.name,
@@ -30,28 +30,29 @@ fn row(person: &Person, seen: Seen) -> ProjectRow {
 
 /// `GET …/projects`.
 pub(super) async fn list(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Query(query): Query,
-) -> Answer {
+) -> PageResult {
     // The list holds what the role sees; it takes no more than to belong to the organization.
-    let grant = person.may(organization, Own::OrganizationRead)?;
+    let grant = person.may(organization, Management::OrganizationRead)?;
     let all = projects::list(&person.app, &grant).await?;
     let mut rows: Vec<ProjectRow> = all.into_iter().map(|seen| row(&person, seen)).collect();
     rows.sort_by_cached_key(|project| project.name.to_lowercase());
     let shell = person.shell(Some(organization), Nav::Projects).await?;
     let (rows, pager) = paged(rows, &format!("{}/projects", shell.base()), &query, "page");
-    let shown = ProjectsPage { shell, projects: rows, pager, may_create: person.can(organization, Own::ProjectCreate) };
+    let shown =
+        ProjectsPage { shell, projects: rows, pager, may_create: person.can(organization, Management::ProjectCreate) };
     page(StatusCode::OK, &shown)
 }
 
 /// `GET …/projects/new`.
-pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    person.may(organization, Own::ProjectCreate)?;
+pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    person.may(organization, Management::ProjectCreate)?;
     new_page(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn new_page(person: &Person, organization: Uuid, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn new_page(person: &SignedIn, organization: Uuid, typed: &Pairs, mut problems: Problems) -> PageResult {
     let shown = ProjectPage {
         shell: person.shell(Some(organization), Nav::Projects).await?,
         project: None,
@@ -74,37 +75,40 @@ fn form(typed: &Pairs, problems: &mut Problems) -> ProjectForm {
 
 /// `POST …/projects/new`.
 pub(super) async fn create(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::ProjectCreate)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::ProjectCreate)?;
     match projects::create(&person.app, grant, form.line("name"), form.text("description")).await {
         Ok(made) => {
             let path = format!("/console/{organization}/projects/{}", made.value.project.id);
-            person.done(&path, Done::ProjectSaved)
+            person.done(&path, Flashed::ProjectSaved)
         }
         Err(error) => new_page(&person, organization, &form, Problems::of(error)?).await,
     }
 }
 
 /// `GET …/projects/{id}`.
-pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = person.may_in_project(organization, id, Own::ProjectRead)?;
+pub(super) async fn show(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may_in_project(organization, id, Management::ProjectRead)?;
     project_page(&person, &grant, id, None, Problems::default()).await
 }
 
 async fn project_page(
-    person: &Person,
+    person: &SignedIn,
     grant: &Grant,
     id: Uuid,
     typed: Option<&Pairs>,
     mut problems: Problems,
-) -> Answer {
+) -> PageResult {
     let organization = grant.organization();
     let seen = projects::get(&person.app, grant, id).await?;
     let saved = Pairs::from([("name", seen.project.name.clone()), ("description", seen.project.description.clone())]);
-    let may_manage = person.may_in_project(organization, id, Own::ProjectManage).is_ok();
+    let may_manage = person.may_in_project(organization, id, Management::ProjectManage).is_ok();
     let shown = ProjectPage {
         shell: person.shell(Some(organization), Nav::Projects).await?,
         project: Some(row(person, seen)),
@@ -120,30 +124,30 @@ async fn project_page(
 
 /// `POST …/projects/{id}`.
 pub(super) async fn save(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may_in_project(organization, id, Own::ProjectManage)?;
+) -> PageResult {
+    let grant = person.may_in_project(organization, id, Management::ProjectManage)?;
     let description = Some(form.text("description").unwrap_or_default());
     match projects::update(&person.app, grant.clone(), id, form.line("name"), description, IfMatch(None)).await {
-        Ok(_) => person.done(&format!("/console/{organization}/projects/{id}"), Done::ProjectSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/projects/{id}"), Flashed::ProjectSaved),
         Err(error) => project_page(&person, &grant, id, Some(&form), Problems::of(error)?).await,
     }
 }
 
 /// `GET …/projects/{id}/delete`.
 pub(super) async fn ask_delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
-) -> Answer {
-    let grant = person.may_in_project(organization, id, Own::ProjectManage)?;
+) -> PageResult {
+    let grant = person.may_in_project(organization, id, Management::ProjectManage)?;
     question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> {
+async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
     let seen = projects::get(&person.app, grant, id).await?;
-    Ok(Question {
+    Ok(Confirmation {
         nav: Nav::Projects,
         from: (seen.project.name.clone(), format!("projects/{id}")),
         question: format!("Delete the project “{}”?", seen.project.name),
@@ -161,17 +165,17 @@ async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> 
 
 /// `POST …/projects/{id}/delete`.
 pub(super) async fn delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may_in_project(organization, id, Own::ProjectManage)?;
+) -> PageResult {
+    let grant = person.may_in_project(organization, id, Management::ProjectManage)?;
     let question = question(&person, &grant, id).await?;
     if !question.confirmed(&form) {
         return question.ask_again(&person, organization, &form).await;
     }
     match projects::delete(&person.app, grant, id).await {
-        Ok(_) => person.done(&format!("/console/{organization}/projects"), Done::ProjectDeleted),
+        Ok(_) => person.done(&format!("/console/{organization}/projects"), Flashed::ProjectDeleted),
         Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
     }
 }

@@ -7,14 +7,14 @@ use tokenward_core::role::{Role, RoleKind};
 use tokenward_core::{Result, Uuid};
 
 use super::form::Problems;
-use super::person::Person;
+use super::person::SignedIn;
 use super::view::{RoleChoice, RoleChoices};
 use super::words::{points, role_name};
 use crate::service::roles;
 
 /// The roles that a form offers to somebody with this right.
 pub(super) async fn role_choices(
-    person: &Person,
+    person: &SignedIn,
     grant: &Grant,
     chosen: &str,
     problems: &mut Problems,

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, ProjectAccess, Role, RoleKind};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use super::confirm::Question;
-use super::done::Done;
+use super::confirm::Confirmation;
+use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{Answer, At, page};
+use super::page::{At, PageResult, page};
 use super::paging::paged;
-use super::person::Person;
+use super::person::SignedIn;
 use super::view::{
     BuiltInRolePage, ClusterCell, Nav, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
     mode_label,
@@ -30,12 +30,12 @@ struct Users {
 }
 
 impl Users {
-    async fn of(person: &Person, organization: Uuid) -> Result<Self> {
+    async fn of(person: &SignedIn, organization: Uuid) -> Result<Self> {
         let mut users = Self { members: HashMap::new(), tokens: HashMap::new() };
-        if let Ok(grant) = person.may(organization, Own::MemberRead) {
+        if let Ok(grant) = person.may(organization, Management::MemberRead) {
             users.members = members::count_by_role(&person.app, &grant).await?;
         }
-        if let Ok(grant) = person.may(organization, Own::TokenRead) {
+        if let Ok(grant) = person.may(organization, Management::TokenRead) {
             users.tokens = tokens::count_by_role(&person.app, &grant).await?;
         }
         Ok(users)
@@ -57,11 +57,11 @@ impl Users {
 
 /// `GET …/roles`.
 pub(super) async fn list(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Query(query): Query,
-) -> Answer {
-    let grant = person.may(organization, Own::RoleRead)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::RoleRead)?;
     let users = Users::of(&person, organization).await?;
     let custom = roles::brief(&person.app, &grant).await?;
     let shell = person.shell(Some(organization), Nav::Roles).await?;
@@ -74,7 +74,7 @@ pub(super) async fn list(
         built_in: built_in.collect(),
         custom: custom.into_iter().map(|(id, name, description)| users.row(id, name, description)).collect(),
         pager,
-        may_manage: person.can(organization, Own::RoleManage),
+        may_manage: person.can(organization, Management::RoleManage),
     };
     page(StatusCode::OK, &shown)
 }
@@ -83,15 +83,18 @@ fn built_in_name(role: BuiltIn) -> String {
     super::words::built_in_name(role).into()
 }
 
-fn built_in_id(person: &Person, organization: Uuid, wanted: BuiltIn) -> Option<Uuid> {
+fn built_in_id(person: &SignedIn, organization: Uuid, wanted: BuiltIn) -> Option<Uuid> {
     let directory = person.app.verifier.directory();
     let mut roles = directory.organization(organization)?.roles();
     roles.find(|role| role.kind == RoleKind::BuiltIn(wanted)).map(|role| role.id)
 }
 
 /// `GET …/roles/{id}`.
-pub(super) async fn show(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = person.may(organization, Own::RoleRead)?;
+pub(super) async fn show(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::RoleRead)?;
     let built_in = {
         let directory = person.app.verifier.directory();
         let role = directory.organization(organization).and_then(|organization| organization.role(id)).cloned();
@@ -105,7 +108,7 @@ pub(super) async fn show(Extension(person): Extension<Person>, At((organization,
     editor_page(&person, &grant, Some(&saved), draft, None, Problems::default()).await
 }
 
-async fn built_in_page(person: &Person, organization: Uuid, role: &Role) -> Answer {
+async fn built_in_page(person: &SignedIn, organization: Uuid, role: &Role) -> PageResult {
     let RoleKind::BuiltIn(built_in) = role.kind else { return Err(Error::not_found("role").into()) };
     let users = Users::of(person, organization).await?;
     let api = match built_in {
@@ -116,7 +119,7 @@ async fn built_in_page(person: &Person, organization: Uuid, role: &Role) -> Answ
     let shown = BuiltInRolePage {
         shell: person.shell(Some(organization), Nav::Roles).await?,
         role: users.row(role.id, role_name(role), built_in.meaning().into()),
-        permissions: built_in.own().iter().map(|own| (own.to_string(), own.meaning().to_owned())).collect(),
+        permissions: built_in.management().iter().map(|own| (own.to_string(), own.meaning().to_owned())).collect(),
         api: api.into(),
     };
     page(StatusCode::OK, &shown)
@@ -138,12 +141,12 @@ struct Draft {
 impl Draft {
     fn saved(saved: &CustomRole) -> Self {
         let mut permissions = saved.role.named_permissions();
-        let mut take = |own: Own| {
+        let mut take = |own: Management| {
             let before = permissions.len();
             permissions.retain(|permission| permission != own.as_str());
             permissions.len() < before
         };
-        let (token_verify, event_read) = (take(Own::TokenVerify), take(Own::EventRead));
+        let (token_verify, event_read) = (take(Management::TokenVerify), take(Management::EventRead));
         Self {
             name: saved.role.name.to_string(),
             description: saved.description.description.clone(),
@@ -195,7 +198,7 @@ impl Draft {
 
     fn into_body(self) -> RoleBody {
         let mut permissions = self.permissions;
-        for (held, own) in [(self.token_verify, Own::TokenVerify), (self.event_read, Own::EventRead)] {
+        for (held, own) in [(self.token_verify, Management::TokenVerify), (self.event_read, Management::EventRead)] {
             if held {
                 permissions.push(own.to_string());
             }
@@ -259,13 +262,13 @@ fn by_name(all: &HashMap<Uuid, Box<str>>) -> Vec<(Uuid, String)> {
 }
 
 async fn editor_page(
-    person: &Person,
+    person: &SignedIn,
     grant: &Grant,
     saved: Option<&CustomRole>,
     draft: Draft,
     preview: Option<()>,
     mut problems: Problems,
-) -> Answer {
+) -> PageResult {
     let organization = grant.organization();
     let (clusters, projects) = {
         let directory = person.app.verifier.directory();
@@ -314,7 +317,7 @@ async fn editor_page(
         form,
         changes: preview.map(|()| changes(&before, &draft, &clusters, &projects)),
         used_by,
-        may_edit: person.can(organization, Own::RoleManage),
+        may_edit: person.can(organization, Management::RoleManage),
         version: draft.version,
         error: problems.rest(),
     };
@@ -322,35 +325,35 @@ async fn editor_page(
 }
 
 /// `GET …/roles/new`.
-pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    let grant = person.may(organization, Own::RoleManage)?;
+pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    let grant = person.may(organization, Management::RoleManage)?;
     editor_page(&person, &grant, None, Draft::default(), None, Problems::default()).await
 }
 
 /// `POST …/roles/new`.
 pub(super) async fn create(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::RoleManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::RoleManage)?;
     let draft = Draft::typed(&form);
     if form.get("action") == "preview" {
         return editor_page(&person, &grant, None, draft, Some(()), Problems::default()).await;
     }
     match roles::create_whole(&person.app, grant.clone(), draft.clone().into_body()).await {
-        Ok(_) => person.done(&format!("/console/{organization}/roles"), Done::RoleSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleSaved),
         Err(error) => editor_page(&person, &grant, None, draft, None, Problems::of(error)?).await,
     }
 }
 
 /// `POST …/roles/{id}`.
 pub(super) async fn save(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::RoleManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::RoleManage)?;
     let saved = roles::get(&person.app, &grant, id).await?;
     let draft = Draft::typed(&form);
     if form.get("action") == "preview" {
@@ -359,25 +362,25 @@ pub(super) async fn save(
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(draft.version.parse().unwrap_or_default())));
     match roles::update(&person.app, grant.clone(), id, draft.clone().into_body(), version).await {
-        Ok(_) => person.done(&format!("/console/{organization}/roles"), Done::RoleSaved),
+        Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleSaved),
         Err(error) => editor_page(&person, &grant, Some(&saved), draft, None, Problems::of(error)?).await,
     }
 }
 
 /// `GET …/roles/{id}/delete`.
 pub(super) async fn ask_delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
-) -> Answer {
-    let grant = person.may(organization, Own::RoleManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::RoleManage)?;
     question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> {
+async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
     let saved = roles::get(&person.app, grant, id).await?;
     let name = saved.role.name.to_string();
     let users = Users::of(person, grant.organization()).await?.words(id);
-    Ok(Question {
+    Ok(Confirmation {
         nav: Nav::Roles,
         from: (name.clone(), format!("roles/{id}")),
         question: format!("Delete the role “{name}”?"),
@@ -394,10 +397,13 @@ async fn question(person: &Person, grant: &Grant, id: Uuid) -> Result<Question> 
 }
 
 /// `POST …/roles/{id}/delete`.
-pub(super) async fn delete(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = person.may(organization, Own::RoleManage)?;
+pub(super) async fn delete(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::RoleManage)?;
     match roles::delete(&person.app, grant.clone(), id).await {
-        Ok(_) => person.done(&format!("/console/{organization}/roles"), Done::RoleDeleted),
+        Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleDeleted),
         Err(error) => {
             let problems = Problems::of(error)?;
             question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), problems).await

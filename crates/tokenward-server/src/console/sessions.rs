@@ -6,13 +6,13 @@ use zeroize::Zeroizing;
 
 use super::cookie;
 use super::form::{Pairs, Problems, Query};
-use super::page::{Answer, At, own_path, see_other};
-use super::person::{Person, Visitor};
-use super::view::{Field, SignInLinkPage, SignInPage};
+use super::page::{At, PageResult, own_path, see_other};
+use super::person::{SignedIn, SignedOut};
+use super::view::{FormField, SignInLinkPage, SignInPage};
 use crate::service::{accounts, sessions, set_up};
 
 /// `GET /sign-in`.
-pub(super) async fn sign_in_form(Extension(visitor): Extension<Visitor>, Query(query): Query) -> Answer {
+pub(super) async fn sign_in_form(Extension(visitor): Extension<SignedOut>, Query(query): Query) -> PageResult {
     let notice = match (query.get("notice"), &visitor.person) {
         ("ended", _) => Some("Your session had ended, so nothing was changed. Sign in and try again.".to_owned()),
         ("out", None) => Some("You are signed out.".to_owned()),
@@ -26,19 +26,19 @@ pub(super) async fn sign_in_form(Extension(visitor): Extension<Visitor>, Query(q
 }
 
 fn sign_in_page(
-    visitor: &Visitor,
+    visitor: &SignedOut,
     next: &str,
     email: String,
     notice: Option<String>,
     mut problems: Problems,
-) -> Answer {
+) -> PageResult {
     let email = problems.field("email", email);
     let form = SignInPage { csrf: visitor.csrf.clone(), email, next: next.to_owned(), error: problems.rest(), notice };
     problems.page(&form)
 }
 
 /// `POST /sign-in`.
-pub(super) async fn sign_in(Extension(visitor): Extension<Visitor>, Extension(form): Extension<Pairs>) -> Answer {
+pub(super) async fn sign_in(Extension(visitor): Extension<SignedOut>, Extension(form): Extension<Pairs>) -> PageResult {
     let email = form.line("email");
     let next = own_path(form.get("next")).unwrap_or_default();
     let password = Zeroizing::new(form.get("password").to_owned());
@@ -50,7 +50,7 @@ pub(super) async fn sign_in(Extension(visitor): Extension<Visitor>, Extension(fo
 }
 
 /// `POST /sign-out`.
-pub(super) async fn sign_out(Extension(person): Extension<Person>) -> Answer {
+pub(super) async fn sign_out(Extension(person): Extension<SignedIn>) -> PageResult {
     match sessions::end(&person.app, &person.caller, person.caller.credential_id()).await {
         Ok(_) => {}
         // Two windows signed out at once.
@@ -63,11 +63,11 @@ pub(super) async fn sign_out(Extension(person): Extension<Person>) -> Answer {
 }
 
 /// `GET /sign-in/{secret}`: shows the form and spends nothing.
-pub(super) async fn link_form(Extension(visitor): Extension<Visitor>, At(secret): At<String>) -> Answer {
+pub(super) async fn link_form(Extension(visitor): Extension<SignedOut>, At(secret): At<String>) -> PageResult {
     link_page(&visitor, secret, Problems::default()).await
 }
 
-async fn link_page(visitor: &Visitor, secret: String, mut problems: Problems) -> Answer {
+async fn link_page(visitor: &SignedOut, secret: String, mut problems: Problems) -> PageResult {
     let account = accounts::link_owner(&visitor.app, &secret).await?.ok_or_else(|| {
         visitor.dead_link(Error::new(
             Code::NotFound,
@@ -89,10 +89,10 @@ async fn link_page(visitor: &Visitor, secret: String, mut problems: Problems) ->
 
 /// `POST /sign-in/{secret}`: sets the password and signs in.
 pub(super) async fn take_link(
-    Extension(visitor): Extension<Visitor>,
+    Extension(visitor): Extension<SignedOut>,
     At(secret): At<String>,
     Extension(form): Extension<Pairs>,
-) -> Answer {
+) -> PageResult {
     let password = Zeroizing::new(form.get("password").to_owned());
     let taking = accounts::Taking { password, was_not_me: form.on("was_not_me") };
     let by = set_up::visitor(&visitor.client);
@@ -109,6 +109,6 @@ pub(super) async fn take_link(
 }
 
 /// A password field never holds what was typed.
-pub(super) fn password_field(problems: &mut Problems, field: &str) -> Field {
+pub(super) fn password_field(problems: &mut Problems, field: &str) -> FormField {
     problems.field(field, "")
 }

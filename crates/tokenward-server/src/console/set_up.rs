@@ -4,20 +4,20 @@ use axum::Extension;
 use tokenward_core::{Code, Error, password};
 use zeroize::Zeroizing;
 
-use super::done::Done;
+use super::done::Flashed;
 use super::form::{Pairs, Problems};
-use super::page::{Answer, At, see_other};
-use super::person::Visitor;
+use super::page::{At, PageResult, see_other};
+use super::person::SignedOut;
 use super::sessions::password_field;
 use super::view::SetUpPage;
 use crate::service::{sessions, set_up};
 
 /// `GET /set-up/{secret}`: shows the form and spends nothing.
-pub(super) async fn form(Extension(visitor): Extension<Visitor>, At(secret): At<String>) -> Answer {
+pub(super) async fn form(Extension(visitor): Extension<SignedOut>, At(secret): At<String>) -> PageResult {
     form_page(&visitor, secret, &Pairs::default(), Problems::default())
 }
 
-fn form_page(visitor: &Visitor, secret: String, typed: &Pairs, mut problems: Problems) -> Answer {
+fn form_page(visitor: &SignedOut, secret: String, typed: &Pairs, mut problems: Problems) -> PageResult {
     if !visitor.app.set_up.accepts(&secret, visitor.app.now()) {
         return Err(visitor.dead_link(dead()).into());
     }
@@ -43,19 +43,19 @@ fn dead() -> Error {
 }
 
 /// `POST /set-up/{secret}`: makes both, and signs the owner in.
-pub(super) async fn found(
-    Extension(visitor): Extension<Visitor>,
+pub(super) async fn create(
+    Extension(visitor): Extension<SignedOut>,
     At(secret): At<String>,
     Extension(typed): Extension<Pairs>,
-) -> Answer {
-    let founding = set_up::Founding {
+) -> PageResult {
+    let first = set_up::FirstOrganization {
         organization: typed.line("organization"),
         owner_email: typed.line("email"),
         owner_name: typed.line("name"),
     };
-    let (email, password) = (founding.owner_email.clone(), Zeroizing::new(typed.get("password").to_owned()));
+    let (email, password) = (first.owner_email.clone(), Zeroizing::new(typed.get("password").to_owned()));
     let by = set_up::visitor(&visitor.client);
-    match set_up::from_link(&visitor.app, &secret, founding, password.clone(), by).await {
+    match set_up::from_link(&visitor.app, &secret, first, password.clone(), by).await {
         Ok(_) => {}
         Err(error) if matches!(error.code, Code::InvalidRequest | Code::Unavailable) => {
             return form_page(&visitor, secret, &typed, Problems::of(error)?);
@@ -63,7 +63,7 @@ pub(super) async fn found(
         Err(error) => return Err(error.into()),
     }
     match sessions::sign_in(&visitor.app, &email, password, visitor.client.clone(), None, true).await {
-        Ok(begun) => visitor.signed_in(&begun.value, "/", Some(Done::SetUp)).await,
+        Ok(begun) => visitor.signed_in(&begun.value, "/", Some(Flashed::SetUp)).await,
         // The organization exists; signing in can be tried again.
         Err(_) => see_other("/sign-in"),
     }

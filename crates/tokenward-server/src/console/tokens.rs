@@ -5,17 +5,17 @@ use axum::http::{HeaderValue, StatusCode};
 use chrono::{Days, NaiveDate};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::time::DAY;
 use tokenward_core::token::Token;
 use tokenward_core::{Result, Time, Uuid};
 
 use super::decisions;
-use super::done::Done;
+use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{Answer, At, Failure, page};
+use super::page::{At, PageError, PageResult, page};
 use super::paging::{PAGE, place};
-use super::person::Person;
+use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
@@ -42,11 +42,11 @@ const USUAL: &str = "90";
 
 /// `GET …/tokens`.
 pub(super) async fn list(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Query(query): Query,
-) -> Answer {
-    let grant = person.may(organization, Own::TokenRead)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenRead)?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let base = format!("{}/tokens", shell.base());
     let (search, filter) = (query.line("q"), query.get("filter").to_owned());
@@ -70,8 +70,8 @@ pub(super) async fn list(
         search,
         filter,
         chips,
-        may_create: person.can(organization, Own::TokenManage),
-        may_delete: person.can(organization, Own::TokenManage),
+        may_create: person.can(organization, Management::TokenManage),
+        may_delete: person.can(organization, Management::TokenManage),
         shows_last_used: true,
         warning: survey.warning,
         shell,
@@ -105,7 +105,7 @@ struct Survey {
 }
 
 impl Survey {
-    async fn of(person: &Person, grant: &Grant, search: &str, filter: &str) -> Result<Self> {
+    async fn of(person: &SignedIn, grant: &Grant, search: &str, filter: &str) -> Result<Self> {
         let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
         let (now, mut survey, mut after) = (person.app.now(), Self::default(), None);
         loop {
@@ -139,7 +139,7 @@ fn unused(token: &Token, used: Option<&Usage>, now: Time) -> bool {
 }
 
 /// What to say of a token that is in use and ends soon.
-fn warning(person: &Person, token: &Token, used: &Usage) -> Option<String> {
+fn warning(person: &SignedIn, token: &Token, used: &Usage) -> Option<String> {
     let now = person.app.now();
     let last = used.last_used_at.filter(|last| now < last.plus(IN_USE))?;
     let TokenState::Soon(left) = token_state(token.expires_at, now) else { return None };
@@ -193,12 +193,12 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&Usage>) -> TokenRow {
 }
 
 /// `GET …/tokens/new`.
-pub(super) async fn new(Extension(person): Extension<Person>, At(organization): At<Uuid>) -> Answer {
-    let grant = person.may(organization, Own::TokenManage)?;
+pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
     new_page(&person, &grant, &Pairs::default(), Problems::default()).await
 }
 
-async fn new_page(person: &Person, grant: &Grant, typed: &Pairs, mut problems: Problems) -> Answer {
+async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems: Problems) -> PageResult {
     let now = person.app.now();
     let chosen = Some(typed.get("expires")).filter(|chosen| !chosen.is_empty()).unwrap_or(USUAL);
     let until = |days: i64| super::view::Moment::new(now.plus(days * DAY), now).date;
@@ -244,11 +244,11 @@ fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static str> {
 
 /// `POST …/tokens`: makes the token, and shows its text in the answer, once.
 pub(super) async fn create(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At(organization): At<Uuid>,
     Extension(typed): Extension<Pairs>,
-) -> Answer {
-    let grant = person.may(organization, Own::TokenManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
     let expires_at = match expiry(&typed, person.app.now()) {
         Ok(expires_at) => expires_at,
         Err(problem) => return new_page(&person, &grant, &typed, Problems::one("expires_at", problem)).await,
@@ -291,18 +291,18 @@ pub(super) async fn create(
 
 /// `GET …/tokens/{id}`.
 pub(super) async fn show(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
     Query(query): Query,
-) -> Answer {
-    let grant = person.may(organization, Own::TokenRead)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenRead)?;
     let token = tokens::get(&person.app, &grant, id).await?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let row = row(&person.app, &token, used.as_ref());
     let (meaning, points) = meaning(&person, organization, token.role_id);
     let of_token = crate::service::decisions::Filter { token: Some(id), valid: None };
-    let decisions = match person.may(organization, Own::TokenVerify) {
+    let decisions = match person.may(organization, Management::TokenVerify) {
         Ok(grant) => Some(decisions::rows(&person, &grant, of_token, SHOWN).await?),
         Err(_) => None,
     };
@@ -312,8 +312,8 @@ pub(super) async fn show(
         points,
         usage: Some(counts(&used.unwrap_or_default(), decisions)),
         live: query.get("live") == "1",
-        may_delete: person.can(organization, Own::TokenManage),
-        may_read_events: person.can(organization, Own::EventRead),
+        may_delete: person.can(organization, Management::TokenManage),
+        may_read_events: person.can(organization, Management::EventRead),
         public_url: person.app.public_url.clone(),
         shell,
     };
@@ -334,7 +334,7 @@ fn counts(used: &Usage, decisions: Option<Vec<DecisionRow>>) -> TokenUsage {
 }
 
 /// What a role of the organization can do: in a sentence, and in detail.
-fn meaning(person: &Person, organization: Uuid, role: Uuid) -> (String, Vec<String>) {
+fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (String, Vec<String>) {
     let directory = person.app.verifier.directory();
     let found = directory.organization(organization).and_then(|o| Some((o, o.role(role)?)));
     found.map(|(organization, role)| (role.meaning(), points(organization, role))).unwrap_or_default()
@@ -342,14 +342,14 @@ fn meaning(person: &Person, organization: Uuid, role: Uuid) -> (String, Vec<Stri
 
 /// `GET …/tokens/{id}/delete`: asks once more.
 pub(super) async fn ask_delete(
-    Extension(person): Extension<Person>,
+    Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
-) -> Answer {
-    let grant = person.may(organization, Own::TokenManage)?;
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
     delete_page(&person, &grant, id, Problems::default()).await
 }
 
-async fn delete_page(person: &Person, grant: &Grant, id: Uuid, mut problems: Problems) -> Answer {
+async fn delete_page(person: &SignedIn, grant: &Grant, id: Uuid, mut problems: Problems) -> PageResult {
     let token = tokens::get(&person.app, grant, id).await?;
     let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
@@ -358,13 +358,16 @@ async fn delete_page(person: &Person, grant: &Grant, id: Uuid, mut problems: Pro
 }
 
 /// `POST …/tokens/{id}/delete`.
-pub(super) async fn delete(Extension(person): Extension<Person>, At((organization, id)): At<(Uuid, Uuid)>) -> Answer {
-    let grant = person.may(organization, Own::TokenManage)?;
+pub(super) async fn delete(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
     match tokens::delete(&person.app, grant.clone(), id).await {
-        Ok(_) => person.done(&format!("/console/{organization}/tokens"), Done::TokenDeleted),
+        Ok(_) => person.done(&format!("/console/{organization}/tokens"), Flashed::TokenDeleted),
         Err(error) => match Problems::of(error) {
             Ok(problems) => delete_page(&person, &grant, id, problems).await,
-            Err(Failure(error)) => Err(error.into()),
+            Err(PageError(error)) => Err(error.into()),
         },
     }
 }

@@ -1,7 +1,7 @@
 //! Words for people: roles and what they may do, permissions, clients.
 
 use tokenward_core::directory::Organization;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, Role, RoleKind};
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Time, Uuid};
@@ -72,7 +72,7 @@ fn custom_points(organization: &Organization, role: &Role) -> Vec<String> {
     clusters.sort_by_key(|(name, _)| name.to_lowercase());
     points.extend(clusters.into_iter().map(|(name, level)| format!("{name}: {}", cluster_label(level))));
     let (own, api): (Vec<_>, Vec<_>) =
-        role.named_permissions().into_iter().partition(|it| Own::ALL.iter().any(|own| own.as_str() == it));
+        role.named_permissions().into_iter().partition(|it| Management::ALL.iter().any(|own| own.as_str() == it));
     if !api.is_empty() {
         points.push(format!("Your API: {}", api.join(", ")));
     }

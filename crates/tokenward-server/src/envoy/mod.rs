@@ -31,7 +31,7 @@ use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
     HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
 };
-use tokenward_verify::credential::{Place, challenge, credential};
+use tokenward_verify::credential::{CredentialHeader, challenge, credential};
 use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 
 /// Every header of ours begins with it; a client's own never count.
@@ -120,8 +120,8 @@ fn held<'a>(
     let trusted = settings.trusts(peer);
     let target = Target { method: text(&http.method), path: text(&http.path) };
     let keys = ["x-api-key"].into_iter().chain(settings.header.as_deref());
-    let keys = keys.flat_map(|name| header(http, name)).map(|value| (Place::Key, value));
-    let authorizations = header(http, "authorization").map(|value| (Place::Authorization, value));
+    let keys = keys.flat_map(|name| header(http, name)).map(|value| (CredentialHeader::Key, value));
+    let authorizations = header(http, "authorization").map(|value| (CredentialHeader::Authorization, value));
     Ok(Held {
         scope: Scope::read(attributes.context_extensions.iter())?,
         credential: credential(authorizations.chain(keys)),

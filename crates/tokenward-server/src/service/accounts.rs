@@ -44,7 +44,7 @@ pub async fn update(
     faults.finish()?;
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
-            let old = own(tx, person).await?;
+            let old = own_account(tx, person).await?;
             // What the request leaves out is as it is now, not as it was when the request came.
             let new = Account {
                 name: name.unwrap_or_else(|| old.name.clone()),
@@ -82,7 +82,7 @@ pub async fn change_password(
     let new = app.passwords.turn(Lane::Known(known)).await?.hash(new).await?;
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
-            let account = own(tx, person).await?;
+            let account = own_account(tx, person).await?;
             if accounts::password_hash(tx.conn(), account.id).await? != hash {
                 return Err(wrong());
             }
@@ -95,7 +95,7 @@ pub async fn change_password(
     .await
 }
 
-async fn own(tx: &mut Tx, person: &Person) -> Result<Account> {
+async fn own_account(tx: &mut Tx, person: &Person) -> Result<Account> {
     accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))
 }
 

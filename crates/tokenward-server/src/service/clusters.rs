@@ -8,7 +8,7 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{ClusterSnapshot, Event, Kind};
 use tokenward_core::name::check_name;
 use tokenward_core::organization::CloudProvider;
-use tokenward_core::permission::{Own, Permission};
+use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::clusters::{self, Cluster};
@@ -32,7 +32,9 @@ pub struct ClusterBody {
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Cluster>> {
     let mut reader = app.read(grant.organization()).await?;
     let mut all = clusters::list(reader.conn(), grant).await?;
-    all.retain(|cluster| grant.role().allows(Permission::Own(Own::ClusterRead), Target::Cluster(cluster.id)));
+    all.retain(|cluster| {
+        grant.role().allows(Permission::Management(Management::ClusterRead), Target::Cluster(cluster.id))
+    });
     Ok(all)
 }
 
@@ -47,7 +49,9 @@ pub async fn part(
     let mut reader = app.read_on(grant, after).await?;
     let mut part = clusters::page(reader.conn(), grant, after, limit).await?;
     let last = part.last().filter(|_| part.len() >= limit).map(|cluster| cluster.id);
-    part.retain(|cluster| grant.role().allows(Permission::Own(Own::ClusterRead), Target::Cluster(cluster.id)));
+    part.retain(|cluster| {
+        grant.role().allows(Permission::Management(Management::ClusterRead), Target::Cluster(cluster.id))
+    });
     Ok((part, last))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::decision::Ask;
 use tokenward_core::directory::{Organization, Resource};
-use tokenward_core::permission::{Needed, Own, Permission};
+use tokenward_core::permission::{Management, Permission, RequiredPermission};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{Role, Target};
 use tokenward_core::{Error, Result, Uuid};
@@ -14,13 +14,13 @@ use tokenward_store::tokens;
 
 use super::App;
 use crate::heavy;
-pub use tokenward_verify::server::Kept;
+pub use tokenward_verify::server::KeptDecision;
 
 /// A decision with what can be said about it now.
 #[derive(Clone, Debug)]
 pub struct Explained {
     /// The decision.
-    pub decision: Kept,
+    pub decision: KeptDecision,
     /// The name of its token.
     pub token_name: Option<String>,
     /// What the route of its request needs now.
@@ -42,11 +42,12 @@ impl Explained {
 pub async fn explain(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Explained> {
     let found = {
         let directory = app.verifier.directory();
-        let may =
-            |it: &Organization| caller.require(&directory, it.id, Own::TokenVerify, Resource::default(), app.now());
+        let may = |it: &Organization| {
+            caller.require(&directory, it.id, Management::TokenVerify, Resource::default(), app.now())
+        };
         let grants: Vec<Grant> = caller.organizations(&directory).filter_map(|it| may(it).ok()).collect();
         if grants.is_empty() {
-            return Err(Error::permission_denied(Own::TokenVerify.as_str()));
+            return Err(Error::permission_denied(Management::TokenVerify.as_str()));
         }
         grants.into_iter().find_map(|grant| Some((app.verifier.decision(id, grant.organization())?, grant)))
     };
@@ -86,7 +87,7 @@ pub async fn list(app: &Arc<App>, grant: &Grant, filter: Filter, limit: usize) -
     explained(app, grant, decisions).await
 }
 
-async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<Kept>) -> Result<Vec<Explained>> {
+async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<KeptDecision>) -> Result<Vec<Explained>> {
     let mut ids: Vec<Uuid> = decisions.iter().filter_map(|it| it.token).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -102,12 +103,17 @@ async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<Kept>) -> Resul
 }
 
 /// The same with the names of the tokens, by what is in memory.
-fn explained_now(app: &App, organization: Uuid, decisions: Vec<Kept>, names: &HashMap<Uuid, String>) -> Vec<Explained> {
+fn explained_now(
+    app: &App,
+    organization: Uuid,
+    decisions: Vec<KeptDecision>,
+    names: &HashMap<Uuid, String>,
+) -> Vec<Explained> {
     let directory = app.verifier.directory();
     let Some(organization) = directory.organization(organization) else { return Vec::new() };
     // Many decisions lack the same.
     let mut known: HashMap<Lacking, Option<(Uuid, String)>> = HashMap::new();
-    let mut explain = |decision: Kept| {
+    let mut explain = |decision: KeptDecision| {
         // The beginning of a path is the path of another route.
         let route = match (&decision.api, &decision.method, &decision.path) {
             (Some(api), Some(method), Some(path)) if decision.path_is_whole() => {
@@ -143,7 +149,7 @@ struct Lacking {
 }
 
 impl Lacking {
-    fn of(decision: &Kept, needs: &[String]) -> Self {
+    fn of(decision: &KeptDecision, needs: &[String]) -> Self {
         Self {
             denied: decision.denied == Some(Reason::PermissionDenied),
             permission: decision.permission.clone(),
@@ -156,7 +162,7 @@ impl Lacking {
 
 /// The smallest role that allows all that was asked: the one that names the fewest permissions, or another one that is a
 /// part of it, so that none that is enough is a part of what comes out. Never the owner role, which no token can have.
-fn smallest_role<'a>(organization: &'a Organization, decision: &Kept, route: Ask<'_>) -> Option<&'a Role> {
+fn smallest_role<'a>(organization: &'a Organization, decision: &KeptDecision, route: Ask<'_>) -> Option<&'a Role> {
     if decision.denied != Some(Reason::PermissionDenied) {
         return None;
     }
@@ -164,7 +170,7 @@ fn smallest_role<'a>(organization: &'a Organization, decision: &Kept, route: Ask
     let named = [&decision.permission, &decision.missing];
     let named: Vec<_> = named.into_iter().flatten().filter_map(|text| Permission::parse(text).ok()).collect();
     let by_route: Vec<Permission<'_>> = match route {
-        Ask::All(needs) => needs.iter().map(Needed::permission).collect(),
+        Ask::All(needs) => needs.iter().map(RequiredPermission::permission).collect(),
         Ask::Never(_) => return None,
         Ask::Identity | Ask::Permission(_) => Vec::new(),
     };

@@ -6,7 +6,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{EnvironmentSnapshot, Event, Kind};
 use tokenward_core::name::check_name;
-use tokenward_core::permission::{Own, Permission};
+use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{Mode, Target};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::environments::{self, Environment};
@@ -50,7 +50,9 @@ pub async fn part(
 
 fn sees(grant: &Grant, environment: &Environment) -> bool {
     let Environment { project_id: project, mode, cluster_id: cluster, .. } = *environment;
-    grant.role().allows(Permission::Own(Own::EnvironmentRead), Target::Environment { project, mode, cluster })
+    grant
+        .role()
+        .allows(Permission::Management(Management::EnvironmentRead), Target::Environment { project, mode, cluster })
 }
 
 /// The environment of the grant.
@@ -69,7 +71,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnviron
             let mode = new.mode.as_deref().map_or(Mode::Development, |mode| read_mode(mode, &mut faults, false));
             let cluster = faults.and(choose_cluster(tx, grant, new.cluster).await)?;
             if !grant.role().may_create_environment(project, mode, cluster) {
-                return Err(Error::permission_denied(Own::EnvironmentManage.as_str()).about("mode"));
+                return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
             }
             let project = projects::get(tx.conn(), grant, project).await?;
             let count = environments::count(tx.conn(), grant, project.id).await?;
@@ -124,8 +126,8 @@ pub async fn update(
             }
             if let Some(mode) = mode {
                 let target = Target::Environment { project: old.project_id, mode, cluster: old.cluster_id };
-                if !grant.role().allows(Permission::Own(Own::EnvironmentManage), target) {
-                    return Err(Error::permission_denied(Own::EnvironmentManage.as_str()).about("mode"));
+                if !grant.role().allows(Permission::Management(Management::EnvironmentManage), target) {
+                    return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
                 }
                 new.mode = mode;
             }

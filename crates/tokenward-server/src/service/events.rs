@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::{Result, Uuid};
-pub use tokenward_store::events::Level;
+pub use tokenward_store::events::TargetLevel;
 use tokenward_store::events::{self, Event, Filter, Payload};
 
 use super::App;
 use crate::limits::{EVENT_TARGETS, EVENTS_LOOKED_THROUGH};
 
 /// A page of events, newest first.
-pub struct Page {
+pub struct EventPage {
     /// The events.
     pub events: Vec<Event>,
     /// There are older ones: continue before this position.
@@ -22,7 +22,7 @@ pub struct Page {
 }
 
 /// A page of at most `size` events that fit the filter.
-pub async fn page(app: &Arc<App>, grant: &Grant, filter: &Filter, size: i64) -> Result<Page> {
+pub async fn page(app: &Arc<App>, grant: &Grant, filter: &Filter, size: i64) -> Result<EventPage> {
     let mut reader = app.read(grant.organization()).await?;
     // One more than asked for tells whether there is another page.
     let mut events = events::list(reader.conn(), grant, filter, size + 1).await?;
@@ -42,11 +42,16 @@ pub async fn page(app: &Arc<App>, grant: &Grant, filter: &Filter, size: i64) -> 
         (true, _) => (last, first.filter(|_| more)),
         (false, came_from_newer) => (last.filter(|_| more), first.filter(|_| came_from_newer)),
     };
-    Ok(Page { events, older, newer })
+    Ok(EventPage { events, older, newer })
 }
 
 /// What the newest events that fit the filter are about, each once, under its newest name, sorted by name.
-pub async fn targets(app: &Arc<App>, grant: &Grant, filter: &Filter, level: Level) -> Result<Vec<(Uuid, String)>> {
+pub async fn targets(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &Filter,
+    level: TargetLevel,
+) -> Result<Vec<(Uuid, String)>> {
     let mut reader = app.read(grant.organization()).await?;
     let bounds = [&EVENTS_LOOKED_THROUGH, &EVENT_TARGETS].map(|limit| i64::from(limit.number()));
     let newest = events::newest_of_each(reader.conn(), grant, filter, level, bounds[0], bounds[1]).await?;
@@ -57,9 +62,9 @@ pub async fn targets(app: &Arc<App>, grant: &Grant, filter: &Filter, level: Leve
         let payload = payloads.get(&position)?;
         let place = |place: &Option<(Uuid, String)>| place.as_ref().map(|(_, name)| name.clone());
         let name = match level {
-            Level::Target => Some(payload.target_name.clone()),
-            Level::Project => place(&payload.project),
-            Level::Environment => place(&payload.environment),
+            TargetLevel::Target => Some(payload.target_name.clone()),
+            TargetLevel::Project => place(&payload.project),
+            TargetLevel::Environment => place(&payload.environment),
         };
         Some((id, name?))
     };

@@ -10,12 +10,12 @@ mod compare;
 pub mod decisions;
 pub mod environments;
 pub mod events;
-pub mod founders;
 pub mod invitations;
 pub mod known;
 mod links;
 pub mod mail;
 pub mod members;
+pub mod organization_creators;
 pub mod organizations;
 pub mod passwords;
 pub mod projects;
@@ -80,7 +80,7 @@ pub struct App {
     /// What was tried at accounts.
     pub security: security::Security,
     /// Who may make organizations.
-    pub founders: founders::Founders,
+    pub organization_creators: organization_creators::OrganizationCreators,
     /// Browsers and networks in which somebody has signed in.
     pub devices: known::Devices,
     /// Who sends mail, where SMTP is configured.

@@ -17,7 +17,7 @@ use crate::limits::{ADMIN_EMAILS, ORGANIZATIONS};
 
 /// A change of an organization: what is `None` stays; an inner `None` takes the value out.
 #[derive(Default, Debug)]
-pub struct Change {
+pub struct OrganizationChange {
     /// The name.
     pub name: Option<String>,
     /// The description.
@@ -50,7 +50,12 @@ pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Organization> {
 }
 
 /// Changes the organization.
-pub async fn update(app: &Arc<App>, grant: Grant, change: Change, if_match: IfMatch) -> Result<Written<Organization>> {
+pub async fn update(
+    app: &Arc<App>,
+    grant: Grant,
+    change: OrganizationChange,
+    if_match: IfMatch,
+) -> Result<Written<Organization>> {
     let plan = check(&change)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -70,13 +75,13 @@ pub async fn update(app: &Arc<App>, grant: Grant, change: Change, if_match: IfMa
 }
 
 /// Makes an organization, which the calling user owns, where that is one who may. Tokens cannot: `user_required`.
-pub async fn create(app: &Arc<App>, caller: &Caller, change: Change) -> Result<Written<Organization>> {
+pub async fn create(app: &Arc<App>, caller: &Caller, change: OrganizationChange) -> Result<Written<Organization>> {
     let person = caller.person()?;
     let plan = check(&change)?;
-    let (founders, limits) = (app.founders, app.limits.clone());
+    let (organization_creators, limits) = (app.organization_creators, app.limits.clone());
     app.write(person, move |tx, person| {
         Box::pin(async move {
-            founders.require(tx, person.account()).await?;
+            organization_creators.require(tx, person.account()).await?;
             let count = members::count_owned(tx.conn(), person.account()).await?;
             limits.room(&ORGANIZATIONS, count, "You own as many organizations as")?;
             let id = tx.new_id();
@@ -116,7 +121,7 @@ pub async fn delete(app: &Arc<App>, grant: Grant) -> Result<Written<()>> {
 }
 
 /// Answers the plan.
-fn check(change: &Change) -> Result<Option<Plan>> {
+fn check(change: &OrganizationChange) -> Result<Option<Plan>> {
     let mut faults = Faults::default();
     if let Some(name) = &change.name {
         faults.check("name", check_name(name));
@@ -146,8 +151,9 @@ fn check(change: &Change) -> Result<Option<Plan>> {
     Ok(plan)
 }
 
-fn apply(organization: &mut Organization, change: Change, plan: Option<Plan>) -> Result<()> {
-    let Change { name, description, plan: _, website_url, repository, logo_url, icon_url, admin_emails } = change;
+fn apply(organization: &mut Organization, change: OrganizationChange, plan: Option<Plan>) -> Result<()> {
+    let OrganizationChange { name, description, plan: _, website_url, repository, logo_url, icon_url, admin_emails } =
+        change;
     if let Some(name) = name {
         organization.name = name;
     }

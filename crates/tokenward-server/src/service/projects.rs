@@ -7,7 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, ProjectSnapshot};
 use tokenward_core::name::{check_description, check_name};
-use tokenward_core::permission::{Own, Permission};
+use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::Target;
 use tokenward_core::{Result, Uuid};
 use tokenward_store::projects::{self, Project};
@@ -29,13 +29,15 @@ pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Seen>> {
     let mut reader = app.read(grant.organization()).await?;
     let mut all = projects::list(reader.conn(), grant).await?;
     drop(reader);
-    all.retain(|project| grant.role().allows(Permission::Own(Own::ProjectRead), Target::Project(project.id)));
+    all.retain(|project| {
+        grant.role().allows(Permission::Management(Management::ProjectRead), Target::Project(project.id))
+    });
     // Counted once for all: a look at every environment for each project would be very many.
     let mut environments: HashMap<Uuid, usize> = HashMap::new();
     let directory = app.verifier.directory();
     for environment in directory.organization(grant.organization()).into_iter().flat_map(|o| o.environments().values())
     {
-        if grant.role().allows(Permission::Own(Own::EnvironmentRead), (*environment).into()) {
+        if grant.role().allows(Permission::Management(Management::EnvironmentRead), (*environment).into()) {
             *environments.entry(environment.project).or_default() += 1;
         }
     }
@@ -56,7 +58,10 @@ fn seen(app: &Arc<App>, grant: &Grant, project: Project) -> Seen {
     let directory = app.verifier.directory();
     let all = directory.organization(grant.organization()).into_iter().flat_map(|o| o.environments().values());
     let environments = all
-        .filter(|e| e.project == project.id && grant.role().allows(Permission::Own(Own::EnvironmentRead), (**e).into()))
+        .filter(|e| {
+            e.project == project.id
+                && grant.role().allows(Permission::Management(Management::EnvironmentRead), (**e).into())
+        })
         .count();
     Seen { project, environments }
 }

@@ -184,7 +184,7 @@ async fn of_account(app: &Arc<App>, mut conn: Conn<'_>, account: Uuid, before: O
         flush(app).await?;
     }
     let (before, most) = (before.unwrap_or(Time(i64::MAX)), i64::from(ACCOUNT_EVENTS.number()));
-    let told = notices::events_of_account(conn.again(), account, before, most).await?;
+    let told = notices::events_of_account(conn.reborrow(), account, before, most).await?;
     let tried = notices::of_account(conn, account, before, most).await?;
     let mut all: Vec<Happened> = told.into_iter().map(of_event).chain(tried.into_iter().map(of_attempts)).collect();
     all.sort_by_key(|happened| std::cmp::Reverse(happened.at));

@@ -11,7 +11,7 @@ use tokenward_core::event::{
 };
 use tokenward_core::name::{check_actor_name, check_email, check_name};
 use tokenward_core::organization::Plan;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::right::{Operator, Visitor};
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::{PlainText, random_text};
@@ -56,7 +56,7 @@ impl SetUp {
 }
 
 /// What the first organization needs.
-pub struct Founding {
+pub struct FirstOrganization {
     /// The organization's name.
     pub organization: String,
     /// The owner's e-mail address.
@@ -69,15 +69,15 @@ pub struct Founding {
 pub async fn from_link(
     app: &Arc<App>,
     secret: &str,
-    founding: Founding,
+    first: FirstOrganization,
     password: Zeroizing<String>,
     by: By,
 ) -> Result<Written<Uuid>> {
     if !app.set_up.accepts(secret, app.now()) {
         return Err(app.dead_link(by.address, dead_link()));
     }
-    let mut faults = check(&founding);
-    faults.check("password", password::check(&password, &founding.owner_email, &[&founding.organization]));
+    let mut faults = check(&first);
+    faults.check("password", password::check(&password, &first.owner_email, &[&first.organization]));
     faults.finish()?;
     let turn = app.passwords.turn(Lane::Known(Known::Link(link_digest(secret)))).await?;
     let (hash, secret) = (turn.hash(password).await?, Zeroizing::new(secret.to_owned()));
@@ -88,8 +88,8 @@ pub async fn from_link(
             if !own.set_up.accepts(&secret, tx.now()) || organizations::any(tx.conn()).await? {
                 return Err(dead_link());
             }
-            let founded = found(tx, &founding, Some(&hash)).await?;
-            Ok((founded.owner, founded.events))
+            let created = create_owned(tx, &first, Some(&hash)).await?;
+            Ok((created.owner, created.events))
         })
     });
     let written = written.await?;
@@ -98,7 +98,7 @@ pub async fn from_link(
 }
 
 /// Is there no organization yet, and never was one?
-pub async fn needed(store: &Store) -> Result<bool> {
+pub async fn is_pending(store: &Store) -> Result<bool> {
     let mut reader = store.read().await?;
     Ok(!organizations::any(reader.conn()).await?)
 }
@@ -128,21 +128,21 @@ pub async fn bootstrap(
     operator: &Operator,
     verifier: impl Fn(&PlainText) -> (tokenward_core::secret::Digest, i32),
     prefixes: &tokenward_core::secret::Prefixes,
-    founding: Founding,
+    first: FirstOrganization,
 ) -> Result<Option<Bootstrapped>> {
-    check(&founding).finish()?;
+    check(&first).finish()?;
     let (mut tx, operator) = store.begin(operator).await?;
     if organizations::any(tx.conn()).await? {
         return Ok(None);
     }
     let now = tx.now();
-    let mut founded = found(&mut tx, &founding, None).await?;
+    let mut created = create_owned(&mut tx, &first, None).await?;
     let token = PlainText::generate(tokenward_core::secret::Kind::Token, prefixes, store.random());
-    let grant = Grant::operator(&operator, founded.organization, Own::TokenManage);
+    let grant = Grant::operator(&operator, created.organization, Management::TokenManage);
     let (digest, pepper_version) = verifier(&token);
     let new = tokens::NewToken {
         id: tx.new_id(),
-        role_id: founded.admin_role,
+        role_id: created.admin_role,
         name: "bootstrap",
         description: Some("Made with the organization"),
         expires_at: None,
@@ -151,7 +151,7 @@ pub async fn bootstrap(
         last_four: token.last_four(),
     };
     tokens::insert(&mut tx, &grant, &new, now).await?;
-    founded.events.push(Event::new(Kind::TokenCreated, Some(founded.organization), new.id, new.name).after(
+    created.events.push(Event::new(Kind::TokenCreated, Some(created.organization), new.id, new.name).after(
         TokenSnapshot {
             name: new.name.to_owned(),
             description: new.description.map(str::to_owned),
@@ -161,10 +161,10 @@ pub async fn bootstrap(
             last_four: new.last_four.to_owned(),
         },
     ));
-    let (link, event) = people::insert_link(&mut tx, founded.owner, &founding.owner_email, now.plus(DAY)).await?;
-    founded.events.push(event);
-    tx.commit(&founded.events).await?;
-    Ok(Some(Bootstrapped { organization: founded.organization, owner: founded.owner, token, link }))
+    let (link, event) = people::insert_link(&mut tx, created.owner, &first.owner_email, now.plus(DAY)).await?;
+    created.events.push(event);
+    tx.commit(&created.events).await?;
+    Ok(Some(Bootstrapped { organization: created.organization, owner: created.owner, token, link }))
 }
 
 /// What `new-organization` answers.
@@ -178,16 +178,16 @@ pub struct Further {
 }
 
 /// Founds one more organization, for an owner who may have an account. Whatever `organizations` says: this is the operator.
-pub async fn found_further(store: &Store, operator: &Operator, founding: Founding) -> Result<Further> {
-    check(&founding).finish()?;
+pub async fn create_further(store: &Store, operator: &Operator, first: FirstOrganization) -> Result<Further> {
+    check(&first).finish()?;
     let (mut tx, _) = store.begin(operator).await?;
-    let Some(account) = accounts::by_email(tx.conn(), &founding.owner_email).await? else {
+    let Some(account) = accounts::by_email(tx.conn(), &first.owner_email).await? else {
         let expires_at = tx.now().plus(DAY);
-        let mut founded = found(&mut tx, &founding, None).await?;
-        let (link, event) = people::insert_link(&mut tx, founded.owner, &founding.owner_email, expires_at).await?;
-        founded.events.push(event);
-        tx.commit(&founded.events).await?;
-        return Ok(Further { organization: founded.organization, owner: founded.owner, link: Some(link) });
+        let mut created = create_owned(&mut tx, &first, None).await?;
+        let (link, event) = people::insert_link(&mut tx, created.owner, &first.owner_email, expires_at).await?;
+        created.events.push(event);
+        tx.commit(&created.events).await?;
+        return Ok(Further { organization: created.organization, owner: created.owner, link: Some(link) });
     };
     if account.email_proven_at.is_none() {
         // Whoever made that account would own the organization, and nobody knows who it was.
@@ -198,45 +198,49 @@ pub async fn found_further(store: &Store, operator: &Operator, founding: Foundin
         )));
     }
     let id = tx.new_id();
-    let (_, events) = insert_organization(&mut tx, id, &founding.organization, account.id, &account.email).await?;
+    let (_, events) = insert_organization(&mut tx, id, &first.organization, account.id, &account.email).await?;
     tx.commit(&events).await?;
     Ok(Further { organization: id, owner: account.id, link: None })
 }
 
 /// What is wrong with the names and addresses.
-pub fn check(founding: &Founding) -> Faults {
+pub fn check(first: &FirstOrganization) -> Faults {
     let mut faults = Faults::default();
-    faults.check("organization", check_name(&founding.organization));
-    faults.check("email", check_email(&founding.owner_email));
-    if !founding.owner_name.is_empty() {
-        faults.check("name", check_actor_name(&founding.owner_name));
+    faults.check("organization", check_name(&first.organization));
+    faults.check("email", check_email(&first.owner_email));
+    if !first.owner_name.is_empty() {
+        faults.check("name", check_actor_name(&first.owner_name));
     }
     faults
 }
 
-struct Founded {
+struct CreatedOrganization {
     organization: Uuid,
     owner: Uuid,
     admin_role: Uuid,
     events: Vec<Event>,
 }
 
-async fn found(tx: &mut Tx, founding: &Founding, password_hash: Option<&str>) -> Result<Founded> {
+async fn create_owned(
+    tx: &mut Tx,
+    first: &FirstOrganization,
+    password_hash: Option<&str>,
+) -> Result<CreatedOrganization> {
     let now = tx.now();
     let (organization, owner) = (tx.new_id(), tx.new_id());
-    accounts::insert(tx, owner, &founding.owner_email, &founding.owner_name, password_hash, now).await?;
+    accounts::insert(tx, owner, &first.owner_email, &first.owner_name, password_hash, now).await?;
     // Whoever runs the server says so.
     accounts::prove_email(tx, owner, now).await?;
     let (admin_role, mut events) =
-        insert_organization(tx, organization, &founding.organization, owner, &founding.owner_email).await?;
+        insert_organization(tx, organization, &first.organization, owner, &first.owner_email).await?;
     let user = UserSnapshot {
-        email: founding.owner_email.clone(),
-        name: founding.owner_name.clone(),
+        email: first.owner_email.clone(),
+        name: first.owner_name.clone(),
         password_changed: password_hash.is_some(),
         email_proven: true,
     };
-    events.insert(0, Event::new(Kind::UserCreated, None, owner, &founding.owner_email).after(user));
-    Ok(Founded { organization, owner, admin_role, events })
+    events.insert(0, Event::new(Kind::UserCreated, None, owner, &first.owner_email).after(user));
+    Ok(CreatedOrganization { organization, owner, admin_role, events })
 }
 
 /// Adds an organization with its built-in roles and its owner. Answers the id of its role admin and the events.

@@ -20,7 +20,7 @@ const SEAL: &str = "secret-values";
 
 /// A variable with what answers show beside it.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct VariableWithParent {
     /// The variable. Of a secret the value is empty.
     pub variable: Variable,
     /// The variable that an alias names or an override covers.
@@ -51,26 +51,26 @@ pub enum Relation {
 }
 
 /// The variables, or the secrets, of an owner: built-in ones first, then inherited ones, then its own.
-pub async fn list(app: &Arc<App>, grant: &Grant, owner: Owner, secrets: bool) -> Result<Vec<Shown>> {
+pub async fn list(app: &Arc<App>, grant: &Grant, owner: Owner, secrets: bool) -> Result<Vec<VariableWithParent>> {
     let mut reader = app.read(grant.organization()).await?;
     let all = variables::list(reader.conn(), grant, owner).await?;
-    let mut shown: Vec<Shown> = if secrets { Vec::new() } else { built_in(owner) };
+    let mut shown: Vec<VariableWithParent> = if secrets { Vec::new() } else { built_in(owner) };
     for variable in all.iter().filter(|variable| variable.is_secret == secrets) {
         shown.push(show(variable.clone(), &all));
     }
     Ok(shown)
 }
 
-fn show(mut variable: Variable, all: &[Variable]) -> Shown {
+fn show(mut variable: Variable, all: &[Variable]) -> VariableWithParent {
     let parent = variable.parent_id.and_then(|id| all.iter().find(|other| other.id == id)).cloned();
     if variable.is_secret {
         variable.value.clear();
     }
-    Shown { variable, parent: parent.map(Box::new) }
+    VariableWithParent { variable, parent: parent.map(Box::new) }
 }
 
 /// The variables that every project and environment has.
-fn built_in(owner: Owner) -> Vec<Shown> {
+fn built_in(owner: Owner) -> Vec<VariableWithParent> {
     // The values are placeholders that the contract's clients know (contract §1.7).
     let keys: &[(&str, &str)] = match owner.environment {
         None => &[("QOVERY_PROJECT_ID", "||Q_PRJ_ID||")],
@@ -99,7 +99,7 @@ fn built_in(owner: Owner) -> Vec<Shown> {
             created_at: Time(0),
             updated_at: Time(0),
         };
-        Shown { variable, parent: None }
+        VariableWithParent { variable, parent: None }
     };
     keys.iter().map(of).collect()
 }
@@ -112,7 +112,7 @@ pub async fn create(
     secret: bool,
     relation: Relation,
     new: NewVariable,
-) -> Result<Written<Shown>> {
+) -> Result<Written<VariableWithParent>> {
     let own = Arc::clone(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -148,7 +148,7 @@ pub async fn create(
             };
             variables::insert(tx, grant, &variable).await?;
             check_bytes(&own, tx, grant, owner).await?;
-            let event = event(tx, grant, Change::Created, &variable).await?.after(snapshot(&variable));
+            let event = event(tx, grant, VariableChange::Created, &variable).await?.after(snapshot(&variable));
             Ok((show(variable, &all), vec![event]))
         })
     })
@@ -173,7 +173,7 @@ pub async fn update(
     id: Uuid,
     secret: bool,
     change: NewVariable,
-) -> Result<Written<Shown>> {
+) -> Result<Written<VariableWithParent>> {
     let own = Arc::clone(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -197,7 +197,8 @@ pub async fn update(
             variables::update(tx, grant, &new).await?;
             check_bytes(&own, tx, grant, owner).await?;
             let all = variables::list(tx.conn(), grant, owner).await?;
-            let event = event(tx, grant, Change::Updated, &new).await?.before(snapshot(&old)).after(snapshot(&new));
+            let event =
+                event(tx, grant, VariableChange::Updated, &new).await?.before(snapshot(&old)).after(snapshot(&new));
             Ok((show(new, &all), vec![event]))
         })
     })
@@ -210,7 +211,7 @@ pub async fn delete(app: &Arc<App>, grant: Grant, owner: Owner, id: Uuid, secret
         Box::pin(async move {
             let variable = owned(tx, grant, owner, id, secret).await?;
             variables::delete(tx, grant, id).await?;
-            let event = event(tx, grant, Change::Deleted, &variable).await?.before(snapshot(&variable));
+            let event = event(tx, grant, VariableChange::Deleted, &variable).await?.before(snapshot(&variable));
             Ok(((), vec![event]))
         })
     })
@@ -268,26 +269,26 @@ fn check(key: &str, value: &str, mount_path: Option<&str>, description: Option<&
 }
 
 #[derive(Clone, Copy)]
-enum Change {
+enum VariableChange {
     Created,
     Updated,
     Deleted,
 }
 
-async fn event(tx: &mut Tx, grant: &Grant, change: Change, variable: &Variable) -> Result<Event> {
+async fn event(tx: &mut Tx, grant: &Grant, change: VariableChange, variable: &Variable) -> Result<Event> {
     let kind = match (variable.environment_id.is_some(), variable.is_secret, change) {
-        (false, false, Change::Created) => Kind::ProjectVariableCreated,
-        (false, false, Change::Updated) => Kind::ProjectVariableUpdated,
-        (false, false, Change::Deleted) => Kind::ProjectVariableDeleted,
-        (false, true, Change::Created) => Kind::ProjectSecretCreated,
-        (false, true, Change::Updated) => Kind::ProjectSecretUpdated,
-        (false, true, Change::Deleted) => Kind::ProjectSecretDeleted,
-        (true, false, Change::Created) => Kind::EnvironmentVariableCreated,
-        (true, false, Change::Updated) => Kind::EnvironmentVariableUpdated,
-        (true, false, Change::Deleted) => Kind::EnvironmentVariableDeleted,
-        (true, true, Change::Created) => Kind::EnvironmentSecretCreated,
-        (true, true, Change::Updated) => Kind::EnvironmentSecretUpdated,
-        (true, true, Change::Deleted) => Kind::EnvironmentSecretDeleted,
+        (false, false, VariableChange::Created) => Kind::ProjectVariableCreated,
+        (false, false, VariableChange::Updated) => Kind::ProjectVariableUpdated,
+        (false, false, VariableChange::Deleted) => Kind::ProjectVariableDeleted,
+        (false, true, VariableChange::Created) => Kind::ProjectSecretCreated,
+        (false, true, VariableChange::Updated) => Kind::ProjectSecretUpdated,
+        (false, true, VariableChange::Deleted) => Kind::ProjectSecretDeleted,
+        (true, false, VariableChange::Created) => Kind::EnvironmentVariableCreated,
+        (true, false, VariableChange::Updated) => Kind::EnvironmentVariableUpdated,
+        (true, false, VariableChange::Deleted) => Kind::EnvironmentVariableDeleted,
+        (true, true, VariableChange::Created) => Kind::EnvironmentSecretCreated,
+        (true, true, VariableChange::Updated) => Kind::EnvironmentSecretUpdated,
+        (true, true, VariableChange::Deleted) => Kind::EnvironmentSecretDeleted,
     };
     let project = projects::get(tx.conn(), grant, variable.project_id).await?;
     let mut event =

@@ -15,7 +15,7 @@ use hyper::body::{Frame, SizeHint};
 use hyper::rt::Executor;
 use tokio::time::{Sleep, sleep};
 
-use super::meter::Open;
+use super::meter::OpenRequest;
 
 /// What is handed to HTTP/2 at once. It keeps the last piece when nobody takes it, so pieces are small.
 const PIECE: usize = 16 * 1024;
@@ -34,18 +34,18 @@ struct Outbox {
 }
 
 /// The body of an answer.
-pub(super) struct Answer {
+pub(super) struct AnswerBody {
     body: Body,
     /// What is left of a piece that is larger than [`PIECE`].
     rest: Bytes,
     /// Only in HTTP/2.
     outbox: Option<Arc<Outbox>>,
-    _open: Open,
+    _open: OpenRequest,
 }
 
-impl Answer {
+impl AnswerBody {
     /// To be called by the task that hands it out.
-    pub(super) fn new(body: Body, open: Open) -> Self {
+    pub(super) fn new(body: Body, open: OpenRequest) -> Self {
         let outbox = OUTBOX.try_with(Arc::clone).ok();
         if let Some(outbox) = &outbox {
             outbox.pieces.store(1, Relaxed);
@@ -68,7 +68,7 @@ impl Answer {
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -147,8 +147,8 @@ mod tests {
     use super::super::meter::Meter;
     use super::*;
 
-    fn answer(body: &[u8]) -> Answer {
-        Answer::new(Body::from(body.to_vec()), Arc::<Meter>::default().begin())
+    fn answer(body: &[u8]) -> AnswerBody {
+        AnswerBody::new(Body::from(body.to_vec()), Arc::<Meter>::default().begin())
     }
 
     #[tokio::test]

@@ -35,32 +35,32 @@ pub(super) struct Meter {
 }
 
 /// A request without the end of its answer.
-pub(super) struct Open(Arc<Meter>);
+pub(super) struct OpenRequest(Arc<Meter>);
 
 impl Meter {
     /// A request began.
-    pub(super) fn begin(self: &Arc<Self>) -> Open {
+    pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.open.fetch_add(1, Relaxed);
         self.begun.fetch_add(1, Relaxed);
         self.bytes.store(false, Relaxed);
-        Open(Arc::clone(self))
+        OpenRequest(Arc::clone(self))
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> WaitState {
         let begun = self.begun.load(Relaxed);
         if self.blocked.load(Relaxed) {
-            State::Blocked(self.taken.load(Relaxed))
+            WaitState::Blocked(self.taken.load(Relaxed))
         } else if self.open.load(Relaxed) > 0 {
-            State::Busy
+            WaitState::Busy
         } else if self.http2.load(Relaxed) || (begun > 0 && !self.bytes.load(Relaxed)) {
-            State::Idle(begun)
+            WaitState::Idle(begun)
         } else {
-            State::Head(begun)
+            WaitState::Head(begun)
         }
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
     }
@@ -68,7 +68,7 @@ impl Drop for Open {
 
 /// What a connection waits for. The numbers tell one wait from the next of its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
+enum WaitState {
     /// For the first bytes, or for the rest of a head.
     Head(u64),
     /// For us.
@@ -106,7 +106,7 @@ pub(super) enum End {
 pub(super) struct Patience {
     meter: Arc<Meter>,
     times: Times,
-    state: State,
+    state: WaitState,
     since: Instant,
     alarm: Pin<Box<Sleep>>,
     set: bool,
@@ -127,10 +127,10 @@ impl Patience {
                 (self.state, self.since) = (state, Instant::now());
             }
             let longest = match state {
-                State::Head(_) => self.times.head,
-                State::Blocked(_) => self.times.stall,
+                WaitState::Head(_) => self.times.head,
+                WaitState::Blocked(_) => self.times.stall,
                 // A busy connection is looked at again, since nobody tells us when the last answer of HTTP/2 is out.
-                State::Idle(_) | State::Busy => self.times.idle,
+                WaitState::Idle(_) | WaitState::Busy => self.times.idle,
             };
             let due = self.since + longest;
             // An alarm that comes too early only looks again; setting one for each request would cost more.
@@ -145,13 +145,13 @@ impl Patience {
                 continue;
             }
             match state {
-                State::Busy => self.since = now,
-                State::Idle(_) => {
+                WaitState::Busy => self.since = now,
+                WaitState::Idle(_) => {
                     // It may be asked again, while the connection says goodbye.
                     self.since = now;
                     return Poll::Ready(End::Idle);
                 }
-                State::Head(_) | State::Blocked(_) => return Poll::Ready(End::Slow),
+                WaitState::Head(_) | WaitState::Blocked(_) => return Poll::Ready(End::Slow),
             }
         }
     }
@@ -242,19 +242,19 @@ mod tests {
     fn a_connection_waits_for_a_head_then_for_us_then_for_nothing() {
         let meter = Arc::<Meter>::default();
         let mut socket = Metered::new((), Arc::clone(&meter));
-        assert_eq!(meter.state(), State::Head(0));
+        assert_eq!(meter.state(), WaitState::Head(0));
         socket.came(b"GET / HTTP/1.1\r\n\r\n");
         let open = meter.begin();
         socket.came(b"a body");
-        assert_eq!(meter.state(), State::Busy);
+        assert_eq!(meter.state(), WaitState::Busy);
         drop(open);
-        assert_eq!(meter.state(), State::Idle(1));
+        assert_eq!(meter.state(), WaitState::Idle(1));
         socket.came(b"G");
-        assert_eq!(meter.state(), State::Head(1));
+        assert_eq!(meter.state(), WaitState::Head(1));
         let _: Poll<()> = socket.wrote(Poll::Pending);
-        assert_eq!(meter.state(), State::Blocked(0));
+        assert_eq!(meter.state(), WaitState::Blocked(0));
         let _ = socket.wrote(Poll::Ready(()));
-        assert_eq!(meter.state(), State::Head(1));
+        assert_eq!(meter.state(), WaitState::Head(1));
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
             let meter = Arc::<Meter>::default();
             let mut socket = Metered::new((), Arc::clone(&meter));
             sent.iter().for_each(|part| socket.came(part));
-            assert_eq!(meter.state() == State::Idle(0), http2, "{sent:?}");
+            assert_eq!(meter.state() == WaitState::Idle(0), http2, "{sent:?}");
         }
     }
 }

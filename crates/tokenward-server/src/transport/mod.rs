@@ -35,10 +35,10 @@ pub use door::{Door, derive};
 pub use inward::Inward;
 
 use crate::limits::{self, BODIES_BYTES, CONNECTIONS, Limits};
-use answer::{Answer, Streams};
+use answer::{AnswerBody, Streams};
 use door::Pass;
 use inward::Purse;
-use meter::{End, Meter, Metered, Open, Patience, Times};
+use meter::{End, Meter, Metered, OpenRequest, Patience, Times};
 
 /// How long to wait before accepting again when no descriptor is left.
 const BREATH: Duration = Duration::from_millis(100);
@@ -73,7 +73,7 @@ pub struct Listening {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    Open,
+    OpenRequest,
     /// Running requests end, no others begin.
     Closing,
     Over,
@@ -108,7 +108,7 @@ where
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let (phase, mut told) = watch::channel(Phase::Open);
+    let (phase, mut told) = watch::channel(Phase::OpenRequest);
     let http = Arc::new(Http::new(&terms));
     let terms = Arc::new(terms);
     tokio::spawn(async move {
@@ -212,7 +212,7 @@ impl Connection {
             Some(acceptor) => {
                 let stream = tokio::select! {
                     accepted = timeout(self.http.times.head, acceptor.accept(socket)) => accepted,
-                    _ = self.phase.wait_for(|phase| *phase > Phase::Open) => return,
+                    _ = self.phase.wait_for(|phase| *phase > Phase::OpenRequest) => return,
                 };
                 if let Ok(Ok(stream)) = stream {
                     self.speak(stream, service).await;
@@ -226,7 +226,7 @@ impl Connection {
         S: Peer + Send + 'static,
         S::Future: Send + Unpin + 'static,
     {
-        let asked = Asked {
+        let asked = RequestService {
             service,
             terms: Arc::clone(&self.terms),
             meter: Arc::clone(&self.meter),
@@ -238,14 +238,14 @@ impl Connection {
         let ended = tokio::select! {
             biased;
             ended = drive(connection.as_mut(), &mut patience) => ended,
-            _ = self.phase.wait_for(|phase| *phase > Phase::Open) => Some(End::Idle),
+            _ = self.phase.wait_for(|phase| *phase > Phase::OpenRequest) => Some(End::Idle),
         };
         if ended != Some(End::Idle) {
             return;
         }
         // HTTP/1 ends after the answer that is on its way, HTTP/2 is told to begin nothing more.
         connection.as_mut().graceful_shutdown();
-        let stopping = *self.phase.borrow() > Phase::Open;
+        let stopping = *self.phase.borrow() > Phase::OpenRequest;
         tokio::select! {
             _ = drive(connection.as_mut(), &mut patience) => {}
             _ = self.phase.wait_for(|phase| *phase == Phase::Over) => {}
@@ -265,19 +265,19 @@ async fn drive<C: Future>(mut connection: Pin<&mut C>, patience: &mut Patience) 
 }
 
 /// The service of a connection, behind what every request has to have.
-struct Asked<S> {
+struct RequestService<S> {
     service: S,
     terms: Arc<Terms>,
     meter: Arc<Meter>,
     pass: Arc<Pass>,
 }
 
-impl<S> hyper::service::Service<Request<Incoming>> for Asked<S>
+impl<S> hyper::service::Service<Request<Incoming>> for RequestService<S>
 where
     S: Peer,
     S::Future: Unpin,
 {
-    type Response = Response<Answer>;
+    type Response = Response<AnswerBody>;
     type Error = Infallible;
     type Future = Answering<S::Future>;
 
@@ -296,14 +296,14 @@ where
             None => {
                 let request = request.map(|body| Inward::new(body, &self.pass));
                 purse = request.body().purse();
-                Next::Asked(self.service.clone().call(request))
+                Next::RequestService(self.service.clone().call(request))
             }
         };
         Answering { answer, open, purse, terms: Arc::clone(&self.terms) }
     }
 }
 
-impl<S> Asked<S> {
+impl<S> RequestService<S> {
     fn refusal(&self, request: &Request<Incoming>) -> Option<Error> {
         if self.pass.crowded && request.uri().path() != "/healthz" {
             let most = self.terms.limits.get(&CONNECTIONS);
@@ -339,14 +339,14 @@ fn no_budget(limits: &Limits) -> Error {
 
 enum Next<F> {
     Refused(Option<axum::response::Response>),
-    Asked(F),
+    RequestService(F),
 }
 
 /// An answer in the making.
 struct Answering<F> {
     answer: Next<F>,
     /// Goes with the answer, and ends with it.
-    open: Option<Open>,
+    open: Option<OpenRequest>,
     purse: Option<Arc<Purse>>,
     terms: Arc<Terms>,
 }
@@ -355,13 +355,13 @@ impl<F> Future for Answering<F>
 where
     F: Future<Output = Result<axum::response::Response, Infallible>> + Unpin,
 {
-    type Output = Result<Response<Answer>, Infallible>;
+    type Output = Result<Response<AnswerBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let answered = match &mut this.answer {
             Next::Refused(response) => response.take(),
-            Next::Asked(future) => {
+            Next::RequestService(future) => {
                 let Ok(response) = ready!(Pin::new(future).poll(task));
                 Some(match &this.purse {
                     Some(purse) if purse.refused() => (this.terms.refuse)(no_budget(&this.terms.limits)),
@@ -376,7 +376,7 @@ where
         if this.terms.tls.is_some() {
             parts.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
         }
-        Poll::Ready(Ok(Response::from_parts(parts, Answer::new(body, open))))
+        Poll::Ready(Ok(Response::from_parts(parts, AnswerBody::new(body, open))))
     }
 }
 

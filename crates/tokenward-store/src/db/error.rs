@@ -12,7 +12,7 @@ use crate::address::AddressError;
 pub enum OpenError {
     /// The address of the database is none.
     #[error("the database cannot be opened: {0}")]
-    Address(#[from] AddressError),
+    DatabaseAddress(#[from] AddressError),
     /// The server or file does not answer.
     #[error("cannot open the database {url}: {cause}. {hint}")]
     Open {
@@ -111,7 +111,7 @@ fn is_unavailable(code: &str) -> bool {
 }
 
 /// Turns a violated unique key into the answer that says so.
-pub(crate) fn taken(what: &'static str, name: &str) -> impl FnOnce(Error) -> Error {
+pub(crate) fn name_conflict(what: &'static str, name: &str) -> impl FnOnce(Error) -> Error {
     let name = name.to_owned();
     move |error| if error.code == Code::NameTaken { Error::name_taken(what, &name) } else { error }
 }

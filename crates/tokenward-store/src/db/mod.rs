@@ -25,13 +25,13 @@ use tokenward_core::error::{Error, Result};
 use tokenward_core::id::new_id;
 use tokenward_core::{Clock, Random, Time, Uuid};
 
-use crate::address::Address;
+use crate::address::DatabaseAddress;
 
 pub use error::OpenError;
 use error::cause_of;
-pub(crate) use error::{fail, taken};
+pub(crate) use error::{fail, name_conflict};
 pub(crate) use head::Head;
-pub(crate) use open::Open;
+pub(crate) use open::OpenTransaction;
 pub(crate) use row::{Column, column, row};
 pub(crate) use sqlite::LIVING_SECRETS;
 pub use sqlite::SQLITE_AT_LEAST;
@@ -109,7 +109,7 @@ pub enum Conn<'c> {
 
 impl Conn<'_> {
     /// The same connection for a shorter time, for functions that run several queries.
-    pub fn again(&mut self) -> Conn<'_> {
+    pub fn reborrow(&mut self) -> Conn<'_> {
         match self {
             Self::Sqlite(c) => Conn::Sqlite(c),
             Self::Postgres(c) => Conn::Postgres(c),
@@ -137,21 +137,21 @@ impl Store {
     /// Opens the database at `url` (`sqlite:PATH`, a path, or `postgres://…`), makes it where it does not exist,
     /// and brings its schema up to date.
     pub async fn open(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
-        let pools = match Address::parse(url)? {
-            Address::Server(url) => Pools::Postgres(postgres::open(&url).await?),
-            Address::File(path) => Pools::Sqlite(sqlite::open(&path).await?),
+        let pools = match DatabaseAddress::parse(url)? {
+            DatabaseAddress::Server(url) => Pools::Postgres(postgres::open(&url).await?),
+            DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open(&path).await?),
         };
         let store = Self { pools, clock, random, lock: None };
-        store.found().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
+        store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         Ok(store)
     }
 
     /// Opens the database at `url` as a server has left it, for those who follow: nothing is made, and a schema of
     /// another version is an error.
     pub async fn attach(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
-        let pools = match Address::parse(url)? {
-            Address::Server(url) => Pools::Postgres(postgres::attach(&url).await?),
-            Address::File(path) => Pools::Sqlite(sqlite::attach(&path).await?),
+        let pools = match DatabaseAddress::parse(url)? {
+            DatabaseAddress::Server(url) => Pools::Postgres(postgres::attach(&url).await?),
+            DatabaseAddress::File(path) => Pools::Sqlite(sqlite::attach(&path).await?),
         };
         Ok(Self { pools, clock, random, lock: None })
     }
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// Writes the rows that every database has, once: the incarnation and the empty log.
-    async fn found(&self) -> Result<()> {
+    async fn write_incarnation(&self) -> Result<()> {
         let mut reader = self.read().await?;
         let present: i64 =
             run!(reader.conn(), c => sqlx::query_scalar("SELECT count(*) FROM meta").fetch_one(&mut *c))?;
@@ -223,11 +223,13 @@ impl Store {
         })
     }
 
-    pub(crate) async fn transaction(&self) -> Result<Open> {
+    pub(crate) async fn transaction(&self) -> Result<OpenTransaction> {
         Ok(match &self.pools {
             // The write lock at once: a transaction that first reads and then writes could otherwise fail half-way.
-            Pools::Sqlite(file) => Open::Sqlite(file.write.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?),
-            Pools::Postgres(pool) => Open::Postgres(pool.begin().await.map_err(fail)?),
+            Pools::Sqlite(file) => {
+                OpenTransaction::Sqlite(file.write.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?)
+            }
+            Pools::Postgres(pool) => OpenTransaction::Postgres(pool.begin().await.map_err(fail)?),
         })
     }
 
@@ -295,7 +297,7 @@ where
     let mut rows = Vec::with_capacity(ids.len());
     // Far below the 32,766 parameters that both databases allow, and one plan for all full pieces.
     for piece in ids.chunks(500) {
-        rows.extend(match conn.again() {
+        rows.extend(match conn.reborrow() {
             Conn::Sqlite(c) => among::<Sqlite>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?,
             Conn::Postgres(c) => {
                 among::<Postgres>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?

@@ -7,12 +7,12 @@ use super::head::Head;
 use super::{Conn, fail, postgres, sqlite};
 
 /// A transaction of one of the two databases.
-pub(crate) enum Open {
+pub(crate) enum OpenTransaction {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
 
-impl Open {
+impl OpenTransaction {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
             Self::Sqlite(c) => Conn::Sqlite(c),

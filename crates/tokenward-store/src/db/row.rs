@@ -12,17 +12,17 @@ use tokenward_core::{Time, Uuid};
 /// A type that a column holds, in a form that both databases know.
 pub(crate) trait Column: Sized {
     /// The form.
-    type Kept;
+    type Stored;
 
     /// Reads it. A word that nobody knows is an error: nothing is read as something else.
-    fn read(kept: Self::Kept) -> Result<Self, BoxDynError>;
+    fn read(kept: Self::Stored) -> Result<Self, BoxDynError>;
 }
 
 /// Types that both databases know.
 macro_rules! plain {
     ($($type:ty),*) => {
         $(impl Column for $type {
-            type Kept = Self;
+            type Stored = Self;
 
             fn read(kept: Self) -> Result<Self, BoxDynError> {
                 Ok(kept)
@@ -34,7 +34,7 @@ macro_rules! plain {
 plain!(Uuid, bool, i64, String, Vec<u8>, Option<Uuid>, Option<String>, Option<Vec<u8>>);
 
 impl Column for Time {
-    type Kept = i64;
+    type Stored = i64;
 
     fn read(micros: i64) -> Result<Self, BoxDynError> {
         Ok(Self(micros))
@@ -42,7 +42,7 @@ impl Column for Time {
 }
 
 impl Column for Option<Time> {
-    type Kept = Option<i64>;
+    type Stored = Option<i64>;
 
     fn read(micros: Option<i64>) -> Result<Self, BoxDynError> {
         Ok(micros.map(Time))
@@ -53,7 +53,7 @@ impl Column for Option<Time> {
 macro_rules! words {
     ($($type:ty),*) => {
         $(impl Column for $type {
-            type Kept = String;
+            type Stored = String;
 
             fn read(word: String) -> Result<Self, BoxDynError> {
                 Ok(Self::try_from(word)?)
@@ -61,7 +61,7 @@ macro_rules! words {
         }
 
         impl Column for Option<$type> {
-            type Kept = Option<String>;
+            type Stored = Option<String>;
 
             fn read(word: Option<String>) -> Result<Self, BoxDynError> {
                 Ok(word.map(<$type>::try_from).transpose()?)
@@ -76,10 +76,10 @@ words!(ActorKind, CloudProvider, ClusterLevel, Kind, Mode, Origin, Plan, RoleKin
 pub(crate) fn column<'r, R, T>(row: &'r R, name: &'static str) -> sqlx::Result<T>
 where
     R: Row,
-    T: Column<Kept: Decode<'r, R::Database> + Type<R::Database>>,
+    T: Column<Stored: Decode<'r, R::Database> + Type<R::Database>>,
     &'static str: ColumnIndex<R>,
 {
-    let kept = row.try_get::<T::Kept, _>(name)?;
+    let kept = row.try_get::<T::Stored, _>(name)?;
     T::read(kept).map_err(|source| sqlx::Error::ColumnDecode { index: name.to_owned(), source })
 }
 
@@ -92,7 +92,7 @@ macro_rules! row {
         impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $name
         where
             &'static str: sqlx::ColumnIndex<R>,
-            $(<$type as $crate::db::Column>::Kept: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+            $(<$type as $crate::db::Column>::Stored: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
         {
             fn from_row(row: &'r R) -> sqlx::Result<Self> {
                 Ok(Self { $($field: $crate::db::column(row, stringify!($field))?,)* })

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokenward_core::event::{ActorKind, By, Event, Kind, Origin, TokenSnapshot};
 use tokenward_core::right::Visitor;
 use tokenward_core::{Time, Uuid};
-use tokenward_store::events::{self, Filter, Level};
+use tokenward_store::events::{self, Filter, TargetLevel};
 
 use crate::world::{Organization, World, user};
 
@@ -32,10 +32,10 @@ async fn the_newest_event_of_each_thing_is_found_by_the_database(world: World) {
         events::newest_of_each(reader.conn(), &acme.grant, filter, level, among, limit).await.unwrap()
     };
     let expected = [(target(2), 10), (target(1), 9), (target(0), 8), (target(3), 7)];
-    assert_eq!(newest(&mut reader, &tokens, Level::Target, 1_000, 1_000).await, expected);
-    assert_eq!(newest(&mut reader, &tokens, Level::Target, 1_000, 2).await, expected[..2]);
-    assert_eq!(newest(&mut reader, &tokens, Level::Target, 3, 1_000).await, expected[..3]);
-    assert!(newest(&mut reader, &tokens, Level::Project, 1_000, 1_000).await.is_empty());
+    assert_eq!(newest(&mut reader, &tokens, TargetLevel::Target, 1_000, 1_000).await, expected);
+    assert_eq!(newest(&mut reader, &tokens, TargetLevel::Target, 1_000, 2).await, expected[..2]);
+    assert_eq!(newest(&mut reader, &tokens, TargetLevel::Target, 3, 1_000).await, expected[..3]);
+    assert!(newest(&mut reader, &tokens, TargetLevel::Project, 1_000, 1_000).await.is_empty());
     let payloads = events::payloads(reader.conn(), &acme.grant, &[10, 3, 4_711]).await.unwrap();
     let mut positions: Vec<i64> = payloads.iter().map(|(position, _)| *position).collect();
     positions.sort_unstable();

@@ -1,7 +1,7 @@
 //! The log: positions, the chain, and what breaks it.
 
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::right::Visitor;
 use tokenward_core::{Code, Uuid};
 use tokenward_store::log::{self, Chain, Skeleton};
@@ -267,7 +267,7 @@ async fn verification_agrees_with_those_who_write_meanwhile(world: World) {
             let name = format!("token {n}");
             tokens::insert(
                 &mut tx,
-                &acme.may(Own::TokenManage),
+                &acme.may(Management::TokenManage),
                 &tokens::NewToken { name: &name, ..token },
                 other.now(),
             )

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use tokenward_core::Code;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::time::HOUR;
 use tokenward_store::log::{self, Chain};
 use tokenward_store::{Conn, SQLITE_AT_LEAST, accounts, organizations, peppers, tokens};
@@ -138,8 +138,8 @@ async fn a_dropped_transaction_changes_nothing(world: World) {
     world.pepper(1).await;
     let mut tx = world.begin().await;
     let new = crate::world::new_token(&acme, world.store.new_id(), "CI", tokenward_core::secret::Digest(unique()));
-    tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
-    organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), world.now()).await.unwrap();
+    tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
+    organizations::delete(&mut tx, &acme.may(Management::OrganizationDelete), world.now()).await.unwrap();
     drop(tx);
     let mut tx = world.store.begin_unlogged().await.unwrap();
     peppers::insert(&mut tx, 2, &unique(), world.now()).await.unwrap();
@@ -255,7 +255,7 @@ async fn a_copy_is_whole_and_never_overwrites(world: World) {
     assert!(world.store.size().await.unwrap() > 0);
     // Somebody writes and has not committed: that is not in the copy.
     let mut tx = world.begin().await;
-    organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), world.now()).await.unwrap();
+    organizations::delete(&mut tx, &acme.may(Management::OrganizationDelete), world.now()).await.unwrap();
     world.store.backup(&target).await.unwrap();
     drop(tx);
     assert!(world.store.backup(&target).await.is_err());

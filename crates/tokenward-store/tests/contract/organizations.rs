@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::organization::Plan;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, ProjectAccess, Role, RoleKind};
 use tokenward_core::time::DAY;
@@ -62,7 +62,7 @@ async fn an_organization_reads_back_with_its_owner(world: World) {
     assert_eq!((found.id, found.name.as_str(), found.owner), (acme.id, "Acme", acme.owner));
     assert_eq!((found.description, found.plan.as_str()), (None, "ENTERPRISE"));
     assert_eq!((found.created_at, found.updated_at), (world.now(), world.now()));
-    let nobody = Grant::operator(&Operator::at_this_machine(), Uuid::from_u128(1), Own::OrganizationRead);
+    let nobody = Grant::operator(&Operator::at_this_machine(), Uuid::from_u128(1), Management::OrganizationRead);
     let missing = organizations::get(world.reader().await.conn(), &nobody).await;
     assert_eq!(missing.unwrap_err().code, Code::NotFound);
 }
@@ -82,7 +82,7 @@ async fn a_change_of_an_organization_writes_all_that_can_be_changed(world: World
     o.updated_at = world.begin().await.next_version(made);
     o.created_at = Time(0);
     let mut tx = world.begin().await;
-    organizations::update(&mut tx, &acme.may(Own::OrganizationEdit), &o).await.unwrap();
+    organizations::update(&mut tx, &acme.may(Management::OrganizationEdit), &o).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let written = organizations::get(world.reader().await.conn(), &acme.grant).await.unwrap();
     o.created_at = made;
@@ -102,7 +102,8 @@ async fn a_name_that_can_be_mistaken_for_another_is_taken(world: World) {
     let globex = world.organization("Globex").await;
     let mut o = organizations::get(world.reader().await.conn(), &globex.grant).await.unwrap();
     o.name = "acme".to_owned();
-    let taken = fault(&world, async |tx| organizations::update(tx, &globex.may(Own::OrganizationEdit), &o).await).await;
+    let taken =
+        fault(&world, async |tx| organizations::update(tx, &globex.may(Management::OrganizationEdit), &o).await).await;
     assert_eq!(taken, Code::NameTaken);
 }
 
@@ -111,7 +112,7 @@ async fn nobody_changes_another_organization(world: World) {
     let mut o = organizations::get(world.reader().await.conn(), &acme.grant).await.unwrap();
     o.name = "Mine".to_owned();
     let foreign =
-        fault(&world, async |tx| organizations::update(tx, &globex.may(Own::OrganizationEdit), &o).await).await;
+        fault(&world, async |tx| organizations::update(tx, &globex.may(Management::OrganizationEdit), &o).await).await;
     assert_eq!(foreign, Code::NotFound);
 }
 
@@ -121,7 +122,7 @@ async fn a_deleted_organization_is_gone_and_its_tokens_with_it(world: World) {
     let token = world.token(&acme, "CI").await;
     let other = world.token(&globex, "CI").await;
     let mut tx = world.begin().await;
-    organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), world.now()).await.unwrap();
+    organizations::delete(&mut tx, &acme.may(Management::OrganizationDelete), world.now()).await.unwrap();
     crate::world::end(tx).await.unwrap();
 
     let mut reader = world.reader().await;
@@ -171,7 +172,8 @@ async fn a_new_organization_has_the_six_roles(world: World) {
     assert!(roles::list(world.reader().await.conn(), &acme.grant).await.unwrap().is_empty());
     let built_in = roles::get(world.reader().await.conn(), &acme.grant, acme.role(BuiltIn::Viewer)).await;
     assert_eq!(built_in.unwrap_err().code, Code::NotFound);
-    let delete = async |tx: &mut Tx| roles::delete(tx, &acme.may(Own::RoleManage), acme.role(BuiltIn::Viewer)).await;
+    let delete =
+        async |tx: &mut Tx| roles::delete(tx, &acme.may(Management::RoleManage), acme.role(BuiltIn::Viewer)).await;
     assert_eq!(fault(&world, delete).await, Code::NotFound);
 }
 
@@ -179,8 +181,8 @@ async fn a_new_organization_has_the_six_roles(world: World) {
 async fn places(world: &World, of: &Organization) -> (Uuid, Uuid) {
     let (c, p) = (cluster(world, "c"), project(world, &format!("p of {}", of.id)));
     let mut tx = world.begin().await;
-    clusters::insert(&mut tx, &of.may(Own::ClusterManage), &c).await.unwrap();
-    projects::insert(&mut tx, &of.may(Own::ProjectCreate), &p).await.unwrap();
+    clusters::insert(&mut tx, &of.may(Management::ClusterManage), &c).await.unwrap();
+    projects::insert(&mut tx, &of.may(Management::ProjectCreate), &p).await.unwrap();
     crate::world::end(tx).await.unwrap();
     (c.id, p.id)
 }
@@ -197,7 +199,7 @@ fn matrix(cluster: Uuid, project: Uuid) -> Matrix {
 
 async fn insert_role(world: &World, of: &Organization, role: &Role) {
     let mut tx = world.begin().await;
-    roles::insert(&mut tx, &of.may(Own::RoleManage), role, "what for", world.now()).await.unwrap();
+    roles::insert(&mut tx, &of.may(Management::RoleManage), role, "what for", world.now()).await.unwrap();
     crate::world::end(tx).await.unwrap();
 }
 
@@ -237,7 +239,7 @@ async fn a_change_of_a_role_replaces_all_of_it(world: World) {
     let changed = Role::custom(role.id, "Robot", &["c:d", "event:read"], admin).unwrap();
     let at = world.begin().await.next_version(world.now());
     let mut tx = world.begin().await;
-    roles::update(&mut tx, &acme.may(Own::RoleManage), &changed, "", at).await.unwrap();
+    roles::update(&mut tx, &acme.may(Management::RoleManage), &changed, "", at).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let (found, about) = roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap();
     assert_eq!(found, changed);
@@ -251,9 +253,12 @@ async fn nobody_changes_the_role_of_another_organization(world: World) {
     insert_role(&world, &acme, &role).await;
     let empty = Role::custom(role.id, "Bot", &["x:y"], Matrix::default()).unwrap();
     let mut tx = world.begin().await;
-    let changed = roles::update(&mut tx, &globex.may(Own::RoleManage), &empty, "", Time(0)).await;
+    let changed = roles::update(&mut tx, &globex.may(Management::RoleManage), &empty, "", Time(0)).await;
     assert_eq!(changed.unwrap_err().code, Code::NotFound);
-    assert_eq!(roles::delete(&mut tx, &globex.may(Own::RoleManage), role.id).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(
+        roles::delete(&mut tx, &globex.may(Management::RoleManage), role.id).await.unwrap_err().code,
+        Code::NotFound
+    );
     crate::world::end(tx).await.unwrap();
     assert_eq!(roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap().0, role);
 }
@@ -264,9 +269,10 @@ async fn a_role_name_that_can_be_mistaken_for_another_is_taken(world: World) {
     insert_role(&world, &acme, &role).await;
     for name in ["Deploy", "deploy", "dep1oy", "viewer", "Viewer"] {
         let second = plain_role(&world, name);
-        let taken =
-            fault(&world, async |tx| roles::insert(tx, &acme.may(Own::RoleManage), &second, "", world.now()).await)
-                .await;
+        let taken = fault(&world, async |tx| {
+            roles::insert(tx, &acme.may(Management::RoleManage), &second, "", world.now()).await
+        })
+        .await;
         assert_eq!(taken, Code::NameTaken, "{name}");
     }
     insert_role(&world, &globex, &plain_role(&world, "Deploy")).await;
@@ -274,7 +280,8 @@ async fn a_role_name_that_can_be_mistaken_for_another_is_taken(world: World) {
     insert_role(&world, &acme, &other).await;
     let renamed = Role::custom(other.id, "DEPLOY", &["a:b"], Matrix::default()).unwrap();
     let taken =
-        fault(&world, async |tx| roles::update(tx, &acme.may(Own::RoleManage), &renamed, "", Time(0)).await).await;
+        fault(&world, async |tx| roles::update(tx, &acme.may(Management::RoleManage), &renamed, "", Time(0)).await)
+            .await;
     assert_eq!(taken, Code::NameTaken);
 }
 
@@ -291,11 +298,11 @@ async fn a_role_in_use_stays_and_says_who_uses_it(world: World) {
         role_id: by_token.id,
         ..crate::world::new_token(&acme, world.store.new_id(), "CI", tokenward_core::secret::Digest(unique()))
     };
-    tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
+    tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
     let membership = Membership { organization_id: acme.id, account_id: bob, role_id: by_member.id };
     members::insert(&mut tx, membership, false, world.now()).await.unwrap();
     let invitation = Invitation { role_id: by_invitation.id, ..invitation(&world, &acme, "eve@acme.example") };
-    invitations::insert(&mut tx, &acme.may(Own::MemberManage), &invitation, &passed_on(unique()), world.now())
+    invitations::insert(&mut tx, &acme.may(Management::MemberManage), &invitation, &passed_on(unique()), world.now())
         .await
         .unwrap();
     crate::world::end(tx).await.unwrap();
@@ -307,7 +314,7 @@ async fn a_role_in_use_stays_and_says_who_uses_it(world: World) {
         let users = roles::users(world.reader().await.conn(), &acme.grant, role.id).await.unwrap();
         assert_eq!(users, [user]);
         assert_eq!(
-            fault(&world, async |tx| roles::delete(tx, &acme.may(Own::RoleManage), role.id).await).await,
+            fault(&world, async |tx| roles::delete(tx, &acme.may(Management::RoleManage), role.id).await).await,
             Code::Conflict
         );
     }
@@ -323,7 +330,7 @@ async fn a_role_that_only_deleted_tokens_had_can_be_deleted(world: World) {
     world.revoke(&acme, token.id).await;
     assert!(roles::users(world.reader().await.conn(), &acme.grant, role.id).await.unwrap().is_empty());
     let mut tx = world.begin().await;
-    roles::delete(&mut tx, &acme.may(Own::RoleManage), role.id).await.unwrap();
+    roles::delete(&mut tx, &acme.may(Management::RoleManage), role.id).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert_eq!(roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap_err().code, Code::NotFound);
     let rows = tokens::index_rows(world.reader().await.conn(), &[token.id]).await.unwrap();
@@ -336,13 +343,13 @@ async fn a_matrix_forgets_what_is_deleted(world: World) {
     let role = Role::custom(world.store.new_id(), "Bot", &["a:b"], matrix(c, p)).unwrap();
     insert_role(&world, &acme, &role).await;
     let mut tx = world.begin().await;
-    clusters::delete(&mut tx, &acme.may(Own::ClusterManage), c).await.unwrap();
-    projects::delete(&mut tx, &acme.may(Own::ProjectManage), p).await.unwrap();
+    clusters::delete(&mut tx, &acme.may(Management::ClusterManage), c).await.unwrap();
+    projects::delete(&mut tx, &acme.may(Management::ProjectManage), p).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let (found, _) = roles::get(world.reader().await.conn(), &acme.grant, role.id).await.unwrap();
     assert_eq!(found.matrix(), &Matrix::default());
     let mut tx = world.begin().await;
-    roles::delete(&mut tx, &acme.may(Own::RoleManage), role.id).await.unwrap();
+    roles::delete(&mut tx, &acme.may(Management::RoleManage), role.id).await.unwrap();
     crate::world::end(tx).await.unwrap();
 }
 
@@ -352,8 +359,10 @@ async fn a_matrix_names_nothing_of_another_organization(world: World) {
     let (own_c, own_p) = places(&world, &acme).await;
     for matrix in [matrix(c, own_p), matrix(own_c, p)] {
         let role = Role::custom(world.store.new_id(), "Bot", &["a:b"], matrix).unwrap();
-        let refused =
-            fault(&world, async |tx| roles::insert(tx, &acme.may(Own::RoleManage), &role, "", world.now()).await).await;
+        let refused = fault(&world, async |tx| {
+            roles::insert(tx, &acme.may(Management::RoleManage), &role, "", world.now()).await
+        })
+        .await;
         assert_eq!(refused, Code::Conflict);
     }
 }
@@ -385,7 +394,7 @@ async fn a_member_reads_back_and_gets_another_role(world: World) {
 
     let at = world.clock.pass(1);
     let mut tx = world.begin().await;
-    members::set_role(&mut tx, &acme.may(Own::MemberManage), bob, acme.role(BuiltIn::Admin), at).await.unwrap();
+    members::set_role(&mut tx, &acme.may(Management::MemberManage), bob, acme.role(BuiltIn::Admin), at).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let member = members::get(world.reader().await.conn(), &acme.grant, bob).await.unwrap();
     assert_eq!((member.role_name.as_str(), member.updated_at), ("admin", at));
@@ -394,11 +403,17 @@ async fn a_member_reads_back_and_gets_another_role(world: World) {
     assert_eq!(foreign.unwrap_err().code, Code::NotFound);
     let mut tx = world.begin().await;
     let role = globex.role(BuiltIn::Viewer);
-    let set = members::set_role(&mut tx, &globex.may(Own::MemberManage), bob, role, at).await;
+    let set = members::set_role(&mut tx, &globex.may(Management::MemberManage), bob, role, at).await;
     assert_eq!(set.unwrap_err().code, Code::NotFound);
-    assert_eq!(members::delete(&mut tx, &globex.may(Own::MemberManage), bob).await.unwrap_err().code, Code::NotFound);
-    members::delete(&mut tx, &acme.may(Own::MemberManage), bob).await.unwrap();
-    assert_eq!(members::delete(&mut tx, &acme.may(Own::MemberManage), bob).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(
+        members::delete(&mut tx, &globex.may(Management::MemberManage), bob).await.unwrap_err().code,
+        Code::NotFound
+    );
+    members::delete(&mut tx, &acme.may(Management::MemberManage), bob).await.unwrap();
+    assert_eq!(
+        members::delete(&mut tx, &acme.may(Management::MemberManage), bob).await.unwrap_err().code,
+        Code::NotFound
+    );
     crate::world::end(tx).await.unwrap();
     // The account stays: it may belong to others.
     assert!(accounts::get(world.reader().await.conn(), bob).await.unwrap().is_some());
@@ -423,11 +438,12 @@ async fn an_organization_has_one_owner(world: World) {
     // Nobody but the owner before gives it away, and it moves in one transaction.
     let seats = (Seat { account: acme.owner, role: acme.role(BuiltIn::Admin) }, Seat { account: bob, role: owner });
     let demoted = async |tx: &mut Tx| {
-        members::set_role(tx, &acme.may(Own::MemberManage), acme.owner, acme.role(BuiltIn::Admin), world.now()).await
+        members::set_role(tx, &acme.may(Management::MemberManage), acme.owner, acme.role(BuiltIn::Admin), world.now())
+            .await
     };
     assert_eq!(fault(&world, demoted).await, Code::NotFound);
     let mut tx = world.begin().await;
-    let may = acme.may(Own::OrganizationTransfer);
+    let may = acme.may(Management::OrganizationTransfer);
     members::transfer(&mut tx, &may, seats.0, seats.1, world.now()).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert_eq!(organizations::get(world.reader().await.conn(), &acme.grant).await.unwrap().owner, bob);
@@ -435,7 +451,8 @@ async fn an_organization_has_one_owner(world: World) {
 
 async fn the_owner_cannot_be_taken_out(world: World) {
     let acme = world.organization("Acme").await;
-    let refused = fault(&world, async |tx| members::delete(tx, &acme.may(Own::MemberManage), acme.owner).await).await;
+    let refused =
+        fault(&world, async |tx| members::delete(tx, &acme.may(Management::MemberManage), acme.owner).await).await;
     assert_eq!(refused, Code::NotFound);
 }
 
@@ -447,7 +464,7 @@ async fn a_member_has_no_role_of_another_organization(world: World) {
     let refused = fault(&world, async |tx| members::insert(tx, membership, false, world.now()).await).await;
     assert_eq!(refused, Code::Conflict);
     let ada = join(&world, &acme, "ada@acme.example", BuiltIn::Viewer).await;
-    let may = acme.may(Own::MemberManage);
+    let may = acme.may(Management::MemberManage);
     let set = async |tx: &mut Tx| members::set_role(tx, &may, ada, foreign, world.now()).await;
     assert_eq!(fault(&world, set).await, Code::Conflict);
 }
@@ -497,7 +514,7 @@ fn invitation(world: &World, of: &Organization, email: &str) -> Invitation {
 async fn invite(world: &World, of: &Organization, email: &str) -> (Invitation, [u8; 32]) {
     let (invitation, digest) = (invitation(world, of, email), unique());
     let mut tx = world.begin().await;
-    invitations::insert(&mut tx, &of.may(Own::MemberManage), &invitation, &passed_on(digest), world.now())
+    invitations::insert(&mut tx, &of.may(Management::MemberManage), &invitation, &passed_on(digest), world.now())
         .await
         .unwrap();
     crate::world::end(tx).await.unwrap();
@@ -533,7 +550,7 @@ async fn an_invitation_reads_back_and_is_found_by_its_link(world: World) {
     }
     drop(reader);
     let mut tx = world.begin().await;
-    organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), world.now()).await.unwrap();
+    organizations::delete(&mut tx, &acme.may(Management::OrganizationDelete), world.now()).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let gone = invitations::by_link(world.reader().await.conn(), made.id, &digest, world.now()).await.unwrap();
     assert!(gone.is_none());
@@ -544,9 +561,10 @@ async fn an_address_is_invited_once_in_an_organization(world: World) {
     invite(&world, &acme, "bob@acme.example").await;
     let second = invitation(&world, &acme, "BOB@acme.example");
     let mut tx = world.begin().await;
-    let error = invitations::insert(&mut tx, &acme.may(Own::MemberManage), &second, &passed_on(unique()), world.now())
-        .await
-        .unwrap_err();
+    let error =
+        invitations::insert(&mut tx, &acme.may(Management::MemberManage), &second, &passed_on(unique()), world.now())
+            .await
+            .unwrap_err();
     assert_eq!(error.code, Code::Conflict);
     assert!(error.detail.contains("BOB@acme.example"), "{error}");
     drop(tx);
@@ -554,7 +572,8 @@ async fn an_address_is_invited_once_in_an_organization(world: World) {
     let foreign_role =
         Invitation { role_id: globex.role(BuiltIn::Viewer), ..invitation(&world, &acme, "eve@acme.example") };
     let refused = async |tx: &mut Tx| {
-        invitations::insert(tx, &acme.may(Own::MemberManage), &foreign_role, &passed_on(unique()), world.now()).await
+        invitations::insert(tx, &acme.may(Management::MemberManage), &foreign_role, &passed_on(unique()), world.now())
+            .await
     };
     assert_eq!(fault(&world, refused).await, Code::Conflict);
 }
@@ -575,7 +594,7 @@ async fn a_renewed_invitation_has_only_its_new_link(world: World) {
     let (made, old) = invite(&world, &acme, "bob@acme.example").await;
     let (new, at) = (unique(), world.clock.pass(2 * DAY));
     let mut tx = world.begin().await;
-    invitations::renew(&mut tx, &acme.may(Own::MemberManage), made.id, &passed_on(new), at.plus(DAY), at)
+    invitations::renew(&mut tx, &acme.may(Management::MemberManage), made.id, &passed_on(new), at.plus(DAY), at)
         .await
         .unwrap();
     crate::world::end(tx).await.unwrap();

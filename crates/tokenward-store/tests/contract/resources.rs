@@ -2,7 +2,7 @@
 
 use tokenward_core::event::ActorKind;
 use tokenward_core::organization::{CloudProvider, VariableType};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::Mode;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Code, Uuid};
@@ -65,9 +65,9 @@ impl Place {
         let (c, p) = (cluster(world, name), project(world, name));
         let e = environment(world, p.id, c.id, name);
         let mut tx = world.begin().await;
-        clusters::insert(&mut tx, &of.may(Own::ClusterManage), &c).await.unwrap();
-        projects::insert(&mut tx, &of.may(Own::ProjectCreate), &p).await.unwrap();
-        environments::insert(&mut tx, &of.may(Own::EnvironmentManage), &e).await.unwrap();
+        clusters::insert(&mut tx, &of.may(Management::ClusterManage), &c).await.unwrap();
+        projects::insert(&mut tx, &of.may(Management::ProjectCreate), &p).await.unwrap();
+        environments::insert(&mut tx, &of.may(Management::EnvironmentManage), &e).await.unwrap();
         crate::world::end(tx).await.unwrap();
         Self { project: p.id, cluster: c.id, environment: e.id }
     }
@@ -120,7 +120,7 @@ fn variable(world: &World, owner: Owner, key: &str) -> Variable {
 
 async fn insert_variable(world: &World, of: &Organization, variable: &Variable) {
     let mut tx = world.begin().await;
-    variables::insert(&mut tx, &of.may(Own::VariableManage), variable).await.unwrap();
+    variables::insert(&mut tx, &of.may(Management::VariableManage), variable).await.unwrap();
     crate::world::end(tx).await.unwrap();
 }
 
@@ -128,8 +128,8 @@ async fn a_cluster_is_written_read_changed_and_deleted(world: World) {
     let acme = world.organization("Acme").await;
     let (mut c, second) = (cluster(&world, "b"), cluster(&world, "a"));
     let mut tx = world.begin().await;
-    clusters::insert(&mut tx, &acme.may(Own::ClusterManage), &c).await.unwrap();
-    clusters::insert(&mut tx, &acme.may(Own::ClusterManage), &second).await.unwrap();
+    clusters::insert(&mut tx, &acme.may(Management::ClusterManage), &c).await.unwrap();
+    clusters::insert(&mut tx, &acme.may(Management::ClusterManage), &second).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let listed = clusters::list(world.reader().await.conn(), &acme.grant).await.unwrap();
     assert_eq!(format!("{listed:?}"), format!("{:?}", [&c, &second]));
@@ -140,7 +140,7 @@ async fn a_cluster_is_written_read_changed_and_deleted(world: World) {
     c.body = "{}".to_owned();
     c.updated_at = c.updated_at.plus(1);
     let mut tx = world.begin().await;
-    clusters::update(&mut tx, &acme.may(Own::ClusterManage), &c).await.unwrap();
+    clusters::update(&mut tx, &acme.may(Management::ClusterManage), &c).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let found = clusters::get(world.reader().await.conn(), &acme.grant, c.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{c:?}"));
@@ -149,8 +149,11 @@ async fn a_cluster_is_written_read_changed_and_deleted(world: World) {
     assert_eq!(places, [(c.id, acme.id, "new".to_owned()), (second.id, acme.id, "a".to_owned())]);
 
     let mut tx = world.begin().await;
-    clusters::delete(&mut tx, &acme.may(Own::ClusterManage), c.id).await.unwrap();
-    assert_eq!(clusters::delete(&mut tx, &acme.may(Own::ClusterManage), c.id).await.unwrap_err().code, Code::NotFound);
+    clusters::delete(&mut tx, &acme.may(Management::ClusterManage), c.id).await.unwrap();
+    assert_eq!(
+        clusters::delete(&mut tx, &acme.may(Management::ClusterManage), c.id).await.unwrap_err().code,
+        Code::NotFound
+    );
     crate::world::end(tx).await.unwrap();
     let gone = clusters::get(world.reader().await.conn(), &acme.grant, c.id).await;
     assert_eq!(gone.unwrap_err().code, Code::NotFound);
@@ -165,13 +168,13 @@ async fn a_cluster_with_environments_stays_and_names_them(world: World) {
     assert_eq!(names, ["shop"]);
     let mut tx = world.begin().await;
     assert_eq!(
-        clusters::delete(&mut tx, &acme.may(Own::ClusterManage), place.cluster).await.unwrap_err().code,
+        clusters::delete(&mut tx, &acme.may(Management::ClusterManage), place.cluster).await.unwrap_err().code,
         Code::Conflict
     );
     drop(tx);
     let mut tx = world.begin().await;
-    environments::delete(&mut tx, &acme.may(Own::ProjectManage), place.environment).await.unwrap();
-    clusters::delete(&mut tx, &acme.may(Own::ClusterManage), place.cluster).await.unwrap();
+    environments::delete(&mut tx, &acme.may(Management::ProjectManage), place.environment).await.unwrap();
+    clusters::delete(&mut tx, &acme.may(Management::ClusterManage), place.cluster).await.unwrap();
     crate::world::end(tx).await.unwrap();
 }
 
@@ -179,8 +182,8 @@ async fn a_project_is_written_read_changed_and_deleted(world: World) {
     let acme = world.organization("Acme").await;
     let (mut p, second) = (project(&world, "b"), project(&world, "a"));
     let mut tx = world.begin().await;
-    projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &p).await.unwrap();
-    projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &second).await.unwrap();
+    projects::insert(&mut tx, &acme.may(Management::ProjectCreate), &p).await.unwrap();
+    projects::insert(&mut tx, &acme.may(Management::ProjectCreate), &second).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let listed = projects::list(world.reader().await.conn(), &acme.grant).await.unwrap();
     assert_eq!(format!("{listed:?}"), format!("{:?}", [&p, &second]));
@@ -189,7 +192,7 @@ async fn a_project_is_written_read_changed_and_deleted(world: World) {
     p.description = "d".to_owned();
     p.updated_at = p.updated_at.plus(1);
     let mut tx = world.begin().await;
-    projects::update(&mut tx, &acme.may(Own::ProjectManage), &p).await.unwrap();
+    projects::update(&mut tx, &acme.may(Management::ProjectManage), &p).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let found = projects::get(world.reader().await.conn(), &acme.grant, p.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{p:?}"));
@@ -198,8 +201,11 @@ async fn a_project_is_written_read_changed_and_deleted(world: World) {
     assert_eq!(places, [(p.id, acme.id, "new".to_owned()), (second.id, acme.id, "a".to_owned())]);
 
     let mut tx = world.begin().await;
-    projects::delete(&mut tx, &acme.may(Own::ProjectManage), p.id).await.unwrap();
-    assert_eq!(projects::delete(&mut tx, &acme.may(Own::ProjectManage), p.id).await.unwrap_err().code, Code::NotFound);
+    projects::delete(&mut tx, &acme.may(Management::ProjectManage), p.id).await.unwrap();
+    assert_eq!(
+        projects::delete(&mut tx, &acme.may(Management::ProjectManage), p.id).await.unwrap_err().code,
+        Code::NotFound
+    );
     crate::world::end(tx).await.unwrap();
     let left = projects::places(world.reader().await.conn(), Some(&[p.id, second.id])).await.unwrap();
     assert_eq!(left, [(second.id, acme.id, "a".to_owned())]);
@@ -209,18 +215,18 @@ async fn a_project_name_is_taken_once_in_an_organization(world: World) {
     let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
     let (first, second) = (project(&world, "shop"), project(&world, "other"));
     let mut tx = world.begin().await;
-    projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &first).await.unwrap();
-    projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &second).await.unwrap();
-    projects::insert(&mut tx, &globex.may(Own::ProjectCreate), &project(&world, "shop")).await.unwrap();
+    projects::insert(&mut tx, &acme.may(Management::ProjectCreate), &first).await.unwrap();
+    projects::insert(&mut tx, &acme.may(Management::ProjectCreate), &second).await.unwrap();
+    projects::insert(&mut tx, &globex.may(Management::ProjectCreate), &project(&world, "shop")).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let mut tx = world.begin().await;
-    let again = projects::insert(&mut tx, &acme.may(Own::ProjectCreate), &project(&world, "shop")).await;
+    let again = projects::insert(&mut tx, &acme.may(Management::ProjectCreate), &project(&world, "shop")).await;
     assert_eq!(again.unwrap_err().code, Code::NameTaken);
     drop(tx);
     let mut tx = world.begin().await;
     let renamed = Project { name: "shop".to_owned(), ..second };
     assert_eq!(
-        projects::update(&mut tx, &acme.may(Own::ProjectManage), &renamed).await.unwrap_err().code,
+        projects::update(&mut tx, &acme.may(Management::ProjectManage), &renamed).await.unwrap_err().code,
         Code::NameTaken
     );
 }
@@ -230,7 +236,7 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
     let place = Place::make(&world, &acme, "shop").await;
     let mut e = environment(&world, place.project, place.cluster, "second");
     let mut tx = world.begin().await;
-    environments::insert(&mut tx, &acme.may(Own::EnvironmentManage), &e).await.unwrap();
+    environments::insert(&mut tx, &acme.may(Management::EnvironmentManage), &e).await.unwrap();
     crate::world::end(tx).await.unwrap();
     e.project_name = "shop".to_owned();
     e.cluster_name = "shop".to_owned();
@@ -245,7 +251,7 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
     e.last_updated_by_id = Some(Uuid::from_u128(8));
     e.updated_at = e.updated_at.plus(1);
     let mut tx = world.begin().await;
-    environments::update(&mut tx, &acme.may(Own::EnvironmentManage), &e).await.unwrap();
+    environments::update(&mut tx, &acme.may(Management::EnvironmentManage), &e).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let mut reader = world.reader().await;
     let found = environments::get(reader.conn(), &acme.grant, e.id).await.unwrap();
@@ -272,14 +278,14 @@ async fn an_environment_is_written_read_changed_and_deleted(world: World) {
     let mut tx = world.begin().await;
     let renamed = Environment { name: "shop".to_owned(), ..e.clone() };
     assert_eq!(
-        environments::update(&mut tx, &acme.may(Own::EnvironmentManage), &renamed).await.unwrap_err().code,
+        environments::update(&mut tx, &acme.may(Management::EnvironmentManage), &renamed).await.unwrap_err().code,
         Code::NameTaken
     );
     drop(tx);
     let mut tx = world.begin().await;
-    environments::delete(&mut tx, &acme.may(Own::ProjectManage), e.id).await.unwrap();
+    environments::delete(&mut tx, &acme.may(Management::ProjectManage), e.id).await.unwrap();
     assert_eq!(
-        environments::delete(&mut tx, &acme.may(Own::ProjectManage), e.id).await.unwrap_err().code,
+        environments::delete(&mut tx, &acme.may(Management::ProjectManage), e.id).await.unwrap_err().code,
         Code::NotFound
     );
     crate::world::end(tx).await.unwrap();
@@ -293,7 +299,7 @@ async fn an_environment_stands_in_one_organization(world: World) {
         let e = environment(&world, project, cluster, "second");
         let mut tx = world.begin().await;
         assert_eq!(
-            environments::insert(&mut tx, &acme.may(Own::EnvironmentManage), &e).await.unwrap_err().code,
+            environments::insert(&mut tx, &acme.may(Management::EnvironmentManage), &e).await.unwrap_err().code,
             Code::Conflict
         );
     }
@@ -307,7 +313,7 @@ async fn a_project_takes_its_environments_and_variables_with_it(world: World) {
         insert_variable(&world, &acme, &variable(&world, owner, "KEY")).await;
     }
     let mut tx = world.begin().await;
-    projects::delete(&mut tx, &acme.may(Own::ProjectManage), place.project).await.unwrap();
+    projects::delete(&mut tx, &acme.may(Management::ProjectManage), place.project).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert_eq!(world.number("SELECT count(*) FROM environment").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM variable").await, 1);
@@ -334,7 +340,7 @@ async fn a_variable_is_written_read_changed_and_deleted(world: World) {
     v.mount_path = None;
     v.updated_at = v.updated_at.plus(1);
     let mut tx = world.begin().await;
-    variables::update(&mut tx, &acme.may(Own::VariableManage), &v).await.unwrap();
+    variables::update(&mut tx, &acme.may(Management::VariableManage), &v).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let found = variables::get(world.reader().await.conn(), &acme.grant, owner, v.id).await.unwrap();
     assert_eq!(format!("{found:?}"), format!("{v:?}"));
@@ -343,7 +349,7 @@ async fn a_variable_is_written_read_changed_and_deleted(world: World) {
     let above = variables::get(world.reader().await.conn(), &acme.grant, place.of_project(), v.id).await;
     assert_eq!(above.unwrap_err().code, Code::NotFound);
     let mut tx = world.begin().await;
-    variables::delete(&mut tx, &acme.may(Own::VariableManage), v.id).await.unwrap();
+    variables::delete(&mut tx, &acme.may(Management::VariableManage), v.id).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let gone = variables::get(world.reader().await.conn(), &acme.grant, owner, v.id).await;
     assert_eq!(gone.unwrap_err().code, Code::NotFound);
@@ -379,13 +385,14 @@ async fn a_key_is_taken_once_in_its_scope(world: World) {
         let other = variable(&world, owner, "OTHER");
         insert_variable(&world, &acme, &other).await;
         let mut tx = world.begin().await;
-        let again = variables::insert(&mut tx, &acme.may(Own::VariableManage), &variable(&world, owner, "KEY")).await;
+        let again =
+            variables::insert(&mut tx, &acme.may(Management::VariableManage), &variable(&world, owner, "KEY")).await;
         assert_eq!(again.unwrap_err().code, Code::NameTaken);
         drop(tx);
         let mut tx = world.begin().await;
         let renamed = Variable { key: "KEY".to_owned(), ..other };
         assert_eq!(
-            variables::update(&mut tx, &acme.may(Own::VariableManage), &renamed).await.unwrap_err().code,
+            variables::update(&mut tx, &acme.may(Management::VariableManage), &renamed).await.unwrap_err().code,
             Code::NameTaken
         );
     }
@@ -399,7 +406,7 @@ async fn a_variable_takes_its_aliases_with_it(world: World) {
     let alias = Variable { parent_id: Some(v.id), ..variable(&world, place.of_environment(), "ALIAS") };
     insert_variable(&world, &acme, &alias).await;
     let mut tx = world.begin().await;
-    variables::delete(&mut tx, &acme.may(Own::VariableManage), v.id).await.unwrap();
+    variables::delete(&mut tx, &acme.may(Management::VariableManage), v.id).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert_eq!(world.number("SELECT count(*) FROM variable").await, 0);
 }
@@ -432,27 +439,42 @@ async fn a_foreign_resource_is_neither_seen_nor_changed(world: World) {
     drop(reader);
 
     let mut tx = world.begin().await;
-    clusters::update(&mut tx, &globex.may(Own::ClusterManage), &Cluster { name: "mine".to_owned(), ..c.clone() })
-        .await
-        .unwrap();
-    projects::update(&mut tx, &globex.may(Own::ProjectManage), &Project { name: "mine".to_owned(), ..p.clone() })
-        .await
-        .unwrap();
+    clusters::update(
+        &mut tx,
+        &globex.may(Management::ClusterManage),
+        &Cluster { name: "mine".to_owned(), ..c.clone() },
+    )
+    .await
+    .unwrap();
+    projects::update(
+        &mut tx,
+        &globex.may(Management::ProjectManage),
+        &Project { name: "mine".to_owned(), ..p.clone() },
+    )
+    .await
+    .unwrap();
     environments::update(
         &mut tx,
-        &globex.may(Own::EnvironmentManage),
+        &globex.may(Management::EnvironmentManage),
         &Environment { name: "mine".to_owned(), ..e.clone() },
     )
     .await
     .unwrap();
-    variables::update(&mut tx, &globex.may(Own::VariableManage), &Variable { value: "mine".to_owned(), ..v.clone() })
-        .await
-        .unwrap();
-    variables::delete(&mut tx, &globex.may(Own::VariableManage), v.id).await.unwrap();
+    variables::update(
+        &mut tx,
+        &globex.may(Management::VariableManage),
+        &Variable { value: "mine".to_owned(), ..v.clone() },
+    )
+    .await
+    .unwrap();
+    variables::delete(&mut tx, &globex.may(Management::VariableManage), v.id).await.unwrap();
     let not_found = [
-        clusters::delete(&mut tx, &globex.may(Own::ClusterManage), place.cluster).await.unwrap_err().code,
-        projects::delete(&mut tx, &globex.may(Own::ProjectManage), place.project).await.unwrap_err().code,
-        environments::delete(&mut tx, &globex.may(Own::ProjectManage), place.environment).await.unwrap_err().code,
+        clusters::delete(&mut tx, &globex.may(Management::ClusterManage), place.cluster).await.unwrap_err().code,
+        projects::delete(&mut tx, &globex.may(Management::ProjectManage), place.project).await.unwrap_err().code,
+        environments::delete(&mut tx, &globex.may(Management::ProjectManage), place.environment)
+            .await
+            .unwrap_err()
+            .code,
     ];
     assert_eq!(not_found, [Code::NotFound; 3]);
     crate::world::end(tx).await.unwrap();

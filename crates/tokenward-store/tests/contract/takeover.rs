@@ -4,7 +4,7 @@ use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::decision::{Credential, Subject};
 use tokenward_core::directory::{Directory, Resource};
 use tokenward_core::event::{Actor, ActorKind, By, Origin};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::Digest;
 use tokenward_core::time::DAY;
@@ -85,7 +85,7 @@ async fn invite(world: &World, of: &Organization, email: &str, by: Uuid, links: 
         updated_at: world.now(),
     };
     let mut tx = world.begin().await;
-    invitations::insert(&mut tx, &of.may(Own::MemberManage), &invitation, &links, world.now()).await.unwrap();
+    invitations::insert(&mut tx, &of.may(Management::MemberManage), &invitation, &links, world.now()).await.unwrap();
     crate::world::end(tx).await.unwrap();
     // Lists are in the order of ids.
     world.clock.pass(1);
@@ -117,7 +117,7 @@ async fn a_new_pair_of_links_ends_both(world: World) {
     let (old, new) = (both(), LinkDigests { passed_on: unique(), mailed: None });
     let id = invite(&world, &acme, "bob@acme.example", acme.owner, old).await;
     let (now, mut tx) = (world.now(), world.begin().await);
-    invitations::renew(&mut tx, &acme.may(Own::MemberManage), id, &new, now.plus(DAY), now).await.unwrap();
+    invitations::renew(&mut tx, &acme.may(Management::MemberManage), id, &new, now.plus(DAY), now).await.unwrap();
     crate::world::end(tx).await.unwrap();
     for digest in [old.passed_on, old.mailed.unwrap()] {
         assert_eq!(mailed(&world, id, digest).await, None);
@@ -150,7 +150,7 @@ fn right_of(of: &Organization, actor: Actor, now: Time) -> Grant {
     let credential = Credential { id, subject, state, not_before: None, expires_at: None };
     let by = By { actor, origin: Origin::Api, address: None, user_agent: None };
     let caller = Caller::token(credential, of.id, role, by);
-    caller.require(&directory, of.id, Own::TokenManage, Resource::default(), now).unwrap()
+    caller.require(&directory, of.id, Management::TokenManage, Resource::default(), now).unwrap()
 }
 
 /// A token that somebody made.
@@ -207,11 +207,11 @@ async fn who_leads_an_organization_is_told_from_the_rows(world: World) {
     assert!(!leads(ada).await);
     let (now, mut tx) = (world.now(), world.begin().await);
     let admin = acme.role(BuiltIn::Admin);
-    members::set_role(&mut tx, &acme.may(Own::MemberManage), ada, admin, now).await.unwrap();
+    members::set_role(&mut tx, &acme.may(Management::MemberManage), ada, admin, now).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert!(leads(ada).await);
     let mut tx = world.begin().await;
-    tokenward_store::organizations::delete(&mut tx, &acme.may(Own::OrganizationDelete), now).await.unwrap();
+    tokenward_store::organizations::delete(&mut tx, &acme.may(Management::OrganizationDelete), now).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert!(!leads(ada).await && !leads(acme.owner).await, "an organization that is gone has no leaders");
 }

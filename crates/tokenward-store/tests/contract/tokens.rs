@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokenward_core::event::ActorKind;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR};
@@ -51,7 +51,7 @@ async fn a_token_reads_back_as_it_was_made(world: World) {
         ..new_token(&acme, id, "CI", Digest(unique()))
     };
     let mut tx = world.begin().await;
-    tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
+    tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
     // In its own transaction it is there already.
     assert_eq!(tokens::get(tx.conn(), &acme.grant, id).await.unwrap().name, "CI");
     crate::world::end(tx).await.unwrap();
@@ -73,7 +73,7 @@ async fn an_absent_description_stays_absent_and_an_empty_one_empty(world: World)
         let id = world.store.new_id();
         let new = tokens::NewToken { description, ..new_token(&acme, id, name, Digest(unique())) };
         let mut tx = world.begin().await;
-        tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
+        tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
         crate::world::end(tx).await.unwrap();
         let token = tokens::get(world.reader().await.conn(), &acme.grant, id).await.unwrap();
         assert_eq!(token.description.as_deref(), description);
@@ -87,14 +87,14 @@ async fn living_tokens_are_counted_with_each(world: World) {
         let id = world.store.new_id();
         let mut tx = world.begin().await;
         let new = new_token(&acme, id, name, Digest(unique()));
-        let count = tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
+        let count = tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
         crate::world::end(tx).await.unwrap();
         (id, count)
     };
     let (first, count) = insert("a").await;
     assert_eq!((count, insert("b").await.1), (1, 2));
     let mut tx = world.begin().await;
-    tokens::revoke(&mut tx, &acme.may(Own::TokenManage), first, world.now()).await.unwrap();
+    tokens::revoke(&mut tx, &acme.may(Management::TokenManage), first, world.now()).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert_eq!(insert("c").await.1, 2, "what is taken back does not count any more");
 }
@@ -149,7 +149,7 @@ async fn a_living_name_is_taken(world: World) {
     world.token(&acme, "CI").await;
     let mut tx = world.begin().await;
     let second = new_token(&acme, world.store.new_id(), "CI", Digest(unique()));
-    let error = tokens::insert(&mut tx, &acme.may(Own::TokenManage), &second, world.now()).await.unwrap_err();
+    let error = tokens::insert(&mut tx, &acme.may(Management::TokenManage), &second, world.now()).await.unwrap_err();
     assert_eq!(error.code, Code::NameTaken);
     assert!(error.detail.contains("`CI`") && error.detail.contains("token"), "{error}");
     drop(tx);
@@ -163,7 +163,7 @@ async fn of_two_who_take_a_name_at_once_one_wins(world: World) {
         let create = async || {
             let new = new_token(&acme, world.store.new_id(), name, Digest(unique()));
             let mut tx = world.begin().await;
-            tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await?;
+            tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await?;
             tokio::task::yield_now().await;
             crate::world::end(tx).await
         };
@@ -201,14 +201,14 @@ async fn a_deleted_token_is_not_found(world: World) {
     assert_eq!(listed.iter().map(|token| token.id).collect::<Vec<_>>(), [living.id]);
     drop(reader);
     let mut tx = world.begin().await;
-    let again = tokens::revoke(&mut tx, &acme.may(Own::TokenManage), gone.id, world.now()).await;
+    let again = tokens::revoke(&mut tx, &acme.may(Management::TokenManage), gone.id, world.now()).await;
     assert_eq!(again.unwrap_err().code, Code::NotFound);
 }
 
 async fn a_grant_for_something_else_changes_nothing(world: World) {
     let acme = world_with_pepper(&world).await;
     let token = world.token(&acme, "CI").await;
-    let other = acme.may(Own::RoleManage);
+    let other = acme.may(Management::RoleManage);
     let mut tx = world.begin().await;
     assert_eq!(tokens::revoke(&mut tx, &other, token.id, world.now()).await.unwrap_err().code, Code::Internal);
     let new = new_token(&acme, world.store.new_id(), "other", Digest(unique()));
@@ -221,7 +221,7 @@ async fn of_two_who_delete_a_token_at_once_one_wins(world: World) {
         let token = world.token(&acme, name).await;
         let delete = async || {
             let mut tx = world.begin().await;
-            tokens::revoke(&mut tx, &acme.may(Own::TokenManage), token.id, world.now()).await?;
+            tokens::revoke(&mut tx, &acme.may(Management::TokenManage), token.id, world.now()).await?;
             tokio::task::yield_now().await;
             crate::world::end(tx).await
         };
@@ -236,7 +236,7 @@ async fn a_foreign_token_is_not_found(world: World) {
     let token = world.token(&acme, "CI").await;
     let mut tx = world.begin().await;
     assert_eq!(tokens::get(tx.conn(), &globex.grant, token.id).await.unwrap_err().code, Code::NotFound);
-    let revoked = tokens::revoke(&mut tx, &globex.may(Own::TokenManage), token.id, world.now()).await;
+    let revoked = tokens::revoke(&mut tx, &globex.may(Management::TokenManage), token.id, world.now()).await;
     assert_eq!(revoked.unwrap_err().code, Code::NotFound);
     assert!(tokens::list(tx.conn(), &globex.grant).await.unwrap().is_empty());
     crate::world::end(tx).await.unwrap();
@@ -249,7 +249,7 @@ async fn a_digest_is_never_registered_twice_not_even_after_deletion(world: World
     let register = async |of: &Organization| {
         let mut tx = world.begin().await;
         let new = new_token(of, world.store.new_id(), "other", token.digest);
-        tokens::insert(&mut tx, &of.may(Own::TokenManage), &new, world.now()).await.unwrap_err().code
+        tokens::insert(&mut tx, &of.may(Management::TokenManage), &new, world.now()).await.unwrap_err().code
     };
     assert_eq!(register(&acme).await, Code::NameTaken);
     world.revoke(&acme, token.id).await;
@@ -266,7 +266,7 @@ async fn a_role_of_another_organization_is_refused(world: World) {
     for role_id in [globex.role(BuiltIn::Viewer), Uuid::from_u128(1)] {
         let new = tokens::NewToken { role_id, ..new_token(&acme, world.store.new_id(), "CI", Digest(unique())) };
         let mut tx = world.begin().await;
-        let error = tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap_err();
+        let error = tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap_err();
         assert_eq!(error.code, Code::Conflict);
     }
     assert_eq!(world.number("SELECT count(*) FROM token").await, 0);
@@ -277,7 +277,7 @@ async fn a_pepper_that_the_database_does_not_know_is_refused(world: World) {
     let new = tokens::NewToken { pepper_version: 2, ..new_token(&acme, world.store.new_id(), "CI", Digest(unique())) };
     let mut tx = world.begin().await;
     assert_eq!(
-        tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap_err().code,
+        tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap_err().code,
         Code::Conflict
     );
 }
@@ -334,7 +334,7 @@ async fn the_index_gets_the_same_rows_whichever_way_it_asks(world: World) {
         let end = (n % 3 == 0).then(|| world.now().plus(n as i64 * HOUR));
         let digest: [u8; 32] = std::array::from_fn(|at| (n * 31 + at * 7) as u8 ^ (n >> 8) as u8);
         let new = tokens::NewToken { expires_at: end, ..new_token(&acme, world.store.new_id(), &name, Digest(digest)) };
-        tokens::insert(&mut tx, &acme.may(Own::TokenManage), &new, world.now()).await.unwrap();
+        tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
         ids.insert(new.id);
     }
     crate::world::end(tx).await.unwrap();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
 use tokenward_core::organization::Plan;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
@@ -107,7 +107,7 @@ pub async fn end(tx: Tx) -> Result<Position, Error> {
 
 impl Organization {
     /// The right to do this here.
-    pub fn may(&self, permission: Own) -> Grant {
+    pub fn may(&self, permission: Management) -> Grant {
         Grant::operator(&Operator::at_this_machine(), self.id, permission)
     }
 
@@ -216,7 +216,12 @@ impl World {
             Event::new(Kind::MemberAdded, Some(id), owner, email),
         ];
         tx.commit(&events).await.unwrap();
-        Organization { id, owner, grant: Grant::operator(&Operator::at_this_machine(), id, Own::TokenManage), roles }
+        Organization {
+            id,
+            owner,
+            grant: Grant::operator(&Operator::at_this_machine(), id, Management::TokenManage),
+            roles,
+        }
     }
 
     /// A pepper of this version.
@@ -230,7 +235,9 @@ impl World {
     pub async fn token(&self, of: &Organization, name: &str) -> Made {
         let (id, digest) = (self.store.new_id(), Digest(unique()));
         let mut tx = self.begin().await;
-        tokens::insert(&mut tx, &of.may(Own::TokenManage), &new_token(of, id, name, digest), self.now()).await.unwrap();
+        tokens::insert(&mut tx, &of.may(Management::TokenManage), &new_token(of, id, name, digest), self.now())
+            .await
+            .unwrap();
         let event = Event::new(Kind::TokenCreated, Some(of.id), id, name);
         tx.commit(&[event]).await.unwrap();
         self.clock.pass(1);
@@ -239,7 +246,7 @@ impl World {
 
     pub async fn revoke(&self, of: &Organization, token: Uuid) {
         let mut tx = self.begin().await;
-        tokens::revoke(&mut tx, &of.may(Own::TokenManage), token, self.now()).await.unwrap();
+        tokens::revoke(&mut tx, &of.may(Management::TokenManage), token, self.now()).await.unwrap();
         let event = Event::new(Kind::TokenDeleted, Some(of.id), token, "");
         tx.commit(&[event]).await.unwrap();
     }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind as Happened};
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{Kind, Pepper, PlainText, Prefixes};
@@ -166,7 +166,7 @@ pub async fn insert(
 ) -> Vec<(Uuid, PlainText)> {
     let all = roles::compiled(tx.conn(), None).await.unwrap();
     let role_id = all.iter().find(|(_, it)| it.kind == RoleKind::BuiltIn(role)).map(|(_, it)| it.id).unwrap();
-    let grant = Grant::operator(&Operator::at_this_machine(), organization, Own::TokenManage);
+    let grant = Grant::operator(&Operator::at_this_machine(), organization, Management::TokenManage);
     let mut made = Vec::with_capacity(count);
     for _ in 0..count {
         let text = PlainText::generate(Kind::Token, &Prefixes::default(), store.random());

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use tokenward_api::accounts::AccountEvent;
 use tokenward_core::Time;
 
-use super::answer::{Answer, List};
+use super::answer::{ApiAnswer, List};
 use super::output::{self, Result, Table, second, text};
 use super::{Context, member, when};
 
@@ -33,7 +33,7 @@ pub async fn run(command: AccountCommand, context: &Context<'_>) -> Result {
         None => "/account/events".to_owned(),
     };
     let before = args.before.map(|at| at.to_string());
-    let answer: Answer<List<AccountEvent>> = context.client.query(&path, &[("before", before.as_deref())]).await?;
+    let answer: ApiAnswer<List<AccountEvent>> = context.client.query(&path, &[("before", before.as_deref())]).await?;
     if context.global.json {
         return output::json(&answer.raw);
     }

@@ -8,20 +8,20 @@ use serde_json::Value;
 
 /// An answer, or one entry of a list. A newer server may say more than we understand: `--json` prints all of it.
 #[derive(Clone, Debug)]
-pub struct Answer<T> {
+pub struct ApiAnswer<T> {
     /// As it came.
     pub raw: Value,
     read: T,
 }
 
-impl<T> Answer<T> {
+impl<T> ApiAnswer<T> {
     /// What was understood of it.
     pub fn into_read(self) -> T {
         self.read
     }
 }
 
-impl<T> Deref for Answer<T> {
+impl<T> Deref for ApiAnswer<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -29,7 +29,7 @@ impl<T> Deref for Answer<T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Answer<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for ApiAnswer<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Value::deserialize(deserializer)?;
         let read = T::deserialize(&raw).map_err(D::Error::custom)?;
@@ -41,7 +41,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Answer<T> {
 #[derive(Clone, Deserialize, Debug)]
 #[serde(bound = "T: DeserializeOwned")]
 pub struct List<T> {
-    pub results: Vec<Answer<T>>,
+    pub results: Vec<ApiAnswer<T>>,
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn what_a_newer_server_adds_is_kept() {
         let sent = json!({ "results": [{ "id": "0193614c-2a00-7c41-9f3a-000000000001", "new": 1 }], "more": true });
-        let list: Answer<List<Id>> = serde_json::from_value(sent.clone()).unwrap();
+        let list: ApiAnswer<List<Id>> = serde_json::from_value(sent.clone()).unwrap();
         assert_eq!(list.raw, sent);
         assert_eq!(list.results[0].raw["new"], 1);
         assert_eq!(list.results[0].id.to_string(), "0193614c-2a00-7c41-9f3a-000000000001");

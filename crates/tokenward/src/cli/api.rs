@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use tokenward_api::apis::{ApiDetail, ApiItem};
 
-use super::answer::{Answer, List};
-use super::client::{Organization, segment};
+use super::answer::{ApiAnswer, List};
+use super::client::{ChosenOrganization, segment};
 use super::output::{self, Result, Table, clean, fields, moment};
 use super::{Context, prompt};
 use crate::note::note;
@@ -53,7 +53,7 @@ pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
             let organization = context.client.organization(context.global).await?;
             let query = unknown_route.map(|it| format!("?unknown_route={it}")).unwrap_or_default();
             let path = format!("{}{query}", path(&organization, &name)?);
-            let answer: Answer<ApiDetail> = context.client.put_document(&path, kind, document).await?;
+            let answer: ApiAnswer<ApiDetail> = context.client.put_document(&path, kind, document).await?;
             note(clean(&format!("Imported `{name}`: {} routes.", answer.routes.len())));
             if context.global.json { output::json(&answer.raw) } else { Ok(()) }
         }
@@ -62,7 +62,7 @@ pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
         ApiCommand::Delete { name, yes } => {
             let organization = context.client.organization(context.global).await?;
             let path = path(&organization, &name)?;
-            let api: Answer<ApiDetail> = context.client.get(&path).await?;
+            let api: ApiAnswer<ApiDetail> = context.client.get(&path).await?;
             prompt::confirm(
                 &format!("Delete the API `{name}`? Gateways that ask for it are denied from then on."),
                 yes,
@@ -74,7 +74,7 @@ pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
     }
 }
 
-fn path(organization: &Organization, name: &str) -> Result<String> {
+fn path(organization: &ChosenOrganization, name: &str) -> Result<String> {
     Ok(format!("/organization/{}/api/{}", organization.id, segment(name)?))
 }
 
@@ -99,7 +99,8 @@ fn is_toml(document: &[u8]) -> bool {
 
 async fn list(context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
-    let answer: Answer<List<ApiItem>> = context.client.get(&format!("/organization/{}/api", organization.id)).await?;
+    let answer: ApiAnswer<List<ApiItem>> =
+        context.client.get(&format!("/organization/{}/api", organization.id)).await?;
     if context.global.json {
         return output::json(&answer.raw);
     }
@@ -112,7 +113,7 @@ async fn list(context: &Context<'_>) -> Result {
 
 async fn show(name: &str, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
-    let api: Answer<ApiDetail> = context.client.get(&path(&organization, name)?).await?;
+    let api: ApiAnswer<ApiDetail> = context.client.get(&path(&organization, name)?).await?;
     if context.global.json {
         return output::json(&api.raw);
     }

@@ -6,11 +6,11 @@ use tokenward_api::environments::Environment;
 use tokenward_api::roles::{AvailableRole, CustomRole};
 use tokenward_api::verify::{ResourceRequest, VerifyRequest};
 use tokenward_core::Uuid;
-use tokenward_core::permission::{Own, Permission};
+use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{BuiltIn, Matrix, ProjectAccess, Role, Target};
 
-use super::answer::Answer;
-use super::client::Organization;
+use super::answer::ApiAnswer;
+use super::client::ChosenOrganization;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, print, verdict};
 use super::{Context, cluster, project, role, verify};
@@ -99,11 +99,11 @@ async fn ask_role(args: &CanArgs, context: &Context<'_>) -> Result {
 }
 
 /// The role, from what the server says of it. What decides is the same code as in the server.
-async fn compiled(listed: &AvailableRole, context: &Context<'_>, organization: &Organization) -> Result<Role> {
+async fn compiled(listed: &AvailableRole, context: &Context<'_>, organization: &ChosenOrganization) -> Result<Role> {
     if let Some(built_in) = role::built_in(listed) {
         return Ok(Role::built_in(listed.id, built_in));
     }
-    let custom: Answer<CustomRole> = context.client.get(&role::path(organization, listed.id)).await?;
+    let custom: ApiAnswer<CustomRole> = context.client.get(&role::path(organization, listed.id)).await?;
     compile(custom.into_read()).map_err(|why| {
         Failure::error(format!("The server describes the role in a way that this version does not understand: {why}"))
     })
@@ -122,13 +122,13 @@ fn compile(role: CustomRole) -> std::result::Result<Role, String> {
         matrix.projects.insert(project.project_id, access);
     }
     // Every custom role reads the organization; it is not named among what a role may be given.
-    let named: Vec<_> = role.permissions.iter().filter(|p| *p != Own::OrganizationRead.as_str()).collect();
+    let named: Vec<_> = role.permissions.iter().filter(|p| *p != Management::OrganizationRead.as_str()).collect();
     Role::custom(role.id, &role.name, &named, matrix)
 }
 
 /// What the question is about. Something that the caller cannot see is not found, not denied: a "no" would be a
 /// statement about the role.
-async fn target(args: &CanArgs, context: &Context<'_>, organization: &Organization) -> Result<Target> {
+async fn target(args: &CanArgs, context: &Context<'_>, organization: &ChosenOrganization) -> Result<Target> {
     if let Some(wanted) = &args.project {
         let projects = project::all(context, organization).await?;
         return Ok(Target::Project(find(&projects.results, wanted, "project")?.id));
@@ -138,7 +138,7 @@ async fn target(args: &CanArgs, context: &Context<'_>, organization: &Organizati
         return Ok(Target::Cluster(find(&clusters.results, wanted, "cluster")?.id));
     }
     let Some(environment) = args.environment else { return Ok(Target::Organization) };
-    let answer: Answer<Environment> = context.client.get(&format!("/environment/{environment}")).await?;
+    let answer: ApiAnswer<Environment> = context.client.get(&format!("/environment/{environment}")).await?;
     let Environment { project, mode, cluster_id: cluster, .. } = &*answer;
     Ok(Target::Environment { project: project.id, mode: *mode, cluster: *cluster })
 }
@@ -149,8 +149,8 @@ fn reason(role: &Role, permission: Permission<'_>, target: Target, allowed: bool
     if allowed {
         let held = role.permissions();
         let through = match permission {
-            Permission::Own(own) if held.iter().any(|text| text == own.as_str()) => String::new(),
-            Permission::Own(_) => ", by its rights on projects and clusters".to_owned(),
+            Permission::Management(own) if held.iter().any(|text| text == own.as_str()) => String::new(),
+            Permission::Management(_) => ", by its rights on projects and clusters".to_owned(),
             Permission::Api { noun, verb } => held
                 .iter()
                 .find(|text| tokenward_core::permission::Pattern::parse(text).is_ok_and(|p| p.matches(noun, verb)))

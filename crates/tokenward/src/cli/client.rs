@@ -16,7 +16,7 @@ use tokenward_core::secret::Kind;
 use uuid::Uuid;
 
 use super::Global;
-use super::answer::{Answer, List};
+use super::answer::{ApiAnswer, List};
 use super::credentials::{self, Credentials};
 use super::find::Named;
 use super::output::{Exit, Failure, Result};
@@ -31,7 +31,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the credential came from: what to say when it is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Source {
+enum CredentialSource {
     Environment,
     Login,
     None,
@@ -42,17 +42,17 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     authorization: Option<HeaderValue>,
-    source: Source,
+    source: CredentialSource,
 }
 
 /// The organization that a command is about.
-pub struct Organization {
+pub struct ChosenOrganization {
     pub id: Uuid,
 }
 
 /// A body with the version that it had, for a change that must not overwrite another one.
 pub struct Versioned<T> {
-    pub answer: Answer<T>,
+    pub answer: ApiAnswer<T>,
     pub etag: Option<HeaderValue>,
 }
 
@@ -62,7 +62,7 @@ impl Client {
         if let Some(token) = env::var("TOKENWARD_TOKEN").ok().filter(|token| !token.trim().is_empty()) {
             // The file is not even opened: a token from the environment goes where the environment says.
             let base = base(global.url.as_deref(), None)?;
-            return Self::new(global, base, Some(authorization(token.trim())?), Source::Environment);
+            return Self::new(global, base, Some(authorization(token.trim())?), CredentialSource::Environment);
         }
         let file = Credentials::load(&credentials::path()?)?;
         let base = base(global.url.as_deref(), file.current.as_deref())?;
@@ -71,20 +71,25 @@ impl Client {
                 .hint("Run `tokenward login`, or put an API token in TOKENWARD_TOKEN."));
         };
         let authorization = authorization(&login.token)?;
-        Self::new(global, base, Some(authorization), Source::Login)
+        Self::new(global, base, Some(authorization), CredentialSource::Login)
     }
 
     /// A client that acts for nobody yet.
     pub fn anonymous(global: &Global, base: String) -> Result<Self> {
-        Self::new(global, base, None, Source::None)
+        Self::new(global, base, None, CredentialSource::None)
     }
 
     /// A client with a login other than the current one.
     pub fn with_token(global: &Global, base: String, token: &str) -> Result<Self> {
-        Self::new(global, base, Some(authorization(token)?), Source::Login)
+        Self::new(global, base, Some(authorization(token)?), CredentialSource::Login)
     }
 
-    fn new(global: &Global, base: String, authorization: Option<HeaderValue>, source: Source) -> Result<Self> {
+    fn new(
+        global: &Global,
+        base: String,
+        authorization: Option<HeaderValue>,
+        source: CredentialSource,
+    ) -> Result<Self> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("tokenward/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT)
@@ -121,7 +126,7 @@ impl Client {
         &self.base
     }
 
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>> {
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<ApiAnswer<T>> {
         Ok(self.get_versioned(path).await?.answer)
     }
 
@@ -131,7 +136,7 @@ impl Client {
     }
 
     /// GET with a query; pairs without a value are left out.
-    pub async fn query<T: DeserializeOwned>(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Answer<T>> {
+    pub async fn query<T: DeserializeOwned>(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<ApiAnswer<T>> {
         let mut encoded = form_urlencoded::Serializer::new(String::new());
         for (key, value) in query.iter().filter_map(|(key, value)| Some((key, (*value)?))) {
             encoded.append_pair(key, value);
@@ -139,7 +144,7 @@ impl Client {
         self.get(&format!("{path}?{}", encoded.finish())).await
     }
 
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Answer<T>> {
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<ApiAnswer<T>> {
         Ok(self.send(self.request(Method::POST, path).json(body)).await?.answer)
     }
 
@@ -149,7 +154,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
         etag: Option<HeaderValue>,
-    ) -> Result<Answer<T>> {
+    ) -> Result<ApiAnswer<T>> {
         let mut request = self.request(Method::PUT, path).json(body);
         if let Some(etag) = etag {
             request = request.header(IF_MATCH, etag);
@@ -163,7 +168,7 @@ impl Client {
         path: &str,
         content_type: &'static str,
         body: Vec<u8>,
-    ) -> Result<Answer<T>> {
+    ) -> Result<ApiAnswer<T>> {
         let request = self.request(Method::PUT, path).header(CONTENT_TYPE, content_type).body(body);
         Ok(self.send(request).await?.answer)
     }
@@ -249,23 +254,23 @@ impl Client {
     }
 
     /// The organization that `--organization` names; without it, the only one there is.
-    pub async fn organization(&self, global: &Global) -> Result<Organization> {
+    pub async fn organization(&self, global: &Global) -> Result<ChosenOrganization> {
         let wanted = global.organization.as_deref().filter(|wanted| !wanted.is_empty());
         if let Some(id) = wanted.and_then(|wanted| Uuid::parse_str(wanted).ok()) {
-            return Ok(Organization { id });
+            return Ok(ChosenOrganization { id });
         }
         choose(&self.get::<List<organizations::Organization>>("/organization").await?.results, wanted)
     }
 }
 
-fn choose<T: Named>(visible: &[T], wanted: Option<&str>) -> Result<Organization> {
+fn choose<T: Named>(visible: &[T], wanted: Option<&str>) -> Result<ChosenOrganization> {
     let names = || visible.iter().map(Named::label).collect::<Vec<_>>().join(", ");
     // Names are unique whatever their case.
     let chosen = visible
         .iter()
         .find(|organization| wanted.is_some_and(|wanted| organization.label().to_lowercase() == wanted.to_lowercase()));
     match (chosen, wanted, visible) {
-        (Some(only), _, _) | (None, None, [only]) => Ok(Organization { id: only.id() }),
+        (Some(only), _, _) | (None, None, [only]) => Ok(ChosenOrganization { id: only.id() }),
         (_, _, []) => Err(Failure::not_found("You belong to no organization.")),
         (None, Some(wanted), _) => {
             Err(Failure::not_found(format!("There is no organization `{wanted}`, or you may not see it."))
@@ -327,7 +332,7 @@ pub fn segment(text: &str) -> Result<String> {
 }
 
 /// What the server's error body means: the exit code, and one or two lines.
-fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Source) -> Failure {
+fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: CredentialSource) -> Failure {
     let exit = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Refused,
         StatusCode::NOT_FOUND => Exit::NotFound,
@@ -347,8 +352,10 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Sou
         return failure.hint(format!("Try again in {seconds} s."));
     }
     match (status, source) {
-        (StatusCode::UNAUTHORIZED, Source::Login) => failure.hint("Sign in again with `tokenward login`."),
-        (StatusCode::UNAUTHORIZED, Source::Environment) => failure.hint("The token came from TOKENWARD_TOKEN."),
+        (StatusCode::UNAUTHORIZED, CredentialSource::Login) => failure.hint("Sign in again with `tokenward login`."),
+        (StatusCode::UNAUTHORIZED, CredentialSource::Environment) => {
+            failure.hint("The token came from TOKENWARD_TOKEN.")
+        }
         (StatusCode::PRECONDITION_FAILED, _) => {
             failure.hint("Somebody changed it meanwhile; look at it and try again.")
         }
@@ -392,7 +399,7 @@ mod tests {
         }
     }
 
-    fn told(status: u16, body: ErrorBody, source: Source) -> Failure {
+    fn told(status: u16, body: ErrorBody, source: CredentialSource) -> Failure {
         refused(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body, source)
     }
 
@@ -400,33 +407,33 @@ mod tests {
     fn a_status_has_one_exit_code() {
         for (status, exit) in [(400, 1), (401, 3), (403, 3), (404, 4), (409, 1), (412, 1), (422, 1), (429, 1), (503, 1)]
         {
-            assert_eq!(told(status, body("x", "d"), Source::None).exit as u8, exit, "{status}");
+            assert_eq!(told(status, body("x", "d"), CredentialSource::None).exit as u8, exit, "{status}");
         }
     }
 
     #[test]
     fn a_failure_tells_what_is_missing_once() {
         let denied = |detail| ErrorBody { missing_permission: Some("a:b".into()), ..body("permission_denied", detail) };
-        let told_by = |body| told(403, body, Source::Login).lines;
+        let told_by = |body| told(403, body, CredentialSource::Login).lines;
         assert_eq!(told_by(denied("This needs the permission `a:b`.")), ["This needs the permission `a:b`."]);
         assert_eq!(told_by(denied("No.")), ["No. Missing permission: a:b."]);
         let faults = [("name", "is empty"), ("role_id", "is no role")];
         let faults = faults.map(|(field, problem)| Fault { field: field.into(), problem: problem.into() });
         let invalid = ErrorBody { faults: faults.into(), ..body("invalid_request", "`name` is empty") };
-        assert_eq!(told(400, invalid, Source::Login).lines, ["`name` is empty; `role_id` is no role"]);
+        assert_eq!(told(400, invalid, CredentialSource::Login).lines, ["`name` is empty; `role_id` is no role"]);
     }
 
     #[test]
     fn a_password_is_asked_for_only_where_the_server_wants_it() {
-        assert!(told(403, body("proof_required", "Your password."), Source::Login).asks_for_proof);
-        assert!(!told(403, body("permission_denied", "No."), Source::Login).asks_for_proof);
+        assert!(told(403, body("proof_required", "Your password."), CredentialSource::Login).asks_for_proof);
+        assert!(!told(403, body("permission_denied", "No."), CredentialSource::Login).asks_for_proof);
     }
 
     #[test]
     fn a_refused_credential_says_where_it_came_from() {
         let expired = || body("expired", "Expired.");
-        assert!(told(401, expired(), Source::Login).lines[1].contains("tokenward login"));
-        assert!(told(401, expired(), Source::Environment).lines[1].contains("TOKENWARD_TOKEN"));
+        assert!(told(401, expired(), CredentialSource::Login).lines[1].contains("tokenward login"));
+        assert!(told(401, expired(), CredentialSource::Environment).lines[1].contains("TOKENWARD_TOKEN"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::Map;
 use tokenward_api::clusters::{Cluster, ClusterRequest};
 
-use super::answer::{Answer, List};
-use super::client::Organization;
+use super::answer::{ApiAnswer, List};
+use super::client::ChosenOrganization;
 use super::find::find;
 use super::output::{self, Result, Table, moment};
 use super::project::{created, deleted};
@@ -48,7 +48,7 @@ pub struct CreateArgs {
 }
 
 /// The clusters that the caller sees.
-pub async fn all(context: &Context<'_>, organization: &Organization) -> Result<Answer<List<Cluster>>> {
+pub async fn all(context: &Context<'_>, organization: &ChosenOrganization) -> Result<ApiAnswer<List<Cluster>>> {
     context.client.get(&format!("/organization/{}/cluster", organization.id)).await
 }
 
@@ -76,7 +76,7 @@ pub async fn run(command: ClusterCommand, context: &Context<'_>) -> Result {
     }
 }
 
-async fn list(context: &Context<'_>, organization: &Organization) -> Result {
+async fn list(context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let answer = all(context, organization).await?;
     if context.global.json {
         return output::json(&answer.raw);

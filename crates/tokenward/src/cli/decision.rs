@@ -7,7 +7,7 @@ use tokenward_core::Time;
 use uuid::Uuid;
 
 use super::Context;
-use super::answer::{Answer, List};
+use super::answer::{ApiAnswer, List};
 use super::client::segment;
 use super::output::{self, Result, Table, fields, second, text};
 
@@ -44,7 +44,7 @@ async fn list(denied: bool, token: Option<Uuid>, limit: u16, context: &Context<'
     let organization = context.client.organization(context.global).await?;
     let (token, limit) = (token.map(|id| id.to_string()), limit.to_string());
     let query = [("valid", denied.then_some("false")), ("token_id", token.as_deref()), ("limit", Some(limit.as_str()))];
-    let answer: Answer<List<DecisionBody>> =
+    let answer: ApiAnswer<List<DecisionBody>> =
         context.client.query(&format!("/organization/{}/decision", organization.id), &query).await?;
     if context.global.json {
         return output::json(&answer.raw);
@@ -69,7 +69,7 @@ async fn list(denied: bool, token: Option<Uuid>, limit: u16, context: &Context<'
 }
 
 async fn show(id: &str, context: &Context<'_>) -> Result {
-    let answer: Answer<DecisionBody> = context.client.get(&format!("/decision/{}", segment(id)?)).await?;
+    let answer: ApiAnswer<DecisionBody> = context.client.get(&format!("/decision/{}", segment(id)?)).await?;
     if context.global.json {
         return output::json(&answer.raw);
     }

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use tokenward_api::environments::{Environment, EnvironmentRequest};
 use tokenward_core::role::Mode;
 
-use super::answer::{Answer, List};
-use super::client::Organization;
+use super::answer::{ApiAnswer, List};
+use super::client::ChosenOrganization;
 use super::find::find;
 use super::output::{self, Result, Table, moment};
 use super::project::{self, created, deleted};
@@ -68,7 +68,7 @@ pub async fn run(command: EnvironmentCommand, context: &Context<'_>) -> Result {
         EnvironmentCommand::Create(args) => create(args, context, &organization).await,
         EnvironmentCommand::Delete { environment, project, yes } => {
             let path = path_of(&project, context, &organization).await?;
-            let answer: Answer<List<Environment>> = context.client.get(&path).await?;
+            let answer: ApiAnswer<List<Environment>> = context.client.get(&path).await?;
             let environment = find(&answer.results, &environment, "environment")?;
             prompt::confirm(&format!("Delete the environment `{}`?", environment.name), yes)?;
             context.client.delete(&format!("/environment/{}", environment.id)).await?;
@@ -78,13 +78,14 @@ pub async fn run(command: EnvironmentCommand, context: &Context<'_>) -> Result {
 }
 
 /// The path of the environments of a project.
-async fn path_of(project: &str, context: &Context<'_>, organization: &Organization) -> Result<String> {
+async fn path_of(project: &str, context: &Context<'_>, organization: &ChosenOrganization) -> Result<String> {
     let projects = project::all(context, organization).await?;
     Ok(format!("/project/{}/environment", find(&projects.results, project, "project")?.id))
 }
 
-async fn list(project: &str, context: &Context<'_>, organization: &Organization) -> Result {
-    let answer: Answer<List<Environment>> = context.client.get(&path_of(project, context, organization).await?).await?;
+async fn list(project: &str, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
+    let answer: ApiAnswer<List<Environment>> =
+        context.client.get(&path_of(project, context, organization).await?).await?;
     if context.global.json {
         return output::json(&answer.raw);
     }
@@ -101,7 +102,7 @@ async fn list(project: &str, context: &Context<'_>, organization: &Organization)
     table.print("There are no environments that you may see.")
 }
 
-async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organization) -> Result {
+async fn create(args: CreateArgs, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let path = path_of(&args.project, context, organization).await?;
     let clusters = cluster::all(context, organization).await?;
     let cluster = find(&clusters.results, &args.cluster, "cluster")?.id;

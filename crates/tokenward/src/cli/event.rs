@@ -6,7 +6,7 @@ use serde_json::json;
 use tokenward_api::events::{Event, Links};
 use tokenward_core::Time;
 
-use super::answer::Answer;
+use super::answer::ApiAnswer;
 use super::output::{self, Result, Table, second, text};
 use super::{Context, when};
 use crate::note::note;
@@ -50,7 +50,7 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
     let path = format!("/organization/{}/events", organization.id);
 
-    let mut events: Vec<Answer<Event>> = Vec::new();
+    let mut events: Vec<ApiAnswer<Event>> = Vec::new();
     let mut token: Option<String> = None;
     while events.len() < args.limit {
         let size = (args.limit - events.len()).min(PAGE).to_string();
@@ -62,7 +62,7 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
             ("fromTimestamp", since.as_deref()),
             ("continueToken", token.as_deref()),
         ];
-        let Page { links, events: batch } = context.client.query::<Page>(&path, &query).await?.into_read();
+        let EventPage { links, events: batch } = context.client.query::<EventPage>(&path, &query).await?.into_read();
         let next = continue_token(&links);
         // A server that sends us round in circles must not keep us for ever.
         let ended = batch.is_empty() || next.is_none() || next == token;
@@ -101,9 +101,9 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
 
 /// A page of the log, whose events are kept as they came.
 #[derive(Deserialize)]
-struct Page {
+struct EventPage {
     links: Links,
-    events: Vec<Answer<Event>>,
+    events: Vec<ApiAnswer<Event>>,
 }
 
 /// The token of the next page, out of the query of `links.next`.

@@ -10,7 +10,7 @@ use tokenward_api::roles::AvailableRole;
 use tokenward_api::tokens::ApiToken;
 use tokenward_core::Uuid;
 
-use super::answer::Answer;
+use super::answer::ApiAnswer;
 use super::output::{Failure, Result};
 
 /// How many names an error offers.
@@ -48,7 +48,7 @@ named!(
     Project: name,
 );
 
-impl<T: Named> Named for Answer<T> {
+impl<T: Named> Named for ApiAnswer<T> {
     fn id(&self) -> Uuid {
         (**self).id()
     }

@@ -6,8 +6,8 @@ use serde_json::json;
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
 use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
 
-use super::answer::{Answer, List};
-use super::client::Organization;
+use super::answer::{ApiAnswer, List};
+use super::client::ChosenOrganization;
 use super::find::find;
 use super::output::{self, Exit, Result, Table, clean, moment, print_once};
 use super::{Context, prompt, role};
@@ -69,11 +69,11 @@ pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
     }
 }
 
-fn members_path(organization: &Organization) -> String {
+fn members_path(organization: &ChosenOrganization) -> String {
     format!("/organization/{}/member", organization.id)
 }
 
-fn invitations_path(organization: &Organization) -> String {
+fn invitations_path(organization: &ChosenOrganization) -> String {
     format!("/organization/{}/inviteMember", organization.id)
 }
 
@@ -85,13 +85,16 @@ pub async fn path_of(wanted: &str, context: &Context<'_>) -> Result<String> {
     Ok(format!("{}/{}", members_path(&organization), member.id))
 }
 
-async fn members(context: &Context<'_>, organization: &Organization) -> Result<Vec<Answer<Member>>> {
-    let all: Answer<List<Member>> = context.client.get(&members_path(organization)).await?;
+async fn members(context: &Context<'_>, organization: &ChosenOrganization) -> Result<Vec<ApiAnswer<Member>>> {
+    let all: ApiAnswer<List<Member>> = context.client.get(&members_path(organization)).await?;
     Ok(all.into_read().results)
 }
 
 /// The invitations; `None` for those who may see members but not invite.
-async fn invitations(context: &Context<'_>, organization: &Organization) -> Result<Option<Vec<Answer<InviteMember>>>> {
+async fn invitations(
+    context: &Context<'_>,
+    organization: &ChosenOrganization,
+) -> Result<Option<Vec<ApiAnswer<InviteMember>>>> {
     match context.client.get::<List<InviteMember>>(&invitations_path(organization)).await {
         Ok(answer) => Ok(Some(answer.into_read().results)),
         Err(failure) if failure.exit == Exit::Refused => Ok(None),
@@ -99,7 +102,7 @@ async fn invitations(context: &Context<'_>, organization: &Organization) -> Resu
     }
 }
 
-async fn list(context: &Context<'_>, organization: &Organization) -> Result {
+async fn list(context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let members = members(context, organization).await?;
     let invitations = invitations(context, organization).await?;
     if context.global.json {
@@ -136,11 +139,11 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     Ok(())
 }
 
-async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: &Organization) -> Result {
+async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let roles = role::available(context, organization).await?;
     let role = find(&roles, wanted, "role")?;
     let body = InviteMemberRequest { email: email.to_owned(), role_id: Some(role.id), role: None };
-    let answer: Answer<InviteMember> = context.client.post(&invitations_path(organization), &body).await?;
+    let answer: ApiAnswer<InviteMember> = context.client.post(&invitations_path(organization), &body).await?;
     if context.global.json {
         return print_once(&output::pretty(&answer.raw));
     }
@@ -154,7 +157,7 @@ async fn change(
     wanted_role: &str,
     keep_invitations: bool,
     context: &Context<'_>,
-    organization: &Organization,
+    organization: &ChosenOrganization,
 ) -> Result {
     let members = members(context, organization).await?;
     let member = find(&members, wanted, "member")?;
@@ -168,7 +171,7 @@ async fn change(
 }
 
 /// What becomes of the invitations that a member has sent, in a sentence; nothing where there are none.
-fn fate(sent: &[&Answer<InviteMember>], keep: bool) -> String {
+fn fate(sent: &[&ApiAnswer<InviteMember>], keep: bool) -> String {
     let to: Vec<&str> = sent.iter().map(|invitation| invitation.email.as_str()).collect();
     match (to.is_empty(), keep) {
         (true, _) => String::new(),
@@ -182,7 +185,7 @@ async fn remove(
     keep_invitations: bool,
     yes: bool,
     context: &Context<'_>,
-    organization: &Organization,
+    organization: &ChosenOrganization,
 ) -> Result {
     let invitations = invitations(context, organization).await?.unwrap_or_default();
     if let Ok(invitation) = find(&invitations, wanted, "invitation") {

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use tokenward_api::organizations::Organization;
 
 use super::Context;
-use super::answer::{Answer, List};
+use super::answer::{ApiAnswer, List};
 use super::output::{self, Result, Table, moment};
 
 /// What can be done with organizations.
@@ -17,7 +17,7 @@ pub enum OrgCommand {
 
 pub async fn run(command: OrgCommand, context: &Context<'_>) -> Result {
     let OrgCommand::List = command;
-    let answer: Answer<List<Organization>> = context.client.get("/organization").await?;
+    let answer: ApiAnswer<List<Organization>> = context.client.get("/organization").await?;
     if context.global.json {
         return output::json(&answer.raw);
     }

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use tokenward_api::projects::{Project, ProjectRequest};
 
-use super::answer::{Answer, List};
-use super::client::Organization;
+use super::answer::{ApiAnswer, List};
+use super::client::ChosenOrganization;
 use super::find::{Named, find};
 use super::output::{self, Result, Table, clean, moment, print};
 use super::{Context, prompt};
@@ -37,7 +37,7 @@ pub enum ProjectCommand {
 }
 
 /// The projects that the caller sees.
-pub async fn all(context: &Context<'_>, organization: &Organization) -> Result<Answer<List<Project>>> {
+pub async fn all(context: &Context<'_>, organization: &ChosenOrganization) -> Result<ApiAnswer<List<Project>>> {
     context.client.get(&format!("/organization/{}/project", organization.id)).await
 }
 
@@ -55,18 +55,18 @@ pub async fn run(command: ProjectCommand, context: &Context<'_>) -> Result {
 }
 
 /// Prints what was created: its id alone, for the next command.
-pub fn created<T: Named>(thing: &Answer<T>, what: &str, context: &Context<'_>) -> Result {
+pub fn created<T: Named>(thing: &ApiAnswer<T>, what: &str, context: &Context<'_>) -> Result {
     note(clean(&format!("Created the {what} `{}`.", thing.label())));
     if context.global.json { output::json(&thing.raw) } else { print(&thing.id().to_string()) }
 }
 
 /// Tells what was deleted.
-pub fn deleted<T: Named>(thing: &Answer<T>, what: &str, context: &Context<'_>) -> Result {
+pub fn deleted<T: Named>(thing: &ApiAnswer<T>, what: &str, context: &Context<'_>) -> Result {
     note(clean(&format!("Deleted the {what} `{}`.", thing.label())));
     if context.global.json { output::json(&thing.raw) } else { Ok(()) }
 }
 
-async fn list(context: &Context<'_>, organization: &Organization) -> Result {
+async fn list(context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let answer = all(context, organization).await?;
     if context.global.json {
         return output::json(&answer.raw);
@@ -84,7 +84,7 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     table.print("There are no projects that you may see.")
 }
 
-async fn delete(wanted: &str, yes: bool, context: &Context<'_>, organization: &Organization) -> Result {
+async fn delete(wanted: &str, yes: bool, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let answer = all(context, organization).await?;
     let project = find(&answer.results, wanted, "project")?;
     let (name, count) = (&project.name, project.associated_environments_count);

@@ -14,8 +14,8 @@ use tokenward_api::roles::{
 use tokenward_core::Uuid;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode};
 
-use super::answer::{Answer, List};
-use super::client::Organization;
+use super::answer::{ApiAnswer, List};
+use super::client::ChosenOrganization;
 use super::find::{Named, find};
 use super::output::{self, Failure, Result, Table, clean, print};
 use super::{Context, prompt};
@@ -113,7 +113,10 @@ pub async fn run(command: RoleCommand, context: &Context<'_>) -> Result {
 
 /// All roles that can be given to a token or a member: the built-in ones with the most powerful first, then the
 /// custom ones by name. The contract promises no order.
-pub async fn available(context: &Context<'_>, organization: &Organization) -> Result<Vec<Answer<AvailableRole>>> {
+pub async fn available(
+    context: &Context<'_>,
+    organization: &ChosenOrganization,
+) -> Result<Vec<ApiAnswer<AvailableRole>>> {
     let path = format!("/organization/{}/availableRole", organization.id);
     let mut roles = context.client.get::<List<AvailableRole>>(&path).await?.into_read().results;
     let rank = |role: &AvailableRole| {
@@ -124,7 +127,7 @@ pub async fn available(context: &Context<'_>, organization: &Organization) -> Re
 }
 
 /// The roles and their meaning, one a line, for an error.
-pub fn meanings(roles: &[Answer<AvailableRole>]) -> String {
+pub fn meanings(roles: &[ApiAnswer<AvailableRole>]) -> String {
     let width = roles.iter().map(|role| role.name.chars().count()).max().unwrap_or(0);
     let mut lines = String::new();
     for role in roles {
@@ -135,7 +138,7 @@ pub fn meanings(roles: &[Answer<AvailableRole>]) -> String {
 }
 
 /// The path of a custom role.
-pub fn path(organization: &Organization, role: Uuid) -> String {
+pub fn path(organization: &ChosenOrganization, role: Uuid) -> String {
     format!("/organization/{}/customRole/{role}", organization.id)
 }
 
@@ -144,7 +147,7 @@ pub fn built_in(role: &AvailableRole) -> Option<BuiltIn> {
     BuiltIn::parse(&role.name).ok()
 }
 
-async fn list(context: &Context<'_>, organization: &Organization) -> Result {
+async fn list(context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let roles = available(context, organization).await?;
     if context.global.json {
         let roles: Vec<_> = roles.iter().map(|role| &role.raw).collect();
@@ -158,14 +161,14 @@ async fn list(context: &Context<'_>, organization: &Organization) -> Result {
     table.print("There are no roles that you may see.")
 }
 
-async fn show(wanted: &str, context: &Context<'_>, organization: &Organization) -> Result {
+async fn show(wanted: &str, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let roles = available(context, organization).await?;
     let role = find(&roles, wanted, "role")?;
     if let Some(built_in) = built_in(role) {
         if context.global.json {
             return output::json(&role.raw);
         }
-        let own: Vec<_> = built_in.own().iter().map(|own| own.as_str()).collect();
+        let own: Vec<_> = built_in.management().iter().map(|own| own.as_str()).collect();
         return print(&format!(
             "{} (built in)\n{}\n\nHolds: {}",
             built_in.as_str(),
@@ -173,11 +176,11 @@ async fn show(wanted: &str, context: &Context<'_>, organization: &Organization) 
             own.join(", ")
         ));
     }
-    let role: Answer<CustomRole> = context.client.get(&path(organization, role.id)).await?;
-    tell(&role, context)
+    let role: ApiAnswer<CustomRole> = context.client.get(&path(organization, role.id)).await?;
+    print_answer(&role, context)
 }
 
-fn tell(role: &Answer<CustomRole>, context: &Context<'_>) -> Result {
+fn print_answer(role: &ApiAnswer<CustomRole>, context: &Context<'_>) -> Result {
     if context.global.json { output::json(&role.raw) } else { print(&described(role)) }
 }
 
@@ -212,7 +215,7 @@ fn project_line(project: &ProjectPermission) -> Option<String> {
     (!levels.is_empty()).then(|| format!("  {name}: {}", levels.join(", ")))
 }
 
-async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organization) -> Result {
+async fn create(args: CreateArgs, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let file = args.file.as_deref().map(RoleFile::read).transpose()?;
     let body = CustomRoleRequest {
         name: args.name.clone(),
@@ -220,7 +223,7 @@ async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organiza
         permissions: args.permissions.clone(),
     };
     let path = format!("/organization/{}/customRole", organization.id);
-    let mut role: Answer<CustomRole> = context.client.post(&path, &body).await?;
+    let mut role: ApiAnswer<CustomRole> = context.client.post(&path, &body).await?;
     if let Some(mut file) = file {
         // The command line names the role; the file may be that of another one.
         file.name = None;
@@ -236,19 +239,19 @@ async fn create(args: CreateArgs, context: &Context<'_>, organization: &Organiza
         })?;
     }
     note(clean(&format!("Created the role `{}`.", role.name)));
-    tell(&role, context)
+    print_answer(&role, context)
 }
 
-async fn edit(args: EditArgs, context: &Context<'_>, organization: &Organization) -> Result {
+async fn edit(args: EditArgs, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let file = RoleFile::read(&args.file)?;
     let role = custom(&args.role, context, organization).await?;
     let now = context.client.get_versioned(&path(organization, role.id)).await?;
     let role = apply(file, &now.answer, now.etag, context, organization).await?;
     note(clean(&format!("Changed the role `{}`.", role.name)));
-    tell(&role, context)
+    print_answer(&role, context)
 }
 
-async fn delete(wanted: &str, yes: bool, context: &Context<'_>, organization: &Organization) -> Result {
+async fn delete(wanted: &str, yes: bool, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
     let role = custom(wanted, context, organization).await?;
     prompt::confirm(&format!("Delete the role `{}`?", role.name), yes)?;
     context.client.delete(&path(organization, role.id)).await?;
@@ -257,7 +260,11 @@ async fn delete(wanted: &str, yes: bool, context: &Context<'_>, organization: &O
 }
 
 /// A role that can be changed.
-async fn custom(wanted: &str, context: &Context<'_>, organization: &Organization) -> Result<Answer<AvailableRole>> {
+async fn custom(
+    wanted: &str,
+    context: &Context<'_>,
+    organization: &ChosenOrganization,
+) -> Result<ApiAnswer<AvailableRole>> {
     let roles = available(context, organization).await?;
     let role = find(&roles, wanted, "role")?;
     match built_in(role) {
@@ -276,8 +283,8 @@ async fn apply(
     now: &CustomRole,
     etag: Option<reqwest::header::HeaderValue>,
     context: &Context<'_>,
-    organization: &Organization,
-) -> Result<Answer<CustomRole>> {
+    organization: &ChosenOrganization,
+) -> Result<ApiAnswer<CustomRole>> {
     let body = file.over(now)?;
     context.client.put(&path(organization, now.id), &body, etag).await
 }

@@ -8,7 +8,7 @@ use tokenward_api::sessions::{NewSession, Session};
 use tokenward_api::verify::{Reference, SelfAnswer};
 use tokenward_core::Time;
 
-use super::answer::Answer;
+use super::answer::ApiAnswer;
 use super::client::{self, Client};
 use super::credentials::{self, Credentials, Login};
 use super::output::{self, Failure, Result, fields, moment, text};
@@ -82,7 +82,7 @@ pub async fn logout(global: &Global) -> Result {
 }
 
 pub async fn whoami(context: &Context<'_>) -> Result {
-    let answer: Answer<SelfAnswer> = context.client.get("/token/self").await?;
+    let answer: ApiAnswer<SelfAnswer> = context.client.get("/token/self").await?;
     if context.global.json {
         return output::json(&answer.raw);
     }

@@ -5,7 +5,7 @@ use tokenward_api::sessions::OwnSession;
 use tokenward_core::Uuid;
 
 use super::Context;
-use super::answer::{Answer, List};
+use super::answer::{ApiAnswer, List};
 use super::output::{self, Result, Table, moment, text};
 use crate::note::note;
 
@@ -35,7 +35,7 @@ pub async fn run(command: SessionCommand, context: &Context<'_>) -> Result {
 }
 
 async fn list(context: &Context<'_>) -> Result {
-    let answer: Answer<List<OwnSession>> = context.client.get("/account/session").await?;
+    let answer: ApiAnswer<List<OwnSession>> = context.client.get("/account/session").await?;
     if context.global.json {
         return output::json(&answer.raw);
     }

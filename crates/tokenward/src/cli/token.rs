@@ -5,7 +5,7 @@ use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenRequest};
 use tokenward_core::Time;
 use uuid::Uuid;
 
-use super::answer::{Answer, List};
+use super::answer::{ApiAnswer, List};
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
 use super::{Context, prompt, role, when};
@@ -95,7 +95,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         expires_at: args.expires,
     };
     let path = format!("/organization/{}/apiToken", organization.id);
-    let created: Answer<ApiTokenCreate> = context.client.post(&path, &body).await?;
+    let created: ApiAnswer<ApiTokenCreate> = context.client.post(&path, &body).await?;
     let token = &created.token_without_text;
     let printed =
         if context.global.json { print_once(&output::pretty(&created.raw)) } else { print_once(&created.token) };
@@ -113,7 +113,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
 
 async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let query = [("name", args.name.as_deref()), ("creatorName", args.creator.as_deref())];
-    let answer: Answer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
+    let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);
     }
@@ -144,7 +144,7 @@ fn or(text: String, empty: &str) -> String {
 }
 
 /// The path of the token, and the token. Names are unique, so a name means one token or none.
-async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, Answer<ApiToken>)> {
+async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnswer<ApiToken>)> {
     let tokens = tokens_of(context).await?;
     if let Ok(id) = Uuid::parse_str(wanted) {
         let path = format!("{tokens}/{id}");
@@ -155,14 +155,14 @@ async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, Answer<
             Err(failure) => return Err(failure),
         }
     }
-    let answer: Answer<List<ApiToken>> = context.client.query(&tokens, &[("name", Some(wanted))]).await?;
+    let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens, &[("name", Some(wanted))]).await?;
     let token = find(&answer.results, wanted, "token")?.clone();
     Ok((format!("{tokens}/{}", token.id), token))
 }
 
 async fn show(wanted: &str, context: &Context<'_>) -> Result {
     let (path, _) = resolve(wanted, context).await?;
-    let token: Answer<ApiToken> = context.client.get(&path).await?;
+    let token: ApiAnswer<ApiToken> = context.client.get(&path).await?;
     if context.global.json {
         return output::json(&token.raw);
     }

@@ -12,7 +12,7 @@ use tokenward_core::secret::{Kind, Prefixes, Presented};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::answer::Answer;
+use super::answer::ApiAnswer;
 use super::output::{self, Exit, Failure, Result, moment, print, verdict};
 use super::{Context, Global, prompt};
 use crate::note::note;
@@ -108,7 +108,7 @@ pub async fn run(args: VerifyArgs, global: &Global) -> Result {
             missing_permission: None,
             decision_id: None,
         };
-        return tell(&malformed, &json!(malformed), global);
+        return print_answer(&malformed, &json!(malformed), global);
     };
     if args.offline {
         if global.json {
@@ -147,11 +147,11 @@ pub fn asking(token: &str) -> VerifyRequest<'_> {
 
 /// Asks the server, tells its answer, and turns it into an exit code.
 pub async fn ask(question: &VerifyRequest<'_>, context: &Context<'_>) -> Result {
-    let answer: Answer<Verification<'static>> = context.client.post("/verify", question).await?;
-    tell(&answer, &answer.raw, context.global)
+    let answer: ApiAnswer<Verification<'static>> = context.client.post("/verify", question).await?;
+    print_answer(&answer, &answer.raw, context.global)
 }
 
-fn tell(answer: &Verification<'_>, raw: &Value, global: &Global) -> Result {
+fn print_answer(answer: &Verification<'_>, raw: &Value, global: &Global) -> Result {
     if global.json {
         output::json(raw)?;
     } else {

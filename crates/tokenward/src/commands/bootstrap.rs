@@ -40,10 +40,13 @@ pub struct BootstrapArgs {
 /// `tokenward bootstrap`.
 pub async fn run(args: BootstrapArgs) -> Result<()> {
     let config = config(&args.data, Flags::default().with("public_url", args.public_url))?;
-    let founding =
-        set_up::Founding { organization: args.organization, owner_email: args.owner_email, owner_name: String::new() };
+    let first = set_up::FirstOrganization {
+        organization: args.organization,
+        owner_email: args.owner_email,
+        owner_name: String::new(),
+    };
     // Before anything is made: a mistyped address must not leave a database and a pepper behind.
-    set_up::check(&founding).finish()?;
+    set_up::check(&first).finish()?;
     let store = open_store(&config).await?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     // `pepper::load` gives at least one or fails.
@@ -53,7 +56,7 @@ pub async fn run(args: BootstrapArgs) -> Result<()> {
         &Operator::at_this_machine(),
         |text| (newest.digest(&text.inner_digest()), newest.version),
         &config.prefixes,
-        founding,
+        first,
     )
     .await;
     store.close().await;

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use tokenward_server::config::{Config, Flags};
-use tokenward_store::address::Address;
+use tokenward_store::address::DatabaseAddress;
 
 /// Where the data is.
 #[derive(Args, Clone, Default, Debug)]
@@ -58,7 +58,7 @@ fn print_once(text: &str) -> Result<()> {
 
 /// An SQLite file that is not there must not be made by a command that only reads it.
 fn must_exist(config: &Config) -> Result<()> {
-    if let Address::File(path) = Address::parse(&config.database)?
+    if let DatabaseAddress::File(path) = DatabaseAddress::parse(&config.database)?
         && !path.exists()
     {
         bail!("there is no database at {}: name the right --data-dir or --database", path.display());

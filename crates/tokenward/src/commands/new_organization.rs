@@ -37,10 +37,13 @@ pub struct NewOrganizationArgs {
 pub async fn run(args: NewOrganizationArgs) -> Result<()> {
     let config = config(&args.data, Flags::default().with("public_url", args.public_url))?;
     must_exist(&config)?;
-    let founding =
-        set_up::Founding { organization: args.organization, owner_email: args.owner_email, owner_name: String::new() };
+    let first = set_up::FirstOrganization {
+        organization: args.organization,
+        owner_email: args.owner_email,
+        owner_name: String::new(),
+    };
     let store = open_store(&config).await?;
-    let made = set_up::found_further(&store, &Operator::at_this_machine(), founding).await;
+    let made = set_up::create_further(&store, &Operator::at_this_machine(), first).await;
     store.close().await;
     let made = made?;
     let url = made.link.map(|link| format!("{}/sign-in/{}", public_url(&config), *link));

@@ -95,7 +95,7 @@ async fn who_may_not_make_an_organization_is_not_offered_one_and_gets_none() {
 #[tokio::test]
 async fn an_invitation_for_another_address_than_that_of_the_session_is_not_accepted() {
     let (server, organization) = Server::with_owner().await;
-    let beta: Organization = server.found("Beta").await;
+    let beta: Organization = server.new_organization("Beta").await;
     let body = json!({ "email": "new@acme.example", "role_id": server.role(&beta, "viewer").await });
     let invitation = server.post(&beta.path("inviteMember"), &beta.owner, body).await.expect(201);
     let link = invitation["invitation_link"].as_str().unwrap();

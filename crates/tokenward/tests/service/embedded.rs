@@ -70,7 +70,7 @@ async fn a_verdict_is_owned_and_says_whose_token_it_is() {
 #[tokio::test]
 async fn a_token_of_another_organization_is_unknown() {
     let (server, acme) = Server::with_owner().await;
-    let other = server.found("Other").await;
+    let other = server.new_organization("Other").await;
     let text = server.token(&other, "ci", "viewer").await;
     let embedded = open(server.directory.path()).await;
     let verdict = embedded.check(&text, &may_read(asking(&acme))).unwrap();
@@ -157,7 +157,7 @@ fn outcome(response: &Response<String>) -> (u16, String) {
 async fn each_answer_of_the_layer() {
     // The server's time stands still in the past, so that what has expired for the service was alive when it was made.
     let (server, acme) = Server::frozen().await;
-    let other = server.found("Other").await;
+    let other = server.new_organization("Other").await;
     let role = server.role(&acme, "viewer").await;
     let (_, good) = server.new_token(&acme, json!({ "name": "ci", "role_id": role })).await;
     let day = json!({ "name": "old", "role_id": role, "expires_at": "2026-09-02T12:00:00Z" });

@@ -368,7 +368,7 @@ async fn an_invitation_that_was_accepted_taken_back_or_ended_meanwhile_makes_no_
 #[tokio::test]
 async fn a_session_that_ended_accepts_no_invitation() {
     let (server, acme) = Server::with_owner().await;
-    let beta = server.found("Beta").await;
+    let beta = server.new_organization("Beta").await;
     let body = json!({ "email": OWNER, "role_id": server.role(&beta, "viewer").await });
     let invitation = server.post(&beta.path("inviteMember"), &beta.owner, body).await.expect(201);
     let secret = invitation["invitation_link"].as_str().unwrap().rsplit('/').next().unwrap();

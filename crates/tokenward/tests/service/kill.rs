@@ -54,12 +54,12 @@ async fn no_acknowledged_change_is_lost_and_no_deleted_token_comes_back() {
     let files = tempfile::tempdir().unwrap();
     let data = files.path().join("data");
     let data = ["--data-dir", text(&data)];
-    let founded = bootstrap(&data);
+    let bootstrapped = bootstrap(&data);
     let mut known: Vec<Known> = (0..WORKERS).map(|_| Known::default()).collect();
     let mut checked = 0;
     for round in 0..KILLS {
         let service = Service::start(&data);
-        let client = service.client(&founded);
+        let client = service.client(&bootstrapped);
         // What the last round deleted is dead from the first request on.
         for made in known.iter().flat_map(|known| known.deleted.iter().rev().take(3)) {
             assert_eq!(client.verify(&made.text).await, "revoked", "{made:?} came back after kill {round}");
@@ -86,7 +86,7 @@ async fn no_acknowledged_change_is_lost_and_no_deleted_token_comes_back() {
     }
 
     let service = Service::start(&data);
-    let client = service.client(&founded);
+    let client = service.client(&bootstrapped);
     let names: HashSet<String> = client.names().await.into_iter().collect();
     let (mut living, mut deleted, mut doubtful) = (0, 0, 0);
     for made in known.iter().flat_map(|known| &known.living) {

@@ -168,7 +168,7 @@ async fn a_person_owns_so_many_organizations() {
     server.delete(&format!("/organization/{second}"), &acme.owner).await.expect(204);
     create("Third").await.expect(201);
     // Nor is one handed over to somebody who has enough.
-    let globex = server.found("Globex").await;
+    let globex = server.new_organization("Globex").await;
     let body = json!({ "email": OWNER, "role_id": server.role(&globex, "admin").await });
     let invitation = server.post(&globex.path("inviteMember"), &globex.owner, body).await.expect(201);
     let secret = invitation["invitation_link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();

@@ -83,7 +83,7 @@ async fn whoever_manages_members_sees_it_of_them_and_nobody_else_does() {
     assert_eq!(events(&server, "/account/events", &session).await, seen);
     assert_eq!(server.get(&path, &session).await.outcome(), (403, "permission_denied".to_owned()));
     // Not of somebody who belongs to another organization.
-    let beta = server.found("Beta").await;
+    let beta = server.new_organization("Beta").await;
     let foreign = beta.path(&format!("member/{dev}/events"));
     assert_eq!(server.get(&foreign, &beta.owner).await.outcome(), (404, "not_found".to_owned()));
     assert_eq!(server.get(&path, &beta.owner).await.outcome(), (404, "not_found".to_owned()));

@@ -19,11 +19,11 @@ use tempfile::TempDir;
 use crate::process::{self, Said, Service, bootstrap, intact, run, run_with, store, text, tokenward};
 
 /// A data directory, with an organization in it.
-fn founded() -> (TempDir, PathBuf, process::Founded) {
+fn bootstrapped() -> (TempDir, PathBuf, process::Bootstrapped) {
     let files = tempfile::tempdir().unwrap();
     let data = files.path().join("data");
-    let founded = bootstrap(&["--data-dir", text(&data)]);
-    (files, data, founded)
+    let bootstrapped = bootstrap(&["--data-dir", text(&data)]);
+    (files, data, bootstrapped)
 }
 
 fn serve(data: &Path, more: &[&str]) -> Said {
@@ -57,25 +57,25 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// The service starts as if nothing had been, and the token of `bootstrap` is valid.
-async fn still_works(data: &Path, founded: &process::Founded) {
+async fn still_works(data: &Path, bootstrapped: &process::Bootstrapped) {
     let service = Service::start(&["--data-dir", text(data)]);
-    assert_eq!(service.client(founded).verify(&founded.token).await, "valid");
+    assert_eq!(service.client(bootstrapped).verify(&bootstrapped.token).await, "valid");
 }
 
 #[tokio::test]
 async fn a_missing_pepper_is_never_replaced_by_a_new_one() {
-    let (files, data, founded) = founded();
+    let (files, data, bootstrapped) = bootstrapped();
     let aside = files.path().join("pepper");
     std::fs::rename(data.join("pepper"), &aside).unwrap();
     fails(&serve(&data, &[]), &["pepper version 1", text(&data), "Restore the pepper"]);
     assert_eq!(listing(&data), names(&["tokenward.db"]));
     std::fs::rename(aside, data.join("pepper")).unwrap();
-    still_works(&data, &founded).await;
+    still_works(&data, &bootstrapped).await;
 }
 
 #[tokio::test]
 async fn a_wrong_pepper_is_refused() {
-    let (_files, data, founded) = founded();
+    let (_files, data, bootstrapped) = bootstrapped();
     let right = std::fs::read_to_string(data.join("pepper")).unwrap();
     let wrong = format!("1:{}", "78".repeat(31) + "79");
     std::fs::write(data.join("pepper"), &wrong).unwrap();
@@ -93,19 +93,19 @@ async fn a_wrong_pepper_is_refused() {
     // The pepper of the environment counts over the file.
     let variables = [("TOKENWARD_PEPPER", right.as_str())];
     let service = Service::start_with(&["--data-dir", text(&data)], &variables);
-    assert_eq!(service.client(&founded).verify(&founded.token).await, "valid");
+    assert_eq!(service.client(&bootstrapped).verify(&bootstrapped.token).await, "valid");
 }
 
 #[tokio::test]
 async fn a_pepper_that_others_can_read_is_refused() {
-    let (_files, data, founded) = founded();
+    let (_files, data, bootstrapped) = bootstrapped();
     let pepper = data.join("pepper");
     assert_eq!(std::fs::metadata(&pepper).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
     std::fs::set_permissions(&pepper, PermissionsExt::from_mode(0o644)).unwrap();
     fails(&serve(&data, &[]), &[text(&pepper), "644", "chmod 600"]);
     std::fs::set_permissions(&pepper, PermissionsExt::from_mode(0o600)).unwrap();
-    still_works(&data, &founded).await;
+    still_works(&data, &bootstrapped).await;
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_file_that_is_no_database_is_left_alone() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), rubbish);
     assert_eq!(listing(files.path()), names(&["tokenward.db"]));
     // Half a file of ours is no better.
-    let (_files, data, _) = founded();
+    let (_files, data, _) = bootstrapped();
     let file = data.join("tokenward.db");
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
@@ -140,7 +140,7 @@ fn a_file_that_is_no_database_is_left_alone() {
 
 #[tokio::test]
 async fn a_database_that_another_program_holds_is_told() {
-    let (_files, data, founded) = founded();
+    let (_files, data, bootstrapped) = bootstrapped();
     let url = format!("sqlite:{}/tokenward.db", data.display());
     let other = store(&url).await;
     let writing = other.begin_unlogged().await.unwrap();
@@ -149,25 +149,25 @@ async fn a_database_that_another_program_holds_is_told() {
     fails(&said, &["tokenward.db", "locked", "end that program"]);
     drop(writing);
     other.close().await;
-    still_works(&data, &founded).await;
+    still_works(&data, &bootstrapped).await;
 }
 
 #[tokio::test]
 async fn a_second_server_on_one_directory_is_refused() {
-    let (_files, data, founded) = founded();
+    let (_files, data, bootstrapped) = bootstrapped();
     let first = Service::start(&["--data-dir", text(&data)]);
     fails(&serve(&data, &[]), &["another tokenward already serves", text(&data), "--data-dir"]);
-    assert_eq!(first.client(&founded).verify(&founded.token).await, "valid");
+    assert_eq!(first.client(&bootstrapped).verify(&bootstrapped.token).await, "valid");
     // Nor does another name of the file let one in, or the removal of whatever lies beside it.
     let other = tempfile::tempdir_in(data.parent().unwrap()).unwrap();
     std::fs::hard_link(data.join("tokenward.db"), other.path().join("tokenward.db")).unwrap();
     std::fs::copy(data.join("pepper"), other.path().join("pepper")).unwrap();
     fails(&serve(other.path(), &[]), &["another tokenward already serves", text(other.path())]);
     assert!(!data.join("tokenward.db.lock").exists(), "there is nothing to remove");
-    assert_eq!(first.client(&founded).verify(&founded.token).await, "valid");
+    assert_eq!(first.client(&bootstrapped).verify(&bootstrapped.token).await, "valid");
     // A killed server leaves no lock behind.
     first.kill();
-    still_works(&data, &founded).await;
+    still_works(&data, &bootstrapped).await;
 }
 
 #[test]
@@ -261,13 +261,13 @@ fn a_missing_certificate_is_told_before_anything_is_made() {
 
 #[tokio::test]
 async fn what_others_can_read_of_a_database_is_told_and_memory_is_kept_private() {
-    let (_files, data, founded) = founded();
+    let (_files, data, bootstrapped) = bootstrapped();
     let database = data.join("tokenward.db");
     let said = async |mode: u32| {
         std::fs::set_permissions(&data, PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::set_permissions(&database, PermissionsExt::from_mode(mode)).unwrap();
         let service = Service::start(&["--data-dir", text(&data)]);
-        assert_eq!(service.client(&founded).verify(&founded.token).await, "valid");
+        assert_eq!(service.client(&bootstrapped).verify(&bootstrapped.token).await, "valid");
         let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
         let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(cores.split_whitespace().filter(|word| *word == "0").count(), 2, "{cores}");
@@ -335,13 +335,13 @@ fn a_wrong_bootstrap_leaves_nothing_behind() {
 
 #[test]
 fn bootstrap_makes_the_first_organization_only() {
-    let (_files, data, founded) = founded();
-    let keys: Vec<&String> = founded.answer.as_object().unwrap().keys().collect();
+    let (_files, data, bootstrapped) = bootstrapped();
+    let keys: Vec<&String> = bootstrapped.answer.as_object().unwrap().keys().collect();
     assert_eq!(
         BTreeSet::from_iter(keys.iter().map(|key| key.as_str())),
         ["organization_id", "sign_in_url", "token", "user_id"].into()
     );
-    assert!(founded.answer["sign_in_url"].as_str().unwrap().starts_with("http://127.0.0.1:8080/sign-in/"));
+    assert!(bootstrapped.answer["sign_in_url"].as_str().unwrap().starts_with("http://127.0.0.1:8080/sign-in/"));
     assert_eq!(listing(&data), names(&["pepper", "tokenward.db"]));
     let again = ["bootstrap", "--data-dir", text(&data), "--organization", "Acme", "--owner-email", "a@acme.example"];
     fails(&run(&again), &["already is an organization", "sign-in-link"]);
@@ -366,7 +366,7 @@ fn two_bootstraps_at_once_make_one_organization() {
 
 #[tokio::test]
 async fn a_sign_in_link_is_made_while_the_server_runs() {
-    let (_files, data, founded) = founded();
+    let (_files, data, bootstrapped) = bootstrapped();
     let service = Service::start(&["--data-dir", text(&data)]);
     let data_dir = ["--data-dir", text(&data), "--public-url", "https://tokens.acme.example"];
     let said = run(&[&["sign-in-link", "OWNER@acme.example"][..], &data_dir].concat());
@@ -375,7 +375,7 @@ async fn a_sign_in_link_is_made_while_the_server_runs() {
     assert!(link.starts_with("https://tokens.acme.example/sign-in/") && link.lines().count() == 1, "{said:?}");
     assert!(!said.err.contains(link.rsplit('/').next().unwrap()), "{said:?}");
     fails(&run(&[&["sign-in-link", "nobody@acme.example"][..], &data_dir].concat()), &["nobody@acme.example"]);
-    assert_eq!(service.client(&founded).verify(&founded.token).await, "valid");
+    assert_eq!(service.client(&bootstrapped).verify(&bootstrapped.token).await, "valid");
 }
 
 #[test]
@@ -394,9 +394,9 @@ fn a_command_that_only_reads_makes_no_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_under_load_is_whole_and_needs_the_pepper() {
-    let (files, data, founded) = founded();
+    let (files, data, bootstrapped) = bootstrapped();
     let service = Service::start(&["--data-dir", text(&data)]);
-    let client = service.client(&founded);
+    let client = service.client(&bootstrapped);
     let role = client.role("viewer").await;
     let made = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..3)
@@ -438,7 +438,7 @@ async fn a_backup_under_load_is_whole_and_needs_the_pepper() {
     assert!(events > 30, "{events}");
     std::fs::copy(data.join("pepper"), restored.join("pepper")).unwrap();
     let service = Service::start(&["--data-dir", text(&restored)]);
-    let client = service.client(&founded);
+    let client = service.client(&bootstrapped);
     let names: BTreeSet<String> = client.names().await.into_iter().collect();
     assert!(names.len() > 30, "{}", names.len());
     for made in &tokens {
@@ -449,9 +449,9 @@ async fn a_backup_under_load_is_whole_and_needs_the_pepper() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_request_ends_before_the_server_does() {
-    let (_files, data, founded) = founded();
+    let (_files, data, bootstrapped) = bootstrapped();
     let service = Service::start(&["--data-dir", text(&data)]);
-    let client = service.client(&founded);
+    let client = service.client(&bootstrapped);
     let role = client.role("viewer").await;
     // Half of a request is sent; the rest only after the server was told to stop.
     let body = format!(r#"{{"name":"late","role_id":"{role}"}}"#);
@@ -460,8 +460,8 @@ async fn a_running_request_ends_before_the_server_does() {
     let head = format!(
         "POST /organization/{}/apiToken HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        founded.organization,
-        founded.token,
+        bootstrapped.organization,
+        bootstrapped.token,
         body.len(),
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -485,7 +485,7 @@ async fn a_running_request_ends_before_the_server_does() {
     // An orderly end leaves one file, without its log.
     assert!(!data.join("tokenward.db-wal").exists());
     let service = Service::start(&["--data-dir", text(&data)]);
-    assert_eq!(service.client(&founded).verify(made["token"].as_str().unwrap()).await, "valid");
+    assert_eq!(service.client(&bootstrapped).verify(made["token"].as_str().unwrap()).await, "valid");
 }
 
 #[tokio::test]
@@ -511,9 +511,9 @@ async fn the_whole_product_runs_on_postgresql() {
     let files = tempfile::tempdir().unwrap();
     let data = files.path().join("data");
     let arguments = ["--data-dir", text(&data), "--database", &url];
-    let founded = bootstrap(&arguments);
+    let bootstrapped = bootstrap(&arguments);
     let (first, second) = (Service::start(&arguments), Service::start(&arguments));
-    let (client, other) = (first.client(&founded), second.client(&founded));
+    let (client, other) = (first.client(&bootstrapped), second.client(&bootstrapped));
     let role = client.role("viewer").await;
     let made = client.create("ci", &role).await.unwrap();
     assert_eq!(client.verify(&made.text).await, "valid");
@@ -560,7 +560,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[tokio::test]
 async fn what_may_not_be_read_or_written_is_told_and_left_alone() {
-    let (files, data, founded) = founded();
+    let (files, data, bootstrapped) = bootstrapped();
     // Where that user can get at it: the one that was built may lie in somebody's home.
     let program = files.path().join("tokenward");
     std::fs::copy(env!("CARGO_BIN_EXE_tokenward"), &program).unwrap();
@@ -589,7 +589,7 @@ async fn what_may_not_be_read_or_written_is_told_and_left_alone() {
     assert_eq!(std::fs::read(&database).unwrap(), before);
 
     set_mode(&pepper, 0o600);
-    still_works(&data, &founded).await;
+    still_works(&data, &bootstrapped).await;
     set_mode(files.path(), 0o755);
 }
 
@@ -618,14 +618,14 @@ fn what_cannot_be_printed_is_told() {
 
 #[tokio::test]
 async fn a_server_to_which_nobody_listens_serves() {
-    let (_files, data, founded) = founded();
+    let (_files, data, bootstrapped) = bootstrapped();
     let full = || File::options().write(true).open("/dev/full").unwrap();
     // Another program may take the port before the server does; then there is another one.
     for _ in 0..5 {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut command = tokenward(&["serve", "--listen", &address, "--data-dir", text(&data)]);
         let mut server = command.stdout(full()).stderr(full()).spawn().unwrap();
-        let client = process::client(&format!("http://{address}"), &founded);
+        let client = process::client(&format!("http://{address}"), &bootstrapped);
         let served = loop {
             if client.http.get(format!("http://{address}/readyz")).send().await.is_ok() {
                 break true;
@@ -635,7 +635,7 @@ async fn a_server_to_which_nobody_listens_serves() {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        let code = if served { client.verify(&founded.token).await } else { String::new() };
+        let code = if served { client.verify(&bootstrapped.token).await } else { String::new() };
         let _ = server.kill();
         server.wait().unwrap();
         if served {

@@ -31,7 +31,7 @@ use tokenward_core::{Clock, Time, Uuid};
 use tokenward_server::config::{Config, Flags};
 use tokenward_server::serve::{self, Running};
 use tokenward_server::service::sessions;
-use tokenward_server::service::set_up::{self, Founding};
+use tokenward_server::service::set_up::{self, FirstOrganization};
 use tokenward_store::members::Membership;
 use tokenward_store::{Tx, accounts, members, organizations, roles};
 use tokenward_verify::server::Client;
@@ -194,18 +194,21 @@ impl Server {
 
     async fn set_up(&self) -> Organization {
         let link = self.running.set_up_link.clone().unwrap();
-        let founding =
-            Founding { organization: "Acme".into(), owner_email: OWNER.into(), owner_name: "Acme Owner".into() };
+        let first = FirstOrganization {
+            organization: "Acme".into(),
+            owner_email: OWNER.into(),
+            owner_name: "Acme Owner".into(),
+        };
         let by = By { actor: Actor::Visitor, origin: Origin::Console, address: None, user_agent: None };
         let secret = link.rsplit('/').next().unwrap();
-        set_up::from_link(&self.running.app, secret, founding, PASSWORD.to_owned().into(), by).await.unwrap();
+        set_up::from_link(&self.running.app, secret, first, PASSWORD.to_owned().into(), by).await.unwrap();
         let owner = self.sign_in(OWNER, PASSWORD).await;
         let id = self.get("/organization", &owner).await.expect(200)["results"][0]["id"].as_str().unwrap().to_owned();
         Organization { id, owner }
     }
 
     /// One more organization, whose owner belongs to no other and has no password.
-    pub async fn found(&self, name: &str) -> Organization {
+    pub async fn new_organization(&self, name: &str) -> Organization {
         let app = &self.running.app;
         let (id, owner, now) = (app.store.new_id(), app.store.new_id(), app.now());
         let email = format!("owner@{}.example", name.to_lowercase());

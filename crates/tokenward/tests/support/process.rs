@@ -50,21 +50,21 @@ pub fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
 }
 
 /// What `bootstrap --json` answers.
-pub struct Founded {
+pub struct Bootstrapped {
     pub organization: String,
     pub token: String,
     pub answer: Value,
 }
 
 /// Makes the organization Acme.
-pub fn bootstrap(data: &[&str]) -> Founded {
+pub fn bootstrap(data: &[&str]) -> Bootstrapped {
     let mut arguments = vec!["bootstrap", "--organization", "Acme", "--owner-email", "owner@acme.example", "--json"];
     arguments.extend(data);
     let said = run(&arguments);
     assert_eq!(said.code, Some(0), "{said:?}");
     let answer: Value = serde_json::from_str(&said.out).unwrap();
     let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-    Founded { organization: text("organization_id"), token: text("token"), answer }
+    Bootstrapped { organization: text("organization_id"), token: text("token"), answer }
 }
 
 /// `serve` in a process. Dropping it kills it.
@@ -132,8 +132,8 @@ impl Service {
     }
 
     /// A client for it.
-    pub fn client(&self, founded: &Founded) -> Client {
-        client(&self.url, founded)
+    pub fn client(&self, bootstrapped: &Bootstrapped) -> Client {
+        client(&self.url, bootstrapped)
     }
 }
 
@@ -146,12 +146,12 @@ impl Drop for Service {
 }
 
 /// A client for the service at `url`.
-pub fn client(url: &str, founded: &Founded) -> Client {
+pub fn client(url: &str, bootstrapped: &Bootstrapped) -> Client {
     Client {
         http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap(),
         url: url.to_owned(),
-        organization: founded.organization.clone(),
-        token: founded.token.clone(),
+        organization: bootstrapped.organization.clone(),
+        token: bootstrapped.token.clone(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Field, Moment, Shell};
+use super::{FormField, Moment, Shell};
 
 /// A session of the person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,7 +66,7 @@ pub struct AccountPage {
     /// The frame.
     pub shell: Shell,
     /// The person's name.
-    pub name: Field,
+    pub name: FormField,
     /// The e-mail address that the person signs in with.
     pub email: String,
     /// Has somebody proved to read what is sent there?
@@ -74,9 +74,9 @@ pub struct AccountPage {
     /// Has the account a password already (or only ever used a one-time link)?
     pub has_password: bool,
     /// The password until now; its value is never sent back.
-    pub current_password: Field,
+    pub current_password: FormField,
     /// The new one; its value is never sent back.
-    pub new_password: Field,
+    pub new_password: FormField,
     /// What a password must be like, in one sentence.
     pub password_rule: String,
     /// The person's sessions, the current one first.

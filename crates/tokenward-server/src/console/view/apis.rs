@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Chip, Choice, Field, Moment, Pager, Shell};
+use super::{Chip, Choice, FormField, Moment, Pager, Shell};
 
 /// What happens to a request that no route describes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -82,7 +82,7 @@ pub enum RouteAnswer {
 
 /// The question what a request takes. Its form sends `method` and `path`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Asked {
+pub struct RouteQuestion {
     /// The method that was asked about.
     pub method: String,
     /// The methods to choose from.
@@ -98,9 +98,9 @@ pub struct Asked {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ApiForm {
     /// Its name.
-    pub name: Field,
+    pub name: FormField,
     /// An OpenAPI 3 document or a route table in TOML.
-    pub document: Field,
+    pub document: FormField,
     /// What happens to a request that no route describes.
     pub unknown_route: UnknownRoute,
     /// What was wrong with that.
@@ -120,7 +120,7 @@ pub struct ApiPage {
     /// Its routes; `None` for a new one, and where only the form is shown.
     pub table: Option<RouteTable>,
     /// What a request takes; there when the routes are.
-    pub asked: Option<Asked>,
+    pub asked: Option<RouteQuestion>,
     /// What the form holds.
     pub form: ApiForm,
     /// May the person change it?

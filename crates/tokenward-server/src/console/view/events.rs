@@ -31,7 +31,7 @@ impl Tone {
 
 /// A field that an event changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Change {
+pub struct FieldChange {
     /// Its name.
     pub field: String,
     /// What it was; `None` when it was not there.
@@ -40,7 +40,7 @@ pub struct Change {
     pub after: Option<String>,
 }
 
-impl Change {
+impl FieldChange {
     /// What differs between two snapshots: field by field where both are objects.
     #[must_use]
     pub fn between(before: Option<&Value>, after: Option<&Value>) -> Vec<Self> {
@@ -144,7 +144,7 @@ pub struct EventRow {
     /// The client's own words for itself.
     pub user_agent: Option<String>,
     /// What changed.
-    pub changes: Vec<Change>,
+    pub changes: Vec<FieldChange>,
 }
 
 /// The filters of the log, as the form shows them. It sends `what`, `target`, `origin`, `who`, `from`, `to`.
@@ -193,7 +193,7 @@ mod tests {
         let before = json!({"name": "ci", "description": null, "role_name": "admin", "permissions": ["a:read"]});
         let after =
             json!({"name": "ci", "role_name": "devops", "permissions": ["a:read", "b:read"], "expires_at": "x"});
-        let mut changes = Change::between(Some(&before), Some(&after));
+        let mut changes = FieldChange::between(Some(&before), Some(&after));
         changes.sort_by(|a, b| a.field.cmp(&b.field));
         let texts: Vec<_> =
             changes.iter().map(|c| (c.field.as_str(), c.before.as_deref(), c.after.as_deref())).collect();
@@ -206,13 +206,13 @@ mod tests {
             ]
         );
         let long = json!({"permissions": {"count": 30, "added": ["c:read"], "removed": ["a:read"]}});
-        let told = &Change::between(Some(&json!({"permissions": {"count": 31}})), Some(&long))[0];
+        let told = &FieldChange::between(Some(&json!({"permissions": {"count": 31}})), Some(&long))[0];
         assert_eq!(
             (told.before.as_deref(), told.after.as_deref()),
             (Some("31 in all"), Some("30 in all\n+ c:read\n- a:read"))
         );
-        assert!(Change::between(None, None).is_empty());
-        assert_eq!(Change::between(Some(&json!("a")), None)[0].field, "value");
+        assert!(FieldChange::between(None, None).is_empty());
+        assert_eq!(FieldChange::between(Some(&json!("a")), None)[0].field, "value");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use askama::Template;
 
-use super::{Field, Shell};
+use super::{FormField, Shell};
 
 /// First start: makes the organization and its owner. `/set-up/<secret>`; posts `organization`, `name`, `email`,
 /// `password`.
@@ -16,13 +16,13 @@ pub struct SetUpPage {
     /// Goes with the form.
     pub csrf: String,
     /// The organization's name.
-    pub organization: Field,
+    pub organization: FormField,
     /// The owner's name.
-    pub name: Field,
+    pub name: FormField,
     /// The owner's e-mail address.
-    pub email: Field,
+    pub email: FormField,
     /// The owner's password; its value is never sent back.
-    pub password: Field,
+    pub password: FormField,
     /// What a password must be like, in one sentence.
     pub password_rule: String,
     /// What was wrong with the whole.
@@ -36,7 +36,7 @@ pub struct SignInPage {
     /// Goes with the form.
     pub csrf: String,
     /// The e-mail address.
-    pub email: Field,
+    pub email: FormField,
     /// Where to go afterwards: a path of the console, or empty.
     pub next: String,
     /// Why the last try failed, in words that do not tell whether the address is known.
@@ -58,7 +58,7 @@ pub struct SignInLinkPage {
     /// Does the form ask whether the person made the account (`was_not_me`)? Nobody has proved its address.
     pub asks_whether_mine: bool,
     /// The new password; its value is never sent back.
-    pub password: Field,
+    pub password: FormField,
     /// What a password must be like, in one sentence.
     pub password_rule: String,
     /// What was wrong with the whole.
@@ -85,9 +85,9 @@ pub enum InvitationStep {
         /// what was done with it ends.
         takes_over: bool,
         /// The person's name.
-        name: Field,
+        name: FormField,
         /// The password; its value is never sent back.
-        password: Field,
+        password: FormField,
         /// What a password must be like, in one sentence.
         password_rule: String,
     },

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Field, Moment, Pager, RoleChoices, RoleTag, Shell};
+use super::{FormField, Moment, Pager, RoleChoices, RoleTag, Shell};
 
 /// A member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,7 +78,7 @@ pub struct InvitePage {
     /// The frame.
     pub shell: Shell,
     /// To whom.
-    pub email: Field,
+    pub email: FormField,
     /// The role that comes with it.
     pub roles: RoleChoices,
     /// Will Tokenward send the link by mail?
@@ -191,9 +191,9 @@ pub struct TransferPage {
     /// The id of the chosen one.
     pub chosen: String,
     /// The organization's name, typed to confirm.
-    pub typed: Field,
+    pub typed: FormField,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<Field>,
+    pub password: Option<FormField>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

@@ -24,10 +24,10 @@ mod tokens;
 pub use access::{RoleChoice, RoleChoices, RoleTag};
 pub use account::{AccountEventRow, AccountPage, MemberEventsPage, SessionRow};
 pub use apis::{
-    ApiForm, ApiPage, ApiRow, ApisPage, Asked, DecisionRow, DecisionsPage, Outcome, RouteAnswer, RouteRow, RouteTable,
-    UnknownRoute, Wanted,
+    ApiForm, ApiPage, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, RouteAnswer, RouteQuestion, RouteRow,
+    RouteTable, UnknownRoute, Wanted,
 };
-pub use events::{Change, EventFilters, EventRow, EventsPage, Tone, event_label};
+pub use events::{EventFilters, EventRow, EventsPage, FieldChange, Tone, event_label};
 pub use gate::{
     ErrorInsidePage, ErrorPage, InvitationPage, InvitationStep, NeedsTlsPage, SetUpPage, SignInLinkPage, SignInPage,
 };
@@ -44,7 +44,7 @@ pub use roles::{
     cluster_levels, environment_levels, mode_label,
 };
 pub use settings::{OrganizationNewPage, SettingsForm, SettingsPage};
-pub use shell::{Entry, Flash, FlashKind, Nav, OrganizationLink, Shell};
+pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
 pub use time::Moment;
 pub use tokens::{
     Expiry, ExpiryPreset, LastUsed, ReasonCount, TokenCreatedPage, TokenDeletePage, TokenForm, TokenNewPage, TokenPage,
@@ -55,7 +55,7 @@ use askama::Template;
 
 /// What a person typed into an input, and what was wrong with it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Field {
+pub struct FormField {
     /// What the input holds.
     pub value: String,
     /// A sentence that says what to do about it.
@@ -63,7 +63,7 @@ pub struct Field {
 }
 
 #[cfg(test)]
-impl Field {
+impl FormField {
     /// An input that holds `value`.
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
@@ -113,7 +113,7 @@ pub struct Pager {
 
 /// A name and a value in a list of facts.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fact {
+pub struct DetailLine {
     /// What it is.
     pub name: String,
     /// Its value.
@@ -138,7 +138,7 @@ pub struct ConfirmPage {
     /// What follows from it, a sentence each.
     pub consequences: Vec<String>,
     /// What it is, so that nobody takes away the wrong one.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<DetailLine>,
     /// Where the form is posted.
     pub action: String,
     /// The text on the button.
@@ -146,9 +146,9 @@ pub struct ConfirmPage {
     /// The name that must be typed, for what takes much else with it.
     pub type_to_confirm: Option<String>,
     /// What was typed.
-    pub typed: Field,
+    pub typed: FormField,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<Field>,
+    pub password: Option<FormField>,
     /// Why it did not happen, with what to do.
     pub error: Option<String>,
 }

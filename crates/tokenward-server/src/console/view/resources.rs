@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, Field, Moment, Pager, Shell};
+use super::{Choice, FormField, Moment, Pager, Shell};
 
 /// A project in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,9 +37,9 @@ pub struct ProjectsPage {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ProjectForm {
     /// Its name.
-    pub name: Field,
+    pub name: FormField,
     /// Its description.
-    pub description: Field,
+    pub description: FormField,
 }
 
 /// An environment in its project's list.
@@ -88,7 +88,7 @@ pub struct ProjectPage {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct EnvironmentForm {
     /// Its name.
-    pub name: Field,
+    pub name: FormField,
     /// The modes.
     pub modes: Vec<Choice>,
     /// What was wrong with the mode.
@@ -157,15 +157,15 @@ pub struct ClustersPage {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ClusterForm {
     /// Its name.
-    pub name: Field,
+    pub name: FormField,
     /// Its description.
-    pub description: Field,
+    pub description: FormField,
     /// Who runs it.
     pub providers: Vec<Choice>,
     /// What was wrong with that.
     pub provider_error: Option<String>,
     /// Where.
-    pub region: Field,
+    pub region: FormField,
     /// Does it carry production?
     pub production: bool,
 }

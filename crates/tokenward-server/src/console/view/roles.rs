@@ -3,7 +3,7 @@
 use askama::Template;
 use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode};
 
-use super::{Field, Pager, Shell};
+use super::{FormField, Pager, Shell};
 
 /// A role in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,7 +52,7 @@ pub struct BuiltInRolePage {
 
 /// One step of a scale, as the editor offers it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Level {
+pub struct LevelChoice {
     /// What the form sends: the contract's word.
     pub value: &'static str,
     /// What people read.
@@ -63,33 +63,35 @@ pub struct Level {
 
 /// The scale of a cluster, in the contract's words (§3.2).
 #[must_use]
-pub fn cluster_levels() -> [Level; 3] {
+pub fn cluster_levels() -> [LevelChoice; 3] {
     [ClusterLevel::Viewer, ClusterLevel::EnvCreator, ClusterLevel::Admin].map(|level| match level {
-        ClusterLevel::Viewer => Level { value: "VIEWER", label: "Read-Only", meaning: "See the cluster." },
-        ClusterLevel::EnvCreator => Level {
+        ClusterLevel::Viewer => LevelChoice { value: "VIEWER", label: "Read-Only", meaning: "See the cluster." },
+        ClusterLevel::EnvCreator => LevelChoice {
             value: "ENV_CREATOR",
             label: "Create Environment",
             meaning: "Also create and deploy environments on it. Its settings stay read-only.",
         },
         ClusterLevel::Admin => {
-            Level { value: "ADMIN", label: "Full-Access", meaning: "Also change the cluster’s settings." }
+            LevelChoice { value: "ADMIN", label: "Full-Access", meaning: "Also change the cluster’s settings." }
         }
     })
 }
 
 /// The scale of the environments of one mode, in the contract's words (§3.2).
 #[must_use]
-pub fn environment_levels() -> [Level; 4] {
+pub fn environment_levels() -> [LevelChoice; 4] {
     use EnvironmentLevel as E;
     [E::NoAccess, E::Viewer, E::Deployer, E::Manager].map(|level| match level {
-        E::NoAccess => Level { value: "NO_ACCESS", label: "No Access", meaning: "Not even see them." },
-        E::Viewer => Level { value: "VIEWER", label: "Read-Only", meaning: "Read environments and their variables." },
-        E::Deployer => Level {
+        E::NoAccess => LevelChoice { value: "NO_ACCESS", label: "No Access", meaning: "Not even see them." },
+        E::Viewer => {
+            LevelChoice { value: "VIEWER", label: "Read-Only", meaning: "Read environments and their variables." }
+        }
+        E::Deployer => LevelChoice {
             value: "DEPLOYER",
             label: "Deploy",
             meaning: "Also deploy and stop; needs Create Environment on the cluster.",
         },
-        E::Manager => Level {
+        E::Manager => LevelChoice {
             value: "MANAGER",
             label: "Manage",
             meaning: "Also create and change environments, variables and secrets.",
@@ -108,7 +110,7 @@ pub fn mode_label(mode: Mode) -> &'static str {
     }
 }
 
-/// A cluster's row of the editor. The form sends `cluster.<id>` = a [`Level::value`].
+/// A cluster's row of the editor. The form sends `cluster.<id>` = a [`LevelChoice::value`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterCell {
     /// The cluster's id.
@@ -122,7 +124,7 @@ pub struct ClusterCell {
 }
 
 /// A project's row of the editor. The form sends `project.<id>.admin` = `on` when the whole project is given, and
-/// `project.<id>.<MODE>` = a [`Level::value`] for each mode.
+/// `project.<id>.<MODE>` = a [`LevelChoice::value`] for each mode.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProjectCell {
     /// The project's id.
@@ -154,11 +156,11 @@ impl ProjectCell {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct RoleForm {
     /// Its name.
-    pub name: Field,
+    pub name: FormField,
     /// Its description.
-    pub description: Field,
+    pub description: FormField,
     /// Permissions of the organization's own API, one a line.
-    pub permissions: Field,
+    pub permissions: FormField,
     /// Holds `token:verify`; sent as `token_verify` = `on`.
     pub token_verify: bool,
     /// The same, as saved.

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::json;
 use tokenward_core::event::Kind;
-use tokenward_core::permission::Own;
+use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, Mode};
 use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, SECOND, Time};
 
@@ -34,7 +34,7 @@ fn organization(n: u32, name: &str, role: &str) -> OrganizationLink {
 }
 
 pub fn shell(active: Nav) -> Shell {
-    let entry = |nav, count| Entry { nav, count };
+    let entry = |nav, count| NavigationEntry { nav, count };
     Shell {
         organization: Some(organization(1, "Acme", "Owner")),
         organizations: vec![organization(1, "Acme", "Owner"), organization(2, "Acme Labs", "DevOps")],
@@ -215,7 +215,7 @@ fn expiry(chosen: &str) -> Expiry {
     Expiry {
         chosen: chosen.into(),
         presets: vec![preset(30, "30 days"), preset(90, "90 days"), preset(365, "1 year")],
-        date: Field::default(),
+        date: FormField::default(),
         first_day: "2026-11-25".into(),
     }
 }
@@ -367,11 +367,11 @@ fn events_page() -> EventsPage {
         shell: shell(Nav::Events),
         events: vec![
             EventRow {
-                changes: Change::between(Some(&role_before), Some(&role_after)),
+                changes: FieldChange::between(Some(&role_before), Some(&role_after)),
                 ..event(0, 20 * SECOND, Kind::RoleUpdated, "owner@acme.example", "Deployer (staging)")
             },
             EventRow {
-                changes: Change::between(None, Some(&made)),
+                changes: FieldChange::between(None, Some(&made)),
                 ..event(1, 3 * MINUTE, Kind::TokenCreated, "owner@acme.example", "ci-preview")
             },
             event(2, 2 * HOUR, Kind::ProjectVariableUpdated, "terraform-prod", "web-shop"),
@@ -461,9 +461,9 @@ fn role_editor() -> RoleEditorPage {
         id: Some(id(60)),
         saved_name: "Deployer (staging)".into(),
         form: RoleForm {
-            name: Field::new("Deployer (staging)"),
-            description: Field::new("Deploys the staging environments of web-shop."),
-            permissions: Field::new("invoices:read\norders:*"),
+            name: FormField::new("Deployer (staging)"),
+            description: FormField::new("Deploys the staging environments of web-shop."),
+            permissions: FormField::new("invoices:read\norders:*"),
             token_verify: false,
             saved_token_verify: false,
             event_read: true,
@@ -533,7 +533,10 @@ fn project_page() -> ProjectPage {
     ProjectPage {
         shell: shell(Nav::Projects),
         project: Some(project(42, "web-shop", "The shop and its back office", 4)),
-        form: ProjectForm { name: Field::new("web-shop"), description: Field::new("The shop and its back office") },
+        form: ProjectForm {
+            name: FormField::new("web-shop"),
+            description: FormField::new("The shop and its back office"),
+        },
         environments: environments(),
         may_edit: true,
         may_delete: true,
@@ -576,7 +579,7 @@ fn api_page() -> ApiPage {
             unknown_route: UnknownRoute::Deny,
             updated: moment(-4 * DAY),
         }),
-        asked: Some(Asked {
+        asked: Some(RouteQuestion {
             method: "PUT".into(),
             methods: choices(&["GET", "PUT"]),
             path: "/orders/7/state".into(),
@@ -626,10 +629,10 @@ fn set_up() -> SetUpPage {
     SetUpPage {
         secret: "5Fq0xV9b".into(),
         csrf: "c5rf".into(),
-        organization: Field::default(),
-        name: Field::default(),
-        email: Field::default(),
-        password: Field::default(),
+        organization: FormField::default(),
+        name: FormField::default(),
+        email: FormField::default(),
+        password: FormField::default(),
         password_rule: password_rule(),
         error: None,
     }

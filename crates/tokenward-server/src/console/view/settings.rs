@@ -2,21 +2,21 @@
 
 use askama::Template;
 
-use super::{Field, Moment, Shell};
+use super::{FormField, Moment, Shell};
 
 /// What the settings form holds.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct SettingsForm {
     /// The organization's name.
-    pub name: Field,
+    pub name: FormField,
     /// Its description.
-    pub description: Field,
+    pub description: FormField,
     /// Its web site.
-    pub website_url: Field,
+    pub website_url: FormField,
     /// Where its source code is.
-    pub repository: Field,
+    pub repository: FormField,
     /// Whom to write to, separated by commas.
-    pub admin_emails: Field,
+    pub admin_emails: FormField,
 }
 
 /// `…/settings`; posts `name`, `description`, `website_url`, `repository`, `admin_emails`.
@@ -52,9 +52,9 @@ pub struct OrganizationNewPage {
     /// The frame.
     pub shell: Shell,
     /// Its name.
-    pub name: Field,
+    pub name: FormField,
     /// Its description.
-    pub description: Field,
+    pub description: FormField,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

@@ -71,7 +71,7 @@ impl Nav {
 
 /// An entry of the navigation that the person may open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry {
+pub struct NavigationEntry {
     /// Which.
     pub nav: Nav,
     /// How many there are, of those that the person sees.
@@ -133,7 +133,7 @@ pub struct Shell {
     /// The page that is open.
     pub active: Nav,
     /// The pages that the person may open.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<NavigationEntry>,
     /// Goes with every form of the page, as the hidden input `csrf`.
     pub csrf: String,
     /// What came of the last action.
@@ -152,7 +152,7 @@ impl Shell {
 
     /// The groups of the sidebar, without what the person may not open.
     #[must_use]
-    pub fn groups(&self) -> Vec<(&'static str, Vec<Entry>)> {
+    pub fn groups(&self) -> Vec<(&'static str, Vec<NavigationEntry>)> {
         Nav::GROUPS
             .into_iter()
             .map(|(title, navs)| {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Chip, DecisionRow, Field, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell, Wanted};
+use super::{Chip, DecisionRow, FormField, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell, Wanted};
 
 /// What a token is in, as the list shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,7 +101,7 @@ pub struct Expiry {
     /// What is offered.
     pub presets: Vec<ExpiryPreset>,
     /// The day of one's own choice.
-    pub date: Field,
+    pub date: FormField,
     /// The first day that can be chosen, `YYYY-MM-DD`.
     pub first_day: String,
 }
@@ -110,9 +110,9 @@ pub struct Expiry {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenForm {
     /// Its name.
-    pub name: Field,
+    pub name: FormField,
     /// Its description.
-    pub description: Field,
+    pub description: FormField,
     /// Its role.
     pub roles: RoleChoices,
     /// When it ends.
@@ -128,7 +128,7 @@ pub struct TokenNewPage {
     /// What was typed.
     pub form: TokenForm,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<Field>,
+    pub password: Option<FormField>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

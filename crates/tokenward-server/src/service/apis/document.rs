@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenward_api::objects::Objects;
 use tokenward_core::error::Faults;
-use tokenward_core::permission::{Needed, Own};
+use tokenward_core::permission::{Management, RequiredPermission};
 use tokenward_core::routes::Source;
 use tokenward_core::routes::{PERMISSIONS_MAX, ROUTES_MAX, TEMPLATE_MAX, Unknown};
 use tokenward_core::{Error, Result};
@@ -145,7 +145,7 @@ pub(super) fn read(format: Format, document: &[u8]) -> Result<Document> {
 }
 
 fn short_form(short: Short) -> Result<Document> {
-    let mut found = Found::default();
+    let mut found = FoundRoutes::default();
     for route in short.route {
         let at = place(&route.method, &route.path);
         let (permissions, source) = match (route.permission, route.permissions) {
@@ -189,7 +189,7 @@ fn openapi(document: &Map<String, Value>) -> Result<Document> {
         Some(Value::Object(paths)) => paths,
         Some(_) => return Err(fault("has `paths` that are no object")),
     };
-    let mut found = Found::default();
+    let mut found = FoundRoutes::default();
     for (path, item) in paths.iter().filter(|(path, _)| !path.starts_with("x-")) {
         let item = match resolve(document, item) {
             Ok(item) => item,
@@ -216,7 +216,7 @@ fn openapi(document: &Map<String, Value>) -> Result<Document> {
                 continue;
             }
             let said = operation.get("x-permission").or_else(|| item.get("x-permission"));
-            match needed(said, operation.get("security").or(security), &method, path) {
+            match required_permissions(said, operation.get("security").or(security), &method, path) {
                 Ok((permissions, source)) => {
                     let path = format!("{base}{path}");
                     found.route(KeptRoute { method, path, permissions, source })?;
@@ -242,7 +242,7 @@ fn operations(item: &Map<String, Value>) -> impl Iterator<Item = (String, &Value
 }
 
 /// What an operation needs, and where that stands. The error completes the sentence "`GET /path` …".
-fn needed(
+fn required_permissions(
     said: Option<&Value>,
     security: Option<&Value>,
     method: &str,
@@ -274,7 +274,7 @@ fn needed(
     if scopes.is_empty() {
         return Ok((vec![by_path(method, path)?], Source::Path));
     }
-    if let Some(scope) = scopes.iter().find(|scope| Needed::parse(scope).is_err()) {
+    if let Some(scope) = scopes.iter().find(|scope| RequiredPermission::parse(scope).is_err()) {
         return Err(format!(
             "needs the scope `{}`, which is no permission such as `invoices:read`; say `x-permission`",
             short(scope)
@@ -294,12 +294,12 @@ fn by_path(method: &str, path: &str) -> Result<String, String> {
     }
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default().to_ascii_lowercase();
     let permission = format!("{first}:{}", if matches!(method, "GET" | "HEAD") { "read" } else { "write" });
-    if Own::reserves(&first) {
+    if Management::reserves(&first) {
         return Err(format!(
             "begins with `{first}`, which is a noun of Tokenward's own permissions; say which permission it needs"
         ));
     }
-    match Needed::parse(&permission) {
+    match RequiredPermission::parse(&permission) {
         Ok(_) => Ok(permission),
         Err(_) => Err("gives no permission by the first segment of its path; say which permission it needs".into()),
     }
@@ -378,13 +378,13 @@ fn check_references(document: &Map<String, Value>) -> Result<()> {
 
 /// Routes and faults, as far as they were found.
 #[derive(Default)]
-struct Found {
+struct FoundRoutes {
     routes: Vec<KeptRoute>,
     faults: Faults,
     count: usize,
 }
 
-impl Found {
+impl FoundRoutes {
     fn route(&mut self, route: KeptRoute) -> Result<()> {
         if self.routes.len() == ROUTES_MAX {
             return Err(Error::invalid("document", format!("has more routes than the limit `routes` ({ROUTES_MAX})")));
@@ -392,7 +392,9 @@ impl Found {
         let at = place(&route.method, &route.path);
         if route.path.len() > TEMPLATE_MAX {
             self.fault(&at, too_long(&route.path));
-        } else if let Some(Err(problem)) = route.permissions.iter().map(|it| Needed::parse(it)).find(Result::is_err) {
+        } else if let Some(Err(problem)) =
+            route.permissions.iter().map(|it| RequiredPermission::parse(it)).find(Result::is_err)
+        {
             self.fault(&at, format!("needs a permission that cannot be: {problem}"));
         } else {
             self.routes.push(route);

@@ -30,7 +30,7 @@ static READING: Semaphore = Semaphore::const_new(1);
 
 /// An API with its routes.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ApiWithRoutes {
     /// The API.
     pub api: Api,
     /// Its routes, by path.
@@ -44,11 +44,11 @@ pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Api>> {
 }
 
 /// One API with its routes.
-pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<Shown> {
+pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<ApiWithRoutes> {
     let mut reader = app.read(grant.organization()).await?;
     let api = apis::find(reader.conn(), grant, name).await?.ok_or_else(|| Error::not_found("API"))?;
     let routes = apis::routes(reader.conn(), grant, api.id).await?;
-    Ok(Shown { api, routes: serde_json::from_str(&routes).map_err(Error::internal)? })
+    Ok(ApiWithRoutes { api, routes: serde_json::from_str(&routes).map_err(Error::internal)? })
 }
 
 /// Makes an API from a document, or replaces its routes. Without a word in the document or in `unknown`, a request
@@ -61,7 +61,7 @@ pub async fn put(
     document: Vec<u8>,
     unknown: Option<Unknown>,
     if_match: IfMatch,
-) -> Result<Written<Shown>> {
+) -> Result<Written<ApiWithRoutes>> {
     check_name(&name).map_err(|problem| Error::invalid("name", problem))?;
     let permit = READING.acquire().await.map_err(Error::internal)?;
     let (document, json) = heavy::run(move || prepare(format, &document)).await??;
@@ -90,7 +90,7 @@ pub async fn put(
                 limits.room(&APIS, apis::count(tx.conn(), grant).await?, "The organization has as many APIs as")?;
                 apis::insert(tx, grant, &api, &json).await?;
             }
-            Ok((Shown { api, routes: document.routes }, vec![event]))
+            Ok((ApiWithRoutes { api, routes: document.routes }, vec![event]))
         })
     })
     .await

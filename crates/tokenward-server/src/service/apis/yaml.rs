@@ -10,7 +10,7 @@ use super::fault::{VALUES_MAX, short, too_many_values};
 const DEPTH: usize = 128;
 
 /// What is being filled.
-enum Open {
+enum OpenNode {
     List(Vec<Value>),
     /// A mapping, and the key whose value comes next.
     Map(Map<String, Value>, Option<String>),
@@ -18,7 +18,7 @@ enum Open {
 
 /// Reads one document. Every scalar but a plain null, true or false is a text: no route needs a number.
 pub(super) fn read(text: &str) -> Result<Value, String> {
-    let mut open: Vec<Open> = Vec::new();
+    let mut open: Vec<OpenNode> = Vec::new();
     let mut whole: Option<Value> = None;
     let mut count = 0;
     for event in Parser::new_from_str(text) {
@@ -40,16 +40,16 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
                 return Err(fault(&format!("is nested deeper than {DEPTH}")));
             }
             Event::SequenceStart(..) => {
-                open.push(Open::List(Vec::new()));
+                open.push(OpenNode::List(Vec::new()));
                 continue;
             }
             Event::MappingStart(..) => {
-                open.push(Open::Map(Map::new(), None));
+                open.push(OpenNode::Map(Map::new(), None));
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some(Open::List(list)) => Value::Array(list),
-                Some(Open::Map(map, _)) => Value::Object(map),
+                Some(OpenNode::List(list)) => Value::Array(list),
+                Some(OpenNode::Map(map, _)) => Value::Object(map),
                 None => return Err(fault("ends what did not begin")),
             },
             Event::Scalar(text, style, ..) => scalar(&text, style),
@@ -63,8 +63,8 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
         }
         match open.last_mut() {
             None => whole = Some(value),
-            Some(Open::List(list)) => list.push(value),
-            Some(Open::Map(map, key)) => match (key.take(), value) {
+            Some(OpenNode::List(list)) => list.push(value),
+            Some(OpenNode::Map(map, key)) => match (key.take(), value) {
                 (Some(key), value) => {
                     map.insert(key, value);
                 }

@@ -130,7 +130,7 @@ async fn a_link_that_was_mailed_proves_the_address_and_one_that_is_passed_on_doe
 async fn whoever_is_mailed_takes_over_what_somebody_made_in_their_name() {
     let (server, acme, mailbox) = with_mail().await;
     let Hijack { session, tokens, invitation } = hijack(&server, &acme).await;
-    let beta = server.found("Beta").await;
+    let beta = server.new_organization("Beta").await;
     let real = invite(&server, &beta, VICTIM, "viewer").await;
     let by_mail = mailed(&mailbox, &real).await;
     // The link that Beta's owner holds takes nothing over.
@@ -162,7 +162,7 @@ async fn whoever_made_an_account_and_is_mailed_proves_it_and_keeps_all() {
     for with_session in [false, true] {
         let (server, acme, mailbox) = with_mail().await;
         let Hijack { session, tokens, .. } = hijack(&server, &acme).await;
-        let beta = server.found("Beta").await;
+        let beta = server.new_organization("Beta").await;
         let real = invite(&server, &beta, VICTIM, "viewer").await;
         let by_mail = mailed(&mailbox, &real).await;
         let (credential, body) = if with_session {
@@ -181,7 +181,7 @@ async fn whoever_made_an_account_and_is_mailed_proves_it_and_keeps_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_link_sets_the_password_of_an_account_whose_address_is_proven() {
     let (server, acme, mailbox) = with_mail().await;
-    let beta = server.found("Beta").await;
+    let beta = server.new_organization("Beta").await;
     let invitation = invite(&server, &beta, OWNER, "admin").await;
     for secret in [passed_on(&invitation), mailed(&mailbox, &invitation).await] {
         let refused = server.post(&path(&beta, &invitation), "", accept(&secret, OTHER_PASSWORD)).await;
@@ -196,7 +196,7 @@ async fn no_link_sets_the_password_of_an_account_whose_address_is_proven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn guessing_a_password_by_an_invitation_slows_down_like_signing_in() {
     let (server, _) = Server::with_owner().await;
-    let beta = server.found("Beta").await;
+    let beta = server.new_organization("Beta").await;
     let invitation = invite(&server, &beta, OWNER, "admin").await;
     let mut statuses = Vec::new();
     for _ in 0..8 {
@@ -209,7 +209,7 @@ async fn guessing_a_password_by_an_invitation_slows_down_like_signing_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_an_acceptance_tells_whether_an_address_has_an_account() {
     let (server, acme) = Server::with_owner().await;
-    let beta = server.found("Beta").await;
+    let beta = server.new_organization("Beta").await;
     let (_, mallory) = server.member(&acme, "mallory@acme.example", "viewer").await;
     let mut told = Vec::new();
     for email in [OWNER, "nobody@acme.example"] {
@@ -319,7 +319,7 @@ async fn the_invitations_of_a_member_end_with_a_smaller_role_and_not_with_the_sa
 async fn one_organization_signs_nobody_out_of_another() {
     let (server, acme) = Server::with_owner().await;
     let (user, session) = server.member(&acme, "both@acme.example", "admin").await;
-    let beta = server.found("Beta").await;
+    let beta = server.new_organization("Beta").await;
     let invitation = invite(&server, &beta, "both@acme.example", "admin").await;
     server.post(&path(&beta, &invitation), &session, json!({ "secret": passed_on(&invitation) })).await.expect(201);
     let body = json!({ "user_id": user });

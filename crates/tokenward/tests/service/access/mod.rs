@@ -2,9 +2,9 @@
 
 mod concurrency;
 mod escalation;
-mod founders;
 mod invitations;
 mod members;
+mod organization_creators;
 mod resources;
 mod rights;
 mod roles;

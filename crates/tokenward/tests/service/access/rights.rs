@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_server::api::{Endpoint, On, Right, endpoints};
+use tokenward_server::api::{Endpoint, EndpointRight, On, endpoints};
 
 use crate::support::{Organization, Server};
 
@@ -132,13 +132,13 @@ async fn make_actors(server: &Server, organization: &Organization, place: &Place
 
 /// What must come back. `None`: the request gets past the right, whatever comes of it then.
 fn expected(endpoint: &Endpoint, actor: Option<&Actor>, own: bool) -> Option<u16> {
-    let Right::Permission(permission, on) = endpoint.right else {
+    let EndpointRight::Permission(permission, on) = endpoint.right else {
         return match (endpoint.right, actor) {
-            (Right::Public, _) => None,
+            (EndpointRight::Public, _) => None,
             (_, None) => Some(401),
-            (Right::User, Some(actor)) if !actor.is_user => Some(403),
+            (EndpointRight::User, Some(actor)) if !actor.is_user => Some(403),
             // The organization of a decision is known only after it was found: the handler asks for the right.
-            (Right::Caller, Some(actor)) if endpoint.path.starts_with("/decision/") => {
+            (EndpointRight::Caller, Some(actor)) if endpoint.path.starts_with("/decision/") => {
                 (!holders("token:verify", On::Caller).contains(actor.letter)).then_some(403)
             }
             _ => None,
@@ -160,7 +160,7 @@ async fn every_endpoint_opens_to_those_who_hold_its_right_and_to_nobody_else() {
     let (server, acme) = Server::with_owner().await;
     let own = make_place(&server, &acme).await;
     let actors = make_actors(&server, &acme, &own).await;
-    let other = make_place(&server, &server.found("Other").await).await;
+    let other = make_place(&server, &server.new_organization("Other").await).await;
 
     let nobody: Option<&Actor> = None;
     let mut asked = 0;
@@ -190,7 +190,7 @@ async fn every_endpoint_opens_to_those_who_hold_its_right_and_to_nobody_else() {
                 match want {
                     Some(status) => assert_eq!(got, status, "{about}"),
                     None => {
-                        let refused = matches!(got, 401 | 403) && endpoint.right != Right::Public;
+                        let refused = matches!(got, 401 | 403) && endpoint.right != EndpointRight::Public;
                         // Below a resource that is seen, the made-up id of a thing is not found.
                         let lost = got == 404 && !endpoint.path.ends_with('}') && !endpoint.path.contains("}/");
                         assert!(!refused && !lost && got < 500, "{about}");
@@ -208,10 +208,12 @@ async fn every_endpoint_opens_to_those_who_hold_its_right_and_to_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_id_and_an_absent_one_get_the_same_bytes() {
     let (server, acme) = Server::with_owner().await;
-    let other = server.found("Other").await;
+    let other = server.new_organization("Other").await;
     let foreign = make_place(&server, &other).await;
     let admin = server.token(&acme, "admin", "admin").await;
-    for endpoint in endpoints().iter().filter(|e| matches!(e.right, Right::Permission(_, on) if on != On::Caller)) {
+    for endpoint in
+        endpoints().iter().filter(|e| matches!(e.right, EndpointRight::Permission(_, on) if on != On::Caller))
+    {
         let thing = "01900000-0000-7000-8000-00000000abcd";
         let body = || (endpoint.method != Method::GET).then(|| json!({ "no such field": true }));
         let call = |place: &Place| {
@@ -250,7 +252,7 @@ async fn the_openapi_document_and_the_router_name_the_same_endpoints() {
         // What the document says of the right is what the table says.
         let said = &document["paths"][endpoint.path][endpoint.method.as_str().to_lowercase()]["x-permission"];
         match endpoint.right {
-            Right::Permission(permission, _) => assert_eq!(said, permission.as_str()),
+            EndpointRight::Permission(permission, _) => assert_eq!(said, permission.as_str()),
             _ => assert!(said.is_null()),
         }
     }

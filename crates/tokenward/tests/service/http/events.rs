@@ -255,7 +255,7 @@ async fn a_client_can_take_only_the_token_out_of_a_link() {
 #[tokio::test]
 async fn only_the_organizations_own_events_are_told() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     make_tokens(&server, &umbrella, 2).await;
     let targets = events(&server, &acme, "").await.each("events", "target_name");
     assert_eq!(targets, [OWNER, "Acme"]);

@@ -148,7 +148,7 @@ async fn an_id_in_a_path_that_is_no_uuid_is_named() {
         assert_eq!(answer.pair(), invalid(&[("apiTokenId", "in the path is not a UUID")]), "{id}");
     }
     // Who may not see the organization learns nothing about what is in it.
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     let foreign = server.get(&umbrella.path("apiToken/ci"), &acme.owner).await;
     assert_eq!(foreign.outcome(), (404, "not_found".to_owned()));
 }

@@ -10,8 +10,8 @@ async fn edit(server: &Server, organization: &Organization, body: Value) -> Answ
     server.put(&organization.path(""), &organization.owner, body).await
 }
 
-/// Acme as it is founded.
-async fn acme_as_founded(server: &Server, acme: &Organization) -> Value {
+/// Acme as it is bootstrapped.
+async fn acme_as_created(server: &Server, acme: &Organization) -> Value {
     json!({
         "id": acme.id, "created_at": NOW, "updated_at": NOW, "name": "Acme", "plan": "ENTERPRISE", "description": null,
         "website_url": null, "repository": null, "logo_url": null, "icon_url": null, "admin_emails": null,
@@ -23,8 +23,8 @@ async fn acme_as_founded(server: &Server, acme: &Organization) -> Value {
 #[tokio::test]
 async fn a_list_holds_what_the_caller_belongs_to() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
-    let only_acme = (200, json!({ "results": [acme_as_founded(&server, &acme).await] }));
+    let umbrella = server.new_organization("Umbrella").await;
+    let only_acme = (200, json!({ "results": [acme_as_created(&server, &acme).await] }));
     assert_eq!(server.get("/organization", &acme.owner).await.pair(), only_acme);
     // Every role may see where it is.
     for role in ["admin", "devops", "billing", "viewer", "verifier"] {
@@ -38,13 +38,13 @@ async fn a_list_holds_what_the_caller_belongs_to() {
 async fn an_organization_is_shown() {
     let (server, acme) = Server::frozen().await;
     let answer = server.get(&acme.path(""), &acme.owner).await;
-    assert_eq!(answer.pair(), (200, acme_as_founded(&server, &acme).await));
+    assert_eq!(answer.pair(), (200, acme_as_created(&server, &acme).await));
 }
 
 #[tokio::test]
 async fn a_foreign_organization_is_not_found_to_the_letter_like_one_that_does_not_exist() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     let admin = server.token(&acme, "admin", "admin").await;
     for by in [&acme.owner, &admin] {
         for rest in ["", "/apiToken", "/availableRole", "/events"] {
@@ -65,7 +65,7 @@ async fn what_is_absent_in_an_edit_stays_and_null_takes_it_out() {
     // What the Terraform provider sends.
     let edited = edit(&server, &acme, json!({ "name": "Acme", "description": "Rockets" })).await;
     let later = json!({ "description": "Rockets", "updated_at": "2026-09-01T12:00:01.000000Z" });
-    let expected = with((200, acme_as_founded(&server, &acme).await), later);
+    let expected = with((200, acme_as_created(&server, &acme).await), later);
     assert_eq!(edited.pair(), expected);
     assert!(edited.header("tokenward-position").is_some());
 
@@ -108,7 +108,7 @@ async fn a_new_name_is_seen_everywhere_at_once() {
 #[tokio::test]
 async fn a_name_that_can_be_taken_for_another_organizations_is_taken() {
     let (server, acme) = Server::frozen().await;
-    server.found("Umbrella").await;
+    server.new_organization("Umbrella").await;
     // Case, and a Cyrillic letter for each Latin one that has a twin would be mixed scripts; `rn` is read as `m`.
     for name in ["Umbrella", "UMBRELLA", "umbrella", "Urnbrella"] {
         let taken = format!("The name `{name}` is taken by another organization. Choose another name.");
@@ -137,7 +137,7 @@ async fn an_edit_tells_all_its_faults_and_changes_nothing() {
     assert_eq!(edit(&server, &acme, body).await.pair(), expected);
     assert_eq!(edit(&server, &acme, json!({ "plan": "FREE" })).await.pair(), invalid(&[("name", "is missing")]));
     let shown = server.get(&acme.path(""), &acme.owner).await;
-    assert_eq!(shown.pair(), (200, acme_as_founded(&server, &acme).await));
+    assert_eq!(shown.pair(), (200, acme_as_created(&server, &acme).await));
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn the_built_in_roles_have_lowercase_names_and_owner_is_not_among_them() {
 #[tokio::test]
 async fn each_organization_has_ids_of_its_own() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     let ids = |answer: crate::support::Answer| answer.each("results", "id");
     let own = ids(server.get(&acme.path("availableRole"), &acme.owner).await);
     let theirs = ids(server.get(&umbrella.path("availableRole"), &umbrella.owner).await);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::Uuid;
-use tokenward_server::api::{Right, endpoints};
+use tokenward_server::api::{EndpointRight, endpoints};
 
 use crate::support::Server;
 use crate::support::expected::error;
@@ -128,7 +128,7 @@ async fn every_endpoint_answers_with_json_whatever_its_path_names() {
 #[tokio::test]
 async fn nobody_gets_past_an_endpoint_without_a_credential() {
     let server = Server::start().await;
-    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.right != Right::Public) {
+    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.right != EndpointRight::Public) {
         let path = filled(endpoint.path, &Uuid::nil().to_string());
         let answer = server.call(endpoint.method.clone(), &path, "", Some(json!({}))).await;
         let name = format!("{} {path}", endpoint.method);

@@ -33,7 +33,7 @@ async fn who_signs_in_gets_a_session_of_twelve_hours() {
 async fn a_wrong_address_and_a_wrong_password_get_the_same_answer() {
     let (server, acme) = Server::frozen().await;
     // An account that has no password yet.
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     assert_ne!(umbrella.owner, acme.owner);
     let expected = error(401, "Unauthorized", "sign_in_failed", "The e-mail address or the password is wrong.");
     let mut texts = Vec::new();

@@ -131,7 +131,7 @@ async fn without_a_role_nothing_is_made() {
 #[tokio::test]
 async fn a_foreign_role_is_refused_like_one_that_does_not_exist() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     let (viewer, admin) = (server.role(&umbrella, "viewer").await, server.role(&umbrella, "admin").await);
     let mut answers = Vec::new();
     for role in [viewer, admin, Uuid::nil().to_string()] {
@@ -181,7 +181,7 @@ async fn all_faults_are_told_at_once() {
 #[tokio::test]
 async fn a_name_is_taken_once_in_an_organization_and_its_case_counts() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     let body = json!({ "name": "ci", "role_id": null });
     assert_eq!(create(&server, &acme, body.clone()).await.status, 201);
     let taken = "The name `ci` is taken by another token. Choose another name.";
@@ -282,7 +282,7 @@ async fn nobody_hands_out_more_than_they_have() {
 #[tokio::test]
 async fn a_foreign_token_is_not_found_like_one_that_does_not_exist() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     let (foreign, _) = server.new_token(&umbrella, json!({ "name": "theirs", "role_id": null })).await;
     let (gone, _) = server.new_token(&acme, json!({ "name": "gone", "role_id": null })).await;
     assert_eq!(server.delete(&acme.path(&format!("apiToken/{gone}")), &acme.owner).await.status, 204);

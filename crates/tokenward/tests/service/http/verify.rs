@@ -131,7 +131,7 @@ async fn what_nobody_made_is_unknown_and_not_described() {
 #[tokio::test]
 async fn a_token_of_another_organization_is_unknown() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     let theirs = server.token(&umbrella, "theirs", "admin").await;
     let unknown = (200, json!({ "valid": false, "code": "unknown" }));
     let admin = server.token(&acme, "admin", "admin").await;
@@ -187,7 +187,7 @@ async fn a_revoked_token_is_described_and_not_valid() {
 #[tokio::test]
 async fn a_resource_that_is_absent_or_foreign_is_denied() {
     let (server, acme) = Server::frozen().await;
-    let umbrella = server.found("Umbrella").await;
+    let umbrella = server.new_organization("Umbrella").await;
     let own = server.post(&acme.path("project"), &acme.owner, json!({ "name": "web" })).await.str("id");
     let foreign = server.post(&umbrella.path("project"), &umbrella.owner, json!({ "name": "web" })).await.str("id");
     let text = server.token(&acme, "admin", "admin").await;
@@ -281,7 +281,7 @@ async fn a_session_asks_for_the_one_organization_in_which_it_may() {
     let (_, viewer) = server.member(&acme, "viewer@acme.example", "viewer").await;
     assert_eq!(server.post("/verify", &viewer, json!({ "token": text })).await.pair(), forbidden("token:verify"));
     // A viewer who may verify in an organization of their own means that one.
-    let own = server.found("Own").await;
+    let own = server.new_organization("Own").await;
     let viewer = own.owner;
     server.join(&acme, "owner@own.example", "viewer", &viewer).await;
     let answer = server.post("/verify", &viewer, json!({ "token": text })).await;

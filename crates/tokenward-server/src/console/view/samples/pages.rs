@@ -38,20 +38,20 @@ pub fn pages() -> Vec<(String, String)> {
     page!(
         "set-up-refused",
         SetUpPage {
-            organization: Field::new("Acme"),
-            name: Field::new("Acme Owner"),
-            email: Field::new("owner").refused("Write the whole address, like owner@acme.example."),
-            password: Field::new("correct horse").refused("This password has 8 characters; it takes at least 12."),
+            organization: FormField::new("Acme"),
+            name: FormField::new("Acme Owner"),
+            email: FormField::new("owner").refused("Write the whole address, like owner@acme.example."),
+            password: FormField::new("correct horse").refused("This password has 8 characters; it takes at least 12."),
             ..set_up()
         }
     );
     let sign_in =
-        SignInPage { csrf: "c5rf".into(), email: Field::default(), next: String::new(), error: None, notice: None };
+        SignInPage { csrf: "c5rf".into(), email: FormField::default(), next: String::new(), error: None, notice: None };
     page!("sign-in", sign_in);
     page!(
         "sign-in-refused",
         SignInPage {
-            email: Field::new("owner@acme.example"),
+            email: FormField::new("owner@acme.example"),
             error: Some("E-mail and password do not fit together.".into()),
             ..sign_in.clone()
         }
@@ -63,7 +63,7 @@ pub fn pages() -> Vec<(String, String)> {
             csrf: "c5rf".into(),
             email: "owner@acme.example".into(),
             asks_whether_mine: true,
-            password: Field::default(),
+            password: FormField::default(),
             password_rule: password_rule(),
             error: None,
         }
@@ -71,8 +71,8 @@ pub fn pages() -> Vec<(String, String)> {
     page!("needs-tls", NeedsTlsPage { port: 8080, public_url: "http://127.0.0.1:8080".into() });
     let choose = |takes_over| InvitationStep::Password {
         takes_over,
-        name: Field::default(),
-        password: Field::default(),
+        name: FormField::default(),
+        password: FormField::default(),
         password_rule: password_rule(),
     };
     page!("invitation-new", invitation(choose(false)));
@@ -123,8 +123,8 @@ pub fn pages() -> Vec<(String, String)> {
     let token_new = TokenNewPage {
         shell: shell(Nav::Tokens),
         form: TokenForm {
-            name: Field::default(),
-            description: Field::default(),
+            name: FormField::default(),
+            description: FormField::default(),
             roles: role_choices("deployer"),
             expiry: expiry("90"),
         },
@@ -133,13 +133,13 @@ pub fn pages() -> Vec<(String, String)> {
     };
     page!("token-new", token_new);
     let mut refused = token_new.clone();
-    refused.form.name = Field::new("terraform-prod")
+    refused.form.name = FormField::new("terraform-prod")
         .refused("A token of this name exists. Choose another name, or delete that one first.");
     refused.form.roles.error = Some("Choose a role.".into());
     refused.form.roles.chosen = String::new();
-    refused.password = Some(Field::default().refused("For this, type your password again."));
+    refused.password = Some(FormField::default().refused("For this, type your password again."));
     refused.form.expiry.chosen = "date".into();
-    refused.form.expiry.date = Field::new("2020-01-01").refused("This day is over.");
+    refused.form.expiry.date = FormField::new("2020-01-01").refused("This day is over.");
     page!("token-new-refused", refused);
     page!("token-created", token_created());
     page!("token", token_page());
@@ -160,9 +160,9 @@ pub fn pages() -> Vec<(String, String)> {
         shell: shell(Nav::Settings),
         id: id(1),
         form: SettingsForm {
-            name: Field::new("Acme"),
-            description: Field::new("Everything the shop needs"),
-            website_url: Field::new("https://acme.example"),
+            name: FormField::new("Acme"),
+            description: FormField::new("Everything the shop needs"),
+            website_url: FormField::new("https://acme.example"),
             ..SettingsForm::default()
         },
         plan: "Enterprise".into(),
@@ -182,8 +182,8 @@ pub fn pages() -> Vec<(String, String)> {
         "organization-new",
         OrganizationNewPage {
             shell: shell(Nav::Settings),
-            name: Field::default(),
-            description: Field::default(),
+            name: FormField::default(),
+            description: FormField::default(),
             error: None
         }
     );
@@ -200,12 +200,12 @@ pub fn pages() -> Vec<(String, String)> {
         "account",
         AccountPage {
             shell: flash(Nav::Account, FlashKind::Bad, "The password was not changed: the current one is wrong."),
-            name: Field::new("Acme Owner"),
+            name: FormField::new("Acme Owner"),
             email: "owner@acme.example".into(),
             email_proven: false,
             has_password: true,
-            current_password: Field::new("correct horse").refused("This is not your current password."),
-            new_password: Field::default(),
+            current_password: FormField::new("correct horse").refused("This is not your current password."),
+            new_password: FormField::default(),
             password_rule: password_rule(),
             sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
             events: account_events(),
@@ -262,7 +262,7 @@ pub fn pages() -> Vec<(String, String)> {
         "member-invite",
         InvitePage {
             shell: shell(Nav::Members),
-            email: Field::new("new@acme.example").refused("This address is invited already."),
+            email: FormField::new("new@acme.example").refused("This address is invited already."),
             roles: role_choices("viewer"),
             sends_mail: false,
             error: None
@@ -308,8 +308,8 @@ pub fn pages() -> Vec<(String, String)> {
             shell: shell(Nav::Members),
             candidates: members().into_iter().skip(1).map(candidate).collect(),
             chosen: id(31),
-            typed: Field::new("acme").refused("Write it as it is: Acme."),
-            password: Some(Field::default()),
+            typed: FormField::new("acme").refused("Write it as it is: Acme."),
+            password: Some(FormField::default()),
             error: None
         }
     );
@@ -319,7 +319,7 @@ pub fn pages() -> Vec<(String, String)> {
             shell: shell(Nav::Members),
             candidates: Vec::new(),
             chosen: String::new(),
-            typed: Field::default(),
+            typed: FormField::default(),
             password: None,
             error: None
         }
@@ -332,9 +332,9 @@ pub fn pages() -> Vec<(String, String)> {
         BuiltInRolePage {
             shell: shell(Nav::Roles),
             role: role_row(65, "Viewer", BuiltIn::Viewer.meaning(), 1, 2),
-            permissions: Own::ALL
+            permissions: Management::ALL
                 .iter()
-                .filter(|own| BuiltIn::Viewer.own().has(**own))
+                .filter(|own| BuiltIn::Viewer.management().has(**own))
                 .map(|own| (own.to_string(), "Sees it.".to_owned()))
                 .collect(),
             api: "Every permission that ends in :read.".into(),
@@ -361,7 +361,7 @@ pub fn pages() -> Vec<(String, String)> {
     let mut fresh = role_editor();
     fresh.id = None;
     fresh.used_by = None;
-    fresh.form = RoleForm { permissions: Field::new("token:manage").refused("Line 1: token:manage is reserved. A custom role can hold token:verify and event:read, by the boxes below, and permissions of your own API."), ..RoleForm::default() };
+    fresh.form = RoleForm { permissions: FormField::new("token:manage").refused("Line 1: token:manage is reserved. A custom role can hold token:verify and event:read, by the boxes below, and permissions of your own API."), ..RoleForm::default() };
     page!("role-new", fresh);
     page!("role-read", RoleEditorPage { may_edit: false, ..role_editor() });
     page!(
@@ -372,11 +372,11 @@ pub fn pages() -> Vec<(String, String)> {
             back: "/console/1/roles".into(),
             question: "Delete the role “Invoice reader”?".into(),
             consequences: vec!["Nobody has it. It cannot be brought back.".into()],
-            facts: vec![Fact { name: "Id".into(), value: id(67), mono: true }],
+            facts: vec![DetailLine { name: "Id".into(), value: id(67), mono: true }],
             action: "/console/1/roles/67/delete".into(),
             button: "Delete role".into(),
             type_to_confirm: None,
-            typed: Field::default(),
+            typed: FormField::default(),
             password: None,
             error: None,
         }
@@ -401,8 +401,8 @@ pub fn pages() -> Vec<(String, String)> {
         ProjectPage {
             project: None,
             form: ProjectForm {
-                name: Field::new("web-shop").refused("A project of this name exists."),
-                description: Field::default()
+                name: FormField::new("web-shop").refused("A project of this name exists."),
+                description: FormField::default()
             },
             ..project_page()
         }
@@ -420,13 +420,17 @@ pub fn pages() -> Vec<(String, String)> {
                 "It cannot be brought back.".into()
             ],
             facts: vec![
-                Fact { name: "Environments".into(), value: "dev, pr-318, staging, production".into(), mono: false },
-                Fact { name: "Id".into(), value: id(42), mono: true }
+                DetailLine {
+                    name: "Environments".into(),
+                    value: "dev, pr-318, staging, production".into(),
+                    mono: false
+                },
+                DetailLine { name: "Id".into(), value: id(42), mono: true }
             ],
             action: "/console/1/projects/42/delete".into(),
             button: "Delete project".into(),
             type_to_confirm: Some("web-shop".into()),
-            typed: Field::new("webshop").refused("Write it as it is: web-shop."),
+            typed: FormField::new("webshop").refused("Write it as it is: web-shop."),
             password: None,
             error: Some("It was changed meanwhile. Look again.".into()),
         }
@@ -437,7 +441,7 @@ pub fn pages() -> Vec<(String, String)> {
         project_name: "web-shop".into(),
         environment: Some(environments().remove(2)),
         form: EnvironmentForm {
-            name: Field::new("staging"),
+            name: FormField::new("staging"),
             modes: choices(&["Development", "Preview", "Staging", "Production"]),
             mode_error: None,
             clusters: choices(&["eu-prod", "lab"]),
@@ -458,11 +462,11 @@ pub fn pages() -> Vec<(String, String)> {
         shell: shell(Nav::Clusters),
         cluster: Some(clusters().remove(0)),
         form: ClusterForm {
-            name: Field::new("eu-prod"),
-            description: Field::default(),
+            name: FormField::new("eu-prod"),
+            description: FormField::default(),
             providers: choices(&["AWS", "Scaleway", "On premise"]),
             provider_error: None,
-            region: Field::new("eu-west-3"),
+            region: FormField::new("eu-west-3"),
             production: true,
         },
         may_edit: true,
@@ -497,7 +501,7 @@ pub fn pages() -> Vec<(String, String)> {
             table: None,
             asked: None,
             form: ApiForm {
-                document: Field::new("openapi: 2.0")
+                document: FormField::new("openapi: 2.0")
                     .refused("Line 1: this is OpenAPI 2. Convert it to OpenAPI 3 first."),
                 ..ApiForm::default()
             },

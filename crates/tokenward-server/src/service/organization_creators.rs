@@ -8,7 +8,7 @@ use tokenward_store::{Tx, members};
 
 /// Who may make organizations, besides the operator at the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Founders {
+pub enum OrganizationCreators {
     /// Nobody.
     Operators,
     /// Owners and admins of an organization that exists.
@@ -21,7 +21,7 @@ pub enum Founders {
 /// The roles that count.
 const ADMINS: [BuiltIn; 2] = [BuiltIn::Owner, BuiltIn::Admin];
 
-impl Founders {
+impl OrganizationCreators {
     /// All of them, as settings write them.
     pub const ALL: [(&'static str, Self); 3] =
         [("operators", Self::Operators), ("admins", Self::Admins), ("anyone", Self::Anyone)];
@@ -48,6 +48,6 @@ impl Founders {
             Self::Operators => "Only whoever runs this server makes organizations here.",
         };
         let advice = "Ask whoever runs it: `tokenward new-organization`, or the setting `organizations`.";
-        Err(Error::new(Code::FoundingRefused, format!("{why} {advice}")))
+        Err(Error::new(Code::OrganizationCreationDenied, format!("{why} {advice}")))
     }
 }
