@@ -26,7 +26,7 @@ impl OrganizationCreators {
     pub const ALL: [(&'static str, Self); 3] =
         [("operators", Self::Operators), ("admins", Self::Admins), ("anyone", Self::Anyone)];
 
-    /// Would this caller be let? For what a page offers; a write asks [`require`](Self::require).
+    /// Would this caller be let? For what a page offers; a write asks `require`.
     #[must_use]
     pub fn would_let(self, caller: &Caller, directory: &Directory) -> bool {
         let leads = |role: &RoleKind| ADMINS.iter().any(|admin| *role == RoleKind::BuiltIn(*admin));
