@@ -31,7 +31,7 @@ async fn a_person_changes_the_password_and_signs_out() {
         browser.fill("new_password", NEW).await;
         browser.press("Change password").await;
         browser.sees("All other sessions were signed out.").await;
-        assert_eq!(browser.count("main .rows li").await, 1, "the session over HTTP has ended");
+        assert_eq!(browser.count("#sessions .rows li").await, 1, "the session over HTTP has ended");
 
         browser.click("#menu .me button").await;
         browser.sees("You are signed out.").await;
