@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn the_length_has_two_ends() {
         assert!(problem("four lamps").contains("has 10 characters; at least 12"));
-        assert!(problem(&"lamp violin ".repeat(50)).contains("512 bytes"));
+        assert!(problem(&"lamp violin ".repeat(50)).contains("the limit `password_bytes` is 512"));
         // Characters are counted, not bytes.
         assert!(problem("éééééééé").contains("has 8 characters"));
     }
