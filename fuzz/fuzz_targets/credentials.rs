@@ -29,7 +29,10 @@ fuzz_target!(|data: &[u8]| {
                 }
                 Credential::Basic(text) => {
                     assert_eq!(place, CredentialHeader::Authorization);
-                    let whole = value.split(|byte| *byte == b' ').next_back().and_then(|it| STANDARD.decode(it.trim_ascii()).ok());
+                    let whole = value
+                        .split(|byte| *byte == b' ')
+                        .next_back()
+                        .and_then(|it| STANDARD.decode(it.trim_ascii()).ok());
                     assert!(whole.is_some_and(|whole| whole.ends_with(text.as_bytes())));
                 }
             }
@@ -37,9 +40,11 @@ fuzz_target!(|data: &[u8]| {
         Err(error) if sent().count() > 1 => assert_eq!(error.code, Code::AmbiguousCredentials),
         Err(error) => assert!(matches!(error.code, Code::MissingCredentials | Code::AmbiguousCredentials)),
     }
-    let authorizations = || sent().filter(|(place, _)| *place == CredentialHeader::Authorization).map(|(_, value)| value);
+    let authorizations =
+        || sent().filter(|(place, _)| *place == CredentialHeader::Authorization).map(|(_, value)| value);
     if let Ok(text) = bearer(authorizations()) {
         assert!(authorizations().count() == 1 && text.is_ascii());
     }
-    holds_token(data, &Prefixes::default());
+    // Any answer is right; none is a panic.
+    let _ = holds_token(data, &Prefixes::default());
 });
