@@ -71,7 +71,7 @@ pub struct Filter {
 }
 
 row! {
-    pub(crate) struct EventRow {
+    struct EventRow {
         position: i64,
         id: Uuid,
         time: Time,
@@ -93,9 +93,27 @@ pub async fn list(conn: Conn<'_>, grant: &Grant, filter: &Filter, limit: i64) ->
     Ok(rows.into_iter().filter_map(EventRow::event).collect())
 }
 
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT e.position, e.id, e.time, e.kind, e.target_id, p.actor, p.origin, p.payload ",
+            "FROM event e LEFT JOIN event_payload p ON p.position = e.position WHERE ",
+            $which
+        )
+    };
+}
+
+/// The newest events about an account itself that were before this time, the newest first: what belongs to no organization.
+pub async fn of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64) -> Result<Vec<Event>> {
+    let rows: Vec<EventRow> = run!(conn, c => sqlx::query_as(select!(
+        "e.organization_id IS NULL AND (e.target_id = $1 OR e.related_id = $1) AND e.time < $2 ORDER BY e.position DESC LIMIT $3"
+    )).bind(account).bind(before.0).bind(limit).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().filter_map(EventRow::event).collect())
+}
+
 impl EventRow {
     /// `None` for a kind that a newer version wrote.
-    pub(crate) fn event(self) -> Option<Event> {
+    fn event(self) -> Option<Event> {
         Some(Event {
             position: self.position,
             id: self.id,
@@ -199,10 +217,7 @@ where
     String: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     &'static str: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
 {
-    let mut query = QueryBuilder::new(concat!(
-        "SELECT e.position, e.id, e.time, e.kind, e.target_id, p.actor, p.origin, p.payload ",
-        "FROM event e LEFT JOIN event_payload p ON p.position = e.position WHERE e.organization_id = "
-    ));
+    let mut query = QueryBuilder::new(select!("e.organization_id = "));
     query.push_bind(organization);
     narrow(&mut query, filter);
     query.push(if filter.after.is_some() { " ORDER BY e.position" } else { " ORDER BY e.position DESC" });

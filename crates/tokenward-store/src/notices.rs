@@ -1,12 +1,10 @@
-//! What happened to an account: the events of the log that are about it, and attempts that failed, which are counted
-//! beside the log.
+//! What was tried at accounts and failed: counted beside the log, which strangers must not make grow.
 
 use tokenward_core::notice::Notice;
 use tokenward_core::time::HOUR;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, execute, row, run};
-use crate::events::Event;
 use crate::tx::UnloggedTx;
 
 /// Attempts of one kind at one account from one address, within an hour.
@@ -54,7 +52,7 @@ pub async fn add(tx: &mut UnloggedTx, attempts: &Attempts, keep: i64) -> Result<
 }
 
 row! {
-    struct EventRow {
+    struct AttemptsRow {
         kind: String,
         address: String,
         attempts: i64,
@@ -64,27 +62,15 @@ row! {
 
 /// The newest attempts at an account that were before this time, the newest first.
 pub async fn of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64) -> Result<Vec<Attempts>> {
-    let rows: Vec<EventRow> = run!(conn, c => sqlx::query_as(concat!(
+    let rows: Vec<AttemptsRow> = run!(conn, c => sqlx::query_as(concat!(
         "SELECT kind, address, attempts, last_at FROM account_notice WHERE account_id = $1 AND last_at < $2 ",
         "ORDER BY last_at DESC LIMIT $3"
     )).bind(account).bind(before.0).bind(limit).fetch_all(&mut *c))?;
-    let attempts = |row: EventRow| {
+    let attempts = |row: AttemptsRow| {
         // A kind that a newer version wrote is left out.
-        let notice = Notice::parse(&row.kind)?;
+        let notice = Notice::parse(&row.kind).ok()?;
         let address = Some(row.address).filter(|address| !address.is_empty());
         Some(Attempts { account, notice, address, count: row.attempts, last_at: row.last_at })
     };
     Ok(rows.into_iter().filter_map(attempts).collect())
-}
-
-/// The newest events of the log about an account itself that were before this time, the newest first: what belongs to no
-/// organization.
-pub async fn events_of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64) -> Result<Vec<Event>> {
-    let rows: Vec<crate::events::EventRow> = run!(conn, c => sqlx::query_as(concat!(
-        "SELECT e.position, e.id, e.time, e.kind, e.target_id, p.actor, p.origin, p.payload ",
-        "FROM event e LEFT JOIN event_payload p ON p.position = e.position ",
-        "WHERE e.organization_id IS NULL AND (e.target_id = $1 OR e.related_id = $1) AND e.time < $2 ",
-        "ORDER BY e.position DESC LIMIT $3"
-    )).bind(account).bind(before.0).bind(limit).fetch_all(&mut *c))?;
-    Ok(rows.into_iter().filter_map(crate::events::EventRow::event).collect())
 }

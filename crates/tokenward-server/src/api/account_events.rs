@@ -34,12 +34,21 @@ impl Query {
 
 fn list(all: Vec<Happened>) -> Json<AccountEventList> {
     let results = all.into_iter().map(|happened| {
-        let Happened { at, kind, count, actor, address, user_agent } = happened;
+        let Happened { at, what, count, actor, address, user_agent } = happened;
         let (actor_kind, actor_id, actor) = match actor {
             Some((kind, id, name)) => (Some(kind), id, Some(name)),
             None => (None, None, None),
         };
-        AccountEvent { timestamp: at, kind: kind.into(), count, address, user_agent, actor_kind, actor_id, actor }
+        AccountEvent {
+            timestamp: at,
+            kind: what.as_str().into(),
+            count,
+            address,
+            user_agent,
+            actor_kind,
+            actor_id,
+            actor,
+        }
     });
     Json(AccountEventList { results: results.collect() })
 }

@@ -171,10 +171,7 @@ pub(super) fn log_format<'de, D: Deserializer<'de>>(from: D) -> Result<LogFormat
 
 pub(super) fn organizations<'de, D: Deserializer<'de>>(from: D) -> Result<OrganizationCreators, D::Error> {
     read(from, |text| {
-        let found = OrganizationCreators::ALL
-            .into_iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, organization_creators)| organization_creators);
+        let found = OrganizationCreators::ALL.into_iter().find(|(word, _)| *word == text).map(|(_, creators)| creators);
         found.ok_or_else(|| {
             format!("`{text}` is none of {}", OrganizationCreators::ALL.map(|(word, _)| word).join(", "))
         })

@@ -2,8 +2,6 @@
 
 use axum::Extension;
 use axum::http::StatusCode;
-use tokenward_core::event::Kind;
-use tokenward_core::notice::Notice;
 use tokenward_core::permission::Management;
 use tokenward_core::{Result, Time, Uuid};
 
@@ -14,7 +12,7 @@ use super::view::{AccountEventRow, MemberEventsPage, Nav, event_label};
 use super::words::agent;
 use crate::limits::ACCOUNT_EVENTS;
 use crate::service::members;
-use crate::service::security::{self, Happened};
+use crate::service::security::{self, Happened, What};
 
 /// How many are on a person's own page.
 const SHOWN: usize = 20;
@@ -47,16 +45,15 @@ pub(super) async fn of_member(
 }
 
 fn row(person: &SignedIn, user: Uuid, happened: Happened) -> AccountEventRow {
-    let Happened { at, kind, count, actor, address, user_agent } = happened;
-    let notice = Notice::parse(kind);
+    let Happened { at, what, count, actor, address, user_agent } = happened;
     AccountEventRow {
         at: person.moment(at),
-        what: notice
-            .map(|notice| notice.label().to_owned())
-            .or_else(|| Kind::parse(kind).map(event_label))
-            .unwrap_or_default(),
+        what: match what {
+            What::Changed(kind) => event_label(kind),
+            What::Tried(notice) => notice.label().to_owned(),
+        },
         times: (count > 1).then(|| format!("{count} times")),
-        failed: notice.is_some(),
+        failed: matches!(what, What::Tried(_)),
         by: actor.filter(|(_, id, _)| *id != Some(user)).map(|(_, _, name)| name),
         address,
         client: user_agent.map(|words| agent(Some(&words))),

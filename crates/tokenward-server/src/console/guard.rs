@@ -21,6 +21,7 @@ use super::person::{SignedIn, SignedOut, client};
 use super::place::{ConsoleOrigin, locate};
 use super::view::{ErrorPage, Nav, NeedsTlsPage};
 use crate::body::{self, Bounds, Unread};
+use crate::heavy;
 use crate::http;
 use crate::limits::{
     BODY_TIME, DISCARDED_BYTES, DOCUMENT_FORM_BYTES, FORM_BYTES, FORM_FIELDS, FORM_TIME, Limit, VISITOR_FORM_BYTES,
@@ -201,7 +202,7 @@ async fn pairs(bytes: Bytes) -> Result<Pairs> {
     if bytes.len() <= SMALL {
         return Ok(Pairs::parse(&bytes));
     }
-    tokio::task::spawn_blocking(move || Pairs::parse(&bytes)).await.map_err(Error::internal)
+    heavy::run(move || Pairs::parse(&bytes)).await
 }
 
 /// Was the request sent by a page of ours? Our pages send no referrer, and with it browsers write `null` for the

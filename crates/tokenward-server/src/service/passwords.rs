@@ -9,6 +9,7 @@ use tokenward_core::{Error, Result};
 use zeroize::Zeroizing;
 
 use super::turns::{Lane, Turn, Turns};
+use crate::heavy;
 use crate::limits::Limits;
 
 /// Hashes and checks passwords.
@@ -39,30 +40,19 @@ pub struct Hashing<'a> {
 impl Hashing<'_> {
     /// Hashes a password, in PHC form.
     pub async fn hash(self, password: Zeroizing<String>) -> Result<String> {
-        self.work(move || hash(&password)).await?
+        heavy::detached(self.turn, move || hash(&password)).await?
     }
 
     /// Does the password fit the hash? An absent hash takes as long and fits nothing.
     pub async fn fits(self, password: Zeroizing<String>, expected: Option<String>) -> Result<bool> {
         let known = expected.is_some();
         let expected = expected.unwrap_or_else(|| self.decoy.to_owned());
-        self.work(move || {
+        heavy::detached(self.turn, move || {
             PasswordHash::new(&expected)
                 .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
                 && known
         })
         .await
-    }
-
-    /// The turn ends with the work and not with the request: whoever hangs up must not let another one begin.
-    async fn work<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let turn = self.turn;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(turn);
-            done
-        });
-        done.await.map_err(Error::internal)
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokenward_core::caller::{Caller, Grant};
-use tokenward_core::event::{ActorKind, By, Event};
+use tokenward_core::event::{ActorKind, By, Event, Kind};
 use tokenward_core::network::of_client;
 use tokenward_core::notice::Notice;
 use tokenward_core::sync::lock;
@@ -147,13 +147,33 @@ async fn write(app: &App, taken: &HashMap<(Uuid, Notice, Option<IpAddr>), (i64, 
     tx.commit().await
 }
 
+/// What can happen to an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// A change, of which the event log tells.
+    Changed(Kind),
+    /// Attempts that failed.
+    Tried(Notice),
+}
+
+impl What {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed(kind) => kind.as_str(),
+            Self::Tried(notice) => notice.as_str(),
+        }
+    }
+}
+
 /// Something that happened to an account, or was tried.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Happened {
     /// When; of several attempts the last.
     pub at: Time,
-    /// What, in one word: a kind of event, or of attempt.
-    pub kind: &'static str,
+    /// What.
+    pub what: What,
     /// How often.
     pub count: i64,
     /// Who did it; nothing for an attempt.
@@ -184,7 +204,7 @@ async fn of_account(app: &Arc<App>, mut conn: Conn<'_>, account: Uuid, before: O
         flush(app).await?;
     }
     let (before, most) = (before.unwrap_or(Time(i64::MAX)), i64::from(ACCOUNT_EVENTS.number()));
-    let told = notices::events_of_account(conn.reborrow(), account, before, most).await?;
+    let told = events::of_account(conn.reborrow(), account, before, most).await?;
     let tried = notices::of_account(conn, account, before, most).await?;
     let mut all: Vec<Happened> = told.into_iter().map(of_event).chain(tried.into_iter().map(of_attempts)).collect();
     all.sort_by_key(|happened| std::cmp::Reverse(happened.at));
@@ -195,12 +215,12 @@ async fn of_account(app: &Arc<App>, mut conn: Conn<'_>, account: Uuid, before: O
 fn of_event(event: events::Event) -> Happened {
     let actor = event.payload.as_ref().map(|payload| (payload.actor_kind, payload.actor_id, event.actor.clone()));
     let (address, user_agent) = event.payload.map(|payload| (payload.address, payload.user_agent)).unwrap_or_default();
-    Happened { at: event.time, kind: event.kind.as_str(), count: 1, actor, address, user_agent }
+    Happened { at: event.time, what: What::Changed(event.kind), count: 1, actor, address, user_agent }
 }
 
 fn of_attempts(attempts: Attempts) -> Happened {
     let Attempts { notice, address, count, last_at, .. } = attempts;
-    Happened { at: last_at, kind: notice.as_str(), count, actor: None, address, user_agent: None }
+    Happened { at: last_at, what: What::Tried(notice), count, actor: None, address, user_agent: None }
 }
 
 #[cfg(test)]

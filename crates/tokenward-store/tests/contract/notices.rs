@@ -3,6 +3,7 @@
 use tokenward_core::Time;
 use tokenward_core::notice::Notice;
 use tokenward_core::time::{HOUR, SECOND};
+use tokenward_store::events;
 use tokenward_store::notices::{self, Attempts};
 
 use crate::world::World;
@@ -77,7 +78,7 @@ async fn events_of_an_account_are_told_without_those_of_organizations_and_others
     write(Event::new(Kind::MemberUpdated, Some(acme.id), ada, "ada")).await;
     write(Event::new(Kind::SessionCreated, None, world.store.new_id(), "bob").related(bob)).await;
     let kinds = async |before: Time| {
-        let found = notices::events_of_account(world.reader().await.conn(), ada, before, 10).await.unwrap();
+        let found = events::of_account(world.reader().await.conn(), ada, before, 10).await.unwrap();
         found.into_iter().map(|event| event.kind).collect::<Vec<_>>()
     };
     assert_eq!(kinds(world.now().plus(1)).await, [Kind::SessionCreated, Kind::UserUpdated]);

@@ -268,7 +268,8 @@ mod tests {
     fn bootstrap_names_its_own_organization() {
         let cli = parsed(&["bootstrap", "--organization", "Acme", "--owner-email", "a@b.c", "--json"]).unwrap();
         let Command::Bootstrap(args) = cli.command else { panic!() };
-        assert_eq!((args.organization.as_str(), args.owner_email.as_str(), args.json), ("Acme", "a@b.c", true));
+        let made = args.organization;
+        assert_eq!((made.organization.as_str(), made.owner_email.as_str(), args.json), ("Acme", "a@b.c", true));
         let missing = parsed(&["bootstrap", "--owner-email", "a@b.c"]).unwrap_err();
         assert_eq!(missing.kind(), clap::error::ErrorKind::MissingRequiredArgument);
     }

@@ -4,47 +4,30 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 use tokenward_core::right::Operator;
-use tokenward_server::config::Flags;
 use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
 use tokenward_verify::server::pepper;
 
-use super::{DataArgs, config, print_once, public_url};
+use super::{OrganizationArgs, print_once, public_url};
 use crate::note::note;
 
 /// `tokenward bootstrap`.
 #[derive(Args, Clone, Debug)]
 pub struct BootstrapArgs {
-    /// Where the data is.
+    /// The organization.
     #[command(flatten)]
-    pub data: DataArgs,
-    /// The name of the organization to create
-    // Named like the option that chooses an organization on a server, and therefore instead of it.
-    #[arg(long, value_name = "NAME")]
-    pub organization: String,
-    /// The e-mail address of its owner
-    #[arg(long, value_name = "EMAIL")]
-    pub owner_email: String,
+    pub organization: OrganizationArgs,
     /// Print one JSON object with organization_id, user_id, token and sign_in_url
     #[arg(long)]
     pub json: bool,
     /// Succeed without doing anything when there already is an organization
     #[arg(long)]
     pub if_absent: bool,
-    /// How browsers reach the service; the sign-in link is made from it [env: TOKENWARD_PUBLIC_URL]
-    /// [default: http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL")]
-    pub public_url: Option<String>,
 }
 
 /// `tokenward bootstrap`.
 pub async fn run(args: BootstrapArgs) -> Result<()> {
-    let config = config(&args.data, Flags::default().with("public_url", args.public_url))?;
-    let first = set_up::FirstOrganization {
-        organization: args.organization,
-        owner_email: args.owner_email,
-        owner_name: String::new(),
-    };
+    let (config, first) = args.organization.read()?;
     // Before anything is made: a mistyped address must not leave a database and a pepper behind.
     set_up::check(&first).finish()?;
     let store = open_store(&config).await?;

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use tokenward_server::config::{Config, Flags};
+use tokenward_server::service::set_up::FirstOrganization;
 use tokenward_store::address::DatabaseAddress;
 
 /// Where the data is.
@@ -32,6 +33,34 @@ pub struct DataArgs {
     /// A configuration file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// An organization that is to be made, and where its data is.
+#[derive(Args, Clone, Debug)]
+pub struct OrganizationArgs {
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The name of the organization to create
+    // Named like the option that chooses an organization on a server, and therefore instead of it.
+    #[arg(long, value_name = "NAME")]
+    pub organization: String,
+    /// The e-mail address of its owner
+    #[arg(long, value_name = "EMAIL")]
+    pub owner_email: String,
+    /// How browsers reach the service; the sign-in link is made from it [env: TOKENWARD_PUBLIC_URL]
+    /// [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+impl OrganizationArgs {
+    /// The configuration, and what is to be made.
+    fn read(self) -> Result<(Config, FirstOrganization)> {
+        let config = config(&self.data, Flags::default().with("public_url", self.public_url))?;
+        let Self { organization, owner_email, .. } = self;
+        Ok((config, FirstOrganization { organization, owner_email, owner_name: String::new() }))
+    }
 }
 
 /// The configuration of a command's arguments.

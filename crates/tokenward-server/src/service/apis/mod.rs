@@ -63,9 +63,13 @@ pub async fn put(
     if_match: IfMatch,
 ) -> Result<Written<ApiWithRoutes>> {
     check_name(&name).map_err(|problem| Error::invalid("name", problem))?;
-    let permit = READING.acquire().await.map_err(Error::internal)?;
-    let (document, json) = heavy::run(move || prepare(format, &document)).await??;
-    drop(permit);
+    let turn = READING.acquire().await.map_err(Error::internal)?;
+    let read = heavy::run(move || {
+        let read = prepare(format, &document);
+        drop((document, turn));
+        read
+    });
+    let (document, json) = read.await??;
     let limits = app.limits.clone();
     let unknown = unknown.or(document.unknown).unwrap_or_default();
     app.write(grant, move |tx, grant| {
