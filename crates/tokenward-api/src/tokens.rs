@@ -101,3 +101,26 @@ pub struct ApiTokenRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 }
+
+/// What is to be different about a token (JSON merge patch, RFC 7396): what is absent stays as it is.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenEditRequest {
+    /// 1 to 128 characters, unique among the organization's tokens. It cannot be null.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>, nullable = false))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub name: Option<Option<String>>,
+    /// At most 1,024 characters; null removes it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub description: Option<Option<String>>,
+    /// A role of availableRole. It cannot be null.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>, nullable = false))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub role_id: Option<Option<Uuid>>,
+    /// From when on the token is refused; null is never.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Option<Time>>,
+}

@@ -76,6 +76,8 @@ kinds! {
     RoleDeleted = "role.deleted", "DELETE", "MEMBERS_AND_ROLES", Some("CUSTOM_ROLE");
     /// An API token was made.
     TokenCreated = "token.created", "CREATE", "ORGANIZATION", Some("API_TOKEN");
+    /// An API token was changed.
+    TokenUpdated = "token.updated", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
     /// An API token was deleted: refused from now on.
     TokenDeleted = "token.deleted", "DELETE", "ORGANIZATION", Some("API_TOKEN");
     /// A project was made.

@@ -185,6 +185,19 @@ pub async fn names(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<HashMa
     Ok(own.map(|(id, _, name)| (id, name)).collect())
 }
 
+/// Writes what can be changed about a token.
+pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
+    grant.permits(Management::TokenManage)?;
+    let updated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
+        "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7 ",
+        "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
+    ))
+    .bind(grant.organization()).bind(token.id).bind(&token.name).bind(token.description.as_deref()).bind(token.role_id)
+    .bind(token.expires_at.map(|at| at.0)).bind(token.updated_at.0).fetch_optional(&mut *c))
+    .map_err(name_conflict("token", &token.name))?;
+    updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))
+}
+
 /// Takes a token back for good. Of two at once, one gets `NotFound`.
 pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<()> {
     grant.permits_revoking(id)?;

@@ -192,7 +192,7 @@ impl Touched {
                 Event::ApiUpdated | Event::ApiDeleted => {
                     touched.apis.insert((organization, row.target_id));
                 }
-                Event::TokenCreated | Event::TokenDeleted => {
+                Event::TokenCreated | Event::TokenUpdated | Event::TokenDeleted => {
                     touched.tokens.insert(row.target_id);
                 }
                 Event::SessionCreated | Event::SessionEnded | Event::UserUpdated => {

@@ -109,7 +109,7 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
     }
 }
 
-methods!(get GET, post POST, put PUT, delete DELETE);
+methods!(get GET, post POST, put PUT, patch PATCH, delete DELETE);
 
 /// An endpoint for POST that is answered before the router is asked.
 pub(super) fn direct_post(path: &'static str, answer: DirectHandler) -> Endpoint {

@@ -7,15 +7,16 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenList, ApiTokenRequest};
+use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenList, ApiTokenRequest};
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
 use tokenward_core::token::Token;
 
-use super::endpoint::{Endpoint, delete, get, post};
+use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
-use super::extract::{Body, Params, id, written, written_empty};
+use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
 use crate::service::usage::Usage;
@@ -76,6 +77,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("API tokens", "One living token.")
             .answers::<ApiToken>(200)
             .errors(&[400]),
+        patch("/organization/{organizationId}/apiToken/{apiTokenId}", update)
+            .needs(Management::TokenManage, On::Organization)
+            .about("API tokens", "Change name, description, role or end of a token; its text stays the same.")
+            .takes::<ApiTokenEditRequest>()
+            .written_in(&["application/json", "application/merge-patch+json"])
+            .answers::<ApiToken>(200)
+            .errors(&[400, 409, 412]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}", remove)
             .needs(Management::TokenManage, On::Organization)
             .about("API tokens", "Take a token back. It is refused from the moment this answers.")
@@ -136,10 +144,44 @@ async fn show(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
-) -> Result<Json<ApiToken>, ApiError> {
+) -> Result<Response, ApiError> {
     let token = tokens::get(&app, &grant, id("apiTokenId", &token)?).await?;
-    let usage = usage::of(&app, &grant, std::slice::from_ref(&token)).await?.remove(&token.id).unwrap_or_default();
-    Ok(Json(api_token(token, usage)))
+    let usage = used(&app, &grant, &token).await?;
+    Ok(tagged(token.updated_at, Json(api_token(token, usage))))
+}
+
+/// A field that was sent and must not be null.
+fn given<T>(field: &'static str, sent: Option<Option<T>>, faults: &mut Faults) -> Option<T> {
+    if matches!(sent, Some(None)) {
+        faults.push(field, "cannot be null; leave it out to keep it as it is");
+    }
+    sent.flatten()
+}
+
+async fn update(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
+    Body(edit): Body<ApiTokenEditRequest>,
+) -> Result<Response, ApiError> {
+    let token = id("apiTokenId", &token)?;
+    let mut faults = Faults::default();
+    let change = tokens::TokenChange {
+        name: given("name", edit.name, &mut faults),
+        description: edit.description,
+        role_id: given("role_id", edit.role_id, &mut faults),
+        expires_at: edit.expires_at,
+    };
+    faults.finish()?;
+    let changed = tokens::update(&app, grant.clone(), token, change, if_match).await?;
+    let (version, usage) = (changed.value.updated_at, used(&app, &grant, &changed.value).await?);
+    Ok(tagged(version, written(StatusCode::OK, changed, |token| api_token(token, usage))))
+}
+
+/// How one token was used.
+async fn used(app: &Arc<App>, grant: &Grant, token: &Token) -> tokenward_core::Result<Usage> {
+    Ok(usage::of(app, grant, std::slice::from_ref(token)).await?.remove(&token.id).unwrap_or_default())
 }
 
 async fn remove(

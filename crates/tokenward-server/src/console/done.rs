@@ -32,6 +32,7 @@ macro_rules! done {
 done! {
     SetUp = "set-up", Good, "Welcome. Your organization is ready; add the first token.";
     Joined = "joined", Good, "Welcome. You are a member now.";
+    TokenSaved = "token-saved", Good, "The token is saved. What you changed counts from the next request on.";
     TokenDeleted = "token-deleted", Good, "The token is deleted. It is refused from now on.";
     SettingsSaved = "settings-saved", Good, "The settings are saved.";
     NameSaved = "name-saved", Good, "Your name is saved.";

@@ -72,6 +72,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/tokens", get(tokens::list).post(tokens::create))
         .route("/console/{organization}/tokens/new", get(tokens::new))
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
+        .route("/console/{organization}/tokens/{token}/edit", get(tokens::edit).post(tokens::save))
         .route("/console/{organization}/tokens/{token}/delete", get(tokens::ask_delete).post(tokens::delete))
         .merge(access_routes())
         .merge(api_routes())

@@ -19,13 +19,13 @@ use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
-    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, TokenCreatedPage, TokenDeletePage, TokenForm,
-    TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
+    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, TokenCreatedPage, TokenDeletePage,
+    TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
 };
-use super::words::{agent, grouped, points, role_tag, token_state};
-use crate::service::App;
-use crate::service::tokens::{self, Filter, NewToken};
+use super::words::{agent, count, grouped, points, role_tag, token_state};
+use crate::service::tokens::{self, Filter, NewToken, TokenChange};
 use crate::service::usage::{self, Usage};
+use crate::service::{App, IfMatch};
 
 /// Tokens that are looked at together.
 const PART: usize = 500;
@@ -39,6 +39,8 @@ const IN_USE: i64 = 7 * DAY;
 const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 year")];
 /// The one that is chosen until somebody chooses.
 const USUAL: &str = "90";
+/// What stands for the end that a token has.
+const KEEP: &str = "keep";
 
 /// `GET …/tokens`.
 pub(super) async fn list(
@@ -199,25 +201,38 @@ pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization)
 }
 
 async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems: Problems) -> PageResult {
+    let form = token_form(person, grant, typed, &mut problems, None).await?;
+    let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
+    let password = proof::field_if_asked(&mut problems);
+    page(problems.status, &TokenNewPage { shell, form, password, error: problems.rest() })
+}
+
+/// The fields of a token, with what was typed; `kept` is when it ends as it is.
+async fn token_form(
+    person: &SignedIn,
+    grant: &Grant,
+    typed: &Pairs,
+    problems: &mut Problems,
+    kept: Option<String>,
+) -> Result<TokenForm> {
     let now = person.app.now();
-    let chosen = Some(typed.get("expires")).filter(|chosen| !chosen.is_empty()).unwrap_or(USUAL);
+    let usual = if kept.is_some() { KEEP } else { USUAL };
+    let chosen = Some(typed.get("expires")).filter(|chosen| !chosen.is_empty()).unwrap_or(usual);
     let until = |days: i64| super::view::Moment::new(now.plus(days * DAY), now).date;
-    let form = TokenForm {
+    Ok(TokenForm {
         name: problems.field("name", typed.line("name")),
         description: problems.field("description", typed.text("description").unwrap_or_default()),
-        roles: role_choices(person, grant, typed.get("role_id"), &mut problems).await?,
+        roles: role_choices(person, grant, typed.get("role_id"), problems).await?,
         expiry: Expiry {
             chosen: chosen.to_owned(),
+            kept,
             presets: PRESETS
                 .map(|(days, label)| ExpiryPreset { value: days.to_string(), label: label.into(), until: until(days) })
                 .into(),
             date: problems.field("expires_at", typed.get("expires_on")),
             first_day: day(now).map(|day| day.to_string()).unwrap_or_default(),
         },
-    };
-    let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
-    let password = proof::field_if_asked(&mut problems);
-    page(problems.status, &TokenNewPage { shell, form, password, error: problems.rest() })
+    })
 }
 
 /// The day on which a moment lies, in UTC.
@@ -312,7 +327,7 @@ pub(super) async fn show(
         points,
         usage: Some(counts(&used.unwrap_or_default(), decisions)),
         live: query.get("live") == "1",
-        may_delete: person.can(organization, Management::TokenManage),
+        may_manage: person.can(organization, Management::TokenManage),
         may_read_events: person.can(organization, Management::EventRead),
         public_url: person.app.public_url.clone(),
         shell,
@@ -338,6 +353,110 @@ fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (String, Vec<St
     let directory = person.app.verifier.directory();
     let found = directory.organization(organization).and_then(|o| Some((o, o.role(role)?)));
     found.map(|(organization, role)| (role.meaning(), points(organization, role))).unwrap_or_default()
+}
+
+/// `GET …/tokens/{id}/edit`.
+pub(super) async fn edit(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let token = tokens::get(&person.app, &grant, id).await?;
+    let saved = Pairs::from([
+        ("name", token.name.clone()),
+        ("description", token.description.clone().unwrap_or_default()),
+        ("role_id", token.role_id.to_string()),
+        ("version", token.updated_at.0.to_string()),
+    ]);
+    edit_page(&person, &grant, &token, &saved, None, Problems::default()).await
+}
+
+async fn edit_page(
+    person: &SignedIn,
+    grant: &Grant,
+    token: &Token,
+    typed: &Pairs,
+    effect: Option<TokenEffect>,
+    mut problems: Problems,
+) -> PageResult {
+    let used = usage::of(&person.app, grant, std::slice::from_ref(token)).await?.remove(&token.id);
+    let row = row(&person.app, token, used.as_ref());
+    let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    let use_so_far = match (&row.last_used, &used) {
+        (Some(last), Some(used)) => {
+            format!("It was allowed {} times, and last used {}.", grouped(used.allowed), last.at.relative)
+        }
+        _ => "It was never used.".to_owned(),
+    };
+    let shown = TokenEditPage {
+        form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
+        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        token: row,
+        version: typed.get("version").to_owned(),
+        use_so_far,
+        effect,
+        password: proof::field_if_asked(&mut problems),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// What the chosen role would take from the token, unless that was shown already.
+async fn effect_of(person: &SignedIn, token: &Token, typed: &Pairs) -> Result<Option<TokenEffect>> {
+    let Some(role) = typed.id("role_id").filter(|role| *role != token.role_id) else { return Ok(None) };
+    if typed.id("sure") == Some(role) {
+        return Ok(None);
+    }
+    // What was decided is not for everybody who may change tokens.
+    let Ok(grant) = person.may(token.organization_id, Management::TokenVerify) else { return Ok(None) };
+    let effect = crate::service::decisions::effect(&person.app, &grant, token.id, role).await?;
+    let sentence = format!(
+        "With this role {} of its last {} would be refused:",
+        effect.refused_count,
+        count(effect.looked_at, "allowed request")
+    );
+    let shown = TokenEffect { sentence, refused: effect.refused, role: role.to_string() };
+    Ok((effect.refused_count > 0).then_some(shown))
+}
+
+/// `POST …/tokens/{id}/edit`: saves. What would be refused from then on is shown first.
+pub(super) async fn save(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let token = tokens::get(&person.app, &grant, id).await?;
+    let again = |problems| edit_page(&person, &grant, &token, &typed, None, problems);
+    let expires_at = match typed.get("expires") {
+        KEEP => None,
+        _ => match expiry(&typed, person.app.now()) {
+            Ok(expires_at) => Some(expires_at),
+            Err(problem) => return again(Problems::one("expires_at", problem)).await,
+        },
+    };
+    let Some(role_id) = typed.id("role_id") else {
+        return again(Problems::one("role_id", "Choose what the token may do.")).await;
+    };
+    if let Some(effect) = effect_of(&person, &token, &typed).await? {
+        return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
+    }
+    let change = TokenChange {
+        name: Some(typed.line("name")),
+        description: Some(typed.text("description")),
+        role_id: Some(role_id),
+        expires_at,
+    };
+    // A form without its version could overwrite what somebody else saved: it fits none.
+    let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
+    let saved = match proof::given(&person, &typed).await {
+        Ok(()) => tokens::update(&person.app, grant.clone(), id, change, version).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(_) => person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenSaved),
+        Err(error) => again(Problems::of(error)?).await,
+    }
 }
 
 /// `GET …/tokens/{id}/delete`: asks once more.

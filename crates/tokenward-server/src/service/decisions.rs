@@ -87,6 +87,100 @@ pub async fn list(app: &Arc<App>, grant: &Grant, filter: Filter, limit: usize) -
     explained(app, grant, decisions).await
 }
 
+/// What another role would take from a token.
+#[derive(Default, Debug)]
+pub struct Effect {
+    /// So many of its last decisions were looked at: those that were a yes to something.
+    pub looked_at: usize,
+    /// So many of them would be a no.
+    pub refused_count: usize,
+    /// What was asked in these, each once: `POST /v1/refunds`, or the permission.
+    pub refused: Vec<String>,
+}
+
+/// Decisions that an effect is told of: the last ones.
+const LOOKED_AT: usize = 20;
+
+/// What this role would take from a token, by what it was last allowed.
+pub async fn effect(app: &Arc<App>, grant: &Grant, token: Uuid, role: Uuid) -> Result<Effect> {
+    let (app, organization) = (Arc::clone(app), grant.organization());
+    heavy::run(move || effect_now(&app, organization, token, role)).await
+}
+
+fn effect_now(app: &App, organization: Uuid, token: Uuid, role: Uuid) -> Effect {
+    let decisions = app.verifier.decisions(organization, Some(token));
+    let directory = app.verifier.directory();
+    let found = directory.organization(organization).and_then(|it| Some((it, it.role(role)?)));
+    let Some((organization, role)) = found else { return Effect::default() };
+    let mut effect = Effect::default();
+    for decision in decisions.iter().filter(|it| it.denied.is_none()) {
+        let asked = Asked::in_decision(organization, decision);
+        if asked.is_nothing() || asked.is_never() {
+            continue;
+        }
+        effect.looked_at += 1;
+        if !asked.allowed_by(role, decision.target) {
+            effect.refused_count += 1;
+            let wanted = match (&decision.method, &decision.path) {
+                (Some(method), Some(path)) => format!("{method} {path}"),
+                _ => decision.permission.clone().unwrap_or_default(),
+            };
+            if !effect.refused.contains(&wanted) {
+                effect.refused.push(wanted);
+            }
+        }
+        if effect.looked_at == LOOKED_AT {
+            break;
+        }
+    }
+    effect
+}
+
+/// What a decision was about, by the routes as they are now.
+struct Asked<'a> {
+    /// The permissions that were named: what was missing is needed whatever the route says, which may have changed since.
+    named: Vec<Permission<'a>>,
+    route: Ask<'a>,
+}
+
+impl<'a> Asked<'a> {
+    fn in_decision(organization: &'a Organization, decision: &'a KeptDecision) -> Self {
+        let named = [&decision.permission, &decision.missing];
+        let named = named.into_iter().flatten().filter_map(|text| Permission::parse(text).ok()).collect();
+        // The beginning of a path is the path of another route.
+        let route = match (&decision.api, &decision.method, &decision.path) {
+            (Some(api), Some(method), Some(path)) if decision.path_is_whole() => {
+                organization.ask_route(api, method, path)
+            }
+            _ => Ask::Identity,
+        };
+        Self { named, route }
+    }
+
+    /// What the route needs.
+    fn needs(&self) -> &'a [RequiredPermission] {
+        match self.route {
+            Ask::All(needs) => needs,
+            _ => &[],
+        }
+    }
+
+    /// Was it about the credential alone?
+    fn is_nothing(&self) -> bool {
+        self.named.is_empty() && self.needs().is_empty()
+    }
+
+    /// Is it on no route, so that no role allows it?
+    fn is_never(&self) -> bool {
+        matches!(self.route, Ask::Never(_))
+    }
+
+    fn allowed_by(&self, role: &Role, target: Target) -> bool {
+        let by_route = self.needs().iter().map(RequiredPermission::permission);
+        self.named.iter().copied().chain(by_route).all(|permission| role.allows(permission, target))
+    }
+}
+
 async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<KeptDecision>) -> Result<Vec<Explained>> {
     let mut ids: Vec<Uuid> = decisions.iter().filter_map(|it| it.token).collect();
     ids.sort_unstable();
@@ -114,26 +208,13 @@ fn explained_now(
     // Many decisions lack the same.
     let mut known: HashMap<Lacking, Option<(Uuid, String)>> = HashMap::new();
     let mut explain = |decision: KeptDecision| {
-        // The beginning of a path is the path of another route.
-        let route = match (&decision.api, &decision.method, &decision.path) {
-            (Some(api), Some(method), Some(path)) if decision.path_is_whole() => {
-                organization.ask_route(api, method, path)
-            }
-            _ => Ask::Identity,
-        };
-        let needs = match route {
-            Ask::All(needs) => needs.iter().map(|it| it.as_str().to_owned()).collect(),
-            _ => Vec::new(),
-        };
-        Explained {
-            token_name: decision.token.and_then(|id| names.get(&id).cloned()),
-            smallest_role: known
-                .entry(Lacking::of(&decision, &needs))
-                .or_insert_with(|| smallest_role(organization, &decision, route).map(|it| (it.id, it.name.to_string())))
-                .clone(),
-            needs,
-            decision,
-        }
+        let asked = Asked::in_decision(organization, &decision);
+        let needs: Vec<String> = asked.needs().iter().map(|it| it.as_str().to_owned()).collect();
+        let smallest_role = known
+            .entry(Lacking::of(&decision, &needs))
+            .or_insert_with(|| smallest_role(organization, &decision, &asked).map(|it| (it.id, it.name.to_string())))
+            .clone();
+        Explained { token_name: decision.token.and_then(|id| names.get(&id).cloned()), smallest_role, needs, decision }
     };
     decisions.into_iter().map(&mut explain).collect()
 }
@@ -162,23 +243,11 @@ impl Lacking {
 
 /// The smallest role that allows all that was asked: the one that names the fewest permissions, or another one that is a
 /// part of it, so that none that is enough is a part of what comes out. Never the owner role, which no token can have.
-fn smallest_role<'a>(organization: &'a Organization, decision: &KeptDecision, route: Ask<'_>) -> Option<&'a Role> {
-    if decision.denied != Some(Reason::PermissionDenied) {
+fn smallest_role<'a>(organization: &'a Organization, decision: &KeptDecision, asked: &Asked<'_>) -> Option<&'a Role> {
+    if decision.denied != Some(Reason::PermissionDenied) || asked.is_nothing() || asked.is_never() {
         return None;
     }
-    // What was missing is needed whatever the route says: it may have changed since.
-    let named = [&decision.permission, &decision.missing];
-    let named: Vec<_> = named.into_iter().flatten().filter_map(|text| Permission::parse(text).ok()).collect();
-    let by_route: Vec<Permission<'_>> = match route {
-        Ask::All(needs) => needs.iter().map(RequiredPermission::permission).collect(),
-        Ask::Never(_) => return None,
-        Ask::Identity | Ask::Permission(_) => Vec::new(),
-    };
-    if named.is_empty() && by_route.is_empty() {
-        return None;
-    }
-    let enough =
-        |role: &&Role| named.iter().chain(&by_route).all(|permission| role.allows(*permission, decision.target));
+    let enough = |role: &&Role| asked.allowed_by(role, decision.target);
     let mut roles: Vec<&Role> =
         organization.roles().map(|role| &**role).filter(|role| !role.is_owner()).filter(enough).collect();
     roles.sort_by_cached_key(|role| (role.permissions().len(), role.name.clone()));

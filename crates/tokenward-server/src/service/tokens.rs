@@ -1,4 +1,4 @@
-//! API tokens: list, show, create, delete.
+//! API tokens: list, show, create, change, delete.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::token::Token;
-use tokenward_core::{Code, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{roles, tokens};
 
-use super::{App, Written, proof, sessions};
+use super::{App, IfMatch, Written, proof, sessions};
 use crate::limits::TOKENS;
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
@@ -184,6 +184,82 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
             limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
             let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
             Ok((Created { token, text }, vec![event]))
+        })
+    })
+    .await
+}
+
+/// What is to be different about a token; what is `None` stays as it is.
+#[derive(Default, Debug)]
+pub struct TokenChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another description, or none.
+    pub description: Option<Option<String>>,
+    /// Another role.
+    pub role_id: Option<Uuid>,
+    /// Another end, or none.
+    pub expires_at: Option<Option<Time>>,
+}
+
+impl TokenChange {
+    fn faults(&self, now: Time) -> Faults {
+        let mut faults = Faults::default();
+        if let Some(name) = &self.name {
+            faults.check("name", check_actor_name(name));
+        }
+        if let Some(Some(description)) = &self.description {
+            faults.check("description", check_description(description));
+        }
+        if self.expires_at.flatten().is_some_and(|at| at <= now) {
+            faults.push("expires_at", format!("is in the past; it is {now} now. To end a token now, delete it"));
+        }
+        faults
+    }
+}
+
+/// Changes a token: its text stays the same, and what is changed counts from the next request on. Neither its role as it
+/// was nor the one that it gets may hold more than the caller's. What makes an admin, or lets one live longer, needs a
+/// fresh proof of a person.
+pub async fn update(
+    app: &Arc<App>,
+    grant: Grant,
+    id: Uuid,
+    change: TokenChange,
+    if_match: IfMatch,
+) -> Result<Written<Token>> {
+    let proof = proof::lifetime(app);
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = tokens::get(tx.conn(), grant, id).await?;
+            let now = tx.now();
+            if let Some(ended) = old.expires_at.filter(|at| *at <= now) {
+                let detail = format!("The token ended at {ended}, and an end is final. Make a new one.");
+                return Err(Error::conflict(detail));
+            }
+            roles::assignable(tx, grant, "role_id", old.role_id).await?;
+            let faults = change.faults(now);
+            let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await;
+            let role = faults.and(role)?;
+            if_match.check(old.updated_at)?;
+            let token = Token {
+                name: change.name.unwrap_or_else(|| old.name.clone()),
+                description: change.description.unwrap_or_else(|| old.description.clone()),
+                role_id: role.id,
+                role_name: role.name.to_string(),
+                expires_at: change.expires_at.unwrap_or(old.expires_at),
+                updated_at: tx.next_version(old.updated_at),
+                ..old.clone()
+            };
+            let longer = token.expires_at.is_none_or(|at| old.expires_at.is_some_and(|before| before < at));
+            let lives_longer = longer && token.expires_at != old.expires_at;
+            let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
+            if is_admin && (token.role_id != old.role_id || lives_longer) {
+                grant.require_proof(proof, now)?;
+            }
+            tokens::update(tx, grant, &token).await?;
+            let event = event(Kind::TokenUpdated, &token).before(snapshot(&old)).after(snapshot(&token));
+            Ok((token, vec![event]))
         })
     })
     .await

@@ -173,6 +173,11 @@ impl Client {
         Ok(self.send(request).await?.answer)
     }
 
+    /// PATCH: what the body leaves out stays as it is.
+    pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<ApiAnswer<T>> {
+        Ok(self.send(self.request(Method::PATCH, path).json(body)).await?.answer)
+    }
+
     pub async fn delete(&self, path: &str) -> Result {
         self.send::<IgnoredAny>(self.request(Method::DELETE, path)).await.map(|_| ())
     }

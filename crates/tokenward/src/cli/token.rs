@@ -1,7 +1,7 @@
 //! `tokenward token`.
 
-use clap::{Args, Subcommand};
-use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenRequest};
+use clap::{ArgGroup, Args, Subcommand};
+use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenRequest};
 use tokenward_core::Time;
 use uuid::Uuid;
 
@@ -25,6 +25,8 @@ pub enum TokenCommand {
         #[arg(value_name = "NAME|ID")]
         token: String,
     },
+    /// Change a token's name, description, role or end; its secret stays the same
+    Edit(EditArgs),
     /// Delete a token: it is refused from that moment on
     #[command(visible_alias = "rm")]
     Delete {
@@ -53,6 +55,27 @@ pub struct CreateArgs {
     expires: Option<Time>,
 }
 
+/// `tokenward token edit`.
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("change").required(true).multiple(true).args(["name", "description", "role", "expires"])))]
+pub struct EditArgs {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID")]
+    token: String,
+    /// Its new name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Its new description; an empty text removes it
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// The role it acts as from now on, by name or id
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    /// When it expires: as for create, or never
+    #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
+    expires: Option<when::End>,
+}
+
 /// `tokenward token list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
@@ -69,6 +92,7 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::Create(args) => create(args, context).await,
         TokenCommand::List(args) => list(args, context).await,
         TokenCommand::Show { token } => show(&token, context).await,
+        TokenCommand::Edit(args) => edit(args, context).await,
         TokenCommand::Delete { token, yes } => delete(&token, yes, context).await,
     }
 }
@@ -189,6 +213,42 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Denied", denied),
         ("Id", token.id.to_string()),
     ])
+}
+
+async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
+    let (path, before) = resolve(&args.token, context).await?;
+    let role = match &args.role {
+        Some(wanted) => {
+            let organization = context.client.organization(context.global).await?;
+            Some(find(&role::available(context, &organization).await?, wanted, "role")?.id)
+        }
+        None => None,
+    };
+    let body = ApiTokenEditRequest {
+        name: args.name.map(Some),
+        description: args.description.map(|text| Some(text).filter(|text| !text.is_empty())),
+        role_id: role.map(Some),
+        expires_at: args.expires.map(|end| end.0),
+    };
+    let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
+    if context.global.json {
+        return output::json(&changed.raw);
+    }
+    let never = |at: Option<Time>| or(moment(at), "never");
+    let all = [
+        ("name", before.name.clone(), changed.name.clone()),
+        ("description", text(before.description.as_deref()), text(changed.description.as_deref())),
+        ("role", before.role_name.clone(), changed.role_name.clone()),
+        ("end", never(before.expires_at), never(changed.expires_at)),
+    ];
+    let changes: Vec<String> = all
+        .into_iter()
+        .filter(|(_, before, after)| before != after)
+        .map(|(what, before, after)| format!("{what}: {} → {}", or(before, "none"), or(after, "none")))
+        .collect();
+    let told = if changes.is_empty() { "nothing is different".to_owned() } else { changes.join("; ") };
+    note(output::clean(&format!("Changed the token `{}`: {told}.", changed.name)));
+    Ok(())
 }
 
 async fn delete(wanted: &str, yes: bool, context: &Context<'_>) -> Result {

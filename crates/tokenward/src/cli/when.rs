@@ -14,6 +14,18 @@ pub fn expiry_argument(text: &str) -> Result<Time, String> {
     expiry(text, &SystemClock::default())
 }
 
+/// An expiry as clap reads it where there may be one already: `never` takes it away.
+pub fn end_argument(text: &str) -> Result<End, String> {
+    match text {
+        "never" => Ok(End(None)),
+        text => expiry(text, &SystemClock::default()).map(|at| End(Some(at))),
+    }
+}
+
+/// When something ends from now on; `None` is never.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End(pub Option<Time>);
+
 /// The beginning of a period as clap reads it.
 pub fn since_argument(text: &str) -> Result<Time, String> {
     since(text, &SystemClock::default())

@@ -267,6 +267,32 @@ fn errors_say_what_to_do() {
 }
 
 #[test]
+fn a_token_is_edited_and_says_what_is_different() {
+    let world = World::new();
+    let secret = world.token("ci", "viewer");
+    let edited = world.run(&["token", "edit", "ci", "--name", "cd", "--role", "devops", "--expires", "2099-01-31"]);
+    assert_eq!((edited.code, edited.out.as_str()), (0, ""), "{}", edited.err);
+    let told = "Changed the token `cd`: name: ci → cd; role: viewer → devops; end: never → 2099-01-31";
+    assert!(edited.err.contains(told), "{}", edited.err);
+    let shown = world.json(&["token", "edit", "cd", "--expires", "never", "--description", "deploys"]);
+    assert_eq!((&shown["expires_at"], &shown["description"]), (&Value::Null, &Value::from("deploys")));
+    assert!(world.json(&["token", "edit", "cd", "--description", ""]).get("description").is_none());
+    assert!(world.run(&["token", "edit", "cd", "--name", "cd"]).err.contains("nothing is different"));
+    assert_eq!(world.with_token(&secret, &["token", "list"]).code, 0, "the secret is the same");
+
+    for (line, code) in [
+        (&["token", "edit", "cd"][..], 2),
+        (&["token", "edit", "cd", "--expires", "yesterday"], 2),
+        (&["token", "edit", "cd", "--expires", "2020-01-01"], 2),
+        (&["token", "edit", "cd", "--role", "boss"], 4),
+        (&["token", "edit", "absent", "--name", "x"], 4),
+        (&["token", "edit", "cd", "--name", "operator"], 1),
+    ] {
+        assert_eq!(world.run(line).code, code, "{line:?}");
+    }
+}
+
+#[test]
 fn a_damaged_token_is_told_without_a_network() {
     let world = World::new();
     let secret = world.token("ci", "viewer");

@@ -504,6 +504,60 @@ async fn what_a_form_sends_is_kept_as_it_was_meant() {
     server.stop().await;
 }
 
+/// The value of a hidden field of a page.
+fn hidden(page: &Page, name: &str) -> String {
+    let start = format!("name=\"{name}\" value=\"");
+    page.html.split(&start).nth(1).unwrap_or_else(|| panic!("{name} is missing")).split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_is_edited_and_what_would_be_refused_is_shown_before() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let [viewer, devops] = [server.role(&organization, "viewer").await, server.role(&organization, "devops").await];
+    let (id, text) =
+        server.new_token(&organization, json!({ "name": "ci", "role_id": devops, "description": "Builds" })).await;
+    let path = format!("{base}/tokens/{id}/edit");
+    owner.get(&path).await.says(200, "It was never used.");
+    for permission in ["invoices:read", "refunds:write", "refunds:write"] {
+        let asked = json!({ "token": text, "permission": permission });
+        server.post("/verify", &organization.owner, asked).await.expect(200);
+    }
+    let page = owner.get(&path).await.says(200, "It was allowed 3 times");
+    assert!(page.html.contains("value=\"ci\"") && page.html.contains("Builds") && page.html.contains("As it is"));
+    let version = hidden(&page, "version");
+    let form = |role: &str, more: &[(&'static str, String)]| {
+        let mut form = vec![("name", "ci-2".to_owned()), ("role_id", role.to_owned()), ("expires", "keep".to_owned())];
+        form.push(("version", version.clone()));
+        form.extend_from_slice(more);
+        form
+    };
+    let post = async |owner: &mut Person, form: Vec<(&'static str, String)>| {
+        let form: Vec<(&str, &str)> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        owner.post(&path, &form).await
+    };
+    let page = post(&mut owner, form(&viewer, &[])).await;
+    let page = page.says(200, "With this role 2 of its last 3 allowed requests would be refused:");
+    assert!(page.html.contains("refunds:write") && !page.html.contains("<li class=\"mono\">invoices:read"));
+    assert_eq!(hidden(&page, "sure"), viewer);
+    let one = organization.path(&format!("apiToken/{id}"));
+    assert_eq!(server.get(&one, &organization.owner).await.str("role_name"), "devops", "nothing is saved yet");
+    let saved = post(&mut owner, form(&viewer, &[("sure", viewer.clone())])).await;
+    saved.leads_to(&format!("{base}/tokens/{id}"));
+    owner.get(&format!("{base}/tokens/{id}")).await.says(200, "The token is saved.");
+    let token = server.get(&one, &organization.owner).await.json();
+    assert_eq!((&token["name"], &token["role_name"]), (&json!("ci-2"), &json!("viewer")));
+    assert!(token.get("description").is_none(), "{token}");
+
+    post(&mut owner, form(&viewer, &[])).await.says(412, "Somebody else changed this");
+    let bad = [("name", ""), ("role_id", viewer.as_str()), ("expires", "keep")];
+    let fresh = hidden(&owner.get(&path).await, "version");
+    owner.post(&path, &[&bad[..], &[("version", fresh.as_str())]].concat()).await.says(400, "It must not be empty.");
+    let past = [("name", "x"), ("role_id", viewer.as_str()), ("expires", "date"), ("expires_on", "2020-01-01")];
+    owner.post(&path, &past).await.says(400, "This day is over.");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_program_gets_json_where_there_is_nothing() {
     let (server, _, _) = world().await;

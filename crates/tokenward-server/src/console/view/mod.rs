@@ -47,8 +47,8 @@ pub use settings::{OrganizationNewPage, SettingsForm, SettingsPage};
 pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
 pub use time::Moment;
 pub use tokens::{
-    Expiry, ExpiryPreset, LastUsed, ReasonCount, TokenCreatedPage, TokenDeletePage, TokenForm, TokenNewPage, TokenPage,
-    TokenRow, TokenState, TokenUsage, TokensPage,
+    Expiry, ExpiryPreset, LastUsed, ReasonCount, TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect,
+    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
 };
 
 use askama::Template;

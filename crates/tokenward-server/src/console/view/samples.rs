@@ -214,6 +214,7 @@ fn expiry(chosen: &str) -> Expiry {
     };
     Expiry {
         chosen: chosen.into(),
+        kept: None,
         presets: vec![preset(30, "30 days"), preset(90, "90 days"), preset(365, "1 year")],
         date: FormField::default(),
         first_day: "2026-11-25".into(),
@@ -306,7 +307,7 @@ fn token_page() -> TokenPage {
             decisions: Some(decisions().into_iter().take(2).collect()),
         }),
         live: false,
-        may_delete: true,
+        may_manage: true,
         may_read_events: true,
         public_url: URL.into(),
     }

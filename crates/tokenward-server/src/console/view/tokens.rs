@@ -92,12 +92,14 @@ pub struct ExpiryPreset {
     pub until: String,
 }
 
-/// When a new token ends. The form sends `expires` = a preset's value, `never` or `date`, and with `date` also
+/// When a token is to end. The form sends `expires` = a preset's value, `never`, `keep` or `date`, and with `date` also
 /// `expires_on` = `YYYY-MM-DD`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expiry {
     /// Which is chosen.
     pub chosen: String,
+    /// When it ends as it is, to be left so (`keep`); `None` for a new token.
+    pub kept: Option<String>,
     /// What is offered.
     pub presets: Vec<ExpiryPreset>,
     /// The day of one's own choice.
@@ -106,7 +108,7 @@ pub struct Expiry {
     pub first_day: String,
 }
 
-/// What the form for a new token holds.
+/// What a form for a token holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenForm {
     /// Its name.
@@ -128,6 +130,39 @@ pub struct TokenNewPage {
     /// What was typed.
     pub form: TokenForm,
     /// The password again, where it is asked for; its value is never sent back.
+    pub password: Option<FormField>,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
+/// What another role would take from a token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenEffect {
+    /// `3 of its last 20 requests would be refused:`
+    pub sentence: String,
+    /// These.
+    pub refused: Vec<String>,
+    /// The role that was asked about. The form sends it as `sure` once this was shown.
+    pub role: String,
+}
+
+/// `…/tokens/<id>/edit`; posts the same as a new token's form, and `version`, back to itself.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-edit.html")]
+pub struct TokenEditPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The token as it is.
+    pub token: TokenRow,
+    /// What was typed.
+    pub form: TokenForm,
+    /// The version that the form was made from.
+    pub version: String,
+    /// How it was used, in a sentence.
+    pub use_so_far: String,
+    /// What the chosen role would take from it; saving needs a second click then.
+    pub effect: Option<TokenEffect>,
+    /// The password again, where it is asked for.
     pub password: Option<FormField>,
     /// What was wrong with the whole.
     pub error: Option<String>,
@@ -198,8 +233,8 @@ pub struct TokenPage {
     pub usage: Option<TokenUsage>,
     /// Does it load its use and decisions again every few seconds?
     pub live: bool,
-    /// May the person delete it?
-    pub may_delete: bool,
+    /// May the person change and delete it?
+    pub may_manage: bool,
     /// May the person read the event log?
     pub may_read_events: bool,
     /// The service's own address, for the command.

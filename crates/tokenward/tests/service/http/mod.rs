@@ -8,5 +8,6 @@ mod proof;
 mod roles;
 mod service;
 mod sessions;
+mod token_edits;
 mod tokens;
 mod verify;

@@ -141,6 +141,26 @@ pub fn pages() -> Vec<(String, String)> {
     refused.form.expiry.chosen = "date".into();
     refused.form.expiry.date = FormField::new("2020-01-01").refused("This day is over.");
     page!("token-new-refused", refused);
+    let mut token_edit = TokenEditPage {
+        shell: shell(Nav::Tokens),
+        token: tokens().remove(4),
+        form: token_new.form.clone(),
+        version: "1795562400000000".into(),
+        use_so_far: "It was allowed 18,204 times, and last used 4 minutes ago.".into(),
+        effect: None,
+        password: None,
+        error: None,
+    };
+    token_edit.form.name = FormField::new("staging-deploys");
+    token_edit.form.expiry.kept = Some("22 Feb 2027".into());
+    token_edit.form.expiry.chosen = "keep".into();
+    page!("token-edit", token_edit.clone());
+    token_edit.effect = Some(TokenEffect {
+        sentence: "With this role 3 of its last 20 allowed requests would be refused:".into(),
+        refused: vec!["POST /v1/refunds".into(), "DELETE /v1/orders/7".into()],
+        role: id(60),
+    });
+    page!("token-edit-effect", token_edit);
     page!("token-created", token_created());
     page!("token", token_page());
     page!("token-untracked", TokenPage { usage: None, token: tokens().remove(0), ..token_page() });
