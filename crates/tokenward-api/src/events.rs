@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::event::ActorKind;
+use tokenward_core::role::Mode;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -41,6 +42,10 @@ pub struct Event {
     pub project_name: String,
     pub environment_id: Option<Uuid>,
     pub environment_name: String,
+    /// The mode that the environment had: DEVELOPMENT, PREVIEW, STAGING or PRODUCTION. Null where there is no environment,
+    /// and in events from before it was kept.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub environment_type: Option<Mode>,
     pub user_agent: Option<String>,
     /// Its place in the log.
     pub position: i64,

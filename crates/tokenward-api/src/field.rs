@@ -2,6 +2,7 @@
 //! `x-limit`, as errors and settings do. The number stands in the server's table of limits, which puts it beside the name.
 
 use serde_json::Value;
+use tokenward_core::organization::{VariableScope, VariableType};
 use utoipa::openapi::extensions::{Extensions, ExtensionsBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
@@ -16,6 +17,11 @@ fn named(limit: &str) -> Option<Extensions> {
 
 fn text(limit: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).extensions(named(limit))
+}
+
+/// One of these words.
+fn one_of<const N: usize>(words: [&'static str; N]) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build().into()
 }
 
 pub(crate) fn list(limit: &str, of: RefOr<Schema>) -> RefOr<Schema> {
@@ -44,6 +50,8 @@ fields! {
     Name = text("name_characters").build().into();
     /// A description, or an address of a web page.
     Description = text("description_characters").build().into();
+    /// The description of a variable.
+    VariableDescription = text("variable_description_characters").build().into();
     /// An e-mail address.
     Email = text("email_characters").build().into();
     /// Several.
@@ -65,6 +73,12 @@ fields! {
     ApiName = text("api_name_characters").build().into();
     /// The key of a variable.
     VariableKey = text("variable_key_characters").build().into();
+    /// Where a variable can be made.
+    OwnScope = one_of([VariableScope::Project, VariableScope::Environment].map(VariableScope::as_str));
+    /// Where a variable comes from.
+    Scope = one_of(VariableScope::ALL.map(VariableScope::as_str));
+    /// What a variable is.
+    TypeOfVariable = one_of(VariableType::ALL.map(VariableType::as_str));
     /// The value of a variable.
     VariableValue = text("variable_value_bytes").build().into();
     /// The path of a file.

@@ -36,8 +36,12 @@ pub enum Code {
     ProofRequired,
     /// There is no such thing, or the caller may not know of it.
     NotFound,
-    /// The path exists, but not with this method.
+    /// No endpoint has this path.
+    UnknownPath,
+    /// An endpoint has the path, but not with this method.
     MethodNotAllowed,
+    /// The published contract has this endpoint, and this server does not.
+    NotSupported,
     /// The name is taken.
     NameTaken,
     /// The change does not fit the present state.
@@ -72,7 +76,9 @@ impl Code {
             Self::OrganizationCreationDenied => "organization_creation_denied",
             Self::ProofRequired => "proof_required",
             Self::NotFound => "not_found",
+            Self::UnknownPath => "unknown_path",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotSupported => "not_supported",
             Self::NameTaken => "name_taken",
             Self::Conflict => "conflict",
             Self::PreconditionFailed => "precondition_failed",

@@ -194,6 +194,9 @@ pub struct MemberSnapshot {
 pub struct ProjectSnapshot {
     pub name: String,
     pub description: String,
+    /// How many variables and secrets of its own went with it; only where it was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variables: Option<u64>,
 }
 
 /// What an environment was like.
@@ -203,6 +206,9 @@ pub struct EnvironmentSnapshot {
     pub name: String,
     pub mode: Mode,
     pub cluster_id: Uuid,
+    /// How many variables and secrets went with it; only where it was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variables: Option<u64>,
 }
 
 /// What a cluster was like; the many optional fields of its body are not interpreted and not logged.
@@ -223,6 +229,12 @@ pub struct VariableSnapshot {
     pub variable_type: VariableType,
     pub description: Option<String>,
     pub mount_path: Option<String>,
+    /// The variable that an alias stands for or an override covers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<Uuid>,
+    /// It has another value than before. Which one, the log never says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub value_changed: bool,
 }
 
 /// What the routes of an API were like.
@@ -316,6 +328,8 @@ pub struct Event {
     pub project: Option<(Uuid, String)>,
     /// See `project`.
     pub environment: Option<(Uuid, String)>,
+    /// The mode of that environment.
+    pub environment_mode: Option<Mode>,
 }
 
 impl Event {
@@ -331,6 +345,7 @@ impl Event {
             after: None,
             project: None,
             environment: None,
+            environment_mode: None,
         }
     }
 
@@ -364,8 +379,9 @@ impl Event {
 
     /// In an environment.
     #[must_use]
-    pub fn in_environment(mut self, id: Uuid, name: impl Into<String>) -> Self {
+    pub fn in_environment(mut self, id: Uuid, name: impl Into<String>, mode: Mode) -> Self {
         self.environment = Some((id, name.into()));
+        self.environment_mode = Some(mode);
         self
     }
 }

@@ -149,7 +149,7 @@ impl<'a> Permission<'a> {
                     .filter(|own| own.as_str().split(':').next() == Some(noun))
                     .map(|own| own.as_str())
                     .collect();
-                format!("`{text}` does not exist; of `{noun}` there are {}", known.join(", "))
+                format!("`{text}` is not one; of `{noun}` there are {}", known.join(", "))
             });
         }
         Ok(Self::Api { noun, verb })

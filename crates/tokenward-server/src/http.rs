@@ -92,8 +92,9 @@ pub fn status(code: Code) -> StatusCode {
         Code::Denied(_) | Code::UserRequired | Code::OrganizationCreationDenied | Code::ProofRequired => {
             StatusCode::FORBIDDEN
         }
-        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::NotFound | Code::UnknownPath => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::NotSupported => StatusCode::NOT_IMPLEMENTED,
         Code::NameTaken | Code::Conflict => StatusCode::CONFLICT,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -224,6 +224,8 @@ limits! {
         "A name: of an organization, a token, a role, a project, an environment, a cluster or its region, a person.";
     DESCRIPTION = fixed "description_characters" name::DESCRIPTION_MAX as u64, Characters,
         "A description, and an address of a web page.";
+    VARIABLE_DESCRIPTION = fixed "variable_description_characters" 255, Characters,
+        "The description of a variable or a secret.";
     EMAIL = fixed "email_characters" name::EMAIL_MAX as u64, Characters,
         "An e-mail address.";
     ADMIN_EMAILS = fixed "admin_emails" 50, Count,

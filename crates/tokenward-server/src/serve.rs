@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use tokenward_core::{Clock, Code, Error, Random};
+use tokenward_core::{Clock, Error, Random};
 use tokenward_store::Store;
 use tokenward_store::address::DatabaseAddress;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +29,7 @@ use crate::service::passwords::Passwords;
 use crate::service::security::{self, Security};
 use crate::service::{App, CLIENTS_HIDDEN, Shares, set_up::SetUp, throttle::Throttle};
 use crate::transport::{self, Door, Listening, Terms};
-use crate::{console, envoy, files, telemetry};
+use crate::{console, envoy, files, http, telemetry};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
 use tokenward_verify::server::pepper;
@@ -164,14 +164,16 @@ fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-async fn not_found(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Response {
-    let detail = format!("There is nothing at {}. The endpoints are described at /docs and /openapi.json.", uri.path());
-    answer(&app, &headers, Error::new(Code::NotFound, detail))
+async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let client = http::client(headers, http::peer(request.extensions()), &app.trusted_proxies);
+    answer(&app, headers, api::unknown_path(&app, method, uri, headers, &client))
 }
 
-async fn method_not_allowed(State(app): State<Arc<App>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let detail = format!("{} does not take {method}.", uri.path());
-    answer(&app, &headers, Error::new(Code::MethodNotAllowed, detail))
+async fn method_not_allowed(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let client = http::client(headers, http::peer(request.extensions()), &app.trusted_proxies);
+    answer(&app, headers, api::unknown_method(&app, method, uri, headers, &client))
 }
 
 /// A page for browsers, JSON for programs.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::QueryBuilder;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{ActorKind, Kind, Origin};
+use tokenward_core::role::Mode;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, row, run};
@@ -39,6 +40,8 @@ pub struct Payload {
     pub after: Option<Value>,
     pub project: Option<(Uuid, String)>,
     pub environment: Option<(Uuid, String)>,
+    /// `None` in events from before it was kept.
+    pub environment_mode: Option<Mode>,
     pub actor_kind: ActorKind,
     pub actor_id: Option<Uuid>,
     pub address: Option<String>,

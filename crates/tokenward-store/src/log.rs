@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokenward_core::event::{ActorKind, By, Event, Origin};
+use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, Head, execute, row, run};
@@ -93,6 +94,8 @@ struct Payload<'a> {
     project: Option<&'a (Uuid, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     environment: Option<&'a (Uuid, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment_mode: Option<Mode>,
     actor_kind: ActorKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<Uuid>,
@@ -210,6 +213,7 @@ fn payload(by: &By, event: &Event) -> Result<String> {
         after,
         project: event.project.as_ref(),
         environment: event.environment.as_ref(),
+        environment_mode: event.environment_mode,
         actor_kind: by.actor.kind(),
         actor_id: by.actor.id(),
         actor: by.actor.name(),

@@ -329,6 +329,31 @@ fn documents_name_and_link_what_exists() {
     breaks(rule, &[("docs/a.md", "[A](a.md#x), [b](../docs/b.md), [c](https://c.example)")], "no `docs/b.md`");
 }
 
+/// The published Terraform provider takes a 400 whose text holds this word for "the object is gone", and forgets it.
+#[test]
+fn no_answer_says_exist() {
+    let rule: Rule = |files| {
+        const ANSWERS: [&str; 5] = [
+            "crates/tokenward-core/src/",
+            "crates/tokenward-api/src/",
+            "crates/tokenward-verify/src/",
+            "crates/tokenward-server/src/api/",
+            "crates/tokenward-server/src/service/",
+        ];
+        let answers = |path: &str| ANSWERS.iter().any(|folder| path.starts_with(folder)) && path.ends_with(".rs");
+        search(files, answers, |line| {
+            // Every second piece is inside quotes; a text over several lines has none on some of them.
+            let quoted = line.split('"').skip(1).step_by(2).any(|text| text.contains("exist"));
+            let goes_on = !line.contains(['(', ';', '=', '{']) && line.contains("exist");
+            (quoted || goes_on).then(|| "says exist".to_owned())
+        })
+    };
+    holds(rule);
+    let place = "crates/tokenward-core/src/name.rs";
+    breaks(rule, &[(place, "Err(format!(\"`{name}` exists\"))")], "says exist");
+    breaks(rule, &[(place, "    is none, since it does not exist any more\",")], "says exist");
+}
+
 #[test]
 fn no_file_names_the_machine_it_was_written_on() {
     let rule: Rule = |files| {

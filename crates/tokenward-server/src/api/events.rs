@@ -55,6 +55,7 @@ fn event(row: Row) -> Event {
         project_name,
         environment_id,
         environment_name,
+        environment_type: payload.and_then(|p| p.environment_mode),
         user_agent: payload.and_then(|p| p.user_agent.clone()),
         position: row.position,
         kind: row.kind.as_str().into(),

@@ -48,12 +48,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/inviteMember";
     const ONE: &str = "/organization/{organizationId}/inviteMember/{inviteId}";
     vec![
-        get(ALL, list).needs(Management::MemberManage, On::Organization)
+        get(ALL, list).needs(Management::MemberRead, On::Organization)
             .about("Members", "The invitations, expired ones among them.").answers::<InviteMemberList>(200),
         post(ALL, create).needs(Management::MemberManage, On::Organization).idempotent()
             .about("Members", "Invite somebody. The link is shown once.")
             .takes::<InviteMemberRequest>().answers::<InviteMember>(201).errors(&[409]),
-        get(ONE, show).needs(Management::MemberManage, On::Organization)
+        get(ONE, show).needs(Management::MemberRead, On::Organization)
             .about("Members", "One invitation.").answers::<InviteMember>(200).errors(&[400]),
         post(ONE, accept).public()
             .about("Members", "Accept an invitation: with the secret of its link, and the session or the password of its address's account, or a password for a new one.")

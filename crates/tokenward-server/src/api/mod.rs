@@ -32,6 +32,7 @@ mod right;
 mod roles;
 mod sessions;
 mod tokens;
+mod unrouted;
 mod variables;
 mod verify;
 
@@ -46,6 +47,7 @@ pub use direct::Front;
 pub use endpoint::Endpoint;
 pub use error::ApiError;
 pub use right::{EndpointRight, On};
+pub use unrouted::{not_served, unknown_method, unknown_path};
 
 use crate::service::App;
 
@@ -86,7 +88,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     for endpoint in endpoints() {
         router = router.route(endpoint.path, endpoint.guarded(app));
     }
-    router.layer(map_response(not_kept))
+    router.merge(unrouted::routes()).layer(map_response(not_kept))
 }
 
 /// What stands in front of the whole service's `router`: the endpoints that are answered before it is asked.

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokenward_api::variables::{
-    Parent, Variable, VariableAlias, VariableEdit, VariableList, VariableOverride, VariableRequest,
+    Parent, Variable, VariableAlias, VariableAliasIn, VariableCreate, VariableEdit, VariableList, VariableOverride,
+    VariableOverrideIn, VariableRequest,
 };
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::Environment;
 use tokenward_core::directory::Resource;
-use tokenward_core::organization::{VariableScope, VariableType};
+use tokenward_core::organization::{BuiltInVariable, VariableScope, VariableType};
 use tokenward_core::permission::Management;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::variables::Owner;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -23,7 +25,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, written, written_empty};
 use super::right::On;
 use crate::service::App;
-use crate::service::variables::{self, NewVariable, Relation, VariableWithParent};
+use crate::service::variables::{self, NewAlias, NewOverride, NewVariable, VariableChange, VariableWithParent};
 
 impl From<VariableWithParent> for Variable {
     fn from(shown: VariableWithParent) -> Self {
@@ -41,6 +43,8 @@ impl From<VariableWithParent> for Variable {
             VariableType::Override => (None, parent),
             _ => (None, None),
         };
+        // Lists of secrets name it in one way, and those of both kinds in the other.
+        let of_secret = |parent: &Option<Parent>| parent.clone().filter(|_| v.is_secret);
         Self {
             id: v.id,
             created_at: v.created_at,
@@ -51,6 +55,8 @@ impl From<VariableWithParent> for Variable {
             variable_type: v.variable_type,
             mount_path: v.mount_path,
             description: v.description,
+            aliased_secret: of_secret(&aliased_variable),
+            overridden_secret: of_secret(&overridden_variable),
             aliased_variable,
             overridden_variable,
             owned_by: "QOVERY".into(),
@@ -123,8 +129,9 @@ macro_rules! family {
                 Body(new): Body<VariableRequest>,
             ) -> Result<Response, ApiError> {
                 let VariableRequest { key, value, mount_path, description, .. } = new;
-                let new = NewVariable { key: Some(key), value, mount_path, description };
-                add(&app, grant, $owner(&app, id)?, $secret, Relation::Value, new).await
+                let new = NewVariable { key, value, is_secret: $secret, mount_path, description };
+                let created = variables::put(&app, grant, $owner(&app, id)?, new).await?;
+                Ok(written(StatusCode::CREATED, created, Variable::from))
             }
 
             async fn edit(
@@ -133,10 +140,7 @@ macro_rules! family {
                 Path((id, variable)): Path<(Uuid, Uuid)>,
                 Body(change): Body<VariableEdit>,
             ) -> Result<Response, ApiError> {
-                let VariableEdit { key, value, description, mount_path, .. } = change;
-                let change = NewVariable { key, value, mount_path, description };
-                let changed = variables::update(&app, grant, $owner(&app, id)?, variable, $secret, change).await?;
-                Ok(written(StatusCode::OK, changed, Variable::from))
+                change_one(&app, grant, $owner(&app, id)?, variable, Some($secret), change).await
             }
 
             async fn remove(
@@ -144,8 +148,7 @@ macro_rules! family {
                 Extension(grant): Extension<Grant>,
                 Path((id, variable)): Path<(Uuid, Uuid)>,
             ) -> Result<Response, ApiError> {
-                let deleted = variables::delete(&app, grant, $owner(&app, id)?, variable, $secret).await?;
-                Ok(written_empty(StatusCode::NO_CONTENT, &deleted))
+                delete_one(&app, grant, $owner(&app, id)?, variable, Some($secret)).await
             }
 
             async fn alias(
@@ -155,8 +158,9 @@ macro_rules! family {
                 Body(new): Body<VariableAlias>,
             ) -> Result<Response, ApiError> {
                 let VariableAlias { key, mount_path, description, .. } = new;
-                let new = NewVariable { key: Some(key), value: None, mount_path, description };
-                add(&app, grant, $owner(&app, id)?, $secret, Relation::AliasOf(variable), new).await
+                let new = NewAlias { key, mount_path, description };
+                let created = variables::alias(&app, grant, $owner(&app, id)?, variable, Some($secret), new).await?;
+                Ok(written(StatusCode::CREATED, created, Variable::from))
             }
 
             async fn cover(
@@ -166,8 +170,9 @@ macro_rules! family {
                 Body(new): Body<VariableOverride>,
             ) -> Result<Response, ApiError> {
                 let VariableOverride { value, mount_path, description, .. } = new;
-                let new = NewVariable { key: None, value, mount_path, description };
-                add(&app, grant, $owner(&app, id)?, $secret, Relation::OverrideOf(variable), new).await
+                let new = NewOverride { value, mount_path, description };
+                let created = variables::cover(&app, grant, $owner(&app, id)?, variable, Some($secret), new).await?;
+                Ok(written(StatusCode::CREATED, created, Variable::from))
             }
         }
     };
@@ -211,14 +216,54 @@ family!(
 );
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
+    const TAG: &str = "Variables";
+    const ALL: &str = "/variable";
+    const ONE: &str = "/variable/{variableId}";
     let mut all = vec![
-        get("/variable", by_parent).about("Variables", "List the variables or secrets of a project or environment. Needs the permission `variable:read` on it.")
+        get(ALL, by_parent)
+            .about(
+                TAG,
+                "The variables and secrets that count in a project or environment: one of each key. Needs the permission \
+                 `variable:read` on it.",
+            )
             .query(&[
                 ("parent_id", "The project or environment."),
                 ("scope", "PROJECT or ENVIRONMENT."),
                 ("is_secret", "true for secrets, false for variables; absent for both."),
             ])
-            .answers::<VariableList>(200).errors(&[400, 403, 404]),
+            .answers::<VariableList>(200)
+            .errors(&[400, 403, 404]),
+        post(ALL, put_one)
+            .idempotent()
+            .about(
+                TAG,
+                "Add a variable or secret, or replace the one of this key. Needs the permission `variable:manage` on its \
+                 project or environment.",
+            )
+            .takes::<VariableCreate>()
+            .answers::<Variable>(201)
+            .errors(&[400, 403, 409]),
+        put(ONE, edit_one)
+            .about(TAG, "Change a variable or secret. Needs `variable:manage` where it is.")
+            .takes::<VariableEdit>()
+            .answers::<Variable>(200)
+            .errors(&[400, 403, 404, 409]),
+        delete(ONE, remove_one)
+            .about(TAG, "Delete a variable or secret, with its aliases and overrides. Needs `variable:manage` where it is.")
+            .answers_empty(204)
+            .errors(&[400, 403, 404]),
+        post("/variable/{variableId}/alias", alias_one)
+            .idempotent()
+            .about(TAG, "Give a variable or secret another key. Needs `variable:manage` where the alias is to be.")
+            .takes::<VariableAliasIn>()
+            .answers::<Variable>(201)
+            .errors(&[400, 403, 404, 409]),
+        post("/variable/{variableId}/override", cover_one)
+            .idempotent()
+            .about(TAG, "Give a variable or secret another value in an environment. Needs `variable:manage` there.")
+            .takes::<VariableOverrideIn>()
+            .answers::<Variable>(201)
+            .errors(&[400, 403, 404, 409]),
     ];
     for family in [
         project_variables::endpoints(),
@@ -248,16 +293,44 @@ async fn list_of(app: &Arc<App>, grant: &Grant, owner: Owner, secret: bool) -> R
     Ok(Json(VariableList { results: results.into_iter().map(Variable::from).collect() }))
 }
 
-async fn add(
+async fn change_one(
     app: &Arc<App>,
     grant: Grant,
     owner: Owner,
-    secret: bool,
-    relation: Relation,
-    new: NewVariable,
+    id: Uuid,
+    is_secret: Option<bool>,
+    change: VariableEdit,
 ) -> Result<Response, ApiError> {
-    let created = variables::create(app, grant, owner, secret, relation, new).await?;
-    Ok(written(StatusCode::CREATED, created, Variable::from))
+    let VariableEdit { key, value, description, mount_path, secret_manager_access_id, .. } = change;
+    kept_here(secret_manager_access_id.as_deref())?;
+    let change = VariableChange { key, value, mount_path, description };
+    let changed = variables::update(app, grant, owner, id, is_secret, change).await?;
+    Ok(written(StatusCode::OK, changed, Variable::from))
+}
+
+async fn delete_one(
+    app: &Arc<App>,
+    grant: Grant,
+    owner: Owner,
+    id: Uuid,
+    is_secret: Option<bool>,
+) -> Result<Response, ApiError> {
+    Ok(match variables::delete(app, grant, owner, id, is_secret).await? {
+        Some(deleted) => written_empty(StatusCode::NO_CONTENT, &deleted),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+/// A value that lies elsewhere would be taken for the value itself.
+fn kept_here(secret_manager: Option<&str>) -> Result<()> {
+    match secret_manager {
+        None => Ok(()),
+        Some(_) => {
+            let problem =
+                "names another secret manager; this server keeps values itself, so leave it out and send the value";
+            Err(Error::invalid("secret_manager_access_id", problem))
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -272,30 +345,152 @@ async fn by_parent(
     Extension(caller): Extension<Caller>,
     Params(query): Params<ByParent>,
 ) -> Result<Json<VariableList>, ApiError> {
-    let id = query.parent_id;
-    let (organization, resource, owner) = {
-        let directory = app.verifier.directory();
-        let organization = directory.owner_of(id).ok_or_else(|| Error::not_found("project or environment"))?;
-        let scope =
-            VariableScope::parse(&query.scope).map_err(|unknown| Error::invalid("scope", unknown.to_string()))?;
-        match (scope, organization.environments().get(&id)) {
-            (VariableScope::Project, None) if organization.projects().contains_key(&id) => {
-                (organization.id, Resource::project(id), Owner { project: id, environment: None })
-            }
-            (VariableScope::Environment, Some(e)) => {
-                (organization.id, Resource::environment(id), Owner { project: e.project, environment: Some(id) })
-            }
-            (VariableScope::BuiltIn, _) => {
-                return Err(Error::invalid("scope", "is neither PROJECT nor ENVIRONMENT").into());
-            }
-            _ => return Err(Error::not_found("project or environment").into()),
+    let scope = VariableScope::parse(&query.scope).map_err(|unknown| Error::invalid("scope", unknown.to_string()))?;
+    let (grant, owner) = right_at(&app, &caller, ("scope", scope), query.parent_id, Management::VariableRead)?
+        .ok_or_else(|| Error::not_found("project or environment"))?;
+    let results = variables::counting(&app, &grant, owner, query.is_secret).await?;
+    Ok(Json(VariableList { results: results.into_iter().map(Variable::from).collect() }))
+}
+
+async fn put_one(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(new): Body<VariableCreate>,
+) -> Result<Response, ApiError> {
+    let scope = ("variable_scope", new.variable_scope);
+    let (grant, owner) = in_body(&app, &caller, scope, ("variable_parent_id", new.variable_parent_id))?;
+    kept_here(new.secret_manager_access_id.as_deref())?;
+    let VariableCreate { key, value, is_secret, mount_path, description, .. } = new;
+    let new = NewVariable { key, value: Some(value), is_secret, mount_path, description };
+    Ok(written(StatusCode::CREATED, variables::put(&app, grant, owner, new).await?, Variable::from))
+}
+
+async fn edit_one(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    PathId(id): PathId,
+    Body(change): Body<VariableEdit>,
+) -> Result<Response, ApiError> {
+    let (grant, owner) = right_of(&app, &caller, id).await?;
+    change_one(&app, grant, owner, id, None, change).await
+}
+
+async fn remove_one(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    PathId(id): PathId,
+) -> Result<Response, ApiError> {
+    let (grant, owner) = right_of(&app, &caller, id).await?;
+    delete_one(&app, grant, owner, id, None).await
+}
+
+async fn alias_one(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    PathId(id): PathId,
+    Body(new): Body<VariableAliasIn>,
+) -> Result<Response, ApiError> {
+    let scope = ("alias_scope", new.alias_scope);
+    let (grant, owner) = in_body(&app, &caller, scope, ("alias_parent_id", new.alias_parent_id))?;
+    let new = NewAlias { key: new.key, mount_path: None, description: new.description };
+    let created = variables::alias(&app, grant, owner, id, None, new).await?;
+    Ok(written(StatusCode::CREATED, created, Variable::from))
+}
+
+async fn cover_one(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    PathId(id): PathId,
+    Body(new): Body<VariableOverrideIn>,
+) -> Result<Response, ApiError> {
+    let scope = ("override_scope", new.override_scope);
+    let (grant, owner) = in_body(&app, &caller, scope, ("override_parent_id", new.override_parent_id))?;
+    let new = NewOverride { value: Some(new.value), mount_path: None, description: new.description };
+    let created = variables::cover(&app, grant, owner, id, None, new).await?;
+    Ok(written(StatusCode::CREATED, created, Variable::from))
+}
+
+/// The id of a variable in the path.
+struct PathId(Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let super::extract::Path(text) = super::extract::Path::<String>::from_request_parts(parts, state).await?;
+        Ok(Self(super::extract::id("variableId", &text)?))
+    }
+}
+
+/// The right to a project or environment that a body names.
+fn in_body(
+    app: &Arc<App>,
+    caller: &Caller,
+    scope: (&str, VariableScope),
+    (field, parent): (&str, Uuid),
+) -> Result<(Grant, Owner)> {
+    let found = right_at(app, caller, scope, parent, Management::VariableManage)?;
+    found.ok_or_else(|| Error::invalid(field, format!("is no {} that you may see", scope.1.as_str().to_lowercase())))
+}
+
+/// The right to a project or environment; `None` where the caller sees none of this id and scope.
+fn right_at(
+    app: &Arc<App>,
+    caller: &Caller,
+    (field, scope): (&str, VariableScope),
+    id: Uuid,
+    permission: Management,
+) -> Result<Option<(Grant, Owner)>> {
+    if scope == VariableScope::BuiltIn {
+        return Err(Error::invalid(field, "is neither PROJECT nor ENVIRONMENT"));
+    }
+    let directory = app.verifier.directory();
+    let Some(organization) = directory.owner_of(id) else { return Ok(None) };
+    let (resource, owner) = match (scope, organization.environments().get(&id)) {
+        (VariableScope::Project, None) if organization.projects().contains_key(&id) => {
+            (Resource::project(id), Owner { project: id, environment: None })
+        }
+        (VariableScope::Environment, Some(e)) => {
+            (Resource::environment(id), Owner { project: e.project, environment: Some(id) })
+        }
+        _ => return Ok(None),
+    };
+    match caller.require(&directory, organization.id, permission, resource, app.now()) {
+        Ok(grant) => Ok(Some((grant, owner))),
+        Err(error) if error.code == Code::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The right to change the variable with this id, and whose it is. Where it is not seen, or was replaced and the caller might
+/// not have deleted it, it is not found.
+async fn right_of(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<(Grant, Owner)> {
+    let turn = caller.token_organization().unwrap_or(caller.credential_id());
+    let (owner, replaced) = match BuiltInVariable::owner(id) {
+        Some(of) => (owner_with_id(app, of), false),
+        None => {
+            let place = variables::place(app, turn, id).await?;
+            (place.map(|it| it.owner()), place.is_some_and(|it| it.is_replaced))
         }
     };
-    let grant =
-        caller.require(&app.verifier.directory(), organization, Management::VariableRead, resource, app.now())?;
-    let mut results = Vec::new();
-    for secret in [false, true].into_iter().filter(|secret| query.is_secret.is_none_or(|wanted| wanted == *secret)) {
-        results.extend(variables::list(&app, &grant, owner, secret).await?.into_iter().map(Variable::from));
+    let owner = owner.ok_or_else(|| variables::not_found(id))?;
+    let (scope, parent) = match owner.environment {
+        Some(environment) => (VariableScope::Environment, environment),
+        None => (VariableScope::Project, owner.project),
+    };
+    match right_at(app, caller, ("scope", scope), parent, Management::VariableManage) {
+        Ok(Some(found)) => Ok(found),
+        Err(error) if !replaced => Err(error),
+        _ => Err(variables::not_found(id)),
     }
-    Ok(Json(VariableList { results }))
+}
+
+/// The project or environment with this id.
+fn owner_with_id(app: &App, id: Uuid) -> Option<Owner> {
+    let directory = app.verifier.directory();
+    let organization = directory.owner_of(id)?;
+    match organization.environments().get(&id) {
+        Some(environment) => Some(Owner { project: environment.project, environment: Some(id) }),
+        None => organization.projects().contains_key(&id).then_some(Owner { project: id, environment: None }),
+    }
 }

@@ -23,7 +23,7 @@ struct Words {
 
 fn words(app: &App, error: &Error) -> Words {
     let title = match error.code {
-        Code::NotFound => "There is nothing here",
+        Code::NotFound | Code::UnknownPath | Code::NotSupported => "There is nothing here",
         Code::Denied(Reason::PermissionDenied) | Code::UserRequired | Code::OrganizationCreationDenied => {
             "Your role does not allow this"
         }

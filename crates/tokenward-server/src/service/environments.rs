@@ -10,6 +10,7 @@ use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{Mode, Target};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::environments::{self, Environment};
+use tokenward_store::variables::{self, Owner};
 use tokenward_store::{Tx, clusters, projects};
 
 use super::{App, IfMatch, Written};
@@ -149,9 +150,10 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let environment = environments::get(tx.conn(), grant, id).await?;
+            let owner = Owner { project: environment.project_id, environment: Some(id) };
+            let variables = variables::count(tx.conn(), grant, owner).await?;
             environments::delete(tx, grant, id).await?;
-            let event = event(Kind::EnvironmentDeleted, grant, &environment).before(snapshot(&environment));
-            Ok(((), vec![event]))
+            Ok(((), vec![deleted(grant, &environment, variables)]))
         })
     })
     .await
@@ -181,12 +183,18 @@ fn read_mode(text: &str, faults: &mut Faults, preview: bool) -> Mode {
     Mode::Development
 }
 
+/// What the log says of an environment that goes with so many variables and secrets.
+pub(super) fn deleted(grant: &Grant, environment: &Environment, variables: u64) -> Event {
+    let before = EnvironmentSnapshot { variables: Some(variables), ..snapshot(environment) };
+    event(Kind::EnvironmentDeleted, grant, environment).before(before)
+}
+
 fn event(kind: Kind, grant: &Grant, e: &Environment) -> Event {
     Event::new(kind, Some(grant.organization()), e.id, &e.name)
         .in_project(e.project_id, &e.project_name)
-        .in_environment(e.id, &e.name)
+        .in_environment(e.id, &e.name, e.mode)
 }
 
 fn snapshot(e: &Environment) -> EnvironmentSnapshot {
-    EnvironmentSnapshot { name: e.name.clone(), mode: e.mode, cluster_id: e.cluster_id }
+    EnvironmentSnapshot { name: e.name.clone(), mode: e.mode, cluster_id: e.cluster_id, variables: None }
 }

@@ -10,7 +10,9 @@ use tokenward_core::name::{check_description, check_name};
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::Target;
 use tokenward_core::{Result, Uuid};
+use tokenward_store::environments::Environment;
 use tokenward_store::projects::{self, Project};
+use tokenward_store::{environments, variables};
 
 use super::{App, IfMatch, Written};
 use crate::limits::PROJECTS;
@@ -113,14 +115,21 @@ pub async fn update(
     .await
 }
 
-/// Deletes a project with its environments and variables.
+/// Deletes a project with its environments and variables. The log tells of each environment, and of the project last.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let project = projects::get(tx.conn(), grant, id).await?;
+            let gone = environments::list(tx.conn(), grant, id).await?;
+            let counts: HashMap<Option<Uuid>, i64> =
+                variables::counts(tx.conn(), grant, id).await?.into_iter().collect();
+            let variables = |of: Option<Uuid>| counts.get(&of).map_or(0, |count| count.unsigned_abs());
             projects::delete(tx, grant, id).await?;
-            let event = event(Kind::ProjectDeleted, grant, &project).before(snapshot(&project));
-            Ok(((), vec![event]))
+            let deleted = |it: &Environment| super::environments::deleted(grant, it, variables(Some(it.id)));
+            let mut events: Vec<Event> = gone.iter().map(deleted).collect();
+            let before = ProjectSnapshot { variables: Some(variables(None)), ..snapshot(&project) };
+            events.push(event(Kind::ProjectDeleted, grant, &project).before(before));
+            Ok(((), events))
         })
     })
     .await
@@ -138,5 +147,5 @@ fn event(kind: Kind, grant: &Grant, project: &Project) -> Event {
 }
 
 fn snapshot(project: &Project) -> ProjectSnapshot {
-    ProjectSnapshot { name: project.name.clone(), description: project.description.clone() }
+    ProjectSnapshot { name: project.name.clone(), description: project.description.clone(), variables: None }
 }

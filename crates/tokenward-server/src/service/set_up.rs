@@ -105,7 +105,7 @@ pub async fn is_pending(store: &Store) -> Result<bool> {
 
 fn dead_link() -> Error {
     Error::conflict(
-        "This set-up link is not valid any more: it lives for an hour, until a restart, or until the first organization exists. \
+        "This set-up link is not valid any more: it lives for an hour, until a restart, or until there is an organization. \
          Restart the server to get a new one, or use `tokenward bootstrap`.",
     )
 }

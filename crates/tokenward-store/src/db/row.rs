@@ -3,7 +3,7 @@
 use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 use tokenward_core::event::{ActorKind, Origin};
-use tokenward_core::organization::{CloudProvider, Plan, VariableType};
+use tokenward_core::organization::{BuiltInVariable, CloudProvider, Plan, VariableType};
 use tokenward_core::role::{ClusterLevel, Mode, RoleKind};
 use tokenward_core::routes::Unknown;
 use tokenward_core::secret::Kind;
@@ -70,7 +70,19 @@ macro_rules! words {
     };
 }
 
-words!(ActorKind, CloudProvider, ClusterLevel, Kind, Mode, Origin, Plan, RoleKind, Unknown, VariableType);
+words!(
+    ActorKind,
+    BuiltInVariable,
+    CloudProvider,
+    ClusterLevel,
+    Kind,
+    Mode,
+    Origin,
+    Plan,
+    RoleKind,
+    Unknown,
+    VariableType
+);
 
 /// One column of a row.
 pub(crate) fn column<'r, R, T>(row: &'r R, name: &'static str) -> sqlx::Result<T>

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tokenward_core::event::{ActorKind, By, Event, Kind, Origin, TokenSnapshot};
 use tokenward_core::right::Visitor;
+use tokenward_core::role::Mode;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::events::{self, Filter, TargetLevel};
 
@@ -90,7 +91,7 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
         .before(before)
         .after(after)
         .in_project(project, "shop")
-        .in_environment(environment, "staging");
+        .in_environment(environment, "staging", Mode::Staging);
     say(&world, &user("ada@acme.example"), event).await;
     let read = list(&world, &acme, &Filter::default(), 1).await.remove(0);
     assert_eq!((read.position, read.time, read.kind), (3, world.now(), Kind::TokenCreated));
@@ -181,8 +182,8 @@ async fn events_are_found_by_the_place_they_lie_in(world: World) {
     let events = [
         event(),
         event().in_project(web, "web"),
-        event().in_project(web, "web").in_environment(staging, "staging"),
-        event().in_project(shop, "shop").in_environment(production, "production"),
+        event().in_project(web, "web").in_environment(staging, "staging", Mode::Staging),
+        event().in_project(shop, "shop").in_environment(production, "production", Mode::Production),
     ];
     world.begin().await.commit(&events).await.unwrap();
     let places = async |project, environment| {

@@ -113,6 +113,7 @@ fn variable(world: &World, owner: Owner, key: &str) -> Variable {
         mount_path: None,
         description: None,
         parent_id: None,
+        built_in_parent: None,
         created_at: now,
         updated_at: now,
     }

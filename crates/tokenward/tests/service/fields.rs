@@ -240,6 +240,8 @@ impl World {
             for (kind, parameter) in [("environmentVariable", "environmentVariableId"), ("secret", "secretId")] {
                 let body = json!({ "key": format!("{kind}_{owner}"), "value": "v" });
                 let id = made(format!("/{path}/{id}/{kind}"), body).await;
+                // The first is a variable of the project, which can be overridden in the environment.
+                named.entry("variableId").or_insert_with(|| id.clone().into());
                 named.insert(format!("{owner}/{parameter}"), id.into());
             }
         }
@@ -272,6 +274,18 @@ impl World {
         path.split('/').map(fill).collect::<Vec<_>>().join("/")
     }
 
+    /// Puts the environment where a body says for which place it is.
+    fn place(&self, body: &mut Value) {
+        for kind in ["variable", "alias", "override"] {
+            if body.get(format!("{kind}_parent_id")).is_some() {
+                body[format!("{kind}_parent_id")] = self.named["environmentId"].clone();
+                if body[format!("{kind}_scope")] == "PROJECT" {
+                    body[format!("{kind}_scope")] = "ENVIRONMENT".into();
+                }
+            }
+        }
+    }
+
     async fn send(&self, method: &Method, path: &str, media: &str, body: &Value, public: bool) -> Answer {
         let mut request = self.server.request(method.as_str(), path).header("content-type", media);
         if !public {
@@ -302,7 +316,10 @@ async fn one_more_than_each_limit_is_refused_by_its_name() {
         let mut found = Vec::new();
         document.walk(schema, &[], &mut found);
         for input in found {
-            let body = document.body_with(schema, &input.path, document.too_much(&input));
+            let mut body = document.body_with(schema, &input.path, document.too_much(&input));
+            if !input.path[0].ends_with("_parent_id") {
+                world.place(&mut body);
+            }
             let answer = world.send(&method, &world.path(&path, None), media, &body, public).await;
             let refused = [400, 413].contains(&answer.status.as_u16());
             // A word that is none of those that are known is refused as such.

@@ -45,9 +45,14 @@ async fn the_link_has_its_secret_only_in_the_answer_that_makes_it() {
     let one = server.get(&accept_path(&acme, &invitation), &acme.owner).await;
     assert!(!list.text.contains(&secret) && !one.text.contains(&secret));
     assert_eq!(one.expect(200)["invitation_status"], "PENDING");
-    // Only who manages members sees invitations at all.
+    // Readers see invitations, without the secret part of the link; whoever sees no members sees none.
     let viewer = server.token(&acme, "viewer", "viewer").await;
-    assert_eq!(server.get(&acme.path("inviteMember"), &viewer).await.outcome(), (403, "permission_denied".to_owned()));
+    assert_eq!(server.get(&acme.path("inviteMember"), &viewer).await.text, list.text);
+    let verifier = server.token(&acme, "verifier", "verifier").await;
+    assert_eq!(
+        server.get(&acme.path("inviteMember"), &verifier).await.outcome(),
+        (403, "permission_denied".to_owned())
+    );
     let events = server.get(&acme.path("events?pageSize=100"), &acme.owner).await;
     assert!(!events.text.contains(&secret));
 }

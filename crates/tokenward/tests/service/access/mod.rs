@@ -8,3 +8,4 @@ mod organization_creators;
 mod resources;
 mod rights;
 mod roles;
+mod variables;

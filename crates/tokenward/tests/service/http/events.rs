@@ -55,7 +55,7 @@ async fn each_write_is_told_with_who_what_and_how_it_was() {
         "target_type": "ORGANIZATION", "sub_target_type": "API_TOKEN", "change": told[1]["change"],
         "original_change": null, "origin": "TERRAFORM_PROVIDER", "triggered_by": OWNER,
         "actor_kind": "user", "actor_id": server.get("/account", &acme.owner).await.str("id"), "address": "127.0.0.1", "project_id": null,
-        "project_name": "", "environment_id": null, "environment_name": "", "user_agent": "Terraform provider 0.86.1",
+        "project_name": "", "environment_id": null, "environment_name": "", "environment_type": null, "user_agent": "Terraform provider 0.86.1",
         "position": number(&made), "kind": "token.created",
     });
     assert_eq!(told[1], expected);

@@ -10,4 +10,5 @@ mod service;
 mod sessions;
 mod token_edits;
 mod tokens;
+mod unrouted;
 mod verify;

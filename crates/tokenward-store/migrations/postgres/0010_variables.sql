@@ -1,0 +1,16 @@
+-- The key of the built-in variable that an alias stands for: those have no row that parent_id could name.
+ALTER TABLE variable ADD COLUMN built_in_parent TEXT;
+
+-- Variables whose key another kind of variable has taken over, for a day: clients delete the old one after they have made
+-- the new one, and must not be told that something else is gone.
+CREATE TABLE variable_replaced (
+    id UUID NOT NULL PRIMARY KEY,
+    organization_id UUID NOT NULL,
+    project_id UUID NOT NULL,
+    environment_id UUID,
+    is_secret BOOLEAN NOT NULL,
+    replaced_at BIGINT NOT NULL,
+    FOREIGN KEY (organization_id, project_id) REFERENCES project (organization_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (organization_id, environment_id) REFERENCES environment (organization_id, id) ON DELETE CASCADE
+);
+CREATE INDEX variable_replaced_at ON variable_replaced (organization_id, replaced_at);
