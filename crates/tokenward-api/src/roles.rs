@@ -44,7 +44,7 @@ pub struct CustomRole {
     pub description: String,
     pub cluster_permissions: Vec<ClusterPermission>,
     pub project_permissions: Vec<ProjectPermission>,
-    /// What it holds of your own API (`noun:verb`, `*` for either side), `token:verify` and `event:read`.
+    /// What it holds of your own API (`noun:verb`, `*` for either side), `token:verify`, `token:rotate-self` and `event:read`.
     pub permissions: Vec<String>,
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Time,

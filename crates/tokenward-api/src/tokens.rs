@@ -38,8 +38,12 @@ pub struct ApiToken {
     /// From when on it is refused.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,
-    /// The end of its text, to tell it from others.
+    /// The end of its text, to tell it from others: of its newest secret.
     pub last_four: String,
+    /// Its secrets that are accepted, the newest first. Absent where the token itself is over.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ApiTokenVersion>))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<ApiTokenVersion>,
     /// When it was last presented, whatever the answer was; absent when it never was.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +61,35 @@ pub struct ApiToken {
     /// The latter by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub denied_reasons: BTreeMap<String, i64>,
+}
+
+/// One secret of an API token. A rotation adds one; those before it end.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenVersion {
+    /// 1 is a token's first.
+    pub version: u16,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    /// From when on it is refused; null for as long as the token is accepted.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub expires_at: Option<Time>,
+    /// The end of its text.
+    pub last_four: String,
+    /// When it was last presented; absent when it never was.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
+    /// From which address, as far as it was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_from: Option<String>,
+    /// By which client, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_agent: Option<String>,
+    /// How often it was allowed what was asked.
+    pub allowed_count: i64,
+    /// How often it was denied it.
+    pub denied_count: i64,
 }
 
 /// A new API token. Its text is in `token`, here and never again.
@@ -123,4 +156,14 @@ pub struct ApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+}
+
+/// How a token is rotated.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenRotateRequest {
+    /// How long the secrets before the new one are still accepted: `24h`, `30m`, `7d`, or `0` when one has leaked.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    pub keep: String,
 }

@@ -133,7 +133,7 @@ impl Caller {
     #[must_use]
     pub fn role_in<'a>(&self, organization: &'a Organization) -> Option<&'a Arc<Role>> {
         match (self.credential.subject, self.token) {
-            (Subject::Token, Some((own, role))) if own == organization.id => organization.role(role),
+            (Subject::Token(_), Some((own, role))) if own == organization.id => organization.role(role),
             (Subject::User(user), None) => organization.role_of(user),
             _ => None,
         }
@@ -266,6 +266,23 @@ impl Grant {
         }
     }
 
+    /// [`permits`](Self::permits) giving `token` a new secret: as whoever manages tokens, or as that token.
+    pub fn permits_rotating(&self, token: Uuid) -> Result<()> {
+        if self.permission == Management::TokenRotateSelf && self.token().is_some_and(|(own, _)| own == token) {
+            return Ok(());
+        }
+        self.permits(Management::TokenManage)
+    }
+
+    /// The token that holds it, and which of its secrets was presented; `None` when it is not a token's.
+    #[must_use]
+    pub fn token(&self) -> Option<(Uuid, u16)> {
+        match self.holder {
+            Holder::Credential(Credential { id, subject: Subject::Token(version), .. }) => Some((id, version)),
+            _ => None,
+        }
+    }
+
     /// The organization that the right is in.
     #[must_use]
     pub fn organization(&self) -> Uuid {
@@ -386,7 +403,14 @@ mod tests {
     }
 
     fn credential(subject: Subject) -> Credential {
-        Credential { id: id(5), subject, state: State::Active, not_before: None, expires_at: Some(Time(100)) }
+        Credential {
+            id: id(5),
+            subject,
+            state: State::Active,
+            not_before: None,
+            expires_at: Some(Time(100)),
+            replaced: false,
+        }
     }
 
     /// Two organizations; the user is viewer of the first, the token is devops of the first.
@@ -400,7 +424,7 @@ mod tests {
         }
         directory.set_members(id(1), [(id(7), id(14))].into());
         let user = Caller::user(credential(Subject::User(id(7))), by());
-        let token = Caller::token(credential(Subject::Token), id(1), id(12), by());
+        let token = Caller::token(credential(Subject::Token(1)), id(1), id(12), by());
         (directory, user, token)
     }
 

@@ -16,8 +16,8 @@ use crate::token::{State, TOMBSTONE};
 /// Whose credential it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
-    /// A token; belongs to one organization and acts as one role.
-    Token,
+    /// A token, presented by this one of its secrets; belongs to one organization and acts as one role.
+    Token(u16),
     /// A user's session; acts as the user's role in the organization that is asked about.
     User(Uuid),
 }
@@ -35,6 +35,8 @@ pub struct Credential {
     pub not_before: Option<Time>,
     /// From when on it is refused.
     pub expires_at: Option<Time>,
+    /// Is that end the end of an earlier secret, and not of the token?
+    pub replaced: bool,
 }
 
 /// As what a credential acts where the question is about.
@@ -146,7 +148,7 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
         return deny(Reason::NotYetValid);
     }
     if credential.expires_at.is_some_and(|at| now >= at) {
-        return deny(Reason::Expired);
+        return deny(if credential.replaced { Reason::Replaced } else { Reason::Expired });
     }
     match ask {
         Ask::Identity => Decision::Allow,
@@ -195,10 +197,10 @@ mod tests {
             known in prop::bool::weighted(0.9), own in prop::bool::weighted(0.9), bare in prop::bool::weighted(0.1),
             state in state(),
             not_before in moment(), expires_at in moment(), now in (0i64..1 << 50).prop_map(Time),
-            role in 0usize..6, asked in 0usize..Management::ALL.len(), target in target(), identity: bool,
+            role in 0usize..6, asked in 0usize..Management::ALL.len(), target in target(), identity: bool, replaced: bool,
         ) {
             let role = Role::built_in(Uuid::nil(), BuiltIn::ALL[role]);
-            let credential = Credential { id: Uuid::nil(), subject: Subject::Token, state, not_before, expires_at };
+            let credential = Credential { id: Uuid::nil(), subject: Subject::Token(1), state, not_before, expires_at, replaced };
             let standing = if bare { Standing::Bare } else if own { Standing::Role(&role) } else { Standing::Foreign };
             let facts = Facts { credential: known.then_some(credential), standing, target };
             let permission = Permission::Management(Management::ALL[asked]);
@@ -220,10 +222,11 @@ mod tests {
         let all = ["a:read", "b:write"].map(|text| RequiredPermission::parse(text).unwrap());
         let credential = Credential {
             id: Uuid::nil(),
-            subject: Subject::Token,
+            subject: Subject::Token(1),
             state: State::Active,
             not_before: None,
             expires_at: None,
+            replaced: false,
         };
         let decided = |role: &Role, ask| {
             decide(
@@ -246,10 +249,11 @@ mod tests {
         let role = Role::built_in(Uuid::nil(), BuiltIn::Admin);
         let credential = Credential {
             id: Uuid::nil(),
-            subject: Subject::Token,
+            subject: Subject::Token(1),
             state: State::Revoked(Time(1_000)),
             not_before: None,
             expires_at: None,
+            replaced: false,
         };
         let facts =
             Facts { credential: Some(credential), standing: Standing::Role(&role), target: Target::Organization };

@@ -78,6 +78,10 @@ kinds! {
     TokenCreated = "token.created", "CREATE", "ORGANIZATION", Some("API_TOKEN");
     /// An API token was changed.
     TokenUpdated = "token.updated", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// An API token has a new secret; the earlier ones end.
+    TokenRotated = "token.rotated", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// An earlier secret of an API token was ended before its time.
+    TokenSecretEnded = "token_secret.ended", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
     /// An API token was deleted: refused from now on.
     TokenDeleted = "token.deleted", "DELETE", "ORGANIZATION", Some("API_TOKEN");
     /// A project was made.
@@ -166,6 +170,11 @@ pub struct TokenSnapshot {
     pub role_name: String,
     pub expires_at: Option<Time>,
     pub last_four: String,
+    /// Which secret of the token is the newest.
+    pub version: u16,
+    /// Of a rotation: until when the secret before was accepted. Of an end of one: from when on it is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced_until: Option<Time>,
 }
 
 /// What a custom role was like: only what differs from the default.

@@ -49,6 +49,10 @@ pub struct Entry<'a> {
     pub state: State,
     /// When the token or this secret ends, whichever is first.
     pub expires_at: Option<Time>,
+    /// Is that the end of this secret, because a newer one replaces it?
+    pub replaced: bool,
+    /// Which secret of the token it is: 1 is its first.
+    pub version: u16,
     /// The token's name.
     pub name: &'a str,
 }
@@ -68,6 +72,10 @@ pub struct FoundRecord<'a> {
     pub state: State,
     /// When it ends.
     pub expires_at: Option<Time>,
+    /// Is that the end of this secret, because a newer one replaces it?
+    pub replaced: bool,
+    /// Which secret of the token it is: 1 is its first.
+    pub version: u16,
     name: Name<'a>,
 }
 
@@ -104,10 +112,11 @@ impl<'a> FoundRecord<'a> {
     pub fn credential(&self) -> Credential {
         Credential {
             id: self.token,
-            subject: Subject::Token,
+            subject: Subject::Token(self.version),
             state: self.state,
             not_before: None,
             expires_at: self.expires_at,
+            replaced: self.replaced,
         }
     }
 }
@@ -137,6 +146,7 @@ impl Session {
             state: State::Active,
             not_before: None,
             expires_at: Some(self.expires_at),
+            replaced: false,
         }
     }
 }
@@ -263,13 +273,15 @@ fn spread(locator: u32) -> u64 {
     u64::from(locator).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-// The flags of a record: its state in the low two bits, its kind in the third; the fourth says that there is one.
+// The flags of a record: its state in the low two bits, its kind in the third; the fourth says that there is one, the fifth
+// that a newer secret replaces it.
 const STATE: u8 = 0b011;
 const ACTIVE: u8 = 0;
 const DISABLED: u8 = 1;
 const REVOKED: u8 = 2;
 const POLICY: u8 = 0b100;
 const TAKEN: u8 = 0b1000;
+const REPLACED: u8 = 0b1_0000;
 
 /// `end` of a token that does not expire.
 const NEVER: i64 = i64::MAX;
@@ -286,8 +298,11 @@ struct Record {
     role: u32,
     name_start: u32,
     name_length: u16,
+    version: u16,
     flags: u8,
 }
+
+const _: () = assert!(size_of::<Record>() == 64, "a record is one cache line");
 
 /// What a record keeps of a digest: 128 bits. A guessed text hits one of ten million with a chance of 2^-104, and each
 /// guess takes a request. Words, which are compared without a call.
@@ -313,6 +328,7 @@ impl Record {
         role: 0,
         name_start: 0,
         name_length: 0,
+        version: 0,
         flags: 0,
     };
 
@@ -386,6 +402,8 @@ impl Shard {
             state,
             // The end of a revoked token no longer matters.
             expires_at: (record.end != NEVER && record.flags & STATE != REVOKED).then_some(Time(record.end)),
+            replaced: record.flags & REPLACED != 0,
+            version: record.version,
             name: Name { names: &self.names, start: record.name_start, length: record.name_length },
         }
     }
@@ -418,7 +436,11 @@ impl Shard {
             name_start,
             // A name has at most 128 characters of at most four bytes.
             name_length: entry.name.len() as u16,
-            flags: TAKEN | state | if entry.kind == Kind::PolicyToken { POLICY } else { 0 },
+            version: entry.version,
+            flags: TAKEN
+                | state
+                | if entry.kind == Kind::PolicyToken { POLICY } else { 0 }
+                | if entry.replaced { REPLACED } else { 0 },
         };
         if let Some(at) = present {
             self.records[at] = record;
@@ -524,6 +546,8 @@ mod tests {
             role: (n % 7) as u32,
             state: State::Active,
             expires_at: n.is_multiple_of(3).then_some(Time(n as i64)),
+            replaced: n.is_multiple_of(2),
+            version: n as u16,
             name,
         }
     }
@@ -541,6 +565,7 @@ mod tests {
                 assert_eq!((found.token, found.role), (Uuid::from_u128(n.into()), (n % 7) as u32));
                 assert_eq!(found.name(), format!("token-{n}"));
                 assert_eq!(found.expires_at, n.is_multiple_of(3).then_some(Time(n as i64)));
+                assert_eq!((found.replaced, found.version), (n.is_multiple_of(2), n as u16));
             });
         }
         for n in 50_000..100_000 {

@@ -53,6 +53,7 @@ own! {
     PolicyManage = "policy":"manage", "Create and delete policy tokens.";
     TokenRead = "token":"read", "See API tokens, never their text.";
     TokenManage = "token":"manage", "Create and delete API tokens.";
+    TokenRotateSelf = "token":"rotate-self", "As a token: give itself a new secret.";
     TokenVerify = "token":"verify", "Ask what a presented token may do.";
     EventRead = "event":"read", "Read the audit log.";
     ApiRead = "api":"read", "See the routes of your API.";
@@ -226,7 +227,7 @@ impl Pattern {
         let (noun, verb) = split(text)?;
         if Management::reserves(noun) {
             return Err(format!(
-                "may not hold `{text}`: `{noun}` is reserved (of the reserved ones only `token:verify` and `event:read` may be named)"
+                "may not hold `{text}`: `{noun}` is reserved (of the reserved ones only `token:verify`, `token:rotate-self` and `event:read` may be named)"
             ));
         }
         let side = |part: &str| (part != "*").then(|| part.into());

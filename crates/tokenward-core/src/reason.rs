@@ -17,6 +17,8 @@ pub enum Reason {
     NotYetValid,
     /// Its time is over.
     Expired,
+    /// It is an earlier secret of a token that was rotated, and the time in which both were accepted is over.
+    Replaced,
     /// The path of the request can be read in more than one way.
     PathAmbiguous,
     /// A token stands in the query of the request.
@@ -31,13 +33,14 @@ pub enum Reason {
 
 impl Reason {
     /// All, in the order in which they are checked.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Unknown,
         Self::Revoked,
         Self::Disabled,
         Self::NotYetValid,
         Self::Expired,
+        Self::Replaced,
         Self::PathAmbiguous,
         Self::TokenInQuery,
         Self::ApiUnknown,
@@ -55,6 +58,7 @@ impl Reason {
             Self::Disabled => "disabled",
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
+            Self::Replaced => "replaced",
             Self::PathAmbiguous => "path_ambiguous",
             Self::TokenInQuery => "token_in_query",
             Self::ApiUnknown => "api_unknown",
@@ -75,6 +79,7 @@ impl Reason {
             Self::Disabled => "This token is switched off.",
             Self::NotYetValid => "This token is not valid yet.",
             Self::Expired => "This token has expired. Ask for a new one.",
+            Self::Replaced => "This token was rotated, and this is an earlier secret of it. Use the newest one.",
             Self::PathAmbiguous => {
                 "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."
             }

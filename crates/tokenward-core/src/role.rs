@@ -53,6 +53,7 @@ impl BuiltIn {
             RoleRead,
             TokenRead,
             TokenManage,
+            TokenRotateSelf,
             TokenVerify,
             EventRead,
             ApiRead,
@@ -250,7 +251,7 @@ pub struct Role {
 }
 
 /// Our own permissions that a custom role may name.
-const NAMEABLE: [Management; 2] = [Management::TokenVerify, Management::EventRead];
+pub const NAMEABLE: [Management; 3] = [Management::TokenVerify, Management::TokenRotateSelf, Management::EventRead];
 
 impl Role {
     /// A built-in role with the id that it has in an organization.
@@ -274,7 +275,7 @@ impl Role {
         Self { list, ..self }
     }
 
-    /// A custom role. `permissions` are patterns of the organization's API, `token:verify` or `event:read`.
+    /// A custom role. `permissions` are patterns of the organization's API, or of [`NAMEABLE`].
     /// The error names the first permission that a custom role cannot hold.
     pub fn custom<S: AsRef<str>>(id: Uuid, name: &str, permissions: &[S], matrix: Matrix) -> Result<Self, String> {
         let mut role = Self {
@@ -498,6 +499,7 @@ mod tests {
         role:read oadv
         token:read oadv
         token:manage oad
+        token:rotate-self oad
         token:verify oadf
         event:read oad
         api:read oadv

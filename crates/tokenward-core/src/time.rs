@@ -35,6 +35,37 @@ pub const HOUR: Micros = 60 * MINUTE;
 /// One day, in microseconds.
 pub const DAY: Micros = 24 * HOUR;
 
+/// Reads a length such as `90s`, `30m`, `24h`, `7d`, `6w`, `1y` (365 days) or `0`: a whole number and its unit. At most a
+/// hundred years; `None` for everything else.
+#[must_use]
+pub fn length(text: &str) -> Option<Micros> {
+    if text == "0" {
+        return Some(0);
+    }
+    let unit = match text.as_bytes().last()? {
+        b's' => SECOND,
+        b'm' => MINUTE,
+        b'h' => HOUR,
+        b'd' => DAY,
+        b'w' => 7 * DAY,
+        b'y' => 365 * DAY,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - 1];
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<i64>().ok()?.checked_mul(unit).filter(|length| *length <= 36_525 * DAY)
+}
+
+/// A length as [`length`] reads it, in the largest unit that fits.
+#[must_use]
+pub fn length_text(length: Micros) -> String {
+    let units = [(7 * DAY, "w"), (DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")];
+    let fits = units.into_iter().find(|(unit, _)| length >= *unit && length % unit == 0);
+    fits.map_or_else(|| format!("{}s", length / SECOND), |(unit, letter)| format!("{}{letter}", length / unit))
+}
+
 impl Time {
     /// This moment plus `micros`; saturates at the ends of the range.
     #[must_use]

@@ -37,6 +37,31 @@ pub struct Token {
     pub expires_at: Option<Time>,
     /// The last four characters of its newest secret.
     pub last_four: String,
+    /// Which secret that is: 1 is a token's first.
+    pub version: u16,
+}
+
+/// One secret of a token. A rotation adds one; those before it end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenVersion {
+    /// The token.
+    pub token_id: Uuid,
+    /// 1 is the first.
+    pub version: u16,
+    /// When it was made.
+    pub created_at: Time,
+    /// From when on it is refused; `None` for as long as the token is accepted.
+    pub expires_at: Option<Time>,
+    /// The last four characters of its text.
+    pub last_four: String,
+}
+
+/// When a secret ends, whose token ends at `token` and which a newer one replaces at `secret`; and whether the latter is
+/// the reason.
+#[must_use]
+pub fn first_end(token: Option<Time>, secret: Option<Time>) -> (Option<Time>, bool) {
+    let replaced = secret.is_some_and(|at| token.is_none_or(|end| at < end));
+    (if replaced { secret } else { token }, replaced)
 }
 
 /// What a token can be in. A living token becomes `Revoked` once, and never anything else after.

@@ -52,7 +52,8 @@ impl Dice {
             return Spec::BuiltIn(BuiltIn::ALL[self.below(6)]);
         }
         let mut permissions: Vec<&'static str> = PATTERNS.into_iter().filter(|_| self.below(3) == 0).collect();
-        permissions.extend(["token:verify", "event:read"].into_iter().filter(|_| self.below(3) == 0));
+        permissions
+            .extend(["token:verify", "token:rotate-self", "event:read"].into_iter().filter(|_| self.below(3) == 0));
         let mut matrix = Matrix::default();
         for cluster in &CLUSTERS[..2] {
             let level = [ClusterLevel::Viewer, ClusterLevel::EnvCreator, ClusterLevel::Admin][self.below(3)];
@@ -85,6 +86,7 @@ fn holders() -> BTreeMap<&'static str, &'static str> {
         ("token:read", "oadv"),
         ("token:manage", "oad"),
         ("token:verify", "oadf"),
+        ("token:rotate-self", "oad"),
         ("event:read", "oad"),
         ("api:read", "oadv"),
         ("api:manage", "oad"),
@@ -236,10 +238,11 @@ fn what_results_never_exceeds_the_actor() {
     for (actor, (role, can)) in roles.iter().enumerate() {
         let credential = Credential {
             id: Uuid::nil(),
-            subject: Subject::Token,
+            subject: Subject::Token(1),
             state: State::Active,
             not_before: None,
             expires_at: None,
+            replaced: false,
         };
         let caller = Caller::token(credential, organization, role.id, By::operator());
         let grants =

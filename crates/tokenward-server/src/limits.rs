@@ -188,6 +188,10 @@ limits! {
         "Known devices and holders of links whose passwords wait to be hashed; they have every second turn.";
     TOKENS = setting "tokens" 100_000, Count,
         "API tokens of an organization that were not taken back.";
+    TOKEN_VERSIONS = fixed "token_versions" 5, Count,
+        "Secrets of one token that are accepted at once: its newest, and those before that are not over.";
+    TOKEN_OVERLAP = setting "token_overlap_ms" 2_592_000_000, Milliseconds,
+        "How long an earlier secret of a token may be accepted after a rotation: 30 days.";
     PROJECTS = setting "projects" 1_000, Count,
         "Projects of an organization.";
     ENVIRONMENTS = setting "environments" 100, Count,

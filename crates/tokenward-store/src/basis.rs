@@ -4,7 +4,7 @@ use tokenward_core::decision::{Credential, Subject};
 use tokenward_core::directory::Resource;
 use tokenward_core::right::{Basis, RestsOn};
 use tokenward_core::role::{Mode, Target};
-use tokenward_core::token::State;
+use tokenward_core::token::{State, first_end};
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, row, run};
@@ -24,7 +24,7 @@ struct Found {
 /// Looks up what a right rests on.
 pub(crate) async fn read(mut conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
     let Found { credential, role_id, proven_at } = match on.subject {
-        Subject::Token => token(conn.reborrow(), on).await?,
+        Subject::Token(version) => token(conn.reborrow(), on, version).await?,
         Subject::User(account) => session(conn.reborrow(), on, account).await?,
     };
     let Some(organization) = on.organization else {
@@ -43,22 +43,26 @@ row! {
         role_id: Option<Uuid>,
         revoked_at: Option<Time>,
         expires_at: Option<Time>,
+        secret_expires_at: Option<Time>,
     }
 }
 
-async fn token(conn: Conn<'_>, on: &RestsOn) -> Result<Found> {
-    let row: Option<TokenBasis> = run!(conn, c => sqlx::query_as(
-        "SELECT organization_id, role_id, revoked_at, expires_at FROM token WHERE id = $1"
-    ).bind(on.credential).fetch_optional(&mut *c))?;
+async fn token(conn: Conn<'_>, on: &RestsOn, version: u16) -> Result<Found> {
+    let row: Option<TokenBasis> = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT t.organization_id, t.role_id, t.revoked_at, t.expires_at, s.expires_at AS secret_expires_at ",
+        "FROM token t JOIN token_secret s ON s.token_id = t.id WHERE t.id = $1 AND s.version = $2"
+    )).bind(on.credential).bind(i32::from(version)).fetch_optional(&mut *c))?;
     let Some(row) = row.filter(|row| Some(row.organization_id) == on.organization) else {
         return Ok(Found::default());
     };
+    let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
     let credential = Credential {
         id: on.credential,
         subject: on.subject,
         state: row.revoked_at.map_or(State::Active, State::Revoked),
         not_before: None,
-        expires_at: row.expires_at,
+        expires_at,
+        replaced,
     };
     Ok(Found { credential: Some(credential), role_id: row.role_id, proven_at: None })
 }
@@ -74,6 +78,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
         state: State::Active,
         not_before: None,
         expires_at: Some(Time(expires_at)),
+        replaced: false,
     });
     let proven_at = Some(Time(proven_at));
     let Some(organization) = on.organization else { return Ok(Found { credential, role_id: None, proven_at }) };

@@ -1,12 +1,13 @@
 //! API tokens and their secrets: one token, one or more secret versions.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{Digest, Kind};
-use tokenward_core::token::{TOMBSTONE, Token};
+use tokenward_core::token::{TOMBSTONE, Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, LIVING_SECRETS, by_ids, count, each_row, execute, name_conflict, row, run};
@@ -27,11 +28,17 @@ pub struct NewToken<'a> {
     pub description: Option<&'a str>,
     /// From when on it is refused.
     pub expires_at: Option<Time>,
-    /// The stored digest of its first secret.
+    /// Its first secret.
+    pub secret: NewSecret<'a>,
+}
+
+/// What is stored of a new secret.
+pub struct NewSecret<'a> {
+    /// Its keyed digest.
     pub digest: Digest,
     /// The pepper of the digest.
     pub pepper_version: i32,
-    /// The last four characters of its first secret.
+    /// The last four characters of its text.
     pub last_four: &'a str,
 }
 
@@ -50,6 +57,7 @@ row! {
         updated_at: Time,
         expires_at: Option<Time>,
         last_four: String,
+        version: u16,
     }
 }
 
@@ -69,6 +77,7 @@ impl From<TokenRow> for Token {
             updated_at: row.updated_at,
             expires_at: row.expires_at,
             last_four: row.last_four,
+            version: row.version,
         }
     }
 }
@@ -78,8 +87,8 @@ macro_rules! select_all {
         concat!(
             "SELECT t.id, t.organization_id, t.role_id, r.name AS role_name, t.name, t.description, t.creator_name, ",
             "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.expires_at, ",
-            "(SELECT s.last_four FROM token_secret s WHERE s.token_id = t.id ORDER BY s.id DESC LIMIT 1) AS last_four ",
-            "FROM token t JOIN role r ON r.id = t.role_id WHERE ",
+            "s.last_four, s.version FROM token t JOIN role r ON r.id = t.role_id ",
+            "JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
             $rest
         )
     };
@@ -102,11 +111,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time)
     .bind(token.id).bind(grant.organization()).bind(API_TOKEN).bind(token.role_id).bind(token.name).bind(token.description)
     .bind(creator.id()).bind(creator.name()).bind(creator.kind().as_str()).bind(now.0).bind(token.expires_at.map(|at| at.0)))
     .map_err(name_conflict("token", token.name))?;
-    let secret = tx.new_id();
-    execute!(tx.conn(), sqlx::query(
-        "INSERT INTO token_secret (id, token_id, digest, pepper_version, last_four, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
-    )
-    .bind(secret).bind(token.id).bind(&token.digest.0[..]).bind(token.pepper_version).bind(token.last_four).bind(now.0))?;
+    insert_secret(tx, token.id, 1, &token.secret, now).await?;
     // A number that is kept: an organization may have too many tokens to count them for each further one.
     count!(
         tx.conn(),
@@ -183,6 +188,101 @@ pub async fn names(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<HashMa
         by_ids(conn, "SELECT id, organization_id, name FROM token WHERE id IN", ids).await?;
     let own = rows.into_iter().filter(|(_, organization, _)| *organization == grant.organization());
     Ok(own.map(|(id, _, name)| (id, name)).collect())
+}
+
+async fn insert_secret(tx: &mut Tx, token: Uuid, version: u16, secret: &NewSecret<'_>, now: Time) -> Result<()> {
+    let id = tx.new_id();
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        ))
+        .bind(id)
+        .bind(token)
+        .bind(i32::from(version))
+        .bind(&secret.digest.0[..])
+        .bind(secret.pepper_version)
+        .bind(secret.last_four)
+        .bind(now.0)
+    )?;
+    Ok(())
+}
+
+/// Gives a token its next secret, `token.version`. Those before it end at `until`, or sooner where they did already.
+pub async fn rotate(tx: &mut Tx, grant: &Grant, token: &Token, secret: &NewSecret<'_>, until: Time) -> Result<()> {
+    grant.permits_rotating(token.id)?;
+    end_secrets(tx, token.id, 1..=token.version.saturating_sub(1), until).await?;
+    let rotated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
+        "UPDATE token SET version = $3, updated_at = $4 WHERE organization_id = $1 AND id = $2 AND version = $3 - 1 ",
+        "AND revoked_at IS NULL RETURNING id"
+    ))
+    .bind(grant.organization()).bind(token.id).bind(i32::from(token.version)).bind(token.updated_at.0).fetch_optional(&mut *c))?;
+    rotated.ok_or_else(|| Error::not_found("token"))?;
+    insert_secret(tx, token.id, token.version, secret, token.updated_at).await
+}
+
+/// Ends the earlier secret `version` of a token at `until`, or sooner where it did already.
+pub async fn end_version(tx: &mut Tx, grant: &Grant, token: &Token, version: u16, until: Time) -> Result<()> {
+    grant.permits(Management::TokenManage)?;
+    end_secrets(tx, token.id, version..=version, until).await?;
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE token SET updated_at = $3 WHERE organization_id = $1 AND id = $2")
+            .bind(grant.organization())
+            .bind(token.id)
+            .bind(token.updated_at.0)
+    )?;
+    Ok(())
+}
+
+async fn end_secrets(tx: &mut Tx, token: Uuid, versions: RangeInclusive<u16>, until: Time) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE token_secret SET expires_at = $4 WHERE token_id = $1 AND version BETWEEN $2 AND $3 ",
+            "AND (expires_at IS NULL OR expires_at > $4)"
+        ))
+        .bind(token)
+        .bind(i32::from(*versions.start()))
+        .bind(i32::from(*versions.end()))
+        .bind(until.0)
+    )?;
+    Ok(())
+}
+
+row! {
+    struct VersionRow {
+        token_id: Uuid,
+        version: u16,
+        created_at: Time,
+        expires_at: Option<Time>,
+        last_four: String,
+    }
+}
+
+/// The secrets of these tokens that the caller was shown: those that are accepted at `now`, the newest first.
+pub async fn versions(conn: Conn<'_>, tokens: &[Uuid], now: Time) -> Result<HashMap<Uuid, Vec<TokenVersion>>> {
+    let rows: Vec<VersionRow> = by_ids(
+        conn,
+        "SELECT token_id, version, created_at, expires_at, last_four FROM token_secret WHERE token_id IN",
+        tokens,
+    )
+    .await?;
+    let mut all: HashMap<Uuid, Vec<TokenVersion>> = HashMap::new();
+    for row in rows.into_iter().filter(|row| row.expires_at.is_none_or(|at| now < at)) {
+        all.entry(row.token_id).or_default().push(TokenVersion {
+            token_id: row.token_id,
+            version: row.version,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_four: row.last_four,
+        });
+    }
+    for versions in all.values_mut() {
+        versions.sort_by_key(|it| std::cmp::Reverse(it.version));
+    }
+    Ok(all)
 }
 
 /// Writes what can be changed about a token.
@@ -265,6 +365,8 @@ row! {
         pub name: String,
         /// When the token ends.
         pub expires_at: Option<Time>,
+        /// Which secret of the token it is.
+        pub version: u16,
         /// When this secret ends.
         pub secret_expires_at: Option<Time>,
         /// When the token was revoked.
@@ -280,7 +382,7 @@ macro_rules! select_index {
     ($rest:literal) => {
         concat!(
             "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.expires_at, ",
-            "s.expires_at AS secret_expires_at, t.revoked_at, s.digest, s.last_four ",
+            "s.version, s.expires_at AS secret_expires_at, t.revoked_at, s.digest, s.last_four ",
             "FROM token_secret s JOIN token t ON t.id = s.token_id ",
             $rest
         )
@@ -305,8 +407,8 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
 }
 
 /// The row that `LIVING_SECRETS` has packed.
-fn unpack(numbers: [Option<i64>; 3], bytes: [&[u8]; 7]) -> Option<IndexRow> {
-    let [expires_at, secret_expires_at, revoked_at] = numbers.map(|micros| micros.map(Time));
+fn unpack([version, times @ ..]: [Option<i64>; 4], bytes: [&[u8]; 7]) -> Option<IndexRow> {
+    let [expires_at, secret_expires_at, revoked_at] = times.map(|micros| micros.map(Time));
     let [id, organization, role, digest, last_four, kind, name] = bytes;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some(IndexRow {
@@ -317,6 +419,7 @@ fn unpack(numbers: [Option<i64>; 3], bytes: [&[u8]; 7]) -> Option<IndexRow> {
         last_four: text(last_four)?,
         kind: Kind::try_from(text(kind)?).ok()?,
         name: text(name)?,
+        version: version?.try_into().ok()?,
         expires_at,
         secret_expires_at,
         revoked_at,

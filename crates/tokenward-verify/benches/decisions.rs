@@ -87,6 +87,8 @@ fn world(tokens: usize) -> World {
             role: 4,
             state: State::Active,
             expires_at: None,
+            replaced: false,
+            version: 1,
             name: &format!("terraform-prod-{n:05}")[..20],
         });
         texts.push_str(text.expose());

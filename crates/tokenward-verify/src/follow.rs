@@ -13,7 +13,7 @@ use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry, Index, Session};
 use tokenward_core::role::Mode;
 use tokenward_core::secret::Digest;
-use tokenward_core::token::{State, TOMBSTONE};
+use tokenward_core::token::{State, TOMBSTONE, first_end};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
@@ -192,7 +192,11 @@ impl Touched {
                 Event::ApiUpdated | Event::ApiDeleted => {
                     touched.apis.insert((organization, row.target_id));
                 }
-                Event::TokenCreated | Event::TokenUpdated | Event::TokenDeleted => {
+                Event::TokenCreated
+                | Event::TokenUpdated
+                | Event::TokenRotated
+                | Event::TokenSecretEnded
+                | Event::TokenDeleted => {
                     touched.tokens.insert(row.target_id);
                 }
                 Event::SessionCreated | Event::SessionEnded | Event::UserUpdated => {
@@ -325,7 +329,7 @@ fn put_token(followed: &Followed, directory: &Directory, row: &IndexRow) {
         None => return,
     };
     let Some(digest) = digest(&row.digest) else { return };
-    let ends = [row.expires_at, row.secret_expires_at].into_iter().flatten().min();
+    let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
     followed.index.put_token(&Entry {
         last_four: &row.last_four,
         digest,
@@ -334,7 +338,9 @@ fn put_token(followed: &Followed, directory: &Directory, row: &IndexRow) {
         organization: number,
         role,
         state,
-        expires_at: ends,
+        expires_at,
+        replaced,
+        version: row.version,
         name: &row.name,
     });
 }

@@ -22,11 +22,14 @@ const AGENTS: usize = 16;
 /// Longest user agent that is kept, in characters.
 const AGENT_MAX: usize = 256;
 
-/// What came of a token since the last write. One cache line.
+/// One secret of a token: the token, and which of its secrets it is.
+pub(super) type Secret = (Uuid, u16);
+
+/// What came of a secret since the last write. One cache line.
 #[repr(align(64))]
 #[derive(Default)]
 pub(super) struct Sums {
-    pub token: Uuid,
+    pub secret: Secret,
     /// When last; 0 in a free place of the table.
     at: i64,
     from: Option<IpAddr>,
@@ -43,7 +46,7 @@ type Agent = Arc<Box<str>>;
 
 /// A use that is not in the table yet, or several of the same kind one after the other.
 struct WaitingUse {
-    token: Uuid,
+    secret: Secret,
     at: i64,
     from: Option<IpAddr>,
     /// Its place among the agents.
@@ -70,7 +73,7 @@ impl Tally {
     /// Counts a use. Says whether the part should be written soon.
     pub(super) fn count(
         &mut self,
-        token: Uuid,
+        secret: Secret,
         at: Time,
         from: Option<IpAddr>,
         agent: Option<&str>,
@@ -84,7 +87,7 @@ impl Tally {
         // 0 says that there was none.
         let at = at.0.max(1);
         if let Some(last) = self.waiting.last_mut()
-            && (last.token, last.from, last.agent, last.denied) == (token, from, agent, denied)
+            && (last.secret, last.from, last.agent, last.denied) == (secret, from, agent, denied)
         {
             last.at = last.at.max(at);
             last.times = last.times.saturating_add(1);
@@ -94,7 +97,7 @@ impl Tally {
             self.settle();
         }
         self.waiting.reserve_exact(WAITING - self.waiting.len());
-        self.waiting.push(WaitingUse { token, at, from, agent, denied, times: 1 });
+        self.waiting.push(WaitingUse { secret, at, from, agent, denied, times: 1 });
         std::mem::take(&mut self.full)
     }
 
@@ -102,16 +105,16 @@ impl Tally {
     pub(super) fn settle(&mut self) {
         let before = (self.taken, self.lost);
         for it in &self.waiting {
-            prefetch_index(&self.table, self.home(it.token));
+            prefetch_index(&self.table, self.home(it.secret.0));
         }
         let mut waiting = std::mem::take(&mut self.waiting);
         for it in waiting.drain(..) {
-            if self.taken >= TOKENS && self.get(it.token).is_none() {
+            if self.taken >= TOKENS && self.get(it.secret).is_none() {
                 self.lost += u64::from(it.times);
                 continue;
             }
             let agent = it.agent.map(|agent| Arc::clone(&self.agents[usize::from(agent)]));
-            let sums = self.of(it.token);
+            let sums = self.of(it.secret);
             match it.denied {
                 None => sums.allowed = sums.allowed.saturating_add(it.times),
                 Some(reason) => {
@@ -151,23 +154,30 @@ impl Tally {
         (self.agents.len() - 1) as u8
     }
 
-    /// The sums of a token, as far as they are in the table.
-    pub(super) fn get(&self, token: Uuid) -> Option<&Sums> {
+    /// The sums of a secret, as far as they are in the table.
+    fn get(&self, secret: Secret) -> Option<&Sums> {
         if self.table.is_empty() {
             return None;
         }
-        Some(&self.table[self.search(token)]).filter(|sums| sums.at != 0)
+        Some(&self.table[self.search(secret)]).filter(|sums| sums.at != 0)
     }
 
-    /// The sums of a token. New ones take a place of the table.
-    fn of(&mut self, token: Uuid) -> &mut Sums {
+    /// The sums of all secrets of a token, as far as they are in the table: their search begins at the same place.
+    pub(super) fn of_token(&self, token: Uuid) -> impl Iterator<Item = &Sums> {
+        let start = if self.table.is_empty() { 0 } else { self.home(token) };
+        let (before, behind) = self.table.split_at(start);
+        behind.iter().chain(before).take_while(|sums| sums.at != 0).filter(move |sums| sums.secret.0 == token)
+    }
+
+    /// The sums of a secret. New ones take a place of the table.
+    fn of(&mut self, secret: Secret) -> &mut Sums {
         if (self.taken + 1) * 4 > self.table.len() * 3 {
             self.grow();
         }
-        let at = self.search(token);
+        let at = self.search(secret);
         let sums = &mut self.table[at];
         if sums.at == 0 {
-            (sums.token, sums.at) = (token, 1);
+            (sums.secret, sums.at) = (secret, 1);
             self.taken += 1;
         }
         sums
@@ -178,7 +188,7 @@ impl Tally {
         let mut table = Vec::with_capacity(size);
         table.resize_with(size, Sums::default);
         for sums in std::mem::replace(&mut self.table, table).into_iter().filter(|sums| sums.at != 0) {
-            let at = self.search(sums.token);
+            let at = self.search(sums.secret);
             self.table[at] = sums;
         }
     }
@@ -191,10 +201,10 @@ impl Tally {
         ((random * self.table.len() as u64) >> 32) as usize
     }
 
-    /// The place of a token, or the free one where it would be put. A quarter of the table is free.
-    fn search(&self, token: Uuid) -> usize {
-        let mut at = self.home(token);
-        while self.table[at].at != 0 && self.table[at].token != token {
+    /// The place of a secret, or the free one where it would be put. A quarter of the table is free.
+    fn search(&self, secret: Secret) -> usize {
+        let mut at = self.home(secret.0);
+        while self.table[at].at != 0 && self.table[at].secret != secret {
             at = if at + 1 == self.table.len() { 0 } else { at + 1 };
         }
         at
@@ -212,7 +222,7 @@ impl Tally {
 
     /// Adds sums that could not be written to what has come since.
     pub(super) fn put_back(&mut self, old: Sums) {
-        let sums = self.of(old.token);
+        let sums = self.of(old.secret);
         sums.allowed = sums.allowed.saturating_add(old.allowed);
         if let Some(counts) = old.denied {
             let all = sums.denied.get_or_insert_default();
@@ -245,8 +255,8 @@ mod tests {
     const DENIED: Decision<'_> = Decision::Deny { reason: Reason::Expired, missing: None };
 
     /// Ids as they are made: random in all but the first bytes.
-    fn id(n: u64) -> Uuid {
-        Uuid::from_u64_pair(7, n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    fn id(n: u64) -> Secret {
+        (Uuid::from_u64_pair(7, n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)), 1)
     }
 
     fn at(address: u8) -> Option<IpAddr> {
@@ -285,6 +295,27 @@ mod tests {
         tally.settle();
         let usage = tally.get(id(1)).map(Sums::usage).unwrap_or_default();
         assert_eq!((usage.last_used_at, usage.last_used_from), (Some(Time(9)), at(2).map(|it| it.to_string())));
+    }
+
+    #[test]
+    fn the_secrets_of_a_token_are_counted_each_for_itself_and_found_together() {
+        let mut tally = Tally::default();
+        for n in 0..500 {
+            let (token, _) = id(n);
+            for version in [1, 2, 40_000] {
+                (0..version % 7).for_each(|_| {
+                    tally.count((token, version), Time(1), None, None, &Decision::Allow);
+                });
+            }
+        }
+        tally.settle();
+        for n in 0..500 {
+            let mut found: Vec<_> = tally.of_token(id(n).0).map(|sums| (sums.secret.1, sums.usage().allowed)).collect();
+            found.sort_unstable();
+            assert_eq!(found, [(1, 1), (2, 2), (40_000, 2)], "{n}");
+        }
+        assert_eq!(tally.of_token(id(500).0).count(), 0);
+        assert_eq!(Tally::default().of_token(id(0).0).count(), 0);
     }
 
     #[test]

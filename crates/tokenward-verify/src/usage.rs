@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokenward_core::decision::Decision;
 use tokenward_core::sync::lock;
 use tokenward_core::{Random, Result, Time, Uuid};
-use tokenward_store::usage::{self, Usage};
+use tokenward_store::usage::{self, TokenUsage};
 use tokenward_store::{Reader, Store};
 use tokio::sync::Notify;
 
 use crate::question::Presenter;
 use crate::record::{DecisionFact, KeptDecision};
-use crate::tally::{Sums, Tally};
+use crate::tally::{Secret, Sums, Tally};
 use crate::trace::{DecisionId, Denials, PLACE_BITS, Stamp, Traced};
 
 /// How often the sums are written.
@@ -64,14 +64,15 @@ impl Uses {
         self.since
     }
 
-    /// Records a decision about a known token.
-    pub(super) fn of_token(&self, token: Uuid, fact: &DecisionFact<'_>) -> DecisionId<'_> {
+    /// Records a decision about a known token, presented by this secret of it.
+    pub(super) fn of_token(&self, secret: Secret, fact: &DecisionFact<'_>) -> DecisionId<'_> {
+        let token = secret.0;
         let place = place(token);
         let mut part = self.part(place);
         part.decisions += 1;
         let number = part.decisions << PLACE_BITS | place as u64;
         let from = &fact.question.from;
-        let nearly_full = part.tally.count(token, fact.at, from.address, from.agent, &fact.decision);
+        let nearly_full = part.tally.count(secret, fact.at, from.address, from.agent, &fact.decision);
         part.last.push(token, number, fact);
         drop(part);
         if nearly_full {
@@ -84,8 +85,8 @@ impl Uses {
     }
 
     /// Counts a use that nobody will ask about.
-    pub(super) fn count(&self, token: Uuid, at: Time, from: &Presenter<'_>, decision: &Decision<'_>) {
-        let nearly_full = self.part(place(token)).tally.count(token, at, from.address, from.agent, decision);
+    pub(super) fn count(&self, secret: Secret, at: Time, from: &Presenter<'_>, decision: &Decision<'_>) {
+        let nearly_full = self.part(place(secret.0)).tally.count(secret, at, from.address, from.agent, decision);
         if nearly_full {
             self.full.notify_one();
         }
@@ -131,14 +132,14 @@ impl Uses {
     }
 
     /// The use of these tokens: what the database says, and what is to come.
-    pub(super) async fn read(&self, reader: &mut Reader, tokens: &[Uuid]) -> Result<HashMap<Uuid, Usage>> {
+    pub(super) async fn read(&self, reader: &mut Reader, tokens: &[Uuid]) -> Result<HashMap<Uuid, TokenUsage>> {
         let _moving = self.moving.lock().await;
-        let mut all: HashMap<Uuid, Usage> = usage::of(reader.conn(), tokens).await?.into_iter().collect();
+        let mut all = usage::of(reader.conn(), tokens).await?;
         for token in tokens {
             let mut part = self.part(place(*token));
             part.tally.settle();
-            if let Some(sums) = part.tally.get(*token) {
-                all.entry(*token).or_default().add(&sums.usage());
+            for sums in part.tally.of_token(*token) {
+                all.entry(*token).or_default().add(sums.secret.1, &sums.usage());
             }
         }
         Ok(all)
@@ -203,7 +204,7 @@ struct Taken<'a> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         for sums in self.sums.drain(..) {
-            self.uses.part(place(sums.token)).tally.put_back(sums);
+            self.uses.part(place(sums.secret.0)).tally.put_back(sums);
         }
     }
 }
@@ -219,7 +220,7 @@ async fn write(store: &Store, taken: &[Sums]) -> Result<()> {
     }
     let mut tx = store.begin_unlogged().await?;
     for sums in taken {
-        usage::add(&mut tx, sums.token, &sums.usage()).await?;
+        usage::add(&mut tx, sums.secret.0, sums.secret.1, &sums.usage()).await?;
     }
     tx.commit().await
 }

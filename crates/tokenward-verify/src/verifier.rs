@@ -21,7 +21,7 @@ use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::sync::lock;
 use tokenward_core::token::State;
 use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
-use tokenward_store::usage::Usage;
+use tokenward_store::usage::TokenUsage;
 use tokenward_store::{Position, Reader, Store};
 use tokio::task::JoinHandle;
 
@@ -220,7 +220,7 @@ impl Verifier {
             }
             let token = Some(found.token);
             let fact = DecisionFact { at: now, organization: organization.id, token, decision, target, question: kept };
-            let id = self.0.uses.of_token(found.token, &fact);
+            let id = self.0.uses.of_token((found.token, found.version), &fact);
             Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
         })
     }
@@ -294,7 +294,7 @@ impl Verifier {
     }
 
     /// How tokens were used up to now; those that never were are left out.
-    pub async fn usage(&self, reader: &mut Reader, tokens: &[Uuid]) -> Result<HashMap<Uuid, Usage>> {
+    pub async fn usage(&self, reader: &mut Reader, tokens: &[Uuid]) -> Result<HashMap<Uuid, TokenUsage>> {
         self.0.uses.read(reader, tokens).await
     }
 
@@ -362,14 +362,14 @@ impl Verifier {
             match decision {
                 Decision::Allow => {
                     // That it was accepted here tells nobody anything; what it then did is in the log.
-                    self.0.uses.count(found.token, now, from, &decision);
+                    self.0.uses.count((found.token, found.version), now, from, &decision);
                     read(&found, organization, role, now)
                 }
                 Decision::Deny { reason, .. } => {
                     let question = Question::new(Asking::Any, Ask::Identity).from(*from);
                     let (organization, token) = (organization.id, Some(found.token));
                     let fact = DecisionFact { at: now, organization, token, decision, target, question: &question };
-                    self.0.uses.of_token(found.token, &fact);
+                    self.0.uses.of_token((found.token, found.version), &fact);
                     Err(self.refused(reason, from.address))
                 }
             }

@@ -7,23 +7,43 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenList, ApiTokenRequest};
-use tokenward_core::Uuid;
+use tokenward_api::tokens::{
+    ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenList, ApiTokenRequest, ApiTokenRotateRequest,
+    ApiTokenVersion,
+};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
-use tokenward_core::token::Token;
+use tokenward_core::time::{Micros, length};
+use tokenward_core::token::{Token, TokenVersion};
+use tokenward_core::{Code, Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
-use crate::service::usage::Usage;
-use crate::service::{App, tokens, usage};
+use crate::service::usage::TokenUsage;
+use crate::service::{App, Written, tokens, usage};
 
-fn api_token(token: Token, usage: Usage) -> ApiToken {
+fn api_token(token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
+    let TokenUsage { total: usage, versions: mut used } = usage;
+    let version = |it: TokenVersion| {
+        let used = used.remove(&it.version).unwrap_or_default();
+        ApiTokenVersion {
+            version: it.version,
+            created_at: it.created_at,
+            expires_at: it.expires_at,
+            last_four: it.last_four,
+            last_used_at: used.last_used_at,
+            last_used_from: used.last_used_from,
+            last_used_agent: used.last_used_agent,
+            allowed_count: used.allowed,
+            denied_count: used.denied,
+        }
+    };
     ApiToken {
+        versions: versions.into_iter().map(version).collect(),
         id: token.id,
         created_at: token.created_at,
         updated_at: token.updated_at,
@@ -84,6 +104,25 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .written_in(&["application/json", "application/merge-patch+json"])
             .answers::<ApiToken>(200)
             .errors(&[400, 409, 412]),
+        post("/organization/{organizationId}/apiToken/{apiTokenId}/rotate", rotate)
+            .needs(Management::TokenManage, On::Organization)
+            .idempotent()
+            .about("API tokens", "Give a token a new secret. Its text is shown once; those before it end.")
+            .takes::<ApiTokenRotateRequest>()
+            .answers::<ApiTokenCreate>(200)
+            .errors(&[400, 409]),
+        post("/token/self/rotate", rotate_self)
+            .needs(Management::TokenRotateSelf, On::Caller)
+            .idempotent()
+            .about("API tokens", "As a token: give yourself a new secret.")
+            .takes::<ApiTokenRotateRequest>()
+            .answers::<ApiTokenCreate>(200)
+            .errors(&[400, 409]),
+        delete("/organization/{organizationId}/apiToken/{apiTokenId}/version/{version}", end_version)
+            .needs(Management::TokenManage, On::Organization)
+            .about("API tokens", "End an earlier secret of a token now.")
+            .answers_empty(204)
+            .errors(&[400, 409]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}", remove)
             .needs(Management::TokenManage, On::Organization)
             .about("API tokens", "Take a token back. It is refused from the moment this answers.")
@@ -103,9 +142,11 @@ async fn list(
         async move {
             let (all, last) = tokens::part(&app, &grant, &filter, after, PIECE).await?;
             let mut used = usage::of(&app, &grant, &all).await?;
+            let mut versions = tokens::versions(&app, &grant, &all).await?;
             let entry = |token: Token| {
                 let usage = used.remove(&token.id).unwrap_or_default();
-                api_token(token, usage)
+                let versions = versions.remove(&token.id).unwrap_or_default();
+                api_token(token, usage, versions)
             };
             Ok(Piece { entries: all.into_iter().map(entry).collect(), last })
         }
@@ -133,11 +174,72 @@ async fn create(
         faults.push(field, problem);
         faults.finish()?;
     }
-    let created = tokens::create(&app, grant, new).await?;
-    Ok(written(StatusCode::CREATED, created, |created| ApiTokenCreate {
-        token: created.text.expose().to_owned(),
-        token_without_text: api_token(created.token, Usage::default()),
-    }))
+    let created = tokens::create(&app, grant.clone(), new).await?;
+    with_text(&app, &grant, StatusCode::CREATED, created).await
+}
+
+/// The answer that has the text of a new secret.
+async fn with_text(
+    app: &Arc<App>,
+    grant: &Grant,
+    status: StatusCode,
+    created: Written<tokens::Created>,
+) -> Result<Response, ApiError> {
+    let Written { value: tokens::Created { token, text }, position } = created;
+    let version = token.updated_at;
+    let token_without_text = whole(app, grant, token).await?;
+    let answer = ApiTokenCreate { token: text.expose().to_owned(), token_without_text };
+    Ok(tagged(version, written(status, Written { value: answer, position }, |answer| answer)))
+}
+
+/// A token with its use and its secrets.
+async fn whole(app: &Arc<App>, grant: &Grant, token: Token) -> tokenward_core::Result<ApiToken> {
+    let of = std::slice::from_ref(&token);
+    let usage = usage::of(app, grant, of).await?.remove(&token.id).unwrap_or_default();
+    let versions = tokens::versions(app, grant, of).await?.remove(&token.id).unwrap_or_default();
+    Ok(api_token(token, usage, versions))
+}
+
+async fn rotate(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+    Body(request): Body<ApiTokenRotateRequest>,
+) -> Result<Response, ApiError> {
+    let rotated = tokens::rotate(&app, grant.clone(), id("apiTokenId", &token)?, overlap(&request)?).await?;
+    with_text(&app, &grant, StatusCode::OK, rotated).await
+}
+
+async fn rotate_self(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(request): Body<ApiTokenRotateRequest>,
+) -> Result<Response, ApiError> {
+    let keep = overlap(&request)?;
+    let Some((own, _)) = grant.token() else {
+        let detail = "Only a token can rotate itself. To rotate one of your organization, POST …/apiToken/{id}/rotate.";
+        return Err(Error::new(Code::InvalidRequest, detail).into());
+    };
+    let rotated = tokens::rotate(&app, grant.clone(), own, keep).await?;
+    with_text(&app, &grant, StatusCode::OK, rotated).await
+}
+
+/// How long earlier secrets are kept.
+fn overlap(request: &ApiTokenRotateRequest) -> tokenward_core::Result<Micros> {
+    let problem = "is no length of time; write one such as 24h, 30m or 7d, or 0 when the secret has leaked";
+    length(&request.keep).ok_or_else(|| Error::invalid("keep", problem))
+}
+
+async fn end_version(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token, version)): Path<(Uuid, String, String)>,
+) -> Result<Response, ApiError> {
+    let token = id("apiTokenId", &token)?;
+    let version =
+        version.parse().map_err(|_| Error::invalid("version", "in the path is not the number of a secret"))?;
+    let ended = tokens::end_version(&app, grant, token, version).await?;
+    Ok(written_empty(StatusCode::NO_CONTENT, &ended))
 }
 
 async fn show(
@@ -146,8 +248,7 @@ async fn show(
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
     let token = tokens::get(&app, &grant, id("apiTokenId", &token)?).await?;
-    let usage = used(&app, &grant, &token).await?;
-    Ok(tagged(token.updated_at, Json(api_token(token, usage))))
+    Ok(tagged(token.updated_at, Json(whole(&app, &grant, token).await?)))
 }
 
 /// A field that was sent and must not be null.
@@ -174,14 +275,9 @@ async fn update(
         expires_at: edit.expires_at,
     };
     faults.finish()?;
-    let changed = tokens::update(&app, grant.clone(), token, change, if_match).await?;
-    let (version, usage) = (changed.value.updated_at, used(&app, &grant, &changed.value).await?);
-    Ok(tagged(version, written(StatusCode::OK, changed, |token| api_token(token, usage))))
-}
-
-/// How one token was used.
-async fn used(app: &Arc<App>, grant: &Grant, token: &Token) -> tokenward_core::Result<Usage> {
-    Ok(usage::of(app, grant, std::slice::from_ref(token)).await?.remove(&token.id).unwrap_or_default())
+    let Written { value, position } = tokens::update(&app, grant.clone(), token, change, if_match).await?;
+    let (version, value) = (value.updated_at, whole(&app, &grant, value).await?);
+    Ok(tagged(version, written(StatusCode::OK, Written { value, position }, |token| token)))
 }
 
 async fn remove(

@@ -33,6 +33,7 @@ done! {
     SetUp = "set-up", Good, "Welcome. Your organization is ready; add the first token.";
     Joined = "joined", Good, "Welcome. You are a member now.";
     TokenSaved = "token-saved", Good, "The token is saved. What you changed counts from the next request on.";
+    SecretEnded = "secret-ended", Good, "That secret is ended. It is refused from now on.";
     TokenDeleted = "token-deleted", Good, "The token is deleted. It is refused from now on.";
     SettingsSaved = "settings-saved", Good, "The settings are saved.";
     NameSaved = "name-saved", Good, "Your name is saved.";

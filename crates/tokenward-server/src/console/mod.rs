@@ -73,6 +73,11 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/tokens/new", get(tokens::new))
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
         .route("/console/{organization}/tokens/{token}/edit", get(tokens::edit).post(tokens::save))
+        .route("/console/{organization}/tokens/{token}/rotate", get(tokens::ask_rotate).post(tokens::rotate))
+        .route(
+            "/console/{organization}/tokens/{token}/secrets/{version}/end",
+            get(tokens::ask_end_version).post(tokens::end_version),
+        )
         .route("/console/{organization}/tokens/{token}/delete", get(tokens::ask_delete).post(tokens::delete))
         .merge(access_routes())
         .merge(api_routes())

@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
-use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, ProjectAccess, Role, RoleKind};
+use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, NAMEABLE, ProjectAccess, Role, RoleKind};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::confirm::Confirmation;
@@ -16,8 +16,8 @@ use super::page::{At, PageResult, page};
 use super::paging::paged;
 use super::person::SignedIn;
 use super::view::{
-    BuiltInRolePage, ClusterCell, Nav, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
-    mode_label,
+    BuiltInRolePage, ClusterCell, Nav, OwnPermissionCell, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow,
+    RolesPage, mode_label,
 };
 use super::words::{cluster_label, count, environment_label, role_name};
 use crate::service::roles::{self, CustomRole, RoleBody};
@@ -125,14 +125,30 @@ async fn built_in_page(person: &SignedIn, organization: Uuid, role: &Role) -> Pa
     page(StatusCode::OK, &shown)
 }
 
+/// Our own permissions that a custom role may hold: each with the field of the form, and what people read.
+const OWN: [(Management, &str, &str, &str); NAMEABLE.len()] = [
+    (
+        Management::TokenVerify,
+        "token_verify",
+        "Verify tokens",
+        "Ask Tokenward whether a presented token is valid: for gateways and services.",
+    ),
+    (
+        Management::TokenRotateSelf,
+        "token_rotate_self",
+        "Rotate itself",
+        "A token with this role can give itself a new secret, and hand on nothing else.",
+    ),
+    (Management::EventRead, "event_read", "Read the audit log", "For exports and alerting."),
+];
+
 /// What the editor holds: everything that a role consists of.
 #[derive(Clone, Default)]
 struct Draft {
     name: String,
     description: String,
     permissions: Vec<String>,
-    token_verify: bool,
-    event_read: bool,
+    own: Vec<Management>,
     clusters: HashMap<Uuid, ClusterLevel>,
     projects: HashMap<Uuid, ProjectAccess>,
     version: String,
@@ -141,18 +157,14 @@ struct Draft {
 impl Draft {
     fn saved(saved: &CustomRole) -> Self {
         let mut permissions = saved.role.named_permissions();
-        let mut take = |own: Management| {
-            let before = permissions.len();
-            permissions.retain(|permission| permission != own.as_str());
-            permissions.len() < before
-        };
-        let (token_verify, event_read) = (take(Management::TokenVerify), take(Management::EventRead));
+        let held = |own: &Management| permissions.iter().any(|permission| permission == own.as_str());
+        let own: Vec<Management> = NAMEABLE.into_iter().filter(held).collect();
+        permissions.retain(|permission| NAMEABLE.iter().all(|own| permission != own.as_str()));
         Self {
             name: saved.role.name.to_string(),
             description: saved.description.description.clone(),
             permissions,
-            token_verify,
-            event_read,
+            own,
             clusters: saved.clusters.iter().map(|(id, _, level)| (*id, *level)).collect(),
             projects: saved.projects.iter().map(|(id, _, access)| (*id, *access)).collect(),
             version: saved.description.updated_at.0.to_string(),
@@ -165,8 +177,7 @@ impl Draft {
             name: form.line("name"),
             description: form.text("description").unwrap_or_default(),
             permissions: form.get("permissions").split_whitespace().map(str::to_owned).collect(),
-            token_verify: form.on("token_verify"),
-            event_read: form.on("event_read"),
+            own: OWN.into_iter().filter(|(_, field, ..)| form.on(field)).map(|(own, ..)| own).collect(),
             version: form.get("version").to_owned(),
             ..Self::default()
         };
@@ -198,11 +209,7 @@ impl Draft {
 
     fn into_body(self) -> RoleBody {
         let mut permissions = self.permissions;
-        for (held, own) in [(self.token_verify, Management::TokenVerify), (self.event_read, Management::EventRead)] {
-            if held {
-                permissions.push(own.to_string());
-            }
-        }
+        permissions.extend(self.own.iter().map(Management::to_string));
         let whole = |access: ProjectAccess| if access.is_admin { ProjectAccess::ADMIN } else { access };
         RoleBody {
             name: self.name,
@@ -243,8 +250,10 @@ fn changes(saved: &Draft, draft: &Draft, clusters: &[(Uuid, String)], projects: 
         note(name.clone(), cluster_label(old).into(), cluster_label(new).into(), new > old);
     }
     let yes = |held: bool| if held { "yes" } else { "no" }.to_owned();
-    note("Verify tokens".into(), yes(saved.token_verify), yes(draft.token_verify), draft.token_verify);
-    note("Read the audit log".into(), yes(saved.event_read), yes(draft.event_read), draft.event_read);
+    for (own, _, label, _) in OWN {
+        let held = draft.own.contains(&own);
+        note(label.into(), yes(saved.own.contains(&own)), yes(held), held);
+    }
     for gone in saved.permissions.iter().filter(|it| !draft.permissions.contains(it)) {
         note("Your API".into(), gone.clone(), "–".into(), false);
     }
@@ -285,10 +294,17 @@ async fn editor_page(
         name: problems.field("name", &draft.name),
         description: problems.field("description", &draft.description),
         permissions: problems.field("permissions", draft.permissions.join("\n")),
-        token_verify: draft.token_verify,
-        saved_token_verify: before.token_verify,
-        event_read: draft.event_read,
-        saved_event_read: before.event_read,
+        own: OWN
+            .into_iter()
+            .map(|(own, field, label, hint)| OwnPermissionCell {
+                field,
+                permission: own.as_str(),
+                label,
+                hint,
+                held: draft.own.contains(&own),
+                saved: before.own.contains(&own),
+            })
+            .collect(),
         clusters: clusters
             .iter()
             .map(|(id, name)| ClusterCell {
@@ -427,7 +443,7 @@ mod tests {
         let draft = Draft::typed(&Pairs::parse(form.as_bytes()));
         assert_eq!((draft.name.as_str(), draft.version.as_str()), ("Deployer", "7"));
         assert_eq!(draft.permissions, ["invoices:read", "orders:*"]);
-        assert!(draft.event_read && !draft.token_verify);
+        assert_eq!(draft.own, [Management::EventRead]);
         assert_eq!(draft.cluster(CLUSTER), ClusterLevel::EnvCreator);
         let levels = draft.project(PROJECT).levels.map(|level| level.to_string());
         assert_eq!(levels, ["NO_ACCESS", "NO_ACCESS", "DEPLOYER", "NO_ACCESS"]);
@@ -440,7 +456,8 @@ mod tests {
     fn a_preview_says_what_is_more_and_what_is_less() {
         let names = |id, name: &str| vec![(id, name.to_owned())];
         let saved = Draft { permissions: vec!["a:read".into()], ..Draft::default() };
-        let mut draft = Draft { event_read: true, permissions: vec!["b:read".into()], ..Draft::default() };
+        let mut draft =
+            Draft { own: vec![Management::EventRead], permissions: vec!["b:read".into()], ..Draft::default() };
         draft.projects.insert(PROJECT, ProjectAccess::ADMIN);
         let all = changes(&saved, &draft, &names(CLUSTER, "lab"), &names(PROJECT, "shop"));
         let texts: Vec<String> =

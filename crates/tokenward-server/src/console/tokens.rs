@@ -6,10 +6,11 @@ use chrono::{Days, NaiveDate};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Management;
-use tokenward_core::time::DAY;
-use tokenward_core::token::Token;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::time::{DAY, Micros, length};
+use tokenward_core::token::{Token, TokenVersion};
+use tokenward_core::{Error, Result, Time, Uuid};
 
+use super::confirm::Confirmation;
 use super::decisions;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
@@ -20,11 +21,12 @@ use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
     Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, TokenCreatedPage, TokenDeletePage,
-    TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
+    TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow, TokenState, TokenUsage,
+    TokensPage, VersionRow,
 };
 use super::words::{agent, count, grouped, points, role_tag, token_state};
 use crate::service::tokens::{self, Filter, NewToken, TokenChange};
-use crate::service::usage::{self, Usage};
+use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{App, IfMatch};
 
 /// Tokens that are looked at together.
@@ -86,7 +88,7 @@ const FILTERS: [(&str, &str); 4] =
     [("", "All"), ("soon", "Expiring"), ("unused", "Unused for 90 days"), ("expired", "Expired")];
 
 /// Does a token fit a filter?
-fn fits(filter: &str, token: &Token, used: Option<&Usage>, now: Time) -> bool {
+fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
     match (filter, token_state(token.expires_at, now)) {
         ("soon", state) => matches!(state, TokenState::Soon(_)),
         ("expired", state) => state == TokenState::Expired,
@@ -135,15 +137,15 @@ impl Survey {
 }
 
 /// Was the token there for 90 days and never used in them?
-fn unused(token: &Token, used: Option<&Usage>, now: Time) -> bool {
-    let last = used.and_then(|used| used.last_used_at).unwrap_or(token.created_at);
+fn unused(token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
+    let last = used.and_then(|used| used.total.last_used_at).unwrap_or(token.created_at);
     now >= last.max(token.created_at).plus(UNUSED)
 }
 
 /// What to say of a token that is in use and ends soon.
-fn warning(person: &SignedIn, token: &Token, used: &Usage) -> Option<String> {
+fn warning(person: &SignedIn, token: &Token, used: &TokenUse) -> Option<String> {
     let now = person.app.now();
-    let last = used.last_used_at.filter(|last| now < last.plus(IN_USE))?;
+    let last = used.total.last_used_at.filter(|last| now < last.plus(IN_USE))?;
     let TokenState::Soon(left) = token_state(token.expires_at, now) else { return None };
     let last = person.moment(last).relative;
     Some(format!("“{}” is in use (last: {last}) and ends soon: {left}.", token.name))
@@ -167,7 +169,7 @@ fn address(base: &str, search: &str, filter: &str) -> String {
 }
 
 /// A token as lists and pages show it.
-pub(super) fn row(app: &App, token: &Token, used: Option<&Usage>) -> TokenRow {
+pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow {
     let now = app.now();
     let moment = |at| super::view::Moment::new(at, now);
     let directory = app.verifier.directory();
@@ -184,14 +186,37 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&Usage>) -> TokenRow {
         created: moment(token.created_at),
         expires: token.expires_at.map(moment),
         state: token_state(token.expires_at, now),
-        last_used: used.and_then(|used| {
-            Some(LastUsed {
-                at: moment(used.last_used_at?),
-                from: used.last_used_from.clone(),
-                agent: used.last_used_agent.as_deref().map(|words| agent(Some(words))),
-            })
+        last_used: used.and_then(|TokenUse { total, .. }| {
+            last_used(total.last_used_at?, total.last_used_from.as_deref(), total.last_used_agent.as_deref(), now)
         }),
     }
+}
+
+fn last_used(at: Time, from: Option<&str>, by: Option<&str>, now: Time) -> Option<LastUsed> {
+    let agent = by.map(|words| agent(Some(words)));
+    Some(LastUsed { at: super::view::Moment::new(at, now), from: from.map(str::to_owned), agent })
+}
+
+/// The secrets of a token as its page shows them.
+fn version_rows(token: &Token, versions: Vec<TokenVersion>, used: Option<&TokenUse>, now: Time) -> Vec<VersionRow> {
+    let newest = versions.first().map(|it| it.created_at);
+    let moment = |at| super::view::Moment::new(at, now);
+    let row = |it: TokenVersion| {
+        let used = used.and_then(|used| used.versions.get(&it.version));
+        let last = used.and_then(|used| used.last_used_at);
+        let (from, by) =
+            (used.and_then(|it| it.last_used_from.as_deref()), used.and_then(|it| it.last_used_agent.as_deref()));
+        VersionRow {
+            version: it.version,
+            hint: format!("…{}", it.last_four),
+            newest: it.version == token.version,
+            created: moment(it.created_at),
+            ends: it.expires_at.map(moment),
+            last_used: last.and_then(|at| last_used(at, from, by, now)),
+            still_used: last.zip(newest).is_some_and(|(last, newest)| last > newest),
+        }
+    };
+    versions.into_iter().map(row).collect()
 }
 
 /// `GET …/tokens/new`.
@@ -283,25 +308,154 @@ pub(super) async fn create(
         Err(error) => Err(error),
     };
     match created {
-        Ok(created) => {
-            let tokens::Created { token, text } = created.value;
-            let TokenRow { id, name, role, expires, .. } = row(&person.app, &token, None);
-            let shown = TokenCreatedPage {
-                shell: person.shell(Some(organization), Nav::Tokens).await?,
-                id,
-                name,
-                secret: text.expose().to_owned(),
-                role,
-                expires,
-                public_url: person.app.public_url.clone(),
-            };
-            let mut response = page(StatusCode::CREATED, &shown)?;
-            // Not even the browser's own memory of pages may keep it.
-            response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store, max-age=0"));
-            Ok(response)
-        }
+        Ok(created) => secret_page(&person, created.value, StatusCode::CREATED, None).await,
         Err(error) => new_page(&person, &grant, &typed, Problems::of(error)?).await,
     }
+}
+
+/// Shows the text of a new secret, once.
+async fn secret_page(
+    person: &SignedIn,
+    created: tokens::Created,
+    status: StatusCode,
+    rotated: Option<String>,
+) -> PageResult {
+    let tokens::Created { token, text } = created;
+    let TokenRow { id, name, role, expires, .. } = row(&person.app, &token, None);
+    let shown = TokenCreatedPage {
+        shell: person.shell(Some(token.organization_id), Nav::Tokens).await?,
+        id,
+        name,
+        secret: text.expose().to_owned(),
+        role,
+        expires,
+        rotated,
+        public_url: person.app.public_url.clone(),
+    };
+    let mut response = page(status, &shown)?;
+    // Not even the browser's own memory of pages may keep it.
+    response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store, max-age=0"));
+    Ok(response)
+}
+
+/// How long the secret before is kept after a rotation: what the form sends, what people read, and what it is for.
+const OVERLAPS: [(&str, &str, &str); 4] = [
+    ("0", "Not at all", "It has leaked: refuse it from this moment on. Whatever uses it stops working."),
+    ("1h", "For an hour", "Whatever uses it gets the new one now, by hand or by a pipeline."),
+    ("24h", "For a day", "Time to hand on the new one. This page says whether the old one is still used."),
+    ("7d", "For a week", "Several people or places must be told."),
+];
+
+/// `GET …/tokens/{id}/rotate`.
+pub(super) async fn ask_rotate(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    rotate_page(&person, &grant, id, "24h", Problems::default()).await
+}
+
+async fn rotate_page(person: &SignedIn, grant: &Grant, id: Uuid, chosen: &str, mut problems: Problems) -> PageResult {
+    let token = tokens::get(&person.app, grant, id).await?;
+    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
+    let shown = TokenRotatePage {
+        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        token: row(&person.app, &token, used.get(&id)),
+        choices: OVERLAPS.into_iter().filter(|(keep, ..)| overlap(&person.app, keep).is_ok()).collect(),
+        chosen: chosen.to_owned(),
+        password: proof::field_if_asked(&mut problems),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// One of the choices.
+fn overlap(app: &App, keep: &str) -> Result<Micros> {
+    let offered = OVERLAPS.into_iter().any(|(it, ..)| it == keep);
+    let keep = length(keep).filter(|_| offered);
+    let keep = keep.ok_or_else(|| Error::invalid("keep", "is none of the choices"))?;
+    tokens::check_overlap(app, keep)?;
+    Ok(keep)
+}
+
+/// `POST …/tokens/{id}/rotate`: makes the new secret, and shows it in the answer, once.
+pub(super) async fn rotate(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let chosen = typed.get("keep");
+    let rotated = async {
+        let keep = overlap(&person.app, chosen)?;
+        let before = tokens::get(&person.app, &grant, id).await?.last_four;
+        proof::given(&person, &typed).await?;
+        Ok((tokens::rotate(&person.app, grant.clone(), id, keep).await?.value, before, keep))
+    };
+    match rotated.await {
+        Ok((created, before, keep)) => {
+            let told = match keep {
+                0 => format!("The secret before (…{before}) is refused from now on."),
+                _ => {
+                    let until = person.app.now().plus(keep).min(created.token.expires_at.unwrap_or(Time(i64::MAX)));
+                    format!("The secret before (…{before}) is accepted until {}.", person.moment(until).full)
+                }
+            };
+            secret_page(&person, created, StatusCode::OK, Some(told)).await
+        }
+        Err(error) => rotate_page(&person, &grant, id, chosen, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/tokens/{id}/secrets/{version}/end`.
+pub(super) async fn ask_end_version(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id, version)): At<(Uuid, Uuid, u16)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let question = end_question(&person, &grant, id, version).await?;
+    question.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn end_question(person: &SignedIn, grant: &Grant, id: Uuid, version: u16) -> Result<Confirmation> {
+    let token = tokens::get(&person.app, grant, id).await?;
+    let of = std::slice::from_ref(&token);
+    let versions = tokens::versions(&person.app, grant, of).await?.remove(&id).unwrap_or_default();
+    let used = usage::of(&person.app, grant, of).await?.remove(&id);
+    let rows = version_rows(&token, versions, used.as_ref(), person.app.now());
+    let found = rows.into_iter().find(|it| it.version == version && !it.newest);
+    let secret = found.ok_or_else(|| Error::not_found("earlier secret of this token"))?;
+    let last = match secret.last_used {
+        Some(LastUsed { at, from, .. }) => {
+            let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
+            format!("It was last used {}{from}. Whatever that is stops working.", at.relative)
+        }
+        None => "It was never used.".to_owned(),
+    };
+    Ok(Confirmation {
+        nav: Nav::Tokens,
+        from: (token.name.clone(), format!("tokens/{id}")),
+        question: format!("End the secret {} of “{}” now?", secret.hint, token.name),
+        consequences: vec![last, "The newest secret stays as it is.".to_owned()],
+        facts: vec![
+            ("Made", secret.created.full),
+            ("Ends otherwise", secret.ends.map(|at| at.full).unwrap_or_default()),
+        ],
+        action: format!("tokens/{id}/secrets/{version}/end"),
+        button: "End it now",
+        name: None,
+        needs_proof: false,
+    })
+}
+
+/// `POST …/tokens/{id}/secrets/{version}/end`.
+pub(super) async fn end_version(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id, version)): At<(Uuid, Uuid, u16)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    tokens::end_version(&person.app, grant, id, version).await?;
+    person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::SecretEnded)
 }
 
 /// `GET …/tokens/{id}`.
@@ -315,6 +469,8 @@ pub(super) async fn show(
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let row = row(&person.app, &token, used.as_ref());
+    let versions = tokens::versions(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
+    let versions = version_rows(&token, versions.unwrap_or_default(), used.as_ref(), person.app.now());
     let (meaning, points) = meaning(&person, organization, token.role_id);
     let of_token = crate::service::decisions::Filter { token: Some(id), valid: None };
     let decisions = match person.may(organization, Management::TokenVerify) {
@@ -325,7 +481,8 @@ pub(super) async fn show(
         token: row,
         meaning,
         points,
-        usage: Some(counts(&used.unwrap_or_default(), decisions)),
+        versions,
+        usage: Some(counts(&used.map(|it| it.total).unwrap_or_default(), decisions)),
         live: query.get("live") == "1",
         may_manage: person.can(organization, Management::TokenManage),
         may_read_events: person.can(organization, Management::EventRead),
@@ -336,7 +493,7 @@ pub(super) async fn show(
 }
 
 /// How often a token was used.
-fn counts(used: &Usage, decisions: Option<Vec<DecisionRow>>) -> TokenUsage {
+fn counts(used: &usage::Usage, decisions: Option<Vec<DecisionRow>>) -> TokenUsage {
     let reasons = used.denied.iter().filter(|(_, count)| *count > 0);
     TokenUsage {
         allowed: grouped(used.allowed),
@@ -384,7 +541,7 @@ async fn edit_page(
     let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
     let use_so_far = match (&row.last_used, &used) {
         (Some(last), Some(used)) => {
-            format!("It was allowed {} times, and last used {}.", grouped(used.allowed), last.at.relative)
+            format!("It was allowed {} times, and last used {}.", grouped(used.total.allowed), last.at.relative)
         }
         _ => "It was never used.".to_owned(),
     };

@@ -78,6 +78,7 @@ fn custom_points(organization: &Organization, role: &Role) -> Vec<String> {
     }
     points.extend(own.iter().map(|own| match own.as_str() {
         "token:verify" => "Asks whether presented tokens are valid".to_owned(),
+        "token:rotate-self" => "Gives itself new secrets".to_owned(),
         "event:read" => "Reads the audit log".to_owned(),
         other => other.to_owned(),
     }));

@@ -146,9 +146,7 @@ pub async fn bootstrap(
         name: "bootstrap",
         description: Some("Made with the organization"),
         expires_at: None,
-        digest,
-        pepper_version,
-        last_four: token.last_four(),
+        secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four() },
     };
     tokens::insert(&mut tx, &grant, &new, now).await?;
     created.events.push(Event::new(Kind::TokenCreated, Some(created.organization), new.id, new.name).after(
@@ -158,7 +156,9 @@ pub async fn bootstrap(
             role_id: new.role_id,
             role_name: BuiltIn::Admin.as_str().to_owned(),
             expires_at: None,
-            last_four: new.last_four.to_owned(),
+            last_four: new.secret.last_four.to_owned(),
+            version: 1,
+            replaced_until: None,
         },
     ));
     let (link, event) = people::insert_link(&mut tx, created.owner, &first.owner_email, now.plus(DAY)).await?;

@@ -8,13 +8,14 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::role::{BuiltIn, RoleKind};
-use tokenward_core::secret::{self, PlainText};
-use tokenward_core::token::Token;
+use tokenward_core::secret::{self, Digest, PlainText};
+use tokenward_core::time::{Micros, length_text};
+use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::{roles, tokens};
+use tokenward_store::{Tx, roles, tokens};
 
 use super::{App, IfMatch, Written, proof, sessions};
-use crate::limits::TOKENS;
+use crate::limits::{TOKEN_OVERLAP, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
@@ -37,6 +38,26 @@ pub struct Created {
     pub token: Token,
     /// Its text.
     pub text: PlainText,
+}
+
+/// The text of a secret that is about to be, and what is stored of it. Made before the write that stores it.
+struct Secret {
+    text: PlainText,
+    digest: Digest,
+    pepper_version: i32,
+}
+
+impl Secret {
+    fn new(app: &App) -> Self {
+        let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
+        let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
+        Self { text, digest, pepper_version }
+    }
+
+    fn row(&self) -> tokens::NewSecret<'_> {
+        let (digest, pepper_version) = (self.digest, self.pepper_version);
+        tokens::NewSecret { digest, pepper_version, last_four: self.text.last_four() }
+    }
 }
 
 /// Which tokens are wanted: case-insensitive parts of names.
@@ -93,6 +114,14 @@ pub async fn made_by(app: &Arc<App>, grant: &Grant, creator: Uuid) -> Result<Vec
     tokens::made_by(reader.conn(), grant, creator).await
 }
 
+/// The secrets of tokens that the caller was shown: those that are accepted, the newest first.
+pub async fn versions(app: &Arc<App>, grant: &Grant, of: &[Token]) -> Result<HashMap<Uuid, Vec<TokenVersion>>> {
+    let own = of.iter().filter(|token| token.organization_id == grant.organization());
+    let ids: Vec<Uuid> = own.map(|token| token.id).collect();
+    let mut reader = app.read(grant.organization()).await?;
+    tokens::versions(reader.conn(), &ids, app.now()).await
+}
+
 /// How many living tokens there are.
 pub async fn count(app: &Arc<App>, grant: &Grant) -> Result<u64> {
     let mut reader = app.read(grant.organization()).await?;
@@ -139,8 +168,7 @@ pub fn check(new: &NewToken, now: Time) -> Faults {
 /// Makes a token. Its role may not hold more than the caller's. One with the role admin needs a fresh proof of a person: it
 /// outlives the session.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
-    let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
-    let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
+    let secret = Secret::new(app);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -167,7 +195,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                 created_at: now,
                 updated_at: now,
                 expires_at: new.expires_at,
-                last_four: text.last_four().to_owned(),
+                last_four: secret.text.last_four().to_owned(),
+                version: 1,
             };
             let row = tokens::NewToken {
                 id: token.id,
@@ -175,15 +204,13 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                 name: &token.name,
                 description: token.description.as_deref(),
                 expires_at: token.expires_at,
-                digest,
-                pepper_version,
-                last_four: text.last_four(),
+                secret: secret.row(),
             };
             let with_it = tokens::insert(tx, grant, &row, now).await?;
             // What is refused now is not committed either.
             limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
             let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
-            Ok((Created { token, text }, vec![event]))
+            Ok((Created { token, text: secret.text }, vec![event]))
         })
     })
     .await
@@ -231,12 +258,8 @@ pub async fn update(
     let proof = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = tokens::get(tx.conn(), grant, id).await?;
+            let old = not_ended(tx, grant, id).await?;
             let now = tx.now();
-            if let Some(ended) = old.expires_at.filter(|at| *at <= now) {
-                let detail = format!("The token ended at {ended}, and an end is final. Make a new one.");
-                return Err(Error::conflict(detail));
-            }
             roles::assignable(tx, grant, "role_id", old.role_id).await?;
             let faults = change.faults(now);
             let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await;
@@ -263,6 +286,108 @@ pub async fn update(
         })
     })
     .await
+}
+
+/// What speaks against giving a token a new secret for a while that an earlier one is kept; the error is about `keep`.
+pub fn check_overlap(app: &App, keep: Micros) -> Result<()> {
+    let most = app.limits.micros(&TOKEN_OVERLAP);
+    if keep > most {
+        let (name, most) = (TOKEN_OVERLAP.name, length_text(most));
+        let problem = format!(
+            "is longer than the limit `{name}` ({most}); rotate again later instead of keeping a secret for so long"
+        );
+        return Err(Error::invalid("keep", problem));
+    }
+    Ok(())
+}
+
+/// Gives a token a new secret. Those before it are accepted for `keep` more, and never past the end of the token. What
+/// names the token (its id, in the log, in roles) stays the same.
+///
+/// Of two at once one wins. A token that rotates itself must present its newest secret: who found an earlier one must not
+/// get at the next.
+pub async fn rotate(app: &Arc<App>, grant: Grant, id: Uuid, keep: Micros) -> Result<Written<Created>> {
+    check_overlap(app, keep)?;
+    let seen = get(app, &grant, id).await?.version;
+    let secret = Secret::new(app);
+    let (proof, limits) = (proof::lifetime(app), app.limits.clone());
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = not_ended(tx, grant, id).await?;
+            if grant.token().is_some_and(|(own, version)| own == id && version != old.version) {
+                return Err(Error::conflict(
+                    "This is an earlier secret of the token. Only its newest one can be used to rotate it.",
+                ));
+            }
+            if old.version != seen {
+                return Err(Error::conflict(
+                    "Somebody else rotated the token at the same time. Look at its secrets before you rotate it once more.",
+                ));
+            }
+            let role = roles::assignable(tx, grant, "role_id", old.role_id).await?;
+            let now = tx.now();
+            if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+                grant.require_proof(proof, now)?;
+            }
+            let accepted = tokens::versions(tx.conn(), &[id], now).await?.remove(&id).map_or(0, |all| all.len());
+            if keep > 0 {
+                let what = "The token has as many secrets that are accepted as";
+                limits.room(&TOKEN_VERSIONS, accepted as u64, what)?;
+            }
+            let Some(version) = old.version.checked_add(1) else {
+                return Err(Error::conflict("The token was rotated as often as it can be. Make a new one."));
+            };
+            let until = now.plus(keep).min(old.expires_at.unwrap_or(Time(i64::MAX)));
+            let token = Token {
+                version,
+                last_four: secret.text.last_four().to_owned(),
+                updated_at: tx.next_version(old.updated_at),
+                ..old.clone()
+            };
+            tokens::rotate(tx, grant, &token, &secret.row(), until).await?;
+            let after = TokenSnapshot { replaced_until: Some(until), ..snapshot(&token) };
+            let event = event(Kind::TokenRotated, &token).before(snapshot(&old)).after(after);
+            Ok((Created { token, text: secret.text }, vec![event]))
+        })
+    })
+    .await
+}
+
+/// Ends an earlier secret of a token now. Its newest one cannot be ended so.
+pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -> Result<Written<Token>> {
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = not_ended(tx, grant, id).await?;
+            roles::assignable(tx, grant, "role_id", old.role_id).await?;
+            if version == old.version {
+                return Err(Error::conflict(
+                    "This is the newest secret of the token. Rotate the token and keep the secret for 0, or delete the token.",
+                ));
+            }
+            let now = tx.now();
+            let accepted = tokens::versions(tx.conn(), &[id], now).await?.remove(&id).unwrap_or_default();
+            let Some(ended) = accepted.into_iter().find(|it| it.version == version) else {
+                return Err(Error::not_found("accepted secret of this token"));
+            };
+            let token = Token { updated_at: tx.next_version(old.updated_at), ..old.clone() };
+            tokens::end_version(tx, grant, &token, version, now).await?;
+            let of_version = TokenSnapshot { version, last_four: ended.last_four, ..snapshot(&old) };
+            let before = TokenSnapshot { replaced_until: ended.expires_at, ..of_version.clone() };
+            let after = TokenSnapshot { replaced_until: Some(now), ..of_version };
+            let event = event(Kind::TokenSecretEnded, &token).before(before).after(after);
+            Ok((token, vec![event]))
+        })
+    })
+    .await
+}
+
+/// A token whose end has not come.
+async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
+    let token = tokens::get(tx.conn(), grant, id).await?;
+    if let Some(ended) = token.expires_at.filter(|at| *at <= tx.now()) {
+        return Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")));
+    }
+    Ok(token)
 }
 
 /// Takes a token back. It is refused from the moment this answers; its name is free at once.
@@ -316,5 +441,7 @@ fn snapshot(token: &Token) -> TokenSnapshot {
         role_name: token.role_name.clone(),
         expires_at: token.expires_at,
         last_four: token.last_four.clone(),
+        version: token.version,
+        replaced_until: None,
     }
 }

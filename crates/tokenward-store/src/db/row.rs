@@ -41,6 +41,15 @@ impl Column for Time {
     }
 }
 
+/// The number of a secret.
+impl Column for u16 {
+    type Stored = i32;
+
+    fn read(number: i32) -> Result<Self, BoxDynError> {
+        Ok(number.try_into()?)
+    }
+}
+
 impl Column for Option<Time> {
     type Stored = Option<i64>;
 

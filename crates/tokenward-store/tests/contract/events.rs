@@ -85,6 +85,8 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
         role_name: "viewer".to_owned(),
         expires_at: Some(Time(0)),
         last_four: "wxyz".to_owned(),
+        version: 1,
+        replaced_until: None,
     };
     let after = TokenSnapshot { name: "CI \"✓\"".to_owned(), description: Some(String::new()), ..before.clone() };
     let event = Event::new(Kind::TokenCreated, Some(acme.id), target, "CI ✓")
@@ -101,7 +103,7 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
     let state = |name: &str, description| {
         json!({
             "name": name, "description": description, "role_id": role, "role_name": "viewer",
-            "expires_at": "1970-01-01T00:00:00.000000Z", "last_four": "wxyz",
+            "expires_at": "1970-01-01T00:00:00.000000Z", "last_four": "wxyz", "version": 1,
         })
     };
     assert_eq!(payload.before, Some(state("CI", None::<&str>)));

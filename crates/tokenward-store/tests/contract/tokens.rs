@@ -11,7 +11,7 @@ use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Code, Time, Uuid};
 use tokenward_store::{members, tokens};
 
-use crate::world::{Organization, World, new_token, unique};
+use crate::world::{Organization, World, new_token, secret, unique};
 
 on_both_engines![
     a_token_reads_back_as_it_was_made,
@@ -30,6 +30,8 @@ on_both_engines![
     a_digest_is_never_registered_twice_not_even_after_deletion,
     a_role_of_another_organization_is_refused,
     a_pepper_that_the_database_does_not_know_is_refused,
+    a_rotation_adds_a_secret_and_ends_those_before,
+    one_earlier_secret_is_ended_and_never_prolonged,
     the_index_gets_every_secret_of_the_tokens_it_asks_for,
     the_index_gets_what_lives_and_tombstones_for_ninety_days,
     the_index_gets_the_same_rows_whichever_way_it_asks,
@@ -274,7 +276,11 @@ async fn a_role_of_another_organization_is_refused(world: World) {
 
 async fn a_pepper_that_the_database_does_not_know_is_refused(world: World) {
     let acme = world_with_pepper(&world).await;
-    let new = tokens::NewToken { pepper_version: 2, ..new_token(&acme, world.store.new_id(), "CI", Digest(unique())) };
+    let digest = Digest(unique());
+    let new = tokens::NewToken {
+        secret: tokens::NewSecret { pepper_version: 2, ..secret(digest) },
+        ..new_token(&acme, world.store.new_id(), "CI", digest)
+    };
     let mut tx = world.begin().await;
     assert_eq!(
         tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap_err().code,
@@ -302,6 +308,69 @@ async fn the_index_gets_every_secret_of_the_tokens_it_asks_for(world: World) {
     assert_eq!(b.digest, second.digest.0);
     assert!(tokens::index_rows(world.reader().await.conn(), &[]).await.unwrap().is_empty());
     assert_ne!(third.digest, first.digest);
+}
+
+/// Gives a token its next secret; those before it end at `until`.
+async fn rotate(world: &World, acme: &Organization, id: Uuid, until: Time) -> tokenward_core::token::Token {
+    let mut tx = world.begin().await;
+    let grant = acme.may(Management::TokenManage);
+    let old = tokens::get(tx.conn(), &grant, id).await.unwrap();
+    let updated_at = tx.next_version(old.updated_at);
+    let token = tokenward_core::token::Token { version: old.version + 1, last_four: "wxyz".into(), updated_at, ..old };
+    tokens::rotate(&mut tx, &grant, &token, &secret(Digest(unique())), until).await.unwrap();
+    crate::world::end(tx).await.unwrap();
+    token
+}
+
+/// The numbers and ends of the secrets that are accepted at `now`.
+async fn accepted(world: &World, id: Uuid, now: Time) -> Vec<(u16, Option<Time>)> {
+    let all = tokens::versions(world.reader().await.conn(), &[id], now).await.unwrap().remove(&id);
+    all.unwrap_or_default().iter().map(|it| (it.version, it.expires_at)).collect()
+}
+
+async fn a_rotation_adds_a_secret_and_ends_those_before(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let id = world.token(&acme, "CI").await.id;
+    let now = world.now();
+    assert_eq!(accepted(&world, id, now).await, [(1, None)]);
+    let (first, second) = (now.plus(HOUR), now.plus(DAY));
+    let rotated = rotate(&world, &acme, id, first).await;
+    assert_eq!(tokens::get(world.reader().await.conn(), &acme.grant, id).await.unwrap(), rotated);
+    rotate(&world, &acme, id, second).await;
+    assert_eq!(accepted(&world, id, now).await, [(3, None), (2, Some(second)), (1, Some(first))], "none is prolonged");
+    assert_eq!(accepted(&world, id, first).await, [(3, None), (2, Some(second))]);
+    rotate(&world, &acme, id, now).await;
+    assert_eq!(accepted(&world, id, now).await, [(4, None)]);
+    let rows = tokens::index_rows(world.reader().await.conn(), &[id]).await.unwrap();
+    let mut ends: Vec<_> = rows.iter().map(|row| (row.version, row.secret_expires_at)).collect();
+    ends.sort();
+    assert_eq!(ends, [(1, Some(now)), (2, Some(now)), (3, Some(now)), (4, None)], "the index learns of them all");
+
+    // A number is given once.
+    let mut tx = world.begin().await;
+    let grant = acme.may(Management::TokenManage);
+    let stale = tokens::rotate(&mut tx, &grant, &rotated, &secret(Digest(unique())), now).await;
+    assert_eq!(stale.map_err(|error| error.code), Err(Code::NotFound));
+    let next = tokens::get(tx.conn(), &grant, id).await.unwrap();
+    let wrong = acme.may(Management::TokenRead);
+    assert!(tokens::rotate(&mut tx, &wrong, &next, &secret(Digest(unique())), now).await.is_err());
+}
+
+async fn one_earlier_secret_is_ended_and_never_prolonged(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let id = world.token(&acme, "CI").await.id;
+    let now = world.now();
+    rotate(&world, &acme, id, now.plus(DAY)).await;
+    let token = rotate(&world, &acme, id, now.plus(DAY)).await;
+    let end = async |version: u16, until: Time| {
+        let mut tx = world.begin().await;
+        tokens::end_version(&mut tx, &acme.may(Management::TokenManage), &token, version, until).await.unwrap();
+        crate::world::end(tx).await.unwrap();
+    };
+    end(2, now).await;
+    assert_eq!(accepted(&world, id, now).await, [(3, None), (1, Some(now.plus(DAY)))]);
+    end(1, now.plus(2 * DAY)).await;
+    assert_eq!(accepted(&world, id, now).await, [(3, None), (1, Some(now.plus(DAY)))]);
 }
 
 async fn the_index_gets_what_lives_and_tombstones_for_ninety_days(world: World) {

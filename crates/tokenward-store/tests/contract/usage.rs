@@ -1,7 +1,7 @@
 //! How tokens are used: sums that several nodes add to.
 
 use tokenward_core::{Time, Uuid};
-use tokenward_store::usage::{self, Usage};
+use tokenward_store::usage::{self, TokenUsage, Usage};
 
 use crate::world::World;
 
@@ -9,6 +9,7 @@ on_both_engines![
     uses_are_added_up,
     the_last_use_is_the_latest_whoever_tells_of_it_last,
     many_who_add_at_once_lose_nothing,
+    each_secret_is_counted_for_itself_and_with_the_others,
     tokens_that_were_never_used_are_left_out,
 ];
 
@@ -25,13 +26,21 @@ fn used(at: i64, from: Option<&str>, allowed: i64, denied: &[(&str, i64)]) -> Us
 }
 
 async fn add(world: &World, token: Uuid, more: &Usage) {
+    add_of(world, token, 1, more).await;
+}
+
+async fn add_of(world: &World, token: Uuid, version: u16, more: &Usage) {
     let mut tx = world.store.begin_unlogged().await.unwrap();
-    usage::add(&mut tx, token, more).await.unwrap();
+    usage::add(&mut tx, token, version, more).await.unwrap();
     tx.commit().await.unwrap();
 }
 
 async fn of(world: &World, token: Uuid) -> Usage {
-    usage::of(world.reader().await.conn(), &[token]).await.unwrap().remove(0).1
+    whole(world, token).await.total
+}
+
+async fn whole(world: &World, token: Uuid) -> TokenUsage {
+    usage::of(world.reader().await.conn(), &[token]).await.unwrap().remove(&token).unwrap()
 }
 
 async fn uses_are_added_up(world: World) {
@@ -64,6 +73,20 @@ async fn many_who_add_at_once_lose_nothing(world: World) {
     assert_eq!(of(&world, TOKEN).await, used(12, Some("192.0.2.1"), 12, &[("revoked", 24)]));
 }
 
+async fn each_secret_is_counted_for_itself_and_with_the_others(world: World) {
+    add_of(&world, TOKEN, 1, &used(9, Some("192.0.2.1"), 3, &[("revoked", 2), ("expired", 1)])).await;
+    add_of(&world, TOKEN, 40_000, &used(5, Some("192.0.2.2"), 4, &[("revoked", 1)])).await;
+    let usage = whole(&world, TOKEN).await;
+    assert_eq!(usage.total, used(9, Some("192.0.2.1"), 7, &[("expired", 1), ("revoked", 3)]));
+    let of = |version: u16| {
+        let it = &usage.versions[&version];
+        (it.last_used_at, it.last_used_from.as_deref(), it.allowed, it.denied)
+    };
+    assert_eq!(of(1), (Some(Time(9)), Some("192.0.2.1"), 3, 3));
+    assert_eq!(of(40_000), (Some(Time(5)), Some("192.0.2.2"), 4, 1));
+    assert_eq!(usage.versions.len(), 2);
+}
+
 async fn tokens_that_were_never_used_are_left_out(world: World) {
     assert!(usage::of(world.reader().await.conn(), &[TOKEN]).await.unwrap().is_empty());
     for token in [3, 1] {
@@ -71,7 +94,7 @@ async fn tokens_that_were_never_used_are_left_out(world: World) {
     }
     let ids: Vec<Uuid> = (1..=3).map(Uuid::from_u128).collect();
     let found = usage::of(world.reader().await.conn(), &ids).await.unwrap();
-    let mut found: Vec<Uuid> = found.into_iter().map(|(id, _)| id).collect();
+    let mut found: Vec<Uuid> = found.into_keys().collect();
     found.sort();
     assert_eq!(found, [ids[0], ids[2]]);
     assert!(usage::of(world.reader().await.conn(), &[]).await.unwrap().is_empty());

@@ -280,10 +280,13 @@ pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest)
         name,
         description: None,
         expires_at: None,
-        digest,
-        pepper_version: 1,
-        last_four: "wxyz",
+        secret: secret(digest),
     }
+}
+
+/// What is stored of a secret with this digest.
+pub fn secret(digest: Digest) -> tokens::NewSecret<'static> {
+    tokens::NewSecret { digest, pepper_version: 1, last_four: "wxyz" }
 }
 
 /// A user who comes over HTTP.

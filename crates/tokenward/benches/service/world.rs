@@ -177,9 +177,11 @@ pub async fn insert(
             name: &format!("bench-{}", id.simple()),
             description: None,
             expires_at: None,
-            digest: pepper.digest(&text.inner_digest()),
-            pepper_version: pepper.version,
-            last_four: text.last_four(),
+            secret: tokens::NewSecret {
+                digest: pepper.digest(&text.inner_digest()),
+                pepper_version: pepper.version,
+                last_four: text.last_four(),
+            },
         };
         tokens::insert(tx, &grant, &new, store.now()).await.unwrap();
         made.push((id, text));

@@ -60,7 +60,7 @@ pub struct CreateArgs {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// A permission of your own API, such as invoices:read, or token:verify, or event:read; may be repeated
+    /// A permission of your own API, such as invoices:read, or token:verify, token:rotate-self or event:read; may be repeated
     #[arg(long = "permission", value_name = "NOUN:VERB")]
     permissions: Vec<String>,
     /// What it may do, as with `role edit`

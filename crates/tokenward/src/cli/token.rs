@@ -1,8 +1,11 @@
 //! `tokenward token`.
 
 use clap::{ArgGroup, Args, Subcommand};
-use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenRequest};
+use tokenward_api::tokens::{
+    ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenRequest, ApiTokenRotateRequest, ApiTokenVersion,
+};
 use tokenward_core::Time;
+use tokenward_core::time::{Micros, length_text};
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
@@ -27,6 +30,20 @@ pub enum TokenCommand {
     },
     /// Change a token's name, description, role or end; its secret stays the same
     Edit(EditArgs),
+    /// Give a token a new secret; it is printed alone on standard output, and never again
+    Rotate(RotateArgs),
+    /// End an earlier secret of a rotated token now
+    End {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+        /// The number of the secret, as `token show` tells it
+        #[arg(long, value_name = "NUMBER")]
+        secret: u16,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Delete a token: it is refused from that moment on
     #[command(visible_alias = "rm")]
     Delete {
@@ -76,6 +93,20 @@ pub struct EditArgs {
     expires: Option<when::End>,
 }
 
+/// `tokenward token rotate`.
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID", required_unless_present = "itself", conflicts_with = "itself")]
+    token: Option<String>,
+    /// The token that asks; its role must hold token:rotate-self
+    #[arg(long = "self", id = "itself")]
+    itself: bool,
+    /// How long the secret before is still accepted: 24h, 30m, 7d; 0 when it has leaked
+    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
+    keep: Micros,
+}
+
 /// `tokenward token list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
@@ -93,6 +124,8 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::List(args) => list(args, context).await,
         TokenCommand::Show { token } => show(&token, context).await,
         TokenCommand::Edit(args) => edit(args, context).await,
+        TokenCommand::Rotate(args) => rotate(args, context).await,
+        TokenCommand::End { token, secret, yes } => end(&token, secret, yes, context).await,
         TokenCommand::Delete { token, yes } => delete(&token, yes, context).await,
     }
 }
@@ -121,17 +154,69 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     let path = format!("/organization/{}/apiToken", organization.id);
     let created: ApiAnswer<ApiTokenCreate> = context.client.post(&path, &body).await?;
     let token = &created.token_without_text;
-    let printed =
-        if context.global.json { print_once(&output::pretty(&created.raw)) } else { print_once(&created.token) };
-    if let Err(failure) = printed {
-        let lost = format!("The token `{}` was created, but its secret is lost: delete it.", token.name);
-        return Err(failure.hint(lost));
-    }
+    print_secret(
+        &created,
+        &format!("The token `{}` was created, but its secret is lost: delete it.", token.name),
+        context,
+    )?;
     if !context.global.json {
         let end = token.expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {}", moment(at)));
         note(format!("Created the token `{}`: role {}, {end}.", token.name, token.role_name));
         note("This is the only time that it is shown. Keep it in a secret store.");
     }
+    Ok(())
+}
+
+/// Prints a new secret alone, or all of the answer as JSON; `lost` is what to do when that fails.
+fn print_secret(created: &ApiAnswer<ApiTokenCreate>, lost: &str, context: &Context<'_>) -> Result {
+    let printed =
+        if context.global.json { print_once(&output::pretty(&created.raw)) } else { print_once(&created.token) };
+    printed.map_err(|failure| failure.hint(lost.to_owned()))
+}
+
+async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
+    let path = match &args.token {
+        Some(wanted) => resolve(wanted, context).await?.0,
+        None => "/token/self".to_owned(),
+    };
+    let keep = if args.keep == 0 { "0".to_owned() } else { length_text(args.keep) };
+    let body = ApiTokenRotateRequest { keep };
+    let rotated: ApiAnswer<ApiTokenCreate> = context.client.post(&format!("{path}/rotate"), &body).await?;
+    let token = &rotated.token_without_text;
+    print_secret(
+        &rotated,
+        &format!("The token `{}` was rotated, but its new secret is lost: rotate it once more.", token.name),
+        context,
+    )?;
+    if !context.global.json {
+        let earlier = token.versions.iter().filter(|it| it.version != token.versions[0].version);
+        let kept: Vec<String> = earlier
+            .map(|it| format!("…{} is accepted until {}", it.last_four, it.expires_at.map(moment).unwrap_or_default()))
+            .collect();
+        let told = if kept.is_empty() { "no earlier secret is accepted any more".to_owned() } else { kept.join("; ") };
+        note(output::clean(&format!("Rotated the token `{}`: {told}.", token.name)));
+        note("This is the only time that the new secret is shown. Keep it in a secret store.");
+    }
+    Ok(())
+}
+
+async fn end(wanted: &str, secret: u16, yes: bool, context: &Context<'_>) -> Result {
+    let (path, token) = resolve(wanted, context).await?;
+    let name = &token.name;
+    let Some(version) = token.versions.iter().find(|it| it.version == secret) else {
+        let all: Vec<String> = token.versions.iter().map(|it| format!("{} (…{})", it.version, it.last_four)).collect();
+        let said = format!("The token `{name}` has no accepted secret {secret}; it has {}.", all.join(", "));
+        return Err(Failure::new(Exit::NotFound, said));
+    };
+    let last =
+        version.last_used_at.map_or_else(|| "It was never used".to_owned(), |at| format!("Last used {}", moment(at)));
+    let question = format!(
+        "End the secret {secret} (…{}) of `{name}` now? {last}; whoever uses it is refused from then on.",
+        version.last_four
+    );
+    prompt::confirm(&question, yes)?;
+    context.client.delete(&format!("{path}/version/{secret}")).await?;
+    note(output::clean(&format!("Ended the secret …{} of `{name}`. It is refused from now on.", version.last_four)));
     Ok(())
 }
 
@@ -196,7 +281,7 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         [] => token.denied_count.to_string(),
         all => format!("{} ({})", token.denied_count, all.join(", ")),
     };
-    fields(&[
+    let mut lines = vec![
         ("Name", token.name.clone()),
         ("Description", text(token.description.as_deref())),
         ("Role", token.role_name.clone()),
@@ -212,7 +297,33 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Allowed", token.allowed_count.to_string()),
         ("Denied", denied),
         ("Id", token.id.to_string()),
-    ])
+    ];
+    // One is the rule, and says nothing that stands not above.
+    if token.versions.len() > 1 {
+        let label = |at| if at == 0 { "Secrets" } else { "" };
+        lines.extend(token.versions.iter().enumerate().map(|(at, version)| (label(at), secret(version))));
+    }
+    fields(&lines)
+}
+
+/// `2 …k3Qz, never used` or `1 …m4Bc, ends 2026-11-25 02:00Z, last used 2026-11-25 01:55Z from 203.0.113.77 with curl/8`.
+fn secret(version: &ApiTokenVersion) -> String {
+    let mut line = format!("{} …{}", version.version, version.last_four);
+    if let Some(at) = version.expires_at {
+        line += &format!(", ends {}", moment(at));
+    }
+    match version.last_used_at {
+        None => line += ", never used",
+        Some(at) => {
+            line += &format!(", last used {}", moment(at));
+            for (word, what) in [("from", &version.last_used_from), ("with", &version.last_used_agent)] {
+                if let Some(what) = what {
+                    line += &format!(" {word} {what}");
+                }
+            }
+        }
+    }
+    line
 }
 
 async fn edit(args: EditArgs, context: &Context<'_>) -> Result {

@@ -1,13 +1,10 @@
 //! Moments as people type them. An error completes what clap begins: the value, and the option it was given to.
 
 use chrono::NaiveDate;
-use tokenward_core::time::{DAY, HOUR, Micros};
+use tokenward_core::time::{self, Micros};
 use tokenward_core::{Clock, Time};
 
 use tokenward_verify::server::clock::SystemClock;
-
-/// A hundred years: more is a slip of the finger.
-const FARTHEST: Micros = 36_525 * DAY;
 
 /// An expiry as clap reads it.
 pub fn expiry_argument(text: &str) -> Result<Time, String> {
@@ -56,21 +53,18 @@ fn since(text: &str, clock: &dyn Clock) -> Result<Time, String> {
     }
 }
 
-/// `None` when the text is no length at all.
+/// A length of time as clap reads it.
+pub fn length_argument(text: &str) -> Result<Micros, String> {
+    time::length(text).ok_or_else(|| "write a length such as 24h, 30m or 7d, or 0".to_owned())
+}
+
+/// `None` when the text is no length at all. Minutes are left out: `m` could be months.
 fn length(text: &str) -> Option<Result<Micros, String>> {
-    let unit = match text.chars().last()? {
-        'h' => HOUR,
-        'd' => DAY,
-        'w' => 7 * DAY,
-        'y' => 365 * DAY,
-        _ => return None,
-    };
-    let digits = &text[..text.len() - 1];
+    let digits = text.strip_suffix(['h', 'd', 'w', 'y'])?;
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let length = digits.parse::<i64>().ok().and_then(|n| n.checked_mul(unit)).filter(|length| *length <= FARTHEST);
-    Some(length.ok_or_else(|| "it is more than a hundred years".to_owned()))
+    Some(time::length(text).ok_or_else(|| "it is more than a hundred years".to_owned()))
 }
 
 fn absolute(text: &str) -> Option<Time> {

@@ -293,6 +293,51 @@ fn a_token_is_edited_and_says_what_is_different() {
 }
 
 #[test]
+fn a_token_is_rotated_and_its_new_secret_stands_alone_on_stdout() {
+    let world = World::new();
+    let first = world.token("ci", "devops");
+    let rotated = world.run(&["token", "rotate", "ci", "--keep", "24h"]);
+    assert_eq!(rotated.code, 0, "{}", rotated.err);
+    let second = rotated.out.trim_end().to_owned();
+    assert!(second.starts_with("twd_") && second.len() == 42, "{}", rotated.out);
+    assert!(
+        rotated.err.contains(&format!("Rotated the token `ci`: …{} is accepted until", &first[38..])),
+        "{}",
+        rotated.err
+    );
+    for secret in [&first, &second] {
+        assert_eq!(world.with_token(secret, &["token", "list"]).code, 0);
+    }
+    let shown = world.run(&["token", "show", "ci"]).out;
+    assert!(shown.contains(&format!("2 …{}, last used ", &second[38..])), "{shown}");
+    assert!(shown.contains(&format!("1 …{}, ends ", &first[38..])), "{shown}");
+    let ended = world.run(&["token", "end", "ci", "--secret", "1", "--yes"]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(world.with_token(&first, &["token", "list"]).code, 3);
+    let own = world.with_token(&second, &["token", "rotate", "--self", "--keep", "0"]);
+    assert_eq!(own.code, 0, "{}", own.err);
+    assert!(own.err.contains("no earlier secret is accepted any more"), "{}", own.err);
+    assert_eq!(world.with_token(&second, &["token", "list"]).code, 3);
+    let third = own.out.trim_end();
+    assert_eq!(world.with_token(third, &["token", "list"]).code, 0);
+    let json = world.json(&["token", "rotate", "ci", "--keep", "0"]);
+    assert!(json["token"].as_str().unwrap().starts_with("twd_") && json["versions"].as_array().unwrap().len() == 1);
+
+    for (line, code) in [
+        (&["token", "rotate", "ci"][..], 2),
+        (&["token", "rotate", "--keep", "1h"], 2),
+        (&["token", "rotate", "ci", "--self", "--keep", "1h"], 2),
+        (&["token", "rotate", "ci", "--keep", "soon"], 2),
+        (&["token", "rotate", "ci", "--keep", "31d"], 1),
+        (&["token", "rotate", "absent", "--keep", "0"], 4),
+        (&["token", "end", "ci", "--secret", "1", "--yes"], 4),
+        (&["token", "end", "ci", "--secret", "4", "--yes"], 1),
+    ] {
+        assert_eq!(world.run(line).code, code, "{line:?}");
+    }
+}
+
+#[test]
 fn a_damaged_token_is_told_without_a_network() {
     let world = World::new();
     let secret = world.token("ci", "viewer");

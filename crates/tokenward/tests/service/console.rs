@@ -559,6 +559,41 @@ async fn a_token_is_edited_and_what_would_be_refused_is_shown_before() {
 }
 
 #[tokio::test]
+async fn a_token_is_rotated_shown_with_its_secrets_and_an_old_one_is_ended() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let (id, text) = server.new_token(&organization, json!({ "name": "ci", "role_id": viewer })).await;
+    let page = format!("{base}/tokens/{id}");
+    let shown = owner.get(&page).await.says(200, "Rotate");
+    assert!(!shown.html.contains("id=\"secrets\""), "one secret needs no list");
+    owner.get(&format!("{page}/rotate")).await.says(200, "How long is the secret");
+    let rotated = owner.post(&format!("{page}/rotate"), &[("keep", "24h")]).await;
+    let rotated = rotated.says(200, "“ci” has a new secret");
+    assert!(rotated.headers["cache-control"].to_str().unwrap().contains("no-store"));
+    let old = format!("The secret before (…{}) is accepted until", &text[38..]);
+    assert!(rotated.html.contains(&old) && rotated.html.contains("twd_"), "{}", rotated.html);
+    // Used after it was replaced.
+    let asked = json!({ "token": text, "remote_ip": "203.0.113.77", "user_agent": "Go-http-client/2.0" });
+    server.post("/verify", &organization.owner, asked.clone()).await.expect(200);
+    let shown = owner.get(&page).await.says(200, "old, still used");
+    assert!(shown.html.contains("203.0.113.77") && shown.html.contains("End now"));
+    let end = format!("{page}/secrets/1/end");
+    owner.get(&end).await.says(200, "Whatever that is stops working.");
+    owner.post(&end, &[]).await.leads_to(&page);
+    let shown = owner.get(&page).await.says(200, "That secret is ended.");
+    assert!(!shown.html.contains("id=\"secrets\""));
+    assert_eq!(server.post("/verify", &organization.owner, asked).await.str("code"), "replaced");
+    owner.get(&end).await.says(404, "There is no such earlier secret");
+    owner.post(&format!("{page}/secrets/2/end"), &[]).await.says(409, "This is the newest secret");
+    owner.post(&format!("{page}/rotate"), &[("keep", "99y")]).await.says(400, "none of the choices");
+    owner.post(&format!("{page}/rotate"), &[]).await.says(400, "none of the choices");
+    let rotated = owner.post(&format!("{page}/rotate"), &[("keep", "0")]).await;
+    rotated.says(200, "is refused from now on.");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_program_gets_json_where_there_is_nothing() {
     let (server, _, _) = world().await;
     let answer = server.get("/nothing", "").await;

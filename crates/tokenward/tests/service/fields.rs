@@ -248,6 +248,7 @@ impl World {
         named.insert("customRoleId".into(), made(acme.path("customRole"), json!({ "name": "r" })).await.into());
         let token = server.new_token(&acme, json!({ "name": "t", "role_id": null })).await;
         named.insert("apiTokenId".into(), token.0.into());
+        named.insert("version".into(), "1".into());
         let role = server.role(&acme, "viewer").await;
         let invitation = made(acme.path("inviteMember"), json!({ "email": "b@acme.example", "role_id": role })).await;
         named.insert("inviteId".into(), invitation.into());

@@ -40,15 +40,15 @@ pub use resources::{
     ProjectPage, ProjectRow, ProjectsPage,
 };
 pub use roles::{
-    BuiltInRolePage, ClusterCell, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow, RolesPage,
-    cluster_levels, environment_levels, mode_label,
+    BuiltInRolePage, ClusterCell, OwnPermissionCell, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow,
+    RolesPage, cluster_levels, environment_levels, mode_label,
 };
 pub use settings::{OrganizationNewPage, SettingsForm, SettingsPage};
 pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
 pub use time::Moment;
 pub use tokens::{
     Expiry, ExpiryPreset, LastUsed, ReasonCount, TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect,
-    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage,
+    TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 
 use askama::Template;

@@ -152,6 +152,23 @@ impl ProjectCell {
     }
 }
 
+/// A box for one of our own permissions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnPermissionCell {
+    /// What the form sends as `on`.
+    pub field: &'static str,
+    /// The permission.
+    pub permission: &'static str,
+    /// What it is, in a few words.
+    pub label: &'static str,
+    /// What for.
+    pub hint: &'static str,
+    /// Does the role hold it?
+    pub held: bool,
+    /// The same, as saved.
+    pub saved: bool,
+}
+
 /// What the editor holds.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct RoleForm {
@@ -161,14 +178,8 @@ pub struct RoleForm {
     pub description: FormField,
     /// Permissions of the organization's own API, one a line.
     pub permissions: FormField,
-    /// Holds `token:verify`; sent as `token_verify` = `on`.
-    pub token_verify: bool,
-    /// The same, as saved.
-    pub saved_token_verify: bool,
-    /// Holds `event:read`; sent as `event_read` = `on`.
-    pub event_read: bool,
-    /// The same, as saved.
-    pub saved_event_read: bool,
+    /// What of our own permissions a custom role may hold.
+    pub own: Vec<OwnPermissionCell>,
     /// All clusters, by name.
     pub clusters: Vec<ClusterCell>,
     /// All projects, by name.

@@ -229,6 +229,7 @@ pub fn token_created() -> TokenCreatedPage {
         secret: SECRET.into(),
         role: role("Deployer (staging)"),
         expires: Some(moment(90 * DAY)),
+        rotated: None,
         public_url: URL.into(),
     }
 }
@@ -295,6 +296,30 @@ fn token_page() -> TokenPage {
     TokenPage {
         shell: shell(Nav::Tokens),
         token: tokens().remove(4),
+        versions: vec![
+            VersionRow {
+                version: 2,
+                hint: "…k3Qz".into(),
+                newest: true,
+                created: moment(-HOUR),
+                ends: None,
+                last_used: None,
+                still_used: false,
+            },
+            VersionRow {
+                version: 1,
+                hint: "…m4Bc".into(),
+                newest: false,
+                created: moment(-80 * DAY),
+                ends: Some(moment(23 * HOUR)),
+                last_used: Some(LastUsed {
+                    at: moment(-5 * MINUTE),
+                    from: Some("203.0.113.77".into()),
+                    agent: Some("Go-http-client".into()),
+                }),
+                still_used: true,
+            },
+        ],
         meaning: "Deploys the staging environments of web-shop.".into(),
         points: role_choices("").custom.remove(0).points,
         usage: Some(TokenUsage {
@@ -465,10 +490,14 @@ fn role_editor() -> RoleEditorPage {
             name: FormField::new("Deployer (staging)"),
             description: FormField::new("Deploys the staging environments of web-shop."),
             permissions: FormField::new("invoices:read\norders:*"),
-            token_verify: false,
-            saved_token_verify: false,
-            event_read: true,
-            saved_event_read: false,
+            own: vec![OwnPermissionCell {
+                field: "event_read",
+                permission: "event:read",
+                label: "Read the audit log",
+                hint: "For exports and alerting.",
+                held: true,
+                saved: false,
+            }],
             clusters,
             projects,
         },

@@ -184,6 +184,8 @@ pub struct TokenCreatedPage {
     pub role: RoleTag,
     /// When it ends.
     pub expires: Option<Moment>,
+    /// After a rotation: what becomes of the secrets before, in a sentence.
+    pub rotated: Option<String>,
     /// The service's own address, for the command to try it.
     pub public_url: String,
 }
@@ -217,6 +219,43 @@ pub struct TokenUsage {
     pub decisions: Option<Vec<DecisionRow>>,
 }
 
+/// A secret of a token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VersionRow {
+    /// Its number.
+    pub version: u16,
+    /// What is shown of its text.
+    pub hint: String,
+    /// Is it the newest one?
+    pub newest: bool,
+    /// When it was made.
+    pub created: Moment,
+    /// When it ends; `None` for as long as the token is accepted.
+    pub ends: Option<Moment>,
+    /// Its last use.
+    pub last_used: Option<LastUsed>,
+    /// Of an earlier one: was it used since the newest one was made?
+    pub still_used: bool,
+}
+
+/// `…/tokens/<id>/rotate`; posts `keep` back to itself.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-rotate.html")]
+pub struct TokenRotatePage {
+    /// The frame.
+    pub shell: Shell,
+    /// The token.
+    pub token: TokenRow,
+    /// How long the secret before is kept: what is sent, what people read, and what it is for.
+    pub choices: Vec<(&'static str, &'static str, &'static str)>,
+    /// Which of them is chosen.
+    pub chosen: String,
+    /// The password again, where it is asked for.
+    pub password: Option<FormField>,
+    /// What was wrong.
+    pub error: Option<String>,
+}
+
 /// `…/tokens/<id>`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token.html")]
@@ -225,6 +264,8 @@ pub struct TokenPage {
     pub shell: Shell,
     /// The token.
     pub token: TokenRow,
+    /// Its secrets, the newest first.
+    pub versions: Vec<VersionRow>,
     /// What its role can do, in one sentence.
     pub meaning: String,
     /// What its role can do, in detail.

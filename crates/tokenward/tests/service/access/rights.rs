@@ -30,6 +30,7 @@ fn holders(permission: &str, on: On) -> &'static str {
         ("member:read", _) => "oaDbV",
         ("role:read" | "token:read" | "api:read", _) => "oaDV",
         ("token:manage" | "event:read" | "api:manage" | "project:create", _) => "oaD",
+        ("token:rotate-self", On::Caller) => "oaD",
         ("token:verify", _) => "oaDf",
         ("cluster:read", On::Cluster) => "oaDbVnvdmx",
         ("cluster:manage", On::Cluster) => "oaDx",

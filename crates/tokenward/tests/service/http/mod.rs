@@ -9,6 +9,7 @@ mod roles;
 mod service;
 mod sessions;
 mod token_edits;
+mod token_versions;
 mod tokens;
 mod unrouted;
 mod verify;

@@ -32,7 +32,9 @@ async fn a_new_token_shows_its_text_once_and_all_else_again() {
     let without_text = json!({
         "id": made.str("id"), "created_at": NOW, "updated_at": NOW, "name": "ci", "description": "Builds",
         "role_name": "viewer", "role_id": viewer, "creator_name": OWNER,
-        "creator_kind": "user", "creator_id": server.get("/account", &acme.owner).await.str("id"), "expires_at": "2026-12-01T00:00:00.000000Z", "last_four": &text[38..], "allowed_count": 0, "denied_count": 0,
+        "creator_kind": "user", "creator_id": server.get("/account", &acme.owner).await.str("id"), "expires_at": "2026-12-01T00:00:00.000000Z", "last_four": &text[38..], "versions": [{
+            "version": 1, "created_at": NOW, "expires_at": null, "last_four": &text[38..], "allowed_count": 0, "denied_count": 0,
+        }], "allowed_count": 0, "denied_count": 0,
     });
     assert_eq!(made.pair(), with((201, without_text.clone()), json!({ "token": text })));
 

@@ -227,7 +227,8 @@ async fn a_question_that_cannot_be_answered_says_why() {
             "`{text}` is not of the form `noun:verb` (each 1 to 64 of a-z, 0-9, `_`, `-`, `.`, beginning with a letter)"
         )
     };
-    let reserved = "`token:frobnicate` is not one; of `token` there are token:read, token:manage, token:verify";
+    let reserved =
+        "`token:frobnicate` is not one; of `token` there are token:read, token:manage, token:rotate-self, token:verify";
     for (permission, problem) in [
         ("*:read", pattern("*:read")),
         ("invoices:*", pattern("invoices:*")),

@@ -162,6 +162,19 @@ pub fn pages() -> Vec<(String, String)> {
     });
     page!("token-edit-effect", token_edit);
     page!("token-created", token_created());
+    let rotated = "The secret before (…m4Bc) is accepted until 25 Nov 2026, 23:20 UTC.";
+    page!("token-rotated", TokenCreatedPage { rotated: Some(rotated.into()), ..token_created() });
+    page!(
+        "token-rotate",
+        TokenRotatePage {
+            shell: shell(Nav::Tokens),
+            token: tokens().remove(4),
+            choices: vec![("0", "Not at all", "One has leaked."), ("24h", "For a day", "Time to hand on the new one.")],
+            chosen: "24h".into(),
+            password: None,
+            error: None,
+        }
+    );
     page!("token", token_page());
     page!("token-untracked", TokenPage { usage: None, token: tokens().remove(0), ..token_page() });
     page!("token-delete", TokenDeletePage { shell: shell(Nav::Tokens), token: tokens().remove(5), error: None });
@@ -381,7 +394,7 @@ pub fn pages() -> Vec<(String, String)> {
     let mut fresh = role_editor();
     fresh.id = None;
     fresh.used_by = None;
-    fresh.form = RoleForm { permissions: FormField::new("token:manage").refused("Line 1: token:manage is reserved. A custom role can hold token:verify and event:read, by the boxes below, and permissions of your own API."), ..RoleForm::default() };
+    fresh.form = RoleForm { permissions: FormField::new("token:manage").refused("Line 1: token:manage is reserved. A custom role can hold token:verify, token:rotate-self and event:read, by the boxes below, and permissions of your own API."), ..RoleForm::default() };
     page!("role-new", fresh);
     page!("role-read", RoleEditorPage { may_edit: false, ..role_editor() });
     page!(
