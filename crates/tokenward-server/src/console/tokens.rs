@@ -342,7 +342,7 @@ async fn secret_page(
 const OVERLAPS: [(&str, &str, &str); 4] = [
     ("0", "Not at all", "It has leaked: refuse it from this moment on. Whatever uses it stops working."),
     ("1h", "For an hour", "Whatever uses it gets the new one now, by hand or by a pipeline."),
-    ("24h", "For a day", "Time to hand on the new one. This page says whether the old one is still used."),
+    ("24h", "For a day", "Time to hand on the new one. The token's page says whether the old one is still used."),
     ("7d", "For a week", "Several people or places must be told."),
 ];
 

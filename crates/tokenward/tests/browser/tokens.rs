@@ -296,3 +296,61 @@ async fn a_denial_is_explained_where_the_token_is_shown() {
     .await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_edited_and_rotated_and_the_old_secret_is_watched_and_ended() {
+    let (server, organization) = Server::with_owner().await;
+    let devops = server.role(&organization, "devops").await;
+    let (_, text) = server.new_token(&organization, json!({ "name": "ci", "role_id": devops })).await;
+    let (api, url, owner) = (server.client.clone(), server.url.clone(), organization.owner.clone());
+    with_browser(&server.url, true, |browser| async move {
+        let ask = async |text: &str, permission: &str| {
+            let body = json!({
+                "token": text, "permission": permission, "remote_ip": "203.0.113.77", "user_agent": "Go-http-client/2.0",
+            });
+            let asked = api.post(format!("{url}/verify")).header("authorization", format!("Bearer {owner}")).json(&body);
+            let answer: serde_json::Value = asked.send().await.unwrap().json().await.unwrap();
+            answer["code"].as_str().unwrap().to_owned()
+        };
+        for permission in ["invoices:read", "refunds:write"] {
+            assert_eq!(ask(&text, permission).await, "valid");
+        }
+        sign_in(&browser).await;
+        browser.press("ci").await;
+        browser.press("Edit").await;
+        browser.sees("As it is").await;
+        browser.fill("name", "ci-reader").await;
+        browser.press("Viewer").await;
+        browser.press("Save").await;
+        browser.sees("With this role 1 of its last 2 allowed requests would be refused").await;
+        browser.pictures("token-edit").await;
+        browser.press("Save all the same").await;
+        browser.sees("The token is saved.").await;
+        browser.sees("ci-reader").await;
+
+        browser.press("Rotate").await;
+        browser.sees("How long is the secret").await;
+        browser.pictures("token-rotate").await;
+        browser.click("main button.primary").await;
+        browser.sees("“ci-reader” has a new secret").await;
+        browser.pictures("token-rotated").await;
+        let new = browser.text("#secret").await;
+        assert_eq!(
+            (ask(&text, "invoices:read").await, ask(&new, "invoices:read").await),
+            ("valid".into(), "valid".into())
+        );
+        browser.press("Details").await;
+        browser.sees("old, still used").await;
+        browser.pictures("token-secrets").await;
+        browser.press("End now").await;
+        browser.sees("Whatever that is stops working.").await;
+        browser.press("End it now").await;
+        browser.sees("That secret is ended.").await;
+        assert_eq!(
+            (ask(&text, "invoices:read").await, ask(&new, "invoices:read").await),
+            ("replaced".into(), "valid".into())
+        );
+    })
+    .await;
+    server.stop().await;
+}
