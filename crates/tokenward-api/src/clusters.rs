@@ -78,6 +78,49 @@ pub struct ClusterRequest {
     pub rest: Map<String, Value>,
 }
 
+/// With whom a cluster is, and by which credentials.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterCloudProviderInfo {
+    /// Absent for those providers that the contract has no credentials for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud_provider: Option<String>,
+    /// What was sent with the cluster. It is always there: the Terraform provider fails without it.
+    pub credentials: ClusterCredentials,
+    pub region: String,
+}
+
+/// What credentials are called.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterCredentials {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Routes of a cluster: there are none, since nothing is deployed here.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterRoutingTable {
+    pub results: Vec<ClusterRoute>,
+}
+
+/// A route of a cluster.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterRoute {
+    pub destination: String,
+    pub target: String,
+    pub description: String,
+}
+
+/// Settings of a cluster: there are none, since nothing is deployed here.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterAdvancedSettings {}
+
 /// The status of a cluster.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -85,6 +128,7 @@ pub struct ClusterStatus {
     pub cluster_id: Uuid,
     pub status: Cow<'static, str>,
     pub is_deployed: bool,
+    /// Always UNSPECIFIED: nothing is deployed here.
     pub reason: Cow<'static, str>,
 }
 

@@ -34,14 +34,15 @@ pub struct Environment {
     pub cluster_id: Uuid,
     /// Always there: the published CLI reads it without a check.
     pub cluster_name: String,
-    pub last_updated_by: String,
+    /// The id of the user or token that made or changed it last; absent where that was the operator, or is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_updated_by: Option<Uuid>,
+    /// Ours: the name of that user or token at that time.
+    pub last_updated_by_name: String,
     /// Ours: `user`, `token` or `operator`; absent where that is not known.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_updated_by_kind: Option<ActorKind>,
-    /// Ours: the id of that user or token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_updated_by_id: Option<Uuid>,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,
 }
@@ -53,6 +54,75 @@ pub struct CloudProvider {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub provider: Provider,
     pub cluster: String,
+}
+
+/// Services of one kind in an environment: there are none, since nothing is deployed here.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ServiceList {
+    pub results: Vec<Service>,
+}
+
+/// A service of an environment.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Service {}
+
+/// The status of an environment and of its services, of which there are none.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvironmentStatuses {
+    pub environment: EnvironmentStatus,
+    pub applications: Vec<Service>,
+    pub containers: Vec<Service>,
+    pub jobs: Vec<Service>,
+    pub databases: Vec<Service>,
+    pub helms: Vec<Service>,
+    pub terraforms: Vec<Service>,
+}
+
+/// An environment with what runs in it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvironmentOverview {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub mode: Mode,
+    pub cluster: ClusterOverview,
+    pub services_overview: ServicesOverview,
+    pub deployment_status: EnvironmentStatus,
+}
+
+/// The cluster of an environment.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ClusterOverview {
+    pub id: Uuid,
+    pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub cloud_provider: Provider,
+    /// Always false.
+    pub is_demo: bool,
+}
+
+/// How many services there are: none.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ServicesOverview {
+    pub service_count: u32,
+    pub managed_by: Cow<'static, str>,
+}
+
+/// Environments with what runs in them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvironmentOverviewList {
+    pub results: Vec<EnvironmentOverview>,
 }
 
 /// Environments.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use tokenward_core::{Code, Error};
+use tokenward_core::{Code, Error, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
@@ -28,6 +28,9 @@ pub struct ErrorBody {
     /// Each thing that is wrong with the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// The id of what has the name already, where the caller may see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
     /// The permission that the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_permission: Option<String>,
@@ -57,10 +60,11 @@ impl ErrorBody {
         Self {
             status,
             error: name.into(),
-            message: error.detail.clone(),
-            detail: error.detail,
+            message: error.detail.to_string(),
+            detail: error.detail.into(),
             code: error.code.as_str().into(),
             faults: faults.collect(),
+            id: error.holder.map(|id| *id),
             missing_permission: error.missing_permission.map(Into::into),
             decision_id: error.decision_id.map(Into::into),
             reason: match error.code {

@@ -332,7 +332,7 @@ impl Grant {
                     "The role `{}` may do more than you may: it holds `{missing}`. Nobody can hand out more than they have.",
                     role.name
                 );
-                Err(Error { detail, ..Error::permission_denied(missing) })
+                Err(Error { detail: detail.into(), ..Error::permission_denied(missing) })
             }
         }
     }

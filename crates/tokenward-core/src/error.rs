@@ -6,6 +6,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use uuid::Uuid;
+
 use crate::reason::Reason;
 
 /// A result with [`Error`].
@@ -112,11 +114,13 @@ pub struct Error {
     /// What went wrong, for programs.
     pub code: Code,
     /// What went wrong and what to do, for people. Holds no secret.
-    pub detail: String,
+    pub detail: Box<str>,
     /// All faults of the request, for `InvalidRequest`.
     pub faults: Box<[Fault]>,
     /// The field of the request that it is about, where it is about one; `faults` name theirs.
     pub field: Option<&'static str>,
+    /// What has the name already, for `NameTaken`, where the caller may see it.
+    pub holder: Option<Box<Uuid>>,
     /// The permission that was missing, for `Denied(PermissionDenied)`.
     pub missing_permission: Option<Box<str>>,
     /// The decision that refused, to ask about it later.
@@ -132,9 +136,10 @@ impl Error {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
-            detail: detail.into(),
+            detail: detail.into().into(),
             faults: Box::default(),
             field: None,
+            holder: None,
             missing_permission: None,
             decision_id: None,
             retry_after: None,
@@ -197,7 +202,7 @@ impl Error {
     pub fn permission_denied(missing: impl Into<String>) -> Self {
         let missing = missing.into();
         Self {
-            detail: format!("This needs the permission `{missing}`, which your role does not have."),
+            detail: format!("This needs the permission `{missing}`, which your role does not have.").into(),
             missing_permission: Some(missing.into()),
             ..Self::new(Code::Denied(Reason::PermissionDenied), "")
         }
@@ -288,6 +293,6 @@ mod tests {
         assert_eq!(error.faults[FAULTS_MAX].problem, "has 7 more faults");
         assert!(error.detail.len() < (FAULTS_MAX + 1) * (FIELD_MAX + PROBLEM_MAX + 20));
         let short = Error::faults(vec![long(3)]);
-        assert_eq!((short.faults.len(), short.detail.as_str()), (1, "`üüü` xxx"));
+        assert_eq!((short.faults.len(), &*short.detail), (1, "`üüü` xxx"));
     }
 }

@@ -90,6 +90,19 @@ pub fn fold(name: &str) -> String {
     skeleton(&merged.to_lowercase()).nfc().collect()
 }
 
+/// What two names share that differ only in case: the case fold of Unicode, of normalization form C. Projects, environments
+/// and clusters are unique by this: clients look them up so, and take the first.
+#[must_use]
+pub fn fold_case(name: &str) -> String {
+    // Down, up and down again reaches what differs by one of the two alone, such as `ẞ`, `ß` and `ss`, or `ſ` and `s`. The
+    // dotless `ı` is a letter of its own, whose upper case is that of another one.
+    let each = |c: char| -> String {
+        let up = |c: char| if c == 'ı' { String::from(c) } else { c.to_uppercase().collect() };
+        c.to_lowercase().flat_map(|c| up(c).chars().collect::<Vec<_>>()).flat_map(char::to_lowercase).collect()
+    };
+    name.nfc().map(each).collect::<String>().nfc().collect()
+}
+
 /// Is this the name of a built-in role, or can it be mistaken for one?
 #[must_use]
 pub fn is_reserved_role(name: &str) -> bool {
@@ -173,6 +186,25 @@ mod tests {
         ] {
             let error = check_name(name).err().unwrap_or_default();
             assert!(error.contains(says), "{name:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_that_differ_only_in_case_are_the_same() {
+        for (a, b) in [
+            ("RDE-Zoe", "rde-zoe"),
+            ("STRASSE", "straße"),
+            ("\u{1E9E}", "ß"),
+            ("ΟΔΟΣ", "οδος"),
+            ("ſ", "S"),
+            ("\u{212A}8s", "k8s"),
+            ("É", "e\u{301}"),
+            ("日本", "日本"),
+        ] {
+            assert_eq!(fold_case(a), fold_case(b), "{a} {b}");
+        }
+        for (a, b) in [("shop", "sh0p"), ("ı", "i"), ("e", "é"), ("a-b", "a_b")] {
+            assert_ne!(fold_case(a), fold_case(b), "{a} {b}");
         }
     }
 

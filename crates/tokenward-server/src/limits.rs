@@ -457,6 +457,6 @@ mod tests {
     #[test]
     fn an_error_names_the_limit_its_value_and_what_to_do() {
         let error = BODY_BYTES.exceeded(Code::TooLarge, 7, "The body is larger than", "Send less.");
-        assert_eq!(error.detail, "The body is larger than the limit `body_bytes` (7 bytes). Send less.");
+        assert_eq!(&*error.detail, "The body is larger than the limit `body_bytes` (7 bytes). Send less.");
     }
 }

@@ -1,11 +1,12 @@
 //! Clusters: where environments run.
 
 use tokenward_core::caller::Grant;
+use tokenward_core::name::fold_case;
 use tokenward_core::organization::CloudProvider;
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, count, execute, row, run};
+use crate::db::{Conn, by_ids, count, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -39,8 +40,8 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "INSERT INTO cluster (id, organization_id, name, region, cloud_provider, body, created_at, updated_at) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+            "INSERT INTO cluster (id, organization_id, name, region, cloud_provider, body, created_at, updated_at, name_fold) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
         ))
         .bind(c.id)
         .bind(grant.organization())
@@ -50,7 +51,9 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
         .bind(&c.body)
         .bind(c.created_at.0)
         .bind(c.updated_at.0)
-    )?;
+        .bind(fold_case(&c.name))
+    )
+    .map_err(name_conflict("cluster", &c.name))?;
     Ok(())
 }
 
@@ -82,8 +85,8 @@ pub async fn update(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "UPDATE cluster SET name = $3, region = $4, cloud_provider = $5, body = $6, updated_at = $7 ",
-            "WHERE organization_id = $1 AND id = $2"
+            "UPDATE cluster SET name_fold = CASE WHEN name = $3 THEN name_fold ELSE $8 END, name = $3, region = $4, ",
+            "cloud_provider = $5, body = $6, updated_at = $7 WHERE organization_id = $1 AND id = $2"
         ))
         .bind(grant.organization())
         .bind(c.id)
@@ -92,7 +95,9 @@ pub async fn update(tx: &mut Tx, grant: &Grant, c: &Cluster) -> Result<()> {
         .bind(c.cloud_provider.as_str())
         .bind(&c.body)
         .bind(c.updated_at.0)
-    )?;
+        .bind(fold_case(&c.name))
+    )
+    .map_err(name_conflict("cluster", &c.name))?;
     Ok(())
 }
 

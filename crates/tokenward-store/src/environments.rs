@@ -2,6 +2,7 @@
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
+use tokenward_core::name::fold_case;
 use tokenward_core::organization::CloudProvider;
 use tokenward_core::permission::Management;
 use tokenward_core::role::Mode;
@@ -45,12 +46,26 @@ macro_rules! select {
 /// Adds an environment.
 pub async fn insert(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
     grant.permits(Management::EnvironmentManage)?;
-    execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO environment (id, organization_id, project_id, cluster_id, name, mode, last_updated_by, ",
-        "last_updated_by_kind, last_updated_by_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-    ))
-    .bind(e.id).bind(grant.organization()).bind(e.project_id).bind(e.cluster_id).bind(&e.name).bind(e.mode.as_str())
-    .bind(&e.last_updated_by).bind(e.last_updated_by_kind.map(ActorKind::as_str)).bind(e.last_updated_by_id).bind(e.created_at.0).bind(e.updated_at.0))
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO environment (id, organization_id, project_id, cluster_id, name, mode, last_updated_by, ",
+            "last_updated_by_kind, last_updated_by_id, created_at, updated_at, name_fold) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        ))
+        .bind(e.id)
+        .bind(grant.organization())
+        .bind(e.project_id)
+        .bind(e.cluster_id)
+        .bind(&e.name)
+        .bind(e.mode.as_str())
+        .bind(&e.last_updated_by)
+        .bind(e.last_updated_by_kind.map(ActorKind::as_str))
+        .bind(e.last_updated_by_id)
+        .bind(e.created_at.0)
+        .bind(e.updated_at.0)
+        .bind(fold_case(&e.name))
+    )
     .map_err(name_conflict("environment", &e.name))?;
     Ok(())
 }
@@ -79,14 +94,22 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Environment>
         .ok_or_else(|| Error::not_found("environment"))
 }
 
+/// The environment of the project that has this name, or one that differs from it only in case.
+pub async fn holder(conn: Conn<'_>, grant: &Grant, project: Uuid, name: &str) -> Result<Option<Uuid>> {
+    run!(conn, c => sqlx::query_scalar(
+        "SELECT id FROM environment WHERE organization_id = $1 AND project_id = $2 AND name_fold = $3"
+    ).bind(grant.organization()).bind(project).bind(fold_case(name)).fetch_optional(&mut *c))
+}
+
 /// Writes name and mode.
 pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
     grant.permits(Management::EnvironmentManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "UPDATE environment SET name = $3, mode = $4, last_updated_by = $5, last_updated_by_kind = $6, ",
-            "last_updated_by_id = $7, updated_at = $8 WHERE organization_id = $1 AND id = $2"
+            "UPDATE environment SET name_fold = CASE WHEN name = $3 THEN name_fold ELSE $9 END, name = $3, mode = $4, ",
+            "last_updated_by = $5, last_updated_by_kind = $6, last_updated_by_id = $7, updated_at = $8 ",
+            "WHERE organization_id = $1 AND id = $2"
         ))
         .bind(grant.organization())
         .bind(e.id)
@@ -96,6 +119,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, e: &Environment) -> Result<()> {
         .bind(e.last_updated_by_kind.map(ActorKind::as_str))
         .bind(e.last_updated_by_id)
         .bind(e.updated_at.0)
+        .bind(fold_case(&e.name))
     )
     .map_err(name_conflict("environment", &e.name))?;
     Ok(())

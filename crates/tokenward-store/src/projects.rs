@@ -1,6 +1,7 @@
 //! Projects: what environments belong to.
 
 use tokenward_core::caller::Grant;
+use tokenward_core::name::fold_case;
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 
@@ -30,8 +31,8 @@ macro_rules! select {
 pub async fn insert(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
     grant.permits(Management::ProjectCreate)?;
     execute!(tx.conn(), sqlx::query(
-        "INSERT INTO project (id, organization_id, name, description, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)"
-    ).bind(p.id).bind(grant.organization()).bind(&p.name).bind(&p.description).bind(p.created_at.0).bind(p.updated_at.0))
+        "INSERT INTO project (id, organization_id, name, name_fold, description, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    ).bind(p.id).bind(grant.organization()).bind(&p.name).bind(fold_case(&p.name)).bind(&p.description).bind(p.created_at.0).bind(p.updated_at.0))
     .map_err(name_conflict("project", &p.name))?;
     Ok(())
 }
@@ -52,17 +53,26 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Project> {
         .ok_or_else(|| Error::not_found("project"))
 }
 
+/// The project that has this name, or one that differs from it only in case.
+pub async fn holder(conn: Conn<'_>, grant: &Grant, name: &str) -> Result<Option<Uuid>> {
+    run!(conn, c => sqlx::query_scalar("SELECT id FROM project WHERE organization_id = $1 AND name_fold = $2")
+        .bind(grant.organization()).bind(fold_case(name)).fetch_optional(&mut *c))
+}
+
 /// Writes name and description.
 pub async fn update(tx: &mut Tx, grant: &Grant, p: &Project) -> Result<()> {
     grant.permits(Management::ProjectManage)?;
     execute!(
         tx.conn(),
-        sqlx::query(
-            "UPDATE project SET name = $3, description = $4, updated_at = $5 WHERE organization_id = $1 AND id = $2"
-        )
+        // Who keeps the name keeps its fold: of names from before, several may be the same.
+        sqlx::query(concat!(
+            "UPDATE project SET name_fold = CASE WHEN name = $3 THEN name_fold ELSE $4 END, name = $3, description = $5, ",
+            "updated_at = $6 WHERE organization_id = $1 AND id = $2"
+        ))
         .bind(grant.organization())
         .bind(p.id)
         .bind(&p.name)
+        .bind(fold_case(&p.name))
         .bind(&p.description)
         .bind(p.updated_at.0)
     )

@@ -129,6 +129,12 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
     insert_matrix(tx, grant, role).await
 }
 
+/// The role that has this name, or one that can be mistaken for it.
+pub async fn holder(conn: Conn<'_>, grant: &Grant, name: &str) -> Result<Option<Uuid>> {
+    run!(conn, c => sqlx::query_scalar("SELECT id FROM role WHERE organization_id = $1 AND name_fold = $2")
+        .bind(grant.organization()).bind(fold(name)).fetch_optional(&mut *c))
+}
+
 /// Replaces a custom role.
 pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, updated_at: Time) -> Result<()> {
     grant.permits(Management::RoleManage)?;

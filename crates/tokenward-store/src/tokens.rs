@@ -100,6 +100,13 @@ macro_rules! select {
     };
 }
 
+/// The token that has this name.
+pub async fn holder(conn: Conn<'_>, grant: &Grant, name: &str) -> Result<Option<Uuid>> {
+    run!(conn, c => sqlx::query_scalar(
+        "SELECT id FROM token WHERE organization_id = $1 AND kind = $2 AND name = $3 AND revoked_at IS NULL"
+    ).bind(grant.organization()).bind(API_TOKEN).bind(name).fetch_optional(&mut *c))
+}
+
 /// Adds a token with its first secret. Answers how many living tokens the organization has with it.
 pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time) -> Result<u64> {
     grant.permits(Management::TokenManage)?;

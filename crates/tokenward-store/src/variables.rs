@@ -147,6 +147,14 @@ pub async fn count_bytes(conn: Conn<'_>, grant: &Grant, owner: Owner) -> Result<
     }
 }
 
+/// The variable of the owner itself that has this key.
+pub async fn holder(conn: Conn<'_>, grant: &Grant, owner: Owner, key: &str) -> Result<Option<Uuid>> {
+    let all: Vec<(Uuid, Option<Uuid>)> = run!(conn, c => sqlx::query_as(
+        "SELECT id, environment_id FROM variable WHERE organization_id = $1 AND project_id = $2 AND key = $3"
+    ).bind(grant.organization()).bind(owner.project).bind(key).fetch_all(&mut *c))?;
+    Ok(all.into_iter().find(|(_, environment)| *environment == owner.environment).map(|(id, _)| id))
+}
+
 /// One variable that belongs to the owner itself.
 pub async fn get(conn: Conn<'_>, grant: &Grant, owner: Owner, id: Uuid) -> Result<Variable> {
     let found: Option<Variable> = run!(conn, c => sqlx::query_as(select!("AND project_id = $2 AND id = $3"))

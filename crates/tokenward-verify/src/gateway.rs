@@ -175,7 +175,7 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
         .from(Presenter { address: held.client, agent: held.agent });
     let allowed = verifier.check(credential.text(), &question, |answer| allowed(&answer, read.path.as_deref(), add))?;
     allowed.map_err(|error| match read.refused {
-        Some((reason, Some(detail))) if error.code == Code::Denied(reason) => Error { detail, ..error },
+        Some((reason, Some(detail))) if error.code == Code::Denied(reason) => Error { detail: detail.into(), ..error },
         _ => error,
     })
 }

@@ -430,7 +430,7 @@ fn refused_session(refusal: Error) -> Error {
         // Too many refusals from one address, say: that has its own words.
         _ => return refusal,
     };
-    Error { detail: detail.to_owned(), ..refusal }
+    Error { detail: detail.into(), ..refusal }
 }
 
 /// The organization and role of a token; `None` when it belongs to another organization than the one that asks.

@@ -6,8 +6,12 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde_json::Value;
 use tokenward_api::Id;
-use tokenward_api::clusters::{Cluster, ClusterList, ClusterRequest, ClusterStatus, ClusterStatusList};
+use tokenward_api::clusters::{
+    Cluster, ClusterAdvancedSettings, ClusterCloudProviderInfo, ClusterCredentials, ClusterList, ClusterRequest,
+    ClusterRoutingTable, ClusterStatus, ClusterStatusList,
+};
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
@@ -18,6 +22,7 @@ use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
+use crate::service::cluster_types::WITH_CREDENTIALS;
 use crate::service::{App, clusters};
 
 impl From<ClusterRequest> for clusters::ClusterBody {
@@ -42,7 +47,7 @@ fn cluster(grant: &Grant, row: Row) -> Cluster {
 }
 
 fn status(id: Uuid) -> ClusterStatus {
-    ClusterStatus { cluster_id: id, status: "READY".into(), is_deployed: false, reason: "".into() }
+    ClusterStatus { cluster_id: id, status: "READY".into(), is_deployed: false, reason: "UNSPECIFIED".into() }
 }
 
 /// Clusters that are looked at for a piece of the list: each may be large.
@@ -85,6 +90,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::ClusterRead, On::Cluster)
             .about("Clusters", "The status of a cluster.")
             .answers::<ClusterStatus>(200),
+        get("/organization/{organizationId}/cluster/{clusterId}/cloudProviderInfo", provider_info)
+            .needs(Management::ClusterRead, On::Cluster)
+            .about("Clusters", "With whom a cluster is, and by which credentials, as they were sent with it.")
+            .answers::<ClusterCloudProviderInfo>(200),
+        get("/organization/{organizationId}/cluster/{clusterId}/routingTable", routing_table)
+            .needs(Management::ClusterRead, On::Cluster)
+            .about("Clusters", "The routes of a cluster: none.")
+            .answers::<ClusterRoutingTable>(200),
+        get("/organization/{organizationId}/cluster/{clusterId}/advancedSettings", settings)
+            .needs(Management::ClusterRead, On::Cluster)
+            .about("Clusters", "The settings of a cluster: none.")
+            .answers::<ClusterAdvancedSettings>(200),
+        get("/defaultClusterAdvancedSettings", settings)
+            .about("Clusters", "The settings that clusters have at first: none.")
+            .answers::<ClusterAdvancedSettings>(200),
     ]
 }
 
@@ -135,6 +155,34 @@ async fn statuses(
 ) -> Result<Json<ClusterStatusList>, ApiError> {
     let results = clusters::list(&app, &grant).await?;
     Ok(Json(ClusterStatusList { results: results.into_iter().map(|row| status(row.id)).collect() }))
+}
+
+async fn provider_info(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, id)): Path<(Uuid, Uuid)>,
+) -> Result<Json<ClusterCloudProviderInfo>, ApiError> {
+    let row = clusters::get(&app, &grant, id).await?;
+    let rest: Value = serde_json::from_str(&row.body).unwrap_or_default();
+    let sent = &rest["cloud_provider_credentials"];
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let provider = row.cloud_provider.as_str();
+    Ok(Json(ClusterCloudProviderInfo {
+        cloud_provider: WITH_CREDENTIALS.contains(&provider).then(|| provider.to_owned()),
+        credentials: ClusterCredentials {
+            id: text(&sent["credentials"]["id"]),
+            name: text(&sent["credentials"]["name"]),
+        },
+        region: text(&sent["region"]).unwrap_or(row.region),
+    }))
+}
+
+async fn routing_table() -> Json<ClusterRoutingTable> {
+    Json(ClusterRoutingTable::default())
+}
+
+async fn settings() -> Json<ClusterAdvancedSettings> {
+    Json(ClusterAdvancedSettings::default())
 }
 
 async fn show_status(Path((_, id)): Path<(Uuid, Uuid)>) -> Json<ClusterStatus> {

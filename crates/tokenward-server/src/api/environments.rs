@@ -8,8 +8,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::Id;
 use tokenward_api::environments::{
-    CloudProvider, Environment, EnvironmentBrief, EnvironmentBriefList, EnvironmentEdit, EnvironmentList,
-    EnvironmentRequest, EnvironmentStatus, EnvironmentStatusList, NamedId,
+    CloudProvider, ClusterOverview, Environment, EnvironmentBrief, EnvironmentBriefList, EnvironmentEdit,
+    EnvironmentList, EnvironmentOverview, EnvironmentOverviewList, EnvironmentRequest, EnvironmentStatus,
+    EnvironmentStatusList, EnvironmentStatuses, NamedId, ServiceList, ServicesOverview,
 };
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
@@ -35,9 +36,9 @@ fn environment(grant: &Grant, row: Row) -> Environment {
         mode: row.mode,
         cluster_id: row.cluster_id,
         cluster_name: row.cluster_name,
-        last_updated_by: row.last_updated_by,
+        last_updated_by: row.last_updated_by_id,
+        last_updated_by_name: row.last_updated_by,
         last_updated_by_kind: row.last_updated_by_kind,
-        last_updated_by_id: row.last_updated_by_id,
         expires_at: None,
     }
 }
@@ -63,7 +64,22 @@ const PIECE: usize = 500;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const IN_PROJECT: &str = "/project/{projectId}/environment";
     const ONE: &str = "/environment/{environmentId}";
-    vec![
+    /// What could run in an environment.
+    const SERVICES: [&str; 6] = [
+        "/environment/{environmentId}/application",
+        "/environment/{environmentId}/container",
+        "/environment/{environmentId}/database",
+        "/environment/{environmentId}/job",
+        "/environment/{environmentId}/helm",
+        "/environment/{environmentId}/terraform",
+    ];
+    let no_services = SERVICES.map(|path| {
+        get(path, services)
+            .needs(Management::EnvironmentRead, On::Environment)
+            .about("Environments", "The services of one kind in an environment: none.")
+            .answers::<ServiceList>(200)
+    });
+    let mut all = vec![
         get(IN_PROJECT, list)
             .needs(Management::ProjectRead, On::Project)
             .about("Environments", "The environments of a project that you see.")
@@ -105,7 +121,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::EnvironmentRead, On::Environment)
             .about("Environments", "The status of an environment.")
             .answers::<EnvironmentStatus>(200),
-    ]
+        get("/environment/{environmentId}/statuses", show_statuses)
+            .needs(Management::EnvironmentRead, On::Environment)
+            .about("Environments", "The status of an environment and of its services, of which there are none.")
+            .answers::<EnvironmentStatuses>(200),
+        get("/project/{projectId}/environment/overview", overview)
+            .needs(Management::ProjectRead, On::Project)
+            .about("Environments", "The environments of a project that you see, with what runs in them: nothing.")
+            .answers::<EnvironmentOverviewList>(200),
+    ];
+    all.extend(no_services);
+    all
 }
 
 async fn list(
@@ -180,6 +206,40 @@ async fn remove(
 
 async fn show_status(Path(id): Path<Uuid>) -> Json<EnvironmentStatus> {
     Json(status(id))
+}
+
+async fn show_statuses(Path(id): Path<Uuid>) -> Json<EnvironmentStatuses> {
+    let (applications, containers, jobs) = (Vec::new(), Vec::new(), Vec::new());
+    let (databases, helms, terraforms) = (Vec::new(), Vec::new(), Vec::new());
+    Json(EnvironmentStatuses { environment: status(id), applications, containers, jobs, databases, helms, terraforms })
+}
+
+async fn services() -> Json<ServiceList> {
+    Json(ServiceList::default())
+}
+
+async fn overview(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path(project): Path<Uuid>,
+) -> Result<Json<EnvironmentOverviewList>, ApiError> {
+    let one = |row: Row| EnvironmentOverview {
+        id: row.id,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        name: row.name,
+        mode: row.mode,
+        cluster: ClusterOverview {
+            id: row.cluster_id,
+            name: row.cluster_name,
+            cloud_provider: row.cloud_provider,
+            is_demo: false,
+        },
+        services_overview: ServicesOverview { service_count: 0, managed_by: "QOVERY".into() },
+        deployment_status: status(row.id),
+    };
+    let results = environments::list(&app, &grant, project).await?;
+    Ok(Json(EnvironmentOverviewList { results: results.into_iter().map(one).collect() }))
 }
 
 async fn statuses(

@@ -166,9 +166,9 @@ impl Problems {
     /// What the form can show of an error. Other errors are pages of their own.
     pub(super) fn of(mut error: Error) -> Result<Self, PageError> {
         let mut problems = Self { status: http::status(error.code), retry_after: error.retry_after, ..Self::default() };
-        error.detail = quoted(&error.detail);
+        error.detail = quoted(&error.detail).into();
         if let Some(field) = error.field {
-            problems.fields.push((field.into(), error.detail));
+            problems.fields.push((field.into(), error.detail.into()));
             return Ok(problems);
         }
         match error.code {
@@ -182,7 +182,7 @@ impl Problems {
                 problems.fields.push((PASSWORD.into(), text.into()));
             }
             // The form was reached, so what is lacking is not the right to use it, but something that was typed into it.
-            Code::Denied(Reason::PermissionDenied) => problems.whole = Some(error.detail),
+            Code::Denied(Reason::PermissionDenied) => problems.whole = Some(error.detail.into()),
             Code::PreconditionFailed => {
                 let text =
                     "Somebody else changed this since you opened it. Open it again in another window, and compare.";
@@ -194,7 +194,7 @@ impl Problems {
             | Code::Unavailable
             | Code::UserRequired
             | Code::OrganizationCreationDenied => {
-                problems.whole = Some(error.detail);
+                problems.whole = Some(error.detail.into());
             }
             _ => return Err(PageError(error)),
         }

@@ -10,10 +10,10 @@ use tokenward_core::name::check_name;
 use tokenward_core::organization::CloudProvider;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::Target;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::clusters::{self, Cluster};
 
-use super::{App, IfMatch, Written};
+use super::{App, IfMatch, Written, cluster_types};
 use crate::limits::{CLUSTER_BYTES, CLUSTERS};
 
 /// What a caller says of a cluster.
@@ -24,7 +24,8 @@ pub struct ClusterBody {
     pub region: String,
     /// With whom, in the word of the contract.
     pub cloud_provider: String,
-    /// Everything else that was sent: stored and returned, not interpreted (contract §8.13).
+    /// Everything else that was sent: stored and returned, not interpreted. What the contract has a type for has that type
+    /// (contract §10).
     pub rest: Map<String, Value>,
 }
 
@@ -73,7 +74,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, body: ClusterBody) -> Result<W
             let ClusterBody { name, region, .. } = body;
             let cluster =
                 Cluster { id: tx.new_id(), name, region, cloud_provider, body: text, created_at: now, updated_at: now };
-            clusters::insert(tx, grant, &cluster).await?;
+            clusters::insert(tx, grant, &cluster).await.map_err(name_fault)?;
             let event = event(Kind::ClusterCreated, grant, &cluster).after(snapshot(&cluster));
             Ok((cluster, vec![event]))
         })
@@ -97,7 +98,7 @@ pub async fn update(
             let ClusterBody { name, region, .. } = body;
             let updated_at = tx.next_version(old.updated_at);
             let new = Cluster { name, region, cloud_provider, body: text, updated_at, ..old.clone() };
-            clusters::update(tx, grant, &new).await?;
+            clusters::update(tx, grant, &new).await.map_err(name_fault)?;
             let event = event(Kind::ClusterUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
             Ok((new, vec![event]))
         })
@@ -126,6 +127,14 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()
     .await
 }
 
+/// The contract has no 409 for clusters.
+fn name_fault(error: Error) -> Error {
+    match error.code {
+        Code::NameTaken => Error::invalid("name", "is that of another cluster, whatever its case; choose another name"),
+        _ => error,
+    }
+}
+
 /// Answers the provider, and the rest of the body as text.
 fn check(body: &ClusterBody) -> Result<(CloudProvider, String)> {
     let mut faults = Faults::default();
@@ -133,6 +142,7 @@ fn check(body: &ClusterBody) -> Result<(CloudProvider, String)> {
     faults.check("region", check_name(&body.region));
     let rest = serde_json::to_string(&body.rest).map_err(Error::internal)?;
     faults.check("body", CLUSTER_BYTES.check_text(&rest));
+    cluster_types::check(&body.rest, &mut faults);
     let provider = CloudProvider::parse(&body.cloud_provider);
     let provider = faults.and(provider.map_err(|unknown| Error::invalid("cloud_provider", unknown.to_string())))?;
     Ok((provider, rest))

@@ -13,6 +13,7 @@ use tokenward_store::environments::{self, Environment};
 use tokenward_store::variables::{self, Owner};
 use tokenward_store::{Tx, clusters, projects};
 
+use super::holders::{self, Wanted};
 use super::{App, IfMatch, Written};
 use crate::limits::ENVIRONMENTS;
 
@@ -65,41 +66,44 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Environment>
 /// Makes an environment: needs MANAGER on the mode and ENV_CREATOR on the cluster.
 pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnvironment) -> Result<Written<Environment>> {
     let limits = app.limits.clone();
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let mut faults = Faults::default();
-            faults.check("name", check_name(&new.name));
-            let mode = new.mode.as_deref().map_or(Mode::Development, |mode| read_mode(mode, &mut faults, false));
-            let cluster = faults.and(choose_cluster(tx, grant, new.cluster).await)?;
-            if !grant.role().may_create_environment(project, mode, cluster) {
-                return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
-            }
-            let project = projects::get(tx.conn(), grant, project).await?;
-            let count = environments::count(tx.conn(), grant, project.id).await?;
-            limits.room(&ENVIRONMENTS, count, "The project has as many environments as")?;
-            let cluster = clusters::get(tx.conn(), grant, cluster).await?;
-            let now = tx.now();
-            let environment = Environment {
-                id: tx.new_id(),
-                project_id: project.id,
-                project_name: project.name,
-                cluster_id: cluster.id,
-                cluster_name: cluster.name,
-                cloud_provider: cluster.cloud_provider,
-                name: new.name,
-                mode,
-                last_updated_by: grant.by().actor.name().to_owned(),
-                last_updated_by_kind: Some(grant.by().actor.kind()),
-                last_updated_by_id: grant.by().actor.id(),
-                created_at: now,
-                updated_at: now,
-            };
-            environments::insert(tx, grant, &environment).await?;
-            let event = event(Kind::EnvironmentCreated, grant, &environment).after(snapshot(&environment));
-            Ok((environment, vec![event]))
+    let (asked, wanted) = (grant.clone(), new.name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let mut faults = Faults::default();
+                faults.check("name", check_name(&new.name));
+                let mode = new.mode.as_deref().map_or(Mode::Development, |mode| read_mode(mode, &mut faults, false));
+                let cluster = faults.and(choose_cluster(tx, grant, new.cluster).await)?;
+                if !grant.role().may_create_environment(project, mode, cluster) {
+                    return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
+                }
+                let project = projects::get(tx.conn(), grant, project).await?;
+                let count = environments::count(tx.conn(), grant, project.id).await?;
+                limits.room(&ENVIRONMENTS, count, "The project has as many environments as")?;
+                let cluster = clusters::get(tx.conn(), grant, cluster).await?;
+                let now = tx.now();
+                let environment = Environment {
+                    id: tx.new_id(),
+                    project_id: project.id,
+                    project_name: project.name,
+                    cluster_id: cluster.id,
+                    cluster_name: cluster.name,
+                    cloud_provider: cluster.cloud_provider,
+                    name: new.name,
+                    mode,
+                    last_updated_by: grant.by().actor.name().to_owned(),
+                    last_updated_by_kind: Some(grant.by().actor.kind()),
+                    last_updated_by_id: grant.by().actor.id(),
+                    created_at: now,
+                    updated_at: now,
+                };
+                environments::insert(tx, grant, &environment).await?;
+                let event = event(Kind::EnvironmentCreated, grant, &environment).after(snapshot(&environment));
+                Ok((environment, vec![event]))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Environment(project, &wanted), written).await
 }
 
 /// Changes an environment: needs MANAGER on the old mode and on the new one.
@@ -117,32 +121,40 @@ pub async fn update(
     }
     let mode = mode.map(|mode| read_mode(&mode, &mut faults, true));
     faults.finish()?;
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let old = environments::get(tx.conn(), grant, id).await?;
-            if_match.check(old.updated_at)?;
-            let mut new = old.clone();
-            if let Some(name) = name {
-                new.name = name;
-            }
-            if let Some(mode) = mode {
-                let target = Target::Environment { project: old.project_id, mode, cluster: old.cluster_id };
-                if !grant.role().allows(Permission::Management(Management::EnvironmentManage), target) {
-                    return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
+    let (asked, wanted) = (grant.clone(), name.clone().unwrap_or_default());
+    let project = app
+        .verifier
+        .directory()
+        .organization(grant.organization())
+        .and_then(|o| o.environments().get(&id).map(|e| e.project));
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let old = environments::get(tx.conn(), grant, id).await?;
+                if_match.check(old.updated_at)?;
+                let mut new = old.clone();
+                if let Some(name) = name {
+                    new.name = name;
                 }
-                new.mode = mode;
-            }
-            let actor = &grant.by().actor;
-            new.last_updated_by = actor.name().to_owned();
-            new.last_updated_by_kind = Some(actor.kind());
-            new.last_updated_by_id = actor.id();
-            new.updated_at = tx.next_version(old.updated_at);
-            environments::update(tx, grant, &new).await?;
-            let event = event(Kind::EnvironmentUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
-            Ok((new, vec![event]))
+                if let Some(mode) = mode {
+                    let target = Target::Environment { project: old.project_id, mode, cluster: old.cluster_id };
+                    if !grant.role().allows(Permission::Management(Management::EnvironmentManage), target) {
+                        return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
+                    }
+                    new.mode = mode;
+                }
+                let actor = &grant.by().actor;
+                new.last_updated_by = actor.name().to_owned();
+                new.last_updated_by_kind = Some(actor.kind());
+                new.last_updated_by_id = actor.id();
+                new.updated_at = tx.next_version(old.updated_at);
+                environments::update(tx, grant, &new).await?;
+                let event = event(Kind::EnvironmentUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
+                Ok((new, vec![event]))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Environment(project.unwrap_or_default(), &wanted), written).await
 }
 
 /// Deletes an environment with its variables.

@@ -5,11 +5,13 @@
 pub mod acceptance;
 pub mod accounts;
 pub mod apis;
+pub mod cluster_types;
 pub mod clusters;
 mod compare;
 pub mod decisions;
 pub mod environments;
 pub mod events;
+mod holders;
 pub mod invitations;
 pub mod known;
 mod links;

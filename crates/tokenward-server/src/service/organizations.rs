@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, OrganizationSnapshot};
-use tokenward_core::name::{check_description, check_email, check_name};
+use tokenward_core::name::{check_description, check_email, check_name, fold};
 use tokenward_core::organization::Plan;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::organizations::{self, Organization};
 use tokenward_store::{accounts, members};
 
@@ -79,26 +79,37 @@ pub async fn create(app: &Arc<App>, caller: &Caller, change: OrganizationChange)
     let person = caller.person()?;
     let plan = check(&change)?;
     let (organization_creators, limits) = (app.organization_creators, app.limits.clone());
-    app.write(person, move |tx, person| {
-        Box::pin(async move {
-            organization_creators.require(tx, person.account()).await?;
-            let count = members::count_owned(tx.conn(), person.account()).await?;
-            limits.room(&ORGANIZATIONS, count, "You own as many organizations as")?;
-            let id = tx.new_id();
-            let name = change.name.clone().unwrap_or_default();
-            let owner = accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))?;
-            let (_, mut events) = insert_organization(tx, id, &name, owner.id, &owner.email).await?;
-            let mut rows = organizations::by_id(tx.conn(), &[id]).await?;
-            let mut organization = rows.pop().ok_or_else(|| Error::internal("a new organization is missing"))?;
-            apply(&mut organization, change, plan)?;
-            organizations::complete(tx, &organization).await?;
-            if let Some(event) = events.first_mut() {
-                event.after = Some(snapshot(&organization).into());
-            }
-            Ok((organization, events))
+    let wanted = change.name.clone().unwrap_or_default();
+    let written = app
+        .write(person, move |tx, person| {
+            Box::pin(async move {
+                organization_creators.require(tx, person.account()).await?;
+                let count = members::count_owned(tx.conn(), person.account()).await?;
+                limits.room(&ORGANIZATIONS, count, "You own as many organizations as")?;
+                let id = tx.new_id();
+                let name = change.name.clone().unwrap_or_default();
+                let owner =
+                    accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))?;
+                let (_, mut events) = insert_organization(tx, id, &name, owner.id, &owner.email).await?;
+                let mut rows = organizations::by_id(tx.conn(), &[id]).await?;
+                let mut organization = rows.pop().ok_or_else(|| Error::internal("a new organization is missing"))?;
+                apply(&mut organization, change, plan)?;
+                organizations::complete(tx, &organization).await?;
+                if let Some(event) = events.first_mut() {
+                    event.after = Some(snapshot(&organization).into());
+                }
+                Ok((organization, events))
+            })
         })
+        .await;
+    written.map_err(|error| match error.code {
+        Code::NameTaken => {
+            let directory = app.verifier.directory();
+            let holder = caller.organizations(&directory).find(|own| fold(&own.name) == fold(&wanted));
+            Error { holder: holder.map(|own| Box::new(own.id)), ..error }
+        }
+        _ => error,
     })
-    .await
 }
 
 /// Deletes the organization with all that belongs to it. Its tokens are refused from the moment this answers. Needs a

@@ -14,6 +14,7 @@ use tokenward_store::environments::Environment;
 use tokenward_store::projects::{self, Project};
 use tokenward_store::{environments, variables};
 
+use super::holders::{self, Wanted};
 use super::{App, IfMatch, Written};
 use crate::limits::PROJECTS;
 
@@ -73,18 +74,21 @@ pub async fn create(app: &Arc<App>, grant: Grant, name: String, description: Opt
     let description = description.unwrap_or_default();
     check(&name, &description)?;
     let limits = app.limits.clone();
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let count = projects::count(tx.conn(), grant).await?;
-            limits.room(&PROJECTS, count, "The organization has as many projects as")?;
-            let now = tx.now();
-            let project = Project { id: tx.new_id(), name, description, created_at: now, updated_at: now };
-            projects::insert(tx, grant, &project).await?;
-            let event = event(Kind::ProjectCreated, grant, &project).after(snapshot(&project));
-            Ok((Seen { project, environments: 0 }, vec![event]))
+    let (asked, wanted) = (grant.clone(), name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let count = projects::count(tx.conn(), grant).await?;
+                limits.room(&PROJECTS, count, "The organization has as many projects as")?;
+                let now = tx.now();
+                let project = Project { id: tx.new_id(), name, description, created_at: now, updated_at: now };
+                projects::insert(tx, grant, &project).await?;
+                let event = event(Kind::ProjectCreated, grant, &project).after(snapshot(&project));
+                Ok((Seen { project, environments: 0 }, vec![event]))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Project(&wanted), written).await
 }
 
 /// Changes a project. An absent description stays.
@@ -98,21 +102,24 @@ pub async fn update(
 ) -> Result<Written<Seen>> {
     check(&name, description.as_deref().unwrap_or_default())?;
     let own = Arc::clone(app);
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let old = projects::get(tx.conn(), grant, id).await?;
-            if_match.check(old.updated_at)?;
-            let mut new = old.clone();
-            new.name = name;
-            new.description = description.unwrap_or(new.description);
-            new.updated_at = tx.next_version(old.updated_at);
-            projects::update(tx, grant, &new).await?;
-            let event = event(Kind::ProjectUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
-            let seen = seen(&own, grant, new);
-            Ok((seen, vec![event]))
+    let (asked, wanted) = (grant.clone(), name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let old = projects::get(tx.conn(), grant, id).await?;
+                if_match.check(old.updated_at)?;
+                let mut new = old.clone();
+                new.name = name;
+                new.description = description.unwrap_or(new.description);
+                new.updated_at = tx.next_version(old.updated_at);
+                projects::update(tx, grant, &new).await?;
+                let event = event(Kind::ProjectUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
+                let seen = seen(&own, grant, new);
+                Ok((seen, vec![event]))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Project(&wanted), written).await
 }
 
 /// Deletes a project with its environments and variables. The log tells of each environment, and of the project last.

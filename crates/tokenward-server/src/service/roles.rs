@@ -12,6 +12,7 @@ use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::roles::{self, Description};
 use tokenward_store::{Tx, clusters, projects};
 
+use super::holders::{self, Wanted};
 use super::{App, IfMatch, Written};
 use crate::limits::{CUSTOM_ROLES, Limits, ROLE_PERMISSIONS};
 
@@ -120,22 +121,25 @@ pub async fn create(
 /// Makes a custom role with its matrix. It may not hold more than the caller.
 pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Result<Written<CustomRole>> {
     let limits = app.limits.clone();
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let places = Places::now(tx, grant).await?;
-            let permissions = body.permissions.as_deref().unwrap_or_default();
-            let role = check(tx.new_id(), &body, permissions, &places, &limits)?;
-            grant.covers(&role)?;
-            let count = roles::count_custom(tx.conn(), grant).await?;
-            limits.room(&CUSTOM_ROLES, count, "The organization has as many custom roles as")?;
-            let (now, description) = (tx.now(), body.description);
-            roles::insert(tx, grant, &role, &description, now).await?;
-            let event = event(Kind::RoleCreated, grant, &role).after(snapshot(&role, &description));
-            let description = Description { id: role.id, description, created_at: now, updated_at: now };
-            Ok((places.complete(role, description), vec![event]))
+    let (asked, wanted) = (grant.clone(), body.name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let places = Places::now(tx, grant).await?;
+                let permissions = body.permissions.as_deref().unwrap_or_default();
+                let role = check(tx.new_id(), &body, permissions, &places, &limits)?;
+                grant.covers(&role)?;
+                let count = roles::count_custom(tx.conn(), grant).await?;
+                limits.room(&CUSTOM_ROLES, count, "The organization has as many custom roles as")?;
+                let (now, description) = (tx.now(), body.description);
+                roles::insert(tx, grant, &role, &description, now).await?;
+                let event = event(Kind::RoleCreated, grant, &role).after(snapshot(&role, &description));
+                let description = Description { id: role.id, description, created_at: now, updated_at: now };
+                Ok((places.complete(role, description), vec![event]))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Role(&wanted), written).await
 }
 
 /// Replaces a custom role. What results may not hold more than the caller.
@@ -147,27 +151,30 @@ pub async fn update(
     if_match: IfMatch,
 ) -> Result<Written<CustomRole>> {
     let limits = app.limits.clone();
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            // The role first: 404 comes before what is wrong with a body.
-            let (old, old_description) = roles::get(tx.conn(), grant, id).await?;
-            let places = Places::now(tx, grant).await?;
-            // Permissions that the body does not name are those of the role as it is now, not as it was when somebody
-            // read it: what another writer has just taken away stays away.
-            let present = old.named_permissions();
-            let role = check(id, &body, body.permissions.as_deref().unwrap_or(&present), &places, &limits)?;
-            grant.covers(&role)?;
-            if_match.check(old_description.updated_at)?;
-            let (updated_at, description) = (tx.next_version(old_description.updated_at), body.description);
-            roles::update(tx, grant, &role, &description, updated_at).await?;
-            let event = event(Kind::RoleUpdated, grant, &role)
-                .before(snapshot(&old, &old_description.description))
-                .after(snapshot(&role, &description));
-            let description = Description { description, updated_at, ..old_description };
-            Ok((places.complete(role, description), vec![event]))
+    let (asked, wanted) = (grant.clone(), body.name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                // The role first: 404 comes before what is wrong with a body.
+                let (old, old_description) = roles::get(tx.conn(), grant, id).await?;
+                let places = Places::now(tx, grant).await?;
+                // Permissions that the body does not name are those of the role as it is now, not as it was when somebody
+                // read it: what another writer has just taken away stays away.
+                let present = old.named_permissions();
+                let role = check(id, &body, body.permissions.as_deref().unwrap_or(&present), &places, &limits)?;
+                grant.covers(&role)?;
+                if_match.check(old_description.updated_at)?;
+                let (updated_at, description) = (tx.next_version(old_description.updated_at), body.description);
+                roles::update(tx, grant, &role, &description, updated_at).await?;
+                let event = event(Kind::RoleUpdated, grant, &role)
+                    .before(snapshot(&old, &old_description.description))
+                    .after(snapshot(&role, &description));
+                let description = Description { description, updated_at, ..old_description };
+                Ok((places.complete(role, description), vec![event]))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Role(&wanted), written).await
 }
 
 /// Deletes a custom role; 409 that names its users while there are any.

@@ -14,6 +14,7 @@ use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, roles, tokens};
 
+use super::holders::{self, Wanted};
 use super::{App, IfMatch, Written, proof, sessions};
 use crate::limits::{TOKEN_OVERLAP, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
@@ -170,50 +171,53 @@ pub fn check(new: &NewToken, now: Time) -> Faults {
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
     let secret = Secret::new(app);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let now = tx.now();
-            let faults = check(&new, now);
-            let role = match new.role_id {
-                Some(id) => id,
-                None => roles::built_in(tx, grant, BuiltIn::Admin).await?.id,
-            };
-            let role = faults.and(roles::assignable(tx, grant, "role_id", role).await)?;
-            if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-                grant.require_proof(proof, now)?;
-            }
-            let token = Token {
-                id: tx.new_id(),
-                organization_id: grant.organization(),
-                role_id: role.id,
-                role_name: role.name.to_string(),
-                name: new.name,
-                description: new.description,
-                creator_name: Some(grant.by().actor.name().to_owned()),
-                creator_kind: Some(grant.by().actor.kind()),
-                creator_id: grant.by().actor.id(),
-                created_at: now,
-                updated_at: now,
-                expires_at: new.expires_at,
-                last_four: secret.text.last_four().to_owned(),
-                version: 1,
-            };
-            let row = tokens::NewToken {
-                id: token.id,
-                role_id: token.role_id,
-                name: &token.name,
-                description: token.description.as_deref(),
-                expires_at: token.expires_at,
-                secret: secret.row(),
-            };
-            let with_it = tokens::insert(tx, grant, &row, now).await?;
-            // What is refused now is not committed either.
-            limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
-            let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
-            Ok((Created { token, text: secret.text }, vec![event]))
+    let (asked, wanted) = (grant.clone(), new.name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let now = tx.now();
+                let faults = check(&new, now);
+                let role = match new.role_id {
+                    Some(id) => id,
+                    None => roles::built_in(tx, grant, BuiltIn::Admin).await?.id,
+                };
+                let role = faults.and(roles::assignable(tx, grant, "role_id", role).await)?;
+                if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+                    grant.require_proof(proof, now)?;
+                }
+                let token = Token {
+                    id: tx.new_id(),
+                    organization_id: grant.organization(),
+                    role_id: role.id,
+                    role_name: role.name.to_string(),
+                    name: new.name,
+                    description: new.description,
+                    creator_name: Some(grant.by().actor.name().to_owned()),
+                    creator_kind: Some(grant.by().actor.kind()),
+                    creator_id: grant.by().actor.id(),
+                    created_at: now,
+                    updated_at: now,
+                    expires_at: new.expires_at,
+                    last_four: secret.text.last_four().to_owned(),
+                    version: 1,
+                };
+                let row = tokens::NewToken {
+                    id: token.id,
+                    role_id: token.role_id,
+                    name: &token.name,
+                    description: token.description.as_deref(),
+                    expires_at: token.expires_at,
+                    secret: secret.row(),
+                };
+                let with_it = tokens::insert(tx, grant, &row, now).await?;
+                // What is refused now is not committed either.
+                limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
+                let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
+                Ok((Created { token, text: secret.text }, vec![event]))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Token(&wanted), written).await
 }
 
 /// What is to be different about a token; what is `None` stays as it is.
@@ -256,36 +260,39 @@ pub async fn update(
     if_match: IfMatch,
 ) -> Result<Written<Token>> {
     let proof = proof::lifetime(app);
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let old = not_ended(tx, grant, id).await?;
-            let now = tx.now();
-            roles::assignable(tx, grant, "role_id", old.role_id).await?;
-            let faults = change.faults(now);
-            let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await;
-            let role = faults.and(role)?;
-            if_match.check(old.updated_at)?;
-            let token = Token {
-                name: change.name.unwrap_or_else(|| old.name.clone()),
-                description: change.description.unwrap_or_else(|| old.description.clone()),
-                role_id: role.id,
-                role_name: role.name.to_string(),
-                expires_at: change.expires_at.unwrap_or(old.expires_at),
-                updated_at: tx.next_version(old.updated_at),
-                ..old.clone()
-            };
-            let longer = token.expires_at.is_none_or(|at| old.expires_at.is_some_and(|before| before < at));
-            let lives_longer = longer && token.expires_at != old.expires_at;
-            let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
-            if is_admin && (token.role_id != old.role_id || lives_longer) {
-                grant.require_proof(proof, now)?;
-            }
-            tokens::update(tx, grant, &token).await?;
-            let event = event(Kind::TokenUpdated, &token).before(snapshot(&old)).after(snapshot(&token));
-            Ok((token, vec![event]))
+    let (asked, wanted) = (grant.clone(), change.name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let old = not_ended(tx, grant, id).await?;
+                let now = tx.now();
+                roles::assignable(tx, grant, "role_id", old.role_id).await?;
+                let faults = change.faults(now);
+                let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await;
+                let role = faults.and(role)?;
+                if_match.check(old.updated_at)?;
+                let token = Token {
+                    name: change.name.unwrap_or_else(|| old.name.clone()),
+                    description: change.description.unwrap_or_else(|| old.description.clone()),
+                    role_id: role.id,
+                    role_name: role.name.to_string(),
+                    expires_at: change.expires_at.unwrap_or(old.expires_at),
+                    updated_at: tx.next_version(old.updated_at),
+                    ..old.clone()
+                };
+                let longer = token.expires_at.is_none_or(|at| old.expires_at.is_some_and(|before| before < at));
+                let lives_longer = longer && token.expires_at != old.expires_at;
+                let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
+                if is_admin && (token.role_id != old.role_id || lives_longer) {
+                    grant.require_proof(proof, now)?;
+                }
+                tokens::update(tx, grant, &token).await?;
+                let event = event(Kind::TokenUpdated, &token).before(snapshot(&old)).after(snapshot(&token));
+                Ok((token, vec![event]))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Token(wanted.as_deref().unwrap_or_default()), written).await
 }
 
 /// What speaks against giving a token a new secret for a while that an earlier one is kept; the error is about `keep`.

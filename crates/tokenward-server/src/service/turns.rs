@@ -218,7 +218,7 @@ mod tests {
         let mut waiting: Waiting = Box::pin(async move { turns.turn(lane).await });
         match waiting.as_mut().now_or_never() {
             None => Ok(waiting),
-            Some(Err(error)) => Err(error.detail),
+            Some(Err(error)) => Err(error.detail.into()),
             Some(Ok(_)) => Err("has a turn".to_owned()),
         }
     }

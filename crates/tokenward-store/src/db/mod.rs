@@ -26,6 +26,7 @@ use tokenward_core::id::new_id;
 use tokenward_core::{Clock, Random, Time, Uuid};
 
 use crate::address::DatabaseAddress;
+use crate::folds;
 
 pub use error::OpenError;
 use error::cause_of;
@@ -143,6 +144,7 @@ impl Store {
         };
         let store = Self { pools, clock, random, lock: None };
         store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
+        folds::complete(&store).await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         Ok(store)
     }
 

@@ -20,6 +20,7 @@ on_both_engines![
     a_cluster_with_environments_stays_and_names_them,
     a_project_is_written_read_changed_and_deleted,
     a_project_name_is_taken_once_in_an_organization,
+    names_from_before_they_were_folded_are_folded_once_the_oldest_first,
     an_environment_is_written_read_changed_and_deleted,
     an_environment_stands_in_one_organization,
     a_project_takes_its_environments_and_variables_with_it,
@@ -230,6 +231,33 @@ async fn a_project_name_is_taken_once_in_an_organization(world: World) {
         projects::update(&mut tx, &acme.may(Management::ProjectManage), &renamed).await.unwrap_err().code,
         Code::NameTaken
     );
+}
+
+async fn names_from_before_they_were_folded_are_folded_once_the_oldest_first(world: World) {
+    let acme = world.organization("Acme").await;
+    let (first, mut second) = (project(&world, "Shop"), project(&world, "other"));
+    let mut tx = world.begin().await;
+    for project in [&first, &second] {
+        projects::insert(&mut tx, &acme.may(Management::ProjectCreate), project).await.unwrap();
+    }
+    crate::world::end(tx).await.unwrap();
+    world.sql("UPDATE project SET name_fold = '', name = CASE name WHEN 'Shop' THEN name ELSE 'SHOP' END").await;
+    second.name = "SHOP".into();
+    world.open_again().await.close().await;
+    let holder = async |name: &str| projects::holder(world.reader().await.conn(), &acme.grant, name).await.unwrap();
+    assert_eq!(holder("sHOP").await, Some(first.id));
+    // The other keeps its name as long as it likes, and takes any other.
+    let update = async |name: &str| {
+        let mut tx = world.begin().await;
+        let renamed = Project { name: name.into(), ..second.clone() };
+        projects::update(&mut tx, &acme.may(Management::ProjectManage), &renamed).await.map_err(|e| e.code)?;
+        crate::world::end(tx).await.map(|_| ()).map_err(|e| e.code)
+    };
+    assert_eq!(update("SHOP").await, Ok(()));
+    assert_eq!(update("shop").await, Err(Code::NameTaken));
+    assert_eq!(update("Site").await, Ok(()));
+    assert_eq!(holder("site").await, Some(second.id));
+    assert_eq!(update("SHOP").await, Err(Code::NameTaken));
 }
 
 async fn an_environment_is_written_read_changed_and_deleted(world: World) {

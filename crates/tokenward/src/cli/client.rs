@@ -398,6 +398,7 @@ mod tests {
             detail,
             code: code.into(),
             faults: Vec::new(),
+            id: None,
             missing_permission: None,
             decision_id: None,
             reason: None,

@@ -77,7 +77,7 @@ pub fn not_found(id: Uuid) -> Error {
     }
     // What clients send that looked the id up by a name and found none.
     let hint = "An id of zeros says that your client found no variable of the name that it was given: check that name.";
-    Error { detail: format!("{} {hint}", error.detail), ..error }
+    Error { detail: format!("{} {hint}", error.detail).into(), ..error }
 }
 
 /// All that is there for an owner, the widest scope first, each in the order of creation.

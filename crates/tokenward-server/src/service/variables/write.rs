@@ -16,6 +16,7 @@ use super::record::{
 };
 use super::replace::{Draft, Lasting, set};
 use super::{REPLACED, VariableWithParent, not_found, parent, show, visible};
+use crate::service::holders::{self, Wanted};
 use crate::service::{App, Written};
 
 /// What a caller says of a variable or secret.
@@ -188,66 +189,69 @@ pub async fn update(
     change: VariableChange,
 ) -> Result<Written<VariableWithParent>> {
     let own = Arc::clone(app);
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let mut all = visible(tx.conn(), grant, owner).await?;
-            let old = owned(&all, owner, id, is_secret)?.clone();
-            let mut new = Variable { updated_at: tx.next_version(old.updated_at), ..old.clone() };
-            let mut faults = Faults::default();
-            if let Some(key) = change.key.filter(|key| *key != old.key) {
-                check_key(&key, &mut faults);
-                let parent_key = parent(&old, &all).map(|parent| parent.key.as_str());
-                match old.variable_type {
-                    VariableType::Override => {
-                        faults.push("key", "of an override is that of what it covers, and cannot be changed");
+    let (asked, wanted) = (grant.clone(), change.key.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let mut all = visible(tx.conn(), grant, owner).await?;
+                let old = owned(&all, owner, id, is_secret)?.clone();
+                let mut new = Variable { updated_at: tx.next_version(old.updated_at), ..old.clone() };
+                let mut faults = Faults::default();
+                if let Some(key) = change.key.filter(|key| *key != old.key) {
+                    check_key(&key, &mut faults);
+                    let parent_key = parent(&old, &all).map(|parent| parent.key.as_str());
+                    match old.variable_type {
+                        VariableType::Override => {
+                            faults.push("key", "of an override is that of what it covers, and cannot be changed");
+                        }
+                        VariableType::Alias if parent_key == Some(key.as_str()) => {
+                            faults.push("key", "is the key of the variable itself; an alias needs another one");
+                        }
+                        _ => {}
                     }
-                    VariableType::Alias if parent_key == Some(key.as_str()) => {
-                        faults.push("key", "is the key of the variable itself; an alias needs another one");
+                    new.key = key;
+                }
+                if let Some(path) = change.mount_path.filter(|path| old.mount_path.as_ref() != Some(path)) {
+                    check_path(&path, &mut faults);
+                    if old.variable_type != VariableType::File {
+                        faults.push("mount_path", "is for files, and this variable is none; add it anew with a path");
                     }
-                    _ => {}
+                    new.mount_path = Some(path);
                 }
-                new.key = key;
-            }
-            if let Some(path) = change.mount_path.filter(|path| old.mount_path.as_ref() != Some(path)) {
-                check_path(&path, &mut faults);
-                if old.variable_type != VariableType::File {
-                    faults.push("mount_path", "is for files, and this variable is none; add it anew with a path");
+                if let Some(description) = change.description {
+                    check_text(description.as_deref(), &mut faults);
+                    new.description = description;
                 }
-                new.mount_path = Some(path);
-            }
-            if let Some(description) = change.description {
-                check_text(description.as_deref(), &mut faults);
-                new.description = description;
-            }
-            let mut value_changed = false;
-            if let Some(value) = change.value {
-                check_value(&value, &mut faults);
-                if old.variable_type == VariableType::Alias {
-                    if parent(&old, &all).is_none_or(|parent| parent.key != value) {
-                        faults.push("value", "of an alias is the key that it stands for, and cannot be changed");
+                let mut value_changed = false;
+                if let Some(value) = change.value {
+                    check_value(&value, &mut faults);
+                    if old.variable_type == VariableType::Alias {
+                        if parent(&old, &all).is_none_or(|parent| parent.key != value) {
+                            faults.push("value", "of an alias is the key that it stands for, and cannot be changed");
+                        }
+                    } else {
+                        value_changed = plain_value(&own, &old).as_deref() != Some(&value);
+                        new.value = if old.is_secret { sealed(&own, &value)? } else { value };
                     }
-                } else {
-                    value_changed = plain_value(&own, &old).as_deref() != Some(&value);
-                    new.value = if old.is_secret { sealed(&own, &value)? } else { value };
                 }
-            }
-            faults.finish()?;
-            variables::update(tx, grant, &new).await?;
-            check_bytes(&own, tx, grant, owner).await?;
-            let mut events = Events::new(grant);
-            if new.key != old.key {
-                rename_overrides(tx, &mut events, id, &new.key).await?;
-            }
-            let after = VariableSnapshot { value_changed, ..snapshot(&new) };
-            let event = events.of(tx, VariableEvent::Updated, &new).await?.before(snapshot(&old)).after(after);
-            events.push(event);
-            if let Some(place) = all.iter_mut().find(|it| it.id == id) {
-                place.clone_from(&new);
-            }
-            Ok((show(new, &all), events.all))
+                faults.finish()?;
+                variables::update(tx, grant, &new).await?;
+                check_bytes(&own, tx, grant, owner).await?;
+                let mut events = Events::new(grant);
+                if new.key != old.key {
+                    rename_overrides(tx, &mut events, id, &new.key).await?;
+                }
+                let after = VariableSnapshot { value_changed, ..snapshot(&new) };
+                let event = events.of(tx, VariableEvent::Updated, &new).await?.before(snapshot(&old)).after(after);
+                events.push(event);
+                if let Some(place) = all.iter_mut().find(|it| it.id == id) {
+                    place.clone_from(&new);
+                }
+                Ok((show(new, &all), events.all))
+            })
         })
-    })
-    .await
+        .await;
+    holders::told(app, &asked, Wanted::Variable(owner, wanted.as_deref().unwrap_or_default()), written).await
 }
 
 /// An override has the key of what it covers, or it would cover nothing.

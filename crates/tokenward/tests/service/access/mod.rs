@@ -4,6 +4,7 @@ mod concurrency;
 mod escalation;
 mod invitations;
 mod members;
+mod names;
 mod organization_creators;
 mod resources;
 mod rights;

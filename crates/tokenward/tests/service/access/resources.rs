@@ -184,7 +184,10 @@ async fn changing_a_mode_needs_both_modes() {
     assert_eq!(w.server.get(&path, &staging).await.expect(200)["mode"], "STAGING");
     let both = token_with(&w, "both", "ENV_CREATOR", ["NO_ACCESS", "NO_ACCESS", "MANAGER", "MANAGER"]).await;
     let changed = w.server.put(&path, &both, change).await.expect(200);
-    assert_eq!((changed["mode"].as_str(), changed["last_updated_by"].as_str()), (Some("PRODUCTION"), Some("both")));
+    assert_eq!(
+        (changed["mode"].as_str(), changed["last_updated_by_name"].as_str()),
+        (Some("PRODUCTION"), Some("both"))
+    );
     assert_eq!(w.server.delete(&path, &both).await.outcome().0, 403, "deleting is for the project's admin");
     w.server.delete(&format!("{path}?skipReconcile=true"), &w.acme.owner).await.expect(204);
     w.server.get(&path, &w.acme.owner).await.expect(404);

@@ -1,0 +1,67 @@
+//! Who has a name that somebody else wanted. A client that lost the answer to its create finds its thing again so.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Grant;
+use tokenward_core::directory::Resource;
+use tokenward_core::permission::{Management, Permission};
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::{environments, projects, roles, tokens, variables};
+
+use super::{App, Written};
+
+/// A name that was wanted.
+pub(super) enum Wanted<'a> {
+    /// Of a project.
+    Project(&'a str),
+    /// Of an environment of a project.
+    Environment(Uuid, &'a str),
+    /// Of a role.
+    Role(&'a str),
+    /// Of an API token.
+    Token(&'a str),
+    /// Of a variable of this owner.
+    Variable(variables::Owner, &'a str),
+}
+
+/// The same result. Where it is that the name is taken, it says by what, if the caller may see that.
+pub(super) async fn told<T>(
+    app: &Arc<App>,
+    grant: &Grant,
+    wanted: Wanted<'_>,
+    written: Result<Written<T>>,
+) -> Result<Written<T>> {
+    match written {
+        // The refusal counts more than what is said beside it.
+        Err(error) if error.code == Code::NameTaken => {
+            Err(Error { holder: holder(app, grant, wanted).await.unwrap_or_default().map(Box::new), ..error })
+        }
+        other => other,
+    }
+}
+
+async fn holder(app: &Arc<App>, grant: &Grant, wanted: Wanted<'_>) -> Result<Option<Uuid>> {
+    let mut reader = app.read(grant.organization()).await?;
+    let conn = reader.conn();
+    let (found, read, resource): (_, _, fn(Uuid) -> Resource) = match wanted {
+        Wanted::Project(name) => {
+            (projects::holder(conn, grant, name).await?, Management::ProjectRead, Resource::project)
+        }
+        Wanted::Environment(project, name) => (
+            environments::holder(conn, grant, project, name).await?,
+            Management::EnvironmentRead,
+            Resource::environment,
+        ),
+        Wanted::Role(name) => (roles::holder(conn, grant, name).await?, Management::RoleRead, |_| Resource::default()),
+        Wanted::Token(name) => {
+            (tokens::holder(conn, grant, name).await?, Management::TokenRead, |_| Resource::default())
+        }
+        // Whoever writes a variable reads those beside it.
+        Wanted::Variable(owner, key) => return variables::holder(conn, grant, owner, key).await,
+    };
+    let Some(id) = found else { return Ok(None) };
+    let directory = app.verifier.directory();
+    let Some(organization) = directory.organization(grant.organization()) else { return Ok(None) };
+    let sees = grant.role().allows(Permission::Management(read), organization.target(&resource(id)));
+    Ok(sees.then_some(id))
+}
