@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 #[cfg(feature = "openapi")]
 use crate::field;
+use crate::present;
 
 #[cfg(feature = "openapi")]
 field::list_of!(ClusterPermissions, "clusters", ClusterPermissionEdit);
@@ -116,9 +117,10 @@ pub struct CustomRoleRequest {
 pub struct CustomRoleEdit {
     #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
+    /// Absent: it stays as it is. Null empties it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub description: Option<Option<String>>,
     #[cfg_attr(feature = "openapi", schema(value_type = ClusterPermissions))]
     pub cluster_permissions: Vec<ClusterPermissionEdit>,
     #[cfg_attr(feature = "openapi", schema(value_type = ProjectPermissions))]
@@ -180,7 +182,7 @@ impl From<CustomRole> for CustomRoleEdit {
     fn from(role: CustomRole) -> Self {
         Self {
             name: role.name,
-            description: Some(role.description),
+            description: Some(Some(role.description)),
             cluster_permissions: role.cluster_permissions.into_iter().map(Into::into).collect(),
             project_permissions: role.project_permissions.into_iter().map(Into::into).collect(),
             permissions: Some(role.permissions),

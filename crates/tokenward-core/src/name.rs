@@ -4,7 +4,9 @@
 //! no invisible or control characters, no mixed scripts that imitate another name.
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
-use unicode_security::{GeneralSecurityProfile, MixedScript, confusable_detection::skeleton};
+use unicode_security::{
+    GeneralSecurityProfile, MixedScript, RestrictionLevel, RestrictionLevelDetection, confusable_detection::skeleton,
+};
 
 use crate::event::ActorKind;
 use crate::role::BuiltIn;
@@ -35,10 +37,20 @@ pub fn check_name(name: &str) -> Result<(), String> {
     if !is_nfc(name) {
         return Err("is not in Unicode normalization form C; send the composed form".into());
     }
-    if !name.is_single_script() {
+    if !name.is_single_script() && !is_highly_restrictive(name) {
         return Err("mixes scripts that can be mistaken for each other; use one script".into());
     }
     Ok(())
+}
+
+/// Does it mix only scripts that are written together and do not imitate each other: Latin with those of Japanese, Chinese or
+/// Korean (UTS #39 §5.2, "highly restrictive")? Only letters and digits have a script.
+fn is_highly_restrictive(name: &str) -> bool {
+    let letters: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    matches!(
+        letters.as_str().detect_restriction_level(),
+        RestrictionLevel::ASCIIOnly | RestrictionLevel::SingleScript | RestrictionLevel::HighlyRestrictive
+    )
 }
 
 /// Checks a description: at most 1,024 characters, no control characters but line break and tab.
@@ -60,17 +72,27 @@ pub fn check_email(email: &str) -> Result<(), String> {
     if email.len() > EMAIL_MAX {
         return Err(format!("has {} characters; the limit `email_characters` is {EMAIL_MAX}", email.len()));
     }
-    let form = email.is_ascii()
-        && email.bytes().all(|b| b.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&b))
-        && email.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty()
-                && local.len() <= 64
-                && !domain.is_empty()
-                && !domain.contains('@')
-                && !domain.starts_with(['.', '-'])
-                && !domain.ends_with(['.', '-'])
-        });
-    if form { Ok(()) } else { Err("is not an e-mail address such as name@example.com".into()) }
+    let Some((local, domain)) =
+        email.rsplit_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty())
+    else {
+        return Err("is not an e-mail address such as name@example.com: it needs a name, an `@` and a domain".into());
+    };
+    if !local.is_ascii() {
+        return Err("has a name before the `@` that is not of ASCII characters".into());
+    }
+    if !domain.is_ascii() {
+        return Err("has a domain that is not of ASCII characters; write it in its form that begins with `xn--`".into());
+    }
+    if let Some(wrong) = email.chars().find(|c| !c.is_ascii_graphic() || "<>()[],;:\\\"".contains(*c)) {
+        return Err(format!("contains {wrong:?}, which is not for e-mail addresses"));
+    }
+    if local.contains('@') {
+        return Err("contains more than one `@`".into());
+    }
+    if domain.starts_with(['.', '-']) || domain.ends_with(['.', '-']) {
+        return Err("has a domain that begins or ends with a dot or a hyphen".into());
+    }
+    Ok(())
 }
 
 /// What two e-mail addresses share that reach the same person: they are the same whatever their case. Accounts and
@@ -163,9 +185,18 @@ mod tests {
 
     #[test]
     fn ordinary_names_pass() {
-        for name in
-            ["ci", "terraform-prod", "Grafana (reader) #2", "Überwachung", "部署", "отчёты", "a".repeat(128).as_str()]
-        {
+        for name in [
+            "ci",
+            "本番 deploy",
+            "한국 API",
+            "デプロイ v2",
+            "terraform-prod",
+            "Grafana (reader) #2",
+            "Überwachung",
+            "部署",
+            "отчёты",
+            "a".repeat(128).as_str(),
+        ] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }
     }
@@ -181,6 +212,7 @@ mod tests {
             ("a\nb", "U+000A"),
             ("a\0b", "U+0000"),
             ("\u{0430}dmin", "mixes scripts"),
+            ("本番 \u{0430}", "mixes scripts"),
             ("e\u{0301}", "normalization"),
             ("a".repeat(129).as_str(), "`name_characters` is 128"),
         ] {
@@ -234,6 +266,18 @@ mod tests {
     fn emails_have_a_form() {
         assert!(check_email("owner@acme.example").is_ok());
         assert!(check_email("o+tag@localhost").is_ok());
+        assert!(check_email(&format!("{}@a.example", "l".repeat(100))).is_ok(), "only the whole has a limit");
+        for (bad, says) in [
+            ("a", "needs a name"),
+            ("ä@b.example", "before the `@`"),
+            ("a@bücher.example", "`xn--`"),
+            ("a b@c", "' '"),
+            ("a@b@c", "more than one"),
+            ("a@.c", "a dot"),
+            (format!("{}@a.example", "l".repeat(250)).as_str(), "`email_characters` is 254"),
+        ] {
+            assert!(check_email(bad).err().unwrap_or_default().contains(says), "{bad}");
+        }
         for bad in ["", "a", "a@", "@b", "a@b@c", "a b@c", "a@.c", "\"a\"@b.c", "a@b\n"] {
             assert!(check_email(bad).is_err(), "{bad}");
         }

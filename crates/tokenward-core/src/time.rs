@@ -102,6 +102,29 @@ impl Time {
     }
 }
 
+impl Time {
+    /// The last moment of the unit that a client has written: a second as such means all of that second. `None` for a text
+    /// that [`Time::parse_query`] cannot read.
+    #[must_use]
+    pub fn parse_query_end(text: &str) -> Option<Self> {
+        let begin = Self::parse_query(text)?;
+        let unit = match text.parse::<i64>() {
+            Ok(number) => match number.unsigned_abs() {
+                0..100_000_000_000 => SECOND,
+                100_000_000_000..100_000_000_000_000 => 1_000,
+                _ => 1,
+            },
+            // What stands behind the point, up to the zone.
+            Err(_) => {
+                let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
+                let digits = fraction.chars().take_while(char::is_ascii_digit).count();
+                SECOND / 10_i64.pow(u32::try_from(digits.min(6)).unwrap_or(6))
+            }
+        };
+        Some(begin.plus(unit - 1))
+    }
+}
+
 /// From microseconds, as the databases keep them.
 impl From<i64> for Time {
     fn from(micros: i64) -> Self {

@@ -91,6 +91,12 @@ pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Invitation>> {
     run!(conn, c => sqlx::query_as(select!("AND i.organization_id = $1 ORDER BY i.id")).bind(grant.organization()).fetch_all(&mut *c))
 }
 
+/// The invitations with a role, expired ones among them.
+pub async fn with_role(conn: Conn<'_>, grant: &Grant, role: Uuid) -> Result<Vec<Invitation>> {
+    run!(conn, c => sqlx::query_as(select!("AND i.organization_id = $1 AND i.role_id = $2 ORDER BY i.id"))
+        .bind(grant.organization()).bind(role).fetch_all(&mut *c))
+}
+
 /// How many invitations the organization has, expired ones among them.
 pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
     count!(conn, "SELECT count(*) FROM invitation WHERE organization_id = $1", grant.organization())

@@ -66,6 +66,12 @@ pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Member>> {
     run!(conn, c => sqlx::query_as(select!("ORDER BY m.created_at, m.account_id")).bind(grant.organization()).fetch_all(&mut *c))
 }
 
+/// The members with a role, in the order in which they came.
+pub async fn with_role(conn: Conn<'_>, grant: &Grant, role: Uuid) -> Result<Vec<Member>> {
+    run!(conn, c => sqlx::query_as(select!("AND m.role_id = $2 ORDER BY m.created_at, m.account_id"))
+        .bind(grant.organization()).bind(role).fetch_all(&mut *c))
+}
+
 /// How many members an organization has.
 pub async fn count(conn: Conn<'_>, organization: Uuid) -> Result<u64> {
     count!(conn, "SELECT count(*) FROM member WHERE organization_id = $1", organization)

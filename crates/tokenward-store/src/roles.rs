@@ -205,15 +205,23 @@ pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
     if gone == 0 { Err(Error::not_found("role")) } else { Ok(()) }
 }
 
-/// Who uses a role, in words: tokens, members, invitations.
-pub async fn users(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Vec<String>> {
-    let rows: Vec<(String, String)> = run!(conn, c => sqlx::query_as(concat!(
-        "SELECT 'token' AS what, name FROM token WHERE organization_id = $1 AND role_id = $2 AND revoked_at IS NULL ",
-        "UNION ALL SELECT 'member', a.email FROM member m JOIN account a ON a.id = m.account_id ",
-        "WHERE m.organization_id = $1 AND m.role_id = $2 ",
-        "UNION ALL SELECT 'invitation', email FROM invitation WHERE organization_id = $1 AND role_id = $2"
-    )).bind(grant.organization()).bind(id).fetch_all(&mut *c))?;
-    Ok(rows.into_iter().map(|(what, name)| format!("{what} `{name}`")).collect())
+/// Gives every token and every member with one role another one: those whose end has come too, which name their role for as
+/// long as they are kept.
+pub async fn move_holders(tx: &mut Tx, grant: &Grant, from: Uuid, to: Uuid, now: Time) -> Result<()> {
+    grant.permits(Management::RoleManage)?;
+    for update in [
+        concat!(
+            "UPDATE token SET role_id = $3, updated_at = CASE WHEN updated_at < $4 THEN $4 ELSE updated_at + 1 END ",
+            "WHERE organization_id = $1 AND role_id = $2 AND revoked_at IS NULL"
+        ),
+        concat!(
+            "UPDATE member SET role_id = $3, updated_at = CASE WHEN updated_at < $4 THEN $4 ELSE updated_at + 1 END ",
+            "WHERE organization_id = $1 AND role_id = $2 AND NOT is_owner"
+        ),
+    ] {
+        execute!(tx.conn(), sqlx::query(update).bind(grant.organization()).bind(from).bind(to).bind(now.0))?;
+    }
+    Ok(())
 }
 
 /// What the role names besides what every custom role has, as JSON.

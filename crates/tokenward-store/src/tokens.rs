@@ -161,6 +161,13 @@ pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
+/// The tokens with a role that were not taken back, in the order of their creation.
+pub async fn with_role(conn: Conn<'_>, grant: &Grant, role: Uuid) -> Result<Vec<Token>> {
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.role_id = $3 ORDER BY t.id"))
+        .bind(grant.organization()).bind(API_TOKEN).bind(role).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(Token::from).collect())
+}
+
 /// How many living tokens the organization has.
 pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
     count!(conn, "SELECT token_count FROM organization WHERE id = $1", grant.organization())

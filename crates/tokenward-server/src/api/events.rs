@@ -89,7 +89,9 @@ impl EventQuery {
         let mut filter = Filter { actor: full(self.triggered_by), ..Filter::default() };
         let mut size = PAGE;
         if let Some(text) = full(self.page_size) {
-            match text.parse::<i64>() {
+            // The contract calls it a number: `10.0` is ten.
+            let whole = text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+            match whole.map_or(text.as_str(), |(whole, _)| whole).parse::<i64>() {
                 Ok(n @ 1..) if n.unsigned_abs() <= EVENT_PAGE.default => size = n,
                 _ => {
                     let (name, most) = (EVENT_PAGE.name, EVENT_PAGE.default);
@@ -97,12 +99,13 @@ impl EventQuery {
                 }
             }
         }
-        for (name, text, field) in [
-            ("fromTimestamp", self.from_timestamp, &mut filter.from),
-            ("toTimestamp", self.to_timestamp, &mut filter.to),
+        let from: fn(&str) -> Option<Time> = Time::parse_query;
+        for (name, text, read, field) in [
+            ("fromTimestamp", self.from_timestamp, from, &mut filter.from),
+            ("toTimestamp", self.to_timestamp, Time::parse_query_end, &mut filter.to),
         ] {
             if let Some(text) = full(text) {
-                *field = Time::parse_query(&text);
+                *field = read(&text);
                 if field.is_none() {
                     faults.push(
                         name,
@@ -171,7 +174,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                     "fromTimestamp",
                     "Not before: RFC 3339, or a Unix time in seconds, milliseconds, microseconds or nanoseconds.",
                 ),
-                ("toTimestamp", "Not after; as above."),
+                (
+                    "toTimestamp",
+                    "Not after: as above, with all of the second, millisecond or microsecond that it names.",
+                ),
                 ("continueToken", "From `links.next`: older events."),
                 ("stepBackToken", "From `links.previous`: newer events."),
                 ("eventType", "Such as CREATE."),

@@ -111,6 +111,10 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
             None if path == "." || !error.inner().is_data() => {
                 Error::invalid("body", format!("cannot be read: {text}"))
             }
+            // People give the name of a role, since that is what they see.
+            None if path.ends_with("role_id") && text.contains("UUID") => {
+                Error::invalid(&path, "is not the id of a role; availableRole lists the roles with their ids")
+            }
             None => Error::invalid(&path, format!("cannot be read: {text}")),
         }
     })?;

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use tokenward_api::roles::{
     AvailableRole, AvailableRoleList, ClusterPermission, CustomRole, CustomRoleEdit, CustomRoleList, CustomRoleRequest,
     EnvironmentPermission, ProjectPermission, ProjectPermissionEdit,
@@ -14,11 +15,11 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{EnvironmentLevel, Mode, ProjectAccess};
-use tokenward_core::{Result, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Precondition, id, tagged, written, written_empty};
+use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
 use crate::limits::{CLUSTERS, Limits, NAME, PROJECTS, ROLE_LEVELS};
@@ -76,7 +77,7 @@ fn read(edit: CustomRoleEdit, limits: &Limits) -> Result<roles::RoleBody> {
     faults.finish()?;
     Ok(roles::RoleBody {
         name: edit.name,
-        description: edit.description.unwrap_or_default(),
+        description: edit.description.map(Option::unwrap_or_default),
         permissions: edit.permissions,
         clusters: edit.cluster_permissions.into_iter().map(|entry| (entry.cluster_id, entry.permission)).collect(),
         projects,
@@ -143,7 +144,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[409, 412]),
         delete(ONE, remove)
             .needs(Management::RoleManage, On::Organization)
-            .about("Roles", "Delete a custom role that nobody uses.")
+            .about(
+                "Roles",
+                "Delete a custom role. While somebody has it, only with `move_to`: all its tokens and members get that role.",
+            )
+            .query(&[("move_to", "The id of the role that its holders get; you must be able to give it.")])
             .answers_empty(204)
             .errors(&[400, 409]),
     ]
@@ -211,6 +216,16 @@ async fn remove(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, role)): Path<(Uuid, String)>,
+    Params(removal): Params<Removal>,
 ) -> Result<Response, ApiError> {
-    Ok(written_empty(StatusCode::NO_CONTENT, &roles::delete(&app, grant, id("customRoleId", &role)?).await?))
+    let role = id("customRoleId", &role)?;
+    let move_to = removal.move_to.map(|text| {
+        Uuid::try_parse(&text).map_err(|_| Error::invalid("move_to", "is not the id of a role; see availableRole"))
+    });
+    Ok(written_empty(StatusCode::NO_CONTENT, &roles::delete(&app, grant, role, move_to.transpose()?).await?))
+}
+
+#[derive(Deserialize)]
+struct Removal {
+    move_to: Option<String>,
 }

@@ -341,6 +341,7 @@ async fn question(person: &SignedIn, grant: &Grant, name: &str) -> Result<Confir
         button: "Delete the API",
         name: Some(api.name),
         needs_proof: false,
+        roles: None,
     })
 }
 

@@ -212,6 +212,7 @@ async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirma
         button: "Delete the cluster",
         name: None,
         needs_proof: false,
+        roles: None,
     })
 }
 

@@ -6,7 +6,7 @@ use super::form::{Pairs, Problems};
 use super::page::{PageResult, page};
 use super::person::SignedIn;
 use super::proof;
-use super::view::{ConfirmPage, DetailLine, Nav};
+use super::view::{ConfirmPage, DetailLine, Nav, RoleChoices};
 
 /// What is about to be taken away.
 pub(super) struct Confirmation {
@@ -28,6 +28,8 @@ pub(super) struct Confirmation {
     pub name: Option<String>,
     /// Must the password have been typed a moment ago?
     pub needs_proof: bool,
+    /// The roles of which those who had the one that goes get one.
+    pub roles: Option<RoleChoices>,
 }
 
 impl Confirmation {
@@ -59,6 +61,7 @@ impl Confirmation {
             type_to_confirm: self.name,
             password: if self.needs_proof { proof::field(person, &mut problems).await? } else { None },
             typed: problems.field("confirm", typed.get("confirm")),
+            roles: self.roles,
             error: problems.rest(),
         };
         page(problems.status, &asked)

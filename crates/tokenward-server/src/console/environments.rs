@@ -208,6 +208,7 @@ async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirma
         button: "Delete the environment",
         name: None,
         needs_proof: false,
+        roles: None,
     })
 }
 

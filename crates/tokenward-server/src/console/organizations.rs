@@ -152,6 +152,7 @@ async fn question(person: &SignedIn, grant: &Grant) -> Result<Confirmation> {
         button: "Delete the organization",
         name: Some(saved.name),
         needs_proof: true,
+        roles: None,
     })
 }
 

@@ -160,6 +160,7 @@ async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirma
         button: "Delete the project",
         name: Some(seen.project.name),
         needs_proof: false,
+        roles: None,
     })
 }
 

@@ -15,9 +15,10 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::paging::paged;
 use super::person::SignedIn;
+use super::role_choices::role_choices;
 use super::view::{
-    BuiltInRolePage, ClusterCell, Nav, OwnPermissionCell, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow,
-    RolesPage, mode_label,
+    BuiltInRolePage, ClusterCell, Nav, OwnPermissionCell, ProjectCell, RoleChange, RoleChoices, RoleEditorPage,
+    RoleForm, RoleRow, RolesPage, mode_label,
 };
 use super::words::{cluster_label, count, environment_label, role_name};
 use crate::service::roles::{self, CustomRole, RoleBody};
@@ -213,7 +214,7 @@ impl Draft {
         let whole = |access: ProjectAccess| if access.is_admin { ProjectAccess::ADMIN } else { access };
         RoleBody {
             name: self.name,
-            description: self.description,
+            description: Some(self.description),
             permissions: Some(permissions),
             clusters: self.clusters.into_iter().collect(),
             projects: self.projects.into_iter().map(|(id, access)| (id, whole(access))).collect(),
@@ -389,19 +390,28 @@ pub(super) async fn ask_delete(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::RoleManage)?;
-    question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), Problems::default()).await
+    let mut problems = Problems::default();
+    let question = question(&person, &grant, id, "", &mut problems).await?;
+    question.ask(&person, organization, &Pairs::default(), problems).await
 }
 
-async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
+async fn question(
+    person: &SignedIn,
+    grant: &Grant,
+    id: Uuid,
+    chosen: &str,
+    problems: &mut Problems,
+) -> Result<Confirmation> {
     let saved = roles::get(&person.app, grant, id).await?;
     let name = saved.role.name.to_string();
     let users = Users::of(person, grant.organization()).await?.words(id);
+    let held = users.is_some();
     Ok(Confirmation {
         nav: Nav::Roles,
         from: (name.clone(), format!("roles/{id}")),
         question: format!("Delete the role “{name}”?"),
         consequences: vec![match users {
-            Some(users) => format!("It is held by {users}. Give them another role first; until then it stays."),
+            Some(users) => format!("It is held by {users}. They get the role that you choose here, at once."),
             None => "Nobody has it. This cannot be undone.".into(),
         }],
         facts: vec![("Description", saved.description.description), ("Id", id.to_string())],
@@ -409,20 +419,47 @@ async fn question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirma
         button: "Delete the role",
         name: None,
         needs_proof: false,
+        roles: if held { Some(other_roles(person, grant, &saved.role, chosen, problems).await?) } else { None },
     })
+}
+
+/// The roles that the holders of one could have instead, each with what they gain and lose.
+async fn other_roles(
+    person: &SignedIn,
+    grant: &Grant,
+    role: &Role,
+    chosen: &str,
+    problems: &mut Problems,
+) -> Result<RoleChoices> {
+    let mut choices = role_choices(person, grant, chosen, problems).await?;
+    let own = role.id.to_string();
+    let before = choices.custom.iter().find(|choice| choice.id == own).map(|choice| choice.points.clone());
+    let before = before.unwrap_or_default();
+    choices.custom.retain(|choice| choice.id != own);
+    for choice in choices.built_in.iter_mut().chain(&mut choices.custom) {
+        let only = |all: &[String], other: &[String], word: &str| -> Vec<String> {
+            all.iter().filter(|point| !other.contains(point)).map(|point| format!("{word}: {point}")).collect()
+        };
+        let (gains, loses) = (only(&choice.points, &before, "Gains"), only(&before, &choice.points, "Loses"));
+        choice.points = [gains, loses].concat();
+    }
+    Ok(choices)
 }
 
 /// `POST …/roles/{id}/delete`.
 pub(super) async fn delete(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
 ) -> PageResult {
     let grant = person.may(organization, Management::RoleManage)?;
-    match roles::delete(&person.app, grant.clone(), id).await {
+    let chosen = typed.get("role_id").to_owned();
+    match roles::delete(&person.app, grant.clone(), id, Uuid::try_parse(&chosen).ok()).await {
         Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleDeleted),
         Err(error) => {
-            let problems = Problems::of(error)?;
-            question(&person, &grant, id).await?.ask(&person, organization, &Pairs::default(), problems).await
+            let mut problems = Problems::of(error)?;
+            let question = question(&person, &grant, id, &chosen, &mut problems).await?;
+            question.ask(&person, organization, &typed, problems).await
         }
     }
 }

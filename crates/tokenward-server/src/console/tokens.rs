@@ -445,6 +445,7 @@ async fn end_question(person: &SignedIn, grant: &Grant, id: Uuid, version: u16) 
         button: "End it now",
         name: None,
         needs_proof: false,
+        roles: None,
     })
 }
 

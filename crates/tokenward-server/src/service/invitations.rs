@@ -138,7 +138,13 @@ pub(super) async fn end_sent_by(tx: &mut Tx, grant: &Grant, inviter: Uuid) -> Re
     end(tx, &sent).await
 }
 
-/// The same in every organization.
+/// Ends the invitations with a role: nobody can be given it any more.
+pub(super) async fn end_with_role(tx: &mut Tx, grant: &Grant, role: Uuid) -> Result<Vec<Event>> {
+    let all = invitations::with_role(tx.conn(), grant, role).await?;
+    end(tx, &all).await
+}
+
+/// The same as [`end_sent_by`] in every organization.
 pub(super) async fn end_all_sent_by(tx: &mut Tx, inviter: Uuid) -> Result<Vec<Event>> {
     let now = tx.now();
     let sent = invitations::sent_by(tx.conn(), None, inviter, now).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind, MemberSnapshot};
-use tokenward_core::role::BuiltIn;
+use tokenward_core::role::{BuiltIn, Role};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::invitations::{self, Invitation};
 use tokenward_store::members::{self, Member, Seat};
@@ -141,6 +141,12 @@ fn refuse_owner(member: &Member, done: &str) -> Result<()> {
         return Err(Error::conflict(format!("The owner cannot be {done}. Transfer the ownership first.")));
     }
     Ok(())
+}
+
+/// What the log says of a member who was given this role.
+pub(super) fn moved(grant: &Grant, member: &Member, role: &Role) -> Event {
+    let after = MemberSnapshot { role_id: role.id, role_name: role.name.to_string(), ..snapshot(member) };
+    event(Kind::MemberUpdated, grant, member).before(snapshot(member)).after(after)
 }
 
 fn event(kind: Kind, grant: &Grant, member: &Member) -> Event {

@@ -7,10 +7,13 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, RoleSnapshot};
 use tokenward_core::name::{check_description, check_name, is_reserved_role};
-use tokenward_core::role::{BuiltIn, ClusterLevel, Matrix, ProjectAccess, Role, RoleKind};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::permission::{Management, Permission};
+use tokenward_core::role::{BuiltIn, ClusterLevel, Matrix, ProjectAccess, Role, RoleKind, Target};
+use tokenward_core::token::Token;
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::members::Member;
 use tokenward_store::roles::{self, Description};
-use tokenward_store::{Tx, clusters, projects};
+use tokenward_store::{Tx, clusters, members, projects, tokens};
 
 use super::holders::{self, Wanted};
 use super::{App, IfMatch, Written};
@@ -33,8 +36,8 @@ pub struct CustomRole {
 pub struct RoleBody {
     /// Its name.
     pub name: String,
-    /// Its description.
-    pub description: String,
+    /// Its description; `None` leaves it as it is.
+    pub description: Option<String>,
     /// Permissions of the organization's API; `None` leaves them as they are.
     pub permissions: Option<Vec<String>>,
     /// Levels on clusters.
@@ -43,16 +46,20 @@ pub struct RoleBody {
     pub projects: Vec<(Uuid, ProjectAccess)>,
 }
 
-/// The roles that can be given to a token or a member: all but owner, the built-in ones first.
+/// The roles that can be given to a token or a member: all but owner. Those that the caller may give come first, since the
+/// published command line preselects the first; among them the built-in ones.
 pub fn available(app: &Arc<App>, grant: &Grant) -> Result<Vec<Arc<Role>>> {
     let directory = app.verifier.directory();
     let organization = directory.organization(grant.organization());
     let roles = organization.into_iter().flat_map(|organization| organization.roles());
     let mut roles: Vec<_> = roles.filter(|role| !role.is_owner()).cloned().collect();
     // The built-in ones by power, the custom ones by name.
-    roles.sort_by_key(|role| match role.kind {
-        RoleKind::BuiltIn(built_in) => (BuiltIn::ALL.iter().position(|other| *other == built_in), String::new()),
-        RoleKind::Custom => (Some(BuiltIn::ALL.len()), role.name.to_lowercase()),
+    roles.sort_by_cached_key(|role| {
+        let place = match role.kind {
+            RoleKind::BuiltIn(built_in) => (BuiltIn::ALL.iter().position(|other| *other == built_in), String::new()),
+            RoleKind::Custom => (Some(BuiltIn::ALL.len()), role.name.to_lowercase()),
+        };
+        (role.beyond(grant.role()).is_some(), place)
     });
     Ok(roles)
 }
@@ -112,7 +119,6 @@ pub async fn create(
     description: Option<String>,
     permissions: Vec<String>,
 ) -> Result<Written<CustomRole>> {
-    let description = description.unwrap_or_default();
     let permissions = Some(permissions);
     create_whole(app, grant, RoleBody { name, description, permissions, clusters: Vec::new(), projects: Vec::new() })
         .await
@@ -131,7 +137,7 @@ pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Resul
                 grant.covers(&role)?;
                 let count = roles::count_custom(tx.conn(), grant).await?;
                 limits.room(&CUSTOM_ROLES, count, "The organization has as many custom roles as")?;
-                let (now, description) = (tx.now(), body.description);
+                let (now, description) = (tx.now(), body.description.unwrap_or_default());
                 roles::insert(tx, grant, &role, &description, now).await?;
                 let event = event(Kind::RoleCreated, grant, &role).after(snapshot(&role, &description));
                 let description = Description { id: role.id, description, created_at: now, updated_at: now };
@@ -164,7 +170,8 @@ pub async fn update(
                 let role = check(id, &body, body.permissions.as_deref().unwrap_or(&present), &places, &limits)?;
                 grant.covers(&role)?;
                 if_match.check(old_description.updated_at)?;
-                let (updated_at, description) = (tx.next_version(old_description.updated_at), body.description);
+                let updated_at = tx.next_version(old_description.updated_at);
+                let description = body.description.unwrap_or_else(|| old_description.description.clone());
                 roles::update(tx, grant, &role, &description, updated_at).await?;
                 let event = event(Kind::RoleUpdated, grant, &role)
                     .before(snapshot(&old, &old_description.description))
@@ -177,26 +184,94 @@ pub async fn update(
     holders::told(app, &asked, Wanted::Role(&wanted), written).await
 }
 
-/// Deletes a custom role; 409 that names its users while there are any.
-pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
+/// Deletes a custom role. Its holders get the role `move_to`, where that is said; otherwise it stays while there are any, and
+/// 409 names them. Invitations with it end.
+pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, move_to: Option<Uuid>) -> Result<Written<()>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let (role, description) = roles::get(tx.conn(), grant, id).await?;
-            let users = roles::users(tx.conn(), grant, id).await?;
-            if !users.is_empty() {
-                let more = users.len().saturating_sub(10);
-                let mut names = users.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
-                if more > 0 {
-                    names.push_str(&format!(" and {more} more"));
+            let holders = Holders::of(tx, grant, id).await?;
+            let target = match move_to {
+                Some(same) if same == id => {
+                    return Err(Error::invalid(
+                        "move_to",
+                        "is the role itself; name the one that its holders are to have",
+                    ));
                 }
-                return Err(Error::conflict(format!("The role is in use by {names}. Give them another role first.")));
+                Some(other) => {
+                    holders.require_rights(grant)?;
+                    roles::assignable(tx, grant, "move_to", other).await?
+                }
+                // Those whose end has come do nothing with any role, and still name one.
+                None => roles::built_in(tx, grant, BuiltIn::Viewer).await?,
+            };
+            let now = tx.now();
+            if move_to.is_none() {
+                holders.require_none(now)?;
+            }
+            let mut events = super::invitations::end_with_role(tx, grant, id).await?;
+            roles::move_holders(tx, grant, id, target.id, now).await?;
+            events.extend(holders.tokens.iter().map(|token| super::tokens::moved(token, &target)));
+            for member in &holders.members {
+                events.push(super::members::moved(grant, member, &target));
+                // What somebody gave who may not any more, as with every smaller role.
+                if role.beyond(&target).is_some() {
+                    events.extend(super::invitations::end_sent_by(tx, grant, member.account_id).await?);
+                }
             }
             roles::delete(tx, grant, id).await?;
-            let event = event(Kind::RoleDeleted, grant, &role).before(snapshot(&role, &description.description));
-            Ok(((), vec![event]))
+            events.push(event(Kind::RoleDeleted, grant, &role).before(snapshot(&role, &description.description)));
+            Ok(((), events))
         })
     })
     .await
+}
+
+/// Most holders of a role that a refusal names.
+const NAMED: usize = 10;
+
+/// Who has a role, as far as that keeps it from being deleted, and the tokens whose end has come.
+struct Holders {
+    tokens: Vec<Token>,
+    members: Vec<Member>,
+}
+
+impl Holders {
+    async fn of(tx: &mut Tx, grant: &Grant, role: Uuid) -> Result<Self> {
+        let tokens = tokens::with_role(tx.conn(), grant, role).await?;
+        Ok(Self { tokens, members: members::with_role(tx.conn(), grant, role).await? })
+    }
+
+    /// Giving tokens and members a role takes the right to that too.
+    fn require_rights(&self, grant: &Grant) -> Result<()> {
+        for (any, needed) in
+            [(!self.tokens.is_empty(), Management::TokenManage), (!self.members.is_empty(), Management::MemberManage)]
+        {
+            if any && !grant.role().allows(Permission::Management(needed), Target::Organization) {
+                return Err(Error::permission_denied(needed.as_str()).about("move_to"));
+            }
+        }
+        Ok(())
+    }
+
+    fn require_none(&self, now: Time) -> Result<()> {
+        let alive = |token: &&Token| token.expires_at.is_none_or(|at| now < at);
+        let tokens = self.tokens.iter().filter(alive).map(|token| format!("token `{}`", token.name));
+        let all: Vec<String> = tokens.chain(self.members.iter().map(|it| format!("member `{}`", it.email))).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let more = all.len().saturating_sub(NAMED);
+        let mut names = all[..all.len() - more].join(", ");
+        if more > 0 {
+            names.push_str(&format!(" and {more} more"));
+        }
+        Err(Error::conflict(format!(
+            "The role is in use by {names}. Give them another role first, or delete it with `?move_to=<role id>`, which gives \
+             all of them that role. In Terraform, `lifecycle {{ create_before_destroy = true }}` on the role lets its users \
+             go to the new one first."
+        )))
+    }
 }
 
 /// The role of a body with these permissions, or all that is wrong with it.
@@ -206,7 +281,7 @@ fn check(id: Uuid, body: &RoleBody, permissions: &[String], places: &Places, lim
     if is_reserved_role(&body.name) {
         faults.push("name", "is the name of a built-in role, or can be mistaken for one");
     }
-    faults.check("description", check_description(&body.description));
+    faults.check("description", check_description(body.description.as_deref().unwrap_or_default()));
     let most = limits.size(&ROLE_PERMISSIONS);
     if permissions.len() > most {
         let count = permissions.len();

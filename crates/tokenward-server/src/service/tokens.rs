@@ -7,7 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_actor_name, check_description};
-use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest, PlainText};
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{Token, TokenVersion};
@@ -438,6 +438,12 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
 
 fn event(kind: Kind, token: &Token) -> Event {
     Event::new(kind, Some(token.organization_id), token.id, &token.name)
+}
+
+/// What the log says of a token that was given this role.
+pub(super) fn moved(token: &Token, role: &Role) -> Event {
+    let after = Token { role_id: role.id, role_name: role.name.to_string(), ..token.clone() };
+    event(Kind::TokenUpdated, token).before(snapshot(token)).after(snapshot(&after))
 }
 
 fn snapshot(token: &Token) -> TokenSnapshot {

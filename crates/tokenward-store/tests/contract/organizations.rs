@@ -306,18 +306,29 @@ async fn a_role_in_use_stays_and_says_who_uses_it(world: World) {
         .await
         .unwrap();
     crate::world::end(tx).await.unwrap();
-    for (role, user) in [
-        (&by_token, "token `CI`"),
-        (&by_member, "member `bob@acme.example`"),
-        (&by_invitation, "invitation `eve@acme.example`"),
-    ] {
-        let users = roles::users(world.reader().await.conn(), &acme.grant, role.id).await.unwrap();
-        assert_eq!(users, [user]);
+    let reader = &mut world.reader().await;
+    let tokens = tokens::with_role(reader.conn(), &acme.grant, by_token.id).await.unwrap();
+    assert_eq!(tokens.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["CI"]);
+    let members = members::with_role(reader.conn(), &acme.grant, by_member.id).await.unwrap();
+    assert_eq!(members.iter().map(|it| it.account_id).collect::<Vec<_>>(), [bob]);
+    let invited = invitations::with_role(reader.conn(), &acme.grant, by_invitation.id).await.unwrap();
+    assert_eq!(invited.iter().map(|it| it.email.as_str()).collect::<Vec<_>>(), ["eve@acme.example"]);
+    for role in [&by_token, &by_member, &by_invitation] {
         assert_eq!(
             fault(&world, async |tx| roles::delete(tx, &acme.may(Management::RoleManage), role.id).await).await,
             Code::Conflict
         );
     }
+    // Once they have another one, it can go; whoever is invited is no holder.
+    let mut tx = world.begin().await;
+    for role in [&by_token, &by_member] {
+        let (may, viewer) = (acme.may(Management::RoleManage), acme.role(BuiltIn::Viewer));
+        roles::move_holders(&mut tx, &may, role.id, viewer, world.now()).await.unwrap();
+        roles::delete(&mut tx, &may, role.id).await.unwrap();
+    }
+    crate::world::end(tx).await.unwrap();
+    let moved = tokens::with_role(world.reader().await.conn(), &acme.grant, acme.role(BuiltIn::Viewer)).await.unwrap();
+    assert_eq!(moved.len(), 1);
 }
 
 async fn a_role_that_only_deleted_tokens_had_can_be_deleted(world: World) {
@@ -328,7 +339,7 @@ async fn a_role_that_only_deleted_tokens_had_can_be_deleted(world: World) {
     let token = world.token(&acme, "CI").await;
     assert_eq!(world.sql("UPDATE token SET role_id = (SELECT id FROM role WHERE name = 'Bot')").await, 1);
     world.revoke(&acme, token.id).await;
-    assert!(roles::users(world.reader().await.conn(), &acme.grant, role.id).await.unwrap().is_empty());
+    assert!(tokens::with_role(world.reader().await.conn(), &acme.grant, role.id).await.unwrap().is_empty());
     let mut tx = world.begin().await;
     roles::delete(&mut tx, &acme.may(Management::RoleManage), role.id).await.unwrap();
     crate::world::end(tx).await.unwrap();

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokenward_api::members::MemberList;
 use tokenward_api::objects::{self, Objects};
 use tokenward_api::roles::{
     AvailableRole, ClusterPermissionEdit, CustomRole, CustomRoleEdit, CustomRoleRequest, EnvironmentPermissionEdit,
     ProjectPermission, ProjectPermissionEdit,
 };
+use tokenward_api::tokens::ApiTokenList;
 use tokenward_core::Uuid;
 use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode};
 
@@ -40,12 +42,15 @@ pub enum RoleCommand {
     Create(CreateArgs),
     /// Change a custom role
     Edit(EditArgs),
-    /// Delete a custom role that nobody has
+    /// Delete a custom role
     #[command(visible_alias = "rm")]
     Delete {
         /// Its name or id
         #[arg(value_name = "NAME|ID")]
         role: String,
+        /// The role that the tokens and members who have it get; without it, the role stays while there are any
+        #[arg(long, value_name = "NAME|ID")]
+        move_to: Option<String>,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
@@ -107,7 +112,9 @@ pub async fn run(command: RoleCommand, context: &Context<'_>) -> Result {
         RoleCommand::Show { role } => show(&role, context, &organization).await,
         RoleCommand::Create(args) => create(args, context, &organization).await,
         RoleCommand::Edit(args) => edit(args, context, &organization).await,
-        RoleCommand::Delete { role, yes } => delete(&role, yes, context, &organization).await,
+        RoleCommand::Delete { role, move_to, yes } => {
+            delete(&role, move_to.as_deref(), yes, context, &organization).await
+        }
     }
 }
 
@@ -251,12 +258,37 @@ async fn edit(args: EditArgs, context: &Context<'_>, organization: &ChosenOrgani
     print_answer(&role, context)
 }
 
-async fn delete(wanted: &str, yes: bool, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
+async fn delete(
+    wanted: &str,
+    move_to: Option<&str>,
+    yes: bool,
+    context: &Context<'_>,
+    organization: &ChosenOrganization,
+) -> Result {
     let role = custom(wanted, context, organization).await?;
+    let mut path = path(organization, role.id);
+    if let Some(wanted) = move_to {
+        let roles = available(context, organization).await?;
+        let target = find(&roles, wanted, "role")?;
+        let holders = holders(role.id, context, organization).await?;
+        let who = if holders.is_empty() { "Nobody has it".to_owned() } else { holders.join(", ") };
+        note(clean(&format!("{who}: from now on the role is `{}`.", target.name)));
+        path.push_str(&format!("?move_to={}", target.id));
+    }
     prompt::confirm(&format!("Delete the role `{}`?", role.name), yes)?;
-    context.client.delete(&path(organization, role.id)).await?;
+    context.client.delete(&path).await?;
     note(clean(&format!("Deleted the role `{}`.", role.name)));
     if context.global.json { output::json(&role.raw) } else { Ok(()) }
+}
+
+/// Who has a role, in words.
+async fn holders(role: Uuid, context: &Context<'_>, organization: &ChosenOrganization) -> Result<Vec<String>> {
+    let all = |what: &str| format!("/organization/{}/{what}", organization.id);
+    let tokens: ApiAnswer<ApiTokenList> = context.client.get(&all("apiToken")).await?;
+    let members: ApiAnswer<MemberList> = context.client.get(&all("member")).await?;
+    let tokens = tokens.results.iter().filter(|it| it.role_id == role).map(|it| format!("token `{}`", it.name));
+    let members = members.results.iter().filter(|it| it.role_id == role).map(|it| format!("member `{}`", it.email));
+    Ok(tokens.chain(members).collect())
 }
 
 /// A role that can be changed.
@@ -368,7 +400,7 @@ impl RoleFile {
             body.name = name;
         }
         if let Some(description) = self.description {
-            body.description = Some(description);
+            body.description = Some(Some(description));
         }
         if let Some(entries) = self.clusters {
             let all: Vec<_> =

@@ -597,7 +597,7 @@ async fn a_token_is_rotated_shown_with_its_secrets_and_an_old_one_is_ended() {
 async fn a_program_gets_json_where_there_is_nothing() {
     let (server, _, _) = world().await;
     let answer = server.get("/nothing", "").await;
-    assert_eq!(answer.outcome(), (404, "not_found".into()));
+    assert_eq!(answer.outcome(), (404, "unknown_path".into()));
     Person::at(&server).get("/nothing").await.says(404, "<h1>There is nothing here</h1>");
     assert_eq!(server.call(Method::PATCH, "/token/self", "", None).await.status, 405);
     let mut owner = Person::owner(&server).await;

@@ -26,6 +26,7 @@ mod numbers;
 mod postgres;
 #[path = "../support/process.rs"]
 mod process;
+mod replay;
 mod sdk;
 mod security;
 mod sign_in;

@@ -147,6 +147,8 @@ pub struct ConfirmPage {
     pub type_to_confirm: Option<String>,
     /// What was typed.
     pub typed: FormField,
+    /// The roles of which those who had the one that goes get one.
+    pub roles: Option<RoleChoices>,
     /// The password again, where it is asked for; its value is never sent back.
     pub password: Option<FormField>,
     /// Why it did not happen, with what to do.

@@ -1,5 +1,6 @@
 //! Custom roles: what they consist of, and what is refused.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Organization, Server};
@@ -81,7 +82,7 @@ async fn a_put_replaces_the_matrix_as_terraform_and_the_published_console_send_i
     let bare = server.put(&path, &acme.owner, bare).await.expect(200);
     assert_eq!(bare["permissions"], json!(["token:verify", "invoices:*"]));
     assert_eq!(bare["project_permissions"][0]["permissions"], levels("NO_ACCESS"));
-    assert_eq!(bare["description"], "");
+    assert_eq!(bare["description"], "deploys");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,26 +162,103 @@ async fn reserved_confusable_and_taken_names_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_in_use_says_by_whom_and_can_be_deleted_afterwards() {
+async fn a_role_in_use_says_by_whom_and_what_to_do() {
     let (server, acme) = Server::with_owner().await;
     let role = custom(&server, &acme, "deployer").await;
     let path = acme.path(&format!("customRole/{}", role["id"].as_str().unwrap()));
     let text = server.token(&acme, "ci", "deployer").await;
+    server.member(&acme, "ada@acme.example", "deployer").await;
     let invite = json!({ "email": "new@acme.example", "role_id": role["id"] });
     let invitation = server.post(&acme.path("inviteMember"), &acme.owner, invite).await.expect(201);
     let refused = server.delete(&path, &acme.owner).await.expect(409);
     let detail = refused["detail"].as_str().unwrap();
-    assert!(detail.contains("token `ci`") && detail.contains("invitation `new@acme.example`"), "{detail}");
+    for says in ["token `ci`", "member `ada@acme.example`", "?move_to=<role id>", "create_before_destroy = true"] {
+        assert!(detail.contains(says), "{says}: {detail}");
+    }
+    assert!(!detail.contains("new@acme.example"), "who is only invited holds nothing: {detail}");
     let tokens = server.get(&acme.path("apiToken"), &acme.owner).await.expect(200);
     let token = tokens["results"][0]["id"].as_str().unwrap();
     server.delete(&acme.path(&format!("apiToken/{token}")), &acme.owner).await.expect(204);
-    let invitation = acme.path(&format!("inviteMember/{}", invitation["id"].as_str().unwrap()));
-    server.delete(&invitation, &acme.owner).await.expect(204);
+    let members = server.get(&acme.path("member"), &acme.owner).await.expect(200);
+    let ada = members["results"].as_array().unwrap().iter().find(|it| it["email"] == "ada@acme.example").unwrap();
+    let body = json!({ "user_id": ada["id"] });
+    server.call(Method::DELETE, &acme.path("member"), &acme.owner, Some(body)).await.expect(204);
     server.delete(&path, &acme.owner).await.expect(204);
     server.get(&path, &acme.owner).await.expect(404);
+    let invitation = acme.path(&format!("inviteMember/{}", invitation["id"].as_str().unwrap()));
+    server.get(&invitation, &acme.owner).await.expect(404);
+    let events = server.get(&acme.path("events?pageSize=2"), &acme.owner).await;
+    assert_eq!(events.each("events", "kind"), ["role.deleted", "invitation.deleted"]);
     // The revoked token has lost its role, and is still revoked rather than unknown.
     let verified = server.post("/verify", &acme.owner, json!({ "token": text })).await.expect(200);
     assert_eq!(verified["code"], "revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_left_hands_its_holders_to_another_one_at_once() {
+    let (server, acme) = Server::with_owner().await;
+    let role = custom(&server, &acme, "deployer").await;
+    let path = acme.path(&format!("customRole/{}", role["id"].as_str().unwrap()));
+    let (viewer, owner) = (server.role(&acme, "viewer").await, server.owner_role(&acme).await);
+    let end = server.running.app.now().plus(60_000_000).to_string();
+    let own = role["id"].clone();
+    for (name, ends) in [("ci", Value::Null), ("short", end.into())] {
+        server.new_token(&acme, json!({ "name": name, "role_id": own, "expires_at": ends })).await;
+    }
+    let text = server.new_token(&acme, json!({ "name": "used", "role_id": own })).await.1;
+    server.member(&acme, "ada@acme.example", "deployer").await;
+    let foreign = server.role(&server.new_organization("Other").await, "viewer").await;
+    for target in [role["id"].as_str().unwrap(), owner.as_str(), foreign.as_str(), "viewer"] {
+        let refused = server.delete(&format!("{path}?move_to={target}"), &acme.owner).await.expect(400);
+        assert_eq!(refused["faults"][0]["field"], "move_to", "{target}");
+    }
+    let devops = server.token(&acme, "devops", "devops").await;
+    assert_eq!(server.delete(&format!("{path}?move_to={viewer}"), &devops).await.status, 403, "who manages no roles");
+    server.clock.set(server.running.app.now().plus(120_000_000));
+    let acme_owner = server.sign_in(crate::support::OWNER, crate::support::PASSWORD).await;
+    server.delete(&format!("{path}?move_to={viewer}"), &acme_owner).await.expect(204);
+    let tokens = server.get(&acme.path("apiToken"), &acme_owner).await.expect(200);
+    for name in ["ci", "used"] {
+        let token = tokens["results"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+        assert_eq!((&token["role_id"], &token["role_name"]), (&json!(viewer), &json!("viewer")), "{name}");
+    }
+    let members = server.get(&acme.path("member"), &acme_owner).await.expect(200);
+    let ada = members["results"].as_array().unwrap().iter().find(|it| it["email"] == "ada@acme.example").unwrap();
+    assert_eq!(ada["role_name"], "viewer");
+    let asked = server.post("/verify", &acme_owner, json!({ "token": text })).await.expect(200);
+    assert_eq!(
+        (&asked["valid"], &asked["token"]["role_name"]),
+        (&json!(true), &json!("viewer")),
+        "it counts at once: {asked}"
+    );
+    let events = server.get(&acme.path("events?pageSize=5"), &acme_owner).await;
+    let mut kinds = events.each("events", "kind");
+    assert_eq!(kinds.remove(0), "role.deleted");
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["member.updated", "token.updated", "token.updated", "token.updated"], "one for each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_a_description_keeps_its_own_and_the_first_role_of_the_list_can_be_given() {
+    let (server, acme) = Server::with_owner().await;
+    let body = json!({ "name": "deployer", "description": "why" });
+    let role = server.post(&acme.path("customRole"), &acme.owner, body).await.expect(201);
+    let path = acme.path(&format!("customRole/{}", role["id"].as_str().unwrap()));
+    let mut edit = json!({ "name": "deployer", "cluster_permissions": [], "project_permissions": [] });
+    assert_eq!(server.put(&path, &acme.owner, edit.clone()).await.expect(200)["description"], "why");
+    for empty in [Value::Null, json!("")] {
+        edit["description"] = json!("why");
+        server.put(&path, &acme.owner, edit.clone()).await.expect(200);
+        edit["description"] = empty;
+        assert_eq!(server.put(&path, &acme.owner, edit.clone()).await.expect(200)["description"], "");
+    }
+    let devops = server.token(&acme, "devops", "devops").await;
+    let list = server.get(&acme.path("availableRole"), &devops).await;
+    assert_eq!(list.each("results", "name")[0], "devops", "an admin token is more than this caller may give");
+    assert_eq!(server.get(&acme.path("availableRole"), &acme.owner).await.each("results", "name")[0], "admin");
+    let named = server.post(&acme.path("apiToken"), &devops, json!({ "name": "x", "role_id": "viewer" })).await;
+    let refused = named.expect(400);
+    assert!(refused["faults"][0]["problem"].as_str().unwrap().contains("availableRole"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,7 +69,7 @@ async fn a_field_of_another_type_is_named() {
         (
             json!({ "name": "ci", "role_id": "admin" }),
             "role_id",
-            "cannot be read: UUID parsing failed: invalid character: found `m` at 2 at line 1 column 30",
+            "is not the id of a role; availableRole lists the roles with their ids",
         ),
         (
             json!({ "name": "ci", "role_id": null, "expires_at": "tomorrow" }),

@@ -410,6 +410,7 @@ pub fn pages() -> Vec<(String, String)> {
             button: "Delete role".into(),
             type_to_confirm: None,
             typed: FormField::default(),
+            roles: Some(role_choices(&id(11))),
             password: None,
             error: None,
         }
@@ -464,6 +465,7 @@ pub fn pages() -> Vec<(String, String)> {
             button: "Delete project".into(),
             type_to_confirm: Some("web-shop".into()),
             typed: FormField::new("webshop").refused("Write it as it is: web-shop."),
+            roles: None,
             password: None,
             error: Some("It was changed meanwhile. Look again.".into()),
         }

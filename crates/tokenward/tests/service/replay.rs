@@ -1,0 +1,275 @@
+//! What the published clients send for their everyday sequences, with their header forms, and what they need in the answers:
+//! keys that must be there, types, nulls and words (contract §1, §2.4, §10). The clients themselves are run apart.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Organization, Server};
+
+/// A client with its words for itself; it sends its token as `Token`.
+struct Client<'a> {
+    server: &'a Server,
+    agent: &'static str,
+    token: String,
+}
+
+impl Client<'_> {
+    async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.server.request(method, path).header("authorization", format!("Token {}", self.token));
+        request = request.header("user-agent", self.agent).header("accept", "application/json");
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.server.send(request).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.send("GET", path, None).await;
+        assert!(answer.header("content-type").is_some_and(|kind| kind.contains("json")), "{path}");
+        answer.expect(200)
+    }
+
+    async fn post(&self, path: &str, body: Value, status: u16) -> Value {
+        self.send("POST", path, Some(body)).await.expect(status)
+    }
+
+    async fn put(&self, path: &str, body: Value) -> Value {
+        self.send("PUT", path, Some(body)).await.expect(200)
+    }
+
+    async fn delete(&self, path: &str) {
+        let answer = self.send("DELETE", path, None).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""), "{path}");
+    }
+}
+
+/// Texts that a decoder refuses an object without.
+#[track_caller]
+fn needs(object: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(object[*key].is_string(), "`{key}` in {object}");
+    }
+    for key in ["created_at", "updated_at"] {
+        if let Some(time) = object[key].as_str() {
+            assert!(tokenward_core::Time::parse(time).is_some(), "{key}: {time}");
+        }
+    }
+}
+
+/// What every item of a list of variables must have.
+#[track_caller]
+fn variable(item: &Value, secret: bool) {
+    needs(item, &["id", "created_at", "updated_at", "key", "scope", "variable_type"]);
+    let object = item.as_object().unwrap();
+    let value = object.get("value").unwrap_or_else(|| panic!("no `value` in {item}"));
+    assert_eq!(value.is_null(), secret, "{item}");
+    assert!(object.get("description").is_none_or(Value::is_string), "the provider fails on null: {item}");
+    assert!(["BUILT_IN", "PROJECT", "ENVIRONMENT"].contains(&item["scope"].as_str().unwrap()));
+    assert!(["BUILT_IN", "VALUE", "FILE", "ALIAS", "OVERRIDE"].contains(&item["variable_type"].as_str().unwrap()));
+    for parent in ["aliased_variable", "overridden_variable", "aliased_secret", "overridden_secret"] {
+        if let Some(parent) = object.get(parent) {
+            needs(parent, &["id", "key", "mount_path", "scope", "variable_type"]);
+        }
+    }
+}
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().unwrap().to_owned()
+}
+
+async fn cluster(server: &Server, acme: &Organization) -> String {
+    let body = json!({ "name": "main", "region": "eu-west-3", "cloud_provider": "AWS" });
+    id(&server.post(&acme.path("cluster"), &acme.owner, body).await.expect(201))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_client_writes_variables_by_first_match() {
+    let (server, acme) = Server::with_owner().await;
+    let cluster = cluster(&server, &acme).await;
+    let cli = Client { server: &server, agent: "CLI 1.7.9", token: server.token(&acme, "cli", "devops").await };
+    let organizations = cli.get("/organization").await;
+    needs(&organizations["results"][0], &["id", "created_at", "name", "plan"]);
+    let project = id(&cli.post(&acme.path("project"), json!({ "name": "shop" }), 200).await);
+    let projects = cli.get(&acme.path("project")).await;
+    needs(&projects["results"][0], &["id", "created_at", "name"]);
+    let environments = format!("/project/{project}/environment");
+    let environment = json!({ "name": "staging", "cluster": cluster, "mode": "STAGING" });
+    let environment = id(&cli.post(&environments, environment, 201).await);
+    let listed = cli.get(&environments).await;
+    // It reads these two without a check.
+    needs(&listed["results"][0], &["id", "name", "mode", "cluster_id", "cluster_name", "updated_at"]);
+    let statuses = cli.get(&format!("{environments}/status")).await;
+    needs(&statuses["results"][0], &["id", "state", "last_deployment_state"]);
+    assert!(statuses["results"][0]["origin"].is_null(), "it knows no word of ours");
+    let clusters = cli.get(&acme.path("cluster")).await;
+    needs(&clusters["results"][0], &["id", "created_at", "updated_at", "name", "region", "cloud_provider", "status"]);
+
+    let by_parent = format!("/variable?parent_id={environment}&scope=ENVIRONMENT");
+    let first = async |key: &str| -> Value {
+        let list = cli.get(&by_parent).await;
+        let all = list["results"].as_array().unwrap();
+        for item in all {
+            variable(item, item["is_secret"].as_bool().unwrap());
+        }
+        all.iter().find(|item| item["key"] == key).cloned().unwrap_or(Value::Null)
+    };
+    let new = |key: &str, secret: bool, scope: &str, parent: &str| {
+        json!({ "key": key, "value": "one", "mount_path": null,
+        "is_secret": secret, "variable_scope": scope, "variable_parent_id": parent })
+    };
+    for (key, secret) in [("PLAIN", false), ("SECRET", true)] {
+        variable(&cli.post("/variable", new(key, secret, "PROJECT", &project), 201).await, secret);
+        let of_project = first(key).await;
+        let cover = json!({ "value": "two", "override_scope": "ENVIRONMENT", "override_parent_id": environment });
+        let cover = cli.post(&format!("/variable/{}/override", id(&of_project)), cover, 201).await;
+        variable(&cover, secret);
+        let alias =
+            json!({ "key": format!("{key}_ALIAS"), "alias_scope": "ENVIRONMENT", "alias_parent_id": environment });
+        let alias = cli.post(&format!("/variable/{}/alias", id(&first(key).await)), alias, 201).await;
+        variable(&alias, secret);
+        let found = first(key).await;
+        assert_eq!(found["id"], cover["id"], "what it changes and deletes is the environment's own");
+        let changed = json!({ "key": key, "value": "three" });
+        variable(&cli.put(&format!("/variable/{}", id(&found)), changed).await, secret);
+        cli.delete(&format!("/variable/{}", id(&first(key).await))).await;
+        assert_eq!(first(key).await["id"], of_project["id"], "the project's is still there");
+        cli.delete(&format!("/variable/{}", id(&first(key).await))).await;
+        assert!(first(key).await.is_null());
+    }
+    // A token, as it asks for one: the first role that is offered, and an empty description.
+    let roles = cli.get(&acme.path("availableRole")).await;
+    needs(&roles["results"][0], &["id", "name"]);
+    let body = json!({ "name": "made", "description": "", "role_id": roles["results"][0]["id"] });
+    needs(&cli.post(&acme.path("apiToken"), body, 201).await, &["id", "created_at", "name", "token", "role_id"]);
+    let deploy = cli.send("POST", &format!("/environment/{environment}/deploy"), None).await;
+    assert_eq!(deploy.status, 501);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_terraform_provider_makes_changes_replaces_and_deletes() {
+    let (server, acme) = Server::with_owner().await;
+    let cluster = cluster(&server, &acme).await;
+    let token = server.token(&acme, "terraform", "admin").await;
+    let provider = Client { server: &server, agent: "Terraform provider 0.86.1", token };
+    let project = provider.post(&acme.path("project"), json!({ "name": "shop", "description": "" }), 200).await;
+    assert_eq!(project["description"], "", "it plans an empty text");
+    let project = id(&project);
+    provider.put(&format!("/project/{project}"), json!({ "name": "shop", "description": "d" })).await;
+    let body = json!({ "name": "staging", "cluster": cluster, "mode": "STAGING" });
+    let environment = id(&provider.post(&format!("/project/{project}/environment"), body, 201).await);
+    let path = format!("/environment/{environment}");
+    provider.put(&path, json!({ "name": "staging", "mode": "PRODUCTION" })).await;
+    let base = provider.get(&path).await;
+    needs(&base, &["id", "created_at", "name", "mode", "cluster_id", "last_updated_by"]);
+
+    let list = async |what: &str| -> Vec<Value> {
+        let secret = what == "secret";
+        let all = provider.get(&format!("{path}/{what}")).await["results"].as_array().unwrap().clone();
+        all.iter().for_each(|item| variable(item, secret));
+        all
+    };
+    for (what, secret) in [("environmentVariable", false), ("secret", true)] {
+        let of_project = format!("/project/{project}/{what}");
+        let parent = provider
+            .post(&of_project, json!({ "key": format!("{what}_K"), "value": "v", "description": "" }), 201)
+            .await;
+        variable(&parent, secret);
+        // Once before it deletes, and once after: it makes the new kind before it deletes the old one by its id.
+        let cover = provider
+            .post(&format!("{path}/{what}/{}/override", id(&parent)), json!({ "value": "x", "description": "" }), 201)
+            .await;
+        let alias = provider
+            .post(
+                &format!("{path}/{what}/{}/alias", id(&parent)),
+                json!({ "key": format!("{what}_A"), "description": "" }),
+                201,
+            )
+            .await;
+        if !secret {
+            assert_eq!(alias["value"], parent["key"], "or it ends in an inconsistent result");
+        }
+        let last = list(what).await.into_iter().rfind(|item| item["key"] == parent["key"]).unwrap();
+        assert_eq!(last["id"], cover["id"], "it keeps the last of a key");
+        let own = provider.post(&format!("{path}/{what}"), json!({ "key": parent["key"], "value": "own" }), 201).await;
+        provider.delete(&format!("{path}/{what}/{}", id(&cover))).await;
+        let last = list(what).await.into_iter().rfind(|item| item["key"] == parent["key"]).unwrap();
+        assert_eq!((&last["id"], &last["variable_type"]), (&own["id"], &json!("VALUE")), "the new one is still there");
+        provider.delete(&format!("{path}/{what}/{}", id(&alias))).await;
+        // A key that becomes a file and then a plain value.
+        let file = json!({ "key": parent["key"], "value": "f", "mount_path": "/etc/k" });
+        let file = provider.post(&format!("{path}/{what}"), file, 201).await;
+        assert_eq!((&file["variable_type"], &file["mount_path"]), (&json!("FILE"), &json!("/etc/k")));
+        provider.delete(&format!("{path}/{what}/{}", id(&own))).await;
+        provider.delete(&format!("{path}/{what}/{}", id(&file))).await;
+        provider.delete(&format!("{of_project}/{}", id(&parent))).await;
+    }
+
+    // A role with its matrix; a member; a token; the old ones go after the new ones have come.
+    let role = provider.post(&acme.path("customRole"), json!({ "name": "r-1" }), 201).await;
+    let role_path = |role: &Value| acme.path(&format!("customRole/{}", id(role)));
+    let matrix = provider.get(&role_path(&role)).await;
+    assert_eq!(matrix["cluster_permissions"][0]["permission"], "VIEWER");
+    assert_eq!(matrix["project_permissions"][0]["permissions"].as_array().map(Vec::len), Some(4));
+    let edit = json!({ "name": "r-1", "description": "", "cluster_permissions": [{ "cluster_id": cluster, "permission": "ADMIN" }],
+        "project_permissions": [{ "project_id": project, "is_admin": true }] });
+    provider.put(&role_path(&role), edit).await;
+    let invited = json!({ "email": "new@acme.example", "role_id": id(&role) });
+    let invited = provider.post(&acme.path("inviteMember"), invited, 201).await;
+    needs(&invited, &["id", "created_at", "email", "role", "invitation_link", "invitation_status", "inviter"]);
+    let token = |name: &str, role: &Value| json!({ "name": name, "role_id": id(role) });
+    let first = provider.post(&acme.path("apiToken"), token("ci-1", &role), 201).await;
+    assert!(first.get("description").is_none_or(Value::is_null), "never an empty text: {first}");
+    let held = provider.send("DELETE", &role_path(&role), None).await;
+    assert_eq!(held.status, 409, "neither 400 nor 403 nor 404: the role is still there");
+    let next = provider.post(&acme.path("customRole"), json!({ "name": "r-2" }), 201).await;
+    let second = provider.post(&acme.path("apiToken"), token("ci-2", &next), 201).await;
+    provider.delete(&acme.path(&format!("apiToken/{}", id(&first)))).await;
+    provider.delete(&role_path(&role)).await;
+    let tokens = provider.get(&acme.path("apiToken")).await;
+    let left: Vec<&Value> = tokens["results"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
+    assert!(left.contains(&&second["id"]) && !left.contains(&&first["id"]));
+
+    provider.get(&format!("{path}/status")).await;
+    provider.delete(&format!("{path}?skipReconcile=true")).await;
+    let gone = provider.send("GET", &format!("{path}/status"), None).await;
+    assert_eq!(gone.status, 404, "it asks until it is gone");
+    provider.delete(&format!("/project/{project}")).await;
+    let events = provider.get(&acme.path("events?pageSize=100")).await;
+    let all = events["events"].as_array().unwrap();
+    let deleted: Vec<&Value> = all.iter().filter(|it| it["event_type"] == "DELETE").collect();
+    assert!(deleted.iter().all(|it| it["origin"] == "TERRAFORM_PROVIDER"), "told apart by what it calls itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_roles_are_written_while_projects_are_made() {
+    let (server, acme) = Server::with_owner().await;
+    let cluster = cluster(&server, &acme).await;
+    let token = server.token(&acme, "terraform", "admin").await;
+    let provider = &Client { server: &server, agent: "Terraform provider 0.86.1", token };
+    let (acme, cluster) = (&acme, cluster.as_str());
+    let roles = (0..30).map(async |n| {
+        let role = provider.post(&acme.path("customRole"), json!({ "name": format!("role {n}") }), 201).await;
+        let path = acme.path(&format!("customRole/{}", id(&role)));
+        let seeded = provider.get(&path).await;
+        let projects: Vec<Value> = seeded["project_permissions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| json!({ "project_id": it["project_id"], "is_admin": true }))
+            .collect();
+        let body = json!({ "name": format!("role {n}"), "description": "", "project_permissions": projects,
+            "cluster_permissions": [{ "cluster_id": cluster, "permission": "ADMIN" }] });
+        provider.put(&path, body).await;
+    });
+    let projects = (0..30).map(async |n| {
+        provider.post(&acme.path("project"), json!({ "name": format!("project {n}") }), 200).await;
+    });
+    tokio::join!(futures_util::future::join_all(roles), futures_util::future::join_all(projects));
+    let roles = server.get(&acme.path("customRole"), &acme.owner).await.expect(200);
+    let all = roles["results"].as_array().unwrap();
+    assert_eq!(all.len(), 30);
+    assert!(
+        all.iter().all(|role| role["project_permissions"].as_array().map(Vec::len) == Some(30)),
+        "each is complete"
+    );
+    assert!(all.iter().all(|role| role["cluster_permissions"][0]["permission"] == "ADMIN"));
+}
