@@ -89,7 +89,7 @@ pub struct Running {
 }
 
 impl Attacks {
-    pub async fn prepare(world: &World, url: &str) -> Self {
+    pub async fn prepare(world: &World, url: &str, only: &str) -> Self {
         let server: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
         let of = |(at, attack): (usize, Attack)| {
             // Every kind has an address of its own, as different people have.
@@ -109,7 +109,8 @@ impl Attacks {
             };
             (attack, attacker)
         };
-        Self { attackers: ALL.into_iter().enumerate().map(of).collect() }
+        let chosen = ALL.into_iter().enumerate().filter(|(_, (name, ..))| name.contains(only));
+        Self { attackers: chosen.map(of).collect() }
     }
 
     /// Begins, on threads of its own that stand back behind the server and the neighbour.

@@ -38,18 +38,21 @@ struct Arguments {
     seconds: u64,
     /// The page that gets the table of results.
     write: Option<PathBuf>,
+    /// Only the attacks whose name contains this.
+    only: String,
 }
 
 fn arguments() -> Arguments {
-    let mut given = Arguments { seconds: 600, write: None };
+    let mut given = Arguments { seconds: 600, write: None, only: String::new() };
     let mut all = std::env::args().skip(1);
     while let Some(argument) = all.next() {
         match argument.as_str() {
             "--seconds" => given.seconds = all.next().and_then(|text| text.parse().ok()).expect("--seconds NUMBER"),
             "--write" => given.write = Some(all.next().expect("--write FILE").into()),
+            "--only" => given.only = all.next().expect("--only NAME"),
             // Cargo says it to every benchmark.
             "--bench" => {}
-            other => panic!("unknown argument {other}; there are --seconds NUMBER and --write FILE"),
+            other => panic!("unknown argument {other}; there are --seconds NUMBER, --only NAME and --write FILE"),
         }
     }
     given
@@ -77,7 +80,7 @@ fn main() {
 
 async fn run(given: &Arguments, world: &World, url: &str, pid: u32) -> Report {
     let neighbour = Neighbour::settle(world, url).await;
-    let attacks = Attacks::prepare(world, url).await;
+    let attacks = Attacks::prepare(world, url, &given.only).await;
     let quiet_time = Duration::from_secs((given.seconds / 5).clamp(5, 120));
     println!("quiet: {} s", quiet_time.as_secs());
     let (quiet, before) = tokio::join!(neighbour.work(quiet_time), observe::watch(pid, quiet_time));
