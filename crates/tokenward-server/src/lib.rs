@@ -13,5 +13,6 @@ pub(crate) mod http;
 pub mod limits;
 pub mod serve;
 pub mod service;
+pub mod signals;
 pub(crate) mod telemetry;
 pub(crate) mod transport;

@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -17,7 +19,6 @@ use axum::response::{IntoResponse, Response};
 use tokenward_core::{Clock, Error, Random};
 use tokenward_store::Store;
 use tokenward_store::address::DatabaseAddress;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiError};
@@ -28,12 +29,16 @@ use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::security::{self, Security};
 use crate::service::{App, CLIENTS_HIDDEN, Shares, set_up::SetUp, throttle::Throttle};
-use crate::transport::{self, Door, Listening, Terms};
+use crate::signals::{Signals, Told};
+use crate::transport::{self, Certificate, Door, Listening, Terms};
 use crate::{console, envoy, files, http, telemetry};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
 use tokenward_verify::server::pepper;
 use tokenward_verify::server::random::OsRandom;
+
+/// How often to look whether the certificate was renewed on disk.
+const RENEW: Duration = Duration::from_secs(30);
 
 /// A future whose code stays in this crate.
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -50,6 +55,7 @@ pub struct Running {
     pub envoy: Option<Listening>,
     listening: Listening,
     reporting: JoinHandle<()>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 /// Opens the store of a configuration, and makes its directory.
@@ -101,12 +107,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     {
         bail!("everybody on this machine can read the key {} (mode {mode:o}): run chmod 600 on it", key.display());
     }
-    let tls = match config.tls() {
-        Some((cert, key)) => Some(transport::tls(cert, key).with_context(|| {
-            format!("cannot use the certificate {} with the key {}: both must be PEM", cert.display(), key.display())
-        })?),
-        None => None,
-    };
+    let certificate = config.tls().map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
+    let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let mut store = open_store_with(&config, clock, random).await?;
     store.lock()?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
@@ -136,6 +138,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from, &limits)).transpose()?,
         limits,
         set_up: SetUp::default(),
+        stopping: AtomicBool::new(false),
     });
     let envoy = config.envoy_listen.map(|address| envoy::start(&app, &door, address)).transpose()?;
     let secret = app.set_up.offer(&app.store).await?;
@@ -150,7 +153,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     };
     let listening = transport::listen(listener, terms, move |peer| front.connection(peer))?;
     let reporting = tokio::spawn(security::run(Arc::clone(&app)));
-    Ok(Running { address, app, set_up_link, envoy, listening, reporting })
+    Ok(Running { address, app, set_up_link, envoy, listening, reporting, certificate })
 }
 
 /// Everything that answers HTTP.
@@ -214,16 +217,17 @@ fn print_line(mut to: impl Write, text: fmt::Arguments<'_>) {
 }
 
 /// `tokenward serve`: runs until the process is told to stop.
-pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> {
+pub async fn run(config: Config, mut signals: Signals) -> Result<()> {
     telemetry::start(&config);
     keep_memory_private();
     let public = !config.listen.ip().is_loopback();
     let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let database = config.database.clone();
-    let mut until = std::pin::pin!(until);
+    let delay = config.shutdown_delay;
     let running = tokio::select! {
         started = start(config) => started?,
-        () = &mut until => return Ok(()),
+        // What is read again is what was read just now.
+        () = signals.stop() => return Ok(()),
     };
     let position = running.app.verifier.position();
     print_line(
@@ -253,12 +257,54 @@ pub async fn run(config: Config, until: impl Future<Output = ()>) -> Result<()> 
         let lead = "There is no organization yet. Set up the first one here (valid for one hour):";
         print_line(std::io::stdout(), format_args!("\n{lead}\n\n  {link}\n"));
     }
-    tokio::select! {
-        () = &mut until => {}
-        () = running.listening.ended() => bail!("the server ended"),
+    loop {
+        let told = tokio::select! {
+            told = signals.next() => told,
+            () = running.listening.ended() => bail!("the server ended"),
+            () = tokio::time::sleep(RENEW) => {
+                running.renew_certificate();
+                continue;
+            }
+        };
+        match told {
+            Told::Stop => break,
+            Told::Reload => {
+                running.renew_certificate();
+                tracing::info!(
+                    "SIGHUP: the certificate is taken up when its files are new; settings are read at the start only"
+                );
+            }
+        }
     }
-    tracing::info!("stopping");
-    running.stop().await
+    // Not ready at once, and still answering: whoever sends requests here learns in this time to send them elsewhere.
+    running.app.stopping.store(true, Ordering::Release);
+    tracing::info!(delay_ms = delay.as_millis(), "stopping; a second signal ends it at once");
+    let orderly = async {
+        tokio::time::sleep(delay).await;
+        running.stop().await
+    };
+    tokio::select! {
+        stopped = orderly => stopped,
+        () = signals.stop() => {
+            tracing::warn!("ended at once, by a second signal");
+            std::process::exit(1)
+        }
+    }
+}
+
+impl Running {
+    /// Takes up a certificate that was renewed on disk. While it cannot be used, the present one stays.
+    fn renew_certificate(&self) {
+        let Some(certificate) = &self.certificate else { return };
+        match certificate.renew() {
+            Ok(true) => tracing::info!("the certificate was renewed on disk, and is used from now on"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(
+                error = format!("{error:#}"),
+                "the renewed certificate cannot be used; the one before stays"
+            ),
+        }
+    }
 }
 
 /// The memory of this process holds the pepper and passwords: it is for nobody to dump, and for no other process of this
@@ -272,19 +318,6 @@ fn keep_memory_private() {
     if let Err(error) = cores {
         tracing::warn!(%error, "cannot forbid dumps of this process's memory");
     }
-}
-
-/// Ends when the process is asked to stop: Ctrl-C or SIGTERM. It listens from the call on, not from the first poll:
-/// whoever stops the process while it still starts gets an orderly end too.
-pub fn stop_signal() -> Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }
 
 #[cfg(test)]

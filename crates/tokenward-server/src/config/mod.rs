@@ -91,6 +91,9 @@ pub struct Config {
     /// How often to look for the changes of other processes.
     #[serde(rename = "poll_interval_ms", deserialize_with = "values::poll_interval")]
     pub poll_interval: Duration,
+    /// How long to go on serving, not ready any more, after being told to stop.
+    #[serde(rename = "shutdown_delay_ms", deserialize_with = "values::shutdown_delay")]
+    pub shutdown_delay: Duration,
     /// The address of a mail server; without one no mail is sent.
     #[serde(deserialize_with = "values::text")]
     pub smtp_url: Option<String>,

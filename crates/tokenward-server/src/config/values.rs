@@ -18,6 +18,9 @@ use crate::service::organization_creators::OrganizationCreators;
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
 const POLL_INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
 
+/// Nobody waits longer than five minutes for a process to go.
+const SHUTDOWN_DELAY_MS: RangeInclusive<u64> = 0..=300_000;
+
 fn read<'de, D, T>(from: D, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -136,10 +139,18 @@ pub(super) fn credential_header<'de, D: Deserializer<'de>>(from: D) -> Result<Op
 }
 
 pub(super) fn poll_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    milliseconds(from, POLL_INTERVAL_MS)
+}
+
+pub(super) fn shutdown_delay<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    milliseconds(from, SHUTDOWN_DELAY_MS)
+}
+
+fn milliseconds<'de, D: Deserializer<'de>>(from: D, range: RangeInclusive<u64>) -> Result<Duration, D::Error> {
     let given = i64::deserialize(from)?;
-    let milliseconds = u64::try_from(given).ok().filter(|it| POLL_INTERVAL_MS.contains(it));
+    let milliseconds = u64::try_from(given).ok().filter(|it| range.contains(it));
     milliseconds.map(Duration::from_millis).ok_or_else(|| {
-        let (least, most) = (POLL_INTERVAL_MS.start(), POLL_INTERVAL_MS.end());
+        let (least, most) = (range.start(), range.end());
         D::Error::custom(format!("{given} is not from {least} to {most} milliseconds"))
     })
 }

@@ -15,6 +15,7 @@ mod decision;
 mod environment;
 mod event;
 mod find;
+mod health;
 mod limits;
 mod member;
 mod org;
@@ -162,6 +163,10 @@ pub enum Online {
     /// The event log: who changed what
     #[command(subcommand)]
     Event(event::EventCommand),
+    /// Ask whether the server is ready: for the checks of containers
+    ///
+    /// The exit code is 0 when it is, and 1 when not.
+    Health(health::HealthArgs),
     /// Show the limits of the server: sizes, numbers, times
     Limits,
     /// Print a completion script for your shell
@@ -223,6 +228,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Logout => session::logout(global).await,
         Online::Whoami => session::whoami(&context()?).await,
         Online::Verify(args) => verify::run(args, global).await,
+        Online::Health(args) => health::run(&args, global).await,
         Online::Limits => limits::run(global).await,
         Online::Completions(args) => shell::completions(&args),
         Online::Man(args) => shell::man(&args),

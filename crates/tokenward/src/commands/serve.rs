@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use tokenward_server::config::Flags;
 use tokenward_server::serve;
+use tokenward_server::signals::Signals;
 
 use super::{DataArgs, config};
 
@@ -35,5 +36,5 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         .with("public_url", args.public_url)
         .with("tls_cert", args.tls_cert)
         .with("tls_key", args.tls_key);
-    serve::run(config(&args.data, flags)?, serve::stop_signal()?).await
+    serve::run(config(&args.data, flags)?, Signals::listen()?).await
 }

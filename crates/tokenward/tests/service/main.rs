@@ -30,6 +30,7 @@ mod replay;
 mod sdk;
 mod security;
 mod sign_in;
+mod signals;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;

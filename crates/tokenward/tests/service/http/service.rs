@@ -8,7 +8,7 @@ use tokenward_core::Uuid;
 use tokenward_server::api::{EndpointRight, endpoints};
 
 use crate::support::Server;
-use crate::support::expected::error;
+use crate::support::expected::{error, invalid};
 
 #[tokio::test]
 async fn a_server_that_runs_is_healthy_and_ready() {
@@ -22,11 +22,17 @@ async fn a_server_that_runs_is_healthy_and_ready() {
 }
 
 #[tokio::test]
-async fn a_server_whose_database_is_gone_is_alive_and_not_ready() {
-    let server = Server::start().await;
+async fn a_server_whose_database_is_gone_still_verifies_and_is_not_ready_to_write() {
+    let (server, acme) = Server::with_owner().await;
+    let text = server.token(&acme, "ci", "viewer").await;
+    assert_eq!(server.get("/readyz?for=write", "").await.pair(), (200, json!({ "status": "ok" })));
     server.running.app.store.close().await;
-    assert_eq!(server.get("/healthz", "").await.status, 200);
-    let answer = server.get("/readyz", "").await;
+    for path in ["/healthz", "/readyz", "/readyz?for=verify"] {
+        assert_eq!(server.get(path, "").await.status, 200, "{path}");
+    }
+    assert_eq!(server.get("/token/self", &text).await.str("name"), "ci");
+    assert_eq!(server.get("/readyz?for=fun", "").await.pair(), invalid(&[("for", "is neither `verify` nor `write`")]));
+    let answer = server.get("/readyz?for=write", "").await;
     let detail = "The database does not answer now. Try again.";
     assert_eq!(answer.pair(), error(503, "Service Unavailable", "unavailable", detail));
     assert_eq!(answer.header("retry-after"), Some("1"));

@@ -1,0 +1,82 @@
+//! The certificate of the server, taken up anew when it is renewed on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use arc_swap::ArcSwap;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokenward_core::sync::lock;
+use tokio_rustls::TlsAcceptor;
+
+/// A certificate chain and its key, both PEM files.
+#[derive(Debug)]
+pub struct Certificate {
+    chain: PathBuf,
+    key: PathBuf,
+    current: ArcSwap<CertifiedKey>,
+    /// When the two files were last written, as of the last look.
+    written: Mutex<[Option<SystemTime>; 2]>,
+}
+
+impl Certificate {
+    /// Reads it.
+    pub fn read(chain: &Path, key: &Path) -> Result<Arc<Self>> {
+        let written = Mutex::new(written(chain, key));
+        let current = ArcSwap::from_pointee(pair(chain, key)?);
+        Ok(Arc::new(Self { chain: chain.to_owned(), key: key.to_owned(), current, written }))
+    }
+
+    /// TLS with it, whichever it is when a connection begins.
+    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let mut config =
+            config.with_no_client_auth().with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// Takes up files that were written since the last look. While they cannot be used, because one of them is still the
+    /// old one, say, the present certificate stays. Answers whether there is another one now.
+    pub fn renew(&self) -> Result<bool> {
+        let now = written(&self.chain, &self.key);
+        let mut before = lock(&self.written);
+        if *before == now {
+            return Ok(false);
+        }
+        let pair = pair(&self.chain, &self.key)?;
+        *before = now;
+        let same = pair.cert == self.current.load().cert;
+        self.current.store(Arc::new(pair));
+        Ok(!same)
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn written(chain: &Path, key: &Path) -> [Option<SystemTime>; 2] {
+    [chain, key].map(|path| std::fs::metadata(path).and_then(|it| it.modified()).ok())
+}
+
+fn pair(chain: &Path, key: &Path) -> Result<CertifiedKey> {
+    let read = || -> Result<CertifiedKey> {
+        let certificates: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_file_iter(chain)?.collect::<Result<_, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(key)?;
+        // That they belong together is checked, too.
+        Ok(CertifiedKey::from_der(certificates, key, &rustls::crypto::aws_lc_rs::default_provider())?)
+    };
+    read().with_context(|| {
+        let (chain, key) = (chain.display(), key.display());
+        format!("cannot use the certificate {chain} with the key {key}: both must be PEM, and belong together")
+    })
+}

@@ -1,0 +1,147 @@
+//! What an operator or an orchestrator tells the process: to stop, to read its certificate again, to say how it is.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{self, Bootstrapped, Service, bootstrap, run_with, text};
+
+fn bootstrapped() -> (TempDir, Bootstrapped) {
+    let data = tempfile::tempdir().unwrap();
+    let made = bootstrap(&["--data-dir", text(&data.path().join("data"))]);
+    (data, made)
+}
+
+fn signal(service: &Service, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &service.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+async fn ready(http: &reqwest::Client, url: &str) -> u16 {
+    http.get(format!("{url}/readyz")).send().await.unwrap().status().as_u16()
+}
+
+/// Waits until the readiness is this.
+async fn until_ready_is(http: &reqwest::Client, url: &str, status: u16) {
+    for _ in 0..500 {
+        if ready(http, url).await == status {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it does not become {status}");
+}
+
+#[tokio::test]
+async fn who_is_told_to_stop_is_not_ready_at_once_and_answers_on_for_the_delay() {
+    let (files, made) = bootstrapped();
+    let delay = [("TOKENWARD_SHUTDOWN_DELAY_MS", "2000")];
+    let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &delay);
+    let client = service.client(&made);
+    assert_eq!(ready(&client.http, &service.url).await, 200);
+    service.terminate();
+    until_ready_is(&client.http, &service.url, 503).await;
+    let health = run_with(&["health", "--url", &service.url], &[]);
+    assert_eq!(health.code, Some(1), "{}", health.err);
+    assert!(health.err.contains("stopping"), "{}", health.err);
+    assert_eq!(client.verify(&made.token).await, "valid", "it still answers");
+    let (status, _, err) = service.wait();
+    assert!(status.success(), "{err}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let (files, made) = bootstrapped();
+    let delay = [("TOKENWARD_SHUTDOWN_DELAY_MS", "300000")];
+    let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &delay);
+    let client = service.client(&made);
+    service.terminate();
+    until_ready_is(&client.http, &service.url, 503).await;
+    signal(&service, "INT");
+    let (status, _, err) = service.wait();
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("ended at once"), "{err}");
+}
+
+/// A certificate for this machine and its key, written as PEM files. Answers the certificate.
+fn certificate(directory: &Path) -> String {
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", text(&key), "-out", text(&cert)])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::read_to_string(cert).unwrap()
+}
+
+/// A client that trusts this certificate alone.
+fn trusting(pem: &str) -> reqwest::Client {
+    let root = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+    reqwest::Client::builder().no_proxy().tls_certs_only([root]).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_hangup_ends_nothing_and_takes_up_a_renewed_certificate() {
+    let (files, made) = bootstrapped();
+    let plain = Service::start(&["--data-dir", text(&files.path().join("data"))]);
+    signal(&plain, "HUP");
+    assert_eq!(plain.client(&made).verify(&made.token).await, "valid");
+    plain.terminate();
+    assert!(plain.wait().0.success());
+
+    let old = certificate(files.path());
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| files.path().join(name));
+    let data = files.path().join("data");
+    let arguments = ["--data-dir", text(&data), "--tls-cert", text(&cert), "--tls-key", text(&key)];
+    let service = Service::start(&arguments);
+    assert_eq!(ready(&trusting(&old), &service.url).await, 200);
+    // A chain without its key is not taken up.
+    let other = tempfile::tempdir().unwrap();
+    let unused = certificate(other.path());
+    std::fs::copy(other.path().join("cert.pem"), &cert).unwrap();
+    signal(&service, "HUP");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(ready(&trusting(&old), &service.url).await, 200);
+    assert!(trusting(&unused).get(format!("{}/readyz", service.url)).send().await.is_err());
+    // Both together are.
+    std::fs::copy(other.path().join("key.pem"), &key).unwrap();
+    signal(&service, "HUP");
+    let renewed = trusting(&unused);
+    for attempt in 0.. {
+        if renewed.get(format!("{}/readyz", service.url)).send().await.is_ok() {
+            break;
+        }
+        assert!(attempt < 500, "the renewed certificate is not used");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(
+        trusting(&old).get(format!("{}/readyz", service.url)).send().await.is_err(),
+        "the old one is not used any more"
+    );
+    service.terminate();
+    let (status, _, err) = service.wait();
+    assert!(status.success() && err.contains("the one before stays") && err.contains("was renewed on disk"), "{err}");
+}
+
+#[tokio::test]
+async fn health_is_told_in_a_line_and_an_exit_code() {
+    let (files, made) = bootstrapped();
+    let service = Service::start(&["--data-dir", text(&files.path().join("data"))]);
+    for (arguments, line) in [
+        (&["health"][..], "ready to verify\n"),
+        (&["health", "--for", "verify"], "ready to verify\n"),
+        (&["health", "--for", "write"], "ready to verify and to write\n"),
+    ] {
+        let said = run_with(arguments, &[("TOKENWARD_URL", &service.url)]);
+        assert_eq!((said.code, said.out.as_str()), (Some(0), line), "{}", said.err);
+    }
+    assert_eq!(run_with(&["health", "--for", "fun"], &[("TOKENWARD_URL", &service.url)]).code, Some(2));
+    assert_eq!(run_with(&["health", "--url", "http://127.0.0.1:9"], &[]).code, Some(1));
+    let answer = process::client(&service.url, &made).http.get(format!("{}/readyz?for=write", service.url)).send();
+    assert_eq!(answer.await.unwrap().status(), 200);
+}
