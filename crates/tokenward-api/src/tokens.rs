@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::event::ActorKind;
+use tokenward_core::token::{RevokeReason, TokenState};
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -38,6 +39,16 @@ pub struct ApiToken {
     /// From when on it is refused.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,
+    /// `active`, `disabled`, `expired` or `revoked`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub state: TokenState,
+    /// Since when it is switched off; absent while it is on.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Time>,
+    /// That it was taken back; absent while it lives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<ApiTokenRevocation>,
     /// The end of its text, to tell it from others: of its newest secret.
     pub last_four: String,
     /// Its secrets that are accepted, the newest first. Absent where the token itself is over.
@@ -61,6 +72,33 @@ pub struct ApiToken {
     /// The latter by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub denied_reasons: BTreeMap<String, i64>,
+}
+
+/// That an API token was taken back. It can be read for 90 days.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenRevocation {
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Time,
+    /// `key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub reason: RevokeReason,
+    /// What was noted about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// By whom.
+    pub by_name: Option<String>,
+    /// `user`, `token` or `operator`; absent where that is not known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_kind: Option<ActorKind>,
+    /// The id of that user or token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_id: Option<Uuid>,
+    /// Until when it can be undone; absent where it cannot.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_until: Option<Time>,
 }
 
 /// One secret of an API token. A rotation adds one; those before it end.
@@ -166,4 +204,19 @@ pub struct ApiTokenRotateRequest {
     /// How long the secrets before the new one are still accepted: `24h`, `30m`, `7d`, or `0` when one has leaked.
     #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub keep: String,
+}
+
+/// Why a token is taken back.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenDeleteRequest {
+    /// `key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// More about it, for people: at most 1,024 characters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }

@@ -11,6 +11,7 @@ use crate::organization::{CloudProvider, Plan, VariableScope, VariableType};
 use crate::role::{ClusterLevel, EnvironmentLevel, Mode};
 use crate::routes::Unknown;
 use crate::time::Time;
+use crate::token::RevokeReason;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $event_type:literal, $target_type:literal, $sub:expr;)*) => {
@@ -82,6 +83,12 @@ kinds! {
     TokenRotated = "token.rotated", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
     /// An earlier secret of an API token was ended before its time.
     TokenSecretEnded = "token_secret.ended", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// An API token was switched off: refused until it is switched on again.
+    TokenDisabled = "token.disabled", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// An API token was switched on again.
+    TokenEnabled = "token.enabled", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// The deletion of an API token was undone: the same secrets are accepted again.
+    TokenRestored = "token.restored", "CREATE", "ORGANIZATION", Some("API_TOKEN");
     /// An API token was deleted: refused from now on.
     TokenDeleted = "token.deleted", "DELETE", "ORGANIZATION", Some("API_TOKEN");
     /// A project was made.
@@ -175,6 +182,12 @@ pub struct TokenSnapshot {
     /// Of a rotation: until when the secret before was accepted. Of an end of one: from when on it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_until: Option<Time>,
+    /// Of a deletion: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_reason: Option<RevokeReason>,
+    /// Of a deletion: what was noted about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_note: Option<String>,
 }
 
 /// What a custom role was like: only what differs from the default.

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::actor::ActorKind;
 use crate::time::{DAY, Micros, Time};
+use crate::word::words;
 
 /// How long a deleted token still answers `revoked`; afterwards it is `unknown`.
 pub const TOMBSTONE: Micros = 90 * DAY;
@@ -39,6 +40,73 @@ pub struct Token {
     pub last_four: String,
     /// Which secret that is: 1 is a token's first.
     pub version: u16,
+    /// Since when it is switched off; `None` while it is on.
+    pub disabled_at: Option<Time>,
+    /// That it was taken back; `None` while it lives.
+    pub revocation: Option<Revocation>,
+}
+
+impl Token {
+    /// What it is in, at this moment.
+    #[must_use]
+    pub fn state(&self, now: Time) -> TokenState {
+        if self.revocation.is_some() {
+            TokenState::Revoked
+        } else if self.expires_at.is_some_and(|at| at <= now) {
+            TokenState::Expired
+        } else if self.disabled_at.is_some() {
+            TokenState::Disabled
+        } else {
+            TokenState::Active
+        }
+    }
+}
+
+words! {
+    /// What a token is in, as lists and answers say it.
+    TokenState {
+        /// It is accepted.
+        Active = "active",
+        /// It is switched off, and can be switched on again.
+        Disabled = "disabled",
+        /// Its time is over.
+        Expired = "expired",
+        /// It was taken back.
+        Revoked = "revoked",
+    }
+}
+
+words! {
+    /// Why a token is taken back: those of X.509 (RFC 5280 §5.3.1) that fit a token.
+    RevokeReason {
+        /// Nobody said.
+        Unspecified = "unspecified",
+        /// Somebody else has its secret, or may have it.
+        KeyCompromise = "key_compromise",
+        /// Another token has taken its place.
+        Superseded = "superseded",
+        /// What used it is no more.
+        Cessation = "cessation",
+        /// Whoever used it may not any more.
+        PrivilegeWithdrawn = "privilege_withdrawn",
+    }
+}
+
+/// That a token was taken back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revocation {
+    /// When.
+    pub at: Time,
+    /// Why.
+    pub reason: RevokeReason,
+    /// What was noted about it.
+    pub note: Option<String>,
+    /// By whom, as shown to people.
+    pub by_name: Option<String>,
+    /// What kind of actor that was.
+    pub by_kind: Option<ActorKind>,
+    /// The id of that user or token.
+    pub by_id: Option<Uuid>,
 }
 
 /// One secret of a token. A rotation adds one; those before it end.
@@ -64,13 +132,26 @@ pub fn first_end(token: Option<Time>, secret: Option<Time>) -> (Option<Time>, bo
     (if replaced { secret } else { token }, replaced)
 }
 
-/// What a token can be in. A living token becomes `Revoked` once, and never anything else after.
+/// What a token can be in. A living token becomes `Revoked`, and nothing else after, unless somebody undoes that within the
+/// hour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
     /// Accepted, within its time.
     Active,
     /// Switched off for now.
     Disabled,
-    /// Taken back for good, since that moment.
+    /// Taken back, since that moment.
     Revoked(Time),
+}
+
+impl State {
+    /// The state of a token that was taken back and switched off at these moments, if it was.
+    #[must_use]
+    pub fn of(revoked_at: Option<Time>, disabled_at: Option<Time>) -> Self {
+        match (revoked_at, disabled_at) {
+            (Some(at), _) => Self::Revoked(at),
+            (None, Some(_)) => Self::Disabled,
+            (None, None) => Self::Active,
+        }
+    }
 }

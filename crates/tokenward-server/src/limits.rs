@@ -190,6 +190,8 @@ limits! {
         "API tokens of an organization that were not taken back.";
     TOKEN_VERSIONS = fixed "token_versions" 5, Count,
         "Secrets of one token that are accepted at once: its newest, and those before that are not over.";
+    TOKEN_UNDO = setting "token_undo_ms" 3_600_000, Milliseconds,
+        "How long ago the deletion of a token may be to be undone: an hour; 1 for never.";
     TOKEN_OVERLAP = setting "token_overlap_ms" 2_592_000_000, Milliseconds,
         "How long an earlier secret of a token may be accepted after a rotation: 30 days.";
     PROJECTS = setting "projects" 1_000, Count,

@@ -44,12 +44,13 @@ row! {
         revoked_at: Option<Time>,
         expires_at: Option<Time>,
         secret_expires_at: Option<Time>,
+        disabled_at: Option<Time>,
     }
 }
 
 async fn token(conn: Conn<'_>, on: &RestsOn, version: u16) -> Result<Found> {
     let row: Option<TokenBasis> = run!(conn, c => sqlx::query_as(concat!(
-        "SELECT t.organization_id, t.role_id, t.revoked_at, t.expires_at, s.expires_at AS secret_expires_at ",
+        "SELECT t.organization_id, t.role_id, t.revoked_at, t.disabled_at, t.expires_at, s.expires_at AS secret_expires_at ",
         "FROM token t JOIN token_secret s ON s.token_id = t.id WHERE t.id = $1 AND s.version = $2"
     )).bind(on.credential).bind(i32::from(version)).fetch_optional(&mut *c))?;
     let Some(row) = row.filter(|row| Some(row.organization_id) == on.organization) else {
@@ -59,7 +60,7 @@ async fn token(conn: Conn<'_>, on: &RestsOn, version: u16) -> Result<Found> {
     let credential = Credential {
         id: on.credential,
         subject: on.subject,
-        state: row.revoked_at.map_or(State::Active, State::Revoked),
+        state: State::of(row.revoked_at, row.disabled_at),
         not_before: None,
         expires_at,
         replaced,

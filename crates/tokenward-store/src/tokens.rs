@@ -7,7 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{Digest, Kind};
-use tokenward_core::token::{TOMBSTONE, Token, TokenVersion};
+use tokenward_core::token::{Revocation, RevokeReason, TOMBSTONE, Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, LIVING_SECRETS, by_ids, count, each_row, execute, name_conflict, row, run};
@@ -46,7 +46,7 @@ row! {
     struct TokenRow {
         id: Uuid,
         organization_id: Uuid,
-        role_id: Uuid,
+        role_id: Option<Uuid>,
         role_name: String,
         name: String,
         description: Option<String>,
@@ -58,6 +58,13 @@ row! {
         expires_at: Option<Time>,
         last_four: String,
         version: u16,
+        disabled_at: Option<Time>,
+        revoked_at: Option<Time>,
+        revoked_reason: Option<RevokeReason>,
+        revoked_note: Option<String>,
+        revoked_by_name: Option<String>,
+        revoked_by_kind: Option<ActorKind>,
+        revoked_by_id: Option<Uuid>,
     }
 }
 
@@ -66,7 +73,8 @@ impl From<TokenRow> for Token {
         Self {
             id: row.id,
             organization_id: row.organization_id,
-            role_id: row.role_id,
+            // Only one that was taken back has none.
+            role_id: row.role_id.unwrap_or_default(),
             role_name: row.role_name,
             name: row.name,
             description: row.description,
@@ -78,6 +86,15 @@ impl From<TokenRow> for Token {
             expires_at: row.expires_at,
             last_four: row.last_four,
             version: row.version,
+            disabled_at: row.disabled_at,
+            revocation: row.revoked_at.map(|at| Revocation {
+                at,
+                reason: row.revoked_reason.unwrap_or(RevokeReason::Unspecified),
+                note: row.revoked_note,
+                by_name: row.revoked_by_name,
+                by_kind: row.revoked_by_kind,
+                by_id: row.revoked_by_id,
+            }),
         }
     }
 }
@@ -85,9 +102,11 @@ impl From<TokenRow> for Token {
 macro_rules! select_all {
     ($rest:expr) => {
         concat!(
-            "SELECT t.id, t.organization_id, t.role_id, r.name AS role_name, t.name, t.description, t.creator_name, ",
-            "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.expires_at, ",
-            "s.last_four, s.version FROM token t JOIN role r ON r.id = t.role_id ",
+            "SELECT t.id, t.organization_id, t.role_id, ",
+            "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
+            "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.expires_at, t.disabled_at, t.revoked_at, ",
+            "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
+            "s.last_four, s.version FROM token t LEFT JOIN role r ON r.id = t.role_id ",
             "JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
             $rest
         )
@@ -312,18 +331,75 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }
 
-/// Takes a token back for good. Of two at once, one gets `NotFound`.
-pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, now: Time) -> Result<()> {
+/// One token of the organization: a living one, or one that was taken back not longer ago than tombstones are kept.
+pub async fn find(conn: Conn<'_>, grant: &Grant, id: Uuid, now: Time) -> Result<Token> {
+    let row: Option<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
+        "t.organization_id = $1 AND t.kind = $2 AND t.id = $3 AND (t.revoked_at IS NULL OR t.revoked_at > $4)"
+    ))).bind(grant.organization()).bind(API_TOKEN).bind(id).bind(now.plus(-TOMBSTONE).0).fetch_optional(&mut *c))?;
+    row.map(Token::from).ok_or_else(|| Error::not_found("token"))
+}
+
+/// At most `limit` tokens that were taken back, made after the token `after`, in the order of their creation.
+pub async fn revoked_page(
+    conn: Conn<'_>,
+    grant: &Grant,
+    after: Option<Uuid>,
+    limit: usize,
+    now: Time,
+) -> Result<Vec<Token>> {
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
+        "t.organization_id = $1 AND t.kind = $2 AND t.id > $3 AND t.revoked_at > $4 ORDER BY t.id LIMIT $5"
+    )))
+    .bind(grant.organization()).bind(API_TOKEN).bind(after.unwrap_or_default()).bind(now.plus(-TOMBSTONE).0)
+    .bind(limit as i64).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(Token::from).collect())
+}
+
+/// Takes a token back. Of two at once, one gets `NotFound`.
+pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, why: &Revocation) -> Result<()> {
     grant.permits_revoking(id)?;
-    let revoked: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
-        "UPDATE token SET revoked_at = $3, updated_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
-    ).bind(grant.organization()).bind(id).bind(now.0).fetch_optional(&mut *c))?;
+    let revoked: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
+        "UPDATE token SET revoked_at = $3, updated_at = $3, revoked_reason = $4, revoked_note = $5, revoked_by_name = $6, ",
+        "revoked_by_kind = $7, revoked_by_id = $8 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
+    ))
+    .bind(grant.organization()).bind(id).bind(why.at.0).bind(why.reason.as_str()).bind(why.note.as_deref())
+    .bind(why.by_name.as_deref()).bind(why.by_kind.map(ActorKind::as_str)).bind(why.by_id).fetch_optional(&mut *c))?;
     revoked.ok_or_else(|| Error::not_found("token"))?;
     execute!(
         tx.conn(),
         sqlx::query("UPDATE organization SET token_count = token_count - 1 WHERE id = $1").bind(grant.organization())
     )?;
     Ok(())
+}
+
+/// Makes a token that was taken back a living one again. Answers how many living tokens the organization has with it.
+pub async fn restore(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<u64> {
+    grant.permits(Management::TokenManage)?;
+    let restored: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
+        "UPDATE token SET revoked_at = NULL, revoked_reason = NULL, revoked_note = NULL, revoked_by_name = NULL, ",
+        "revoked_by_kind = NULL, revoked_by_id = NULL, updated_at = $3 ",
+        "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NOT NULL RETURNING id"
+    ))
+    .bind(grant.organization()).bind(token.id).bind(token.updated_at.0).fetch_optional(&mut *c))
+    .map_err(name_conflict("token", &token.name))?;
+    restored.ok_or_else(|| Error::not_found("token"))?;
+    count!(
+        tx.conn(),
+        "UPDATE organization SET token_count = token_count + 1 WHERE id = $1 RETURNING token_count",
+        grant.organization()
+    )
+}
+
+/// Switches a token off, or on again.
+pub async fn switch(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
+    grant.permits(Management::TokenManage)?;
+    let switched: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
+        "UPDATE token SET disabled_at = $3, updated_at = $4 ",
+        "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
+    ))
+    .bind(grant.organization()).bind(token.id).bind(token.disabled_at.map(|at| at.0)).bind(token.updated_at.0)
+    .fetch_optional(&mut *c))?;
+    switched.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }
 
 row! {
@@ -345,7 +421,8 @@ pub async fn revoke_made_by(tx: &mut Tx, account: Uuid, now: Time) -> Result<Vec
     let taken_back: Vec<TakenBack> = run!(tx.conn(), c => sqlx::query_as(concat!(
         "WITH RECURSIVE made (id) AS (SELECT id FROM token WHERE creator_id = $1 ",
         "UNION SELECT t.id FROM token t JOIN made m ON t.creator_id = m.id) ",
-        "UPDATE token SET revoked_at = $2, updated_at = $2 WHERE revoked_at IS NULL AND id IN (SELECT id FROM made) ",
+        "UPDATE token SET revoked_at = $2, updated_at = $2, revoked_reason = 'privilege_withdrawn' ",
+        "WHERE revoked_at IS NULL AND id IN (SELECT id FROM made) ",
         "RETURNING id, organization_id, name"
     )).bind(account).bind(now.0).fetch_all(&mut *c))?;
     let mut fewer: HashMap<Uuid, i64> = HashMap::new();
@@ -385,6 +462,8 @@ row! {
         pub secret_expires_at: Option<Time>,
         /// When the token was revoked.
         pub revoked_at: Option<Time>,
+        /// Since when it is switched off.
+        pub disabled_at: Option<Time>,
         /// The stored digest of the secret.
         pub digest: Vec<u8>,
         /// The last four characters of its text.
@@ -396,7 +475,7 @@ macro_rules! select_index {
     ($rest:literal) => {
         concat!(
             "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.expires_at, ",
-            "s.version, s.expires_at AS secret_expires_at, t.revoked_at, s.digest, s.last_four ",
+            "s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, s.digest, s.last_four ",
             "FROM token_secret s JOIN token t ON t.id = s.token_id ",
             $rest
         )
@@ -421,8 +500,8 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
 }
 
 /// The row that `LIVING_SECRETS` has packed.
-fn unpack([version, times @ ..]: [Option<i64>; 4], bytes: [&[u8]; 7]) -> Option<IndexRow> {
-    let [expires_at, secret_expires_at, revoked_at] = times.map(|micros| micros.map(Time));
+fn unpack([version, times @ ..]: [Option<i64>; 5], bytes: [&[u8]; 7]) -> Option<IndexRow> {
+    let [expires_at, secret_expires_at, revoked_at, disabled_at] = times.map(|micros| micros.map(Time));
     let [id, organization, role, digest, last_four, kind, name] = bytes;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some(IndexRow {
@@ -437,5 +516,6 @@ fn unpack([version, times @ ..]: [Option<i64>; 4], bytes: [&[u8]; 7]) -> Option<
         expires_at,
         secret_expires_at,
         revoked_at,
+        disabled_at,
     })
 }

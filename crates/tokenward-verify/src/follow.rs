@@ -196,6 +196,9 @@ impl Touched {
                 | Event::TokenUpdated
                 | Event::TokenRotated
                 | Event::TokenSecretEnded
+                | Event::TokenDisabled
+                | Event::TokenEnabled
+                | Event::TokenRestored
                 | Event::TokenDeleted => {
                     touched.tokens.insert(row.target_id);
                 }
@@ -321,7 +324,7 @@ fn put_environment(directory: &mut Directory, place: &environments::EnvironmentP
 fn put_token(followed: &Followed, directory: &Directory, row: &IndexRow) {
     let Some(number) = directory.number(row.organization_id) else { return };
     let Some(organization) = directory.numbered(number) else { return };
-    let state = row.revoked_at.map_or(State::Active, State::Revoked);
+    let state = State::of(row.revoked_at, row.disabled_at);
     let role = match row.role_id.and_then(|role| organization.role_number(role)) {
         Some(role) => role,
         // Revoked, and its role deleted since: no role is needed any more.

@@ -40,6 +40,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Bo
     }
 }
 
+/// A JSON body that may be left out.
+pub(super) struct OptionalBody<T>(pub Option<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for OptionalBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let body = read(request.into_body()).await?;
+        // Some clients write `null` where they have nothing to say.
+        let nothing = body.is_empty() || body.trim_ascii() == b"null";
+        Ok(Self(if nothing { None } else { Some(parse(&body)?) }))
+    }
+}
+
 /// The whole body, unless it is too large or too slow.
 pub(super) async fn read(body: impl HttpBody<Data = Bytes>) -> Result<Bytes> {
     let bounds = Bounds { max: BODY_BYTES.size(), drain: 0, time: &BODY_TIME };

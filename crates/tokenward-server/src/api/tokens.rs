@@ -8,25 +8,36 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use tokenward_api::tokens::{
-    ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenList, ApiTokenRequest, ApiTokenRotateRequest,
-    ApiTokenVersion,
+    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList, ApiTokenRequest,
+    ApiTokenRevocation, ApiTokenRotateRequest, ApiTokenVersion,
 };
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
 use tokenward_core::time::{Micros, length};
-use tokenward_core::token::{Token, TokenVersion};
+use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState, TokenVersion};
 use tokenward_core::{Code, Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
-use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
+use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
 use crate::service::usage::TokenUsage;
 use crate::service::{App, Written, tokens, usage};
 
-fn api_token(token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
+fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
+    let revocation = |it: Revocation| ApiTokenRevocation {
+        undo_until: tokens::undo_until(app, &it),
+        at: it.at,
+        reason: it.reason,
+        note: it.note,
+        by_name: it.by_name,
+        by_kind: it.by_kind,
+        by_id: it.by_id,
+    };
+    let state = token.state(app.now());
+    let over = matches!(state, TokenState::Expired | TokenState::Revoked);
     let TokenUsage { total: usage, versions: mut used } = usage;
     let version = |it: TokenVersion| {
         let used = used.remove(&it.version).unwrap_or_default();
@@ -43,7 +54,7 @@ fn api_token(token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> Ap
         }
     };
     ApiToken {
-        versions: versions.into_iter().map(version).collect(),
+        versions: versions.into_iter().filter(|_| !over).map(version).collect(),
         id: token.id,
         created_at: token.created_at,
         updated_at: token.updated_at,
@@ -55,6 +66,9 @@ fn api_token(token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> Ap
         creator_kind: token.creator_kind,
         creator_id: token.creator_id,
         expires_at: token.expires_at,
+        state,
+        disabled_at: token.disabled_at,
+        revocation: token.revocation.map(revocation),
         last_four: token.last_four,
         last_used_at: usage.last_used_at,
         allowed_count: usage.allowed,
@@ -73,16 +87,25 @@ struct ListQuery {
     name: Option<String>,
     #[serde(rename = "creatorName")]
     creator_name: Option<String>,
+    state: Option<String>,
+}
+
+/// Why a token is deleted, where the query says so.
+#[derive(Deserialize)]
+struct DeleteQuery {
+    reason: Option<String>,
+    note: Option<String>,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/apiToken", list)
             .needs(Management::TokenRead, On::Organization)
-            .about("API tokens", "The organization's living tokens.")
+            .about("API tokens", "The organization's tokens: those that were not deleted, or those in one state.")
             .query(&[
                 ("name", "A part of the name, in any case."),
                 ("creatorName", "A part of the creator's name, in any case."),
+                ("state", "`active`, `disabled`, `expired` or `revoked`: those deleted within 90 days."),
             ])
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
@@ -94,7 +117,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[409]),
         get("/organization/{organizationId}/apiToken/{apiTokenId}", show)
             .needs(Management::TokenRead, On::Organization)
-            .about("API tokens", "One living token.")
+            .about("API tokens", "One token, also for 90 days after it was deleted.")
             .answers::<ApiToken>(200)
             .errors(&[400]),
         patch("/organization/{organizationId}/apiToken/{apiTokenId}", update)
@@ -123,9 +146,35 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("API tokens", "End an earlier secret of a token now.")
             .answers_empty(204)
             .errors(&[400, 409]),
+        post("/organization/{organizationId}/apiToken/{apiTokenId}/disable", disable)
+            .needs(Management::TokenManage, On::Organization)
+            .about(
+                "API tokens",
+                "Switch a token off: it is refused, and keeps everything, until it is switched on again.",
+            )
+            .answers::<ApiToken>(200)
+            .errors(&[400, 409]),
+        post("/organization/{organizationId}/apiToken/{apiTokenId}/enable", enable)
+            .needs(Management::TokenManage, On::Organization)
+            .about("API tokens", "Switch a token on again.")
+            .answers::<ApiToken>(200)
+            .errors(&[400, 409]),
+        post("/organization/{organizationId}/apiToken/{apiTokenId}/undo", undo)
+            .needs(Management::TokenManage, On::Organization)
+            .about(
+                "API tokens",
+                "Undo the deletion of a token, for an hour after it: the same secrets are accepted again.",
+            )
+            .answers::<ApiToken>(200)
+            .errors(&[400, 409]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}", remove)
             .needs(Management::TokenManage, On::Organization)
             .about("API tokens", "Take a token back. It is refused from the moment this answers.")
+            .query(&[
+                ("reason", "`key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`."),
+                ("note", "More about it, for people. The body can say both instead."),
+            ])
+            .takes::<ApiTokenDeleteRequest>()
             .answers_empty(204)
             .errors(&[400]),
     ]
@@ -136,7 +185,11 @@ async fn list(
     Extension(grant): Extension<Grant>,
     Params(query): Params<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let filter = Arc::new(tokens::Filter { name: query.name, creator_name: query.creator_name });
+    let state = query
+        .state
+        .map(|word| TokenState::parse(&word).map_err(|problem| Error::invalid("state", problem.to_string())));
+    let state = state.transpose()?;
+    let filter = Arc::new(tokens::Filter { name: query.name, creator_name: query.creator_name, state });
     let piece = move |after| {
         let (app, grant, filter) = (Arc::clone(&app), grant.clone(), Arc::clone(&filter));
         async move {
@@ -146,7 +199,7 @@ async fn list(
             let entry = |token: Token| {
                 let usage = used.remove(&token.id).unwrap_or_default();
                 let versions = versions.remove(&token.id).unwrap_or_default();
-                api_token(token, usage, versions)
+                api_token(&app, token, usage, versions)
             };
             Ok(Piece { entries: all.into_iter().map(entry).collect(), last })
         }
@@ -197,7 +250,7 @@ async fn whole(app: &Arc<App>, grant: &Grant, token: Token) -> tokenward_core::R
     let of = std::slice::from_ref(&token);
     let usage = usage::of(app, grant, of).await?.remove(&token.id).unwrap_or_default();
     let versions = tokens::versions(app, grant, of).await?.remove(&token.id).unwrap_or_default();
-    Ok(api_token(token, usage, versions))
+    Ok(api_token(app, token, usage, versions))
 }
 
 async fn rotate(
@@ -247,7 +300,7 @@ async fn show(
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
-    let token = tokens::get(&app, &grant, id("apiTokenId", &token)?).await?;
+    let token = tokens::find(&app, &grant, id("apiTokenId", &token)?).await?;
     Ok(tagged(token.updated_at, Json(whole(&app, &grant, token).await?)))
 }
 
@@ -275,16 +328,69 @@ async fn update(
         expires_at: edit.expires_at,
     };
     faults.finish()?;
-    let Written { value, position } = tokens::update(&app, grant.clone(), token, change, if_match).await?;
-    let (version, value) = (value.updated_at, whole(&app, &grant, value).await?);
-    Ok(tagged(version, written(StatusCode::OK, Written { value, position }, |token| token)))
+    changed(&app, &grant, tokens::update(&app, grant.clone(), token, change, if_match).await?).await
 }
 
 async fn remove(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Params(query): Params<DeleteQuery>,
+    OptionalBody(body): OptionalBody<ApiTokenDeleteRequest>,
 ) -> Result<Response, ApiError> {
-    let deleted = tokens::delete(&app, grant, id("apiTokenId", &token)?).await?;
+    let token = id("apiTokenId", &token)?;
+    let said = body.unwrap_or_default();
+    let mut faults = Faults::default();
+    let mut one = |field, in_query: Option<String>, in_body: Option<String>| {
+        if in_query.is_some() && in_body.is_some() {
+            faults.push(field, "is in the query and in the body; send it once");
+        }
+        in_query.or(in_body)
+    };
+    let (reason, note) = (one("reason", query.reason, said.reason), one("note", query.note, said.note));
+    let reason = reason.map(|word| RevokeReason::parse(&word));
+    let reason = match reason.transpose() {
+        Ok(reason) => reason.unwrap_or(RevokeReason::Unspecified),
+        Err(problem) => {
+            faults.push("reason", problem.to_string());
+            RevokeReason::Unspecified
+        }
+    };
+    faults.finish()?;
+    let deleted = tokens::delete(&app, grant, token, tokens::Why { reason, note }).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &deleted))
+}
+
+async fn disable(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let switched = tokens::disable(&app, grant.clone(), id("apiTokenId", &token)?).await?;
+    changed(&app, &grant, switched).await
+}
+
+async fn enable(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let switched = tokens::enable(&app, grant.clone(), id("apiTokenId", &token)?).await?;
+    changed(&app, &grant, switched).await
+}
+
+async fn undo(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let restored = tokens::undo(&app, grant.clone(), id("apiTokenId", &token)?).await?;
+    changed(&app, &grant, restored).await
+}
+
+/// The answer to a change: the token as it is now.
+async fn changed(app: &Arc<App>, grant: &Grant, written_token: Written<Token>) -> Result<Response, ApiError> {
+    let Written { value, position } = written_token;
+    let (version, value) = (value.updated_at, whole(app, grant, value).await?);
+    Ok(tagged(version, written(StatusCode::OK, Written { value, position }, |token| token)))
 }

@@ -33,6 +33,9 @@ done! {
     SetUp = "set-up", Good, "Welcome. Your organization is ready; add the first token.";
     Joined = "joined", Good, "Welcome. You are a member now.";
     TokenSaved = "token-saved", Good, "The token is saved. What you changed counts from the next request on.";
+    TokenDisabled = "token-disabled", Good, "The token is switched off. It is refused from now on.";
+    TokenEnabled = "token-enabled", Good, "The token is switched on again. It is accepted from the next request on.";
+    TokenRestored = "token-restored", Good, "The token is back. The same secrets are accepted again.";
     SecretEnded = "secret-ended", Good, "That secret is ended. It is refused from now on.";
     TokenDeleted = "token-deleted", Good, "The token is deleted. It is refused from now on.";
     SettingsSaved = "settings-saved", Good, "The settings are saved.";

@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::token::RevokeReason;
 use tokenward_core::token::Token;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::invitations::Invitation;
@@ -248,9 +249,11 @@ pub(super) async fn remove(
     if let Err(error) = members::remove(&person.app, grant.clone(), user, Sent::keep(form.on(KEEP))).await {
         return remove_page(&person, &grant, member, &form, Problems::of(error)?).await;
     }
+    let note = format!("Removed with {}.", member.email);
+    let why = tokens::Why { reason: RevokeReason::PrivilegeWithdrawn, note: Some(note) };
     let mut all_gone = true;
     for (token, revoking) in made.into_iter().zip(revoking.iter().cycle()) {
-        match tokens::delete(&person.app, revoking.clone(), token).await {
+        match tokens::delete(&person.app, revoking.clone(), token, why.clone()).await {
             Ok(_) => {}
             Err(error) if error.code == Code::NotFound => {}
             Err(error) => {

@@ -74,6 +74,9 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
         .route("/console/{organization}/tokens/{token}/edit", get(tokens::edit).post(tokens::save))
         .route("/console/{organization}/tokens/{token}/rotate", get(tokens::ask_rotate).post(tokens::rotate))
+        .route("/console/{organization}/tokens/{token}/disable", get(tokens::ask_disable).post(tokens::disable))
+        .route("/console/{organization}/tokens/{token}/enable", get(tokens::ask_enable).post(tokens::enable))
+        .route("/console/{organization}/tokens/{token}/undo", get(tokens::ask_undo).post(tokens::undo))
         .route(
             "/console/{organization}/tokens/{token}/secrets/{version}/end",
             get(tokens::ask_end_version).post(tokens::end_version),

@@ -6,8 +6,9 @@ use chrono::{Days, NaiveDate};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Management;
-use tokenward_core::time::{DAY, Micros, length};
-use tokenward_core::token::{Token, TokenVersion};
+use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::time::{DAY, Micros, length, length_text};
+use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState as Core, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::confirm::Confirmation;
@@ -20,9 +21,9 @@ use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
-    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, TokenCreatedPage, TokenDeletePage,
-    TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow, TokenState, TokenUsage,
-    TokensPage, VersionRow,
+    Chip, Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, TokenCreatedPage,
+    TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow,
+    TokenState, TokenUsage, TokensPage, VersionRow,
 };
 use super::words::{agent, count, grouped, points, role_tag, token_state};
 use crate::service::tokens::{self, Filter, NewToken, TokenChange};
@@ -61,15 +62,26 @@ pub(super) async fn list(
         count: Some(survey.counts[n].to_string()),
         current: name == filter,
     };
-    let chips = FILTERS.into_iter().enumerate().map(chip).collect();
+    let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
+    let (name, label) = DELETED;
+    let href = address(&base, &search, name);
+    chips.push(Chip { label: label.into(), href, count: None, current: name == filter });
     let (before, pager) = place(survey.found.len(), &base, &query, "page");
     let ids: Vec<Uuid> = survey.found.iter().skip(before).take(PAGE).map(|(_, id)| *id).collect();
-    let mut on_page = tokens::these(&person.app, &grant, &ids).await?;
+    let mut on_page = if filter == DELETED.0 {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in &ids {
+            found.push(tokens::find(&person.app, &grant, *id).await?);
+        }
+        found
+    } else {
+        tokens::these(&person.app, &grant, &ids).await?
+    };
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
     let used = usage::of(&person.app, &grant, &on_page).await?;
     let tokens = TokensPage {
         tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
-        total: survey.counts[0],
+        total: survey.counts[0].max(survey.found.len()),
         pager,
         search,
         filter,
@@ -84,16 +96,34 @@ pub(super) async fn list(
 }
 
 /// The filters of the list: what the query says, and what people read. The first takes all.
-const FILTERS: [(&str, &str); 4] =
-    [("", "All"), ("soon", "Expiring"), ("unused", "Unused for 90 days"), ("expired", "Expired")];
+const FILTERS: [(&str, &str); 5] = [
+    ("", "All"),
+    ("soon", "Expiring"),
+    ("unused", "Unused for 90 days"),
+    ("expired", "Expired"),
+    ("disabled", "Disabled"),
+];
+/// The filter for what was taken back, which the others leave out.
+const DELETED: (&str, &str) = ("deleted", "Deleted");
 
 /// Does a token fit a filter?
 fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
-    match (filter, token_state(token.expires_at, now)) {
+    match (filter, state_of(token, now)) {
         ("soon", state) => matches!(state, TokenState::Soon(_)),
         ("expired", state) => state == TokenState::Expired,
+        ("disabled", state) => state == TokenState::Disabled,
+        ("deleted", state) => state == TokenState::Revoked,
         ("unused", _) => unused(token, used, now),
         _ => true,
+    }
+}
+
+/// What a token is in, as pages show it.
+fn state_of(token: &Token, now: Time) -> TokenState {
+    match token.state(now) {
+        Core::Revoked => TokenState::Revoked,
+        Core::Disabled => TokenState::Disabled,
+        Core::Active | Core::Expired => token_state(token.expires_at, now),
     }
 }
 
@@ -101,7 +131,7 @@ fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, now: Time) -> bool
 #[derive(Default)]
 struct Survey {
     /// How many fit each filter.
-    counts: [usize; 4],
+    counts: [usize; FILTERS.len()],
     /// Those that are wanted, by name.
     found: Vec<(String, Uuid)>,
     /// The first that is worth one: its id, and what is said of it.
@@ -112,6 +142,9 @@ impl Survey {
     async fn of(person: &SignedIn, grant: &Grant, search: &str, filter: &str) -> Result<Self> {
         let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
         let (now, mut survey, mut after) = (person.app.now(), Self::default(), None);
+        if filter == DELETED.0 {
+            survey.find_deleted(person, grant, &words).await?;
+        }
         loop {
             let (part, last) = tokens::part(&person.app, grant, &Filter::default(), after, PART).await?;
             let used = usage::of(&person.app, grant, &part).await?;
@@ -136,6 +169,23 @@ impl Survey {
     }
 }
 
+impl Survey {
+    /// Finds those that were taken back.
+    async fn find_deleted(&mut self, person: &SignedIn, grant: &Grant, words: &[String]) -> Result<()> {
+        let deleted = Filter { state: Some(Core::Revoked), ..Filter::default() };
+        let mut after = None;
+        loop {
+            let (part, last) = tokens::part(&person.app, grant, &deleted, after, PART).await?;
+            let wanted = part.iter().filter(|token| words.iter().all(|word| matches(token, word)));
+            self.found.extend(wanted.map(|token| (token.name.to_lowercase(), token.id)));
+            after = last;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
 /// Was the token there for 90 days and never used in them?
 fn unused(token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
     let last = used.and_then(|used| used.total.last_used_at).unwrap_or(token.created_at);
@@ -146,7 +196,7 @@ fn unused(token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
 fn warning(person: &SignedIn, token: &Token, used: &TokenUse) -> Option<String> {
     let now = person.app.now();
     let last = used.total.last_used_at.filter(|last| now < last.plus(IN_USE))?;
-    let TokenState::Soon(left) = token_state(token.expires_at, now) else { return None };
+    let TokenState::Soon(left) = state_of(token, now) else { return None };
     let last = person.moment(last).relative;
     Some(format!("“{}” is in use (last: {last}) and ends soon: {left}.", token.name))
 }
@@ -185,7 +235,7 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow
         }),
         created: moment(token.created_at),
         expires: token.expires_at.map(moment),
-        state: token_state(token.expires_at, now),
+        state: state_of(token, now),
         last_used: used.and_then(|TokenUse { total, .. }| {
             last_used(total.last_used_at?, total.last_used_from.as_deref(), total.last_used_agent.as_deref(), now)
         }),
@@ -466,7 +516,7 @@ pub(super) async fn show(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    let token = tokens::get(&person.app, &grant, id).await?;
+    let token = tokens::find(&person.app, &grant, id).await?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let row = row(&person.app, &token, used.as_ref());
@@ -480,6 +530,7 @@ pub(super) async fn show(
     };
     let shown = TokenPage {
         token: row,
+        revocation: token.revocation.as_ref().map(|it| revocation(&person, it)),
         meaning,
         points,
         versions,
@@ -623,14 +674,52 @@ pub(super) async fn ask_delete(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    delete_page(&person, &grant, id, Problems::default()).await
+    delete_page(&person, &grant, id, &Pairs::default(), Problems::default()).await
 }
 
-async fn delete_page(person: &SignedIn, grant: &Grant, id: Uuid, mut problems: Problems) -> PageResult {
+/// The reasons for which a token is deleted, as people read them.
+const REASONS: [(RevokeReason, &str); 5] = [
+    (RevokeReason::Unspecified, "No reason in particular"),
+    (RevokeReason::Cessation, "What used it is no more"),
+    (RevokeReason::Superseded, "Another token has taken its place"),
+    (RevokeReason::PrivilegeWithdrawn, "Whoever used it may not any more"),
+    (RevokeReason::KeyCompromise, "It has leaked, or may have"),
+];
+
+fn revocation(person: &SignedIn, it: &Revocation) -> RevocationView {
+    let reason = REASONS.into_iter().find(|(reason, _)| *reason == it.reason && it.reason != RevokeReason::Unspecified);
+    let by = it.by_name.as_ref().map(|name| match it.by_kind {
+        Some(ActorKind::Token) => format!("{name} (token)"),
+        _ => name.clone(),
+    });
+    RevocationView {
+        at: person.moment(it.at),
+        by,
+        reason: reason.map(|(_, text)| format!("{text}.")).unwrap_or_default(),
+        note: it.note.clone(),
+        undo_until: tokens::undo_until(&person.app, it).map(|until| person.moment(until)),
+    }
+}
+
+async fn delete_page(person: &SignedIn, grant: &Grant, id: Uuid, typed: &Pairs, mut problems: Problems) -> PageResult {
     let token = tokens::get(&person.app, grant, id).await?;
     let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
-    let asked = TokenDeletePage { shell, token: row(&person.app, &token, used.get(&id)), error: problems.rest() };
+    let chosen = typed.get("reason");
+    let reasons = REASONS.into_iter().map(|(reason, label)| Choice {
+        value: reason.to_string(),
+        label: label.into(),
+        chosen: reason.as_str() == chosen,
+    });
+    let within = length_text(person.app.limits.micros(&crate::limits::TOKEN_UNDO));
+    let asked = TokenDeletePage {
+        shell,
+        token: row(&person.app, &token, used.get(&id)),
+        reasons: reasons.collect(),
+        note: problems.field("note", typed.text("note").unwrap_or_default()),
+        undo: format!("Within {within} that can be undone, unless it has leaked."),
+        error: problems.rest(),
+    };
     page(problems.status, &asked)
 }
 
@@ -638,15 +727,152 @@ async fn delete_page(person: &SignedIn, grant: &Grant, id: Uuid, mut problems: P
 pub(super) async fn delete(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    match tokens::delete(&person.app, grant.clone(), id).await {
-        Ok(_) => person.done(&format!("/console/{organization}/tokens"), Flashed::TokenDeleted),
+    let reason = match typed.get("reason") {
+        "" => Ok(RevokeReason::Unspecified),
+        word => RevokeReason::parse(word).map_err(|problem| Error::invalid("reason", problem.to_string())),
+    };
+    let deleted = match reason {
+        Ok(reason) => {
+            let why = tokens::Why { reason, note: typed.text("note") };
+            tokens::delete(&person.app, grant.clone(), id, why).await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    };
+    match deleted {
+        Ok(()) => person.done(&format!("/console/{organization}/tokens"), Flashed::TokenDeleted),
         Err(error) => match Problems::of(error) {
-            Ok(problems) => delete_page(&person, &grant, id, problems).await,
+            Ok(problems) => delete_page(&person, &grant, id, &typed, problems).await,
             Err(PageError(error)) => Err(error.into()),
         },
     }
+}
+
+/// What is asked before a token is switched off or on, or a deletion is undone.
+#[derive(Clone, Copy)]
+enum Switch {
+    Off,
+    On,
+    Undo,
+}
+
+impl Switch {
+    async fn question(self, person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
+        let token = tokens::find(&person.app, grant, id).await?;
+        let name = &token.name;
+        let (action, question, consequence, button) = match self {
+            Self::Off => (
+                "disable",
+                format!("Switch off “{name}”?"),
+                "It is refused until somebody switches it on again. Nothing of it is lost.",
+                "Disable",
+            ),
+            Self::On => {
+                ("enable", format!("Switch on “{name}” again?"), "It is accepted from the next request on.", "Enable")
+            }
+            Self::Undo => (
+                "undo",
+                format!("Take back the deletion of “{name}”?"),
+                "The same secrets are accepted again, with the same role.",
+                "Undo the deletion",
+            ),
+        };
+        let admin = {
+            let directory = person.app.verifier.directory();
+            let role = directory.organization(grant.organization()).and_then(|it| it.role(token.role_id));
+            role.is_some_and(|role| role.kind == RoleKind::BuiltIn(BuiltIn::Admin))
+        };
+        Ok(Confirmation {
+            nav: Nav::Tokens,
+            from: (name.clone(), format!("tokens/{id}")),
+            question,
+            consequences: vec![consequence.to_owned()],
+            facts: vec![("Role", token.role_name.clone()), ("Id", id.to_string())],
+            action: format!("tokens/{id}/{action}"),
+            button,
+            name: None,
+            // What makes an admin again is as much as making one.
+            needs_proof: admin && !matches!(self, Self::Off),
+            roles: None,
+        })
+    }
+
+    async fn ask(self, person: &SignedIn, organization: Uuid, id: Uuid) -> PageResult {
+        let grant = person.may(organization, Management::TokenManage)?;
+        let question = self.question(person, &grant, id).await?;
+        question.ask(person, organization, &Pairs::default(), Problems::default()).await
+    }
+
+    async fn act(self, person: &SignedIn, organization: Uuid, id: Uuid, typed: &Pairs) -> PageResult {
+        let grant = person.may(organization, Management::TokenManage)?;
+        let (app, right) = (&person.app, grant.clone());
+        let done = match (proof::given(person, typed).await, self) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Self::Off) => tokens::disable(app, right, id).await.map(|_| Flashed::TokenDisabled),
+            (Ok(()), Self::On) => tokens::enable(app, right, id).await.map(|_| Flashed::TokenEnabled),
+            (Ok(()), Self::Undo) => tokens::undo(app, right, id).await.map(|_| Flashed::TokenRestored),
+        };
+        match done {
+            Ok(flash) => person.done(&format!("/console/{organization}/tokens/{id}"), flash),
+            Err(error) => {
+                let problems = Problems::of(error)?;
+                self.question(person, &grant, id).await?.ask(person, organization, typed, problems).await
+            }
+        }
+    }
+}
+
+/// `GET …/tokens/{id}/disable`.
+pub(super) async fn ask_disable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::Off.ask(&person, organization, id).await
+}
+
+/// `POST …/tokens/{id}/disable`.
+pub(super) async fn disable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::Off.act(&person, organization, id, &typed).await
+}
+
+/// `GET …/tokens/{id}/enable`.
+pub(super) async fn ask_enable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::On.ask(&person, organization, id).await
+}
+
+/// `POST …/tokens/{id}/enable`.
+pub(super) async fn enable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::On.act(&person, organization, id, &typed).await
+}
+
+/// `GET …/tokens/{id}/undo`.
+pub(super) async fn ask_undo(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::Undo.ask(&person, organization, id).await
+}
+
+/// `POST …/tokens/{id}/undo`.
+pub(super) async fn undo(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::Undo.act(&person, organization, id, &typed).await
 }
 
 #[cfg(test)]

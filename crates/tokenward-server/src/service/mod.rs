@@ -39,6 +39,7 @@ pub mod variables;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::Event;
@@ -89,6 +90,8 @@ pub struct App {
     pub mailer: Option<mail::Mailer>,
     /// The first start's one-time link.
     pub set_up: set_up::SetUp,
+    /// Was the process told to stop? It answers to the end, and says that it is not ready.
+    pub stopping: AtomicBool,
 }
 
 /// The result of a write, and its place in the log.

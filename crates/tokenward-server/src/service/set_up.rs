@@ -159,6 +159,8 @@ pub async fn bootstrap(
             last_four: new.secret.last_four.to_owned(),
             version: 1,
             replaced_until: None,
+            revoked_reason: None,
+            revoked_note: None,
         },
     ));
     let (link, event) = people::insert_link(&mut tx, created.owner, &first.owner_email, now.plus(DAY)).await?;

@@ -10,13 +10,13 @@ use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest, PlainText};
 use tokenward_core::time::{Micros, length_text};
-use tokenward_core::token::{Token, TokenVersion};
+use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState, TokenVersion};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, roles, tokens};
 
 use super::holders::{self, Wanted};
 use super::{App, IfMatch, Written, proof, sessions};
-use crate::limits::{TOKEN_OVERLAP, TOKEN_VERSIONS, TOKENS};
+use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
@@ -68,16 +68,19 @@ pub struct Filter {
     pub name: Option<String>,
     /// In the creator's name.
     pub creator_name: Option<String>,
+    /// In what it is; `None` is whatever was not taken back.
+    pub state: Option<TokenState>,
 }
 
 impl Filter {
     /// Is this token wanted?
-    fn fits(&self, token: &Token) -> bool {
+    fn fits(&self, token: &Token, now: Time) -> bool {
         let contains = |text: &str, part: &Option<String>| {
             part.as_ref().is_none_or(|part| text.to_lowercase().contains(&part.to_lowercase()))
         };
         contains(&token.name, &self.name)
             && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)
+            && self.state.is_none_or(|state| state == token.state(now))
     }
 }
 
@@ -91,9 +94,13 @@ pub async fn part(
     limit: usize,
 ) -> Result<(Vec<Token>, Option<Uuid>)> {
     let mut reader = app.read_on(grant, after).await?;
-    let mut part = tokens::page(reader.conn(), grant, after, limit).await?;
+    let now = app.now();
+    let mut part = match filter.state {
+        Some(TokenState::Revoked) => tokens::revoked_page(reader.conn(), grant, after, limit, now).await?,
+        _ => tokens::page(reader.conn(), grant, after, limit).await?,
+    };
     let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
-    part.retain(|token| filter.fits(token));
+    part.retain(|token| filter.fits(token, now));
     Ok((part, last))
 }
 
@@ -144,6 +151,12 @@ pub async fn count_by_creator(app: &Arc<App>, grant: &Grant) -> Result<HashMap<U
 /// Counts as the database has them.
 pub(super) fn counted(rows: Vec<(Uuid, i64)>) -> HashMap<Uuid, usize> {
     rows.into_iter().map(|(id, count)| (id, usize::try_from(count).unwrap_or_default())).collect()
+}
+
+/// One token: a living one, or one that was taken back not longer ago than 90 days.
+pub async fn find(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
+    let mut reader = app.read(grant.organization()).await?;
+    tokens::find(reader.conn(), grant, id, app.now()).await
 }
 
 /// One living token.
@@ -200,6 +213,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     expires_at: new.expires_at,
                     last_four: secret.text.last_four().to_owned(),
                     version: 1,
+                    disabled_at: None,
+                    revocation: None,
                 };
                 let row = tokens::NewToken {
                     id: token.id,
@@ -315,7 +330,7 @@ pub fn check_overlap(app: &App, keep: Micros) -> Result<()> {
 /// get at the next.
 pub async fn rotate(app: &Arc<App>, grant: Grant, id: Uuid, keep: Micros) -> Result<Written<Created>> {
     check_overlap(app, keep)?;
-    let seen = get(app, &grant, id).await?.version;
+    let seen = find(app, &grant, id).await?.version;
     let secret = Secret::new(app);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
@@ -388,23 +403,142 @@ pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -
     .await
 }
 
-/// A token whose end has not come.
+/// A token whose end has not come, and that was not taken back.
 async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
-    let token = tokens::get(tx.conn(), grant, id).await?;
-    if let Some(ended) = token.expires_at.filter(|at| *at <= tx.now()) {
+    let now = tx.now();
+    let token = tokens::find(tx.conn(), grant, id, now).await?;
+    if let Some(Revocation { at, .. }) = token.revocation {
+        return Err(Error::conflict(format!("The token was deleted at {at}. Make a new one.")));
+    }
+    if let Some(ended) = token.expires_at.filter(|at| *at <= now) {
         return Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")));
     }
     Ok(token)
 }
 
+/// Why a token is taken back, as the caller says.
+#[derive(Clone, Debug)]
+pub struct Why {
+    /// The reason.
+    pub reason: RevokeReason,
+    /// More about it, for people.
+    pub note: Option<String>,
+}
+
+impl Default for Why {
+    fn default() -> Self {
+        Self { reason: RevokeReason::Unspecified, note: None }
+    }
+}
+
 /// Takes a token back. It is refused from the moment this answers; its name is free at once.
-pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
+pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<Written<Token>> {
+    if let Some(note) = &why.note {
+        check_description(note).map_err(|problem| Error::invalid("note", problem))?;
+    }
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let token = tokens::get(tx.conn(), grant, id).await?;
+            let by = &grant.by().actor;
+            let revocation = Revocation {
+                at: tx.now(),
+                reason: why.reason,
+                note: why.note,
+                by_name: Some(by.name().to_owned()),
+                by_kind: Some(by.kind()),
+                by_id: by.id(),
+            };
+            tokens::revoke(tx, grant, id, &revocation).await?;
+            let before = TokenSnapshot {
+                revoked_reason: Some(revocation.reason),
+                revoked_note: revocation.note.clone(),
+                ..snapshot(&token)
+            };
+            let event = event(Kind::TokenDeleted, &token).before(before);
+            Ok((Token { revocation: Some(revocation), ..token }, vec![event]))
+        })
+    })
+    .await
+}
+
+/// Undoes a deletion that is not longer ago than the limit `token_undo_ms`: the same secrets are accepted again, with the
+/// same role. Not where a secret may be in wrong hands. What makes an admin needs a fresh proof of a person.
+pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
+    let (proof, limits) = (proof::lifetime(app), app.limits.clone());
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
             let now = tx.now();
-            tokens::revoke(tx, grant, id, now).await?;
-            let event = event(Kind::TokenDeleted, &token).before(snapshot(&token));
+            let old = tokens::find(tx.conn(), grant, id, now).await?;
+            let Some(revocation) = &old.revocation else {
+                return Err(Error::conflict("The token was not deleted; there is nothing to undo."));
+            };
+            if revocation.reason == RevokeReason::KeyCompromise {
+                return Err(Error::conflict(
+                    "The token was deleted because somebody else may have its secret. That is not undone; make a new token.",
+                ));
+            }
+            let within = limits.micros(&TOKEN_UNDO);
+            if now >= revocation.at.plus(within) {
+                let (name, within) = (TOKEN_UNDO.name, length_text(within));
+                let detail = format!("A deletion can be undone within {within} (limit `{name}`). Make a new token.");
+                return Err(Error::conflict(detail));
+            }
+            if old.role_id.is_nil() {
+                return Err(Error::conflict("The role of the token was deleted since. Make a new token."));
+            }
+            let role = roles::assignable(tx, grant, "role_id", old.role_id).await?;
+            if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+                grant.require_proof(proof, now)?;
+            }
+            let token = Token { revocation: None, updated_at: tx.next_version(old.updated_at), ..old };
+            let with_it = tokens::restore(tx, grant, &token).await?;
+            limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
+            let event = event(Kind::TokenRestored, &token).after(snapshot(&token));
+            Ok((token, vec![event]))
+        })
+    })
+    .await
+}
+
+/// Until when a deletion can be undone; `None` where it cannot any more, or never could.
+#[must_use]
+pub fn undo_until(app: &App, revocation: &Revocation) -> Option<Time> {
+    let until = revocation.at.plus(app.limits.micros(&TOKEN_UNDO));
+    Some(until).filter(|until| revocation.reason != RevokeReason::KeyCompromise && app.now() < *until)
+}
+
+/// Switches a token off: it is refused, and keeps everything, until it is switched on again. Nothing happens to one that
+/// is off already.
+pub async fn disable(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
+    switch(app, grant, id, true).await
+}
+
+/// Switches a token on again. What makes an admin needs a fresh proof of a person.
+pub async fn enable(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
+    switch(app, grant, id, false).await
+}
+
+async fn switch(app: &Arc<App>, grant: Grant, id: Uuid, off: bool) -> Result<Written<Token>> {
+    let proof = proof::lifetime(app);
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let old = not_ended(tx, grant, id).await?;
+            let now = tx.now();
+            if !off {
+                let role = roles::assignable(tx, grant, "role_id", old.role_id).await?;
+                if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+                    grant.require_proof(proof, now)?;
+                }
+            }
+            if old.disabled_at.is_some() == off {
+                let detail = if off { "The token is switched off already." } else { "The token is not switched off." };
+                return Err(Error::conflict(detail));
+            }
+            let token =
+                Token { disabled_at: off.then_some(now), updated_at: tx.next_version(old.updated_at), ..old.clone() };
+            tokens::switch(tx, grant, &token).await?;
+            let kind = if off { Kind::TokenDisabled } else { Kind::TokenEnabled };
+            let event = event(kind, &token).before(snapshot(&old)).after(snapshot(&token));
             Ok((token, vec![event]))
         })
     })
@@ -422,7 +556,7 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
         Some((found.token, Grant::of_bearer(organization.id, found.token, Arc::new(role.clone()), by)))
     });
     let done = match found {
-        Ok(Some((id, grant))) => delete(app, grant, id).await.map(|_| ()),
+        Ok(Some((id, grant))) => delete(app, grant, id, Why::default()).await.map(|_| ()),
         Ok(None) => match app.verifier.authenticate(text, client) {
             Ok(caller) => sessions::end(app, &caller, caller.credential_id()).await.map(|_| ()),
             Err(error) => Err(error),
@@ -456,5 +590,7 @@ fn snapshot(token: &Token) -> TokenSnapshot {
         last_four: token.last_four.clone(),
         version: token.version,
         replaced_until: None,
+        revoked_reason: None,
+        revoked_note: None,
     }
 }

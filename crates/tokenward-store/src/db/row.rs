@@ -7,6 +7,7 @@ use tokenward_core::organization::{BuiltInVariable, CloudProvider, Plan, Variabl
 use tokenward_core::role::{ClusterLevel, Mode, RoleKind};
 use tokenward_core::routes::Unknown;
 use tokenward_core::secret::Kind;
+use tokenward_core::token::RevokeReason;
 use tokenward_core::{Time, Uuid};
 
 /// A type that a column holds, in a form that both databases know.
@@ -88,6 +89,7 @@ words!(
     Mode,
     Origin,
     Plan,
+    RevokeReason,
     RoleKind,
     Unknown,
     VariableType

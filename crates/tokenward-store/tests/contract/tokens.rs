@@ -11,7 +11,7 @@ use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Code, Time, Uuid};
 use tokenward_store::{members, tokens};
 
-use crate::world::{Organization, World, new_token, secret, unique};
+use crate::world::{Organization, World, new_token, revocation, secret, unique};
 
 on_both_engines![
     a_token_reads_back_as_it_was_made,
@@ -32,6 +32,8 @@ on_both_engines![
     a_pepper_that_the_database_does_not_know_is_refused,
     a_rotation_adds_a_secret_and_ends_those_before,
     one_earlier_secret_is_ended_and_never_prolonged,
+    a_token_is_switched_off_and_on,
+    what_was_taken_back_is_read_for_ninety_days_and_restored,
     the_index_gets_every_secret_of_the_tokens_it_asks_for,
     the_index_gets_what_lives_and_tombstones_for_ninety_days,
     the_index_gets_the_same_rows_whichever_way_it_asks,
@@ -96,7 +98,7 @@ async fn living_tokens_are_counted_with_each(world: World) {
     let (first, count) = insert("a").await;
     assert_eq!((count, insert("b").await.1), (1, 2));
     let mut tx = world.begin().await;
-    tokens::revoke(&mut tx, &acme.may(Management::TokenManage), first, world.now()).await.unwrap();
+    tokens::revoke(&mut tx, &acme.may(Management::TokenManage), first, &revocation(world.now())).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert_eq!(insert("c").await.1, 2, "what is taken back does not count any more");
 }
@@ -203,7 +205,7 @@ async fn a_deleted_token_is_not_found(world: World) {
     assert_eq!(listed.iter().map(|token| token.id).collect::<Vec<_>>(), [living.id]);
     drop(reader);
     let mut tx = world.begin().await;
-    let again = tokens::revoke(&mut tx, &acme.may(Management::TokenManage), gone.id, world.now()).await;
+    let again = tokens::revoke(&mut tx, &acme.may(Management::TokenManage), gone.id, &revocation(world.now())).await;
     assert_eq!(again.unwrap_err().code, Code::NotFound);
 }
 
@@ -212,7 +214,10 @@ async fn a_grant_for_something_else_changes_nothing(world: World) {
     let token = world.token(&acme, "CI").await;
     let other = acme.may(Management::RoleManage);
     let mut tx = world.begin().await;
-    assert_eq!(tokens::revoke(&mut tx, &other, token.id, world.now()).await.unwrap_err().code, Code::Internal);
+    assert_eq!(
+        tokens::revoke(&mut tx, &other, token.id, &revocation(world.now())).await.unwrap_err().code,
+        Code::Internal
+    );
     let new = new_token(&acme, world.store.new_id(), "other", Digest(unique()));
     assert_eq!(tokens::insert(&mut tx, &other, &new, world.now()).await.unwrap_err().code, Code::Internal);
 }
@@ -223,7 +228,7 @@ async fn of_two_who_delete_a_token_at_once_one_wins(world: World) {
         let token = world.token(&acme, name).await;
         let delete = async || {
             let mut tx = world.begin().await;
-            tokens::revoke(&mut tx, &acme.may(Management::TokenManage), token.id, world.now()).await?;
+            tokens::revoke(&mut tx, &acme.may(Management::TokenManage), token.id, &revocation(world.now())).await?;
             tokio::task::yield_now().await;
             crate::world::end(tx).await
         };
@@ -238,7 +243,8 @@ async fn a_foreign_token_is_not_found(world: World) {
     let token = world.token(&acme, "CI").await;
     let mut tx = world.begin().await;
     assert_eq!(tokens::get(tx.conn(), &globex.grant, token.id).await.unwrap_err().code, Code::NotFound);
-    let revoked = tokens::revoke(&mut tx, &globex.may(Management::TokenManage), token.id, world.now()).await;
+    let revoked =
+        tokens::revoke(&mut tx, &globex.may(Management::TokenManage), token.id, &revocation(world.now())).await;
     assert_eq!(revoked.unwrap_err().code, Code::NotFound);
     assert!(tokens::list(tx.conn(), &globex.grant).await.unwrap().is_empty());
     crate::world::end(tx).await.unwrap();
@@ -371,6 +377,64 @@ async fn one_earlier_secret_is_ended_and_never_prolonged(world: World) {
     assert_eq!(accepted(&world, id, now).await, [(3, None), (1, Some(now.plus(DAY)))]);
     end(1, now.plus(2 * DAY)).await;
     assert_eq!(accepted(&world, id, now).await, [(3, None), (1, Some(now.plus(DAY)))]);
+}
+
+async fn a_token_is_switched_off_and_on(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let id = world.token(&acme, "CI").await.id;
+    let switch = async |disabled_at: Option<Time>| {
+        let mut tx = world.begin().await;
+        let grant = acme.may(Management::TokenManage);
+        let old = tokens::get(tx.conn(), &grant, id).await.unwrap();
+        let updated_at = tx.next_version(old.updated_at);
+        let token = tokenward_core::token::Token { disabled_at, updated_at, ..old };
+        tokens::switch(&mut tx, &grant, &token).await.unwrap();
+        crate::world::end(tx).await.unwrap();
+        token
+    };
+    for disabled_at in [Some(world.now()), None] {
+        let switched = switch(disabled_at).await;
+        assert_eq!(tokens::get(world.reader().await.conn(), &acme.grant, id).await.unwrap(), switched);
+        let rows = tokens::index_rows(world.reader().await.conn(), &[id]).await.unwrap();
+        assert_eq!(rows[0].disabled_at, disabled_at);
+    }
+    world.revoke(&acme, id).await;
+    let mut tx = world.begin().await;
+    let grant = acme.may(Management::TokenManage);
+    let gone = tokens::find(tx.conn(), &grant, id, world.now()).await.unwrap();
+    assert_eq!(tokens::switch(&mut tx, &grant, &gone).await.map_err(|it| it.code), Err(Code::NotFound));
+}
+
+async fn what_was_taken_back_is_read_for_ninety_days_and_restored(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let id = world.token(&acme, "CI").await.id;
+    world.token(&acme, "other").await;
+    let at = world.now();
+    world.revoke(&acme, id).await;
+    let find = async |now: Time| tokens::find(world.reader().await.conn(), &acme.grant, id, now).await;
+    let found = find(at).await.unwrap();
+    assert_eq!((found.name.as_str(), found.revocation), ("CI", Some(revocation(at))));
+    let page = async |now: Time| {
+        let page = tokens::revoked_page(world.reader().await.conn(), &acme.grant, None, 10, now).await.unwrap();
+        page.into_iter().map(|it| it.id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(at).await, [id]);
+    let later = at.plus(TOMBSTONE);
+    assert_eq!(find(later).await.map_err(|it| it.code), Err(Code::NotFound));
+    assert!(page(later).await.is_empty());
+
+    let mut tx = world.begin().await;
+    let grant = acme.may(Management::TokenManage);
+    let old = tokens::find(tx.conn(), &grant, id, at).await.unwrap();
+    let token = tokenward_core::token::Token { revocation: None, updated_at: tx.next_version(at), ..old };
+    assert_eq!(tokens::restore(&mut tx, &grant, &token).await.unwrap(), 2, "it counts again");
+    crate::world::end(tx).await.unwrap();
+    assert_eq!(tokens::get(world.reader().await.conn(), &acme.grant, id).await.unwrap(), token);
+    let rows = tokens::index_rows(world.reader().await.conn(), &[id]).await.unwrap();
+    assert_eq!(rows[0].revoked_at, None);
+    let mut tx = world.begin().await;
+    let twice = tokens::restore(&mut tx, &acme.may(Management::TokenManage), &token).await;
+    assert_eq!(twice.map_err(|it| it.code), Err(Code::NotFound));
 }
 
 async fn the_index_gets_what_lives_and_tombstones_for_ninety_days(world: World) {

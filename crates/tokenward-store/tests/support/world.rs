@@ -246,7 +246,7 @@ impl World {
 
     pub async fn revoke(&self, of: &Organization, token: Uuid) {
         let mut tx = self.begin().await;
-        tokens::revoke(&mut tx, &of.may(Management::TokenManage), token, self.now()).await.unwrap();
+        tokens::revoke(&mut tx, &of.may(Management::TokenManage), token, &revocation(self.now())).await.unwrap();
         let event = Event::new(Kind::TokenDeleted, Some(of.id), token, "");
         tx.commit(&[event]).await.unwrap();
     }
@@ -282,6 +282,12 @@ pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest)
         expires_at: None,
         secret: secret(digest),
     }
+}
+
+/// That a token was taken back at this moment.
+pub fn revocation(at: Time) -> tokenward_core::token::Revocation {
+    let reason = tokenward_core::token::RevokeReason::Cessation;
+    tokenward_core::token::Revocation { at, reason, note: None, by_name: None, by_kind: None, by_id: None }
 }
 
 /// What is stored of a secret with this digest.

@@ -148,6 +148,11 @@ impl Client {
         Ok(self.send(self.request(Method::POST, path).json(body)).await?.answer)
     }
 
+    /// POST without a body.
+    pub async fn post_nothing<T: DeserializeOwned>(&self, path: &str) -> Result<ApiAnswer<T>> {
+        Ok(self.send(self.request(Method::POST, path)).await?.answer)
+    }
+
     /// PUT; with a version it fails when somebody else changed the thing meanwhile.
     pub async fn put<T: DeserializeOwned>(
         &self,

@@ -2,10 +2,12 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use tokenward_api::tokens::{
-    ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenRequest, ApiTokenRotateRequest, ApiTokenVersion,
+    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenRequest, ApiTokenRotateRequest,
+    ApiTokenVersion,
 };
 use tokenward_core::Time;
 use tokenward_core::time::{Micros, length_text};
+use tokenward_core::token::{RevokeReason, TokenState};
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
@@ -44,15 +46,26 @@ pub enum TokenCommand {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Delete a token: it is refused from that moment on
-    #[command(visible_alias = "rm")]
-    Delete {
+    /// Switch a token off: it is refused, and keeps everything, until it is enabled again
+    Disable {
         /// Its name or id
         #[arg(value_name = "NAME|ID")]
         token: String,
-        /// Do not ask
-        #[arg(long, short)]
-        yes: bool,
+    },
+    /// Switch a token on again
+    Enable {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+    },
+    /// Delete a token: it is refused from that moment on
+    #[command(visible_alias = "rm")]
+    Delete(DeleteArgs),
+    /// Undo the deletion of a token, for an hour after it
+    Undo {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
     },
 }
 
@@ -93,6 +106,33 @@ pub struct EditArgs {
     expires: Option<when::End>,
 }
 
+/// `tokenward token delete`.
+#[derive(Args, Debug)]
+pub struct DeleteArgs {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID")]
+    token: String,
+    /// Why; key_compromise cannot be undone
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    reason: Option<RevokeReason>,
+    /// More about it, for people
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// A reason as clap reads it.
+fn reason(word: &str) -> std::result::Result<RevokeReason, String> {
+    RevokeReason::parse(word).map_err(|problem| format!("it {problem}"))
+}
+
+/// A state as clap reads it.
+fn state(word: &str) -> std::result::Result<TokenState, String> {
+    TokenState::parse(word).map_err(|problem| format!("it {problem}"))
+}
+
 /// `tokenward token rotate`.
 #[derive(Args, Debug)]
 pub struct RotateArgs {
@@ -116,6 +156,9 @@ pub struct ListArgs {
     /// Only those whose creator's name contains this
     #[arg(long, value_name = "TEXT")]
     creator: Option<String>,
+    /// Only those in this state: active, disabled, expired, or revoked (those deleted within 90 days)
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    state: Option<TokenState>,
 }
 
 pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
@@ -126,7 +169,10 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::Edit(args) => edit(args, context).await,
         TokenCommand::Rotate(args) => rotate(args, context).await,
         TokenCommand::End { token, secret, yes } => end(&token, secret, yes, context).await,
-        TokenCommand::Delete { token, yes } => delete(&token, yes, context).await,
+        TokenCommand::Disable { token } => switch(&token, "disable", context).await,
+        TokenCommand::Enable { token } => switch(&token, "enable", context).await,
+        TokenCommand::Delete(args) => delete(args, context).await,
+        TokenCommand::Undo { token } => undo(&token, context).await,
     }
 }
 
@@ -221,7 +267,8 @@ async fn end(wanted: &str, secret: u16, yes: bool, context: &Context<'_>) -> Res
 }
 
 async fn list(args: ListArgs, context: &Context<'_>) -> Result {
-    let query = [("name", args.name.as_deref()), ("creatorName", args.creator.as_deref())];
+    let state = args.state.map(TokenState::as_str);
+    let query = [("name", args.name.as_deref()), ("creatorName", args.creator.as_deref()), ("state", state)];
     let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);
@@ -240,7 +287,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             token.id.to_string(),
         ]);
     }
-    let filtered = args.name.is_some() || args.creator.is_some();
+    let filtered = args.name.is_some() || args.creator.is_some() || args.state.is_some();
     table.print(if filtered {
         "No token matches."
     } else {
@@ -286,6 +333,7 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Description", text(token.description.as_deref())),
         ("Role", token.role_name.clone()),
         ("Ends in", token.last_four.clone()),
+        ("State", token.state.to_string()),
         ("Expires", or(moment(token.expires_at), "never")),
         ("Created", moment(token.created_at)),
         ("Creator", text(token.creator_name.as_deref())),
@@ -298,6 +346,12 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Denied", denied),
         ("Id", token.id.to_string()),
     ];
+    if let Some(gone) = &token.revocation {
+        let by = gone.by_name.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        lines.push(("Deleted", format!("{}{by}, {}", moment(gone.at), gone.reason)));
+        lines.push(("Note", text(gone.note.as_deref())));
+        lines.push(("Undo until", moment(gone.undo_until)));
+    }
     // One is the rule, and says nothing that stands not above.
     if token.versions.len() > 1 {
         let label = |at| if at == 0 { "Secrets" } else { "" };
@@ -362,14 +416,50 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     Ok(())
 }
 
-async fn delete(wanted: &str, yes: bool, context: &Context<'_>) -> Result {
-    let (path, token) = resolve(wanted, context).await?;
+async fn switch(wanted: &str, how: &str, context: &Context<'_>) -> Result {
+    let (path, _) = resolve(wanted, context).await?;
+    let token: ApiAnswer<ApiToken> = context.client.post_nothing(&format!("{path}/{how}")).await?;
+    if context.global.json {
+        return output::json(&token.raw);
+    }
+    let told = match token.state {
+        TokenState::Disabled => "is switched off. It is refused from now on",
+        _ => "is switched on. It is accepted from now on",
+    };
+    note(output::clean(&format!("The token `{}` {told}.", token.name)));
+    Ok(())
+}
+
+async fn delete(args: DeleteArgs, context: &Context<'_>) -> Result {
+    let (path, token) = resolve(&args.token, context).await?;
     let (name, role, end) = (&token.name, &token.role_name, &token.last_four);
-    let question = format!(
-        "Delete the token `{name}` (role {role}, ends in {end})? Whoever uses it is refused from then on; this cannot be undone."
-    );
-    prompt::confirm(&question, yes)?;
-    context.client.delete(&path).await?;
+    let question =
+        format!("Delete the token `{name}` (role {role}, ends in {end})? Whoever uses it is refused from then on.");
+    prompt::confirm(&question, args.yes)?;
+    let why = ApiTokenDeleteRequest { reason: args.reason.map(|reason| reason.to_string()), note: args.note };
+    context.client.delete_with(&path, &why).await?;
     note(output::clean(&format!("Deleted the token `{name}`. It is refused from now on.")));
     if context.global.json { output::json(&token.raw) } else { Ok(()) }
+}
+
+async fn undo(wanted: &str, context: &Context<'_>) -> Result {
+    let tokens = tokens_of(context).await?;
+    let id = match Uuid::parse_str(wanted) {
+        Ok(id) => id,
+        Err(_) => {
+            let query = [("name", Some(wanted)), ("state", Some(TokenState::Revoked.as_str()))];
+            let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens, &query).await?;
+            // Of several that had the name, the one that was deleted last.
+            let named = answer.results.iter().filter(|token| token.name == wanted);
+            let last = named.max_by_key(|token| token.revocation.as_ref().map(|it| it.at));
+            let missing = || Failure::not_found(format!("No token named `{wanted}` was deleted in the last 90 days."));
+            last.ok_or_else(missing)?.id
+        }
+    };
+    let token: ApiAnswer<ApiToken> = context.client.post_nothing(&format!("{tokens}/{id}/undo")).await?;
+    if context.global.json {
+        return output::json(&token.raw);
+    }
+    note(output::clean(&format!("The token `{}` is back. The same secrets are accepted again.", token.name)));
+    Ok(())
 }

@@ -338,6 +338,41 @@ fn a_token_is_rotated_and_its_new_secret_stands_alone_on_stdout() {
 }
 
 #[test]
+fn a_token_is_switched_off_and_on_deleted_with_a_reason_and_brought_back() {
+    let world = World::new();
+    let secret = world.token("ci", "viewer");
+    let works = || world.with_token(&secret, &["token", "list"]).code == 0;
+    let off = world.run(&["token", "disable", "ci"]);
+    assert!(off.code == 0 && off.err.contains("The token `ci` is switched off."), "{}", off.err);
+    assert!(!works());
+    assert!(world.run(&["token", "list", "--state", "disabled"]).out.contains("ci"));
+    let on = world.run(&["token", "enable", "ci"]);
+    assert!(on.code == 0 && on.err.contains("is switched on"), "{}", on.err);
+    assert!(works());
+    let deleted = world.run(&["token", "delete", "ci", "--reason", "cessation", "--note", "the old pipeline", "--yes"]);
+    assert_eq!(deleted.code, 0, "{}", deleted.err);
+    assert!(!works());
+    let id = world.json(&["token", "list", "--state", "revoked"])["results"][0]["id"].as_str().unwrap().to_owned();
+    let shown = world.run(&["token", "show", &id]).out;
+    for part in ["revoked", "by bootstrap, cessation", "the old pipeline", "Undo until"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let back = world.run(&["token", "undo", "ci"]);
+    assert!(back.code == 0 && back.err.contains("The token `ci` is back."), "{}", back.err);
+    assert!(works());
+    world.run(&["token", "delete", "ci", "--reason", "key_compromise", "--yes"]);
+    for (line, code) in [
+        (&["token", "undo", "ci"][..], 1),
+        (&["token", "undo", "absent"], 4),
+        (&["token", "disable", "absent"], 4),
+        (&["token", "delete", "x", "--reason", "boredom", "--yes"], 2),
+        (&["token", "list", "--state", "gone"], 2),
+    ] {
+        assert_eq!(world.run(line).code, code, "{line:?}");
+    }
+}
+
+#[test]
 fn a_damaged_token_is_told_without_a_network() {
     let world = World::new();
     let secret = world.token("ci", "viewer");

@@ -594,6 +594,48 @@ async fn a_token_is_rotated_shown_with_its_secrets_and_an_old_one_is_ended() {
 }
 
 #[tokio::test]
+async fn a_token_is_switched_off_deleted_with_a_reason_found_again_and_brought_back() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let (id, text) = server.new_token(&organization, json!({ "name": "ci", "role_id": viewer })).await;
+    let code = async || server.post("/verify", &organization.owner, json!({ "token": text })).await.str("code");
+    let page = format!("{base}/tokens/{id}");
+    owner.get(&format!("{page}/disable")).await.says(200, "Switch off “ci”?");
+    owner.post(&format!("{page}/disable"), &[]).await.leads_to(&page);
+    owner.get(&page).await.says(200, "It is switched off: refused until somebody switches it on again.");
+    assert_eq!(code().await, "disabled");
+    owner.get(&format!("{base}/tokens?filter=disabled")).await.says(200, ">ci</a>");
+    owner.post(&format!("{page}/disable"), &[]).await.says(409, "switched off already");
+    owner.get(&format!("{page}/enable")).await.says(200, "Switch on “ci” again?");
+    owner.post(&format!("{page}/enable"), &[]).await.leads_to(&page);
+    assert_eq!(code().await, "valid");
+
+    owner.get(&format!("{page}/delete")).await.says(200, "Within 1h that can be undone");
+    owner.post(&format!("{page}/delete"), &[("reason", "boredom")]).await.says(400, "is not one of");
+    let why = [("reason", "cessation"), ("note", "the <old> pipeline")];
+    owner.post(&format!("{page}/delete"), &why).await.leads_to(&format!("{base}/tokens"));
+    assert_eq!(code().await, "revoked");
+    let list = owner.get(&format!("{base}/tokens")).await;
+    assert!(!list.html.contains(">ci</a>"));
+    owner.get(&format!("{base}/tokens?filter=deleted")).await.says(200, ">ci</a>");
+    owner.get(&format!("{base}/tokens?filter=deleted&q=nothing-like-it")).await.says(200, "No token");
+    let shown = owner.get(&page).await.says(200, "What used it is no more.");
+    assert!(shown.html.contains("the &#60;old&#62; pipeline") && shown.html.contains("/undo"), "{}", shown.html);
+    assert!(!shown.html.contains("/rotate\"") && !shown.html.contains("/edit\""), "nothing else can be done with it");
+    owner.get(&format!("{page}/undo")).await.says(200, "Take back the deletion of “ci”?");
+    owner.post(&format!("{page}/undo"), &[]).await.leads_to(&page);
+    owner.get(&page).await.says(200, "The token is back.");
+    assert_eq!(code().await, "valid");
+    let leaked = [("reason", "key_compromise")];
+    owner.post(&format!("{page}/delete"), &leaked).await.leads_to(&format!("{base}/tokens"));
+    let shown = owner.get(&page).await.says(200, "It has leaked, or may have.");
+    assert!(!shown.html.contains("/undo"));
+    owner.post(&format!("{page}/undo"), &[]).await.says(409, "somebody else may have its secret");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_program_gets_json_where_there_is_nothing() {
     let (server, _, _) = world().await;
     let answer = server.get("/nothing", "").await;

@@ -99,6 +99,38 @@ async fn a_token_whose_time_ended_meanwhile_makes_no_token() {
 }
 
 #[tokio::test]
+async fn a_secret_that_was_replaced_and_a_token_that_was_switched_off_meanwhile_make_no_token() {
+    let (server, acme) = Server::frozen().await;
+    for (rest, body, reason) in [("rotate", json!({ "keep": "0" }), "replaced"), ("disable", json!(null), "disabled")] {
+        let (id, admin) = server.new_token(&acme, json!({ "name": rest, "role_id": null })).await;
+        let path = acme.path(&format!("apiToken/{id}/{rest}"));
+        let meanwhile = async || {
+            server.post(&path, &acme.owner, body).await.expect(200);
+        };
+        let (status, said) = create_held(&server, &acme, &admin, meanwhile).await;
+        assert!(status == 401 && said.contains(reason), "{rest}: {said}");
+    }
+    assert!(!names(&server, &acme).await.contains(&"late".to_owned()));
+}
+
+#[tokio::test]
+async fn a_deleted_token_edits_and_rotates_nothing() {
+    let (server, acme) = Server::frozen().await;
+    let (other, text) = server.new_token(&acme, json!({ "name": "other", "role_id": null })).await;
+    let path = acme.path(&format!("apiToken/{other}"));
+    for (n, (method, rest, body)) in
+        [("PATCH", "", json!({ "name": "mine" })), ("POST", "/rotate", json!({ "keep": "0" }))].into_iter().enumerate()
+    {
+        let (id, admin) = server.new_token(&acme, json!({ "name": format!("admin {n}"), "role_id": null })).await;
+        let held = Held::begin(&server, method, &format!("{path}{rest}"), &admin, JSON, &body.to_string()).await;
+        server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(204);
+        let (status, said) = held.finish().await;
+        assert!(status == 401 && said.contains("revoked") && !said.contains("twd_"), "{said}");
+    }
+    assert_eq!(server.get("/token/self", &text).await.str("name"), "other");
+}
+
+#[tokio::test]
 async fn a_removed_and_a_demoted_member_make_no_token() {
     let (server, acme) = Server::with_owner().await;
     let (removed, session) = server.member(&acme, "removed@acme.example", "admin").await;

@@ -296,6 +296,7 @@ fn token_page() -> TokenPage {
     TokenPage {
         shell: shell(Nav::Tokens),
         token: tokens().remove(4),
+        revocation: None,
         versions: vec![
             VersionRow {
                 version: 2,

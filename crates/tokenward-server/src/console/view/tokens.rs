@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Chip, DecisionRow, FormField, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell, Wanted};
+use super::{Chip, Choice, DecisionRow, FormField, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell, Wanted};
 
 /// What a token is in, as the list shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +15,8 @@ pub enum TokenState {
     Expired,
     /// Switched off.
     Disabled,
+    /// Taken back.
+    Revoked,
 }
 
 /// The last use that is known.
@@ -264,6 +266,8 @@ pub struct TokenPage {
     pub shell: Shell,
     /// The token.
     pub token: TokenRow,
+    /// That it was taken back; `None` while it lives.
+    pub revocation: Option<RevocationView>,
     /// Its secrets, the newest first.
     pub versions: Vec<VersionRow>,
     /// What its role can do, in one sentence.
@@ -282,7 +286,22 @@ pub struct TokenPage {
     pub public_url: String,
 }
 
-/// `…/tokens/<id>/delete`: asks once more, and names the token.
+/// What is said of a token that was taken back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RevocationView {
+    /// When.
+    pub at: Moment,
+    /// By whom; `None` where that is not known.
+    pub by: Option<String>,
+    /// Why, as people read it.
+    pub reason: String,
+    /// What was noted about it.
+    pub note: Option<String>,
+    /// Until when it can be undone; `None` where it cannot.
+    pub undo_until: Option<Moment>,
+}
+
+/// `…/tokens/<id>/delete`: asks once more, and names the token. Posts `reason` and `note`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-delete.html")]
 pub struct TokenDeletePage {
@@ -290,6 +309,12 @@ pub struct TokenDeletePage {
     pub shell: Shell,
     /// The token.
     pub token: TokenRow,
+    /// Why it is deleted; the first stands for nothing in particular.
+    pub reasons: Vec<Choice>,
+    /// More about it.
+    pub note: FormField,
+    /// How long it can be undone.
+    pub undo: String,
     /// Why it did not happen, with what to do.
     pub error: Option<String>,
 }

@@ -183,5 +183,6 @@ async fn what_cannot_be_changed_is_refused_by_name_and_nothing_is_half_done() {
     let body = json!({ "name": "mine" });
     assert_eq!(edit(&server, &other, &id, &other.owner, body.clone()).await.pair(), not_found("token"));
     server.delete(&path, &acme.owner).await;
-    assert_eq!(edit(&server, &acme, &id, &acme.owner, body).await.pair(), not_found("token"));
+    let gone = edit(&server, &acme, &id, &acme.owner, body).await;
+    assert_eq!(gone.outcome(), (409, "conflict".into()), "what was deleted is still known: {}", gone.text);
 }

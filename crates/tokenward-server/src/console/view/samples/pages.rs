@@ -177,15 +177,34 @@ pub fn pages() -> Vec<(String, String)> {
     );
     page!("token", token_page());
     page!("token-untracked", TokenPage { usage: None, token: tokens().remove(0), ..token_page() });
-    page!("token-delete", TokenDeletePage { shell: shell(Nav::Tokens), token: tokens().remove(5), error: None });
+    let reasons = vec![Choice { value: "unspecified".into(), label: "No reason in particular".into(), chosen: true }];
+    let token_delete = TokenDeletePage {
+        shell: shell(Nav::Tokens),
+        token: tokens().remove(5),
+        reasons,
+        note: FormField::default(),
+        undo: "Within 1h that can be undone, unless it has leaked.".into(),
+        error: None,
+    };
+    page!("token-delete", token_delete.clone());
     page!(
         "token-delete-nasty",
         TokenDeletePage {
-            shell: shell(Nav::Tokens),
             token: tokens().remove(0),
-            error: Some("It was changed meanwhile. Look again.".into())
+            error: Some("It was changed meanwhile. Look again.".into()),
+            ..token_delete
         }
     );
+    let gone = RevocationView {
+        at: moment(-HOUR / 2),
+        by: Some("owner@acme.example".into()),
+        reason: "What used it is no more.".into(),
+        note: Some(NASTY.into()),
+        undo_until: Some(moment(HOUR / 2)),
+    };
+    let mut deleted = tokens().remove(4);
+    deleted.state = TokenState::Revoked;
+    page!("token-deleted", TokenPage { revocation: Some(gone), token: deleted, versions: Vec::new(), ..token_page() });
 
     page!("events", events_page());
     page!("events-none", events_with_a_filter());
