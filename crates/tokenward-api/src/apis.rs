@@ -42,6 +42,9 @@ pub struct ApiDetail {
     #[serde(flatten)]
     pub item: ApiItem,
     pub routes: Vec<RouteBody>,
+    /// What an import did not take as the document has it, how often, and the first operations to which it happened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A route.
@@ -78,7 +81,7 @@ pub struct ApiDocumentRoute {
     pub method: String,
     #[cfg_attr(feature = "openapi", schema(value_type = field::RoutePath))]
     pub path: String,
-    /// What it needs; without it, `<first segment>:read` for GET and HEAD, `:write` for others.
+    /// What it needs; without it, the first thing in its path with `:read` for GET and HEAD, `:write` for others.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RoutePermissions>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<String>>,

@@ -38,12 +38,17 @@ pub struct Introspection {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ActiveToken {
-    /// The permissions of its role; `*` stands for either side of a permission of your own API.
+    /// The permissions of its role; `*` stands for either side of a permission of your own API. What `*` means of the
+    /// routes that were imported is there too, one by one.
     pub scope: String,
     /// The token's id: a token is its own client.
     pub client_id: Uuid,
     /// The token's id.
     pub sub: Uuid,
+    /// The token's name.
+    pub username: String,
+    /// The address of this server.
+    pub iss: String,
     /// `Bearer`.
     pub token_type: Cow<'static, str>,
     /// When it was made, in seconds since 1970.

@@ -51,6 +51,10 @@ pub enum Standing<'a> {
 }
 
 impl Standing<'_> {
+    fn holds_any_of_api(self) -> bool {
+        matches!(self, Self::Role(role) if role.holds_any_of_api())
+    }
+
     fn allows(self, permission: Permission<'_>, target: Target) -> bool {
         match self {
             Self::Role(role) => role.allows(permission, target),
@@ -79,6 +83,8 @@ pub enum Ask<'a> {
     Permission(Permission<'a>),
     /// May it do all of these? What a route needs.
     All(&'a [RequiredPermission]),
+    /// Does its role hold anything at all in the organization's own API? Less than that is no customer of it.
+    AnyOfApi,
     /// What no token may do: a request that is on no route.
     Never(Reason),
 }
@@ -99,7 +105,7 @@ pub enum Decision<'a> {
     Deny {
         /// The first check that failed.
         reason: Reason,
-        /// The permission that was missing, for `permission_denied` and for nothing else.
+        /// The permission that was missing, for `permission_denied` and for nothing else; absent where any would have done.
         missing: Option<Permission<'a>>,
     },
 }
@@ -160,6 +166,8 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
                 missing => Decision::Deny { reason: Reason::PermissionDenied, missing },
             }
         }
+        Ask::AnyOfApi if facts.standing.holds_any_of_api() => Decision::Allow,
+        Ask::AnyOfApi => deny(Reason::PermissionDenied),
         Ask::Never(reason) => deny(reason),
     }
 }
@@ -215,6 +223,32 @@ mod tests {
                 prop_assert_eq!(missing.is_some(), reason == Reason::PermissionDenied);
             }
         }
+    }
+
+    #[test]
+    fn a_role_that_holds_nothing_of_the_api_is_no_customer_of_it() {
+        let credential = Credential {
+            id: Uuid::nil(),
+            subject: Subject::Token(1),
+            state: State::Active,
+            not_before: None,
+            expires_at: None,
+            replaced: false,
+        };
+        let code = |standing: Standing<'_>| {
+            let facts = Facts { credential: Some(credential), standing, target: Target::Organization };
+            decide(&facts, Ask::AnyOfApi, Time(1)).code()
+        };
+        for (role, expected) in [
+            (BuiltIn::Admin, "valid"),
+            (BuiltIn::Viewer, "valid"),
+            (BuiltIn::Billing, "permission_denied"),
+            (BuiltIn::Verifier, "permission_denied"),
+        ] {
+            let built_in = Role::built_in(Uuid::nil(), role);
+            assert_eq!(code(Standing::Role(&built_in)), expected, "{role:?}");
+        }
+        assert_eq!(code(Standing::Bare), "permission_denied");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! A directory is never changed in place. The follower makes a changed copy and swaps it in, so a decision
 //! sees one state from its first look-up to its last.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::decision::Ask;
+use crate::permission::RequiredPermission;
 use crate::reason::Reason;
 use crate::role::{Mode, Role, Target};
 use crate::routes::Routes;
@@ -307,6 +308,12 @@ impl Organization {
     #[must_use]
     pub fn api(&self, name: &str) -> Option<&Arc<Routes>> {
         self.apis.get(name)
+    }
+
+    /// What the routes of all APIs need, each once and in order.
+    #[must_use]
+    pub fn route_permissions(&self) -> BTreeSet<&RequiredPermission> {
+        self.apis.values().flat_map(|routes| routes.permissions()).collect()
     }
 
     /// What a request to one of its APIs takes: the question to decide, which is a denial where the API, the route

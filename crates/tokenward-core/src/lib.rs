@@ -14,6 +14,7 @@ pub mod id;
 pub mod index;
 mod meaning;
 pub mod name;
+pub mod nearest;
 pub mod network;
 pub mod notice;
 pub mod organization;

@@ -330,6 +330,12 @@ impl Role {
         own.chain(self.api.iter().map(ToString::to_string)).collect()
     }
 
+    /// Does the role hold anything of the organization's own API?
+    #[must_use]
+    pub fn holds_any_of_api(&self) -> bool {
+        !self.api.is_empty()
+    }
+
     /// May the role do this with that? A pure look-up; a `Target::Absent` is refused whatever is asked.
     #[must_use]
     pub fn allows(&self, permission: Permission<'_>, target: Target) -> bool {

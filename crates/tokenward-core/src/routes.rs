@@ -176,6 +176,11 @@ impl Routes {
         self.id
     }
 
+    /// What routes need, each at least once.
+    pub fn permissions(&self) -> impl Iterator<Item = &RequiredPermission> {
+        self.needs.iter().flatten()
+    }
+
     /// What a request takes. `path` is as the client sent it; a query behind `?` does not count.
     #[must_use]
     pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
@@ -398,7 +403,7 @@ mod tests {
             Ask::All(all) => all.iter().map(RequiredPermission::as_str).collect::<Vec<_>>().join("+"),
             Ask::Never(reason) => reason.to_string(),
             Ask::Identity => "identity".into(),
-            Ask::Permission(_) => "?".into(),
+            Ask::Permission(_) | Ask::AnyOfApi => "?".into(),
         }
     }
 

@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use anyhow::{Result, bail};
+use tokenward_verify::server::reach::{Reach, writers};
+
 /// The mode of a file that every user of the machine can read; `None` for others, and for one that cannot be looked at,
 /// which whoever opens it says better. Its group is let in: certificates are often kept for one.
 #[must_use]
@@ -13,6 +16,30 @@ pub fn open_to_everybody(path: &Path) -> Option<u32> {
     // Nobody gets to a file in a directory that is closed to them.
     let reached = path.parent().and_then(mode).is_none_or(|directory| directory & 0o001 != 0);
     (of_file & 0o004 != 0 && reached).then_some(of_file)
+}
+
+/// The directory of the pepper is for nobody else to write: whoever can write it can put another pepper or another database
+/// there. Its group may, where an orchestrator has given it to one of ours. Who can only read it finds files that are closed.
+pub fn check_directory(path: &Path) -> Result<()> {
+    // What cannot be looked at, whoever uses it says better.
+    let Ok(meta) = path.metadata() else { return Ok(()) };
+    let mode = meta.permissions().mode() & 0o777;
+    let path = path.display();
+    match writers(&meta) {
+        Reach::Owner => {}
+        Reach::OwnGroup => tracing::warn!(
+            data_dir = %path, mode = format!("{mode:o}"),
+            "its group can write the data directory. An orchestrator sets it so (fsGroup); anywhere else, run chmod 700 on it"
+        ),
+        Reach::OtherGroup => bail!(
+            "a group that this user is not in can write the data directory {path} (mode {mode:o}): run chmod 700 on it"
+        ),
+        Reach::Everybody => bail!(
+            "everybody on this machine can write the data directory {path} (mode {mode:o}): run chmod 700 on it, or name \
+             one of your own with --data-dir"
+        ),
+    }
+    Ok(())
 }
 
 #[cfg(test)]

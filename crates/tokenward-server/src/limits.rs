@@ -116,8 +116,10 @@ limits! {
         "The body of a request of the API.";
     BODY_TIME = fixed "body_ms" 10_000, Milliseconds,
         "How long a body of the API may take to arrive.";
-    DOCUMENT_BYTES = fixed "document_bytes" 5_000_000, Bytes,
+    DOCUMENT_BYTES = fixed "document_bytes" 10_000_000, Bytes,
         "A document that describes the routes of an API.";
+    PASTED_DOCUMENT_BYTES = fixed "pasted_document_bytes" 5_000_000, Bytes,
+        "The same in a form of the console.";
     DOCUMENT_TIME = fixed "document_ms" 60_000, Milliseconds,
         "How long such a document may take to arrive.";
     BODY_RATE = fixed "body_rate_bytes" 16 * KIB, BytesPerSecond,

@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -17,8 +17,8 @@ use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tokenward_core::{Clock, Error, Random};
-use tokenward_store::Store;
 use tokenward_store::address::DatabaseAddress;
+use tokenward_store::{Store, public_url};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiError};
@@ -28,6 +28,7 @@ use crate::service::known::Devices;
 use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::security::{self, Security};
+use crate::service::strangers::Strangers;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, set_up::SetUp, throttle::Throttle};
 use crate::signals::{Signals, Told};
 use crate::transport::{self, Certificate, Door, Listening, Terms};
@@ -58,20 +59,44 @@ pub struct Running {
     certificate: Option<Arc<Certificate>>,
 }
 
-/// Opens the store of a configuration, and makes its directory.
+/// After so long somebody who waits for a database is told, and again each time that it passes.
+const WAITING: Duration = Duration::from_millis(700);
+
+/// Opens the store of a configuration, and makes its directory where one is needed.
 pub async fn open_store(config: &Config) -> Result<Store> {
-    open_store_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await
+    let waits = |text: fmt::Arguments<'_>| print_line(std::io::stderr(), text);
+    open_store_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom), waits).await
 }
 
-async fn open_store_with(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Store> {
+async fn open_store_with(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    waits: impl Fn(fmt::Arguments<'_>),
+) -> Result<Store> {
     let new = !config.data_dir.exists();
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
-        format!(
-            "cannot make the data directory {}: name a directory of your own with --data-dir",
-            config.data_dir.display()
-        )
-    })?;
-    let opened = Store::open(&config.database, clock, random).await;
+    if config.needs_directory() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
+            format!(
+                "cannot make the data directory {}: name a directory of your own with --data-dir",
+                config.data_dir.display()
+            )
+        })?;
+    }
+    files::check_directory(&config.data_dir)?;
+    let mut opening = std::pin::pin!(Store::open(&config.database, clock, random));
+    let begun = Instant::now();
+    let mut patience = WAITING;
+    let opened = loop {
+        tokio::select! {
+            opened = &mut opening => break opened,
+            () = tokio::time::sleep(patience) => {
+                let waited = begun.elapsed().as_secs_f32();
+                waits(format_args!("Waiting for the database {} ({waited:.0} s).", config.shown_database()));
+                patience = WAITING * 5;
+            }
+        }
+    };
     if opened.is_err() && new {
         // Only an empty directory goes: what is in it was worth a try.
         let _ = std::fs::remove_dir(&config.data_dir);
@@ -109,8 +134,19 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     }
     let certificate = config.tls().map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
-    let mut store = open_store_with(&config, clock, random).await?;
+    let scheme = if config.tls().is_some() { "https" } else { "http" };
+    let own_url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port()));
+    tracing::info!(
+        database = %config.shown_database(),
+        data_dir = %config.data_dir.display(),
+        pepper = pepper::describe(&config.data_dir, config.pepper.as_deref()),
+        public_url = own_url,
+        "starting"
+    );
+    let waits = |text: fmt::Arguments<'_>| tracing::warn!("{text}");
+    let mut store = open_store_with(&config, clock, random, waits).await?;
     store.lock()?;
+    keep_public_url(&store, &own_url).await?;
     let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
     verifier.keep_usage(store.clone());
@@ -121,14 +157,14 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let shared = config.trusted_proxies.iter().chain(&config.trusted_gateways).copied().collect();
     let door = Arc::new(Door::new(&limits, shared));
     let devices = Devices::new(verifier.pepper(), &limits);
-    let scheme = if tls.is_some() { "https" } else { "http" };
     let app = Arc::new(App {
         store,
         verifier,
-        public_url: config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port())),
+        public_url: own_url,
         trusted_proxies: config.trusted_proxies.clone(),
         clients_hidden: config.clients_hidden(),
         gateways: config.gateways(),
+        strangers: Strangers::default(),
         passwords: Passwords::new(&limits)?,
         throttle: Throttle::new(&limits),
         devices,
@@ -154,6 +190,17 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let listening = transport::listen(listener, terms, move |peer| front.connection(peer))?;
     let reporting = tokio::spawn(security::run(Arc::clone(&app)));
     Ok(Running { address, app, set_up_link, envoy, listening, reporting, certificate })
+}
+
+/// Tells the commands beside the server where it is reached, also when it got that by a flag.
+async fn keep_public_url(store: &Store, url: &str) -> Result<()> {
+    let kept = public_url::find(store.read().await?.conn()).await?;
+    if kept.as_deref() != Some(url) {
+        let mut tx = store.begin_unlogged().await?;
+        public_url::keep(&mut tx, url).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Everything that answers HTTP.

@@ -3,7 +3,12 @@
 //! Whatever is no address is refused by its kind: a connection string, a driver's option or `:memory:` must not become
 //! the name of a file. No message repeats the text, since there can be a password anywhere in it.
 
+mod server;
+
+use std::fmt;
 use std::path::PathBuf;
+
+pub use server::ServerFault;
 
 /// The address of a database.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,6 +46,24 @@ pub enum AddressError {
     /// `sqlite://PATH`, which some read as relative and others as absolute.
     #[error("write sqlite:PATH for a relative path, or sqlite:/PATH for an absolute one")]
     Slashes,
+    /// A name that is nearer to a server's database than to a file.
+    #[error(
+        "it is a single word: write sqlite:./{0} for a file of that name, or postgres://USER:PASSWORD@HOST/{0} for a \
+         database of a server"
+    )]
+    Word(String),
+    /// `db:5432/tokens`.
+    #[error("it begins with a host and a port: put postgres:// before it")]
+    HostPort,
+    /// `~/tokens.db`, which only a shell understands.
+    #[error("it begins with `{0}`, which only a shell understands: write the whole path")]
+    Shell(char),
+    /// `data/`.
+    #[error("it ends in a slash, which names a directory: name a file in it, such as sqlite:DIRECTORY/tokenward.db")]
+    Directory,
+    /// A server's address with something in it that is not understood.
+    #[error("the address of the server {0}")]
+    Server(#[from] ServerFault),
     /// A line break, a tabulator or the like.
     #[error("there is a line break or another control character in it")]
     Control,
@@ -58,11 +81,35 @@ impl DatabaseAddress {
         }
         match scheme(text) {
             Some((scheme, rest)) if ["postgres", "postgresql"].contains(&&*scheme) && rest.starts_with("//") => {
+                server::check(rest.strip_prefix("//").unwrap_or(rest))?;
                 Ok(Self::Server(format!("{scheme}:{rest}")))
             }
             Some((scheme, rest)) if scheme == "sqlite" => file(rest),
+            Some((_, rest)) if begins_with_port(rest) => Err(AddressError::HostPort),
             Some((scheme, _)) => Err(AddressError::Scheme(scheme)),
+            None if is_word(text) => Err(AddressError::Word(text.to_owned())),
             None => file(text),
+        }
+    }
+}
+
+/// `5432`, `5432/tokens`: what follows a host.
+fn begins_with_port(rest: &str) -> bool {
+    let port = rest.split('/').next().unwrap_or_default();
+    !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Letters, digits and nothing that a path has: somebody's name of a database, which must not become a new, empty file.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+impl fmt::Display for DatabaseAddress {
+    /// For people and logs: without a password and without options.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Server(url) => f.write_str(&server::shown(url)),
         }
     }
 }
@@ -89,6 +136,9 @@ fn file(path: &str) -> Result<DatabaseAddress, AddressError> {
         _ if path.starts_with("file:") => Err(AddressError::Scheme("file".to_owned())),
         _ if path.starts_with("//") && path.contains('@') => Err(AddressError::NoScheme),
         _ if path.contains('?') => Err(AddressError::Options),
+        _ if path.starts_with("~/") => Err(AddressError::Shell('~')),
+        _ if path.starts_with('$') => Err(AddressError::Shell('$')),
+        _ if path.ends_with('/') => Err(AddressError::Directory),
         // An empty host, as in sqlite:///var/lib/tokenward.db, and then an absolute path.
         _ if path.starts_with("///") => Ok(DatabaseAddress::File(path.trim_start_matches("//").into())),
         _ if path.starts_with("//") => Err(AddressError::Slashes),
@@ -123,6 +173,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_shown_without_its_password_and_options() {
+        for (text, shown) in [
+            ("tokens.db", "sqlite:tokens.db"),
+            ("postgres://ada:geheim@db:5433/tokens?sslmode=require", "postgres://ada@db:5433/tokens"),
+            ("postgres://ada:ge@heim@db/tokens", "postgres://ada@db/tokens"),
+            ("postgresql://db", "postgres://db"),
+            ("postgres:///tokens?user=ada&password=geheim&host=/run/pg", "postgres://ada@/run/pg/tokens"),
+            ("postgres://db/?dbname=tokens&port=5433", "postgres://db:5433/tokens"),
+        ] {
+            assert_eq!(DatabaseAddress::parse(text).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
     fn what_is_no_address_is_refused_by_its_kind_and_not_repeated() {
         let scheme = |name: &str| AddressError::Scheme(name.to_owned());
         for (text, error) in [
@@ -141,6 +205,14 @@ mod tests {
             ("jdbc:postgresql://db/tokens?password=geheim", scheme("jdbc")),
             ("postgres:geheim", scheme("postgres")),
             ("ada:geheim@db/tokens", scheme("ada")),
+            ("db:5432/tokens", AddressError::HostPort),
+            ("db.acme.example:5432", AddressError::HostPort),
+            ("tokenward", AddressError::Word("tokenward".to_owned())),
+            ("postgres", AddressError::Word("postgres".to_owned())),
+            ("~/tokens.db", AddressError::Shell('~')),
+            ("sqlite:$HOME/tokens.db", AddressError::Shell('$')),
+            ("data/", AddressError::Directory),
+            ("sqlite:/var/lib/", AddressError::Directory),
             ("//ada:geheim@db/tokens", AddressError::NoScheme),
             ("sqlite://tokens.db", AddressError::Slashes),
             ("tokens.db\npassword: geheim", AddressError::Control),

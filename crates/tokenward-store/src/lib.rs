@@ -22,6 +22,7 @@ pub mod notices;
 pub mod organizations;
 pub mod peppers;
 pub mod projects;
+pub mod public_url;
 mod role_rows;
 pub mod roles;
 pub mod sessions;

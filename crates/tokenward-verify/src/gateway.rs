@@ -8,12 +8,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokenward_core::decision::Ask;
+use tokenward_core::nearest::known_words;
 use tokenward_core::path;
 use tokenward_core::permission::Permission;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Result, Uuid};
 
-use crate::credential::{Credential, holds_token};
+use crate::credential::{Credential, CredentialHeader, holds_token};
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::trace::ID_LENGTH;
 use crate::verifier::{Answer, Verifier};
@@ -77,9 +78,29 @@ pub struct Settings {
     pub trusted: Vec<IpNet>,
     /// A further header whose value is a token; lowercase.
     pub header: Option<String>,
+    /// Is that header the only place of a token? The client's `Authorization` is then for the service behind.
+    pub only: bool,
 }
 
 impl Settings {
+    /// The place of a credential that a header is, by its name in lower case.
+    #[must_use]
+    pub fn place(&self, name: &str) -> Option<CredentialHeader> {
+        match name {
+            name if self.header.as_deref() == Some(name) => Some(CredentialHeader::Key),
+            "authorization" if !self.only => Some(CredentialHeader::Authorization),
+            "x-api-key" if !self.only => Some(CredentialHeader::Key),
+            _ => None,
+        }
+    }
+
+    /// The headers in which a credential may stand, in lower case.
+    pub fn places(&self) -> impl Iterator<Item = (&str, CredentialHeader)> {
+        let usual = ["authorization", "x-api-key"].into_iter().filter(|name| self.header.as_deref() != Some(name));
+        let all = usual.chain(self.header.as_deref());
+        all.filter_map(|name| Some((name, self.place(name)?)))
+    }
+
     /// May this peer say which request it holds, and for whom?
     #[must_use]
     pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
@@ -93,11 +114,16 @@ pub struct Scope<'a> {
     organization: Option<Uuid>,
     api: Option<Cow<'a, str>>,
     permission: Option<Cow<'a, str>>,
+    /// Somebody wrote that whose token it is counts, and not what it may do.
+    identity: bool,
 }
 
+/// What a gateway may say of its question.
+const PARAMETERS: [&str; 4] = ["organization", "api", "permission", "identity"];
+
 impl<'a> Scope<'a> {
-    /// Reads `organization`, `api` and `permission`. Anything else is an error: a misspelt `permission` must not turn
-    /// into a question that is easier to pass.
+    /// Reads `organization`, and one of `api`, `permission` and `identity=any`. Anything else is an error: a misspelt
+    /// `permission` must not turn into a question that is easier to pass, and neither must one that was forgotten.
     pub fn read(pairs: impl Iterator<Item = (impl AsRef<str>, impl Into<Cow<'a, str>>)>) -> Result<Self> {
         let mut scope = Self::default();
         for (name, value) in pairs {
@@ -113,16 +139,30 @@ impl<'a> Scope<'a> {
                     Permission::parse(&value).map_err(|problem| Error::invalid(name, problem))?;
                     scope.permission.replace(value).is_some()
                 }
+                "identity" if value == "any" => std::mem::replace(&mut scope.identity, true),
+                "identity" => {
+                    return Err(Error::invalid(name, "can only be `any`: every role that holds something of your API"));
+                }
                 _ => {
-                    let known = "is not known here; known are `organization`, `api` and `permission`";
-                    return Err(Error::invalid(name.chars().take(64).collect::<String>(), known));
+                    let problem = format!("is not known here; {}", known_words(name, PARAMETERS.into_iter()));
+                    return Err(Error::invalid(name.chars().take(64).collect::<String>(), problem));
                 }
             };
             if twice {
                 return Err(Error::invalid(name, "is there twice"));
             }
         }
-        Ok(scope)
+        match (scope.identity, scope.api.is_some() || scope.permission.is_some()) {
+            (false, false) => Err(Error::invalid(
+                "api",
+                "is missing: say `api=NAME`, whose routes say what a request needs, or `permission=NOUN:VERB`; or \
+                 `identity=any`, to let every role through that holds something of your API",
+            )),
+            (true, true) => {
+                Err(Error::invalid("identity", "contradicts `api` and `permission`, which ask for more; leave it out"))
+            }
+            _ => Ok(scope),
+        }
     }
 }
 
@@ -167,6 +207,7 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
     // A request that is refused as it stands is remembered with the rest, under its token.
     let (ask, api) = match (&read.refused, &held.scope.permission) {
         (Some((reason, _)), _) => (Ask::Never(*reason), None),
+        (None, None) if held.scope.identity => (Ask::AnyOfApi, None),
         (None, None) => (Ask::Identity, held.scope.api.as_deref()),
         (None, Some(text)) => (Ask::permission(text)?, held.scope.api.as_deref()),
     };
@@ -176,6 +217,11 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
     let allowed = verifier.check(credential.text(), &question, |answer| allowed(&answer, read.path.as_deref(), add))?;
     allowed.map_err(|error| match read.refused {
         Some((reason, Some(detail))) if error.code == Code::Denied(reason) => Error { detail: detail.into(), ..error },
+        None if held.scope.identity && error.code == Code::Denied(Reason::PermissionDenied) => {
+            let detail =
+                "The role of this token holds no permission of your own API. Give it one, such as `invoices:read`.";
+            Error { detail: detail.into(), ..error }
+        }
         _ => error,
     })
 }
@@ -268,14 +314,34 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_ones_own_stands_beside_the_usual_ones_or_alone() {
+        let places = |header: Option<&str>, only| {
+            let settings = Settings { trusted: Vec::new(), header: header.map(str::to_owned), only };
+            settings.places().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(places(None, false), ["authorization", "x-api-key"]);
+        assert_eq!(places(Some("x-acme-key"), false), ["authorization", "x-api-key", "x-acme-key"]);
+        assert_eq!(places(Some("x-acme-key"), true), ["x-acme-key"]);
+        assert_eq!(places(Some("x-api-key"), true), ["x-api-key"]);
+        assert_eq!(places(Some("x-api-key"), false), ["authorization", "x-api-key"]);
+    }
+
+    #[test]
     fn a_scope_that_cannot_be_read_is_no_question() {
         let id = "00000000-0000-7000-8000-000000000000";
         let scope = read(&[("organization", id), ("api", "shop"), ("permission", "invoices:read")]).unwrap();
         assert_eq!(scope.organization, Some(Uuid::try_parse(id).unwrap()));
         assert_eq!((scope.api.as_deref(), scope.permission.as_deref()), (Some("shop"), Some("invoices:read")));
-        assert!(read(&[]).unwrap().organization.is_none());
+        assert!(read(&[("identity", "any")]).unwrap().organization.is_none());
         for (pairs, field) in [
-            (&[("organization", "acme")][..], "organization"),
+            (&[][..], "api"),
+            (&[("organization", id)], "api"),
+            (&[("identity", "")], "identity"),
+            (&[("identity", "all")], "identity"),
+            (&[("identity", "any"), ("api", "shop")], "identity"),
+            (&[("identity", "any"), ("permission", "a:b")], "identity"),
+            (&[("identity", "any"), ("identity", "any")], "identity"),
+            (&[("organization", "acme")], "organization"),
             (&[("organization", "")], "organization"),
             (&[("api", "")], "api"),
             (&[("permission", "")], "permission"),

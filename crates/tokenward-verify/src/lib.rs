@@ -9,6 +9,7 @@ mod guard;
 mod pepper;
 mod question;
 mod random;
+mod reach;
 mod record;
 mod refusals;
 #[cfg(feature = "tower")]

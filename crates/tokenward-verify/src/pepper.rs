@@ -7,12 +7,18 @@
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use subtle::ConstantTimeEq;
 use tokenward_core::Random;
 use tokenward_core::secret::Pepper;
 use tokenward_store::{Store, peppers};
 use zeroize::Zeroizing;
+
+use crate::reach::{Reach, reach};
+
+/// The file is read more than once at a start.
+static GROUP_TOLD: Once = Once::new();
 
 /// Why the peppers cannot be used; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +93,19 @@ pub enum PepperError {
     /// The database does not answer.
     #[error(transparent)]
     Store(#[from] tokenward_core::Error),
+}
+
+/// What is there before the database is asked, for the log: the newest version and its place. What cannot be read is told
+/// when it is used.
+#[must_use]
+pub fn describe(data_dir: &Path, configured: Option<&str>) -> String {
+    match read(data_dir, configured) {
+        Ok((source_name, found)) => match found.iter().map(|pepper| pepper.version).max() {
+            Some(version) => format!("version {version} of {source_name}"),
+            None => format!("none in {source_name}"),
+        },
+        Err(_) => "not to be read".to_owned(),
+    }
 }
 
 /// Loads the peppers, newest first, and proves them against the database. Makes the first one.
@@ -189,9 +208,17 @@ fn read_file(path: &Path) -> Result<Vec<Pepper>, PepperError> {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(cause) => return Err(io(cause)),
     };
-    let mode = std::fs::metadata(path).map_err(io)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(PepperError::Mode { path: path.to_owned(), mode });
+    let meta = std::fs::metadata(path).map_err(io)?;
+    let mode = meta.permissions().mode() & 0o777;
+    match reach(&meta) {
+        Reach::Owner => {}
+        Reach::OwnGroup => GROUP_TOLD.call_once(|| {
+            tracing::warn!(
+                pepper = %path.display(), mode = format!("{mode:o}"),
+                "its group can read the pepper. An orchestrator sets it so (fsGroup); anywhere else, run chmod 600 on it"
+            );
+        }),
+        Reach::OtherGroup | Reach::Everybody => return Err(PepperError::Mode { path: path.to_owned(), mode }),
     }
     parse(&text, &path.display().to_string())
 }

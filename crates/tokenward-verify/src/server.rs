@@ -18,7 +18,12 @@ pub mod gateway {
 
 /// The pepper of a server, which makes it where there is none.
 pub mod pepper {
-    pub use crate::pepper::{PepperError, load};
+    pub use crate::pepper::{PepperError, describe, load};
+}
+
+/// Who else gets at a file or directory.
+pub mod reach {
+    pub use crate::reach::{Reach, writers};
 }
 
 /// The operating system's random source.

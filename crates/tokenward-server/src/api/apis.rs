@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokenward_api::apis::{ApiDetail, ApiDocument, ApiItem, ApiList, RouteBody};
 use tokenward_core::caller::Grant;
@@ -40,12 +40,17 @@ fn detail(shown: ApiWithRoutes) -> ApiDetail {
         permissions: route.permissions,
         source: route.source,
     };
-    ApiDetail { item: item(shown.api), routes: shown.routes.into_iter().map(route).collect() }
+    ApiDetail {
+        item: item(shown.api),
+        routes: shown.routes.into_iter().map(route).collect(),
+        notes: shown.notes.iter().map(ToString::to_string).collect(),
+    }
 }
 
 #[derive(Deserialize)]
 struct PutQuery {
     unknown_route: Option<String>,
+    dry_run: Option<bool>,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -64,10 +69,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::ApiManage, On::Organization)
             .about(
                 "Routes of your API",
-                "Import an OpenAPI 3 document or a short list of routes; they replace those of that name. At most 5 MB and \
+                "Import an OpenAPI 3 or Swagger 2.0 document or a short list of routes; they replace those of that name. At most 10 MB and \
                  10,000 routes.",
             )
-            .query(&[("unknown_route", "`deny` or `allow`: what becomes of a request that no route describes.")])
+            .query(&[
+                ("unknown_route", "`deny` or `allow`: what becomes of a request that no route describes."),
+                ("dry_run", "`true`: answer what would be imported, and write nothing."),
+            ])
             .takes::<ApiDocument>()
             .written_in(&["application/json", "application/yaml", "application/toml"])
             .answers::<ApiDetail>(200)
@@ -111,6 +119,10 @@ async fn replace(
     })?;
     let bounds = Bounds { max: DOCUMENT_BYTES.size(), drain: 0, time: &DOCUMENT_TIME };
     let document = read_within(request.into_body(), bounds, apis::document_too_large).await?;
+    if query.dry_run == Some(true) {
+        let shown = apis::preview(&app, &grant, name, format, document.into(), unknown).await?;
+        return Ok(Json(detail(shown)).into_response());
+    }
     let put = apis::put(&app, grant, name, format, document.into(), unknown, if_match).await?;
     let version = put.value.api.updated_at;
     Ok(tagged(version, written(StatusCode::OK, put, detail)))

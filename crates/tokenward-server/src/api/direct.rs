@@ -81,6 +81,12 @@ impl Direct {
             EndpointRight::Public => None,
             _ => asking_organization(&self.guard, &parts.headers, parts.uri.query(), peer)?,
         };
+        // Where every method is taken a gateway asks, whose headers are those of the request that it holds, and whose
+        // query is a question.
+        if self.method.is_some() {
+            self.guard.understood.check_query(parts.uri.query())?;
+            self.guard.understood.check_headers(&parts.headers)?;
+        }
         // Where every method is taken, nothing is said in a body.
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
         if body.len() <= heavy::BODY {

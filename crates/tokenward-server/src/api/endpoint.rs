@@ -20,8 +20,9 @@ use super::extract::client;
 use super::idempotency;
 use super::once::{self, Make};
 use super::right::{EndpointRight, On, RightGuard, authorize};
+use super::understood::Understood;
 use crate::http::peer;
-use crate::limits::{PATH_SEGMENT, QUERY};
+use crate::limits::PATH_SEGMENT;
 use crate::service::App;
 
 /// The schema of a body or an answer.
@@ -219,7 +220,7 @@ impl Endpoint {
             Handling::Direct(..) => return MethodRouter::new(),
         };
         if self.right == EndpointRight::Public {
-            return handler;
+            return handler.layer(from_fn_with_state(guard.understood, check_public));
         }
         handler.layer(from_fn_with_state(Arc::new(guard), check))
     }
@@ -241,19 +242,24 @@ impl Endpoint {
             user_only: self.user_only,
             idempotent: self.idempotent,
             basic: self.basic,
+            understood: Understood::of(self),
         }
     }
 }
 
-/// Neither a name in a path nor a value in a query is longer than any that means something.
-fn check_lengths(path: &[(&str, &str)], query: Option<&str>) -> Checked<()> {
-    for (name, value) in path {
-        PATH_SEGMENT.check_text(value).map_err(|problem| Error::invalid(*name, problem))?;
+/// No name in a path is longer than any that means something.
+fn check_lengths(path: &[(&str, &str)]) -> Checked<()> {
+    path.iter()
+        .try_for_each(|(name, value)| PATH_SEGMENT.check_text(value).map_err(|problem| Error::invalid(*name, problem)))
+}
+
+/// Before an endpoint that anybody may call: only what it understands is to be checked.
+async fn check_public(State(understood): State<Understood>, request: Request, next: Next) -> Response {
+    let checked = understood.check_query(request.uri().query());
+    match checked.and_then(|()| understood.check_headers(request.headers())) {
+        Ok(()) => next.run(request).await,
+        Err(error) => ApiError(error).into_response(),
     }
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        QUERY.check_text(&value).map_err(|problem| Error::invalid(QUERY.shown(&name), problem))?;
-    }
-    Ok(())
 }
 
 async fn check(
@@ -268,7 +274,9 @@ async fn check(
     let authorized = path.and_then(|path| {
         let named = path.iter().collect::<Vec<_>>();
         let authorized = authorize(&guard, &named, &parts.headers, parts.uri.query(), &client)?;
-        check_lengths(&named, parts.uri.query())?;
+        check_lengths(&named)?;
+        guard.understood.check_query(parts.uri.query())?;
+        guard.understood.check_headers(&parts.headers)?;
         Ok(authorized)
     });
     match authorized {

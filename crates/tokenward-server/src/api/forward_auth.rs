@@ -15,15 +15,13 @@ use super::endpoint::{Endpoint, direct_any};
 use super::error::ApiError;
 use crate::http::{address, agent};
 use crate::service::App;
-use tokenward_verify::credential::{CredentialHeader, credential};
+use tokenward_verify::credential::credential;
 use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 
 /// Where gateways write the method of the request that they hold.
 const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 /// Where they write its path, or its whole address.
 const PATH: [&str; 3] = ["x-forwarded-uri", "x-original-uri", "x-original-url"];
-/// Where a client may put its token beside `Authorization`.
-const API_KEY: &str = "x-api-key";
 /// The names of our headers, in the order of [`Header`].
 static NAMES: [HeaderName; Header::ALL.len()] = [
     HeaderName::from_static(Header::TokenId.name()),
@@ -46,6 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("organization", "The organization whose tokens count; may be left out while there is exactly one."),
                 ("api", "The API of the organization whose routes say which permission the request needs."),
                 ("permission", "A permission that the request needs, such as `invoices:read`."),
+                ("identity", "`any`: every role that holds something of your API passes. Instead of the two above."),
             ])
             .answers_empty(200)
             .errors(&[401, 403]),
@@ -91,17 +90,15 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Heade
     let settings = &app.gateways;
     let headers = &request.headers;
     // One look at each header costs less than looking for each name.
-    let sent = headers.iter().filter_map(|(name, value)| match name.as_str() {
-        "authorization" => Some((CredentialHeader::Authorization, value.as_bytes())),
-        name if name == API_KEY || settings.header.as_deref() == Some(name) => {
-            Some((CredentialHeader::Key, value.as_bytes()))
-        }
-        _ => None,
-    });
+    let sent = headers.iter().filter_map(|(name, value)| Some((settings.place(name.as_str())?, value.as_bytes())));
     let credential = credential(sent);
     let target = if settings.trusts(peer) {
         Target { method: said(headers, &METHOD)?, path: said(headers, &PATH)?.map(path) }
     } else {
+        // Somebody who asks without a gateway says nothing of another request.
+        if headers.keys().any(|name| METHOD.contains(&name.as_str()) || PATH.contains(&name.as_str())) {
+            app.strangers.note(peer);
+        }
         Target::default()
     };
     let held = Held {

@@ -32,6 +32,7 @@ mod right;
 mod roles;
 mod sessions;
 mod tokens;
+mod understood;
 mod unrouted;
 mod variables;
 mod verify;

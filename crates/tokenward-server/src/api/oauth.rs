@@ -1,5 +1,6 @@
 //! Introspection (RFC 7662) and revocation (RFC 7009), for programs that know no other API of ours.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokenward_api::oauth::{ActiveToken, Introspection, TokenForm};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Time};
 use zeroize::Zeroizing;
 
@@ -74,11 +76,18 @@ async fn introspect(
     // Who presented it is not part of the protocol; the caller is not the one who guesses.
     let question = Question::new(Asking::Organization(grant.organization()), Ask::Identity);
     let token = app.verifier.check(&token, &question, |answer| {
-        let (found, _, role) = answer.found.filter(|_| answer.decision.is_allow())?;
+        let (found, organization, role) = answer.found.filter(|_| answer.decision.is_allow())?;
+        // A resource server compares words: what `*` means of the routes that it has is said in words.
+        let of_routes = organization.route_permissions().into_iter();
+        let of_routes = of_routes.filter(|needed| role.allows(needed.permission(), Target::Organization));
+        let scope: BTreeSet<String> =
+            role.permissions().into_iter().chain(of_routes.map(|needed| needed.as_str().to_owned())).collect();
         Some(ActiveToken {
-            scope: role.permissions().join(" "),
+            scope: scope.into_iter().collect::<Vec<_>>().join(" "),
             client_id: found.token,
             sub: found.token,
+            username: found.name().to_owned(),
+            iss: app.public_url.clone(),
             token_type: "Bearer".into(),
             // The id holds the moment at which it was made (RFC 9562 §5.7).
             iat: found.token.get_timestamp().map(|at| at.to_unix().0),

@@ -13,6 +13,7 @@ use tokenward_verify::Presenter;
 use tokenward_verify::server::Client;
 
 use super::extract::{client, credential, id};
+use super::understood::Understood;
 use crate::http::{address, agent};
 use crate::service::App;
 
@@ -52,6 +53,7 @@ pub(super) struct RightGuard {
     pub user_only: bool,
     pub idempotent: bool,
     pub basic: bool,
+    pub understood: Understood,
 }
 
 /// What a path names, by the names of its parameters.

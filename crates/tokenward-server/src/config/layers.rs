@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tokenward_core::nearest::nearest;
 use toml::{Spanned, Table, Value};
 
 use super::Config;
-use super::fault::nearest;
 use crate::limits;
 
 /// Every variable of ours begins with it.
@@ -16,8 +16,7 @@ const PREFIX: &str = "TOKENWARD_";
 /// What the names of the limits begin with, each of which is a setting.
 const LIMITS: &str = "limits.";
 /// What the commands that speak to a server read (`cli::Global`), and what tests and benchmarks do.
-const OTHERS: [&str; 4] = ["URL", "TOKEN", "ORGANIZATION", "CA_CERT"];
-const OTHERS_BEGIN: [&str; 2] = ["TEST_", "BENCH_"];
+const OTHERS: [&str; 7] = ["URL", "TOKEN", "ORGANIZATION", "CA_CERT", "TEST_POSTGRES", "TEST_SAY", "BENCH_TOKENS"];
 
 /// Settings that a command line gives.
 #[derive(Clone, Default)]
@@ -114,24 +113,29 @@ impl Layers {
             // Without the line itself: it may hold a password or the pepper.
             Err::<_, toml::de::Error>(error) => {
                 let place = error.span().map_or_else(String::new, |span| format!(", line {}", line(span.start)));
-                faults.push(format!("{}{place}: {}", path.display(), error.message().replace('\n', " ")));
+                let hint = error.span().and_then(|span| self.quoted(&text, span.start)).unwrap_or_default();
+                faults.push(format!("{}{place}: {}{hint}", path.display(), error.message().replace('\n', " ")));
             }
         }
+    }
+
+    /// What to write where a line that cannot be read sets one of our settings: an address without quotation marks is no
+    /// TOML, and is what people write.
+    fn quoted(&self, text: &str, at: usize) -> Option<String> {
+        let begin = text.get(..at)?.rfind('\n').map_or(0, |line| line + 1);
+        let (name, _) = text.get(begin..)?.lines().next()?.split_once('=')?;
+        let setting = self.0.get(name.trim())?;
+        Some(format!("; {} must be {}", name.trim(), type_name(&setting.default)))
     }
 
     /// The variables of the process. An empty one says nothing.
     pub fn environment(&mut self, variables: &[(OsString, OsString)], faults: &mut Vec<String>) {
         for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
             let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
-            // A setting has no capitals, its variable no others.
-            let setting = name.to_ascii_lowercase();
-            let setting = match setting.strip_prefix("limits_") {
-                Some(limit) => format!("{LIMITS}{limit}"),
-                None => setting,
-            };
+            let setting = setting_of(name);
             if name.contains(|c: char| c.is_ascii_lowercase()) {
                 faults.push(self.unknown(&setting, &Source::Variable, &format!("{PREFIX}{name}")));
-            } else if !is_of_others(name) {
+            } else if !is_of_others(name, &value.to_string_lossy()) {
                 let read = |default: &Value| from_text(default, value.to_str().ok_or("is not UTF-8")?);
                 self.set(&setting, Source::Variable, read, faults);
             }
@@ -164,11 +168,18 @@ impl Layers {
 
     /// What is said about a name that no setting has.
     fn unknown(&self, name: &str, source: &Source, written: &str) -> String {
-        match nearest(name, self.0.keys().map(String::as_str)) {
-            Some(known) if matches!(source, Source::Variable) => {
-                format!("{written} is no setting; did you mean {}?", variable(known))
-            }
-            Some(known) => format!("{written} is no setting; did you mean {known}?"),
+        let settings = self.0.keys().map(String::as_str);
+        let meant = if let Source::Variable = source {
+            let others: Vec<String> = OTHERS[..4].iter().map(|other| other.to_ascii_lowercase()).collect();
+            nearest(name, settings.chain(others.iter().map(String::as_str)))
+                .or_else(|| by_other_name(name))
+                .map(variable)
+        } else {
+            let is_setting = |meant: &&str| self.0.contains_key(*meant);
+            nearest(name, settings).or_else(|| by_other_name(name).filter(is_setting)).map(str::to_owned)
+        };
+        match meant {
+            Some(meant) => format!("{written} is no setting; did you mean {meant}?"),
             None => format!("{written} is no setting; config.default.toml describes all of them"),
         }
     }
@@ -235,16 +246,74 @@ impl Layers {
 }
 
 /// Is this variable read by somebody else? Kubernetes sets some for each service of a namespace: for one named
-/// `tokenward`, and for others whose names begin so.
-fn is_of_others(name: &str) -> bool {
+/// `tokenward`, and for others whose names begin so. It writes values of a fixed form, by which they are told from a
+/// `TOKENWARD_PORT=9000` of somebody who means a setting.
+fn is_of_others(name: &str, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_link = |text: &str| ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme));
     let words: Vec<&str> = name.split('_').collect();
-    let kubernetes = words.windows(2).any(|two| matches!(two, ["SERVICE", "HOST" | "PORT"]))
-        || words.last() == Some(&"PORT")
-        || words
-            .windows(3)
-            .any(|three| three[0] == "PORT" && is_number(three[1]) && ["TCP", "UDP", "SCTP"].contains(&three[2]));
-    kubernetes || OTHERS.contains(&name) || OTHERS_BEGIN.iter().any(|begin| name.starts_with(begin))
+    let kubernetes = match words.as_slice() {
+        [.., "SERVICE", "HOST"] => value.parse::<std::net::IpAddr>().is_ok(),
+        [.., "SERVICE", "PORT"] => is_number(value),
+        _ if words.windows(2).any(|two| two == ["SERVICE", "PORT"]) => is_number(value),
+        [.., "PORT", port, "TCP" | "UDP" | "SCTP", "PROTO" | "PORT" | "ADDR"] => is_number(port),
+        [.., "PORT", port, "TCP" | "UDP" | "SCTP"] => is_number(port) && is_link(value),
+        [.., "PORT"] => is_link(value),
+        _ => false,
+    };
+    kubernetes || OTHERS.contains(&name)
+}
+
+/// The variables of ours that nothing reads, each with the one that was meant: for programs that read few of them, and must
+/// not pass over a misspelt one all the same.
+#[must_use]
+pub fn unknown_variables(variables: &[(OsString, OsString)]) -> Vec<String> {
+    let mut layers = Layers::default();
+    let mut faults = Vec::new();
+    layers.defaults(super::DEFAULTS, &mut faults);
+    let set = variables.iter().filter(|(_, value)| !value.is_empty());
+    let ours = set.filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?, value.to_string_lossy())));
+    for (name, _) in ours.filter(|(name, value)| !is_of_others(name, value)) {
+        let setting = setting_of(name);
+        if name.contains(|c: char| c.is_ascii_lowercase()) || !layers.0.contains_key(&setting) {
+            faults.push(layers.unknown(&setting, &Source::Variable, &format!("{PREFIX}{name}")));
+        }
+    }
+    faults
+}
+
+/// The setting of a variable, by its name without our prefix. A setting has no capitals, its variable no others.
+fn setting_of(name: &str) -> String {
+    let setting = name.to_ascii_lowercase();
+    match setting.strip_prefix("limits_") {
+        Some(limit) => format!("{LIMITS}{limit}"),
+        None => setting,
+    }
+}
+
+/// What somebody means by a name that other programs have for a setting of ours, which no spelling leads to.
+fn by_other_name(name: &str) -> Option<&'static str> {
+    const OTHER_NAMES: [(&str, &str); 18] = [
+        ("database_url", "database"),
+        ("org", "organization"),
+        ("server", "url"),
+        ("ca", "ca_cert"),
+        ("port", "listen"),
+        ("host", "listen"),
+        ("address", "listen"),
+        ("addr", "listen"),
+        ("bind", "listen"),
+        ("db", "database"),
+        ("dsn", "database"),
+        ("data", "data_dir"),
+        ("loglevel", "log"),
+        ("log_level", "log"),
+        ("level", "log"),
+        ("base_url", "public_url"),
+        ("external_url", "public_url"),
+        ("smtp", "smtp_url"),
+    ];
+    OTHER_NAMES.iter().find(|(other, _)| *other == name).map(|(_, setting)| *setting)
 }
 
 /// A value of a file: of the default's type, lists of texts.

@@ -20,6 +20,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 use tokenward_core::secret::Prefixes;
+use tokenward_store::address::DatabaseAddress;
 use tokenward_verify::server::gateway;
 use tracing_subscriber::filter::Targets;
 
@@ -29,8 +30,8 @@ use crate::service::mail::{MailError, Mailer};
 use crate::service::organization_creators::OrganizationCreators;
 
 pub use fault::ConfigError;
-pub use layers::Flags;
 use layers::Layers;
+pub use layers::{Flags, unknown_variables};
 
 /// Documentation and defaults in one.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -66,6 +67,8 @@ pub struct Config {
     /// A further header that holds a token, in lower case.
     #[serde(deserialize_with = "values::credential_header")]
     pub credential_header: Option<String>,
+    /// Is that header the only place of a token at a gateway?
+    pub credential_header_only: bool,
     /// Where Envoy's ext_authz is answered; `None` is nowhere.
     #[serde(deserialize_with = "values::envoy_listen")]
     pub envoy_listen: Option<SocketAddr>,
@@ -162,6 +165,12 @@ impl Config {
             }
             _ => {}
         }
+        if self.credential_header_only && self.credential_header.is_none() {
+            faults.push(format!(
+                "{} is true without a credential_header; name the header in which tokens stand",
+                layers.name("credential_header_only")
+            ));
+        }
         for (name, value) in &self.limit_values {
             if let Err(why) = self.limits.set_by_name(name, *value) {
                 faults.push(format!("{}: {why}", layers.name(&format!("limits.{name}"))));
@@ -193,7 +202,9 @@ impl Config {
             ));
         }
         match self.smtp_url.as_deref().map(|url| Mailer::new(url, &self.mail_from, &self.limits)) {
-            Some(Err(error @ MailError::Url)) => faults.push(format!("{}: {error}", layers.name("smtp_url"))),
+            Some(Err(error @ (MailError::Url | MailError::Part(_)))) => {
+                faults.push(format!("{}: {error}", layers.name("smtp_url")))
+            }
             Some(Err(error @ MailError::From(_))) => faults.push(format!("{}: {error}", layers.name("mail_from"))),
             Some(Ok(_)) | None => {}
         }
@@ -206,6 +217,20 @@ impl Config {
         self.tls_cert.as_deref().zip(self.tls_key.as_deref())
     }
 
+    /// The database, for people: without its password.
+    #[must_use]
+    pub fn shown_database(&self) -> String {
+        DatabaseAddress::parse(&self.database).map_or_else(|_| String::new(), |address| address.to_string())
+    }
+
+    /// Is anything kept in the data directory? Not where the pepper comes from elsewhere and the database is elsewhere too:
+    /// then nothing is written, and the file system may be read-only.
+    #[must_use]
+    pub fn needs_directory(&self) -> bool {
+        self.pepper.is_none()
+            || matches!(DatabaseAddress::parse(&self.database), Ok(DatabaseAddress::File(path)) if path.starts_with(&self.data_dir))
+    }
+
     /// Is there a proxy in front (TLS is there, and not ours) that is not believed when it says for whom it asks?
     #[must_use]
     pub fn clients_hidden(&self) -> bool {
@@ -216,8 +241,10 @@ impl Config {
     /// How gateways are listened to.
     #[must_use]
     pub fn gateways(&self) -> gateway::Settings {
-        // What is read anyway is no further header.
-        let header = self.credential_header.clone().filter(|name| name != "x-api-key");
-        gateway::Settings { trusted: self.trusted_gateways.clone(), header }
+        gateway::Settings {
+            trusted: self.trusted_gateways.clone(),
+            header: self.credential_header.clone(),
+            only: self.credential_header_only,
+        }
     }
 }

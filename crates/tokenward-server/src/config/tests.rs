@@ -149,7 +149,15 @@ fn an_unknown_name_is_told_with_the_nearest_known_one() {
     assert!(fault(load_file("[server]\nlisten = \"127.0.0.1:1\"")).starts_with("server ("));
     for (name, hint) in [
         ("TOKENWARD_DATBASE", "did you mean TOKENWARD_DATABASE?"),
-        ("TOKENWARD_LOGLEVEL", "config.default.toml describes all of them"),
+        ("TOKENWARD_COLOUR", "config.default.toml describes all of them"),
+        ("TOKENWARD_LOGLEVEL", "did you mean TOKENWARD_LOG?"),
+        ("TOKENWARD_DATABASE_URL", "did you mean TOKENWARD_DATABASE?"),
+        ("TOKENWARD_DB", "did you mean TOKENWARD_DATABASE?"),
+        ("TOKENWARD_PORT", "did you mean TOKENWARD_LISTEN?"),
+        ("TOKENWARD_ORGANISATION", "did you mean TOKENWARD_ORGANIZATION?"),
+        ("TOKENWARD_TEST_ANYTHING", "no setting"),
+        ("TOKENWARD_SERVICE_HOST", "no setting"),
+        ("TOKENWARD_LIMITS_HEAD_MSS", "did you mean TOKENWARD_LIMITS_HEAD_MS?"),
         ("TOKENWARD_listen", "did you mean TOKENWARD_LISTEN?"),
         ("TOKENWARD_Smtp_Url", "did you mean TOKENWARD_SMTP_URL?"),
         ("TOKENWARD_TOKENS", "no setting"),
@@ -161,27 +169,33 @@ fn an_unknown_name_is_told_with_the_nearest_known_one() {
 
 #[test]
 fn variables_that_others_read_are_no_mistakes() {
-    for name in [
-        "TOKENWARD_URL",
-        "TOKENWARD_TOKEN",
-        "TOKENWARD_ORGANIZATION",
-        "TOKENWARD_CA_CERT",
-        "TOKENWARD_BENCH_TOKENS",
-        "TOKENWARD_TEST_POSTGRES",
-        "TOKENWARD_SERVICE_HOST",
-        "TOKENWARD_SERVICE_PORT",
-        "TOKENWARD_SERVICE_PORT_HTTP",
-        "TOKENWARD_PORT",
-        "TOKENWARD_PORT_8080_TCP",
-        "TOKENWARD_PORT_8080_TCP_ADDR",
-        "TOKENWARD_PORT_9191_UDP_PROTO",
-        "TOKENWARD_POSTGRES_SERVICE_HOST",
-        "TOKENWARD_POSTGRES_PORT_5432_TCP",
-        "OTHER_LISTEN",
-        "LISTEN",
+    for (name, value) in [
+        ("TOKENWARD_URL", "https://tokens.acme.example"),
+        ("TOKENWARD_TOKEN", "twd_x"),
+        ("TOKENWARD_ORGANIZATION", "Acme"),
+        ("TOKENWARD_CA_CERT", "ca.pem"),
+        ("TOKENWARD_BENCH_TOKENS", "1000"),
+        ("TOKENWARD_TEST_POSTGRES", "/usr/bin"),
+        // What Kubernetes writes for services named `tokenward` and `tokenward-postgres`.
+        ("TOKENWARD_SERVICE_HOST", "10.96.0.7"),
+        ("TOKENWARD_SERVICE_PORT", "8080"),
+        ("TOKENWARD_SERVICE_PORT_HTTP", "8080"),
+        ("TOKENWARD_PORT", "tcp://10.96.0.7:8080"),
+        ("TOKENWARD_PORT_8080_TCP", "tcp://10.96.0.7:8080"),
+        ("TOKENWARD_PORT_8080_TCP_ADDR", "10.96.0.7"),
+        ("TOKENWARD_PORT_8080_TCP_PORT", "8080"),
+        ("TOKENWARD_PORT_9191_UDP_PROTO", "udp"),
+        ("TOKENWARD_POSTGRES_SERVICE_HOST", "fd00::7"),
+        ("TOKENWARD_POSTGRES_PORT_5432_TCP", "tcp://[fd00::7]:5432"),
+        ("OTHER_LISTEN", "x"),
+        ("LISTEN", "x"),
     ] {
-        assert!(load(&[(name, "tcp://10.0.0.1:8080")]).is_ok(), "{name}");
+        assert!(load(&[(name, value)]).is_ok(), "{name}");
+        assert_eq!(unknown_variables(&variables(&[(name, value)])), Vec::<String>::new(), "{name}");
     }
+    let unknown =
+        unknown_variables(&variables(&[("TOKENWARD_ORG", "Acme"), ("TOKENWARD_LISTEN", "x"), ("TOKENWARD_X", "")]));
+    assert_eq!(unknown, ["TOKENWARD_ORG is no setting; did you mean TOKENWARD_ORGANIZATION?"]);
 }
 
 #[test]
@@ -218,7 +232,10 @@ fn addresses_to_listen_on() {
         ("9000", "write 127.0.0.1:9000 for this machine alone, 0.0.0.0:9000 for others too"),
         ("10.0.0.1", "write 10.0.0.1:"),
         ("::1", "write [::1]:"),
-        ("http://127.0.0.1:8080", "write ADDRESS:PORT"),
+        ("http://127.0.0.1:9000", "write 127.0.0.1:9000"),
+        ("*:9000", "write 127.0.0.1:9000 for this machine alone, 0.0.0.0:9000 for others too"),
+        ("https://localhost:9000/", "write 127.0.0.1:9000"),
+        ("localhost", "write 127.0.0.1:"),
         ("tokens.acme.example:8080", "write ADDRESS:PORT"),
         ("127.0.0.1:80800", "write ADDRESS:PORT"),
         ("nowhere", "write ADDRESS:PORT"),
@@ -227,6 +244,15 @@ fn addresses_to_listen_on() {
         refused("envoy_listen", value, right);
     }
     assert!(fault(load(&[("TOKENWARD_ENVOY_LISTEN", "localhost:8080")])).contains("a port of its own"));
+}
+
+#[test]
+fn one_header_alone_needs_its_name() {
+    let only = ("TOKENWARD_CREDENTIAL_HEADER_ONLY", "true");
+    let config = load(&[only, ("TOKENWARD_CREDENTIAL_HEADER", "X-Acme-Key")]).unwrap();
+    assert_eq!(config.gateways().places().map(|(name, _)| name).collect::<Vec<_>>(), ["x-acme-key"]);
+    assert!(fault(load(&[only])).starts_with("TOKENWARD_CREDENTIAL_HEADER_ONLY is true without a credential_header"));
+    assert!(fault(load(&[("TOKENWARD_CREDENTIAL_HEADER_ONLY", "yes")])).contains("`yes` is not true or false"));
 }
 
 #[test]
@@ -250,6 +276,14 @@ fn networks_and_single_addresses_are_trusted() {
                 "{fault}"
             );
         }
+    }
+    for unquoted in ["10.0.0.1", "[10.0.0.1]", "10.0.0.0/8"] {
+        let fault = fault(load_file(&format!("log = \"info\"\ntrusted_proxies = {unquoted}")));
+        assert!(
+            fault.contains("line 2")
+                && fault.contains(r#"trusted_proxies must be a list of texts, such as ["a", "b"]"#),
+            "{fault}"
+        );
     }
     assert!(fault(load_file("trusted_proxies = [\"10.0.0.0/8\", 10]")).contains("must be a list of texts"));
 }

@@ -9,6 +9,7 @@ use axum::http::Uri;
 use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use tokenward_core::nearest::known_words;
 use tokenward_store::address::DatabaseAddress;
 use tracing_subscriber::filter::Targets;
 
@@ -64,14 +65,22 @@ pub(super) fn envoy_listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<
 
 /// An address and a port. `localhost` is the only name: others can mean several addresses, or none at the start.
 fn socket(text: &str, example: u16) -> Result<SocketAddr, String> {
-    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    let right = match (text.parse(), text.parse::<IpAddr>()) {
-        (Ok(address), _) => return Ok(address),
-        (_, Ok(address)) => format!("write {}", SocketAddr::new(address, example)),
-        _ => match text.strip_prefix(':').unwrap_or(&text).parse::<u16>() {
-            Ok(port) => format!("write 127.0.0.1:{port} for this machine alone, 0.0.0.0:{port} for others too"),
-            Err(_) => format!("write ADDRESS:PORT, such as {}:{example} or [::1]:{example}", Ipv4Addr::LOCALHOST),
-        },
+    let numeric = |text: &str| match text.strip_prefix("localhost") {
+        Some(rest) => format!("{}{rest}", Ipv4Addr::LOCALHOST),
+        None => text.to_owned(),
+    };
+    if let Ok(address) = numeric(text).parse() {
+        return Ok(address);
+    }
+    // What stands around it in the addresses of web pages.
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    let everywhere = bare.strip_prefix("*:").or_else(|| bare.strip_prefix(':')).unwrap_or(bare);
+    let right = match (numeric(bare).parse::<SocketAddr>(), numeric(bare).parse::<IpAddr>(), everywhere.parse::<u16>())
+    {
+        (Ok(address), ..) => format!("write {address}"),
+        (_, Ok(address), _) => format!("write {}", SocketAddr::new(address, example)),
+        (.., Ok(port)) => format!("write 127.0.0.1:{port} for this machine alone, 0.0.0.0:{port} for others too"),
+        _ => format!("write ADDRESS:PORT, such as {}:{example} or [::1]:{example}", Ipv4Addr::LOCALHOST),
     };
     Err(format!("`{text}` is not an address and a port; {right}"))
 }
@@ -176,7 +185,9 @@ pub(super) fn log_format<'de, D: Deserializer<'de>>(from: D) -> Result<LogFormat
     read(from, |text| match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        other => Err(format!("`{other}` is neither text nor json")),
+        other => {
+            Err(format!("`{other}` is neither text nor json; {}", known_words(other, ["text", "json"].into_iter())))
+        }
     })
 }
 
@@ -184,7 +195,8 @@ pub(super) fn organizations<'de, D: Deserializer<'de>>(from: D) -> Result<Organi
     read(from, |text| {
         let found = OrganizationCreators::ALL.into_iter().find(|(word, _)| *word == text).map(|(_, creators)| creators);
         found.ok_or_else(|| {
-            format!("`{text}` is none of {}", OrganizationCreators::ALL.map(|(word, _)| word).join(", "))
+            let words = OrganizationCreators::ALL.map(|(word, _)| word);
+            format!("`{text}` is none of {}; {}", words.join(", "), known_words(text, words.into_iter()))
         })
     })
 }

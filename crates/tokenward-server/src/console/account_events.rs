@@ -31,7 +31,9 @@ pub(super) async fn of_member(
 ) -> PageResult {
     let grant = person.may(organization, Management::MemberManage)?;
     let member = members::get(&person.app, &grant, user).await?;
-    let all = security::of_member(&person.app, &grant, user, Time::parse_query(query.get("before"))).await?;
+    query.understood(&["before"])?;
+    let before = query.read("before", "a time", Time::parse_query)?;
+    let all = security::of_member(&person.app, &grant, user, before).await?;
     let shell = person.shell(Some(organization), Nav::Members).await?;
     let last = all.last().filter(|_| all.len() >= ACCOUNT_EVENTS.size()).map(|happened| happened.at);
     let shown = MemberEventsPage {

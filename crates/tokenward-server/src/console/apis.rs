@@ -21,7 +21,7 @@ use super::view::{
     UnknownRoute,
 };
 use super::words::grouped;
-use crate::limits::DOCUMENT_BYTES;
+use crate::limits::PASTED_DOCUMENT_BYTES;
 use crate::service::IfMatch;
 use crate::service::apis::{self, Api, ApiWithRoutes, Format, KeptRoute};
 
@@ -85,7 +85,7 @@ fn form(typed: &Pairs, problems: &mut Problems) -> ApiForm {
     ApiForm {
         name: problems.field("name", typed.line("name")),
         // What is far too large is not sent back and forth once more.
-        document: problems.field("document", if document.len() > DOCUMENT_BYTES.size() { "" } else { document }),
+        document: problems.field("document", if document.len() > PASTED_DOCUMENT_BYTES.size() { "" } else { document }),
         unknown_route: view_of(Unknown::parse(typed.get("unknown_route")).unwrap_or_default()),
         unknown_route_error: problems.take("unknown_route"),
         version: typed.get("version").to_owned(),
@@ -101,7 +101,7 @@ fn chosen(typed: &Pairs) -> Result<Unknown> {
 async fn import(person: &SignedIn, grant: Grant, name: String, typed: &Pairs, version: Time) -> Result<()> {
     let unknown = chosen(typed)?;
     let document = typed.get("document");
-    if document.len() > DOCUMENT_BYTES.size() {
+    if document.len() > PASTED_DOCUMENT_BYTES.size() {
         return Err(Error::new(Code::TooLarge, DOCUMENT_TOO_LARGE));
     }
     if document.trim().is_empty() {
@@ -166,7 +166,8 @@ pub(super) async fn show(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::ApiRead)?;
-    let ApiWithRoutes { api, routes } = apis::get(&person.app, &grant, &name).await?;
+    query.understood(&["q", "page", "method", "path"])?;
+    let ApiWithRoutes { api, routes, .. } = apis::get(&person.app, &grant, &name).await?;
     let shell = person.shell(Some(organization), Nav::Apis).await?;
     let saved = Pairs::from([
         ("unknown_route", api.unknown_route.as_str().to_owned()),
@@ -264,7 +265,7 @@ fn answer(ask: Ask<'_>, path: &str) -> RouteAnswer {
             RouteAnswer::Takes(needs.iter().map(|it| RequiredPermission::as_str(it).to_owned()).collect())
         }
         Ask::Permission(needed) => RouteAnswer::Takes(vec![needed.to_string()]),
-        Ask::Identity => RouteAnswer::AnyToken,
+        Ask::Identity | Ask::AnyOfApi => RouteAnswer::AnyToken,
         // An address that was pasted as a whole is a slip, not an attack.
         Ask::Never(Reason::PathAmbiguous) if !path.starts_with('/') => RouteAnswer::NoPath,
         Ask::Never(Reason::PathAmbiguous) => RouteAnswer::Ambiguous,

@@ -23,7 +23,9 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenVerify)?;
-    let (only, live) = (query.get("only"), query.get("live") == "1");
+    query.understood(&["only", "live", "id"])?;
+    let only = query.one_of("only", &["denied", "allowed"])?;
+    let live = query.get("live") == "1";
     let valid = match only {
         "denied" => Some(false),
         "allowed" => Some(true),

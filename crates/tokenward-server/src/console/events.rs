@@ -69,26 +69,30 @@ fn origin_label(origin: Origin) -> &'static str {
     ORIGINS.iter().find(|(known, _)| *known == Some(origin)).map_or(origin.as_str(), |(_, label)| label)
 }
 
-/// What a query asks for. What cannot be read asks for nothing.
-fn filter(query: &Pairs) -> Filter {
-    let (what, target) = (query.get("what"), query.get("target"));
+/// What a query asks for.
+fn filter(query: &Pairs) -> Result<Filter> {
+    query.understood(&["what", "target", "target_id", "who", "origin", "from", "to", "before", "after"])?;
+    let words = |list: &[(&'static str, &str)]| list.iter().map(|(word, _)| *word).collect::<Vec<_>>();
+    let what = query.one_of("what", &words(&WHAT))?;
+    let target = query.one_of("target", &words(&TARGETS))?;
     let narrowed = !what.is_empty() || !target.is_empty();
     let fits = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
     let kinds = Kind::ALL.iter().copied().filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)));
     let midnight = |day: NaiveDate| day.and_hms_opt(0, 0, 0).map(|at| Time(at.and_utc().timestamp_micros()));
-    let day = |key: &str| query.get(key).parse::<NaiveDate>().ok();
-    Filter {
-        from: day("from").and_then(midnight),
+    let day = |key| query.read(key, "a day such as 2026-11-25", |text| text.parse::<NaiveDate>().ok());
+    let position = |key| query.read(key, "a position in the log", |text| text.parse().ok());
+    Ok(Filter {
+        from: day("from")?.and_then(midnight),
         // The whole of the last day.
-        to: day("to").and_then(|day| midnight(day.checked_add_days(Days::new(1))?)).map(|at| at.plus(-1)),
+        to: day("to")?.and_then(|day| midnight(day.checked_add_days(Days::new(1))?)).map(|at| at.plus(-1)),
         kinds: narrowed.then(|| kinds.collect()),
-        target: query.id("target_id"),
+        target: query.read("target_id", "an id", |text| Uuid::try_parse(text).ok())?,
         actor: Some(query.line("who")).filter(|who| !who.is_empty()),
-        origin: Origin::parse(query.get("origin")).ok(),
-        before: query.get("before").parse().ok(),
-        after: query.get("after").parse().ok(),
+        origin: query.read("origin", "a way in that we know", |text| Origin::parse(text).ok())?,
+        before: position("before")?,
+        after: position("after")?,
         ..Filter::default()
-    }
+    })
 }
 
 /// `GET …/events`.
@@ -98,7 +102,7 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::EventRead)?;
-    let mut filter = filter(&query);
+    let mut filter = filter(&query)?;
     if filter.before.is_some() {
         filter.after = None;
     }
@@ -231,9 +235,28 @@ mod tests {
     #[test]
     fn a_day_is_meant_whole() {
         let filter = filter(&Pairs::parse(b"from=2026-11-24&to=2026-11-24&what=deleted&target=token&who=+a+&before=7"));
+        let filter = filter.unwrap();
         assert_eq!(filter.from.map(|at| at.to_string()).as_deref(), Some("2026-11-24T00:00:00.000000Z"));
         assert_eq!(filter.to.map(|at| at.to_string()).as_deref(), Some("2026-11-24T23:59:59.999999Z"));
         assert_eq!(filter.kinds, Some(vec![Kind::TokenDeleted]));
         assert_eq!((filter.actor.as_deref(), filter.before), (Some("a"), Some(7)));
+    }
+
+    #[test]
+    fn a_filter_that_is_not_understood_is_refused_by_its_name() {
+        for (query, field) in [
+            ("form=2026-11-24", "form"),
+            ("from=yesterday", "from"),
+            ("to=24.11.2026", "to"),
+            ("what=delete", "what"),
+            ("target=tokens", "target"),
+            ("origin=CLIENT", "origin"),
+            ("target_id=7", "target_id"),
+            ("before=x", "before"),
+        ] {
+            let refused = filter(&Pairs::parse(query.as_bytes())).err().map(|error| error.faults[0].field.to_string());
+            assert_eq!(refused.as_deref(), Some(field), "{query}");
+        }
+        assert!(filter(&Pairs::parse(b"what=&target=&from=&origin=&who=")).is_ok(), "an empty field asks for nothing");
     }
 }

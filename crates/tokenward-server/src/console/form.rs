@@ -8,13 +8,15 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode;
+use tokenward_core::nearest::known_words;
 use tokenward_core::reason::Reason;
-use tokenward_core::{Code, Error, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
 
 use super::page::{PageError, PageResult};
 use super::view::FormField;
 use super::words::quoted;
 use crate::http;
+use crate::limits::QUERY;
 
 /// Key and value pairs, as `application/x-www-form-urlencoded` carries them. Cheap to clone.
 #[derive(Clone, Default)]
@@ -83,6 +85,36 @@ impl Pairs {
     /// Is the box ticked?
     pub(super) fn on(&self, key: &str) -> bool {
         self.get(key) == "on"
+    }
+
+    /// Refuses what a page does not understand of its query, by its name: a filter that was passed over would show more than
+    /// somebody asked for.
+    pub(super) fn understood(&self, known: &[&str]) -> Result<()> {
+        match self.pairs().find(|(key, _)| !known.contains(key)) {
+            None => Ok(()),
+            Some((key, _)) => {
+                let known = known_words(key, known.iter().copied());
+                Err(Error::invalid(QUERY.shown(key), format!("is no part of this page's address; {known}")))
+            }
+        }
+    }
+
+    /// One of these words, or nothing.
+    pub(super) fn one_of(&self, key: &'static str, words: &[&str]) -> Result<&str> {
+        let value = self.get(key);
+        if value.is_empty() || words.contains(&value) {
+            return Ok(value);
+        }
+        let known = words.iter().copied().filter(|word| !word.is_empty());
+        Err(Error::invalid(key, format!("has a value that it cannot have; {}", known_words(value, known))))
+    }
+
+    /// What `read` makes of the value; `None` when there is none.
+    pub(super) fn read<T>(&self, key: &'static str, what: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+        match self.get(key).trim() {
+            "" => Ok(None),
+            value => read(value).map(Some).ok_or_else(|| Error::invalid(key, format!("is not {what}"))),
+        }
     }
 
     /// An id; `None` when it is none.

@@ -65,7 +65,8 @@ fn elsewhere(app: &App) -> Response {
         title: "The console is at another address".into(),
         detail: format!(
             "This server is known as {}. Open the console there. If that is not the address that people use, whoever runs \
-             the server sets it with --public-url.",
+             the server sets it with --public-url. If you did open that address, the proxy before the server changes the \
+             header Host: it must pass it on as it came, or set X-Forwarded-Proto.",
             app.public_url
         ),
         reference: None,

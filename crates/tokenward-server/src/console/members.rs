@@ -38,6 +38,7 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::MemberRead)?;
+    query.understood(&["page", "invited"])?;
     let may_manage = person.can(organization, Management::MemberManage);
     let made = match person.may(organization, Management::TokenRead) {
         Ok(grant) => tokens::count_by_creator(&person.app, &grant).await?,

@@ -36,6 +36,7 @@ pub(super) async fn list(
 ) -> PageResult {
     // The list holds what the role sees; it takes no more than to belong to the organization.
     let grant = person.may(organization, Management::OrganizationRead)?;
+    query.understood(&["page"])?;
     let all = projects::list(&person.app, &grant).await?;
     let mut rows: Vec<ProjectRow> = all.into_iter().map(|seen| row(&person, seen)).collect();
     rows.sort_by_cached_key(|project| project.name.to_lowercase());

@@ -63,6 +63,7 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::RoleRead)?;
+    query.understood(&["page"])?;
     let users = Users::of(&person, organization).await?;
     let custom = roles::brief(&person.app, &grant).await?;
     let shell = person.shell(Some(organization), Nav::Roles).await?;

@@ -52,9 +52,11 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
+    query.understood(&["q", "filter", "page"])?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let base = format!("{}/tokens", shell.base());
-    let (search, filter) = (query.line("q"), query.get("filter").to_owned());
+    let filter = query.one_of("filter", &FILTERS.map(|(name, _)| name))?.to_owned();
+    let search = query.line("q");
     let survey = Survey::of(&person, &grant, &search, &filter).await?;
     let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
         label: label.into(),
@@ -516,6 +518,7 @@ pub(super) async fn show(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
+    query.understood(&["live"])?;
     let token = tokens::find(&person.app, &grant, id).await?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);

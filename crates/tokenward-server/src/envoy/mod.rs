@@ -31,7 +31,7 @@ use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
     HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
 };
-use tokenward_verify::credential::{CredentialHeader, challenge, credential};
+use tokenward_verify::credential::{challenge, credential};
 use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 
 /// Every header of ours begins with it; a client's own never count.
@@ -104,6 +104,9 @@ fn decide(
     let Some(http) = http else {
         return Err(Error::new(Code::RequestUnknown, "The question holds no HTTP request."));
     };
+    if !app.gateways.trusts(peer) {
+        app.strangers.note(peer);
+    }
     let held = held(&app.gateways, peer, attributes, http)?;
     let mut headers = Headers::with_capacity(Header::ALL.len());
     gateway::check(&app.verifier, &held, |name, value| headers.push((name, value.to_owned())))?;
@@ -119,12 +122,10 @@ fn held<'a>(
 ) -> tokenward_core::Result<Held<'a>> {
     let trusted = settings.trusts(peer);
     let target = Target { method: text(&http.method), path: text(&http.path) };
-    let keys = ["x-api-key"].into_iter().chain(settings.header.as_deref());
-    let keys = keys.flat_map(|name| header(http, name)).map(|value| (CredentialHeader::Key, value));
-    let authorizations = header(http, "authorization").map(|value| (CredentialHeader::Authorization, value));
+    let sent = settings.places().flat_map(|(name, place)| header(http, name).map(move |value| (place, value)));
     Ok(Held {
         scope: Scope::read(attributes.context_extensions.iter())?,
-        credential: credential(authorizations.chain(keys)),
+        credential: credential(sent),
         target: if trusted { target } else { Target::default() },
         client: if trusted { source(attributes).or(peer) } else { peer },
         agent: http.headers.get("user-agent").map(String::as_str),

@@ -10,6 +10,7 @@ use lettre::message::Mailbox;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold_email;
+use tokenward_core::nearest::known_words;
 use tokenward_core::sync::lock;
 use tokenward_core::time::{HOUR, SECOND};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
@@ -36,9 +37,66 @@ pub enum MailError {
     /// The address of the server is none. The text does not repeat it: it can hold a password.
     #[error("this is not an address such as smtps://USER:PASSWORD@HOST or smtp://HOST:25")]
     Url,
+    /// Something in the address is not understood, or would be passed over. The text holds no value of it.
+    #[error("{0}")]
+    Part(String),
     /// The sender is none.
     #[error("`{0}` is not an address such as Tokenward <tokens@example.com>")]
     From(String),
+}
+
+/// Each part of the address is understood, or refused: lettre passes over what it does not know, and then somebody who
+/// wrote `starttls=true` would send passwords in the clear.
+fn check_url(url: &str) -> Result<(), MailError> {
+    const MODES: [&str; 2] = ["required", "opportunistic"];
+    let refused = |problem: &str| Err(MailError::Part(problem.to_owned()));
+    let (scheme, rest) = url.split_once("://").ok_or(MailError::Url)?;
+    let encrypted = match scheme.to_ascii_lowercase().as_str() {
+        "smtps" => true,
+        "smtp" => false,
+        other => {
+            let known = known_words(other, ["smtp", "smtps"].into_iter());
+            return Err(MailError::Part(format!("`{other}://` is no mail server; {known}")));
+        }
+    };
+    if rest.contains('#') {
+        return refused("there is a `#` in it; write `#` in a password as %23");
+    }
+    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = before.split_once('/').unwrap_or((before, ""));
+    if query.contains('@') || path.contains('@') {
+        return refused("write `?` and `/` in a password as %3F and %2F, and `@` behind them as %40");
+    }
+    if authority.rsplit_once('@').is_some_and(|(user, _)| !user.contains(':')) {
+        return refused("it has a user without a password; write USER:PASSWORD@HOST, or the host alone");
+    }
+    if !path.is_empty() {
+        return refused("it has a path; write the host and port alone");
+    }
+    let mut seen = false;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if name != "tls" {
+            let known = known_words(name, ["tls"].into_iter());
+            return Err(MailError::Part(format!(
+                "it has the option `{}`, which is not known; {known} (`?tls=required` is STARTTLS)",
+                name.chars().filter(char::is_ascii_alphanumeric).take(20).collect::<String>()
+            )));
+        }
+        if encrypted {
+            return refused(
+                "smtps:// is encrypted from the first byte on; leave out the option `tls`, or write smtp://",
+            );
+        }
+        if !MODES.contains(&value) {
+            let known = known_words(value, MODES.into_iter());
+            return Err(MailError::Part(format!("`tls` has a value that it cannot have; {known}")));
+        }
+        if std::mem::replace(&mut seen, true) {
+            return refused("it has the option `tls` twice");
+        }
+    }
+    Ok(())
 }
 
 /// Whose budgets a mail is taken from.
@@ -52,6 +110,7 @@ enum Budget {
 impl Mailer {
     /// Ready to send through the server at `url`, as `from`.
     pub fn new(url: &str, from: &str, limits: &Limits) -> Result<Self, MailError> {
+        check_url(url)?;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| MailError::Url)?;
         let from = from.parse().map_err(|_| MailError::From(from.to_owned()))?;
         let budgets = Mutex::new(Recent::new(MAIL_MEMORY.size()));
@@ -204,6 +263,37 @@ mod tests {
     fn mailer() -> Inner {
         let mailer = Mailer::new("smtp://127.0.0.1:1", "a@b.example", &Limits::default()).unwrap();
         Arc::into_inner(mailer.0).unwrap()
+    }
+
+    #[test]
+    fn an_address_of_a_mail_server_is_understood_in_all_its_parts() {
+        for url in [
+            "smtp://mail.acme.example",
+            "SMTP://mail.acme.example:25",
+            "smtps://ada:gehe%40im@mail.acme.example",
+            "smtp://ada:geheim@mail.acme.example?tls=required",
+            "smtp://mail.acme.example:587/?tls=opportunistic",
+        ] {
+            assert!(check_url(url).is_ok(), "{url}");
+        }
+        for (url, hint) in [
+            ("mail.acme.example", "smtps://USER"),
+            ("smpt://mail.acme.example", "did you mean `smtp`?"),
+            ("https://mail.acme.example", "`smtp` and `smtps`"),
+            ("smtp://ada:geheim@mail.acme.example?starttls=true", "known is `tls`"),
+            ("smtp://ada:geheim@mail.acme.example?TLS=required", "did you mean `tls`?"),
+            ("smtp://mail.acme.example?tls=require", "did you mean `required`?"),
+            ("smtp://mail.acme.example?tls=required&tls=required", "twice"),
+            ("smtps://mail.acme.example?tls=opportunistic", "leave out the option"),
+            ("smtp://ada@mail.acme.example", "without a password"),
+            ("smtp://mail.acme.example/inbox", "a path"),
+            ("smtp://ada:gehe#im@mail.acme.example", "%23"),
+            ("smtp://ada:gehe?im@mail.acme.example", "%3F"),
+            ("smtp://ada:gehe/im@mail.acme.example", "%2F"),
+        ] {
+            let fault = check_url(url).unwrap_err().to_string();
+            assert!(fault.contains(hint) && !fault.contains("gehe"), "{url}: {fault}");
+        }
     }
 
     fn budgets(inviter: u128, organization: u128, to: &str) -> [(Budget, &'static Limit); 3] {

@@ -29,6 +29,7 @@ pub mod security;
 pub mod sessions;
 pub mod set_up;
 mod shares;
+pub mod strangers;
 mod takeover;
 pub mod throttle;
 pub mod tokens;
@@ -72,6 +73,8 @@ pub struct App {
     pub clients_hidden: bool,
     /// How gateways are listened to.
     pub gateways: gateway::Settings,
+    /// Gateways that ask and are not believed.
+    pub strangers: strangers::Strangers,
     /// The limits in force.
     pub limits: Limits,
     /// How much of the database one organization may have at once.

@@ -1,21 +1,21 @@
 //! `tokenward api`: the routes of the organization's own API.
 
 use clap::Subcommand;
-use tokenward_api::apis::{ApiDetail, ApiItem};
+use tokenward_api::apis::{ApiDetail, ApiItem, RouteBody};
 
 use super::answer::{ApiAnswer, List};
 use super::client::{ChosenOrganization, segment};
-use super::output::{self, Result, Table, clean, fields, moment};
+use super::output::{self, Exit, Result, Table, clean, fields, moment};
 use super::{Context, prompt};
 use crate::note::note;
 
-/// What the server takes at most (5 MB).
-const DOCUMENT_MAX: u64 = 5_000_000;
+/// What the server takes at most (10 MB).
+const DOCUMENT_MAX: u64 = 10_000_000;
 
 /// What can be done with the routes of your own API.
 #[derive(Subcommand, Debug)]
 pub enum ApiCommand {
-    /// Import routes from an OpenAPI 3 document (JSON or YAML) or a TOML file; they replace those of that name
+    /// Import routes from an OpenAPI 3 or Swagger 2.0 document (JSON or YAML) or a TOML file; they replace those of that name
     Import {
         /// The name to give the API
         name: String,
@@ -25,6 +25,9 @@ pub enum ApiCommand {
         /// What becomes of a request that no route describes [default: what the document says, else deny]
         #[arg(long, value_name = "deny|allow", value_parser = ["deny", "allow"])]
         unknown_route: Option<String>,
+        /// Show what would be imported and what changes, and write nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// List the APIs
     #[command(visible_alias = "ls")]
@@ -47,15 +50,33 @@ pub enum ApiCommand {
 
 pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
     match command {
-        ApiCommand::Import { name, file, unknown_route } => {
+        ApiCommand::Import { name, file, unknown_route, dry_run } => {
             let document = prompt::document(&file, DOCUMENT_MAX)?;
             let kind = content_type(&file, &document);
             let organization = context.client.organization(context.global).await?;
-            let query = unknown_route.map(|it| format!("?unknown_route={it}")).unwrap_or_default();
-            let path = format!("{}{query}", path(&organization, &name)?);
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(unknown_route.map(|it| ("unknown_route", it)));
+            query.extend_pairs(dry_run.then_some(("dry_run", "true")));
+            let own = path(&organization, &name)?;
+            let path = format!("{own}?{}", query.finish());
             let answer: ApiAnswer<ApiDetail> = context.client.put_document(&path, kind, document).await?;
-            note(clean(&format!("Imported `{name}`: {} routes.", answer.routes.len())));
-            if context.global.json { output::json(&answer.raw) } else { Ok(()) }
+            let count = counted(answer.routes.len());
+            let did =
+                if dry_run { format!("`{name}` would have {count}.") } else { format!("Imported `{name}`: {count}.") };
+            note(clean(&did));
+            answer.notes.iter().for_each(|text| note(clean(&format!("- {text}"))));
+            match (context.global.json, dry_run) {
+                (true, _) => output::json(&answer.raw),
+                (false, false) => Ok(()),
+                (false, true) => {
+                    let old: Option<ApiAnswer<ApiDetail>> = match context.client.get(&own).await {
+                        Ok(old) => Some(old),
+                        Err(failure) if failure.exit == Exit::NotFound => None,
+                        Err(failure) => return Err(failure),
+                    };
+                    changes(old.as_ref().map_or(&[], |old| &old.routes), &answer.routes)
+                }
+            }
         }
         ApiCommand::List => list(context).await,
         ApiCommand::Show { name } => show(&name, context).await,
@@ -72,6 +93,33 @@ pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
             if context.global.json { output::json(&api.raw) } else { Ok(()) }
         }
     }
+}
+
+fn counted(routes: usize) -> String {
+    if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") }
+}
+
+/// What would change, a line a route: `+` new, `-` gone, `~` with other permissions, and nothing where it stays.
+fn changes(old: &[RouteBody], new: &[RouteBody]) -> Result {
+    let needs = |route: &RouteBody| route.permissions.join(" + ");
+    let find = |all: &[RouteBody], route: &RouteBody| {
+        all.iter().find(|it| (&it.method, &it.path) == (&route.method, &route.path)).map(needs)
+    };
+    let mut table = Table::new(&["", "METHOD", "PATH", "PERMISSION", "BEFORE"]);
+    for route in new {
+        let before = find(old, route);
+        let mark = match &before {
+            None => "+",
+            Some(before) if *before != needs(route) => "~",
+            Some(_) => "",
+        };
+        let before = before.filter(|_| mark == "~").unwrap_or_default();
+        table.row([mark.to_owned(), route.method.clone(), route.path.clone(), needs(route), before]);
+    }
+    for route in old.iter().filter(|route| find(new, route).is_none()) {
+        table.row(["-".to_owned(), route.method.clone(), route.path.clone(), String::new(), needs(route)]);
+    }
+    table.print("It has no routes.")
 }
 
 fn path(organization: &ChosenOrganization, name: &str) -> Result<String> {

@@ -34,6 +34,7 @@ mod when;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use tokenward_server::config::unknown_variables;
 
 use crate::commands::backup::BackupArgs;
 use crate::commands::bootstrap::BootstrapArgs;
@@ -197,8 +198,8 @@ pub fn parse() -> Cli {
 fn definition() -> clap::Command {
     let mut command = Cli::command();
     command.build();
-    // The offline commands ask no server: its options would only mislead there.
-    for name in ["serve", "bootstrap", "new-organization", "sign-in-link", "backup"] {
+    // These ask no server: its options would only mislead there.
+    for name in ["serve", "bootstrap", "new-organization", "sign-in-link", "backup", "completions", "man"] {
         let global = ["url", "organization", "ca_cert", "json"];
         command = command.mut_subcommand(name, |sub| {
             sub.mut_args(|arg| {
@@ -221,7 +222,19 @@ pub fn run(command: Online, global: &Global) -> ExitCode {
     output::finish(outcome)
 }
 
+/// A variable of ours that nothing reads is misspelt, and what was meant by it would not happen.
+fn check_environment() -> Result {
+    let unknown = unknown_variables(&std::env::vars_os().collect::<Vec<_>>());
+    let mut unknown = unknown.into_iter();
+    let Some(first) = unknown.next() else { return Ok(()) };
+    Err(unknown.fold(Failure::usage(first), Failure::hint))
+}
+
 async fn dispatch(command: Online, global: &Global) -> Result {
+    // These run when a shell starts, and read none.
+    if !matches!(command, Online::Completions(_) | Online::Man(_)) {
+        check_environment()?;
+    }
     let context = || Context::open(global);
     match command {
         Online::Login(args) => session::login(args, global).await,
@@ -284,6 +297,10 @@ mod tests {
     fn offline_help_shows_no_server_options() {
         let error = parsed(&["serve", "--help"]).unwrap_err().to_string();
         assert!(error.contains("--listen") && !error.contains("--ca-cert") && !error.contains("--json"), "{error}");
+        for name in ["completions", "man"] {
+            let help = parsed(&[name, "--help"]).unwrap_err().to_string();
+            assert!(!["--url", "--organization", "--ca-cert", "--json"].iter().any(|it| help.contains(it)), "{help}");
+        }
         let error = parsed(&["bootstrap", "--help"]).unwrap_err().to_string();
         assert!(error.contains("--organization") && error.contains("--json"), "{error}");
     }

@@ -42,6 +42,7 @@ pub async fn run(args: BootstrapArgs) -> Result<()> {
         first,
     )
     .await;
+    let at = public_url(&config, &store).await;
     store.close().await;
     let Some(made) = made? else {
         if args.if_absent {
@@ -52,7 +53,7 @@ pub async fn run(args: BootstrapArgs) -> Result<()> {
             "there already is an organization: bootstrap makes only the first one. Use `tokenward sign-in-link EMAIL` to get back in"
         );
     };
-    let url = format!("{}/sign-in/{}", public_url(&config), *made.link);
+    let url = format!("{}/sign-in/{}", at?, *made.link);
     if args.json {
         let answer = json!({
             "organization_id": made.organization, "user_id": made.owner, "token": made.token.expose(), "sign_in_url": url,

@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tokenward_server::config::{Config, Flags};
 use tokenward_server::service::set_up::FirstOrganization;
+use tokenward_store::Store;
 use tokenward_store::address::DatabaseAddress;
 
 /// Where the data is.
@@ -49,7 +50,7 @@ pub struct OrganizationArgs {
     #[arg(long, value_name = "EMAIL")]
     pub owner_email: String,
     /// How browsers reach the service; the sign-in link is made from it [env: TOKENWARD_PUBLIC_URL]
-    /// [default: http://127.0.0.1:8080]
+    /// [default: where the server is that was started last, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 }
@@ -70,12 +71,17 @@ fn config(data: &DataArgs, rest: Flags) -> Result<Config> {
     Ok(Config::load(data.config.as_deref(), &environment, &flags)?)
 }
 
-/// The address that a link names, when no server is asked.
-fn public_url(config: &Config) -> String {
-    config.public_url.clone().unwrap_or_else(|| {
+/// The address that a link names: as configured, else that of the server that was started last, else the one that a
+/// server will have.
+async fn public_url(config: &Config, store: &Store) -> Result<String> {
+    if let Some(configured) = &config.public_url {
+        return Ok(configured.clone());
+    }
+    let kept = tokenward_store::public_url::find(store.read().await?.conn()).await?;
+    Ok(kept.unwrap_or_else(|| {
         let scheme = if config.tls().is_some() { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", config.listen.port())
-    })
+    }))
 }
 
 /// Prints what nobody can see again. That it was not heard must be known: it was made all the same.

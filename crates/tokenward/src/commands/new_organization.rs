@@ -27,9 +27,10 @@ pub async fn run(args: NewOrganizationArgs) -> Result<()> {
     must_exist(&config)?;
     let store = open_store(&config).await?;
     let made = set_up::create_further(&store, &Operator::at_this_machine(), first).await;
+    let at = public_url(&config, &store).await;
     store.close().await;
-    let made = made?;
-    let url = made.link.map(|link| format!("{}/sign-in/{}", public_url(&config), *link));
+    let (made, at) = (made?, at?);
+    let url = made.link.map(|link| format!("{at}/sign-in/{}", *link));
     if args.json {
         let answer = json!({ "organization_id": made.organization, "user_id": made.owner, "sign_in_url": url });
         return print_once(&answer.to_string());

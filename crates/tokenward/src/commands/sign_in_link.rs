@@ -20,7 +20,7 @@ pub struct SignInLinkArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// How browsers reach the service; the link is made from it [env: TOKENWARD_PUBLIC_URL]
-    /// [default: http://127.0.0.1:8080]
+    /// [default: where the server is that was started last, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 }
@@ -31,13 +31,14 @@ pub async fn run(args: SignInLinkArgs) -> Result<()> {
     must_exist(&config)?;
     let store = open_store(&config).await?;
     let link = set_up::sign_in_link(&store, &Operator::at_this_machine(), &args.email).await;
+    let at = public_url(&config, &store).await;
     store.close().await;
     let Some(link) = link? else { bail!("nobody has the address {}", args.email) };
     note(format!(
         "Opens the account of {} once, within 24 hours. Whoever has this link can take the account:",
         args.email
     ));
-    print_once(&format!("{}/sign-in/{}", public_url(&config), *link.secret))?;
+    print_once(&format!("{}/sign-in/{}", at?, *link.secret))?;
     if !link.email_proven {
         note(
             "\nNobody has proved the address of this account: it was made by an invitation whose link was passed on. The \

@@ -15,11 +15,20 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Nginx,
+    /// The newest.
     Caddy,
+    /// The one of Debian 12, which many have.
+    DebianCaddy,
     Envoy,
 }
 
-pub const KINDS: [Kind; 3] = [Kind::Nginx, Kind::Caddy, Kind::Envoy];
+impl Kind {
+    pub fn is_caddy(self) -> bool {
+        matches!(self, Self::Caddy | Self::DebianCaddy)
+    }
+}
+
+pub const KINDS: [Kind; 4] = [Kind::Nginx, Kind::Caddy, Kind::DebianCaddy, Kind::Envoy];
 
 /// A running gateway. Dropping it ends it.
 pub struct Gateway {
@@ -73,7 +82,7 @@ impl Gateway {
         let tools = root().join("target/tools/gateways/bin");
         let (name, text, mut command) = match kind {
             Kind::Nginx => {
-                let asks = ("/forward-auth?organization=ORGANIZATION_ID;".to_owned(), format!("{query};"));
+                let asks = ("/forward-auth?organization=ORGANIZATION_ID&api=API_NAME;".to_owned(), format!("{query};"));
                 let text = shipped("nginx/tokenward.conf", &[&common[..], &[asks, at(8000, port)]].concat());
                 std::fs::create_dir(directory.path().join("temp")).unwrap();
                 let mut command = Command::new("nginx");
@@ -83,17 +92,19 @@ impl Gateway {
                     .arg(directory.path());
                 ("gateway.conf", text, command)
             }
-            Kind::Caddy => {
-                let asks = ("uri /forward-auth?organization=ORGANIZATION_ID".to_owned(), format!("uri {query}"));
+            Kind::Caddy | Kind::DebianCaddy => {
+                let asks =
+                    ("uri /forward-auth?organization=ORGANIZATION_ID&api=API_NAME".to_owned(), format!("uri {query}"));
                 let listen = ("http://:8000".to_owned(), format!("http://:{port}"));
                 let text = shipped("caddy/Caddyfile", &[&common[..], &[asks, listen]].concat());
-                let mut command = Command::new(tools.join("caddy"));
+                let program = if kind == Kind::Caddy { tools.join("caddy") } else { "/usr/bin/caddy".into() };
+                let mut command = Command::new(program);
                 command.args(["run", "--config", "Caddyfile"]);
                 ("Caddyfile", text, command)
             }
             Kind::Envoy => {
                 let pairs: Vec<_> = scope.iter().map(|(name, value)| format!("{name}: \"{value}\"")).collect();
-                let shown = "context_extensions: { organization: ORGANIZATION_ID }".to_owned();
+                let shown = "context_extensions: { organization: ORGANIZATION_ID, api: API_NAME }".to_owned();
                 let asks = (shown, format!("context_extensions: {{ {} }}", pairs.join(", ")));
                 let ports = [value(8000, port), value(9191, envoy.port()), value(3000, upstream)];
                 let text = shipped("envoy/envoy.yaml", &[&ports[..], &[asks]].concat());

@@ -787,7 +787,8 @@ async fn what_is_wrong_with_a_document_stands_beside_it_and_nothing_is_lost() {
         ("shop", "{", "deny", "The document is no JSON:"),
         ("shop", "a: [", "deny", "The document is no YAML:"),
         ("shop", "a: &x 1", "deny", "Line 1: anchors"),
-        ("shop", "swagger: '2.0'", "deny", "The document is Swagger 2.0; convert it to OpenAPI 3."),
+        ("shop", "swagger: '1.2'", "deny", "but neither a version 3 nor 2.0 as a text."),
+        ("shop", "openapi: 3.0.0\npaths: {/uploads: {post: {servers: 7}}}", "deny", "has `servers` of its own"),
         ("shop", "\n# x\n[[route]]\nmethod = GET", "deny", "The document cannot be read: line 4:"),
         ("shop", "unknown_route = \"maybe\"\nroute = []", "deny", "is neither “deny” nor “allow”"),
         (

@@ -150,7 +150,7 @@ async fn a_token_in_a_path_is_not_shown_to_those_who_read_decisions() {
             verify(&server, &gateway, json!({ "token": gateway, "request": { "method": "GET", "path": path } })).await;
         let told = server.get(&decision, &gateway).await.expect(200);
         assert_eq!(told["path"], "/[a token stands here]");
-        let gate = format!("{}/forward-auth?organization={}", server.url, organization.id);
+        let gate = format!("{}/forward-auth?identity=any&organization={}", server.url, organization.id);
         let held = server.client.get(gate).header("x-api-key", &gateway);
         held.header("x-forwarded-method", "GET").header("x-forwarded-uri", path).send().await.unwrap();
     }
@@ -168,7 +168,7 @@ async fn organizations_that_do_not_exist_take_no_place() {
     let end = organization.id.chars().last().unwrap();
     for n in 0..60 {
         let invented = format!("00000000-0000-7000-80{n:02}-00000000000{end}");
-        let answer = server.client.get(format!("{}/forward-auth?organization={invented}", server.url));
+        let answer = server.client.get(format!("{}/forward-auth?identity=any&organization={invented}", server.url));
         assert_eq!(answer.header("x-api-key", "x").send().await.unwrap().status(), 401);
     }
     server.get(&denial, &gateway).await.expect(200);

@@ -107,12 +107,22 @@ async fn introspection_says_what_is_active_and_nothing_else() {
         let answer = answer.expect(200);
         assert_eq!(answer["active"], true);
         assert_eq!((&answer["sub"], &answer["client_id"]), (&id, &id));
+        assert_eq!((&answer["username"], &answer["iss"]), (&json!("reader"), &json!(server.running.app.public_url)));
         assert_eq!(answer["token_type"], "Bearer");
         assert!(answer["scope"].as_str().unwrap().split(' ').any(|it| it == "*:read"), "{answer}");
         assert!(answer["iat"].as_u64().unwrap() > 1_700_000_000);
         assert!(answer.get("exp").is_none());
     }
+    // Of the routes that are there, what the role may is said in words that can be compared.
+    let routes = json!({ "routes": [
+        { "method": "GET", "path": "/invoices", "permission": "invoices:read" },
+        { "method": "POST", "path": "/invoices", "permission": "invoices:write" },
+    ] });
+    server.put(&organization.path("api/shop"), &organization.owner, routes).await.expect(200);
     let authorization = format!("Bearer {verifier}");
+    let answer = form(&server, "/introspect", &authorization, &format!("token={reader}")).await.expect(200);
+    let scope: Vec<&str> = answer["scope"].as_str().unwrap().split(' ').collect();
+    assert!(scope.contains(&"invoices:read") && !scope.contains(&"invoices:write"), "{answer}");
     for inactive in [unknown().as_str(), "nonsense", "", &organization.owner] {
         let answer = form(&server, "/introspect", &authorization, &format!("token={inactive}")).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, r#"{"active":false}"#));
@@ -164,7 +174,8 @@ async fn whoever_holds_a_token_may_take_it_back() {
 #[tokio::test]
 async fn forward_auth_answers_with_two_hundred_401_or_403() {
     let (server, organization, _, reader) = acme().await;
-    let path = format!("/forward-auth?organization={}", organization.id);
+    let bare = format!("/forward-auth?organization={}", organization.id);
+    let path = format!("{bare}&identity=any");
     let token = format!("Token {reader}");
     for (method, header, value) in [
         ("GET", "authorization", token.clone()),
@@ -180,7 +191,7 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
         assert!(answer.headers["x-tokenward-permissions"].to_str().unwrap().contains("token:read"));
         assert!(uuid::Uuid::try_parse(answer.headers["x-tokenward-token-id"].to_str().unwrap()).is_ok());
     }
-    let foreign = "/forward-auth?organization=00000000-0000-7000-8000-000000000000";
+    let foreign = "/forward-auth?organization=00000000-0000-7000-8000-000000000000&identity=any";
     let ours = [("authorization", token.as_str())];
     let spoken = [("authorization", token.as_str()), ("x-forwarded-method", "GET")];
     let with = |extra: (&'static str, &'static str)| [spoken[0], spoken[1], extra];
@@ -192,14 +203,17 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
         (path.clone(), vec![ours[0], ours[0]], 401, "ambiguous_credentials"),
         (path.clone(), vec![ours[0], ("x-api-key", &reader)], 401, "ambiguous_credentials"),
         (foreign.into(), ours.to_vec(), 401, "unknown"),
-        (format!("{path}&permission=invoices:write"), ours.to_vec(), 403, "permission_denied"),
-        (format!("{path}&permission=*:read"), ours.to_vec(), 403, "invalid_request"),
-        (format!("{path}&permision=invoices:write"), ours.to_vec(), 403, "invalid_request"),
-        (format!("{path}&permission=a:read&permission=b:read"), ours.to_vec(), 403, "invalid_request"),
+        (format!("{bare}&permission=invoices:write"), ours.to_vec(), 403, "permission_denied"),
+        (format!("{bare}&permission=*:read"), ours.to_vec(), 403, "invalid_request"),
+        (format!("{bare}&permision=invoices:write"), ours.to_vec(), 403, "invalid_request"),
+        (format!("{bare}&permission=a:read&permission=b:read"), ours.to_vec(), 403, "invalid_request"),
+        (bare.clone(), ours.to_vec(), 403, "invalid_request"),
+        (format!("{bare}&identity=all"), ours.to_vec(), 403, "invalid_request"),
+        (format!("{path}&api=shop"), ours.to_vec(), 403, "invalid_request"),
         (format!("{path}&token={reader}"), ours.to_vec(), 403, "invalid_request"),
-        ("/forward-auth?organization=acme".into(), ours.to_vec(), 403, "invalid_request"),
-        (format!("{path}&api=shop"), ours.to_vec(), 403, "request_unknown"),
-        (format!("{path}&api=shop"), with(("x-forwarded-uri", "/a")).to_vec(), 403, "api_unknown"),
+        ("/forward-auth?organization=acme&identity=any".into(), ours.to_vec(), 403, "invalid_request"),
+        (format!("{bare}&api=shop"), ours.to_vec(), 403, "request_unknown"),
+        (format!("{bare}&api=shop"), with(("x-forwarded-uri", "/a")).to_vec(), 403, "api_unknown"),
         (path.clone(), with(("x-forwarded-uri", "/a//b")).to_vec(), 403, "path_ambiguous"),
         (path.clone(), with(("x-original-uri", "/a/%2e%2e/b")).to_vec(), 403, "path_ambiguous"),
         (path.clone(), with(("x-original-url", "https://acme.example/a;b")).to_vec(), 403, "path_ambiguous"),
@@ -230,12 +244,12 @@ async fn forward_auth_answers_with_two_hundred_401_or_403() {
     let count = |code: &str| list["results"].as_array().unwrap().iter().filter(|it| it["code"] == code).count();
     assert_eq!((count("path_ambiguous"), count("token_in_query")), (3, 1));
     assert!(!list.to_string().contains(&reader));
-    let denied = send(&server, "GET", &format!("{path}&permission=invoices:write"), &ours, "").await.json();
+    let denied = send(&server, "GET", &format!("{bare}&permission=invoices:write"), &ours, "").await.json();
     assert_eq!(
         (&denied["reason"], &denied["missing_permission"]),
         (&json!("permission_denied"), &json!("invoices:write"))
     );
-    for allowed in [format!("{path}&permission=invoices:read"), "/forward-auth".into()] {
+    for allowed in [format!("{bare}&permission=invoices:read"), "/forward-auth?identity=any".into()] {
         let said = with(("x-forwarded-uri", "/invoices/7?page=//2"));
         let answer = send(&server, "GET", &allowed, &said, "").await;
         assert_eq!(answer.headers["x-tokenward-path"], "/invoices/7", "{}", answer.text);
@@ -249,7 +263,7 @@ async fn an_answer_to_head_has_no_body_in_any_version_of_http() {
     for builder in [reqwest::Client::builder().http1_only(), reqwest::Client::builder().http2_prior_knowledge()] {
         let client = builder.build().unwrap();
         for (token, status) in [(reader.as_str(), 200), ("x", 401)] {
-            let url = format!("{}/forward-auth", server.url);
+            let url = format!("{}/forward-auth?identity=any", server.url);
             let request = client.request(reqwest::Method::HEAD, url).header("x-api-key", token);
             let answer = request.send().await.unwrap();
             assert_eq!(answer.status().as_u16(), status);
@@ -267,28 +281,65 @@ async fn only_a_trusted_gateway_says_which_request_it_holds() {
     let (server, organization) = Server::with_owner_and(directory, config).await;
     let reader = server.token(&organization, "reader", "viewer").await;
     let said = [("x-acme-key", reader.as_str()), ("x-forwarded-method", "GET"), ("x-forwarded-uri", "/a//b")];
-    let answer = send(&server, "GET", "/forward-auth", &said, "").await;
+    let answer = send(&server, "GET", "/forward-auth?identity=any", &said, "").await;
     assert_eq!(answer.status.as_u16(), 200, "{}", answer.text);
     assert!(!answer.headers.contains_key("x-tokenward-path"));
     let answer = send(&server, "GET", "/forward-auth?api=shop", &said, "").await;
     assert_eq!(answer.outcome(), (403, "request_unknown".into()));
     let both = [said[0], ("x-api-key", reader.as_str())];
-    assert_eq!(send(&server, "GET", "/forward-auth", &both, "").await.outcome(), (401, "ambiguous_credentials".into()));
+    assert_eq!(
+        send(&server, "GET", "/forward-auth?identity=any", &both, "").await.outcome(),
+        (401, "ambiguous_credentials".into())
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_role_that_holds_nothing_of_the_api_passes_nowhere() {
+    let (server, organization, _, reader) = acme().await;
+    let billing = server.token(&organization, "billing", "billing").await;
+    let path = format!("/forward-auth?organization={}&identity=any", organization.id);
+    assert_eq!(send(&server, "GET", &path, &[("x-api-key", &reader)], "").await.status.as_u16(), 200);
+    let answer = send(&server, "GET", &path, &[("x-api-key", &billing)], "").await;
+    assert_eq!(answer.outcome(), (403, "permission_denied".into()));
+    assert!(answer.text.contains("holds no permission of your own API"), "{}", answer.text);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn where_one_header_alone_holds_tokens_the_others_belong_to_the_api() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = support::config(directory.path());
+    (config.credential_header, config.credential_header_only) = (Some("x-acme-key".into()), true);
+    let (server, organization) = Server::with_owner_and(directory, config).await;
+    let reader = server.token(&organization, "reader", "viewer").await;
+    let path = "/forward-auth?permission=invoices:read";
+    for (headers, outcome) in [
+        (vec![("x-acme-key", reader.as_str()), ("authorization", "Basic YTpi"), ("x-api-key", "the API's own")], 200),
+        (vec![("authorization", &*format!("Token {reader}")), ("x-api-key", &reader)], 401),
+        (vec![("x-acme-key", &reader), ("x-acme-key", &reader)], 401),
+    ] {
+        let answer = send(&server, "GET", path, &headers, "").await;
+        assert_eq!(answer.status.as_u16(), outcome, "{headers:?} {}", answer.text);
+    }
     server.stop().await;
 }
 
 #[tokio::test]
 async fn without_an_organization_the_question_needs_exactly_one() {
     let server = Server::start().await;
-    let answer = send(&server, "GET", "/forward-auth", &[("authorization", "Token x")], "").await;
+    let answer = send(&server, "GET", "/forward-auth?identity=any", &[("authorization", "Token x")], "").await;
     assert_eq!(answer.outcome(), (403, "organization_required".into()));
     server.stop().await;
     let (server, organization, _, reader) = acme().await;
     let credential = format!("Token {reader}");
     let ours = [("authorization", credential.as_str())];
-    assert_eq!(send(&server, "GET", "/forward-auth", &ours, "").await.status.as_u16(), 200);
+    assert_eq!(send(&server, "GET", "/forward-auth?identity=any", &ours, "").await.status.as_u16(), 200);
     server.post("/organization", &organization.owner, json!({ "name": "Other", "plan": "FREE" })).await.expect(201);
-    assert_eq!(send(&server, "GET", "/forward-auth", &ours, "").await.outcome(), (403, "organization_required".into()));
+    assert_eq!(
+        send(&server, "GET", "/forward-auth?identity=any", &ours, "").await.outcome(),
+        (403, "organization_required".into())
+    );
     server.stop().await;
 }
 
@@ -322,7 +373,14 @@ async fn guessing_is_told_to_wait_and_valid_tokens_pass() {
     // A gateway's client counts, not the gateway.
     let forward = async |token: &str, from: &str| {
         let credential = format!("Token {token}");
-        send(&server, "GET", "/forward-auth", &[("authorization", &credential), ("x-forwarded-for", from)], "").await
+        send(
+            &server,
+            "GET",
+            "/forward-auth?identity=any",
+            &[("authorization", &credential), ("x-forwarded-for", from)],
+            "",
+        )
+        .await
     };
     for _ in 0..20 {
         assert_eq!(forward("nonsense", "198.51.100.1").await.outcome(), (401, "malformed".into()));
@@ -360,7 +418,7 @@ async fn raw(server: &Server, request: &[u8]) -> String {
 async fn bad_input_is_refused_clearly() {
     let (server, _, _, reader) = acme().await;
     let ask = |headers: &[u8]| {
-        let start = b"GET /forward-auth HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+        let start = b"GET /forward-auth?identity=any HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
         [&start[..], headers, b"\r\n"].concat()
     };
     let own = format!("Authorization: Token {reader}\r\n");
@@ -432,6 +490,7 @@ async fn ext_authz_decides_as_forward_auth_does() {
 
     let ours = format!("Token {reader}");
     let scope = [("organization", organization.id.as_str()), ("permission", "invoices:read")];
+    let any = [("identity", "any")];
     let claimed = [("authorization", ours.as_str()), ("x-tokenward-role", "owner"), ("x-tokenward-more", "1")];
     let response = ask(held("/invoices?x=1", &claimed, &scope)).await;
     let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { panic!("{response:?}") };
@@ -448,17 +507,18 @@ async fn ext_authz_decides_as_forward_auth_does() {
     let query = format!("/a?k={reader}");
     let key = [("x-api-key", reader.as_str())];
     let cases: Vec<(CheckRequest, i32, i32, &str)> = vec![
-        (held("/a", &[], &[]), 16, 401, "missing_credentials"),
-        (held("/a", &[("authorization", "Token x")], &[]), 16, 401, "malformed"),
-        (held("/a", &[("authorization", "Token a,Token b")], &[]), 16, 401, "ambiguous_credentials"),
-        (held("/a", &[claimed[0], key[0]], &[]), 16, 401, "ambiguous_credentials"),
-        (held("/a", &[("x_api_key", "x"), key[0]], &[]), 16, 401, "ambiguous_credentials"),
-        (held(&query, &key, &[]), 16, 401, "token_in_query"),
+        (held("/a", &[], &any), 16, 401, "missing_credentials"),
+        (held("/a", &[("authorization", "Token x")], &any), 16, 401, "malformed"),
+        (held("/a", &[("authorization", "Token a,Token b")], &any), 16, 401, "ambiguous_credentials"),
+        (held("/a", &[claimed[0], key[0]], &any), 16, 401, "ambiguous_credentials"),
+        (held("/a", &[("x_api_key", "x"), key[0]], &any), 16, 401, "ambiguous_credentials"),
+        (held(&query, &key, &any), 16, 401, "token_in_query"),
         (held("/a", &key, &[("permission", "invoices:write")]), 7, 403, "permission_denied"),
+        (held("/a", &key, &[]), 7, 403, "invalid_request"),
         (held("/a", &key, &[("permision", "invoices:read")]), 7, 403, "invalid_request"),
         (held("/a", &key, &[("api", "shop")]), 7, 403, "api_unknown"),
         (held("", &key, &[("api", "shop")]), 7, 403, "request_unknown"),
-        (held("/a/../b", &key, &[]), 7, 403, "path_ambiguous"),
+        (held("/a/../b", &key, &any), 7, 403, "path_ambiguous"),
         (CheckRequest { attributes: None }, 7, 403, "request_unknown"),
         (CheckRequest { attributes: Some(AttributeContext::default()) }, 7, 403, "request_unknown"),
     ];
@@ -480,23 +540,23 @@ async fn ext_authz_decides_as_forward_auth_does() {
         (vec![raw(reader.as_bytes()), raw(reader.as_bytes())], 401),
         (vec![raw(b"\xff\xfe")], 401),
     ] {
-        let mut request = held("/a", &[], &[]);
+        let mut request = held("/a", &[], &any);
         let http = request.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap();
         http.header_map = Some(HeaderMap { headers: values });
         assert_eq!(answered(ask(request).await).1, expected);
     }
     for _ in 0..20 {
-        ask(held("/a", &[("x-api-key", "nonsense")], &[])).await;
+        ask(held("/a", &[("x-api-key", "nonsense")], &any)).await;
     }
-    let (code, status, headers, _) = answered(ask(held("/a", &[("x-api-key", "nonsense")], &[])).await);
+    let (code, status, headers, _) = answered(ask(held("/a", &[("x-api-key", "nonsense")], &any)).await);
     assert_eq!((code, status), (8, 429));
     assert!(headers.contains_key("retry-after"));
-    assert_eq!(answered(ask(held("/a", &key, &[])).await).1, 200);
+    assert_eq!(answered(ask(held("/a", &key, &any)).await).1, 200);
     // What is larger than any gateway sends is not even read.
     let huge = "a".repeat(2_000_000);
-    let error = client.clone().check(held("/a", &[("x-api-key", &huge)], &[])).await.unwrap_err();
+    let error = client.clone().check(held("/a", &[("x-api-key", &huge)], &any)).await.unwrap_err();
     assert_eq!(error.code(), tonic::Code::OutOfRange);
-    assert_eq!(answered(ask(held("/a", &key, &[])).await).1, 200);
+    assert_eq!(answered(ask(held("/a", &key, &any)).await).1, 200);
     drop(client);
     server.stop().await;
 }

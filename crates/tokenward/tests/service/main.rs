@@ -26,9 +26,11 @@ mod numbers;
 mod postgres;
 #[path = "../support/process.rs"]
 mod process;
+mod readme;
 mod replay;
 mod sdk;
 mod security;
+mod settings;
 mod sign_in;
 mod signals;
 mod start;

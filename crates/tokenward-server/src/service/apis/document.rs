@@ -1,26 +1,25 @@
-//! What routes are imported from: OpenAPI 3 (JSON or YAML), or a short form of our own (TOML, JSON or YAML).
+//! What routes are imported from: OpenAPI 3 or Swagger 2.0 (JSON or YAML), or a short form of our own (TOML, JSON or YAML).
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokenward_api::objects::Objects;
 use tokenward_core::error::Faults;
-use tokenward_core::permission::{Management, RequiredPermission};
-use tokenward_core::routes::Source;
-use tokenward_core::routes::{PERMISSIONS_MAX, ROUTES_MAX, TEMPLATE_MAX, Unknown};
-use tokenward_core::{Error, Result};
+use tokenward_core::permission::RequiredPermission;
+use tokenward_core::routes::{ROUTES_MAX, Route, Routes, Source, Unknown};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::apis::KeptRoute;
 
-use super::fault::{VALUES_MAX, place, said, short, too_many_values};
+use super::fault::{VALUES_MAX, place, said, too_many_values};
+use super::openapi::{self, with_needs_of};
+use super::sense::{self, Notes};
 use super::{json, yaml};
 
-/// The operations of a path in OpenAPI.
-const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 /// Faults that are told at once.
-const FAULTS_MAX: usize = 20;
-/// How often a path may refer to another one.
-const REFERENCES_MAX: usize = 8;
+const FAULTS_MAX: usize = 49;
+/// Routes that are left out since another one stands in their place; each takes a look at all of them.
+const CONFLICTS_MAX: usize = 500;
 
 /// In what a document is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +68,10 @@ pub(super) struct Document {
     pub unknown: Option<Unknown>,
     /// Its routes.
     pub routes: Vec<KeptRoute>,
+    /// What was not taken as it stands.
+    pub notes: Notes,
+    /// How many operations are on no route.
+    pub left_out: usize,
 }
 
 /// The short form. What an answer of ours has besides is taken and not looked at, so that it can be sent back.
@@ -89,6 +92,8 @@ struct Short {
     _route_count: Option<Ignored>,
     #[serde(default, rename = "id")]
     _id: Option<Ignored>,
+    #[serde(default, rename = "notes")]
+    _notes: Option<Ignored>,
 }
 
 type Ignored = serde::de::IgnoredAny;
@@ -107,7 +112,9 @@ struct ShortRoute {
 }
 
 /// Reads a document. All faults are told at once, as far as they are few.
-pub(super) fn read(format: Format, document: &[u8]) -> Result<Document> {
+///
+/// `api` is the name under which it is imported.
+pub(super) fn read(format: Format, document: &[u8], api: &str) -> Result<Document> {
     let fault = |problem: String| Error::invalid("document", problem);
     let text = std::str::from_utf8(document).map_err(|_| fault("is not in UTF-8".into()))?;
     // Some editors begin with a mark of the byte order.
@@ -121,30 +128,28 @@ pub(super) fn read(format: Format, document: &[u8]) -> Result<Document> {
                 return Err(fault(too_many_values()));
             }
             let short = toml::Deserializer::parse(text).and_then(|read| Short::deserialize(Objects(read)));
-            return short_form(short.map_err(|error| {
+            let short = short.map_err(|error| {
                 let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
                 let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
                 fault(format!("cannot be read: line {line}: {}", said(error.message())))
-            })?);
+            })?;
+            return short_form(short, api);
         }
     };
     let Value::Object(document) = value else { return Err(fault("must be an object".into())) };
-    if document.contains_key("swagger") {
-        return Err(fault("is Swagger 2.0; convert it to OpenAPI 3".into()));
-    }
-    match document.get("openapi") {
-        Some(Value::String(version)) if version.starts_with("3.") => openapi(&document),
-        Some(_) => Err(fault("says `openapi`, but not a version 3 as a text".into())),
+    match document.get("openapi").or_else(|| document.get("swagger")) {
+        Some(Value::String(version)) if version.starts_with("3.") || version == "2.0" => openapi::read(&document, api),
+        Some(_) => Err(fault("says `openapi` or `swagger`, but neither a version 3 nor 2.0 as a text".into())),
         None if document.contains_key("route") || document.contains_key("routes") => {
             let short = Short::deserialize(Objects(Value::Object(document)));
             let unread = |error: serde_json::Error| fault(format!("cannot be read: {}", said(&error.to_string())));
-            short_form(short.map_err(unread)?)
+            short_form(short.map_err(unread)?, api)
         }
         None => Err(fault("is neither OpenAPI 3 (there is no `openapi`) nor a list of `routes`".into())),
     }
 }
 
-fn short_form(short: Short) -> Result<Document> {
+fn short_form(short: Short, api: &str) -> Result<Document> {
     let mut found = FoundRoutes::default();
     for route in short.route {
         let at = place(&route.method, &route.path);
@@ -155,13 +160,7 @@ fn short_form(short: Short) -> Result<Document> {
             }
             (Some(one), None) => (vec![one], Source::File),
             (None, Some(all)) => (all, Source::File),
-            (None, None) => match by_path(&route.method, &route.path) {
-                Ok(permission) => (vec![permission], Source::Path),
-                Err(problem) => {
-                    found.fault(&at, problem);
-                    continue;
-                }
-            },
+            (None, None) => (vec![sense::by_path(&route.method, &route.path, api)], Source::Path),
         };
         // What was exported keeps its source.
         let source = route.source.unwrap_or(source);
@@ -171,228 +170,30 @@ fn short_form(short: Short) -> Result<Document> {
         None => None,
         Some(text) => Some(unknown(text)?),
     };
-    found.finish(unknown)
+    found.finish_as_written(unknown)
 }
 
-fn unknown(text: &str) -> Result<Unknown> {
+pub(super) fn unknown(text: &str) -> Result<Unknown> {
     Unknown::parse(text).map_err(|unknown| Error::invalid("unknown_route", unknown.to_string()))
-}
-
-fn openapi(document: &Map<String, Value>) -> Result<Document> {
-    let fault = |problem: &str| Error::invalid("document", problem);
-    check_references(document)?;
-    let base = base_path(document).map_err(|problem| Error::invalid("servers", problem))?;
-    let security = document.get("security");
-    let empty = Map::new();
-    let paths = match document.get("paths") {
-        None => &empty,
-        Some(Value::Object(paths)) => paths,
-        Some(_) => return Err(fault("has `paths` that are no object")),
-    };
-    let mut found = FoundRoutes::default();
-    for (path, item) in paths.iter().filter(|(path, _)| !path.starts_with("x-")) {
-        let item = match resolve(document, item) {
-            Ok(item) => item,
-            Err(problem) => {
-                found.fault(&short(path), problem);
-                continue;
-            }
-        };
-        if item.get("additionalOperations").is_some_and(|more| !more.is_object()) {
-            found.fault(&short(path), "has `additionalOperations` that are no object");
-            continue;
-        }
-        for (method, operation) in operations(item) {
-            let at = place(&method, path);
-            let Value::Object(operation) = operation else {
-                found.fault(&at, "is no object");
-                continue;
-            };
-            if item.contains_key("servers") || operation.contains_key("servers") {
-                found.fault(
-                    &at,
-                    "has `servers` of its own; write its whole path instead, or import it under another name",
-                );
-                continue;
-            }
-            let said = operation.get("x-permission").or_else(|| item.get("x-permission"));
-            match required_permissions(said, operation.get("security").or(security), &method, path) {
-                Ok((permissions, source)) => {
-                    let path = format!("{base}{path}");
-                    found.route(KeptRoute { method, path, permissions, source })?;
-                }
-                Err(problem) => found.fault(&at, problem),
-            }
-        }
-    }
-    let unknown = match document.get("x-unknown-route") {
-        None => None,
-        Some(Value::String(text)) => Some(unknown(text)?),
-        Some(_) => return Err(Error::invalid("x-unknown-route", "is neither `deny` nor `allow`")),
-    };
-    found.finish(unknown)
-}
-
-/// The operations of a path by their methods: the usual ones, and those that OpenAPI 3.2 added.
-fn operations(item: &Map<String, Value>) -> impl Iterator<Item = (String, &Value)> {
-    let usual = item.iter().filter(|(key, _)| METHODS.contains(&key.as_str()));
-    let usual = usual.map(|(key, operation)| (key.to_ascii_uppercase(), operation));
-    let more = item.get("additionalOperations").and_then(Value::as_object);
-    usual.chain(more.into_iter().flatten().map(|(method, operation)| (method.clone(), operation)))
-}
-
-/// What an operation needs, and where that stands. The error completes the sentence "`GET /path` …".
-fn required_permissions(
-    said: Option<&Value>,
-    security: Option<&Value>,
-    method: &str,
-    path: &str,
-) -> Result<(Vec<String>, Source), String> {
-    if let Some(said) = said {
-        let all = match said {
-            Value::String(one) => vec![one.clone()],
-            Value::Array(all) if !all.is_empty() => all
-                .iter()
-                .map(|it| it.as_str().map(str::to_owned).ok_or("has an `x-permission` with something else than texts"))
-                .collect::<Result<_, _>>()?,
-            _ => return Err("has an `x-permission` that is neither a text nor a list of texts".into()),
-        };
-        return Ok((all, Source::Permission));
-    }
-    let mut scopes: BTreeSet<String> = BTreeSet::new();
-    let wrong = "has a `security` that is not a list of objects with lists of scopes";
-    for requirement in security.map_or(Ok(&[][..]), |it| it.as_array().map(Vec::as_slice).ok_or(wrong))? {
-        for list in requirement.as_object().ok_or(wrong)?.values() {
-            for scope in list.as_array().ok_or(wrong)? {
-                scopes.insert(scope.as_str().ok_or(wrong)?.to_owned());
-                if scopes.len() > PERMISSIONS_MAX {
-                    return Err(format!("needs more scopes than the limit `route_permissions` ({PERMISSIONS_MAX})"));
-                }
-            }
-        }
-    }
-    if scopes.is_empty() {
-        return Ok((vec![by_path(method, path)?], Source::Path));
-    }
-    if let Some(scope) = scopes.iter().find(|scope| RequiredPermission::parse(scope).is_err()) {
-        return Err(format!(
-            "needs the scope `{}`, which is no permission such as `invoices:read`; say `x-permission`",
-            short(scope)
-        ));
-    }
-    Ok((scopes.into_iter().collect(), Source::Security))
-}
-
-fn too_long(path: &str) -> String {
-    format!("has a path of {} bytes; the limit `route_path_bytes` is {TEMPLATE_MAX}", path.len())
-}
-
-/// `<first segment>:read` for GET and HEAD, `:write` for the others.
-fn by_path(method: &str, path: &str) -> Result<String, String> {
-    if path.len() > TEMPLATE_MAX {
-        return Err(too_long(path));
-    }
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default().to_ascii_lowercase();
-    let permission = format!("{first}:{}", if matches!(method, "GET" | "HEAD") { "read" } else { "write" });
-    if Management::reserves(&first) {
-        return Err(format!(
-            "begins with `{first}`, which is a noun of Tokenward's own permissions; say which permission it needs"
-        ));
-    }
-    match RequiredPermission::parse(&permission) {
-        Ok(_) => Ok(permission),
-        Err(_) => Err("gives no permission by the first segment of its path; say which permission it needs".into()),
-    }
-}
-
-/// The path of the servers, which stands before every path.
-fn base_path(document: &Map<String, Value>) -> Result<String, String> {
-    let servers = match document.get("servers") {
-        None => return Ok(String::new()),
-        Some(Value::Array(servers)) => servers,
-        Some(_) => return Err("is no list".into()),
-    };
-    let mut bases = BTreeSet::new();
-    for server in servers {
-        let url = server.get("url").and_then(Value::as_str).ok_or("has an entry without a text `url`")?;
-        let path = match url.split_once("://") {
-            Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
-            None => url,
-        };
-        let path = path.trim_end_matches('/');
-        if path.contains(['{', '?', '#']) || (!path.is_empty() && !path.starts_with('/')) {
-            return Err(format!("has the address `{}`; write its path out, without variables", short(url)));
-        }
-        bases.insert(path);
-    }
-    match bases.len() {
-        0 => Ok(String::new()),
-        1 => Ok(bases.pop_first().unwrap_or_default().to_owned()),
-        _ => Err("have different paths; keep those of one path, and import the others under another name".into()),
-    }
-}
-
-/// The path item that a `$ref` means.
-fn resolve<'a>(document: &'a Map<String, Value>, mut item: &'a Value) -> Result<&'a Map<String, Value>, String> {
-    for _ in 0..=REFERENCES_MAX {
-        let Value::Object(object) = item else { return Err("is no object".into()) };
-        let Some(reference) = object.get("$ref") else { return Ok(object) };
-        let reference = reference.as_str().ok_or("has a `$ref` that is no text")?;
-        // OpenAPI leaves open which of the two counts.
-        if operations(object).next().is_some() || ["servers", "x-permission"].iter().any(|it| object.contains_key(*it))
-        {
-            return Err("has operations, `servers` or `x-permission` beside its `$ref`; keep one of them".into());
-        }
-        let pointer = reference.strip_prefix("#/").ok_or_else(|| format!("refers to `{}`", short(reference)))?;
-        let (first, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
-        let start = document.get(first).filter(|_| !rest.is_empty());
-        let found = start.and_then(|it| it.pointer(&format!("/{rest}")));
-        item = found.ok_or_else(|| format!("refers to `{}`, which is not there", short(reference)))?;
-    }
-    Err("refers to itself, or through too many references".into())
-}
-
-/// No reference may lead out of the document. What else the document holds is not followed.
-fn check_references(document: &Map<String, Value>) -> Result<()> {
-    let mut open: Vec<&Value> = document.values().collect();
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Array(all) => open.extend(all),
-            Value::Object(object) => {
-                if let Some(Value::String(reference)) = object.get("$ref")
-                    && !reference.starts_with('#')
-                {
-                    let reference = short(reference);
-                    return Err(Error::invalid(
-                        "document",
-                        format!("refers to `{reference}` outside of itself; bundle it into one file first"),
-                    ));
-                }
-                open.extend(object.values());
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Routes and faults, as far as they were found.
 #[derive(Default)]
-struct FoundRoutes {
+pub(super) struct FoundRoutes {
     routes: Vec<KeptRoute>,
     faults: Faults,
     count: usize,
+    pub notes: Notes,
+    left_out: usize,
 }
 
 impl FoundRoutes {
-    fn route(&mut self, route: KeptRoute) -> Result<()> {
+    pub fn route(&mut self, route: KeptRoute) -> Result<()> {
         if self.routes.len() == ROUTES_MAX {
             return Err(Error::invalid("document", format!("has more routes than the limit `routes` ({ROUTES_MAX})")));
         }
         let at = place(&route.method, &route.path);
-        if route.path.len() > TEMPLATE_MAX {
-            self.fault(&at, too_long(&route.path));
-        } else if let Some(Err(problem)) =
+        if let Some(Err(problem)) =
             route.permissions.iter().map(|it| RequiredPermission::parse(it)).find(Result::is_err)
         {
             self.fault(&at, format!("needs a permission that cannot be: {problem}"));
@@ -402,21 +203,130 @@ impl FoundRoutes {
         Ok(())
     }
 
-    fn fault(&mut self, at: &str, problem: impl Into<String>) {
+    pub fn fault(&mut self, at: &str, problem: impl Into<String>) {
         self.count += 1;
         if self.count <= FAULTS_MAX {
             self.faults.push(at, problem);
         }
     }
 
-    fn finish(mut self, unknown: Option<Unknown>) -> Result<Document> {
+    /// An operation becomes no route; `why` is the note that tells it.
+    pub fn leave_out(&mut self, why: &str, at: &str) {
+        self.left_out += 1;
+        self.notes.add(why, at);
+    }
+
+    /// What was found in the short form, which is ours: whatever cannot be used in it is a fault.
+    fn finish_as_written(mut self, unknown: Option<Unknown>) -> Result<Document> {
+        self.told()?;
+        self.document(unknown)
+    }
+
+    /// What was found in a document that somebody wrote for another purpose: what cannot be used in it is left out.
+    pub fn finish(mut self, unknown: Option<Unknown>) -> Result<Document> {
+        self.told()?;
+        self.merge();
+        self.leave_out_unusable()?;
+        self.leave_out_conflicts()?;
+        self.document(unknown)
+    }
+
+    fn told(&mut self) -> Result<()> {
         if self.count > FAULTS_MAX {
             self.faults.push("document", format!("has {} more faults", self.count - FAULTS_MAX));
         }
-        self.faults.finish()?;
-        if self.routes.is_empty() {
-            return Err(Error::invalid("document", "describes no route"));
-        }
-        Ok(Document { unknown, routes: self.routes })
+        std::mem::take(&mut self.faults).finish()
     }
+
+    fn document(self, unknown: Option<Unknown>) -> Result<Document> {
+        if self.routes.is_empty() {
+            let why = self.notes.0.first().map(|note| format!("; {}: {}", note.what, note.count)).unwrap_or_default();
+            return Err(Error::invalid("document", format!("describes no route{why}")));
+        }
+        Ok(Document { unknown, routes: self.routes, notes: self.notes, left_out: self.left_out })
+    }
+
+    /// Operations whose paths differ in nothing but the names of parameters are one route, which needs what each needs.
+    fn merge(&mut self) {
+        let mut at: HashMap<(String, String), usize> = HashMap::with_capacity(self.routes.len());
+        let mut merged: Vec<KeptRoute> = Vec::with_capacity(self.routes.len());
+        for route in std::mem::take(&mut self.routes) {
+            match at.entry((route.method.clone(), shape(&route.path))) {
+                std::collections::hash_map::Entry::Vacant(free) => {
+                    free.insert(merged.len());
+                    merged.push(route);
+                }
+                std::collections::hash_map::Entry::Occupied(taken) => {
+                    let what = "operations that are one route with another; it needs what each needs";
+                    self.notes.add(what, &place(&route.method, &route.path));
+                    let one = &mut merged[*taken.get()];
+                    one.permissions.extend(route.permissions);
+                    one.permissions.sort();
+                    one.permissions.dedup();
+                }
+            }
+        }
+        self.routes = merged;
+    }
+
+    /// Leaves out what can be no route at all, which no request means that can be decided about.
+    fn leave_out_unusable(&mut self) -> Result<()> {
+        let mut unusable = Vec::new();
+        for kept in std::mem::take(&mut self.routes) {
+            match kept.route().and_then(|route| compile(&[route]).map_err(|(_, problem)| problem)) {
+                Ok(()) => self.routes.push(kept),
+                Err(problem) => {
+                    self.leave_out(&format!("left out: it {problem}"), &place(&kept.method, &kept.path));
+                    unusable.push(kept);
+                }
+            }
+        }
+        unusable.iter().try_for_each(|kept| self.pass_on(kept))
+    }
+
+    /// Routes that take a same path as one that is left out need what that one needs: its requests are theirs now.
+    fn pass_on(&mut self, left_out: &KeptRoute) -> Result<()> {
+        let at = place(&left_out.method, &left_out.path);
+        with_needs_of(&mut self.routes, left_out).map_err(|problem| Error::invalid(at, problem))
+    }
+
+    /// Leaves out what cannot be told apart from others. Those need from then on what it would have needed.
+    fn leave_out_conflicts(&mut self) -> Result<()> {
+        self.routes.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
+        for _ in 0..=CONFLICTS_MAX {
+            let routes: Vec<Route> =
+                self.routes.iter().map(|kept| kept.route().map_err(Error::internal)).collect::<Result<_>>()?;
+            let Err((index, _)) = compile(&routes) else { return Ok(()) };
+            let kept = self.routes.remove(index);
+            self.pass_on(&kept)?;
+            let why = "left out, not to be told apart from others; these need what it needs too";
+            self.leave_out(why, &place(&kept.method, &kept.path));
+        }
+        Err(Error::invalid(
+            "document",
+            format!("has more than {CONFLICTS_MAX} routes that cannot be told apart from others"),
+        ))
+    }
+}
+
+/// A path without the names of its parameters.
+fn shape(path: &str) -> String {
+    let mut shape = String::with_capacity(path.len());
+    let mut inside = false;
+    for c in path.chars() {
+        match c {
+            '{' => inside = true,
+            '}' => inside = false,
+            _ => {}
+        }
+        if !inside || c == '{' || c == '*' {
+            shape.push(c);
+        }
+    }
+    shape
+}
+
+/// Can these be used together? Else which one cannot, and why.
+fn compile(routes: &[Route]) -> Result<(), (usize, String)> {
+    Routes::compile(Uuid::nil(), Unknown::Deny, routes).map(drop).map_err(|fault| (fault.index, fault.problem))
 }

@@ -3,30 +3,31 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::fault::{VALUES_MAX, short, too_many_values};
+use super::keep::Place;
 
 /// Reads one document.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let mut left = VALUES_MAX;
-    let value = Strict(&mut left).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let value = Strict(&mut left, Place::Root).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     // What this module itself refuses is JSON all the same.
     value.map_err(|error| if error.is_data() { error.to_string() } else { format!("is no JSON: {error}") })
 }
 
-/// Reads a value, as long as values are left.
-struct Strict<'a>(&'a mut usize);
+/// Reads a value at a place, as long as values are left.
+struct Strict<'a>(&'a mut usize, Place);
 
 impl Strict<'_> {
-    fn next<E: Error>(&mut self) -> Result<Strict<'_>, E> {
+    fn next<E: Error>(&mut self, place: Place) -> Result<Strict<'_>, E> {
         match self.0.checked_sub(1) {
             Some(left) => *self.0 = left,
             None => return Err(E::custom(too_many_values())),
         }
-        Ok(Strict(self.0))
+        Ok(Strict(self.0, place))
     }
 }
 
@@ -71,7 +72,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut all: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(value) = all.next_element_seed(self.next()?)? {
+        while let Some(value) = all.next_element_seed(self.next(self.1.element())?)? {
             list.push(value);
         }
         Ok(Value::Array(list))
@@ -80,7 +81,12 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut all: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = all.next_key::<String>()? {
-            let value = all.next_value_seed(self.next()?)?;
+            let place = self.1.below(&key);
+            if place == Place::Nothing {
+                all.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = all.next_value_seed(self.next(place)?)?;
             if map.contains_key(&key) {
                 return Err(A::Error::custom(format!("has the key `{}` twice", short(&key))));
             }

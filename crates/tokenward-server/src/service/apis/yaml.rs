@@ -5,15 +5,27 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
 use super::fault::{VALUES_MAX, short, too_many_values};
+use super::keep::Place;
 
 /// Deepest nesting; JSON has the same limit.
 const DEPTH: usize = 128;
 
 /// What is being filled.
 enum OpenNode {
-    List(Vec<Value>),
+    List(Vec<Value>, Place),
     /// A mapping, and the key whose value comes next.
-    Map(Map<String, Value>, Option<String>),
+    Map(Map<String, Value>, Option<String>, Place),
+}
+
+impl OpenNode {
+    /// Where the next value is. A key is where its mapping is.
+    fn next(&self) -> Place {
+        match self {
+            Self::List(_, place) => place.element(),
+            Self::Map(_, Some(key), place) => place.below(key),
+            Self::Map(_, None, _) => Place::Whole,
+        }
+    }
 }
 
 /// Reads one document. Every scalar but a plain null, true or false is a text: no route needs a number.
@@ -21,10 +33,27 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
     let mut open: Vec<OpenNode> = Vec::new();
     let mut whole: Option<Value> = None;
     let mut count = 0;
+    // How many lists and mappings are open of a value that is passed over.
+    let mut passing = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| format!("is no YAML: {error}"))?;
         let line = span.start.line();
         let fault = |problem: &str| format!("line {line}: {problem}");
+        let place = open.last().map_or(Place::Root, OpenNode::next);
+        if passing > 0 || place == Place::Nothing {
+            match event {
+                Event::SequenceStart(..) | Event::MappingStart(..) => passing += 1,
+                Event::SequenceEnd | Event::MappingEnd => passing -= 1,
+                _ => {}
+            }
+            // Nothing is made of it, so that an alias in it is no danger. Its end is that of its key too.
+            if passing == 0
+                && let Some(OpenNode::Map(_, key, _)) = open.last_mut()
+            {
+                *key = None;
+            }
+            continue;
+        }
         let value = match event {
             Event::Alias(_) => return Err(fault("aliases (`*name`) are not taken; write it out")),
             Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _)
@@ -40,16 +69,16 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
                 return Err(fault(&format!("is nested deeper than {DEPTH}")));
             }
             Event::SequenceStart(..) => {
-                open.push(OpenNode::List(Vec::new()));
+                open.push(OpenNode::List(Vec::new(), place));
                 continue;
             }
             Event::MappingStart(..) => {
-                open.push(OpenNode::Map(Map::new(), None));
+                open.push(OpenNode::Map(Map::new(), None, place));
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some(OpenNode::List(list)) => Value::Array(list),
-                Some(OpenNode::Map(map, _)) => Value::Object(map),
+                Some(OpenNode::List(list, _)) => Value::Array(list),
+                Some(OpenNode::Map(map, ..)) => Value::Object(map),
                 None => return Err(fault("ends what did not begin")),
             },
             Event::Scalar(text, style, ..) => scalar(&text, style),
@@ -63,8 +92,8 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
         }
         match open.last_mut() {
             None => whole = Some(value),
-            Some(OpenNode::List(list)) => list.push(value),
-            Some(OpenNode::Map(map, key)) => match (key.take(), value) {
+            Some(OpenNode::List(list, _)) => list.push(value),
+            Some(OpenNode::Map(map, key, _)) => match (key.take(), value) {
                 (Some(key), value) => {
                     map.insert(key, value);
                 }

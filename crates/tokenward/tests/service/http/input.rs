@@ -307,3 +307,38 @@ async fn no_error_tells_what_is_inside() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_parameter_or_a_header_of_ours_that_is_not_understood_is_refused_by_its_name() {
+    let (server, acme) = Server::frozen().await;
+    let id = &acme.id;
+    for (path, field, problem) in [
+        (acme.path("apiToken?nam=ci"), "nam", "is no parameter of this address; did you mean `name`?"),
+        (acme.path("apiToken?name=a&name=b"), "name", "is there twice"),
+        (acme.path("events?pagesize=5"), "pagesize", "is no parameter of this address; did you mean `pageSize`?"),
+        (acme.path("decision?validd=false"), "validd", "is no parameter of this address; did you mean `valid`?"),
+        (acme.path("customRole?page=2"), "page", "is no parameter of this address; there is none"),
+        (format!("/organization/{id}?x=1"), "x", "is no parameter of this address; there is none"),
+        ("/limits?unit=ms".to_owned(), "unit", "is no parameter of this address; there is none"),
+    ] {
+        assert_eq!(server.get(&path, &acme.owner).await.pair(), invalid(&[(field, problem)]), "{path}");
+    }
+    // Whoever may not look learns nothing of what would be understood.
+    assert_eq!(server.get(&acme.path("apiToken?nam=ci"), "twd_x").await.status, 401);
+    let verify = server.request("POST", "/verify?permision=a:b").bearer_auth(&acme.owner).body("{}");
+    let problem = "is no parameter of this address; there is none";
+    assert_eq!(server.send(verify).await.pair(), invalid(&[("permision", problem)]));
+    let with = |method: &str, path: &str, header: &'static str| {
+        server.request(method, path).bearer_auth(&acme.owner).header(header, "x").body("{}")
+    };
+    for (method, path, header, problem) in [
+        ("GET", acme.path("apiToken"), "x-tokenward-organization", "is no header of ours; known are"),
+        ("POST", acme.path("apiToken"), "x-idempotency-key", "is no header of ours; did you mean `idempotency-key`?"),
+        ("POST", acme.path("apiToken"), "if-match", "is not looked at here"),
+        ("POST", "/verify".to_owned(), "idempotency-key", "is not honoured here"),
+    ] {
+        let (status, body) = server.send(with(method, &path, header)).await.pair();
+        assert!(status == 400 && body.to_string().contains(problem), "{method} {path} {header}: {body}");
+    }
+    nothing_was_made(&server, &acme).await;
+}
