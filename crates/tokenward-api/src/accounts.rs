@@ -72,7 +72,7 @@ pub struct AccountEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
     /// `user`, `token`, `operator` or `visitor`; absent for attempts.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ActorWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_kind: Option<ActorKind>,
     /// The id of that user or token.

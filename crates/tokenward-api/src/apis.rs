@@ -19,7 +19,7 @@ pub struct ApiItem {
     pub id: Uuid,
     pub name: String,
     /// What becomes of a request that no route describes: `deny` or `allow`.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::UnknownRouteWord))]
     pub unknown_route: Unknown,
     pub route_count: i64,
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
@@ -66,7 +66,7 @@ pub struct RouteBody {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ApiDocument {
     /// `deny` (the default) or `allow`; in OpenAPI `x-unknown-route`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::UnknownRouteWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_route: Option<Unknown>,
     #[cfg_attr(feature = "openapi", schema(value_type = Routes))]

@@ -26,7 +26,7 @@ pub struct Cluster {
     pub name: String,
     pub region: String,
     /// AWS, SCW, GCP, DO, AZURE, OVH, CIVO, HETZNER, ORACLE, IBM or ON_PREMISE.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ProviderWord))]
     pub cloud_provider: CloudProvider,
     /// Tokenward deploys nothing: it is always READY.
     pub status: String,
@@ -71,7 +71,7 @@ pub struct ClusterRequest {
     pub name: String,
     #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub region: String,
-    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ProviderWord))]
     pub cloud_provider: String,
     #[cfg_attr(feature = "openapi", schema(value_type = field::ClusterRest))]
     #[serde(flatten)]

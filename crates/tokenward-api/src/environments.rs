@@ -29,7 +29,7 @@ pub struct Environment {
     pub project: Id,
     pub cloud_provider: CloudProvider,
     /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ModeWord))]
     pub mode: Mode,
     pub cluster_id: Uuid,
     /// Always there: the published CLI reads it without a check.
@@ -40,7 +40,7 @@ pub struct Environment {
     /// Ours: the name of that user or token at that time.
     pub last_updated_by_name: String,
     /// Ours: `user`, `token` or `operator`; absent where that is not known.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ActorWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_updated_by_kind: Option<ActorKind>,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -51,7 +51,7 @@ pub struct Environment {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct CloudProvider {
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ProviderWord))]
     pub provider: Provider,
     pub cluster: String,
 }
@@ -91,7 +91,7 @@ pub struct EnvironmentOverview {
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub updated_at: Time,
     pub name: String,
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ModeWord))]
     pub mode: Mode,
     pub cluster: ClusterOverview,
     pub services_overview: ServicesOverview,
@@ -104,7 +104,7 @@ pub struct EnvironmentOverview {
 pub struct ClusterOverview {
     pub id: Uuid,
     pub name: String,
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ProviderWord))]
     pub cloud_provider: Provider,
     /// Always false.
     pub is_demo: bool,
@@ -144,7 +144,7 @@ pub struct EnvironmentBrief {
     pub name: String,
     pub organization: Id,
     pub project: NamedId,
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ModeWord))]
     pub mode: Mode,
 }
 
@@ -199,7 +199,7 @@ pub struct EnvironmentRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Uuid>,
     /// DEVELOPMENT, STAGING or PRODUCTION; DEVELOPMENT when absent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::NewModeWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }
@@ -212,7 +212,7 @@ pub struct EnvironmentEdit {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ModeWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }

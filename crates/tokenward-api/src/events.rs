@@ -9,6 +9,9 @@ use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+#[cfg(feature = "openapi")]
+use crate::field;
+
 /// An event.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -29,7 +32,7 @@ pub struct Event {
     pub origin: Cow<'static, str>,
     pub triggered_by: String,
     /// Ours: `user`, `token`, `operator` or `visitor`; absent where it was erased.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ActorWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_kind: Option<ActorKind>,
     /// Ours: the id of that user or token.
@@ -44,7 +47,7 @@ pub struct Event {
     pub environment_name: String,
     /// The mode that the environment had: DEVELOPMENT, PREVIEW, STAGING or PRODUCTION. Null where there is no environment,
     /// and in events from before it was kept.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ModeWord>))]
     pub environment_type: Option<Mode>,
     pub user_agent: Option<String>,
     /// Its place in the log.

@@ -2,7 +2,10 @@
 //! `x-limit`, as errors and settings do. The number stands in the server's table of limits, which puts it beside the name.
 
 use serde_json::Value;
-use tokenward_core::organization::{VariableScope, VariableType};
+use tokenward_core::event::ActorKind;
+use tokenward_core::organization::{CloudProvider, Plan, VariableScope, VariableType};
+use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode};
+use tokenward_core::routes::Unknown;
 use utoipa::openapi::extensions::{Extensions, ExtensionsBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
@@ -72,7 +75,25 @@ fields! {
     /// The name of an API.
     ApiName = text("api_name_characters").build().into();
     /// The key of a variable.
-    VariableKey = text("variable_key_characters").build().into();
+    VariableKey = text("variable_key_characters").pattern(Some("^[A-Za-z_.-][0-9A-Za-z_.-]*$")).build().into();
+    /// The mode of an environment.
+    ModeWord = one_of(Mode::ALL.map(Mode::as_str));
+    /// The mode of a new environment.
+    NewModeWord = one_of([Mode::Development, Mode::Staging, Mode::Production].map(Mode::as_str));
+    /// With whom a cluster runs.
+    ProviderWord = one_of(CloudProvider::ALL.map(CloudProvider::as_str));
+    /// The plan of an organization.
+    PlanWord = one_of(Plan::ALL.map(Plan::as_str));
+    /// What a role may do with a cluster.
+    ClusterLevelWord = one_of(ClusterLevel::ALL.map(ClusterLevel::as_str));
+    /// What a role may do with environments of one mode.
+    EnvironmentLevelWord = one_of(EnvironmentLevel::ALL.map(EnvironmentLevel::as_str));
+    /// What kind of caller somebody is.
+    ActorWord = one_of(ActorKind::ALL.map(ActorKind::as_str));
+    /// What becomes of requests that no route fits.
+    UnknownRouteWord = one_of(Unknown::ALL.map(Unknown::as_str));
+    /// A role as older clients say it.
+    DeprecatedRole = one_of(["ADMIN", "DEVELOPER", "VIEWER"]);
     /// Where a variable can be made.
     OwnScope = one_of([VariableScope::Project, VariableScope::Environment].map(VariableScope::as_str));
     /// Where a variable comes from.
@@ -82,7 +103,7 @@ fields! {
     /// The value of a variable.
     VariableValue = text("variable_value_bytes").build().into();
     /// The path of a file.
-    MountPath = text("mount_path_bytes").build().into();
+    MountPath = text("mount_path_bytes").pattern(Some("^/")).build().into();
     /// Whatever else a cluster has.
     ClusterRest = ObjectBuilder::new()
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)))

@@ -29,7 +29,7 @@ pub struct InviteMember {
     pub invitation_status: Cow<'static, str>,
     pub inviter: String,
     /// Ours: `user`, `token` or `operator`; absent where that is not known.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ActorWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inviter_kind: Option<ActorKind>,
     /// Ours: the id of that user or token.
@@ -61,7 +61,7 @@ pub struct InviteMemberRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_id: Option<Uuid>,
     /// Deprecated: ADMIN, DEVELOPER or VIEWER, where there is no `role_id`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::DeprecatedRole>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
 }

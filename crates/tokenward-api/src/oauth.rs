@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use tokenward_core::Uuid;
 #[cfg(feature = "openapi")]
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+#[cfg(feature = "openapi")]
+use utoipa::{ToSchema, openapi::RefOr};
 
 #[cfg(feature = "openapi")]
 use crate::field;
@@ -25,14 +27,30 @@ pub struct TokenForm {
 
 /// The answer about a token; `{"active":false}` alone for every one that is not accepted, whatever the cause.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Introspection {
     /// Is it accepted now?
     pub active: bool,
-    #[cfg_attr(feature = "openapi", schema(inline))]
     #[serde(flatten)]
     pub token: Option<ActiveToken>,
 }
+
+/// One object whose further fields are there for an active token: `active` is all that is said of others.
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Introspection {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = ActiveToken::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            let active = ObjectBuilder::new().schema_type(Type::Boolean).description(Some("Is it accepted now?"));
+            object.properties.insert("active".to_owned(), active.build().into());
+            object.required = vec!["active".to_owned()];
+            object.description = Some("What is known of an active token; `active` alone of every other.".to_owned());
+        }
+        schema
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl ToSchema for Introspection {}
 
 /// What is known of an active token (RFC 7662 §2.2).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ pub struct Organization {
     pub updated_at: Time,
     /// Unique, whatever its case.
     pub name: String,
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::PlanWord))]
     pub plan: Plan,
     pub description: Option<String>,
     pub website_url: Option<String>,
@@ -38,7 +38,7 @@ pub struct Organization {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct OrganizationPlan {
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::PlanWord))]
     pub plan: Plan,
     /// For how many days events are kept. Events are kept for ever here; clients want a number.
     pub audit_logs_retention_in_days: u32,
@@ -63,7 +63,7 @@ pub struct OrganizationEdit {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub description: Option<Option<String>>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::PlanWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
@@ -92,7 +92,7 @@ pub struct OrganizationRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
     /// ENTERPRISE when absent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::PlanWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]

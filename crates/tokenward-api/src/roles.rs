@@ -60,7 +60,7 @@ pub struct ClusterPermission {
     pub cluster_id: Uuid,
     pub cluster_name: String,
     /// VIEWER, ENV_CREATOR or ADMIN.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ClusterLevelWord))]
     pub permission: ClusterLevel,
 }
 
@@ -80,10 +80,10 @@ pub struct ProjectPermission {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvironmentPermission {
     /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ModeWord))]
     pub environment_type: Mode,
     /// NO_ACCESS, VIEWER, DEPLOYER or MANAGER.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::EnvironmentLevelWord))]
     pub permission: EnvironmentLevel,
 }
 
@@ -142,7 +142,7 @@ pub struct ClusterPermissionEdit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_name: Option<String>,
     /// VIEWER, ENV_CREATOR or ADMIN.
-    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ClusterLevelWord))]
     pub permission: ClusterLevel,
 }
 
@@ -170,10 +170,10 @@ pub struct ProjectPermissionEdit {
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentPermissionEdit {
     /// DEVELOPMENT, PREVIEW, STAGING or PRODUCTION.
-    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::ModeWord))]
     pub environment_type: Mode,
     /// NO_ACCESS, VIEWER, DEPLOYER or MANAGER.
-    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::EnvironmentLevelWord))]
     pub permission: EnvironmentLevel,
 }
 

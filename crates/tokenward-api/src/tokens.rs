@@ -30,7 +30,7 @@ pub struct ApiToken {
     pub role_id: Uuid,
     pub creator_name: Option<String>,
     /// `user`, `token` or `operator`; absent where that is not known.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ActorWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creator_kind: Option<ActorKind>,
     /// The id of that user or token: names can change hands, ids cannot.

@@ -13,7 +13,6 @@ pub mod clusters;
 mod db;
 pub mod environments;
 pub mod events;
-mod folds;
 pub mod idempotency;
 pub mod invitations;
 pub mod log;

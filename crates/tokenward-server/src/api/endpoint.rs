@@ -58,6 +58,8 @@ pub struct Endpoint {
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [(&'static str, &'static str)],
+    /// Those of them that must be there.
+    pub(super) needed_query: &'static [&'static str],
     /// Its credential may be `Basic`, with the token as the password.
     pub basic: bool,
     pub(super) body: Option<Shape>,
@@ -100,6 +102,7 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
         tag: "",
         summary: "",
         query: &[],
+        needed_query: &[],
         basic: false,
         body: None,
         media: &["application/json"],
@@ -161,6 +164,12 @@ impl Endpoint {
     /// It takes these query parameters, each with its meaning.
     pub(super) fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
         self.query = query;
+        self
+    }
+
+    /// These of its query parameters must be there.
+    pub(super) fn needs_query(mut self, needed: &'static [&'static str]) -> Self {
+        self.needed_query = needed;
         self
     }
 

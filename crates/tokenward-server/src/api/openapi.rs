@@ -84,7 +84,8 @@ fn operation(endpoint: &Endpoint) -> Value {
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         })
         .chain(endpoint.query.iter().map(|(name, meaning)| {
-            json!({ "name": name, "in": "query", "required": false, "description": meaning, "schema": text(&QUERY) })
+            let required = endpoint.needed_query.contains(name);
+            json!({ "name": name, "in": "query", "required": required, "description": meaning, "schema": text(&QUERY) })
         }))
         .collect();
     let header = |name: &str, meaning: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": meaning, "schema": schema });
@@ -93,7 +94,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         parameters.push(header(
             "Idempotency-Key",
             "The same key within an hour: the same answer, and nothing is made twice.",
-            text(&IDEMPOTENCY_KEY),
+            json!({ "pattern": "^[!-~]+$", "type": "string", "maxLength": IDEMPOTENCY_KEY.default, field::KEY: IDEMPOTENCY_KEY.name }),
         ));
     }
     if endpoint.errors.contains(&412) {
@@ -192,9 +193,10 @@ pub(super) fn statuses(endpoint: &Endpoint) -> Vec<u16> {
     let mut all: Vec<u16> = match endpoint.right {
         EndpointRight::Public => Vec::new(),
         // 429: too many unknown tokens from one address.
-        EndpointRight::Caller => vec![401, 429, 503],
-        EndpointRight::User => vec![401, 403, 429, 503],
-        EndpointRight::Permission(..) => vec![401, 403, 404, 429, 503],
+        // 400: a path or a query that cannot be read.
+        EndpointRight::Caller => vec![400, 401, 429, 503],
+        EndpointRight::User => vec![400, 401, 403, 429, 503],
+        EndpointRight::Permission(..) => vec![400, 401, 403, 404, 429, 503],
     };
     if endpoint.body.is_some() {
         all.extend([400, 413]);

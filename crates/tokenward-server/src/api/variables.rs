@@ -231,6 +231,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("scope", "PROJECT or ENVIRONMENT."),
                 ("is_secret", "true for secrets, false for variables; absent for both."),
             ])
+            .needs_query(&["parent_id", "scope"])
             .answers::<VariableList>(200)
             .errors(&[400, 403, 404]),
         post(ALL, put_one)

@@ -5,6 +5,7 @@
 //! same expression for either connection; keep the expressions short.
 
 mod error;
+mod folds;
 mod head;
 mod open;
 mod postgres;
@@ -26,7 +27,6 @@ use tokenward_core::id::new_id;
 use tokenward_core::{Clock, Random, Time, Uuid};
 
 use crate::address::DatabaseAddress;
-use crate::folds;
 
 pub use error::OpenError;
 use error::cause_of;

@@ -132,7 +132,7 @@ async fn an_edit_tells_all_its_faults_and_changes_nothing() {
         ("description", "contains the control or invisible character U+0007"),
         ("plan", plans),
         ("website_url", "has 1025 characters; the limit `description_characters` is 1024"),
-        ("admin_emails", "is not an e-mail address such as name@example.com"),
+        ("admin_emails", "is not an e-mail address such as name@example.com: it needs a name, an `@` and a domain"),
     ]);
     assert_eq!(edit(&server, &acme, body).await.pair(), expected);
     assert_eq!(edit(&server, &acme, json!({ "plan": "FREE" })).await.pair(), invalid(&[("name", "is missing")]));

@@ -185,9 +185,10 @@ async fn a_name_is_taken_once_in_an_organization_and_its_case_counts() {
     let (server, acme) = Server::frozen().await;
     let umbrella = server.new_organization("Umbrella").await;
     let body = json!({ "name": "ci", "role_id": null });
-    assert_eq!(create(&server, &acme, body.clone()).await.status, 201);
+    let holder = create(&server, &acme, body.clone()).await.str("id");
     let taken = "The name `ci` is taken by another token. Choose another name.";
-    assert_eq!(create(&server, &acme, body.clone()).await.pair(), error(409, "Conflict", "name_taken", taken));
+    let taken = with(error(409, "Conflict", "name_taken", taken), json!({ "id": holder }));
+    assert_eq!(create(&server, &acme, body.clone()).await.pair(), taken);
     assert_eq!(create(&server, &acme, json!({ "name": "CI", "role_id": null })).await.status, 201);
     assert_eq!(create(&server, &umbrella, body).await.status, 201);
 }

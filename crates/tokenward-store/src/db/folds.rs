@@ -5,7 +5,7 @@
 use tokenward_core::name::fold_case;
 use tokenward_core::{Result, Uuid};
 
-use crate::db::{Store, execute, run};
+use super::{Store, execute, run};
 
 /// The names that are not folded, and the statement that folds one where nobody holds the fold.
 const TABLES: [[&str; 2]; 3] = [
@@ -33,7 +33,7 @@ const TABLES: [[&str; 2]; 3] = [
 ];
 
 /// Folds what is not folded. What was made first gets the fold; others of the same one stay without.
-pub(crate) async fn complete(store: &Store) -> Result<()> {
+pub(super) async fn complete(store: &Store) -> Result<()> {
     for [bare, fold] in TABLES {
         let mut reader = store.read().await?;
         let rows: Vec<(Uuid, String)> = run!(reader.conn(), c => sqlx::query_as(bare).fetch_all(&mut *c))?;
