@@ -251,7 +251,7 @@ impl Endpoint {
             user_only: self.user_only,
             idempotent: self.idempotent,
             basic: self.basic,
-            understood: Understood::of(self),
+            understood: Understood::new(&self.method, self.query, self.idempotent, self.errors.contains(&412)),
         }
     }
 }

@@ -5,7 +5,6 @@ use axum::http::{HeaderMap, Method, header};
 use tokenward_core::nearest::known_words;
 use tokenward_core::{Error, Result};
 
-use super::endpoint::Endpoint;
 use super::idempotency;
 use crate::limits::QUERY;
 
@@ -23,14 +22,14 @@ pub(super) struct Understood {
 }
 
 impl Understood {
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
-        Self {
-            query: endpoint.query,
-            idempotent: endpoint.idempotent,
-            conditional: endpoint.errors.contains(&412),
-            repeats: endpoint.method == Method::POST,
-            changes: endpoint.method != Method::GET,
-        }
+    /// Of an endpoint with this method and these parameters.
+    pub(super) fn new(
+        method: &Method,
+        query: &'static [(&'static str, &'static str)],
+        idempotent: bool,
+        conditional: bool,
+    ) -> Self {
+        Self { query, idempotent, conditional, repeats: *method == Method::POST, changes: *method != Method::GET }
     }
 
     /// Refuses the first parameter that is unknown, there twice, or too long.

@@ -89,9 +89,9 @@ impl Pairs {
 
     /// Refuses what a page does not understand of its query, by its name: a filter that was passed over would show more than
     /// somebody asked for.
-    pub(super) fn understood(&self, known: &[&str]) -> Result<()> {
+    pub(super) fn understood(&self, known: &[&str]) -> Result<&Self> {
         match self.pairs().find(|(key, _)| !known.contains(key)) {
-            None => Ok(()),
+            None => Ok(self),
             Some((key, _)) => {
                 let known = known_words(key, known.iter().copied());
                 Err(Error::invalid(QUERY.shown(key), format!("is no part of this page's address; {known}")))

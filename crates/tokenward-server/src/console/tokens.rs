@@ -52,11 +52,10 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    query.understood(&["q", "filter", "page"])?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let base = format!("{}/tokens", shell.base());
+    let search = query.understood(&["q", "filter", "page"])?.line("q");
     let filter = query.one_of("filter", &FILTERS.map(|(name, _)| name))?.to_owned();
-    let search = query.line("q");
     let survey = Survey::of(&person, &grant, &search, &filter).await?;
     let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
         label: label.into(),
@@ -199,8 +198,7 @@ fn warning(person: &SignedIn, token: &Token, used: &TokenUse) -> Option<String> 
     let now = person.app.now();
     let last = used.total.last_used_at.filter(|last| now < last.plus(IN_USE))?;
     let TokenState::Soon(left) = state_of(token, now) else { return None };
-    let last = person.moment(last).relative;
-    Some(format!("“{}” is in use (last: {last}) and ends soon: {left}.", token.name))
+    Some(format!("“{}” is in use (last: {}) and ends soon: {left}.", token.name, person.moment(last).relative))
 }
 
 /// Does a word stand in the name, the creator, or the end of the text?
@@ -518,7 +516,6 @@ pub(super) async fn show(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    query.understood(&["live"])?;
     let token = tokens::find(&person.app, &grant, id).await?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
@@ -538,7 +535,7 @@ pub(super) async fn show(
         points,
         versions,
         usage: Some(counts(&used.map(|it| it.total).unwrap_or_default(), decisions)),
-        live: query.get("live") == "1",
+        live: query.understood(&["live"])?.get("live") == "1",
         may_manage: person.can(organization, Management::TokenManage),
         may_read_events: person.can(organization, Management::EventRead),
         public_url: person.app.public_url.clone(),

@@ -11,6 +11,7 @@ mod access;
 mod apis;
 mod cli;
 mod console;
+mod console_documents;
 mod console_people;
 mod decisions;
 mod embedded;

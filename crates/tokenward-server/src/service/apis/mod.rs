@@ -2,6 +2,7 @@
 
 mod document;
 mod fault;
+mod found;
 mod json;
 mod keep;
 mod openapi;
@@ -23,8 +24,8 @@ use tokio::sync::Semaphore;
 use super::{App, IfMatch, Written};
 use crate::heavy;
 use crate::limits::{API_NAME, APIS, DOCUMENT_BYTES};
-use document::Document;
 pub use document::Format;
+use found::Document;
 pub use sense::Note;
 
 /// The name that no API can have.

@@ -10,8 +10,8 @@ use tokenward_core::routes::{PERMISSIONS_MAX, Source};
 use tokenward_core::{Error, Result};
 use tokenward_store::apis::KeptRoute;
 
-use super::document::{Document, FoundRoutes, unknown};
 use super::fault::{place, short};
+use super::found::{Document, FoundRoutes, unknown};
 use super::keep::METHODS;
 use super::sense::{self, Scope};
 use super::servers::Servers;
@@ -199,49 +199,4 @@ fn resolve<'a>(document: &'a Map<String, Value>, mut item: &'a Value) -> Result<
         item = found.ok_or_else(|| format!("refers to `{}`, which is not there", short(reference)))?;
     }
     Err("refers to itself, or through too many references".into())
-}
-
-/// Do two templates of one method take a same path? Then what the one needs must not be lost when the other stays alone.
-pub(super) fn overlap(a: &str, b: &str) -> bool {
-    let (mut a, mut b) = (a.split('/'), b.split('/'));
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return true,
-            (Some(one), Some(other)) if one.contains("{*") || other.contains("{*") => return true,
-            (Some(one), Some(other)) if one.contains('{') || other.contains('{') || one.eq_ignore_ascii_case(other) => {
-            }
-            _ => return false,
-        }
-    }
-}
-
-/// What the routes that stay need, with what those need that were left out.
-pub(super) fn with_needs_of(routes: &mut [KeptRoute], left_out: &KeptRoute) -> Result<(), String> {
-    for route in routes.iter_mut().filter(|it| it.method == left_out.method && overlap(&it.path, &left_out.path)) {
-        for needed in &left_out.permissions {
-            if !route.permissions.contains(needed) {
-                route.permissions.push(needed.clone());
-            }
-        }
-        route.permissions.sort();
-        if route.permissions.len() > PERMISSIONS_MAX {
-            return Err(format!("would need more permissions than the limit `route_permissions` ({PERMISSIONS_MAX})"));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_that_take_a_same_path_overlap() {
-        for (a, b) in [("/a/{x}", "/a/{y}.json"), ("/a/b", "/a/{x}"), ("/a/{*rest}", "/a/b/c"), ("/A", "/a")] {
-            assert!(overlap(a, b) && overlap(b, a), "{a} {b}");
-        }
-        for (a, b) in [("/a", "/b"), ("/a", "/a/b"), ("/a/{x}", "/b/{x}"), ("/{x}", "/a/b")] {
-            assert!(!overlap(a, b) && !overlap(b, a), "{a} {b}");
-        }
-    }
 }
