@@ -3,7 +3,7 @@
 //! A directory is never changed in place. The follower makes a changed copy and swaps it in, so a decision
 //! sees one state from its first look-up to its last.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -128,6 +128,37 @@ impl Directory {
                 let organization = Organization { id, name: name.into(), ..Organization::default() };
                 self.numbered.push(Some(Arc::new(organization)));
             }
+        }
+    }
+
+    /// The same numbers, and nothing behind them: to be filled anew, so that what refers to a number still means the same.
+    #[must_use]
+    pub fn hollow(&self) -> Self {
+        let hollow = |o: &Organization| Organization {
+            id: o.id,
+            name: o.name.clone(),
+            roles: vec![None; o.roles.len()],
+            role_numbers: o.role_numbers.clone(),
+            ..Organization::default()
+        };
+        Self {
+            numbered: self.numbered.iter().map(|o| o.as_deref().map(|o| Arc::new(hollow(o)))).collect(),
+            by_id: self.by_id.clone(),
+            owners: HashMap::new(),
+        }
+    }
+
+    /// Takes out what was not filled: organizations that do not live, and roles that were not put.
+    pub fn keep(&mut self, living: &HashSet<Uuid>) {
+        let gone: Vec<Uuid> = self.by_id.keys().filter(|id| !living.contains(id)).copied().collect();
+        for id in gone {
+            self.remove_organization(id);
+        }
+        for id in living {
+            self.change_by_id(*id, |o| {
+                let roles = &o.roles;
+                o.role_numbers.retain(|_, number| roles[*number as usize].is_some());
+            });
         }
     }
 

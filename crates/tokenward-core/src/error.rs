@@ -58,6 +58,8 @@ pub enum Code {
     Throttled,
     /// The service cannot answer now: starting, stopping, or without its database.
     Unavailable,
+    /// This node has not heard from its database for so long that what it knows may be out of date.
+    Stale,
     /// A fault of the service.
     Internal,
 }
@@ -88,6 +90,7 @@ impl Code {
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
+            Self::Stale => "stale",
             Self::Internal => "internal",
         }
     }
@@ -220,6 +223,14 @@ impl Error {
             cause: Some(cause.into()),
             ..Self::new(Code::Internal, "Something went wrong on our side. The operator finds the cause in the log.")
         }
+    }
+
+    /// What is known may be out of date: a decision by it could accept what was taken back.
+    #[must_use]
+    pub fn stale() -> Self {
+        let detail = "This node has not reached its database for as long as it may decide by what it knows \
+                      (max_staleness). Ask another node, or try again.";
+        Self { retry_after: Some(1), ..Self::new(Code::Stale, detail) }
     }
 
     /// The service cannot answer now.

@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, Guard};
 use prefetch_index::prefetch_index;
@@ -189,6 +189,18 @@ impl Index {
     /// Adds a secret of a token, or replaces what is known of it.
     pub fn put_token(&self, entry: &Entry<'_>) {
         write(self.shard(locator(entry.last_four))).put(entry);
+    }
+
+    /// Puts what was loaded anew in the place of everything, while nothing is decided by it; what is known to have ended
+    /// stays ended, whatever an older copy says of it. The directory of `fresh` must have the numbers of the present one.
+    pub fn replace(&self, fresh: Self) {
+        self.directory.store(fresh.directory.load_full());
+        for (own, new) in self.shards.iter().zip(fresh.shards) {
+            let mut own = write(own);
+            let old = std::mem::replace(&mut *own, new.into_inner().unwrap_or_else(PoisonError::into_inner));
+            old.ended().for_each(|(record, name)| own.put_ended(record, name));
+        }
+        *write(&self.sessions) = fresh.sessions.into_inner().unwrap_or_else(PoisonError::into_inner);
     }
 
     /// Forgets the tombstones of tokens revoked before `before`, and the tokens of organizations that are gone.
@@ -415,33 +427,48 @@ impl Shard {
             State::Disabled => (DISABLED, end),
             State::Revoked(at) => (REVOKED, at.0),
         };
-        let locator = locator(entry.last_four);
-        let digest = part(&entry.digest);
-        let present = self.find(self.home(locator), &digest);
-        let same_name =
-            present.filter(|at| self.record_at(*at).name() == entry.name).map(|at| self.records[at].name_start);
-        let name_start = same_name.unwrap_or_else(|| {
-            reserve(self.names.len(), self.names.capacity(), entry.name.len(), |more| self.names.reserve_exact(more));
-            let start = self.names.len() as u32;
-            self.names.push_str(entry.name);
-            start
-        });
         let record = Record {
-            digest,
+            digest: part(&entry.digest),
             token: entry.token,
             end,
-            locator,
+            locator: locator(entry.last_four),
             organization: entry.organization,
             role: entry.role,
-            name_start,
-            // A name has at most 128 characters of at most four bytes.
-            name_length: entry.name.len() as u16,
             version: entry.version,
             flags: TAKEN
                 | state
                 | if entry.kind == Kind::PolicyToken { POLICY } else { 0 }
                 | if entry.replaced { REPLACED } else { 0 },
+            ..Record::FREE
         };
+        self.put_record(record, entry.name);
+    }
+
+    /// The records of tokens that have ended, with their names.
+    fn ended(&self) -> impl Iterator<Item = (&Record, &str)> {
+        let ended = self.records.iter().enumerate().filter(|(_, it)| !it.is_free() && it.flags & STATE == REVOKED);
+        ended.map(|(at, record)| (record, self.record_at(at).name()))
+    }
+
+    /// Makes sure that a token has ended which is known to have.
+    fn put_ended(&mut self, ended: &Record, name: &str) {
+        let present = self.find(self.home(ended.locator), &ended.digest);
+        if present.is_none_or(|at| self.records[at].flags & STATE != REVOKED) {
+            self.put_record(Record { ..*ended }, name);
+        }
+    }
+
+    fn put_record(&mut self, record: Record, name: &str) {
+        let present = self.find(self.home(record.locator), &record.digest);
+        let same_name = present.filter(|at| self.record_at(*at).name() == name).map(|at| self.records[at].name_start);
+        let name_start = same_name.unwrap_or_else(|| {
+            reserve(self.names.len(), self.names.capacity(), name.len(), |more| self.names.reserve_exact(more));
+            let start = self.names.len() as u32;
+            self.names.push_str(name);
+            start
+        });
+        // A name has at most 128 characters of at most four bytes.
+        let record = Record { name_start, name_length: name.len() as u16, ..record };
         if let Some(at) = present {
             self.records[at] = record;
             return;
@@ -451,7 +478,7 @@ impl Shard {
             let (records, size) = (std::mem::take(&mut self.records), self.taken * 3 / 2);
             self.rebuild(records, size);
         }
-        let at = self.search(self.home(locator), &record.digest);
+        let at = self.search(self.home(record.locator), &record.digest);
         self.records[at] = record;
         self.taken += 1;
     }
@@ -648,6 +675,26 @@ mod tests {
         with(&index, 10, |found| assert!(found.is_none()));
         with(&index, 2_600, |f| assert_eq!(f.map(|f| f.name()), Some("a longer second name")));
         with(&index, 11, |f| assert_eq!(f.map(|f| f.name()), Some("first")));
+    }
+
+    #[test]
+    fn what_is_loaded_anew_takes_the_place_of_all_but_the_ends() {
+        let index = Index::default();
+        for n in 0..1_000 {
+            let state = if n % 10 == 0 { State::Revoked(Time(n as i64)) } else { State::Active };
+            index.put_token(&Entry { state, ..entry(n, &format!("old-{n}")) });
+        }
+        // A copy from before: without the last hundred, and without the ends.
+        let fresh = Index::default();
+        for n in 0..900 {
+            fresh.put_token(&entry(n, &format!("new-{n}")));
+        }
+        index.replace(fresh);
+        assert_eq!(index.len(), 900 + 10);
+        with(&index, 7, |f| assert_eq!(f.map(|f| (f.state, f.name())), Some((State::Active, "new-7"))));
+        with(&index, 10, |f| assert_eq!(f.map(|f| f.state), Some(State::Revoked(Time(10)))));
+        with(&index, 950, |f| assert_eq!(f.map(|f| (f.state, f.name())), Some((State::Revoked(Time(950)), "old-950"))));
+        with(&index, 951, |found| assert!(found.is_none(), "a ghost"));
     }
 
     #[test]

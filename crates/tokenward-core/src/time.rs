@@ -15,6 +15,19 @@ pub trait Clock: Send + Sync + 'static {
     fn recent(&self) -> Time {
         self.now()
     }
+
+    /// The time to go by for what several machines write, where they all know what time it is at `place`: that one. A clock
+    /// that somebody sets by hand gives way to nobody.
+    fn shared(&self, place: Time) -> Time {
+        let _ = place;
+        self.now()
+    }
+
+    /// Microseconds since some moment before the process began, which nobody can set: they pass at the same pace, and go
+    /// on while the machine sleeps.
+    fn steady(&self) -> Micros {
+        self.now().0
+    }
 }
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z, without leap seconds.

@@ -35,6 +35,7 @@ use crate::transport::{self, Certificate, Door, Listening, Terms};
 use crate::{console, envoy, files, http, telemetry};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
+use tokenward_verify::server::node::{NodeKind, NodeTerms};
 use tokenward_verify::server::pepper;
 use tokenward_verify::server::random::OsRandom;
 
@@ -147,8 +148,15 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let mut store = open_store_with(&config, clock, random, waits).await?;
     store.lock()?;
     keep_public_url(&store, &own_url).await?;
-    let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
-    let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), config.poll_interval).await?;
+    let pepper = config.pepper.as_deref();
+    let peppers = pepper::load(&store, &config.data_dir, pepper, &config.node_name).await?;
+    let terms = NodeTerms {
+        name: config.node_name.clone(),
+        kind: NodeKind::Server,
+        max_staleness: config.max_staleness,
+        poll: config.poll_interval,
+    };
+    let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), terms).await?;
     verifier.keep_usage(store.clone());
     let mut limits = config.limits.clone();
     transport::derive(&mut limits);

@@ -1,10 +1,10 @@
 //! Answers that are kept for a while, so that a repeated request is answered and not carried out again.
 
 use tokenward_core::time::{HOUR, MINUTE};
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 
 use crate::db::{Conn, count, execute, row, run};
-use crate::tx::UnloggedTx;
+use crate::tx::{Tx, UnloggedTx};
 
 /// How long an answer is kept.
 const KEPT: i64 = HOUR;
@@ -17,14 +17,27 @@ row! {
     pub struct KeptAnswer {
         /// A hash of what was asked.
         pub request: Vec<u8>,
-        /// The sealed answer; `None` while it runs.
+        /// The sealed answer; `None` while it runs, and where it was lost.
         pub answer: Option<Vec<u8>>,
+        /// Who carries it out.
+        pub claim_id: Option<Uuid>,
+        /// Where its change stands in the log, once it does.
+        pub position: Option<i64>,
     }
 }
 
-/// What came of a claim.
+/// The right to carry out the request with a key.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// A hash of the key, and of where it counts.
+    pub scope: [u8; 32],
+    /// Tells it from those that others had before.
+    pub id: Uuid,
+}
+
+/// What came of claiming a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Claim {
+pub enum Claimed {
     /// This request is the first and must be carried out.
     Mine,
     /// Another one has the key.
@@ -33,54 +46,85 @@ pub enum Claim {
     Full,
 }
 
-/// Claims a scope for an organization or a user, who has at most so many.
-pub async fn claim(
-    tx: &mut UnloggedTx,
-    scope: &[u8; 32],
-    request: &[u8; 32],
-    holder: Uuid,
-    most: u64,
-    now: Time,
-) -> Result<Claim> {
+/// Claims a key for an organization or a user, who has at most so many. It counts by the clock of the database: no wrong
+/// clock of a node ends a claim early.
+pub async fn claim(tx: &mut UnloggedTx, claim: &Claim, request: &[u8; 32], holder: Uuid, most: u64) -> Result<Claimed> {
+    let now = tx.now().await?;
     execute!(
         tx.conn(),
-        sqlx::query("DELETE FROM idempotency WHERE created_at <= $1 OR (answer IS NULL AND created_at <= $2)")
-            .bind(now.plus(-KEPT).0)
-            .bind(now.plus(-LOST).0)
+        sqlx::query(concat!(
+            "DELETE FROM idempotency WHERE created_at <= $1 ",
+            "OR (answer IS NULL AND position IS NULL AND created_at <= $2)"
+        ))
+        .bind(now.plus(-KEPT).0)
+        .bind(now.plus(-LOST).0)
     )?;
-    if count!(tx.conn(), "SELECT count(*) FROM idempotency WHERE holder_id = $1", holder)? >= most {
-        return Ok(Claim::Full);
+    let others = "SELECT count(*) FROM idempotency WHERE holder_id = $1 AND scope <> $2";
+    if count!(tx.conn(), others, holder, &claim.scope[..])? >= most {
+        return Ok(Claimed::Full);
     }
     let claimed = execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "INSERT INTO idempotency (scope, request, created_at, holder_id) VALUES ($1, $2, $3, $4) ",
+            "INSERT INTO idempotency (scope, request, created_at, holder_id, claim_id) VALUES ($1, $2, $3, $4, $5) ",
             "ON CONFLICT DO NOTHING"
         ))
-        .bind(&scope[..])
+        .bind(&claim.scope[..])
         .bind(&request[..])
         .bind(now.0)
         .bind(holder)
+        .bind(claim.id)
     )?;
-    Ok(if claimed > 0 { Claim::Mine } else { Claim::Taken })
+    Ok(if claimed > 0 { Claimed::Mine } else { Claimed::Taken })
 }
 
 /// What is kept under a scope.
 pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<KeptAnswer>> {
-    run!(conn, c => sqlx::query_as("SELECT request, answer FROM idempotency WHERE scope = $1").bind(&scope[..]).fetch_optional(&mut *c))
+    run!(conn, c => sqlx::query_as("SELECT request, answer, claim_id, position FROM idempotency WHERE scope = $1")
+        .bind(&scope[..]).fetch_optional(&mut *c))
+}
+
+/// Says in the transaction of the change itself that the key has been used: whoever has lost the claim meanwhile changes
+/// nothing, and a key whose change stands is never carried out again.
+pub async fn spend(tx: &mut Tx, claim: &Claim) -> Result<()> {
+    let position = tx.head.position + 1;
+    let spent = execute!(
+        tx.conn(),
+        sqlx::query("UPDATE idempotency SET position = $3 WHERE scope = $1 AND claim_id = $2")
+            .bind(&claim.scope[..])
+            .bind(claim.id)
+            .bind(position)
+    )?;
+    if spent == 0 {
+        return Err(Error::conflict(
+            "This took so long that another request with the same Idempotency-Key may have been carried out instead. \
+             Nothing was changed; repeat it with the same key.",
+        ));
+    }
+    Ok(())
 }
 
 /// Keeps the answer.
-pub async fn keep(tx: &mut UnloggedTx, scope: &[u8; 32], answer: &[u8]) -> Result<()> {
+pub async fn keep(tx: &mut UnloggedTx, claim: &Claim, answer: &[u8]) -> Result<()> {
     execute!(
         tx.conn(),
-        sqlx::query("UPDATE idempotency SET answer = $2 WHERE scope = $1").bind(&scope[..]).bind(answer)
+        sqlx::query("UPDATE idempotency SET answer = $3 WHERE scope = $1 AND claim_id = $2")
+            .bind(&claim.scope[..])
+            .bind(claim.id)
+            .bind(answer)
     )?;
     Ok(())
 }
 
-/// Gives a scope back after a fault of ours, so that the request can be tried again.
-pub async fn release(tx: &mut UnloggedTx, scope: &[u8; 32]) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("DELETE FROM idempotency WHERE scope = $1 AND answer IS NULL").bind(&scope[..]))?;
+/// Gives a key back whose request changed nothing, so that it can be tried again.
+pub async fn release(tx: &mut UnloggedTx, claim: &Claim) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query(
+            "DELETE FROM idempotency WHERE scope = $1 AND claim_id = $2 AND answer IS NULL AND position IS NULL"
+        )
+        .bind(&claim.scope[..])
+        .bind(claim.id)
+    )?;
     Ok(())
 }

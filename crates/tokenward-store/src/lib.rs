@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod invitations;
 pub mod log;
 pub mod members;
+pub mod nodes;
 pub mod notices;
 pub mod organizations;
 pub mod peppers;
@@ -31,6 +32,6 @@ mod tx;
 pub mod usage;
 pub mod variables;
 
-pub use db::{Conn, OpenError, Reader, SQLITE_AT_LEAST, Store};
+pub use db::{Conn, Feed, Look, OpenError, Reader, SQLITE_AT_LEAST, Store};
 pub use log::Position;
 pub use tx::{Tx, UnloggedTx};

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,10 +16,13 @@ use tokenward_core::event::{ActorKind, By, Event, Origin};
 use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Head, execute, row, run};
+use crate::db::{Conn, Head, Store, Uncommitted, execute, row, run};
 use crate::short;
 use crate::tx::Tx;
 
+/// How long a commit is looked up that was not confirmed, and how often.
+const LOOKED_UP: Duration = Duration::from_secs(15);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Most that the log keeps of one event, in bytes. Snapshots are shortened far below it.
 pub const EVENT_MAX: usize = 32 * 1_024;
 
@@ -63,6 +67,12 @@ row! {
 }
 
 impl Skeleton {
+    /// Is its hash the one that it must have after a row with `before`?
+    #[must_use]
+    pub fn follows(&self, before: &[u8]) -> bool {
+        self.hash[..] == self.chained(before)
+    }
+
     /// The hash that this row must have after one with `before`.
     fn chained(&self, before: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -148,22 +158,27 @@ impl KeptPayload {
 impl Tx {
     /// Appends the events of the change and commits. Answers the position of the last one.
     ///
-    /// When it returns an error nothing was changed, except that the answer of the database to the commit itself may
-    /// have been lost; then the change may stand, and is in the log.
+    /// When it returns an error nothing was changed; or nobody can say, which is what the error then says. A commit that
+    /// the database did not confirm is looked up.
     pub async fn commit(mut self, events: &[Event]) -> Result<Position> {
-        if events.is_empty() {
-            return Err(Error::internal("a change without an event"));
-        }
+        let mut last = None;
         for event in events {
-            self.append(event).await?;
+            last = Some(self.append(event).await?);
         }
-        let Head { incarnation, position, hash } = self.head.clone();
+        let Some(last) = last else { return Err(Error::internal("a change without an event")) };
+        let Head { incarnation, position, hash, .. } = self.head.clone();
         execute!(self.conn(), sqlx::query("UPDATE log_head SET position = $1, hash = $2").bind(position).bind(&hash))?;
-        self.end().await?;
+        let store = self.store().clone();
+        match self.end().await {
+            Ok(()) => {}
+            Err(Uncommitted::Aborted(error)) => return Err(error),
+            Err(Uncommitted::Unknown) => look_up(&store, last).await?,
+        }
         Ok(Position { incarnation, number: position })
     }
 
-    async fn append(&mut self, event: &Event) -> Result<()> {
+    /// Appends one event. Answers its id.
+    async fn append(&mut self, event: &Event) -> Result<Uuid> {
         let payload = payload(&self.by, event)?;
         let mut salt = [0u8; 16];
         self.random().fill(&mut salt);
@@ -201,7 +216,32 @@ impl Tx {
             .bind(event.environment.as_ref().map(|(id, _)| *id))
         )?;
         (self.head.position, self.head.hash) = (row.position, row.hash);
-        Ok(())
+        Ok(row.id)
+    }
+}
+
+/// Was the event committed, whose commit was not confirmed? An error when it was not, or when nobody can say.
+async fn look_up(store: &Store, event: Uuid) -> Result<()> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match store.stands_in_log(event).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                return Err(Error::unavailable(
+                    "The database did not take the change. Nothing was changed; try again.",
+                ));
+            }
+            Err(error) if begun.elapsed() > LOOKED_UP => {
+                return Err(Error {
+                    cause: error.cause,
+                    ..Error::unavailable(
+                        "The database went away while it took the change, and nobody can say yet whether it did. Read \
+                         again before you repeat it, or repeat it with the same Idempotency-Key.",
+                    )
+                });
+            }
+            Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 
@@ -238,6 +278,13 @@ pub async fn head(conn: Conn<'_>) -> Result<Position> {
     let (incarnation, number): (Uuid, i64) = run!(conn, c =>
         sqlx::query_as("SELECT meta.incarnation, log_head.position FROM meta, log_head").fetch_one(&mut *c))?;
     Ok(Position { incarnation, number })
+}
+
+/// Where the log ends now, and the hash there.
+pub async fn end(conn: Conn<'_>) -> Result<(Position, Vec<u8>)> {
+    let (incarnation, number, hash): (Uuid, i64, Vec<u8>) = run!(conn, c =>
+        sqlx::query_as("SELECT meta.incarnation, log_head.position, log_head.hash FROM meta, log_head").fetch_one(&mut *c))?;
+    Ok((Position { incarnation, number }, hash))
 }
 
 /// The events after a position, oldest first, at most `limit`.

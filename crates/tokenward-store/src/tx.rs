@@ -6,7 +6,10 @@ use tokenward_core::right::Right;
 use tokenward_core::{Random, Time, Uuid};
 
 use crate::basis;
-use crate::db::{Conn, Head, OpenTransaction, Store};
+use crate::db::{Conn, Head, OpenTransaction, Store, Uncommitted, gave_way, run};
+
+/// How often a transaction begins anew that had to let others through.
+const TRIES: usize = 4;
 
 /// A transaction that changes state. It ends in [`Tx::commit`], which takes the events of the change.
 pub struct Tx {
@@ -23,13 +26,25 @@ impl Store {
     /// right rests on and asks it again. What it reads afterwards stays true until it commits. Dropped without a
     /// commit, it changes nothing.
     pub async fn begin<R: Right>(&self, right: &R) -> Result<(Tx, R)> {
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match self.begin_once(right).await {
+                // Nothing was done yet, and what this was in the way of is done.
+                Err(error) if tries > 0 && gave_way(&error) => {}
+                begun => return begun,
+            }
+        }
+    }
+
+    async fn begin_once<R: Right>(&self, right: &R) -> Result<(Tx, R)> {
         let mut inner = self.transaction().await?;
-        let head = inner.take_head().await?;
+        let head = inner.take_head(self).await?;
         let basis = match right.rests_on() {
             Some(rests_on) => basis::read(inner.conn(), &rests_on).await?,
             None => basis::NOTHING,
         };
-        let right = right.renewed(basis, self.now())?;
+        let right = right.renewed(basis, head.now)?;
         Ok((Tx { inner, store: self.clone(), head, by: right.by().clone() }, right))
     }
 
@@ -44,7 +59,17 @@ impl Store {
     /// A transaction for what is no change of state: how tokens were used, kept answers, key checks of peppers. Their
     /// functions, and no others, take it.
     pub async fn begin_unlogged(&self) -> Result<UnloggedTx> {
-        Ok(UnloggedTx(self.transaction().await?))
+        Ok(UnloggedTx { inner: self.transaction().await?, store: self.clone() })
+    }
+
+    /// Does this event stand in the log? Asked under the log's lock, where every other writer has either committed or
+    /// never will: for a commit that nobody confirmed.
+    pub(crate) async fn stands_in_log(&self, event: Uuid) -> Result<bool> {
+        let mut inner = self.transaction().await?;
+        inner.take_head(self).await?;
+        let found: Option<i64> = run!(inner.conn(), c => sqlx::query_scalar("SELECT position FROM event WHERE id = $1")
+            .bind(event).fetch_optional(&mut *c))?;
+        Ok(found.is_some())
     }
 }
 
@@ -54,10 +79,15 @@ impl Tx {
         self.inner.conn()
     }
 
-    /// The present time.
+    /// The time of this transaction: that of the database, where several processes write.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.store.now()
+        self.head.now
+    }
+
+    /// Whose transaction it is.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// A new identifier.
@@ -79,21 +109,35 @@ impl Tx {
     }
 
     /// Commits, after the events were appended.
-    pub(crate) async fn end(self) -> Result<()> {
+    pub(crate) async fn end(self) -> Result<(), Uncommitted> {
         self.inner.commit().await
     }
 }
 
 /// A transaction for what the log does not tell.
-pub struct UnloggedTx(OpenTransaction);
+pub struct UnloggedTx {
+    inner: OpenTransaction,
+    store: Store,
+}
 
 impl UnloggedTx {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
-        self.0.conn()
+        self.inner.conn()
     }
 
-    /// Commits.
+    /// Keeps everybody else from writing until this ends, so that what it reads first stays true.
+    pub async fn alone(&mut self) -> Result<()> {
+        self.inner.take_head(&self.store).await?;
+        Ok(())
+    }
+
+    /// What time it is, for all who write to the same database.
+    pub async fn now(&mut self) -> Result<Time> {
+        self.inner.now(&self.store).await
+    }
+
+    /// Commits. After an error it may stand all the same, where the database went away before it answered.
     pub async fn commit(self) -> Result<()> {
-        self.0.commit().await
+        Ok(self.inner.commit().await?)
     }
 }

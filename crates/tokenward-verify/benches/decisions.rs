@@ -18,6 +18,7 @@ use tokenward_core::{Random, Uuid, id};
 use tokenward_store::Store;
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
+use tokenward_verify::server::node::{NodeKind, NodeTerms};
 use tokenward_verify::server::random::OsRandom;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
@@ -61,7 +62,14 @@ fn world(tokens: usize) -> World {
         let url = format!("sqlite:{}", directory.path().join("bench.db").display());
         let store = Store::open(&url, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await.unwrap();
         let peppers = vec![Pepper::new(1, [7; 32])];
-        Verifier::start(store, peppers, Prefixes::default(), Duration::from_secs(60)).await.unwrap()
+        // Not the only one that writes: so that each decision asks whether it may still be made.
+        let terms = NodeTerms {
+            name: String::new(),
+            kind: NodeKind::Server,
+            max_staleness: Duration::from_secs(3_600),
+            poll: Duration::from_secs(60),
+        };
+        Verifier::start(store, peppers, Prefixes::default(), terms).await.unwrap()
     });
     let random = Quick(std::sync::Mutex::new(1));
     let organization = Uuid::from_u128(1);

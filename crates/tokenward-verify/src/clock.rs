@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokenward_core::time::Micros;
 use tokenward_core::{Clock, Time};
 
 /// Wall-clock time that never runs backwards, also when the machine's clock is set back: an expired token must
@@ -18,6 +19,20 @@ impl Clock for SystemClock {
         let micros =
             now.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
         Time(self.latest.fetch_max(micros, Ordering::Relaxed).max(micros))
+    }
+
+    fn shared(&self, place: Time) -> Time {
+        place
+    }
+
+    /// Of the clock that counts the time in which the machine sleeps: what a node has learned does not stay fresh by that.
+    fn steady(&self) -> Micros {
+        #[cfg(target_os = "linux")]
+        const STEADY: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        const STEADY: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+        let since = rustix::time::clock_gettime(STEADY);
+        since.tv_sec.saturating_mul(1_000_000).saturating_add(since.tv_nsec / 1_000)
     }
 
     /// The time of the kernel's last tick, 1 to 10 ms ago: read in a third of the time that the exact one takes.

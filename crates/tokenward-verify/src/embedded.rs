@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenward_core::secret::Prefixes;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Uuid, lease};
 use tokenward_store::Store;
 
 use crate::clock::SystemClock;
+use crate::node::{self, NodeKind, NodeTerms};
 use crate::pepper::{self, PepperError};
 use crate::question::Question;
 use crate::random::OsRandom;
@@ -29,8 +30,13 @@ pub struct Config {
     pub pepper: Option<String>,
     /// What the texts of tokens begin with.
     pub prefixes: Prefixes,
-    /// How often to look for changes: about as long a revoked token may still be accepted here.
+    /// How often to look for changes that nobody hinted at.
     pub poll_interval: Duration,
+    /// What was committed so long ago is known here, or nothing is decided: so long a revoked token may be accepted at most,
+    /// whatever happens to the network or the database. At least two seconds.
+    pub max_staleness: Duration,
+    /// The name of this service among the nodes that follow the log; for people.
+    pub node_name: String,
     /// Malformed or unknown tokens a minute and client address (IPv6: a /64), beyond which the client has to wait;
     /// 0 is no limit.
     pub misses_per_minute: u32,
@@ -48,6 +54,8 @@ impl Config {
             pepper: None,
             prefixes: Prefixes::default(),
             poll_interval: Duration::from_secs(1),
+            max_staleness: Duration::from_secs(60),
+            node_name: node::host_name(),
             misses_per_minute: crate::guard::BUDGET,
             record_usage: true,
         }
@@ -94,7 +102,14 @@ impl Embedded {
         let url = config.database.clone().unwrap_or_else(file);
         let store = Store::attach(&url, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await?;
         let peppers = pepper::find(&store, &config.data_dir, config.pepper.as_deref()).await?;
-        let verifier = Verifier::start(store.clone(), peppers, config.prefixes, config.poll_interval).await?;
+        let terms = NodeTerms {
+            name: config.node_name,
+            kind: NodeKind::Embedded,
+            // Less than that cannot be kept.
+            max_staleness: config.max_staleness.max(Duration::from_micros(lease::LEAST.unsigned_abs())),
+            poll: config.poll_interval,
+        };
+        let verifier = Verifier::start(store.clone(), peppers, config.prefixes, terms).await?;
         verifier.guard().limit(config.misses_per_minute);
         if config.record_usage {
             verifier.keep_usage(store.clone());

@@ -1,45 +1,78 @@
-//! The follower: the only writer of the index.
+//! What is in memory, and how it follows from the rows: everything at the beginning, then what the events name.
 //!
-//! It reads the skeletons of the log after its position, re-reads the rows that they name, puts them into the
-//! index, and only then moves its position. A hole in the positions means that something is wrong with the
-//! database: it stops answering and loads everything again.
+//! Only the follower changes the index. It reads the skeletons of the log after its position, re-reads the rows that they
+//! name, puts them into the index, and only then moves its position. When and by what connection it looks, and until when
+//! what is in memory may be decided by, is [`node`](crate::node)'s.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tokenward_core::directory::{Directory, Environment};
 use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry, Index, Session};
 use tokenward_core::role::Mode;
 use tokenward_core::secret::Digest;
-use tokenward_core::token::{State, TOMBSTONE, first_end};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::time::Micros;
+use tokenward_core::token::{State, first_end};
+use tokenward_core::{Result, Time, Uuid, lease};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
-use tokenward_store::{Store, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
+use tokenward_store::{Feed, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
 use tokio::sync::{Notify, watch};
 
-/// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
-const BATCH: i64 = 1_000;
-/// How often tombstones are dropped.
-const PRUNE: Duration = Duration::from_secs(3_600);
-
 /// What the follower changes, and verification reads.
-#[derive(Default)]
 pub(crate) struct Followed {
     pub(crate) index: Index,
-    /// May it be decided by? Not while it is loaded.
-    pub(crate) ready: AtomicBool,
+    /// Until when it may be decided by, on the steady clock.
+    until: AtomicI64,
     /// Up to where changes are in it.
     pub(crate) position: watch::Sender<i64>,
     /// Tells the follower to look now.
     pub(crate) nudge: Notify,
+    /// Nothing is decided any more.
+    stopped: AtomicBool,
+}
+
+impl Default for Followed {
+    fn default() -> Self {
+        Self {
+            index: Index::default(),
+            until: AtomicI64::new(lease::NEVER),
+            position: watch::Sender::default(),
+            nudge: Notify::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
 }
 
 impl Followed {
-    pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+    /// Until when it may be decided by.
+    pub(crate) fn until(&self) -> Micros {
+        self.until.load(Ordering::Acquire)
+    }
+
+    /// It may be decided by until then.
+    pub(crate) fn decide_until(&self, until: Micros) {
+        self.until.store(until, Ordering::SeqCst);
+        if self.has_stopped() {
+            self.until.store(lease::NEVER, Ordering::SeqCst);
+        }
+    }
+
+    /// Nothing is decided from now on, whatever is learned; the follower takes its leave.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.stop_deciding();
+        self.nudge.notify_one();
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// It may not be decided by, until something new was learned.
+    pub(crate) fn stop_deciding(&self) {
+        self.decide_until(lease::NEVER);
     }
 
     pub(crate) fn position(&self) -> i64 {
@@ -47,91 +80,50 @@ impl Followed {
     }
 }
 
-/// Reads everything. Answers the position from which to follow.
-pub(super) async fn load(followed: &Followed, store: &Store) -> Result<i64> {
-    let index = &followed.index;
-    let mut reader = store.read().await?;
+/// Reads everything into an index of its own and puts it in the place of what is there. Nothing may be decided meanwhile.
+/// Answers the position from which to follow, and the hash there.
+pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Result<(i64, Vec<u8>)> {
+    let fresh = Index::default();
     // The position first: what is committed while the rows are read is read again afterwards.
-    let head = log::head(reader.conn()).await?;
-    let mut directory = Directory::default();
-    for (id, name) in organizations::names(reader.conn(), None).await? {
-        directory.put_organization(id, &name);
+    let (head, hash) = log::end(feed.conn()?).await?;
+    let mut directory = followed.index.directory().hollow();
+    let names = organizations::names(feed.conn()?, None).await?;
+    for (id, name) in &names {
+        directory.put_organization(*id, name);
     }
-    for (organization, role) in roles::compiled(reader.conn(), None).await? {
+    for (organization, role) in roles::compiled(feed.conn()?, None).await? {
         directory.put_role(organization, role);
     }
-    let mut all = members::memberships(reader.conn(), None).await?.into_iter().peekable();
+    let mut all = members::memberships(feed.conn()?, None).await?.into_iter().peekable();
     while let Some(first) = all.peek().map(|m| m.organization_id) {
-        let mut of_one = std::collections::HashMap::new();
+        let mut of_one = HashMap::new();
         while let Some(m) = all.next_if(|m| m.organization_id == first) {
             of_one.insert(m.account_id, m.role_id);
         }
         directory.set_members(first, of_one);
     }
-    for (id, organization, name) in clusters::places(reader.conn(), None).await? {
+    for (id, organization, name) in clusters::places(feed.conn()?, None).await? {
         directory.put_cluster(organization, id, &name);
     }
-    for (id, organization, name) in projects::places(reader.conn(), None).await? {
+    for (id, organization, name) in projects::places(feed.conn()?, None).await? {
         directory.put_project(organization, id, &name);
     }
-    for place in environments::places(reader.conn(), None).await? {
+    for place in environments::places(feed.conn()?, None).await? {
         put_environment(&mut directory, &place);
     }
-    for (organization, name, routes) in apis::compiled(reader.conn(), None).await? {
+    for (organization, name, routes) in apis::compiled(feed.conn()?, None).await? {
         directory.put_api(organization, &name, routes);
     }
-    index.set_directory(directory.clone());
-    index.reserve(usize::try_from(tokens::count_secrets(reader.conn()).await?).unwrap_or(0));
-    tokens::each_index_row(reader.conn(), store.now(), |row| put_token(followed, &directory, &row)).await?;
-    let sessions = sessions::all(reader.conn()).await?;
+    directory.keep(&names.iter().map(|(id, _)| *id).collect::<HashSet<_>>());
+    fresh.set_directory(directory.clone());
+    fresh.reserve(usize::try_from(tokens::count_secrets(feed.conn()?).await?).unwrap_or(0));
+    tokens::each_index_row(feed.conn()?, now, |row| put_token(&fresh, &directory, &row)).await?;
+    let sessions = sessions::all(feed.conn()?).await?;
     let users: Vec<Uuid> = sessions.iter().map(|session| session.account_id).collect();
-    index.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
-    tracing::info!(secrets = index.len(), position = head.number, "everything is in memory");
-    Ok(head.number)
-}
-
-/// Follows the log until the process ends.
-pub(super) async fn run(followed: impl AsRef<Followed>, store: Store, poll: Duration) {
-    let followed = followed.as_ref();
-    let mut pruned = tokio::time::Instant::now();
-    loop {
-        // A hint that something was written here, or time to look for what others wrote.
-        let _ = tokio::time::timeout(poll, followed.nudge.notified()).await;
-        match catch_up(followed, &store).await {
-            Ok(()) => {}
-            Err(error) => {
-                tracing::error!(%error, cause = ?error.cause, "cannot follow the log; trying again");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-        if pruned.elapsed() > PRUNE {
-            followed.index.prune(store.now().plus(-TOMBSTONE));
-            pruned = tokio::time::Instant::now();
-        }
-    }
-}
-
-async fn catch_up(followed: &Followed, store: &Store) -> Result<()> {
-    if !followed.is_ready() {
-        let position = load(followed, store).await?;
-        followed.position.send_replace(position);
-        followed.ready.store(true, Ordering::Release);
-    }
-    loop {
-        let position = followed.position();
-        let mut reader = store.read().await?;
-        let rows = log::after(reader.conn(), position, BATCH).await?;
-        let Some(last) = rows.last().map(|row| row.position) else { return Ok(()) };
-        if rows.iter().zip(position + 1..).any(|(row, expected)| row.position != expected) {
-            followed.ready.store(false, Ordering::Release);
-            return Err(Error::internal(format!("the log has a hole after position {position}")));
-        }
-        apply(followed, &mut reader, &rows).await?;
-        followed.position.send_replace(last);
-        if (rows.len() as i64) < BATCH {
-            return Ok(());
-        }
-    }
+    fresh.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
+    followed.index.replace(fresh);
+    tracing::info!(secrets = followed.index.len(), position = head.number, "everything is in memory");
+    Ok((head.number, hash))
 }
 
 /// What a batch of events touched.
@@ -212,36 +204,33 @@ impl Touched {
     }
 }
 
-async fn apply(followed: &Followed, reader: &mut tokenward_store::Reader, rows: &[Skeleton]) -> Result<()> {
+/// Puts what these events are about into the index, as the rows say it.
+pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton]) -> Result<()> {
     let touched = Touched::by(rows);
     let index = &followed.index;
     // Organizations and roles first: tokens refer to them.
     if touched.directory() {
         let mut directory = Directory::clone(&index.directory());
-        change_directory(&mut directory, reader, &touched).await?;
+        change_directory(&mut directory, feed, &touched).await?;
         index.set_directory(directory);
     }
     let directory = index.directory();
     let ids: Vec<Uuid> = touched.tokens.into_iter().collect();
-    for row in tokens::index_rows(reader.conn(), &ids).await? {
-        put_token(followed, &directory, &row);
+    for row in tokens::index_rows(feed.conn()?, &ids).await? {
+        put_token(index, &directory, &row);
     }
     let users: Vec<Uuid> = touched.accounts.into_iter().collect();
     if !users.is_empty() {
-        let sessions = sessions::of_accounts(reader.conn(), &users).await?;
+        let sessions = sessions::of_accounts(feed.conn()?, &users).await?;
         index.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
     }
     Ok(())
 }
 
-async fn change_directory(
-    directory: &mut Directory,
-    reader: &mut tokenward_store::Reader,
-    touched: &Touched,
-) -> Result<()> {
+async fn change_directory(directory: &mut Directory, feed: &mut Feed, touched: &Touched) -> Result<()> {
     if !touched.organizations.is_empty() {
         let ids: Vec<Uuid> = touched.organizations.iter().copied().collect();
-        let living = organizations::names(reader.conn(), Some(&ids)).await?;
+        let living = organizations::names(feed.conn()?, Some(&ids)).await?;
         for id in ids.iter().filter(|id| living.iter().all(|(living, _)| living != *id)) {
             directory.remove_organization(*id);
         }
@@ -249,7 +238,7 @@ async fn change_directory(
             let new = directory.organization(id).is_none();
             directory.put_organization(id, &name);
             if new {
-                for (organization, role) in roles::of_organization(reader.conn(), id).await? {
+                for (organization, role) in roles::of_organization(feed.conn()?, id).await? {
                     directory.put_role(organization, role);
                 }
             }
@@ -257,7 +246,7 @@ async fn change_directory(
     }
     if !touched.roles.is_empty() {
         let ids: Vec<Uuid> = touched.roles.iter().map(|(_, role)| *role).collect();
-        let living = roles::compiled(reader.conn(), Some(&ids)).await?;
+        let living = roles::compiled(feed.conn()?, Some(&ids)).await?;
         for (organization, role) in &touched.roles {
             if living.iter().all(|(_, living)| living.id != *role) {
                 directory.remove_role(*organization, *role);
@@ -267,28 +256,24 @@ async fn change_directory(
             directory.put_role(organization, role);
         }
     }
-    change_resources(directory, reader, touched).await?;
+    change_resources(directory, feed, touched).await?;
     for organization in &touched.members_of {
-        let members = members::memberships(reader.conn(), Some(*organization)).await?;
+        let members = members::memberships(feed.conn()?, Some(*organization)).await?;
         directory.set_members(*organization, members.into_iter().map(|m| (m.account_id, m.role_id)).collect());
     }
     Ok(())
 }
 
-async fn change_resources(
-    directory: &mut Directory,
-    reader: &mut tokenward_store::Reader,
-    touched: &Touched,
-) -> Result<()> {
+async fn change_resources(directory: &mut Directory, feed: &mut Feed, touched: &Touched) -> Result<()> {
     let ids = |set: &BTreeSet<(Uuid, Uuid)>| set.iter().map(|(_, id)| *id).collect::<Vec<Uuid>>();
     // What is there is put; what is not there any more is taken out.
     for (organization, cluster) in &touched.clusters {
         directory.remove_cluster(*organization, *cluster);
     }
-    for (id, organization, name) in clusters::places(reader.conn(), Some(&ids(&touched.clusters))).await? {
+    for (id, organization, name) in clusters::places(feed.conn()?, Some(&ids(&touched.clusters))).await? {
         directory.put_cluster(organization, id, &name);
     }
-    let living = projects::places(reader.conn(), Some(&ids(&touched.projects))).await?;
+    let living = projects::places(feed.conn()?, Some(&ids(&touched.projects))).await?;
     for (organization, project) in &touched.projects {
         if living.iter().all(|(id, ..)| id != project) {
             directory.remove_project(*organization, *project);
@@ -300,13 +285,13 @@ async fn change_resources(
     for (organization, environment) in &touched.environments {
         directory.remove_environment(*organization, *environment);
     }
-    for place in environments::places(reader.conn(), Some(&ids(&touched.environments))).await? {
+    for place in environments::places(feed.conn()?, Some(&ids(&touched.environments))).await? {
         put_environment(directory, &place);
     }
     for (organization, api) in &touched.apis {
         directory.remove_api(*organization, *api);
     }
-    for (organization, name, routes) in apis::compiled(reader.conn(), Some(&ids(&touched.apis))).await? {
+    for (organization, name, routes) in apis::compiled(feed.conn()?, Some(&ids(&touched.apis))).await? {
         directory.put_api(organization, &name, routes);
     }
     Ok(())
@@ -321,7 +306,7 @@ fn put_environment(directory: &mut Directory, place: &environments::EnvironmentP
 }
 
 /// A token whose organization or role is not in the directory was made later than it: its event is still to come.
-fn put_token(followed: &Followed, directory: &Directory, row: &IndexRow) {
+fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
     let Some(number) = directory.number(row.organization_id) else { return };
     let Some(organization) = directory.numbered(number) else { return };
     let state = State::of(row.revoked_at, row.disabled_at);
@@ -333,7 +318,7 @@ fn put_token(followed: &Followed, directory: &Directory, row: &IndexRow) {
     };
     let Some(digest) = digest(&row.digest) else { return };
     let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
-    followed.index.put_token(&Entry {
+    index.put_token(&Entry {
         last_four: &row.last_four,
         digest,
         token: row.token_id,

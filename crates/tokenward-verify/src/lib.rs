@@ -6,6 +6,7 @@ mod embedded;
 mod follow;
 mod gateway;
 mod guard;
+mod node;
 mod pepper;
 mod question;
 mod random;

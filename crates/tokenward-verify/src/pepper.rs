@@ -12,7 +12,8 @@ use std::sync::Once;
 use subtle::ConstantTimeEq;
 use tokenward_core::Random;
 use tokenward_core::secret::Pepper;
-use tokenward_store::{Store, peppers};
+use tokenward_store::Store;
+use tokenward_store::peppers::{self, KnownPepper};
 use zeroize::Zeroizing;
 
 use crate::reach::{Reach, reach};
@@ -26,24 +27,30 @@ pub enum PepperError {
     /// The database was used with a pepper that is not here.
     #[error(
         "the database needs pepper version {version}, but {source_name} does not hold it. Restore the pepper that belongs to this \
-         database; without it no token of it can be verified"
+         database{}; without it no token of it can be verified",
+        whence(made_by.as_deref())
     )]
     Missing {
         /// The version that is missing.
         version: i32,
         /// Where it was looked for.
         source_name: String,
+        /// The node that made it, if that is known.
+        made_by: Option<String>,
     },
     /// A pepper of the right version, but another key.
     #[error(
-        "pepper version {version} in {source_name} is not the one this database was used with. Restore the right pepper; \
-         nothing was changed"
+        "pepper version {version} in {source_name} is not the one this database was used with. Restore the right pepper{}; \
+         nothing was changed",
+        whence(made_by.as_deref())
     )]
     Wrong {
         /// The version that does not fit.
         version: i32,
         /// Where it was read.
         source_name: String,
+        /// The node that made it, if that is known.
+        made_by: Option<String>,
     },
     /// The text is none.
     #[error("line {line} of {source_name} is no pepper: it must be VERSION:KEY with a key of 64 hexadecimal digits")]
@@ -108,19 +115,40 @@ pub fn describe(data_dir: &Path, configured: Option<&str>) -> String {
     }
 }
 
-/// Loads the peppers, newest first, and proves them against the database. Makes the first one.
-pub async fn load(store: &Store, data_dir: &Path, configured: Option<&str>) -> Result<Vec<Pepper>, PepperError> {
-    let known = known(store).await?;
+/// Where to find the right one.
+fn whence(made_by: Option<&str>) -> String {
+    made_by.map_or_else(String::new, |node| {
+        format!(", which the node `{node}` made (copy its file `pepper`, or set TOKENWARD_PEPPER alike on all nodes)")
+    })
+}
+
+/// Loads the peppers, newest first, and proves them against the database. Makes the first one: of several nodes that start
+/// at once on an empty database one does, and the others are told which.
+pub async fn load(
+    store: &Store,
+    data_dir: &Path,
+    configured: Option<&str>,
+    node_name: &str,
+) -> Result<Vec<Pepper>, PepperError> {
     let (source_name, mut found) = read(data_dir, configured)?;
-    if found.is_empty() && known.is_empty() && configured.is_none() {
+    let known = known(store).await?;
+    if !known.is_empty() && found.iter().all(|pepper| is_known(&known, pepper)) {
+        prove(&known, &found, &source_name)?;
+        return newest_first(found, source_name);
+    }
+    let mut tx = store.begin_unlogged().await?;
+    // Asked again, now that nobody else can answer otherwise at the same time.
+    let known = peppers::list_for_change(&mut tx).await?;
+    prove(&known, &found, &source_name)?;
+    if found.is_empty() && configured.is_none() {
         found.push(make_file(&data_dir.join("pepper"), store.random())?);
     }
-    prove(&known, &found, &source_name)?;
-    for pepper in found.iter().filter(|pepper| !is_known(&known, pepper)) {
-        let mut tx = store.begin_unlogged().await?;
-        peppers::insert(&mut tx, pepper.version, &pepper.derive("check"), store.now()).await?;
-        tx.commit().await?;
+    let mut new = found.clone();
+    new.retain(|pepper| !is_known(&known, pepper));
+    for pepper in new {
+        peppers::insert(&mut tx, pepper.version, pepper.derive("check"), node_name).await?;
     }
+    tx.commit().await?;
     newest_first(found, source_name)
 }
 
@@ -133,14 +161,14 @@ pub async fn find(store: &Store, data_dir: &Path, configured: Option<&str>) -> R
     newest_first(found, source_name)
 }
 
-/// The versions that the database knows, each with its check value.
-async fn known(store: &Store) -> tokenward_core::Result<Vec<(i32, Vec<u8>)>> {
+/// The versions that the database knows.
+async fn known(store: &Store) -> tokenward_core::Result<Vec<KnownPepper>> {
     let mut reader = store.read().await?;
     peppers::list(reader.conn()).await
 }
 
-fn is_known(known: &[(i32, Vec<u8>)], pepper: &Pepper) -> bool {
-    known.iter().any(|(version, _)| *version == pepper.version)
+fn is_known(known: &[KnownPepper], pepper: &Pepper) -> bool {
+    known.iter().any(|it| it.version == pepper.version)
 }
 
 /// The peppers, and the name of the place where they were read.
@@ -153,13 +181,13 @@ fn read(data_dir: &Path, configured: Option<&str>) -> Result<(String, Vec<Pepper
 }
 
 /// Every version that the database knows must be there, with the right key.
-fn prove(known: &[(i32, Vec<u8>)], found: &[Pepper], source_name: &str) -> Result<(), PepperError> {
-    let source_name = || source_name.to_owned();
-    for (version, check) in known {
-        match found.iter().find(|pepper| pepper.version == *version) {
-            None => return Err(PepperError::Missing { version: *version, source_name: source_name() }),
-            Some(pepper) if !bool::from(pepper.derive("check")[..].ct_eq(check)) => {
-                return Err(PepperError::Wrong { version: *version, source_name: source_name() });
+fn prove(known: &[KnownPepper], found: &[Pepper], source_name: &str) -> Result<(), PepperError> {
+    for KnownPepper { version, check_value, made_by } in known {
+        let (version, source_name, made_by) = (*version, source_name.to_owned(), made_by.clone());
+        match found.iter().find(|pepper| pepper.version == version) {
+            None => return Err(PepperError::Missing { version, source_name, made_by }),
+            Some(pepper) if !bool::from(pepper.derive("check")[..].ct_eq(check_value)) => {
+                return Err(PepperError::Wrong { version, source_name, made_by });
             }
             Some(_) => {}
         }
@@ -169,7 +197,7 @@ fn prove(known: &[(i32, Vec<u8>)], found: &[Pepper], source_name: &str) -> Resul
 
 fn newest_first(mut peppers: Vec<Pepper>, source_name: String) -> Result<Vec<Pepper>, PepperError> {
     if peppers.is_empty() {
-        return Err(PepperError::Missing { version: 1, source_name });
+        return Err(PepperError::Missing { version: 1, source_name, made_by: None });
     }
     peppers.sort_by_key(|pepper| std::cmp::Reverse(pepper.version));
     Ok(peppers)

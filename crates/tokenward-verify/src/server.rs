@@ -26,6 +26,11 @@ pub mod reach {
     pub use crate::reach::{Reach, writers};
 }
 
+/// What a node is to others.
+pub mod node {
+    pub use crate::node::{NodeKind, NodeTerms, host_name};
+}
+
 /// The operating system's random source.
 pub mod random {
     pub use crate::random::OsRandom;

@@ -218,8 +218,11 @@ async fn write(store: &Store, taken: &[Sums]) -> Result<()> {
     if taken.is_empty() {
         return Ok(());
     }
+    // In one order everywhere: two nodes that write the sums of the same tokens never wait for each other in a circle.
+    let mut ordered: Vec<&Sums> = taken.iter().collect();
+    ordered.sort_by_key(|sums| sums.secret);
     let mut tx = store.begin_unlogged().await?;
-    for sums in taken {
+    for sums in ordered {
         usage::add(&mut tx, sums.secret.0, sums.secret.1, &sums.usage()).await?;
     }
     tx.commit().await

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,21 +19,24 @@ use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::sync::lock;
 use tokenward_core::token::State;
-use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
+use tokenward_core::{Clock, Code, Error, Result, Time, Uuid, lease};
 use tokenward_store::usage::TokenUsage;
 use tokenward_store::{Position, Reader, Store};
 use tokio::task::JoinHandle;
 
-use crate::follow::{self, Followed};
+use crate::follow::Followed;
 use crate::guard;
+use crate::node::{Follower, NodeTerms};
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 
-/// How long a write waits for its own change to reach the index, before it says that it does not know.
-const CATCH_UP: Duration = Duration::from_secs(10);
+/// How long the follower may take to take its leave.
+const LEAVE: Duration = Duration::from_secs(2);
+/// How long a write waits for its own change to reach the index, before it says that it has not yet.
+const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// Decides about presented texts. Cheap to clone.
 #[derive(Clone)]
@@ -88,10 +90,8 @@ impl AsRef<Followed> for Verifier {
 }
 
 impl Verifier {
-    /// Loads everything into memory and follows the log from then on. Answers when it is ready.
-    ///
-    /// `poll` is how often the log is looked at for changes that other processes made.
-    pub async fn start(store: Store, peppers: Vec<Pepper>, prefixes: Prefixes, poll: Duration) -> Result<Self> {
+    /// Becomes a node: loads everything into memory and follows the log from then on. Answers when it may decide.
+    pub async fn start(store: Store, peppers: Vec<Pepper>, prefixes: Prefixes, terms: NodeTerms) -> Result<Self> {
         let verifier = Self(Arc::new(Shared {
             followed: Followed::default(),
             peppers,
@@ -102,10 +102,9 @@ impl Verifier {
             guard: guard::MissGuard::default(),
             refusals: Refusals::default(),
         }));
-        let loaded = follow::load(&verifier.0.followed, &store).await?;
-        verifier.0.followed.position.send_replace(loaded);
-        verifier.0.followed.ready.store(true, Ordering::Release);
-        verifier.spawn(follow::run(verifier.clone(), store, poll));
+        let mut follower = Follower::new(store, terms);
+        follower.begin(&verifier.0.followed).await?;
+        verifier.spawn(follower.run(verifier.clone()));
         Ok(verifier)
     }
 
@@ -115,10 +114,14 @@ impl Verifier {
 
     /// Stops following: from now on it answers 503. Answers when nothing of it uses the store any more.
     pub async fn stop(&self) {
-        self.0.followed.ready.store(false, Ordering::Release);
+        self.0.followed.stop();
         let _at_rest = self.0.uses.at_rest().await;
         let tasks = std::mem::take(&mut *lock(&self.0.tasks));
-        for task in tasks {
+        for mut task in tasks {
+            // The follower takes its leave from the others, as far as the database lets it.
+            if tokio::time::timeout(LEAVE, &mut task).await.is_ok() {
+                continue;
+            }
             task.abort();
             // An aborted task ends with an error; that is what was wanted.
             let _ = task.await;
@@ -128,7 +131,7 @@ impl Verifier {
     /// May it answer? While it may not, a caller must answer 503.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.followed.is_ready()
+        self.require_ready().is_ok()
     }
 
     /// What the organizations consist of now.
@@ -168,17 +171,12 @@ impl Verifier {
         self.0.followed.position()
     }
 
-    /// Waits until the change at `position` counts here.
-    pub async fn reached(&self, position: Position) -> Result<()> {
+    /// Waits a while until the change at `position` counts here. Does it?
+    pub async fn reached(&self, position: Position) -> bool {
         self.0.followed.nudge.notify_one();
         let mut seen = self.0.followed.position.subscribe();
         let reached = tokio::time::timeout(CATCH_UP, seen.wait_for(|at| *at >= position.number)).await;
-        match reached {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(Error::unavailable(
-                "The change was written, but does not count on this node yet. Read again before you repeat it.",
-            )),
-        }
+        matches!(reached, Ok(Ok(_)))
     }
 
     /// Decides about a presented text and passes the answer to `read`, which must be short and must not ask the verifier
@@ -418,7 +416,14 @@ impl Verifier {
     }
 
     fn require_ready(&self) -> Result<()> {
-        if self.is_ready() { Ok(()) } else { Err(Error::unavailable("Tokenward is loading; try again in a moment.")) }
+        let until = self.0.followed.until();
+        if until == lease::ALWAYS || self.0.clock.steady() < until {
+            return Ok(());
+        }
+        Err(match until {
+            lease::NEVER => Error::unavailable("Tokenward is loading; try again in a moment."),
+            _ => Error::stale(),
+        })
     }
 }
 

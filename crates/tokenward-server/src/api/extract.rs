@@ -18,7 +18,7 @@ use crate::body::{self, Bounds, Unread};
 use crate::heavy;
 pub(crate) use crate::http::{client, peer};
 use crate::limits::{BODY_BYTES, BODY_TIME, Unit};
-use crate::service::{IfMatch, Written};
+use crate::service::{Effect, IfMatch, Written};
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
@@ -219,21 +219,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
     }
 }
 
-/// The answer to a write: its body, and its place in the log.
+/// The answer to a write: its body, its place in the log, and where it counts.
 pub(super) fn written<T, B: Serialize>(status: StatusCode, written: Written<T>, body: impl FnOnce(T) -> B) -> Response {
-    let Written { value, position } = written;
-    at(position, (status, Json(body(value))).into_response())
+    let Written { value, position, effect } = written;
+    at(position, &effect, (status, Json(body(value))).into_response())
 }
 
 /// The answer to a write that has no body.
 pub(super) fn written_empty<T>(status: StatusCode, written: &Written<T>) -> Response {
-    at(written.position, status.into_response())
+    at(written.position, &written.effect, status.into_response())
 }
 
-fn at(position: Position, mut response: Response) -> Response {
+fn at(position: Position, effect: &Effect, mut response: Response) -> Response {
     // A UUID, a slash and digits are always a header value.
     if let Ok(value) = HeaderValue::from_str(&position.to_string()) {
         response.headers_mut().insert("tokenward-position", value);
+    }
+    if *effect == Effect::Pending {
+        response.headers_mut().insert("tokenward-effective", HeaderValue::from_static("pending"));
     }
     response
 }

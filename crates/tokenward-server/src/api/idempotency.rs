@@ -3,7 +3,8 @@
 //! The key counts within its organization, credential, method and path. The right is asked before every replay, also when
 //! the body came late. The
 //! answer is kept for an hour, sealed under a key that only the client's key and the pepper together give; of the
-//! client's key itself only a hash is kept. Only successes are kept: what failed may be tried again.
+//! client's key itself only a hash is kept. Only successes are kept: what failed may be tried again. The change itself says
+//! in its transaction that the key is used: neither a slow request nor a crash makes it be carried out twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use sha2::{Digest as _, Sha256};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::secret::mac;
 use tokenward_core::{Code, Error, Result, Uuid};
-use tokenward_store::idempotency::{self, Claim};
+use tokenward_store::idempotency::{self, Claim, Claimed, KeptAnswer};
 
 use super::error::ApiError;
 use super::extract::read;
 use crate::limits::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEYS};
-use crate::service::{App, seal};
+use crate::service::{App, CLAIM, seal};
 
 /// The header.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -41,7 +42,7 @@ struct SealedAnswer {
 }
 
 /// Headers that belong to the answer; all others are of the moment.
-const KEPT_HEADERS: [&str; 4] = ["content-type", "tokenward-position", "etag", "cache-control"];
+const KEPT_HEADERS: [&str; 5] = ["content-type", "tokenward-position", "tokenward-effective", "etag", "cache-control"];
 
 /// Runs a request once for its key, or answers what it was answered before.
 pub(super) async fn once(
@@ -88,63 +89,71 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
     let sealing = mac(&pepper.derive("idempotency-answer"), &[key.as_bytes()]);
     let asked: [u8; 32] = Sha256::digest(&body).into();
     let deadline = tokio::time::Instant::now() + WAIT;
+    let claim = Claim { scope, id: app.store.new_id() };
+    let mut found_running = false;
     loop {
-        if let Some(kept) = find(&app, &scope).await? {
-            if kept.request != asked {
+        match find(&app, &scope).await? {
+            Some(kept) if kept.request != asked => {
                 return Err(Error::new(
                     Code::IdempotencyMismatch,
                     "This Idempotency-Key was used with another body. Use a new key for a new request.",
                 ));
             }
-            if let Some(answer) = kept.answer {
-                return replay(&sealing, &answer);
+            Some(KeptAnswer { answer: Some(answer), .. }) => return replay(&sealing, &answer),
+            // What this claimed, though nobody could confirm it.
+            Some(kept) if kept.claim_id == Some(claim.id) => break,
+            Some(kept) if tokio::time::Instant::now() >= deadline => {
+                return Err(Error::conflict(match kept.position {
+                    Some(position) => format!(
+                        "The request with this Idempotency-Key was carried out, at position {position} of the log, and its \
+                         answer was lost with the node that made it. Read what there is; what it made can be deleted."
+                    ),
+                    None => "The first request with this Idempotency-Key is still running. Try again.".to_owned(),
+                }));
             }
-            if tokio::time::Instant::now() >= deadline {
-                return Err(Error::conflict(
-                    "The first request with this Idempotency-Key is still running. Try again.",
-                ));
+            // Whoever has it still works. Were it gone, the claim had found that out.
+            Some(_) if found_running => {}
+            none_or_running => {
+                found_running = none_or_running.is_some();
+                let turn = app.turn_to_write(holder).await?;
+                let mut tx = app.store.begin_unlogged().await?;
+                let claimed = idempotency::claim(&mut tx, &claim, &asked, holder, most).await?;
+                tx.commit().await?;
+                drop(turn);
+                match claimed {
+                    Claimed::Mine => break,
+                    Claimed::Taken => {}
+                    Claimed::Full => {
+                        let what = "There are as many answers kept for an Idempotency-Key as";
+                        let advice = "They end after an hour; until then, send requests without one.";
+                        return Err(IDEMPOTENCY_KEYS.exceeded(Code::Conflict, most, what, advice));
+                    }
+                }
             }
-            tokio::time::sleep(LOOK).await;
-            continue;
         }
-        let turn = app.turn_to_write(holder).await?;
-        let mut tx = app.store.begin_unlogged().await?;
-        let claim = idempotency::claim(&mut tx, &scope, &asked, holder, most, app.now()).await?;
-        tx.commit().await?;
-        drop(turn);
-        match claim {
-            Claim::Mine => break,
-            Claim::Taken => {}
-            Claim::Full => {
-                let what = "There are as many answers kept for an Idempotency-Key as";
-                let advice = "They end after an hour; until then, send requests without one.";
-                return Err(IDEMPOTENCY_KEYS.exceeded(Code::Conflict, most, what, advice));
-            }
-        }
+        tokio::time::sleep(LOOK).await;
     }
     // In a task of its own: when the client hangs up, its answer is still kept for the repetition.
     let request = Request::from_parts(parts, Body::from(body));
-    let running = tokio::spawn(async move { carry_out(&app, holder, &scope, &sealing, next.run(request).await).await });
+    let running = tokio::spawn(async move {
+        let response = CLAIM.scope(claim.clone(), next.run(request)).await;
+        carry_out(&app, holder, &claim, &sealing, response).await
+    });
     running.await.map_err(Error::internal)?
 }
 
-async fn find(app: &App, scope: &[u8; 32]) -> Result<Option<idempotency::KeptAnswer>> {
+async fn find(app: &App, scope: &[u8; 32]) -> Result<Option<KeptAnswer>> {
     let mut reader = app.store.read().await?;
     idempotency::get(reader.conn(), scope).await
 }
 
-async fn carry_out(
-    app: &App,
-    holder: Uuid,
-    scope: &[u8; 32],
-    sealing: &[u8; 32],
-    response: Response,
-) -> Result<Response> {
-    let _turn = app.turn_to_write(holder).await?;
-    let mut tx = app.store.begin_unlogged().await?;
+/// Keeps the answer, or gives the key back where nothing was changed.
+async fn carry_out(app: &App, holder: Uuid, claim: &Claim, sealing: &[u8; 32], response: Response) -> Result<Response> {
     if !response.status().is_success() {
-        idempotency::release(&mut tx, scope).await?;
-        tx.commit().await?;
+        // The answer is what counts; a key that cannot be given back now ends by itself.
+        if let Err(error) = release(app, holder, claim).await {
+            tracing::warn!(%error, cause = ?error.cause, "an Idempotency-Key cannot be given back; it ends in two minutes");
+        }
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -158,9 +167,26 @@ async fn carry_out(
         body: body.to_vec(),
     };
     let plain = zeroize::Zeroizing::new(serde_json::to_vec(&answer).map_err(Error::internal)?);
-    idempotency::keep(&mut tx, scope, &seal::seal(sealing, &plain, app.store.random())?).await?;
-    tx.commit().await?;
+    let sealed = seal::seal(sealing, &plain, app.store.random())?;
+    // What was done is answered as done, also where the answer cannot be kept: the key says that it was used.
+    if let Err(error) = keep(app, holder, claim, &sealed).await {
+        tracing::warn!(%error, cause = ?error.cause, "an answer cannot be kept for its Idempotency-Key");
+    }
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+async fn release(app: &App, holder: Uuid, claim: &Claim) -> Result<()> {
+    let _turn = app.turn_to_write(holder).await?;
+    let mut tx = app.store.begin_unlogged().await?;
+    idempotency::release(&mut tx, claim).await?;
+    tx.commit().await
+}
+
+async fn keep(app: &App, holder: Uuid, claim: &Claim, sealed: &[u8]) -> Result<()> {
+    let _turn = app.turn_to_write(holder).await?;
+    let mut tx = app.store.begin_unlogged().await?;
+    idempotency::keep(&mut tx, claim, sealed).await?;
+    tx.commit().await
 }
 
 fn replay(sealing: &[u8; 32], sealed: &[u8]) -> Result<Response> {

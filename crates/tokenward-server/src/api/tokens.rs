@@ -238,11 +238,11 @@ async fn with_text(
     status: StatusCode,
     created: Written<tokens::Created>,
 ) -> Result<Response, ApiError> {
-    let Written { value: tokens::Created { token, text }, position } = created;
+    let Written { value: tokens::Created { token, text }, position, effect } = created;
     let version = token.updated_at;
     let token_without_text = whole(app, grant, token).await?;
     let answer = ApiTokenCreate { token: text.expose().to_owned(), token_without_text };
-    Ok(tagged(version, written(status, Written { value: answer, position }, |answer| answer)))
+    Ok(tagged(version, written(status, Written { value: answer, position, effect }, |answer| answer)))
 }
 
 /// A token with its use and its secrets.
@@ -390,7 +390,7 @@ async fn undo(
 
 /// The answer to a change: the token as it is now.
 async fn changed(app: &Arc<App>, grant: &Grant, written_token: Written<Token>) -> Result<Response, ApiError> {
-    let Written { value, position } = written_token;
+    let Written { value, position, effect } = written_token;
     let (version, value) = (value.updated_at, whole(app, grant, value).await?);
-    Ok(tagged(version, written(StatusCode::OK, Written { value, position }, |token| token)))
+    Ok(tagged(version, written(StatusCode::OK, Written { value, position, effect }, |token| token)))
 }

@@ -97,6 +97,12 @@ pub struct Config {
     /// How long to go on serving, not ready any more, after being told to stop.
     #[serde(rename = "shutdown_delay_ms", deserialize_with = "values::shutdown_delay")]
     pub shutdown_delay: Duration,
+    /// How old what is decided by may be at most.
+    #[serde(rename = "max_staleness_ms", deserialize_with = "values::max_staleness")]
+    pub max_staleness: Duration,
+    /// The name of this node.
+    #[serde(deserialize_with = "values::node_name")]
+    pub node_name: String,
     /// The address of a mail server; without one no mail is sent.
     #[serde(deserialize_with = "values::text")]
     pub smtp_url: Option<String>,

@@ -352,11 +352,26 @@ fn numbers_outside_their_range_are_refused_and_not_mended() {
         assert!(fault(load(&[("TOKENWARD_POLL_INTERVAL_MS", value)])).ends_with(&right));
         assert!(fault(load_file(&format!("poll_interval_ms = {value}"))).ends_with(&right));
     }
+    for (value, milliseconds) in [("2000", 2_000), ("3600000", 3_600_000)] {
+        let config = load(&[("TOKENWARD_MAX_STALENESS_MS", value)]).unwrap();
+        assert_eq!(config.max_staleness, Duration::from_millis(milliseconds));
+    }
+    for value in ["0", "1999", "3600001"] {
+        let fault = fault(load(&[("TOKENWARD_MAX_STALENESS_MS", value)]));
+        assert!(fault.ends_with(&format!("{value} is not from 2000 to 3600000 milliseconds")), "{fault}");
+    }
     for value in ["many", "1.5", "1_000", "99999999999999999999"] {
         let fault = fault(load(&[("TOKENWARD_POLL_INTERVAL_MS", value)]));
         assert_eq!(fault, format!("TOKENWARD_POLL_INTERVAL_MS: `{value}` is not a whole number"));
     }
     assert!(fault(load_file("poll_interval_ms = \"100\"")).ends_with("must be a whole number"));
+}
+
+#[test]
+fn a_node_has_the_name_of_its_machine_unless_it_is_given_one() {
+    assert!(!load(&[]).unwrap().node_name.is_empty());
+    assert_eq!(load(&[("TOKENWARD_NODE_NAME", " eu-1 ")]).unwrap().node_name, "eu-1");
+    assert!(fault(load(&[("TOKENWARD_NODE_NAME", &"x".repeat(65))])).ends_with("no line break"));
 }
 
 #[test]

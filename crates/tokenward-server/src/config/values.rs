@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokenward_core::nearest::known_words;
 use tokenward_store::address::DatabaseAddress;
+use tokenward_verify::server::node::host_name;
 use tracing_subscriber::filter::Targets;
 
 use super::LogFormat;
@@ -18,6 +19,9 @@ use crate::service::organization_creators::OrganizationCreators;
 
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
 const POLL_INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
+const MAX_STALENESS_MS: RangeInclusive<u64> = 2_000..=3_600_000;
+/// Characters in the name of a node.
+const NODE_NAME_MAX: usize = 64;
 
 /// Nobody waits longer than five minutes for a process to go.
 const SHUTDOWN_DELAY_MS: RangeInclusive<u64> = 0..=300_000;
@@ -151,6 +155,10 @@ pub(super) fn poll_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Durati
     milliseconds(from, POLL_INTERVAL_MS)
 }
 
+pub(super) fn max_staleness<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    milliseconds(from, MAX_STALENESS_MS)
+}
+
 pub(super) fn shutdown_delay<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     milliseconds(from, SHUTDOWN_DELAY_MS)
 }
@@ -161,6 +169,17 @@ fn milliseconds<'de, D: Deserializer<'de>>(from: D, range: RangeInclusive<u64>) 
     milliseconds.map(Duration::from_millis).ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
         D::Error::custom(format!("{given} is not from {least} to {most} milliseconds"))
+    })
+}
+
+/// A name for people; none is that of the machine.
+pub(super) fn node_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    read(from, |text| match text.trim() {
+        "" => Ok(host_name()),
+        name if name.chars().count() > NODE_NAME_MAX || name.chars().any(char::is_control) => {
+            Err(format!("it must have at most {NODE_NAME_MAX} characters, and no line break"))
+        }
+        name => Ok(name.to_owned()),
     })
 }
 

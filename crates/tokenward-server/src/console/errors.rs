@@ -31,7 +31,7 @@ fn words(app: &App, error: &Error) -> Words {
         Code::InvalidRequest | Code::TooLarge | Code::MethodNotAllowed => "That cannot be read",
         Code::Conflict | Code::NameTaken | Code::PreconditionFailed => "That does not fit any more",
         Code::Throttled => "Too many attempts",
-        Code::Unavailable => "Not at this moment",
+        Code::Unavailable | Code::Stale => "Not at this moment",
         _ => "That did not work",
     };
     // A limit that is reached is no fault of ours, and is not to fill the log.

@@ -224,6 +224,7 @@ impl Problems {
             | Code::SignInFailed
             | Code::Throttled
             | Code::Unavailable
+            | Code::Stale
             | Code::UserRequired
             | Code::OrganizationCreationDenied => {
                 problems.whole = Some(error.detail.into());

@@ -193,12 +193,12 @@ fn allow(allowed: Headers, http: Option<&HttpRequest>) -> CheckResponse {
 
 fn deny(error: Error) -> CheckResponse {
     let code = error.code;
-    if matches!(code, Code::Internal | Code::Unavailable) {
+    if matches!(code, Code::Internal | Code::Unavailable | Code::Stale) {
         tracing::error!(code = code.as_str(), cause = ?error.cause, "{}", error.detail);
     }
     let (status, grpc) = match code {
         Code::Throttled => (StatusCode::TOO_MANY_REQUESTS, tonic::Code::ResourceExhausted),
-        Code::Unavailable | Code::Internal => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
+        Code::Unavailable | Code::Stale | Code::Internal => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
         code if gateway::is_about_credential(code) => (StatusCode::UNAUTHORIZED, tonic::Code::Unauthenticated),
         _ => (StatusCode::FORBIDDEN, tonic::Code::PermissionDenied),
     };

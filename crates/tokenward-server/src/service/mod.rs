@@ -46,6 +46,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::Event;
 use tokenward_core::right::Right;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::idempotency::{self, Claim};
 use tokenward_store::{Position, Store, Tx};
 use tokio::sync::oneshot;
 
@@ -97,13 +98,29 @@ pub struct App {
     pub stopping: AtomicBool,
 }
 
-/// The result of a write, and its place in the log.
+/// The result of a write, and its place in the log. It is committed, whatever `effect` says.
 #[derive(Clone, Debug)]
 pub struct Written<T> {
     /// What was asked for.
     pub value: T,
     /// The position from which on it counts.
     pub position: Position,
+    /// Where it counts by now.
+    pub effect: Effect,
+}
+
+/// Where a change counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// On this node.
+    Here,
+    /// It is committed, and will count; but not even this node has it in memory yet.
+    Pending,
+}
+
+tokio::task_local! {
+    /// The right to carry out a request that came with a key. The changes that it makes spend it.
+    pub(crate) static CLAIM: Claim;
 }
 
 impl App {
@@ -138,7 +155,8 @@ impl App {
     /// `work` gets the transaction and the right as it is now, which is what it must use and not the one it was made
     /// from; it answers its result and the events of the change. Everything that the change depends on is read there,
     /// since nobody else writes until it is committed. It runs in a task of its own, so that a client that hangs up
-    /// cancels nothing, and answers when the change counts in the local index.
+    /// cancels nothing, and answers when the change counts in the local index, or when that takes too long: what is
+    /// committed is never answered as if it were not.
     pub(crate) async fn write<R, T, W>(self: &Arc<Self>, right: R, work: W) -> Result<Written<T>>
     where
         R: Right,
@@ -146,6 +164,7 @@ impl App {
         W: for<'t> FnOnce(&'t mut Tx, &'t R) -> Work<'t, T> + Send + 'static,
     {
         let app = Arc::clone(self);
+        let claim = CLAIM.try_with(Claim::clone).ok();
         let (done, written) = oneshot::channel();
         // A box, so that the runtime's part of a task is compiled once and not for every write there is.
         let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
@@ -155,13 +174,16 @@ impl App {
                     None => None,
                 };
                 let (mut tx, right) = app.store.begin(&right).await?;
+                if let Some(claim) = &claim {
+                    idempotency::spend(&mut tx, claim).await?;
+                }
                 let (value, events) = work(&mut tx, &right).await?;
                 let position = tx.commit(&events).await?;
                 // The next one need not wait until this one counts.
                 drop(turn);
                 app.security.told(&events, right.by());
-                app.verifier.reached(position).await?;
-                Ok(Written { value, position })
+                let effect = if app.verifier.reached(position).await { Effect::Here } else { Effect::Pending };
+                Ok(Written { value, position, effect })
             };
             // Who asked may have gone away.
             let _ = done.send(write.await);

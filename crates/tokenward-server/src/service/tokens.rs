@@ -565,7 +565,7 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
     };
     match done {
         // What stays alive must not be reported as gone.
-        Err(error) if matches!(error.code, Code::Unavailable | Code::Internal) => Err(error),
+        Err(error) if matches!(error.code, Code::Unavailable | Code::Stale | Code::Internal) => Err(error),
         _ => Ok(()),
     }
 }

@@ -93,11 +93,52 @@ pub(crate) fn fail(error: sqlx::Error) -> Error {
         sqlx::Error::Database(e) if e.code().is_some_and(|code| is_unavailable(&code)) => {
             unavailable("The database cannot be written now. Nothing was changed; try again.", error)
         }
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
+        _ if is_lost(&error) => unavailable("The database does not answer now. Try again.", error),
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
             unavailable("The database does not answer now. Try again.", error)
         }
         _ => Error::internal(error),
     }
+}
+
+/// No answer came within the limit of ours.
+pub(crate) fn late() -> Error {
+    Error {
+        cause: Some("no answer in time".into()),
+        ..Error::unavailable("The database does not answer now. Try again.")
+    }
+}
+
+/// Is the server behind this connection gone, or not to be written any more? Then nothing more is said to it.
+pub(super) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(e) => e.code().is_some_and(|code| {
+            // 08 is the connection's end, 57P the server's; 25006 says that it follows another one now, 25P03 that it ended
+            // a transaction, and with it the connection, that nobody went on with.
+            code.len() == 5
+                && (code.starts_with("08") || code.starts_with("57P") || ["25006", "25P03"].contains(&&*code))
+        }),
+        // What cannot be understood as the protocol comes of a connection that broke off, or of no such server.
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// Did a lock not come in time?
+pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(e) if e.code().as_deref() == Some("55P03"))
+}
+
+/// May the same be tried again at once, since the database has taken back all of it to let another one through?
+pub(crate) fn gave_way(error: &Error) -> bool {
+    let cause = error.cause.as_deref().and_then(|cause| cause.downcast_ref::<sqlx::Error>());
+    matches!(cause, Some(sqlx::Error::Database(e)) if e.code().is_some_and(|code| ["40001", "40P01"].contains(&&*code)))
+}
+
+/// Does the database's user not have the right to do this?
+pub(crate) fn is_forbidden(error: &Error) -> bool {
+    let cause = error.cause.as_deref().and_then(|cause| cause.downcast_ref::<sqlx::Error>());
+    matches!(cause, Some(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42501"))
 }
 
 /// Does this code of either database say that it cannot be written now?
@@ -105,8 +146,13 @@ fn is_unavailable(code: &str) -> bool {
     match code.parse::<u32>() {
         // SQLite: 5 busy, 8 read-only, 10 I/O, 13 full, 14 cannot open; what stands above the lowest byte says more.
         Ok(number) if number < 8_000 && matches!(number & 0xff, 5 | 8 | 10 | 13 | 14) => true,
-        // PostgreSQL, always five characters: 40 rollback, 53 resources, 57 operator, 25006 read-only.
-        _ => code.len() == 5 && (["40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "25006"),
+        // PostgreSQL, always five characters: 08 connection, 40 rollback, 53 resources, 57 operator; a lock that did not
+        // come, a server that is read-only, a transaction that was ended.
+        _ => {
+            code.len() == 5
+                && (["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+                    || ["55P03", "25006", "25P03"].contains(&code))
+        }
     }
 }
 

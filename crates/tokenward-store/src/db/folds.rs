@@ -43,7 +43,7 @@ pub(super) async fn complete(store: &Store) -> Result<()> {
         }
         let mut tx = store.transaction().await?;
         // Another node may start at the same time.
-        tx.take_head().await?;
+        tx.take_head(store).await?;
         for (id, name) in rows {
             execute!(tx.conn(), sqlx::query(fold).bind(id).bind(fold_case(&name)))?;
         }

@@ -1,6 +1,6 @@
 //! The end of the log, as a writing transaction takes it.
 
-use tokenward_core::Uuid;
+use tokenward_core::{Time, Uuid};
 
 super::row! {
     /// Which log it is, its last position, and the hash there.
@@ -9,5 +9,7 @@ super::row! {
         pub incarnation: Uuid,
         pub position: i64,
         pub hash: Vec<u8>,
+        /// When it was taken: the time of all that the transaction does.
+        pub now: Time,
     }
 }

@@ -5,8 +5,10 @@
 //! same expression for either connection; keep the expressions short.
 
 mod error;
+mod feed;
 mod folds;
 mod head;
+mod look;
 mod open;
 mod postgres;
 mod row;
@@ -15,37 +17,43 @@ mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, Postgres, QueryBuilder, Sqlite};
 use tokenward_core::error::{Error, Result};
 use tokenward_core::id::new_id;
 use tokenward_core::{Clock, Random, Time, Uuid};
+use tokio::time::timeout;
 
 use crate::address::DatabaseAddress;
 
 pub use error::OpenError;
 use error::cause_of;
-pub(crate) use error::{fail, name_conflict};
+pub(crate) use error::{fail, gave_way, is_forbidden, late, name_conflict};
+pub use feed::Feed;
 pub(crate) use head::Head;
-pub(crate) use open::OpenTransaction;
+pub use look::Look;
+pub(crate) use open::{OpenTransaction, Uncommitted};
+pub use postgres::{Lease, Session};
 pub(crate) use row::{Column, column, row};
 pub(crate) use sqlite::LIVING_SECRETS;
 pub use sqlite::SQLITE_AT_LEAST;
-
-/// How long a request waits for a connection before it gets a 503.
-const ACQUIRE: Duration = Duration::from_secs(10);
 
 /// Runs one expression on either kind of connection and maps its error. `$c` is the connection in `$body`.
 macro_rules! run {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
             $crate::db::Conn::Sqlite($c) => $body.await.map_err($crate::db::fail),
-            $crate::db::Conn::Postgres($c) => $body.await.map_err($crate::db::fail),
+            $crate::db::Conn::Postgres(session) => {
+                let answer = {
+                    let (patience, $c) = session.statement();
+                    tokio::time::timeout(patience, $body).await
+                };
+                session.answered(answer)
+            }
         }
     };
 }
@@ -58,8 +66,12 @@ macro_rules! execute {
             $crate::db::Conn::Sqlite(c) => {
                 $query.execute(&mut *c).await.map(|done| done.rows_affected()).map_err($crate::db::fail)
             }
-            $crate::db::Conn::Postgres(c) => {
-                $query.execute(&mut *c).await.map(|done| done.rows_affected()).map_err($crate::db::fail)
+            $crate::db::Conn::Postgres(session) => {
+                let answer = {
+                    let (patience, c) = session.statement();
+                    tokio::time::timeout(patience, $query.execute(&mut *c)).await
+                };
+                session.answered(answer).map(|done| done.rows_affected())
             }
         }
     };
@@ -90,12 +102,20 @@ where
 {
     match conn {
         Conn::Sqlite(c) => sqlite::each_packed(c, packed, bound, unpack, each).await,
-        Conn::Postgres(c) => {
-            let mut all = sqlx::query_as::<_, T>(rows).bind(bound).fetch(c);
-            while let Some(row) = all.try_next().await.map_err(fail)? {
-                each(row);
-            }
-            Ok(())
+        Conn::Postgres(session) => {
+            let ended = {
+                let (patience, c) = session.statement();
+                let mut all = sqlx::query_as::<_, T>(rows).bind(bound).fetch(c);
+                loop {
+                    match timeout(patience, all.try_next()).await {
+                        Ok(Ok(Some(row))) => each(row),
+                        Ok(Ok(None)) => break Ok(Ok(())),
+                        Ok(Err(error)) => break Ok(Err(error)),
+                        Err(late) => break Err(late),
+                    }
+                }
+            };
+            session.answered(ended)
         }
     }
 }
@@ -105,7 +125,7 @@ pub enum Conn<'c> {
     /// To an SQLite file.
     Sqlite(&'c mut SqliteConnection),
     /// To a PostgreSQL server.
-    Postgres(&'c mut PgConnection),
+    Postgres(&'c mut Session),
 }
 
 impl Conn<'_> {
@@ -131,7 +151,7 @@ pub struct Store {
 #[derive(Clone)]
 enum Pools {
     Sqlite(sqlite::Pools),
-    Postgres(PgPool),
+    Postgres(postgres::Pool),
 }
 
 impl Store {
@@ -190,7 +210,7 @@ impl Store {
             sqlx::query("INSERT INTO log_head (only_row, position, hash) VALUES (1, 0, $1) ON CONFLICT DO NOTHING")
                 .bind(&[0u8; 32][..])
         )?;
-        tx.commit().await
+        Ok(tx.commit().await?)
     }
 
     /// The present time.
@@ -221,17 +241,14 @@ impl Store {
     pub async fn read(&self) -> Result<Reader> {
         Ok(match &self.pools {
             Pools::Sqlite(file) => Reader::Sqlite(file.read.acquire().await.map_err(fail)?),
-            Pools::Postgres(pool) => Reader::Postgres(pool.acquire().await.map_err(fail)?),
+            Pools::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
         })
     }
 
     pub(crate) async fn transaction(&self) -> Result<OpenTransaction> {
         Ok(match &self.pools {
-            // The write lock at once: a transaction that first reads and then writes could otherwise fail half-way.
-            Pools::Sqlite(file) => {
-                OpenTransaction::Sqlite(file.write.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?)
-            }
-            Pools::Postgres(pool) => OpenTransaction::Postgres(pool.begin().await.map_err(fail)?),
+            Pools::Sqlite(file) => OpenTransaction::Sqlite(sqlite::Writer::begin(&file.write).await?),
+            Pools::Postgres(pool) => OpenTransaction::Postgres(postgres::begin(pool).await?),
         })
     }
 
@@ -249,6 +266,12 @@ impl Store {
             Pools::Sqlite(file) => file.size().await,
             Pools::Postgres(_) => Ok(0),
         }
+    }
+
+    /// Is this the only process that writes here?
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Is this PostgreSQL, where other nodes may write too?
@@ -278,7 +301,7 @@ pub enum Reader {
     /// To an SQLite file.
     Sqlite(PoolConnection<Sqlite>),
     /// To a PostgreSQL server.
-    Postgres(PoolConnection<Postgres>),
+    Postgres(Lease),
 }
 
 impl Reader {
@@ -286,7 +309,7 @@ impl Reader {
     pub fn conn(&mut self) -> Conn<'_> {
         match self {
             Self::Sqlite(c) => Conn::Sqlite(c),
-            Self::Postgres(c) => Conn::Postgres(c),
+            Self::Postgres(lease) => Conn::Postgres(lease.session()),
         }
     }
 }
@@ -301,8 +324,13 @@ where
     for piece in ids.chunks(500) {
         rows.extend(match conn.reborrow() {
             Conn::Sqlite(c) => among::<Sqlite>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?,
-            Conn::Postgres(c) => {
-                among::<Postgres>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?
+            Conn::Postgres(session) => {
+                let answer = {
+                    let (patience, c) = session.statement();
+                    let mut query = among::<Postgres>(select, piece);
+                    timeout(patience, query.build_query_as::<T>().fetch_all(c)).await
+                };
+                session.answered(answer)?
             }
         });
     }

@@ -1,37 +1,69 @@
 //! A transaction as the database has it: on either of the two, before anybody's right was looked at.
 
-use sqlx::{Postgres, Sqlite, Transaction};
-use tokenward_core::error::Result;
+use tokenward_core::error::{Error, Result};
 
 use super::head::Head;
-use super::{Conn, fail, postgres, sqlite};
+use super::{Conn, Store, late, postgres, sqlite};
 
-/// A transaction of one of the two databases.
+/// A transaction of one of the two databases. Dropped before it is committed, it is rolled back.
 pub(crate) enum OpenTransaction {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Sqlite(sqlite::Writer),
+    Postgres(postgres::Lease),
+}
+
+/// Why a commit did not come through.
+#[derive(Debug)]
+pub(crate) enum Uncommitted {
+    /// Nothing was changed.
+    Aborted(Error),
+    /// Nobody said.
+    Unknown,
+}
+
+impl From<Uncommitted> for Error {
+    /// For a transaction that may be done again, whatever came of it.
+    fn from(why: Uncommitted) -> Self {
+        match why {
+            Uncommitted::Aborted(error) => error,
+            Uncommitted::Unknown => late(),
+        }
+    }
 }
 
 impl OpenTransaction {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Sqlite(c) => Conn::Sqlite(c),
-            Self::Postgres(c) => Conn::Postgres(c),
+            Self::Sqlite(writer) => writer.conn(),
+            Self::Postgres(lease) => Conn::Postgres(lease.session()),
         }
     }
 
-    /// Reads the log's head and keeps everybody else from taking it until the transaction ends.
-    pub(crate) async fn take_head(&mut self) -> Result<Head> {
+    /// Reads the log's head and keeps everybody else from taking it until the transaction ends. What time it is then is
+    /// the server's to say where several write: no two of them need the same clock.
+    pub(crate) async fn take_head(&mut self, store: &Store) -> Result<Head> {
         match self {
-            Self::Sqlite(c) => sqlite::take_head(c).await,
-            Self::Postgres(c) => postgres::take_head(c).await,
+            Self::Sqlite(writer) => sqlite::take_head(writer.raw(), store.now()).await,
+            Self::Postgres(lease) => {
+                let mut head = postgres::take_head(lease.session()).await?;
+                head.now = store.clock().shared(head.now);
+                Ok(head)
+            }
         }
     }
 
-    pub(crate) async fn commit(self) -> Result<()> {
+    /// What time it is where the transaction runs.
+    pub(crate) async fn now(&mut self, store: &Store) -> Result<tokenward_core::Time> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await.map_err(fail),
-            Self::Postgres(tx) => tx.commit().await.map_err(fail),
+            Self::Sqlite(_) => Ok(store.now()),
+            Self::Postgres(lease) => Ok(store.clock().shared(postgres::now(lease.session()).await?)),
         }
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), Uncommitted> {
+        let committed = match self {
+            Self::Sqlite(writer) => writer.commit().await,
+            Self::Postgres(lease) => postgres::commit(lease).await,
+        };
+        committed.map_err(|error| error.map_or(Uncommitted::Unknown, Uncommitted::Aborted))
     }
 }

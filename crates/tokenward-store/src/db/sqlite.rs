@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use sqlx::Sqlite;
 use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 
-use super::ACQUIRE;
+use super::Conn;
 use super::error::{OpenError, cause_text, fail, migrate_error, same_steps};
 use super::head::Head;
 use super::served::{self, Serving};
@@ -20,6 +23,8 @@ use super::served::{self, Serving};
 /// Older versions can corrupt a database in WAL mode (the WAL-reset bug, fixed in 3.51.3).
 pub const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
 
+/// How long a request waits for a connection before it gets a 503.
+const ACQUIRE: Duration = Duration::from_secs(10);
 /// Readers beside the one writer of SQLite. Reading is short; more connections would only wait for the disk.
 const READERS: u32 = 8;
 /// How often to look whether another process has opened its database: for half a minute.
@@ -35,6 +40,8 @@ pub(super) struct Pools {
     /// One, so that writers wait here for each other and not on the file.
     pub(super) write: SqlitePool,
     pub(super) read: SqlitePool,
+    /// One, for following the log.
+    pub(super) follow: SqlitePool,
 }
 
 impl Pools {
@@ -63,6 +70,7 @@ impl Pools {
 
     /// Closes the readers first: the writer's connection takes the WAL away with it.
     pub(super) async fn close(&self) {
+        self.follow.close().await;
         self.read.close().await;
         self.write.close().await;
     }
@@ -163,10 +171,11 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
     let read = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
-        .connect_with(options)
+        .connect_with(options.clone())
         .await
         .map_err(failed)?;
-    Ok(Pools { path: path.to_owned(), write, read })
+    let follow = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_lazy_with(options);
+    Ok(Pools { path: path.to_owned(), write, read, follow })
 }
 
 /// What to do when an SQLite file cannot be opened.
@@ -183,9 +192,72 @@ fn sqlite_hint(error: &sqlx::Error) -> &'static str {
 }
 
 /// Reads the log's head. The whole file is taken since the transaction began.
-pub(super) async fn take_head(c: &mut SqliteConnection) -> Result<Head> {
-    let head = "SELECT m.incarnation, h.position, h.hash FROM log_head h, meta m";
-    sqlx::query_as(head).fetch_one(c).await.map_err(fail)
+pub(super) async fn take_head(c: &mut SqliteConnection, now: Time) -> Result<Head> {
+    let head = "SELECT m.incarnation, h.position, h.hash, $1 AS now FROM log_head h, meta m";
+    sqlx::query_as(head).bind(now.0).fetch_one(c).await.map_err(fail)
+}
+
+/// A transaction on the one connection that writes. Its beginning and its end are said here and not by sqlx, which counts
+/// them, and counts wrong when SQLite itself has ended a transaction because its disk was full.
+pub(crate) struct Writer(Option<PoolConnection<Sqlite>>);
+
+impl Writer {
+    /// The write lock at once: a transaction that first reads and then writes could otherwise fail half-way.
+    pub(super) async fn begin(pool: &SqlitePool) -> Result<Self> {
+        let mut held = pool.acquire().await.map_err(fail)?;
+        if let Err(error) = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *held).await {
+            held.close_on_drop();
+            return Err(fail(error));
+        }
+        Ok(Self(Some(held)))
+    }
+
+    /// The connection.
+    pub(super) fn raw(&mut self) -> &mut SqliteConnection {
+        self.held()
+    }
+
+    fn held(&mut self) -> &mut PoolConnection<Sqlite> {
+        #[expect(clippy::expect_used, reason = "it is taken out only where the transaction ends")]
+        self.0.as_mut().expect("a transaction holds its connection until it ends")
+    }
+
+    pub(super) fn conn(&mut self) -> Conn<'_> {
+        Conn::Sqlite(self.held())
+    }
+
+    /// Commits. An error without one in it means that it is not known whether it is committed: what a disk said that was
+    /// full or broken is no word about what it holds.
+    pub(super) async fn commit(mut self) -> Result<(), Option<Error>> {
+        let committed = sqlx::raw_sql("COMMIT").execute(&mut **self.held()).await;
+        let Some(mut held) = self.0.take() else { return Err(None) };
+        match committed {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "a commit failed; its connection is closed, and the file asked what is in it");
+                held.close_on_drop();
+                Err(None)
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Some(mut held) = self.0.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    // It fails where SQLite has rolled back by itself. Whatever it is: a connection of which that is not
+                    // known does not write again.
+                    if sqlx::raw_sql("ROLLBACK").execute(&mut *held).await.is_err() {
+                        held.close_on_drop();
+                    }
+                });
+            }
+            Err(_) => held.close_on_drop(),
+        }
+    }
 }
 
 /// Makes the file when it is missing, for nobody else to read: it will hold addresses and hashes of passwords. SQLite gives

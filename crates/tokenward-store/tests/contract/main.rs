@@ -22,10 +22,13 @@ macro_rules! on_both_engines {
     };
 }
 
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/world.rs"]
 mod world;
 
 mod events;
+mod faults;
 mod log;
 mod notices;
 mod opening;

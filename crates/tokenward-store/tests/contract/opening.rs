@@ -125,7 +125,7 @@ async fn who_attaches_makes_nothing_and_takes_no_other_schema(world: World) {
 async fn the_engine_is_new_enough(world: World) {
     let version = match world.reader().await.conn() {
         Conn::Sqlite(c) => sqlx::query_scalar::<_, String>("SELECT sqlite_version()").fetch_one(c).await.unwrap(),
-        Conn::Postgres(c) => sqlx::query_scalar::<_, String>("SHOW server_version").fetch_one(c).await.unwrap(),
+        Conn::Postgres(c) => sqlx::query_scalar::<_, String>("SHOW server_version").fetch_one(c.raw()).await.unwrap(),
     };
     let parts: Vec<u32> = version.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok()).collect();
     let least = if world.store.is_shared() { vec![13] } else { Vec::from(<[u32; 3]>::from(SQLITE_AT_LEAST)) };
@@ -142,7 +142,7 @@ async fn a_dropped_transaction_changes_nothing(world: World) {
     organizations::delete(&mut tx, &acme.may(Management::OrganizationDelete), world.now()).await.unwrap();
     drop(tx);
     let mut tx = world.store.begin_unlogged().await.unwrap();
-    peppers::insert(&mut tx, 2, &unique(), world.now()).await.unwrap();
+    peppers::insert(&mut tx, 2, unique(), "here").await.unwrap();
     drop(tx);
     let mut reader = world.reader().await;
     assert!(tokens::list(reader.conn(), &acme.grant).await.unwrap().is_empty());
@@ -177,14 +177,16 @@ async fn peppers_are_told_oldest_first_and_never_replaced(world: World) {
     let (second, first) = (unique(), unique());
     for (version, check) in [(2, second), (1, first)] {
         let mut tx = world.store.begin_unlogged().await.unwrap();
-        peppers::insert(&mut tx, version, &check, world.now()).await.unwrap();
+        peppers::insert(&mut tx, version, check, "here").await.unwrap();
         tx.commit().await.unwrap();
     }
     let mut tx = world.store.begin_unlogged().await.unwrap();
-    assert_eq!(peppers::insert(&mut tx, 1, &unique(), world.now()).await.unwrap_err().code, Code::NameTaken);
+    assert_eq!(peppers::insert(&mut tx, 1, unique(), "here").await.unwrap_err().code, Code::NameTaken);
     drop(tx);
     let known = peppers::list(world.reader().await.conn()).await.unwrap();
-    assert_eq!(known, [(1, first.to_vec()), (2, second.to_vec())]);
+    let known: Vec<_> = known.into_iter().map(|it| (it.version, it.check_value, it.made_by)).collect();
+    let here = || Some("here".to_owned());
+    assert_eq!(known, [(1, first.to_vec(), here()), (2, second.to_vec(), here())]);
 }
 
 async fn one_process_serves_from_a_file(mut world: World) {

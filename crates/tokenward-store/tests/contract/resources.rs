@@ -9,11 +9,11 @@ use tokenward_core::{Code, Uuid};
 use tokenward_store::UnloggedTx;
 use tokenward_store::clusters::{self, Cluster};
 use tokenward_store::environments::{self, Environment};
-use tokenward_store::idempotency::{self, Claim};
+use tokenward_store::idempotency::{self, Claim, Claimed};
 use tokenward_store::projects::{self, Project};
 use tokenward_store::variables::{self, Owner, Variable};
 
-use crate::world::{Organization, World, unique};
+use crate::world::{Organization, World, end, unique};
 
 on_both_engines![
     a_cluster_is_written_read_changed_and_deleted,
@@ -30,6 +30,7 @@ on_both_engines![
     a_variable_takes_its_aliases_with_it,
     a_foreign_resource_is_neither_seen_nor_changed,
     a_repeated_request_is_carried_out_once,
+    a_change_spends_its_key_or_is_not_made,
     an_organization_has_so_many_keys_until_they_are_forgotten,
     of_two_claims_at_once_one_wins,
     kept_answers_are_forgotten_after_an_hour_and_lost_requests_sooner,
@@ -519,29 +520,32 @@ async fn a_foreign_resource_is_neither_seen_nor_changed(world: World) {
     assert_eq!(format!("{unchanged:?}"), format!("{v:?}"));
 }
 
-/// Claims a scope in a transaction of its own.
-async fn claim(world: &World, scope: &[u8; 32], request: &[u8; 32]) -> bool {
+/// Claims a scope in a transaction of its own, for a holder of its own.
+async fn claim(world: &World, claim: &Claim, request: &[u8; 32]) -> bool {
+    claim_of(world, claim, request, world.store.new_id(), 1).await == Claimed::Mine
+}
+
+async fn claim_of(world: &World, claim: &Claim, request: &[u8; 32], holder: Uuid, most: u64) -> Claimed {
     let mut tx = world.store.begin_unlogged().await.unwrap();
-    let claimed = idempotency::claim(&mut tx, scope, request, world.store.new_id(), 1, world.now()).await.unwrap();
+    let claimed = idempotency::claim(&mut tx, claim, request, holder, most).await.unwrap();
     tx.commit().await.unwrap();
-    claimed == Claim::Mine
+    claimed
+}
+
+fn new_claim(world: &World) -> Claim {
+    Claim { scope: unique(), id: world.store.new_id() }
 }
 
 async fn an_organization_has_so_many_keys_until_they_are_forgotten(world: World) {
     let (acme, globex) = (world.store.new_id(), world.store.new_id());
-    let claim = async |scope: [u8; 32], holder| {
-        let mut tx = world.store.begin_unlogged().await.unwrap();
-        let claimed = idempotency::claim(&mut tx, &scope, &unique(), holder, 2, world.now()).await.unwrap();
-        tx.commit().await.unwrap();
-        claimed
-    };
+    let claim = async |holder| claim_of(&world, &new_claim(&world), &unique(), holder, 2).await;
     for _ in 0..2 {
-        assert_eq!(claim(unique(), acme).await, Claim::Mine);
+        assert_eq!(claim(acme).await, Claimed::Mine);
     }
-    assert_eq!(claim(unique(), acme).await, Claim::Full);
-    assert_eq!(claim(unique(), globex).await, Claim::Mine, "everybody has keys of their own");
+    assert_eq!(claim(acme).await, Claimed::Full);
+    assert_eq!(claim(globex).await, Claimed::Mine, "everybody has keys of their own");
     world.clock.pass(HOUR);
-    assert_eq!(claim(unique(), acme).await, Claim::Mine);
+    assert_eq!(claim(acme).await, Claimed::Mine);
 }
 
 async fn write(world: &World, write: impl AsyncFnOnce(&mut UnloggedTx)) {
@@ -551,33 +555,60 @@ async fn write(world: &World, write: impl AsyncFnOnce(&mut UnloggedTx)) {
 }
 
 async fn a_repeated_request_is_carried_out_once(world: World) {
-    let (scope, request) = (unique(), unique());
+    let (first, request) = (new_claim(&world), unique());
+    let scope = first.scope;
+    let again = || Claim { scope, id: world.store.new_id() };
     assert!(idempotency::get(world.reader().await.conn(), &scope).await.unwrap().is_none());
-    assert!(claim(&world, &scope, &request).await);
-    assert!(!claim(&world, &scope, &unique()).await);
+    assert!(claim(&world, &first, &request).await);
+    assert!(!claim(&world, &again(), &unique()).await);
     let kept = idempotency::get(world.reader().await.conn(), &scope).await.unwrap().unwrap();
-    assert_eq!((kept.request.as_slice(), kept.answer), (&request[..], None));
+    assert_eq!((kept.request.as_slice(), kept.answer, kept.claim_id), (&request[..], None, Some(first.id)));
     // A fault of ours gives it back.
-    write(&world, async |tx| idempotency::release(tx, &scope).await.unwrap()).await;
-    assert!(claim(&world, &scope, &request).await);
-    write(&world, async |tx| idempotency::keep(tx, &scope, b"answer").await.unwrap()).await;
-    // An answer that is kept cannot be given back.
-    write(&world, async |tx| idempotency::release(tx, &scope).await.unwrap()).await;
-    assert!(!claim(&world, &scope, &request).await);
+    write(&world, async |tx| idempotency::release(tx, &first).await.unwrap()).await;
+    let second = again();
+    assert!(claim(&world, &second, &request).await);
+    write(&world, async |tx| idempotency::keep(tx, &second, b"answer").await.unwrap()).await;
+    // An answer that is kept cannot be given back, and whoever had the key before changes nothing of it.
+    write(&world, async |tx| idempotency::release(tx, &second).await.unwrap()).await;
+    write(&world, async |tx| idempotency::keep(tx, &first, b"another").await.unwrap()).await;
+    assert!(!claim(&world, &again(), &request).await);
     let kept = idempotency::get(world.reader().await.conn(), &scope).await.unwrap().unwrap();
     assert_eq!(kept.answer.as_deref(), Some(&b"answer"[..]));
 }
 
+async fn a_change_spends_its_key_or_is_not_made(world: World) {
+    let (claimed, request) = (new_claim(&world), unique());
+    assert!(claim(&world, &claimed, &request).await);
+    let spend = async |claim: &Claim| {
+        let mut tx = world.begin().await;
+        idempotency::spend(&mut tx, claim).await?;
+        end(tx).await
+    };
+    let position = spend(&claimed).await.unwrap();
+    write(&world, async |tx| idempotency::release(tx, &claimed).await.unwrap()).await;
+    world.clock.pass(HOUR - 1);
+    assert!(!claim(&world, &Claim { id: world.store.new_id(), ..claimed.clone() }, &request).await);
+    let kept = idempotency::get(world.reader().await.conn(), &claimed.scope).await.unwrap().unwrap();
+    assert_eq!((kept.answer, kept.position), (None, Some(position.number)), "nobody carries it out again");
+    // One whose claim ended while it worked.
+    let slow = new_claim(&world);
+    assert!(claim(&world, &slow, &request).await);
+    world.clock.pass(2 * MINUTE);
+    assert!(claim(&world, &Claim { id: world.store.new_id(), ..slow.clone() }, &request).await);
+    assert_eq!(spend(&slow).await.unwrap_err().code, Code::Conflict);
+}
+
 async fn of_two_claims_at_once_one_wins(world: World) {
     for _ in 0..10 {
-        let (scope, request) = (unique(), unique());
-        let (a, b) = tokio::join!(claim(&world, &scope, &request), claim(&world, &scope, &request));
+        let (one, request) = (new_claim(&world), unique());
+        let other = Claim { id: world.store.new_id(), ..one.clone() };
+        let (a, b) = tokio::join!(claim(&world, &one, &request), claim(&world, &other, &request));
         assert_ne!(a, b);
     }
 }
 
 async fn kept_answers_are_forgotten_after_an_hour_and_lost_requests_sooner(world: World) {
-    let (answered, lost, request) = (unique(), unique(), unique());
+    let (answered, lost, request) = (new_claim(&world), new_claim(&world), unique());
     assert!(claim(&world, &answered, &request).await && claim(&world, &lost, &request).await);
     write(&world, async |tx| idempotency::keep(tx, &answered, b"answer").await.unwrap()).await;
     world.clock.pass(2 * MINUTE - 1);

@@ -22,7 +22,7 @@ async fn both_engines_have_the_same_schema() {
         Conn::Postgres(_) => unreachable!(),
     };
     let postgres = match postgres.reader().await.conn() {
-        Conn::Postgres(c) => of_postgres(c).await,
+        Conn::Postgres(c) => of_postgres(c.raw()).await,
         Conn::Sqlite(_) => unreachable!(),
     };
     // A reader of a schema that finds nothing would agree with everything.

@@ -179,7 +179,7 @@ impl World {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match self.reader().await.conn() {
             Conn::Sqlite(c) => sqlx::query(sql).execute(c).await.unwrap().rows_affected(),
-            Conn::Postgres(c) => sqlx::query(sql).execute(c).await.unwrap().rows_affected(),
+            Conn::Postgres(c) => sqlx::query(sql).execute(c.raw()).await.unwrap().rows_affected(),
         }
     }
 
@@ -188,7 +188,7 @@ impl World {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match self.reader().await.conn() {
             Conn::Sqlite(c) => sqlx::query_scalar(sql).fetch_one(c).await.unwrap(),
-            Conn::Postgres(c) => sqlx::query_scalar(sql).fetch_one(c).await.unwrap(),
+            Conn::Postgres(c) => sqlx::query_scalar(sql).fetch_one(c.raw()).await.unwrap(),
         }
     }
 
@@ -227,7 +227,7 @@ impl World {
     /// A pepper of this version.
     pub async fn pepper(&self, version: i32) {
         let mut tx = self.store.begin_unlogged().await.unwrap();
-        peppers::insert(&mut tx, version, &unique(), self.now()).await.unwrap();
+        peppers::insert(&mut tx, version, unique(), "here").await.unwrap();
         tx.commit().await.unwrap();
     }
 

@@ -15,7 +15,7 @@ use tokenward_verify::server::Verifier;
 use tokenward_verify::{Ask, Asking, Question};
 
 use crate::result::{Row, Section, Want, median};
-use crate::world::{World, insert, open};
+use crate::world::{World, insert, open, terms};
 
 const ROUNDS: usize = 7;
 const LENGTH: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ pub fn measure() -> Section {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (store, peppers) = runtime.block_on(open(&world.directory));
     let pepper = peppers[0].clone();
-    let started = Verifier::start(store.clone(), peppers, Prefixes::default(), Duration::from_millis(5));
+    let started = Verifier::start(store.clone(), peppers, Prefixes::default(), terms(Duration::from_millis(5)));
     let verifier = runtime.block_on(started).unwrap();
     let (mut quiet, mut busy) = (Vec::new(), Vec::new());
     let (mut changes, mut seconds) = (0, 0.0);

@@ -11,7 +11,7 @@ use tokenward_store::tokens;
 use tokenward_verify::server::Verifier;
 
 use crate::result::{Growth, Row, Section, Want, grouped, median};
-use crate::world::{World, open};
+use crate::world::{World, open, terms};
 
 const ROUNDS: usize = 5;
 
@@ -56,7 +56,7 @@ async fn one(directory: &TempDir) -> (f64, f64, f64) {
     drop(reader);
     let begun = Instant::now();
     let poll = Duration::from_secs(60);
-    let verifier = Verifier::start(store.clone(), peppers, Prefixes::default(), poll).await.unwrap();
+    let verifier = Verifier::start(store.clone(), peppers, Prefixes::default(), terms(poll)).await.unwrap();
     let ready = begun.elapsed().as_secs_f64();
     let index = verifier.index();
     assert_eq!(index.len() as u64, rows);

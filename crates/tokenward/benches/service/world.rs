@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokenward_core::Uuid;
@@ -16,6 +17,7 @@ use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{Kind, Pepper, PlainText, Prefixes};
 use tokenward_store::{Store, Tx, roles, tokens};
 use tokenward_verify::server::clock::SystemClock;
+use tokenward_verify::server::node::{NodeKind, NodeTerms};
 use tokenward_verify::server::pepper;
 use tokenward_verify::server::random::OsRandom;
 
@@ -80,8 +82,13 @@ pub struct World {
 pub async fn open(directory: &TempDir) -> (Store, Vec<Pepper>) {
     let url = format!("sqlite:{}", directory.path().join("tokenward.db").display());
     let store = Store::open(&url, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await.unwrap();
-    let peppers = pepper::load(&store, directory.path(), None).await.unwrap();
+    let peppers = pepper::load(&store, directory.path(), None, "bench").await.unwrap();
     (store, peppers)
+}
+
+/// A node of a benchmark, which looks so often for changes.
+pub fn terms(poll: Duration) -> NodeTerms {
+    NodeTerms { name: "bench".to_owned(), kind: NodeKind::Server, max_staleness: Duration::from_secs(60), poll }
 }
 
 /// The binary, without any setting of the environment that the benchmark runs in.

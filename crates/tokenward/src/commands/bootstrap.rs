@@ -31,7 +31,7 @@ pub async fn run(args: BootstrapArgs) -> Result<()> {
     // Before anything is made: a mistyped address must not leave a database and a pepper behind.
     set_up::check(&first).finish()?;
     let store = open_store(&config).await?;
-    let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref()).await?;
+    let peppers = pepper::load(&store, &config.data_dir, config.pepper.as_deref(), &config.node_name).await?;
     // `pepper::load` gives at least one or fails.
     let newest = &peppers[0];
     let made = set_up::bootstrap(

@@ -22,11 +22,14 @@ mod http;
 mod kill;
 mod limits;
 mod mailbox;
+mod nodes;
 mod numbers;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../../../tokenward-store/tests/support/proxy.rs"]
+mod proxy;
 mod readme;
 mod replay;
 mod sdk;

@@ -1,0 +1,156 @@
+//! How long a node may answer by what it knows, and from when on what was taken away is refused everywhere.
+//!
+//! These rules, and nothing else, decide it; the follower and the registry give them times and positions. Each node measures
+//! by its own clock, which nobody can set and which counts the time in which the machine sleeps. No rule compares the clocks
+//! of two machines.
+//!
+//! *M* is a node's bound: what was committed up to *M* ago is known to it, or it does not answer. The node itself stops at
+//! `0.9 M` after it **sent** the request whose commit was its last sign of life; others count from when they first **saw**
+//! that sign, which was later, and wait for `1.12 M`. So the owner of a row has stopped before its row is taken away, even
+//! where the two clocks differ by 20 % in pace: `0.9 / 0.9 = 1.0 < 1.12 / 1.1 ≈ 1.018`.
+
+use crate::time::Micros;
+
+/// The smallest bound that can be promised: polls, and the limits on their steps, must fit into it several times.
+pub const LEAST: Micros = 2 * crate::time::SECOND;
+
+/// A moment before every other: nothing may be decided.
+pub const NEVER: Micros = Micros::MIN;
+/// A moment after every other: nobody but this process can change what it knows.
+pub const ALWAYS: Micros = Micros::MAX;
+
+/// How long a node decides after the moment up to which it knows everything.
+#[must_use]
+pub const fn answers_for(bound: Micros) -> Micros {
+    bound / 10 * 9
+}
+
+/// How long a sign of life counts for those who see it.
+#[must_use]
+pub const fn counts_for(bound: Micros) -> Micros {
+    bound / 100 * 112
+}
+
+/// Until when a node may decide that knows everything which was committed before `fresh`.
+#[must_use]
+pub const fn decides_until(fresh: Micros, bound: Micros) -> Micros {
+    fresh.saturating_add(answers_for(bound))
+}
+
+/// May a node decide now that knows everything which was committed before `fresh`?
+#[must_use]
+pub const fn may_decide(now: Micros, fresh: Micros, bound: Micros) -> bool {
+    now < decides_until(fresh, bound)
+}
+
+/// Another node's row, as this one sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sign {
+    /// How often the node has shown that it lives.
+    pub counter: i64,
+    /// When that was first seen, by the clock of who saw it.
+    pub seen_since: Micros,
+}
+
+impl Sign {
+    /// What is known after the row was read now: an unchanged counter is no new sign.
+    #[must_use]
+    pub const fn again(before: Option<Self>, counter: i64, now: Micros) -> Self {
+        match before {
+            Some(sign) if sign.counter == counter => sign,
+            _ => Self { counter, seen_since: now },
+        }
+    }
+}
+
+/// May the row of a node with this bound be deleted, since it has surely stopped?
+#[must_use]
+pub const fn may_delete(sign: Sign, bound: Micros, now: Micros) -> bool {
+    now.saturating_sub(sign.seen_since) >= counts_for(bound)
+}
+
+/// Is the change at `position` effective wherever a node decides? `applied` are the positions of all rows there are, read at
+/// once after the change was committed. A node whose row is not there has stopped, or has not begun and will load the change.
+#[must_use]
+pub fn effective(applied: impl IntoIterator<Item = i64>, position: i64) -> bool {
+    applied.into_iter().all(|at| at >= position)
+}
+
+/// What a log is to a node that has followed one up to `position`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Comparison {
+    /// The same, or what came of it.
+    Goes,
+    /// One that does not reach so far: an older copy.
+    Shorter,
+    /// One that went another way.
+    Differs,
+}
+
+/// Compares what a node has applied with the log that it finds: its hash there, if it reaches so far. Before the first event
+/// every log is the same.
+#[must_use]
+pub fn compare(position: i64, hash: &[u8], found: Option<&[u8]>) -> Comparison {
+    match found {
+        _ if position == 0 => Comparison::Goes,
+        None => Comparison::Shorter,
+        Some(found) if found == hash => Comparison::Goes,
+        Some(_) => Comparison::Differs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SECOND;
+
+    #[test]
+    fn a_node_decides_for_nine_tenths_of_its_bound_and_not_longer() {
+        let bound = 60 * SECOND;
+        assert!(may_decide(0, 0, bound) && may_decide(54 * SECOND - 1, 0, bound));
+        assert!(!may_decide(54 * SECOND, 0, bound));
+        assert!(!may_decide(0, NEVER, bound), "nothing was ever learned");
+        assert!(may_decide(Micros::MAX - 1, ALWAYS, bound), "nobody else writes");
+    }
+
+    #[test]
+    fn a_node_has_stopped_before_its_row_goes_whatever_the_pace_of_the_two_clocks() {
+        for bound in [LEAST, 3 * SECOND + 7, 60 * SECOND, 3_600 * SECOND] {
+            // In true time, paces from 0.9 to 1.1: 20 % between the slowest owner and the fastest observer, and more.
+            for owner in [90, 95, 100, 105, 110] {
+                for observer in [90, 95, 100, 105, 110] {
+                    let stops = answers_for(bound) * 100 / owner;
+                    let deleted = counts_for(bound) * 100 / observer;
+                    assert!(stops < deleted, "{bound}: owner {owner} %, observer {observer} %");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_new_count_is_a_sign_of_life() {
+        let first = Sign::again(None, 5, 100);
+        assert_eq!(first, Sign { counter: 5, seen_since: 100 });
+        assert_eq!(Sign::again(Some(first), 5, 900), first);
+        assert_eq!(Sign::again(Some(first), 6, 900), Sign { counter: 6, seen_since: 900 });
+        // A row that was made anew counts from the beginning, and lives.
+        assert_eq!(Sign::again(Some(first), 0, 900).seen_since, 900);
+        let bound = 10 * SECOND;
+        assert!(!may_delete(first, bound, 100 + counts_for(bound) - 1));
+        assert!(may_delete(first, bound, 100 + counts_for(bound)));
+    }
+
+    #[test]
+    fn effective_is_what_every_row_has_passed() {
+        assert!(effective([7, 9], 7) && effective([], 7));
+        assert!(!effective([7, 6, 9], 7));
+    }
+
+    #[test]
+    fn a_log_is_told_by_the_hash_where_the_node_stands() {
+        assert_eq!(compare(7, b"a", Some(b"a")), Comparison::Goes);
+        assert_eq!(compare(7, b"a", Some(b"b")), Comparison::Differs);
+        assert_eq!(compare(7, b"a", None), Comparison::Shorter);
+        assert_eq!(compare(0, b"", None), Comparison::Goes);
+    }
+}

@@ -1,0 +1,71 @@
+//! How a node looks at the log: through a connection of its own, at one moment.
+
+use std::time::Duration;
+
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
+use tokenward_core::error::{Error, Result};
+
+use super::{Conn, Look, Pools, Store, fail, postgres};
+
+/// A connection for following the log.
+pub struct Feed(Source);
+
+enum Source {
+    /// To an SQLite file: what is read changes while it is read, and what has changed is told by the log afterwards.
+    Sqlite(sqlx::SqlitePool, Option<PoolConnection<Sqlite>>),
+    /// To a PostgreSQL server.
+    Postgres(postgres::Feed),
+}
+
+impl Store {
+    /// A connection for following the log, whose statements may take so long.
+    #[must_use]
+    pub fn feed(&self, patience: Duration) -> Feed {
+        Feed(match &self.pools {
+            Pools::Sqlite(file) => Source::Sqlite(file.follow.clone(), None),
+            Pools::Postgres(pool) => Source::Postgres(postgres::Feed::new(pool.clone(), patience)),
+        })
+    }
+}
+
+impl Feed {
+    /// Begins to look; what an earlier look has left behind is thrown away.
+    pub async fn begin(&mut self, look: Look) -> Result<()> {
+        match &mut self.0 {
+            Source::Sqlite(pool, held) => {
+                if held.is_none() {
+                    *held = Some(pool.acquire().await.map_err(fail)?);
+                }
+                Ok(())
+            }
+            Source::Postgres(feed) => feed.begin(look).await,
+        }
+    }
+
+    /// The connection, between `begin` and `commit`.
+    pub fn conn(&mut self) -> Result<Conn<'_>> {
+        match &mut self.0 {
+            Source::Sqlite(_, Some(held)) => Ok(Conn::Sqlite(held)),
+            Source::Sqlite(_, None) => Err(Error::internal("nobody has begun to look")),
+            Source::Postgres(feed) => feed.session().map(Conn::Postgres),
+        }
+    }
+
+    /// The connection for a statement by itself, which is committed with it.
+    pub async fn alone(&mut self) -> Result<Conn<'_>> {
+        match &mut self.0 {
+            Source::Postgres(feed) => feed.ready().await.map(|_| ())?,
+            Source::Sqlite(..) => self.begin(Look::Only).await?,
+        }
+        self.conn()
+    }
+
+    /// Ends the look. Without an error, what it wrote stands, and the server that was looked at is the one to look at.
+    pub async fn commit(&mut self) -> Result<()> {
+        match &mut self.0 {
+            Source::Sqlite(..) => Ok(()),
+            Source::Postgres(feed) => feed.commit().await,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The connection by which a node follows the log: apart from those of requests, so that neither waits for the other.
+
+use std::time::Duration;
+
+use tokenward_core::error::{Error, Result};
+
+use super::super::error::{fail, late};
+use super::super::look::Look;
+use super::{Pool, Session};
+
+/// Everything as of one moment, and something to write: on a server that cannot be written it does not even begin.
+const WRITING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE";
+/// The same where nothing is to be written.
+const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// Everything there is takes its time, and so does putting it into memory.
+const LOADING: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'";
+/// How long the next row may take while everything is read.
+const LOAD: Duration = Duration::from_secs(60);
+
+/// The connection, which is made when it is needed.
+pub(crate) struct Feed {
+    pool: Pool,
+    patience: Duration,
+    session: Option<Session>,
+}
+
+impl Feed {
+    pub(crate) fn new(pool: Pool, patience: Duration) -> Self {
+        Self { pool, patience, session: None }
+    }
+
+    /// The connection, outside of any transaction.
+    pub(crate) async fn ready(&mut self) -> Result<&mut Session> {
+        let kept = self.session.take().filter(Session::is_clean);
+        let session = match kept {
+            Some(session) => session,
+            None => self.pool.connect_apart(self.patience).await?,
+        };
+        Ok(self.session.insert(session))
+    }
+
+    /// Begins to look. What an earlier look has left behind is thrown away, and its connection with it.
+    pub(crate) async fn begin(&mut self, look: Look) -> Result<()> {
+        let patience = if look == Look::Everything { LOAD } else { self.patience };
+        let session = self.ready().await?;
+        session.wait_at_most(patience);
+        session.begin(if look == Look::Only { READING } else { WRITING }).await?;
+        if look == Look::Everything {
+            session.say(LOADING).await.map_err(|error| error.map_or_else(late, fail))?;
+        }
+        Ok(())
+    }
+
+    /// The connection in the transaction.
+    pub(crate) fn session(&mut self) -> Result<&mut Session> {
+        self.session.as_mut().ok_or_else(|| Error::unavailable("The database does not answer now. Try again."))
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<()> {
+        let patience = self.patience;
+        let session = self.session()?;
+        session.wait_at_most(patience);
+        session.commit().await.map_err(|error| error.map_or_else(late, fail))
+    }
+}

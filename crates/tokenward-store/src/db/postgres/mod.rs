@@ -1,0 +1,170 @@
+//! What is PostgreSQL's own.
+
+mod feed;
+mod pool;
+mod session;
+
+use std::str::FromStr;
+
+use sqlx::Connection as _;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokenward_core::Time;
+use tokenward_core::error::{Error, Result};
+use tokio::time::timeout;
+
+use super::Conn;
+use super::error::{OpenError, cause_text, fail, is_lock_timeout, migrate_error, same_steps};
+use super::head::Head;
+pub(super) use feed::Feed;
+pub use pool::Lease;
+pub(super) use pool::Pool;
+pub use session::Session;
+use session::{ConnectError, READ_ONLY};
+
+/// How long a lock is waited for before somebody is told: another node changes the schema.
+const WAITING: &str = "SET lock_timeout = '5s'";
+
+static MIGRATIONS: Migrator = sqlx_macros::migrate!("./migrations/postgres");
+
+/// How a transaction of requests begins, whatever the server's default is: who has waited for the log's head must see
+/// what was committed meanwhile.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// Connects to the database at `url`, and brings its schema up to date. Where it is, no right to change it is needed.
+pub(super) async fn open(url: &str) -> Result<Pool, OpenError> {
+    let (pool, name) = connect(url).await?;
+    if steps(&pool).await? != Steps::Known {
+        migrate(&pool, &name).await?;
+    }
+    Ok(pool)
+}
+
+/// Connects to a database whose schema is up to date.
+pub(super) async fn attach(url: &str) -> Result<Pool, OpenError> {
+    let (pool, _) = connect(url).await?;
+    match steps(&pool).await? {
+        Steps::Known => Ok(pool),
+        Steps::Fewer => Err(OpenError::Older),
+    }
+}
+
+/// How far the schema is, of one that this version can read.
+#[derive(PartialEq, Eq)]
+enum Steps {
+    /// All steps that this version knows.
+    Known,
+    /// Some are still to be taken.
+    Fewer,
+}
+
+async fn steps(pool: &Pool) -> Result<Steps, OpenError> {
+    let mut lease = pool.acquire().await.map_err(|e| OpenError::Migrate(super::cause_of(&e)))?;
+    // Without this table nobody has served from it: no steps.
+    let applied = applied(Conn::Postgres(lease.session())).await.unwrap_or_default();
+    match same_steps(&applied, &MIGRATIONS) {
+        Ok(()) => Ok(Steps::Known),
+        Err(OpenError::Older) => Ok(Steps::Fewer),
+        Err(error) => Err(error),
+    }
+}
+
+async fn applied(conn: Conn<'_>) -> Result<Vec<(i64, Vec<u8>)>> {
+    super::run!(conn, c => sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+        .fetch_all(&mut *c))
+}
+
+/// Takes the steps that are missing, on a connection of its own without limits of time: a step may take long. While another
+/// node takes them this one waits, and says so.
+async fn migrate(pool: &Pool, name: &str) -> Result<(), OpenError> {
+    let failed = |cause: sqlx::Error| OpenError::Migrate(cause_text(&cause));
+    let mut conn = PgConnection::connect_with(pool.options()).await.map_err(failed)?;
+    let limits = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
+                  SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s'";
+    sqlx::raw_sql(limits).execute(&mut conn).await.map_err(failed)?;
+    sqlx::raw_sql(WAITING).execute(&mut conn).await.map_err(failed)?;
+    loop {
+        match MIGRATIONS.run_direct(None, &mut conn, false).await {
+            Ok(()) => return Ok(()),
+            Err(MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) if is_lock_timeout(&cause) => {
+                let holders = holders(&mut conn).await;
+                tracing::warn!(
+                    database = name,
+                    holders,
+                    "waiting: somebody else changes the schema, or uses what is to be changed"
+                );
+            }
+            Err(error) => return Err(migrate_error(error)),
+        }
+    }
+}
+
+/// Who holds the lock that a migrator takes, for whoever waits for it and wonders.
+async fn holders(conn: &mut PgConnection) -> String {
+    let holders = "SELECT a.pid, coalesce(a.client_addr::text, 'local'), a.application_name \
+                   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+                   WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()";
+    let found: Vec<(i32, String, String)> = sqlx::query_as(holders).fetch_all(conn).await.unwrap_or_default();
+    let said = found.iter().map(|(pid, from, program)| format!("process {pid} of {program} at {from}"));
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// The pool, and the database's name for people.
+async fn connect(url: &str) -> Result<(Pool, String), OpenError> {
+    let failed = |url: &str, cause: String, hint| OpenError::Open { url: url.to_owned(), cause, hint };
+    let ask = "Is the server up, does the database exist, are user and password right?";
+    // What cannot be read as an address is not shown: there may be a password anywhere in it.
+    let options = PgConnectOptions::from_str(url).map_err(|cause| failed("postgres://…", cause_text(&cause), ask))?;
+    let name = format!(
+        "postgres://{}@{}:{}/{}",
+        options.get_username(),
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or_default()
+    );
+    let pool = Pool::new(options.application_name("tokenward"));
+    // The first one tells whether it is a database at all.
+    match pool.connect_apart(session::STATEMENT).await {
+        Ok(_) => Ok((pool, name)),
+        Err(ConnectError::Refused(cause)) => Err(failed(&name, cause_text(&cause), ask)),
+        Err(ConnectError::Silent) => Err(failed(&name, "no answer in time".to_owned(), ask)),
+        Err(ConnectError::ReadOnly) => {
+            let hint = "Tokenward writes; it needs the primary.";
+            Err(failed(&name, READ_ONLY.to_owned(), hint))
+        }
+    }
+}
+
+/// A transaction that may write.
+pub(super) async fn begin(pool: &Pool) -> Result<Lease> {
+    let mut lease = pool.acquire().await?;
+    lease.session().begin(BEGIN).await?;
+    Ok(lease)
+}
+
+/// Commits it. `Err(None)` means that it is not known whether it is committed.
+pub(super) async fn commit(mut lease: Lease) -> Result<(), Option<Error>> {
+    lease.session().commit().await.map_err(|error| error.map(fail))
+}
+
+/// Reads the log's head and keeps everybody else from taking it until the transaction ends; and what time it is there, once
+/// it is taken: whoever waited for it long did not write long ago.
+pub(super) async fn take_head(session: &mut Session) -> Result<Head> {
+    let head = "WITH head AS MATERIALIZED (SELECT position, hash FROM log_head FOR UPDATE) \
+                SELECT m.incarnation, h.position, h.hash, \
+                       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now FROM head h, meta m";
+    let answer = {
+        let (patience, c) = session.statement();
+        timeout(patience, sqlx::query_as(head).fetch_one(c)).await
+    };
+    session.answered(answer)
+}
+
+/// What time it is at the server.
+pub(super) async fn now(session: &mut Session) -> Result<Time> {
+    let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+    let answer = {
+        let (patience, c) = session.statement();
+        timeout(patience, sqlx::query_scalar::<_, i64>(now).fetch_one(c)).await
+    };
+    session.answered(answer).map(Time)
+}

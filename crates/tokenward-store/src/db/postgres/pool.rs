@@ -1,0 +1,175 @@
+//! The connections that requests share. A connection of which anything is in doubt is closed and never given out again;
+//! when one has lost its server, those that lie idle go too, since they lead to the same.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use tokenward_core::error::{Error, Result};
+use tokenward_core::sync::lock;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::session::{ConnectError, STATEMENT, Session};
+
+/// Connections at most.
+const CONNECTIONS: usize = 20;
+/// How long a request waits for one before it gets a 503.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// One that lay idle for longer is asked whether it still leads anywhere, and how long it may think about that.
+const ASK_AFTER: Duration = Duration::from_secs(1);
+const ASK: Duration = Duration::from_secs(2);
+/// How long one is used, so that a server that came back, or a balancer, gets its share again.
+const LIFETIME: Duration = Duration::from_secs(1_800);
+/// How long one lies idle.
+const IDLE: Duration = Duration::from_secs(600);
+/// How often to look again where the server has no room for another one.
+const CROWDED: Duration = Duration::from_millis(50);
+
+/// Connections to one server.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Shared>);
+
+struct Shared {
+    options: PgConnectOptions,
+    places: Arc<Semaphore>,
+    idle: Mutex<Vec<Session>>,
+    /// What came before it is not given out any more.
+    generation: AtomicU64,
+    /// Told when a connection comes back.
+    returned: Notify,
+}
+
+impl Pool {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        Self(Arc::new(Shared {
+            options,
+            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            idle: Mutex::default(),
+            generation: AtomicU64::new(0),
+            returned: Notify::new(),
+        }))
+    }
+
+    /// A connection, in its turn.
+    pub(crate) async fn acquire(&self) -> Result<Lease> {
+        let deadline = Instant::now() + ACQUIRE;
+        match timeout_at(deadline, self.next()).await {
+            Ok(lease) => lease,
+            Err(_) => Err(Error::unavailable("The database does not answer now. Try again.")),
+        }
+    }
+
+    async fn next(&self) -> Result<Lease> {
+        let place = Arc::clone(&self.0.places).acquire_owned().await;
+        // Only a closed pool gives no place.
+        let place = place.map_err(|_| Error::unavailable("The database is closed."))?;
+        loop {
+            while let Some(mut session) = self.take_idle() {
+                if session.used.elapsed() < ASK_AFTER || session.answers(ASK).await {
+                    return Ok(self.lend(session, place));
+                }
+                self.forget_idle();
+            }
+            match self.connect().await {
+                Ok(session) => return Ok(self.lend(session, place)),
+                Err(error) if error.is_crowded() => {
+                    // Others of ours may come back; until then nobody has been refused.
+                    let _ = tokio::time::timeout(CROWDED, self.0.returned.notified()).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Session, ConnectError> {
+        let generation = self.0.generation.load(Ordering::Acquire);
+        let mut session = Session::connect(&self.0.options, STATEMENT).await?;
+        session.generation = generation;
+        Ok(session)
+    }
+
+    /// A connection of one's own, beside those of the pool, whose statements may take so long.
+    pub(super) async fn connect_apart(&self, patience: Duration) -> Result<Session, ConnectError> {
+        Session::connect(&self.0.options, patience).await
+    }
+
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.0.options
+    }
+
+    fn lend(&self, session: Session, place: OwnedSemaphorePermit) -> Lease {
+        Lease { session: Some(session), place: Some(place), pool: self.clone() }
+    }
+
+    fn take_idle(&self) -> Option<Session> {
+        let mut idle = lock(&self.0.idle);
+        // The last one first: the others may become old and go.
+        let taken = idle.pop();
+        idle.retain(|session| session.used.elapsed() < IDLE);
+        taken
+    }
+
+    /// Gives out none of those any more that are open now.
+    fn forget_idle(&self) {
+        self.0.generation.fetch_add(1, Ordering::AcqRel);
+        lock(&self.0.idle).clear();
+    }
+
+    fn take_back(&self, mut session: Session) {
+        if session.is_lost() {
+            self.forget_idle();
+            return;
+        }
+        let is_current = session.generation == self.0.generation.load(Ordering::Acquire);
+        if session.is_clean() && is_current && session.made.elapsed() < LIFETIME && !self.0.places.is_closed() {
+            session.used = Instant::now();
+            lock(&self.0.idle).push(session);
+            self.0.returned.notify_one();
+        }
+    }
+
+    /// Gives out no more connections, and waits for those that are out.
+    pub(crate) async fn close(&self) {
+        lock(&self.0.idle).clear();
+        // Nobody else gets a place from here on, and whoever has one gives it back within the limit of a statement.
+        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(STATEMENT, self.0.places.acquire_many(all)).await;
+        self.0.places.close();
+        lock(&self.0.idle).clear();
+    }
+}
+
+/// A connection that is out, until it is dropped.
+pub struct Lease {
+    session: Option<Session>,
+    place: Option<OwnedSemaphorePermit>,
+    pool: Pool,
+}
+
+impl Lease {
+    /// The connection.
+    pub(crate) fn session(&mut self) -> &mut Session {
+        #[expect(clippy::expect_used, reason = "it is taken out only where the lease is dropped")]
+        self.session.as_mut().expect("a lease holds its connection until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut session) = self.session.take() else { return };
+        let (pool, place) = (self.pool.clone(), self.place.take());
+        match tokio::runtime::Handle::try_current() {
+            // Whoever gave up a transaction gives back its locks, not only its connection.
+            Ok(runtime) if session.can_roll_back() => {
+                runtime.spawn(async move {
+                    session.roll_back().await;
+                    pool.take_back(session);
+                    drop(place);
+                });
+            }
+            _ => pool.take_back(session),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A connection to PostgreSQL on which nothing waits for ever, and which is never used again when it is not known what it
+//! is about to say.
+//!
+//! The server's side of every limit is set when the connection is made ([`SETTINGS`]): a node that dies in the middle of a
+//! transaction gives its locks back within seconds. The client's side is a limit on every statement: a flow of TCP whose
+//! packets go nowhere looks like a server that thinks.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Row};
+use tokenward_core::error::{Error, Result};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
+
+use super::super::error::{fail, is_lost, late};
+
+/// How long a statement of a request may take. The server ends it sooner and says why; this is for one that says nothing.
+pub(super) const STATEMENT: Duration = Duration::from_secs(10);
+/// How long it may take to get a connection and to learn what it leads to.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What the server shall hold a connection to, whatever is configured for others. What a server does not know (an engine
+/// that only speaks the protocol, an older version) is left out.
+///
+/// A node that dies with the log's head locked is `idle in transaction`: it ends after four seconds, before those that
+/// wait for the head give up after six. `synchronous_commit` may be stricter than `on`, but not `off`: what was answered
+/// is durable. Whether this is a server that can be written comes with it.
+const SETTINGS: &str = "
+    SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only,
+           count(set_config(wanted.name, wanted.value, false)) AS settings
+    FROM pg_settings
+    JOIN (VALUES
+        ('statement_timeout', '8s'),
+        ('lock_timeout', '6s'),
+        ('idle_in_transaction_session_timeout', '4s'),
+        ('tcp_keepalives_idle', '5'),
+        ('tcp_keepalives_interval', '2'),
+        ('tcp_keepalives_count', '3'),
+        ('tcp_user_timeout', '6000'),
+        ('default_transaction_isolation', 'read committed'),
+        ('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+                               ELSE current_setting('synchronous_commit') END)
+    ) AS wanted (name, value) ON pg_settings.name = wanted.name";
+
+/// A connection, and what is known of its state.
+pub struct Session {
+    conn: PgConnection,
+    /// How long one statement may take.
+    patience: Duration,
+    /// A statement was sent, and its answer has not been read to its end.
+    busy: bool,
+    /// The server is not to be reached through it any more, or not to be written.
+    lost: bool,
+    /// A transaction was begun, and has not ended.
+    pub(super) in_transaction: bool,
+    pub(super) made: Instant,
+    pub(super) used: Instant,
+    /// Which of the pool's generations it belongs to.
+    pub(super) generation: u64,
+}
+
+impl Session {
+    /// Connects, and makes sure that it is a server that can be written.
+    pub(super) async fn connect(options: &PgConnectOptions, patience: Duration) -> Result<Self, ConnectError> {
+        let connecting = async {
+            let mut conn = PgConnection::connect_with(options).await?;
+            let row = sqlx::raw_sql(SETTINGS).fetch_one(&mut conn).await?;
+            Ok::<_, sqlx::Error>((conn, row.try_get::<bool, _>("read_only")?))
+        };
+        let (conn, read_only) = match timeout(CONNECT.min(patience), connecting).await {
+            Ok(connected) => connected.map_err(ConnectError::Refused)?,
+            Err(_) => return Err(ConnectError::Silent),
+        };
+        if read_only {
+            return Err(ConnectError::ReadOnly);
+        }
+        let now = Instant::now();
+        Ok(Self {
+            conn,
+            patience,
+            busy: false,
+            lost: false,
+            in_transaction: false,
+            made: now,
+            used: now,
+            generation: 0,
+        })
+    }
+
+    /// The connection, for one statement, and how long that may take. [`answered`](Self::answered) must be told the
+    /// answer; until then, and for ever where it does not come, the connection is taken for one that still speaks.
+    pub(crate) fn statement(&mut self) -> (Duration, &mut PgConnection) {
+        self.busy = true;
+        (self.patience, &mut self.conn)
+    }
+
+    /// The driver's connection, past all limits and all that is noted of it.
+    #[doc(hidden)]
+    pub fn raw(&mut self) -> &mut PgConnection {
+        &mut self.conn
+    }
+
+    /// The answer to the statement that was sent.
+    pub(crate) fn answered<T>(&mut self, answer: Result<sqlx::Result<T>, Elapsed>) -> Result<T> {
+        self.heard(answer).map_err(|error| error.map_or_else(late, fail))
+    }
+
+    /// The same with the driver's own error; none where no answer came.
+    fn heard<T>(&mut self, answer: Result<sqlx::Result<T>, Elapsed>) -> Result<T, Option<sqlx::Error>> {
+        match answer {
+            Ok(Ok(value)) => {
+                self.busy = false;
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                self.lost |= is_lost(&error);
+                self.busy = self.lost;
+                Err(Some(error))
+            }
+            Err(_) => {
+                self.lost = true;
+                Err(None)
+            }
+        }
+    }
+
+    /// Runs a statement without parameters. It goes there and back once.
+    pub(super) async fn say(&mut self, sql: &'static str) -> Result<(), Option<sqlx::Error>> {
+        let (patience, c) = self.statement();
+        let answer = timeout(patience, sqlx::raw_sql(sql).execute(c)).await;
+        self.heard(answer).map(|_| ())
+    }
+
+    /// Begins a transaction with these words. What is not known to have begun is taken for begun.
+    pub(super) async fn begin(&mut self, begin: &'static str) -> Result<()> {
+        self.in_transaction = true;
+        self.say(begin).await.map_err(|error| error.map_or_else(late, fail))
+    }
+
+    /// Commits. An error that holds the driver's is the server's word that nothing was committed; with none, it is not
+    /// known.
+    pub(super) async fn commit(&mut self) -> Result<(), Option<sqlx::Error>> {
+        let committed = self.say("COMMIT").await;
+        match committed {
+            Err(Some(error)) if matches!(error, sqlx::Error::Database(_)) && !self.lost => {
+                self.in_transaction = false;
+                Err(Some(error))
+            }
+            Err(_) => Err(None),
+            Ok(()) => {
+                self.in_transaction = false;
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends a transaction of which nothing shall stay.
+    pub(super) async fn roll_back(&mut self) {
+        if self.say("ROLLBACK").await.is_ok() {
+            self.in_transaction = false;
+        }
+    }
+
+    /// Changes how long one statement may take from now on.
+    pub(super) fn wait_at_most(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// Does the server answer?
+    pub(super) async fn answers(&mut self, within: Duration) -> bool {
+        let patience = std::mem::replace(&mut self.patience, within);
+        let answers = self.say("").await.is_ok();
+        self.patience = patience;
+        answers
+    }
+
+    /// Is it known that the next statement will be answered as if it were the first?
+    pub(super) fn is_clean(&self) -> bool {
+        !self.busy && !self.lost && !self.in_transaction
+    }
+
+    /// May it be used again after a rollback?
+    pub(super) fn can_roll_back(&self) -> bool {
+        !self.busy && !self.lost && self.in_transaction
+    }
+
+    /// Is its server lost, and with it perhaps that of all the others?
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// The driver's or the server's word.
+    Refused(sqlx::Error),
+    /// None came in time.
+    Silent,
+    /// This server follows another one.
+    ReadOnly,
+}
+
+/// What is said of a server that cannot be written.
+pub(super) const READ_ONLY: &str = "it is a read-only replica, or set to read-only: name the primary";
+
+impl ConnectError {
+    /// Does the server have no room for another connection?
+    pub(super) fn is_crowded(&self) -> bool {
+        matches!(self, Self::Refused(sqlx::Error::Database(e)) if e.code().as_deref() == Some("53300"))
+    }
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        let unavailable = Self::unavailable("The database does not answer now. Try again.");
+        match error {
+            ConnectError::Refused(cause) => Self { cause: Some(cause.into()), ..unavailable },
+            ConnectError::Silent => Self { cause: Some("no connection in time".into()), ..unavailable },
+            ConnectError::ReadOnly => Self { cause: Some(READ_ONLY.into()), ..unavailable },
+        }
+    }
+}

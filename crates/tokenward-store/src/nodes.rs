@@ -1,0 +1,102 @@
+//! The registry: the nodes that follow the log and decide by it. A row is a node's word about itself, renewed with each of
+//! its looks at the log; it is no change of state, and stands beside the log.
+
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use crate::db::{self, Conn, execute, row, run};
+
+row! {
+    /// A node, as it last told of itself.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Node {
+        /// Tells it from others of the same name.
+        pub id: Uuid,
+        /// Its name, for people.
+        pub name: String,
+        /// `server` or `embedded`.
+        pub kind: String,
+        /// Its version.
+        pub version: String,
+        /// Its bound, in microseconds.
+        pub max_staleness: i64,
+        /// How often it has renewed its row.
+        pub counter: i64,
+        /// Up to where it has applied the log.
+        pub position: i64,
+        /// The log's hash there.
+        pub hash: Vec<u8>,
+        /// When it began, by its own clock; for people.
+        pub started_at: Time,
+        /// When it last renewed its row, by its own clock; for people.
+        pub renewed_at: Time,
+    }
+}
+
+/// Registers a node, or registers it anew.
+pub async fn insert(conn: Conn<'_>, node: &Node) -> Result<()> {
+    execute!(
+        conn,
+        sqlx::query(concat!(
+            "INSERT INTO node (id, name, kind, version, max_staleness, counter, position, hash, started_at, renewed_at) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING"
+        ))
+        .bind(node.id)
+        .bind(&node.name)
+        .bind(&node.kind)
+        .bind(&node.version)
+        .bind(node.max_staleness)
+        .bind(node.counter)
+        .bind(node.position)
+        .bind(&node.hash)
+        .bind(node.started_at.0)
+        .bind(node.renewed_at.0)
+    )
+    .map(|_| ())
+}
+
+/// Did registering fail because the database's user may not do it?
+#[must_use]
+pub fn may_not_register(error: &Error) -> bool {
+    db::is_forbidden(error)
+}
+
+/// Renews a node's row. Is it still there?
+pub async fn renew(conn: Conn<'_>, id: Uuid, position: i64, hash: &[u8], now: Time) -> Result<bool> {
+    let renewed = execute!(
+        conn,
+        sqlx::query("UPDATE node SET counter = counter + 1, position = $2, hash = $3, renewed_at = $4 WHERE id = $1")
+            .bind(id)
+            .bind(position)
+            .bind(hash)
+            .bind(now.0)
+    )?;
+    Ok(renewed > 0)
+}
+
+/// Says that a node has applied the log up to here. It is no sign of life.
+pub async fn acknowledge(conn: Conn<'_>, id: Uuid, position: i64, hash: &[u8]) -> Result<()> {
+    execute!(
+        conn,
+        sqlx::query("UPDATE node SET position = $2, hash = $3 WHERE id = $1").bind(id).bind(position).bind(hash)
+    )
+    .map(|_| ())
+}
+
+/// All nodes, by name.
+pub async fn all(conn: Conn<'_>) -> Result<Vec<Node>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT id, name, kind, version, max_staleness, counter, position, hash, started_at, renewed_at ",
+        "FROM node ORDER BY name, id"
+    )).fetch_all(&mut *c))
+}
+
+/// Takes out a node that has stopped; one that is still counting stays. Was it there?
+pub async fn delete(conn: Conn<'_>, id: Uuid, counter: i64) -> Result<bool> {
+    let gone = execute!(conn, sqlx::query("DELETE FROM node WHERE id = $1 AND counter = $2").bind(id).bind(counter))?;
+    Ok(gone > 0)
+}
+
+/// A node takes itself out: it has stopped.
+pub async fn leave(conn: Conn<'_>, id: Uuid) -> Result<()> {
+    execute!(conn, sqlx::query("DELETE FROM node WHERE id = $1").bind(id)).map(|_| ())
+}

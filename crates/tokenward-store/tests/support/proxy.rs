@@ -1,0 +1,112 @@
+//! A proxy before a server that tests bring into disorder: it can cut, stall and swallow. Used by the tests of other
+//! crates through `#[path]`.
+
+#![allow(dead_code, reason = "each test crate uses its part")]
+#![allow(clippy::unwrap_used, reason = "support for tests: without a socket the test has failed")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What happens to bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// They pass.
+    Pass,
+    /// They do not, and nobody is told: the cable is out. New connections are taken, and lead nowhere.
+    Stall,
+    /// All connections are closed, and no new ones taken.
+    Refuse,
+    /// The next COMMIT still reaches the server, and from then on it is as with `Stall` for that connection.
+    SwallowCommit,
+}
+
+/// A proxy on a free port of the loopback.
+#[derive(Clone)]
+pub struct Proxy {
+    pub port: u16,
+    flow: Arc<watch::Sender<Flow>>,
+    /// Connections that carry nothing any more, whatever flows later.
+    pub swallowed: Arc<AtomicU64>,
+}
+
+impl Proxy {
+    /// Before the server at this address.
+    pub async fn before(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let flow = Arc::new(watch::Sender::new(Flow::Pass));
+        let proxy = Self { port, flow, swallowed: Arc::default() };
+        tokio::spawn(proxy.clone().serve(listener, server));
+        proxy
+    }
+
+    /// Before the PostgreSQL of an address `postgres://USER@HOST:PORT/…`. Answers it and the address that leads through it.
+    pub async fn before_postgres(url: &str) -> (Self, String) {
+        let (user, rest) = url.split_once('@').unwrap();
+        let (server, path) = rest.split_once('/').unwrap();
+        let proxy = Self::before(server.parse().unwrap()).await;
+        let through = format!("{user}@127.0.0.1:{}/{path}", proxy.port);
+        (proxy, through)
+    }
+
+    /// From now on, for all connections.
+    pub fn set(&self, flow: Flow) {
+        self.flow.send_replace(flow);
+    }
+
+    async fn serve(self, listener: TcpListener, server: SocketAddr) {
+        loop {
+            let Ok((client, _)) = listener.accept().await else { return };
+            if *self.flow.borrow() != Flow::Refuse {
+                tokio::spawn(self.clone().carry(client, server));
+            }
+        }
+    }
+
+    async fn carry(self, client: TcpStream, server: SocketAddr) {
+        let Ok(server) = TcpStream::connect(server).await else { return };
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        // What is swallowed on the way there says so on the way back.
+        let dead = Arc::new(watch::Sender::new(false));
+        let there = self.clone().pump(from_client, to_server, Arc::clone(&dead), true);
+        let back = self.clone().pump(from_server, to_client, dead, false);
+        let mut flow = self.flow.subscribe();
+        tokio::select! {
+            () = async { tokio::join!(there, back); } => {}
+            _ = flow.wait_for(|flow| *flow == Flow::Refuse) => {}
+        }
+    }
+
+    async fn pump(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, dead: Arc<watch::Sender<bool>>, there: bool) {
+        let mut flow = self.flow.subscribe();
+        let mut buffer = vec![0; 16 * 1_024];
+        while let Ok(read @ 1..) = from.read(&mut buffer).await {
+            if there && *flow.borrow() == Flow::SwallowCommit && holds(&buffer[..read], b"COMMIT") {
+                // Nothing of the answer comes back, now or later.
+                dead.send_replace(true);
+                self.swallowed.fetch_add(1, Ordering::SeqCst);
+            } else if *dead.borrow() {
+                std::future::pending::<()>().await;
+            }
+            if flow.wait_for(|flow| matches!(flow, Flow::Pass | Flow::SwallowCommit)).await.is_err() {
+                break;
+            }
+            if to.write_all(&buffer[..read]).await.is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown().await;
+    }
+}
+
+fn holds(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|window| window == word)
+}

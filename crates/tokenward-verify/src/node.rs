@@ -1,0 +1,359 @@
+//! A node: a process that follows the log and decides by what it has learned from it.
+//!
+//! It learns everything in one look at one moment, and knows what was committed before it **asked** once the look's own
+//! commit is confirmed: a server that was cut off or replaced confirms none, and so keeps no node fresh. How long it may
+//! decide by that, and when another node has surely stopped, are the rules of [`lease`].
+//!
+//! A node that others rely on has a row in the registry, which it renews with each look and takes away when it stops. Where
+//! it may not write it has none; then nobody waits for it, and only its bound holds. The one server of an SQLite file needs
+//! neither: nobody else writes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenward_core::lease::{self, Comparison, Sign};
+use tokenward_core::time::Micros;
+use tokenward_core::token::TOMBSTONE;
+use tokenward_core::{Clock, Error, Result, Uuid};
+use tokenward_store::log::{self, Skeleton};
+use tokenward_store::nodes::{self, Node};
+use tokenward_store::{Feed, Look, Store};
+
+use crate::follow::{self, Followed};
+
+/// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
+const BATCH: i64 = 1_000;
+/// How often tombstones are dropped.
+const PRUNE: Micros = 3_600 * 1_000_000;
+/// How long to wait after a look that failed.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How often to tell others at most how far one has come.
+const TELL: Micros = 50_000;
+/// Looks at the log in one bound, at least: so many may fail before the node stops.
+const LOOKS: u32 = 30;
+
+/// What kind of node it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NodeKind {
+    /// A server.
+    Server,
+    /// A service that decides by itself.
+    Embedded,
+}
+
+/// What a node is to others, and to itself.
+#[derive(Clone, Debug)]
+pub struct NodeTerms {
+    /// Its name, for people.
+    pub name: String,
+    /// What kind it is.
+    pub kind: NodeKind,
+    /// Its bound: what was committed so long ago is known, or it does not decide.
+    pub max_staleness: Duration,
+    /// How often to look for changes that nobody hinted at.
+    pub poll: Duration,
+}
+
+impl NodeTerms {
+    fn bound(&self) -> Micros {
+        Micros::try_from(self.max_staleness.as_micros()).unwrap_or(Micros::MAX)
+    }
+
+    /// How often to look at least.
+    fn pause(&self) -> Duration {
+        self.poll.min(self.max_staleness / LOOKS)
+    }
+
+    /// How often to write at most that one was here.
+    fn renews_every(&self) -> Micros {
+        (micros(self.pause()) / 2).max(TELL)
+    }
+
+    /// How long one step of a look may take: a few can fail before the bound is over.
+    fn patience(&self) -> Duration {
+        (self.max_staleness / 4).clamp(Duration::from_secs(1), Duration::from_secs(5))
+    }
+}
+
+/// The name of this machine.
+#[must_use]
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Follows the log. There is one a process.
+pub(crate) struct Follower {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    feed: Feed,
+    terms: NodeTerms,
+    /// Its own row, while it has one.
+    own: Option<Uuid>,
+    /// May it have one?
+    may_register: bool,
+    /// Is everything in memory?
+    loaded: bool,
+    position: i64,
+    hash: Vec<u8>,
+    /// The position that others were told.
+    told: i64,
+    told_at: Micros,
+    /// When it last looked and wrote that it did, by the steady clock.
+    renewed: Micros,
+    /// The other nodes, and since when their counters stand where they stand.
+    others: HashMap<Uuid, Sign>,
+    counted: Micros,
+    pruned: Micros,
+}
+
+impl Follower {
+    pub(crate) fn new(store: Store, terms: NodeTerms) -> Self {
+        let clock = Arc::clone(store.clock());
+        Self {
+            feed: store.feed(terms.patience()),
+            may_register: store.is_shared(),
+            own: None,
+            loaded: false,
+            position: 0,
+            hash: Vec::new(),
+            told: 0,
+            told_at: 0,
+            renewed: lease::NEVER,
+            others: HashMap::new(),
+            counted: clock.steady(),
+            pruned: clock.steady(),
+            store,
+            clock,
+            terms,
+        }
+    }
+
+    /// Registers, reads everything into memory, and learns what happened meanwhile. When it returns without an error, it may
+    /// be decided by what is there.
+    pub(crate) async fn begin(&mut self, followed: &Followed) -> Result<()> {
+        self.register().await?;
+        self.load(followed).await?;
+        self.look(followed, true).await
+    }
+
+    /// Follows the log until it is told to stop; then it leaves.
+    pub(crate) async fn run(mut self, followed: impl AsRef<Followed>) {
+        let followed = followed.as_ref();
+        loop {
+            // A hint that something was written, or time to look for what nobody hinted at.
+            let _ = tokio::time::timeout(self.pause(), followed.nudge.notified()).await;
+            if followed.has_stopped() {
+                if let Err(error) = self.leave().await {
+                    tracing::warn!(%error, cause = ?error.cause, "the row of this node stays until others see that it has stopped");
+                }
+                return;
+            }
+            if let Err(error) = self.turn(followed).await {
+                tracing::error!(%error, cause = ?error.cause, "cannot follow the log; trying again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            let now = self.clock.steady();
+            if now - self.pruned > PRUNE {
+                followed.index.prune(self.store.now().plus(-TOMBSTONE));
+                self.pruned = now;
+            }
+        }
+    }
+
+    /// Until the next look, when nobody hints at anything.
+    fn pause(&self) -> Duration {
+        let waiting = self.own.is_some() && self.told < self.position;
+        if self.store.is_alone() {
+            // Nobody else writes, so that no bound has to be kept.
+            self.terms.poll
+        } else if waiting {
+            Duration::from_micros(TELL.unsigned_abs())
+        } else {
+            self.terms.pause()
+        }
+    }
+
+    async fn turn(&mut self, followed: &Followed) -> Result<()> {
+        if self.may_register && self.own.is_none() {
+            self.register().await?;
+        }
+        if !self.loaded {
+            self.load(followed).await?;
+        }
+        let now = self.clock.steady();
+        // What is written here is looked at again and again; that one was here is written less often.
+        let renew = now.saturating_sub(self.renewed) >= self.terms.renews_every();
+        self.look(followed, renew).await?;
+        self.tell().await?;
+        if now.saturating_sub(self.counted) >= self.terms.bound() / 20 {
+            self.count_others().await?;
+            self.counted = now;
+        }
+        Ok(())
+    }
+
+    /// Writes the own row, before anything is decided that others could rely on.
+    async fn register(&mut self) -> Result<()> {
+        if !self.may_register || self.own.is_some() {
+            return Ok(());
+        }
+        let kind = match self.terms.kind {
+            NodeKind::Server => "server",
+            NodeKind::Embedded => "embedded",
+        };
+        let node = Node {
+            id: self.store.new_id(),
+            name: self.terms.name.clone(),
+            kind: kind.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            max_staleness: self.terms.bound(),
+            counter: 0,
+            position: self.position,
+            hash: self.hash.clone(),
+            started_at: self.store.now(),
+            renewed_at: self.store.now(),
+        };
+        match nodes::insert(self.feed.alone().await?, &node).await {
+            Ok(()) => {
+                (self.own, self.told) = (Some(node.id), self.position);
+                Ok(())
+            }
+            Err(error) if self.terms.kind == NodeKind::Embedded && nodes::may_not_register(&error) => {
+                tracing::info!(
+                    "this user may not write to the table `node`: the service is bound by max_staleness alone"
+                );
+                self.may_register = false;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn load(&mut self, followed: &Followed) -> Result<()> {
+        followed.stop_deciding();
+        self.feed.begin(Look::Everything).await?;
+        (self.position, self.hash) = follow::load(followed, &mut self.feed, self.store.now()).await?;
+        self.feed.commit().await?;
+        if let Some(own) = self.own {
+            // What others rely on is the log that is there now.
+            nodes::acknowledge(self.feed.alone().await?, own, self.position, &self.hash).await?;
+            self.told = self.position;
+        }
+        self.loaded = true;
+        followed.position.send_replace(self.position);
+        Ok(())
+    }
+
+    /// Learns what was committed. With `renew` it then knows all that was committed before it asked.
+    async fn look(&mut self, followed: &Followed, renew: bool) -> Result<()> {
+        loop {
+            let asked = self.clock.steady();
+            self.feed.begin(if renew { Look::Renew } else { Look::Only }).await?;
+            if renew
+                && let Some(own) = self.own
+                && !nodes::renew(self.feed.conn()?, own, self.position, &self.hash, self.store.now()).await?
+            {
+                // Others have taken this node for one that has stopped, and rely on it.
+                followed.stop_deciding();
+                tracing::warn!("the row of this node is gone: it stops, registers anew and goes on");
+                self.own = None;
+                self.register().await?;
+                continue;
+            }
+            let learned = self.learn(followed).await?;
+            self.feed.commit().await?;
+            if renew {
+                (self.renewed, self.told) = (asked, if self.own.is_some() { self.told } else { self.position });
+            }
+            if learned < BATCH {
+                let alone = self.store.is_alone();
+                if alone || renew {
+                    let until = lease::decides_until(asked, self.terms.bound());
+                    followed.decide_until(if alone { lease::ALWAYS } else { until });
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the events after the own position and applies them. Answers how many they were.
+    async fn learn(&mut self, followed: &Followed) -> Result<i64> {
+        // From the own one on: its hash tells whether it is still the log that was followed.
+        let rows = log::after(self.feed.conn()?, self.position - 1, BATCH + 1).await?;
+        let own = rows.first().filter(|row| row.position == self.position).map(|row| row.hash.as_slice());
+        match lease::compare(self.position, &self.hash, own) {
+            Comparison::Goes => {}
+            Comparison::Shorter => {
+                return Err(self.lost(followed, "is shorter than it was: an older copy was put back"));
+            }
+            Comparison::Differs => {
+                return Err(self.lost(followed, "has gone another way than the one that was followed"));
+            }
+        }
+        let new = if own.is_some() { &rows[1..] } else { &rows[..] };
+        let mut before: &[u8] = &self.hash;
+        for (row, expected) in new.iter().zip(self.position + 1..) {
+            if row.position != expected || !row.follows(before) {
+                return Err(self.lost(followed, "has a hole, or its chain is broken"));
+            }
+            before = &row.hash;
+        }
+        let Some(Skeleton { position, hash, .. }) = new.last() else { return Ok(0) };
+        follow::apply(followed, &mut self.feed, new).await?;
+        (self.position, self.hash) = (*position, hash.clone());
+        followed.position.send_replace(self.position);
+        Ok(i64::try_from(new.len()).unwrap_or(BATCH))
+    }
+
+    /// The log is not the one that was followed. Nothing is decided until everything has been read anew; what is known to
+    /// have ended stays so.
+    fn lost(&mut self, followed: &Followed, how: &str) -> Error {
+        followed.stop_deciding();
+        self.loaded = false;
+        Error::internal(format!("the log {how}, at position {}; everything is read anew", self.position))
+    }
+
+    /// Tells others how far this node has come, when it has come further.
+    async fn tell(&mut self) -> Result<()> {
+        let (Some(own), now) = (self.own, self.clock.steady()) else { return Ok(()) };
+        if self.told < self.position && now.saturating_sub(self.told_at) >= TELL {
+            nodes::acknowledge(self.feed.alone().await?, own, self.position, &self.hash).await?;
+            (self.told, self.told_at) = (self.position, now);
+        }
+        Ok(())
+    }
+
+    /// Looks whether the others still count, and takes out those that have surely stopped.
+    async fn count_others(&mut self) -> Result<()> {
+        let Some(own) = self.own else { return Ok(()) };
+        let rows = nodes::all(self.feed.alone().await?).await?;
+        let now = self.clock.steady();
+        self.others.retain(|id, _| rows.iter().any(|row| row.id == *id));
+        for row in rows.iter().filter(|row| row.id != own) {
+            let sign = Sign::again(self.others.get(&row.id).copied(), row.counter, now);
+            self.others.insert(row.id, sign);
+            if lease::may_delete(sign, row.max_staleness, now)
+                && nodes::delete(self.feed.alone().await?, row.id, row.counter).await?
+            {
+                tracing::warn!(
+                    node = row.name,
+                    "a node has given no sign of life within its max_staleness, and is taken out"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the own row away: nothing is decided here any more.
+    async fn leave(&mut self) -> Result<()> {
+        match self.own.take() {
+            Some(own) => nodes::leave(self.feed.alone().await?, own).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn micros(time: Duration) -> Micros {
+    Micros::try_from(time.as_micros()).unwrap_or(Micros::MAX)
+}

@@ -1,0 +1,209 @@
+//! Several nodes on one PostgreSQL, and what happens between them when the network does not carry.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use tokenward_server::config::Config;
+
+use crate::proxy::{Flow, Proxy};
+use crate::support::{Organization, Server, config};
+
+/// The bound of the nodes in these tests, the smallest there is.
+const BOUND: Duration = Duration::from_secs(2);
+/// All nodes of one database have one pepper.
+const PEPPER: &str = "1:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+async fn database() -> String {
+    tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap()
+}
+
+fn node_config(directory: &std::path::Path, name: &str, database: &str) -> Config {
+    let mut config = config(directory);
+    config.database = database.to_owned();
+    config.pepper = Some(PEPPER.to_owned());
+    config.max_staleness = BOUND;
+    config.node_name = name.to_owned();
+    config
+}
+
+async fn node(name: &str, database: &str) -> Server {
+    let directory = tempfile::tempdir().unwrap();
+    let config = node_config(directory.path(), name, database);
+    Server::start_with(directory, config).await
+}
+
+/// Two nodes: one beside the database, and one behind a proxy.
+async fn two_nodes() -> (Server, Organization, Server, Proxy) {
+    let url = database().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = node_config(directory.path(), "a", &url);
+    let (a, acme) = Server::with_owner_and(directory, config).await;
+    let (proxy, through) = Proxy::before_postgres(&url).await;
+    let b = node("b", &through).await;
+    (a, acme, b, proxy)
+}
+
+async fn says(server: &Server, by: &str, token: &str) -> (u16, String) {
+    let answer = server.post("/verify", by, json!({ "token": token })).await;
+    (answer.status.as_u16(), answer.json()["code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_token_makes_nothing_through_another_node() {
+    let (a, acme, b, _) = two_nodes().await;
+    let viewer = a.role(&acme, "viewer").await;
+    for n in 0..20 {
+        let admin = json!({ "name": format!("admin-{n}"), "role_id": a.role(&acme, "admin").await });
+        let (id, text) = a.new_token(&acme, admin).await;
+        while b.get(&acme.path("apiToken"), &text).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(a.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
+        let child = json!({ "name": format!("child-{n}"), "role_id": viewer });
+        let made = b.post(&acme.path("apiToken"), &text, child).await;
+        assert_eq!(made.status, 401, "{}", made.text);
+    }
+    let names = a.get(&acme.path("apiToken"), &acme.owner).await.each("results", "name");
+    assert!(names.iter().all(|name| !name.starts_with("child")), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_decides_no_longer_than_its_bound_and_then_fails_closed() {
+    let (a, acme, b, proxy) = two_nodes().await;
+    let (id, text) = a.new_token(&acme, json!({ "name": "ci", "role_id": a.role(&acme, "admin").await })).await;
+    let (_, living) = a.new_token(&acme, json!({ "name": "other", "role_id": a.role(&acme, "admin").await })).await;
+    while says(&b, &living, &text).await != (200, "valid".to_owned()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    proxy.set(Flow::Stall);
+    assert_eq!(a.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
+    let revoked = Instant::now();
+    let mut last_yes = Duration::ZERO;
+    while revoked.elapsed() < BOUND * 2 {
+        let asked = revoked.elapsed();
+        match says(&b, &living, &text).await {
+            (200, code) if code == "valid" => last_yes = asked,
+            (503, code) => assert_eq!(code, "stale"),
+            other => panic!("{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(last_yes < BOUND, "still accepted {last_yes:?} after the answer");
+
+    // Every way of asking is closed, and says when to ask again.
+    let batch = json!({ "tokens": [living] });
+    for (method, path, body) in [
+        (Method::POST, "/verify".to_owned(), Some(json!({ "token": living }))),
+        (Method::POST, "/verify/batch".to_owned(), Some(batch)),
+        (Method::GET, acme.path("apiToken"), None),
+        (Method::GET, "/token/self".to_owned(), None),
+    ] {
+        let answer = b.call(method, &path, &living, body).await;
+        assert_eq!(answer.outcome(), (503, "stale".to_owned()), "{path}");
+        assert!(answer.header("retry-after").is_some(), "{path}");
+    }
+    let form = b.request("POST", "/introspect").bearer_auth(&living).form(&[("token", &living)]);
+    assert_eq!(b.send(form).await.outcome(), (503, "stale".to_owned()));
+    let gateway = b.get("/forward-auth", &living).await;
+    assert_eq!((gateway.status.as_u16(), gateway.header("x-tokenward-reason")), (403, Some("stale")));
+    assert_eq!(b.get("/readyz", "").await.status, 503);
+    assert_eq!(says(&a, &living, &living).await, (200, "valid".to_owned()), "the other node goes on");
+
+    // The cable is in again: it catches up, and goes on by itself.
+    proxy.set(Flow::Pass);
+    let back = Instant::now();
+    while says(&b, &living, &text).await != (200, "revoked".to_owned()) {
+        assert!(back.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_line_to_the_database_wedges_no_node() {
+    let (a, acme, b, proxy) = two_nodes().await;
+    for n in 0..3 {
+        proxy.set(Flow::Stall);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        proxy.set(Flow::Pass);
+        let (id, text) =
+            a.new_token(&acme, json!({ "name": format!("t{n}"), "role_id": a.role(&acme, "admin").await })).await;
+        let begun = Instant::now();
+        while b.get(&acme.path("apiToken"), &text).await.status != 200 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "round {n}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(b.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_leaves_no_ghosts_and_revives_nothing_that_is_known_as_taken_away() {
+    let (a, acme, b, _) = two_nodes().await;
+    let admin = a.role(&acme, "admin").await;
+    let (revoked_id, revoked) = a.new_token(&acme, json!({ "name": "revoked", "role_id": admin })).await;
+    let (_, asking) = a.new_token(&acme, json!({ "name": "asking", "role_id": admin })).await;
+    let before = a.running.app.verifier.position();
+    let (_, ghost) = a.new_token(&acme, json!({ "name": "ghost", "role_id": admin })).await;
+    assert_eq!(a.delete(&acme.path(&format!("apiToken/{revoked_id}")), &acme.owner).await.status, 204);
+    while says(&b, &asking, &revoked).await.1 != "revoked" || says(&b, &asking, &ghost).await.1 != "valid" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // What a restore of an older copy, or a failover to a server that lagged, leaves in the database.
+    let database = &a.running.app.store;
+    for sql in [
+        format!("DELETE FROM event_payload WHERE position > {before}"),
+        format!("DELETE FROM event WHERE position > {before}"),
+        format!("UPDATE log_head SET position = {before}, hash = (SELECT hash FROM event WHERE position = {before})"),
+        "DELETE FROM token_secret WHERE token_id IN (SELECT id FROM token WHERE name = 'ghost')".to_owned(),
+        "DELETE FROM token WHERE name = 'ghost'".to_owned(),
+        "UPDATE token SET revoked_at = NULL WHERE name = 'revoked'".to_owned(),
+    ] {
+        let mut reader = database.read().await.unwrap();
+        let tokenward_store::Conn::Postgres(c) = reader.conn() else { unreachable!() };
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(c.raw()).await.unwrap();
+    }
+    for node in [&a, &b] {
+        let begun = Instant::now();
+        while says(node, &asking, &ghost).await != (200, "unknown".to_owned()) {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(says(node, &asking, &revoked).await, (200, "revoked".to_owned()));
+    }
+    // And what is taken away from now on is refused, also by who took it away.
+    let (id, text) = a.new_token(&acme, json!({ "name": "new", "role_id": admin })).await;
+    assert_eq!(a.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
+    assert_eq!(says(&a, &asking, &text).await, (200, "revoked".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_once_on_an_empty_database_all_serve() {
+    let url = database().await;
+    let started = (0..5).map(|n| {
+        let url = url.clone();
+        tokio::spawn(async move { node(&format!("n{n}"), &url).await })
+    });
+    for one in started.collect::<Vec<_>>() {
+        assert_eq!(one.await.unwrap().get("/readyz", "").await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_another_pepper_is_told_which_node_holds_the_right_one_and_keeps_none_of_its_own() {
+    let url = database().await;
+    let begin = |name: &'static str| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = node_config(directory.path(), name, &url);
+        config.pepper = None;
+        async move { (tokenward_server::serve::start(config).await.map_err(|error| format!("{error:#}")), directory) }
+    };
+    let (one, other) = tokio::join!(begin("one"), begin("other"));
+    let (winner, loser, kept) = match (one, other) {
+        ((Ok(_served), _), (Err(said), directory)) => ("one", said, directory),
+        ((Err(said), directory), (Ok(_served), _)) => ("other", said, directory),
+        (one, other) => panic!("{:?} {:?}", one.0.err(), other.0.err()),
+    };
+    assert!(loser.contains(&format!("`{winner}`")) && loser.contains("TOKENWARD_PEPPER"), "{loser}");
+    assert!(!kept.path().join("pepper").exists());
+}
