@@ -180,6 +180,37 @@ fn one_folder_names_a_database_dialect() {
     breaks(rule, &tokens("// Sqlite and PostgreSQL\nConn::Sqlite(it) => it,"), "tokens.rs:2");
 }
 
+/// Of two with one number a database would have only one.
+#[test]
+fn each_migration_has_a_number_of_its_own_and_stands_for_both_databases() {
+    let rule: Rule = |files| {
+        let mut named: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for file in files {
+            let Some((dialect, name)) =
+                file.path.strip_prefix("crates/tokenward-store/migrations/").and_then(|path| path.split_once('/'))
+            else {
+                continue;
+            };
+            named.entry((name.split('_').next().unwrap_or(name), dialect)).or_default().push(name);
+        }
+        let twice = named.values().filter(|names| names.len() > 1);
+        let mut complaints: Vec<String> =
+            twice.map(|names| format!("{} have one number", names.join(" and "))).collect();
+        for ((number, dialect), names) in named.iter().filter(|(_, names)| names.len() == 1) {
+            let other = if *dialect == "sqlite" { "postgres" } else { "sqlite" };
+            if !named.get(&(*number, other)).is_some_and(|others| others.contains(&names[0])) {
+                complaints.push(format!("{dialect}/{} has no like in {other}", names[0]));
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    let [one, other, postgres] = ["sqlite/0001_a.sql", "sqlite/0001_b.sql", "postgres/0001_a.sql"]
+        .map(|name| format!("crates/tokenward-store/migrations/{name}"));
+    breaks(rule, &[(&one, ""), (&other, ""), (&postgres, "")], "0001_a.sql and 0001_b.sql have one number");
+    breaks(rule, &[(&one, "")], "sqlite/0001_a.sql has no like in postgres");
+}
+
 #[test]
 fn the_ways_in_never_use_each_other() {
     let rule: Rule = |files| {
