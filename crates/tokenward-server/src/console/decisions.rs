@@ -24,7 +24,7 @@ pub(super) async fn list(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenVerify)?;
     query.understood(&["only", "live", "id"])?;
-    let only = query.one_of("only", &["denied", "allowed"])?;
+    let only = query.one_of("only", ["denied", "allowed"].into_iter())?;
     let live = query.get("live") == "1";
     let valid = match only {
         "denied" => Some(false),

@@ -72,9 +72,8 @@ fn origin_label(origin: Origin) -> &'static str {
 /// What a query asks for.
 fn filter(query: &Pairs) -> Result<Filter> {
     query.understood(&["what", "target", "target_id", "who", "origin", "from", "to", "before", "after"])?;
-    let words = |list: &[(&'static str, &str)]| list.iter().map(|(word, _)| *word).collect::<Vec<_>>();
-    let what = query.one_of("what", &words(&WHAT))?;
-    let target = query.one_of("target", &words(&TARGETS))?;
+    let what = query.one_of("what", WHAT.iter().map(|(word, _)| *word))?;
+    let target = query.one_of("target", TARGETS.iter().map(|(word, _)| *word))?;
     let narrowed = !what.is_empty() || !target.is_empty();
     let fits = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
     let kinds = Kind::ALL.iter().copied().filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)));

@@ -100,12 +100,12 @@ impl Pairs {
     }
 
     /// One of these words, or nothing.
-    pub(super) fn one_of(&self, key: &'static str, words: &[&str]) -> Result<&str> {
+    pub(super) fn one_of<'w>(&self, key: &'static str, words: impl Iterator<Item = &'w str> + Clone) -> Result<&str> {
         let value = self.get(key);
-        if value.is_empty() || words.contains(&value) {
+        if value.is_empty() || words.clone().any(|word| word == value) {
             return Ok(value);
         }
-        let known = words.iter().copied().filter(|word| !word.is_empty());
+        let known = words.filter(|word| !word.is_empty());
         Err(Error::invalid(key, format!("has a value that it cannot have; {}", known_words(value, known))))
     }
 

@@ -55,7 +55,7 @@ pub(super) async fn list(
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let base = format!("{}/tokens", shell.base());
     let search = query.understood(&["q", "filter", "page"])?.line("q");
-    let filter = query.one_of("filter", &FILTERS.map(|(name, _)| name))?.to_owned();
+    let filter = query.one_of("filter", FILTERS.iter().chain([&DELETED]).map(|(name, _)| *name))?.to_owned();
     let survey = Survey::of(&person, &grant, &search, &filter).await?;
     let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
         label: label.into(),
