@@ -147,9 +147,10 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let waits = |text: fmt::Arguments<'_>| tracing::warn!("{text}");
     let mut store = open_store_with(&config, clock, random, waits).await?;
     store.lock()?;
-    keep_public_url(&store, &own_url).await?;
     let pepper = config.pepper.as_deref();
     let peppers = pepper::load(&store, &config.data_dir, pepper, &config.node_name).await?;
+    // Once it is sure that this is the server of this database: a start that is refused writes nothing.
+    keep_public_url(&store, &own_url).await?;
     let terms = NodeTerms {
         name: config.node_name.clone(),
         kind: NodeKind::Server,

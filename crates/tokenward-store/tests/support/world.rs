@@ -83,7 +83,7 @@ async fn fresh_schema() -> String {
     let mut connection = PgConnection::connect(database).await.unwrap();
     connection.execute(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await.unwrap();
     connection.close().await.unwrap();
-    format!("{database}?options[search_path]={schema}")
+    format!("{database}?options=-csearch_path%3D{schema}")
 }
 
 /// An organization with its owner and its built-in roles.

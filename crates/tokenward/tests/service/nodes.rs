@@ -105,7 +105,7 @@ async fn a_node_that_is_cut_off_decides_no_longer_than_its_bound_and_then_fails_
     }
     let form = b.request("POST", "/introspect").bearer_auth(&living).form(&[("token", &living)]);
     assert_eq!(b.send(form).await.outcome(), (503, "stale".to_owned()));
-    let gateway = b.get("/forward-auth", &living).await;
+    let gateway = b.get("/forward-auth?identity=any", &living).await;
     assert_eq!((gateway.status.as_u16(), gateway.header("x-tokenward-reason")), (403, Some("stale")));
     assert_eq!(b.get("/readyz", "").await.status, 503);
     assert_eq!(says(&a, &living, &living).await, (200, "valid".to_owned()), "the other node goes on");
