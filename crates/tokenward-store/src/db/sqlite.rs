@@ -31,6 +31,9 @@ const READERS: u32 = 8;
 const TURN_TRIES: usize = 1_500;
 const TURN_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long the end of the store waits for the connection of the follower.
+const FOLLOWER_ENDS: std::time::Duration = std::time::Duration::from_secs(1);
+
 static MIGRATIONS: Migrator = sqlx_macros::migrate!("./migrations/sqlite");
 
 /// The connections to one file.
@@ -70,7 +73,8 @@ impl Pools {
 
     /// Closes the readers first: the writer's connection takes the WAL away with it.
     pub(super) async fn close(&self) {
-        self.follow.close().await;
+        // Whoever follows was told to stop before. One who was not must not hold up the end of the process.
+        let _ = tokio::time::timeout(FOLLOWER_ENDS, self.follow.close()).await;
         self.read.close().await;
         self.write.close().await;
     }

@@ -296,12 +296,18 @@ async fn a_server_that_refuses_is_named_without_its_password() {
     for (url, named) in [
         (format!("postgres://ada:hunter2@{host}/absent"), format!("postgres://ada@{host}/absent")),
         (format!("postgres://{host}/absent?user=ada&password=hunter2"), format!("postgres://ada@{host}/absent")),
-        (format!("postgres://{host}/absent?user=ada&password=x@hunter2"), format!("postgres://ada@{host}/absent")),
-        (format!("postgres://ada:hun/ter2@{host}/absent"), "postgres://…".to_owned()),
     ] {
         let said = refused(&url).await;
-        assert!(said.contains(&named) && !said.contains("hunter2") && !said.contains("ter2"), "{said}");
+        assert!(said.contains(&named) && !said.contains("hunter2"), "{said}");
         assert!(said.contains("user and password"), "{said}");
+    }
+    // What cannot be read as an address is not shown, since nobody knows what of it is the password.
+    for url in [
+        format!("postgres://{host}/absent?user=ada&password=x@hunter2"),
+        format!("postgres://ada:hun/ter2@{host}/absent"),
+    ] {
+        let said = refused(&url).await;
+        assert!(!said.contains("hunter2") && !said.contains("ter2") && !said.contains("ada"), "{said}");
     }
 }
 

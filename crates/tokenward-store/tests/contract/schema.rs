@@ -69,9 +69,9 @@ fn reference(table: &str, columns: &str, to: &str, keys: &str, on_delete: &str) 
     format!("{table}: ({columns}) -> {to} ({keys}){cascade}")
 }
 
-/// A condition without what the engines write differently: brackets, spaces, and truth as `= 1`.
+/// A condition without what the engines write differently: brackets, spaces, the type of a text, and truth as `= 1`.
 fn condition(text: &str) -> String {
-    let text = text.replace(['(', ')'], " ").to_lowercase();
+    let text = text.replace(['(', ')'], " ").replace("::text", "").to_lowercase();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.starts_with("is_") { text.trim_end_matches(" = 1").to_owned() } else { text }
 }
