@@ -170,7 +170,8 @@ async fn each_answer_of_the_layer() {
     let read = RequireToken::new(&embedded, asking(&acme), "invoices:read").unwrap();
     let pay = RequireToken::new(&embedded, asking(&acme), "invoices:pay").unwrap();
     let bearer = |text: &str| format!("Bearer {text}");
-    let mistyped = format!("{}x", &good[..good.len() - 1]);
+    let other_end = if good.ends_with('x') { 'y' } else { 'x' };
+    let mistyped = format!("{}{other_end}", &good[..good.len() - 1]);
     for (sent, status, code) in [
         (vec![], 401, "missing_credentials"),
         (vec!["Digest abc".to_owned()], 401, "missing_credentials"),
