@@ -80,7 +80,7 @@ mod tests {
         let at = "2027-01-31T12:00:00.000000Z";
         let mut answer = json!({
             "id": id, "created_at": at, "updated_at": at, "name": "ci", "role_name": "viewer", "role_id": id,
-            "creator_name": null, "expires_at": null, "last_four": "abcd", "allowed_count": 0, "denied_count": 0,
+            "creator_name": null, "expires_at": null, "state": "active", "last_four": "abcd", "allowed_count": 0, "denied_count": 0,
             "token": "twd_x",
         });
         assert_eq!(there_and_back::<ApiTokenCreate>(&answer), answer);
