@@ -75,6 +75,9 @@ pub fn length(text: &str) -> Option<Micros> {
 #[must_use]
 pub fn length_text(length: Micros) -> String {
     let units = [(7 * DAY, "w"), (DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")];
+    if length == 0 {
+        return "0".to_owned();
+    }
     let fits = units.into_iter().find(|(unit, _)| length >= *unit && length % unit == 0);
     fits.map_or_else(|| format!("{}s", length / SECOND), |(unit, letter)| format!("{}{letter}", length / unit))
 }
@@ -172,6 +175,24 @@ impl<'de> Deserialize<'de> for Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_is_read_and_written_in_the_largest_unit_that_fits() {
+        for (text, length, written) in [
+            ("0", 0, "0"),
+            ("90s", 90 * SECOND, "90s"),
+            ("120m", 2 * HOUR, "2h"),
+            ("24h", DAY, "1d"),
+            ("14d", 14 * DAY, "2w"),
+            ("1y", 365 * DAY, "365d"),
+            ("36525d", 36_525 * DAY, "36525d"),
+        ] {
+            assert_eq!((super::length(text), length_text(length)), (Some(length), written.to_owned()), "{text}");
+        }
+        for bad in ["", "h", "1", "-1h", "+1h", "1.5h", "1 h", "36526d", "999999999999999999h", "1H", "٣d"] {
+            assert_eq!(super::length(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn text_keeps_microseconds() {

@@ -112,8 +112,6 @@ pub struct Revocation {
 /// One secret of a token. A rotation adds one; those before it end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenVersion {
-    /// The token.
-    pub token_id: Uuid,
     /// 1 is the first.
     pub version: u16,
     /// When it was made.

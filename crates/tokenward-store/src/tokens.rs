@@ -10,7 +10,7 @@ use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{Revocation, RevokeReason, TOMBSTONE, Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, LIVING_SECRETS, by_ids, count, each_row, execute, name_conflict, row, run};
+use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
 /// How the database names an API token.
@@ -160,9 +160,14 @@ pub async fn page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, limit: usi
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
-/// These living tokens of the organization, in any order; those that are not there are left out.
-pub async fn these(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<Token>> {
-    let rows: Vec<TokenRow> = by_ids(conn, select_all!("t.revoked_at IS NULL AND t.id IN"), ids).await?;
+/// Those of these tokens of the organization that live, or those that were taken back, in any order.
+pub async fn these(conn: Conn<'_>, grant: &Grant, ids: &[Uuid], taken_back: bool) -> Result<Vec<Token>> {
+    let select = if taken_back {
+        select_all!("t.revoked_at IS NOT NULL AND t.id IN")
+    } else {
+        select_all!("t.revoked_at IS NULL AND t.id IN")
+    };
+    let rows: Vec<TokenRow> = by_ids(conn, select, ids).await?;
     Ok(rows.into_iter().map(Token::from).filter(|token| token.organization_id == grant.organization()).collect())
 }
 
@@ -296,16 +301,17 @@ row! {
 
 /// The secrets of these tokens that the caller was shown: those that are accepted at `now`, the newest first.
 pub async fn versions(conn: Conn<'_>, tokens: &[Uuid], now: Time) -> Result<HashMap<Uuid, Vec<TokenVersion>>> {
-    let rows: Vec<VersionRow> = by_ids(
+    // A token that was rotated often has many that are over.
+    let rows: Vec<VersionRow> = by_ids_above(
         conn,
         "SELECT token_id, version, created_at, expires_at, last_four FROM token_secret WHERE token_id IN",
         tokens,
+        Some(("expires_at", now.0)),
     )
     .await?;
     let mut all: HashMap<Uuid, Vec<TokenVersion>> = HashMap::new();
-    for row in rows.into_iter().filter(|row| row.expires_at.is_none_or(|at| now < at)) {
+    for row in rows {
         all.entry(row.token_id).or_default().push(TokenVersion {
-            token_id: row.token_id,
             version: row.version,
             created_at: row.created_at,
             expires_at: row.expires_at,

@@ -63,6 +63,8 @@ pub struct Endpoint {
     /// Its credential may be `Basic`, with the token as the password.
     pub basic: bool,
     pub(super) body: Option<Shape>,
+    /// Can it be left out?
+    pub(super) body_optional: bool,
     /// The media types of its body.
     pub(super) media: &'static [&'static str],
     /// The status of success.
@@ -105,6 +107,7 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
         needed_query: &[],
         basic: false,
         body: None,
+        body_optional: false,
         media: &["application/json"],
         success: 200,
         answer: None,
@@ -176,6 +179,12 @@ impl Endpoint {
     /// It takes a body.
     pub(super) fn takes<T: ToSchema>(mut self) -> Self {
         self.body = Some(Shape::of::<T>());
+        self
+    }
+
+    /// It takes a body that can be left out.
+    pub(super) fn may_take<T: ToSchema>(mut self) -> Self {
+        (self.body, self.body_optional) = (Some(Shape::of::<T>()), true);
         self
     }
 

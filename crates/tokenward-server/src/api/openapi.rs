@@ -119,7 +119,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         let schema = content(&body.name)["application/json"].take();
         let content: serde_json::Map<_, _> =
             endpoint.media.iter().map(|media| ((*media).to_owned(), schema.clone())).collect();
-        operation["requestBody"] = json!({ "required": true, "content": content });
+        operation["requestBody"] = json!({ "required": !endpoint.body_optional, "content": content });
     }
     if let EndpointRight::Permission(permission, _) = endpoint.right {
         operation["x-permission"] = json!(permission.as_str());

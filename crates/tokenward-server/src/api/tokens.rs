@@ -174,7 +174,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("reason", "`key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`."),
                 ("note", "More about it, for people. The body can say both instead."),
             ])
-            .takes::<ApiTokenDeleteRequest>()
+            .may_take::<ApiTokenDeleteRequest>()
             .answers_empty(204)
             .errors(&[400]),
     ]
@@ -227,30 +227,42 @@ async fn create(
         faults.push(field, problem);
         faults.finish()?;
     }
-    let created = tokens::create(&app, grant.clone(), new).await?;
-    with_text(&app, &grant, StatusCode::CREATED, created).await
+    let created = tokens::create(&app, grant, new).await?;
+    Ok(with_text(&app, StatusCode::CREATED, created, TokenUsage::default()))
 }
 
 /// The answer that has the text of a new secret.
-async fn with_text(
-    app: &Arc<App>,
-    grant: &Grant,
-    status: StatusCode,
-    created: Written<tokens::Created>,
-) -> Result<Response, ApiError> {
-    let Written { value: tokens::Created { token, text }, position, effect } = created;
-    let version = token.updated_at;
-    let token_without_text = whole(app, grant, token).await?;
-    let answer = ApiTokenCreate { token: text.expose().to_owned(), token_without_text };
-    Ok(tagged(version, written(status, Written { value: answer, position, effect }, |answer| answer)))
+fn with_text(app: &App, status: StatusCode, created: Written<tokens::Created>, usage: TokenUsage) -> Response {
+    let version = created.value.token.updated_at;
+    let answer = written(status, created, |tokens::Created { token, text, versions }| ApiTokenCreate {
+        token: text.expose().to_owned(),
+        token_without_text: api_token(app, token, usage, versions),
+    });
+    tagged(version, answer)
 }
 
-/// A token with its use and its secrets.
-async fn whole(app: &Arc<App>, grant: &Grant, token: Token) -> tokenward_core::Result<ApiToken> {
-    let of = std::slice::from_ref(&token);
-    let usage = usage::of(app, grant, of).await?.remove(&token.id).unwrap_or_default();
-    let versions = tokens::versions(app, grant, of).await?.remove(&token.id).unwrap_or_default();
-    Ok(api_token(app, token, usage, versions))
+/// What an answer says of a token besides itself. Read before a change, so that nothing that could fail comes after it: what
+/// is done is answered as done.
+struct Beside {
+    token: Token,
+    usage: TokenUsage,
+    versions: Vec<TokenVersion>,
+}
+
+impl Beside {
+    async fn of(app: &Arc<App>, grant: &Grant, id: Uuid) -> tokenward_core::Result<Self> {
+        let token = tokens::find(app, grant, id).await?;
+        let of = std::slice::from_ref(&token);
+        let usage = usage::of(app, grant, of).await?.remove(&id).unwrap_or_default();
+        let versions = tokens::versions(app, grant, of).await?.remove(&id).unwrap_or_default();
+        Ok(Self { token, usage, versions })
+    }
+
+    /// The answer to a change: the token as it is now.
+    fn changed(self, app: &App, changed: Written<Token>) -> Response {
+        let version = changed.value.updated_at;
+        tagged(version, written(StatusCode::OK, changed, |token| api_token(app, token, self.usage, self.versions)))
+    }
 }
 
 async fn rotate(
@@ -259,8 +271,7 @@ async fn rotate(
     Path((_, token)): Path<(Uuid, String)>,
     Body(request): Body<ApiTokenRotateRequest>,
 ) -> Result<Response, ApiError> {
-    let rotated = tokens::rotate(&app, grant.clone(), id("apiTokenId", &token)?, overlap(&request)?).await?;
-    with_text(&app, &grant, StatusCode::OK, rotated).await
+    Ok(rotated(&app, grant, id("apiTokenId", &token)?, &request).await?)
 }
 
 async fn rotate_self(
@@ -268,13 +279,22 @@ async fn rotate_self(
     Extension(grant): Extension<Grant>,
     Body(request): Body<ApiTokenRotateRequest>,
 ) -> Result<Response, ApiError> {
-    let keep = overlap(&request)?;
     let Some((own, _)) = grant.token() else {
         let detail = "Only a token can rotate itself. To rotate one of your organization, POST …/apiToken/{id}/rotate.";
         return Err(Error::new(Code::InvalidRequest, detail).into());
     };
-    let rotated = tokens::rotate(&app, grant.clone(), own, keep).await?;
-    with_text(&app, &grant, StatusCode::OK, rotated).await
+    Ok(rotated(&app, grant, own, &request).await?)
+}
+
+async fn rotated(
+    app: &Arc<App>,
+    grant: Grant,
+    id: Uuid,
+    request: &ApiTokenRotateRequest,
+) -> tokenward_core::Result<Response> {
+    let keep = overlap(request)?;
+    let Beside { token, usage, .. } = Beside::of(app, &grant, id).await?;
+    Ok(with_text(app, StatusCode::OK, tokens::rotate(app, grant, &token, keep).await?, usage))
 }
 
 /// How long earlier secrets are kept.
@@ -300,8 +320,8 @@ async fn show(
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
-    let token = tokens::find(&app, &grant, id("apiTokenId", &token)?).await?;
-    Ok(tagged(token.updated_at, Json(whole(&app, &grant, token).await?)))
+    let Beside { token, usage, versions } = Beside::of(&app, &grant, id("apiTokenId", &token)?).await?;
+    Ok(tagged(token.updated_at, Json(api_token(&app, token, usage, versions))))
 }
 
 /// A field that was sent and must not be null.
@@ -328,7 +348,8 @@ async fn update(
         expires_at: edit.expires_at,
     };
     faults.finish()?;
-    changed(&app, &grant, tokens::update(&app, grant.clone(), token, change, if_match).await?).await
+    let beside = Beside::of(&app, &grant, token).await?;
+    Ok(beside.changed(&app, tokens::update(&app, grant, token, change, if_match).await?))
 }
 
 async fn remove(
@@ -348,16 +369,11 @@ async fn remove(
         in_query.or(in_body)
     };
     let (reason, note) = (one("reason", query.reason, said.reason), one("note", query.note, said.note));
-    let reason = reason.map(|word| RevokeReason::parse(&word));
-    let reason = match reason.transpose() {
-        Ok(reason) => reason.unwrap_or(RevokeReason::Unspecified),
-        Err(problem) => {
-            faults.push("reason", problem.to_string());
-            RevokeReason::Unspecified
-        }
-    };
+    let reason = reason.and_then(|word| faults.read("reason", RevokeReason::parse(&word)));
     faults.finish()?;
-    let deleted = tokens::delete(&app, grant, token, tokens::Why { reason, note }).await?;
+    let deleted =
+        tokens::delete(&app, grant, token, tokens::Why { reason: reason.unwrap_or(RevokeReason::Unspecified), note })
+            .await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &deleted))
 }
 
@@ -366,8 +382,9 @@ async fn disable(
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
-    let switched = tokens::disable(&app, grant.clone(), id("apiTokenId", &token)?).await?;
-    changed(&app, &grant, switched).await
+    let token = id("apiTokenId", &token)?;
+    let beside = Beside::of(&app, &grant, token).await?;
+    Ok(beside.changed(&app, tokens::disable(&app, grant, token).await?))
 }
 
 async fn enable(
@@ -375,8 +392,9 @@ async fn enable(
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
-    let switched = tokens::enable(&app, grant.clone(), id("apiTokenId", &token)?).await?;
-    changed(&app, &grant, switched).await
+    let token = id("apiTokenId", &token)?;
+    let beside = Beside::of(&app, &grant, token).await?;
+    Ok(beside.changed(&app, tokens::enable(&app, grant, token).await?))
 }
 
 async fn undo(
@@ -384,13 +402,7 @@ async fn undo(
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
-    let restored = tokens::undo(&app, grant.clone(), id("apiTokenId", &token)?).await?;
-    changed(&app, &grant, restored).await
-}
-
-/// The answer to a change: the token as it is now.
-async fn changed(app: &Arc<App>, grant: &Grant, written_token: Written<Token>) -> Result<Response, ApiError> {
-    let Written { value, position, effect } = written_token;
-    let (version, value) = (value.updated_at, whole(app, grant, value).await?);
-    Ok(tagged(version, written(StatusCode::OK, Written { value, position, effect }, |token| token)))
+    let token = id("apiTokenId", &token)?;
+    let beside = Beside::of(&app, &grant, token).await?;
+    Ok(beside.changed(&app, tokens::undo(&app, grant, token).await?))
 }

@@ -33,6 +33,7 @@ mod role_choices;
 mod roles;
 mod sessions;
 mod set_up;
+mod token_changes;
 mod tokens;
 pub mod view;
 mod words;
@@ -72,16 +73,28 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/tokens", get(tokens::list).post(tokens::create))
         .route("/console/{organization}/tokens/new", get(tokens::new))
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
-        .route("/console/{organization}/tokens/{token}/edit", get(tokens::edit).post(tokens::save))
-        .route("/console/{organization}/tokens/{token}/rotate", get(tokens::ask_rotate).post(tokens::rotate))
-        .route("/console/{organization}/tokens/{token}/disable", get(tokens::ask_disable).post(tokens::disable))
-        .route("/console/{organization}/tokens/{token}/enable", get(tokens::ask_enable).post(tokens::enable))
-        .route("/console/{organization}/tokens/{token}/undo", get(tokens::ask_undo).post(tokens::undo))
+        .route("/console/{organization}/tokens/{token}/edit", get(token_changes::edit).post(token_changes::save))
+        .route(
+            "/console/{organization}/tokens/{token}/rotate",
+            get(token_changes::ask_rotate).post(token_changes::rotate),
+        )
+        .route(
+            "/console/{organization}/tokens/{token}/disable",
+            get(token_changes::ask_disable).post(token_changes::disable),
+        )
+        .route(
+            "/console/{organization}/tokens/{token}/enable",
+            get(token_changes::ask_enable).post(token_changes::enable),
+        )
+        .route("/console/{organization}/tokens/{token}/undo", get(token_changes::ask_undo).post(token_changes::undo))
         .route(
             "/console/{organization}/tokens/{token}/secrets/{version}/end",
-            get(tokens::ask_end_version).post(tokens::end_version),
+            get(token_changes::ask_end_version).post(token_changes::end_version),
         )
-        .route("/console/{organization}/tokens/{token}/delete", get(tokens::ask_delete).post(tokens::delete))
+        .route(
+            "/console/{organization}/tokens/{token}/delete",
+            get(token_changes::ask_delete).post(token_changes::delete),
+        )
         .merge(access_routes())
         .merge(api_routes())
         .merge(resource_routes())

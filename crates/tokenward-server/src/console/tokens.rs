@@ -1,4 +1,4 @@
-//! API tokens: the list, one token, and how it comes and goes.
+//! API tokens: the list, one token, and how one is made.
 
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode};
@@ -6,29 +6,25 @@ use chrono::{Days, NaiveDate};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Management;
-use tokenward_core::role::{BuiltIn, RoleKind};
-use tokenward_core::time::{DAY, Micros, length, length_text};
+use tokenward_core::time::DAY;
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState as Core, TokenVersion};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Result, Time, Uuid};
 
-use super::confirm::Confirmation;
 use super::decisions;
-use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{At, PageError, PageResult, page};
+use super::page::{At, PageResult, page};
 use super::paging::{PAGE, place};
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
-    Chip, Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, TokenCreatedPage,
-    TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow,
-    TokenState, TokenUsage, TokensPage, VersionRow,
+    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage,
+    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage, VersionRow,
 };
-use super::words::{agent, count, grouped, points, role_tag, token_state};
-use crate::service::tokens::{self, Filter, NewToken, TokenChange};
+use super::words::{agent, grouped, points, role_tag, token_state};
+use crate::service::App;
+use crate::service::tokens::{self, Filter, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{App, IfMatch};
 
 /// Tokens that are looked at together.
 const PART: usize = 500;
@@ -43,7 +39,7 @@ const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 ye
 /// The one that is chosen until somebody chooses.
 const USUAL: &str = "90";
 /// What stands for the end that a token has.
-const KEEP: &str = "keep";
+pub(super) const KEEP: &str = "keep";
 
 /// `GET …/tokens`.
 pub(super) async fn list(
@@ -69,15 +65,7 @@ pub(super) async fn list(
     chips.push(Chip { label: label.into(), href, count: None, current: name == filter });
     let (before, pager) = place(survey.found.len(), &base, &query, "page");
     let ids: Vec<Uuid> = survey.found.iter().skip(before).take(PAGE).map(|(_, id)| *id).collect();
-    let mut on_page = if filter == DELETED.0 {
-        let mut found = Vec::with_capacity(ids.len());
-        for id in &ids {
-            found.push(tokens::find(&person.app, &grant, *id).await?);
-        }
-        found
-    } else {
-        tokens::these(&person.app, &grant, &ids).await?
-    };
+    let mut on_page = tokens::these(&person.app, &grant, &ids, filter == DELETED.0).await?;
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
     let used = usage::of(&person.app, &grant, &on_page).await?;
     let tokens = TokensPage {
@@ -168,9 +156,7 @@ impl Survey {
             }
         }
     }
-}
 
-impl Survey {
     /// Finds those that were taken back.
     async fn find_deleted(&mut self, person: &SignedIn, grant: &Grant, words: &[String]) -> Result<()> {
         let deleted = Filter { state: Some(Core::Revoked), ..Filter::default() };
@@ -229,10 +215,7 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow
         description: token.description.clone(),
         hint: format!("…{}", token.last_four),
         role: role_tag(directory.organization(token.organization_id), token.role_id, &token.role_name),
-        creator: token.creator_name.as_ref().map(|name| match token.creator_kind {
-            Some(ActorKind::Token) => format!("{name} (token)"),
-            _ => name.clone(),
-        }),
+        creator: token.creator_name.as_ref().map(|name| actor(name, token.creator_kind)),
         created: moment(token.created_at),
         expires: token.expires_at.map(moment),
         state: state_of(token, now),
@@ -242,13 +225,23 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow
     }
 }
 
+/// Who did something, as people read it.
+fn actor(name: &str, kind: Option<ActorKind>) -> String {
+    if kind == Some(ActorKind::Token) { format!("{name} (token)") } else { name.to_owned() }
+}
+
 fn last_used(at: Time, from: Option<&str>, by: Option<&str>, now: Time) -> Option<LastUsed> {
     let agent = by.map(|words| agent(Some(words)));
     Some(LastUsed { at: super::view::Moment::new(at, now), from: from.map(str::to_owned), agent })
 }
 
 /// The secrets of a token as its page shows them.
-fn version_rows(token: &Token, versions: Vec<TokenVersion>, used: Option<&TokenUse>, now: Time) -> Vec<VersionRow> {
+pub(super) fn version_rows(
+    token: &Token,
+    versions: Vec<TokenVersion>,
+    used: Option<&TokenUse>,
+    now: Time,
+) -> Vec<VersionRow> {
     let newest = versions.first().map(|it| it.created_at);
     let moment = |at| super::view::Moment::new(at, now);
     let row = |it: TokenVersion| {
@@ -283,7 +276,7 @@ async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems:
 }
 
 /// The fields of a token, with what was typed; `kept` is when it ends as it is.
-async fn token_form(
+pub(super) async fn token_form(
     person: &SignedIn,
     grant: &Grant,
     typed: &Pairs,
@@ -316,7 +309,7 @@ fn day(at: Time) -> Option<NaiveDate> {
 }
 
 /// When the token is to end; the error is a sentence about the field.
-fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static str> {
+pub(super) fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static str> {
     match typed.get("expires") {
         "never" => Ok(None),
         "date" => {
@@ -353,30 +346,31 @@ pub(super) async fn create(
         role_id: Some(role_id),
         expires_at,
     };
+    let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let created = match proof::given(&person, &typed).await {
         Ok(()) => tokens::create(&person.app, grant.clone(), new).await,
         Err(error) => Err(error),
     };
     match created {
-        Ok(created) => secret_page(&person, created.value, StatusCode::CREATED, None).await,
+        Ok(created) => secret_page(&person, shell, created.value, StatusCode::CREATED, None),
         Err(error) => new_page(&person, &grant, &typed, Problems::of(error)?).await,
     }
 }
 
-/// Shows the text of a new secret, once.
-async fn secret_page(
+/// Shows the text of a new secret, once. The frame was made before the secret, so that nothing can come between.
+pub(super) fn secret_page(
     person: &SignedIn,
+    shell: Shell,
     created: tokens::Created,
     status: StatusCode,
     rotated: Option<String>,
 ) -> PageResult {
-    let tokens::Created { token, text } = created;
-    let TokenRow { id, name, role, expires, .. } = row(&person.app, &token, None);
+    let TokenRow { id, name, role, expires, .. } = row(&person.app, &created.token, None);
     let shown = TokenCreatedPage {
-        shell: person.shell(Some(token.organization_id), Nav::Tokens).await?,
+        shell,
         id,
         name,
-        secret: text.expose().to_owned(),
+        secret: created.text.expose().to_owned(),
         role,
         expires,
         rotated,
@@ -386,127 +380,6 @@ async fn secret_page(
     // Not even the browser's own memory of pages may keep it.
     response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store, max-age=0"));
     Ok(response)
-}
-
-/// How long the secret before is kept after a rotation: what the form sends, what people read, and what it is for.
-const OVERLAPS: [(&str, &str, &str); 4] = [
-    ("0", "Not at all", "It has leaked: refuse it from this moment on. Whatever uses it stops working."),
-    ("1h", "For an hour", "Whatever uses it gets the new one now, by hand or by a pipeline."),
-    ("24h", "For a day", "Time to hand on the new one. The token's page says whether the old one is still used."),
-    ("7d", "For a week", "Several people or places must be told."),
-];
-
-/// `GET …/tokens/{id}/rotate`.
-pub(super) async fn ask_rotate(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    rotate_page(&person, &grant, id, "24h", Problems::default()).await
-}
-
-async fn rotate_page(person: &SignedIn, grant: &Grant, id: Uuid, chosen: &str, mut problems: Problems) -> PageResult {
-    let token = tokens::get(&person.app, grant, id).await?;
-    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
-    let shown = TokenRotatePage {
-        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
-        token: row(&person.app, &token, used.get(&id)),
-        choices: OVERLAPS.into_iter().filter(|(keep, ..)| overlap(&person.app, keep).is_ok()).collect(),
-        chosen: chosen.to_owned(),
-        password: proof::field_if_asked(&mut problems),
-        error: problems.rest(),
-    };
-    page(problems.status, &shown)
-}
-
-/// One of the choices.
-fn overlap(app: &App, keep: &str) -> Result<Micros> {
-    let offered = OVERLAPS.into_iter().any(|(it, ..)| it == keep);
-    let keep = length(keep).filter(|_| offered);
-    let keep = keep.ok_or_else(|| Error::invalid("keep", "is none of the choices"))?;
-    tokens::check_overlap(app, keep)?;
-    Ok(keep)
-}
-
-/// `POST …/tokens/{id}/rotate`: makes the new secret, and shows it in the answer, once.
-pub(super) async fn rotate(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-    Extension(typed): Extension<Pairs>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    let chosen = typed.get("keep");
-    let rotated = async {
-        let keep = overlap(&person.app, chosen)?;
-        let before = tokens::get(&person.app, &grant, id).await?.last_four;
-        proof::given(&person, &typed).await?;
-        Ok((tokens::rotate(&person.app, grant.clone(), id, keep).await?.value, before, keep))
-    };
-    match rotated.await {
-        Ok((created, before, keep)) => {
-            let told = match keep {
-                0 => format!("The secret before (…{before}) is refused from now on."),
-                _ => {
-                    let until = person.app.now().plus(keep).min(created.token.expires_at.unwrap_or(Time(i64::MAX)));
-                    format!("The secret before (…{before}) is accepted until {}.", person.moment(until).full)
-                }
-            };
-            secret_page(&person, created, StatusCode::OK, Some(told)).await
-        }
-        Err(error) => rotate_page(&person, &grant, id, chosen, Problems::of(error)?).await,
-    }
-}
-
-/// `GET …/tokens/{id}/secrets/{version}/end`.
-pub(super) async fn ask_end_version(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id, version)): At<(Uuid, Uuid, u16)>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    let question = end_question(&person, &grant, id, version).await?;
-    question.ask(&person, organization, &Pairs::default(), Problems::default()).await
-}
-
-async fn end_question(person: &SignedIn, grant: &Grant, id: Uuid, version: u16) -> Result<Confirmation> {
-    let token = tokens::get(&person.app, grant, id).await?;
-    let of = std::slice::from_ref(&token);
-    let versions = tokens::versions(&person.app, grant, of).await?.remove(&id).unwrap_or_default();
-    let used = usage::of(&person.app, grant, of).await?.remove(&id);
-    let rows = version_rows(&token, versions, used.as_ref(), person.app.now());
-    let found = rows.into_iter().find(|it| it.version == version && !it.newest);
-    let secret = found.ok_or_else(|| Error::not_found("earlier secret of this token"))?;
-    let last = match secret.last_used {
-        Some(LastUsed { at, from, .. }) => {
-            let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
-            format!("It was last used {}{from}. Whatever that is stops working.", at.relative)
-        }
-        None => "It was never used.".to_owned(),
-    };
-    Ok(Confirmation {
-        nav: Nav::Tokens,
-        from: (token.name.clone(), format!("tokens/{id}")),
-        question: format!("End the secret {} of “{}” now?", secret.hint, token.name),
-        consequences: vec![last, "The newest secret stays as it is.".to_owned()],
-        facts: vec![
-            ("Made", secret.created.full),
-            ("Ends otherwise", secret.ends.map(|at| at.full).unwrap_or_default()),
-        ],
-        action: format!("tokens/{id}/secrets/{version}/end"),
-        button: "End it now",
-        name: None,
-        needs_proof: false,
-        roles: None,
-    })
-}
-
-/// `POST …/tokens/{id}/secrets/{version}/end`.
-pub(super) async fn end_version(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id, version)): At<(Uuid, Uuid, u16)>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    tokens::end_version(&person.app, grant, id, version).await?;
-    person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::SecretEnded)
 }
 
 /// `GET …/tokens/{id}`.
@@ -564,121 +437,8 @@ fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (String, Vec<St
     found.map(|(organization, role)| (role.meaning(), points(organization, role))).unwrap_or_default()
 }
 
-/// `GET …/tokens/{id}/edit`.
-pub(super) async fn edit(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    let token = tokens::get(&person.app, &grant, id).await?;
-    let saved = Pairs::from([
-        ("name", token.name.clone()),
-        ("description", token.description.clone().unwrap_or_default()),
-        ("role_id", token.role_id.to_string()),
-        ("version", token.updated_at.0.to_string()),
-    ]);
-    edit_page(&person, &grant, &token, &saved, None, Problems::default()).await
-}
-
-async fn edit_page(
-    person: &SignedIn,
-    grant: &Grant,
-    token: &Token,
-    typed: &Pairs,
-    effect: Option<TokenEffect>,
-    mut problems: Problems,
-) -> PageResult {
-    let used = usage::of(&person.app, grant, std::slice::from_ref(token)).await?.remove(&token.id);
-    let row = row(&person.app, token, used.as_ref());
-    let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
-    let use_so_far = match (&row.last_used, &used) {
-        (Some(last), Some(used)) => {
-            format!("It was allowed {} times, and last used {}.", grouped(used.total.allowed), last.at.relative)
-        }
-        _ => "It was never used.".to_owned(),
-    };
-    let shown = TokenEditPage {
-        form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
-        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
-        token: row,
-        version: typed.get("version").to_owned(),
-        use_so_far,
-        effect,
-        password: proof::field_if_asked(&mut problems),
-        error: problems.rest(),
-    };
-    page(problems.status, &shown)
-}
-
-/// What the chosen role would take from the token, unless that was shown already.
-async fn effect_of(person: &SignedIn, token: &Token, typed: &Pairs) -> Result<Option<TokenEffect>> {
-    let Some(role) = typed.id("role_id").filter(|role| *role != token.role_id) else { return Ok(None) };
-    if typed.id("sure") == Some(role) {
-        return Ok(None);
-    }
-    // What was decided is not for everybody who may change tokens.
-    let Ok(grant) = person.may(token.organization_id, Management::TokenVerify) else { return Ok(None) };
-    let effect = crate::service::decisions::effect(&person.app, &grant, token.id, role).await?;
-    let sentence = format!(
-        "With this role {} of its last {} would be refused:",
-        effect.refused_count,
-        count(effect.looked_at, "allowed request")
-    );
-    let shown = TokenEffect { sentence, refused: effect.refused, role: role.to_string() };
-    Ok((effect.refused_count > 0).then_some(shown))
-}
-
-/// `POST …/tokens/{id}/edit`: saves. What would be refused from then on is shown first.
-pub(super) async fn save(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-    Extension(typed): Extension<Pairs>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    let token = tokens::get(&person.app, &grant, id).await?;
-    let again = |problems| edit_page(&person, &grant, &token, &typed, None, problems);
-    let expires_at = match typed.get("expires") {
-        KEEP => None,
-        _ => match expiry(&typed, person.app.now()) {
-            Ok(expires_at) => Some(expires_at),
-            Err(problem) => return again(Problems::one("expires_at", problem)).await,
-        },
-    };
-    let Some(role_id) = typed.id("role_id") else {
-        return again(Problems::one("role_id", "Choose what the token may do.")).await;
-    };
-    if let Some(effect) = effect_of(&person, &token, &typed).await? {
-        return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
-    }
-    let change = TokenChange {
-        name: Some(typed.line("name")),
-        description: Some(typed.text("description")),
-        role_id: Some(role_id),
-        expires_at,
-    };
-    // A form without its version could overwrite what somebody else saved: it fits none.
-    let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
-    let saved = match proof::given(&person, &typed).await {
-        Ok(()) => tokens::update(&person.app, grant.clone(), id, change, version).await,
-        Err(error) => Err(error),
-    };
-    match saved {
-        Ok(_) => person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenSaved),
-        Err(error) => again(Problems::of(error)?).await,
-    }
-}
-
-/// `GET …/tokens/{id}/delete`: asks once more.
-pub(super) async fn ask_delete(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    delete_page(&person, &grant, id, &Pairs::default(), Problems::default()).await
-}
-
 /// The reasons for which a token is deleted, as people read them.
-const REASONS: [(RevokeReason, &str); 5] = [
+pub(super) const REASONS: [(RevokeReason, &str); 5] = [
     (RevokeReason::Unspecified, "No reason in particular"),
     (RevokeReason::Cessation, "What used it is no more"),
     (RevokeReason::Superseded, "Another token has taken its place"),
@@ -688,191 +448,13 @@ const REASONS: [(RevokeReason, &str); 5] = [
 
 fn revocation(person: &SignedIn, it: &Revocation) -> RevocationView {
     let reason = REASONS.into_iter().find(|(reason, _)| *reason == it.reason && it.reason != RevokeReason::Unspecified);
-    let by = it.by_name.as_ref().map(|name| match it.by_kind {
-        Some(ActorKind::Token) => format!("{name} (token)"),
-        _ => name.clone(),
-    });
     RevocationView {
         at: person.moment(it.at),
-        by,
+        by: it.by_name.as_ref().map(|name| actor(name, it.by_kind)),
         reason: reason.map(|(_, text)| format!("{text}.")).unwrap_or_default(),
         note: it.note.clone(),
         undo_until: tokens::undo_until(&person.app, it).map(|until| person.moment(until)),
     }
-}
-
-async fn delete_page(person: &SignedIn, grant: &Grant, id: Uuid, typed: &Pairs, mut problems: Problems) -> PageResult {
-    let token = tokens::get(&person.app, grant, id).await?;
-    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
-    let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
-    let chosen = typed.get("reason");
-    let reasons = REASONS.into_iter().map(|(reason, label)| Choice {
-        value: reason.to_string(),
-        label: label.into(),
-        chosen: reason.as_str() == chosen,
-    });
-    let within = length_text(person.app.limits.micros(&crate::limits::TOKEN_UNDO));
-    let asked = TokenDeletePage {
-        shell,
-        token: row(&person.app, &token, used.get(&id)),
-        reasons: reasons.collect(),
-        note: problems.field("note", typed.text("note").unwrap_or_default()),
-        undo: format!("Within {within} that can be undone, unless it has leaked."),
-        error: problems.rest(),
-    };
-    page(problems.status, &asked)
-}
-
-/// `POST …/tokens/{id}/delete`.
-pub(super) async fn delete(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-    Extension(typed): Extension<Pairs>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    let reason = match typed.get("reason") {
-        "" => Ok(RevokeReason::Unspecified),
-        word => RevokeReason::parse(word).map_err(|problem| Error::invalid("reason", problem.to_string())),
-    };
-    let deleted = match reason {
-        Ok(reason) => {
-            let why = tokens::Why { reason, note: typed.text("note") };
-            tokens::delete(&person.app, grant.clone(), id, why).await.map(|_| ())
-        }
-        Err(error) => Err(error),
-    };
-    match deleted {
-        Ok(()) => person.done(&format!("/console/{organization}/tokens"), Flashed::TokenDeleted),
-        Err(error) => match Problems::of(error) {
-            Ok(problems) => delete_page(&person, &grant, id, &typed, problems).await,
-            Err(PageError(error)) => Err(error.into()),
-        },
-    }
-}
-
-/// What is asked before a token is switched off or on, or a deletion is undone.
-#[derive(Clone, Copy)]
-enum Switch {
-    Off,
-    On,
-    Undo,
-}
-
-impl Switch {
-    async fn question(self, person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
-        let token = tokens::find(&person.app, grant, id).await?;
-        let name = &token.name;
-        let (action, question, consequence, button) = match self {
-            Self::Off => (
-                "disable",
-                format!("Switch off “{name}”?"),
-                "It is refused until somebody switches it on again. Nothing of it is lost.",
-                "Disable",
-            ),
-            Self::On => {
-                ("enable", format!("Switch on “{name}” again?"), "It is accepted from the next request on.", "Enable")
-            }
-            Self::Undo => (
-                "undo",
-                format!("Take back the deletion of “{name}”?"),
-                "The same secrets are accepted again, with the same role.",
-                "Undo the deletion",
-            ),
-        };
-        let admin = {
-            let directory = person.app.verifier.directory();
-            let role = directory.organization(grant.organization()).and_then(|it| it.role(token.role_id));
-            role.is_some_and(|role| role.kind == RoleKind::BuiltIn(BuiltIn::Admin))
-        };
-        Ok(Confirmation {
-            nav: Nav::Tokens,
-            from: (name.clone(), format!("tokens/{id}")),
-            question,
-            consequences: vec![consequence.to_owned()],
-            facts: vec![("Role", token.role_name.clone()), ("Id", id.to_string())],
-            action: format!("tokens/{id}/{action}"),
-            button,
-            name: None,
-            // What makes an admin again is as much as making one.
-            needs_proof: admin && !matches!(self, Self::Off),
-            roles: None,
-        })
-    }
-
-    async fn ask(self, person: &SignedIn, organization: Uuid, id: Uuid) -> PageResult {
-        let grant = person.may(organization, Management::TokenManage)?;
-        let question = self.question(person, &grant, id).await?;
-        question.ask(person, organization, &Pairs::default(), Problems::default()).await
-    }
-
-    async fn act(self, person: &SignedIn, organization: Uuid, id: Uuid, typed: &Pairs) -> PageResult {
-        let grant = person.may(organization, Management::TokenManage)?;
-        let (app, right) = (&person.app, grant.clone());
-        let done = match (proof::given(person, typed).await, self) {
-            (Err(error), _) => Err(error),
-            (Ok(()), Self::Off) => tokens::disable(app, right, id).await.map(|_| Flashed::TokenDisabled),
-            (Ok(()), Self::On) => tokens::enable(app, right, id).await.map(|_| Flashed::TokenEnabled),
-            (Ok(()), Self::Undo) => tokens::undo(app, right, id).await.map(|_| Flashed::TokenRestored),
-        };
-        match done {
-            Ok(flash) => person.done(&format!("/console/{organization}/tokens/{id}"), flash),
-            Err(error) => {
-                let problems = Problems::of(error)?;
-                self.question(person, &grant, id).await?.ask(person, organization, typed, problems).await
-            }
-        }
-    }
-}
-
-/// `GET …/tokens/{id}/disable`.
-pub(super) async fn ask_disable(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-) -> PageResult {
-    Switch::Off.ask(&person, organization, id).await
-}
-
-/// `POST …/tokens/{id}/disable`.
-pub(super) async fn disable(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-    Extension(typed): Extension<Pairs>,
-) -> PageResult {
-    Switch::Off.act(&person, organization, id, &typed).await
-}
-
-/// `GET …/tokens/{id}/enable`.
-pub(super) async fn ask_enable(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-) -> PageResult {
-    Switch::On.ask(&person, organization, id).await
-}
-
-/// `POST …/tokens/{id}/enable`.
-pub(super) async fn enable(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-    Extension(typed): Extension<Pairs>,
-) -> PageResult {
-    Switch::On.act(&person, organization, id, &typed).await
-}
-
-/// `GET …/tokens/{id}/undo`.
-pub(super) async fn ask_undo(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-) -> PageResult {
-    Switch::Undo.ask(&person, organization, id).await
-}
-
-/// `POST …/tokens/{id}/undo`.
-pub(super) async fn undo(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-    Extension(typed): Extension<Pairs>,
-) -> PageResult {
-    Switch::Undo.act(&person, organization, id, &typed).await
 }
 
 #[cfg(test)]

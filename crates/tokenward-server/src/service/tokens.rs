@@ -32,13 +32,16 @@ pub struct NewToken {
     pub expires_at: Option<Time>,
 }
 
-/// A new token with its text, which nobody can see again.
+/// A token with the text of its new secret, which nobody can see again. All that an answer needs besides is here: once the
+/// secret is made, nothing that could fail may stand between it and whoever asked.
 #[derive(Debug)]
 pub struct Created {
     /// The token.
     pub token: Token,
     /// Its text.
     pub text: PlainText,
+    /// Its secrets that are accepted, the newest first.
+    pub versions: Vec<TokenVersion>,
 }
 
 /// The text of a secret that is about to be, and what is stored of it. Made before the write that stores it.
@@ -104,10 +107,10 @@ pub async fn part(
     Ok((part, last))
 }
 
-/// These living tokens, in any order; those that are not there are left out.
-pub async fn these(app: &Arc<App>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<Token>> {
+/// Those of these tokens that live, or those that were taken back, in any order.
+pub async fn these(app: &Arc<App>, grant: &Grant, ids: &[Uuid], taken_back: bool) -> Result<Vec<Token>> {
     let mut reader = app.read(grant.organization()).await?;
-    tokens::these(reader.conn(), grant, ids).await
+    tokens::these(reader.conn(), grant, ids, taken_back).await
 }
 
 /// Those of these tokens that are alive.
@@ -168,13 +171,20 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
 /// What is wrong with a new token, its role apart.
 #[must_use]
 pub fn check(new: &NewToken, now: Time) -> Faults {
-    let mut faults = Faults::default();
-    faults.check("name", check_actor_name(&new.name));
-    if let Some(description) = &new.description {
-        faults.check("description", check_description(description));
-    }
+    let mut faults = check_words(Some(&new.name), new.description.as_deref());
     if new.expires_at.is_some_and(|at| at <= now) {
         faults.push("expires_at", format!("is in the past; it is {now} now"));
+    }
+    faults
+}
+
+fn check_words(name: Option<&str>, description: Option<&str>) -> Faults {
+    let mut faults = Faults::default();
+    if let Some(name) = name {
+        faults.check("name", check_actor_name(name));
+    }
+    if let Some(description) = description {
+        faults.check("description", check_description(description));
     }
     faults
 }
@@ -228,7 +238,13 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                 // What is refused now is not committed either.
                 limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
                 let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
-                Ok((Created { token, text: secret.text }, vec![event]))
+                let first = TokenVersion {
+                    version: token.version,
+                    created_at: now,
+                    expires_at: None,
+                    last_four: token.last_four.clone(),
+                };
+                Ok((Created { token, text: secret.text, versions: vec![first] }, vec![event]))
             })
         })
         .await;
@@ -250,13 +266,7 @@ pub struct TokenChange {
 
 impl TokenChange {
     fn faults(&self, now: Time) -> Faults {
-        let mut faults = Faults::default();
-        if let Some(name) = &self.name {
-            faults.check("name", check_actor_name(name));
-        }
-        if let Some(Some(description)) = &self.description {
-            faults.check("description", check_description(description));
-        }
+        let mut faults = check_words(self.name.as_deref(), self.description.as_ref().and_then(|it| it.as_deref()));
         if self.expires_at.flatten().is_some_and(|at| at <= now) {
             faults.push("expires_at", format!("is in the past; it is {now} now. To end a token now, delete it"));
         }
@@ -326,11 +336,11 @@ pub fn check_overlap(app: &App, keep: Micros) -> Result<()> {
 /// Gives a token a new secret. Those before it are accepted for `keep` more, and never past the end of the token. What
 /// names the token (its id, in the log, in roles) stays the same.
 ///
-/// Of two at once one wins. A token that rotates itself must present its newest secret: who found an earlier one must not
+/// `seen` is the token as the caller read it: of two at once one wins. A token that rotates itself must present its newest secret: who found an earlier one must not
 /// get at the next.
-pub async fn rotate(app: &Arc<App>, grant: Grant, id: Uuid, keep: Micros) -> Result<Written<Created>> {
+pub async fn rotate(app: &Arc<App>, grant: Grant, seen: &Token, keep: Micros) -> Result<Written<Created>> {
     check_overlap(app, keep)?;
-    let seen = find(app, &grant, id).await?.version;
+    let (id, seen) = (seen.id, seen.version);
     let secret = Secret::new(app);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
@@ -346,15 +356,14 @@ pub async fn rotate(app: &Arc<App>, grant: Grant, id: Uuid, keep: Micros) -> Res
                     "Somebody else rotated the token at the same time. Look at its secrets before you rotate it once more.",
                 ));
             }
-            let role = roles::assignable(tx, grant, "role_id", old.role_id).await?;
-            let now = tx.now();
-            if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-                grant.require_proof(proof, now)?;
+            if old.disabled_at.is_some() {
+                return Err(Error::conflict("The token is switched off. Switch it on before you rotate it, or make a new one."));
             }
-            let accepted = tokens::versions(tx.conn(), &[id], now).await?.remove(&id).map_or(0, |all| all.len());
+            may_hand_out(tx, grant, old.role_id, proof).await?;
+            let now = tx.now();
             if keep > 0 {
-                let what = "The token has as many secrets that are accepted as";
-                limits.room(&TOKEN_VERSIONS, accepted as u64, what)?;
+                let accepted = accepted(tx, id, now).await?.len();
+                limits.room(&TOKEN_VERSIONS, accepted as u64, "The token has as many secrets that are accepted as")?;
             }
             let Some(version) = old.version.checked_add(1) else {
                 return Err(Error::conflict("The token was rotated as often as it can be. Make a new one."));
@@ -369,7 +378,8 @@ pub async fn rotate(app: &Arc<App>, grant: Grant, id: Uuid, keep: Micros) -> Res
             tokens::rotate(tx, grant, &token, &secret.row(), until).await?;
             let after = TokenSnapshot { replaced_until: Some(until), ..snapshot(&token) };
             let event = event(Kind::TokenRotated, &token).before(snapshot(&old)).after(after);
-            Ok((Created { token, text: secret.text }, vec![event]))
+            let versions = accepted(tx, id, now).await?;
+            Ok((Created { token, text: secret.text, versions }, vec![event]))
         })
     })
     .await
@@ -387,8 +397,7 @@ pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -
                 ));
             }
             let now = tx.now();
-            let accepted = tokens::versions(tx.conn(), &[id], now).await?.remove(&id).unwrap_or_default();
-            let Some(ended) = accepted.into_iter().find(|it| it.version == version) else {
+            let Some(ended) = accepted(tx, id, now).await?.into_iter().find(|it| it.version == version) else {
                 return Err(Error::not_found("accepted secret of this token"));
             };
             let token = Token { updated_at: tx.next_version(old.updated_at), ..old.clone() };
@@ -401,6 +410,21 @@ pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -
         })
     })
     .await
+}
+
+/// The secrets of a token that are accepted, the newest first.
+async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<TokenVersion>> {
+    Ok(tokens::versions(tx.conn(), &[id], now).await?.remove(&id).unwrap_or_default())
+}
+
+/// What a token with this role may do is handed out: nobody hands out more than they have, and what makes an admin needs a
+/// fresh proof of a person.
+async fn may_hand_out(tx: &mut Tx, grant: &Grant, role: Uuid, proof: Micros) -> Result<()> {
+    let role = roles::assignable(tx, grant, "role_id", role).await?;
+    if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+        grant.require_proof(proof, tx.now())?;
+    }
+    Ok(())
 }
 
 /// A token whose end has not come, and that was not taken back.
@@ -423,12 +447,6 @@ pub struct Why {
     pub reason: RevokeReason,
     /// More about it, for people.
     pub note: Option<String>,
-}
-
-impl Default for Why {
-    fn default() -> Self {
-        Self { reason: RevokeReason::Unspecified, note: None }
-    }
 }
 
 /// Takes a token back. It is refused from the moment this answers; its name is free at once.
@@ -486,10 +504,7 @@ pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Toke
             if old.role_id.is_nil() {
                 return Err(Error::conflict("The role of the token was deleted since. Make a new token."));
             }
-            let role = roles::assignable(tx, grant, "role_id", old.role_id).await?;
-            if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-                grant.require_proof(proof, now)?;
-            }
+            may_hand_out(tx, grant, old.role_id, proof).await?;
             let token = Token { revocation: None, updated_at: tx.next_version(old.updated_at), ..old };
             let with_it = tokens::restore(tx, grant, &token).await?;
             limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
@@ -507,8 +522,8 @@ pub fn undo_until(app: &App, revocation: &Revocation) -> Option<Time> {
     Some(until).filter(|until| revocation.reason != RevokeReason::KeyCompromise && app.now() < *until)
 }
 
-/// Switches a token off: it is refused, and keeps everything, until it is switched on again. Nothing happens to one that
-/// is off already.
+/// Switches a token off: it is refused, and keeps everything, until it is switched on again. One
+/// that is off already is a conflict.
 pub async fn disable(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
     switch(app, grant, id, true).await
 }
@@ -525,10 +540,7 @@ async fn switch(app: &Arc<App>, grant: Grant, id: Uuid, off: bool) -> Result<Wri
             let old = not_ended(tx, grant, id).await?;
             let now = tx.now();
             if !off {
-                let role = roles::assignable(tx, grant, "role_id", old.role_id).await?;
-                if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-                    grant.require_proof(proof, now)?;
-                }
+                may_hand_out(tx, grant, old.role_id, proof).await?;
             }
             if old.disabled_at.is_some() == off {
                 let detail = if off { "The token is switched off already." } else { "The token is not switched off." };
@@ -556,7 +568,9 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
         Some((found.token, Grant::of_bearer(organization.id, found.token, Arc::new(role.clone()), by)))
     });
     let done = match found {
-        Ok(Some((id, grant))) => delete(app, grant, id, Why::default()).await.map(|_| ()),
+        Ok(Some((id, grant))) => {
+            delete(app, grant, id, Why { reason: RevokeReason::Unspecified, note: None }).await.map(|_| ())
+        }
         Ok(None) => match app.verifier.authenticate(text, client) {
             Ok(caller) => sessions::end(app, &caller, caller.credential_id()).await.map(|_| ()),
             Err(error) => Err(error),

@@ -315,7 +315,20 @@ impl Reader {
 }
 
 /// Rows whose id is in `ids`. `select` ends in `IN`.
-pub(crate) async fn by_ids<T>(mut conn: Conn<'_>, select: &'static str, ids: &[Uuid]) -> Result<Vec<T>>
+pub(crate) async fn by_ids<T>(conn: Conn<'_>, select: &'static str, ids: &[Uuid]) -> Result<Vec<T>>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    by_ids_above(conn, select, ids, None).await
+}
+
+/// Those of them whose column, named here, holds nothing or more than a number.
+pub(crate) async fn by_ids_above<T>(
+    mut conn: Conn<'_>,
+    select: &'static str,
+    ids: &[Uuid],
+    above: Option<(&'static str, i64)>,
+) -> Result<Vec<T>>
 where
     T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
@@ -323,11 +336,13 @@ where
     // Far below the 32,766 parameters that both databases allow, and one plan for all full pieces.
     for piece in ids.chunks(500) {
         rows.extend(match conn.reborrow() {
-            Conn::Sqlite(c) => among::<Sqlite>(select, piece).build_query_as::<T>().fetch_all(c).await.map_err(fail)?,
+            Conn::Sqlite(c) => {
+                among::<Sqlite>(select, piece, above).build_query_as::<T>().fetch_all(c).await.map_err(fail)?
+            }
             Conn::Postgres(session) => {
                 let answer = {
                     let (patience, c) = session.statement();
-                    let mut query = among::<Postgres>(select, piece);
+                    let mut query = among::<Postgres>(select, piece, above);
                     timeout(patience, query.build_query_as::<T>().fetch_all(c)).await
                 };
                 session.answered(answer)?
@@ -337,10 +352,11 @@ where
     Ok(rows)
 }
 
-fn among<DB>(select: &'static str, ids: &[Uuid]) -> QueryBuilder<DB>
+fn among<DB>(select: &'static str, ids: &[Uuid], above: Option<(&'static str, i64)>) -> QueryBuilder<DB>
 where
     DB: sqlx::Database,
     for<'q> Uuid: sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    for<'q> i64: sqlx::Encode<'q, DB> + sqlx::Type<DB>,
 {
     let mut query = QueryBuilder::new(select);
     query.push(" (");
@@ -349,5 +365,8 @@ where
         list.push_bind(*id);
     }
     query.push(")");
+    if let Some((column, least)) = above {
+        query.push(" AND (").push(column).push(" IS NULL OR ").push(column).push(" > ").push_bind(least).push(")");
+    }
     query
 }

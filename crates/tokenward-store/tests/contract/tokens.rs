@@ -134,8 +134,10 @@ async fn tokens_are_told_by_what_they_have_in_common(world: World) {
     let all = [ours.id, theirs.id, gone.id];
     let mut reader = world.reader().await;
     assert_eq!(tokens::living(reader.conn(), &acme.grant, &all).await.unwrap(), [ours.id]);
-    let these = tokens::these(reader.conn(), &acme.grant, &all).await.unwrap();
+    let these = tokens::these(reader.conn(), &acme.grant, &all, false).await.unwrap();
     assert_eq!(these, tokens::list(reader.conn(), &acme.grant).await.unwrap());
+    let taken_back = tokens::these(reader.conn(), &acme.grant, &all, true).await.unwrap();
+    assert_eq!(taken_back.iter().map(|it| it.id).collect::<Vec<_>>(), [gone.id]);
     assert_eq!(tokens::count(reader.conn(), &acme.grant).await.unwrap(), 1);
     assert_eq!(tokens::count_by_role(reader.conn(), &acme.grant).await.unwrap(), [(acme.role(BuiltIn::Admin), 1)]);
     // The operator, who made them, is nobody with an id.

@@ -225,8 +225,7 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
         Some(wanted) => resolve(wanted, context).await?.0,
         None => "/token/self".to_owned(),
     };
-    let keep = if args.keep == 0 { "0".to_owned() } else { length_text(args.keep) };
-    let body = ApiTokenRotateRequest { keep };
+    let body = ApiTokenRotateRequest { keep: length_text(args.keep) };
     let rotated: ApiAnswer<ApiTokenCreate> = context.client.post(&format!("{path}/rotate"), &body).await?;
     let token = &rotated.token_without_text;
     print_secret(

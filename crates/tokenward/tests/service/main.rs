@@ -13,6 +13,7 @@ mod cli;
 mod console;
 mod console_documents;
 mod console_people;
+mod console_tokens;
 mod decisions;
 mod embedded;
 mod fields;

@@ -62,6 +62,8 @@ async fn a_token_is_switched_off_and_on_and_keeps_everything() {
     assert_eq!(world.names("state=disabled").await, ["ci"]);
     assert_eq!(world.names("state=active").await, ["asker"]);
     assert_eq!(world.post("/disable").await.outcome(), (409, "conflict".into()));
+    let rotated = world.server.post(&world.path("/rotate"), &world.asker, json!({ "keep": "0" })).await;
+    assert!(rotated.status == 409 && rotated.text.contains("Switch it on"), "{}", rotated.text);
     let World { server, acme, asker, id, text } = world;
     // It is in the rows, not only in memory.
     let server = server.restart().await;

@@ -1,0 +1,431 @@
+//! What is done to a token after it was made: edited, rotated, switched off and on, deleted, brought back.
+
+use axum::Extension;
+use axum::http::StatusCode;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Management;
+use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::time::{Micros, length, length_text};
+use tokenward_core::token::{RevokeReason, Token};
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use super::confirm::Confirmation;
+use super::done::Flashed;
+use super::form::{Pairs, Problems};
+use super::page::{At, PageError, PageResult, page};
+use super::person::SignedIn;
+use super::proof;
+use super::tokens::{KEEP, REASONS, expiry, row, secret_page, token_form, version_rows};
+use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
+use super::words::{count, grouped};
+use crate::service::tokens::{self, TokenChange};
+use crate::service::{App, IfMatch, usage};
+
+/// `GET …/tokens/{id}/edit`.
+pub(super) async fn edit(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let token = tokens::get(&person.app, &grant, id).await?;
+    let saved = Pairs::from([
+        ("name", token.name.clone()),
+        ("description", token.description.clone().unwrap_or_default()),
+        ("role_id", token.role_id.to_string()),
+        ("version", token.updated_at.0.to_string()),
+    ]);
+    edit_page(&person, &grant, &token, &saved, None, Problems::default()).await
+}
+
+async fn edit_page(
+    person: &SignedIn,
+    grant: &Grant,
+    token: &Token,
+    typed: &Pairs,
+    effect: Option<TokenEffect>,
+    mut problems: Problems,
+) -> PageResult {
+    let used = usage::of(&person.app, grant, std::slice::from_ref(token)).await?.remove(&token.id);
+    let row = row(&person.app, token, used.as_ref());
+    let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    let use_so_far = match (&row.last_used, &used) {
+        (Some(last), Some(used)) => {
+            format!("It was allowed {} times, and last used {}.", grouped(used.total.allowed), last.at.relative)
+        }
+        _ => "It was never used.".to_owned(),
+    };
+    let shown = TokenEditPage {
+        form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
+        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        token: row,
+        version: typed.get("version").to_owned(),
+        use_so_far,
+        effect,
+        password: proof::field_if_asked(&mut problems),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// What the chosen role would take from the token, unless that was shown already.
+async fn effect_of(person: &SignedIn, token: &Token, typed: &Pairs) -> Result<Option<TokenEffect>> {
+    let Some(role) = typed.id("role_id").filter(|role| *role != token.role_id) else { return Ok(None) };
+    if typed.id("sure") == Some(role) {
+        return Ok(None);
+    }
+    // What was decided is not for everybody who may change tokens.
+    let Ok(grant) = person.may(token.organization_id, Management::TokenVerify) else { return Ok(None) };
+    let effect = crate::service::decisions::effect(&person.app, &grant, token.id, role).await?;
+    let sentence = format!(
+        "With this role {} of its last {} would be refused:",
+        effect.refused_count,
+        count(effect.looked_at, "allowed request")
+    );
+    let shown = TokenEffect { sentence, refused: effect.refused, role: role.to_string() };
+    Ok((effect.refused_count > 0).then_some(shown))
+}
+
+/// `POST …/tokens/{id}/edit`: saves. What would be refused from then on is shown first.
+pub(super) async fn save(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let token = tokens::get(&person.app, &grant, id).await?;
+    let again = |problems| edit_page(&person, &grant, &token, &typed, None, problems);
+    let expires_at = match typed.get("expires") {
+        KEEP => None,
+        _ => match expiry(&typed, person.app.now()) {
+            Ok(expires_at) => Some(expires_at),
+            Err(problem) => return again(Problems::one("expires_at", problem)).await,
+        },
+    };
+    let Some(role_id) = typed.id("role_id") else {
+        return again(Problems::one("role_id", "Choose what the token may do.")).await;
+    };
+    if let Some(effect) = effect_of(&person, &token, &typed).await? {
+        return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
+    }
+    let change = TokenChange {
+        name: Some(typed.line("name")),
+        description: Some(typed.text("description")),
+        role_id: Some(role_id),
+        expires_at,
+    };
+    // A form without its version could overwrite what somebody else saved: it fits none.
+    let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
+    let saved = match proof::given(&person, &typed).await {
+        Ok(()) => tokens::update(&person.app, grant.clone(), id, change, version).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(_) => person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenSaved),
+        Err(error) => again(Problems::of(error)?).await,
+    }
+}
+
+/// How long the secret before is kept after a rotation: what the form sends, what people read, and what it is for.
+const OVERLAPS: [(&str, &str, &str); 4] = [
+    ("0", "Not at all", "It has leaked: refuse it from this moment on. Whatever uses it stops working."),
+    ("1h", "For an hour", "Whatever uses it gets the new one now, by hand or by a pipeline."),
+    ("24h", "For a day", "Time to hand on the new one. The token's page says whether the old one is still used."),
+    ("7d", "For a week", "Several people or places must be told."),
+];
+
+/// `GET …/tokens/{id}/rotate`.
+pub(super) async fn ask_rotate(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    rotate_page(&person, &grant, id, "24h", Problems::default()).await
+}
+
+async fn rotate_page(person: &SignedIn, grant: &Grant, id: Uuid, chosen: &str, mut problems: Problems) -> PageResult {
+    let token = tokens::get(&person.app, grant, id).await?;
+    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
+    let shown = TokenRotatePage {
+        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        token: row(&person.app, &token, used.get(&id)),
+        choices: OVERLAPS.into_iter().filter(|(keep, ..)| overlap(&person.app, keep).is_ok()).collect(),
+        chosen: chosen.to_owned(),
+        password: proof::field_if_asked(&mut problems),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// One of the choices.
+fn overlap(app: &App, keep: &str) -> Result<Micros> {
+    let offered = OVERLAPS.into_iter().any(|(it, ..)| it == keep);
+    let keep = length(keep).filter(|_| offered);
+    let keep = keep.ok_or_else(|| Error::invalid("keep", "is none of the choices"))?;
+    tokens::check_overlap(app, keep)?;
+    Ok(keep)
+}
+
+/// `POST …/tokens/{id}/rotate`: makes the new secret, and shows it in the answer, once.
+pub(super) async fn rotate(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let chosen = typed.get("keep");
+    let rotated = async {
+        let keep = overlap(&person.app, chosen)?;
+        let before = tokens::find(&person.app, &grant, id).await?;
+        let shell = person.shell(Some(organization), Nav::Tokens).await?;
+        proof::given(&person, &typed).await?;
+        let created = tokens::rotate(&person.app, grant.clone(), &before, keep).await?.value;
+        Ok((created, before, shell))
+    };
+    match rotated.await {
+        Ok((created, before, shell)) => {
+            let kept = created.versions.iter().find(|it| it.version == before.version).and_then(|it| it.expires_at);
+            let fate = match kept {
+                None => "refused from now on".to_owned(),
+                Some(until) => format!("accepted until {}", person.moment(until).full),
+            };
+            let told = format!("The secret before (…{}) is {fate}.", before.last_four);
+            secret_page(&person, shell, created, StatusCode::OK, Some(told))
+        }
+        Err(error) => rotate_page(&person, &grant, id, chosen, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/tokens/{id}/secrets/{version}/end`.
+pub(super) async fn ask_end_version(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id, version)): At<(Uuid, Uuid, u16)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let question = end_question(&person, &grant, id, version).await?;
+    question.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn end_question(person: &SignedIn, grant: &Grant, id: Uuid, version: u16) -> Result<Confirmation> {
+    let token = tokens::get(&person.app, grant, id).await?;
+    let of = std::slice::from_ref(&token);
+    let versions = tokens::versions(&person.app, grant, of).await?.remove(&id).unwrap_or_default();
+    let used = usage::of(&person.app, grant, of).await?.remove(&id);
+    let rows = version_rows(&token, versions, used.as_ref(), person.app.now());
+    let found = rows.into_iter().find(|it| it.version == version && !it.newest);
+    let secret = found.ok_or_else(|| Error::not_found("earlier secret of this token"))?;
+    let last = match secret.last_used {
+        Some(LastUsed { at, from, .. }) => {
+            let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
+            format!("It was last used {}{from}. Whatever that is stops working.", at.relative)
+        }
+        None => "It was never used.".to_owned(),
+    };
+    Ok(Confirmation {
+        nav: Nav::Tokens,
+        from: (token.name.clone(), format!("tokens/{id}")),
+        question: format!("End the secret {} of “{}” now?", secret.hint, token.name),
+        consequences: vec![last, "The newest secret stays as it is.".to_owned()],
+        facts: vec![
+            ("Made", secret.created.full),
+            ("Ends otherwise", secret.ends.map(|at| at.full).unwrap_or_default()),
+        ],
+        action: format!("tokens/{id}/secrets/{version}/end"),
+        button: "End it now",
+        name: None,
+        needs_proof: false,
+        roles: None,
+    })
+}
+
+/// `POST …/tokens/{id}/secrets/{version}/end`.
+pub(super) async fn end_version(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id, version)): At<(Uuid, Uuid, u16)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    tokens::end_version(&person.app, grant, id, version).await?;
+    person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::SecretEnded)
+}
+
+/// `GET …/tokens/{id}/delete`: asks once more.
+pub(super) async fn ask_delete(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    delete_page(&person, &grant, id, &Pairs::default(), Problems::default()).await
+}
+
+async fn delete_page(person: &SignedIn, grant: &Grant, id: Uuid, typed: &Pairs, mut problems: Problems) -> PageResult {
+    let token = tokens::get(&person.app, grant, id).await?;
+    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
+    let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
+    let chosen = typed.get("reason");
+    let reasons = REASONS.into_iter().map(|(reason, label)| Choice {
+        value: reason.to_string(),
+        label: label.into(),
+        chosen: reason.as_str() == chosen,
+    });
+    let within = length_text(person.app.limits.micros(&crate::limits::TOKEN_UNDO));
+    let asked = TokenDeletePage {
+        shell,
+        token: row(&person.app, &token, used.get(&id)),
+        reasons: reasons.collect(),
+        note: problems.field("note", typed.text("note").unwrap_or_default()),
+        undo: format!("Within {within} that can be undone, unless it has leaked."),
+        error: problems.rest(),
+    };
+    page(problems.status, &asked)
+}
+
+/// `POST …/tokens/{id}/delete`.
+pub(super) async fn delete(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let reason = match typed.get("reason") {
+        "" => Ok(RevokeReason::Unspecified),
+        word => RevokeReason::parse(word).map_err(|problem| Error::invalid("reason", problem.to_string())),
+    };
+    let deleted = match reason {
+        Ok(reason) => {
+            let why = tokens::Why { reason, note: typed.text("note") };
+            tokens::delete(&person.app, grant.clone(), id, why).await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    };
+    match deleted {
+        Ok(()) => person.done(&format!("/console/{organization}/tokens"), Flashed::TokenDeleted),
+        Err(error) => match Problems::of(error) {
+            Ok(problems) => delete_page(&person, &grant, id, &typed, problems).await,
+            Err(PageError(error)) => Err(error.into()),
+        },
+    }
+}
+
+/// What is asked before a token is switched off or on, or a deletion is undone.
+#[derive(Clone, Copy)]
+enum Switch {
+    Off,
+    On,
+    Undo,
+}
+
+impl Switch {
+    async fn question(self, person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
+        let token = tokens::find(&person.app, grant, id).await?;
+        let name = &token.name;
+        let (action, question, consequence, button) = match self {
+            Self::Off => (
+                "disable",
+                format!("Switch off “{name}”?"),
+                "It is refused until somebody switches it on again. Nothing of it is lost.",
+                "Disable",
+            ),
+            Self::On => {
+                ("enable", format!("Switch on “{name}” again?"), "It is accepted from the next request on.", "Enable")
+            }
+            Self::Undo => (
+                "undo",
+                format!("Take back the deletion of “{name}”?"),
+                "The same secrets are accepted again, with the same role.",
+                "Undo the deletion",
+            ),
+        };
+        let admin = {
+            let directory = person.app.verifier.directory();
+            let role = directory.organization(grant.organization()).and_then(|it| it.role(token.role_id));
+            role.is_some_and(|role| role.kind == RoleKind::BuiltIn(BuiltIn::Admin))
+        };
+        Ok(Confirmation {
+            nav: Nav::Tokens,
+            from: (name.clone(), format!("tokens/{id}")),
+            question,
+            consequences: vec![consequence.to_owned()],
+            facts: vec![("Role", token.role_name.clone()), ("Id", id.to_string())],
+            action: format!("tokens/{id}/{action}"),
+            button,
+            name: None,
+            // What makes an admin again is as much as making one.
+            needs_proof: admin && !matches!(self, Self::Off),
+            roles: None,
+        })
+    }
+
+    async fn ask(self, person: &SignedIn, organization: Uuid, id: Uuid) -> PageResult {
+        let grant = person.may(organization, Management::TokenManage)?;
+        let question = self.question(person, &grant, id).await?;
+        question.ask(person, organization, &Pairs::default(), Problems::default()).await
+    }
+
+    async fn act(self, person: &SignedIn, organization: Uuid, id: Uuid, typed: &Pairs) -> PageResult {
+        let grant = person.may(organization, Management::TokenManage)?;
+        let (app, right) = (&person.app, grant.clone());
+        let done = match (proof::given(person, typed).await, self) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Self::Off) => tokens::disable(app, right, id).await.map(|_| Flashed::TokenDisabled),
+            (Ok(()), Self::On) => tokens::enable(app, right, id).await.map(|_| Flashed::TokenEnabled),
+            (Ok(()), Self::Undo) => tokens::undo(app, right, id).await.map(|_| Flashed::TokenRestored),
+        };
+        match done {
+            Ok(flash) => person.done(&format!("/console/{organization}/tokens/{id}"), flash),
+            Err(error) => {
+                let problems = Problems::of(error)?;
+                self.question(person, &grant, id).await?.ask(person, organization, typed, problems).await
+            }
+        }
+    }
+}
+
+/// `GET …/tokens/{id}/disable`.
+pub(super) async fn ask_disable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::Off.ask(&person, organization, id).await
+}
+
+/// `POST …/tokens/{id}/disable`.
+pub(super) async fn disable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::Off.act(&person, organization, id, &typed).await
+}
+
+/// `GET …/tokens/{id}/enable`.
+pub(super) async fn ask_enable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::On.ask(&person, organization, id).await
+}
+
+/// `POST …/tokens/{id}/enable`.
+pub(super) async fn enable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::On.act(&person, organization, id, &typed).await
+}
+
+/// `GET …/tokens/{id}/undo`.
+pub(super) async fn ask_undo(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::Undo.ask(&person, organization, id).await
+}
+
+/// `POST …/tokens/{id}/undo`.
+pub(super) async fn undo(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::Undo.act(&person, organization, id, &typed).await
+}

@@ -1,0 +1,136 @@
+//! Tokens in the console: edited, rotated, switched off, deleted and brought back.
+
+use serde_json::json;
+
+use crate::console::{Page, Person, world};
+
+/// The value of a hidden field of a page.
+fn hidden(page: &Page, name: &str) -> String {
+    let start = format!("name=\"{name}\" value=\"");
+    page.html.split(&start).nth(1).unwrap_or_else(|| panic!("{name} is missing")).split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_is_edited_and_what_would_be_refused_is_shown_before() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let [viewer, devops] = [server.role(&organization, "viewer").await, server.role(&organization, "devops").await];
+    let (id, text) =
+        server.new_token(&organization, json!({ "name": "ci", "role_id": devops, "description": "Builds" })).await;
+    let path = format!("{base}/tokens/{id}/edit");
+    owner.get(&path).await.says(200, "It was never used.");
+    for permission in ["invoices:read", "refunds:write", "refunds:write"] {
+        let asked = json!({ "token": text, "permission": permission });
+        server.post("/verify", &organization.owner, asked).await.expect(200);
+    }
+    let page = owner.get(&path).await.says(200, "It was allowed 3 times");
+    assert!(page.html.contains("value=\"ci\"") && page.html.contains("Builds") && page.html.contains("As it is"));
+    let version = hidden(&page, "version");
+    let form = |role: &str, more: &[(&'static str, String)]| {
+        let mut form = vec![("name", "ci-2".to_owned()), ("role_id", role.to_owned()), ("expires", "keep".to_owned())];
+        form.push(("version", version.clone()));
+        form.extend_from_slice(more);
+        form
+    };
+    let post = async |owner: &mut Person, form: Vec<(&'static str, String)>| {
+        let form: Vec<(&str, &str)> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        owner.post(&path, &form).await
+    };
+    let page = post(&mut owner, form(&viewer, &[])).await;
+    let page = page.says(200, "With this role 2 of its last 3 allowed requests would be refused:");
+    assert!(page.html.contains("refunds:write") && !page.html.contains("<li class=\"mono\">invoices:read"));
+    assert_eq!(hidden(&page, "sure"), viewer);
+    let one = organization.path(&format!("apiToken/{id}"));
+    assert_eq!(server.get(&one, &organization.owner).await.str("role_name"), "devops", "nothing is saved yet");
+    let saved = post(&mut owner, form(&viewer, &[("sure", viewer.clone())])).await;
+    saved.leads_to(&format!("{base}/tokens/{id}"));
+    owner.get(&format!("{base}/tokens/{id}")).await.says(200, "The token is saved.");
+    let token = server.get(&one, &organization.owner).await.json();
+    assert_eq!((&token["name"], &token["role_name"]), (&json!("ci-2"), &json!("viewer")));
+    assert!(token.get("description").is_none(), "{token}");
+
+    post(&mut owner, form(&viewer, &[])).await.says(412, "Somebody else changed this");
+    let bad = [("name", ""), ("role_id", viewer.as_str()), ("expires", "keep")];
+    let fresh = hidden(&owner.get(&path).await, "version");
+    owner.post(&path, &[&bad[..], &[("version", fresh.as_str())]].concat()).await.says(400, "It must not be empty.");
+    let past = [("name", "x"), ("role_id", viewer.as_str()), ("expires", "date"), ("expires_on", "2020-01-01")];
+    owner.post(&path, &past).await.says(400, "This day is over.");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_rotated_shown_with_its_secrets_and_an_old_one_is_ended() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let (id, text) = server.new_token(&organization, json!({ "name": "ci", "role_id": viewer })).await;
+    let page = format!("{base}/tokens/{id}");
+    let shown = owner.get(&page).await.says(200, "Rotate");
+    assert!(!shown.html.contains("id=\"secrets\""), "one secret needs no list");
+    owner.get(&format!("{page}/rotate")).await.says(200, "How long is the secret");
+    let rotated = owner.post(&format!("{page}/rotate"), &[("keep", "24h")]).await;
+    let rotated = rotated.says(200, "“ci” has a new secret");
+    assert!(rotated.headers["cache-control"].to_str().unwrap().contains("no-store"));
+    let old = format!("The secret before (…{}) is accepted until", &text[38..]);
+    assert!(rotated.html.contains(&old) && rotated.html.contains("twd_"), "{}", rotated.html);
+    // Used after it was replaced.
+    let asked = json!({ "token": text, "remote_ip": "203.0.113.77", "user_agent": "Go-http-client/2.0" });
+    server.post("/verify", &organization.owner, asked.clone()).await.expect(200);
+    let shown = owner.get(&page).await.says(200, "old, still used");
+    assert!(shown.html.contains("203.0.113.77") && shown.html.contains("End now"));
+    let end = format!("{page}/secrets/1/end");
+    owner.get(&end).await.says(200, "Whatever that is stops working.");
+    owner.post(&end, &[]).await.leads_to(&page);
+    let shown = owner.get(&page).await.says(200, "That secret is ended.");
+    assert!(!shown.html.contains("id=\"secrets\""));
+    assert_eq!(server.post("/verify", &organization.owner, asked).await.str("code"), "replaced");
+    owner.get(&end).await.says(404, "There is no such earlier secret");
+    owner.post(&format!("{page}/secrets/2/end"), &[]).await.says(409, "This is the newest secret");
+    owner.post(&format!("{page}/rotate"), &[("keep", "99y")]).await.says(400, "none of the choices");
+    owner.post(&format!("{page}/rotate"), &[]).await.says(400, "none of the choices");
+    let rotated = owner.post(&format!("{page}/rotate"), &[("keep", "0")]).await;
+    rotated.says(200, "is refused from now on.");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_switched_off_deleted_with_a_reason_found_again_and_brought_back() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let (id, text) = server.new_token(&organization, json!({ "name": "ci", "role_id": viewer })).await;
+    let code = async || server.post("/verify", &organization.owner, json!({ "token": text })).await.str("code");
+    let page = format!("{base}/tokens/{id}");
+    owner.get(&format!("{page}/disable")).await.says(200, "Switch off “ci”?");
+    owner.post(&format!("{page}/disable"), &[]).await.leads_to(&page);
+    owner.get(&page).await.says(200, "It is switched off: refused until somebody switches it on again.");
+    assert_eq!(code().await, "disabled");
+    owner.get(&format!("{base}/tokens?filter=disabled")).await.says(200, ">ci</a>");
+    owner.post(&format!("{page}/disable"), &[]).await.says(409, "switched off already");
+    owner.get(&format!("{page}/enable")).await.says(200, "Switch on “ci” again?");
+    owner.post(&format!("{page}/enable"), &[]).await.leads_to(&page);
+    assert_eq!(code().await, "valid");
+
+    owner.get(&format!("{page}/delete")).await.says(200, "Within 1h that can be undone");
+    owner.post(&format!("{page}/delete"), &[("reason", "boredom")]).await.says(400, "is not one of");
+    let why = [("reason", "cessation"), ("note", "the <old> pipeline")];
+    owner.post(&format!("{page}/delete"), &why).await.leads_to(&format!("{base}/tokens"));
+    assert_eq!(code().await, "revoked");
+    let list = owner.get(&format!("{base}/tokens")).await;
+    assert!(!list.html.contains(">ci</a>"));
+    owner.get(&format!("{base}/tokens?filter=deleted")).await.says(200, ">ci</a>");
+    owner.get(&format!("{base}/tokens?filter=deleted&q=nothing-like-it")).await.says(200, "No token");
+    let shown = owner.get(&page).await.says(200, "What used it is no more.");
+    assert!(shown.html.contains("the &#60;old&#62; pipeline") && shown.html.contains("/undo"), "{}", shown.html);
+    assert!(!shown.html.contains("/rotate\"") && !shown.html.contains("/edit\""), "nothing else can be done with it");
+    owner.get(&format!("{page}/undo")).await.says(200, "Take back the deletion of “ci”?");
+    owner.post(&format!("{page}/undo"), &[]).await.leads_to(&page);
+    owner.get(&page).await.says(200, "The token is back.");
+    assert_eq!(code().await, "valid");
+    let leaked = [("reason", "key_compromise")];
+    owner.post(&format!("{page}/delete"), &leaked).await.leads_to(&format!("{base}/tokens"));
+    let shown = owner.get(&page).await.says(200, "It has leaked, or may have.");
+    assert!(!shown.html.contains("/undo"));
+    owner.post(&format!("{page}/undo"), &[]).await.says(409, "somebody else may have its secret");
+    server.stop().await;
+}
