@@ -156,6 +156,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         kind: NodeKind::Server,
         max_staleness: config.max_staleness,
         poll: config.poll_interval,
+        hints: config.hints,
     };
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), terms).await?;
     verifier.keep_usage(store.clone());

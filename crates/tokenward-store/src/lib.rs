@@ -32,6 +32,6 @@ mod tx;
 pub mod usage;
 pub mod variables;
 
-pub use db::{Conn, Feed, Look, OpenError, Reader, SQLITE_AT_LEAST, Store};
+pub use db::{Conn, Feed, Heard, Listener, Look, OpenError, Reader, SQLITE_AT_LEAST, Store};
 pub use log::Position;
 pub use tx::{Tx, UnloggedTx};

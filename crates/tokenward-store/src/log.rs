@@ -16,7 +16,7 @@ use tokenward_core::event::{ActorKind, By, Event, Origin};
 use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, Head, Store, Uncommitted, execute, row, run};
+use crate::db::{Conn, Head, Store, Uncommitted, execute, put_head, row, run};
 use crate::short;
 use crate::tx::Tx;
 
@@ -167,7 +167,7 @@ impl Tx {
         }
         let Some(last) = last else { return Err(Error::internal("a change without an event")) };
         let Head { incarnation, position, hash, .. } = self.head.clone();
-        execute!(self.conn(), sqlx::query("UPDATE log_head SET position = $1, hash = $2").bind(position).bind(&hash))?;
+        put_head(self.conn(), position, &hash).await?;
         let store = self.store().clone();
         match self.end().await {
             Ok(()) => {}

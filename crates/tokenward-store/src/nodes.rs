@@ -75,11 +75,7 @@ pub async fn renew(conn: Conn<'_>, id: Uuid, position: i64, hash: &[u8], now: Ti
 
 /// Says that a node has applied the log up to here. It is no sign of life.
 pub async fn acknowledge(conn: Conn<'_>, id: Uuid, position: i64, hash: &[u8]) -> Result<()> {
-    execute!(
-        conn,
-        sqlx::query("UPDATE node SET position = $2, hash = $3 WHERE id = $1").bind(id).bind(position).bind(hash)
-    )
-    .map(|_| ())
+    db::put_applied(conn, id, position, hash).await
 }
 
 /// All nodes, by name.

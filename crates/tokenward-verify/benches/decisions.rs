@@ -68,6 +68,7 @@ fn world(tokens: usize) -> World {
             kind: NodeKind::Server,
             max_staleness: Duration::from_secs(3_600),
             poll: Duration::from_secs(60),
+            hints: false,
         };
         Verifier::start(store, peppers, Prefixes::default(), terms).await.unwrap()
     });

@@ -35,6 +35,9 @@ pub struct Config {
     /// What was committed so long ago is known here, or nothing is decided: so long a revoked token may be accepted at most,
     /// whatever happens to the network or the database. At least two seconds.
     pub max_staleness: Duration,
+    /// Listen for hints of those who write, by a connection of its own. `false` where a pooler in transaction mode stands
+    /// before the database; then `poll_interval` alone counts.
+    pub hints: bool,
     /// The name of this service among the nodes that follow the log; for people.
     pub node_name: String,
     /// Malformed or unknown tokens a minute and client address (IPv6: a /64), beyond which the client has to wait;
@@ -55,6 +58,7 @@ impl Config {
             prefixes: Prefixes::default(),
             poll_interval: Duration::from_secs(1),
             max_staleness: Duration::from_secs(60),
+            hints: true,
             node_name: node::host_name(),
             misses_per_minute: crate::guard::BUDGET,
             record_usage: true,
@@ -108,6 +112,7 @@ impl Embedded {
             // Less than that cannot be kept.
             max_staleness: config.max_staleness.max(Duration::from_micros(lease::LEAST.unsigned_abs())),
             poll: config.poll_interval,
+            hints: config.hints,
         };
         let verifier = Verifier::start(store.clone(), peppers, config.prefixes, terms).await?;
         verifier.guard().limit(config.misses_per_minute);

@@ -29,8 +29,12 @@ pub(crate) struct Followed {
     pub(crate) position: watch::Sender<i64>,
     /// Tells the follower to look now.
     pub(crate) nudge: Notify,
+    /// Tells whoever waits for other nodes that one has come further.
+    pub(crate) applied: Notify,
+    /// Is it heard of what other nodes write?
+    hears: AtomicBool,
     /// Nothing is decided any more.
-    stopped: AtomicBool,
+    stopped: watch::Sender<bool>,
 }
 
 impl Default for Followed {
@@ -40,7 +44,9 @@ impl Default for Followed {
             until: AtomicI64::new(lease::NEVER),
             position: watch::Sender::default(),
             nudge: Notify::new(),
-            stopped: AtomicBool::new(false),
+            applied: Notify::new(),
+            hears: AtomicBool::new(false),
+            stopped: watch::Sender::new(false),
         }
     }
 }
@@ -61,13 +67,29 @@ impl Followed {
 
     /// Nothing is decided from now on, whatever is learned; the follower takes its leave.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
+        self.stopped.send_replace(true);
         self.stop_deciding();
         self.nudge.notify_one();
     }
 
     pub(crate) fn has_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
+        *self.stopped.borrow()
+    }
+
+    /// Answers when it has stopped.
+    pub(crate) async fn stopping(&self) {
+        // An error would say that the sender is gone, which is a part of this.
+        let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    /// From now on it is heard of what other nodes write, or it is not.
+    pub(crate) fn hears(&self, hears: bool) {
+        self.hears.store(hears, Ordering::Relaxed);
+    }
+
+    /// Is it heard of what other nodes write?
+    pub(crate) fn is_told(&self) -> bool {
+        self.hears.load(Ordering::Relaxed)
     }
 
     /// It may not be decided by, until something new was learned.

@@ -6,6 +6,7 @@ mod embedded;
 mod follow;
 mod gateway;
 mod guard;
+mod hints;
 mod node;
 mod pepper;
 mod question;

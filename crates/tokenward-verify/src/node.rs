@@ -32,6 +32,9 @@ const AGAIN: Duration = Duration::from_millis(200);
 const TELL: Micros = 50_000;
 /// Looks at the log in one bound, at least: so many may fail before the node stops.
 const LOOKS: u32 = 30;
+/// So many times as often a node looks that hears no hints, and how often at most.
+const UNTOLD: u32 = 4;
+const LEAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What kind of node it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +56,8 @@ pub struct NodeTerms {
     pub max_staleness: Duration,
     /// How often to look for changes that nobody hinted at.
     pub poll: Duration,
+    /// Does it listen for hints of those who write?
+    pub hints: bool,
 }
 
 impl NodeTerms {
@@ -60,14 +65,20 @@ impl NodeTerms {
         Micros::try_from(self.max_staleness.as_micros()).unwrap_or(Micros::MAX)
     }
 
-    /// How often to look at least.
-    fn pause(&self) -> Duration {
-        self.poll.min(self.max_staleness / LOOKS)
+    /// How often to look at least; more often where hints are wanted and none is heard.
+    fn pause(&self, is_told: bool) -> Duration {
+        let longest = self.poll.min(self.max_staleness / LOOKS);
+        if self.hints && !is_told { longest.min((longest / UNTOLD).max(LEAST_PAUSE)) } else { longest }
     }
 
     /// How often to write at most that one was here.
     fn renews_every(&self) -> Micros {
-        (micros(self.pause()) / 2).max(TELL)
+        (micros(self.pause(true)) / 2).max(TELL)
+    }
+
+    /// Is there anything to listen for?
+    pub(crate) fn listens(&self, store: &Store) -> bool {
+        self.hints && store.is_shared()
     }
 
     /// How long one step of a look may take: a few can fail before the bound is over.
@@ -142,7 +153,7 @@ impl Follower {
         let followed = followed.as_ref();
         loop {
             // A hint that something was written, or time to look for what nobody hinted at.
-            let _ = tokio::time::timeout(self.pause(), followed.nudge.notified()).await;
+            let _ = tokio::time::timeout(self.pause(followed), followed.nudge.notified()).await;
             if followed.has_stopped() {
                 if let Err(error) = self.leave().await {
                     tracing::warn!(%error, cause = ?error.cause, "the row of this node stays until others see that it has stopped");
@@ -162,7 +173,7 @@ impl Follower {
     }
 
     /// Until the next look, when nobody hints at anything.
-    fn pause(&self) -> Duration {
+    fn pause(&self, followed: &Followed) -> Duration {
         let waiting = self.own.is_some() && self.told < self.position;
         if self.store.is_alone() {
             // Nobody else writes, so that no bound has to be kept.
@@ -170,7 +181,7 @@ impl Follower {
         } else if waiting {
             Duration::from_micros(TELL.unsigned_abs())
         } else {
-            self.terms.pause()
+            self.terms.pause(followed.is_told())
         }
     }
 

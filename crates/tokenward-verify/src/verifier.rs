@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::follow::Followed;
 use crate::guard;
+use crate::hints;
 use crate::node::{Follower, NodeTerms};
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{DecisionFact, KeptDecision};
@@ -102,9 +103,13 @@ impl Verifier {
             guard: guard::MissGuard::default(),
             refusals: Refusals::default(),
         }));
+        let listens = terms.listens(&store).then(|| store.clone());
         let mut follower = Follower::new(store, terms);
         follower.begin(&verifier.0.followed).await?;
         verifier.spawn(follower.run(verifier.clone()));
+        if let Some(store) = listens {
+            verifier.spawn(hints::hear(store, verifier.clone()));
+        }
         Ok(verifier)
     }
 

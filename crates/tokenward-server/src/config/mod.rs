@@ -94,6 +94,8 @@ pub struct Config {
     /// How often to look for the changes of other processes.
     #[serde(rename = "poll_interval_ms", deserialize_with = "values::poll_interval")]
     pub poll_interval: Duration,
+    /// Whether to listen for what other nodes write.
+    pub hints: bool,
     /// How long to go on serving, not ready any more, after being told to stop.
     #[serde(rename = "shutdown_delay_ms", deserialize_with = "values::shutdown_delay")]
     pub shutdown_delay: Duration,

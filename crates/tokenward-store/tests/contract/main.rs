@@ -29,6 +29,7 @@ mod world;
 
 mod events;
 mod faults;
+mod hints;
 mod log;
 mod notices;
 mod opening;

@@ -31,6 +31,8 @@ pub enum Flow {
 pub struct Proxy {
     pub port: u16,
     flow: Arc<watch::Sender<Flow>>,
+    /// Does it leave out what PostgreSQL says without being asked, as a pooler in transaction mode does?
+    deaf: bool,
     /// Connections that carry nothing any more, whatever flows later.
     pub swallowed: Arc<AtomicU64>,
 }
@@ -38,19 +40,32 @@ pub struct Proxy {
 impl Proxy {
     /// Before the server at this address.
     pub async fn before(server: SocketAddr) -> Self {
+        Self::made(server, false).await
+    }
+
+    async fn made(server: SocketAddr, deaf: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let flow = Arc::new(watch::Sender::new(Flow::Pass));
-        let proxy = Self { port, flow, swallowed: Arc::default() };
+        let proxy = Self { port, flow, deaf, swallowed: Arc::default() };
         tokio::spawn(proxy.clone().serve(listener, server));
         proxy
     }
 
     /// Before the PostgreSQL of an address `postgres://USER@HOST:PORT/…`. Answers it and the address that leads through it.
     pub async fn before_postgres(url: &str) -> (Self, String) {
+        Self::made_before_postgres(url, false).await
+    }
+
+    /// The same, which carries no notifications.
+    pub async fn without_notifications(url: &str) -> (Self, String) {
+        Self::made_before_postgres(url, true).await
+    }
+
+    async fn made_before_postgres(url: &str, deaf: bool) -> (Self, String) {
         let (user, rest) = url.split_once('@').unwrap();
         let (server, path) = rest.split_once('/').unwrap();
-        let proxy = Self::before(server.parse().unwrap()).await;
+        let proxy = Self::made(server.parse().unwrap(), deaf).await;
         let through = format!("{user}@127.0.0.1:{}/{path}", proxy.port);
         (proxy, through)
     }
@@ -88,6 +103,7 @@ impl Proxy {
     async fn pump(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, dead: Arc<watch::Sender<bool>>, there: bool) {
         let mut flow = self.flow.subscribe();
         let mut buffer = vec![0; 16 * 1_024];
+        let mut asked = (self.deaf && !there).then(Asked::default);
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
             if there && *flow.borrow() == Flow::SwallowCommit && holds(&buffer[..read], b"COMMIT") {
                 // Nothing of the answer comes back, now or later.
@@ -99,11 +115,46 @@ impl Proxy {
             if flow.wait_for(|flow| matches!(flow, Flow::Pass | Flow::SwallowCommit)).await.is_err() {
                 break;
             }
-            if to.write_all(&buffer[..read]).await.is_err() {
+            let written = match &mut asked {
+                Some(asked) => to.write_all(&asked.only(&buffer[..read])).await,
+                None => to.write_all(&buffer[..read]).await,
+            };
+            if written.is_err() {
                 break;
             }
         }
         let _ = to.shutdown().await;
+    }
+}
+
+/// Takes what PostgreSQL says apart into its messages.
+#[derive(Default)]
+struct Asked {
+    begun: bool,
+    held: Vec<u8>,
+}
+
+impl Asked {
+    /// What has come as a whole, without notifications.
+    fn only(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.held.extend_from_slice(bytes);
+        let mut passed = Vec::new();
+        // The answer to the question for TLS is one letter.
+        if !std::mem::replace(&mut self.begun, true) && self.held[0] == b'N' {
+            passed.push(self.held.remove(0));
+        }
+        while let Some(length) = self.held.get(1..5).map(|four| u32::from_be_bytes(four.try_into().unwrap())) {
+            let end = 1 + length as usize;
+            if self.held.len() < end {
+                break;
+            }
+            let rest = self.held.split_off(end);
+            let message = std::mem::replace(&mut self.held, rest);
+            if message[0] != b'A' {
+                passed.extend(message);
+            }
+        }
+        passed
     }
 }
 

@@ -88,7 +88,8 @@ pub async fn open(directory: &TempDir) -> (Store, Vec<Pepper>) {
 
 /// A node of a benchmark, which looks so often for changes.
 pub fn terms(poll: Duration) -> NodeTerms {
-    NodeTerms { name: "bench".to_owned(), kind: NodeKind::Server, max_staleness: Duration::from_secs(60), poll }
+    let (name, kind, max_staleness) = ("bench".to_owned(), NodeKind::Server, Duration::from_secs(60));
+    NodeTerms { name, kind, max_staleness, poll, hints: false }
 }
 
 /// The binary, without any setting of the environment that the benchmark runs in.

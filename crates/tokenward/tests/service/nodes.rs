@@ -44,6 +44,47 @@ async fn two_nodes() -> (Server, Organization, Server, Proxy) {
     (a, acme, b, proxy)
 }
 
+/// Two nodes that by themselves look every twenty seconds only, where `b` is not set otherwise. It reaches the database by an
+/// address of its own.
+async fn two_that_seldom_look(url: &str, to_b: &str, b: impl FnOnce(&mut Config)) -> (Server, Organization, Server) {
+    let seldom = |config: &mut Config| {
+        config.max_staleness = Duration::from_secs(600);
+        config.poll_interval = Duration::from_secs(20);
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = node_config(directory.path(), "a", url);
+    seldom(&mut config);
+    let (a, acme) = Server::with_owner_and(directory, config).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = node_config(directory.path(), "b", to_b);
+    seldom(&mut config);
+    b(&mut config);
+    (a, acme, Server::start_with(directory, config).await)
+}
+
+/// How long it takes until a token that `a` has just revoked is refused by `b`.
+async fn refused_after(a: &Server, acme: &Organization, b: &Server, asking: &str, name: &str) -> Duration {
+    let (id, text) = a.new_token(acme, json!({ "name": name, "role_id": a.role(acme, "viewer").await })).await;
+    while says(b, asking, &text).await.1 != "valid" {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(a.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
+    let revoked = Instant::now();
+    while says(b, asking, &text).await.1 != "revoked" {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    revoked.elapsed()
+}
+
+/// A token that `b` accepts, to ask it with.
+async fn asking(a: &Server, acme: &Organization, b: &Server) -> String {
+    let token = a.token(acme, "asking", "admin").await;
+    while b.get("/token/self", &token).await.status != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    token
+}
+
 async fn says(server: &Server, by: &str, token: &str) -> (u16, String) {
     let answer = server.post("/verify", by, json!({ "token": token })).await;
     (answer.status.as_u16(), answer.json()["code"].as_str().unwrap_or_default().to_owned())
@@ -134,6 +175,54 @@ async fn a_dead_line_to_the_database_wedges_no_node() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(b.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hint_is_enough_to_refuse_everywhere_at_once_and_listening_heals() {
+    let url = database().await;
+    let (a, acme, b) = two_that_seldom_look(&url, &url, |_| {}).await;
+    let asking = asking(&a, &acme, &b).await;
+    for n in 0..5 {
+        let took = refused_after(&a, &acme, &b, &asking, &format!("heard-{n}")).await;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+    // The connections that listen end: they are made anew, and what was missed meanwhile is looked for.
+    let mut reader = a.running.app.store.read().await.unwrap();
+    let tokenward_store::Conn::Postgres(c) = reader.conn() else { unreachable!() };
+    let listeners = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND query LIKE 'LISTEN %tokenward_node%'";
+    let ended: i64 = sqlx::query_scalar(listeners).fetch_one(c.raw()).await.unwrap();
+    assert_eq!(ended, 2);
+    drop(reader);
+    for n in 0..3 {
+        let took = refused_after(&a, &acme, &b, &asking, &format!("healed-{n}")).await;
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_hints_a_node_finds_what_was_taken_away_within_its_bound() {
+    let url = database().await;
+    let bounded = |config: &mut Config| (config.max_staleness, config.hints) = (BOUND, false);
+    let (a, acme, b) = two_that_seldom_look(&url, &url, bounded).await;
+    let asking = asking(&a, &acme, &b).await;
+    for n in 0..5 {
+        let took = refused_after(&a, &acme, &b, &asking, &format!("found-{n}")).await;
+        assert!(took < BOUND, "{took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_to_which_no_hint_is_carried_looks_more_often() {
+    let url = database().await;
+    let (_proxy, deaf) = Proxy::without_notifications(&url).await;
+    let second = |config: &mut Config| config.poll_interval = Duration::from_secs(1);
+    let (a, acme, b) = two_that_seldom_look(&url, &deaf, second).await;
+    let asking = asking(&a, &acme, &b).await;
+    for n in 0..5 {
+        let took = refused_after(&a, &acme, &b, &asking, &format!("found-{n}")).await;
+        assert!(took < Duration::from_millis(900), "{took:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is PostgreSQL's own.
 
 mod feed;
+mod listen;
 mod pool;
 mod session;
 
@@ -17,6 +18,7 @@ use super::Conn;
 use super::error::{OpenError, cause_text, fail, is_lock_timeout, migrate_error, same_steps};
 use super::head::Head;
 pub(super) use feed::Feed;
+pub(super) use listen::{Listener, PUT_APPLIED, PUT_HEAD, say_to};
 pub use pool::Lease;
 pub(super) use pool::Pool;
 pub use session::Session;

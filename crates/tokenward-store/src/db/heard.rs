@@ -1,0 +1,12 @@
+//! What is heard of other nodes.
+
+/// What a node hears.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// Somebody has written, up to this position.
+    Written(i64),
+    /// A node has told that it has applied what was written.
+    Applied,
+    /// What this node said to itself, to find out whether it hears.
+    Echo,
+}
