@@ -27,17 +27,27 @@ pub fn known_words<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone)
     }
 }
 
-/// How many letters must be put in, left out or changed to make one word of the other (Levenshtein).
+/// How many letters must be put in, left out, changed or swapped with their neighbour to make one word of the other
+/// (Levenshtein, with the swap that typing makes so often as one step).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
+    // The row two above, and the letter between them: what a swap goes back to.
+    let mut before: Option<(Vec<usize>, char)> = None;
     for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        let mut next = Vec::with_capacity(row.len());
+        next.push(i + 1);
         for (j, to) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+            let mut least = (row[j] + usize::from(from != *to)).min(row[j + 1] + 1).min(next[j] + 1);
+            if let Some((above, last)) = &before
+                && j > 0
+                && (*last, from) == (*to, b[j - 1])
+            {
+                least = least.min(above[j - 1] + 1);
+            }
+            next.push(least);
         }
+        before = Some((std::mem::replace(&mut row, next), from));
     }
     row[b.len()]
 }
@@ -48,9 +58,15 @@ mod tests {
 
     #[test]
     fn distances_count_letters() {
-        for (a, b, letters) in
-            [("", "", 0), ("log", "log", 0), ("lissten", "listen", 1), ("", "abc", 3), ("kitten", "sitting", 3)]
-        {
+        for (a, b, letters) in [
+            ("", "", 0),
+            ("log", "log", 0),
+            ("lissten", "listen", 1),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("smpt", "smtp", 1),
+            ("no", "on", 1),
+        ] {
             assert_eq!((distance(a, b), distance(b, a)), (letters, letters), "{a} {b}");
         }
     }

@@ -86,16 +86,6 @@ row! {
     }
 }
 
-/// At most `limit` events of the organization, newest first. With `after`, the ones nearest to it.
-pub async fn list(conn: Conn<'_>, grant: &Grant, filter: &Filter, limit: i64) -> Result<Vec<Event>> {
-    let organization = grant.organization();
-    let mut rows: Vec<EventRow> = run!(conn, c => query(organization, filter, limit).build_query_as().fetch_all(c))?;
-    if filter.after.is_some() {
-        rows.reverse();
-    }
-    Ok(rows.into_iter().filter_map(EventRow::event).collect())
-}
-
 macro_rules! select {
     ($which:literal) => {
         concat!(
@@ -104,6 +94,25 @@ macro_rules! select {
             $which
         )
     };
+}
+
+/// The positions of at most `limit` events of the organization, newest first. With `after`, the ones nearest to it.
+pub async fn positions(conn: Conn<'_>, grant: &Grant, filter: &Filter, limit: i64) -> Result<Vec<i64>> {
+    let organization = grant.organization();
+    let mut positions: Vec<i64> =
+        run!(conn, c => query(organization, filter, limit).build_query_scalar().fetch_all(c))?;
+    if filter.after.is_some() {
+        positions.reverse();
+    }
+    Ok(positions)
+}
+
+/// The organization's events at these positions, newest first; without those of a kind that a newer version wrote.
+pub async fn at(conn: Conn<'_>, grant: &Grant, positions: &[i64]) -> Result<Vec<Event>> {
+    let organization = grant.organization();
+    let rows: Vec<EventRow> = run!(conn, c => among(select!("e.organization_id = "), organization, positions)
+            .push(" ORDER BY e.position DESC").build_query_as().fetch_all(c))?;
+    Ok(rows.into_iter().filter_map(EventRow::event).collect())
 }
 
 /// The newest events about an account itself that were before this time, the newest first: what belongs to no organization.
@@ -186,23 +195,26 @@ pub async fn payloads(mut conn: Conn<'_>, grant: &Grant, positions: &[i64]) -> R
     let organization = grant.organization();
     for piece in positions.chunks(500) {
         let rows: Vec<(i64, String)> =
-            run!(conn.reborrow(), c => at(organization, piece).build_query_as().fetch_all(c))?;
+            run!(conn.reborrow(), c => among(PAYLOADS, organization, piece).build_query_as().fetch_all(c))?;
         let read = |(position, text): (i64, String)| Some((position, serde_json::from_str(&text).ok()?));
         found.extend(rows.into_iter().filter_map(read));
     }
     Ok(found)
 }
 
-fn at<DB>(organization: Uuid, positions: &[i64]) -> QueryBuilder<DB>
+const PAYLOADS: &str = concat!(
+    "SELECT e.position, p.payload FROM event e JOIN event_payload p ON p.position = e.position ",
+    "WHERE e.organization_id = "
+);
+
+/// What `select` asks of the events of the organization at these positions.
+fn among<DB>(select: &str, organization: Uuid, positions: &[i64]) -> QueryBuilder<DB>
 where
     DB: sqlx::Database,
     Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
 {
-    let mut query = QueryBuilder::new(concat!(
-        "SELECT e.position, p.payload FROM event e JOIN event_payload p ON p.position = e.position ",
-        "WHERE e.organization_id = "
-    ));
+    let mut query = QueryBuilder::new(select);
     query.push_bind(organization).push(" AND e.position IN (");
     let mut list = query.separated(", ");
     for position in positions {
@@ -220,7 +232,10 @@ where
     String: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     &'static str: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
 {
-    let mut query = QueryBuilder::new(select!("e.organization_id = "));
+    let mut query = QueryBuilder::new(concat!(
+        "SELECT e.position FROM event e LEFT JOIN event_payload p ON p.position = e.position ",
+        "WHERE e.organization_id = "
+    ));
     query.push_bind(organization);
     narrow(&mut query, filter);
     query.push(if filter.after.is_some() { " ORDER BY e.position" } else { " ORDER BY e.position DESC" });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenward_api::events::{Event, EventPage, EventTarget, Links, TargetList};
@@ -18,12 +19,16 @@ use tokenward_store::events::{Event as Row, Filter};
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
+use super::pieces::{self, Piece};
 use super::right::On;
 use crate::limits::EVENT_PAGE;
 use crate::service::{App, events};
 
 /// Events on a page when nothing else is asked for (contract §1.5).
 const PAGE: i64 = 10;
+
+/// Events of a page that are in memory at once: one may have `event_bytes` in the log, and several times that here.
+const PIECE: usize = 50;
 
 fn event(row: Row) -> Event {
     let text = |value: Option<&Value>| value.map(Value::to_string);
@@ -234,7 +239,7 @@ async fn list(
     Extension(grant): Extension<Grant>,
     axum::extract::RawQuery(raw): axum::extract::RawQuery,
     Params(query): Params<EventQuery>,
-) -> Result<Json<EventPage>, ApiError> {
+) -> Result<Response, ApiError> {
     let (filter, size) = query.read()?;
     if filter.before.is_some() && filter.after.is_some() {
         return Err(Error::invalid("continueToken", "and `stepBackToken` go in opposite directions; send one").into());
@@ -242,14 +247,26 @@ async fn list(
     let page = events::page(&app, &grant, &filter, size).await?;
     let path = format!("{}/organization/{}/events", app.public_url, grant.organization());
     let link = |name: &str, position: i64| neighbour(&path, raw.as_deref().unwrap_or_default(), name, position);
-    Ok(Json(EventPage {
+    let empty = EventPage {
         links: Links {
             previous: page.newer.map(|position| link("stepBackToken", position)),
             next: page.older.map(|position| link("continueToken", position)),
         },
         organization_max_limit_reached: false,
-        events: page.events.into_iter().map(event).collect(),
-    }))
+        events: Vec::new(),
+    };
+    let positions: Arc<[i64]> = page.positions.into();
+    let piece = move |after: Option<usize>| {
+        let (app, grant, positions) = (Arc::clone(&app), grant.clone(), Arc::clone(&positions));
+        async move {
+            let begin = after.unwrap_or(0).min(positions.len());
+            let end = (begin + PIECE).min(positions.len());
+            let part = events::part(&app, &grant, &positions[begin..end], after).await?;
+            let last = Some(end).filter(|end| *end < positions.len());
+            Ok(Piece { entries: part.into_iter().map(event).collect(), last })
+        }
+    };
+    Ok(pieces::list(&empty, piece).await?)
 }
 
 /// The same query with another place to go on from.

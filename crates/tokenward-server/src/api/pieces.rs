@@ -3,59 +3,81 @@
 
 use std::future::Future;
 
-use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::stream;
 use serde::Serialize;
 use tokenward_core::{Error, Result, Uuid};
 
 /// A piece of a list.
-pub(super) struct Piece<T> {
+pub(super) struct Piece<T, A = Uuid> {
     pub entries: Vec<T>,
-    /// The last entry of it, where there may be more; the next piece comes after it.
-    pub last: Option<Uuid>,
+    /// Where the next piece begins, where there may be one: behind an entry, or at a place.
+    pub last: Option<A>,
 }
 
 #[derive(Serialize)]
-struct Whole<T> {
-    results: Vec<T>,
+struct Results {
+    results: [(); 0],
 }
 
-/// Answers `{"results":[…]}`. `piece` makes the piece after an entry, or the first; it asks whether the reader still may
-/// read it. What goes wrong with the first is an error like any other; later, the answer breaks off, which no reader takes
-/// for its end.
-pub(super) async fn results<T, P, F>(piece: P) -> Result<Response>
+/// Answers `{"results":[…]}`; see [`list`].
+pub(super) async fn results<T, A, P, F>(piece: P) -> Result<Response>
 where
     T: Serialize + Send,
-    P: Fn(Option<Uuid>) -> F + Send + 'static,
-    F: Future<Output = Result<Piece<T>>> + Send,
+    A: Send + 'static,
+    P: Fn(Option<A>) -> F + Send + 'static,
+    F: Future<Output = Result<Piece<T, A>>> + Send,
 {
+    list(&Results { results: [] }, piece).await
+}
+
+/// Answers what `empty` is, with the list filled, which is empty there and its last field. `piece` makes the piece after
+/// another, or the first; it asks whether the reader still may read it. What goes wrong with the first is an error like any
+/// other; later, the answer breaks off, which no reader takes for its end.
+pub(super) async fn list<T, A, P, F>(empty: &impl Serialize, piece: P) -> Result<Response>
+where
+    T: Serialize + Send,
+    A: Send + 'static,
+    P: Fn(Option<A>) -> F + Send + 'static,
+    F: Future<Output = Result<Piece<T, A>>> + Send,
+{
+    let mut start = serde_json::to_vec(empty).map_err(Error::internal)?;
+    if !start.ends_with(b"[]}") {
+        return Err(Error::internal("the list is not the last field of the answer, or not empty"));
+    }
+    start.truncate(start.len() - END.len());
     let first = piece(None).await?;
-    let Some(last) = first.last else {
-        return Ok(Json(Whole { results: first.entries }).into_response());
-    };
-    let mut start = br#"{"results":["#.to_vec();
     write(&first.entries, true, &mut start)?;
-    drop(first);
-    let rest = stream::try_unfold((Some(start), Some(last), piece), |(start, last, piece)| async move {
-        if let Some(start) = start {
-            return Ok(Some((start, (None, last, piece))));
+    let body = match first.last {
+        None => {
+            start.extend_from_slice(END);
+            Body::from(start)
         }
-        let Some(after) = last else { return Ok::<_, Error>(None) };
-        let next = piece(Some(after)).await?;
-        let mut bytes = Vec::new();
-        write(&next.entries, false, &mut bytes)?;
-        if next.last.is_none() {
-            bytes.extend_from_slice(b"]}");
+        Some(last) => {
+            Body::from_stream(stream::try_unfold((Some(start), Some(last), piece), |(start, last, piece)| async move {
+                if let Some(start) = start {
+                    return Ok(Some((start, (None, last, piece))));
+                }
+                let Some(after) = last else { return Ok::<_, Error>(None) };
+                let next = piece(Some(after)).await?;
+                let mut bytes = Vec::new();
+                write(&next.entries, false, &mut bytes)?;
+                if next.last.is_none() {
+                    bytes.extend_from_slice(END);
+                }
+                Ok(Some((bytes, (None, next.last, piece))))
+            }))
         }
-        Ok(Some((bytes, (None, next.last, piece))))
-    });
-    let mut response = Response::new(Body::from_stream(rest));
+    };
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
+
+/// What closes the list, and the answer.
+const END: &[u8] = b"]}";
 
 fn write<T: Serialize>(entries: &[T], first: bool, to: &mut Vec<u8>) -> Result<()> {
     for (n, entry) in entries.iter().enumerate() {
@@ -75,7 +97,7 @@ mod tests {
 
     /// Numbers from 1 on, two in a piece; the one behind `broken` cannot be had.
     async fn list(count: u128, broken: Option<u128>) -> Result<Response> {
-        results(move |after| async move {
+        results(move |after: Option<Uuid>| async move {
             let from = after.map_or(1, |it| it.as_u128() + 1);
             if broken == Some(from) {
                 return Err(Error::conflict("gone"));
@@ -94,6 +116,17 @@ mod tests {
             let expected = serde_json::json!({ "results": (1..=count as u64).collect::<Vec<_>>() });
             assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap(), expected, "{count}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_whose_list_is_not_its_end_is_refused() {
+        #[derive(Serialize)]
+        struct Turned {
+            results: [u8; 0],
+            total: u8,
+        }
+        let none = |_: Option<Uuid>| async { Ok(Piece::<u8> { entries: Vec::new(), last: None }) };
+        assert!(super::list(&Turned { results: [], total: 0 }, none).await.is_err());
     }
 
     #[tokio::test]

@@ -330,7 +330,7 @@ fn certificate_and_key_come_together() {
 
 #[test]
 fn the_credential_header_is_one_of_ones_own() {
-    for (value, header) in [("X-Acme-Key", Some("x-acme-key")), ("x-api-key", None), ("", None)] {
+    for (value, header) in [("X-Acme-Key", Some("x-acme-key")), ("x-api-key", Some("x-api-key")), ("", None)] {
         assert_eq!(load(&[("TOKENWARD_CREDENTIAL_HEADER", value)]).unwrap().gateways().header.as_deref(), header);
     }
     for value in ["Authorization", "cookie", "X-Forwarded-User", "x-tokenward-token", "X-Original-URI"] {

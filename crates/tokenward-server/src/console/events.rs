@@ -105,10 +105,11 @@ pub(super) async fn list(
     if filter.before.is_some() {
         filter.after = None;
     }
-    let found = events::page(&person.app, &grant, &filter, PAGE).await?;
+    let places = events::page(&person.app, &grant, &filter, PAGE).await?;
+    let found = events::part(&person.app, &grant, &places.positions, None).await?;
     let shell = person.shell(Some(organization), Nav::Events).await?;
     let base = shell.base();
-    let reachable = Reachable::of(&person, organization, &found.events).await?;
+    let reachable = Reachable::of(&person, organization, &found).await?;
     let go = |name: &str, position: i64| neighbour(&format!("{base}/events"), &query, name, position);
     let choices = |list: &[(&str, &str)], key: &str| -> Vec<Choice> {
         let choice = |(value, label): &(&str, &str)| Choice {
@@ -120,7 +121,7 @@ pub(super) async fn list(
     };
     let origins = ORIGINS.map(|(origin, label)| (origin.map_or("", Origin::as_str), label));
     let shown = EventsPage {
-        events: found.events.into_iter().map(|event| row(&person, &base, &reachable, event)).collect(),
+        events: found.into_iter().map(|event| row(&person, &base, &reachable, event)).collect(),
         filters: EventFilters {
             what: choices(&WHAT, "what"),
             target: choices(&TARGETS, "target"),
@@ -133,8 +134,8 @@ pub(super) async fn list(
                 .any(|k| !query.get(k).is_empty()),
         },
         pager: Pager {
-            newer: found.newer.map(|position| go("after", position)),
-            older: found.older.map(|position| go("before", position)),
+            newer: places.newer.map(|position| go("after", position)),
+            older: places.older.map(|position| go("before", position)),
         },
         retention: None,
         shell,

@@ -11,10 +11,10 @@ use tokenward_store::events::{self, Event, Filter, Payload};
 use super::App;
 use crate::limits::{EVENT_TARGETS, EVENTS_LOOKED_THROUGH};
 
-/// A page of events, newest first.
+/// A page of the log: where its events are.
 pub struct EventPage {
-    /// The events.
-    pub events: Vec<Event>,
+    /// The positions of its events, newest first.
+    pub positions: Vec<i64>,
     /// There are older ones: continue before this position.
     pub older: Option<i64>,
     /// There are newer ones: continue after this position.
@@ -25,24 +25,30 @@ pub struct EventPage {
 pub async fn page(app: &Arc<App>, grant: &Grant, filter: &Filter, size: i64) -> Result<EventPage> {
     let mut reader = app.read(grant.organization()).await?;
     // One more than asked for tells whether there is another page.
-    let mut events = events::list(reader.conn(), grant, filter, size + 1).await?;
-    let more = events.len() as i64 > size;
+    let mut positions = events::positions(reader.conn(), grant, filter, size + 1).await?;
+    let more = positions.len() as i64 > size;
     let backwards = filter.after.is_some();
     if more {
         // Going back to newer events, the surplus one is the newest.
         if backwards {
-            events.remove(0);
+            positions.remove(0);
         } else {
-            events.pop();
+            positions.pop();
         }
     }
-    let first = events.first().map(|event| event.position);
-    let last = events.last().map(|event| event.position);
+    let (first, last) = (positions.first().copied(), positions.last().copied());
     let (older, newer) = match (backwards, filter.before.is_some()) {
         (true, _) => (last, first.filter(|_| more)),
         (false, came_from_newer) => (last.filter(|_| more), first.filter(|_| came_from_newer)),
     };
-    Ok(EventPage { events, older, newer })
+    Ok(EventPage { positions, older, newer })
+}
+
+/// The events at some of a page's positions, newest first. Where it is not the first part of the page, the right to read it
+/// is asked again.
+pub async fn part(app: &Arc<App>, grant: &Grant, positions: &[i64], after: Option<usize>) -> Result<Vec<Event>> {
+    let mut reader = app.read_on(grant, after).await?;
+    events::at(reader.conn(), grant, positions).await
 }
 
 /// What the newest events that fit the filter are about, each once, under its newest name, sorted by name.

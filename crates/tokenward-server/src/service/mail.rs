@@ -56,7 +56,8 @@ fn check_url(url: &str) -> Result<(), MailError> {
         "smtp" => false,
         other => {
             let known = known_words(other, ["smtp", "smtps"].into_iter());
-            return Err(MailError::Part(format!("`{other}://` is no mail server; {known}")));
+            let form = "as in smtps://USER:PASSWORD@HOST or smtp://HOST:25";
+            return Err(MailError::Part(format!("`{other}://` is no mail server; {known} {form}")));
         }
     };
     if rest.contains('#') {

@@ -138,7 +138,7 @@ impl App {
 
     /// The same for the part of a long list that comes after another one. The right is asked again: what was there when the
     /// list began may have been taken back since.
-    pub(crate) async fn read_on(&self, grant: &Grant, after: Option<Uuid>) -> Result<Read> {
+    pub(crate) async fn read_on(&self, grant: &Grant, after: Option<impl Sized>) -> Result<Read> {
         if after.is_some() {
             self.store.stands(grant).await?;
         }

@@ -45,7 +45,9 @@ async fn the_newest_event_of_each_thing_is_found_by_the_database(world: World) {
 }
 
 async fn list(world: &World, of: &Organization, filter: &Filter, limit: i64) -> Vec<events::Event> {
-    events::list(world.reader().await.conn(), &of.grant, filter, limit).await.unwrap()
+    let mut reader = world.reader().await;
+    let positions = events::positions(reader.conn(), &of.grant, filter, limit).await.unwrap();
+    events::at(reader.conn(), &of.grant, &positions).await.unwrap()
 }
 
 /// The positions of the events that a filter finds.

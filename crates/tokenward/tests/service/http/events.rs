@@ -196,6 +196,28 @@ async fn a_page_holds_ten_and_as_many_as_are_asked_for() {
 }
 
 #[tokio::test]
+async fn a_long_page_is_made_in_parts_and_is_one_page() {
+    let (server, acme) = Server::frozen().await;
+    make_tokens(&server, &acme, 120).await;
+    let positions = async |query: &str| -> Vec<i64> {
+        let page = events(&server, &acme, &format!("subTargetType=API_TOKEN&{query}")).await.json();
+        page["events"].as_array().unwrap().iter().map(|event| event["position"].as_i64().unwrap()).collect()
+    };
+    let all = positions("pageSize=1000").await;
+    assert_eq!(all.len(), 120);
+    assert!(all.is_sorted_by(|newer, older| newer > older), "{all:?}");
+    for size in [49, 50, 51, 99, 100, 101, 119] {
+        assert_eq!(positions(&format!("pageSize={size}")).await, all[..size], "{size}");
+        let after = all[size];
+        assert_eq!(
+            positions(&format!("pageSize=1000&stepBackToken={after}")).await,
+            all[..size],
+            "back to the newest from {size}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn following_the_links_gives_each_event_once_and_back_again() {
     let (server, acme) = Server::frozen().await;
     make_tokens(&server, &acme, 9).await;
