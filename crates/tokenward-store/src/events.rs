@@ -216,9 +216,10 @@ where
 {
     let mut query = QueryBuilder::new(select);
     query.push_bind(organization).push(" AND e.position IN (");
-    let mut list = query.separated(", ");
+    // There is no event at 0; `IN ()` is no SQL.
+    query.push("0");
     for position in positions {
-        list.push_bind(*position);
+        query.push(", ").push_bind(*position);
     }
     query.push(")");
     query
