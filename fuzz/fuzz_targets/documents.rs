@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
             return;
         }
     };
-    assert!(routes.iter().all(|route| route.path.starts_with('/') && !route.permissions.is_empty()));
+    assert!(routes.iter().all(|route| route.path.starts_with('/')));
     // What we answer can be sent back.
     let again = document(Format::Json, format!(r#"{{"routes":{kept}}}"#).as_bytes());
     assert_eq!(again.map(|(_, kept)| kept).ok(), Some(kept));

@@ -16,7 +16,7 @@ fuzz_target!(|text: &str| {
     let routes: Vec<Route> = described
         .iter()
         .filter_map(|line| line.split_once(' '))
-        .map(|(method, path)| Route { method: method.into(), path: path.into(), permissions: vec![needed.clone()] })
+        .map(|(method, path)| Route { method: method.into(), path: path.into(), needs: needed.clone().into() })
         .collect();
     let compiled = match Routes::compile(Uuid::nil(), Unknown::Deny, &routes) {
         Ok(compiled) => compiled,

@@ -22,6 +22,9 @@ pub struct ApiItem {
     #[cfg_attr(feature = "openapi", schema(value_type = field::UnknownRouteWord))]
     pub unknown_route: Unknown,
     pub route_count: i64,
+    /// Operations of the imported document that are on none of its routes. As long as there are any, `unknown_route` cannot
+    /// be `allow`.
+    pub left_out: i64,
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Time,
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
@@ -45,6 +48,49 @@ pub struct ApiDetail {
     /// What an import did not take as the document has it, how often, and the first operations to which it happened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Only in the answer to a `dry_run`: what becomes different.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ApiChanges>,
+}
+
+/// What an import makes different.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiChanges {
+    /// The routes that are new, gone, or need something else, by path.
+    pub routes: Vec<RouteChange>,
+    /// The roles whose tokens reach more or less than before, by name.
+    pub roles: Vec<RoleReach>,
+}
+
+/// A route that becomes different.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct RouteChange {
+    pub method: String,
+    pub path: String,
+    /// What it needs now: all permissions of any one of these. Absent for a new route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Vec<Vec<String>>>,
+    /// What it will need. Absent for one that is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Vec<Vec<String>>>,
+}
+
+/// What the tokens of a role reach that they did not, and the other way round.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct RoleReach {
+    pub id: Uuid,
+    pub name: String,
+    /// How many routes they reach then, and not now.
+    pub gains: usize,
+    /// The first five of them.
+    pub gained: Vec<String>,
+    /// How many routes they reach now, and not then.
+    pub loses: usize,
+    /// The first five of them.
+    pub lost: Vec<String>,
 }
 
 /// A route.
@@ -54,8 +100,12 @@ pub struct RouteBody {
     pub method: String,
     /// `{name}` stands for one segment or a part of it, `{*name}` at the end for all that follows.
     pub path: String,
-    /// What a request needs, all of it.
+    /// What a request needs, all of it; absent where `any_of` stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<String>,
+    /// What a request needs where there are several ways: all permissions of any one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub any_of: Vec<Vec<String>>,
     /// Where that comes from: `x-permission`, `security`, `path`, `file`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub source: Source,
@@ -85,4 +135,8 @@ pub struct ApiDocumentRoute {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RoutePermissions>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<String>>,
+    /// Instead of `permissions`: several ways, of which any one is enough.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RouteWays>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub any_of: Option<Vec<Vec<String>>>,
 }

@@ -38,9 +38,12 @@ pub struct DecisionBody {
     /// Its path without the query, at most 256 characters of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// What the route of the request needs now.
+    /// What the route of the request needs now, all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
+    /// The same where it has several ways: all permissions of any one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs_any_of: Vec<Vec<String>>,
     /// With what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceBody>,

@@ -70,6 +70,8 @@ fields! {
     RolePermissions = list("role_permissions", Permission::schema());
     /// Those of a route.
     RoutePermissions = list("route_permissions", Permission::schema());
+    /// The ways of a route.
+    RouteWays = list("route_ways", RoutePermissions::schema());
     /// The path of a route.
     RoutePath = text("route_path_bytes").build().into();
     /// The name of an API.

@@ -7,7 +7,8 @@
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::permission::{Permission, RequiredPermission};
+use crate::needs::Needs;
+use crate::permission::Permission;
 use crate::reason::Reason;
 use crate::role::{Role, Target};
 use crate::time::Time;
@@ -81,8 +82,8 @@ pub enum Ask<'a> {
     Identity,
     /// May it do this?
     Permission(Permission<'a>),
-    /// May it do all of these? What a route needs.
-    All(&'a [RequiredPermission]),
+    /// May it do what a route needs?
+    Route(&'a Needs),
     /// Does its role hold anything at all in the organization's own API? Less than that is no customer of it.
     AnyOfApi,
     /// What no token may do: a request that is on no route.
@@ -160,12 +161,10 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
         Ask::Identity => Decision::Allow,
         Ask::Permission(permission) if facts.standing.allows(permission, facts.target) => Decision::Allow,
         Ask::Permission(permission) => Decision::Deny { reason: Reason::PermissionDenied, missing: Some(permission) },
-        Ask::All(all) => {
-            match all.iter().map(RequiredPermission::permission).find(|it| !facts.standing.allows(*it, facts.target)) {
-                None => Decision::Allow,
-                missing => Decision::Deny { reason: Reason::PermissionDenied, missing },
-            }
-        }
+        Ask::Route(needs) => match needs.missing(|it| facts.standing.allows(it.permission(), facts.target)) {
+            None => Decision::Allow,
+            Some(missing) => Decision::Deny { reason: Reason::PermissionDenied, missing: Some(missing.permission()) },
+        },
         Ask::AnyOfApi if facts.standing.holds_any_of_api() => Decision::Allow,
         Ask::AnyOfApi => deny(Reason::PermissionDenied),
         Ask::Never(reason) => deny(reason),
@@ -177,7 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::permission::Management;
+    use crate::permission::{Management, RequiredPermission};
     use crate::role::BuiltIn;
 
     fn state() -> impl Strategy<Value = State> {
@@ -252,8 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn a_route_needs_all_of_its_permissions() {
-        let all = ["a:read", "b:write"].map(|text| RequiredPermission::parse(text).unwrap());
+    fn a_route_needs_all_permissions_of_any_one_of_its_ways() {
+        let permission = |text: &str| RequiredPermission::parse(text).unwrap();
+        let needs = |ways: &[&[&str]]| {
+            Needs::any_of(ways.iter().map(|way| way.iter().map(|it| permission(it)).collect()).collect()).unwrap()
+        };
+        let all = needs(&[&["a:read", "b:write"]]);
+        let either = needs(&[&["a:write"], &["a:read", "b:read"]]);
+        let neither = needs(&[&["a:write", "b:write"], &["a:read", "c:write"]]);
         let credential = Credential {
             id: Uuid::nil(),
             subject: Subject::Token(1),
@@ -262,20 +267,21 @@ mod tests {
             expires_at: None,
             replaced: false,
         };
-        let decided = |role: &Role, ask| {
-            decide(
-                &Facts { credential: Some(credential), standing: Standing::Role(role), target: Target::Organization },
-                ask,
-                Time(1),
-            )
-        };
+        fn decided<'a>(credential: Credential, role: &Role, ask: Ask<'a>) -> Decision<'a> {
+            let standing = Standing::Role(role);
+            decide(&Facts { credential: Some(credential), standing, target: Target::Organization }, ask, Time(1))
+        }
         let admin = Role::built_in(Uuid::nil(), BuiltIn::Admin);
         let viewer = Role::built_in(Uuid::nil(), BuiltIn::Viewer);
-        assert!(decided(&admin, Ask::All(&all)).is_allow());
-        let missing = Some(all[1].permission());
-        let reason = Reason::PermissionDenied;
-        assert_eq!(decided(&viewer, Ask::All(&all)), Decision::Deny { reason, missing });
-        assert_eq!(decided(&admin, Ask::Never(Reason::RouteUnknown)).code(), "route_unknown");
+        assert!(decided(credential, &admin, Ask::Route(&all)).is_allow());
+        let lacks = |needs| match decided(credential, &viewer, Ask::Route(needs)) {
+            Decision::Deny { reason: Reason::PermissionDenied, missing } => missing.map(|it| it.to_string()),
+            _ => None,
+        };
+        assert_eq!(lacks(&all).as_deref(), Some("b:write"));
+        assert!(decided(credential, &viewer, Ask::Route(&either)).is_allow());
+        assert_eq!(lacks(&neither).as_deref(), Some("c:write"), "the way that lacks the least");
+        assert_eq!(decided(credential, &admin, Ask::Never(Reason::RouteUnknown)).code(), "route_unknown");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod lease;
 mod meaning;
 pub mod name;
 pub mod nearest;
+pub mod needs;
 pub mod network;
 pub mod notice;
 pub mod organization;

@@ -11,6 +11,7 @@ use matchit::Router;
 use uuid::Uuid;
 
 use crate::decision::Ask;
+use crate::needs::Needs;
 use crate::path;
 use crate::permission::RequiredPermission;
 use crate::reason::Reason;
@@ -22,9 +23,6 @@ pub const ROUTES_MAX: usize = 10_000;
 pub const TEMPLATE_MAX: usize = 512;
 /// Longest path of a request, in bytes. What is longer is refused.
 const PATH_MAX: usize = 8 * 1_024;
-/// Most permissions that a route can need.
-pub const PERMISSIONS_MAX: usize = 32;
-
 /// Most parameters in the path of a route.
 pub const PARAMETERS_MAX: usize = 16;
 
@@ -61,8 +59,8 @@ pub struct Route {
     pub method: String,
     /// Its path; `{name}` stands for one segment or a part of it, `{*name}` at the end for all that follows.
     pub path: String,
-    /// What a request needs, all of it.
-    pub permissions: Vec<RequiredPermission>,
+    /// What a request needs.
+    pub needs: Needs,
 }
 
 /// A route that cannot be used.
@@ -85,7 +83,7 @@ pub struct Routes {
     /// Is there a capital in any route?
     capitals: bool,
     /// What routes need; many need the same.
-    needs: Vec<Box<[RequiredPermission]>>,
+    needs: Vec<Needs>,
 }
 
 /// By method, the routers of its paths: one, and more only where paths in lower case cannot be in one.
@@ -114,7 +112,7 @@ impl Routes {
         let (exact, needs) = (Table::new(), Vec::new());
         let mut compiled = Self { id, unknown, exact, folded: Some(Table::new()), capitals: false, needs };
         let mut folded: HashMap<(&str, String), u32> = HashMap::new();
-        let mut numbers: HashMap<&[RequiredPermission], u32> = HashMap::new();
+        let mut numbers: HashMap<&Needs, u32> = HashMap::new();
         let mut shapes: HashMap<String, u32> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
             let fault = |problem: String| RouteFault { index, problem };
@@ -122,17 +120,12 @@ impl Routes {
                 return Err(fault(format!("is one too many: the limit `routes` is {ROUTES_MAX}")));
             }
             check_method(&route.method).map_err(fault)?;
-            if route.permissions.is_empty() || route.permissions.len() > PERMISSIONS_MAX {
-                return Err(fault(format!(
-                    "must need 1 to {PERMISSIONS_MAX} permissions (the limit `route_permissions`)"
-                )));
-            }
             if route.path.matches('{').count() > PARAMETERS_MAX {
                 return Err(fault(format!("has more parameters than the limit `route_parameters` ({PARAMETERS_MAX})")));
             }
             let pattern = pattern(&route.path).map_err(fault)?;
-            let number = *numbers.entry(&route.permissions).or_insert_with(|| {
-                compiled.needs.push(route.permissions.clone().into());
+            let number = *numbers.entry(&route.needs).or_insert_with(|| {
+                compiled.needs.push(route.needs.clone());
                 compiled.needs.len() as u32 - 1
             });
             let next = shapes.len() as u32;
@@ -178,7 +171,7 @@ impl Routes {
 
     /// What routes need, each at least once.
     pub fn permissions(&self) -> impl Iterator<Item = &RequiredPermission> {
-        self.needs.iter().flatten()
+        self.needs.iter().flat_map(Needs::permissions)
     }
 
     /// What a request takes. `path` is as the client sent it; a query behind `?` does not count.
@@ -240,7 +233,7 @@ impl Routes {
 
     fn needs(&self, hit: Hit) -> Ask<'_> {
         match self.needs.get(hit.needs as usize) {
-            Some(needs) => Ask::All(needs),
+            Some(needs) => Ask::Route(needs),
             None => Ask::Never(Reason::RouteUnknown),
         }
     }
@@ -361,11 +354,7 @@ mod tests {
     use super::*;
 
     fn route(method: &str, path: &str, permission: &str) -> Route {
-        Route {
-            method: method.into(),
-            path: path.into(),
-            permissions: vec![RequiredPermission::parse(permission).unwrap()],
-        }
+        Route { method: method.into(), path: path.into(), needs: RequiredPermission::parse(permission).unwrap().into() }
     }
 
     fn shop(unknown: Unknown) -> Routes {
@@ -400,7 +389,7 @@ mod tests {
 
     fn needed(routes: &Routes, method: &str, path: &str) -> String {
         match routes.ask(method, path) {
-            Ask::All(all) => all.iter().map(RequiredPermission::as_str).collect::<Vec<_>>().join("+"),
+            Ask::Route(needs) => needs.permissions().map(RequiredPermission::as_str).collect::<Vec<_>>().join("+"),
             Ask::Never(reason) => reason.to_string(),
             Ask::Identity => "identity".into(),
             Ask::Permission(_) | Ask::AnyOfApi => "?".into(),

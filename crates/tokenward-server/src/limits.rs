@@ -142,8 +142,10 @@ limits! {
         "The path of a route.";
     ROUTE_PARAMETERS = fixed "route_parameters" tokenward_core::routes::PARAMETERS_MAX as u64, Count,
         "Parameters in the path of a route.";
-    ROUTE_PERMISSIONS = fixed "route_permissions" tokenward_core::routes::PERMISSIONS_MAX as u64, Count,
+    ROUTE_PERMISSIONS = fixed "route_permissions" tokenward_core::needs::PERMISSIONS_MAX as u64, Count,
         "Permissions that one route needs.";
+    ROUTE_WAYS = fixed "route_ways" tokenward_core::needs::WAYS_MAX as u64, Count,
+        "Ways of one route, of which any one is enough.";
     ROLE_PERMISSIONS = setting "role_permissions" 200, Count,
         "Permissions that a custom role names.";
     CUSTOM_ROLES = setting "custom_roles" 500, Count,

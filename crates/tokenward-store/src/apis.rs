@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Management;
-use tokenward_core::permission::RequiredPermission;
+use tokenward_core::needs::Needs;
+use tokenward_core::permission::{Management, RequiredPermission};
 use tokenward_core::routes::{Route, Routes, Source, Unknown};
 use tokenward_core::{Error, Result, Time, Uuid};
 
@@ -19,57 +19,112 @@ row! {
         pub name: String,
         pub unknown_route: Unknown,
         pub route_count: i64,
+        /// Operations of the imported document that are on none of its routes.
+        pub left_out: i64,
         pub created_at: Time,
         pub updated_at: Time,
     }
 }
 
+row! {
+    /// What an API was made from, written and read as a whole.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Content {
+        /// The JSON of a list of [`KeptRoute`].
+        pub routes: String,
+        /// The JSON of a list: what an import did not take as the document has it.
+        pub notes: String,
+    }
+}
+
 /// A route as it is kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(from = "RouteText", into = "RouteText")]
 pub struct KeptRoute {
     /// Its method.
     pub method: String,
     /// Its path, as it was written.
     pub path: String,
-    /// What a request needs, all of it.
-    pub permissions: Vec<String>,
+    /// What a request needs: all permissions of any one of these.
+    pub ways: Vec<Vec<String>>,
     /// Where that came from.
     pub source: Source,
 }
 
+/// How a route is written down. Most have one way: that is a list of permissions by itself.
+#[derive(Serialize, Deserialize)]
+struct RouteText {
+    method: String,
+    path: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    permissions: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    any_of: Vec<Vec<String>>,
+    source: Source,
+}
+
+impl From<RouteText> for KeptRoute {
+    fn from(text: RouteText) -> Self {
+        let RouteText { method, path, permissions, any_of, source } = text;
+        Self { method, path, ways: if any_of.is_empty() { vec![permissions] } else { any_of }, source }
+    }
+}
+
+impl From<KeptRoute> for RouteText {
+    fn from(KeptRoute { method, path, mut ways, source }: KeptRoute) -> Self {
+        let several = ways.len() > 1;
+        let permissions = if several { Vec::new() } else { ways.pop().unwrap_or_default() };
+        Self { method, path, permissions, any_of: ways, source }
+    }
+}
+
 impl KeptRoute {
-    /// The route, to compile it.
+    /// The route, to compile it. The error completes the sentence "`GET /path` …".
     pub fn route(&self) -> Result<Route, String> {
-        let permissions =
-            self.permissions.iter().map(|text| RequiredPermission::parse(text)).collect::<Result<_, _>>()?;
-        Ok(Route { method: self.method.clone(), path: self.path.clone(), permissions })
+        Ok(Route { method: self.method.clone(), path: self.path.clone(), needs: self.needs()? })
+    }
+
+    /// What it needs. The error completes the sentence "`GET /path` …".
+    pub fn needs(&self) -> Result<Needs, String> {
+        let parse = |text: &String| {
+            RequiredPermission::parse(text).map_err(|problem| format!("needs a permission that cannot be: {problem}"))
+        };
+        Needs::any_of(self.ways.iter().map(|way| way.iter().map(parse).collect()).collect::<Result<_, _>>()?)
+    }
+
+    /// The ways of what is needed, as they are kept.
+    #[must_use]
+    pub fn ways_of(needs: &Needs) -> Vec<Vec<String>> {
+        needs.ways().map(|way| way.iter().map(|it| it.as_str().to_owned()).collect()).collect()
     }
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, unknown_route, route_count, created_at, updated_at FROM api WHERE organization_id = $1 ",
+            "SELECT id, name, unknown_route, route_count, left_out, created_at, updated_at FROM api WHERE organization_id = $1 ",
             $rest
         )
     };
 }
 
-/// Adds an API with its routes, as the JSON of a list of [`KeptRoute`].
-pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Result<()> {
+/// Adds an API with its routes.
+pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, content: &Content) -> Result<()> {
     grant.permits(Management::ApiManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "INSERT INTO api (id, organization_id, name, unknown_route, routes, route_count, created_at, updated_at) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+            "INSERT INTO api (id, organization_id, name, unknown_route, routes, route_count, left_out, notes, ",
+            "created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
         ))
         .bind(api.id)
         .bind(grant.organization())
         .bind(&api.name)
         .bind(api.unknown_route.as_str())
-        .bind(routes)
+        .bind(&content.routes)
         .bind(api.route_count)
+        .bind(api.left_out)
+        .bind(&content.notes)
         .bind(api.created_at.0)
         .bind(api.updated_at.0)
     )
@@ -78,19 +133,21 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Resu
 }
 
 /// Replaces the routes of an API and what becomes of others.
-pub async fn update(tx: &mut Tx, grant: &Grant, api: &Api, routes: &str) -> Result<()> {
+pub async fn update(tx: &mut Tx, grant: &Grant, api: &Api, content: &Content) -> Result<()> {
     grant.permits(Management::ApiManage)?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "UPDATE api SET unknown_route = $3, routes = $4, route_count = $5, updated_at = $6 ",
+            "UPDATE api SET unknown_route = $3, routes = $4, route_count = $5, left_out = $6, notes = $7, updated_at = $8 ",
             "WHERE organization_id = $1 AND id = $2"
         ))
         .bind(grant.organization())
         .bind(api.id)
         .bind(api.unknown_route.as_str())
-        .bind(routes)
+        .bind(&content.routes)
         .bind(api.route_count)
+        .bind(api.left_out)
+        .bind(&content.notes)
         .bind(api.updated_at.0)
     )?;
     Ok(())
@@ -111,9 +168,9 @@ pub async fn find(conn: Conn<'_>, grant: &Grant, name: &str) -> Result<Option<Ap
     run!(conn, c => sqlx::query_as(select!("AND name = $2")).bind(grant.organization()).bind(name).fetch_optional(&mut *c))
 }
 
-/// The routes of an API, as JSON.
-pub async fn routes(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<String> {
-    run!(conn, c => sqlx::query_scalar("SELECT routes FROM api WHERE organization_id = $1 AND id = $2")
+/// The routes of an API, and what was told when they were imported.
+pub async fn content(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Content> {
+    run!(conn, c => sqlx::query_as("SELECT routes, notes FROM api WHERE organization_id = $1 AND id = $2")
         .bind(grant.organization()).bind(id).fetch_optional(&mut *c))?
     .ok_or_else(|| Error::not_found("API"))
 }

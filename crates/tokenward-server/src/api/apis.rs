@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tokenward_api::apis::{ApiDetail, ApiDocument, ApiItem, ApiList, RouteBody};
+use tokenward_api::apis::{ApiChanges, ApiDetail, ApiDocument, ApiItem, ApiList, RoleReach, RouteBody, RouteChange};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::routes::Unknown;
@@ -20,7 +20,7 @@ use super::right::On;
 use crate::body::Bounds;
 use crate::limits::{DOCUMENT_BYTES, DOCUMENT_TIME};
 use crate::service::App;
-use crate::service::apis::{self, Api, ApiWithRoutes, Format, KeptRoute};
+use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute};
 
 fn item(api: Api) -> ApiItem {
     ApiItem {
@@ -28,22 +28,44 @@ fn item(api: Api) -> ApiItem {
         name: api.name,
         unknown_route: api.unknown_route,
         route_count: api.route_count,
+        left_out: api.left_out,
         created_at: api.created_at,
         updated_at: api.updated_at,
     }
 }
 
 fn detail(shown: ApiWithRoutes) -> ApiDetail {
-    let route = |route: KeptRoute| RouteBody {
-        method: route.method,
-        path: route.path,
-        permissions: route.permissions,
-        source: route.source,
+    let route = |route: KeptRoute| {
+        let (permissions, any_of) = single_or_several(route.ways);
+        RouteBody { method: route.method, path: route.path, permissions, any_of, source: route.source }
     };
     ApiDetail {
         item: item(shown.api),
         routes: shown.routes.into_iter().map(route).collect(),
         notes: shown.notes.iter().map(ToString::to_string).collect(),
+        changes: None,
+    }
+}
+
+/// The permissions of an only way, or else the ways.
+pub(super) fn single_or_several(mut ways: Vec<Vec<String>>) -> (Vec<String>, Vec<Vec<String>>) {
+    if ways.len() > 1 { (Vec::new(), ways) } else { (ways.pop().unwrap_or_default(), Vec::new()) }
+}
+
+fn changes(effect: Effect) -> ApiChanges {
+    let route =
+        |it: apis::RouteChange| RouteChange { method: it.method, path: it.path, before: it.before, after: it.after };
+    let role = |it: apis::RoleChange| RoleReach {
+        id: it.id,
+        name: it.name,
+        gains: it.gains.count,
+        gained: it.gains.examples,
+        loses: it.loses.count,
+        lost: it.loses.examples,
+    };
+    ApiChanges {
+        routes: effect.routes.into_iter().map(route).collect(),
+        roles: effect.roles.into_iter().map(role).collect(),
     }
 }
 
@@ -74,7 +96,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .query(&[
                 ("unknown_route", "`deny` or `allow`: what becomes of a request that no route describes."),
-                ("dry_run", "`true`: answer what would be imported, and write nothing."),
+                ("dry_run", "`true`: answer what would be imported and what becomes different, and write nothing."),
             ])
             .takes::<ApiDocument>()
             .written_in(&["application/json", "application/yaml", "application/toml"])
@@ -120,8 +142,8 @@ async fn replace(
     let bounds = Bounds { max: DOCUMENT_BYTES.size(), drain: 0, time: &DOCUMENT_TIME };
     let document = read_within(request.into_body(), bounds, apis::document_too_large).await?;
     if query.dry_run == Some(true) {
-        let shown = apis::preview(&app, &grant, name, format, document.into(), unknown).await?;
-        return Ok(Json(detail(shown)).into_response());
+        let (shown, effect) = apis::preview(&app, &grant, name, format, document.into(), unknown).await?;
+        return Ok(Json(ApiDetail { changes: Some(changes(effect)), ..detail(shown) }).into_response());
     }
     let put = apis::put(&app, grant, name, format, document.into(), unknown, if_match).await?;
     let version = put.value.api.updated_at;

@@ -11,6 +11,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::role::Target;
 use tokenward_core::{Error, Uuid};
 
+use super::apis::single_or_several;
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
@@ -39,6 +40,7 @@ impl From<Explained> for DecisionBody {
     fn from(explained: Explained) -> Self {
         let sentence = explained.sentence();
         let Explained { decision, token_name, needs, smallest_role } = explained;
+        let (needs, needs_any_of) = single_or_several(needs);
         Self {
             valid: decision.denied.is_none(),
             code: decision.denied.map_or("valid", |reason| reason.as_str()).into(),
@@ -52,6 +54,7 @@ impl From<Explained> for DecisionBody {
             method: decision.method,
             path: decision.path,
             needs,
+            needs_any_of,
             resource: resource(decision.target),
             missing_permission: decision.missing,
             smallest_role: smallest_role.map(|(id, name)| RoleReference { id, name }),

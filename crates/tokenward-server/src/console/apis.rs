@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::decision::Ask;
 use tokenward_core::error::Fault;
-use tokenward_core::permission::{Management, RequiredPermission};
+use tokenward_core::permission::Management;
 use tokenward_core::reason::Reason;
 use tokenward_core::routes::Source;
 use tokenward_core::routes::Unknown;
@@ -210,7 +210,7 @@ fn table(address: &str, routes: &[KeptRoute], query: &Pairs) -> RouteTable {
 /// Does a word stand in the method, the path or a permission?
 fn matches(route: &KeptRoute, word: &str) -> bool {
     let contains = |text: &str| text.to_lowercase().contains(word);
-    contains(&route.method) || contains(&route.path) || route.permissions.iter().any(|it| contains(it))
+    contains(&route.method) || contains(&route.path) || route.ways.iter().flatten().any(|it| contains(it))
 }
 
 fn route_row(route: &KeptRoute) -> RouteRow {
@@ -222,7 +222,7 @@ fn route_row(route: &KeptRoute) -> RouteRow {
     RouteRow {
         method: route.method.clone(),
         path: route.path.clone(),
-        permissions: route.permissions.clone(),
+        ways: route.ways.clone(),
         source: source.to_owned(),
     }
 }
@@ -261,10 +261,8 @@ fn asked(person: &SignedIn, grant: &Grant, api: &Api, routes: &[KeptRoute], quer
 
 fn answer(ask: Ask<'_>, path: &str) -> RouteAnswer {
     match ask {
-        Ask::All(needs) => {
-            RouteAnswer::Takes(needs.iter().map(|it| RequiredPermission::as_str(it).to_owned()).collect())
-        }
-        Ask::Permission(needed) => RouteAnswer::Takes(vec![needed.to_string()]),
+        Ask::Route(needs) => RouteAnswer::Takes(KeptRoute::ways_of(needs)),
+        Ask::Permission(needed) => RouteAnswer::Takes(vec![vec![needed.to_string()]]),
         Ask::Identity | Ask::AnyOfApi => RouteAnswer::AnyToken,
         // An address that was pasted as a whole is a slip, not an attack.
         Ask::Never(Reason::PathAmbiguous) if !path.starts_with('/') => RouteAnswer::NoPath,

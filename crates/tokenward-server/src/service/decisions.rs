@@ -6,10 +6,12 @@ use std::sync::Arc;
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::decision::Ask;
 use tokenward_core::directory::{Organization, Resource};
-use tokenward_core::permission::{Management, Permission, RequiredPermission};
+use tokenward_core::needs::Needs;
+use tokenward_core::permission::{Management, Permission};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{Role, Target};
 use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::apis::KeptRoute;
 use tokenward_store::tokens;
 
 use super::App;
@@ -23,8 +25,8 @@ pub struct Explained {
     pub decision: KeptDecision,
     /// The name of its token.
     pub token_name: Option<String>,
-    /// What the route of its request needs now.
-    pub needs: Vec<String>,
+    /// What the route of its request needs now: all permissions of any one of these.
+    pub needs: Vec<Vec<String>>,
     /// Id and name of the smallest role that would have allowed it; only for `permission_denied`, and only where one
     /// would.
     pub smallest_role: Option<(Uuid, String)>,
@@ -138,15 +140,13 @@ fn effect_now(app: &App, organization: Uuid, token: Uuid, role: Uuid) -> Effect 
 
 /// What a decision was about, by the routes as they are now.
 struct Asked<'a> {
-    /// The permissions that were named: what was missing is needed whatever the route says, which may have changed since.
+    /// The permissions that were named: what was missing is needed even where the route has changed since.
     named: Vec<Permission<'a>>,
     route: Ask<'a>,
 }
 
 impl<'a> Asked<'a> {
     fn in_decision(organization: &'a Organization, decision: &'a KeptDecision) -> Self {
-        let named = [&decision.permission, &decision.missing];
-        let named = named.into_iter().flatten().filter_map(|text| Permission::parse(text).ok()).collect();
         // The beginning of a path is the path of another route.
         let route = match (&decision.api, &decision.method, &decision.path) {
             (Some(api), Some(method), Some(path)) if decision.path_is_whole() => {
@@ -154,20 +154,27 @@ impl<'a> Asked<'a> {
             }
             _ => Ask::Identity,
         };
+        // A route with several ways lacks one of them, and another one may do.
+        let missing = decision.missing.as_ref().filter(|missing| match route {
+            Ask::Route(needs) => !needs.permissions().any(|it| it.as_str() == missing.as_str()),
+            _ => true,
+        });
+        let named = [decision.permission.as_ref(), missing];
+        let named = named.into_iter().flatten().filter_map(|text| Permission::parse(text).ok()).collect();
         Self { named, route }
     }
 
     /// What the route needs.
-    fn needs(&self) -> &'a [RequiredPermission] {
+    fn needs(&self) -> Option<&'a Needs> {
         match self.route {
-            Ask::All(needs) => needs,
-            _ => &[],
+            Ask::Route(needs) => Some(needs),
+            _ => None,
         }
     }
 
     /// Was it about the credential alone?
     fn is_nothing(&self) -> bool {
-        self.named.is_empty() && self.needs().is_empty()
+        self.named.is_empty() && self.needs().is_none()
     }
 
     /// Is it on no route, so that no role allows it?
@@ -176,8 +183,8 @@ impl<'a> Asked<'a> {
     }
 
     fn allowed_by(&self, role: &Role, target: Target) -> bool {
-        let by_route = self.needs().iter().map(RequiredPermission::permission);
-        self.named.iter().copied().chain(by_route).all(|permission| role.allows(permission, target))
+        let lacks = |needs: &Needs| needs.missing(|it| role.allows(it.permission(), target)).is_some();
+        self.named.iter().all(|permission| role.allows(*permission, target)) && !self.needs().is_some_and(lacks)
     }
 }
 
@@ -209,7 +216,7 @@ fn explained_now(
     let mut known: HashMap<Lacking, Option<(Uuid, String)>> = HashMap::new();
     let mut explain = |decision: KeptDecision| {
         let asked = Asked::in_decision(organization, &decision);
-        let needs: Vec<String> = asked.needs().iter().map(|it| it.as_str().to_owned()).collect();
+        let needs = asked.needs().map(KeptRoute::ways_of).unwrap_or_default();
         let smallest_role = known
             .entry(Lacking::of(&decision, &needs))
             .or_insert_with(|| smallest_role(organization, &decision, &asked).map(|it| (it.id, it.name.to_string())))
@@ -225,12 +232,12 @@ struct Lacking {
     denied: bool,
     permission: Option<String>,
     missing: Option<String>,
-    needs: Vec<String>,
+    needs: Vec<Vec<String>>,
     target: Target,
 }
 
 impl Lacking {
-    fn of(decision: &KeptDecision, needs: &[String]) -> Self {
+    fn of(decision: &KeptDecision, needs: &[Vec<String>]) -> Self {
         Self {
             denied: decision.denied == Some(Reason::PermissionDenied),
             permission: decision.permission.clone(),

@@ -1,11 +1,13 @@
 //! `tokenward api`: the routes of the organization's own API.
 
+use std::collections::HashMap;
+
 use clap::Subcommand;
-use tokenward_api::apis::{ApiDetail, ApiItem, RouteBody};
+use tokenward_api::apis::{ApiChanges, ApiDetail, ApiItem, RoleReach, RouteBody};
 
 use super::answer::{ApiAnswer, List};
 use super::client::{ChosenOrganization, segment};
-use super::output::{self, Exit, Result, Table, clean, fields, moment};
+use super::output::{self, Result, Table, clean, fields, moment};
 use super::{Context, prompt};
 use crate::note::note;
 
@@ -57,8 +59,7 @@ pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.extend_pairs(unknown_route.map(|it| ("unknown_route", it)));
             query.extend_pairs(dry_run.then_some(("dry_run", "true")));
-            let own = path(&organization, &name)?;
-            let path = format!("{own}?{}", query.finish());
+            let path = format!("{}?{}", path(&organization, &name)?, query.finish());
             let answer: ApiAnswer<ApiDetail> = context.client.put_document(&path, kind, document).await?;
             let count = counted(answer.routes.len());
             let did =
@@ -69,12 +70,8 @@ pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
                 (true, _) => output::json(&answer.raw),
                 (false, false) => Ok(()),
                 (false, true) => {
-                    let old: Option<ApiAnswer<ApiDetail>> = match context.client.get(&own).await {
-                        Ok(old) => Some(old),
-                        Err(failure) if failure.exit == Exit::NotFound => None,
-                        Err(failure) => return Err(failure),
-                    };
-                    changes(old.as_ref().map_or(&[], |old| &old.routes), &answer.routes)
+                    let none = ApiChanges { routes: Vec::new(), roles: Vec::new() };
+                    changes(&answer.routes, answer.changes.as_ref().unwrap_or(&none))
                 }
             }
         }
@@ -99,27 +96,49 @@ fn counted(routes: usize) -> String {
     if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") }
 }
 
-/// What would change, a line a route: `+` new, `-` gone, `~` with other permissions, and nothing where it stays.
-fn changes(old: &[RouteBody], new: &[RouteBody]) -> Result {
-    let needs = |route: &RouteBody| route.permissions.join(" + ");
-    let find = |all: &[RouteBody], route: &RouteBody| {
-        all.iter().find(|it| (&it.method, &it.path) == (&route.method, &route.path)).map(needs)
-    };
+/// What would be there, a line a route: `+` new, `-` gone, `~` with other permissions, and nothing where it stays. Then
+/// what each role would reach.
+fn changes(new: &[RouteBody], changes: &ApiChanges) -> Result {
+    let different: HashMap<(&str, &str), _> =
+        changes.routes.iter().map(|it| ((it.method.as_str(), it.path.as_str()), it)).collect();
     let mut table = Table::new(&["", "METHOD", "PATH", "PERMISSION", "BEFORE"]);
     for route in new {
-        let before = find(old, route);
-        let mark = match &before {
-            None => "+",
-            Some(before) if *before != needs(route) => "~",
-            Some(_) => "",
+        let before = different.get(&(route.method.as_str(), route.path.as_str())).map(|it| &it.before);
+        let (mark, before) = match before {
+            None => ("", String::new()),
+            Some(None) => ("+", String::new()),
+            Some(Some(before)) => ("~", ways_text(before)),
         };
-        let before = before.filter(|_| mark == "~").unwrap_or_default();
         table.row([mark.to_owned(), route.method.clone(), route.path.clone(), needs(route), before]);
     }
-    for route in old.iter().filter(|route| find(new, route).is_none()) {
-        table.row(["-".to_owned(), route.method.clone(), route.path.clone(), String::new(), needs(route)]);
+    for gone in changes.routes.iter().filter(|it| it.after.is_none()) {
+        let before = gone.before.as_deref().map(ways_text).unwrap_or_default();
+        table.row(["-".to_owned(), gone.method.clone(), gone.path.clone(), String::new(), before]);
     }
-    table.print("It has no routes.")
+    table.print("It has no routes.")?;
+    let mut table = Table::new(&["ROLE", "GAINS", "LOSES"]);
+    for RoleReach { name, gains, gained, loses, lost, .. } in &changes.roles {
+        table.row([name.clone(), reached(*gains, gained), reached(*loses, lost)]);
+    }
+    output::print("")?;
+    table.print("No role reaches more or less than before.")
+}
+
+fn reached(count: usize, first: &[String]) -> String {
+    match count {
+        0 => String::new(),
+        _ if count > first.len() => format!("{count}: {}, …", first.join(", ")),
+        _ => format!("{count}: {}", first.join(", ")),
+    }
+}
+
+/// What a route needs, in a line.
+fn needs(route: &RouteBody) -> String {
+    if route.any_of.is_empty() { route.permissions.join(" + ") } else { ways_text(&route.any_of) }
+}
+
+fn ways_text(ways: &[Vec<String>]) -> String {
+    ways.iter().map(|way| way.join(" + ")).collect::<Vec<_>>().join(" or ")
 }
 
 fn path(organization: &ChosenOrganization, name: &str) -> Result<String> {
@@ -169,10 +188,12 @@ async fn show(name: &str, context: &Context<'_>) -> Result {
         ("Name", api.item.name.clone()),
         ("Updated", moment(api.item.updated_at)),
         ("Unknown routes", api.item.unknown_route.to_string()),
+        ("Left out", api.item.left_out.to_string()),
     ])?;
+    api.notes.iter().for_each(|text| note(clean(&format!("- {text}"))));
     let mut table = Table::new(&["METHOD", "PATH", "PERMISSION"]);
     for route in &api.routes {
-        table.row([route.method.clone(), route.path.clone(), route.permissions.join(" + ")]);
+        table.row([route.method.clone(), route.path.clone(), needs(route)]);
     }
     table.print("It has no routes.")
 }

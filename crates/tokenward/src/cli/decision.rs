@@ -100,7 +100,12 @@ fn flat(value: &Value, place: &str) -> Vec<(String, String)> {
 }
 
 fn said(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        // Permissions that are needed together.
+        Value::Array(all) => all.iter().map(said).collect::<Vec<_>>().join(" + "),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -112,10 +117,17 @@ mod tests {
     #[test]
     fn whatever_the_server_tells_is_shown() {
         let list = flat(
-            &json!({ "code": "expired", "needs": ["a:b", "c:d"], "token": { "name": "ci", "role_id": null }, "valid": false }),
+            &json!({ "code": "expired", "needs": ["a:b", "c:d"], "needs_any_of": [["a:b"], ["c:d", "e:f"]],
+                "token": { "name": "ci", "role_id": null }, "valid": false }),
             "",
         );
-        let expected = [("code", "expired"), ("needs", "a:b, c:d"), ("token name", "ci"), ("valid", "false")];
+        let expected = [
+            ("code", "expired"),
+            ("needs", "a:b, c:d"),
+            ("needs any of", "a:b, c:d + e:f"),
+            ("token name", "ci"),
+            ("valid", "false"),
+        ];
         assert_eq!(list, expected.map(|(label, value)| (label.to_owned(), value.to_owned())));
     }
 }

@@ -39,6 +39,19 @@ async fn import(
     Answer { status, headers, text: response.text().await.unwrap() }
 }
 
+/// The routes of an answer, a line each, with the ways of what they need.
+fn routes(shown: &Value) -> Vec<String> {
+    let text = |it: &Value| it.as_str().unwrap().to_owned();
+    let way = |it: &Value| it.as_array().unwrap().iter().map(text).collect::<Vec<_>>().join("+");
+    let needs = |it: &Value| match &it["any_of"] {
+        Value::Null => way(&it["permissions"]),
+        ways => ways.as_array().unwrap().iter().map(way).collect::<Vec<_>>().join("|"),
+    };
+    let line =
+        |it: &Value| format!("{} {} {} {}", text(&it["method"]), text(&it["path"]), needs(it), text(&it["source"]));
+    shown["routes"].as_array().unwrap().iter().map(line).collect()
+}
+
 async fn verdict(server: &Server, gateway: &str, token: &str, method: &str, path: &str) -> String {
     let question = json!({ "token": token, "api": "shop", "request": { "method": method, "path": path } });
     let answer = server.post("/verify", gateway, question).await.expect(200);
@@ -54,29 +67,14 @@ async fn a_request_is_decided_by_its_route() {
     let admin = server.token(&organization, "admin", "admin").await;
     assert_eq!(verdict(&server, &gateway, &viewer, "GET", "/v1/invoices").await, "api_unknown");
     let shown = import(&server, &organization, "shop", "application/yaml", SHOP).await.expect(200);
-    let routes: Vec<String> = shown["routes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| {
-            let all: Vec<&str> = it["permissions"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
-            format!(
-                "{} {} {} {}",
-                it["method"].as_str().unwrap(),
-                it["path"].as_str().unwrap(),
-                all.join("+"),
-                it["source"].as_str().unwrap()
-            )
-        })
-        .collect();
     assert_eq!(
-        routes,
+        routes(&shown),
         [
             "GET /v1/copies copies:read path",
             "GET /v1/invoices invoices:read path",
             "POST /v1/invoices invoices:write+ledger:write x-permission",
             "DELETE /v1/invoices/{id} invoices:void x-permission",
-            "GET /v1/invoices/{id} audit:read+invoices:read security",
+            "GET /v1/invoices/{id} audit:read|invoices:read security",
         ]
     );
     for (token, method, path, expected) in [
@@ -176,26 +174,17 @@ async fn what_people_have_is_imported_and_what_is_not_taken_as_it_stands_is_told
     assert_eq!(server.get(&organization.path("api/shop"), &organization.owner).await.status, 404);
     let shown = import(&server, &organization, "shop", "application/yaml", REAL).await.expect(200);
     assert_eq!((&preview["routes"], &preview["notes"]), (&shown["routes"], &shown["notes"]));
-    let routes: Vec<String> = shown["routes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| {
-            let all: Vec<&str> = it["permissions"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
-            format!("{} {} {}", it["method"].as_str().unwrap(), it["path"].as_str().unwrap(), all.join("+"))
-        })
-        .collect();
     assert_eq!(
-        routes,
+        routes(&shown),
         [
-            "GET /api/reports/{several} reports:read",
-            "GET /api/search search:read",
-            "GET /api/v1/member shop-member:read",
-            "GET /api/v1/pets pets:read",
-            "POST /api/v1/pets pets:write",
-            "GET /api/v1/pets/{id} names:read+pets:read",
-            "GET /api/{anything} shop:read",
-            "GET /next/v2/plans plans:read",
+            "GET /api/reports/{several} reports:read path",
+            "GET /api/search search:read path",
+            "GET /api/v1/member shop-member:read path",
+            "GET /api/v1/pets pets:read security",
+            "POST /api/v1/pets pets:write path",
+            "GET /api/v1/pets/{id} names:read+pets:read security",
+            "GET /api/{anything} shop:read path",
+            "GET /next/v2/plans plans:read path",
         ]
     );
     let notes = shown["notes"].to_string();
@@ -210,18 +199,160 @@ async fn what_people_have_is_imported_and_what_is_not_taken_as_it_stands_is_told
     ] {
         assert!(notes.contains(told), "{told} {notes}");
     }
+    // It can be read later, too.
+    let later = server.get(&organization.path("api/shop"), &organization.owner).await.expect(200);
+    assert_eq!((&later["notes"], &later["left_out"]), (&shown["notes"], &json!(2)));
     // What is on no route must not be open to every token.
     let open = import(&server, &organization, "shop?unknown_route=allow", "application/yaml", REAL).await;
-    assert!(open.status == 400 && open.text.contains("2 operations of the document are on no route"), "{}", open.text);
-    // What is shown can be sent back.
+    assert!(open.status == 400 && open.text.contains("2 operations of the document became no route"), "{}", open.text);
+    assert!(open.text.contains("POST /uploads"), "which: {}", open.text);
+    // What is shown can be sent back, and what was left out stays that.
     let again = import(&server, &organization, "shop", "application/json", shown.to_string()).await.expect(200);
     assert_eq!((&again["routes"], &again["notes"]), (&shown["routes"], &Value::Null));
+    let open = import(&server, &organization, "shop?unknown_route=allow", "application/json", again.to_string()).await;
+    assert!(open.status == 400 && open.text.contains("2 operations"), "{}", open.text);
     let swagger = r#"{"swagger":"2.0","host":"shop.example","basePath":"/v1","paths":{"/pets":{"get":{}}}}"#;
     let shown = import(&server, &organization, "old", "application/json", swagger).await.expect(200);
     assert_eq!(
         (&shown["routes"][0]["path"], &shown["routes"][0]["permissions"]),
         (&json!("/v1/pets"), &json!(["pets:read"]))
     );
+}
+
+/// Alternatives as documents have them: of scopes, of words, of keys without scopes, of several schemes at once.
+const WAYS: &str = r#"
+openapi: 3.0.0
+info: { title: Ways }
+paths:
+  /either: { get: { security: [{ oauth: [either:read] }, { admin: [admin:all, audit:read] }] } }
+  /more: { get: { security: [{ oauth: [more:read] }, { oauth: [more:read, more:extra] }] } }
+  /both: { get: { security: [{ oauth: [both:read], admin: [admin:all] }] } }
+  /key: { delete: { security: [{ key: [] }, { oauth: [key:purge] }, {}] } }
+  /word: { delete: { security: [{ oauth: [openid] }, { oauth: [word:purge] }] } }
+  /mixed: { get: { security: [{ oauth: [openid, mixed:list] }, { oauth: [mixed:all] }] } }
+  /own: { get: { x-permission: { any_of: [own:read, [own:list, own:show]] } } }
+  /twice/{a}: { get: { security: [{ o: [a:x] }, { o: [b:x] }] } }
+  /twice/{b}: { get: { security: [{ o: [c:x] }, { o: [d:x] }] } }
+"#;
+
+#[tokio::test]
+async fn any_one_of_the_ways_is_enough_and_what_names_no_permission_opens_nothing() {
+    let (server, organization) = Server::with_owner().await;
+    let shown = import(&server, &organization, "shop", "application/yaml", WAYS).await.expect(200);
+    assert_eq!(
+        routes(&shown),
+        [
+            "GET /both admin:all+both:read security",
+            "GET /either either:read|admin:all+audit:read security",
+            "DELETE /key key:purge security",
+            "GET /mixed mixed:all|mixed:list+mixed:read security",
+            "GET /more more:read security",
+            "GET /own own:read|own:list+own:show x-permission",
+            "GET /twice/{a} a:x+c:x|a:x+d:x|b:x+c:x|b:x+d:x security",
+            "DELETE /word word:purge security",
+        ]
+    );
+    let notes = shown["notes"].to_string();
+    for told in [
+        "ways in `security` that name no scope; only the other ways count: 1 (DELETE /key)",
+        "ways in `security` without a scope that is a `noun:verb`; only the other ways count: 1 (DELETE /word)",
+        "scopes of which some are no `noun:verb`; what the path says is needed too: 1 (GET /mixed)",
+    ] {
+        assert!(notes.contains(told), "{told} {notes}");
+    }
+    let again = import(&server, &organization, "shop", "application/json", shown.to_string()).await.expect(200);
+    assert_eq!(again["routes"], shown["routes"]);
+
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    let mut tokens = Vec::new();
+    for (name, permissions) in [
+        ("one", json!(["either:read", "a:x"])),
+        ("other", json!(["admin:all", "audit:read", "a:x", "d:x"])),
+        ("half", json!(["audit:read", "own:show"])),
+        ("writer", json!(["key:write", "word:write"])),
+    ] {
+        let body = json!({ "name": name, "permissions": permissions });
+        server.post(&organization.path("customRole"), &organization.owner, body).await.expect(201);
+        tokens.push(server.token(&organization, name, name).await);
+    }
+    let [one, other, half, writer] = &tokens[..] else { unreachable!() };
+    for (token, method, path, expected) in [
+        (one, "GET", "/either", "valid"),
+        (other, "GET", "/either", "valid"),
+        (half, "GET", "/either", "permission_denied either:read"),
+        (writer, "GET", "/either", "permission_denied either:read"),
+        (half, "GET", "/own", "permission_denied own:read"),
+        (one, "GET", "/twice/1", "permission_denied c:x"),
+        (other, "GET", "/twice/1", "valid"),
+        (writer, "DELETE", "/key", "permission_denied key:purge"),
+        (writer, "DELETE", "/word", "permission_denied word:purge"),
+    ] {
+        assert_eq!(verdict(&server, &gateway, token, method, path).await, expected, "{method} {path}");
+    }
+
+    // The explanation names every way, and the smallest role may go another one than the permission that was missing.
+    let question = json!({ "token": half, "api": "shop", "request": { "method": "GET", "path": "/either" } });
+    let id = server.post("/verify", &gateway, question).await.expect(200)["decision_id"].as_str().unwrap().to_owned();
+    let told = server.get(&format!("/decision/{id}"), &gateway).await.expect(200);
+    assert_eq!(told["needs_any_of"], json!([["either:read"], ["admin:all", "audit:read"]]));
+    assert_eq!((&told["needs"], &told["missing_permission"]), (&Value::Null, &json!("either:read")));
+    let body = json!({ "name": "one", "cluster_permissions": [], "project_permissions": [], "permissions": ["a:x"] });
+    let role = server.role(&organization, "one").await;
+    server.put(&organization.path(&format!("customRole/{role}")), &organization.owner, body).await.expect(200);
+    let told = server.get(&format!("/decision/{id}"), &gateway).await.expect(200);
+    assert_eq!(told["smallest_role"]["name"], "other");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_changes_and_which_roles_gain_and_lose_what() {
+    let (server, organization) = Server::with_owner().await;
+    let body = json!({ "name": "clerk", "permissions": ["invoices:read"] });
+    server.post(&organization.path("customRole"), &organization.owner, body).await.expect(201);
+    let before = json!({ "routes": [
+        { "method": "GET", "path": "/invoices", "permissions": ["invoices:read"] },
+        { "method": "GET", "path": "/reports", "permissions": ["reports:read"] },
+    ] });
+    import(&server, &organization, "shop", "application/json", before.to_string()).await.expect(200);
+    let after = json!({ "routes": [
+        { "method": "GET", "path": "/invoices", "any_of": [["audit:write"], ["invoices:list", "audit:write"]] },
+        { "method": "POST", "path": "/invoices", "permissions": ["invoices:read"] },
+    ] });
+    let shown = import(&server, &organization, "shop?dry_run=true", "application/json", after.to_string()).await;
+    let changes = shown.expect(200)["changes"].clone();
+    assert_eq!(
+        changes["routes"],
+        json!([
+            { "method": "GET", "path": "/invoices", "before": [["invoices:read"]], "after": [["audit:write"]] },
+            { "method": "POST", "path": "/invoices", "after": [["invoices:read"]] },
+            { "method": "GET", "path": "/reports", "before": [["reports:read"]] },
+        ])
+    );
+    let roles: Vec<String> = changes["roles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            format!(
+                "{} +{} {} -{} {}",
+                it["name"].as_str().unwrap(),
+                it["gains"],
+                it["gained"],
+                it["loses"],
+                it["lost"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        roles,
+        [
+            r#"admin +1 ["POST /invoices"] -1 ["GET /reports"]"#,
+            r#"clerk +1 ["POST /invoices"] -1 ["GET /invoices"]"#,
+            r#"devops +1 ["POST /invoices"] -1 ["GET /reports"]"#,
+            r#"viewer +1 ["POST /invoices"] -2 ["GET /invoices","GET /reports"]"#,
+        ]
+    );
+    let kept = server.get(&organization.path("api/shop"), &organization.owner).await.expect(200);
+    assert_eq!((&kept["route_count"], &kept["changes"]), (&json!(2), &Value::Null));
 }
 
 #[tokio::test]
@@ -233,6 +364,10 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
     let million: String = (0..200_000).map(|n| format!("\"/p{n}\":{{}},")).collect();
     let many: String = (0..10_001).map(|n| format!("\"/p/{n}\":{{\"get\":{{}}}},")).collect();
     let end = "\"x-end\":1";
+    let ways = |count: usize| {
+        let all: Vec<String> = (0..count).map(|n| format!("{{\"oauth\":[\"a{n}:b\"]}}")).collect();
+        format!("\"/a\":{{\"get\":{{\"security\":[{}]}}}}", all.join(","))
+    };
     for (document, says) in [
         ("".to_owned(), "JSON"),
         ("[]".into(), "must be an object"),
@@ -253,6 +388,10 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
         (paths("\"/a\":{\"get\":{\"x-permission\":\"Nope\"}}"), "noun:verb"),
         (paths("\"/a\":{\"get\":{\"x-permission\":\"token:manage\"}}"), "Tokenward itself"),
         (paths("\"/a\":{\"get\":{\"security\":{}}}"), "security"),
+        (paths(&ways(17)), "has 17 ways in `any_of`; the limit `route_ways` is 16"),
+        (paths("\"/a\":{\"get\":{\"x-permission\":{\"any_of\":[]}}}"), "1 to 32 permissions"),
+        (paths("\"/a\":{\"get\":{\"x-permission\":{\"any_of\":[\"a:b\",[]]}}}"), "nor `any_of` such"),
+        (paths("\"/a\":{\"get\":{\"x-permission\":{\"any_of\":[\"a:b\"],\"all\":1}}}"), "nor `any_of` such"),
         (paths(&format!("\"/{long}\":{{\"get\":{{\"x-permission\":\"a:b\"}}}}")), "512"),
         (paths("\"/a/../b\":{\"get\":{}}"), "more than one way"),
         (paths("\"/a\":{\"$ref\":\"#/paths/~1a\"}"), "refers to itself"),
@@ -270,8 +409,9 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
         ("{\"routes\":[{\"method\":\"get\",\"path\":\"/a\",\"permission\":\"a:b\"}]}".into(), "capital"),
         (
             "{\"routes\":[{\"method\":\"GET\",\"path\":\"/a\",\"permission\":\"a:b\",\"permissions\":[]}]}".into(),
-            "both",
+            "more than one of `permission`, `permissions` and `any_of`",
         ),
+        ("{\"routes\":[{\"method\":\"GET\",\"path\":\"/a\",\"any_of\":[[\"a:b\"],[]]}]}".into(), "1 to 32 permissions"),
         ("{\"routes\":7}".into(), "cannot be read"),
     ] {
         let answer = import(&server, &organization, "shop", "application/json", document.clone()).await;

@@ -156,7 +156,7 @@ impl Document {
         };
         match kind(&input.schema) {
             Some("array") => {
-                let name = input.path.last().map_or("", String::as_str);
+                let name = input.path.iter().rfind(|it| *it != "[]").map_or("", String::as_str);
                 (0..=most).map(|_| self.sample(&input.schema["items"], name)).collect()
             }
             _ => "a".repeat(most + 1).into(),
@@ -180,7 +180,7 @@ fn word(name: &str) -> &'static str {
         "cloud_provider" => "AWS",
         "environment_type" => "PRODUCTION",
         "permission" => "VIEWER",
-        "permissions" => "a:b",
+        "permissions" | "any_of" => "a:b",
         "method" => "GET",
         "path" | "mount_path" => "/a",
         _ => "a",

@@ -46,8 +46,8 @@ pub struct RouteRow {
     pub method: String,
     /// `/invoices/{id}`.
     pub path: String,
-    /// The permissions that it takes, all of them.
-    pub permissions: Vec<String>,
+    /// What it takes: all permissions of any one of these.
+    pub ways: Vec<Vec<String>>,
     /// Where that comes from: `x-permission`, `security`, `the path`.
     pub source: String,
 }
@@ -68,8 +68,8 @@ pub struct RouteTable {
 /// What a request takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RouteAnswer {
-    /// These permissions, all of them.
-    Takes(Vec<String>),
+    /// All permissions of any one of these.
+    Takes(Vec<Vec<String>>),
     /// No route describes it, and a valid token is enough.
     AnyToken,
     /// No route describes it.

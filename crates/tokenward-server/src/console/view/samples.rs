@@ -599,7 +599,7 @@ fn api_page() -> ApiPage {
     let route = |method: &str, path: &str, permissions: &[&str], source: &str| RouteRow {
         method: method.into(),
         path: path.into(),
-        permissions: permissions.iter().map(|p| (*p).into()).collect(),
+        ways: permissions.iter().map(|way| way.split(' ').map(str::to_owned).collect()).collect(),
         source: source.into(),
     };
     ApiPage {
@@ -614,7 +614,10 @@ fn api_page() -> ApiPage {
             method: "PUT".into(),
             methods: choices(&["GET", "PUT"]),
             path: "/orders/7/state".into(),
-            answer: Some(RouteAnswer::Takes(vec!["orders:write".into(), "stock:read".into()])),
+            answer: Some(RouteAnswer::Takes(vec![
+                vec!["orders:write".into(), "stock:read".into()],
+                vec!["orders:manage".into()],
+            ])),
         }),
         table: Some(RouteTable {
             search: String::new(),
@@ -625,7 +628,7 @@ fn api_page() -> ApiPage {
                 route("POST", "/invoices", &["invoices:write"], "path"),
                 route("GET", "/invoices/{id}", &["invoices:read"], "path"),
                 route("DELETE", "/invoices/{id}", &["invoices:purge"], "x-permission"),
-                route("PUT", "/orders/{id}/state", &["orders:write", "stock:read"], "security"),
+                route("PUT", "/orders/{id}/state", &["orders:manage", "orders:write stock:read"], "security"),
             ],
         }),
         form: ApiForm::default(),

@@ -71,6 +71,11 @@ struct Short {
     _id: Option<Ignored>,
     #[serde(default, rename = "notes")]
     _notes: Option<Ignored>,
+    #[serde(default, rename = "changes")]
+    _changes: Option<Ignored>,
+    /// What was left out of the document that this was made from is on none of these routes either.
+    #[serde(default)]
+    left_out: u32,
 }
 
 type Ignored = serde::de::IgnoredAny;
@@ -84,6 +89,8 @@ struct ShortRoute {
     permission: Option<String>,
     #[serde(default)]
     permissions: Option<Vec<String>>,
+    #[serde(default)]
+    any_of: Option<Vec<Vec<String>>>,
     #[serde(default)]
     source: Option<Source>,
 }
@@ -130,22 +137,24 @@ fn short_form(short: Short, api: &str) -> Result<Document> {
     let mut found = FoundRoutes::default();
     for route in short.route {
         let at = place(&route.method, &route.path);
-        let (permissions, source) = match (route.permission, route.permissions) {
-            (Some(_), Some(_)) => {
-                found.fault(&at, "has both `permission` and `permissions`; keep one");
+        let (ways, source) = match (route.permission, route.permissions, route.any_of) {
+            (Some(one), None, None) => (vec![vec![one]], Source::File),
+            (None, Some(all), None) => (vec![all], Source::File),
+            (None, None, Some(ways)) => (ways, Source::File),
+            (None, None, None) => (vec![vec![sense::by_path(&route.method, &route.path, api)]], Source::Path),
+            _ => {
+                found.fault(&at, "has more than one of `permission`, `permissions` and `any_of`; keep one");
                 continue;
             }
-            (Some(one), None) => (vec![one], Source::File),
-            (None, Some(all)) => (all, Source::File),
-            (None, None) => (vec![sense::by_path(&route.method, &route.path, api)], Source::Path),
         };
         // What was exported keeps its source.
         let source = route.source.unwrap_or(source);
-        found.route(KeptRoute { method: route.method, path: route.path, permissions, source })?;
+        found.route(KeptRoute { method: route.method, path: route.path, ways, source })?;
     }
     let unknown = match short.unknown_route.as_deref() {
         None => None,
         Some(text) => Some(unknown(text)?),
     };
+    found.left_out = i64::from(short.left_out);
     found.finish_as_written(unknown)
 }

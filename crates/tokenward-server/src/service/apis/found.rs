@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use tokenward_core::error::Faults;
-use tokenward_core::permission::RequiredPermission;
-use tokenward_core::routes::{PERMISSIONS_MAX, ROUTES_MAX, Route, Routes, Unknown};
+use tokenward_core::routes::{ROUTES_MAX, Route, Routes, Unknown};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::apis::KeptRoute;
 
@@ -26,7 +25,7 @@ pub(super) struct Document {
     /// What was not taken as it stands.
     pub notes: Notes,
     /// How many operations are on no route.
-    pub left_out: usize,
+    pub left_out: i64,
 }
 
 /// What becomes of a request that no route describes, by its word.
@@ -41,21 +40,19 @@ pub(super) struct FoundRoutes {
     faults: Faults,
     count: usize,
     pub notes: Notes,
-    left_out: usize,
+    pub left_out: i64,
 }
 
 impl FoundRoutes {
+    /// A route. What it needs is kept in its shortest form.
     pub fn route(&mut self, route: KeptRoute) -> Result<()> {
         if self.routes.len() == ROUTES_MAX {
             return Err(Error::invalid("document", format!("has more routes than the limit `routes` ({ROUTES_MAX})")));
         }
         let at = place(&route.method, &route.path);
-        if let Some(Err(problem)) =
-            route.permissions.iter().map(|it| RequiredPermission::parse(it)).find(Result::is_err)
-        {
-            self.fault(&at, format!("needs a permission that cannot be: {problem}"));
-        } else {
-            self.routes.push(route);
+        match route.needs() {
+            Ok(needs) => self.routes.push(KeptRoute { ways: KeptRoute::ways_of(&needs), ..route }),
+            Err(problem) => self.fault(&at, problem),
         }
         Ok(())
     }
@@ -82,7 +79,7 @@ impl FoundRoutes {
     /// What was found in a document that somebody wrote for another purpose: what cannot be used in it is left out.
     pub fn finish(mut self, unknown: Option<Unknown>) -> Result<Document> {
         self.told()?;
-        self.merge();
+        self.merge()?;
         self.leave_out_unusable()?;
         self.leave_out_conflicts()?;
         self.document(unknown)
@@ -104,7 +101,7 @@ impl FoundRoutes {
     }
 
     /// Operations whose paths differ in nothing but the names of parameters are one route, which needs what each needs.
-    fn merge(&mut self) {
+    fn merge(&mut self) -> Result<()> {
         let mut at: HashMap<(String, String), usize> = HashMap::with_capacity(self.routes.len());
         let mut merged: Vec<KeptRoute> = Vec::with_capacity(self.routes.len());
         for route in std::mem::take(&mut self.routes) {
@@ -115,15 +112,14 @@ impl FoundRoutes {
                 }
                 std::collections::hash_map::Entry::Occupied(taken) => {
                     let what = "operations that are one route with another; it needs what each needs";
-                    self.notes.add(what, &place(&route.method, &route.path));
-                    let one = &mut merged[*taken.get()];
-                    one.permissions.extend(route.permissions);
-                    one.permissions.sort();
-                    one.permissions.dedup();
+                    let at = place(&route.method, &route.path);
+                    self.notes.add(what, &at);
+                    need_also(&mut merged[*taken.get()], &route).map_err(|problem| Error::invalid(at, problem))?;
                 }
             }
         }
         self.routes = merged;
+        Ok(())
     }
 
     /// Leaves out what can be no route at all, which no request means that can be decided about.
@@ -204,17 +200,13 @@ fn overlap(a: &str, b: &str) -> bool {
 
 /// What the routes that stay need, with what those need that were left out.
 fn with_needs_of(routes: &mut [KeptRoute], left_out: &KeptRoute) -> Result<(), String> {
-    for route in routes.iter_mut().filter(|it| it.method == left_out.method && overlap(&it.path, &left_out.path)) {
-        for needed in &left_out.permissions {
-            if !route.permissions.contains(needed) {
-                route.permissions.push(needed.clone());
-            }
-        }
-        route.permissions.sort();
-        if route.permissions.len() > PERMISSIONS_MAX {
-            return Err(format!("would need more permissions than the limit `route_permissions` ({PERMISSIONS_MAX})"));
-        }
-    }
+    let mut same = routes.iter_mut().filter(|it| it.method == left_out.method && overlap(&it.path, &left_out.path));
+    same.try_for_each(|route| need_also(route, left_out))
+}
+
+/// From now on a route needs also what another one does.
+fn need_also(route: &mut KeptRoute, other: &KeptRoute) -> Result<(), String> {
+    route.ways = KeptRoute::ways_of(&route.needs()?.and(&other.needs()?)?);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The routes of the organization's own API: import, list, show, delete.
 
 mod document;
+mod effect;
 mod fault;
 mod found;
 mod json;
@@ -18,6 +19,7 @@ use tokenward_core::event::{ApiSnapshot, Event, Kind};
 use tokenward_core::routes::{Route, Routes, Unknown};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::apis;
+use tokenward_store::apis::Content;
 pub use tokenward_store::apis::{Api, KeptRoute};
 use tokio::sync::Semaphore;
 
@@ -25,6 +27,8 @@ use super::{App, IfMatch, Written};
 use crate::heavy;
 use crate::limits::{API_NAME, APIS, DOCUMENT_BYTES};
 pub use document::Format;
+use effect::Side;
+pub use effect::{Effect, Reached, RoleChange, RouteChange};
 use found::Document;
 pub use sense::Note;
 
@@ -55,9 +59,10 @@ pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Api>> {
 pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<ApiWithRoutes> {
     let mut reader = app.read(grant.organization()).await?;
     let api = apis::find(reader.conn(), grant, name).await?.ok_or_else(|| Error::not_found("API"))?;
-    let routes = apis::routes(reader.conn(), grant, api.id).await?;
-    let routes = serde_json::from_str(&routes).map_err(Error::internal)?;
-    Ok(ApiWithRoutes { api, routes, notes: Vec::new() })
+    let content = apis::content(reader.conn(), grant, api.id).await?;
+    let routes = serde_json::from_str(&content.routes).map_err(Error::internal)?;
+    let notes = serde_json::from_str(&content.notes).map_err(Error::internal)?;
+    Ok(ApiWithRoutes { api, routes, notes })
 }
 
 /// Makes an API from a document, or replaces its routes. Without a word in the document or in `unknown`, a request
@@ -71,7 +76,7 @@ pub async fn put(
     unknown: Option<Unknown>,
     if_match: IfMatch,
 ) -> Result<Written<ApiWithRoutes>> {
-    let (document, json) = read(&name, format, document).await?;
+    let (document, content) = read(&name, format, document).await?;
     let limits = app.limits.clone();
     let unknown = unknown_of(&document, unknown)?;
     app.write(grant, move |tx, grant| {
@@ -84,17 +89,18 @@ pub async fn put(
                 name,
                 unknown_route: unknown,
                 route_count: document.routes.len() as i64,
+                left_out: document.left_out,
                 created_at: old.as_ref().map_or(now, |api| api.created_at),
                 updated_at: old.as_ref().map_or(now, |api| tx.next_version(api.updated_at)),
             };
-            let mut event = event(Kind::ApiUpdated, grant, &api).after(snapshot(&api, &json));
+            let mut event = event(Kind::ApiUpdated, grant, &api).after(snapshot(&api, &content.routes));
             if let Some(old) = &old {
-                let routes = apis::routes(tx.conn(), grant, old.id).await?;
-                event = event.before(snapshot(old, &routes));
-                apis::update(tx, grant, &api, &json).await?;
+                let before = apis::content(tx.conn(), grant, old.id).await?;
+                event = event.before(snapshot(old, &before.routes));
+                apis::update(tx, grant, &api, &content).await?;
             } else {
                 limits.room(&APIS, apis::count(tx.conn(), grant).await?, "The organization has as many APIs as")?;
-                apis::insert(tx, grant, &api, &json).await?;
+                apis::insert(tx, grant, &api, &content).await?;
             }
             Ok((ApiWithRoutes { api, routes: document.routes, notes: document.notes.0 }, vec![event]))
         })
@@ -102,7 +108,7 @@ pub async fn put(
     .await
 }
 
-/// What [`put`] would make of a document. Nothing is written.
+/// What [`put`] would make of a document, and what would become different. Nothing is written.
 pub async fn preview(
     app: &Arc<App>,
     grant: &Grant,
@@ -110,25 +116,54 @@ pub async fn preview(
     format: Format,
     document: Vec<u8>,
     unknown: Option<Unknown>,
-) -> Result<ApiWithRoutes> {
+) -> Result<(ApiWithRoutes, Effect)> {
     let (document, _) = read(&name, format, document).await?;
     let unknown_route = unknown_of(&document, unknown)?;
-    let mut reader = app.read(grant.organization()).await?;
-    let old = apis::find(reader.conn(), grant, &name).await?;
+    let old = match get(app, grant, &name).await {
+        Ok(old) => Some(old),
+        Err(error) if error.code == Code::NotFound => None,
+        Err(error) => return Err(error),
+    };
     let now = app.store.now();
     let api = Api {
-        id: old.as_ref().map_or_else(Uuid::nil, |api| api.id),
+        id: old.as_ref().map_or_else(Uuid::nil, |old| old.api.id),
         name,
         unknown_route,
         route_count: document.routes.len() as i64,
-        created_at: old.as_ref().map_or(now, |api| api.created_at),
-        updated_at: old.as_ref().map_or(now, |api| api.updated_at),
+        left_out: document.left_out,
+        created_at: old.as_ref().map_or(now, |old| old.api.created_at),
+        updated_at: old.as_ref().map_or(now, |old| old.api.updated_at),
     };
-    Ok(ApiWithRoutes { api, routes: document.routes, notes: document.notes.0 })
+    let new = ApiWithRoutes { api, routes: document.routes, notes: document.notes.0 };
+    let (app, organization) = (Arc::clone(app), grant.organization());
+    // Each route is asked about, twice: not where others wait for their answers.
+    heavy::run(move || {
+        let effect = effect_of(&app, organization, old.as_ref(), &new)?;
+        Ok((new, effect))
+    })
+    .await?
+}
+
+fn effect_of(app: &App, organization: Uuid, old: Option<&ApiWithRoutes>, new: &ApiWithRoutes) -> Result<Effect> {
+    let compiled = |it: &ApiWithRoutes| {
+        let routes = it.routes.iter().map(KeptRoute::route).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+        Routes::compile(it.api.id, it.api.unknown_route, &routes).map_err(|fault| Error::internal(fault.problem))
+    };
+    // Routes that are there and cannot be used are denied.
+    let (before, after) = (old.and_then(|it| compiled(it).ok()), compiled(new)?);
+    let directory = app.verifier.directory();
+    let organization = directory.organization(organization);
+    let roles = organization.into_iter().flat_map(|it| it.roles()).map(|role| &**role);
+    Ok(effect::of(
+        Side { kept: old.map_or(&[], |it| &it.routes), compiled: before.as_ref() },
+        Side { kept: &new.routes, compiled: Some(&after) },
+        // It reaches everything, and no token can have it.
+        roles.filter(|role| !role.is_owner()),
+    ))
 }
 
 /// Reads the document of an API of this name, in its turn.
-async fn read(name: &str, format: Format, document: Vec<u8>) -> Result<(Document, String)> {
+async fn read(name: &str, format: Format, document: Vec<u8>) -> Result<(Document, Content)> {
     check_name(name).map_err(|problem| Error::invalid("name", problem))?;
     let turn = READING.acquire().await.map_err(Error::internal)?;
     let name = name.to_owned();
@@ -140,23 +175,28 @@ async fn read(name: &str, format: Format, document: Vec<u8>) -> Result<(Document
     .await?
 }
 
-/// What becomes of a request that no route describes. What was left out is on no route, and must not become open to every
-/// token by that.
+/// What becomes of a request that no route describes.
 fn unknown_of(document: &Document, said: Option<Unknown>) -> Result<Unknown> {
     let unknown = said.or(document.unknown).unwrap_or_default();
-    if unknown == Unknown::Allow && document.left_out > 0 {
-        let notes: Vec<String> = document.notes.0.iter().map(ToString::to_string).collect();
-        return Err(Error::invalid(
-            "unknown_route",
-            format!(
-                "is `allow`, and {} operations of the document are on no route: every valid token would reach them. Use \
-                 `deny`, or mend these first. {}",
-                document.left_out,
-                notes.join("; ")
-            ),
-        ));
-    }
+    nothing_opened(unknown, document.left_out, &document.notes.0)?;
     Ok(unknown)
+}
+
+/// What was left out is on no route, and must not become open to every token by that.
+fn nothing_opened(unknown: Unknown, left_out: i64, notes: &[Note]) -> Result<()> {
+    if unknown != Unknown::Allow || left_out == 0 {
+        return Ok(());
+    }
+    let operations = if left_out == 1 { "an operation".to_owned() } else { format!("{left_out} operations") };
+    let notes: Vec<String> = notes.iter().map(|note| format!(" {note};")).collect();
+    Err(Error::invalid(
+        "unknown_route",
+        format!(
+            "is `allow`, and {operations} of the document became no route: every valid token would reach what was left \
+             out. Use `deny`, or mend these first and import the document again.{}",
+            notes.concat().trim_end_matches(';')
+        ),
+    ))
 }
 
 /// Says anew what becomes of a request that no route describes. The routes stay.
@@ -171,11 +211,13 @@ pub async fn set_unknown(
         Box::pin(async move {
             let old = apis::find(tx.conn(), grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
             if_match.check(old.updated_at)?;
-            let routes = apis::routes(tx.conn(), grant, old.id).await?;
+            let content = apis::content(tx.conn(), grant, old.id).await?;
+            let notes: Vec<Note> = serde_json::from_str(&content.notes).map_err(Error::internal)?;
+            nothing_opened(unknown, old.left_out, &notes)?;
             let api = Api { unknown_route: unknown, updated_at: tx.next_version(old.updated_at), ..old.clone() };
-            apis::update(tx, grant, &api, &routes).await?;
+            apis::update(tx, grant, &api, &content).await?;
             let event = event(Kind::ApiUpdated, grant, &api);
-            let event = event.before(snapshot(&old, &routes)).after(snapshot(&api, &routes));
+            let event = event.before(snapshot(&old, &content.routes)).after(snapshot(&api, &content.routes));
             Ok((api, vec![event]))
         })
     })
@@ -187,9 +229,9 @@ pub async fn delete(app: &Arc<App>, grant: Grant, name: String) -> Result<Writte
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let api = apis::find(tx.conn(), grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
-            let routes = apis::routes(tx.conn(), grant, api.id).await?;
+            let content = apis::content(tx.conn(), grant, api.id).await?;
             apis::delete(tx, grant, api.id).await?;
-            let event = event(Kind::ApiDeleted, grant, &api).before(snapshot(&api, &routes));
+            let event = event(Kind::ApiDeleted, grant, &api).before(snapshot(&api, &content.routes));
             Ok(((), vec![event]))
         })
     })
@@ -203,8 +245,8 @@ pub(crate) fn document_too_large() -> Error {
     DOCUMENT_BYTES.exceeded(Code::TooLarge, DOCUMENT_BYTES.default, "The document of routes is larger than", advice)
 }
 
-/// Reads a document, sorts its routes and sees whether they can be told apart. Answers their JSON too.
-fn prepare(format: Format, document: &[u8], api: &str) -> Result<(Document, String)> {
+/// Reads a document, sorts its routes and sees whether they can be told apart. Answers what is kept of it too.
+fn prepare(format: Format, document: &[u8], api: &str) -> Result<(Document, Content)> {
     if document.len() > DOCUMENT_BYTES.size() {
         return Err(document_too_large());
     }
@@ -218,16 +260,17 @@ fn prepare(format: Format, document: &[u8], api: &str) -> Result<(Document, Stri
     if let Err(it) = Routes::compile(Uuid::nil(), Unknown::Deny, &routes) {
         return Err(fault(&read.routes[it.index], it.problem));
     }
-    let json = serde_json::to_string(&read.routes).map_err(Error::internal)?;
-    Ok((read, json))
+    let routes = serde_json::to_string(&read.routes).map_err(Error::internal)?;
+    let notes = serde_json::to_string(&read.notes.0).map_err(Error::internal)?;
+    Ok((read, Content { routes, notes }))
 }
 
 /// What `fuzz/` asks of a document.
 #[cfg(fuzzing)]
 pub(crate) fn routes_of(format: Format, document: &[u8]) -> Result<(Vec<Route>, String)> {
-    let (read, json) = prepare(format, document, "api")?;
+    let (read, content) = prepare(format, document, "api")?;
     let routes = read.routes.iter().map(|kept| kept.route().map_err(Error::internal)).collect::<Result<_>>()?;
-    Ok((routes, json))
+    Ok((routes, content.routes))
 }
 
 /// A name stands in the configuration of gateways and in addresses: nothing in it needs quoting anywhere.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
-use tokenward_core::routes::{PERMISSIONS_MAX, Source};
+use tokenward_core::routes::Source;
 use tokenward_core::{Error, Result};
 use tokenward_store::apis::KeptRoute;
 
@@ -68,10 +68,10 @@ pub(super) fn read(document: &Map<String, Value>, api: &str) -> Result<Document>
             let said = operation.get("x-permission").or_else(|| item.get("x-permission"));
             let security = operation.get("security").or(security);
             match needed(said, security, &method, &path, api, &mut found) {
-                Ok((permissions, source)) => {
+                Ok((ways, source)) => {
                     for base in &own.as_ref().unwrap_or(&served).bases {
                         let (method, path) = (method.clone(), format!("{base}{path}"));
-                        found.route(KeptRoute { method, path, permissions: permissions.clone(), source })?;
+                        found.route(KeptRoute { method, path, ways: ways.clone(), source })?;
                     }
                 }
                 Err(problem) => found.fault(&at, problem),
@@ -110,7 +110,8 @@ fn operations(item: &Map<String, Value>) -> impl Iterator<Item = (String, &Value
     usual.chain(more.into_iter().flatten().map(|(method, operation)| (method.clone(), operation)))
 }
 
-/// What an operation needs, and where that stands. The error completes the sentence "`GET /path` …".
+/// What an operation needs, as ways of which any one is enough, and where that stands. The error completes the sentence
+/// "`GET /path` …".
 fn needed(
     said: Option<&Value>,
     security: Option<&Value>,
@@ -118,64 +119,90 @@ fn needed(
     path: &str,
     api: &str,
     found: &mut FoundRoutes,
-) -> Result<(Vec<String>, Source), String> {
+) -> Result<(Vec<Vec<String>>, Source), String> {
     if let Some(said) = said {
-        let all = match said {
-            Value::String(one) => vec![one.clone()],
-            Value::Array(all) if !all.is_empty() => all
-                .iter()
-                .map(|it| it.as_str().map(str::to_owned).ok_or("has an `x-permission` with something else than texts"))
-                .collect::<Result<_, _>>()?,
-            _ => return Err("has an `x-permission` that is neither a text nor a list of texts".into()),
-        };
-        return Ok((all, Source::Permission));
+        return Ok((x_permission(said)?, Source::Permission));
     }
     let at = place(method, path);
     let by_path = sense::by_path(method, path, api);
-    let (mut permissions, mut other) = (BTreeSet::new(), false);
-    for text in scopes(security)? {
-        match sense::scope(text, path, api) {
-            Scope::Permission(permission) => {
-                permissions.insert(permission);
+    let mut ways: Vec<Vec<String>> = Vec::new();
+    let (mut silent, mut only_words) = (false, false);
+    for scopes in scopes(security)? {
+        let (mut permissions, mut words) = (BTreeSet::new(), false);
+        silent |= scopes.is_empty();
+        for text in scopes {
+            match sense::scope(text, path, api) {
+                Scope::Permission(permission) => {
+                    permissions.insert(permission);
+                }
+                Scope::Taken(permission, why) => {
+                    found.notes.add(why, &at);
+                    permissions.insert(permission);
+                }
+                Scope::None => words = true,
             }
-            Scope::Taken(permission, why) => {
-                found.notes.add(why, &at);
-                permissions.insert(permission);
+        }
+        match (permissions.is_empty(), words) {
+            (true, words) => {
+                only_words |= words;
+                continue;
             }
-            Scope::None => other = true,
+            (false, true) => {
+                found.notes.add("scopes of which some are no `noun:verb`; what the path says is needed too", &at);
+                permissions.insert(by_path.clone());
+            }
+            (false, false) => {}
         }
+        ways.push(permissions.into_iter().collect());
     }
-    if permissions.len() > PERMISSIONS_MAX {
-        return Err(format!("needs more scopes than the limit `route_permissions` ({PERMISSIONS_MAX})"));
-    }
-    match (permissions.is_empty(), other) {
-        (true, true) => found.notes.add("scopes that are no `noun:verb`; the path says what is needed", &at),
-        (false, true) if permissions.len() < PERMISSIONS_MAX => {
-            found.notes.add("scopes of which some are no `noun:verb`; what the path says is needed too", &at);
-            permissions.insert(by_path.clone());
+    if ways.is_empty() {
+        if only_words {
+            found.notes.add("scopes that are no `noun:verb`; the path says what is needed", &at);
         }
-        _ => {}
+        return Ok((vec![vec![by_path]], Source::Path));
     }
-    if permissions.is_empty() {
-        Ok((vec![by_path], Source::Path))
-    } else {
-        Ok((permissions.into_iter().collect(), Source::Security))
+    // What says nothing of permissions must not open what another way closes.
+    if only_words {
+        found.notes.add("ways in `security` without a scope that is a `noun:verb`; only the other ways count", &at);
+    }
+    if silent {
+        found.notes.add("ways in `security` that name no scope; only the other ways count", &at);
+    }
+    Ok((ways, Source::Security))
+}
+
+/// The ways of our own extension: one permission, a list of which all are needed, or `any_of` such.
+fn x_permission(said: &Value) -> Result<Vec<Vec<String>>, String> {
+    let way = |said: &Value| match said {
+        Value::String(one) => Ok(vec![one.clone()]),
+        Value::Array(all) if !all.is_empty() => all
+            .iter()
+            .map(|it| it.as_str().map(str::to_owned).ok_or("has an `x-permission` with something else than texts"))
+            .collect(),
+        _ => Err("has an `x-permission` that is neither a text, nor a list of texts, nor `any_of` such"),
+    };
+    let any_of = said.as_object().filter(|it| it.len() == 1).and_then(|it| it.get("any_of")).and_then(Value::as_array);
+    match any_of {
+        Some(ways) => Ok(ways.iter().map(way).collect::<Result<_, _>>()?),
+        None => Ok(vec![way(said)?]),
     }
 }
 
-/// Every scope that `security` names. All are needed, also those that OpenAPI means as alternatives: a token that was
-/// allowed by the wrong one of them would be allowed too much.
-fn scopes(security: Option<&Value>) -> Result<BTreeSet<&str>, String> {
+/// The scopes that each way of `security` names. All of one way are needed, and any one way is enough (OpenAPI 3.1,
+/// Security Requirement Object).
+fn scopes(security: Option<&Value>) -> Result<Vec<BTreeSet<&str>>, String> {
     let wrong = "has a `security` that is not a list of objects with lists of scopes";
-    let mut all = BTreeSet::new();
+    let mut ways = Vec::new();
     for requirement in security.map_or(Ok(&[][..]), |it| it.as_array().map(Vec::as_slice).ok_or(wrong))? {
+        let mut way = BTreeSet::new();
         for list in requirement.as_object().ok_or(wrong)?.values() {
             for scope in list.as_array().ok_or(wrong)? {
-                all.insert(scope.as_str().ok_or(wrong)?);
+                way.insert(scope.as_str().ok_or(wrong)?);
             }
         }
+        ways.push(way);
     }
-    Ok(all)
+    Ok(ways)
 }
 
 /// The path item that a `$ref` means.

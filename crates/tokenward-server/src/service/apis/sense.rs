@@ -2,12 +2,13 @@
 //!
 //! Nothing here guesses in silence: whatever is not taken as it stands is a [`Note`] of the import.
 
+use serde::{Deserialize, Serialize};
 use tokenward_core::permission::{Management, RequiredPermission};
 
 use super::fault::short;
 
 /// Something that an import did not take as it stands, once for all operations that it happened to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Note {
     /// What happened; how often, follows.
     pub what: String,
