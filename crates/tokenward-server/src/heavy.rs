@@ -4,31 +4,57 @@
 use std::sync::LazyLock;
 
 use tokenward_core::{Error, Result};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// From this size on, reading a body and answering it is such work: half a millisecond of it.
 pub(crate) const BODY: usize = 32 * 1024;
 
+/// By how much work that can wait stands back (nice(2)): it gets a tenth of what a thread of the runtime gets that has
+/// something to do, and all that nobody else wants.
+const STAND_BACK: i32 = 10;
+
 static TURNS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
-/// Does it on a thread that may take its time.
+/// Does it on a thread that may take its time: what looks things up that others look up too. Who holds a lock must not be
+/// slower than those who wait for it.
 pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let turn = TURNS.acquire().await.map_err(Error::internal)?;
-    detached(turn, work).await
-}
-
-/// Does it in a turn. The turn ends with the work and not with the request: whoever hangs up must not let another one begin.
-pub(crate) async fn detached<T: Send + 'static>(
-    turn: impl Send + 'static,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
     let done = tokio::task::spawn_blocking(move || {
         let done = work();
         drop(turn);
         done
     });
     done.await.map_err(Error::internal)
+}
+
+/// Does it on a thread that stands back: what depends on its arguments alone and holds no lock, such as reading a large
+/// document.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let turn = TURNS.acquire().await.map_err(Error::internal)?;
+    aside_in(turn, work).await
+}
+
+/// The same in a turn of another kind. The turn ends with the work and not with the request: whoever hangs up must not let
+/// another one begin.
+///
+/// The thread is one of its own, since a thread that stood back once cannot step forward again.
+pub(crate) async fn aside_in<T: Send + 'static>(
+    turn: impl Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let (done, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("heavy".to_owned()).spawn(move || {
+        // Where the system does not let it, it is only less polite.
+        let _ = rustix::process::setpriority_process(None, STAND_BACK);
+        let worked = work();
+        drop(turn);
+        // Nobody waits any more where the client has hung up.
+        let _ = done.send(worked);
+    });
+    thread.map_err(|cause| Error::unavailable(format!("The server cannot begin a thread: {cause}. Try again.")))?;
+    // Without an answer the work has panicked.
+    result.await.map_err(Error::internal)
 }
 
 #[cfg(test)]
@@ -38,12 +64,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn what_can_wait_stands_back_alone() {
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let before = nice();
+        assert_eq!(aside(nice).await.unwrap(), STAND_BACK.max(before));
+        assert_eq!((run(nice).await.unwrap(), nice()), (before, before));
+        let panicked = aside(|| -> () { panic!("on purpose") }).await;
+        assert!(panicked.is_err());
+        assert_eq!(aside(|| 7).await.unwrap(), 7, "and its turn is there again");
+    }
+
+    #[tokio::test]
     async fn whoever_hangs_up_does_not_end_the_turn_of_the_work() {
         static ONE: Semaphore = Semaphore::const_new(1);
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let (end, may_end) = mpsc::channel::<()>();
         let turn = ONE.acquire().await.unwrap();
-        let request = tokio::spawn(detached(turn, move || {
+        let request = tokio::spawn(aside_in(turn, move || {
             begun.send(()).unwrap();
             may_end.recv().unwrap();
         }));

@@ -59,7 +59,7 @@ fn status(id: Uuid) -> EnvironmentStatus {
 }
 
 /// Environments that are looked at for a piece of the list of all.
-const PIECE: usize = 500;
+const PIECE: usize = 200;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const IN_PROJECT: &str = "/project/{projectId}/environment";

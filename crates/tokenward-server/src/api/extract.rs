@@ -36,7 +36,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Bo
         if body.len() <= heavy::BODY {
             return Ok(Self(parse(&body)?));
         }
-        Ok(Self(heavy::run(move || parse(&body)).await??))
+        Ok(Self(heavy::aside(move || parse(&body)).await??))
     }
 }
 

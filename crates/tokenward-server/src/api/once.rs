@@ -41,7 +41,7 @@ pub(super) fn route(content_type: &'static str, make: Make) -> MethodRouter<Arc<
 
 /// It takes milliseconds, which a thread of the runtime has not got.
 async fn made(app: Arc<App>, make: Make) -> Result<KeptText> {
-    let text = heavy::run(move || make(&app)).await??;
+    let text = heavy::aside(move || make(&app)).await??;
     let digest = Sha256::digest(text.as_bytes());
     let tag: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let etag = HeaderValue::from_str(&format!("\"{tag}\"")).map_err(Error::internal)?;

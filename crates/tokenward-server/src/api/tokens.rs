@@ -80,7 +80,7 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
 }
 
 /// Tokens that are looked at for a piece of the list.
-const PIECE: usize = 500;
+const PIECE: usize = 200;
 
 #[derive(Deserialize)]
 struct ListQuery {

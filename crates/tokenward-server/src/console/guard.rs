@@ -203,7 +203,7 @@ async fn pairs(bytes: Bytes) -> Result<Pairs> {
     if bytes.len() <= SMALL {
         return Ok(Pairs::parse(&bytes));
     }
-    heavy::run(move || Pairs::parse(&bytes)).await
+    heavy::aside(move || Pairs::parse(&bytes)).await
 }
 
 /// Was the request sent by a page of ours? Our pages send no referrer, and with it browsers write `null` for the

@@ -40,14 +40,14 @@ pub struct Hashing<'a> {
 impl Hashing<'_> {
     /// Hashes a password, in PHC form.
     pub async fn hash(self, password: Zeroizing<String>) -> Result<String> {
-        heavy::detached(self.turn, move || hash(&password)).await?
+        heavy::aside_in(self.turn, move || hash(&password)).await?
     }
 
     /// Does the password fit the hash? An absent hash takes as long and fits nothing.
     pub async fn fits(self, password: Zeroizing<String>, expected: Option<String>) -> Result<bool> {
         let known = expected.is_some();
         let expected = expected.unwrap_or_else(|| self.decoy.to_owned());
-        heavy::detached(self.turn, move || {
+        heavy::aside_in(self.turn, move || {
             PasswordHash::new(&expected)
                 .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
                 && known

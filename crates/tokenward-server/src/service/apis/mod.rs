@@ -167,7 +167,7 @@ async fn read(name: &str, format: Format, document: Vec<u8>) -> Result<(Document
     check_name(name).map_err(|problem| Error::invalid("name", problem))?;
     let turn = READING.acquire().await.map_err(Error::internal)?;
     let name = name.to_owned();
-    heavy::run(move || {
+    heavy::aside(move || {
         let read = prepare(format, &document, &name);
         drop((document, turn));
         read
