@@ -20,6 +20,7 @@ pub mod health;
 pub mod invitations;
 pub mod limits;
 pub mod members;
+pub mod nodes;
 pub mod oauth;
 pub mod objects;
 pub mod organizations;

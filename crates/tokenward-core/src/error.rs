@@ -60,6 +60,8 @@ pub enum Code {
     Unavailable,
     /// This node has not heard from its database for so long that what it knows may be out of date.
     Stale,
+    /// A position is one of another log than the one that is here.
+    OtherLog,
     /// A fault of the service.
     Internal,
 }
@@ -91,6 +93,7 @@ impl Code {
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
             Self::Stale => "stale",
+            Self::OtherLog => "other_log",
             Self::Internal => "internal",
         }
     }

@@ -153,6 +153,71 @@ kinds! {
     SignInLinkUsed = "sign_in_link.used", "ACCEPT", "MEMBERS_AND_ROLES", None;
 }
 
+impl Kind {
+    /// Can it take from somebody what was allowed before? Who does that waits until every node has learned of it.
+    #[must_use]
+    pub fn takes_away(self) -> bool {
+        match self {
+            Self::OrganizationDeleted
+            | Self::OwnershipTransferred
+            | Self::MemberUpdated
+            | Self::MemberRemoved
+            | Self::RoleUpdated
+            | Self::RoleDeleted
+            | Self::TokenUpdated
+            | Self::TokenRotated
+            | Self::TokenSecretEnded
+            | Self::TokenDisabled
+            | Self::TokenDeleted
+            | Self::ProjectDeleted
+            // It may have another mode, which other levels of a role are about.
+            | Self::EnvironmentUpdated
+            | Self::EnvironmentDeleted
+            | Self::ClusterDeleted
+            // A request may need another permission.
+            | Self::ApiUpdated
+            | Self::ApiDeleted
+            // With a password all other sessions go.
+            | Self::UserUpdated
+            | Self::SessionEnded => true,
+            Self::OrganizationCreated
+            | Self::OrganizationUpdated
+            | Self::MemberAdded
+            | Self::InvitationCreated
+            | Self::InvitationResent
+            | Self::InvitationAccepted
+            // What an invitation may is asked from its row.
+            | Self::InvitationDeleted
+            | Self::RoleCreated
+            | Self::TokenCreated
+            | Self::TokenEnabled
+            | Self::TokenRestored
+            | Self::ProjectCreated
+            | Self::ProjectUpdated
+            | Self::EnvironmentCreated
+            | Self::ClusterCreated
+            | Self::ClusterUpdated
+            | Self::ProjectVariableCreated
+            | Self::ProjectVariableUpdated
+            | Self::ProjectVariableDeleted
+            | Self::ProjectSecretCreated
+            | Self::ProjectSecretUpdated
+            | Self::ProjectSecretDeleted
+            | Self::EnvironmentVariableCreated
+            | Self::EnvironmentVariableUpdated
+            | Self::EnvironmentVariableDeleted
+            | Self::EnvironmentSecretCreated
+            | Self::EnvironmentSecretUpdated
+            | Self::EnvironmentSecretDeleted
+            | Self::UserCreated
+            | Self::SessionCreated
+            | Self::SessionProven
+            | Self::SignInLinkCreated
+            | Self::SignInLinkUsed => false,
+        }
+    }
+}
+
 /// What an organization was like.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)] // The fields are those of the API.

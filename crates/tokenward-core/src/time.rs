@@ -89,6 +89,12 @@ impl Time {
         Self(self.0.saturating_add(micros))
     }
 
+    /// Whole milliseconds since another moment; none before it.
+    #[must_use]
+    pub fn milliseconds_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0).max(0).unsigned_abs() / 1_000
+    }
+
     /// Whole seconds since the epoch, rounded down.
     #[must_use]
     pub fn seconds(self) -> i64 {

@@ -95,7 +95,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::NotFound | Code::UnknownPath => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotSupported => StatusCode::NOT_IMPLEMENTED,
-        Code::NameTaken | Code::Conflict => StatusCode::CONFLICT,
+        Code::NameTaken | Code::Conflict | Code::OtherLog => StatusCode::CONFLICT,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,

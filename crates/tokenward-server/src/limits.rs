@@ -224,6 +224,10 @@ limits! {
         "Writes of one organization to the database at once; others of it wait.";
     SHARE_WAIT = setting "organization_wait_ms" 10_000, Milliseconds,
         "How long such a read or write waits for its turn.";
+    RECEIPT_WAIT = setting "receipt_wait_ms" 1_000, Milliseconds,
+        "How long what takes something away waits until it counts on every node, where the request does not say so itself.";
+    RECEIPT_WAIT_MOST = fixed "receipt_wait_most_ms" 30_000, Milliseconds,
+        "How long a request may say that it is to wait (`Prefer: wait=SECONDS`).";
     EVENT_TARGETS = fixed "event_targets" 1_000, Count,
         "Things that a list of what events are about names, those of the newest events.";
     EVENTS_LOOKED_THROUGH = fixed "events_looked_through" 10_000, Count,

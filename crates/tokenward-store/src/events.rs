@@ -123,6 +123,13 @@ pub async fn of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64)
     Ok(rows.into_iter().filter_map(EventRow::event).collect())
 }
 
+/// Who did what stands at a position, as far as it is still known.
+pub async fn actor_at(conn: Conn<'_>, position: i64) -> Result<Option<Uuid>> {
+    let kept: Option<String> = run!(conn, c => sqlx::query_scalar("SELECT payload FROM event_payload WHERE position = $1")
+        .bind(position).fetch_optional(&mut *c))?;
+    Ok(kept.and_then(|text| serde_json::from_str::<Payload>(&text).ok()?.actor_id))
+}
+
 impl EventRow {
     /// `None` for a kind that a newer version wrote.
     fn event(self) -> Option<Event> {

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,21 @@ pub struct Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.incarnation, self.number)
+    }
+}
+
+impl FromStr for Position {
+    type Err = &'static str;
+
+    /// Reads what `Tokenward-Position` says. The error completes the sentence that begins with where it stood.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (incarnation, number) = text.split_once('/').unwrap_or_default();
+        // Its own form and no other: a UUID has several, and a number may have a sign or zeros before it.
+        let position = Uuid::try_parse(incarnation).ok().zip(number.parse().ok());
+        let position = position.map(|(incarnation, number)| Self { incarnation, number });
+        position
+            .filter(|position| position.number > 0 && position.to_string() == text)
+            .ok_or("is no position of a log; send what the header `Tokenward-Position` of a change says")
     }
 }
 
@@ -285,6 +301,11 @@ pub async fn end(conn: Conn<'_>) -> Result<(Position, Vec<u8>)> {
     let (incarnation, number, hash): (Uuid, i64, Vec<u8>) = run!(conn, c =>
         sqlx::query_as("SELECT meta.incarnation, log_head.position, log_head.hash FROM meta, log_head").fetch_one(&mut *c))?;
     Ok((Position { incarnation, number }, hash))
+}
+
+/// The event at a position.
+pub async fn at(conn: Conn<'_>, position: i64) -> Result<Option<Skeleton>> {
+    Ok(after(conn, position - 1, 1).await?.pop().filter(|row| row.position == position))
 }
 
 /// The events after a position, oldest first, at most `limit`.

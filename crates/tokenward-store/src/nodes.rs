@@ -25,9 +25,9 @@ row! {
         pub position: i64,
         /// The log's hash there.
         pub hash: Vec<u8>,
-        /// When it began, by its own clock; for people.
+        /// When it began, by the clock of the database; for people.
         pub started_at: Time,
-        /// When it last renewed its row, by its own clock; for people.
+        /// When it last renewed its row, by the clock of the database; for people.
         pub renewed_at: Time,
     }
 }

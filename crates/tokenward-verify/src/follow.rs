@@ -5,6 +5,7 @@
 //! what is in memory may be decided by, is [`node`](crate::node)'s.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tokenward_core::directory::{Directory, Environment};
@@ -12,6 +13,7 @@ use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry, Index, Session};
 use tokenward_core::role::Mode;
 use tokenward_core::secret::Digest;
+use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::token::{State, first_end};
 use tokenward_core::{Result, Time, Uuid, lease};
@@ -20,6 +22,8 @@ use tokenward_store::tokens::IndexRow;
 use tokenward_store::{Feed, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
 use tokio::sync::{Notify, watch};
 
+use crate::registry::Registry;
+
 /// What the follower changes, and verification reads.
 pub(crate) struct Followed {
     pub(crate) index: Index,
@@ -27,10 +31,16 @@ pub(crate) struct Followed {
     until: AtomicI64,
     /// Up to where changes are in it.
     pub(crate) position: watch::Sender<i64>,
+    /// Which log it is that is followed.
+    incarnation: Mutex<Uuid>,
     /// Tells the follower to look now.
     pub(crate) nudge: Notify,
     /// Tells whoever waits for other nodes that one has come further.
     pub(crate) applied: Notify,
+    /// What is known of the other nodes.
+    pub(crate) registry: Registry,
+    /// This node's id: that of its row, where there is one.
+    own: Mutex<Option<Uuid>>,
     /// Is it heard of what other nodes write?
     hears: AtomicBool,
     /// Nothing is decided any more.
@@ -43,8 +53,11 @@ impl Default for Followed {
             index: Index::default(),
             until: AtomicI64::new(lease::NEVER),
             position: watch::Sender::default(),
+            incarnation: Mutex::new(Uuid::nil()),
             nudge: Notify::new(),
             applied: Notify::new(),
+            registry: Registry::default(),
+            own: Mutex::default(),
             hears: AtomicBool::new(false),
             stopped: watch::Sender::new(false),
         }
@@ -82,6 +95,16 @@ impl Followed {
         let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
     }
 
+    /// This node has this id from now on.
+    pub(crate) fn registered(&self, id: Uuid) {
+        *lock(&self.own) = Some(id);
+    }
+
+    /// This node's id; none where it is an embedded one that may not register.
+    pub(crate) fn own(&self) -> Option<Uuid> {
+        *lock(&self.own)
+    }
+
     /// From now on it is heard of what other nodes write, or it is not.
     pub(crate) fn hears(&self, hears: bool) {
         self.hears.store(hears, Ordering::Relaxed);
@@ -95,6 +118,11 @@ impl Followed {
     /// It may not be decided by, until something new was learned.
     pub(crate) fn stop_deciding(&self) {
         self.decide_until(lease::NEVER);
+    }
+
+    /// Which log it is that is followed.
+    pub(crate) fn incarnation(&self) -> Uuid {
+        *lock(&self.incarnation)
     }
 
     pub(crate) fn position(&self) -> i64 {
@@ -144,6 +172,7 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     let users: Vec<Uuid> = sessions.iter().map(|session| session.account_id).collect();
     fresh.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
     followed.index.replace(fresh);
+    *lock(&followed.incarnation) = head.incarnation;
     tracing::info!(secrets = followed.index.len(), position = head.number, "everything is in memory");
     Ok((head.number, hash))
 }

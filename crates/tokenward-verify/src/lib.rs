@@ -14,6 +14,7 @@ mod random;
 mod reach;
 mod record;
 mod refusals;
+mod registry;
 #[cfg(feature = "tower")]
 mod require;
 #[doc(hidden)]
@@ -23,6 +24,7 @@ mod trace;
 mod usage;
 mod verdict;
 mod verifier;
+mod watch;
 
 pub use embedded::{Config, Embedded, OpenError};
 pub use pepper::PepperError;

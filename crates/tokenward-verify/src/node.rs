@@ -8,11 +8,10 @@
 //! it may not write it has none; then nobody waits for it, and only its bound holds. The one server of an SQLite file needs
 //! neither: nobody else writes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenward_core::lease::{self, Comparison, Sign};
+use tokenward_core::lease::{self, Comparison};
 use tokenward_core::time::Micros;
 use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Clock, Error, Result, Uuid};
@@ -45,6 +44,17 @@ pub enum NodeKind {
     Embedded,
 }
 
+impl NodeKind {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
 /// What a node is to others, and to itself.
 #[derive(Clone, Debug)]
 pub struct NodeTerms {
@@ -61,7 +71,9 @@ pub struct NodeTerms {
 }
 
 impl NodeTerms {
-    fn bound(&self) -> Micros {
+    /// The bound in microseconds.
+    #[must_use]
+    pub fn bound(&self) -> Micros {
         Micros::try_from(self.max_staleness.as_micros()).unwrap_or(Micros::MAX)
     }
 
@@ -82,7 +94,7 @@ impl NodeTerms {
     }
 
     /// How long one step of a look may take: a few can fail before the bound is over.
-    fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         (self.max_staleness / 4).clamp(Duration::from_secs(1), Duration::from_secs(5))
     }
 }
@@ -112,9 +124,6 @@ pub(crate) struct Follower {
     told_at: Micros,
     /// When it last looked and wrote that it did, by the steady clock.
     renewed: Micros,
-    /// The other nodes, and since when their counters stand where they stand.
-    others: HashMap<Uuid, Sign>,
-    counted: Micros,
     pruned: Micros,
 }
 
@@ -131,8 +140,6 @@ impl Follower {
             told: 0,
             told_at: 0,
             renewed: lease::NEVER,
-            others: HashMap::new(),
-            counted: clock.steady(),
             pruned: clock.steady(),
             store,
             clock,
@@ -143,7 +150,7 @@ impl Follower {
     /// Registers, reads everything into memory, and learns what happened meanwhile. When it returns without an error, it may
     /// be decided by what is there.
     pub(crate) async fn begin(&mut self, followed: &Followed) -> Result<()> {
-        self.register().await?;
+        self.register(followed).await?;
         self.load(followed).await?;
         self.look(followed, true).await
     }
@@ -187,7 +194,7 @@ impl Follower {
 
     async fn turn(&mut self, followed: &Followed) -> Result<()> {
         if self.may_register && self.own.is_none() {
-            self.register().await?;
+            self.register(followed).await?;
         }
         if !self.loaded {
             self.load(followed).await?;
@@ -197,37 +204,35 @@ impl Follower {
         let renew = now.saturating_sub(self.renewed) >= self.terms.renews_every();
         self.look(followed, renew).await?;
         self.tell().await?;
-        if now.saturating_sub(self.counted) >= self.terms.bound() / 20 {
-            self.count_others().await?;
-            self.counted = now;
-        }
         Ok(())
     }
 
     /// Writes the own row, before anything is decided that others could rely on.
-    async fn register(&mut self) -> Result<()> {
+    async fn register(&mut self, followed: &Followed) -> Result<()> {
+        if self.store.is_alone() {
+            // Nobody else asks for its row.
+            followed.registered(self.store.new_id());
+        }
         if !self.may_register || self.own.is_some() {
             return Ok(());
         }
-        let kind = match self.terms.kind {
-            NodeKind::Server => "server",
-            NodeKind::Embedded => "embedded",
-        };
+        let now = self.store.time_at(self.feed.alone().await?).await?;
         let node = Node {
             id: self.store.new_id(),
             name: self.terms.name.clone(),
-            kind: kind.to_owned(),
+            kind: self.terms.kind.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             max_staleness: self.terms.bound(),
             counter: 0,
             position: self.position,
             hash: self.hash.clone(),
-            started_at: self.store.now(),
-            renewed_at: self.store.now(),
+            started_at: now,
+            renewed_at: now,
         };
         match nodes::insert(self.feed.alone().await?, &node).await {
             Ok(()) => {
                 (self.own, self.told) = (Some(node.id), self.position);
+                followed.registered(node.id);
                 Ok(())
             }
             Err(error) if self.terms.kind == NodeKind::Embedded && nodes::may_not_register(&error) => {
@@ -263,13 +268,13 @@ impl Follower {
             self.feed.begin(if renew { Look::Renew } else { Look::Only }).await?;
             if renew
                 && let Some(own) = self.own
-                && !nodes::renew(self.feed.conn()?, own, self.position, &self.hash, self.store.now()).await?
+                && !self.renew(own).await?
             {
                 // Others have taken this node for one that has stopped, and rely on it.
                 followed.stop_deciding();
                 tracing::warn!("the row of this node is gone: it stops, registers anew and goes on");
                 self.own = None;
-                self.register().await?;
+                self.register(followed).await?;
                 continue;
             }
             let learned = self.learn(followed).await?;
@@ -286,6 +291,12 @@ impl Follower {
                 return Ok(());
             }
         }
+    }
+
+    /// Writes that this node was here. Is its row still there?
+    async fn renew(&mut self, own: Uuid) -> Result<bool> {
+        let now = self.store.time_at(self.feed.conn()?).await?;
+        nodes::renew(self.feed.conn()?, own, self.position, &self.hash, now).await
     }
 
     /// Reads the events after the own position and applies them. Answers how many they were.
@@ -331,27 +342,6 @@ impl Follower {
         if self.told < self.position && now.saturating_sub(self.told_at) >= TELL {
             nodes::acknowledge(self.feed.alone().await?, own, self.position, &self.hash).await?;
             (self.told, self.told_at) = (self.position, now);
-        }
-        Ok(())
-    }
-
-    /// Looks whether the others still count, and takes out those that have surely stopped.
-    async fn count_others(&mut self) -> Result<()> {
-        let Some(own) = self.own else { return Ok(()) };
-        let rows = nodes::all(self.feed.alone().await?).await?;
-        let now = self.clock.steady();
-        self.others.retain(|id, _| rows.iter().any(|row| row.id == *id));
-        for row in rows.iter().filter(|row| row.id != own) {
-            let sign = Sign::again(self.others.get(&row.id).copied(), row.counter, now);
-            self.others.insert(row.id, sign);
-            if lease::may_delete(sign, row.max_staleness, now)
-                && nodes::delete(self.feed.alone().await?, row.id, row.counter).await?
-            {
-                tracing::warn!(
-                    node = row.name,
-                    "a node has given no sign of life within its max_staleness, and is taken out"
-                );
-            }
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::sync::lock;
+use tokenward_core::time::Micros;
 use tokenward_core::token::State;
 use tokenward_core::{Clock, Code, Error, Result, Time, Uuid, lease};
 use tokenward_store::usage::TokenUsage;
@@ -31,8 +32,10 @@ use crate::node::{Follower, NodeTerms};
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
+use crate::registry::Reached;
 use crate::trace::DecisionId;
 use crate::usage::Uses;
+use crate::watch::Watch;
 
 /// How long the follower may take to take its leave.
 const LEAVE: Duration = Duration::from_secs(2);
@@ -45,6 +48,9 @@ pub struct Verifier(Arc<Shared>);
 
 struct Shared {
     followed: Followed,
+    /// May there be other nodes?
+    shared: bool,
+    terms: NodeTerms,
     peppers: Vec<Pepper>,
     prefixes: Prefixes,
     clock: Arc<dyn Clock>,
@@ -95,6 +101,8 @@ impl Verifier {
     pub async fn start(store: Store, peppers: Vec<Pepper>, prefixes: Prefixes, terms: NodeTerms) -> Result<Self> {
         let verifier = Self(Arc::new(Shared {
             followed: Followed::default(),
+            shared: store.is_shared(),
+            terms: terms.clone(),
             peppers,
             prefixes,
             clock: Arc::clone(store.clock()),
@@ -104,9 +112,13 @@ impl Verifier {
             refusals: Refusals::default(),
         }));
         let listens = terms.listens(&store).then(|| store.clone());
+        let watch = store.is_shared().then(|| Watch::new(&store, &terms));
         let mut follower = Follower::new(store, terms);
         follower.begin(&verifier.0.followed).await?;
         verifier.spawn(follower.run(verifier.clone()));
+        if let Some(watch) = watch {
+            verifier.spawn(watch.run(verifier.clone()));
+        }
         if let Some(store) = listens {
             verifier.spawn(hints::hear(store, verifier.clone()));
         }
@@ -182,6 +194,34 @@ impl Verifier {
         let mut seen = self.0.followed.position.subscribe();
         let reached = tokio::time::timeout(CATCH_UP, seen.wait_for(|at| *at >= position.number)).await;
         matches!(reached, Ok(Ok(_)))
+    }
+
+    /// Waits at most so long until the change at `position`, which counts here, counts on every node that decides. It was
+    /// committed before `since`, by the steady clock.
+    pub async fn everywhere(&self, position: Position, since: Micros, patience: Duration) -> Reached {
+        if !self.0.shared {
+            // Nobody else decides who is known.
+            return Reached::Everywhere { nodes: 1 };
+        }
+        self.0.followed.registry.everywhere(self.0.terms.bound(), position.number, since, patience).await
+    }
+
+    /// What this node is to others.
+    #[must_use]
+    pub fn terms(&self) -> &NodeTerms {
+        &self.0.terms
+    }
+
+    /// This node's id: that of its row, where there is one.
+    #[must_use]
+    pub fn node(&self) -> Option<Uuid> {
+        self.0.followed.own()
+    }
+
+    /// Which log it is that is followed.
+    #[must_use]
+    pub fn incarnation(&self) -> Uuid {
+        self.0.followed.incarnation()
     }
 
     /// Decides about a presented text and passes the answer to `read`, which must be short and must not ask the verifier

@@ -19,6 +19,7 @@ use super::error::ApiError;
 use super::extract::client;
 use super::idempotency;
 use super::once::{self, Make};
+use super::prefer;
 use super::right::{EndpointRight, On, RightGuard, authorize};
 use super::understood::Understood;
 use crate::http::peer;
@@ -275,7 +276,7 @@ fn check_lengths(path: &[(&str, &str)]) -> Checked<()> {
 async fn check_public(State(understood): State<Understood>, request: Request, next: Next) -> Response {
     let checked = understood.check_query(request.uri().query());
     match checked.and_then(|()| understood.check_headers(request.headers())) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => prefer::run(request, next).await,
         Err(error) => ApiError(error).into_response(),
     }
 }
@@ -307,7 +308,7 @@ async fn check(
             if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
                 return idempotency::once(Arc::clone(&guard.app), caller, grant, request, next).await;
             }
-            next.run(request).await
+            prefer::run(request, next).await
         }
         Err(error) => ApiError(error).into_response(),
     }

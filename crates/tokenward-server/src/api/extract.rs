@@ -1,5 +1,7 @@
 //! What a request brings: its credential, its client, its body.
 
+use std::fmt::Write as _;
+
 use axum::Json;
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -230,13 +232,35 @@ pub(super) fn written_empty<T>(status: StatusCode, written: &Written<T>) -> Resp
     at(written.position, &written.effect, status.into_response())
 }
 
+/// Names in a header at most.
+const NAMED: usize = 20;
+
+/// The value of `Tokenward-Effective`.
+fn effective(effect: &Effect) -> Option<String> {
+    match effect {
+        Effect::Here => None,
+        Effect::Everywhere { nodes } => Some(format!("everywhere; nodes={nodes}")),
+        Effect::Pending { by, missing } => {
+            let mut names = missing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            if let Some(more) = missing.len().checked_sub(NAMED).filter(|more| *more > 0) {
+                let _ = write!(names, " and {more} more");
+            }
+            // A quoted string of RFC 8941 is of visible ASCII; a name may be of anything.
+            let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+            let names = names.chars().map(plain).collect::<String>().replace('\\', "\\\\").replace('"', "\\\"");
+            Some(format!("pending; by=\"{by}\"; missing=\"{names}\""))
+        }
+    }
+}
+
 fn at(position: Position, effect: &Effect, mut response: Response) -> Response {
     // A UUID, a slash and digits are always a header value.
     if let Ok(value) = HeaderValue::from_str(&position.to_string()) {
         response.headers_mut().insert("tokenward-position", value);
     }
-    if *effect == Effect::Pending {
-        response.headers_mut().insert("tokenward-effective", HeaderValue::from_static("pending"));
+    let effective = effective(effect).and_then(|text| HeaderValue::from_str(&text).ok());
+    if let Some(value) = effective {
+        response.headers_mut().insert("tokenward-effective", value);
     }
     response
 }

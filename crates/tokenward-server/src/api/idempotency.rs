@@ -23,8 +23,9 @@ use tokenward_store::idempotency::{self, Claim, Claimed, KeptAnswer};
 
 use super::error::ApiError;
 use super::extract::read;
+use super::prefer;
 use crate::limits::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEYS};
-use crate::service::{App, CLAIM, seal};
+use crate::service::{App, TERMS, WriteTerms, seal};
 
 /// The header.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -135,8 +136,9 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
     }
     // In a task of its own: when the client hangs up, its answer is still kept for the repetition.
     let request = Request::from_parts(parts, Body::from(body));
+    let terms = WriteTerms { claim: Some(claim.clone()), wait: prefer::wait(request.headers())? };
     let running = tokio::spawn(async move {
-        let response = CLAIM.scope(claim.clone(), next.run(request)).await;
+        let response = TERMS.scope(terms, next.run(request)).await;
         carry_out(&app, holder, &claim, &sealing, response).await
     });
     running.await.map_err(Error::internal)?

@@ -27,7 +27,9 @@ mod once;
 mod openapi;
 mod organizations;
 mod pieces;
+mod prefer;
 mod projects;
+mod receipts;
 mod right;
 mod roles;
 mod sessions;
@@ -77,6 +79,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         clusters::endpoints(),
         variables::endpoints(),
         events::endpoints(),
+        receipts::endpoints(),
     ]
     .into_iter()
     .flatten()

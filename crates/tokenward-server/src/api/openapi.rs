@@ -1,5 +1,6 @@
 //! The OpenAPI document, from the table of endpoints.
 
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 use tokenward_api::error::ErrorBody;
 use tokenward_api::field;
@@ -8,6 +9,9 @@ use super::endpoint::Endpoint;
 use super::endpoints;
 use super::right::EndpointRight;
 use crate::limits::{ALL, IDEMPOTENCY_KEY, Limit, Limits, PATH_SEGMENT, QUERY};
+
+/// The part of the document whose endpoints change nothing, whatever their method.
+const VERIFICATION: &str = "Verification";
 
 /// The document. `server` is the address that it names, `limits` are those in force.
 pub(super) fn document(server: &str, limits: &Limits) -> Value {
@@ -68,6 +72,15 @@ fn operation(endpoint: &Endpoint) -> Value {
     if let Some(answer) = &endpoint.answer {
         success["content"] = content(&answer.name);
     }
+    let changes = endpoint.method != Method::GET && endpoint.tag != VERIFICATION;
+    if changes {
+        let said = |meaning: &str| json!({ "description": meaning, "schema": { "type": "string" } });
+        success["headers"] = json!({
+            "Tokenward-Position": said("Where the change stands in the log."),
+            "Tokenward-Effective": said("Of a change that was waited for: `everywhere; nodes=3`, or `pending; by=\"…\"; \
+                missing=\"…\"` with the nodes of which it is not known yet, and when it counts there at the latest."),
+        });
+    }
     responses.insert(endpoint.success.to_string(), success);
     for status in statuses(endpoint) {
         let reason = axum::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
@@ -100,6 +113,10 @@ fn operation(endpoint: &Endpoint) -> Value {
     if endpoint.errors.contains(&412) {
         let meaning = "The ETag of what you read: 412 when it was changed since.";
         parameters.push(header("If-Match", meaning, json!({ "type": "string" })));
+    }
+    if changes {
+        let meaning = "`wait=SECONDS` (RFC 7240), 0 to 30: how long to wait until the change counts on every node.";
+        parameters.push(header("Prefer", meaning, json!({ "type": "string" })));
     }
     let mut operation = json!({
         "tags": [endpoint.tag],

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, Method, header};
 use tokenward_core::nearest::known_words;
 use tokenward_core::{Error, Result};
 
-use super::idempotency;
+use super::{idempotency, prefer};
 use crate::limits::QUERY;
 
 /// What one endpoint understands.
@@ -52,6 +52,9 @@ impl Understood {
 
     /// Refuses a header that is meant for us and that this endpoint does not look at.
     pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<()> {
+        if self.changes {
+            prefer::wait(headers)?;
+        }
         for name in headers.keys().map(axum::http::HeaderName::as_str) {
             let problem = if name == idempotency::HEADER.as_str() {
                 if self.idempotent || !self.repeats {

@@ -12,7 +12,7 @@ use super::person::SignedIn;
 use super::sessions::password_field;
 use super::view::{AccountPage, Nav, SessionRow};
 use super::words::agent;
-use crate::service::{accounts, sessions};
+use crate::service::{accounts, receipts, sessions};
 
 /// Where the page is.
 const ACCOUNT: &str = "/console/account";
@@ -74,23 +74,25 @@ pub(super) async fn save_password(
     let text = |key: &str| Zeroizing::new(form.get(key).to_owned());
     let (present, new) = (text("current_password"), text("new_password"));
     match accounts::change_password(&person.app, &person.caller, present, new).await {
-        Ok(_) => person.done(ACCOUNT, Flashed::PasswordSaved),
+        Ok(saved) => person.done_at(ACCOUNT, Flashed::PasswordSaved, saved.position),
         Err(error) => account_page(&person, None, Problems::of(error)?).await,
     }
 }
 
 /// `POST /console/account/sessions/{id}/end`.
 pub(super) async fn end_session(Extension(person): Extension<SignedIn>, At(session): At<Uuid>) -> PageResult {
-    sessions::end(&person.app, &person.caller, session).await?;
-    person.done(ACCOUNT, Flashed::SessionEnded)
+    let ended = sessions::end(&person.app, &person.caller, session).await?;
+    person.done_at(ACCOUNT, Flashed::SessionEnded, ended.position)
 }
 
 /// `POST /console/account/sessions/end-others`.
 pub(super) async fn end_others(Extension(person): Extension<SignedIn>) -> PageResult {
-    for session in sessions::list(&person.app, &person.caller).await? {
-        if session.id != person.caller.credential_id() {
-            sessions::end(&person.app, &person.caller, session.id).await?;
-        }
+    let (app, own) = (&person.app, person.caller.credential_id());
+    let mut last = None;
+    for session in sessions::list(app, &person.caller).await?.into_iter().filter(|session| session.id != own) {
+        last = Some(receipts::without_waiting(sessions::end(app, &person.caller, session.id)).await?.position);
     }
-    person.done(ACCOUNT, Flashed::SessionsEnded)
+    let Some(last) = last else { return person.done(ACCOUNT, Flashed::SessionsEnded) };
+    receipts::wait_for_all(app, last).await;
+    person.done_at(ACCOUNT, Flashed::SessionsEnded, last)
 }

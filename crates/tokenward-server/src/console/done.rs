@@ -3,7 +3,10 @@
 //! A word of a closed list travels in a cookie; the sentence is here. So nobody can make the console say
 //! something else by way of a link.
 
+use tokenward_core::time::SECOND;
+
 use super::view::{Flash, FlashKind};
+use crate::service::receipts::Progress;
 
 macro_rules! done {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $kind:ident, $text:literal;)*) => {
@@ -27,6 +30,50 @@ macro_rules! done {
             }
         }
     };
+}
+
+/// What came of an action, and where its change stands in the log, when it is to be told how far that has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Done {
+    pub what: Flashed,
+    pub position: Option<i64>,
+}
+
+impl Done {
+    /// What the cookie holds.
+    pub(super) fn cookie(self) -> String {
+        match self.position {
+            Some(position) => format!("{}.{position}", self.what.word()),
+            None => self.what.word().to_owned(),
+        }
+    }
+
+    /// Reads the cookie.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (word, position) = match text.split_once('.') {
+            Some((word, position)) => (word, Some(position.parse().ok()?)),
+            None => (text, None),
+        };
+        Some(Self { what: Flashed::parse(word)?, position })
+    }
+
+    /// What the page says; with several nodes also on which of them it counts.
+    pub(super) fn flash(self, progress: Option<&Progress>) -> Flash {
+        let Flash { kind, text } = self.what.flash();
+        match progress {
+            None | Some(Progress { nodes: ..=1, .. }) => Flash { kind, text },
+            Some(Progress { nodes, missing, .. }) if missing.is_empty() => {
+                Flash { kind, text: format!("{text} All {nodes} nodes have confirmed it.") }
+            }
+            Some(Progress { missing, within, .. }) => {
+                let (who, it) = (missing.join(", "), if missing.len() == 1 { "it" } else { "they" });
+                // Rounded up: it must not say less than is true.
+                let seconds = (within + SECOND - 1) / SECOND;
+                let text = format!("{text} Not confirmed by {who}: {it} may go on as before for {seconds} s at most.");
+                Flash { kind: FlashKind::Warn, text }
+            }
+        }
+    }
 }
 
 done! {
@@ -74,5 +121,24 @@ mod tests {
             assert!(done.flash().text.ends_with('.'));
         }
         assert_eq!(Flashed::parse("<b>"), None);
+    }
+
+    #[test]
+    fn what_was_taken_away_is_said_with_the_nodes_that_know_it() {
+        let done = Done { what: Flashed::TokenDeleted, position: Some(4_711) };
+        assert_eq!((done.cookie().as_str(), Done::parse("token-deleted.4711")), ("token-deleted.4711", Some(done)));
+        assert_eq!(Done::parse("token-deleted"), Some(Done { position: None, ..done }));
+        for forged in ["token-deleted.", "token-deleted.x", "other.1", ".1"] {
+            assert_eq!(Done::parse(forged), None, "{forged}");
+        }
+        let said = |nodes, missing: &[&str]| {
+            let missing = missing.iter().map(|name| (*name).to_owned()).collect();
+            let flash = done.flash(Some(&Progress { nodes, missing, within: 59_000_001 }));
+            (flash.kind, flash.text.trim_start_matches("The token is deleted. It is refused from now on.").to_owned())
+        };
+        assert_eq!(said(1, &[]), (FlashKind::Good, String::new()));
+        assert_eq!(said(3, &[]), (FlashKind::Good, " All 3 nodes have confirmed it.".to_owned()));
+        let missing = " Not confirmed by b: it may go on as before for 60 s at most.";
+        assert_eq!(said(3, &["b"]), (FlashKind::Warn, missing.to_owned()));
     }
 }

@@ -26,7 +26,7 @@ use super::view::{
 };
 use super::words::role_tag;
 use crate::service::members::{self, Sent};
-use crate::service::{invitations, tokens, usage};
+use crate::service::{invitations, receipts, tokens, usage};
 
 /// The box that keeps the invitations of somebody who loses rights.
 const KEEP: &str = "keep_invitations";
@@ -176,7 +176,7 @@ pub(super) async fn save_role(
         return role_page(&person, &grant, member, &form, Problems::one("role_id", "Choose a role.")).await;
     };
     match members::set_role(&person.app, grant.clone(), user, role, Sent::keep(form.on(KEEP))).await {
-        Ok(_) => person.done(&format!("/console/{organization}/members"), Flashed::MemberSaved),
+        Ok(saved) => person.done_at(&format!("/console/{organization}/members"), Flashed::MemberSaved, saved.position),
         Err(error) => role_page(&person, &grant, member, &form, Problems::of(error)?).await,
     }
 }
@@ -247,15 +247,17 @@ pub(super) async fn remove(
         .filter(|token| chosen.contains(&token.id))
         .map(|token| token.id)
         .collect();
-    if let Err(error) = members::remove(&person.app, grant.clone(), user, Sent::keep(form.on(KEEP))).await {
-        return remove_page(&person, &grant, member, &form, Problems::of(error)?).await;
-    }
+    let removing = members::remove(&person.app, grant.clone(), user, Sent::keep(form.on(KEEP)));
+    let mut last = match receipts::without_waiting(removing).await {
+        Ok(removed) => removed.position,
+        Err(error) => return remove_page(&person, &grant, member, &form, Problems::of(error)?).await,
+    };
     let note = format!("Removed with {}.", member.email);
     let why = tokens::Why { reason: RevokeReason::PrivilegeWithdrawn, note: Some(note) };
     let mut all_gone = true;
     for (token, revoking) in made.into_iter().zip(revoking.iter().cycle()) {
-        match tokens::delete(&person.app, revoking.clone(), token, why.clone()).await {
-            Ok(_) => {}
+        match receipts::without_waiting(tokens::delete(&person.app, revoking.clone(), token, why.clone())).await {
+            Ok(deleted) => last = deleted.position,
             Err(error) if error.code == Code::NotFound => {}
             Err(error) => {
                 tracing::error!(%error, cause = ?error.cause, "a token of a removed member was not deleted");
@@ -265,7 +267,8 @@ pub(super) async fn remove(
     }
     let done = if all_gone { Flashed::MemberRemoved } else { Flashed::MemberRemovedSomeTokens };
     let back = if user == person.user { "/".to_owned() } else { format!("/console/{organization}/members") };
-    person.done(&back, done)
+    receipts::wait_for_all(&person.app, last).await;
+    person.done_at(&back, done, last)
 }
 
 /// `GET …/members/transfer`.
@@ -315,7 +318,7 @@ pub(super) async fn transfer(
         Err(error) => Err(error),
     };
     match done {
-        Ok(_) => person.done(&format!("/console/{organization}/members"), Flashed::Transferred),
+        Ok(moved) => person.done_at(&format!("/console/{organization}/members"), Flashed::Transferred, moved.position),
         Err(error) => transfer_page(&person, &grant, &form, Problems::of(error)?).await,
     }
 }

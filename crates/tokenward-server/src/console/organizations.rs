@@ -172,7 +172,7 @@ pub(super) async fn delete(
         Err(error) => Err(error),
     };
     match done {
-        Ok(_) => person.done("/console", Flashed::OrganizationDeleted),
+        Ok(deleted) => person.done_at("/console", Flashed::OrganizationDeleted, deleted.position),
         Err(error) => question.ask(&person, organization, &form, Problems::of(error)?).await,
     }
 }

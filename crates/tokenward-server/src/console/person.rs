@@ -11,16 +11,17 @@ use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{Role, Target};
 use tokenward_core::secret::{mac, random_text};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::Position;
 use zeroize::Zeroizing;
 
 use super::cookie;
-use super::done::Flashed;
+use super::done::{Done, Flashed};
 use super::page::{PageResult, see_other};
 use super::view::{Flash, FlashKind, Moment, Nav, NavigationEntry, OrganizationLink, Shell};
 use super::words::role_name;
 use crate::http;
 use crate::service::sessions::Begun;
-use crate::service::{App, CLIENTS_HIDDEN, accounts};
+use crate::service::{App, CLIENTS_HIDDEN, accounts, receipts};
 use tokenward_verify::server::Client;
 
 /// From where a request to the console came.
@@ -49,7 +50,7 @@ pub(super) struct SignedIn {
     /// Goes with every form.
     pub csrf: String,
     /// What came of the last action.
-    pub done: Option<Flashed>,
+    pub done: Option<Done>,
 }
 
 impl SignedIn {
@@ -65,7 +66,7 @@ impl SignedIn {
             user: caller.require_user()?,
             caller,
             csrf: form_token(app, cookie::SESSION, cookie),
-            done: cookie::get(headers, cookie::DONE).and_then(Flashed::parse),
+            done: cookie::get(headers, cookie::DONE).and_then(Done::parse),
             app: Arc::clone(app),
         }))
     }
@@ -98,6 +99,15 @@ impl SignedIn {
 
     /// Goes on to a page that says what was done.
     pub(super) fn done(&self, path: &str, done: Flashed) -> PageResult {
+        self.go_on(path, Done { what: done, position: None })
+    }
+
+    /// The same; with several nodes the page also says on which of them the change counts.
+    pub(super) fn done_at(&self, path: &str, done: Flashed, position: Position) -> PageResult {
+        self.go_on(path, Done { what: done, position: Some(position.number) })
+    }
+
+    fn go_on(&self, path: &str, done: Done) -> PageResult {
         let mut response = see_other(path)?;
         set_flash(&mut response, done)?;
         Ok(response)
@@ -111,6 +121,10 @@ impl SignedIn {
     /// The frame of a page. `organization` must be one that the person belongs to.
     pub(super) async fn shell(&self, organization: Option<Uuid>, active: Nav) -> Result<Shell> {
         let account = accounts::get(&self.app, &self.caller).await?;
+        let progress = match self.done.and_then(|done| done.position) {
+            Some(position) => Some(receipts::progress(&self.app, position).await?),
+            None => None,
+        };
         let directory = self.app.verifier.directory();
         let link = |organization: &tokenward_core::directory::Organization, role: &Role| OrganizationLink {
             id: organization.id.to_string(),
@@ -139,7 +153,7 @@ impl SignedIn {
             active,
             entries,
             csrf: self.csrf.clone(),
-            flash: self.done.map(Flashed::flash).or(warning),
+            flash: self.done.map(|done| done.flash(progress.as_ref())).or(warning),
         })
     }
 
@@ -234,14 +248,14 @@ impl SignedOut {
         let device = app.devices.marked(&begun.email, self.device.as_deref(), now, app.store.random());
         cookie::set(response.headers_mut(), cookie::DEVICE, &device, Some(app.devices.seconds()))?;
         cookie::clear(response.headers_mut(), cookie::FORM);
-        if let Some(done) = done {
-            set_flash(&mut response, done)?;
+        if let Some(what) = done {
+            set_flash(&mut response, Done { what, position: None })?;
         }
         Ok(response)
     }
 }
 
 /// Lets the next page say it. A minute is long enough to get there.
-fn set_flash(response: &mut Response, done: Flashed) -> Result<(), Error> {
-    cookie::set(response.headers_mut(), cookie::DONE, done.word(), Some(60))
+fn set_flash(response: &mut Response, done: Done) -> Result<(), Error> {
+    cookie::set(response.headers_mut(), cookie::DONE, &done.cookie(), Some(60))
 }

@@ -380,7 +380,7 @@ pub(super) async fn save(
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(draft.version.parse().unwrap_or_default())));
     match roles::update(&person.app, grant.clone(), id, draft.clone().into_body(), version).await {
-        Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleSaved),
+        Ok(saved) => person.done_at(&format!("/console/{organization}/roles"), Flashed::RoleSaved, saved.position),
         Err(error) => editor_page(&person, &grant, Some(&saved), draft, None, Problems::of(error)?).await,
     }
 }
@@ -456,7 +456,9 @@ pub(super) async fn delete(
     let grant = person.may(organization, Management::RoleManage)?;
     let chosen = typed.get("role_id").to_owned();
     match roles::delete(&person.app, grant.clone(), id, Uuid::try_parse(&chosen).ok()).await {
-        Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleDeleted),
+        Ok(deleted) => {
+            person.done_at(&format!("/console/{organization}/roles"), Flashed::RoleDeleted, deleted.position)
+        }
         Err(error) => {
             let mut problems = Problems::of(error)?;
             let question = question(&person, &grant, id, &chosen, &mut problems).await?;

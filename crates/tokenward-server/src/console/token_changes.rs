@@ -19,7 +19,7 @@ use super::tokens::{KEEP, REASONS, expiry, row, secret_page, token_form, version
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
 use crate::service::tokens::{self, TokenChange};
-use crate::service::{App, IfMatch, usage};
+use crate::service::{App, IfMatch, Written, usage};
 
 /// `GET …/tokens/{id}/edit`.
 pub(super) async fn edit(
@@ -120,7 +120,9 @@ pub(super) async fn save(
         Err(error) => Err(error),
     };
     match saved {
-        Ok(_) => person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenSaved),
+        Ok(saved) => {
+            person.done_at(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenSaved, saved.position)
+        }
         Err(error) => again(Problems::of(error)?).await,
     }
 }
@@ -243,8 +245,8 @@ pub(super) async fn end_version(
     At((organization, id, version)): At<(Uuid, Uuid, u16)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    tokens::end_version(&person.app, grant, id, version).await?;
-    person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::SecretEnded)
+    let ended = tokens::end_version(&person.app, grant, id, version).await?;
+    person.done_at(&format!("/console/{organization}/tokens/{id}"), Flashed::SecretEnded, ended.position)
 }
 
 /// `GET …/tokens/{id}/delete`: asks once more.
@@ -292,12 +294,14 @@ pub(super) async fn delete(
     let deleted = match reason {
         Ok(reason) => {
             let why = tokens::Why { reason, note: typed.text("note") };
-            tokens::delete(&person.app, grant.clone(), id, why).await.map(|_| ())
+            tokens::delete(&person.app, grant.clone(), id, why).await
         }
         Err(error) => Err(error),
     };
     match deleted {
-        Ok(()) => person.done(&format!("/console/{organization}/tokens"), Flashed::TokenDeleted),
+        Ok(deleted) => {
+            person.done_at(&format!("/console/{organization}/tokens"), Flashed::TokenDeleted, deleted.position)
+        }
         Err(error) => match Problems::of(error) {
             Ok(problems) => delete_page(&person, &grant, id, &typed, problems).await,
             Err(PageError(error)) => Err(error.into()),
@@ -365,12 +369,14 @@ impl Switch {
         let (app, right) = (&person.app, grant.clone());
         let done = match (proof::given(person, typed).await, self) {
             (Err(error), _) => Err(error),
-            (Ok(()), Self::Off) => tokens::disable(app, right, id).await.map(|_| Flashed::TokenDisabled),
-            (Ok(()), Self::On) => tokens::enable(app, right, id).await.map(|_| Flashed::TokenEnabled),
-            (Ok(()), Self::Undo) => tokens::undo(app, right, id).await.map(|_| Flashed::TokenRestored),
+            (Ok(()), Self::Off) => tokens::disable(app, right, id).await.map(|off| (Flashed::TokenDisabled, off)),
+            (Ok(()), Self::On) => tokens::enable(app, right, id).await.map(|on| (Flashed::TokenEnabled, on)),
+            (Ok(()), Self::Undo) => tokens::undo(app, right, id).await.map(|undone| (Flashed::TokenRestored, undone)),
         };
         match done {
-            Ok(flash) => person.done(&format!("/console/{organization}/tokens/{id}"), flash),
+            Ok((flash, Written { position, .. })) => {
+                person.done_at(&format!("/console/{organization}/tokens/{id}"), flash, position)
+            }
             Err(error) => {
                 let problems = Problems::of(error)?;
                 self.question(person, &grant, id).await?.ask(person, organization, typed, problems).await

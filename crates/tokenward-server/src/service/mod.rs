@@ -17,11 +17,13 @@ pub mod known;
 mod links;
 pub mod mail;
 pub mod members;
+pub mod nodes;
 pub mod organization_creators;
 pub mod organizations;
 pub mod passwords;
 pub mod projects;
 pub mod proof;
+pub mod receipts;
 mod recent;
 pub mod roles;
 pub mod seal;
@@ -41,6 +43,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::Event;
@@ -52,7 +55,9 @@ use tokio::sync::oneshot;
 
 use tokenward_verify::server::{Verifier, gateway};
 
-use crate::limits::Limits;
+use crate::limits::{Limits, RECEIPT_WAIT};
+use receipts::Committed;
+pub use receipts::Effect;
 pub use shares::{Read, Shares, Turn};
 
 /// What is wrong while [`App::clients_hidden`], and what to do.
@@ -109,18 +114,25 @@ pub struct Written<T> {
     pub effect: Effect,
 }
 
-/// Where a change counts.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// On this node.
-    Here,
-    /// It is committed, and will count; but not even this node has it in memory yet.
-    Pending,
+/// How a request wants its changes to be made.
+#[derive(Clone, Default)]
+pub(crate) struct WriteTerms {
+    /// The right to carry it out, where it came with a key. The changes that it makes spend it.
+    pub claim: Option<Claim>,
+    /// How long to wait until they count on every node, where it says so.
+    pub wait: Option<Duration>,
 }
 
 tokio::task_local! {
-    /// The right to carry out a request that came with a key. The changes that it makes spend it.
-    pub(crate) static CLAIM: Claim;
+    /// Those of the request that is carried out.
+    pub(crate) static TERMS: WriteTerms;
+}
+
+impl WriteTerms {
+    /// Those of the request that is carried out.
+    pub(crate) fn present() -> Self {
+        TERMS.try_with(Self::clone).unwrap_or_default()
+    }
 }
 
 impl App {
@@ -155,8 +167,9 @@ impl App {
     /// `work` gets the transaction and the right as it is now, which is what it must use and not the one it was made
     /// from; it answers its result and the events of the change. Everything that the change depends on is read there,
     /// since nobody else writes until it is committed. It runs in a task of its own, so that a client that hangs up
-    /// cancels nothing, and answers when the change counts in the local index, or when that takes too long: what is
-    /// committed is never answered as if it were not.
+    /// cancels nothing, and answers when the change counts in the local index, or when that takes too long; where it takes
+    /// something away, when it counts on every node, or that takes too long. What is committed is never answered as if it
+    /// were not.
     pub(crate) async fn write<R, T, W>(self: &Arc<Self>, right: R, work: W) -> Result<Written<T>>
     where
         R: Right,
@@ -164,7 +177,7 @@ impl App {
         W: for<'t> FnOnce(&'t mut Tx, &'t R) -> Work<'t, T> + Send + 'static,
     {
         let app = Arc::clone(self);
-        let claim = CLAIM.try_with(Claim::clone).ok();
+        let terms = WriteTerms::present();
         let (done, written) = oneshot::channel();
         // A box, so that the runtime's part of a task is compiled once and not for every write there is.
         let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
@@ -173,16 +186,21 @@ impl App {
                     Some(organization) => Some(app.shares.write(organization, &app.limits).await?),
                     None => None,
                 };
+                let begun = app.store.clock().steady();
                 let (mut tx, right) = app.store.begin(&right).await?;
-                if let Some(claim) = &claim {
+                let at = tx.now();
+                if let Some(claim) = &terms.claim {
                     idempotency::spend(&mut tx, claim).await?;
                 }
                 let (value, events) = work(&mut tx, &right).await?;
                 let position = tx.commit(&events).await?;
+                let committed = Committed::within(position, begun, at, app.store.clock().steady());
                 // The next one need not wait until this one counts.
                 drop(turn);
                 app.security.told(&events, right.by());
-                let effect = if app.verifier.reached(position).await { Effect::Here } else { Effect::Pending };
+                let takes_away = events.iter().any(|event| event.kind.takes_away());
+                let wait = terms.wait.or(takes_away.then(|| app.limits.time(&RECEIPT_WAIT)));
+                let effect = receipts::effect(&app, committed, wait).await;
                 Ok(Written { value, position, effect })
             };
             // Who asked may have gone away.

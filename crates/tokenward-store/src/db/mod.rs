@@ -224,6 +224,14 @@ impl Store {
         self.clock.now()
     }
 
+    /// What time it is where the rows are kept: the same for all who use the database.
+    pub async fn time_at(&self, conn: Conn<'_>) -> Result<Time> {
+        match conn {
+            Conn::Sqlite(_) => Ok(self.now()),
+            Conn::Postgres(session) => Ok(self.clock.shared(postgres::now(session).await?)),
+        }
+    }
+
     /// The clock.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {

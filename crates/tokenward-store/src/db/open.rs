@@ -53,10 +53,7 @@ impl OpenTransaction {
 
     /// What time it is where the transaction runs.
     pub(crate) async fn now(&mut self, store: &Store) -> Result<tokenward_core::Time> {
-        match self {
-            Self::Sqlite(_) => Ok(store.now()),
-            Self::Postgres(lease) => Ok(store.clock().shared(postgres::now(lease.session()).await?)),
-        }
+        store.time_at(self.conn()).await
     }
 
     pub(crate) async fn commit(self) -> Result<(), Uncommitted> {

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER};
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::Global;
 use super::answer::{ApiAnswer, List};
 use super::credentials::{self, Credentials};
+use super::effect::{Effect, WaitArgs};
 use super::find::Named;
 use super::output::{Exit, Failure, Result};
 use super::proof;
@@ -54,6 +55,8 @@ pub struct ChosenOrganization {
 pub struct Versioned<T> {
     pub answer: ApiAnswer<T>,
     pub etag: Option<HeaderValue>,
+    /// Where the change counts, in words: see [`Effect`].
+    pub refused: String,
 }
 
 impl Client {
@@ -192,6 +195,24 @@ impl Client {
         self.send::<IgnoredAny>(self.request(Method::DELETE, path).json(body)).await.map(|_| ())
     }
 
+    /// Takes something away, and waits so long until it counts on every node; the server's own time where none is given.
+    pub async fn take_away<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        wait: WaitArgs,
+    ) -> Result<Versioned<T>> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        if let Some(seconds) = wait.wait {
+            request = request.header("prefer", format!("wait={seconds}"));
+        }
+        self.send(request).await
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.authorization {
@@ -214,7 +235,9 @@ impl Client {
     }
 
     async fn send_once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Versioned<T>> {
+        let begun = Instant::now();
         let answer = request.send().await.map_err(|cause| self.unreachable(&cause))?;
+        let took = begun.elapsed();
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
         if status.is_success() {
@@ -222,7 +245,8 @@ impl Client {
             let body = if body.is_empty() { &b"null"[..] } else { &body };
             let raw: Value = serde_json::from_slice(body).map_err(|_| self.no_tokenward(status))?;
             let answer = serde_json::from_value(raw).map_err(|cause| self.not_understood(&cause))?;
-            return Ok(Versioned { answer, etag: headers.get(ETAG).cloned() });
+            let refused = Effect::sentence(Effect::of(&headers).as_ref(), took);
+            return Ok(Versioned { answer, etag: headers.get(ETAG).cloned(), refused });
         }
         if let Some(target) = headers.get(LOCATION).filter(|_| status.is_redirection()) {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();

@@ -12,6 +12,7 @@ mod client;
 mod cluster;
 mod credentials;
 mod decision;
+mod effect;
 mod environment;
 mod event;
 mod find;

@@ -1,6 +1,8 @@
 //! `tokenward token`.
 
 use clap::{ArgGroup, Args, Subcommand};
+use reqwest::Method;
+use serde::de::IgnoredAny;
 use tokenward_api::tokens::{
     ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenRequest, ApiTokenRotateRequest,
     ApiTokenVersion,
@@ -11,6 +13,7 @@ use tokenward_core::token::{RevokeReason, TokenState};
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
+use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
 use super::{Context, prompt, role, when};
@@ -45,12 +48,16 @@ pub enum TokenCommand {
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
     },
     /// Switch a token off: it is refused, and keeps everything, until it is enabled again
     Disable {
         /// Its name or id
         #[arg(value_name = "NAME|ID")]
         token: String,
+        #[command(flatten)]
+        wait: WaitArgs,
     },
     /// Switch a token on again
     Enable {
@@ -121,6 +128,8 @@ pub struct DeleteArgs {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
 /// A reason as clap reads it.
@@ -168,9 +177,9 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::Show { token } => show(&token, context).await,
         TokenCommand::Edit(args) => edit(args, context).await,
         TokenCommand::Rotate(args) => rotate(args, context).await,
-        TokenCommand::End { token, secret, yes } => end(&token, secret, yes, context).await,
-        TokenCommand::Disable { token } => switch(&token, "disable", context).await,
-        TokenCommand::Enable { token } => switch(&token, "enable", context).await,
+        TokenCommand::End { token, secret, yes, wait } => end(&token, secret, yes, wait, context).await,
+        TokenCommand::Disable { token, wait } => disable(&token, wait, context).await,
+        TokenCommand::Enable { token } => enable(&token, context).await,
         TokenCommand::Delete(args) => delete(args, context).await,
         TokenCommand::Undo { token } => undo(&token, context).await,
     }
@@ -245,7 +254,7 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
     Ok(())
 }
 
-async fn end(wanted: &str, secret: u16, yes: bool, context: &Context<'_>) -> Result {
+async fn end(wanted: &str, secret: u16, yes: bool, wait: WaitArgs, context: &Context<'_>) -> Result {
     let (path, token) = resolve(wanted, context).await?;
     let name = &token.name;
     let Some(version) = token.versions.iter().find(|it| it.version == secret) else {
@@ -260,8 +269,9 @@ async fn end(wanted: &str, secret: u16, yes: bool, context: &Context<'_>) -> Res
         version.last_four
     );
     prompt::confirm(&question, yes)?;
-    context.client.delete(&format!("{path}/version/{secret}")).await?;
-    note(output::clean(&format!("Ended the secret …{} of `{name}`. It is refused from now on.", version.last_four)));
+    let path = format!("{path}/version/{secret}");
+    let ended = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, None, wait).await?;
+    note(output::clean(&format!("Ended the secret …{} of `{name}`. {}", version.last_four, ended.refused)));
     Ok(())
 }
 
@@ -415,17 +425,20 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     Ok(())
 }
 
-async fn switch(wanted: &str, how: &str, context: &Context<'_>) -> Result {
+async fn disable(wanted: &str, wait: WaitArgs, context: &Context<'_>) -> Result {
     let (path, _) = resolve(wanted, context).await?;
-    let token: ApiAnswer<ApiToken> = context.client.post_nothing(&format!("{path}/{how}")).await?;
+    let off = context.client.take_away::<ApiToken>(Method::POST, &format!("{path}/disable"), None, wait).await?;
+    note(output::clean(&format!("The token `{}` is switched off. {}", off.answer.name, off.refused)));
+    if context.global.json { output::json(&off.answer.raw) } else { Ok(()) }
+}
+
+async fn enable(wanted: &str, context: &Context<'_>) -> Result {
+    let (path, _) = resolve(wanted, context).await?;
+    let token: ApiAnswer<ApiToken> = context.client.post_nothing(&format!("{path}/enable")).await?;
     if context.global.json {
         return output::json(&token.raw);
     }
-    let told = match token.state {
-        TokenState::Disabled => "is switched off. It is refused from now on",
-        _ => "is switched on. It is accepted from now on",
-    };
-    note(output::clean(&format!("The token `{}` {told}.", token.name)));
+    note(output::clean(&format!("The token `{}` is switched on. It is accepted from now on.", token.name)));
     Ok(())
 }
 
@@ -436,8 +449,9 @@ async fn delete(args: DeleteArgs, context: &Context<'_>) -> Result {
         format!("Delete the token `{name}` (role {role}, ends in {end})? Whoever uses it is refused from then on.");
     prompt::confirm(&question, args.yes)?;
     let why = ApiTokenDeleteRequest { reason: args.reason.map(|reason| reason.to_string()), note: args.note };
-    context.client.delete_with(&path, &why).await?;
-    note(output::clean(&format!("Deleted the token `{name}`. It is refused from now on.")));
+    let why = serde_json::to_value(why).map_err(|cause| Failure::error(cause.to_string()))?;
+    let deleted = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, Some(&why), args.wait).await?;
+    note(output::clean(&format!("Deleted the token `{name}`. {}", deleted.refused)));
     if context.global.json { output::json(&token.raw) } else { Ok(()) }
 }
 

@@ -249,6 +249,8 @@ impl World {
         let token = server.new_token(&acme, json!({ "name": "t", "role_id": null })).await;
         named.insert("apiTokenId".into(), token.0.into());
         named.insert("version".into(), "1".into());
+        named.insert("incarnation".into(), server.running.app.verifier.incarnation().to_string().into());
+        named.insert("number".into(), "1".into());
         let role = server.role(&acme, "viewer").await;
         let invitation = made(acme.path("inviteMember"), json!({ "email": "b@acme.example", "role_id": role })).await;
         named.insert("inviteId".into(), invitation.into());

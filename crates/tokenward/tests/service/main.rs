@@ -32,6 +32,7 @@ mod process;
 #[path = "../../../tokenward-store/tests/support/proxy.rs"]
 mod proxy;
 mod readme;
+mod receipts;
 mod replay;
 mod sdk;
 mod security;

@@ -10,15 +10,15 @@ use crate::proxy::{Flow, Proxy};
 use crate::support::{Organization, Server, config};
 
 /// The bound of the nodes in these tests, the smallest there is.
-const BOUND: Duration = Duration::from_secs(2);
+pub const BOUND: Duration = Duration::from_secs(2);
 /// All nodes of one database have one pepper.
 const PEPPER: &str = "1:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-async fn database() -> String {
+pub async fn database() -> String {
     tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap()
 }
 
-fn node_config(directory: &std::path::Path, name: &str, database: &str) -> Config {
+pub fn node_config(directory: &std::path::Path, name: &str, database: &str) -> Config {
     let mut config = config(directory);
     config.database = database.to_owned();
     config.pepper = Some(PEPPER.to_owned());
@@ -27,14 +27,14 @@ fn node_config(directory: &std::path::Path, name: &str, database: &str) -> Confi
     config
 }
 
-async fn node(name: &str, database: &str) -> Server {
+pub async fn node(name: &str, database: &str) -> Server {
     let directory = tempfile::tempdir().unwrap();
     let config = node_config(directory.path(), name, database);
     Server::start_with(directory, config).await
 }
 
 /// Two nodes: one beside the database, and one behind a proxy.
-async fn two_nodes() -> (Server, Organization, Server, Proxy) {
+pub async fn two_nodes() -> (Server, Organization, Server, Proxy) {
     let url = database().await;
     let directory = tempfile::tempdir().unwrap();
     let config = node_config(directory.path(), "a", &url);
@@ -77,7 +77,7 @@ async fn refused_after(a: &Server, acme: &Organization, b: &Server, asking: &str
 }
 
 /// A token that `b` accepts, to ask it with.
-async fn asking(a: &Server, acme: &Organization, b: &Server) -> String {
+pub async fn asking(a: &Server, acme: &Organization, b: &Server) -> String {
     let token = a.token(acme, "asking", "admin").await;
     while b.get("/token/self", &token).await.status != 200 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -85,7 +85,7 @@ async fn asking(a: &Server, acme: &Organization, b: &Server) -> String {
     token
 }
 
-async fn says(server: &Server, by: &str, token: &str) -> (u16, String) {
+pub async fn says(server: &Server, by: &str, token: &str) -> (u16, String) {
     let answer = server.post("/verify", by, json!({ "token": token })).await;
     (answer.status.as_u16(), answer.json()["code"].as_str().unwrap_or_default().to_owned())
 }

@@ -1,0 +1,153 @@
+//! Where a change counts: what a write says of it, and what is said later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenward_core::caller::Caller;
+use tokenward_core::time::Micros;
+use tokenward_core::{Code, Error, Result, Time, lease};
+use tokenward_store::log::{self, Skeleton};
+use tokenward_store::{Position, events};
+use tokenward_verify::server::Reached;
+
+use super::nodes::{self, Nodes};
+use super::{App, TERMS, WriteTerms};
+use crate::limits::RECEIPT_WAIT;
+
+/// Where a change counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// On this node.
+    Here,
+    /// On every node that decides.
+    Everywhere {
+        /// So many.
+        nodes: usize,
+    },
+    /// It is committed, and will count.
+    Pending {
+        /// From then on it counts everywhere, whatever happens.
+        by: Time,
+        /// The names of the nodes of which it is not known yet.
+        missing: Vec<String>,
+    },
+}
+
+/// A change that is committed, and when it surely was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Committed {
+    position: Position,
+    /// By the clock of the database.
+    at: Time,
+    /// By the steady clock of this node.
+    steady: Micros,
+}
+
+impl Committed {
+    /// A change whose transaction began after `begun`, when it was `at` where the rows are, and that was committed before
+    /// `steady`: what passed between the two, passed there too.
+    pub(super) fn within(position: Position, begun: Micros, at: Time, steady: Micros) -> Self {
+        Self { position, at: at.plus(steady.saturating_sub(begun)), steady }
+    }
+}
+
+/// Waits until the change counts here, and where `wait` says how long, until it counts everywhere.
+pub(super) async fn effect(app: &App, committed: Committed, wait: Option<Duration>) -> Effect {
+    let Committed { position, at, steady } = committed;
+    if !app.verifier.reached(position).await {
+        let own = app.verifier.terms();
+        return Effect::Pending { by: at.plus(own.bound()), missing: vec![own.name.clone()] };
+    }
+    let Some(wait) = wait else { return Effect::Here };
+    match app.verifier.everywhere(position, steady, wait).await {
+        Reached::Everywhere { nodes } => Effect::Everywhere { nodes },
+        Reached::Missing { nodes, within } => Effect::Pending { by: at.plus(within), missing: nodes },
+    }
+}
+
+/// What is known of a change afterwards.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// Where it stands.
+    pub position: Position,
+    /// When it was made.
+    pub committed_at: Time,
+    /// Does it count on every node that decides?
+    pub everywhere: bool,
+    /// How far each node was.
+    pub nodes: Nodes,
+}
+
+/// The receipt of a change, for those who may know of it: members of its organization, whose account it was about, and who
+/// made it.
+pub async fn find(app: &Arc<App>, caller: &Caller, position: Position) -> Result<Receipt> {
+    same_log(app, position)?;
+    let mut reader = app.store.read().await?;
+    let row = log::at(reader.conn(), position.number).await?;
+    let row = row.ok_or_else(|| Error::not_found("position in the log"))?;
+    if !concerns(app, caller, &row) && events::actor_at(reader.conn(), row.position).await? != caller.by().actor.id() {
+        return Err(Error::not_found("position in the log"));
+    }
+    // Read after the change, which is there: who has no row now has stopped, or will load it.
+    let nodes = nodes::read(app, &mut reader).await?;
+    let everywhere = lease::effective(nodes.nodes.iter().map(|node| node.position), position.number);
+    Ok(Receipt { position, committed_at: row.time, everywhere, nodes })
+}
+
+/// How far a change of this log has come, for a page that follows it: on so many nodes, and the names of those of which it is
+/// not known, with the longest time for which one of them may still not know it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// All nodes.
+    pub nodes: usize,
+    /// Those that have not told that they have applied it.
+    pub missing: Vec<String>,
+    /// For so long from now one of them can decide without it.
+    pub within: Micros,
+}
+
+/// Reads how far it has come.
+pub async fn progress(app: &App, position: i64) -> Result<Progress> {
+    let mut reader = app.store.read().await?;
+    let nodes = nodes::read(app, &mut reader).await?.nodes;
+    let missing = || nodes.iter().filter(|node| node.position < position);
+    Ok(Progress {
+        within: missing().map(|node| node.max_staleness).max().unwrap_or_default(),
+        missing: missing().map(|node| node.name.clone()).collect(),
+        nodes: nodes.len(),
+    })
+}
+
+/// Makes several changes of which none waits for other nodes. Whoever makes them waits for the last one, by
+/// [`wait_for_all`].
+pub async fn without_waiting<T>(changes: impl Future<Output = T>) -> T {
+    TERMS.scope(WriteTerms { wait: Some(Duration::ZERO), ..WriteTerms::present() }, changes).await
+}
+
+/// Waits, as long as one change does, until this one and all before it count on every node.
+pub async fn wait_for_all(app: &App, last: Position) {
+    let now = app.store.clock().steady();
+    app.verifier.everywhere(last, now, app.limits.time(&RECEIPT_WAIT)).await;
+}
+
+/// A position of another log means nothing here.
+pub fn same_log(app: &App, position: Position) -> Result<()> {
+    let own = app.verifier.incarnation();
+    if position.incarnation == own {
+        return Ok(());
+    }
+    let detail = format!(
+        "This position is one of another log ({}); this one is {own}. The database was made anew, or is another one: what \
+         was written there is not here.",
+        position.incarnation
+    );
+    Err(Error::new(Code::OtherLog, detail))
+}
+
+fn concerns(app: &App, caller: &Caller, row: &Skeleton) -> bool {
+    let directory = app.verifier.directory();
+    match row.organization_id {
+        Some(id) => directory.organization(id).is_some_and(|organization| caller.role_in(organization).is_some()),
+        None => caller.by().actor.id().is_some_and(|own| row.target_id == own || row.related_id == Some(own)),
+    }
+}

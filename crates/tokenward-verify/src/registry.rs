@@ -1,0 +1,102 @@
+//! How far the other nodes have come, as far as this one knows, and how to wait until all have come far enough.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokenward_core::lease;
+use tokenward_core::time::Micros;
+use tokenward_store::nodes::Node;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+/// The rows as of one reading.
+#[derive(Clone, Default, Debug)]
+struct Reading {
+    /// Before which moment, by the steady clock, nothing is missing in it.
+    asked: Option<Micros>,
+    nodes: Arc<[Node]>,
+}
+
+/// What is known of the other nodes.
+pub(crate) struct Registry {
+    read: watch::Sender<Reading>,
+    /// So many wait.
+    waiting: AtomicUsize,
+    /// Tells that somebody has begun to wait.
+    pub(crate) asked: Notify,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { read: watch::Sender::default(), waiting: AtomicUsize::new(0), asked: Notify::new() }
+    }
+}
+
+/// Where a change counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reached {
+    /// On every node that decides.
+    Everywhere {
+        /// So many.
+        nodes: usize,
+    },
+    /// Not known of all.
+    Missing {
+        /// The names of those of which it is not known.
+        nodes: Vec<String>,
+        /// How long after the change was committed the last of them stops, or has learned of it.
+        within: Micros,
+    },
+}
+
+/// Counts somebody who waits.
+struct Waiting<'a>(&'a Registry);
+
+impl<'a> Waiting<'a> {
+    fn begin(registry: &'a Registry) -> Self {
+        registry.waiting.fetch_add(1, Ordering::AcqRel);
+        registry.asked.notify_one();
+        Self(registry)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Registry {
+    /// Does anybody wait?
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// These were the rows at a moment after `asked`, by the steady clock.
+    pub(crate) fn was_read(&self, asked: Micros, nodes: Vec<Node>) {
+        self.read.send_replace(Reading { asked: Some(asked), nodes: nodes.into() });
+    }
+
+    /// Waits at most so long until the change at `position` counts everywhere. It was committed before `since`, by the steady
+    /// clock. `bound` is that of this node.
+    pub(crate) async fn everywhere(&self, bound: Micros, position: i64, since: Micros, patience: Duration) -> Reached {
+        let _waiting = Waiting::begin(self);
+        let mut read = self.read.subscribe();
+        let deadline = Instant::now() + patience;
+        loop {
+            let Reading { asked, nodes } = read.borrow_and_update().clone();
+            // This node's own row too: what is said here is what any other node says when it is asked.
+            let is_after = asked.is_some_and(|asked| asked >= since);
+            if is_after && lease::effective(nodes.iter().map(|it| it.position), position) {
+                // One whose row others have just taken out still counts as itself.
+                return Reached::Everywhere { nodes: nodes.len().max(1) };
+            }
+            if !matches!(timeout_at(deadline, read.changed()).await, Ok(Ok(()))) {
+                let missing = nodes.iter().filter(|it| it.position < position);
+                let within = missing.clone().map(|it| it.max_staleness).max().unwrap_or(bound);
+                return Reached::Missing { nodes: missing.map(|it| it.name.clone()).collect(), within };
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Watches the rows of the nodes: how far each has come, for whoever waits for all, and whether it still gives signs of life.
+//!
+//! It reads through a connection of its own, one task for all who wait. When the row of a node that has stopped may go is a
+//! rule of [`lease`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenward_core::lease::{self, Sign};
+use tokenward_core::time::Micros;
+use tokenward_core::{Clock, Result, Uuid};
+use tokenward_store::nodes::{self, Node};
+use tokenward_store::{Feed, Store};
+use tokio::time::{sleep, timeout};
+
+use crate::follow::Followed;
+use crate::node::NodeTerms;
+
+/// How often to look while somebody waits, where nobody hints that a node has come further, and at most where many do.
+const LOOK: Duration = Duration::from_millis(25);
+const LEAST: Duration = Duration::from_millis(2);
+
+/// Reads the rows, until the node stops.
+pub(crate) struct Watch {
+    clock: Arc<dyn Clock>,
+    feed: Feed,
+    bound: Micros,
+    /// The other nodes, and since when their counters stand where they stand.
+    others: HashMap<Uuid, Sign>,
+    counted: Micros,
+}
+
+impl Watch {
+    pub(crate) fn new(store: &Store, terms: &NodeTerms) -> Self {
+        let clock = Arc::clone(store.clock());
+        let counted = clock.steady();
+        Self { feed: store.feed(terms.patience()), bound: terms.bound(), others: HashMap::new(), counted, clock }
+    }
+
+    pub(crate) async fn run(mut self, followed: impl AsRef<Followed>) {
+        let followed = followed.as_ref();
+        tokio::select! {
+            () = self.watch(followed) => {}
+            () = followed.stopping() => {}
+        }
+    }
+
+    async fn watch(&mut self, followed: &Followed) {
+        let registry = &followed.registry;
+        // So often the signs of life of the others are counted.
+        let count = Duration::from_micros((self.bound / 20).unsigned_abs());
+        loop {
+            if registry.is_waited_for() {
+                let _ = timeout(LOOK, followed.applied.notified()).await;
+                sleep(LEAST).await;
+            } else {
+                let _ = timeout(count, registry.asked.notified()).await;
+            }
+            if let Err(error) = self.read(followed).await {
+                tracing::debug!(%error, cause = ?error.cause, "cannot read how far the other nodes are; trying again");
+                sleep(LOOK).await;
+            }
+        }
+    }
+
+    async fn read(&mut self, followed: &Followed) -> Result<()> {
+        let asked = self.clock.steady();
+        let rows = nodes::all(self.feed.alone().await?).await?;
+        if let Some(own) = followed.own()
+            && asked.saturating_sub(self.counted) >= self.bound / 20
+        {
+            self.count(own, &rows).await?;
+            self.counted = asked;
+        }
+        followed.registry.was_read(asked, rows);
+        Ok(())
+    }
+
+    /// Looks whether the others still count, and takes out those that have surely stopped.
+    async fn count(&mut self, own: Uuid, rows: &[Node]) -> Result<()> {
+        let now = self.clock.steady();
+        self.others.retain(|id, _| rows.iter().any(|row| row.id == *id));
+        for row in rows.iter().filter(|row| row.id != own) {
+            let sign = Sign::again(self.others.get(&row.id).copied(), row.counter, now);
+            self.others.insert(row.id, sign);
+            if lease::may_delete(sign, row.max_staleness, now)
+                && nodes::delete(self.feed.alone().await?, row.id, row.counter).await?
+            {
+                tracing::warn!(
+                    node = row.name,
+                    "a node has given no sign of life within its max_staleness, and is taken out"
+                );
+            }
+        }
+        Ok(())
+    }
+}

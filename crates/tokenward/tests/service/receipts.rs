@@ -1,0 +1,202 @@
+//! Where a change counts: what is said of it at once, and later.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_core::Time;
+
+use crate::nodes::{BOUND, asking, database, node, node_config, says, two_nodes};
+use crate::proxy::Flow;
+use crate::support::{Answer, Organization, Server};
+
+/// Three nodes on one database.
+async fn three_nodes() -> (Server, Organization, Server, Server) {
+    let url = database().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = node_config(directory.path(), "a", &url);
+    let (a, acme) = Server::with_owner_and(directory, config).await;
+    let (b, c) = tokio::join!(node("b", &url), node("c", &url));
+    (a, acme, b, c)
+}
+
+fn effective(answer: &Answer) -> &str {
+    assert!(answer.status.is_success(), "{}", answer.text);
+    answer.header("tokenward-effective").unwrap_or("nothing")
+}
+
+async fn receipt(server: &Server, by: &str, position: &str) -> Value {
+    server.get(&format!("/receipt/{position}"), by).await.expect(200)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_away_is_answered_when_every_node_refuses_it() {
+    let (a, acme, b, c) = three_nodes().await;
+    let asking = asking(&a, &acme, &c).await;
+    let viewer = a.role(&acme, "viewer").await;
+    for n in 0..10 {
+        let (id, text) = a.new_token(&acme, json!({ "name": format!("t{n}"), "role_id": viewer })).await;
+        for node in [&b, &c] {
+            while says(node, &asking, &text).await.1 != "valid" {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        let prefers = [("prefer", "wait=20")];
+        let path = acme.path(&format!("apiToken/{id}"));
+        let deleted = a.call_with(Method::DELETE, &path, &acme.owner, None, &prefers).await;
+        assert_eq!(effective(&deleted), "everywhere; nodes=3");
+        for node in [&b, &c] {
+            assert_eq!(says(node, &asking, &text).await.1, "revoked", "it was said to be so");
+        }
+        let position = deleted.header("tokenward-position").unwrap();
+        let told = receipt(&b, &asking, position).await;
+        assert_eq!((&told["position"], &told["effective"]), (&json!(position), &json!("everywhere")));
+        let told_at = Time::parse(told["committed_at"].as_str().unwrap()).unwrap();
+        assert!(told_at <= b.running.app.now());
+        let nodes = told["nodes"].as_array().unwrap();
+        let names: Vec<_> = nodes.iter().map(|node| (node["name"].as_str().unwrap(), &node["applied"])).collect();
+        assert_eq!(names, [("a", &json!(true)), ("b", &json!(true)), ("c", &json!(true))]);
+        assert!(nodes.iter().all(|node| node["age_ms"].as_u64().unwrap() < 2_000), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_is_named_until_it_has_surely_stopped() {
+    let (a, acme, b, proxy) = two_nodes().await;
+    let asking = asking(&a, &acme, &b).await;
+    let (id, text) = a.new_token(&acme, json!({ "name": "ci", "role_id": a.role(&acme, "viewer").await })).await;
+    while says(&b, &asking, &text).await.1 != "valid" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    proxy.set(Flow::Stall);
+    let prefers = [("prefer", "wait=0")];
+    let path = acme.path(&format!("apiToken/{id}"));
+    let deleted = a.call_with(Method::DELETE, &path, &acme.owner, None, &prefers).await;
+    let said = effective(&deleted).to_owned();
+    assert!(said.starts_with("pending; by=\"") && said.ends_with("; missing=\"b\""), "{said}");
+    let by = Time::parse(said.split('"').nth(1).unwrap()).unwrap();
+    let position = deleted.header("tokenward-position").unwrap();
+    let told = receipt(&a, &acme.owner, position).await;
+    let missing = told["nodes"].as_array().unwrap().iter().filter(|node| node["applied"] == json!(false));
+    assert_eq!(missing.map(|node| node["name"].as_str().unwrap()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(told["effective"], "pending");
+
+    let begun = Instant::now();
+    let mut last_yes = None;
+    while receipt(&a, &acme.owner, position).await["effective"] != "everywhere" {
+        if says(&b, &asking, &text).await.1 == "valid" {
+            last_yes = Some(a.running.app.now());
+        }
+        assert!(begun.elapsed() < BOUND * 2, "{told}");
+    }
+    assert!(begun.elapsed() > BOUND, "its row stays until it has surely stopped");
+    assert!(last_yes.is_some_and(|at| at < by), "{last_yes:?} {by}");
+    assert_eq!(says(&b, &asking, &text).await, (503, "stale".to_owned()), "nobody accepts it after that was said");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_waits_no_longer_than_it_was_told_to() {
+    let (a, acme, _b, proxy) = two_nodes().await;
+    let viewer = a.role(&acme, "viewer").await;
+    let mut tokens = Vec::new();
+    for n in 0..2 {
+        tokens.push(a.new_token(&acme, json!({ "name": format!("t{n}"), "role_id": viewer })).await.0);
+    }
+    proxy.set(Flow::Stall);
+    // A second, where nothing is said.
+    for (token, prefers, least, most) in [(&tokens[0], "respond-async", 900, 1_900), (&tokens[1], "wait=0", 0, 900)] {
+        let begun = Instant::now();
+        let path = acme.path(&format!("apiToken/{token}"));
+        let answer = a.call_with(Method::DELETE, &path, &acme.owner, None, &[("prefer", prefers)]).await;
+        assert!(effective(&answer).starts_with("pending; "), "{answer:?}");
+        let took = begun.elapsed().as_millis();
+        assert!((least..most).contains(&took), "{prefers}: {took} ms");
+    }
+    let begun = Instant::now();
+    let made = a.post(&acme.path("apiToken"), &acme.owner, json!({ "name": "x", "role_id": viewer })).await;
+    assert_eq!(effective(&made), "nothing", "it gives, and nobody waits for that");
+    assert!(begun.elapsed() < Duration::from_millis(900));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_takes_away_says_where_it_counts() {
+    let (server, acme) = Server::with_owner().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let (token, text) = server.new_token(&acme, json!({ "name": "ci", "role_id": viewer })).await;
+    let token = acme.path(&format!("apiToken/{token}"));
+    let (user, session) = server.member(&acme, "bo@acme.example", "viewer").await;
+    let role = server.post(&acme.path("customRole"), &acme.owner, json!({ "name": "own" })).await.expect(201);
+    let role = acme.path(&format!("customRole/{}", role["id"].as_str().unwrap()));
+    let other = server.new_organization("Other").await;
+    let devops = server.role(&acme, "devops").await;
+    let edit = json!({ "name": "own", "cluster_permissions": [], "project_permissions": [] });
+    for (method, path, by, body) in [
+        (Method::POST, format!("{token}/disable"), &acme.owner, None),
+        (Method::DELETE, token.clone(), &acme.owner, None),
+        (Method::PUT, role.clone(), &acme.owner, Some(edit)),
+        (Method::DELETE, role, &acme.owner, None),
+        (Method::PUT, acme.path("member"), &acme.owner, Some(json!({ "user_id": user, "role_id": devops }))),
+        (Method::DELETE, acme.path("member"), &acme.owner, Some(json!({ "user_id": user }))),
+        (Method::DELETE, "/session".to_owned(), &session, None),
+        (Method::DELETE, other.path(""), &other.owner, None),
+    ] {
+        let answer = server.call(method, &path, by, body).await;
+        assert_eq!(effective(&answer), "everywhere; nodes=1", "{path}");
+        let position = answer.header("tokenward-position").unwrap();
+        // Whoever did it may ask about it as long as the credential counts.
+        if by != &session {
+            let told = receipt(&server, by, position).await;
+            assert_eq!((&told["effective"], told["nodes"].as_array().unwrap().len()), (&json!("everywhere"), 1));
+        }
+    }
+    assert_eq!(server.get("/token/self", &text).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_that_is_none_is_refused_and_nothing_is_changed() {
+    let (server, acme) = Server::with_owner().await;
+    let (id, text) =
+        server.new_token(&acme, json!({ "name": "ci", "role_id": server.role(&acme, "admin").await })).await;
+    let path = acme.path(&format!("apiToken/{id}"));
+    for wait in ["wait=-1", "wait=9999", "wait=31", "wait=soon", "respond-async, wait=", "wait"] {
+        let refused = server.call_with(Method::DELETE, &path, &acme.owner, None, &[("prefer", wait)]).await;
+        assert_eq!(refused.outcome(), (400, "invalid_request".to_owned()), "{wait}");
+        assert!(refused.str("detail").contains("`Prefer`"), "{}", refused.text);
+        let made = json!({ "name": "x", "role_id": null });
+        let headers = [("prefer", wait), ("idempotency-key", "k")];
+        let refused = server.call_with(Method::POST, &acme.path("apiToken"), &acme.owner, Some(made), &headers).await;
+        assert_eq!(refused.status, 400, "{wait}");
+    }
+    assert_eq!(server.get("/token/self", &text).await.status, 200);
+    assert_eq!(server.get(&acme.path("apiToken"), &acme.owner).await.each("results", "name"), ["ci"]);
+    // Where nothing is changed nobody waits.
+    assert_eq!(server.call_with(Method::GET, "/token/self", &text, None, &[("prefer", "wait=-1")]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_is_for_those_whose_change_it_is_and_for_positions_that_are_there() {
+    let (server, acme) = Server::with_owner().await;
+    let other = server.new_organization("Other").await;
+    let (id, text) =
+        server.new_token(&acme, json!({ "name": "ci", "role_id": server.role(&acme, "viewer").await })).await;
+    let disabled = server.post(&acme.path(&format!("apiToken/{id}/disable")), &acme.owner, json!({})).await;
+    let position = disabled.header("tokenward-position").unwrap();
+    let (incarnation, number) = position.split_once('/').unwrap();
+    let next: i64 = number.parse::<i64>().unwrap() + 1;
+    let ask = |by: &str, position: String| {
+        let (server, by) = (&server, by.to_owned());
+        async move { server.get(&format!("/receipt/{position}"), &by).await }
+    };
+    assert_eq!(ask(&acme.owner, position.to_owned()).await.status, 200);
+    let (foreign, absent) =
+        (ask(&other.owner, position.to_owned()).await, ask(&other.owner, format!("{incarnation}/{next}")).await);
+    assert_eq!((foreign.status.as_u16(), &foreign.text), (404, &absent.text));
+    assert_eq!(ask(&text, position.to_owned()).await.status, 401, "it is switched off");
+    for bad in ["x/1", &format!("{incarnation}/0"), &format!("{incarnation}/-1"), &format!("{incarnation}/01"), "1/1"] {
+        let refused = ask(&acme.owner, bad.to_owned()).await;
+        assert_eq!(refused.outcome(), (400, "invalid_request".to_owned()), "{bad}");
+        assert!(refused.str("detail").contains("`position`"), "{bad}");
+    }
+    let elsewhere = ask(&acme.owner, format!("01900000-0000-7000-8000-00000000abcd/{number}")).await;
+    assert_eq!(elsewhere.outcome(), (409, "other_log".to_owned()));
+}
