@@ -77,6 +77,47 @@ words! {
 }
 
 words! {
+    /// Which tokens a list has.
+    #[derive(Default)]
+    TokenFilter {
+        /// Those that have not ended: active, or switched off.
+        #[default]
+        Living = "living",
+        /// Those that are accepted.
+        Active = "active",
+        /// Those that are switched off.
+        Disabled = "disabled",
+        /// Those whose time is over.
+        Expired = "expired",
+        /// Those that were taken back.
+        Revoked = "revoked",
+        /// Those that have ended: expired or revoked.
+        Ended = "ended",
+        /// Those that were not taken back.
+        Kept = "kept",
+        /// All of them.
+        All = "all",
+    }
+}
+
+impl TokenFilter {
+    /// Is a token in this state on the list?
+    #[must_use]
+    pub fn takes(self, state: TokenState) -> bool {
+        match self {
+            Self::Living => matches!(state, TokenState::Active | TokenState::Disabled),
+            Self::Active => state == TokenState::Active,
+            Self::Disabled => state == TokenState::Disabled,
+            Self::Expired => state == TokenState::Expired,
+            Self::Revoked => state == TokenState::Revoked,
+            Self::Ended => matches!(state, TokenState::Expired | TokenState::Revoked),
+            Self::Kept => state != TokenState::Revoked,
+            Self::All => true,
+        }
+    }
+}
+
+words! {
     /// Why a token is taken back: those of X.509 (RFC 5280 §5.3.1) that fit a token.
     RevokeReason {
         /// Nobody said.

@@ -83,8 +83,8 @@ async fn open_store_with(
                 config.data_dir.display()
             )
         })?;
+        files::check_directory(&config.data_dir)?;
     }
-    files::check_directory(&config.data_dir)?;
     let mut opening = std::pin::pin!(Store::open(&config.database, clock, random));
     let begun = Instant::now();
     let mut patience = WAITING;

@@ -122,13 +122,31 @@ macro_rules! select {
 /// The token that has this name.
 pub async fn holder(conn: Conn<'_>, grant: &Grant, name: &str) -> Result<Option<Uuid>> {
     run!(conn, c => sqlx::query_scalar(
-        "SELECT id FROM token WHERE organization_id = $1 AND kind = $2 AND name = $3 AND revoked_at IS NULL"
+        "SELECT id FROM token WHERE organization_id = $1 AND kind = $2 AND name = $3 AND revoked_at IS NULL AND name_freed_at IS NULL"
     ).bind(grant.organization()).bind(API_TOKEN).bind(name).fetch_optional(&mut *c))
+}
+
+/// Frees this name where the token that has it has ended: whoever gets it next need not delete that one first.
+async fn free_name(tx: &mut Tx, grant: &Grant, name: &str) -> Result<()> {
+    let now = tx.now();
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE token SET name_freed_at = $4 WHERE organization_id = $1 AND kind = $2 AND name = $3 ",
+            "AND revoked_at IS NULL AND name_freed_at IS NULL AND expires_at <= $4"
+        ))
+        .bind(grant.organization())
+        .bind(API_TOKEN)
+        .bind(name)
+        .bind(now.0)
+    )?;
+    Ok(())
 }
 
 /// Adds a token with its first secret. Answers how many living tokens the organization has with it.
 pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time) -> Result<u64> {
     grant.permits(Management::TokenManage)?;
+    free_name(tx, grant, token.name).await?;
     let creator = &grant.by().actor;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, ",
@@ -153,10 +171,49 @@ pub async fn list(conn: Conn<'_>, grant: &Grant) -> Result<Vec<Token>> {
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
-/// At most `limit` living tokens of the organization that were made after the token `after`, in the same order.
-pub async fn page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, limit: usize) -> Result<Vec<Token>> {
-    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.id > $3 ORDER BY t.id LIMIT $4"))
-        .bind(grant.organization()).bind(API_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
+/// Which tokens a page is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Those {
+    /// Those whose end has not come, and that were not taken back.
+    Living,
+    /// Those that were not taken back.
+    NotTakenBack,
+    /// Those that were taken back, as long as tombstones are kept.
+    TakenBack,
+    /// All of these.
+    All,
+}
+
+/// At most `limit` of those tokens of the organization that were made after the token `after`, in the order of their
+/// creation.
+pub async fn page(
+    conn: Conn<'_>,
+    grant: &Grant,
+    those: Those,
+    after: Option<Uuid>,
+    limit: usize,
+    now: Time,
+) -> Result<Vec<Token>> {
+    macro_rules! of {
+        ($which:literal) => {
+            select_all!(concat!(
+                "t.organization_id = $1 AND t.kind = $2 AND t.id > $3 AND ",
+                $which,
+                " ORDER BY t.id LIMIT $4"
+            ))
+        };
+    }
+    const NOT_TAKEN_BACK: &str = of!("t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $5)");
+    // The last bind is the moment from which on what has ended counts.
+    let (select, since) = match those {
+        Those::Living => (NOT_TAKEN_BACK, now),
+        Those::NotTakenBack => (NOT_TAKEN_BACK, Time(i64::MIN)),
+        Those::TakenBack => (of!("t.revoked_at > $5"), now.plus(-TOMBSTONE)),
+        Those::All => (of!("(t.revoked_at IS NULL OR t.revoked_at > $5)"), now.plus(-TOMBSTONE)),
+    };
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select)
+        .bind(grant.organization()).bind(API_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).bind(since.0)
+        .fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
@@ -327,6 +384,7 @@ pub async fn versions(conn: Conn<'_>, tokens: &[Uuid], now: Time) -> Result<Hash
 /// Writes what can be changed about a token.
 pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     grant.permits(Management::TokenManage)?;
+    free_name(tx, grant, &token.name).await?;
     let updated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7 ",
         "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
@@ -343,22 +401,6 @@ pub async fn find(conn: Conn<'_>, grant: &Grant, id: Uuid, now: Time) -> Result<
         "t.organization_id = $1 AND t.kind = $2 AND t.id = $3 AND (t.revoked_at IS NULL OR t.revoked_at > $4)"
     ))).bind(grant.organization()).bind(API_TOKEN).bind(id).bind(now.plus(-TOMBSTONE).0).fetch_optional(&mut *c))?;
     row.map(Token::from).ok_or_else(|| Error::not_found("token"))
-}
-
-/// At most `limit` tokens that were taken back, made after the token `after`, in the order of their creation.
-pub async fn revoked_page(
-    conn: Conn<'_>,
-    grant: &Grant,
-    after: Option<Uuid>,
-    limit: usize,
-    now: Time,
-) -> Result<Vec<Token>> {
-    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
-        "t.organization_id = $1 AND t.kind = $2 AND t.id > $3 AND t.revoked_at > $4 ORDER BY t.id LIMIT $5"
-    )))
-    .bind(grant.organization()).bind(API_TOKEN).bind(after.unwrap_or_default()).bind(now.plus(-TOMBSTONE).0)
-    .bind(limit as i64).fetch_all(&mut *c))?;
-    Ok(rows.into_iter().map(Token::from).collect())
 }
 
 /// Takes a token back. Of two at once, one gets `NotFound`.
@@ -381,6 +423,7 @@ pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, why: &Revocation) -> R
 /// Makes a token that was taken back a living one again. Answers how many living tokens the organization has with it.
 pub async fn restore(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<u64> {
     grant.permits(Management::TokenManage)?;
+    free_name(tx, grant, &token.name).await?;
     let restored: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET revoked_at = NULL, revoked_reason = NULL, revoked_note = NULL, revoked_by_name = NULL, ",
         "revoked_by_kind = NULL, revoked_by_id = NULL, updated_at = $3 ",

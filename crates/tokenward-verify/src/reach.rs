@@ -19,25 +19,14 @@ pub enum Reach {
 /// Who can read or write what has these properties.
 #[must_use]
 pub fn reach(of: &Metadata) -> Reach {
-    by(of, 0o6)
-}
-
-/// Who can write it.
-#[must_use]
-pub fn writers(of: &Metadata) -> Reach {
-    by(of, 0o2)
-}
-
-/// Who has one of these bits.
-fn by(of: &Metadata, bits: u32) -> Reach {
     let group_is_ours = || {
         let groups = rustix::process::getgroups().unwrap_or_default();
         let own = rustix::process::getegid();
         std::iter::once(own).chain(groups).any(|group| group.as_raw() == of.gid())
     };
     match of.mode() {
-        mode if mode & bits != 0 => Reach::Everybody,
-        mode if mode & (bits << 3) == 0 => Reach::Owner,
+        mode if mode & 0o6 != 0 => Reach::Everybody,
+        mode if mode & 0o60 == 0 => Reach::Owner,
         _ if group_is_ours() => Reach::OwnGroup,
         _ => Reach::OtherGroup,
     }
@@ -60,11 +49,6 @@ mod tests {
         assert_eq!((of(0o700), of(0o711)), (Reach::Owner, Reach::Owner));
         assert_eq!((of(0o750), of(0o2770)), (Reach::OwnGroup, Reach::OwnGroup));
         assert_eq!((of(0o755), of(0o702)), (Reach::Everybody, Reach::Everybody));
-        let writers = |mode| {
-            of(mode);
-            writers(&std::fs::metadata(directory.path()).unwrap())
-        };
-        assert_eq!((writers(0o755), writers(0o775), writers(0o757)), (Reach::Owner, Reach::OwnGroup, Reach::Everybody));
         // Only root can give a file to a group that it is not in.
         if std::os::unix::fs::chown(directory.path(), None, Some(54_321)).is_ok() {
             assert_eq!((of(0o750), of(0o700)), (Reach::OtherGroup, Reach::Owner));

@@ -24,7 +24,7 @@ pub mod pepper {
 
 /// Who else gets at a file or directory.
 pub mod reach {
-    pub use crate::reach::{Reach, writers};
+    pub use crate::reach::{Reach, reach};
 }
 
 /// What a node is to others.

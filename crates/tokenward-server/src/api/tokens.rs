@@ -15,7 +15,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
 use tokenward_core::time::{Micros, length};
-use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState, TokenVersion};
+use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState, TokenVersion};
 use tokenward_core::{Code, Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
@@ -101,11 +101,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/apiToken", list)
             .needs(Management::TokenRead, On::Organization)
-            .about("API tokens", "The organization's tokens: those that were not deleted, or those in one state.")
+            .about(
+                "API tokens",
+                "The organization's tokens. Without `state` those that have not ended: clients of the published contract \
+                 take a token that is listed for one that works.",
+            )
             .query(&[
                 ("name", "A part of the name, in any case."),
                 ("creatorName", "A part of the creator's name, in any case."),
-                ("state", "`active`, `disabled`, `expired` or `revoked`: those deleted within 90 days."),
+                (
+                    "state",
+                    "`living` (not ended, the default), `active`, `disabled`, `expired`, `revoked` (deleted within 90 days), \
+                     `ended` (expired or revoked), `kept` (not revoked) or `all`.",
+                ),
             ])
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
@@ -187,8 +195,8 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let state = query
         .state
-        .map(|word| TokenState::parse(&word).map_err(|problem| Error::invalid("state", problem.to_string())));
-    let state = state.transpose()?;
+        .map(|word| TokenFilter::parse(&word).map_err(|problem| Error::invalid("state", problem.to_string())));
+    let state = state.transpose()?.unwrap_or_default();
     let filter = Arc::new(tokens::Filter { name: query.name, creator_name: query.creator_name, state });
     let piece = move |after| {
         let (app, grant, filter) = (Arc::clone(&app), grant.clone(), Arc::clone(&filter));

@@ -7,7 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Management;
 use tokenward_core::time::DAY;
-use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState as Core, TokenVersion};
+use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState as Core, TokenVersion};
 use tokenward_core::{Result, Time, Uuid};
 
 use super::decisions;
@@ -131,11 +131,12 @@ impl Survey {
     async fn of(person: &SignedIn, grant: &Grant, search: &str, filter: &str) -> Result<Self> {
         let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
         let (now, mut survey, mut after) = (person.app.now(), Self::default(), None);
+        let kept = Filter { state: TokenFilter::Kept, ..Filter::default() };
         if filter == DELETED.0 {
             survey.find_deleted(person, grant, &words).await?;
         }
         loop {
-            let (part, last) = tokens::part(&person.app, grant, &Filter::default(), after, PART).await?;
+            let (part, last) = tokens::part(&person.app, grant, &kept, after, PART).await?;
             let used = usage::of(&person.app, grant, &part).await?;
             for token in &part {
                 let used = used.get(&token.id);
@@ -159,7 +160,7 @@ impl Survey {
 
     /// Finds those that were taken back.
     async fn find_deleted(&mut self, person: &SignedIn, grant: &Grant, words: &[String]) -> Result<()> {
-        let deleted = Filter { state: Some(Core::Revoked), ..Filter::default() };
+        let deleted = Filter { state: TokenFilter::Revoked, ..Filter::default() };
         let mut after = None;
         loop {
             let (part, last) = tokens::part(&person.app, grant, &deleted, after, PART).await?;

@@ -10,8 +10,9 @@ use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest, PlainText};
 use tokenward_core::time::{Micros, length_text};
-use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState, TokenVersion};
+use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenVersion};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::tokens::Those;
 use tokenward_store::{Tx, roles, tokens};
 
 use super::holders::{self, Wanted};
@@ -71,8 +72,8 @@ pub struct Filter {
     pub name: Option<String>,
     /// In the creator's name.
     pub creator_name: Option<String>,
-    /// In what it is; `None` is whatever was not taken back.
-    pub state: Option<TokenState>,
+    /// What it is in. Clients of the published contract know no end: to them a token that is listed is one that works.
+    pub state: TokenFilter,
 }
 
 impl Filter {
@@ -83,7 +84,7 @@ impl Filter {
         };
         contains(&token.name, &self.name)
             && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)
-            && self.state.is_none_or(|state| state == token.state(now))
+            && self.state.takes(token.state(now))
     }
 }
 
@@ -98,10 +99,13 @@ pub async fn part(
 ) -> Result<(Vec<Token>, Option<Uuid>)> {
     let mut reader = app.read_on(grant, after).await?;
     let now = app.now();
-    let mut part = match filter.state {
-        Some(TokenState::Revoked) => tokens::revoked_page(reader.conn(), grant, after, limit, now).await?,
-        _ => tokens::page(reader.conn(), grant, after, limit).await?,
+    let those = match filter.state {
+        TokenFilter::Living | TokenFilter::Active => Those::Living,
+        TokenFilter::Disabled | TokenFilter::Expired | TokenFilter::Kept => Those::NotTakenBack,
+        TokenFilter::Revoked => Those::TakenBack,
+        TokenFilter::Ended | TokenFilter::All => Those::All,
     };
+    let mut part = tokens::page(reader.conn(), grant, those, after, limit, now).await?;
     let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
     part.retain(|token| filter.fits(token, now));
     Ok((part, last))
@@ -500,6 +504,9 @@ pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Toke
                 let (name, within) = (TOKEN_UNDO.name, length_text(within));
                 let detail = format!("A deletion can be undone within {within} (limit `{name}`). Make a new token.");
                 return Err(Error::conflict(detail));
+            }
+            if let Some(ended) = old.expires_at.filter(|at| *at <= now) {
+                return Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")));
             }
             if old.role_id.is_nil() {
                 return Err(Error::conflict("The role of the token was deleted since. Make a new token."));

@@ -9,6 +9,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Code, Time, Uuid};
+use tokenward_store::tokens::Those;
 use tokenward_store::{members, tokens};
 
 use crate::world::{Organization, World, new_token, revocation, secret, unique};
@@ -116,7 +117,7 @@ async fn tokens_are_listed_in_the_order_of_their_creation(world: World) {
     // The same piece by piece.
     let (mut joined, mut after) = (Vec::new(), None);
     loop {
-        let piece = tokens::page(reader.conn(), &acme.grant, after, 3).await.unwrap();
+        let piece = tokens::page(reader.conn(), &acme.grant, Those::NotTakenBack, after, 3, world.now()).await.unwrap();
         after = piece.last().map(|token| token.id);
         if after.is_none() {
             break;
@@ -417,7 +418,8 @@ async fn what_was_taken_back_is_read_for_ninety_days_and_restored(world: World) 
     let found = find(at).await.unwrap();
     assert_eq!((found.name.as_str(), found.revocation), ("CI", Some(revocation(at))));
     let page = async |now: Time| {
-        let page = tokens::revoked_page(world.reader().await.conn(), &acme.grant, None, 10, now).await.unwrap();
+        let page =
+            tokens::page(world.reader().await.conn(), &acme.grant, Those::TakenBack, None, 10, now).await.unwrap();
         page.into_iter().map(|it| it.id).collect::<Vec<_>>()
     };
     assert_eq!(page(at).await, [id]);

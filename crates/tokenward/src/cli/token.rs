@@ -1,5 +1,7 @@
 //! `tokenward token`.
 
+use std::cmp::Reverse;
+
 use clap::{ArgGroup, Args, Subcommand};
 use reqwest::Method;
 use serde::de::IgnoredAny;
@@ -9,7 +11,7 @@ use tokenward_api::tokens::{
 };
 use tokenward_core::Time;
 use tokenward_core::time::{Micros, length_text};
-use tokenward_core::token::{RevokeReason, TokenState};
+use tokenward_core::token::{RevokeReason, TokenFilter, TokenState};
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
@@ -138,8 +140,8 @@ fn reason(word: &str) -> std::result::Result<RevokeReason, String> {
 }
 
 /// A state as clap reads it.
-fn state(word: &str) -> std::result::Result<TokenState, String> {
-    TokenState::parse(word).map_err(|problem| format!("it {problem}"))
+fn state(word: &str) -> std::result::Result<TokenFilter, String> {
+    TokenFilter::parse(word).map_err(|problem| format!("it {problem}"))
 }
 
 /// `tokenward token rotate`.
@@ -165,9 +167,9 @@ pub struct ListArgs {
     /// Only those whose creator's name contains this
     #[arg(long, value_name = "TEXT")]
     creator: Option<String>,
-    /// Only those in this state: active, disabled, expired, or revoked (those deleted within 90 days)
-    #[arg(long, value_name = "STATE", value_parser = state)]
-    state: Option<TokenState>,
+    /// Only those in this state: living, active, disabled, expired, revoked (deleted within 90 days), ended, kept, or all
+    #[arg(long, value_name = "STATE", value_parser = state, default_value = "kept")]
+    state: TokenFilter,
 }
 
 pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
@@ -276,19 +278,20 @@ async fn end(wanted: &str, secret: u16, yes: bool, wait: WaitArgs, context: &Con
 }
 
 async fn list(args: ListArgs, context: &Context<'_>) -> Result {
-    let state = args.state.map(TokenState::as_str);
+    let state = Some(args.state.as_str());
     let query = [("name", args.name.as_deref()), ("creatorName", args.creator.as_deref()), ("state", state)];
     let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);
     }
-    let titles = &["NAME", "ROLE", "ENDS IN", "EXPIRES", "LAST USED", "CREATOR", "CREATED", "ID"];
+    let titles = &["NAME", "ROLE", "ENDS IN", "STATE", "EXPIRES", "LAST USED", "CREATOR", "CREATED", "ID"];
     let mut table = Table::new(titles);
     for token in &answer.results {
         table.row([
             token.name.clone(),
             token.role_name.clone(),
             token.last_four.clone(),
+            token.state.to_string(),
             or(moment(token.expires_at), "never"),
             or(moment(token.last_used_at), "-"),
             or(text(token.creator_name.as_deref()), "-"),
@@ -296,7 +299,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             token.id.to_string(),
         ]);
     }
-    let filtered = args.name.is_some() || args.creator.is_some() || args.state.is_some();
+    let filtered = args.name.is_some() || args.creator.is_some() || args.state != TokenFilter::Kept;
     table.print(if filtered {
         "No token matches."
     } else {
@@ -308,7 +311,8 @@ fn or(text: String, empty: &str) -> String {
     if text.is_empty() { empty.to_owned() } else { text }
 }
 
-/// The path of the token, and the token. Names are unique, so a name means one token or none.
+/// The path of the token, and the token. Names of those that have not ended are unique; one that has expired is meant only
+/// where no other one has the name.
 async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnswer<ApiToken>)> {
     let tokens = tokens_of(context).await?;
     if let Ok(id) = Uuid::parse_str(wanted) {
@@ -320,8 +324,12 @@ async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnsw
             Err(failure) => return Err(failure),
         }
     }
-    let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens, &[("name", Some(wanted))]).await?;
-    let token = find(&answer.results, wanted, "token")?.clone();
+    let query = [("name", Some(wanted)), ("state", Some(TokenFilter::Kept.as_str()))];
+    let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens, &query).await?;
+    let mut named = answer.results.clone();
+    // Of several that have expired, the last one.
+    named.sort_by_key(|token| (token.state == TokenState::Expired, Reverse(token.created_at)));
+    let token = find(&named, wanted, "token")?.clone();
     Ok((format!("{tokens}/{}", token.id), token))
 }
 
@@ -460,7 +468,7 @@ async fn undo(wanted: &str, context: &Context<'_>) -> Result {
     let id = match Uuid::parse_str(wanted) {
         Ok(id) => id,
         Err(_) => {
-            let query = [("name", Some(wanted)), ("state", Some(TokenState::Revoked.as_str()))];
+            let query = [("name", Some(wanted)), ("state", Some(TokenFilter::Revoked.as_str()))];
             let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens, &query).await?;
             // Of several that had the name, the one that was deleted last.
             let named = answer.results.iter().filter(|token| token.name == wanted);

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokenward_core::event::Origin;
-use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_core::time::{HOUR, MINUTE, SECOND};
 use tokenward_core::{Clock, Time};
 use tokenward_server::config::{Config, Flags};
 use tokenward_server::service::{accounts, set_up};
@@ -388,6 +388,30 @@ fn a_damaged_token_is_told_without_a_network() {
     let argument = world.run(&["verify", &secret]);
     assert_eq!(argument.code, 0);
     assert!(argument.err.contains("process list") && !argument.err.contains(&secret), "{}", argument.err);
+}
+
+#[test]
+fn a_token_that_has_expired_is_listed_as_that_and_its_name_means_the_next_one() {
+    let world = World::new();
+    let end = SystemClock::default().now().plus(2 * SECOND).to_string();
+    let short = world.json(&["token", "create", "ci", "--role", "viewer", "--expires", &end]);
+    let taken = world.run(&["token", "create", "ci", "--role", "viewer"]);
+    assert!(taken.code == 1 && taken.err.contains("taken"), "{}", taken.err);
+    while SystemClock::default().now() < Time::parse(&end).unwrap() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(world.json(&["token", "show", "ci"])["id"], short["id"], "as long as no other one has the name");
+    let next = world.json(&["token", "create", "ci", "--role", "viewer"]);
+    assert_eq!(world.json(&["token", "show", "ci"])["id"], next["id"]);
+    let states = |more: &[&str]| {
+        let list = world.json(&[&["token", "list", "--name", "ci"], more].concat());
+        list["results"].as_array().unwrap().iter().map(|it| it["state"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&[]), ["\"expired\"", "\"active\""]);
+    assert_eq!(states(&["--state", "living"]), ["\"active\""]);
+    assert_eq!(states(&["--state", "ended"]), ["\"expired\""]);
+    let list = world.run(&["token", "list", "--name", "ci"]).out;
+    assert!(list.contains("STATE") && list.contains("expired"), "{list}");
 }
 
 #[test]

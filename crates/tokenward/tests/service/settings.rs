@@ -79,7 +79,7 @@ fn a_variable_or_an_option_that_nothing_reads_stops_every_command() {
 }
 
 #[tokio::test]
-async fn a_group_of_ours_may_read_the_pepper_and_write_its_directory_and_nobody_else_may() {
+async fn a_group_of_ours_may_use_the_pepper_and_its_directory_and_nobody_else_may() {
     let (_files, data, bootstrapped) = bootstrapped();
     let set = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     let pepper = data.join("pepper");
@@ -91,11 +91,21 @@ async fn a_group_of_ours_may_read_the_pepper_and_write_its_directory_and_nobody_
     service.terminate();
     let (_, _, err) = service.wait();
     assert!(
-        err.contains("its group can read the pepper") && err.contains("its group can write the data directory"),
+        err.contains("its group can read the pepper") && err.contains("its group can read or write the data directory"),
         "{err}"
     );
-    set(&data, 0o707);
-    fails(&serve(&data, &[]), &["everybody on this machine", text(&data), "707", "chmod 700"]);
+    for mode in [0o707, 0o755, 0o704, 0o702] {
+        set(&data, mode);
+        let advice = "name a directory inside of it with --data-dir";
+        fails(
+            &serve(&data, &[]),
+            &["everybody on this machine", text(&data), &format!("{mode:o}"), "chmod 700", advice],
+        );
+    }
+    set(&data, 0o750);
+    if std::os::unix::fs::chown(&data, None, Some(54_321)).is_ok() {
+        fails(&serve(&data, &[]), &["a group that this user is not in", text(&data), "750"]);
+    }
     set(&data, 0o700);
     set(&pepper, 0o604);
     fails(&serve(&data, &[]), &[text(&pepper), "604", "chmod 600"]);

@@ -125,6 +125,7 @@ fn a_data_directory_that_is_a_file_is_refused() {
 #[test]
 fn a_file_that_is_no_database_is_left_alone() {
     let files = tempfile::tempdir().unwrap();
+    set_mode(files.path(), 0o700);
     let file = files.path().join("tokenward.db");
     let rubbish = "no database ".repeat(1_000);
     std::fs::write(&file, &rubbish).unwrap();
@@ -161,6 +162,7 @@ async fn a_second_server_on_one_directory_is_refused() {
     assert_eq!(first.client(&bootstrapped).verify(&bootstrapped.token).await, "valid");
     // Nor does another name of the file let one in, or the removal of whatever lies beside it.
     let other = tempfile::tempdir_in(data.parent().unwrap()).unwrap();
+    set_mode(other.path(), 0o700);
     std::fs::hard_link(data.join("tokenward.db"), other.path().join("tokenward.db")).unwrap();
     std::fs::copy(data.join("pepper"), other.path().join("pepper")).unwrap();
     fails(&serve(other.path(), &[]), &["another tokenward already serves", text(other.path())]);
@@ -265,7 +267,8 @@ async fn what_others_can_read_of_a_database_is_told_and_memory_is_kept_private()
     let (_files, data, bootstrapped) = bootstrapped();
     let database = data.join("tokenward.db");
     let said = async |mode: u32| {
-        std::fs::set_permissions(&data, PermissionsExt::from_mode(0o755)).unwrap();
+        // Nobody can list it, and whoever knows the name gets at the file.
+        std::fs::set_permissions(&data, PermissionsExt::from_mode(0o711)).unwrap();
         std::fs::set_permissions(&database, PermissionsExt::from_mode(mode)).unwrap();
         let service = Service::start(&["--data-dir", text(&data)]);
         assert_eq!(service.client(&bootstrapped).verify(&bootstrapped.token).await, "valid");
@@ -417,6 +420,7 @@ async fn a_backup_under_load_is_whole_and_needs_the_pepper() {
     }
     let restored = files.path().join("restored");
     std::fs::create_dir(&restored).unwrap();
+    set_mode(&restored, 0o700);
     let (from, to) = (data.clone(), restored.join("tokenward.db"));
     let copy = to.clone();
     let said =
@@ -564,9 +568,10 @@ async fn what_may_not_be_read_or_written_is_told_and_left_alone() {
     // Where that user can get at it: the one that was built may lie in somebody's home.
     let program = files.path().join("tokenward");
     std::fs::copy(env!("CARGO_BIN_EXE_tokenward"), &program).unwrap();
-    for path in [files.path(), &data, &program] {
+    for path in [files.path(), &program] {
         set_mode(path, 0o555);
     }
+    set_mode(&data, 0o511);
     let (database, pepper) = (data.join("tokenward.db"), data.join("pepper"));
     let serve = |data: &Path| unprivileged(&program, &["serve", "--listen", "127.0.0.1:0", "--data-dir", text(data)]);
     let before = std::fs::read(&database).unwrap();
@@ -585,7 +590,7 @@ async fn what_may_not_be_read_or_written_is_told_and_left_alone() {
     if is_root() {
         std::os::unix::fs::chown(&data, Some(NOBODY), None).unwrap();
     }
-    set_mode(&data, 0o755);
+    set_mode(&data, 0o711);
     set_mode(&database, 0o666);
     set_mode(&pepper, 0o000);
     fails(&serve(&data), &["pepper", "denied", "must belong to the user"]);

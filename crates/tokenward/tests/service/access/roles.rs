@@ -239,6 +239,26 @@ async fn a_role_that_is_left_hands_its_holders_to_another_one_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_has_ended_holds_no_role_and_can_still_be_read() {
+    let (server, acme) = Server::with_owner().await;
+    let role = custom(&server, &acme, "deployer").await;
+    let end = server.running.app.now().plus(60_000_000).to_string();
+    let body = json!({ "name": "short", "role_id": role["id"], "expires_at": end });
+    let (id, text) = server.new_token(&acme, body).await;
+    let path = acme.path(&format!("customRole/{}", role["id"].as_str().unwrap()));
+    server.delete(&path, &acme.owner).await.expect(409);
+    server.clock.set(server.running.app.now().plus(60_000_000));
+    server.delete(&path, &acme.owner).await.expect(204);
+    // It names the least that there is. The log says so.
+    let shown = server.get(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(200);
+    assert_eq!((&shown["state"], &shown["role_name"]), (&json!("expired"), &json!("viewer")));
+    let events = server.get(&acme.path("events?pageSize=2"), &acme.owner).await;
+    assert_eq!(events.each("events", "kind"), ["role.deleted", "token.updated"]);
+    let asked = server.post("/verify", &acme.owner, json!({ "token": text })).await.expect(200);
+    assert_eq!(asked["code"], "expired");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_without_a_description_keeps_its_own_and_the_first_role_of_the_list_can_be_given() {
     let (server, acme) = Server::with_owner().await;
     let body = json!({ "name": "deployer", "description": "why" });

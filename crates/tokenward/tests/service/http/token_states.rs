@@ -207,11 +207,93 @@ async fn a_reason_stands_in_the_query_or_in_the_body_and_is_one_of_five() {
     let shown = world.server.get(&world.path(""), &world.asker).await.json();
     assert_eq!(shown["revocation"]["reason"], "superseded");
     let unknown = world.server.get(&world.acme.path("apiToken?state=gone"), &world.asker).await;
-    assert_eq!(unknown.pair(), invalid(&[("state", "is not one of active, disabled, expired, revoked")]));
+    assert_eq!(
+        unknown.pair(),
+        invalid(&[("state", "is not one of living, active, disabled, expired, revoked, ended, kept, all")])
+    );
     // What a person deletes says so.
     let (id, _) = world.server.new_token(&world.acme, json!({ "name": "mine", "role_id": null })).await;
     let path = world.acme.path(&format!("apiToken/{id}"));
     world.server.delete(&path, &world.acme.owner).await;
     let by = world.server.get(&path, &world.asker).await.json()["revocation"].clone();
     assert_eq!((&by["by_name"], &by["by_kind"], &by["reason"]), (&json!(OWNER), &json!("user"), &json!("unspecified")));
+}
+
+#[tokio::test]
+async fn what_has_ended_is_on_no_list_of_the_contract_and_on_every_list_that_asks_for_it() {
+    let world = World::new().await;
+    let role = world.server.role(&world.acme, "viewer").await;
+    let soon = world.server.clock.now().plus(HOUR).to_string();
+    let body = json!({ "name": "short", "role_id": role, "expires_at": soon });
+    let (short, text) = world.server.new_token(&world.acme, body).await;
+    world.post("/disable").await;
+    assert_eq!(world.names("").await, ["asker", "ci", "short"]);
+    world.server.clock.advance(HOUR - 1);
+    assert_eq!(world.names("").await, ["asker", "ci", "short"]);
+    world.server.clock.advance(1);
+    let (gone, _) = world.server.new_token(&world.acme, json!({ "name": "gone", "role_id": role })).await;
+    world.server.delete(&world.acme.path(&format!("apiToken/{gone}")), &world.asker).await;
+    for (query, names) in [
+        ("", &["asker", "ci"][..]),
+        ("name=short", &[]),
+        ("creatorName=o", &["asker", "ci"]),
+        ("state=living", &["asker", "ci"]),
+        ("state=active", &["asker"]),
+        ("state=disabled", &["ci"]),
+        ("state=expired", &["short"]),
+        ("state=revoked", &["gone"]),
+        ("state=ended", &["gone", "short"]),
+        ("state=kept", &["asker", "ci", "short"]),
+        ("state=all", &["asker", "ci", "gone", "short"]),
+        ("state=all&name=o", &["gone", "short"]),
+    ] {
+        assert_eq!(world.names(query).await, names, "{query}");
+    }
+    let shown = world.server.get(&world.acme.path(&format!("apiToken/{short}")), &world.asker).await;
+    assert_eq!((shown.status.as_u16(), shown.str("state")), (200, "expired".into()));
+    assert_eq!(world.server.get("/token/self", &text).await.outcome(), (401, "expired".into()));
+}
+
+#[tokio::test]
+async fn the_name_of_a_token_that_has_ended_is_free() {
+    let world = World::new().await;
+    let role = world.server.role(&world.acme, "viewer").await;
+    let ending = |name: &str| {
+        let end = world.server.clock.now().plus(HOUR).to_string();
+        json!({ "name": name, "role_id": role, "expires_at": end })
+    };
+    let create = async |body: Value| world.server.post(&world.acme.path("apiToken"), &world.asker, body).await;
+    let first = create(ending("deploy")).await.expect(201);
+    let taken = create(ending("deploy")).await;
+    assert_eq!((taken.outcome(), taken.str("id")), ((409, "name_taken".into()), first["id"].as_str().unwrap().into()));
+    world.server.clock.advance(HOUR);
+    // By a new one, by a rename, and by one whose deletion is undone.
+    let second = create(ending("deploy")).await.expect(201);
+    assert_eq!(world.names("state=kept&name=deploy").await, ["deploy", "deploy"]);
+    let taken = create(ending("deploy")).await;
+    assert_eq!(
+        (taken.status.as_u16(), taken.str("id")),
+        (409, second["id"].as_str().unwrap().into()),
+        "the living one"
+    );
+    world.server.clock.advance(HOUR);
+    let rename = json!({ "name": "deploy" });
+    let patch =
+        async |body: Value| world.server.call(reqwest::Method::PATCH, &world.path(""), &world.asker, Some(body)).await;
+    patch(rename).await.expect(200);
+    world.delete("").await.expect(204);
+    let end = world.server.clock.now().plus(10 * MINUTE).to_string();
+    create(json!({ "name": "deploy", "role_id": role, "expires_at": end })).await.expect(201);
+    assert_eq!(world.post("/undo").await.outcome(), (409, "name_taken".into()));
+    world.server.clock.advance(10 * MINUTE);
+    assert_eq!(world.post("/undo").await.expect(200)["state"], "active");
+    assert_eq!(world.names("name=deploy").await, ["deploy"]);
+    assert_eq!(world.names("state=expired&name=deploy").await, ["deploy"; 3]);
+
+    // The end stays final: what has ended is not undone, and keeps no name from anybody.
+    let path = world.acme.path(&format!("apiToken/{}", second["id"].as_str().unwrap()));
+    world.server.delete(&path, &world.asker).await.expect(204);
+    let undone =
+        world.server.send(world.server.request("POST", &format!("{path}/undo")).bearer_auth(&world.asker)).await;
+    assert!(undone.status == 409 && undone.text.contains("an end is final"), "{}", undone.text);
 }
