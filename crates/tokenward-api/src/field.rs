@@ -114,6 +114,8 @@ fields! {
         .into();
     /// A word out of a short list.
     Word = text("word_characters").build().into();
+    /// A position in the log.
+    Position = text("position_characters").build().into();
     /// What somebody presented to a protected API.
     Presented = text("presented_bytes").build().into();
 }

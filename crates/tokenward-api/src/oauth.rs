@@ -23,6 +23,10 @@ pub struct TokenForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     pub token_type_hint: Option<String>,
+    /// A position that the answer must know of: what `Tokenward-Position` said of a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Position>))]
+    pub at_least: Option<String>,
 }
 
 /// The answer about a token; `{"active":false}` alone for every one that is not accepted, whatever the cause.

@@ -46,6 +46,11 @@ pub struct VerifyRequest<'a> {
     /// The request that the token came with. Needed with `api`; without it only remembered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<HttpRequest<'a>>,
+    /// A position that the answer must know of: what `Tokenward-Position` said of a change. The node waits for it, or says
+    /// that it is `behind`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Position>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Text<'a>>,
 }
 
 /// A request to your API.
@@ -122,6 +127,11 @@ pub struct BatchRequest<'a> {
     #[cfg_attr(feature = "openapi", schema(value_type = Questions))]
     #[serde(borrow)]
     pub tokens: Vec<VerifyRequest<'a>>,
+    /// A position that all answers must know of: what `Tokenward-Position` said of a change. The node waits for it, or says
+    /// that it is `behind`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Position>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Text<'a>>,
 }
 
 /// The answers.

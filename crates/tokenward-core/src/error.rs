@@ -62,6 +62,8 @@ pub enum Code {
     Stale,
     /// A position is one of another log than the one that is here.
     OtherLog,
+    /// This node has not come to the position that it was to know.
+    Behind,
     /// A fault of the service.
     Internal,
 }
@@ -94,6 +96,7 @@ impl Code {
             Self::Unavailable => "unavailable",
             Self::Stale => "stale",
             Self::OtherLog => "other_log",
+            Self::Behind => "behind",
             Self::Internal => "internal",
         }
     }
@@ -234,6 +237,14 @@ impl Error {
         let detail = "This node has not reached its database for as long as it may decide by what it knows \
                       (max_staleness). Ask another node, or try again.";
         Self { retry_after: Some(1), ..Self::new(Code::Stale, detail) }
+    }
+
+    /// What the caller knows of is not here yet.
+    #[must_use]
+    pub fn behind() -> Self {
+        let detail = "This node has not come to the position that you name (at_least), or the log has not. Try again, or ask \
+                      the node that answered the change.";
+        Self { retry_after: Some(1), ..Self::new(Code::Behind, detail) }
     }
 
     /// The service cannot answer now.

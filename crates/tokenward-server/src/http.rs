@@ -100,7 +100,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        Code::Unavailable | Code::Stale => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unavailable | Code::Stale | Code::Behind => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

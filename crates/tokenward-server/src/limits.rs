@@ -228,6 +228,10 @@ limits! {
         "How long what takes something away waits until it counts on every node, where the request does not say so itself.";
     RECEIPT_WAIT_MOST = fixed "receipt_wait_most_ms" 30_000, Milliseconds,
         "How long a request may say that it is to wait (`Prefer: wait=SECONDS`).";
+    AT_LEAST_WAIT = setting "at_least_wait_ms" 1_000, Milliseconds,
+        "How long a request waits until this node has come to the position that it is to know.";
+    POSITION = fixed "position_characters" 64, Characters,
+        "A position in the log, as `Tokenward-Position` says it.";
     EVENT_TARGETS = fixed "event_targets" 1_000, Count,
         "Things that a list of what events are about names, those of the newest events.";
     EVENTS_LOOKED_THROUGH = fixed "events_looked_through" 10_000, Count,

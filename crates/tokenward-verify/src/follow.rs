@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use tokenward_core::directory::{Directory, Environment};
 use tokenward_core::event::Kind as Event;
@@ -21,8 +22,12 @@ use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
 use tokenward_store::{Feed, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
 use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
 
 use crate::registry::Registry;
+
+/// How often to look at most for those who seek what is not here yet.
+const SOUGHT: Duration = Duration::from_millis(20);
 
 /// What the follower changes, and verification reads.
 pub(crate) struct Followed {
@@ -35,6 +40,8 @@ pub(crate) struct Followed {
     incarnation: Mutex<Uuid>,
     /// Tells the follower to look now.
     pub(crate) nudge: Notify,
+    /// When somebody last sought what is not here yet.
+    sought: Mutex<Option<Instant>>,
     /// Tells whoever waits for other nodes that one has come further.
     pub(crate) applied: Notify,
     /// What is known of the other nodes.
@@ -55,6 +62,7 @@ impl Default for Followed {
             position: watch::Sender::default(),
             incarnation: Mutex::new(Uuid::nil()),
             nudge: Notify::new(),
+            sought: Mutex::default(),
             applied: Notify::new(),
             registry: Registry::default(),
             own: Mutex::default(),
@@ -103,6 +111,30 @@ impl Followed {
     /// This node's id; none where it is an embedded one that may not register.
     pub(crate) fn own(&self) -> Option<Uuid> {
         *lock(&self.own)
+    }
+
+    /// Looks until the change at `position` counts here, or that took too long. Does it?
+    pub(crate) async fn look_for(&self, position: i64, patience: Duration) -> bool {
+        let mut seen = self.position.subscribe();
+        let deadline = Instant::now() + patience;
+        loop {
+            self.seek();
+            let next = deadline.min(Instant::now() + SOUGHT);
+            match timeout_at(next, seen.wait_for(|at| *at >= position)).await {
+                Ok(found) => return found.is_ok(),
+                Err(_) if next == deadline => return false,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Looks soon. However many seek, and whoever they are, they make no more than so many looks.
+    fn seek(&self) {
+        let mut sought = lock(&self.sought);
+        if sought.is_none_or(|at| at.elapsed() >= SOUGHT) {
+            *sought = Some(Instant::now());
+            self.nudge.notify_one();
+        }
     }
 
     /// From now on it is heard of what other nodes write, or it is not.

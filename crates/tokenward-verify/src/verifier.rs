@@ -196,6 +196,11 @@ impl Verifier {
         matches!(reached, Ok(Ok(_)))
     }
 
+    /// Waits at most so long until what stands at `position` counts here. Does it?
+    pub async fn look_for(&self, position: Position, patience: Duration) -> bool {
+        self.0.followed.look_for(position.number, patience).await
+    }
+
     /// Waits at most so long until the change at `position`, which counts here, counts on every node that decides. It was
     /// committed before `since`, by the steady clock.
     pub async fn everywhere(&self, position: Position, since: Micros, patience: Duration) -> Reached {

@@ -16,15 +16,17 @@ use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{BoxError, Router};
-use tokenward_core::{Result, Uuid};
+use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::Position;
 use tower::Service;
 
+use super::at_least;
 use super::error::ApiError;
 use super::extract::read;
 use super::right::{EndpointRight, RightGuard, asking_organization};
 use crate::heavy;
 use crate::http::peer;
-use crate::service::App;
+use crate::service::{App, receipts};
 use crate::telemetry;
 
 /// What such an endpoint is given.
@@ -39,7 +41,31 @@ pub(super) struct DirectRequest<'a> {
 }
 
 /// Answers at once. An error is answered as everywhere.
-pub(super) type DirectHandler = fn(&DirectRequest<'_>) -> Result<Response>;
+pub(super) type DirectHandler = fn(&DirectRequest<'_>) -> Result<Response, Unanswered>;
+
+/// Why there is no answer at once.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// There is none.
+    Failed(Error),
+    /// It must know what stands at a position that this node has not come to. Then it is asked again.
+    Behind(Position),
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Unanswered> for Error {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Failed(error) => error,
+            Unanswered::Behind(_) => Self::behind(),
+        }
+    }
+}
 
 /// An endpoint with all that it takes to answer.
 pub(super) struct Direct {
@@ -76,6 +102,9 @@ impl Direct {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
+        if self.method.is_some() {
+            at_least::wait(&self.guard.app, &parts.headers).await?;
+        }
         // The right first: whoever has none is not listened to.
         let organization = match self.guard.right {
             EndpointRight::Public => None,
@@ -90,18 +119,30 @@ impl Direct {
         // Where every method is taken, nothing is said in a body.
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
         if body.len() <= heavy::BODY {
-            return (self.answer)(&DirectRequest {
-                app: &self.guard.app,
-                organization,
-                request: &parts,
-                peer,
-                body: &body,
-            });
+            let app = &self.guard.app;
+            let ask = || (self.answer)(&DirectRequest { app, organization, request: &parts, peer, body: &body });
+            return match ask() {
+                Err(Unanswered::Behind(position)) => {
+                    receipts::until_known(app, position).await?;
+                    Ok(ask()?)
+                }
+                answered => Ok(answered?),
+            };
         }
         // A large batch.
-        let (app, answer) = (Arc::clone(&self.guard.app), self.answer);
-        heavy::run(move || answer(&DirectRequest { app: &app, organization, request: &parts, peer, body: &body }))
-            .await?
+        let (parts, mut waited) = (Arc::new(parts), false);
+        loop {
+            let (app, answer) = (Arc::clone(&self.guard.app), self.answer);
+            let (request, body) = (Arc::clone(&parts), body.clone());
+            let ask = move || answer(&DirectRequest { app: &app, organization, request: &request, peer, body: &body });
+            match heavy::run(ask).await? {
+                Err(Unanswered::Behind(position)) if !waited => {
+                    receipts::until_known(&self.guard.app, position).await?;
+                    waited = true;
+                }
+                answered => return Ok(answered?),
+            }
+        }
     }
 
     /// The same as a part of the router, which answers for the methods that are not taken.

@@ -14,6 +14,7 @@ use tokenward_core::{Error, Result as Checked};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+use super::at_least;
 use super::direct::{Direct, DirectHandler};
 use super::error::ApiError;
 use super::extract::client;
@@ -238,10 +239,11 @@ impl Endpoint {
             // It was taken above.
             Handling::Direct(..) => return MethodRouter::new(),
         };
+        let guard = Arc::new(guard);
         if self.right == EndpointRight::Public {
-            return handler.layer(from_fn_with_state(guard.understood, check_public));
+            return handler.layer(from_fn_with_state(guard, check_public));
         }
-        handler.layer(from_fn_with_state(Arc::new(guard), check))
+        handler.layer(from_fn_with_state(guard, check))
     }
 
     /// The endpoint as it is answered before the router, if it is.
@@ -273,9 +275,14 @@ fn check_lengths(path: &[(&str, &str)]) -> Checked<()> {
 }
 
 /// Before an endpoint that anybody may call: only what it understands is to be checked.
-async fn check_public(State(understood): State<Understood>, request: Request, next: Next) -> Response {
+async fn check_public(State(guard): State<Arc<RightGuard>>, request: Request, next: Next) -> Response {
+    let understood = &guard.understood;
     let checked = understood.check_query(request.uri().query());
-    match checked.and_then(|()| understood.check_headers(request.headers())) {
+    let checked = match checked.and_then(|()| understood.check_headers(request.headers())) {
+        Ok(()) => at_least::wait(&guard.app, request.headers()).await,
+        refused => refused,
+    };
+    match checked {
         Ok(()) => prefer::run(request, next).await,
         Err(error) => ApiError(error).into_response(),
     }
@@ -289,6 +296,9 @@ async fn check(
 ) -> Response {
     let path = path.map_err(|_| Error::invalid("path", "is not valid UTF-8"));
     let (parts, body) = request.into_parts();
+    if let Err(error) = at_least::wait(&guard.app, &parts.headers).await {
+        return ApiError(error).into_response();
+    }
     let client = client(&parts.headers, peer(&parts.extensions), &guard.app.trusted_proxies);
     let authorized = path.and_then(|path| {
         let named = path.iter().collect::<Vec<_>>();

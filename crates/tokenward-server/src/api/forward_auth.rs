@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use tokenward_core::{Code, Error, Result};
 
-use super::direct::DirectRequest;
+use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
 use super::error::ApiError;
 use crate::http::{address, agent};
@@ -51,7 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response> {
+fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     // All values in one piece of memory.
     let (mut values, mut said) = (Vec::with_capacity(512), Vec::with_capacity(Header::ALL.len()));
     let add = |header: Header, value: &str| {

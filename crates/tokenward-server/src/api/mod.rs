@@ -6,6 +6,7 @@
 mod account_events;
 mod accounts;
 mod apis;
+mod at_least;
 mod clusters;
 mod decisions;
 mod direct;

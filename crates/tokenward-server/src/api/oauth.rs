@@ -12,15 +12,17 @@ use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Time};
+use tokenward_store::Position;
 use zeroize::Zeroizing;
 
+use super::at_least;
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::read;
 use super::right::On;
 use crate::http::{client, peer};
 use crate::limits::PRESENTED_BYTES;
-use crate::service::{App, tokens};
+use crate::service::{App, receipts, tokens};
 use tokenward_verify::{Ask, Asking, Question};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -30,18 +32,31 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::TokenVerify, On::Caller)
             .about("Verification", "Is this token active (RFC 7662)?")
             .takes_form::<TokenForm>()
-            .answers::<Introspection>(200),
+            .answers::<Introspection>(200)
+            .errors(&[409]),
         post("/revoke", revoke)
             .public()
             .about("Verification", "Take back the token that you hold (RFC 7009). Holding it is the right.")
             .takes_form::<TokenForm>()
             .answers_empty(200)
-            .errors(&[503]),
+            .errors(&[409, 503]),
     ]
 }
 
-/// The `token` of a form. Parameters that are not known are not looked at (RFC 6749 §3.2).
-struct Form(Zeroizing<String>);
+/// The `token` of a form, and what the answer must know of. Parameters that are not known are not looked at (RFC 6749 §3.2).
+struct Form {
+    token: Zeroizing<String>,
+    at_least: Option<Position>,
+}
+
+/// The one value of a parameter.
+fn one(bytes: &[u8], wanted: &'static str) -> Result<Option<Zeroizing<String>>> {
+    let mut values = form_urlencoded::parse(bytes).filter(|(name, _)| name == wanted);
+    match (values.next(), values.next()) {
+        (Some(_), Some(_)) => Err(Error::invalid(wanted, "is there twice")),
+        (value, _) => Ok(value.map(|(_, value)| Zeroizing::new(value.into_owned()))),
+    }
+}
 
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = ApiError;
@@ -56,23 +71,22 @@ impl<S: Send + Sync> FromRequest<S> for Form {
             );
         }
         let bytes = read(request.into_body()).await?;
-        let mut tokens = form_urlencoded::parse(&bytes).filter(|(name, _)| name == "token");
-        match (tokens.next(), tokens.next()) {
-            (Some((_, token)), None) => {
-                PRESENTED_BYTES.check_text(&token).map_err(|problem| Error::invalid("token", problem))?;
-                Ok(Self(Zeroizing::new(token.into_owned())))
-            }
-            (None, _) => Err(Error::invalid("token", "is missing; send it in the form").into()),
-            (Some(_), Some(_)) => Err(Error::invalid("token", "is there twice").into()),
-        }
+        let token = one(&bytes, "token")?.ok_or_else(|| Error::invalid("token", "is missing; send it in the form"))?;
+        PRESENTED_BYTES.check_text(&token).map_err(|problem| Error::invalid("token", problem))?;
+        let at_least = one(&bytes, "at_least")?;
+        let at_least = at_least.map(|text| at_least::position("at_least", &text)).transpose()?;
+        Ok(Self { token, at_least })
     }
 }
 
 async fn introspect(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
-    Form(token): Form,
+    Form { token, at_least }: Form,
 ) -> Result<Response, ApiError> {
+    if let Some(position) = at_least {
+        receipts::until_known(&app, position).await?;
+    }
     // Who presented it is not part of the protocol; the caller is not the one who guesses.
     let question = Question::new(Asking::Organization(grant.organization()), Ask::Identity);
     let token = app.verifier.check(&token, &question, |answer| {
@@ -101,7 +115,10 @@ async fn introspect(
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, ApiError> {
     let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
-    let Form(token) = Form::from_request(request, &app).await?;
+    let Form { token, at_least } = Form::from_request(request, &app).await?;
+    if let Some(position) = at_least {
+        receipts::until_known(&app, position).await?;
+    }
     // RFC 7009 §2.2: a token that is not known is as good as taken back.
     tokens::revoke_presented(&app, &token, &client).await?;
     Ok(StatusCode::OK)

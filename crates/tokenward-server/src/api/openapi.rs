@@ -39,7 +39,9 @@ pub(super) fn document(server: &str, limits: &Limits) -> Value {
             "title": "Tokenward",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Issues API tokens, decides on every request what a token may do, and takes tokens back. \
-                A strict superset of the published API-token contract: what we add are more fields and more endpoints.",
+                A strict superset of the published API-token contract: what we add are more fields and more endpoints. \
+                Every endpoint but those for gateways takes the header `Tokenward-At-Least: POSITION`: the node waits until it \
+                knows of the change that was answered with that `Tokenward-Position`, or answers 503 `behind`.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": server }],

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, Method, header};
 use tokenward_core::nearest::known_words;
 use tokenward_core::{Error, Result};
 
-use super::{idempotency, prefer};
+use super::{at_least, idempotency, prefer};
 use crate::limits::QUERY;
 
 /// What one endpoint understands.
@@ -66,8 +66,12 @@ impl Understood {
                     continue;
                 }
                 "is not looked at here: the change would be made in any case. Leave it out".to_owned()
+            } else if name == at_least::HEADER.as_str() {
+                // It was looked at before.
+                continue;
             } else if is_ours(name) {
-                format!("is no header of ours; {}", known_words(name, ["idempotency-key", "if-match"].into_iter()))
+                let known = ["idempotency-key", "if-match", "tokenward-at-least"];
+                format!("is no header of ours; {}", known_words(name, known.into_iter()))
             } else {
                 continue;
             };

@@ -18,14 +18,15 @@ use tokenward_core::permission::Management;
 use tokenward_core::token;
 use tokenward_core::{Code, Error, Result, Uuid};
 
-use super::direct::DirectRequest;
+use super::at_least;
+use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_post, get};
 use super::error::ApiError;
 use super::extract::parse;
 use super::json;
 use super::right::On;
 use crate::limits::{API_NAME, BATCH, PERMISSION, PRESENTED_BYTES};
-use crate::service::App;
+use crate::service::{App, receipts};
 use tokenward_verify::server::{Answer, ID_LENGTH};
 use tokenward_verify::{Asking, Presenter, Question, Request};
 
@@ -112,12 +113,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::TokenVerify, On::Caller)
             .about("Verification", "Whose token is this, and may it do that?")
             .takes::<VerifyRequest<'_>>()
-            .answers::<Verification<'_>>(200),
+            .answers::<Verification<'_>>(200)
+            .errors(&[409]),
         direct_post("/verify/batch", verify_batch)
             .needs(Management::TokenVerify, On::Caller)
             .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
             .takes::<BatchRequest<'_>>()
-            .answers::<Batch<'_>>(200),
+            .answers::<Batch<'_>>(200)
+            .errors(&[409]),
     ]
 }
 
@@ -140,20 +143,28 @@ fn check_lengths(request: &VerifyRequest<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Does this node know what the answer must know of?
+fn check_known(app: &App, at_least: Option<&Text<'_>>) -> Result<(), Unanswered> {
+    let Some(Text(text)) = at_least else { return Ok(()) };
+    let position = at_least::position("at_least", text)?;
+    if receipts::knows(app, position)? { Ok(()) } else { Err(Unanswered::Behind(position)) }
+}
+
 /// Answers one question into `body`.
-fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut Vec<u8>) -> Result<()> {
+fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut Vec<u8>) -> Result<(), Unanswered> {
     check_lengths(request)?;
+    check_known(app, request.at_least.as_ref())?;
     let ask = match &request.permission {
         None => Ask::Identity,
         Some(Text(text)) => Ask::permission(text)?,
     };
     let resource = resource(request.resource.unwrap_or_default());
     if ask == Ask::Identity && resource != Resource::default() {
-        return Err(Error::invalid("resource", "needs a `permission` beside it"));
+        return Err(Error::invalid("resource", "needs a `permission` beside it").into());
     }
     let api = request.api.as_ref().map(|Text(api)| &**api);
     if api.is_some() && request.request.is_none() {
-        return Err(Error::invalid("request", "is missing: with `api`, say which request it is about"));
+        return Err(Error::invalid("request", "is missing: with `api`, say which request it is about").into());
     }
     let agent = request.user_agent.as_ref().map(|Text(agent)| &**agent);
     let question = Question::new(Asking::Organization(organization), ask)
@@ -163,7 +174,8 @@ fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut
     app.verifier.check(&request.token.0, &question, |answer| {
         let id = &mut [0; ID_LENGTH];
         write(&verification(&answer, answer.id.encode(id)), body)
-    })?
+    })??;
+    Ok(())
 }
 
 /// The organization that asks.
@@ -172,17 +184,18 @@ fn asking(asked: &DirectRequest<'_>) -> Result<Uuid> {
     asked.organization.ok_or_else(|| Error::internal("an endpoint of verification without a right"))
 }
 
-fn verify(asked: &DirectRequest<'_>) -> Result<Response> {
+fn verify(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let mut body = Vec::with_capacity(512);
     answer(asked.app, asking(asked)?, &parse(asked.body)?, &mut body)?;
     Ok(json::response(body))
 }
 
-fn verify_batch(asked: &DirectRequest<'_>) -> Result<Response> {
+fn verify_batch(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let organization = asking(asked)?;
     let request: BatchRequest<'_> = parse(asked.body)?;
+    check_known(asked.app, request.at_least.as_ref())?;
     if request.tokens.is_empty() {
-        return Err(Error::invalid("tokens", "must hold at least one question"));
+        return Err(Error::invalid("tokens", "must hold at least one question").into());
     }
     BATCH.check_list(&request.tokens).map_err(|problem| Error::invalid("tokens", problem))?;
     // A `Batch`, written one by one, so that none of its answers is ever in memory twice.
@@ -197,19 +210,19 @@ fn verify_batch(asked: &DirectRequest<'_>) -> Result<Response> {
             Ok(()) => {}
             // One question that cannot be understood fails the batch: an answer that stands in another's place, or a
             // `valid:false` for a slip of the pen, would be worse.
-            Err(error) if error.code == Code::InvalidRequest => faults.extend(
+            Err(Unanswered::Failed(error)) if error.code == Code::InvalidRequest => faults.extend(
                 error
                     .faults
                     .into_iter()
                     .map(|fault| Fault { field: format!("tokens[{at}].{}", fault.field), problem: fault.problem }),
             ),
             // The rest of the batch came from other clients.
-            Err(error) if error.code == Code::Throttled => write(&throttled(), &mut body)?,
-            Err(error) => return Err(error),
+            Err(Unanswered::Failed(error)) if error.code == Code::Throttled => write(&throttled(), &mut body)?,
+            Err(why) => return Err(why),
         }
     }
     if !faults.is_empty() {
-        return Err(Error::faults(faults));
+        return Err(Error::faults(faults).into());
     }
     body.extend_from_slice(b"]}");
     Ok(json::response(body))

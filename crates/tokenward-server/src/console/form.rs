@@ -225,6 +225,7 @@ impl Problems {
             | Code::Throttled
             | Code::Unavailable
             | Code::Stale
+            | Code::Behind
             | Code::UserRequired
             | Code::OrganizationCreationDenied => {
                 problems.whole = Some(error.detail.into());

@@ -12,7 +12,7 @@ use tokenward_verify::server::Reached;
 
 use super::nodes::{self, Nodes};
 use super::{App, TERMS, WriteTerms};
-use crate::limits::RECEIPT_WAIT;
+use crate::limits::{AT_LEAST_WAIT, RECEIPT_WAIT};
 
 /// Where a change counts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -130,8 +130,22 @@ pub async fn wait_for_all(app: &App, last: Position) {
     app.verifier.everywhere(last, now, app.limits.time(&RECEIPT_WAIT)).await;
 }
 
+/// Does this node know what stands at a position that somebody read elsewhere?
+pub fn knows(app: &App, position: Position) -> Result<bool> {
+    same_log(app, position)?;
+    Ok(app.verifier.position() >= position.number)
+}
+
+/// Waits a while until it does.
+pub async fn until_known(app: &App, position: Position) -> Result<()> {
+    if knows(app, position)? || app.verifier.look_for(position, app.limits.time(&AT_LEAST_WAIT)).await {
+        return Ok(());
+    }
+    Err(Error::behind())
+}
+
 /// A position of another log means nothing here.
-pub fn same_log(app: &App, position: Position) -> Result<()> {
+fn same_log(app: &App, position: Position) -> Result<()> {
     let own = app.verifier.incarnation();
     if position.incarnation == own {
         return Ok(());

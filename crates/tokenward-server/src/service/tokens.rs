@@ -586,7 +586,9 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
     };
     match done {
         // What stays alive must not be reported as gone.
-        Err(error) if matches!(error.code, Code::Unavailable | Code::Stale | Code::Internal) => Err(error),
+        Err(error) if matches!(error.code, Code::Unavailable | Code::Stale | Code::Behind | Code::Internal) => {
+            Err(error)
+        }
         _ => Ok(()),
     }
 }

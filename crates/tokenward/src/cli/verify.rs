@@ -142,6 +142,7 @@ pub fn asking(token: &str) -> VerifyRequest<'_> {
         user_agent: None,
         api: None,
         request: None,
+        at_least: None,
     }
 }
 

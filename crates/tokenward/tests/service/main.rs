@@ -9,6 +9,7 @@
 
 mod access;
 mod apis;
+mod at_least;
 mod cli;
 mod console;
 mod console_documents;

@@ -46,7 +46,11 @@ pub async fn two_nodes() -> (Server, Organization, Server, Proxy) {
 
 /// Two nodes that by themselves look every twenty seconds only, where `b` is not set otherwise. It reaches the database by an
 /// address of its own.
-async fn two_that_seldom_look(url: &str, to_b: &str, b: impl FnOnce(&mut Config)) -> (Server, Organization, Server) {
+pub async fn two_that_seldom_look(
+    url: &str,
+    to_b: &str,
+    b: impl FnOnce(&mut Config),
+) -> (Server, Organization, Server) {
     let seldom = |config: &mut Config| {
         config.max_staleness = Duration::from_secs(600);
         config.poll_interval = Duration::from_secs(20);
