@@ -12,4 +12,7 @@ use utoipa::ToSchema;
 pub struct Health {
     /// `ok`
     pub status: Cow<'static, str>,
+    /// Of `/readyz`, where several nodes may write: what was committed before so many milliseconds is known here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
 }

@@ -37,3 +37,38 @@ pub struct ReceiptNode {
     /// How long that is ago, in milliseconds.
     pub age_ms: u64,
 }
+
+/// The nodes that follow the log, by name.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct NodeList {
+    pub results: Vec<NodeBody>,
+    /// Where the log ends.
+    pub position: String,
+}
+
+/// A node, as it last told of itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct NodeBody {
+    pub id: Uuid,
+    pub name: String,
+    /// `server`, or `embedded`: a service in whose process a library decides.
+    pub kind: String,
+    pub version: String,
+    /// Is it the node that answers?
+    pub this: bool,
+    /// Up to where it has told that it has applied the log.
+    pub position: String,
+    /// Events that are missing there.
+    pub behind: u64,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub started_at: Time,
+    /// When it last gave a sign of life.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub seen_at: Time,
+    /// How long that is ago, in milliseconds.
+    pub age_ms: u64,
+    /// What was committed so long ago is known there, or nothing is decided.
+    pub max_staleness_ms: u64,
+}

@@ -43,6 +43,15 @@ pub const fn may_decide(now: Micros, fresh: Micros, bound: Micros) -> bool {
     now < decides_until(fresh, bound)
 }
 
+/// How old what a node knows is, which may decide until then. `None` where it knows nothing, or nobody else writes.
+#[must_use]
+pub const fn age(now: Micros, until: Micros, bound: Micros) -> Option<Micros> {
+    match until {
+        NEVER | ALWAYS => None,
+        until => Some(now.saturating_sub(until.saturating_sub(answers_for(bound)))),
+    }
+}
+
 /// Another node's row, as this one sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sign {
@@ -111,6 +120,14 @@ mod tests {
         assert!(!may_decide(54 * SECOND, 0, bound));
         assert!(!may_decide(0, NEVER, bound), "nothing was ever learned");
         assert!(may_decide(Micros::MAX - 1, ALWAYS, bound), "nobody else writes");
+    }
+
+    #[test]
+    fn what_a_node_knows_has_the_age_of_its_last_look() {
+        let bound = 60 * SECOND;
+        assert_eq!(age(107, decides_until(100, bound), bound), Some(7));
+        assert_eq!(age(107, NEVER, bound), None);
+        assert_eq!(age(107, ALWAYS, bound), None);
     }
 
     #[test]

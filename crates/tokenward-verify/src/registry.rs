@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokenward_core::lease;
 use tokenward_core::time::Micros;
+use tokenward_core::{Uuid, lease};
 use tokenward_store::nodes::Node;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -50,6 +50,14 @@ pub enum Reached {
     },
 }
 
+/// The node that waits.
+#[derive(Clone, Copy)]
+pub(crate) struct This {
+    /// That of its row.
+    pub id: Option<Uuid>,
+    pub bound: Micros,
+}
+
 /// Counts somebody who waits.
 struct Waiting<'a>(&'a Registry);
 
@@ -79,8 +87,8 @@ impl Registry {
     }
 
     /// Waits at most so long until the change at `position` counts everywhere. It was committed before `since`, by the steady
-    /// clock. `bound` is that of this node.
-    pub(crate) async fn everywhere(&self, bound: Micros, position: i64, since: Micros, patience: Duration) -> Reached {
+    /// clock, and this node has applied it.
+    pub(crate) async fn everywhere(&self, this: This, position: i64, since: Micros, patience: Duration) -> Reached {
         let _waiting = Waiting::begin(self);
         let mut read = self.read.subscribe();
         let deadline = Instant::now() + patience;
@@ -93,9 +101,13 @@ impl Registry {
                 return Reached::Everywhere { nodes: nodes.len().max(1) };
             }
             if !matches!(timeout_at(deadline, read.changed()).await, Ok(Ok(()))) {
-                let missing = nodes.iter().filter(|it| it.position < position);
-                let within = missing.clone().map(|it| it.max_staleness).max().unwrap_or(bound);
-                return Reached::Missing { nodes: missing.map(|it| it.name.clone()).collect(), within };
+                // What this node has applied it need not have told by now.
+                let missing = || nodes.iter().filter(|it| it.position < position && Some(it.id) != this.id);
+                if is_after && missing().next().is_none() {
+                    return Reached::Everywhere { nodes: nodes.len().max(1) };
+                }
+                let within = missing().map(|it| it.max_staleness).max().unwrap_or(this.bound);
+                return Reached::Missing { nodes: missing().map(|it| it.name.clone()).collect(), within };
             }
         }
     }

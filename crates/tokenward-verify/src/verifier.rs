@@ -32,7 +32,7 @@ use crate::node::{Follower, NodeTerms};
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
-use crate::registry::Reached;
+use crate::registry::{Reached, This};
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 use crate::watch::Watch;
@@ -208,7 +208,14 @@ impl Verifier {
             // Nobody else decides who is known.
             return Reached::Everywhere { nodes: 1 };
         }
-        self.0.followed.registry.everywhere(self.0.terms.bound(), position.number, since, patience).await
+        let this = This { id: self.node(), bound: self.0.terms.bound() };
+        self.0.followed.registry.everywhere(this, position.number, since, patience).await
+    }
+
+    /// How old what is decided by may be at most, in microseconds. `None` where nobody else writes, or nothing is decided.
+    #[must_use]
+    pub fn age(&self) -> Option<Micros> {
+        lease::age(self.0.clock.steady(), self.0.followed.until(), self.0.terms.bound())
     }
 
     /// What this node is to others.

@@ -33,7 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok".into() })
+    Json(Health { status: "ok".into(), age_ms: None })
 }
 
 /// How long the database may take to answer.
@@ -68,7 +68,9 @@ async fn readyz(State(app): State<Arc<App>>, Params(query): Params<ReadyQuery>) 
             || Error::unavailable("The database does not answer within a second. Verification goes on from memory.");
         tokio::time::timeout(WITHIN, asked).await.map_err(|_| late())??;
     }
-    Ok(Json(Health { status: "ok".into() }))
+    // Rounded up: it must not say less than is true.
+    let age_ms = app.verifier.age().map(|age| (age.max(0).unsigned_abs()).div_ceil(1_000));
+    Ok(Json(Health { status: "ok".into(), age_ms }))
 }
 
 fn openapi_json(app: &App) -> tokenward_core::Result<String> {

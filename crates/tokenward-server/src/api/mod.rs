@@ -23,6 +23,7 @@ mod invitations;
 mod json;
 mod limits;
 mod members;
+mod nodes;
 mod oauth;
 mod once;
 mod openapi;
@@ -81,6 +82,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         variables::endpoints(),
         events::endpoints(),
         receipts::endpoints(),
+        nodes::endpoints(),
     ]
     .into_iter()
     .flatten()

@@ -273,6 +273,7 @@ fn place_in(parts: &Parts) -> (Option<Uuid>, Nav) {
         Nav::Clusters,
         Nav::Decisions,
         Nav::Events,
+        Nav::Nodes,
         Nav::Settings,
     ];
     let part = segments.next().unwrap_or_default();

@@ -22,6 +22,7 @@ mod guard;
 mod home;
 mod invitations;
 mod members;
+mod nodes;
 mod organizations;
 mod page;
 mod paging;
@@ -100,6 +101,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(resource_routes())
         .route("/console/{organization}/decisions", get(decisions::list))
         .route("/console/{organization}/events", get(events::list))
+        .route("/console/{organization}/nodes", get(nodes::list))
         .route("/console/{organization}/settings", get(organizations::settings).post(organizations::save_settings))
         .route("/console/{organization}/settings/delete", get(organizations::ask_delete).post(organizations::delete))
         .route("/console/{organization}/{*rest}", any(home::nothing))

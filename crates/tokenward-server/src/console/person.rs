@@ -188,6 +188,7 @@ fn entries(organization: &tokenward_core::directory::Organization, role: &Role) 
         (Nav::Clusters, may(Management::ClusterRead), Some(clusters)),
         (Nav::Decisions, may(Management::TokenVerify), None),
         (Nav::Events, may(Management::EventRead), None),
+        (Nav::Nodes, may(Management::EventRead), None),
         (Nav::Settings, may(Management::OrganizationRead), None),
     ];
     all.into_iter().filter(|(_, open, _)| *open).map(|(nav, _, count)| NavigationEntry { nav, count }).collect()

@@ -1,8 +1,9 @@
 //! The nodes that follow the log, as their rows tell.
 
+use tokenward_core::caller::Grant;
 use tokenward_core::{Result, Time, Uuid};
-use tokenward_store::Reader;
 use tokenward_store::nodes::{self, Node};
+use tokenward_store::{Conn, Position, log};
 
 use super::App;
 
@@ -15,17 +16,34 @@ pub struct Nodes {
     pub nodes: Vec<Node>,
     /// Which of them is this one.
     pub this: Option<Uuid>,
+    /// Where the log ended then, or a little later.
+    pub end: Position,
+}
+
+impl Nodes {
+    /// How many events of the log are missing on a node.
+    #[must_use]
+    pub fn behind(&self, node: &Node) -> u64 {
+        (self.end.number - node.position).max(0).unsigned_abs()
+    }
+}
+
+/// All nodes, for those who may read the log. The grant is the proof of that; what nodes are belongs to no organization.
+pub async fn list(app: &App, grant: &Grant) -> Result<Nodes> {
+    let mut read = app.read(grant.organization()).await?;
+    self::read(app, read.conn()).await
 }
 
 /// Reads how far each node has told that it is: what was once said to count everywhere is said so by every node.
-pub(super) async fn read(app: &App, reader: &mut Reader) -> Result<Nodes> {
-    let mut nodes = nodes::all(reader.conn()).await?;
-    let (now, this) = (app.store.time_at(reader.conn()).await?, app.verifier.node());
+pub(super) async fn read(app: &App, mut conn: Conn<'_>) -> Result<Nodes> {
+    let mut nodes = nodes::all(conn.reborrow()).await?;
+    let end = log::head(conn.reborrow()).await?;
+    let (now, this) = (app.store.time_at(conn).await?, app.verifier.node());
     if nodes.is_empty() {
         // The one server of an SQLite file has no row.
         nodes.extend(this.map(|id| unwritten(app, id, now)));
     }
-    Ok(Nodes { now, nodes, this })
+    Ok(Nodes { now, nodes, this, end })
 }
 
 fn unwritten(app: &App, id: Uuid, now: Time) -> Node {

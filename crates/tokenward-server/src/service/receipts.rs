@@ -89,7 +89,7 @@ pub async fn find(app: &Arc<App>, caller: &Caller, position: Position) -> Result
         return Err(Error::not_found("position in the log"));
     }
     // Read after the change, which is there: who has no row now has stopped, or will load it.
-    let nodes = nodes::read(app, &mut reader).await?;
+    let nodes = nodes::read(app, reader.conn()).await?;
     let everywhere = lease::effective(nodes.nodes.iter().map(|node| node.position), position.number);
     Ok(Receipt { position, committed_at: row.time, everywhere, nodes })
 }
@@ -109,8 +109,10 @@ pub struct Progress {
 /// Reads how far it has come.
 pub async fn progress(app: &App, position: i64) -> Result<Progress> {
     let mut reader = app.store.read().await?;
-    let nodes = nodes::read(app, &mut reader).await?.nodes;
-    let missing = || nodes.iter().filter(|node| node.position < position);
+    let Nodes { nodes, this, .. } = nodes::read(app, reader.conn()).await?;
+    // What this node has applied it need not have told by now.
+    let own = this.filter(|_| app.verifier.position() >= position);
+    let missing = || nodes.iter().filter(|node| node.position < position && Some(node.id) != own);
     Ok(Progress {
         within: missing().map(|node| node.max_staleness).max().unwrap_or_default(),
         missing: missing().map(|node| node.name.clone()).collect(),

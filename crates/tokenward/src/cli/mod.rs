@@ -19,6 +19,7 @@ mod find;
 mod health;
 mod limits;
 mod member;
+mod node;
 mod org;
 mod output;
 mod project;
@@ -165,6 +166,9 @@ pub enum Online {
     /// The event log: who changed what
     #[command(subcommand)]
     Event(event::EventCommand),
+    /// The nodes that decide
+    #[command(subcommand)]
+    Node(node::NodeCommand),
     /// Ask whether the server is ready: for the checks of containers
     ///
     /// The exit code is 0 when it is, and 1 when not.
@@ -259,6 +263,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Account(command) => account::run(command, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,
         Online::Event(command) => event::run(command, &context()?).await,
+        Online::Node(command) => node::run(command, &context()?).await,
     }
 }
 

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::Time;
 
+use crate::console::Person;
 use crate::nodes::{BOUND, asking, database, node, node_config, says, two_nodes};
 use crate::proxy::Flow;
 use crate::support::{Answer, Organization, Server};
@@ -77,8 +78,8 @@ async fn a_node_that_is_cut_off_is_named_until_it_has_surely_stopped() {
     let by = Time::parse(said.split('"').nth(1).unwrap()).unwrap();
     let position = deleted.header("tokenward-position").unwrap();
     let told = receipt(&a, &acme.owner, position).await;
-    let missing = told["nodes"].as_array().unwrap().iter().filter(|node| node["applied"] == json!(false));
-    assert_eq!(missing.map(|node| node["name"].as_str().unwrap()).collect::<Vec<_>>(), ["b"]);
+    let of = |name: &str| told["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).unwrap();
+    assert_eq!(of("b")["applied"], json!(false));
     assert_eq!(told["effective"], "pending");
 
     let begun = Instant::now();
@@ -199,4 +200,51 @@ async fn a_receipt_is_for_those_whose_change_it_is_and_for_positions_that_are_th
     }
     let elsewhere = ask(&acme.owner, format!("01900000-0000-7000-8000-00000000abcd/{number}")).await;
     assert_eq!(elsewhere.outcome(), (409, "other_log".to_owned()));
+}
+
+/// What a command says on standard output and standard error, together.
+async fn command(server: &Server, token: &str, line: &[&str]) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tokenward"));
+    command.args(line).env_clear().env("TOKENWARD_URL", &server.url).env("TOKENWARD_TOKEN", token);
+    let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = format!("{}{}", String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+    assert!(done.status.success(), "{said}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_read_on_which_nodes_it_counts_and_which_nodes_there_are() {
+    let (a, acme, b, proxy) = two_nodes().await;
+    let admin = asking(&a, &acme, &b).await;
+    let viewer = a.role(&acme, "viewer").await;
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        ids.push(a.new_token(&acme, json!({ "name": format!("t{n}"), "role_id": viewer })).await.0);
+    }
+    let listed = command(&a, &admin, &["node", "list"]).await;
+    assert!(listed.contains("a (answers)") && listed.contains("server") && listed.contains("2000 ms"), "{listed}");
+    let nodes = a.get(&acme.path("node"), &admin).await.expect(200);
+    let nodes: Vec<_> = nodes["results"].as_array().unwrap().iter().map(|it| (&it["name"], &it["this"])).collect();
+    assert_eq!(nodes, [(&json!("a"), &json!(true)), (&json!("b"), &json!(false))]);
+    let age = b.get("/readyz", "").await.expect(200)["age_ms"].as_u64().unwrap();
+    assert!(age < 2_000, "{age}");
+
+    let deleted = command(&a, &admin, &["token", "delete", "t0", "--yes", "--wait", "20"]).await;
+    assert!(deleted.contains("Refused on all 2 nodes after ") && deleted.contains(" ms."), "{deleted}");
+    let mut owner = Person::owner(&a).await;
+    let tokens = format!("/console/{}/tokens", acme.id);
+    owner.get(&format!("/console/{}/nodes", acme.id)).await.says(200, "made this page");
+    owner.get(&format!("{tokens}/{}/delete", ids[1])).await;
+    owner.post(&format!("{tokens}/{}/delete", ids[1]), &[]).await.leads_to(&tokens);
+    owner
+        .get(&tokens)
+        .await
+        .says(200, "The token is deleted. It is refused from now on. All 2 nodes have confirmed it.");
+
+    proxy.set(Flow::Stall);
+    let off = command(&a, &admin, &["token", "disable", "t2", "--wait", "0"]).await;
+    assert!(off.contains("Not confirmed by b: it may still accept it until 20"), "{off}");
+    owner.get(&format!("{tokens}/{}/delete", ids[3])).await;
+    owner.post(&format!("{tokens}/{}/delete", ids[3]), &[]).await.leads_to(&tokens);
+    owner.get(&tokens).await.says(200, "Not confirmed by b: it may go on as before for 2 s at most.");
 }

@@ -10,6 +10,7 @@ mod apis;
 mod events;
 mod gate;
 mod members;
+mod nodes;
 mod resources;
 mod roles;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use members::{
     InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,
     MembersPage, TransferCandidate, TransferPage,
 };
+pub use nodes::{NodeRow, NodesPage};
 pub use resources::{
     ClusterForm, ClusterPage, ClusterRow, ClustersPage, EnvironmentForm, EnvironmentPage, EnvironmentRow, ProjectForm,
     ProjectPage, ProjectRow, ProjectsPage,

@@ -51,6 +51,7 @@ pub fn shell(active: Nav) -> Shell {
             entry(Nav::Clusters, Some(2)),
             entry(Nav::Decisions, None),
             entry(Nav::Events, None),
+            entry(Nav::Nodes, None),
             entry(Nav::Settings, None),
         ],
         csrf: "c5rf".into(),

@@ -19,6 +19,8 @@ pub enum Nav {
     Decisions,
     /// The event log.
     Events,
+    /// The nodes that decide.
+    Nodes,
     /// Settings of the organization.
     Settings,
     /// The person's own account; not in a group.
@@ -30,7 +32,7 @@ impl Nav {
     const GROUPS: [(&'static str, &'static [Self]); 4] = [
         ("Access", &[Self::Tokens, Self::Members, Self::Roles, Self::Apis]),
         ("Resources", &[Self::Projects, Self::Clusters]),
-        ("Insight", &[Self::Decisions, Self::Events]),
+        ("Insight", &[Self::Decisions, Self::Events, Self::Nodes]),
         ("Organization", &[Self::Settings]),
     ];
 
@@ -46,6 +48,7 @@ impl Nav {
             Self::Clusters => "Clusters",
             Self::Decisions => "Decisions",
             Self::Events => "Audit log",
+            Self::Nodes => "Nodes",
             Self::Settings => "Settings",
             Self::Account => "Account",
         }
@@ -63,6 +66,7 @@ impl Nav {
             Self::Clusters => "clusters",
             Self::Decisions => "decisions",
             Self::Events => "events",
+            Self::Nodes => "nodes",
             Self::Settings => "settings",
             Self::Account => "account",
         }

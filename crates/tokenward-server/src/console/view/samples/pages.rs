@@ -510,6 +510,20 @@ pub fn pages() -> Vec<(String, String)> {
     new.environment = None;
     new.form.cluster_error = Some("Your role may not create environments on this cluster.".into());
     page!("environment-new", new);
+    let node = |name: &str, this, behind, mark| NodeRow {
+        name: name.into(),
+        kind: if behind > 0 { "embedded" } else { "server" }.into(),
+        version: "0.1.0".into(),
+        this,
+        position: "4,711".into(),
+        behind,
+        mark,
+        age_ms: 430,
+        bound: 60,
+        started: moment(-3 * HOUR),
+    };
+    let nodes = vec![node("node-a", true, 0, 96), node("node-b", false, 0, 96), node(NASTY, false, 12, 78)];
+    page!("nodes", NodesPage { shell: shell(Nav::Nodes), nodes, end: "4,711".into() });
     page!("clusters", ClustersPage { shell: shell(Nav::Clusters), clusters: clusters(), may_create: true });
     page!("clusters-empty", ClustersPage { shell: shell(Nav::Clusters), clusters: Vec::new(), may_create: true });
     let cluster = ClusterPage {
