@@ -7,7 +7,7 @@ use tokenward_core::organization::{CloudProvider, Plan, VariableScope, VariableT
 use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode};
 use tokenward_core::routes::Unknown;
 use utoipa::openapi::extensions::{Extensions, ExtensionsBuilder};
-use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -25,6 +25,16 @@ fn text(limit: &str) -> ObjectBuilder {
 /// One of these words.
 fn one_of<const N: usize>(words: [&'static str; N]) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build().into()
+}
+
+/// A network as a text, or with a note.
+fn network() -> RefOr<Schema> {
+    let noted = ObjectBuilder::new()
+        .property("network", Network::schema())
+        .required("network")
+        .property("note", NetworkNote::schema())
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    Schema::OneOf(OneOfBuilder::new().item(Network::schema()).item(noted.build()).build()).into()
 }
 
 pub(crate) fn list(limit: &str, of: RefOr<Schema>) -> RefOr<Schema> {
@@ -53,6 +63,12 @@ fields! {
     Name = text("name_characters").build().into();
     /// A description, or an address of a web page.
     Description = text("description_characters").build().into();
+    /// A network.
+    Network = text("network_characters").build().into();
+    /// What is noted about one.
+    NetworkNote = text("network_note_characters").build().into();
+    /// Those of a token.
+    TokenNetworks = list("token_networks", network());
     /// The description of a variable.
     VariableDescription = text("variable_description_characters").build().into();
     /// An e-mail address.

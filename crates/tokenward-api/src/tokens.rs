@@ -1,8 +1,11 @@
 //! API tokens (contract §1.1), and ours: one token, an expiry, who made it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokenward_core::event::ActorKind;
 use tokenward_core::token::{RevokeReason, TokenState};
 use tokenward_core::{Time, Uuid};
@@ -36,10 +39,18 @@ pub struct ApiToken {
     /// The id of that user or token: names can change hands, ids cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creator_id: Option<Uuid>,
+    /// From when on it is accepted; absent where that is from its making.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
     /// From when on it is refused.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,
-    /// `active`, `disabled`, `expired` or `revoked`.
+    /// The networks that it is bound to; absent where it is accepted from everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ApiTokenNetwork>))]
+    pub networks: Vec<ApiTokenNetwork>,
+    /// `active`, `disabled`, `not_yet_valid`, `expired` or `revoked`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub state: TokenState,
     /// Since when it is switched off; absent while it is on.
@@ -167,10 +178,64 @@ pub struct ApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// From when on the token is accepted; null or absent is at once.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
     /// From when on the token is refused; null or absent is never.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// The networks from which it is accepted; null or absent is from everywhere. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<ApiTokenNetwork>>,
+}
+
+/// A network that a token is bound to. It may also be sent as a text alone.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenNetwork {
+    /// Such as `203.0.113.0/24`, `2001:db8::/32` or a single address.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Network))]
+    pub network: String,
+    /// What it is, for people.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::NetworkNote>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for ApiTokenNetwork {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Noted {
+            network: String,
+            #[serde(default)]
+            note: Option<String>,
+        }
+
+        struct TextOrObject;
+
+        impl<'de> Visitor<'de> for TextOrObject {
+            type Value = ApiTokenNetwork;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a network such as \"203.0.113.0/24\", or an object with `network` and `note`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(ApiTokenNetwork { network: text.to_owned(), note: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let Noted { network, note } = Noted::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ApiTokenNetwork { network, note })
+            }
+        }
+
+        from.deserialize_any(TextOrObject)
+    }
 }
 
 /// What is to be different about a token (JSON merge patch, RFC 7396): what is absent stays as it is.
@@ -190,10 +255,18 @@ pub struct ApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>, nullable = false))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub role_id: Option<Option<Uuid>>,
+    /// From when on the token is accepted; null is at once.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Option<Time>>,
     /// From when on the token is refused; null is never.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+    /// All networks from which it is accepted; null is from everywhere. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Option<Vec<ApiTokenNetwork>>>,
 }
 
 /// How a token is rotated.

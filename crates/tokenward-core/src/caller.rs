@@ -166,7 +166,14 @@ impl Caller {
         now: Time,
     ) -> Result<Grant> {
         let (organization, role) = self.organization(directory, organization)?;
-        judge(Some(self.credential), role, permission, organization.target(&resource), now)?;
+        // From where it comes was asked when it was accepted.
+        let facts = Facts {
+            credential: Some(self.credential),
+            standing: Standing::Role(role),
+            target: organization.target(&resource),
+            outside: false,
+        };
+        judge(&facts, role, permission, now)?;
         Ok(Grant {
             organization: organization.id,
             permission,
@@ -181,9 +188,9 @@ impl Caller {
 
 /// May the holder of a credential that acts as `role` do `permission` with `target`? Asked by [`Caller::require`], and
 /// again when the grant is used.
-fn judge(credential: Option<Credential>, role: &Role, permission: Management, target: Target, now: Time) -> Result<()> {
-    let facts = Facts { credential, standing: Standing::Role(role), target };
-    let decision = |own| decide(&facts, Ask::Permission(Permission::Management(own)), now);
+fn judge(facts: &Facts<'_>, role: &Role, permission: Management, now: Time) -> Result<()> {
+    let target = facts.target;
+    let decision = |own| decide(facts, Ask::Permission(Permission::Management(own)), now);
     if let Some((read, what)) = visibility(target)
         && matches!(decision(read), Decision::Deny { reason: Reason::PermissionDenied, .. })
     {
@@ -200,8 +207,9 @@ fn judge(credential: Option<Credential>, role: &Role, permission: Management, ta
 }
 
 /// The credential, if it still counts for itself, whatever it may do.
-fn alive(credential: Option<Credential>, now: Time) -> Result<Credential> {
-    let facts = Facts { credential, standing: Standing::Bare, target: Target::Organization };
+fn alive(basis: &Basis, now: Time) -> Result<Credential> {
+    let Basis { credential, outside, .. } = *basis;
+    let facts = Facts { credential, standing: Standing::Bare, target: Target::Organization, outside };
     decide(&facts, Ask::Identity, now).require()?;
     credential.ok_or_else(|| Error::denied(Reason::Unknown))
 }
@@ -345,11 +353,12 @@ impl Right for Person {
 
     fn rests_on(&self) -> Option<RestsOn> {
         let (credential, subject) = (self.session, Subject::User(self.account));
-        Some(RestsOn { credential, subject, organization: None, resource: Resource::default() })
+        let (organization, resource, address) = (None, Resource::default(), self.by.address);
+        Some(RestsOn { credential, subject, organization, resource, address })
     }
 
     fn renewed(&self, basis: Basis, now: Time) -> Result<Self> {
-        alive(basis.credential, now)?;
+        alive(&basis, now)?;
         Ok(self.clone())
     }
 }
@@ -367,6 +376,7 @@ impl Right for Grant {
                 subject,
                 organization: Some(self.organization),
                 resource: self.resource,
+                address: self.by.address,
             }),
             Holder::Bearer(_) | Holder::Operator => None,
         }
@@ -376,9 +386,11 @@ impl Right for Grant {
         if self.rests_on().is_none() {
             return Ok(self.clone());
         }
-        let credential = alive(basis.credential, now)?;
+        let credential = alive(&basis, now)?;
         let Some(role) = basis.role else { return Err(Error::not_found("organization")) };
-        judge(Some(credential), &role, self.permission, basis.target, now)?;
+        let standing = Standing::Role(&role);
+        let facts = Facts { credential: Some(credential), standing, target: basis.target, outside: basis.outside };
+        judge(&facts, &role, self.permission, now)?;
         Ok(Self { role, holder: Holder::Credential(credential), proven_at: basis.proven_at, ..self.clone() })
     }
 }

@@ -73,6 +73,8 @@ pub struct Facts<'a> {
     pub standing: Standing<'a>,
     /// What the question is about, its ids looked up.
     pub target: Target,
+    /// Does it come from outside the networks that the credential is bound to?
+    pub outside: bool,
 }
 
 /// What is asked.
@@ -157,6 +159,9 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
     if credential.expires_at.is_some_and(|at| now >= at) {
         return deny(if credential.replaced { Reason::Replaced } else { Reason::Expired });
     }
+    if facts.outside {
+        return deny(Reason::NetworkDenied);
+    }
     match ask {
         Ask::Identity => Decision::Allow,
         Ask::Permission(permission) if facts.standing.allows(permission, facts.target) => Decision::Allow,
@@ -205,18 +210,19 @@ mod tests {
             state in state(),
             not_before in moment(), expires_at in moment(), now in (0i64..1 << 50).prop_map(Time),
             role in 0usize..6, asked in 0usize..Management::ALL.len(), target in target(), identity: bool, replaced: bool,
+            outside in prop::bool::weighted(0.2),
         ) {
             let role = Role::built_in(Uuid::nil(), BuiltIn::ALL[role]);
             let credential = Credential { id: Uuid::nil(), subject: Subject::Token(1), state, not_before, expires_at, replaced };
             let standing = if bare { Standing::Bare } else if own { Standing::Role(&role) } else { Standing::Foreign };
-            let facts = Facts { credential: known.then_some(credential), standing, target };
+            let facts = Facts { credential: known.then_some(credential), standing, target, outside };
             let permission = Permission::Management(Management::ALL[asked]);
             let ask = if identity { Ask::Identity } else { Ask::Permission(permission) };
             let alive = known && (own || bare) && state == State::Active
                 && not_before.is_none_or(|at| at <= now) && expires_at.is_none_or(|at| now < at);
             let holds = identity || (!bare && role.allows(permission, target));
             let decision = decide(&facts, ask, now);
-            prop_assert_eq!(decision.is_allow(), alive && holds);
+            prop_assert_eq!(decision.is_allow(), alive && !outside && holds);
             if let Decision::Deny { reason, missing } = decision {
                 prop_assert_eq!(reason.refuses_credential(), !alive);
                 prop_assert_eq!(missing.is_some(), reason == Reason::PermissionDenied);
@@ -235,7 +241,7 @@ mod tests {
             replaced: false,
         };
         let code = |standing: Standing<'_>| {
-            let facts = Facts { credential: Some(credential), standing, target: Target::Organization };
+            let facts = Facts { credential: Some(credential), standing, target: Target::Organization, outside: false };
             decide(&facts, Ask::AnyOfApi, Time(1)).code()
         };
         for (role, expected) in [
@@ -269,7 +275,11 @@ mod tests {
         };
         fn decided<'a>(credential: Credential, role: &Role, ask: Ask<'a>) -> Decision<'a> {
             let standing = Standing::Role(role);
-            decide(&Facts { credential: Some(credential), standing, target: Target::Organization }, ask, Time(1))
+            decide(
+                &Facts { credential: Some(credential), standing, target: Target::Organization, outside: false },
+                ask,
+                Time(1),
+            )
         }
         let admin = Role::built_in(Uuid::nil(), BuiltIn::Admin);
         let viewer = Role::built_in(Uuid::nil(), BuiltIn::Viewer);
@@ -295,8 +305,12 @@ mod tests {
             expires_at: None,
             replaced: false,
         };
-        let facts =
-            Facts { credential: Some(credential), standing: Standing::Role(&role), target: Target::Organization };
+        let facts = Facts {
+            credential: Some(credential),
+            standing: Standing::Role(&role),
+            target: Target::Organization,
+            outside: false,
+        };
         assert_eq!(decide(&facts, Ask::Identity, Time(1_000)).code(), "revoked");
         assert_eq!(decide(&facts, Ask::Identity, Time(999 + TOMBSTONE)).code(), "revoked");
         assert_eq!(decide(&facts, Ask::Identity, Time(1_000 + TOMBSTONE)).code(), "unknown");

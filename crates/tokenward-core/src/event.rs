@@ -240,7 +240,12 @@ pub struct TokenSnapshot {
     pub description: Option<String>,
     pub role_id: Uuid,
     pub role_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
     pub expires_at: Option<Time>,
+    /// The networks that it is bound to, without the notes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
     pub last_four: String,
     /// Which secret of the token is the newest.
     pub version: u16,

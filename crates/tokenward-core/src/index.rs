@@ -11,8 +11,9 @@
 //! one small write. It copies its token's name and state: a token seldom has more than two secrets, and
 //! writing two records is cheaper than a further cache miss on every verification.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, Guard};
@@ -21,10 +22,11 @@ use uuid::Uuid;
 
 use crate::decision::{Credential, Subject};
 use crate::directory::Directory;
+use crate::network::Networks;
 use crate::secret::{Digest, Kind};
 use crate::sync::{read, write};
 use crate::time::Time;
-use crate::token::State;
+use crate::token::{Restrictions, State};
 
 /// At ten million tokens a shard holds ten thousand, and growing one stays under a millisecond.
 const SHARD_BITS: u32 = 10;
@@ -49,6 +51,8 @@ pub struct Entry<'a> {
     pub state: State,
     /// When the token or this secret ends, whichever is first.
     pub expires_at: Option<Time>,
+    /// What else the token is bound to.
+    pub restrictions: Option<&'a Arc<Restrictions>>,
     /// Is that the end of this secret, because a newer one replaces it?
     pub replaced: bool,
     /// Which secret of the token it is: 1 is its first.
@@ -76,6 +80,7 @@ pub struct FoundRecord<'a> {
     pub replaced: bool,
     /// Which secret of the token it is: 1 is its first.
     pub version: u16,
+    restrictions: Option<&'a Restrictions>,
     name: Name<'a>,
 }
 
@@ -114,10 +119,16 @@ impl<'a> FoundRecord<'a> {
             id: self.token,
             subject: Subject::Token(self.version),
             state: self.state,
-            not_before: None,
+            not_before: self.restrictions.and_then(|it| it.not_before),
             expires_at: self.expires_at,
             replaced: self.replaced,
         }
+    }
+
+    /// Is a question that comes from this address outside the networks that the token is bound to?
+    #[must_use]
+    pub fn excludes(&self, address: Option<IpAddr>) -> bool {
+        self.restrictions.is_some_and(|it| it.exclude(address))
     }
 }
 
@@ -286,7 +297,7 @@ fn spread(locator: u32) -> u64 {
 }
 
 // The flags of a record: its state in the low two bits, its kind in the third; the fourth says that there is one, the fifth
-// that a newer secret replaces it.
+// that a newer secret replaces it, the sixth that the token has restrictions.
 const STATE: u8 = 0b011;
 const ACTIVE: u8 = 0;
 const DISABLED: u8 = 1;
@@ -294,6 +305,7 @@ const REVOKED: u8 = 2;
 const POLICY: u8 = 0b100;
 const TAKEN: u8 = 0b1000;
 const REPLACED: u8 = 0b1_0000;
+const RESTRICTED: u8 = 0b10_0000;
 
 /// `end` of a token that does not expire.
 const NEVER: i64 = i64::MAX;
@@ -358,6 +370,8 @@ struct Shard {
     taken: usize,
     /// The names, one behind the other. A renamed token leaves its old name behind until the next `retain`.
     names: String,
+    /// What the tokens are bound to whose flags say so.
+    restrictions: HashMap<Uuid, Arc<Restrictions>>,
 }
 
 impl Shard {
@@ -400,8 +414,11 @@ impl Shard {
 
     fn record_at(&self, at: usize) -> FoundRecord<'_> {
         let record = &self.records[at];
+        let is_restricted = record.flags & RESTRICTED != 0;
+        let restrictions = if is_restricted { self.restrictions.get(&record.token).map(|it| &**it) } else { None };
         let state = match record.flags & STATE {
-            ACTIVE => State::Active,
+            // What is bound to something that nobody knows is not usable.
+            ACTIVE if is_restricted == restrictions.is_some() => State::Active,
             REVOKED => State::Revoked(Time(record.end)),
             // Whatever else it may be: not usable.
             _ => State::Disabled,
@@ -416,6 +433,7 @@ impl Shard {
             expires_at: (record.end != NEVER && record.flags & STATE != REVOKED).then_some(Time(record.end)),
             replaced: record.flags & REPLACED != 0,
             version: record.version,
+            restrictions,
             name: Name { names: &self.names, start: record.name_start, length: record.name_length },
         }
     }
@@ -438,9 +456,20 @@ impl Shard {
             flags: TAKEN
                 | state
                 | if entry.kind == Kind::PolicyToken { POLICY } else { 0 }
-                | if entry.replaced { REPLACED } else { 0 },
+                | if entry.replaced { REPLACED } else { 0 }
+                | if entry.restrictions.is_some() { RESTRICTED } else { 0 },
             ..Record::FREE
         };
+        match entry.restrictions {
+            Some(restrictions) => {
+                self.restrictions.insert(entry.token, Arc::clone(restrictions));
+            }
+            // One with restrictions is in the minority; most shards have none.
+            None if self.restrictions.is_empty() => {}
+            None => {
+                self.restrictions.remove(&entry.token);
+            }
+        }
         self.put_record(record, entry.name);
     }
 
@@ -524,12 +553,21 @@ impl Shard {
             kept
         });
         self.names = names;
+        let bound: HashSet<Uuid> =
+            records.iter().filter(|record| record.flags & RESTRICTED != 0).map(|record| record.token).collect();
+        self.restrictions.retain(|token, _| bound.contains(token));
         let size = records.len() * 3 / 2;
         self.rebuild(records, size);
     }
 
     fn bytes(&self) -> usize {
-        size_of::<RwLock<Self>>() + self.records.capacity() * size_of::<Record>() + self.names.capacity()
+        let restricted = self.restrictions.capacity() * (size_of::<(Uuid, Arc<Restrictions>)>() + 1);
+        let networks = self.restrictions.values().filter_map(|it| it.networks.as_ref()).map(Networks::bytes);
+        size_of::<RwLock<Self>>()
+            + self.records.capacity() * size_of::<Record>()
+            + self.names.capacity()
+            + restricted
+            + networks.map(|bytes| size_of::<Restrictions>() + bytes).sum::<usize>()
     }
 }
 
@@ -573,6 +611,7 @@ mod tests {
             role: (n % 7) as u32,
             state: State::Active,
             expires_at: n.is_multiple_of(3).then_some(Time(n as i64)),
+            restrictions: None,
             replaced: n.is_multiple_of(2),
             version: n as u16,
             name,

@@ -19,6 +19,8 @@ pub enum Reason {
     Expired,
     /// It is an earlier secret of a token that was rotated, and the time in which both were accepted is over.
     Replaced,
+    /// The request comes from outside the networks that the token is bound to, or nobody said from where.
+    NetworkDenied,
     /// The path of the request can be read in more than one way.
     PathAmbiguous,
     /// A token stands in the query of the request.
@@ -33,7 +35,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, in the order in which they are checked.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Unknown,
         Self::Revoked,
@@ -41,6 +43,7 @@ impl Reason {
         Self::NotYetValid,
         Self::Expired,
         Self::Replaced,
+        Self::NetworkDenied,
         Self::PathAmbiguous,
         Self::TokenInQuery,
         Self::ApiUnknown,
@@ -59,6 +62,7 @@ impl Reason {
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
             Self::Replaced => "replaced",
+            Self::NetworkDenied => "network_denied",
             Self::PathAmbiguous => "path_ambiguous",
             Self::TokenInQuery => "token_in_query",
             Self::ApiUnknown => "api_unknown",
@@ -80,6 +84,10 @@ impl Reason {
             Self::NotYetValid => "This token is not valid yet.",
             Self::Expired => "This token has expired. Ask for a new one.",
             Self::Replaced => "This token was rotated, and this is an earlier secret of it. Use the newest one.",
+            Self::NetworkDenied => {
+                "This token is accepted from some networks alone, and this request is from another one. Does your gateway \
+                 say from which address a request comes?"
+            }
             Self::PathAmbiguous => {
                 "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."
             }
@@ -95,7 +103,10 @@ impl Reason {
     /// Is the credential itself refused, whatever was asked?
     #[must_use]
     pub fn refuses_credential(self) -> bool {
-        !matches!(self, Self::PathAmbiguous | Self::ApiUnknown | Self::RouteUnknown | Self::PermissionDenied)
+        !matches!(
+            self,
+            Self::NetworkDenied | Self::PathAmbiguous | Self::ApiUnknown | Self::RouteUnknown | Self::PermissionDenied
+        )
     }
 }
 

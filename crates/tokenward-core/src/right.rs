@@ -6,6 +6,7 @@
 //! Nobody outside this crate can invent a right: the trait is sealed, and what rests on a credential
 //! ([`Grant`](crate::caller::Grant), [`Person`](crate::caller::Person)) comes only from a [`Caller`](crate::caller::Caller).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -48,6 +49,8 @@ pub struct RestsOn {
     pub organization: Option<Uuid>,
     /// What it is about there.
     pub resource: Resource,
+    /// From where it is used.
+    pub address: Option<IpAddr>,
 }
 
 /// What the rows say of it, inside the transaction.
@@ -59,6 +62,8 @@ pub struct Basis {
     pub role: Option<Arc<Role>>,
     /// What the right is about.
     pub target: Target,
+    /// Is it used from outside the networks that the credential is bound to?
+    pub outside: bool,
     /// When whoever is signed in last proved by the password who it is; `None` for a token, which is no person.
     pub proven_at: Option<Time>,
 }

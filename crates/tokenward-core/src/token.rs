@@ -1,8 +1,11 @@
 //! API tokens as everybody outside the store sees them.
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
 use crate::actor::ActorKind;
+use crate::network::{Networks, NotedNetwork};
 use crate::time::{DAY, Micros, Time};
 use crate::word::words;
 
@@ -34,8 +37,12 @@ pub struct Token {
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,
+    /// From when on it is accepted; `None` from the beginning.
+    pub not_before: Option<Time>,
     /// From when on it is refused.
     pub expires_at: Option<Time>,
+    /// The networks that it is bound to; from everywhere where there are none.
+    pub networks: Vec<NotedNetwork>,
     /// The last four characters of its newest secret.
     pub last_four: String,
     /// Which secret that is: 1 is a token's first.
@@ -56,6 +63,8 @@ impl Token {
             TokenState::Expired
         } else if self.disabled_at.is_some() {
             TokenState::Disabled
+        } else if self.not_before.is_some_and(|at| now < at) {
+            TokenState::NotYetValid
         } else {
             TokenState::Active
         }
@@ -69,6 +78,8 @@ words! {
         Active = "active",
         /// It is switched off, and can be switched on again.
         Disabled = "disabled",
+        /// Its time has not begun.
+        NotYetValid = "not_yet_valid",
         /// Its time is over.
         Expired = "expired",
         /// It was taken back.
@@ -80,13 +91,15 @@ words! {
     /// Which tokens a list has.
     #[derive(Default)]
     TokenFilter {
-        /// Those that have not ended: active, or switched off.
+        /// Those that have not ended: active, switched off, or not yet valid.
         #[default]
         Living = "living",
         /// Those that are accepted.
         Active = "active",
         /// Those that are switched off.
         Disabled = "disabled",
+        /// Those whose time has not begun.
+        NotYetValid = "not_yet_valid",
         /// Those whose time is over.
         Expired = "expired",
         /// Those that were taken back.
@@ -105,9 +118,10 @@ impl TokenFilter {
     #[must_use]
     pub fn takes(self, state: TokenState) -> bool {
         match self {
-            Self::Living => matches!(state, TokenState::Active | TokenState::Disabled),
+            Self::Living => !matches!(state, TokenState::Expired | TokenState::Revoked),
             Self::Active => state == TokenState::Active,
             Self::Disabled => state == TokenState::Disabled,
+            Self::NotYetValid => state == TokenState::NotYetValid,
             Self::Expired => state == TokenState::Expired,
             Self::Revoked => state == TokenState::Revoked,
             Self::Ended => matches!(state, TokenState::Expired | TokenState::Revoked),
@@ -161,6 +175,31 @@ pub struct TokenVersion {
     pub expires_at: Option<Time>,
     /// The last four characters of its text.
     pub last_four: String,
+}
+
+/// What a token is bound to besides its role and its end, ready to be asked. Few tokens are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Restrictions {
+    /// From when on it is accepted.
+    pub not_before: Option<Time>,
+    /// From which networks; `None` is from everywhere.
+    pub networks: Option<Networks>,
+}
+
+impl Restrictions {
+    /// Those of a token; `None` where it is bound to nothing.
+    #[must_use]
+    pub fn of(not_before: Option<Time>, networks: &[NotedNetwork]) -> Option<Self> {
+        let networks = (!networks.is_empty()).then(|| Networks::of(networks.iter().map(|it| &it.network)));
+        (not_before.is_some() || networks.is_some()).then_some(Self { not_before, networks })
+    }
+
+    /// Does somebody stand outside the networks who comes from this address? Whoever comes from nowhere known does.
+    #[must_use]
+    pub fn exclude(&self, address: Option<IpAddr>) -> bool {
+        let Some(networks) = &self.networks else { return false };
+        !address.is_some_and(|address| networks.contains(address))
+    }
 }
 
 /// When a secret ends, whose token ends at `token` and which a newer one replaces at `secret`; and whether the latter is

@@ -194,6 +194,14 @@ limits! {
         "API tokens of an organization that were not taken back.";
     TOKEN_VERSIONS = fixed "token_versions" 5, Count,
         "Secrets of one token that are accepted at once: its newest, and those before that are not over.";
+    TOKEN_NETWORKS = fixed "token_networks" 1_000, Count,
+        "Networks that one token is bound to.";
+    TOKEN_NETWORKS_CHARACTERS = fixed "token_networks_characters" 195_000, Characters,
+        "The same as lines of a form, with what is noted of each.";
+    NETWORK_CHARACTERS = fixed "network_characters" 64, Characters,
+        "A network, as it is written.";
+    NETWORK_NOTE_CHARACTERS = fixed "network_note_characters" 128, Characters,
+        "What is noted about a network.";
     TOKEN_UNDO = setting "token_undo_ms" 3_600_000, Milliseconds,
         "How long ago the deletion of a token may be to be undone: an hour; 1 for never.";
     TOKEN_OVERLAP = setting "token_overlap_ms" 2_592_000_000, Milliseconds,

@@ -8,33 +8,35 @@ use tokenward_core::token::{State, first_end};
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, row, run};
-use crate::role_rows;
+use crate::{restrictions, role_rows};
 
 /// Of who holds no credential.
-pub(crate) const NOTHING: Basis = Basis { credential: None, role: None, target: Target::Organization, proven_at: None };
+pub(crate) const NOTHING: Basis =
+    Basis { credential: None, role: None, target: Target::Organization, outside: false, proven_at: None };
 
 /// What a credential is, and what it acts as.
 #[derive(Default)]
 struct Found {
     credential: Option<Credential>,
     role_id: Option<Uuid>,
+    outside: bool,
     proven_at: Option<Time>,
 }
 
 /// Looks up what a right rests on.
 pub(crate) async fn read(mut conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
-    let Found { credential, role_id, proven_at } = match on.subject {
+    let Found { credential, role_id, outside, proven_at } = match on.subject {
         Subject::Token(version) => token(conn.reborrow(), on, version).await?,
         Subject::User(account) => session(conn.reborrow(), on, account).await?,
     };
     let Some(organization) = on.organization else {
-        return Ok(Basis { credential, proven_at, ..NOTHING });
+        return Ok(Basis { credential, outside, proven_at, ..NOTHING });
     };
     let role = match role_id {
         Some(id) => role_rows::now(conn.reborrow(), organization, id).await?,
         None => None,
     };
-    Ok(Basis { credential, role, target: target(conn, organization, on.resource).await?, proven_at })
+    Ok(Basis { credential, role, target: target(conn, organization, on.resource).await?, outside, proven_at })
 }
 
 row! {
@@ -42,6 +44,8 @@ row! {
         organization_id: Uuid,
         role_id: Option<Uuid>,
         revoked_at: Option<Time>,
+        not_before: Option<Time>,
+        networks: Option<String>,
         expires_at: Option<Time>,
         secret_expires_at: Option<Time>,
         disabled_at: Option<Time>,
@@ -50,8 +54,8 @@ row! {
 
 async fn token(conn: Conn<'_>, on: &RestsOn, version: u16) -> Result<Found> {
     let row: Option<TokenBasis> = run!(conn, c => sqlx::query_as(concat!(
-        "SELECT t.organization_id, t.role_id, t.revoked_at, t.disabled_at, t.expires_at, s.expires_at AS secret_expires_at ",
-        "FROM token t JOIN token_secret s ON s.token_id = t.id WHERE t.id = $1 AND s.version = $2"
+        "SELECT t.organization_id, t.role_id, t.revoked_at, t.disabled_at, t.not_before, t.networks, t.expires_at, ",
+        "s.expires_at AS secret_expires_at FROM token t JOIN token_secret s ON s.token_id = t.id WHERE t.id = $1 AND s.version = $2"
     )).bind(on.credential).bind(i32::from(version)).fetch_optional(&mut *c))?;
     let Some(row) = row.filter(|row| Some(row.organization_id) == on.organization) else {
         return Ok(Found::default());
@@ -61,11 +65,13 @@ async fn token(conn: Conn<'_>, on: &RestsOn, version: u16) -> Result<Found> {
         id: on.credential,
         subject: on.subject,
         state: State::of(row.revoked_at, row.disabled_at),
-        not_before: None,
+        not_before: row.not_before,
         expires_at,
         replaced,
     };
-    Ok(Found { credential: Some(credential), role_id: row.role_id, proven_at: None })
+    let restrictions = restrictions::of(row.not_before, row.networks.as_deref());
+    let outside = restrictions.is_some_and(|it| it.exclude(on.address));
+    Ok(Found { credential: Some(credential), role_id: row.role_id, outside, proven_at: None })
 }
 
 async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Found> {
@@ -82,12 +88,14 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
         replaced: false,
     });
     let proven_at = Some(Time(proven_at));
-    let Some(organization) = on.organization else { return Ok(Found { credential, role_id: None, proven_at }) };
+    let Some(organization) = on.organization else {
+        return Ok(Found { credential, role_id: None, outside: false, proven_at });
+    };
     let role_id: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(
         "SELECT m.role_id FROM member m JOIN organization o ON o.id = m.organization_id ",
         "WHERE m.organization_id = $1 AND m.account_id = $2 AND o.deleted_at IS NULL"
     )).bind(organization).bind(account).fetch_optional(&mut *c))?;
-    Ok(Found { credential, role_id, proven_at })
+    Ok(Found { credential, role_id, outside: false, proven_at })
 }
 
 /// What the ids of a resource are about, by the same rules as in memory.

@@ -23,6 +23,7 @@ pub mod organizations;
 pub mod peppers;
 pub mod projects;
 pub mod public_url;
+pub mod restrictions;
 mod role_rows;
 pub mod roles;
 pub mod sessions;

@@ -5,12 +5,14 @@ use std::ops::RangeInclusive;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
+use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{Revocation, RevokeReason, TOMBSTONE, Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, execute, name_conflict, row, run};
+use crate::restrictions;
 use crate::tx::Tx;
 
 /// How the database names an API token.
@@ -26,8 +28,12 @@ pub struct NewToken<'a> {
     pub name: &'a str,
     /// Its description.
     pub description: Option<&'a str>,
+    /// From when on it is accepted.
+    pub not_before: Option<Time>,
     /// From when on it is refused.
     pub expires_at: Option<Time>,
+    /// The networks that it is bound to.
+    pub networks: &'a [NotedNetwork],
     /// Its first secret.
     pub secret: NewSecret<'a>,
 }
@@ -55,7 +61,9 @@ row! {
         creator_id: Option<Uuid>,
         created_at: Time,
         updated_at: Time,
+        not_before: Option<Time>,
         expires_at: Option<Time>,
+        networks: Option<String>,
         last_four: String,
         version: u16,
         disabled_at: Option<Time>,
@@ -83,7 +91,10 @@ impl From<TokenRow> for Token {
             creator_id: row.creator_id,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            not_before: row.not_before,
             expires_at: row.expires_at,
+            // What cannot be read binds the token all the same (see `restrictions`); it has nothing to show.
+            networks: restrictions::networks(row.networks.as_deref()).unwrap_or_default(),
             last_four: row.last_four,
             version: row.version,
             disabled_at: row.disabled_at,
@@ -104,7 +115,8 @@ macro_rules! select_all {
         concat!(
             "SELECT t.id, t.organization_id, t.role_id, ",
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
-            "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.expires_at, t.disabled_at, t.revoked_at, ",
+            "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
+            "t.disabled_at, t.revoked_at, ",
             "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
             "s.last_four, s.version FROM token t LEFT JOIN role r ON r.id = t.role_id ",
             "JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
@@ -150,10 +162,12 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time)
     let creator = &grant.by().actor;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, ",
-        "created_at, updated_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)"
+        "created_at, updated_at, expires_at, not_before, networks) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13)"
     ))
     .bind(token.id).bind(grant.organization()).bind(API_TOKEN).bind(token.role_id).bind(token.name).bind(token.description)
-    .bind(creator.id()).bind(creator.name()).bind(creator.kind().as_str()).bind(now.0).bind(token.expires_at.map(|at| at.0)))
+    .bind(creator.id()).bind(creator.name()).bind(creator.kind().as_str()).bind(now.0).bind(token.expires_at.map(|at| at.0))
+    .bind(token.not_before.map(|at| at.0)).bind(restrictions::networks_text(token.networks)?))
     .map_err(name_conflict("token", token.name))?;
     insert_secret(tx, token.id, 1, &token.secret, now).await?;
     // A number that is kept: an organization may have too many tokens to count them for each further one.
@@ -386,11 +400,12 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     grant.permits(Management::TokenManage)?;
     free_name(tx, grant, &token.name).await?;
     let updated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
-        "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7 ",
-        "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
+        "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7, not_before = $8, ",
+        "networks = $9 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ))
     .bind(grant.organization()).bind(token.id).bind(&token.name).bind(token.description.as_deref()).bind(token.role_id)
-    .bind(token.expires_at.map(|at| at.0)).bind(token.updated_at.0).fetch_optional(&mut *c))
+    .bind(token.expires_at.map(|at| at.0)).bind(token.updated_at.0).bind(token.not_before.map(|at| at.0))
+    .bind(restrictions::networks_text(&token.networks)?).fetch_optional(&mut *c))
     .map_err(name_conflict("token", &token.name))?;
     updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }
@@ -503,8 +518,12 @@ row! {
         pub role_id: Option<Uuid>,
         /// Its name.
         pub name: String,
+        /// From when on the token is accepted.
+        pub not_before: Option<Time>,
         /// When the token ends.
         pub expires_at: Option<Time>,
+        /// The networks that it is bound to, as they are kept.
+        pub networks: Option<String>,
         /// Which secret of the token it is.
         pub version: u16,
         /// When this secret ends.
@@ -523,7 +542,7 @@ row! {
 macro_rules! select_index {
     ($rest:literal) => {
         concat!(
-            "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.expires_at, ",
+            "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.not_before, t.expires_at, t.networks, ",
             "s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, s.digest, s.last_four ",
             "FROM token_secret s JOIN token t ON t.id = s.token_id ",
             $rest
@@ -549,9 +568,9 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
 }
 
 /// The row that `LIVING_SECRETS` has packed.
-fn unpack([version, times @ ..]: [Option<i64>; 5], bytes: [&[u8]; 7]) -> Option<IndexRow> {
-    let [expires_at, secret_expires_at, revoked_at, disabled_at] = times.map(|micros| micros.map(Time));
-    let [id, organization, role, digest, last_four, kind, name] = bytes;
+fn unpack([version, times @ ..]: [Option<i64>; 6], bytes: [&[u8]; 8]) -> Option<IndexRow> {
+    let [expires_at, secret_expires_at, revoked_at, disabled_at, not_before] = times.map(|micros| micros.map(Time));
+    let [id, organization, role, digest, last_four, kind, networks, name] = bytes;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some(IndexRow {
         token_id: Uuid::from_slice(id).ok()?,
@@ -562,6 +581,8 @@ fn unpack([version, times @ ..]: [Option<i64>; 5], bytes: [&[u8]; 7]) -> Option<
         kind: Kind::try_from(text(kind)?).ok()?,
         name: text(name)?,
         version: version?.try_into().ok()?,
+        networks: if networks.is_empty() { None } else { Some(text(networks)?) },
+        not_before,
         expires_at,
         secret_expires_at,
         revoked_at,

@@ -96,6 +96,7 @@ fn world(tokens: usize) -> World {
             role: 4,
             state: State::Active,
             expires_at: None,
+            restrictions: None,
             replaced: false,
             version: 1,
             name: &format!("terraform-prod-{n:05}")[..20],

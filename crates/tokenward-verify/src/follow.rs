@@ -5,8 +5,8 @@
 //! what is in memory may be decided by, is [`node`](crate::node)'s.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokenward_core::directory::{Directory, Environment};
@@ -20,7 +20,9 @@ use tokenward_core::token::{State, first_end};
 use tokenward_core::{Result, Time, Uuid, lease};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
-use tokenward_store::{Feed, apis, clusters, environments, members, organizations, projects, roles, sessions, tokens};
+use tokenward_store::{
+    Feed, apis, clusters, environments, members, organizations, projects, restrictions, roles, sessions, tokens,
+};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -401,6 +403,7 @@ fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
     };
     let Some(digest) = digest(&row.digest) else { return };
     let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
+    let restrictions = restrictions::of(row.not_before, row.networks.as_deref()).map(Arc::new);
     index.put_token(&Entry {
         last_four: &row.last_four,
         digest,
@@ -410,6 +413,7 @@ fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
         role,
         state,
         expires_at,
+        restrictions: restrictions.as_ref(),
         replaced,
         version: row.version,
         name: &row.name,

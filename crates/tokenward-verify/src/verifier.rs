@@ -256,7 +256,7 @@ impl Verifier {
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
             };
             let target = organization.target(&question.resource);
-            let facts = Facts { credential: Some(found.credential()), standing: Standing::Role(role), target };
+            let facts = facts(&found, role, target, question.from.address);
             let now = self.0.clock.recent();
             // What the request needs, and then what is asked beside it.
             let route = question.request.and_then(|it| Some(organization.ask_route(it.api?, it.method, it.path)));
@@ -386,8 +386,7 @@ impl Verifier {
             return Ok(None);
         }
         self.accept(&presented, from, |found, organization, role, now| {
-            let standing = Standing::Role(role);
-            let facts = Facts { credential: Some(found.credential()), standing, target: Target::Organization };
+            let facts = facts(found, role, Target::Organization, from.address);
             decide(&facts, Ask::Permission(Permission::Management(permission)), now).require()?;
             Ok(Some(organization.id))
         })
@@ -411,7 +410,7 @@ impl Verifier {
             let placed = found.and_then(|found| Some((found, belonging(&directory, &found, Asking::Any)?)));
             let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, from.address))?;
             let target = Target::Organization;
-            let facts = Facts { credential: Some(found.credential()), standing: Standing::Role(role), target };
+            let facts = facts(&found, role, target, from.address);
             let now = self.0.clock.recent();
             let decision = decide(&facts, Ask::Identity, now);
             match decision {
@@ -448,7 +447,7 @@ impl Verifier {
             .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client.address)))?;
         // A session alone belongs to no organization.
         let (standing, target) = (Standing::Bare, Target::Organization);
-        let facts = Facts { credential: Some(session.credential()), standing, target };
+        let facts = Facts { credential: Some(session.credential()), standing, target, outside: false };
         match decide(&facts, Ask::Identity, self.0.clock.recent()) {
             Decision::Allow => {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
@@ -482,6 +481,12 @@ impl Verifier {
             _ => Error::stale(),
         })
     }
+}
+
+/// What is known of a token that somebody presents from this address, about this target.
+fn facts<'a>(found: &FoundRecord<'_>, role: &'a Role, target: Target, address: Option<IpAddr>) -> Facts<'a> {
+    let (credential, standing) = (Some(found.credential()), Standing::Role(role));
+    Facts { credential, standing, target, outside: found.excludes(address) }
 }
 
 /// A refusal in words that fit a session: nobody hands out a new one.

@@ -8,11 +8,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use tokenward_api::tokens::{
-    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList, ApiTokenRequest,
-    ApiTokenRevocation, ApiTokenRotateRequest, ApiTokenVersion,
+    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList, ApiTokenNetwork,
+    ApiTokenRequest, ApiTokenRevocation, ApiTokenRotateRequest, ApiTokenVersion,
 };
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
+use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::time::{Micros, length};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState, TokenVersion};
@@ -24,7 +25,7 @@ use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, writt
 use super::pieces::{self, Piece};
 use super::right::On;
 use crate::service::usage::TokenUsage;
-use crate::service::{App, Written, tokens, usage};
+use crate::service::{App, Written, token_networks, tokens, usage};
 
 fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
     let revocation = |it: Revocation| ApiTokenRevocation {
@@ -65,7 +66,13 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         creator_name: token.creator_name,
         creator_kind: token.creator_kind,
         creator_id: token.creator_id,
+        not_before: token.not_before,
         expires_at: token.expires_at,
+        networks: token
+            .networks
+            .into_iter()
+            .map(|it| ApiTokenNetwork { network: it.network.to_string(), note: it.note })
+            .collect(),
         state,
         disabled_at: token.disabled_at,
         revocation: token.revocation.map(revocation),
@@ -111,7 +118,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("creatorName", "A part of the creator's name, in any case."),
                 (
                     "state",
-                    "`living` (not ended, the default), `active`, `disabled`, `expired`, `revoked` (deleted within 90 days), \
+                    "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `expired`, `revoked` (deleted within 90 days), \
                      `ended` (expired or revoked), `kept` (not revoked) or `all`.",
                 ),
             ])
@@ -130,7 +137,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[400]),
         patch("/organization/{organizationId}/apiToken/{apiTokenId}", update)
             .needs(Management::TokenManage, On::Organization)
-            .about("API tokens", "Change name, description, role or end of a token; its text stays the same.")
+            .about("API tokens", "Change what a token is: name, description, role, time, networks. Its text stays the same.")
             .takes::<ApiTokenEditRequest>()
             .written_in(&["application/json", "application/merge-patch+json"])
             .answers::<ApiToken>(200)
@@ -229,12 +236,20 @@ async fn create(
         // A misspelt field must not make an admin (contract §8.2).
         (None, None) => (None, Some(("role_id", "is missing; send a role of availableRole, or null for admin"))),
     };
-    let new = tokens::NewToken { name: new.name, description: new.description, role_id, expires_at: new.expires_at };
+    let mut faults = Faults::default();
+    let new = tokens::NewToken {
+        networks: new.networks.map(|sent| networks(sent, &mut faults)).unwrap_or_default(),
+        name: new.name,
+        description: new.description,
+        role_id,
+        not_before: new.not_before,
+        expires_at: new.expires_at,
+    };
     if let Some((field, problem)) = fault {
-        let mut faults = tokens::check(&new, app.now());
         faults.push(field, problem);
-        faults.finish()?;
     }
+    // All that is wrong is told at once.
+    tokens::check(&new, app.now()).and(faults.finish())?;
     let created = tokens::create(&app, grant, new).await?;
     Ok(with_text(&app, StatusCode::CREATED, created, TokenUsage::default()))
 }
@@ -332,6 +347,15 @@ async fn show(
     Ok(tagged(token.updated_at, Json(api_token(&app, token, usage, versions))))
 }
 
+/// The networks that were sent.
+fn networks(sent: Vec<ApiTokenNetwork>, faults: &mut Faults) -> Vec<NotedNetwork> {
+    if sent.is_empty() {
+        faults.push("networks", "is empty, and nobody could use the token; leave it out, or send null, for everywhere");
+    }
+    let sent = sent.into_iter().map(|it| (it.network, it.note));
+    token_networks::read(sent, |at| format!("networks[{at}]"), faults)
+}
+
 /// A field that was sent and must not be null.
 fn given<T>(field: &'static str, sent: Option<Option<T>>, faults: &mut Faults) -> Option<T> {
     if matches!(sent, Some(None)) {
@@ -353,7 +377,9 @@ async fn update(
         name: given("name", edit.name, &mut faults),
         description: edit.description,
         role_id: given("role_id", edit.role_id, &mut faults),
+        not_before: edit.not_before,
         expires_at: edit.expires_at,
+        networks: edit.networks.map(|sent| sent.map(|sent| networks(sent, &mut faults)).unwrap_or_default()),
     };
     faults.finish()?;
     let beside = Beside::of(&app, &grant, token).await?;

@@ -15,7 +15,7 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
-use super::tokens::{KEEP, REASONS, expiry, row, secret_page, token_form, version_rows};
+use super::tokens::{KEEP, REASONS, expiry, network_lines, row, secret_page, token_form, typed_networks, version_rows};
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
 use crate::service::tokens::{self, TokenChange};
@@ -32,6 +32,7 @@ pub(super) async fn edit(
         ("name", token.name.clone()),
         ("description", token.description.clone().unwrap_or_default()),
         ("role_id", token.role_id.to_string()),
+        ("networks", network_lines(&token.networks)),
         ("version", token.updated_at.0.to_string()),
     ]);
     edit_page(&person, &grant, &token, &saved, None, Problems::default()).await
@@ -104,6 +105,10 @@ pub(super) async fn save(
     let Some(role_id) = typed.id("role_id") else {
         return again(Problems::one("role_id", "Choose what the token may do.")).await;
     };
+    let networks = match typed_networks(&typed) {
+        Ok(networks) => networks,
+        Err(error) => return again(Problems::of(error)?).await,
+    };
     if let Some(effect) = effect_of(&person, &token, &typed).await? {
         return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
     }
@@ -111,7 +116,9 @@ pub(super) async fn save(
         name: Some(typed.line("name")),
         description: Some(typed.text("description")),
         role_id: Some(role_id),
+        not_before: None,
         expires_at,
+        networks,
     };
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));

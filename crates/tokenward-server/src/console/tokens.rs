@@ -4,7 +4,9 @@ use axum::Extension;
 use axum::http::{HeaderValue, StatusCode};
 use chrono::{Days, NaiveDate};
 use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
+use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::time::DAY;
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState as Core, TokenVersion};
@@ -18,13 +20,13 @@ use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
-    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage,
-    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage, VersionRow,
+    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, NetworkRow, ReasonCount, RevocationView, Shell,
+    TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 use super::words::{agent, grouped, points, role_tag, token_state};
-use crate::service::App;
 use crate::service::tokens::{self, Filter, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
+use crate::service::{App, token_networks};
 
 /// Tokens that are looked at together.
 const PART: usize = 500;
@@ -112,6 +114,7 @@ fn state_of(token: &Token, now: Time) -> TokenState {
     match token.state(now) {
         Core::Revoked => TokenState::Revoked,
         Core::Disabled => TokenState::Disabled,
+        Core::NotYetValid => TokenState::NotYetValid,
         Core::Active | Core::Expired => token_state(token.expires_at, now),
     }
 }
@@ -301,6 +304,7 @@ pub(super) async fn token_form(
             date: problems.field("expires_at", typed.get("expires_on")),
             first_day: day(now).map(|day| day.to_string()).unwrap_or_default(),
         },
+        networks: problems.field("networks", typed.get("networks")),
     })
 }
 
@@ -326,6 +330,31 @@ pub(super) fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static 
     }
 }
 
+/// The networks that were typed: one a line, and behind it what it is. `None` where the form has no such field, which must
+/// free no token of those that it has.
+pub(super) fn typed_networks(typed: &Pairs) -> Result<Option<Vec<NotedNetwork>>> {
+    let Some(lines) = typed.all("networks").next() else { return Ok(None) };
+    let mut faults = Faults::default();
+    let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+    let sent = lines.map(|line| match line.split_once(char::is_whitespace) {
+        Some((network, note)) => (network.to_owned(), Some(note.trim().to_owned())),
+        None => (line.to_owned(), None),
+    });
+    let sent: Vec<_> = sent.collect();
+    let networks = token_networks::read(sent.into_iter(), |_| "networks".to_owned(), &mut faults);
+    faults.finish()?;
+    Ok(Some(networks))
+}
+
+/// The same lines again.
+pub(super) fn network_lines(networks: &[NotedNetwork]) -> String {
+    let line = |it: &NotedNetwork| match &it.note {
+        Some(note) => format!("{} {note}", it.network),
+        None => it.network.to_string(),
+    };
+    networks.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// `POST …/tokens`: makes the token, and shows its text in the answer, once.
 pub(super) async fn create(
     Extension(person): Extension<SignedIn>,
@@ -341,11 +370,17 @@ pub(super) async fn create(
     let Some(role_id) = typed.id("role_id") else {
         return new_page(&person, &grant, &typed, Problems::one("role_id", "Choose what the token may do.")).await;
     };
+    let networks = match typed_networks(&typed) {
+        Ok(networks) => networks,
+        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
+    };
     let new = NewToken {
         name: typed.line("name"),
         description: typed.text("description"),
         role_id: Some(role_id),
+        not_before: None,
         expires_at,
+        networks: networks.unwrap_or_default(),
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let created = match proof::given(&person, &typed).await {
@@ -408,6 +443,12 @@ pub(super) async fn show(
         meaning,
         points,
         versions,
+        not_before: token.not_before.map(|at| person.moment(at)),
+        networks: token
+            .networks
+            .iter()
+            .map(|it| NetworkRow { network: it.network.to_string(), note: it.note.clone() })
+            .collect(),
         usage: Some(counts(&used.map(|it| it.total).unwrap_or_default(), decisions)),
         live: query.understood(&["live"])?.get("live") == "1",
         may_manage: person.can(organization, Management::TokenManage),

@@ -34,6 +34,7 @@ mod shares;
 pub mod strangers;
 mod takeover;
 pub mod throttle;
+pub mod token_networks;
 pub mod tokens;
 pub mod turns;
 pub mod usage;

@@ -145,7 +145,9 @@ pub async fn bootstrap(
         role_id: created.admin_role,
         name: "bootstrap",
         description: Some("Made with the organization"),
+        not_before: None,
         expires_at: None,
+        networks: &[],
         secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four() },
     };
     tokens::insert(&mut tx, &grant, &new, now).await?;
@@ -155,7 +157,9 @@ pub async fn bootstrap(
             description: new.description.map(str::to_owned),
             role_id: new.role_id,
             role_name: BuiltIn::Admin.as_str().to_owned(),
+            not_before: None,
             expires_at: None,
+            networks: Vec::new(),
             last_four: new.secret.last_four.to_owned(),
             version: 1,
             replaced_until: None,

@@ -7,6 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_actor_name, check_description};
+use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest, PlainText};
 use tokenward_core::time::{Micros, length_text};
@@ -16,7 +17,7 @@ use tokenward_store::tokens::Those;
 use tokenward_store::{Tx, roles, tokens};
 
 use super::holders::{self, Wanted};
-use super::{App, IfMatch, Written, proof, sessions};
+use super::{App, IfMatch, Written, proof, sessions, token_networks};
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
@@ -29,8 +30,12 @@ pub struct NewToken {
     pub description: Option<String>,
     /// Its role; `None` is the role admin (contract §8.2).
     pub role_id: Option<Uuid>,
+    /// From when on it is accepted; `None` is at once.
+    pub not_before: Option<Time>,
     /// From when on it is refused; `None` is never.
     pub expires_at: Option<Time>,
+    /// The networks that it is bound to; from everywhere where there are none.
+    pub networks: Vec<NotedNetwork>,
 }
 
 /// A token with the text of its new secret, which nobody can see again. All that an answer needs besides is here: once the
@@ -100,7 +105,7 @@ pub async fn part(
     let mut reader = app.read_on(grant, after).await?;
     let now = app.now();
     let those = match filter.state {
-        TokenFilter::Living | TokenFilter::Active => Those::Living,
+        TokenFilter::Living | TokenFilter::Active | TokenFilter::NotYetValid => Those::Living,
         TokenFilter::Disabled | TokenFilter::Expired | TokenFilter::Kept => Those::NotTakenBack,
         TokenFilter::Revoked => Those::TakenBack,
         TokenFilter::Ended | TokenFilter::All => Those::All,
@@ -179,7 +184,17 @@ pub fn check(new: &NewToken, now: Time) -> Faults {
     if new.expires_at.is_some_and(|at| at <= now) {
         faults.push("expires_at", format!("is in the past; it is {now} now"));
     }
+    check_begin(new.not_before, new.expires_at, &mut faults);
     faults
+}
+
+/// A token that ends before it begins would never be accepted.
+fn check_begin(not_before: Option<Time>, expires_at: Option<Time>, faults: &mut Faults) {
+    if let (Some(begin), Some(end)) = (not_before, expires_at)
+        && end <= begin
+    {
+        faults.push("not_before", format!("is not before the end of the token ({end}); it would never be accepted"));
+    }
 }
 
 fn check_words(name: Option<&str>, description: Option<&str>) -> Faults {
@@ -209,6 +224,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     None => roles::built_in(tx, grant, BuiltIn::Admin).await?.id,
                 };
                 let role = faults.and(roles::assignable(tx, grant, "role_id", role).await)?;
+                token_networks::within_own(tx, grant, &new.networks).await?;
                 if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                     grant.require_proof(proof, now)?;
                 }
@@ -224,7 +240,9 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     creator_id: grant.by().actor.id(),
                     created_at: now,
                     updated_at: now,
+                    not_before: new.not_before,
                     expires_at: new.expires_at,
+                    networks: new.networks,
                     last_four: secret.text.last_four().to_owned(),
                     version: 1,
                     disabled_at: None,
@@ -235,7 +253,9 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     role_id: token.role_id,
                     name: &token.name,
                     description: token.description.as_deref(),
+                    not_before: token.not_before,
                     expires_at: token.expires_at,
+                    networks: &token.networks,
                     secret: secret.row(),
                 };
                 let with_it = tokens::insert(tx, grant, &row, now).await?;
@@ -264,8 +284,12 @@ pub struct TokenChange {
     pub description: Option<Option<String>>,
     /// Another role.
     pub role_id: Option<Uuid>,
+    /// Another beginning, or none.
+    pub not_before: Option<Option<Time>>,
     /// Another end, or none.
     pub expires_at: Option<Option<Time>>,
+    /// Other networks, or none.
+    pub networks: Option<Vec<NotedNetwork>>,
 }
 
 impl TokenChange {
@@ -279,8 +303,8 @@ impl TokenChange {
 }
 
 /// Changes a token: its text stays the same, and what is changed counts from the next request on. Neither its role as it
-/// was nor the one that it gets may hold more than the caller's. What makes an admin, or lets one live longer, needs a
-/// fresh proof of a person.
+/// was nor the one that it gets may hold more than the caller's. What makes an admin, or lets one in for longer, earlier or
+/// from more networks, needs a fresh proof of a person.
 pub async fn update(
     app: &Arc<App>,
     grant: Grant,
@@ -300,19 +324,28 @@ pub async fn update(
                 let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await;
                 let role = faults.and(role)?;
                 if_match.check(old.updated_at)?;
+                let mut faults = Faults::default();
+                let (not_before, expires_at) =
+                    (change.not_before.unwrap_or(old.not_before), change.expires_at.unwrap_or(old.expires_at));
+                check_begin(not_before, expires_at, &mut faults);
+                faults.finish()?;
                 let token = Token {
                     name: change.name.unwrap_or_else(|| old.name.clone()),
                     description: change.description.unwrap_or_else(|| old.description.clone()),
                     role_id: role.id,
                     role_name: role.name.to_string(),
-                    expires_at: change.expires_at.unwrap_or(old.expires_at),
+                    not_before,
+                    expires_at,
+                    networks: change.networks.unwrap_or_else(|| old.networks.clone()),
                     updated_at: tx.next_version(old.updated_at),
                     ..old.clone()
                 };
                 let longer = token.expires_at.is_none_or(|at| old.expires_at.is_some_and(|before| before < at));
                 let lives_longer = longer && token.expires_at != old.expires_at;
+                token_networks::within_own(tx, grant, &token.networks).await?;
                 let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
-                if is_admin && (token.role_id != old.role_id || lives_longer) {
+                let more = lives_longer || token_networks::admits_more(&token, &old);
+                if is_admin && (token.role_id != old.role_id || more) {
                     grant.require_proof(proof, now)?;
                 }
                 tokens::update(tx, grant, &token).await?;
@@ -363,7 +396,7 @@ pub async fn rotate(app: &Arc<App>, grant: Grant, seen: &Token, keep: Micros) ->
             if old.disabled_at.is_some() {
                 return Err(Error::conflict("The token is switched off. Switch it on before you rotate it, or make a new one."));
             }
-            may_hand_out(tx, grant, old.role_id, proof).await?;
+            may_hand_out(tx, grant, &old, proof).await?;
             let now = tx.now();
             if keep > 0 {
                 let accepted = accepted(tx, id, now).await?.len();
@@ -421,10 +454,11 @@ async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<TokenVersion>>
     Ok(tokens::versions(tx.conn(), &[id], now).await?.remove(&id).unwrap_or_default())
 }
 
-/// What a token with this role may do is handed out: nobody hands out more than they have, and what makes an admin needs a
+/// What this token may do is handed out: nobody hands out more than they have, and what makes an admin needs a
 /// fresh proof of a person.
-async fn may_hand_out(tx: &mut Tx, grant: &Grant, role: Uuid, proof: Micros) -> Result<()> {
-    let role = roles::assignable(tx, grant, "role_id", role).await?;
+async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proof: Micros) -> Result<()> {
+    let role = roles::assignable(tx, grant, "role_id", token.role_id).await?;
+    token_networks::within_own(tx, grant, &token.networks).await?;
     if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
         grant.require_proof(proof, tx.now())?;
     }
@@ -511,7 +545,7 @@ pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Toke
             if old.role_id.is_nil() {
                 return Err(Error::conflict("The role of the token was deleted since. Make a new token."));
             }
-            may_hand_out(tx, grant, old.role_id, proof).await?;
+            may_hand_out(tx, grant, &old, proof).await?;
             let token = Token { revocation: None, updated_at: tx.next_version(old.updated_at), ..old };
             let with_it = tokens::restore(tx, grant, &token).await?;
             limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
@@ -547,7 +581,7 @@ async fn switch(app: &Arc<App>, grant: Grant, id: Uuid, off: bool) -> Result<Wri
             let old = not_ended(tx, grant, id).await?;
             let now = tx.now();
             if !off {
-                may_hand_out(tx, grant, old.role_id, proof).await?;
+                may_hand_out(tx, grant, &old, proof).await?;
             }
             if old.disabled_at.is_some() == off {
                 let detail = if off { "The token is switched off already." } else { "The token is not switched off." };
@@ -609,7 +643,9 @@ fn snapshot(token: &Token) -> TokenSnapshot {
         description: token.description.clone(),
         role_id: token.role_id,
         role_name: token.role_name.clone(),
+        not_before: token.not_before,
         expires_at: token.expires_at,
+        networks: token.networks.iter().map(|it| it.network.to_string()).collect(),
         last_four: token.last_four.clone(),
         version: token.version,
         replaced_until: None,

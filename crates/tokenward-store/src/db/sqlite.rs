@@ -272,7 +272,7 @@ fn close_to_others(path: &Path) {
     let _ = File::options().write(true).create_new(true).mode(0o600).open(path);
 }
 
-/// The secrets that the index holds, revoked ones until `$1`: five numbers of each and seven pieces of bytes, packed as
+/// The secrets that the index holds, revoked ones until `$1`: six numbers of each and eight pieces of bytes, packed as
 /// [`each_packed`] reads them, a thousand in each value. `||` makes a text even of blobs, whose bytes stay what they are;
 /// hence the cast.
 pub(crate) const LIVING_SECRETS: &str = "
@@ -284,10 +284,12 @@ pub(crate) const LIVING_SECRETS: &str = "
     SELECT (
         SELECT CAST(count(*) || ',' || coalesce(group_concat(
             s.version || ',' || coalesce(t.expires_at, '') || ',' || coalesce(s.expires_at, '') || ',' || coalesce(t.revoked_at, '') || ',' || coalesce(t.disabled_at, '') || ','
+            || coalesce(t.not_before, '') || ','
             || length(t.id) || ',' || length(t.organization_id) || ',' || coalesce(length(t.role_id), 0) || ','
             || length(s.digest) || ',' || length(CAST(s.last_four AS BLOB)) || ',' || length(CAST(t.kind AS BLOB)) || ','
-            || length(CAST(t.name AS BLOB)) || ','
-            || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind || t.name || ';'
+            || coalesce(length(CAST(t.networks AS BLOB)), 0) || ',' || length(CAST(t.name AS BLOB)) || ','
+            || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind
+            || coalesce(t.networks, '') || t.name || ';'
         , ''), '') AS BLOB)
         FROM token_secret s JOIN token t ON t.id = s.token_id
         WHERE s.rowid BETWEEN first AND first + 999 AND (t.revoked_at IS NULL OR t.revoked_at > $1)

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokenward_core::event::ActorKind;
+use tokenward_core::network::{Network, NotedNetwork};
 use tokenward_core::permission::Management;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
@@ -52,7 +53,9 @@ async fn a_token_reads_back_as_it_was_made(world: World) {
     let new = tokens::NewToken {
         role_id: acme.role(BuiltIn::Viewer),
         description: Some("for the pipeline\n✓"),
+        not_before: None,
         expires_at: Some(ends),
+        networks: &[],
         ..new_token(&acme, id, "CI", Digest(unique()))
     };
     let mut tx = world.begin().await;
@@ -470,7 +473,16 @@ async fn the_index_gets_the_same_rows_whichever_way_it_asks(world: World) {
         let name = format!("{} {n}", names[n % names.len()]);
         let end = (n % 3 == 0).then(|| world.now().plus(n as i64 * HOUR));
         let digest: [u8; 32] = std::array::from_fn(|at| (n * 31 + at * 7) as u8 ^ (n >> 8) as u8);
-        let new = tokens::NewToken { expires_at: end, ..new_token(&acme, world.store.new_id(), &name, Digest(digest)) };
+        let networks = [NotedNetwork {
+            network: Network::parse(&format!("10.{}.0.0/16", n % 256)).unwrap(),
+            note: (n % 10 == 0).then(|| names[n % names.len()].to_owned()),
+        }];
+        let new = tokens::NewToken {
+            expires_at: end,
+            not_before: (n % 4 == 0).then(|| world.now().plus(n as i64)),
+            networks: if n % 5 == 0 { &networks } else { &[] },
+            ..new_token(&acme, world.store.new_id(), &name, Digest(digest))
+        };
         tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
         ids.insert(new.id);
     }
@@ -486,5 +498,6 @@ async fn the_index_gets_the_same_rows_whichever_way_it_asks(world: World) {
     all.sort_by_key(|row| row.token_id);
     assert_eq!(all.len(), 2_100);
     assert!(all.iter().any(|row| row.revoked_at.is_some()) && all.iter().any(|row| row.expires_at.is_some()));
+    assert!(all.iter().any(|row| row.networks.is_some()) && all.iter().any(|row| row.not_before.is_some()));
     assert_eq!(all, by_id);
 }

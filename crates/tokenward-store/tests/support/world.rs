@@ -279,7 +279,9 @@ pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest)
         role_id: of.role(BuiltIn::Admin),
         name,
         description: None,
+        not_before: None,
         expires_at: None,
+        networks: &[],
         secret: secret(digest),
     }
 }

@@ -184,7 +184,9 @@ pub async fn insert(
             role_id,
             name: &format!("bench-{}", id.simple()),
             description: None,
+            not_before: None,
             expires_at: None,
+            networks: &[],
             secret: tokens::NewSecret {
                 digest: pepper.digest(&text.inner_digest()),
                 pepper_version: pepper.version,

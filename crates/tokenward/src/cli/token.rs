@@ -6,8 +6,8 @@ use clap::{ArgGroup, Args, Subcommand};
 use reqwest::Method;
 use serde::de::IgnoredAny;
 use tokenward_api::tokens::{
-    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenRequest, ApiTokenRotateRequest,
-    ApiTokenVersion,
+    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest,
+    ApiTokenRotateRequest, ApiTokenVersion,
 };
 use tokenward_core::Time;
 use tokenward_core::time::{Micros, length_text};
@@ -35,7 +35,7 @@ pub enum TokenCommand {
         #[arg(value_name = "NAME|ID")]
         token: String,
     },
-    /// Change a token's name, description, role or end; its secret stays the same
+    /// Change what a token is: name, description, role, time, networks; its secret stays the same
     Edit(EditArgs),
     /// Give a token a new secret; it is printed alone on standard output, and never again
     Rotate(RotateArgs),
@@ -92,11 +92,20 @@ pub struct CreateArgs {
     /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), or a date-time
     #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
     expires: Option<Time>,
+    /// From when on it is accepted: as for --expires; without it, at once
+    #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
+    not_before: Option<Time>,
+    /// A network from which it is accepted, with a note behind it if you like ("203.0.113.0/24 office"); several times for
+    /// several, without it from everywhere
+    #[arg(long = "network", value_name = "NETWORK")]
+    networks: Vec<String>,
 }
 
 /// `tokenward token edit`.
 #[derive(Args, Debug)]
-#[command(group(ArgGroup::new("change").required(true).multiple(true).args(["name", "description", "role", "expires"])))]
+#[command(group(ArgGroup::new("change").required(true).multiple(true).args([
+    "name", "description", "role", "expires", "not_before", "networks", "anywhere",
+])))]
 pub struct EditArgs {
     /// Its name or id
     #[arg(value_name = "NAME|ID")]
@@ -113,6 +122,15 @@ pub struct EditArgs {
     /// When it expires: as for create, or never
     #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
     expires: Option<when::End>,
+    /// From when on it is accepted: as for create, or now
+    #[arg(long, value_name = "WHEN", value_parser = when::begin_argument)]
+    not_before: Option<when::Begin>,
+    /// A network from which it is accepted, as for create; all that it had before are replaced
+    #[arg(long = "network", value_name = "NETWORK")]
+    networks: Vec<String>,
+    /// Accept it from everywhere
+    #[arg(long, conflicts_with = "networks")]
+    anywhere: bool,
 }
 
 /// `tokenward token delete`.
@@ -167,7 +185,7 @@ pub struct ListArgs {
     /// Only those whose creator's name contains this
     #[arg(long, value_name = "TEXT")]
     creator: Option<String>,
-    /// Only those in this state: living, active, disabled, expired, revoked (deleted within 90 days), ended, kept, or all
+    /// Only those in this state: living, active, disabled, not_yet_valid, expired, revoked (deleted within 90 days), ended, kept, or all
     #[arg(long, value_name = "STATE", value_parser = state, default_value = "kept")]
     state: TokenFilter,
 }
@@ -206,7 +224,9 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         description: args.description,
         role_id: Some(Some(role.id)),
         scope: None,
+        not_before: args.not_before,
         expires_at: args.expires,
+        networks: sent_networks(&args.networks),
     };
     let path = format!("/organization/{}/apiToken", organization.id);
     let created: ApiAnswer<ApiTokenCreate> = context.client.post(&path, &body).await?;
@@ -217,11 +237,27 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         context,
     )?;
     if !context.global.json {
+        let from = if token.networks.is_empty() { String::new() } else { format!(", from {}", network_list(token)) };
         let end = token.expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {}", moment(at)));
-        note(format!("Created the token `{}`: role {}, {end}.", token.name, token.role_name));
+        note(format!("Created the token `{}`: role {}, {end}{from}.", token.name, token.role_name));
         note("This is the only time that it is shown. Keep it in a secret store.");
     }
     Ok(())
+}
+
+/// Networks as they were typed: what stands behind a space is a note.
+fn sent_networks(typed: &[String]) -> Option<Vec<ApiTokenNetwork>> {
+    let read = |text: &String| match text.trim().split_once(char::is_whitespace) {
+        Some((network, note)) => ApiTokenNetwork { network: network.to_owned(), note: Some(note.trim().to_owned()) },
+        None => ApiTokenNetwork { network: text.trim().to_owned(), note: None },
+    };
+    (!typed.is_empty()).then(|| typed.iter().map(read).collect())
+}
+
+/// The networks of a token in one line.
+fn network_list(token: &ApiToken) -> String {
+    let all: Vec<&str> = token.networks.iter().map(|it| it.network.as_str()).collect();
+    or(all.join(", "), "everywhere")
 }
 
 /// Prints a new secret alone, or all of the answer as JSON; `lost` is what to do when that fails.
@@ -352,6 +388,7 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Ends in", token.last_four.clone()),
         ("State", token.state.to_string()),
         ("Expires", or(moment(token.expires_at), "never")),
+        ("Not before", moment(token.not_before)),
         ("Created", moment(token.created_at)),
         ("Creator", text(token.creator_name.as_deref())),
         ("Creator kind", token.creator_kind.map(|kind| kind.to_string()).unwrap_or_default()),
@@ -368,6 +405,10 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         lines.push(("Deleted", format!("{}{by}, {}", moment(gone.at), gone.reason)));
         lines.push(("Note", text(gone.note.as_deref())));
         lines.push(("Undo until", moment(gone.undo_until)));
+    }
+    for (at, it) in token.networks.iter().enumerate() {
+        let note = it.note.as_ref().map(|note| format!(" {note}")).unwrap_or_default();
+        lines.push((if at == 0 { "Networks" } else { "" }, format!("{}{note}", it.network)));
     }
     // One is the rule, and says nothing that stands not above.
     if token.versions.len() > 1 {
@@ -410,7 +451,9 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         name: args.name.map(Some),
         description: args.description.map(|text| Some(text).filter(|text| !text.is_empty())),
         role_id: role.map(Some),
+        not_before: args.not_before.map(|begin| begin.0),
         expires_at: args.expires.map(|end| end.0),
+        networks: if args.anywhere { Some(None) } else { sent_networks(&args.networks).map(Some) },
     };
     let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
@@ -421,7 +464,9 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         ("name", before.name.clone(), changed.name.clone()),
         ("description", text(before.description.as_deref()), text(changed.description.as_deref())),
         ("role", before.role_name.clone(), changed.role_name.clone()),
+        ("beginning", or(moment(before.not_before), "at once"), or(moment(changed.not_before), "at once")),
         ("end", never(before.expires_at), never(changed.expires_at)),
+        ("networks", network_list(&before), network_list(&changed)),
     ];
     let changes: Vec<String> = all
         .into_iter()

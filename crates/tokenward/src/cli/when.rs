@@ -23,6 +23,18 @@ pub fn end_argument(text: &str) -> Result<End, String> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct End(pub Option<Time>);
 
+/// When something begins, as clap reads it where there may be such a moment already: `now` takes it away.
+pub fn begin_argument(text: &str) -> Result<Begin, String> {
+    match text {
+        "now" => Ok(Begin(None)),
+        text => expiry(text, &SystemClock::default()).map(|at| Begin(Some(at))),
+    }
+}
+
+/// When something begins from now on; `None` is at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Begin(pub Option<Time>);
+
 /// The beginning of a period as clap reads it.
 pub fn since_argument(text: &str) -> Result<Time, String> {
     since(text, &SystemClock::default())

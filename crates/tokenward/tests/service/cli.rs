@@ -293,6 +293,31 @@ fn a_token_is_edited_and_says_what_is_different() {
 }
 
 #[test]
+fn a_token_is_bound_to_networks_and_freed_again() {
+    let world = World::new();
+    let bound = ["token", "create", "ci", "--role", "viewer", "--network", "203.0.113.0/24 office", "--network", "::1"];
+    let made = world.run(&bound);
+    assert_eq!(made.code, 0, "{}", made.err);
+    assert!(made.err.contains("never expires, from 203.0.113.0/24, ::1."), "{}", made.err);
+    let shown = world.run(&["token", "show", "ci"]).out;
+    assert!(shown.contains("203.0.113.0/24 office"), "{shown}");
+    let token = made.out.trim_end();
+    let refused = world.with_token(token, &["token", "list"]);
+    assert!(refused.code != 0 && refused.err.contains("from some networks alone"), "{}", refused.err);
+    let edited = world.run(&["token", "edit", "ci", "--network", "127.0.0.0/8", "--not-before", "2099-01-01"]);
+    let told = "beginning: at once → 2099-01-01 00:00Z; networks: 203.0.113.0/24, ::1 → 127.0.0.0/8.";
+    assert!(edited.err.contains(told), "{}", edited.err);
+    let edited = world.run(&["token", "edit", "ci", "--anywhere", "--not-before", "now"]);
+    let told = "beginning: 2099-01-01 00:00Z → at once; networks: 127.0.0.0/8 → everywhere.";
+    assert!(edited.err.contains(told), "{}", edited.err);
+    assert_eq!(world.with_token(token, &["token", "list"]).code, 0);
+    let wrong = world.run(&["token", "edit", "ci", "--network", "10.0.0.1/8"]);
+    assert!(wrong.code != 0 && wrong.err.contains("it lies in 10.0.0.0/8"), "{}", wrong.err);
+    let both = world.run(&["token", "edit", "ci", "--network", "10.0.0.0/8", "--anywhere"]);
+    assert_eq!(both.code, 2, "{}", both.err);
+}
+
+#[test]
 fn a_token_is_rotated_and_its_new_secret_stands_alone_on_stdout() {
     let world = World::new();
     let first = world.token("ci", "devops");

@@ -11,6 +11,36 @@ fn hidden(page: &Page, name: &str) -> String {
 }
 
 #[tokio::test]
+async fn networks_are_lines_of_the_form_and_stay_where_a_form_has_none() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let new = |networks: &'static str| {
+        [("name", "ci"), ("role_id", viewer.as_str()), ("expires", "never"), ("networks", networks)]
+    };
+    owner.get(&format!("{base}/tokens/new")).await.says(200, "From which networks?");
+    let page = owner.post(&format!("{base}/tokens"), &new("10.0.0.1/8 office")).await;
+    let page = page.says(400, "it lies in 10.0.0.0/8");
+    assert!(page.html.contains("10.0.0.1/8 office</textarea>"), "what was typed is kept: {}", page.html);
+    owner.post(&format!("{base}/tokens"), &new("\r\n10.0.0.0/8   the office \r\n\r\n::1\r\n")).await.says(201, "twd_");
+    let tokens = server.get(&organization.path("apiToken"), &organization.owner).await.json();
+    let token = tokens["results"].as_array().unwrap().iter().find(|it| it["name"] == "ci").unwrap().clone();
+    assert_eq!(token["networks"], json!([{ "network": "10.0.0.0/8", "note": "the office" }, { "network": "::1" }]));
+    let id = token["id"].as_str().unwrap();
+    let page = owner.get(&format!("{base}/tokens/{id}/edit")).await.says(200, "10.0.0.0/8 the office\n::1</textarea>");
+    owner.get(&format!("{base}/tokens/{id}")).await.says(200, "10.0.0.0/8</span> the office");
+    let version = hidden(&page, "version");
+    let edit = [("name", "ci"), ("role_id", &viewer), ("expires", "keep"), ("version", &version)];
+    owner.post(&format!("{base}/tokens/{id}/edit"), &edit).await.leads_to(&format!("{base}/tokens/{id}"));
+    let one = organization.path(&format!("apiToken/{id}"));
+    assert_eq!(server.get(&one, &organization.owner).await.json()["networks"], token["networks"]);
+    let version = hidden(&owner.get(&format!("{base}/tokens/{id}/edit")).await, "version");
+    let edit = [("name", "ci"), ("role_id", &viewer), ("expires", "keep"), ("version", &version), ("networks", "")];
+    owner.post(&format!("{base}/tokens/{id}/edit"), &edit).await.leads_to(&format!("{base}/tokens/{id}"));
+    assert_eq!(server.get(&one, &organization.owner).await.json().get("networks"), None);
+}
+
+#[tokio::test]
 async fn a_token_is_edited_and_what_would_be_refused_is_shown_before() {
     let (server, organization, base) = world().await;
     let mut owner = Person::owner(&server).await;

@@ -132,6 +132,10 @@ impl Document {
         if first == "[]" {
             return json!([self.body_with(&schema["items"], rest, value)]);
         }
+        // Of what may be a text or an object, the object.
+        let parts = schema["oneOf"].as_array().into_iter().flatten().map(|part| self.resolve(part));
+        let mut objects = parts.filter(|part| part["properties"].get(first).is_some());
+        let schema = objects.next().unwrap_or(schema);
         let mut body = self.sample(schema, "");
         let Value::Object(fields) = &mut body else { panic!("{path:?} is in no object: {schema}") };
         let name = if first == "*" { "further" } else { first };
@@ -181,6 +185,7 @@ fn word(name: &str) -> &'static str {
         "environment_type" => "PRODUCTION",
         "permission" => "VIEWER",
         "permissions" | "any_of" => "a:b",
+        "network" | "networks" => "10.0.0.0/8",
         "method" => "GET",
         "path" | "mount_path" => "/a",
         _ => "a",

@@ -298,6 +298,11 @@ fn token_page() -> TokenPage {
         shell: shell(Nav::Tokens),
         token: tokens().remove(4),
         revocation: None,
+        not_before: None,
+        networks: vec![
+            NetworkRow { network: "203.0.113.0/24".into(), note: Some("office".into()) },
+            NetworkRow { network: "2001:db8::/32".into(), note: None },
+        ],
         versions: vec![
             VersionRow {
                 version: 2,

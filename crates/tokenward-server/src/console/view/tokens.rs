@@ -11,6 +11,8 @@ pub enum TokenState {
     Active,
     /// Accepted, but its time is nearly over; the text says how long: `6 days left`.
     Soon(String),
+    /// Its time has not begun.
+    NotYetValid,
     /// Its time is over.
     Expired,
     /// Switched off.
@@ -121,9 +123,12 @@ pub struct TokenForm {
     pub roles: RoleChoices,
     /// When it ends.
     pub expiry: Expiry,
+    /// The networks that it is bound to: one a line, with a note behind it.
+    pub networks: FormField,
 }
 
-/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on` to `…/tokens`.
+/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks` to
+/// `…/tokens`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-new.html")]
 pub struct TokenNewPage {
@@ -270,6 +275,10 @@ pub struct TokenPage {
     pub revocation: Option<RevocationView>,
     /// Its secrets, the newest first.
     pub versions: Vec<VersionRow>,
+    /// From when on it is accepted; `None` from the beginning.
+    pub not_before: Option<Moment>,
+    /// The networks that it is bound to; from everywhere where there are none.
+    pub networks: Vec<NetworkRow>,
     /// What its role can do, in one sentence.
     pub meaning: String,
     /// What its role can do, in detail.
@@ -284,6 +293,15 @@ pub struct TokenPage {
     pub may_read_events: bool,
     /// The service's own address, for the command.
     pub public_url: String,
+}
+
+/// A network that a token is bound to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetworkRow {
+    /// `203.0.113.0/24`.
+    pub network: String,
+    /// What it is.
+    pub note: Option<String>,
 }
 
 /// What is said of a token that was taken back.

@@ -209,7 +209,10 @@ async fn a_reason_stands_in_the_query_or_in_the_body_and_is_one_of_five() {
     let unknown = world.server.get(&world.acme.path("apiToken?state=gone"), &world.asker).await;
     assert_eq!(
         unknown.pair(),
-        invalid(&[("state", "is not one of living, active, disabled, expired, revoked, ended, kept, all")])
+        invalid(&[(
+            "state",
+            "is not one of living, active, disabled, not_yet_valid, expired, revoked, ended, kept, all"
+        )])
     );
     // What a person deletes says so.
     let (id, _) = world.server.new_token(&world.acme, json!({ "name": "mine", "role_id": null })).await;

@@ -127,6 +127,7 @@ pub fn pages() -> Vec<(String, String)> {
             description: FormField::default(),
             roles: role_choices("deployer"),
             expiry: expiry("90"),
+            networks: FormField::default(),
         },
         password: None,
         error: None,
@@ -140,6 +141,8 @@ pub fn pages() -> Vec<(String, String)> {
     refused.password = Some(FormField::default().refused("For this, type your password again."));
     refused.form.expiry.chosen = "date".into();
     refused.form.expiry.date = FormField::new("2020-01-01").refused("This day is over.");
+    refused.form.networks = FormField::new("10.0.0.1/8 office")
+        .refused("`10.0.0.1/8` is no network: it lies in 10.0.0.0/8. Write that, or the address alone: 10.0.0.1");
     page!("token-new-refused", refused);
     let mut token_edit = TokenEditPage {
         shell: shell(Nav::Tokens),
