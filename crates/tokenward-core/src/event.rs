@@ -218,6 +218,14 @@ impl Kind {
     }
 }
 
+/// Could an event of this kind, which a newer version wrote, take something away that this version would go on to allow? Kinds
+/// that only add end in `.created`. A version whose new kind takes away brings a step of the schema as well, so that an older
+/// one does not even start.
+#[must_use]
+pub fn outgrows(kind: &str) -> bool {
+    Kind::parse(kind).is_none() && !kind.ends_with(".created")
+}
+
 /// What an organization was like.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)] // The fields are those of the API.
@@ -475,5 +483,19 @@ impl Event {
         self.environment = Some((id, name.into()));
         self.environment_mode = Some(mode);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_called_created_takes_nothing_away_and_the_unknown_might() {
+        for kind in Kind::ALL {
+            assert!(!outgrows(kind.as_str()), "{}", kind.as_str());
+            assert!(!(kind.as_str().ends_with(".created") && kind.takes_away()), "{}", kind.as_str());
+        }
+        assert!(outgrows("token.suspended") && outgrows("log.rewound") && !outgrows("policy.created"));
     }
 }

@@ -33,6 +33,7 @@ mod tx;
 pub mod usage;
 pub mod variables;
 
+pub use db::gave_way;
 pub use db::{Conn, Feed, Heard, Listener, Look, OpenError, Reader, SQLITE_AT_LEAST, Store};
 pub use log::Position;
 pub use tx::{Tx, UnloggedTx};

@@ -52,6 +52,8 @@ pub(crate) struct Followed {
     own: Mutex<Option<Uuid>>,
     /// Is it heard of what other nodes write?
     hears: AtomicBool,
+    /// Has a newer version written what this one does not understand?
+    outgrown: AtomicBool,
     /// Nothing is decided any more.
     stopped: watch::Sender<bool>,
 }
@@ -69,6 +71,7 @@ impl Default for Followed {
             registry: Registry::default(),
             own: Mutex::default(),
             hears: AtomicBool::new(false),
+            outgrown: AtomicBool::new(false),
             stopped: watch::Sender::new(false),
         }
     }
@@ -97,6 +100,16 @@ impl Followed {
 
     pub(crate) fn has_stopped(&self) -> bool {
         *self.stopped.borrow()
+    }
+
+    /// A newer version has written what could take away what this one goes on to allow: nothing is decided here any more.
+    pub(crate) fn outgrow(&self) {
+        self.outgrown.store(true, Ordering::SeqCst);
+        self.stop_deciding();
+    }
+
+    pub(crate) fn is_outgrown(&self) -> bool {
+        self.outgrown.load(Ordering::SeqCst)
     }
 
     /// Answers when it has stopped.
@@ -236,7 +249,7 @@ impl Touched {
     fn by(rows: &[Skeleton]) -> Self {
         let mut touched = Self::default();
         for row in rows {
-            // A kind that a newer version wrote concerns nothing that this version keeps.
+            // A kind that a newer version wrote, and that only adds what this version does not keep.
             let Some(kind) = Event::parse(&row.kind) else { continue };
             let organization = row.organization_id.unwrap_or_default();
             match kind {
@@ -390,17 +403,14 @@ fn put_environment(directory: &mut Directory, place: &environments::EnvironmentP
     }
 }
 
-/// A token whose organization or role is not in the directory was made later than it: its event is still to come.
+/// A token whose organization is not in the directory was made later than it: its event is still to come. One whose role is not
+/// there got that later: until its event comes it is refused, and not left with the role that it had.
 fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
     let Some(number) = directory.number(row.organization_id) else { return };
     let Some(organization) = directory.numbered(number) else { return };
     let state = State::of(row.revoked_at, row.disabled_at);
-    let role = match row.role_id.and_then(|role| organization.role_number(role)) {
-        Some(role) => role,
-        // Revoked, and its role deleted since: no role is needed any more.
-        None if row.revoked_at.is_some() => u32::MAX,
-        None => return,
-    };
+    // No role has this number. One that is revoked, and whose role was deleted since, needs none.
+    let role = row.role_id.and_then(|role| organization.role_number(role)).unwrap_or(u32::MAX);
     let Some(digest) = digest(&row.digest) else { return };
     let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
     let restrictions = restrictions::of(row.not_before, row.networks.as_deref()).map(Arc::new);

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokenward_core::event;
 use tokenward_core::lease::{self, Comparison};
 use tokenward_core::time::Micros;
 use tokenward_core::token::TOMBSTONE;
@@ -161,10 +162,14 @@ impl Follower {
         loop {
             // A hint that something was written, or time to look for what nobody hinted at.
             let _ = tokio::time::timeout(self.pause(followed), followed.nudge.notified()).await;
+            if followed.is_outgrown() {
+                // Nobody waits for one that does not decide. It answers why until it is stopped.
+                self.take_leave().await;
+                followed.stopping().await;
+                return;
+            }
             if followed.has_stopped() {
-                if let Err(error) = self.leave().await {
-                    tracing::warn!(%error, cause = ?error.cause, "the row of this node stays until others see that it has stopped");
-                }
+                self.take_leave().await;
                 return;
             }
             if let Err(error) = self.turn(followed).await {
@@ -321,6 +326,14 @@ impl Follower {
             }
             before = &row.hash;
         }
+        if let Some(row) = new.iter().find(|row| event::outgrows(&row.kind)) {
+            followed.outgrow();
+            return Err(Error::internal(format!(
+                "a newer version has written `{}` at position {}, which this one does not understand and which may take \
+                 something away: this node decides no more until it is brought to that version",
+                row.kind, row.position
+            )));
+        }
         let Some(Skeleton { position, hash, .. }) = new.last() else { return Ok(0) };
         follow::apply(followed, &mut self.feed, new).await?;
         (self.position, self.hash) = (*position, hash.clone());
@@ -347,10 +360,11 @@ impl Follower {
     }
 
     /// Takes the own row away: nothing is decided here any more.
-    async fn leave(&mut self) -> Result<()> {
-        match self.own.take() {
-            Some(own) => nodes::leave(self.feed.alone().await?, own).await,
-            None => Ok(()),
+    async fn take_leave(&mut self) {
+        let Some(own) = self.own.take() else { return };
+        let left = async { nodes::leave(self.feed.alone().await?, own).await };
+        if let Err(error) = left.await {
+            tracing::warn!(%error, cause = ?error.cause, "the row of this node stays until others see that it has stopped");
         }
     }
 }

@@ -477,6 +477,9 @@ impl Verifier {
             return Ok(());
         }
         Err(match until {
+            lease::NEVER if self.0.followed.is_outgrown() => Error::unavailable(
+                "A newer version has written what this node does not understand. Ask another node; this one needs that version.",
+            ),
             lease::NEVER => Error::unavailable("Tokenward is loading; try again in a moment."),
             _ => Error::stale(),
         })

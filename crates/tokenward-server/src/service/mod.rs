@@ -51,7 +51,7 @@ use tokenward_core::event::Event;
 use tokenward_core::right::Right;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::idempotency::{self, Claim};
-use tokenward_store::{Position, Store, Tx};
+use tokenward_store::{Position, Store, Tx, gave_way};
 use tokio::sync::oneshot;
 
 use tokenward_verify::server::{Verifier, gateway};
@@ -124,6 +124,9 @@ pub(crate) struct WriteTerms {
     pub wait: Option<Duration>,
 }
 
+/// How often a write is made that had to let others through: in a deadlock, or because the server cannot put it in order.
+const TRIES: usize = 4;
+
 tokio::task_local! {
     /// Those of the request that is carried out.
     pub(crate) static TERMS: WriteTerms;
@@ -175,7 +178,7 @@ impl App {
     where
         R: Right,
         T: Send + 'static,
-        W: for<'t> FnOnce(&'t mut Tx, &'t R) -> Work<'t, T> + Send + 'static,
+        W: for<'t> FnOnce(&'t mut Tx, &'t R) -> Work<'t, T> + Clone + Send + Sync + 'static,
     {
         let app = Arc::clone(self);
         let terms = WriteTerms::present();
@@ -187,15 +190,27 @@ impl App {
                     Some(organization) => Some(app.shares.write(organization, &app.limits).await?),
                     None => None,
                 };
-                let begun = app.store.clock().steady();
-                let (mut tx, right) = app.store.begin(&right).await?;
-                let at = tx.now();
-                if let Some(claim) = &terms.claim {
-                    idempotency::spend(&mut tx, claim).await?;
-                }
-                let (value, events) = work(&mut tx, &right).await?;
-                let position = tx.commit(&events).await?;
-                let committed = Committed::within(position, begun, at, app.store.clock().steady());
+                let attempt = async |work: W| {
+                    let begun = app.store.clock().steady();
+                    let (mut tx, right) = app.store.begin(&right).await?;
+                    let at = tx.now();
+                    if let Some(claim) = &terms.claim {
+                        idempotency::spend(&mut tx, claim).await?;
+                    }
+                    let (value, events) = work(&mut tx, &right).await?;
+                    let position = tx.commit(&events).await?;
+                    let committed = Committed::within(position, begun, at, app.store.clock().steady());
+                    Ok::<_, Error>((value, events, position, committed))
+                };
+                let mut tries = TRIES;
+                let (value, events, position, committed) = loop {
+                    tries -= 1;
+                    match attempt(work.clone()).await {
+                        // All of it was taken back, and what it was in the way of is done.
+                        Err(error) if tries > 0 && gave_way(&error) => {}
+                        attempted => break attempted?,
+                    }
+                };
                 // The next one need not wait until this one counts.
                 drop(turn);
                 app.security.told(&events, right.by());

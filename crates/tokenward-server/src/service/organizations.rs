@@ -16,7 +16,7 @@ use super::{App, IfMatch, Written, proof};
 use crate::limits::{ADMIN_EMAILS, ORGANIZATIONS};
 
 /// A change of an organization: what is `None` stays; an inner `None` takes the value out.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct OrganizationChange {
     /// The name.
     pub name: Option<String>,

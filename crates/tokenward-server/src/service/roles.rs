@@ -33,6 +33,7 @@ pub struct CustomRole {
 }
 
 /// A replacement for a custom role. Clusters and projects that are left out have their default (contract §8.14).
+#[derive(Clone)]
 pub struct RoleBody {
     /// Its name.
     pub name: String,

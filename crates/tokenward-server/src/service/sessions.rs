@@ -27,7 +27,7 @@ pub struct Begun {
     /// The address of the account that signed in.
     pub email: String,
     /// The text: the API's bearer token, or the console's cookie.
-    pub text: PlainText,
+    pub text: Arc<PlainText>,
     /// When it ends.
     pub expires_at: Time,
 }
@@ -75,6 +75,7 @@ async fn open(
 ) -> Result<Written<Begun>> {
     let text = PlainText::generate(secret::Kind::Session, app.verifier.prefixes(), app.store.random());
     let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
+    let text = Arc::new(text);
     let most = app.limits.get(&SESSIONS);
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     app.write(visitor, move |tx, _| {

@@ -56,6 +56,7 @@ impl SetUp {
 }
 
 /// What the first organization needs.
+#[derive(Clone)]
 pub struct FirstOrganization {
     /// The organization's name.
     pub organization: String,

@@ -23,6 +23,7 @@ use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
 /// What a caller says of a new token.
+#[derive(Clone)]
 pub struct NewToken {
     /// Its name.
     pub name: String,
@@ -45,14 +46,16 @@ pub struct Created {
     /// The token.
     pub token: Token,
     /// Its text.
-    pub text: PlainText,
+    pub text: Arc<PlainText>,
     /// Its secrets that are accepted, the newest first.
     pub versions: Vec<TokenVersion>,
 }
 
 /// The text of a secret that is about to be, and what is stored of it. Made before the write that stores it.
+#[derive(Clone)]
 struct Secret {
-    text: PlainText,
+    /// Shared, so that a write that is made again keeps no second copy of it.
+    text: Arc<PlainText>,
     digest: Digest,
     pepper_version: i32,
 }
@@ -61,7 +64,7 @@ impl Secret {
     fn new(app: &App) -> Self {
         let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
         let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
-        Self { text, digest, pepper_version }
+        Self { text: Arc::new(text), digest, pepper_version }
     }
 
     fn row(&self) -> tokens::NewSecret<'_> {
@@ -276,7 +279,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
 }
 
 /// What is to be different about a token; what is `None` stays as it is.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct TokenChange {
     /// Another name.
     pub name: Option<String>,

@@ -130,7 +130,8 @@ pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
 }
 
 /// May the same be tried again at once, since the database has taken back all of it to let another one through?
-pub(crate) fn gave_way(error: &Error) -> bool {
+#[must_use]
+pub fn gave_way(error: &Error) -> bool {
     let cause = error.cause.as_deref().and_then(|cause| cause.downcast_ref::<sqlx::Error>());
     matches!(cause, Some(sqlx::Error::Database(e)) if e.code().is_some_and(|code| ["40001", "40P01"].contains(&&*code)))
 }

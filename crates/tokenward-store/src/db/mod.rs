@@ -34,7 +34,8 @@ use crate::address::DatabaseAddress;
 
 pub use error::OpenError;
 use error::cause_of;
-pub(crate) use error::{fail, gave_way, is_forbidden, late, name_conflict};
+pub use error::gave_way;
+pub(crate) use error::{fail, is_forbidden, late, name_conflict};
 pub use feed::Feed;
 pub(crate) use head::Head;
 pub use heard::Heard;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tokenward_server::config::Config;
 
 use crate::proxy::{Flow, Proxy};
@@ -299,4 +300,86 @@ async fn who_has_another_pepper_is_told_which_node_holds_the_right_one_and_keeps
     };
     assert!(loser.contains(&format!("`{winner}`")) && loser.contains("TOKENWARD_PEPPER"), "{loser}");
     assert!(!kept.path().join("pepper").exists());
+}
+
+/// Appends an event of a kind that no present version knows, as a newer one would.
+async fn written_by_a_newer_version(server: &Server, kind: &str) {
+    let store = &server.running.app.store;
+    let mut reader = store.read().await.unwrap();
+    let tokenward_store::Conn::Postgres(c) = reader.conn() else { unreachable!() };
+    let ids = [store.new_id(), store.new_id()];
+    let (position, before): (i64, Vec<u8>) =
+        sqlx::query_as("SELECT position + 1, hash FROM log_head").fetch_one(c.raw()).await.unwrap();
+    let (time, payload) = (server.running.app.now().0, [7u8; 32]);
+    let mut hash = Sha256::new();
+    hash.update(&before);
+    hash.update(position.to_be_bytes());
+    hash.update(ids[0].as_bytes());
+    hash.update(time.to_be_bytes());
+    for id in [None, Some(ids[1]), None] {
+        hash.update([u8::from(id.is_some())]);
+        hash.update(id.unwrap_or_default().as_bytes());
+    }
+    hash.update((kind.len() as u64).to_be_bytes());
+    hash.update(kind.as_bytes());
+    hash.update(payload);
+    let hash = hash.finalize().to_vec();
+    let both = "WITH written AS (INSERT INTO event (position, id, time, kind, target_id, payload_digest, hash) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING position, hash) \
+                UPDATE log_head SET position = written.position, hash = written.hash FROM written";
+    let query = sqlx::query(both).bind(position).bind(ids[0]).bind(time).bind(kind).bind(ids[1]);
+    query.bind(&payload[..]).bind(hash).execute(c.raw()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_a_newer_version_has_outgrown_decides_no_more_and_leaves() {
+    let (a, acme, b, _proxy) = two_nodes().await;
+    let asking = asking(&a, &acme, &b).await;
+    // What only adds is passed over.
+    written_by_a_newer_version(&a, "policy.created").await;
+    let (_, text) = a.new_token(&acme, json!({ "name": "after", "role_id": a.role(&acme, "viewer").await })).await;
+    while says(&b, &asking, &text).await != (200, "valid".to_owned()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    written_by_a_newer_version(&a, "token.suspended").await;
+    for node in [&a, &b] {
+        let begun = Instant::now();
+        while says(node, &asking, &text).await != (503, "unavailable".to_owned()) {
+            assert!(begun.elapsed() < Duration::from_secs(5));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    // It does not come back by itself, and nobody waits for it.
+    tokio::time::sleep(BOUND).await;
+    for node in [&a, &b] {
+        let answer = node.post("/verify", &asking, json!({ "token": text })).await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.str("detail").contains("newer version"), "{}", answer.text);
+        assert_eq!(node.get("/readyz", "").await.status, 503);
+    }
+    let mut reader = a.running.app.store.read().await.unwrap();
+    assert_eq!(tokenward_store::nodes::all(reader.conn()).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_was_taken_back_for_a_deadlock_is_made_again() {
+    let (a, acme, _b, _proxy) = two_nodes().await;
+    let (id, _) = a.new_token(&acme, json!({ "name": "ci", "role_id": a.role(&acme, "viewer").await })).await;
+    // Somebody who takes the same two rows, the other way round.
+    let mut reader = a.running.app.store.read().await.unwrap();
+    let tokenward_store::Conn::Postgres(c) = reader.conn() else { unreachable!() };
+    let token = id.parse::<tokenward_core::Uuid>().unwrap();
+    sqlx::raw_sql("BEGIN").execute(c.raw()).await.unwrap();
+    sqlx::query("SELECT 1 FROM token WHERE id = $1 FOR UPDATE").bind(token).execute(c.raw()).await.unwrap();
+    let path = acme.path(&format!("apiToken/{id}"));
+    let deleting = a.delete(&path, &acme.owner);
+    let other = async {
+        // The write waits for the token by now, and is the first to find out that the two wait for each other.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let taken = sqlx::raw_sql("SELECT 1 FROM log_head FOR UPDATE").execute(c.raw()).await;
+        sqlx::raw_sql("ROLLBACK").execute(c.raw()).await.unwrap();
+        taken.expect("the write gave way");
+    };
+    let (deleted, ()) = tokio::join!(deleting, other);
+    assert_eq!(deleted.status, 204, "{}", deleted.text);
 }
