@@ -228,7 +228,17 @@ async fn allowed_passes_denied_is_refused_and_without_tokenward_nothing_passes()
         assert_eq!(answer.status, 200, "{:?}", gateway.kind);
     }
     let before = world.upstream.served();
+    let running = &world.server.running;
+    let addresses = [Some(running.address), running.envoy.as_ref().map(|envoy| envoy.address)];
     world.server.stop().await;
+    // Its ports stay taken, and nobody listens there: a server of another test would answer in its place.
+    let taken = addresses.into_iter().flatten().map(|address| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        socket
+    });
+    let _taken: Vec<_> = taken.collect();
     for gateway in &gateways {
         for _ in 0..3 {
             let through = request(gateway, b"/", &[("Authorization", &authorization)]).await;
