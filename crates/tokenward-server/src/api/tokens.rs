@@ -248,8 +248,10 @@ async fn create(
     if let Some((field, problem)) = fault {
         faults.push(field, problem);
     }
-    // All that is wrong is told at once.
-    tokens::check(&new, app.now()).and(faults.finish())?;
+    if let wrong @ Err(_) = faults.finish() {
+        // All that is wrong is told at once.
+        tokens::check(&new, app.now()).and(wrong)?;
+    }
     let created = tokens::create(&app, grant, new).await?;
     Ok(with_text(&app, StatusCode::CREATED, created, TokenUsage::default()))
 }

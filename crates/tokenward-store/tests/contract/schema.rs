@@ -31,7 +31,7 @@ async fn both_engines_have_the_same_schema() {
         "token.name: text",
         "member.is_owner: integer",
         "member: primary key (organization_id, account_id)",
-        "token: unique (organization_id, kind, name) where revoked_at is null",
+        "token: unique (organization_id, kind, name) where revoked_at is null and name_freed_at is null",
         "token: index (role_id)",
         "token: (organization_id, role_id) -> role (organization_id, id)",
         "environment: (organization_id, project_id) -> project (organization_id, id), on delete cascade",
