@@ -157,6 +157,7 @@ async fn rotate_page(person: &SignedIn, grant: &Grant, id: Uuid, chosen: &str, m
     let shown = TokenRotatePage {
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
         token: row(&person.app, &token, used.get(&id)),
+        version: token.version,
         choices: OVERLAPS.into_iter().filter(|(keep, ..)| overlap(&person.app, keep).is_ok()).collect(),
         chosen: chosen.to_owned(),
         password: proof::field_if_asked(&mut problems),
@@ -184,7 +185,9 @@ pub(super) async fn rotate(
     let chosen = typed.get("keep");
     let rotated = async {
         let keep = overlap(&person.app, chosen)?;
-        let before = tokens::find(&person.app, &grant, id).await?;
+        let found = tokens::find(&person.app, &grant, id).await?;
+        // Whoever loads the answer again sends the form again, and must not end the secret that was just shown.
+        let before = Token { version: typed.get("version").parse().unwrap_or_default(), ..found };
         let shell = person.shell(Some(organization), Nav::Tokens).await?;
         proof::given(&person, &typed).await?;
         let created = tokens::rotate(&person.app, grant.clone(), &before, keep).await?.value;

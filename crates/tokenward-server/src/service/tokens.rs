@@ -393,11 +393,13 @@ pub async fn rotate(app: &Arc<App>, grant: Grant, seen: &Token, keep: Micros) ->
             }
             if old.version != seen {
                 return Err(Error::conflict(
-                    "Somebody else rotated the token at the same time. Look at its secrets before you rotate it once more.",
+                    "The token was rotated meanwhile. Look at its secrets before you rotate it once more.",
                 ));
             }
             if old.disabled_at.is_some() {
-                return Err(Error::conflict("The token is switched off. Switch it on before you rotate it, or make a new one."));
+                return Err(Error::conflict(
+                    "The token is switched off. Switch it on before you rotate it, or make a new one.",
+                ));
             }
             may_hand_out(tx, grant, &old, proof).await?;
             let now = tx.now();

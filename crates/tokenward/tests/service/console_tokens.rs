@@ -98,8 +98,12 @@ async fn a_token_is_rotated_shown_with_its_secrets_and_an_old_one_is_ended() {
     let shown = owner.get(&page).await.says(200, "Rotate");
     assert!(!shown.html.contains("id=\"secrets\""), "one secret needs no list");
     owner.get(&format!("{page}/rotate")).await.says(200, "How long is the secret");
-    let rotated = owner.post(&format!("{page}/rotate"), &[("keep", "24h")]).await;
+    let sent = [("keep", "24h"), ("version", "1")];
+    let rotated = owner.post(&format!("{page}/rotate"), &sent).await;
     let rotated = rotated.says(200, "“ci” has a new secret");
+    // The answer loaded again, by which the browser sends the form again.
+    owner.post(&format!("{page}/rotate"), &sent).await.says(409, "The token was rotated meanwhile.");
+    owner.post(&format!("{page}/rotate"), &[("keep", "0")]).await.says(409, "The token was rotated meanwhile.");
     assert!(rotated.headers["cache-control"].to_str().unwrap().contains("no-store"));
     let old = format!("The secret before (…{}) is accepted until", &text[38..]);
     assert!(rotated.html.contains(&old) && rotated.html.contains("twd_"), "{}", rotated.html);
@@ -118,7 +122,8 @@ async fn a_token_is_rotated_shown_with_its_secrets_and_an_old_one_is_ended() {
     owner.post(&format!("{page}/secrets/2/end"), &[]).await.says(409, "This is the newest secret");
     owner.post(&format!("{page}/rotate"), &[("keep", "99y")]).await.says(400, "none of the choices");
     owner.post(&format!("{page}/rotate"), &[]).await.says(400, "none of the choices");
-    let rotated = owner.post(&format!("{page}/rotate"), &[("keep", "0")]).await;
+    let version = hidden(&owner.get(&format!("{page}/rotate")).await, "version");
+    let rotated = owner.post(&format!("{page}/rotate"), &[("keep", "0"), ("version", &version)]).await;
     rotated.says(200, "is refused from now on.");
     server.stop().await;
 }

@@ -253,6 +253,8 @@ pub struct TokenRotatePage {
     pub shell: Shell,
     /// The token.
     pub token: TokenRow,
+    /// Which secret is its newest: a form that is sent twice rotates once.
+    pub version: u16,
     /// How long the secret before is kept: what is sent, what people read, and what it is for.
     pub choices: Vec<(&'static str, &'static str, &'static str)>,
     /// Which of them is chosen.

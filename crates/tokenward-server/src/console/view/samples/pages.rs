@@ -172,6 +172,7 @@ pub fn pages() -> Vec<(String, String)> {
         TokenRotatePage {
             shell: shell(Nav::Tokens),
             token: tokens().remove(4),
+            version: 1,
             choices: vec![("0", "Not at all", "One has leaked."), ("24h", "For a day", "Time to hand on the new one.")],
             chosen: "24h".into(),
             password: None,
