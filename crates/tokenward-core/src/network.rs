@@ -34,6 +34,27 @@ pub struct NotedNetwork {
     pub note: Option<String>,
 }
 
+impl NotedNetwork {
+    /// The network and the note of what a person typed in one line: `203.0.113.0/24 office`.
+    #[must_use]
+    pub fn split(line: &str) -> (&str, Option<&str>) {
+        match line.trim().split_once(char::is_whitespace) {
+            Some((network, note)) => (network, Some(note.trim())),
+            None => (line.trim(), None),
+        }
+    }
+}
+
+/// As [`split`](NotedNetwork::split) takes it apart.
+impl fmt::Display for NotedNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.note {
+            Some(note) => write!(f, "{} {note}", self.network),
+            None => self.network.fmt(f),
+        }
+    }
+}
+
 impl Network {
     /// Reads `203.0.113.0/24`, `2001:db8::/32`, or a single address. The error says what is wrong and what may be meant.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -209,6 +230,23 @@ mod tests {
         ] {
             assert_eq!(network(text).to_string(), written, "{text}");
             assert_eq!(network(written), network(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_a_network_and_what_was_noted() {
+        for (line, network, note) in [
+            ("10.0.0.0/8", "10.0.0.0/8", None),
+            ("  10.0.0.0/8 \t the  office ", "10.0.0.0/8", Some("the  office")),
+            ("office", "office", None),
+            ("", "", None),
+        ] {
+            assert_eq!(NotedNetwork::split(line), (network, note), "{line:?}");
+        }
+        for line in ["10.0.0.0/8", "10.0.0.0/8 the  office"] {
+            let (text, note) = NotedNetwork::split(line);
+            let noted = NotedNetwork { network: network(text), note: note.map(str::to_owned) };
+            assert_eq!(noted.to_string(), line);
         }
     }
 

@@ -20,8 +20,8 @@ use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
-    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, NetworkRow, ReasonCount, RevocationView, Shell,
-    TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage, VersionRow,
+    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage,
+    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 use super::words::{agent, grouped, points, role_tag, token_state};
 use crate::service::tokens::{self, Filter, NewToken};
@@ -335,12 +335,8 @@ pub(super) fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static 
 pub(super) fn typed_networks(typed: &Pairs) -> Result<Option<Vec<NotedNetwork>>> {
     let Some(lines) = typed.all("networks").next() else { return Ok(None) };
     let mut faults = Faults::default();
-    let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
-    let sent = lines.map(|line| match line.split_once(char::is_whitespace) {
-        Some((network, note)) => (network.to_owned(), Some(note.trim().to_owned())),
-        None => (line.to_owned(), None),
-    });
-    let sent: Vec<_> = sent.collect();
+    let lines = lines.lines().filter(|line| !line.trim().is_empty()).map(NotedNetwork::split);
+    let sent: Vec<_> = lines.map(|(network, note)| (network.to_owned(), note.map(str::to_owned))).collect();
     let networks = token_networks::read(sent.into_iter(), |_| "networks".to_owned(), &mut faults);
     faults.finish()?;
     Ok(Some(networks))
@@ -348,11 +344,7 @@ pub(super) fn typed_networks(typed: &Pairs) -> Result<Option<Vec<NotedNetwork>>>
 
 /// The same lines again.
 pub(super) fn network_lines(networks: &[NotedNetwork]) -> String {
-    let line = |it: &NotedNetwork| match &it.note {
-        Some(note) => format!("{} {note}", it.network),
-        None => it.network.to_string(),
-    };
-    networks.iter().map(line).collect::<Vec<_>>().join("\n")
+    networks.iter().map(NotedNetwork::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// `POST …/tokens`: makes the token, and shows its text in the answer, once.
@@ -444,11 +436,7 @@ pub(super) async fn show(
         points,
         versions,
         not_before: token.not_before.map(|at| person.moment(at)),
-        networks: token
-            .networks
-            .iter()
-            .map(|it| NetworkRow { network: it.network.to_string(), note: it.note.clone() })
-            .collect(),
+        networks: token.networks.clone(),
         usage: Some(counts(&used.map(|it| it.total).unwrap_or_default(), decisions)),
         live: query.understood(&["live"])?.get("live") == "1",
         may_manage: person.can(organization, Management::TokenManage),

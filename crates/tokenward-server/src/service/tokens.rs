@@ -376,8 +376,8 @@ pub fn check_overlap(app: &App, keep: Micros) -> Result<()> {
 /// Gives a token a new secret. Those before it are accepted for `keep` more, and never past the end of the token. What
 /// names the token (its id, in the log, in roles) stays the same.
 ///
-/// `seen` is the token as the caller read it: of two at once one wins. A token that rotates itself must present its newest secret: who found an earlier one must not
-/// get at the next.
+/// `seen` is the token as the caller read it: of two at once one wins. A token that rotates itself must present its newest
+/// secret: who found an earlier one must not get at the next.
 pub async fn rotate(app: &Arc<App>, grant: Grant, seen: &Token, keep: Micros) -> Result<Written<Created>> {
     check_overlap(app, keep)?;
     let (id, seen) = (seen.id, seen.version);

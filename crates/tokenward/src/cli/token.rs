@@ -10,6 +10,7 @@ use tokenward_api::tokens::{
     ApiTokenRotateRequest, ApiTokenVersion,
 };
 use tokenward_core::Time;
+use tokenward_core::network::NotedNetwork;
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{RevokeReason, TokenFilter, TokenState};
 use uuid::Uuid;
@@ -247,9 +248,9 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
 
 /// Networks as they were typed: what stands behind a space is a note.
 fn sent_networks(typed: &[String]) -> Option<Vec<ApiTokenNetwork>> {
-    let read = |text: &String| match text.trim().split_once(char::is_whitespace) {
-        Some((network, note)) => ApiTokenNetwork { network: network.to_owned(), note: Some(note.trim().to_owned()) },
-        None => ApiTokenNetwork { network: text.trim().to_owned(), note: None },
+    let read = |text: &String| {
+        let (network, note) = NotedNetwork::split(text);
+        ApiTokenNetwork { network: network.to_owned(), note: note.map(str::to_owned) }
     };
     (!typed.is_empty()).then(|| typed.iter().map(read).collect())
 }

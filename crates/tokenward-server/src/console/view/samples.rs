@@ -3,6 +3,7 @@
 use askama::Template;
 use serde_json::json;
 use tokenward_core::event::Kind;
+use tokenward_core::network::{Network, NotedNetwork};
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, Mode};
 use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, SECOND, Time};
@@ -300,8 +301,8 @@ fn token_page() -> TokenPage {
         revocation: None,
         not_before: None,
         networks: vec![
-            NetworkRow { network: "203.0.113.0/24".into(), note: Some("office".into()) },
-            NetworkRow { network: "2001:db8::/32".into(), note: None },
+            NotedNetwork { network: Network::parse("203.0.113.0/24").unwrap(), note: Some("office".into()) },
+            NotedNetwork { network: Network::parse("2001:db8::/32").unwrap(), note: None },
         ],
         versions: vec![
             VersionRow {

@@ -1,6 +1,7 @@
 //! API tokens: the list, one token, and how it comes and goes.
 
 use askama::Template;
+use tokenward_core::network::NotedNetwork;
 
 use super::{Chip, Choice, DecisionRow, FormField, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell, Wanted};
 
@@ -280,7 +281,7 @@ pub struct TokenPage {
     /// From when on it is accepted; `None` from the beginning.
     pub not_before: Option<Moment>,
     /// The networks that it is bound to; from everywhere where there are none.
-    pub networks: Vec<NetworkRow>,
+    pub networks: Vec<NotedNetwork>,
     /// What its role can do, in one sentence.
     pub meaning: String,
     /// What its role can do, in detail.
@@ -295,15 +296,6 @@ pub struct TokenPage {
     pub may_read_events: bool,
     /// The service's own address, for the command.
     pub public_url: String,
-}
-
-/// A network that a token is bound to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NetworkRow {
-    /// `203.0.113.0/24`.
-    pub network: String,
-    /// What it is.
-    pub note: Option<String>,
 }
 
 /// What is said of a token that was taken back.
