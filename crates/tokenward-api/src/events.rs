@@ -52,6 +52,9 @@ pub struct Event {
     pub user_agent: Option<String>,
     /// Its place in the log.
     pub position: i64,
+    /// The hash of the whole log up to here, this event included, in hexadecimal digits: who keeps position and hash can tell
+    /// later whether anything before was changed.
+    pub hash: String,
     /// What happened, in our own words, such as `token.created`.
     pub kind: Cow<'static, str>,
 }

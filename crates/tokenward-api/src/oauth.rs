@@ -12,7 +12,37 @@ use utoipa::{ToSchema, openapi::RefOr};
 #[cfg(feature = "openapi")]
 use crate::field;
 
-/// What is sent to introspect or to revoke a token, as a form. Further parameters are not looked at (RFC 6749 §3.2).
+/// What is sent to introspect a token, as a form. Further parameters are not looked at (RFC 6749 §3.2).
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct IntrospectionForm {
+    /// The token.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
+    pub token: String,
+    /// Is taken and not needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    pub token_type_hint: Option<String>,
+    /// A position that the answer must know of: what `Tokenward-Position` said of a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Position>))]
+    pub at_least: Option<String>,
+    /// The name of one of your APIs: then the answer is about it alone. `aud` is this name, `scope` has what the token may
+    /// use of that API, and a token that may use nothing of it is not active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ApiName>))]
+    pub audience: Option<String>,
+    /// The credential of whoever asks, where it is in no header (RFC 6749 §2.3.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Presented>))]
+    pub client_secret: Option<String>,
+    /// Is taken and not needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    pub client_id: Option<String>,
+}
+
+/// What is sent to revoke a token, as a form. Further parameters are not looked at (RFC 6749 §3.2).
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct TokenForm {
@@ -71,6 +101,9 @@ pub struct ActiveToken {
     pub username: String,
     /// The address of this server.
     pub iss: String,
+    /// The API that was asked about with `audience`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aud: Option<String>,
     /// `Bearer`.
     pub token_type: Cow<'static, str>,
     /// When it was made, in seconds since 1970.

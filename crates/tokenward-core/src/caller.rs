@@ -323,10 +323,13 @@ impl Grant {
         if self.proven_at.is_some_and(|at| now.0.saturating_sub(at.0) < within) {
             return Ok(());
         }
-        let minutes = within.div_euclid(MINUTE);
+        let within = match within.div_euclid(MINUTE) {
+            1 => "minute".to_owned(),
+            minutes => format!("{minutes} minutes"),
+        };
         let detail = format!(
-            "This needs your password, typed within the last {minutes} minutes: send it with POST /session/proof, and repeat \
-             the request."
+            "This needs your password, typed within the last {within}: send it with POST /session/proof, and repeat the \
+             request."
         );
         Err(Error::new(Code::ProofRequired, detail))
     }

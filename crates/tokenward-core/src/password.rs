@@ -57,7 +57,8 @@ pub fn rule() -> String {
 pub fn check(password: &str, email: &str, organizations: &[&str]) -> Result<(), String> {
     let length = password.chars().count();
     if length < MIN {
-        return Err(format!("has {length} characters; at least {MIN} are needed"));
+        let characters = if length == 1 { "character" } else { "characters" };
+        return Err(format!("has {length} {characters}; at least {MIN} are needed"));
     }
     if password.len() > MAX {
         return Err(format!("has {} bytes; the limit `password_bytes` is {MAX}", password.len()));

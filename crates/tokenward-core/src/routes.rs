@@ -169,6 +169,12 @@ impl Routes {
         self.id
     }
 
+    /// What becomes of a request that no route describes.
+    #[must_use]
+    pub fn unknown(&self) -> Unknown {
+        self.unknown
+    }
+
     /// What routes need, each at least once.
     pub fn permissions(&self) -> impl Iterator<Item = &RequiredPermission> {
         self.needs.iter().flat_map(Needs::permissions)

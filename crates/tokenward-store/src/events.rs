@@ -15,6 +15,8 @@ use crate::db::{Conn, row, run};
 pub struct Event {
     /// Its place in the log.
     pub position: i64,
+    /// The hash of the log up to here, this event included.
+    pub hash: Vec<u8>,
     /// Its id.
     pub id: Uuid,
     /// When.
@@ -76,6 +78,7 @@ pub struct Filter {
 row! {
     struct EventRow {
         position: i64,
+        hash: Vec<u8>,
         id: Uuid,
         time: Time,
         kind: String,
@@ -89,7 +92,7 @@ row! {
 macro_rules! select {
     ($which:literal) => {
         concat!(
-            "SELECT e.position, e.id, e.time, e.kind, e.target_id, p.actor, p.origin, p.payload ",
+            "SELECT e.position, e.hash, e.id, e.time, e.kind, e.target_id, p.actor, p.origin, p.payload ",
             "FROM event e LEFT JOIN event_payload p ON p.position = e.position WHERE ",
             $which
         )
@@ -135,6 +138,7 @@ impl EventRow {
     fn event(self) -> Option<Event> {
         Some(Event {
             position: self.position,
+            hash: self.hash,
             id: self.id,
             time: self.time,
             kind: Kind::parse(&self.kind)?,

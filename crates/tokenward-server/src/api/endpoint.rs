@@ -19,6 +19,7 @@ use super::direct::{Direct, DirectHandler};
 use super::error::ApiError;
 use super::extract::client;
 use super::idempotency;
+use super::oauth;
 use super::once::{self, Make};
 use super::prefer;
 use super::right::{EndpointRight, On, RightGuard, authorize};
@@ -295,7 +296,13 @@ async fn check(
     next: Next,
 ) -> Response {
     let path = path.map_err(|_| Error::invalid("path", "is not valid UTF-8"));
-    let (parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
+    if guard.basic {
+        (parts, body) = match oauth::client_secret_post(parts, body).await {
+            Ok(request) => request,
+            Err(error) => return ApiError(error).into_response(),
+        };
+    }
     if let Err(error) = at_least::wait(&guard.app, &parts.headers).await {
         return ApiError(error).into_response();
     }

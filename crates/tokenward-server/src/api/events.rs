@@ -63,6 +63,7 @@ fn event(row: Row) -> Event {
         environment_type: payload.and_then(|p| p.environment_mode),
         user_agent: payload.and_then(|p| p.user_agent.clone()),
         position: row.position,
+        hash: hex::encode(&row.hash),
         kind: row.kind.as_str().into(),
     }
 }

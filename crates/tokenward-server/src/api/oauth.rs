@@ -4,24 +4,27 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Extension, FromRequest, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokenward_api::oauth::{ActiveToken, Introspection, TokenForm};
+use tokenward_api::oauth::{ActiveToken, Introspection, IntrospectionForm, TokenForm};
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Management;
+use tokenward_core::permission::{Management, RequiredPermission};
 use tokenward_core::role::Target;
-use tokenward_core::{Error, Result, Time};
+use tokenward_core::routes::Unknown;
+use tokenward_core::{Code, Error, Result, Time};
 use tokenward_store::Position;
 use zeroize::Zeroizing;
 
 use super::at_least;
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
-use super::extract::read;
+use super::extract::{read, written_empty};
 use super::right::On;
 use crate::http::{client, peer};
-use crate::limits::PRESENTED_BYTES;
+use crate::limits::{API_NAME, PRESENTED_BYTES};
 use crate::service::{App, receipts, tokens};
 use tokenward_verify::{Ask, Asking, Question};
 
@@ -31,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .basic()
             .needs(Management::TokenVerify, On::Caller)
             .about("Verification", "Is this token active (RFC 7662)?")
-            .takes_form::<TokenForm>()
+            .takes_form::<IntrospectionForm>()
             .answers::<Introspection>(200)
             .errors(&[409]),
         post("/revoke", revoke)
@@ -47,6 +50,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct Form {
     token: Zeroizing<String>,
     at_least: Option<Position>,
+    audience: Option<Zeroizing<String>>,
 }
 
 /// The one value of a parameter.
@@ -58,14 +62,38 @@ fn one(bytes: &[u8], wanted: &'static str) -> Result<Option<Zeroizing<String>>> 
     }
 }
 
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Puts the secret of a client that says it in its form (RFC 6749 §2.3.1, `client_secret_post`) where rights are looked for.
+/// `client_id` is not looked at: a token says whose it is.
+pub(super) async fn client_secret_post(mut parts: Parts, body: Body) -> Result<(Parts, Body)> {
+    if !is_form(&parts.headers) {
+        return Ok((parts, body));
+    }
+    let bytes = read(body).await?;
+    if let Some(secret) = one(&bytes, "client_secret")?.filter(|secret| !secret.is_empty()) {
+        PRESENTED_BYTES.check_text(&secret).map_err(|problem| Error::invalid("client_secret", problem))?;
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            let detail = "There is a `client_secret` in the form and an Authorization beside it. Send one of them.";
+            return Err(Error::new(Code::AmbiguousCredentials, detail));
+        }
+        let header = Zeroizing::new(format!("Bearer {}", secret.as_str()));
+        let mut value = HeaderValue::from_str(&header)
+            .map_err(|_| Error::invalid("client_secret", "has characters that no token has"))?;
+        value.set_sensitive(true);
+        parts.headers.insert(header::AUTHORIZATION, value);
+    }
+    Ok((parts, Body::from(bytes)))
+}
+
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let kind =
-            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !is_form(request.headers()) {
             return Err(
                 Error::invalid("body", "must be a form (`Content-Type: application/x-www-form-urlencoded`)").into()
             );
@@ -75,33 +103,58 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         PRESENTED_BYTES.check_text(&token).map_err(|problem| Error::invalid("token", problem))?;
         let at_least = one(&bytes, "at_least")?;
         let at_least = at_least.map(|text| at_least::position("at_least", &text)).transpose()?;
-        Ok(Self { token, at_least })
+        let audience = one(&bytes, "audience")?;
+        Ok(Self { token, at_least, audience })
     }
 }
 
 async fn introspect(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
-    Form { token, at_least }: Form,
+    Form { token, at_least, audience }: Form,
 ) -> Result<Response, ApiError> {
     if let Some(position) = at_least {
         receipts::until_known(&app, position).await?;
     }
     // Who presented it is not part of the protocol; the caller is not the one who guesses.
     let question = Question::new(Asking::Organization(grant.organization()), Ask::Identity);
+    // The directory of this moment: an API that is taken out meanwhile is none from the next request on.
+    let directory = app.verifier.directory();
+    let api = match &audience {
+        None => None,
+        Some(name) => {
+            API_NAME.check_text(name).map_err(|problem| Error::invalid("audience", problem))?;
+            let own = directory.organization(grant.organization());
+            let found = own.and_then(|own| own.api(name)).cloned();
+            let none =
+                || Error::invalid("audience", "names no API of this organization; `tokenward api list` shows them");
+            Some(found.ok_or_else(none)?)
+        }
+    };
+    drop(directory);
     let token = app.verifier.check(&token, &question, |answer| {
         let (found, organization, role) = answer.found.filter(|_| answer.decision.is_allow())?;
         // A resource server compares words: what `*` means of the routes that it has is said in words.
-        let of_routes = organization.route_permissions().into_iter();
-        let of_routes = of_routes.filter(|needed| role.allows(needed.permission(), Target::Organization));
-        let scope: BTreeSet<String> =
-            role.permissions().into_iter().chain(of_routes.map(|needed| needed.as_str().to_owned())).collect();
+        let holds = |needed: &&RequiredPermission| role.allows(needed.permission(), Target::Organization);
+        let word = |needed: &RequiredPermission| needed.as_str().to_owned();
+        let scope: BTreeSet<String> = match &api {
+            None => {
+                let of_routes = organization.route_permissions().into_iter().filter(holds).map(word);
+                role.permissions().into_iter().chain(of_routes).collect()
+            }
+            Some(api) => api.permissions().filter(holds).map(word).collect(),
+        };
+        // A token is not for an API of which it may use nothing.
+        if api.as_ref().is_some_and(|api| scope.is_empty() && api.unknown() == Unknown::Deny) {
+            return None;
+        }
         Some(ActiveToken {
             scope: scope.into_iter().collect::<Vec<_>>().join(" "),
             client_id: found.token,
             sub: found.token,
             username: found.name().to_owned(),
             iss: app.public_url.clone(),
+            aud: audience.as_ref().map(|name| name.as_str().to_owned()),
             token_type: "Bearer".into(),
             // The id holds the moment at which it was made (RFC 9562 §5.7).
             iat: found.token.get_timestamp().map(|at| at.to_unix().0),
@@ -113,13 +166,13 @@ async fn introspect(
     Ok(response)
 }
 
-async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, ApiError> {
+async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
-    let Form { token, at_least } = Form::from_request(request, &app).await?;
+    let Form { token, at_least, .. } = Form::from_request(request, &app).await?;
     if let Some(position) = at_least {
         receipts::until_known(&app, position).await?;
     }
     // RFC 7009 §2.2: a token that is not known is as good as taken back.
-    tokens::revoke_presented(&app, &token, &client).await?;
-    Ok(StatusCode::OK)
+    let revoked = tokens::revoke_presented(&app, &token, &client).await?;
+    Ok(revoked.map_or_else(|| StatusCode::OK.into_response(), |revoked| written_empty(StatusCode::OK, &revoked)))
 }

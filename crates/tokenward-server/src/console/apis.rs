@@ -198,6 +198,7 @@ fn table(address: &str, routes: &[KeptRoute], query: &Pairs) -> RouteTable {
     let of = match (words.is_empty(), found.len()) {
         (true, 1) => "1 route".to_owned(),
         (true, all) => format!("{} routes", number(all)),
+        (false, some) if routes.len() == 1 => format!("{} that match, of 1 route", number(some)),
         (false, some) => format!("{} that match, of {} routes", number(some), number(routes.len())),
     };
     let sum =

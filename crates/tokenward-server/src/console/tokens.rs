@@ -10,7 +10,7 @@ use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::time::DAY;
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState as Core, TokenVersion};
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
 use super::form::{Pairs, Problems, Query};
@@ -21,7 +21,7 @@ use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
     Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage,
-    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenState, TokenUsage, TokensPage, VersionRow,
+    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 use super::words::{agent, grouped, points, role_tag, token_state};
 use crate::service::tokens::{self, Filter, NewToken};
@@ -276,7 +276,8 @@ async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems:
     let form = token_form(person, grant, typed, &mut problems, None).await?;
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
     let password = proof::field_if_asked(&mut problems);
-    page(problems.status, &TokenNewPage { shell, form, password, error: problems.rest() })
+    let shown = person.app.now().0;
+    page(problems.status, &TokenNewPage { shell, form, shown, password, error: problems.rest() })
 }
 
 /// The fields of a token, with what was typed; `kept` is when it ends as it is.
@@ -381,8 +382,21 @@ pub(super) async fn create(
     };
     match created {
         Ok(created) => secret_page(&person, shell, created.value, StatusCode::CREATED, None),
+        Err(error) if error.code == Code::NameTaken => match shown_already(&person, &grant, &typed, &error).await? {
+            Some(token) => page(StatusCode::CONFLICT, &TokenShownPage { token: row(&person.app, &token, None), shell }),
+            None => new_page(&person, &grant, &typed, Problems::of(error)?).await,
+        },
         Err(error) => new_page(&person, &grant, &typed, Problems::of(error)?).await,
     }
+}
+
+/// The token that has the name already, where this person made it after this form was shown: whoever loads the page of a new
+/// token again sends its form again, and is not helped by another name.
+async fn shown_already(person: &SignedIn, grant: &Grant, typed: &Pairs, error: &Error) -> Result<Option<Token>> {
+    let (Some(holder), Ok(shown)) = (error.holder.as_deref(), typed.get("shown").parse()) else { return Ok(None) };
+    let token = tokens::get(&person.app, grant, *holder).await?;
+    let own = token.creator_kind == Some(ActorKind::User) && token.creator_id == grant.by().actor.id();
+    Ok((own && token.created_at >= Time(shown)).then_some(token))
 }
 
 /// Shows the text of a new secret, once. The frame was made before the secret, so that nothing can come between.

@@ -114,10 +114,11 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()
             let environments = clusters::environments(tx.conn(), grant, id).await?;
             if !environments.is_empty() {
                 let names = environments.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                let count = environments.len();
-                return Err(Error::conflict(format!(
-                    "{count} environments run on this cluster: {names}. Delete them first."
-                )));
+                let (count, them) = match environments.len() {
+                    1 => ("One environment runs".to_owned(), "it"),
+                    more => (format!("{more} environments run"), "them"),
+                };
+                return Err(Error::conflict(format!("{count} on this cluster: {names}. Delete {them} first.")));
             }
             clusters::delete(tx, grant, id).await?;
             let event = event(Kind::ClusterDeleted, grant, &cluster).before(snapshot(&cluster));

@@ -605,7 +605,7 @@ async fn switch(app: &Arc<App>, grant: Grant, id: Uuid, off: bool) -> Result<Wri
 
 /// Takes back the token with this text: holding it is the right (RFC 7009). A session ends. Nothing happens for what is
 /// not known or already taken back; whoever asks hears the same.
-pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Result<()> {
+pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Result<Option<Written<()>>> {
     let question = Question::new(Asking::Any, Ask::Identity)
         .from(Presenter { address: client.address, agent: client.user_agent.as_deref() });
     let found = app.verifier.check(text, &question, |answer| {
@@ -615,10 +615,15 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
     });
     let done = match found {
         Ok(Some((id, grant))) => {
-            delete(app, grant, id, Why { reason: RevokeReason::Unspecified, note: None }).await.map(|_| ())
+            let why = Why { reason: RevokeReason::Unspecified, note: None };
+            delete(app, grant, id, why).await.map(|gone| Written {
+                value: (),
+                position: gone.position,
+                effect: gone.effect,
+            })
         }
         Ok(None) => match app.verifier.authenticate(text, client) {
-            Ok(caller) => sessions::end(app, &caller, caller.credential_id()).await.map(|_| ()),
+            Ok(caller) => sessions::end(app, &caller, caller.credential_id()).await,
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
@@ -628,7 +633,8 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
         Err(error) if matches!(error.code, Code::Unavailable | Code::Stale | Code::Behind | Code::Internal) => {
             Err(error)
         }
-        _ => Ok(()),
+        Err(_) => Ok(None),
+        Ok(done) => Ok(Some(done)),
     }
 }
 

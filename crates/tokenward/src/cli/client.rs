@@ -55,6 +55,8 @@ pub struct ChosenOrganization {
 pub struct Versioned<T> {
     pub answer: ApiAnswer<T>,
     pub etag: Option<HeaderValue>,
+    /// The place of the change in the log, of one that was made.
+    pub position: Option<String>,
     /// Where the change counts, in words: see [`Effect`].
     pub refused: String,
 }
@@ -195,6 +197,11 @@ impl Client {
         self.send::<IgnoredAny>(self.request(Method::DELETE, path).json(body)).await.map(|_| ())
     }
 
+    /// POST of a form, for the endpoints of OAuth; the answer's body says nothing.
+    pub async fn post_form(&self, path: &str, form: &impl Serialize, wait: WaitArgs) -> Result<Versioned<IgnoredAny>> {
+        self.send(waiting(self.request(Method::POST, path).form(form), wait)).await
+    }
+
     /// Takes something away, and waits so long until it counts on every node; the server's own time where none is given.
     pub async fn take_away<T: DeserializeOwned>(
         &self,
@@ -207,10 +214,7 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        if let Some(seconds) = wait.wait {
-            request = request.header("prefer", format!("wait={seconds}"));
-        }
-        self.send(request).await
+        self.send(waiting(request, wait)).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -246,7 +250,8 @@ impl Client {
             let raw: Value = serde_json::from_slice(body).map_err(|_| self.no_tokenward(status))?;
             let answer = serde_json::from_value(raw).map_err(|cause| self.not_understood(&cause))?;
             let refused = Effect::sentence(Effect::of(&headers).as_ref(), took);
-            return Ok(Versioned { answer, etag: headers.get(ETAG).cloned(), refused });
+            let position = headers.get("tokenward-position").and_then(|it| it.to_str().ok()).map(str::to_owned);
+            return Ok(Versioned { answer, etag: headers.get(ETAG).cloned(), position, refused });
         }
         if let Some(target) = headers.get(LOCATION).filter(|_| status.is_redirection()) {
             let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
@@ -330,6 +335,14 @@ fn authorization(token: &str) -> Result<HeaderValue> {
         )
         .hint("Was more copied than the token itself?")
     })
+}
+
+/// A request that says how long to wait until it counts on every node, where somebody said it.
+fn waiting(request: RequestBuilder, wait: WaitArgs) -> RequestBuilder {
+    match wait.wait {
+        Some(seconds) => request.header("prefer", format!("wait={seconds}")),
+        None => request,
+    }
 }
 
 /// The server to ask: the one named, else the one of the login, else the one on this machine.

@@ -25,6 +25,7 @@ mod output;
 mod project;
 mod prompt;
 mod proof;
+mod revoke;
 mod role;
 mod session;
 mod sessions;
@@ -132,6 +133,10 @@ pub enum Online {
     /// Form and checksum are looked at first, without any network. The exit code is 0 when the token is valid
     /// (and may do what is asked), and 3 when not.
     Verify(verify::VerifyArgs),
+    /// Take back the token that you hold
+    ///
+    /// Holding it is the right: no sign-in is needed. It is refused from the answer on.
+    Revoke(revoke::RevokeArgs),
     /// Ask whether a token or a role may do something, and why
     ///
     /// The exit code is 0 for yes and 3 for no.
@@ -246,6 +251,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Logout => session::logout(global).await,
         Online::Whoami => session::whoami(&context()?).await,
         Online::Verify(args) => verify::run(args, global).await,
+        Online::Revoke(args) => revoke::run(args, global).await,
         Online::Health(args) => health::run(&args, global).await,
         Online::Limits => limits::run(global).await,
         Online::Completions(args) => shell::completions(&args),

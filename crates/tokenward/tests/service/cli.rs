@@ -579,3 +579,32 @@ fn completions_and_manual_need_no_server() {
     assert!(world.nobody(&["man", "token", "create"]).out.contains("expires"));
     assert_eq!(world.nobody(&["man", "nothing"]).code, 2);
 }
+
+#[test]
+fn whoever_holds_a_token_takes_it_back() {
+    let world = World::new();
+    let token = world.token("ci", "viewer");
+    let done = world.nobody_pipes(&format!("{token}\n"), &["revoke", "-"]);
+    assert_eq!((done.code, done.out.as_str()), (0, ""), "{}", done.err);
+    assert_eq!(done.err, "Taken back. It is refused from now on.\n");
+    assert_eq!(world.nobody_pipes(&token, &["verify", "--offline"]).code, 0, "its form is what it was");
+    assert!(world.pipe(&world.admin, &token, &["verify", "-"]).out.starts_with("revoked"));
+    let again = world.nobody_pipes(&token, &["revoke", "--json"]);
+    assert_eq!(
+        (again.code, again.out.trim()),
+        (0, "{\n  \"revoked\": false,\n  \"position\": null\n}"),
+        "{}",
+        again.err
+    );
+    let none = world.nobody_pipes(&token[..41], &["revoke"]);
+    assert!(none.code == 1 && none.err.contains("Nothing was taken back"), "{}", none.err);
+    assert_eq!(world.nobody_pipes("", &["revoke"]).code, 2);
+    let away = world.nobody_pipes(&world.token("second", "viewer"), &["revoke", "-", "--url", NOBODY]);
+    assert!(away.code == 1 && away.err.contains("cannot be reached"), "not told as done: {}", away.err);
+    // The newest event tells its place in the log, and the hash there.
+    let events = world.json(&["event", "list", "--limit", "1"]);
+    let event = &events["events"][0];
+    assert_eq!((event["kind"].as_str(), event["hash"].as_str().map(str::len)), (Some("token.created"), Some(64)));
+    assert!(event["position"].is_i64() && event["address"].is_string(), "{event}");
+    assert!(event["actor_kind"].is_string() && event["actor_id"].is_string(), "{event}");
+}

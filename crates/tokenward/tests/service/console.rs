@@ -351,7 +351,8 @@ async fn a_link_shows_its_form_as_often_as_one_likes_and_is_spent_once() {
     let link = server.running.set_up_link.clone().unwrap();
     let path = link.strip_prefix(&server.url).unwrap().to_owned();
     let mut owner = Person::at(&server);
-    owner.get("/").await.says(200, "Not set up yet");
+    let page = owner.get("/").await.says(200, "Not set up yet");
+    assert!(!page.html.contains("class=\"status\""), "nothing is wrong: {}", page.html);
     for _ in 0..2 {
         owner.get(&path).await.says(200, "Set up Tokenward");
     }

@@ -41,6 +41,32 @@ async fn networks_are_lines_of_the_form_and_stay_where_a_form_has_none() {
 }
 
 #[tokio::test]
+async fn a_new_token_that_is_loaded_again_was_shown_already() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let shown = hidden(&owner.get(&format!("{base}/tokens/new")).await, "shown");
+    let form = [("name", "ci"), ("role_id", viewer.as_str()), ("expires", "never"), ("shown", shown.as_str())];
+    owner.post(&format!("{base}/tokens"), &form).await.says(201, "twd_");
+    let again = owner.post(&format!("{base}/tokens"), &form).await.says(409, "It was shown already");
+    assert!(!again.html.contains("twd_") && again.html.contains("/rotate"), "{}", again.html);
+    let tokens = server.get(&organization.path("apiToken"), &organization.owner).await;
+    assert_eq!(tokens.each("results", "name").iter().filter(|name| *name == "ci").count(), 1);
+    // A form that was opened afterwards means another token, and so does one of somebody else.
+    let shown = hidden(&owner.get(&format!("{base}/tokens/new")).await, "shown");
+    let later = [("name", "ci"), ("role_id", viewer.as_str()), ("expires", "never"), ("shown", shown.as_str())];
+    owner.post(&format!("{base}/tokens"), &later).await.says(409, "Choose another name");
+    server.new_token(&organization, json!({ "name": "by-another", "role_id": viewer })).await;
+    let other = server.token(&organization, "maker", "admin").await;
+    server
+        .post(&organization.path("apiToken"), &other, json!({ "name": "of-a-token", "role_id": viewer }))
+        .await
+        .expect(201);
+    let other = [("name", "of-a-token"), ("role_id", viewer.as_str()), ("expires", "never"), ("shown", shown.as_str())];
+    owner.post(&format!("{base}/tokens"), &other).await.says(409, "Choose another name");
+}
+
+#[tokio::test]
 async fn a_token_is_edited_and_what_would_be_refused_is_shown_before() {
     let (server, organization, base) = world().await;
     let mut owner = Person::owner(&server).await;

@@ -123,6 +123,36 @@ async fn introspection_says_what_is_active_and_nothing_else() {
     let answer = form(&server, "/introspect", &authorization, &format!("token={reader}")).await.expect(200);
     let scope: Vec<&str> = answer["scope"].as_str().unwrap().split(' ').collect();
     assert!(scope.contains(&"invoices:read") && !scope.contains(&"invoices:write"), "{answer}");
+    // Asked for one API, it is about that one, and for nobody who may use nothing of it.
+    let asked = format!("token={reader}&audience=shop");
+    let answer = form(&server, "/introspect", &authorization, &asked).await.expect(200);
+    assert_eq!(
+        (&answer["active"], &answer["aud"], &answer["scope"]),
+        (&json!(true), &json!("shop"), &json!("invoices:read"))
+    );
+    let nothing = json!({ "routes": [{ "method": "POST", "path": "/refunds", "permission": "refunds:write" }] });
+    server.put(&organization.path("api/bank"), &organization.owner, nothing.clone()).await.expect(200);
+    let bank = format!("token={reader}&audience=bank");
+    assert_eq!(form(&server, "/introspect", &authorization, &bank).await.text, r#"{"active":false}"#);
+    server.put(&organization.path("api/bank?unknown_route=allow"), &organization.owner, nothing).await.expect(200);
+    let answer = form(&server, "/introspect", &authorization, &bank).await.expect(200);
+    assert_eq!((&answer["active"], &answer["scope"]), (&json!(true), &json!("")), "{answer}");
+    let answer = form(&server, "/introspect", &authorization, &format!("token={reader}&audience=none")).await;
+    assert_eq!(answer.expect(400)["faults"][0]["field"], "audience");
+    // Who asks may say it in the form, in the one place or the other (RFC 6749 §2.3.1).
+    let body = format!("token={reader}&client_id=gateway&client_secret={verifier}");
+    assert_eq!(form(&server, "/introspect", "", &body).await.expect(200)["active"], true);
+    for (authorization, body, outcome) in [
+        ("", format!("token={reader}&client_secret={}", unknown()), (401, "unknown")),
+        ("", format!("token={reader}&client_secret="), (401, "missing_credentials")),
+        ("", format!("token={reader}&client_secret={reader}"), (403, "permission_denied")),
+        ("", format!("token={reader}&client_secret={verifier}&client_secret={verifier}"), (400, "invalid_request")),
+        ("", format!("token={reader}&client_secret=a%0Ab"), (400, "invalid_request")),
+        (authorization.as_str(), format!("token={reader}&client_secret={verifier}"), (401, "ambiguous_credentials")),
+    ] {
+        let answer = form(&server, "/introspect", authorization, &body).await;
+        assert_eq!(answer.outcome(), (outcome.0, outcome.1.to_owned()), "{body}");
+    }
     for inactive in [unknown().as_str(), "nonsense", "", &organization.owner] {
         let answer = form(&server, "/introspect", &authorization, &format!("token={inactive}")).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, r#"{"active":false}"#));
@@ -158,9 +188,12 @@ async fn whoever_holds_a_token_may_take_it_back() {
     {
         let answer = form(&server, "/revoke", "", &body).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
+        // Whoever held it learns where the end of it stands in the log.
+        assert_eq!(answer.header("tokenward-position").is_some(), body.contains(&reader), "{answer:?}");
     }
     assert_eq!(code(&reader).await, "revoked");
-    assert_eq!(form(&server, "/revoke", "", &format!("token={reader}")).await.status.as_u16(), 200);
+    let again = form(&server, "/revoke", "", &format!("token={reader}")).await;
+    assert_eq!((again.status.as_u16(), again.header("tokenward-position")), (200, None));
     let events = server.get(&organization.path("events"), &organization.owner).await.expect(200);
     let text = events.to_string();
     assert!(text.contains("token.deleted") && !text.contains(&reader), "{text}");

@@ -50,8 +50,8 @@ pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell}
 pub use time::Moment;
 pub use tokens::{
     Expiry, ExpiryPreset, LastUsed, ReasonCount, RevocationView, TokenCreatedPage, TokenDeletePage, TokenEditPage,
-    TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow, TokenState, TokenUsage, TokensPage,
-    VersionRow,
+    TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow, TokenShownPage, TokenState, TokenUsage,
+    TokensPage, VersionRow,
 };
 
 use askama::Template;

@@ -137,6 +137,8 @@ pub struct TokenNewPage {
     pub shell: Shell,
     /// What was typed.
     pub form: TokenForm,
+    /// When the form was shown, in microseconds; what it made is younger.
+    pub shown: i64,
     /// The password again, where it is asked for; its value is never sent back.
     pub password: Option<FormField>,
     /// What was wrong with the whole.
@@ -203,6 +205,16 @@ impl std::fmt::Debug for TokenCreatedPage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenCreatedPage").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// The answer to a form of a new token that was sent again.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-shown.html")]
+pub struct TokenShownPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The token that it made at first.
+    pub token: TokenRow,
 }
 
 /// How often a reason was given.

@@ -56,7 +56,7 @@ async fn each_write_is_told_with_who_what_and_how_it_was() {
         "original_change": null, "origin": "TERRAFORM_PROVIDER", "triggered_by": OWNER,
         "actor_kind": "user", "actor_id": server.get("/account", &acme.owner).await.str("id"), "address": "127.0.0.1", "project_id": null,
         "project_name": "", "environment_id": null, "environment_name": "", "environment_type": null, "user_agent": "Terraform provider 0.86.1",
-        "position": number(&made), "kind": "token.created",
+        "position": number(&made), "hash": told[1]["hash"], "kind": "token.created",
     });
     assert_eq!(told[1], expected);
     for (field, value) in [
@@ -69,6 +69,7 @@ async fn each_write_is_told_with_who_what_and_how_it_was() {
         ("actor_id", server.get("/token/self", &admin).await.json()["id"].clone()),
         ("user_agent", json!("CLI 1.7.9")),
         ("position", json!(number(&gone))),
+        ("hash", told[0]["hash"].clone()),
         ("kind", json!("token.deleted")),
     ] {
         expected[field] = value;
@@ -76,6 +77,12 @@ async fn each_write_is_told_with_who_what_and_how_it_was() {
     expected["change"] = told[0]["change"].clone();
     assert_eq!(told[0], expected);
     assert_eq!(told.len(), 2);
+    // The newest event is the end of the chain: what anybody kept of it can be compared.
+    let mut reader = server.running.app.store.read().await.unwrap();
+    let (_, hash) = tokenward_store::log::end(reader.conn()).await.unwrap();
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(told[0]["hash"], digits);
+    assert_ne!(told[1]["hash"], digits);
     for event in &told {
         let mut change: Value = serde_json::from_str(event["change"].as_str().unwrap()).unwrap();
         // Only a deletion has a reason.

@@ -129,6 +129,7 @@ pub fn pages() -> Vec<(String, String)> {
             expiry: expiry("90"),
             networks: FormField::default(),
         },
+        shown: 1_795_562_400_000_000,
         password: None,
         error: None,
     };
@@ -165,6 +166,7 @@ pub fn pages() -> Vec<(String, String)> {
     });
     page!("token-edit-effect", token_edit);
     page!("token-created", token_created());
+    page!("token-shown", TokenShownPage { shell: shell(Nav::Tokens), token: tokens().remove(4) });
     let rotated = "The secret before (…m4Bc) is accepted until 25 Nov 2026, 23:20 UTC.";
     page!("token-rotated", TokenCreatedPage { rotated: Some(rotated.into()), ..token_created() });
     page!(
