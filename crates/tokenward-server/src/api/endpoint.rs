@@ -18,8 +18,8 @@ use super::at_least;
 use super::direct::{Direct, DirectHandler};
 use super::error::ApiError;
 use super::extract::client;
+use super::form;
 use super::idempotency;
-use super::oauth;
 use super::once::{self, Make};
 use super::prefer;
 use super::right::{EndpointRight, On, RightGuard, authorize};
@@ -298,7 +298,7 @@ async fn check(
     let path = path.map_err(|_| Error::invalid("path", "is not valid UTF-8"));
     let (mut parts, mut body) = request.into_parts();
     if guard.basic {
-        (parts, body) = match oauth::client_secret_post(parts, body).await {
+        (parts, body) = match form::client_secret_post(parts, body).await {
             Ok(request) => request,
             Err(error) => return ApiError(error).into_response(),
         };

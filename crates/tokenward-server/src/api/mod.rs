@@ -16,6 +16,7 @@ mod environments;
 mod error;
 mod events;
 mod extract;
+mod form;
 mod forward_auth;
 mod health;
 mod idempotency;

@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Extension, FromRequest, Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokenward_api::oauth::{ActiveToken, Introspection, IntrospectionForm, TokenForm};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::{Management, RequiredPermission};
 use tokenward_core::role::Target;
 use tokenward_core::routes::Unknown;
-use tokenward_core::{Code, Error, Result, Time};
+use tokenward_core::{Error, Result, Time};
 use tokenward_store::Position;
 use zeroize::Zeroizing;
 
@@ -22,6 +20,7 @@ use super::at_least;
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::{read, written_empty};
+use super::form::{is_form, one};
 use super::right::On;
 use crate::http::{client, peer};
 use crate::limits::{API_NAME, PRESENTED_BYTES};
@@ -51,42 +50,6 @@ struct Form {
     token: Zeroizing<String>,
     at_least: Option<Position>,
     audience: Option<Zeroizing<String>>,
-}
-
-/// The one value of a parameter.
-fn one(bytes: &[u8], wanted: &'static str) -> Result<Option<Zeroizing<String>>> {
-    let mut values = form_urlencoded::parse(bytes).filter(|(name, _)| name == wanted);
-    match (values.next(), values.next()) {
-        (Some(_), Some(_)) => Err(Error::invalid(wanted, "is there twice")),
-        (value, _) => Ok(value.map(|(_, value)| Zeroizing::new(value.into_owned()))),
-    }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
-/// Puts the secret of a client that says it in its form (RFC 6749 §2.3.1, `client_secret_post`) where rights are looked for.
-/// `client_id` is not looked at: a token says whose it is.
-pub(super) async fn client_secret_post(mut parts: Parts, body: Body) -> Result<(Parts, Body)> {
-    if !is_form(&parts.headers) {
-        return Ok((parts, body));
-    }
-    let bytes = read(body).await?;
-    if let Some(secret) = one(&bytes, "client_secret")?.filter(|secret| !secret.is_empty()) {
-        PRESENTED_BYTES.check_text(&secret).map_err(|problem| Error::invalid("client_secret", problem))?;
-        if parts.headers.contains_key(header::AUTHORIZATION) {
-            let detail = "There is a `client_secret` in the form and an Authorization beside it. Send one of them.";
-            return Err(Error::new(Code::AmbiguousCredentials, detail));
-        }
-        let header = Zeroizing::new(format!("Bearer {}", secret.as_str()));
-        let mut value = HeaderValue::from_str(&header)
-            .map_err(|_| Error::invalid("client_secret", "has characters that no token has"))?;
-        value.set_sensitive(true);
-        parts.headers.insert(header::AUTHORIZATION, value);
-    }
-    Ok((parts, Body::from(bytes)))
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
