@@ -1,6 +1,7 @@
 //! The routes of the organization's own API.
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::path::Reading;
 use tokenward_core::routes::{Source, Unknown};
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
@@ -21,6 +22,11 @@ pub struct ApiItem {
     /// What becomes of a request that no route describes: `deny` or `allow`.
     #[cfg_attr(feature = "openapi", schema(value_type = field::UnknownRouteWord))]
     pub unknown_route: Unknown,
+    /// How its servers are known to read paths that others read in another way; what is not here is refused with
+    /// `path_ambiguous`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<field::PathReading>))]
+    #[serde(default)]
+    pub allow_paths: Vec<Reading>,
     pub route_count: i64,
     /// Operations of the imported document that are on none of its routes. As long as there are any, `unknown_route` cannot
     /// be `allow`.
@@ -119,6 +125,11 @@ pub struct ApiDocument {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::UnknownRouteWord>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_route: Option<Unknown>,
+    /// How the servers of this API are known to read paths that others read in another way: each is a promise, and none is
+    /// made unless it is here. In OpenAPI `x-allow-paths`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::PathReadings>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_paths: Option<Vec<Reading>>,
     #[cfg_attr(feature = "openapi", schema(value_type = Routes))]
     pub routes: Vec<ApiDocumentRoute>,
 }

@@ -4,6 +4,7 @@
 use serde_json::Value;
 use tokenward_core::event::ActorKind;
 use tokenward_core::organization::{CloudProvider, Plan, VariableScope, VariableType};
+use tokenward_core::path::Reading;
 use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode};
 use tokenward_core::routes::Unknown;
 use utoipa::openapi::extensions::{Extensions, ExtensionsBuilder};
@@ -110,6 +111,10 @@ fields! {
     ActorWord = one_of(ActorKind::ALL.map(ActorKind::as_str));
     /// What becomes of requests that no route fits.
     UnknownRouteWord = one_of(Unknown::ALL.map(Unknown::as_str));
+    /// How servers read paths.
+    PathReading = one_of(Reading::ALL.map(Reading::as_str));
+    /// Several of these.
+    PathReadings = list("allow_paths", PathReading::schema());
     /// A role as older clients say it.
     DeprecatedRole = one_of(["ADMIN", "DEVELOPER", "VIEWER"]);
     /// Where a variable can be made.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 pub use crate::actor::{Actor, ActorKind, By, Origin};
 use crate::organization::{CloudProvider, Plan, VariableScope, VariableType};
+use crate::path::Reading;
 use crate::role::{ClusterLevel, EnvironmentLevel, Mode};
 use crate::routes::Unknown;
 use crate::time::Time;
@@ -344,6 +345,7 @@ pub struct ApiSnapshot {
     pub name: String,
     pub routes: usize,
     pub unknown_route: Unknown,
+    pub allow_paths: Vec<Reading>,
     /// SHA-256 of the routes in their canonical form, in hexadecimal.
     pub sha256: String,
 }

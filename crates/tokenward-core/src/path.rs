@@ -6,6 +6,82 @@
 
 use std::fmt;
 
+use crate::word::{UnknownWord, words};
+
+words! {
+    /// How the servers of an API are known to read paths that others read in another way. Whoever says so promises it: what
+    /// is decided here is then right for these servers, and for no others.
+    Reading {
+        /// See [`promise`](Reading::promise), as for all of them.
+        EncodedSlash = "encoded_slash",
+        #[allow(missing_docs)]
+        EncodedPercent = "encoded_percent",
+        #[allow(missing_docs)]
+        EncodedPlain = "encoded_plain",
+        #[allow(missing_docs)]
+        Semicolon = "semicolon",
+        #[allow(missing_docs)]
+        EmptySegments = "empty_segments",
+        #[allow(missing_docs)]
+        Capitals = "capitals",
+        #[allow(missing_docs)]
+        TrailingSlash = "trailing_slash",
+    }
+}
+
+impl Reading {
+    /// What is promised of the servers: a whole sentence.
+    #[must_use]
+    pub const fn promise(self) -> &'static str {
+        match self {
+            Self::EncodedSlash => {
+                "They divide a path at `/` before they decode it, so that `/a%2Fb` has one segment and never two."
+            }
+            Self::EncodedPercent => "They decode a path once and never again, so that `%252F` is the text `%2F`.",
+            Self::EncodedPlain => "They take `%41`, `%7E` and `%2D` for `A`, `~` and `-` before they look for a route.",
+            Self::Semicolon => "`;` is a letter like others to them: nothing is cut off at it.",
+            Self::EmptySegments => "They join no slashes: `/a//b` is another path than `/a/b`.",
+            Self::Capitals => "They tell capitals from small letters: `/Admin` is another path than `/admin`.",
+            Self::TrailingSlash => "They tell `/a/` from `/a`: no route without a slash at its end takes both.",
+        }
+    }
+}
+
+/// The readings that are promised of the servers of one API; none of them unless somebody says so.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Readings(u8);
+
+impl Readings {
+    /// Is it promised?
+    #[must_use]
+    pub const fn has(self, reading: Reading) -> bool {
+        self.0 & 1 << reading as u8 != 0
+    }
+
+    /// Those that are promised, in order.
+    pub fn iter(self) -> impl Iterator<Item = Reading> {
+        Reading::ALL.into_iter().filter(move |reading| self.has(*reading))
+    }
+
+    /// Reads their words, with a comma or a space between.
+    pub fn parse(text: &str) -> Result<Self, UnknownWord> {
+        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        words.map(Reading::parse).collect()
+    }
+}
+
+impl FromIterator<Reading> for Readings {
+    fn from_iter<I: IntoIterator<Item = Reading>>(all: I) -> Self {
+        Self(all.into_iter().fold(0, |bits, reading| bits | 1 << reading as u8))
+    }
+}
+
+impl fmt::Display for Readings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.iter().map(Reading::as_str).collect::<Vec<_>>().join(","))
+    }
+}
+
 /// Why a path cannot be decided by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Ambiguity {
@@ -27,6 +103,14 @@ pub enum Ambiguity {
     /// A byte that no path may hold unescaped (RFC 3986 §3.3): a backslash, a control character, a space, anything
     /// beyond ASCII.
     ForbiddenByte,
+}
+
+impl Ambiguity {
+    /// Could servers be promised to read it in one way?
+    #[must_use]
+    pub const fn can_be_promised(self) -> bool {
+        matches!(self, Self::EmptySegment | Self::NeedlessEscape | Self::Parameters)
+    }
 }
 
 impl fmt::Display for Ambiguity {
@@ -56,6 +140,11 @@ pub fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// The path, if everybody reads it the same way. Without its query.
 pub fn unambiguous(path: &[u8]) -> Result<&str, Ambiguity> {
+    unambiguous_to(path, Readings::default())
+}
+
+/// The path, if all servers read it the same way of which this is promised. Without its query.
+pub fn unambiguous_to(path: &[u8], readings: Readings) -> Result<&str, Ambiguity> {
     if path.first() != Some(&b'/') {
         return Err(Ambiguity::NotAbsolute);
     }
@@ -72,7 +161,11 @@ pub fn unambiguous(path: &[u8]) -> Result<&str, Ambiguity> {
                 let segment = after.split(|byte| *byte == b'/').next().unwrap_or_default();
                 match segment {
                     b"." | b".." => return Err(Ambiguity::DotSegment),
-                    b"" if !after.is_empty() => return Err(Ambiguity::EmptySegment),
+                    b"" if !after.is_empty() && !readings.has(Reading::EmptySegments) => {
+                        return Err(Ambiguity::EmptySegment);
+                    }
+                    // No promise covers what climbs to another directory where it is not kept.
+                    _ if readings != Readings::default() && hides_dots(segment) => return Err(Ambiguity::DotSegment),
                     _ => {}
                 }
             }
@@ -81,12 +174,13 @@ pub fn unambiguous(path: &[u8]) -> Result<&str, Ambiguity> {
                 let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
                 let (Some(high), Some(low)) = (digit(high), digit(low)) else { return Err(Ambiguity::BrokenEscape) };
                 let byte = high << 4 | low;
-                if needs_no_escape(byte) {
+                if needs_no_escape(byte) && !is_promised(byte, readings) {
                     return Err(Ambiguity::NeedlessEscape);
                 }
                 escaped.push(byte);
                 rest = after;
             }
+            b';' if readings.has(Reading::Semicolon) => {}
             b';' => return Err(Ambiguity::Parameters),
             byte if !is_path_byte(*byte) => return Err(Ambiguity::ForbiddenByte),
             _ => {}
@@ -118,6 +212,24 @@ fn is_unreserved(byte: u8) -> bool {
 /// nothing good escapes.
 fn needs_no_escape(byte: u8) -> bool {
     is_unreserved(byte) || byte.is_ascii_control() || b"/\\;?#%".contains(&byte)
+}
+
+/// Is it promised how an escape of this is read?
+fn is_promised(byte: u8, readings: Readings) -> bool {
+    match byte {
+        b'/' => readings.has(Reading::EncodedSlash),
+        b'%' => readings.has(Reading::EncodedPercent),
+        // Dots make segments that are none.
+        b'-' | b'_' | b'~' => readings.has(Reading::EncodedPlain),
+        byte => byte.is_ascii_alphanumeric() && readings.has(Reading::EncodedPlain),
+    }
+}
+
+/// Would a segment become `.` or `..` to a server that divides it at an escaped slash, or cuts it off at a `;`?
+fn hides_dots(segment: &[u8]) -> bool {
+    let folded = segment.to_ascii_lowercase();
+    let text = String::from_utf8_lossy(&folded);
+    text.split("%2f").any(|piece| matches!(piece.split(';').next(), Some("." | "..")))
 }
 
 #[cfg(test)]
@@ -171,6 +283,57 @@ mod tests {
         ] {
             assert_eq!(unambiguous(path), Err(why), "{}", path.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_servers_are_promised_to_read_in_one_way_passes_for_them() {
+        let all: Readings = Reading::ALL.into_iter().collect();
+        for (reading, path) in [
+            (Reading::EncodedSlash, "/files/a%2Fb"),
+            (Reading::EncodedSlash, "/files/a%2fb/"),
+            (Reading::EncodedPercent, "/tags/100%25"),
+            (Reading::EncodedPercent, "/a%252fb"),
+            (Reading::EncodedPlain, "/%41dmin%2D%7E%5F"),
+            (Reading::Semicolon, "/a;v=1/b"),
+            (Reading::EmptySegments, "/a//b"),
+            (Reading::EmptySegments, "/a//"),
+        ] {
+            assert_eq!(unambiguous_to(path.as_bytes(), [reading].into_iter().collect()), Ok(path));
+            assert_eq!(unambiguous_to(path.as_bytes(), all), Ok(path));
+            let others = Reading::ALL.into_iter().filter(|other| *other != reading).collect();
+            assert!(unambiguous_to(path.as_bytes(), others).is_err(), "{path} is allowed by nothing else");
+        }
+        // Whatever is promised.
+        for path in [
+            "/a/../b",
+            "/a/%2e%2e/b",
+            "/a/..%2fb",
+            "/a%2f..%2Fb",
+            "/a/..;/b",
+            "/a/.;x/b",
+            "/a%2f..;x",
+            "/a%5cb",
+            "/a%3bb",
+            "/a%3fb",
+            "/a%23b",
+            "/a%00b",
+            "/a%2e",
+            "/a\\b",
+            "/%ff",
+            "/a%",
+        ] {
+            assert!(unambiguous_to(path.as_bytes(), all).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn readings_are_words() {
+        let read = Readings::parse("semicolon, encoded_slash,semicolon").unwrap();
+        assert_eq!(read.to_string(), "encoded_slash,semicolon");
+        assert_eq!(Readings::parse(&read.to_string()), Ok(read));
+        assert_eq!(Readings::parse(""), Ok(Readings::default()));
+        let unknown = Readings::parse("semicolons").unwrap_err().to_string();
+        assert!(unknown.contains("empty_segments, capitals"), "{unknown}");
     }
 
     #[test]

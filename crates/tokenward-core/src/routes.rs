@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::decision::Ask;
 use crate::needs::Needs;
-use crate::path;
+use crate::path::{self, Reading, Readings};
 use crate::permission::RequiredPermission;
 use crate::reason::Reason;
 use crate::word::words;
@@ -63,6 +63,21 @@ pub struct Route {
     pub needs: Needs,
 }
 
+/// What holds for all routes of an API.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Rules {
+    /// What becomes of a request that no route describes.
+    pub unknown: Unknown,
+    /// How its servers are known to read paths.
+    pub readings: Readings,
+}
+
+impl From<Unknown> for Rules {
+    fn from(unknown: Unknown) -> Self {
+        Self { unknown, readings: Readings::default() }
+    }
+}
+
 /// A route that cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteFault {
@@ -75,10 +90,10 @@ pub struct RouteFault {
 /// The routes of one API, compiled.
 pub struct Routes {
     id: Uuid,
-    unknown: Unknown,
+    rules: Rules,
     exact: Table,
     /// The same in lower case: many servers take `/Admin` for `/admin`. Absent where two routes differ in nothing but case
-    /// and in what they need, since what serves those tells them apart.
+    /// and in what they need, since what serves those tells them apart, and where that is promised.
     folded: Option<Table>,
     /// Is there a capital in any route?
     capitals: bool,
@@ -102,15 +117,16 @@ struct Hit {
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Routes").field("id", &self.id).field("unknown", &self.unknown).finish_non_exhaustive()
+        f.debug_struct("Routes").field("id", &self.id).field("rules", &self.rules).finish_non_exhaustive()
     }
 }
 
 impl Routes {
     /// Compiles routes. The first that cannot be used is the fault.
-    pub fn compile(id: Uuid, unknown: Unknown, routes: &[Route]) -> Result<Self, RouteFault> {
-        let (exact, needs) = (Table::new(), Vec::new());
-        let mut compiled = Self { id, unknown, exact, folded: Some(Table::new()), capitals: false, needs };
+    pub fn compile(id: Uuid, rules: impl Into<Rules>, routes: &[Route]) -> Result<Self, RouteFault> {
+        let (rules, exact, needs) = (rules.into(), Table::new(), Vec::new());
+        let folded = (!rules.readings.has(Reading::Capitals)).then(Table::new);
+        let mut compiled = Self { id, rules, exact, folded, capitals: false, needs };
         let mut folded: HashMap<(&str, String), u32> = HashMap::new();
         let mut numbers: HashMap<&Needs, u32> = HashMap::new();
         let mut shapes: HashMap<String, u32> = HashMap::new();
@@ -123,7 +139,7 @@ impl Routes {
             if route.path.matches('{').count() > PARAMETERS_MAX {
                 return Err(fault(format!("has more parameters than the limit `route_parameters` ({PARAMETERS_MAX})")));
             }
-            let pattern = pattern(&route.path).map_err(fault)?;
+            let pattern = pattern(&route.path, rules.readings).map_err(fault)?;
             let number = *numbers.entry(&route.needs).or_insert_with(|| {
                 compiled.needs.push(route.needs.clone());
                 compiled.needs.len() as u32 - 1
@@ -172,7 +188,13 @@ impl Routes {
     /// What becomes of a request that no route describes.
     #[must_use]
     pub fn unknown(&self) -> Unknown {
-        self.unknown
+        self.rules.unknown
+    }
+
+    /// How its servers are known to read paths.
+    #[must_use]
+    pub fn readings(&self) -> Readings {
+        self.rules.readings
     }
 
     /// What routes need, each at least once.
@@ -183,11 +205,11 @@ impl Routes {
     /// What a request takes. `path` is as the client sent it; a query behind `?` does not count.
     #[must_use]
     pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
-        let Some(decoded) = canonical(path) else { return Ask::Never(Reason::PathAmbiguous) };
+        let Some(decoded) = canonical(path, self.rules.readings) else { return Ask::Never(Reason::PathAmbiguous) };
         let asked = self.ask_path(&self.exact, method, &decoded);
         // Some programs decode a path before they look for its route (Go's ServeMux), others afterwards (axum):
         // `/invoices/7%3Acancel` is `/invoices/{id}:cancel` to the former and `/invoices/{id}` to the latter.
-        match encoded_ascii(path) {
+        match encoded_ascii(path, self.rules.readings) {
             Some(encoded) if self.ask_path(&self.exact, method, &encoded) != asked => {
                 return Ask::Never(Reason::PathAmbiguous);
             }
@@ -223,7 +245,10 @@ impl Routes {
             // `/files/secret/` is in `/files/{*rest}` to one server, and to another it is `/files/secret`. Where both `/a`
             // and `/a/` are described, the server tells them apart.
             (Some(hit), Some(also))
-                if hit.needs != also.needs && hit.shape != also.shape && hit.breadth >= also.breadth =>
+                if !self.rules.readings.has(Reading::TrailingSlash)
+                    && hit.needs != also.needs
+                    && hit.shape != also.shape
+                    && hit.breadth >= also.breadth =>
             {
                 return Ask::Never(Reason::PathAmbiguous);
             }
@@ -231,7 +256,7 @@ impl Routes {
             (None, None) => {}
         }
         let described = || table.keys().any(|it| at(table, it, path).or_else(|| at(table, it, &other)).is_some());
-        match self.unknown {
+        match self.rules.unknown {
             Unknown::Allow if !described() => Ask::Identity,
             _ => Ask::Never(Reason::RouteUnknown),
         }
@@ -259,18 +284,18 @@ fn check_method(method: &str) -> Result<(), String> {
 
 /// The form of a request's path in which it is matched: without its query, each escape decoded. `None` when another
 /// program could read it in another way.
-fn canonical(path: &str) -> Option<Cow<'_, str>> {
+fn canonical(path: &str, readings: Readings) -> Option<Cow<'_, str>> {
     let (path, _) = path::split(path.as_bytes());
     if path.len() > PATH_MAX {
         return None;
     }
-    let path = path::unambiguous(path).ok()?;
+    let path = path::unambiguous_to(path, readings).ok()?;
     if path.contains('%') { decoded(path).map(Cow::Owned) } else { Some(Cow::Borrowed(path)) }
 }
 
 /// The path with its letters beyond ASCII decoded and all else as it was sent, which is how a program reads it that looks
-/// for a route first. `None` when that is the same as the decoded path.
-fn encoded_ascii(path: &str) -> Option<String> {
+/// for a route first; what it is promised to decode before is decoded. `None` when that is the same as the decoded path.
+fn encoded_ascii(path: &str, readings: Readings) -> Option<String> {
     let path = path.split('?').next().unwrap_or_default();
     let mut parts = path.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
@@ -280,6 +305,8 @@ fn encoded_ascii(path: &str) -> Option<String> {
         let (digits, rest) = part.split_at_checked(2)?;
         match u8::from_str_radix(digits, 16) {
             Ok(byte) if !byte.is_ascii() => bytes.push(byte),
+            Ok(b'/') => bytes.push(SLASH_IN_SEGMENT),
+            Ok(byte) if is_plain(byte) && readings.has(Reading::EncodedPlain) => bytes.push(byte),
             _ => {
                 differs = true;
                 bytes.push(b'%');
@@ -291,6 +318,15 @@ fn encoded_ascii(path: &str) -> Option<String> {
     if differs { String::from_utf8(bytes).ok() } else { None }
 }
 
+/// Letters, digits and what else needs no escape, but for dots.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_~".contains(&byte)
+}
+
+/// Stands for an escaped slash in a decoded path, where one is allowed: part of its segment, and no other text decodes to it,
+/// since control characters are refused.
+const SLASH_IN_SEGMENT: u8 = 0;
+
 fn decoded(path: &str) -> Option<String> {
     let mut bytes = path.bytes();
     let mut decoded = Vec::with_capacity(path.len());
@@ -298,7 +334,8 @@ fn decoded(path: &str) -> Option<String> {
         if byte == b'%' {
             let mut digit = || char::from(bytes.next()?).to_digit(16);
             let (high, low) = (digit()?, digit()?);
-            decoded.push((high * 16 + low) as u8);
+            let byte = (high * 16 + low) as u8;
+            decoded.push(if byte == b'/' { SLASH_IN_SEGMENT } else { byte });
         } else {
             decoded.push(byte);
         }
@@ -307,7 +344,7 @@ fn decoded(path: &str) -> Option<String> {
 }
 
 /// The path of a route as the router writes it. The error completes the sentence "`GET /path` …".
-fn pattern(path: &str) -> Result<String, String> {
+fn pattern(path: &str, readings: Readings) -> Result<String, String> {
     if path.len() > TEMPLATE_MAX {
         return Err(format!("has a path of {} bytes; the limit `route_path_bytes` is {TEMPLATE_MAX}", path.len()));
     }
@@ -343,7 +380,7 @@ fn pattern(path: &str) -> Result<String, String> {
         if c.is_ascii() { c.to_string() } else { c.to_string().bytes().map(|b| format!("%{b:02X}")).collect() }
     };
     let literal: String = literal.chars().map(escape).collect();
-    match canonical(&literal) {
+    match canonical(&literal, readings) {
         Some(_) => Ok(pattern),
         None => Err("has a path that does not begin with `/`, or can be read in more than one way".into()),
     }
@@ -519,6 +556,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_promised_of_the_servers_is_decided_as_they_read_it() {
+        let routes = [
+            route("GET", "/files/{name}", "files:read"),
+            route("GET", "/files/{name}/secret", "secret:read"),
+            route("GET", "/files/special", "special:read"),
+            route("GET", "/tree/{*rest}", "tree:read"),
+            route("GET", "/tree/hidden", "hidden:read"),
+            route("GET", "/Admin", "admin:read"),
+            route("GET", "/{any}", "any:read"),
+        ];
+        let with = |readings: &[Reading]| {
+            let readings = readings.iter().copied().collect();
+            Routes::compile(Uuid::nil(), Rules { unknown: Unknown::Deny, readings }, &routes).unwrap()
+        };
+        let strict = with(&[]);
+        for (reading, path, needs) in [
+            // One segment, whatever is in it.
+            (Reading::EncodedSlash, "/files/a%2Fsecret", "files:read"),
+            (Reading::EncodedSlash, "/files/a%2fsecret/secret", "secret:read"),
+            (Reading::EncodedPercent, "/files/100%25", "files:read"),
+            (Reading::EncodedPlain, "/files/speci%61l", "special:read"),
+            (Reading::EncodedPlain, "/files/a%2Db", "files:read"),
+            (Reading::Semicolon, "/files/special;v=1", "files:read"),
+            (Reading::EmptySegments, "/tree/a//b", "tree:read"),
+            (Reading::EmptySegments, "/files//secret", "route_unknown"),
+            (Reading::Capitals, "/admin", "any:read"),
+            (Reading::Capitals, "/Admin", "admin:read"),
+            (Reading::TrailingSlash, "/tree/hidden/", "tree:read"),
+        ] {
+            assert_eq!(needed(&with(&[reading]), "GET", path), needs, "{path} with {reading}");
+            if path != "/Admin" {
+                assert_eq!(needed(&strict, "GET", path), "path_ambiguous", "{path}");
+            }
+        }
+        // A route can name such a path only where it is allowed.
+        let slash = [route("GET", "/a%2Fb", "a:read"), route("GET", "/{x}", "x:read")];
+        assert!(Routes::compile(Uuid::nil(), Unknown::Deny, &slash).is_err());
+        let rules = Rules { unknown: Unknown::Deny, readings: [Reading::EncodedSlash].into_iter().collect() };
+        let slash = Routes::compile(Uuid::nil(), rules, &slash).unwrap();
+        assert_eq!(needed(&slash, "GET", "/a%2fb"), "a:read");
+        assert_eq!(needed(&slash, "GET", "/a%2fc"), "x:read");
+        assert_eq!(needed(&slash, "GET", "/a%00b"), "path_ambiguous", "nothing else stands for a slash");
+    }
+
+    #[test]
     fn a_path_with_two_meanings_is_refused() {
         for path in [
             "invoices",
@@ -546,11 +628,11 @@ mod tests {
             "*",
             "http://x/a",
         ] {
-            assert_eq!(canonical(path), None, "{path}");
+            assert_eq!(canonical(path, Readings::default()), None, "{path}");
         }
-        assert_eq!(canonical(&format!("/{}", "a".repeat(PATH_MAX))), None);
-        assert_eq!(canonical("/a/b/?x").as_deref(), Some("/a/b/"));
-        assert_eq!(canonical("/").as_deref(), Some("/"));
+        assert_eq!(canonical(&format!("/{}", "a".repeat(PATH_MAX)), Readings::default()), None);
+        assert_eq!(canonical("/a/b/?x", Readings::default()).as_deref(), Some("/a/b/"));
+        assert_eq!(canonical("/", Readings::default()).as_deref(), Some("/"));
     }
 
     #[test]

@@ -144,6 +144,8 @@ limits! {
         "Parameters in the path of a route.";
     ROUTE_PERMISSIONS = fixed "route_permissions" tokenward_core::needs::PERMISSIONS_MAX as u64, Count,
         "Permissions that one route needs.";
+    ALLOW_PATHS = fixed "allow_paths" tokenward_core::path::Reading::ALL.len() as u64, Count,
+        "Ways in which the servers of one API are known to read paths.";
     ROUTE_WAYS = fixed "route_ways" tokenward_core::needs::WAYS_MAX as u64, Count,
         "Ways of one route, of which any one is enough.";
     ROLE_PERMISSIONS = setting "role_permissions" 200, Count,

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
 use tokenward_core::needs::Needs;
+use tokenward_core::path::Readings;
 use tokenward_core::permission::{Management, RequiredPermission};
-use tokenward_core::routes::{Route, Routes, Source, Unknown};
+use tokenward_core::routes::{Route, Routes, Rules, Source, Unknown};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, count, execute, name_conflict, row, run};
@@ -18,6 +19,7 @@ row! {
         pub id: Uuid,
         pub name: String,
         pub unknown_route: Unknown,
+        pub allow_paths: Readings,
         pub route_count: i64,
         /// Operations of the imported document that are on none of its routes.
         pub left_out: i64,
@@ -102,7 +104,7 @@ impl KeptRoute {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, unknown_route, route_count, left_out, created_at, updated_at FROM api WHERE organization_id = $1 ",
+            "SELECT id, name, unknown_route, allow_paths, route_count, left_out, created_at, updated_at FROM api WHERE organization_id = $1 ",
             $rest
         )
     };
@@ -115,7 +117,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, content: &Content) ->
         tx.conn(),
         sqlx::query(concat!(
             "INSERT INTO api (id, organization_id, name, unknown_route, routes, route_count, left_out, notes, ",
-            "created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+            "created_at, updated_at, allow_paths) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
         ))
         .bind(api.id)
         .bind(grant.organization())
@@ -127,6 +129,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, api: &Api, content: &Content) ->
         .bind(&content.notes)
         .bind(api.created_at.0)
         .bind(api.updated_at.0)
+        .bind(api.allow_paths.to_string())
     )
     .map_err(name_conflict("API", &api.name))?;
     Ok(())
@@ -138,7 +141,8 @@ pub async fn update(tx: &mut Tx, grant: &Grant, api: &Api, content: &Content) ->
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "UPDATE api SET unknown_route = $3, routes = $4, route_count = $5, left_out = $6, notes = $7, updated_at = $8 ",
+            "UPDATE api SET unknown_route = $3, routes = $4, route_count = $5, left_out = $6, notes = $7, updated_at = $8, ",
+            "allow_paths = $9 ",
             "WHERE organization_id = $1 AND id = $2"
         ))
         .bind(grant.organization())
@@ -149,6 +153,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, api: &Api, content: &Content) ->
         .bind(api.left_out)
         .bind(&content.notes)
         .bind(api.updated_at.0)
+        .bind(api.allow_paths.to_string())
     )?;
     Ok(())
 }
@@ -191,6 +196,7 @@ row! {
         organization_id: Uuid,
         name: String,
         unknown_route: String,
+        allow_paths: String,
         routes: String,
     }
 }
@@ -199,11 +205,11 @@ row! {
 ///
 /// What cannot be compiled is left out and thereby denied; it must not keep the service from starting.
 pub async fn compiled(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, String, Routes)>> {
-    const SELECT: &str = "SELECT id, organization_id, name, unknown_route, routes FROM api WHERE id IN";
+    const SELECT: &str = "SELECT id, organization_id, name, unknown_route, allow_paths, routes FROM api WHERE id IN";
     let rows: Vec<RouteSetRow> = match ids {
         Some(ids) => by_ids(conn, SELECT, ids).await?,
         None => {
-            run!(conn, c => sqlx::query_as("SELECT id, organization_id, name, unknown_route, routes FROM api").fetch_all(&mut *c))?
+            run!(conn, c => sqlx::query_as("SELECT id, organization_id, name, unknown_route, allow_paths, routes FROM api").fetch_all(&mut *c))?
         }
     };
     let compile = |row: &RouteSetRow| -> std::result::Result<Routes, String> {
@@ -211,7 +217,9 @@ pub async fn compiled(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid,
         let routes = kept.iter().map(KeptRoute::route).collect::<Result<Vec<_>, _>>()?;
         // Whatever else it may say: not allowed.
         let unknown = Unknown::parse(&row.unknown_route).unwrap_or_default();
-        Routes::compile(row.id, unknown, &routes).map_err(|fault| fault.problem)
+        // A promise that is not understood is none.
+        let readings = Readings::parse(&row.allow_paths).unwrap_or_default();
+        Routes::compile(row.id, Rules { unknown, readings }, &routes).map_err(|fault| fault.problem)
     };
     if rows.is_empty() {
         return Ok(Vec::new());

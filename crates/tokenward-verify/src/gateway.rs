@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokenward_core::decision::Ask;
 use tokenward_core::nearest::known_words;
-use tokenward_core::path;
+use tokenward_core::path::{self, Readings};
 use tokenward_core::permission::Permission;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Result, Uuid};
@@ -193,11 +193,11 @@ pub struct Held<'a> {
 /// value that is valid in a header. Every error is a refusal.
 pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)) -> Result<()> {
     let credential = held.credential.as_ref().map_err(|error| Error::new(error.code, error.detail.clone()))?;
-    let read = read(&held.target, verifier);
     let organization = match held.scope.organization {
         Some(organization) => organization,
         None => only_organization(verifier)?,
     };
+    let read = read(&held.target, verifier, readings(verifier, organization, held.scope.api.as_deref()));
     if held.scope.api.is_some() && read.method.is_none() {
         return Err(Error::new(
             Code::RequestUnknown,
@@ -236,17 +236,30 @@ struct Read<'a> {
     refused: Option<(Reason, Option<String>)>,
 }
 
+/// How the servers are known to read paths that serve what is asked about.
+fn readings(verifier: &Verifier, organization: Uuid, api: Option<&str>) -> Readings {
+    let Some(api) = api else { return Readings::default() };
+    let directory = verifier.directory();
+    let found = directory.organization(organization).and_then(|organization| organization.api(api));
+    found.map(|routes| routes.readings()).unwrap_or_default()
+}
+
 /// Reads what is given. It must be readable in one way only.
-fn read<'a>(target: &Target<'a>, verifier: &Verifier) -> Read<'a> {
+fn read<'a>(target: &Target<'a>, verifier: &Verifier, readings: Readings) -> Read<'a> {
     let Some(text) = target.path else { return Read::default() };
     let (path, query) = path::split(text);
-    let (path, refused) = match path::unambiguous(path) {
+    let (path, refused) = match path::unambiguous_to(path, readings) {
         Ok(path) => {
             let token = query.is_some_and(|query| holds_token(query, verifier.prefixes()));
             (Cow::Borrowed(path), token.then_some((Reason::TokenInQuery, None)))
         }
         Err(ambiguity) => {
-            let detail = format!("The path {ambiguity}, so that two programs could read it differently.");
+            let mut detail = format!("The path {ambiguity}, so that two programs could read it differently.");
+            if ambiguity.can_be_promised() {
+                detail.push_str(
+                    " Where the servers of this API are known to read it in one way, its `allow_paths` can say so.",
+                );
+            }
             (String::from_utf8_lossy(path), Some((Reason::PathAmbiguous, Some(detail))))
         }
     };

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokenward_api::apis::{ApiChanges, ApiDetail, ApiDocument, ApiItem, ApiList, RoleReach, RouteBody, RouteChange};
 use tokenward_core::caller::Grant;
+use tokenward_core::path::Readings;
 use tokenward_core::permission::Management;
 use tokenward_core::routes::Unknown;
 use tokenward_core::{Error, Uuid};
@@ -20,13 +21,14 @@ use super::right::On;
 use crate::body::Bounds;
 use crate::limits::{DOCUMENT_BYTES, DOCUMENT_TIME};
 use crate::service::App;
-use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute};
+use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Said};
 
 fn item(api: Api) -> ApiItem {
     ApiItem {
         id: api.id,
         name: api.name,
         unknown_route: api.unknown_route,
+        allow_paths: api.allow_paths.iter().collect(),
         route_count: api.route_count,
         left_out: api.left_out,
         created_at: api.created_at,
@@ -72,6 +74,7 @@ fn changes(effect: Effect) -> ApiChanges {
 #[derive(Deserialize)]
 struct PutQuery {
     unknown_route: Option<String>,
+    allow_paths: Option<String>,
     dry_run: Option<bool>,
 }
 
@@ -96,6 +99,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .query(&[
                 ("unknown_route", "`deny` or `allow`: what becomes of a request that no route describes."),
+                (
+                    "allow_paths",
+                    "How the servers of this API are known to read paths: words with a comma between, such as \
+                     `encoded_slash,semicolon`. Empty: nothing is promised.",
+                ),
                 ("dry_run", "`true`: answer what would be imported and what becomes different, and write nothing."),
             ])
             .takes::<ApiDocument>()
@@ -134,7 +142,9 @@ async fn replace(
     let unknown = query
         .unknown_route
         .map(|text| Unknown::parse(&text).map_err(|unknown| Error::invalid("unknown_route", unknown.to_string())));
-    let unknown = unknown.transpose()?;
+    let readings = query.allow_paths.as_deref().map(Readings::parse).transpose();
+    let readings = readings.map_err(|unknown| Error::invalid("allow_paths", format!("has a word that {unknown}")))?;
+    let said = Said { unknown: unknown.transpose()?, readings };
     let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let format = Format::of_media_type(media_type).ok_or_else(|| {
         Error::invalid("Content-Type", "must be application/json, application/yaml or application/toml")
@@ -142,10 +152,10 @@ async fn replace(
     let bounds = Bounds { max: DOCUMENT_BYTES.size(), drain: 0, time: &DOCUMENT_TIME };
     let document = read_within(request.into_body(), bounds, apis::document_too_large).await?;
     if query.dry_run == Some(true) {
-        let (shown, effect) = apis::preview(&app, &grant, name, format, document.into(), unknown).await?;
+        let (shown, effect) = apis::preview(&app, &grant, name, format, document.into(), said).await?;
         return Ok(Json(ApiDetail { changes: Some(changes(effect)), ..detail(shown) }).into_response());
     }
-    let put = apis::put(&app, grant, name, format, document.into(), unknown, if_match).await?;
+    let put = apis::put(&app, grant, name, format, document.into(), said, if_match).await?;
     let version = put.value.api.updated_at;
     Ok(tagged(version, written(StatusCode::OK, put, detail)))
 }

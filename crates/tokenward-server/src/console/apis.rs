@@ -1,14 +1,16 @@
 //! The routes of the organization's own API: which permission each takes.
 
+use std::collections::HashSet;
+
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::decision::Ask;
 use tokenward_core::error::Fault;
+use tokenward_core::path::{Reading, Readings};
 use tokenward_core::permission::Management;
 use tokenward_core::reason::Reason;
-use tokenward_core::routes::Source;
-use tokenward_core::routes::Unknown;
+use tokenward_core::routes::{Rules, Source, Unknown};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::confirm::Confirmation;
@@ -17,13 +19,13 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;
 use super::view::{
-    ApiForm, ApiPage, ApiRow, ApisPage, Choice, Nav, Pager, RouteAnswer, RouteQuestion, RouteRow, RouteTable,
-    UnknownRoute,
+    ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, Choice, Nav, Pager, ReviewRow, RouteAnswer, RouteQuestion, RouteRow,
+    RouteTable, UnknownRoute,
 };
-use super::words::grouped;
+use super::words::{grouped, quoted};
 use crate::limits::PASTED_DOCUMENT_BYTES;
 use crate::service::IfMatch;
-use crate::service::apis::{self, Api, ApiWithRoutes, Format, KeptRoute};
+use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Reached, RouteChange, Said};
 
 /// What a form with a larger document is told.
 pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB. Nothing was changed. Leave out of it what says nothing of routes, such as \
@@ -64,15 +66,22 @@ pub(super) async fn list(Extension(person): Extension<SignedIn>, At(organization
 /// `GET …/apis/new`.
 pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
     person.may(organization, Management::ApiManage)?;
-    new_page(&person, organization, &Pairs::default(), Problems::default()).await
+    new_page(&person, organization, &Pairs::default(), None, Problems::default()).await
 }
 
-async fn new_page(person: &SignedIn, organization: Uuid, typed: &Pairs, mut problems: Problems) -> PageResult {
+async fn new_page(
+    person: &SignedIn,
+    organization: Uuid,
+    typed: &Pairs,
+    review: Option<ApiReview>,
+    mut problems: Problems,
+) -> PageResult {
     let shown = ApiPage {
         shell: person.shell(Some(organization), Nav::Apis).await?,
         api: None,
         table: None,
         asked: None,
+        review,
         form: form(typed, &mut problems),
         may_manage: true,
         error: problems.rest(),
@@ -88,6 +97,9 @@ fn form(typed: &Pairs, problems: &mut Problems) -> ApiForm {
         document: problems.field("document", if document.len() > PASTED_DOCUMENT_BYTES.size() { "" } else { document }),
         unknown_route: view_of(Unknown::parse(typed.get("unknown_route")).unwrap_or_default()),
         unknown_route_error: problems.take("unknown_route"),
+        readings: Reading::ALL
+            .map(|it| (it.as_str(), quoted(it.promise()), typed.all("allow_paths").any(|word| word == it.as_str())))
+            .into(),
         version: typed.get("version").to_owned(),
     }
 }
@@ -97,9 +109,16 @@ fn chosen(typed: &Pairs) -> Result<Unknown> {
     Unknown::parse(typed.get("unknown_route")).map_err(|_| Error::invalid("unknown_route", "must be chosen"))
 }
 
-/// Imports the document of a form. What the person chose beside it counts more than what the document says.
-async fn import(person: &SignedIn, grant: Grant, name: String, typed: &Pairs, version: Time) -> Result<()> {
-    let unknown = chosen(typed)?;
+/// How the servers are known to read paths, as the form says it.
+fn promised(typed: &Pairs) -> Result<Readings> {
+    let read = typed.all("allow_paths").map(Reading::parse).collect::<std::result::Result<_, _>>();
+    read.map_err(|unknown| Error::invalid("allow_paths", format!("has a word that {unknown}")))
+}
+
+/// The document of a form, in what it is written, and what the person chose beside it, which counts more than what the
+/// document says.
+fn document(typed: &Pairs) -> Result<(Format, Vec<u8>, Said)> {
+    let said = Said { unknown: Some(chosen(typed)?), readings: Some(promised(typed)?) };
     let document = typed.get("document");
     if document.len() > PASTED_DOCUMENT_BYTES.size() {
         return Err(Error::new(Code::TooLarge, DOCUMENT_TOO_LARGE));
@@ -107,8 +126,77 @@ async fn import(person: &SignedIn, grant: Grant, name: String, typed: &Pairs, ve
     if document.trim().is_empty() {
         return Err(Error::invalid("document", "is empty; paste one, or choose a file"));
     }
-    let (format, document) = (Format::guess(document), document.as_bytes().to_vec());
-    apis::put(&person.app, grant, name, format, document, Some(unknown), IfMatch(Some(version))).await?;
+    Ok((Format::guess(document), document.as_bytes().to_vec(), said))
+}
+
+/// What saving the form would do. Nothing is written.
+async fn review(person: &SignedIn, grant: &Grant, name: String, typed: &Pairs) -> Result<ApiReview> {
+    let (format, document, said) = document(typed)?;
+    let (new, effect) = apis::preview(&person.app, grant, name, format, document, said).await?;
+    Ok(review_of(new, effect))
+}
+
+/// Routes of a review at most; those that change stand first.
+const REVIEWED: usize = 500;
+
+fn review_of(new: ApiWithRoutes, Effect { routes: changes, roles }: Effect) -> ApiReview {
+    let total = new.routes.len();
+    let marked = |change: RouteChange| {
+        let mark = match (&change.before, &change.after) {
+            (None, _) => "new",
+            (_, None) => "gone",
+            _ => "different",
+        };
+        let (ways, before) = (change.after.unwrap_or_default(), change.before.unwrap_or_default());
+        ReviewRow { mark, method: change.method, path: change.path, ways, before }
+    };
+    let mut rows: Vec<ReviewRow> = changes.into_iter().map(marked).collect();
+    let changed: HashSet<(String, String)> = rows.iter().map(|row| (row.method.clone(), row.path.clone())).collect();
+    let same = new.routes.into_iter().filter(|it| !changed.contains(&(it.method.clone(), it.path.clone())));
+    let counted = |mark: &str| match rows.iter().filter(|row| row.mark == mark).count() {
+        0 => None,
+        n => Some(format!("{} {mark}", number(n))),
+    };
+    let counts: Vec<String> = ["new", "different", "gone"].into_iter().filter_map(counted).collect();
+    let sum = match counts.as_slice() {
+        [] => format!("{}, as they are now", routes_text(total)),
+        counts => format!("{}: {}", routes_text(total), counts.join(", ")),
+    };
+    rows.extend(same.map(|it| ReviewRow {
+        mark: "",
+        method: it.method,
+        path: it.path,
+        ways: it.ways,
+        before: Vec::new(),
+    }));
+    let more = rows.len().checked_sub(REVIEWED).filter(|more| *more > 0);
+    rows.truncate(REVIEWED);
+    let reached = |it: &Reached| match it.count {
+        0 => String::new(),
+        count if count > it.examples.len() => format!("{}: {}, …", number(count), it.examples.join(", ")),
+        count => format!("{}: {}", number(count), it.examples.join(", ")),
+    };
+    ApiReview {
+        sum,
+        notes: new.notes.iter().map(|note| quoted(&note.to_string())).collect(),
+        routes: rows,
+        more: more.map(|more| format!("and {} more", number(more))),
+        roles: roles.iter().map(|it| (it.name.clone(), reached(&it.gains), reached(&it.loses))).collect(),
+    }
+}
+
+fn number(n: usize) -> String {
+    grouped(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+fn routes_text(n: usize) -> String {
+    if n == 1 { "1 route".to_owned() } else { format!("{} routes", number(n)) }
+}
+
+/// Imports the document of a form.
+async fn import(person: &SignedIn, grant: Grant, name: String, typed: &Pairs, version: Time) -> Result<()> {
+    let (format, document, said) = document(typed)?;
+    apis::put(&person.app, grant, name, format, document, said, IfMatch(Some(version))).await?;
     Ok(())
 }
 
@@ -146,6 +234,12 @@ pub(super) async fn create(
     let grant = person.may(organization, Management::ApiManage)?;
     let name = form.line("name");
     let path = format!("/console/{organization}/apis/{name}");
+    if form.get("action") == "preview" {
+        return match review(&person, &grant, name, &form).await {
+            Ok(review) => new_page(&person, organization, &form, Some(review), Problems::default()).await,
+            Err(error) => new_page(&person, organization, &form, None, problems_of(error)?).await,
+        };
+    }
     // The version of what is not there: adding never replaces.
     match import(&person, grant, name, &form, Time(0)).await {
         Ok(()) => person.done(&path, Flashed::ApiSaved),
@@ -153,9 +247,9 @@ pub(super) async fn create(
             let text = "There is an API of this name already. Choose another, or open that one to replace its routes.";
             let mut problems = Problems::one("name", text);
             problems.status = StatusCode::CONFLICT;
-            new_page(&person, organization, &form, problems).await
+            new_page(&person, organization, &form, None, problems).await
         }
-        Err(error) => new_page(&person, organization, &form, problems_of(error)?).await,
+        Err(error) => new_page(&person, organization, &form, None, problems_of(error)?).await,
     }
 }
 
@@ -169,15 +263,15 @@ pub(super) async fn show(
     query.understood(&["q", "page", "method", "path"])?;
     let ApiWithRoutes { api, routes, .. } = apis::get(&person.app, &grant, &name).await?;
     let shell = person.shell(Some(organization), Nav::Apis).await?;
-    let saved = Pairs::from([
-        ("unknown_route", api.unknown_route.as_str().to_owned()),
-        ("version", api.updated_at.0.to_string()),
-    ]);
+    let saved = [("unknown_route", api.unknown_route.as_str().to_owned()), ("version", api.updated_at.0.to_string())];
+    let readings = api.allow_paths.iter().map(|reading| ("allow_paths", reading.as_str().to_owned()));
+    let saved: Pairs = saved.into_iter().chain(readings).collect();
     let address = format!("{}/apis/{}", shell.base(), api.name);
     let shown = ApiPage {
         asked: Some(asked(&person, &grant, &api, &routes, &query)),
         table: Some(table(&address, &routes, &query)),
         api: Some(row(&person, &api)),
+        review: None,
         form: form(&saved, &mut Problems::default()),
         may_manage: person.can(organization, Management::ApiManage),
         error: None,
@@ -194,12 +288,9 @@ fn table(address: &str, routes: &[KeptRoute], query: &Pairs) -> RouteTable {
     let last = found.len().saturating_sub(1) / PAGE;
     let at = query.get("page").parse().unwrap_or(0).min(last);
     let rows: Vec<RouteRow> = found.iter().skip(at * PAGE).take(PAGE).map(|route| route_row(route)).collect();
-    let number = |n: usize| grouped(i64::try_from(n).unwrap_or(i64::MAX));
     let of = match (words.is_empty(), found.len()) {
-        (true, 1) => "1 route".to_owned(),
-        (true, all) => format!("{} routes", number(all)),
-        (false, some) if routes.len() == 1 => format!("{} that match, of 1 route", number(some)),
-        (false, some) => format!("{} that match, of {} routes", number(some), number(routes.len())),
+        (true, all) => routes_text(all),
+        (false, some) => format!("{} that match, of {}", number(some), routes_text(routes.len())),
     };
     let sum =
         if last == 0 { of } else { format!("{}–{} of {of}", number(at * PAGE + 1), number(at * PAGE + rows.len())) };
@@ -279,9 +370,16 @@ pub(super) async fn save(
     Extension(form): Extension<Pairs>,
 ) -> PageResult {
     let grant = person.may(organization, Management::ApiManage)?;
+    // Without a document there is nothing to look at: what is chosen beside it says itself what it does.
+    if form.get("action") == "preview" && !form.get("document").trim().is_empty() {
+        return match review(&person, &grant, name.clone(), &form).await {
+            Ok(review) => edit_page(&person, &grant, &name, &form, Some(review), Problems::default()).await,
+            Err(error) => edit_page(&person, &grant, &name, &form, None, problems_of(error)?).await,
+        };
+    }
     match change(&person, &grant, &name, &form).await {
         Ok(()) => person.done(&format!("/console/{organization}/apis/{name}"), Flashed::ApiSaved),
-        Err(error) => edit_page(&person, &grant, &name, &form, problems_of(error)?).await,
+        Err(error) => edit_page(&person, &grant, &name, &form, None, problems_of(error)?).await,
     }
 }
 
@@ -291,24 +389,32 @@ async fn change(person: &SignedIn, grant: &Grant, name: &str, typed: &Pairs) -> 
     if !typed.get("document").trim().is_empty() {
         return import(person, grant.clone(), name.to_owned(), typed, version).await;
     }
-    let unknown = chosen(typed)?;
+    let rules = Rules { unknown: chosen(typed)?, readings: promised(typed)? };
     let api = apis::get(&person.app, grant, name).await?.api;
-    if api.unknown_route == unknown {
+    if (api.unknown_route, api.allow_paths) == (rules.unknown, rules.readings) {
         let problem = "is empty, and nothing else was changed; paste one, or choose a file";
         return Err(Error::invalid("document", problem));
     }
-    apis::set_unknown(&person.app, grant.clone(), name.to_owned(), unknown, IfMatch(Some(version))).await?;
+    apis::set_rules(&person.app, grant.clone(), name.to_owned(), rules, IfMatch(Some(version))).await?;
     Ok(())
 }
 
 /// The form alone, so that what is wrong with it is seen at once.
-async fn edit_page(person: &SignedIn, grant: &Grant, name: &str, typed: &Pairs, mut problems: Problems) -> PageResult {
+async fn edit_page(
+    person: &SignedIn,
+    grant: &Grant,
+    name: &str,
+    typed: &Pairs,
+    review: Option<ApiReview>,
+    mut problems: Problems,
+) -> PageResult {
     let api = apis::get(&person.app, grant, name).await?.api;
     let shown = ApiPage {
         shell: person.shell(Some(grant.organization()), Nav::Apis).await?,
         api: Some(row(person, &api)),
         table: None,
         asked: None,
+        review,
         form: form(typed, &mut problems),
         may_manage: true,
         error: problems.rest(),

@@ -145,8 +145,8 @@ fn decode(written: &[u8], to: &mut Vec<u8>) {
 }
 
 /// Pairs as a form would send them, for the form that shows what is saved.
-impl<const N: usize> From<[(&str, String); N]> for Pairs {
-    fn from(pairs: [(&str, String); N]) -> Self {
+impl<'a> FromIterator<(&'a str, String)> for Pairs {
+    fn from_iter<I: IntoIterator<Item = (&'a str, String)>>(pairs: I) -> Self {
         let mut inner = Inner::default();
         for (key, value) in pairs {
             inner.text.push_str(key);
@@ -155,6 +155,12 @@ impl<const N: usize> From<[(&str, String); N]> for Pairs {
             inner.ends.push((key, inner.text.len()));
         }
         Self(Arc::new(inner))
+    }
+}
+
+impl<const N: usize> From<[(&str, String); N]> for Pairs {
+    fn from(pairs: [(&str, String); N]) -> Self {
+        pairs.into_iter().collect()
     }
 }
 

@@ -4,6 +4,7 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 use tokenward_core::event::{ActorKind, Origin};
 use tokenward_core::organization::{BuiltInVariable, CloudProvider, Plan, VariableType};
+use tokenward_core::path::Readings;
 use tokenward_core::role::{ClusterLevel, Mode, RoleKind};
 use tokenward_core::routes::Unknown;
 use tokenward_core::secret::Kind;
@@ -56,6 +57,15 @@ impl Column for Option<Time> {
 
     fn read(micros: Option<i64>) -> Result<Self, BoxDynError> {
         Ok(micros.map(Time))
+    }
+}
+
+/// A set of words.
+impl Column for Readings {
+    type Stored = String;
+
+    fn read(words: String) -> Result<Self, BoxDynError> {
+        Ok(Self::parse(&words)?)
     }
 }
 

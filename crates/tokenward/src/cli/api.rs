@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use clap::Subcommand;
 use tokenward_api::apis::{ApiChanges, ApiDetail, ApiItem, RoleReach, RouteBody};
+use tokenward_core::path::Reading;
 
 use super::answer::{ApiAnswer, List};
 use super::client::{ChosenOrganization, segment};
@@ -27,6 +28,10 @@ pub enum ApiCommand {
         /// What becomes of a request that no route describes [default: what the document says, else deny]
         #[arg(long, value_name = "deny|allow", value_parser = ["deny", "allow"])]
         unknown_route: Option<String>,
+        /// How the servers of this API are known to read paths that others read in another way; may be repeated. Each is a
+        /// promise: docs/verification.md says of what [default: what the document says, else none]
+        #[arg(long = "allow-path", value_name = "WORD", value_parser = Reading::ALL.map(Reading::as_str))]
+        allow_paths: Vec<String>,
         /// Show what would be imported and what changes, and write nothing
         #[arg(long)]
         dry_run: bool,
@@ -52,12 +57,13 @@ pub enum ApiCommand {
 
 pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
     match command {
-        ApiCommand::Import { name, file, unknown_route, dry_run } => {
+        ApiCommand::Import { name, file, unknown_route, allow_paths, dry_run } => {
             let document = prompt::document(&file, DOCUMENT_MAX)?;
             let kind = content_type(&file, &document);
             let organization = context.client.organization(context.global).await?;
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.extend_pairs(unknown_route.map(|it| ("unknown_route", it)));
+            query.extend_pairs((!allow_paths.is_empty()).then(|| ("allow_paths", allow_paths.join(","))));
             query.extend_pairs(dry_run.then_some(("dry_run", "true")));
             let path = format!("{}?{}", path(&organization, &name)?, query.finish());
             let answer: ApiAnswer<ApiDetail> = context.client.put_document(&path, kind, document).await?;
@@ -178,6 +184,11 @@ async fn list(context: &Context<'_>) -> Result {
     table.print("No API has been imported. Import one with `tokenward api import NAME FILE`.")
 }
 
+fn allowed(readings: &[Reading]) -> String {
+    let words: Vec<&str> = readings.iter().map(|reading| reading.as_str()).collect();
+    if words.is_empty() { "what every program reads alike".to_owned() } else { words.join(", ") }
+}
+
 async fn show(name: &str, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
     let api: ApiAnswer<ApiDetail> = context.client.get(&path(&organization, name)?).await?;
@@ -188,6 +199,7 @@ async fn show(name: &str, context: &Context<'_>) -> Result {
         ("Name", api.item.name.clone()),
         ("Updated", moment(api.item.updated_at)),
         ("Unknown routes", api.item.unknown_route.to_string()),
+        ("Allowed paths", allowed(&api.item.allow_paths)),
         ("Left out", api.item.left_out.to_string()),
     ])?;
     api.notes.iter().for_each(|text| note(clean(&format!("- {text}"))));

@@ -446,3 +446,75 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
     }
     assert_eq!(server.get(&organization.path("api"), &organization.owner).await.expect(200)["results"], json!([]));
 }
+
+#[tokio::test]
+async fn a_path_that_is_read_in_two_ways_is_decided_where_its_api_says_how_it_is_read() {
+    let (server, organization) = Server::with_owner().await;
+    let gateway = server.token(&organization, "gateway", "verifier").await;
+    let viewer = server.token(&organization, "viewer", "viewer").await;
+    let document = |readings: Value| {
+        json!({
+            "allow_paths": readings,
+            "routes": [
+                { "method": "GET", "path": "/files/{name}", "permission": "files:read" },
+                { "method": "GET", "path": "/files/{name}/secret", "permission": "secret:write" },
+            ],
+        })
+    };
+    let put = async |query: &str, readings: Value| {
+        server.put(&organization.path(&format!("api/shop{query}")), &organization.owner, document(readings)).await
+    };
+    let slash = "/files/a%2Fsecret";
+    let verdict = async |path: &str| verdict(&server, &gateway, &viewer, "GET", path).await;
+    // A gateway that asks about the same request.
+    let held = async |path: &str| {
+        let asked = format!("/forward-auth?organization={}&api=shop", organization.id);
+        let request = server.request("GET", &asked).bearer_auth(&viewer);
+        server.send(request.header("x-forwarded-method", "GET").header("x-forwarded-uri", path)).await
+    };
+    let shown = put("", json!([])).await.expect(200);
+    assert_eq!(shown["allow_paths"], json!([]), "nothing is promised unless somebody says so");
+    assert_eq!(verdict(slash).await, "path_ambiguous");
+    let refused = held(slash).await;
+    assert_eq!(refused.outcome(), (403, "path_ambiguous".into()));
+    assert!(refused.str("detail").contains("`allow_paths` can say so"), "{}", refused.text);
+    let shown = put("", json!(["encoded_slash"])).await.expect(200);
+    assert_eq!(shown["allow_paths"], json!(["encoded_slash"]));
+    assert_eq!(verdict(slash).await, "valid", "one segment, and not the other route");
+    assert_eq!(verdict("/files/a%2Fb/secret").await, "permission_denied secret:write");
+    assert_eq!(held(slash).await.status.as_u16(), 200);
+    assert_eq!(held(slash).await.header("x-tokenward-path"), Some(slash), "as it came");
+    for path in ["/files/..%2Fsecret", "/files/a;b", "/files//secret", "/files/%2e%2e%2fsecret"] {
+        assert_eq!(verdict(path).await, "path_ambiguous", "{path}");
+        assert_eq!(held(path).await.outcome(), (403, "path_ambiguous".into()), "{path}");
+    }
+    // Who asks for no API has no promise.
+    let asked = format!("/forward-auth?organization={}&permission=files:read", organization.id);
+    let request = server.request("GET", &asked).bearer_auth(&viewer);
+    let request = request.header("x-forwarded-method", "GET").header("x-forwarded-uri", slash);
+    assert_eq!(server.send(request).await.outcome(), (403, "path_ambiguous".into()));
+    // What is said beside the document counts more, and what is said of one import is not kept for the next.
+    put("?allow_paths=semicolon,empty_segments", json!(["encoded_slash"])).await.expect(200);
+    assert_eq!((verdict("/files/a;b").await.as_str(), verdict(slash).await.as_str()), ("valid", "path_ambiguous"));
+    put("?allow_paths=", json!(["encoded_slash"])).await.expect(200);
+    assert_eq!(verdict(slash).await, "path_ambiguous");
+    for (query, readings, says) in [
+        ("", json!(["encoded_slashes"]), "did you mean `encoded_slash`?"),
+        ("", json!("encoded_slash"), "cannot be read"),
+        ("?allow_paths=semicolons", json!([]), "is not one of encoded_slash"),
+    ] {
+        let refused = put(query, readings).await;
+        assert_eq!(refused.status.as_u16(), 400, "{}", refused.text);
+        assert!(refused.text.contains(says), "{}", refused.text);
+    }
+    let yaml = "openapi: 3.0.0\nx-allow-paths: [semicolon]\npaths: { /a: { get: {} } }\n";
+    let shown = import(&server, &organization, "second", "application/yaml", yaml).await.expect(200);
+    assert_eq!(shown["allow_paths"], json!(["semicolon"]));
+    // What was answered can be sent back, and the log says what was promised.
+    let shown = server.get(&organization.path("api/second"), &organization.owner).await.json();
+    let again = server.put(&organization.path("api/second"), &organization.owner, shown).await.expect(200);
+    assert_eq!(again["allow_paths"], json!(["semicolon"]));
+    let events = server.get(&organization.path("events?pageSize=1"), &organization.owner).await.json();
+    assert!(events["events"][0]["change"].as_str().unwrap().contains(r#""allow_paths":["semicolon"]"#), "{events}");
+    server.stop().await;
+}

@@ -49,3 +49,51 @@ async fn a_document_of_5_mb_is_taken_and_a_larger_one_is_refused_in_words() {
     assert_eq!(left.each("results", "name"), ["large"]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_document_does_is_shown_before_it_is_saved() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let new = format!("{base}/apis/new");
+    owner.get(&new).await.says(200, "See what it does");
+    let first = "[[route]]\nmethod = \"GET\"\npath = \"/invoices\"\npermission = \"invoices:read\"\n\
+                 [[route]]\nmethod = \"GET\"\npath = \"/old\"\npermission = \"old:read\"\n";
+    let second = "[[route]]\nmethod = \"GET\"\npath = \"/invoices\"\npermission = \"ledger:write\"\n\
+                  [[route]]\nmethod = \"POST\"\npath = \"/invoices\"\npermission = \"invoices:write\"\n";
+    let form = |action, document| {
+        [("name", "shop"), ("document", document), ("unknown_route", "deny"), ("version", ""), ("action", action)]
+    };
+    let page = owner.post(&new, &form("preview", first)).await.says(200, "Nothing is saved yet. 2 routes: 2 new");
+    for says in ["2: GET /invoices, GET /old", "old:read", "value=\"shop\"", "path = &#34;/old&#34;"] {
+        assert!(page.html.contains(says), "{says}: {}", page.html);
+    }
+    assert!(server.get(&organization.path("api"), &organization.owner).await.each("results", "name").is_empty());
+    owner.post(&new, &form("preview", "[[route]]\nmetod = 1")).await.says(400, "metod");
+    owner.post(&new, &form("save", first)).await.leads_to(&format!("{base}/apis/shop"));
+    let page = format!("{base}/apis/shop");
+    let shown = owner.post(&page, &form("preview", second)).await;
+    let shown = shown.says(200, "Nothing is saved yet. 2 routes: 1 new, 1 different, 1 gone");
+    // A viewer reads invoices and old ones now, and neither of them then.
+    assert!(
+        shown.html.contains("viewer</th><td data-label=\"Gains\"></td><td data-label=\"Loses\">2: "),
+        "{}",
+        shown.html
+    );
+    let one = organization.path("api/shop");
+    assert_eq!(server.get(&one, &organization.owner).await.json()["route_count"], 2);
+    // How its servers read paths is chosen beside the document, and without one.
+    let shown = owner.get(&page).await.says(200, "2 routes").html;
+    let version = shown.split("name=\"version\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let readings = [("allow_paths", "semicolon"), ("allow_paths", "encoded_slash")];
+    let rest = [("document", ""), ("unknown_route", "deny"), ("version", version), ("action", "save")];
+    owner.post(&page, &[&readings[..], &rest].concat()).await.leads_to(&page);
+    let saved = server.get(&one, &organization.owner).await.json();
+    assert_eq!(
+        (saved["allow_paths"].to_string(), saved["route_count"].as_i64()),
+        (r#"["encoded_slash","semicolon"]"#.into(), Some(2))
+    );
+    let shown = owner.get(&page).await.says(200, "They divide a path at");
+    assert_eq!(shown.html.matches("name=\"allow_paths\"").count(), 7);
+    assert!(shown.html.contains("value=\"encoded_slash\" checked") && shown.html.contains("value=\"capitals\">"));
+    server.stop().await;
+}

@@ -93,8 +93,8 @@ pub struct RouteQuestion {
     pub answer: Option<RouteAnswer>,
 }
 
-/// What the form of an API holds. It sends `name` (new ones only), `document`, `unknown_route` = `deny` or `allow`, and
-/// `version` (saved ones only).
+/// What the form of an API holds. It sends `name` (new ones only), `document`, `unknown_route` = `deny` or `allow`, `allow_paths`
+/// once for each reading, and `version` (saved ones only).
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ApiForm {
     /// Its name.
@@ -105,8 +105,48 @@ pub struct ApiForm {
     pub unknown_route: UnknownRoute,
     /// What was wrong with that.
     pub unknown_route_error: Option<String>,
+    /// How servers can be known to read paths: the word, what is promised, and whether it is.
+    pub readings: Vec<(&'static str, String, bool)>,
     /// Which version of the API the form was made from.
     pub version: String,
+}
+
+impl ApiForm {
+    /// Is any reading promised?
+    #[must_use]
+    pub fn readings_chosen(&self) -> bool {
+        self.readings.iter().any(|(.., chosen)| *chosen)
+    }
+}
+
+/// A route of a document that was not saved yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReviewRow {
+    /// What becomes of it: `new`, `gone`, `different`; empty where it stays as it is.
+    pub mark: &'static str,
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// What it will take; nothing for one that is gone.
+    pub ways: Vec<Vec<String>>,
+    /// What it takes now, where that is something else.
+    pub before: Vec<Vec<String>>,
+}
+
+/// What would be saved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiReview {
+    /// `5 routes: 2 new, 1 gone`.
+    pub sum: String,
+    /// What was not taken as the document has it.
+    pub notes: Vec<String>,
+    /// Its routes, those first that change.
+    pub routes: Vec<ReviewRow>,
+    /// How many more there are that are not shown, in words.
+    pub more: Option<String>,
+    /// Of each role that reaches more or less: its name, what it gains and what it loses.
+    pub roles: Vec<(String, String, String)>,
 }
 
 /// `…/apis/new` (`api` is `None`) and `…/apis/<name>`. Deleting is `…/apis/<name>/delete`.
@@ -121,6 +161,8 @@ pub struct ApiPage {
     pub table: Option<RouteTable>,
     /// What a request takes; there when the routes are.
     pub asked: Option<RouteQuestion>,
+    /// What saving the form would do, where that was asked for.
+    pub review: Option<ApiReview>,
     /// What the form holds.
     pub form: ApiForm,
     /// May the person change it?

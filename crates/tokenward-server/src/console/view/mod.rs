@@ -25,8 +25,8 @@ mod tokens;
 pub use access::{RoleChoice, RoleChoices, RoleTag};
 pub use account::{AccountEventRow, AccountPage, MemberEventsPage, SessionRow};
 pub use apis::{
-    ApiForm, ApiPage, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, RouteAnswer, RouteQuestion, RouteRow,
-    RouteTable, UnknownRoute, Wanted,
+    ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, ReviewRow, RouteAnswer,
+    RouteQuestion, RouteRow, RouteTable, UnknownRoute, Wanted,
 };
 pub use events::{EventFilters, EventRow, EventsPage, FieldChange, Tone, event_label};
 pub use gate::{

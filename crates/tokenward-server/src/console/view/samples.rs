@@ -638,6 +638,7 @@ fn api_page() -> ApiPage {
                 route("PUT", "/orders/{id}/state", &["orders:manage", "orders:write stock:read"], "security"),
             ],
         }),
+        review: None,
         form: ApiForm::default(),
         may_manage: true,
         error: None,

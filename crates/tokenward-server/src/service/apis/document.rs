@@ -3,12 +3,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 use tokenward_api::objects::Objects;
+use tokenward_core::path::Readings;
 use tokenward_core::routes::Source;
 use tokenward_core::{Error, Result};
 use tokenward_store::apis::KeptRoute;
 
 use super::fault::{VALUES_MAX, place, said, too_many_values};
-use super::found::{Document, FoundRoutes, unknown};
+use super::found::{Document, FoundRoutes, readings, unknown};
 use super::{json, openapi, sense, yaml};
 
 /// In what a document is written.
@@ -57,6 +58,8 @@ impl Format {
 struct Short {
     #[serde(default)]
     unknown_route: Option<String>,
+    #[serde(default)]
+    allow_paths: Option<Vec<String>>,
     #[serde(default, alias = "routes")]
     route: Vec<ShortRoute>,
     #[serde(default, rename = "name")]
@@ -97,8 +100,9 @@ struct ShortRoute {
 
 /// Reads a document. All faults are told at once, as far as they are few.
 ///
-/// `api` is the name under which it is imported.
-pub(super) fn read(format: Format, document: &[u8], api: &str) -> Result<Document> {
+/// `api` is the name under which it is imported, and what is said `beside` it counts more than what it says of
+/// paths.
+pub(super) fn read(format: Format, document: &[u8], api: &str, beside: Option<Readings>) -> Result<Document> {
     let fault = |problem: String| Error::invalid("document", problem);
     let text = std::str::from_utf8(document).map_err(|_| fault("is not in UTF-8".into()))?;
     // Some editors begin with a mark of the byte order.
@@ -117,24 +121,27 @@ pub(super) fn read(format: Format, document: &[u8], api: &str) -> Result<Documen
                 let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
                 fault(format!("cannot be read: line {line}: {}", said(error.message())))
             })?;
-            return short_form(short, api);
+            return short_form(short, api, beside);
         }
     };
     let Value::Object(document) = value else { return Err(fault("must be an object".into())) };
     match document.get("openapi").or_else(|| document.get("swagger")) {
-        Some(Value::String(version)) if version.starts_with("3.") || version == "2.0" => openapi::read(&document, api),
+        Some(Value::String(version)) if version.starts_with("3.") || version == "2.0" => {
+            openapi::read(&document, api, beside)
+        }
         Some(_) => Err(fault("says `openapi` or `swagger`, but neither a version 3 nor 2.0 as a text".into())),
         None if document.contains_key("route") || document.contains_key("routes") => {
             let short = Short::deserialize(Objects(Value::Object(document)));
             let unread = |error: serde_json::Error| fault(format!("cannot be read: {}", said(&error.to_string())));
-            short_form(short.map_err(unread)?, api)
+            short_form(short.map_err(unread)?, api, beside)
         }
         None => Err(fault("is neither OpenAPI 3 (there is no `openapi`) nor a list of `routes`".into())),
     }
 }
 
-fn short_form(short: Short, api: &str) -> Result<Document> {
-    let mut found = FoundRoutes::default();
+fn short_form(short: Short, api: &str, beside: Option<Readings>) -> Result<Document> {
+    let own = short.allow_paths.map(|words| readings("allow_paths", words.iter().map(String::as_str))).transpose()?;
+    let mut found = FoundRoutes::with(beside.or(own).unwrap_or_default());
     for route in short.route {
         let at = place(&route.method, &route.path);
         let (ways, source) = match (route.permission, route.permissions, route.any_of) {

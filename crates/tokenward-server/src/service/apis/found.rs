@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 
 use tokenward_core::error::Faults;
-use tokenward_core::routes::{ROUTES_MAX, Route, Routes, Unknown};
+use tokenward_core::nearest::known_words;
+use tokenward_core::path::{Reading, Readings};
+use tokenward_core::routes::{ROUTES_MAX, Route, Routes, Rules, Unknown};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::apis::KeptRoute;
 
-use super::fault::place;
+use super::fault::{place, said};
 use super::sense::Notes;
+use crate::limits::ALLOW_PATHS;
 
 /// Faults that are told at once.
 const FAULTS_MAX: usize = 49;
@@ -20,6 +23,8 @@ const CONFLICTS_MAX: usize = 500;
 pub(super) struct Document {
     /// What becomes of a request that no route describes, when it says so.
     pub unknown: Option<Unknown>,
+    /// How the servers are known to read paths.
+    pub readings: Readings,
     /// Its routes.
     pub routes: Vec<KeptRoute>,
     /// What was not taken as it stands.
@@ -33,9 +38,25 @@ pub(super) fn unknown(text: &str) -> Result<Unknown> {
     Unknown::parse(text).map_err(|unknown| Error::invalid("unknown_route", unknown.to_string()))
 }
 
+/// How the servers are known to read paths, by the words.
+pub(super) fn readings<'a>(field: &str, words: impl ExactSizeIterator<Item = &'a str>) -> Result<Readings> {
+    if words.len() > ALLOW_PATHS.size() {
+        let (count, name, most) = (words.len(), ALLOW_PATHS.name, ALLOW_PATHS.default);
+        return Err(Error::invalid(field, format!("has {count} words; the limit `{name}` is {most}")));
+    }
+    let read = words.map(|word| {
+        Reading::parse(word).map_err(|_| {
+            let known = known_words(word, Reading::ALL.into_iter().map(Reading::as_str));
+            Error::invalid(field, format!("has `{}`, which is not known here; {known}", said(word)))
+        })
+    });
+    read.collect()
+}
+
 /// Routes and faults, as far as they were found.
 #[derive(Default)]
 pub(super) struct FoundRoutes {
+    readings: Readings,
     routes: Vec<KeptRoute>,
     faults: Faults,
     count: usize,
@@ -44,6 +65,11 @@ pub(super) struct FoundRoutes {
 }
 
 impl FoundRoutes {
+    /// None yet, of an API whose servers are known to read paths so.
+    pub fn with(readings: Readings) -> Self {
+        Self { readings, ..Self::default() }
+    }
+
     /// A route. What it needs is kept in its shortest form.
     pub fn route(&mut self, route: KeptRoute) -> Result<()> {
         if self.routes.len() == ROUTES_MAX {
@@ -97,7 +123,8 @@ impl FoundRoutes {
             let why = self.notes.0.first().map(|note| format!("; {}: {}", note.what, note.count)).unwrap_or_default();
             return Err(Error::invalid("document", format!("describes no route{why}")));
         }
-        Ok(Document { unknown, routes: self.routes, notes: self.notes, left_out: self.left_out })
+        let Self { readings, routes, notes, left_out, .. } = self;
+        Ok(Document { unknown, readings, routes, notes, left_out })
     }
 
     /// Operations whose paths differ in nothing but the names of parameters are one route, which needs what each needs.
@@ -126,7 +153,7 @@ impl FoundRoutes {
     fn leave_out_unusable(&mut self) -> Result<()> {
         let mut unusable = Vec::new();
         for kept in std::mem::take(&mut self.routes) {
-            match kept.route().and_then(|route| compile(&[route]).map_err(|(_, problem)| problem)) {
+            match kept.route().and_then(|route| compile(&[route], self.readings).map_err(|(_, problem)| problem)) {
                 Ok(()) => self.routes.push(kept),
                 Err(problem) => {
                     self.leave_out(&format!("left out: it {problem}"), &place(&kept.method, &kept.path));
@@ -149,7 +176,7 @@ impl FoundRoutes {
         for _ in 0..=CONFLICTS_MAX {
             let routes: Vec<Route> =
                 self.routes.iter().map(|kept| kept.route().map_err(Error::internal)).collect::<Result<_>>()?;
-            let Err((index, _)) = compile(&routes) else { return Ok(()) };
+            let Err((index, _)) = compile(&routes, self.readings) else { return Ok(()) };
             let kept = self.routes.remove(index);
             self.pass_on(&kept)?;
             let why = "left out, not to be told apart from others; these need what it needs too";
@@ -180,8 +207,10 @@ fn shape(path: &str) -> String {
 }
 
 /// Can these be used together? Else which one cannot, and why.
-fn compile(routes: &[Route]) -> Result<(), (usize, String)> {
-    Routes::compile(Uuid::nil(), Unknown::Deny, routes).map(drop).map_err(|fault| (fault.index, fault.problem))
+fn compile(routes: &[Route], readings: Readings) -> Result<(), (usize, String)> {
+    Routes::compile(Uuid::nil(), Rules { unknown: Unknown::Deny, readings }, routes)
+        .map(drop)
+        .map_err(|fault| (fault.index, fault.problem))
 }
 
 /// Do two templates of one method take a same path? Then what the one needs must not be lost when the other stays alone.

@@ -39,7 +39,9 @@ impl Place {
                 "info" | "tags" | "definitions" | "responses" | "parameters" | "webhooks" | "externalDocs",
             ) => Self::Nothing,
             (Self::Root, "securityDefinitions" | "consumes" | "produces") => Self::Nothing,
-            (Self::Root, key) if key.starts_with("x-") && !["x-permission", "x-unknown-route"].contains(&key) => {
+            (Self::Root, key)
+                if key.starts_with("x-") && !["x-permission", "x-unknown-route", "x-allow-paths"].contains(&key) =>
+            {
                 Self::Nothing
             }
             (Self::Root, _) => Self::Whole,

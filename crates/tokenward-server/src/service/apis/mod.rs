@@ -16,7 +16,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{ApiSnapshot, Event, Kind};
-use tokenward_core::routes::{Route, Routes, Unknown};
+use tokenward_core::path::Readings;
+use tokenward_core::routes::{Route, Routes, Rules, Unknown};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::apis;
 use tokenward_store::apis::Content;
@@ -49,6 +50,15 @@ pub struct ApiWithRoutes {
     pub notes: Vec<Note>,
 }
 
+/// What is said beside a document. It counts more than what the document says.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Said {
+    /// What becomes of a request that no route describes.
+    pub unknown: Option<Unknown>,
+    /// How the servers of the API are known to read paths.
+    pub readings: Option<Readings>,
+}
+
 /// The APIs of the organization, by name.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Api>> {
     let mut reader = app.read(grant.organization()).await?;
@@ -65,20 +75,20 @@ pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<ApiWithRou
     Ok(ApiWithRoutes { api, routes, notes })
 }
 
-/// Makes an API from a document, or replaces its routes. Without a word in the document or in `unknown`, a request
-/// that no route describes is denied.
+/// Makes an API from a document, or replaces its routes. Without a word in the document or in `said`, a request that no route
+/// describes is denied, and so is a path that programs read in different ways.
 pub async fn put(
     app: &Arc<App>,
     grant: Grant,
     name: String,
     format: Format,
     document: Vec<u8>,
-    unknown: Option<Unknown>,
+    said: Said,
     if_match: IfMatch,
 ) -> Result<Written<ApiWithRoutes>> {
-    let (document, content) = read(&name, format, document).await?;
+    let (document, content) = read(&name, format, document, said).await?;
     let limits = app.limits.clone();
-    let unknown = unknown_of(&document, unknown)?;
+    let unknown = unknown_of(&document, said.unknown)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = apis::find(tx.conn(), grant, &name).await?;
@@ -88,6 +98,7 @@ pub async fn put(
                 id: old.as_ref().map_or_else(|| tx.new_id(), |api| api.id),
                 name,
                 unknown_route: unknown,
+                allow_paths: document.readings,
                 route_count: document.routes.len() as i64,
                 left_out: document.left_out,
                 created_at: old.as_ref().map_or(now, |api| api.created_at),
@@ -115,10 +126,10 @@ pub async fn preview(
     name: String,
     format: Format,
     document: Vec<u8>,
-    unknown: Option<Unknown>,
+    said: Said,
 ) -> Result<(ApiWithRoutes, Effect)> {
-    let (document, _) = read(&name, format, document).await?;
-    let unknown_route = unknown_of(&document, unknown)?;
+    let (document, _) = read(&name, format, document, said).await?;
+    let unknown_route = unknown_of(&document, said.unknown)?;
     let old = match get(app, grant, &name).await {
         Ok(old) => Some(old),
         Err(error) if error.code == Code::NotFound => None,
@@ -129,6 +140,7 @@ pub async fn preview(
         id: old.as_ref().map_or_else(Uuid::nil, |old| old.api.id),
         name,
         unknown_route,
+        allow_paths: document.readings,
         route_count: document.routes.len() as i64,
         left_out: document.left_out,
         created_at: old.as_ref().map_or(now, |old| old.api.created_at),
@@ -147,7 +159,8 @@ pub async fn preview(
 fn effect_of(app: &App, organization: Uuid, old: Option<&ApiWithRoutes>, new: &ApiWithRoutes) -> Result<Effect> {
     let compiled = |it: &ApiWithRoutes| {
         let routes = it.routes.iter().map(KeptRoute::route).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
-        Routes::compile(it.api.id, it.api.unknown_route, &routes).map_err(|fault| Error::internal(fault.problem))
+        let rules = Rules { unknown: it.api.unknown_route, readings: it.api.allow_paths };
+        Routes::compile(it.api.id, rules, &routes).map_err(|fault| Error::internal(fault.problem))
     };
     // Routes that are there and cannot be used are denied.
     let (before, after) = (old.and_then(|it| compiled(it).ok()), compiled(new)?);
@@ -163,12 +176,12 @@ fn effect_of(app: &App, organization: Uuid, old: Option<&ApiWithRoutes>, new: &A
 }
 
 /// Reads the document of an API of this name, in its turn.
-async fn read(name: &str, format: Format, document: Vec<u8>) -> Result<(Document, Content)> {
+async fn read(name: &str, format: Format, document: Vec<u8>, said: Said) -> Result<(Document, Content)> {
     check_name(name).map_err(|problem| Error::invalid("name", problem))?;
     let turn = READING.acquire().await.map_err(Error::internal)?;
     let name = name.to_owned();
     heavy::aside(move || {
-        let read = prepare(format, &document, &name);
+        let read = prepare(format, &document, &name, said.readings);
         drop((document, turn));
         read
     })
@@ -199,12 +212,12 @@ fn nothing_opened(unknown: Unknown, left_out: i64, notes: &[Note]) -> Result<()>
     ))
 }
 
-/// Says anew what becomes of a request that no route describes. The routes stay.
-pub async fn set_unknown(
+/// Says anew what becomes of a request that no route describes, and how the servers are known to read paths. The routes stay.
+pub async fn set_rules(
     app: &Arc<App>,
     grant: Grant,
     name: String,
-    unknown: Unknown,
+    Rules { unknown, readings }: Rules,
     if_match: IfMatch,
 ) -> Result<Written<Api>> {
     app.write(grant, move |tx, grant| {
@@ -214,7 +227,10 @@ pub async fn set_unknown(
             let content = apis::content(tx.conn(), grant, old.id).await?;
             let notes: Vec<Note> = serde_json::from_str(&content.notes).map_err(Error::internal)?;
             nothing_opened(unknown, old.left_out, &notes)?;
-            let api = Api { unknown_route: unknown, updated_at: tx.next_version(old.updated_at), ..old.clone() };
+            usable(&content.routes, readings)?;
+            let allow_paths = readings;
+            let api =
+                Api { unknown_route: unknown, allow_paths, updated_at: tx.next_version(old.updated_at), ..old.clone() };
             apis::update(tx, grant, &api, &content).await?;
             let event = event(Kind::ApiUpdated, grant, &api);
             let event = event.before(snapshot(&old, &content.routes)).after(snapshot(&api, &content.routes));
@@ -222,6 +238,27 @@ pub async fn set_unknown(
         })
     })
     .await
+}
+
+/// Can the routes that are there still be used? One whose path is written with an escaped slash needs that this is allowed.
+fn usable(kept: &str, readings: Readings) -> Result<()> {
+    let kept: Vec<KeptRoute> = serde_json::from_str(kept).map_err(Error::internal)?;
+    compiled(&kept, Rules { unknown: Unknown::Deny, readings })
+}
+
+/// The first route that cannot be used is the error.
+fn compiled(kept: &[KeptRoute], rules: Rules) -> Result<()> {
+    let fault = |route: &KeptRoute, problem: String| Error::invalid(fault::place(&route.method, &route.path), problem);
+    let mut routes: Vec<Route> = Vec::with_capacity(kept.len());
+    for route in kept {
+        routes.push(route.route().map_err(|problem| fault(route, problem))?);
+    }
+    match Routes::compile(Uuid::nil(), rules, &routes) {
+        Ok(_) => Ok(()),
+        Err(it) => {
+            Err(kept.get(it.index).map_or_else(|| Error::internal("no such route"), |kept| fault(kept, it.problem)))
+        }
+    }
 }
 
 /// Deletes an API: requests to it are denied from then on.
@@ -246,20 +283,13 @@ pub(crate) fn document_too_large() -> Error {
 }
 
 /// Reads a document, sorts its routes and sees whether they can be told apart. Answers what is kept of it too.
-fn prepare(format: Format, document: &[u8], api: &str) -> Result<(Document, Content)> {
+fn prepare(format: Format, document: &[u8], api: &str, readings: Option<Readings>) -> Result<(Document, Content)> {
     if document.len() > DOCUMENT_BYTES.size() {
         return Err(document_too_large());
     }
-    let mut read = document::read(format, document, api)?;
+    let mut read = document::read(format, document, api, readings)?;
     read.routes.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
-    let fault = |route: &KeptRoute, problem: String| Error::invalid(fault::place(&route.method, &route.path), problem);
-    let mut routes: Vec<Route> = Vec::with_capacity(read.routes.len());
-    for kept in &read.routes {
-        routes.push(kept.route().map_err(|problem| fault(kept, problem))?);
-    }
-    if let Err(it) = Routes::compile(Uuid::nil(), Unknown::Deny, &routes) {
-        return Err(fault(&read.routes[it.index], it.problem));
-    }
+    compiled(&read.routes, Rules { unknown: Unknown::Deny, readings: read.readings })?;
     let routes = serde_json::to_string(&read.routes).map_err(Error::internal)?;
     let notes = serde_json::to_string(&read.notes.0).map_err(Error::internal)?;
     Ok((read, Content { routes, notes }))
@@ -268,7 +298,7 @@ fn prepare(format: Format, document: &[u8], api: &str) -> Result<(Document, Cont
 /// What `fuzz/` asks of a document.
 #[cfg(fuzzing)]
 pub(crate) fn routes_of(format: Format, document: &[u8]) -> Result<(Vec<Route>, String)> {
-    let (read, content) = prepare(format, document, "api")?;
+    let (read, content) = prepare(format, document, "api", None)?;
     let routes = read.routes.iter().map(|kept| kept.route().map_err(Error::internal)).collect::<Result<_>>()?;
     Ok((routes, content.routes))
 }
@@ -300,6 +330,7 @@ fn snapshot(api: &Api, routes: &str) -> ApiSnapshot {
         name: api.name.clone(),
         routes: usize::try_from(api.route_count).unwrap_or_default(),
         unknown_route: api.unknown_route,
+        allow_paths: api.allow_paths.iter().collect(),
         sha256: hex::encode(Sha256::digest(routes)),
     }
 }
@@ -341,7 +372,7 @@ mod corpus {
         let (mut causes, mut notes) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
         let mut imported = 0;
         for path in &all {
-            match prepare(Format::Json, &std::fs::read(path).unwrap(), "shop") {
+            match prepare(Format::Json, &std::fs::read(path).unwrap(), "shop", None) {
                 Ok((read, _)) => {
                     imported += 1;
                     for note in read.notes.0 {

@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
+use tokenward_core::path::Readings;
 use tokenward_core::routes::Source;
 use tokenward_core::{Error, Result};
 use tokenward_store::apis::KeptRoute;
 
 use super::fault::{place, short};
-use super::found::{Document, FoundRoutes, unknown};
+use super::found::{Document, FoundRoutes, readings, unknown};
 use super::keep::METHODS;
 use super::sense::{self, Scope};
 use super::servers::Servers;
@@ -20,7 +21,7 @@ use super::servers::Servers;
 const REFERENCES_MAX: usize = 8;
 
 /// Reads one. `api` is the name under which it is imported.
-pub(super) fn read(document: &Map<String, Value>, api: &str) -> Result<Document> {
+pub(super) fn read(document: &Map<String, Value>, api: &str, said: Option<Readings>) -> Result<Document> {
     let served = Servers::of_document(document).map_err(|problem| Error::invalid("servers", problem))?;
     let security = document.get("security");
     let empty = Map::new();
@@ -29,7 +30,14 @@ pub(super) fn read(document: &Map<String, Value>, api: &str) -> Result<Document>
         Some(Value::Object(paths)) => paths,
         Some(_) => return Err(Error::invalid("document", "has `paths` that are no object")),
     };
-    let mut found = FoundRoutes::default();
+    let own = match document.get("x-allow-paths") {
+        None => None,
+        Some(Value::Array(words)) if words.iter().all(Value::is_string) => {
+            Some(readings("x-allow-paths", words.iter().map(|word| word.as_str().unwrap_or_default()))?)
+        }
+        Some(_) => return Err(Error::invalid("x-allow-paths", "must be a list of words, such as `encoded_slash`")),
+    };
+    let mut found = FoundRoutes::with(said.or(own).unwrap_or_default());
     if served.bases.len() > 1 {
         let all = "paths of servers; each route is there at each of them";
         served.bases.iter().for_each(|base| found.notes.add(all, if base.is_empty() { "/" } else { base }));

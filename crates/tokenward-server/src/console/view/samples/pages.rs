@@ -582,6 +582,37 @@ pub fn pages() -> Vec<(String, String)> {
             ..api_page()
         }
     );
+    let row = |mark, path: &str, ways: &[&str], before: &[&str]| ReviewRow {
+        mark,
+        method: "GET".into(),
+        path: path.into(),
+        ways: ways.iter().map(|way| vec![(*way).to_owned()]).collect(),
+        before: before.iter().map(|way| vec![(*way).to_owned()]).collect(),
+    };
+    page!(
+        "api-review",
+        ApiPage {
+            table: None,
+            asked: None,
+            review: Some(ApiReview {
+                sum: "812 routes: 1 new, 1 different, 1 gone".into(),
+                notes: vec!["scopes that are no “noun:verb”; the path counts: 3 (GET /orders)".into()],
+                routes: vec![
+                    row("new", "/orders", &["orders:read"], &[]),
+                    row("different", "/invoices", &["ledger:read", "invoices:read"], &["invoices:read"]),
+                    row("gone", NASTY, &[], &["old:read"]),
+                    row("", "/health", &["health:read"], &[]),
+                ],
+                more: Some("and 312 more".into()),
+                roles: vec![("viewer".into(), "1: GET /orders".into(), String::new())],
+            }),
+            form: ApiForm {
+                readings: vec![("encoded_slash", "They divide a path at “/” before they decode it.".into(), true)],
+                ..ApiForm::default()
+            },
+            ..api_page()
+        }
+    );
     for (name, answer) in [
         ("api-any-token", RouteAnswer::AnyToken),
         ("api-unknown", RouteAnswer::Unknown),
