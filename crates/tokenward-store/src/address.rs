@@ -3,7 +3,7 @@
 //! Whatever is no address is refused by its kind: a connection string, a driver's option or `:memory:` must not become
 //! the name of a file. No message repeats the text, since there can be a password anywhere in it.
 
-mod server;
+pub(crate) mod server;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -77,9 +77,9 @@ pub enum ServerFault {
     /// No host at all.
     #[error("names no host; write postgres://USER@HOST/NAME, or ?host=/var/run/postgresql for a socket")]
     NoHost,
-    /// `db1,db2`.
-    #[error("names several hosts; name one, such as that of a balancer that leads to the primary")]
-    Hosts,
+    /// `db1,,db2`, or `db1,db2` beside an option that says the same.
+    #[error("names several hosts, {0}")]
+    Hosts(&'static str),
     /// A port that is none.
     #[error(
         "has something for a port that is no number from 1 to 65535; write `/`, `?`, `#`, `@` and `:` in a password as %2F, %3F, %23, %40 and %3A"
@@ -104,7 +104,16 @@ pub(super) fn check(rest: &str) -> Result<(), ServerFault> {
     let (before, query) = rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
     let (authority, path) = before.split_once('/').unwrap_or((before, ""));
     let names_host = options(query.unwrap_or_default())?;
-    check_host(authority.rsplit_once('@').map_or(authority, |(_, host)| host), names_host)?;
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    for host in hosts.split(',') {
+        if hosts.contains(',') && names_host {
+            return Err(ServerFault::Hosts("and `host` or `hostaddr` besides; leave that out"));
+        }
+        if hosts.contains(',') && host.is_empty() {
+            return Err(ServerFault::Hosts("one of which is empty; write postgres://USER@HOST1,HOST2:5433/NAME"));
+        }
+        check_host(host, names_host)?;
+    }
     if path.contains('/') { Err(ServerFault::Path) } else { Ok(()) }
 }
 
@@ -113,9 +122,6 @@ fn is_escape(text: &[u8]) -> bool {
 }
 
 fn check_host(host: &str, named_elsewhere: bool) -> Result<(), ServerFault> {
-    if host.contains(',') {
-        return Err(ServerFault::Hosts);
-    }
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, rest)) => (name, rest.strip_prefix(':')),
         None => host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port))),
@@ -177,6 +183,18 @@ fn check_value(option: &'static str, value: &str) -> Result<(), ServerFault> {
         }
         _ => Ok(()),
     }
+}
+
+/// The address of each host of one that was looked at, in its order.
+pub(crate) fn each(url: &str) -> Vec<String> {
+    let Some((scheme, rest)) = url.split_once("://") else { return vec![url.to_owned()] };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at(end);
+    let (user, hosts) = match authority.rsplit_once('@') {
+        Some((user, hosts)) => (format!("{user}@"), hosts),
+        None => (String::new(), authority),
+    };
+    hosts.split(',').map(|host| format!("{scheme}://{user}{host}{after}")).collect()
 }
 
 /// An address that was looked at, for people: who, where and which database, and nothing else.
@@ -252,10 +270,21 @@ mod tests {
             "%2Fvar%2Frun%2Fpostgresql/tokens",
             "db/tokens?options=-csearch_path%3Dtokens",
             "db",
+            "ada:p@ss@db1,db2:5433,[2001:db8::1]:5434/tokens?sslmode=require",
             &format!("db/tokens?sslmode=verify-ca&sslrootcert={ca}"),
         ] {
             assert_eq!(said(rest), "", "{rest}");
         }
+    }
+
+    #[test]
+    fn each_host_has_all_that_is_said_for_all() {
+        assert_eq!(each("postgres://ada@db/tokens"), ["postgres://ada@db/tokens"]);
+        let all = each("postgres://ada:p@ss@db1,db2:5433/tokens?sslmode=require");
+        assert_eq!(all[0], "postgres://ada:p@ss@db1/tokens?sslmode=require");
+        assert_eq!(all[1], "postgres://ada:p@ss@db2:5433/tokens?sslmode=require");
+        assert_eq!(each("postgres:///tokens?host=/run/a,b"), ["postgres:///tokens?host=/run/a,b"]);
+        assert_eq!(shown("postgres://ada:geheim@db1,db2:5433/tokens"), "postgres://ada@db1,db2:5433/tokens");
     }
 
     #[test]
@@ -294,7 +323,9 @@ mod tests {
             ("ada:geheim@db:99999/tokens", "1 to 65535"),
             ("ada:geheim@db:0/tokens", "1 to 65535"),
             ("ada:geheim@/tokens", "names no host"),
-            ("ada:geheim@db1,db2:5433/tokens", "several hosts"),
+            ("ada:geheim@db1,,db2:5433/tokens", "one of which is empty"),
+            ("ada:geheim@db1,db2:0/tokens", "1 to 65535"),
+            ("ada:geheim@db1,db2/tokens?host=/run/postgresql", "`host` or `hostaddr` besides"),
             ("ada:gehe?im=1@db/tokens", "%3F"),
             ("ada:geheim@db/tokens/more", "more than one part"),
         ] {

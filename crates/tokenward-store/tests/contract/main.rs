@@ -30,6 +30,7 @@ mod world;
 mod events;
 mod faults;
 mod hints;
+mod hosts;
 mod log;
 mod notices;
 mod opening;

@@ -108,6 +108,51 @@ impl Postgres {
     }
 }
 
+/// A PgBouncer before a database; dropping it stops it.
+pub struct Pooler {
+    child: Child,
+    _dir: TempDir,
+    /// The address that leads through it.
+    pub url: String,
+}
+
+impl Pooler {
+    /// Before the database of this address, in this mode.
+    pub fn before(url: &str, mode: &str) -> Self {
+        const PROGRAM: &str = "/usr/sbin/pgbouncer";
+        assert!(Path::new(PROGRAM).exists(), "{PROGRAM} is missing: `./scripts/test --install` installs it");
+        let (server, database) = url.rsplit_once('/').expect("an address with a database");
+        let server_port = server.rsplit_once(':').expect("an address with a port").1;
+        let user = Unprivileged::find();
+        let dir = tempfile::Builder::new().prefix("tokenward-pooler-").tempdir().expect("temporary folder");
+        if let Some(user) = &user {
+            chown(dir.path(), Some(user.uid), Some(user.gid)).expect("give the folder to the pooler's user");
+        }
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
+        let settings = format!(
+            "[databases]\n{database} = host=127.0.0.1 port={server_port} user=postgres\n[pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n\
+             ignore_startup_parameters = extra_float_digits\n"
+        );
+        std::fs::write(dir.path().join("pgbouncer.ini"), settings).expect("settings of the pooler");
+        let mut command = as_user(Command::new(PROGRAM), user.as_ref(), dir.path());
+        command.arg("pgbouncer.ini").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("run pgbouncer");
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { child, _dir: dir, url: format!("postgres://postgres@127.0.0.1:{port}/{database}") }
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.owner.stdin.take());

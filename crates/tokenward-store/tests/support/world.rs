@@ -258,6 +258,11 @@ pub async fn open(url: &str, clock: &Arc<HandClock>) -> Store {
         .unwrap_or_else(|e| panic!("{url}: {e}"))
 }
 
+/// A clock that stands where the tests begin.
+pub fn clock() -> Arc<HandClock> {
+    Arc::new(HandClock(AtomicI64::new(START.0)))
+}
+
 /// A store as a follower opens it.
 pub async fn attach(url: &str, clock: &Arc<HandClock>) -> Result<Store, OpenError> {
     Store::attach(url, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(Counted)).await
@@ -265,8 +270,7 @@ pub async fn attach(url: &str, clock: &Arc<HandClock>) -> Result<Store, OpenErro
 
 /// What opening says where it fails.
 pub async fn refused(url: &str) -> String {
-    let clock = Arc::new(HandClock(AtomicI64::new(START.0)));
-    match Store::open(url, clock, Arc::new(Counted)).await {
+    match Store::open(url, clock(), Arc::new(Counted)).await {
         Ok(_) => panic!("{url} was opened"),
         Err(error) => error.to_string(),
     }

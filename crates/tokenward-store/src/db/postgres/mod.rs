@@ -1,6 +1,7 @@
 //! What is PostgreSQL's own.
 
 mod feed;
+mod hosts;
 mod listen;
 mod pool;
 mod session;
@@ -17,7 +18,9 @@ use tokio::time::timeout;
 use super::Conn;
 use super::error::{OpenError, cause_text, fail, is_lock_timeout, migrate_error, same_steps};
 use super::head::Head;
+use crate::address::server;
 pub(super) use feed::Feed;
+use hosts::Hosts;
 pub(super) use listen::{Listener, PUT_APPLIED, PUT_HEAD, say_to};
 pub use pool::Lease;
 pub(super) use pool::Pool;
@@ -115,15 +118,22 @@ async fn connect(url: &str) -> Result<(Pool, String), OpenError> {
     let failed = |url: &str, cause: String, hint| OpenError::Open { url: url.to_owned(), cause, hint };
     let ask = "Is the server up, does the database exist, are user and password right?";
     // What cannot be read as an address is not shown: there may be a password anywhere in it.
-    let options = PgConnectOptions::from_str(url).map_err(|cause| failed("postgres://…", cause_text(&cause), ask))?;
-    let name = format!(
-        "postgres://{}@{}:{}/{}",
-        options.get_username(),
-        options.get_host(),
-        options.get_port(),
-        options.get_database().unwrap_or_default()
-    );
-    let pool = Pool::new(options.application_name("tokenward"));
+    let options = |url: &str| {
+        let options = PgConnectOptions::from_str(url).map_err(|cause| failed("postgres://…", cause_text(&cause), ask));
+        options.map(|options| options.application_name("tokenward"))
+    };
+    let mut each = server::each(url).into_iter();
+    let first = options(each.next().as_deref().unwrap_or(url))?;
+    let hosts = Hosts::new(first, each.map(|url| options(&url)).collect::<Result<_, _>>()?);
+    let name = hosts.name();
+    // Before anything is set that would stay with connections of others.
+    if hosts.are_shared_by_turns().await {
+        let cause = "a pooler before the server gives its connections to others after each transaction (PgBouncer: \
+                     `pool_mode = transaction`)";
+        let hint = "Let it work in session mode for this database (`pool_mode = session`), or name the server itself.";
+        return Err(failed(&name, cause.to_owned(), hint));
+    }
+    let pool = Pool::new(hosts);
     // The first one tells whether it is a database at all.
     match pool.connect_apart(session::STATEMENT).await {
         Ok(_) => Ok((pool, name)),

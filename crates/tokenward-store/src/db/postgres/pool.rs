@@ -11,6 +11,7 @@ use tokenward_core::sync::lock;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::hosts::Hosts;
 use super::session::{ConnectError, STATEMENT, Session};
 
 /// Connections at most.
@@ -27,12 +28,12 @@ const IDLE: Duration = Duration::from_secs(600);
 /// How often to look again where the server has no room for another one.
 const CROWDED: Duration = Duration::from_millis(50);
 
-/// Connections to one server.
+/// Connections to one database.
 #[derive(Clone)]
 pub(crate) struct Pool(Arc<Shared>);
 
 struct Shared {
-    options: PgConnectOptions,
+    hosts: Hosts,
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Session>>,
     /// What came before it is not given out any more.
@@ -42,9 +43,9 @@ struct Shared {
 }
 
 impl Pool {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    pub(super) fn new(hosts: Hosts) -> Self {
         Self(Arc::new(Shared {
-            options,
+            hosts,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             idle: Mutex::default(),
             generation: AtomicU64::new(0),
@@ -85,18 +86,19 @@ impl Pool {
 
     async fn connect(&self) -> Result<Session, ConnectError> {
         let generation = self.0.generation.load(Ordering::Acquire);
-        let mut session = Session::connect(&self.0.options, STATEMENT).await?;
+        let mut session = self.0.hosts.connect(STATEMENT).await?;
         session.generation = generation;
         Ok(session)
     }
 
     /// A connection of one's own, beside those of the pool, whose statements may take so long.
     pub(super) async fn connect_apart(&self, patience: Duration) -> Result<Session, ConnectError> {
-        Session::connect(&self.0.options, patience).await
+        self.0.hosts.connect(patience).await
     }
 
+    /// What it takes to connect to the server that was written last, past everything that is noted of connections.
     pub(super) fn options(&self) -> &PgConnectOptions {
-        &self.0.options
+        self.0.hosts.leader()
     }
 
     fn lend(&self, session: Session, place: OwnedSemaphorePermit) -> Lease {

@@ -18,7 +18,7 @@ use super::super::error::{fail, is_lost, late};
 /// How long a statement of a request may take. The server ends it sooner and says why; this is for one that says nothing.
 pub(super) const STATEMENT: Duration = Duration::from_secs(10);
 /// How long it may take to get a connection and to learn what it leads to.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// What the server shall hold a connection to, whatever is configured for others. What a server does not know (an engine
 /// that only speaks the protocol, an older version) is left out.
@@ -61,14 +61,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, and makes sure that it is a server that can be written.
-    pub(super) async fn connect(options: &PgConnectOptions, patience: Duration) -> Result<Self, ConnectError> {
+    /// Connects within this time, and makes sure that it is a server that can be written.
+    pub(super) async fn connect(
+        options: &PgConnectOptions,
+        patience: Duration,
+        within: Duration,
+    ) -> Result<Self, ConnectError> {
         let connecting = async {
             let mut conn = PgConnection::connect_with(options).await?;
             let row = sqlx::raw_sql(SETTINGS).fetch_one(&mut conn).await?;
             Ok::<_, sqlx::Error>((conn, row.try_get::<bool, _>("read_only")?))
         };
-        let (conn, read_only) = match timeout(CONNECT.min(patience), connecting).await {
+        let (conn, read_only) = match timeout(within, connecting).await {
             Ok(connected) => connected.map_err(ConnectError::Refused)?,
             Err(_) => return Err(ConnectError::Silent),
         };

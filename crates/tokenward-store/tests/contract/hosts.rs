@@ -1,0 +1,60 @@
+//! What can stand between a node and PostgreSQL: a pooler, and several servers of which one can be written.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use tokenward_store::log;
+
+use crate::proxy::{Flow, Proxy};
+use crate::world::postgres::{Pooler, fresh_database};
+use crate::world::{begin, clock, end, open, refused};
+
+#[tokio::test]
+async fn a_pooler_in_transaction_mode_is_refused_by_name_on_postgres() {
+    let url = fresh_database();
+    for mode in ["transaction", "statement"] {
+        let pooler = Pooler::before(&url, mode);
+        let told = refused(&pooler.url).await;
+        assert!(told.contains("pool_mode = transaction") && told.contains("pool_mode = session"), "{mode}: {told}");
+    }
+    // Nobody else's connections have our limits afterwards, and nothing was made.
+    let pooler = Pooler::before(&url, "session");
+    let clock = clock();
+    let store = open(&pooler.url, &clock).await;
+    assert_eq!(log::head(store.read().await.unwrap().conn()).await.unwrap().number, 0, "the first who came in");
+    end(begin(&store).await.unwrap()).await.unwrap();
+    assert_eq!(log::head(store.read().await.unwrap().conn()).await.unwrap().number, 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn of_several_hosts_the_one_that_can_be_written_is_found_on_postgres() {
+    let url = fresh_database();
+    let clock = clock();
+    open(&url, &clock).await.close().await;
+    let (front, through) = Proxy::before_postgres(&url).await;
+    let (user, rest) = url.split_once('@').unwrap();
+    let (server, database) = rest.split_once('/').unwrap();
+    let front_host = through.split_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
+    // Nobody listens at the first, the second is a way to the server that will be cut, and the third is the server.
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let store = open(&format!("{user}@{nobody},{front_host},{server}/{database}"), &clock).await;
+    end(begin(&store).await.unwrap()).await.unwrap();
+    front.set(Flow::Refuse);
+    // What lay idle led to the lost one; whoever comes next is led to another.
+    let mut lost = 0;
+    let written = loop {
+        let written = async { end(begin(&store).await?).await }.await;
+        match written {
+            Ok(position) => break position,
+            Err(_) => lost += 1,
+        }
+        assert!(lost < 3, "no other host is found");
+    };
+    assert_eq!(written.number, 2);
+    store.close().await;
+    // A server that can only be read is passed over, and alone it is refused by name.
+    let read_only = format!("{user}@{server}/{database}?options=-cdefault_transaction_read_only%3Don");
+    assert!(refused(&read_only).await.contains("read-only"));
+    let none = refused(&format!("{user}@{nobody},{nobody}/{database}")).await;
+    assert!(none.contains(&format!("{nobody},{nobody}/{database}")), "all that was tried is named: {none}");
+}
