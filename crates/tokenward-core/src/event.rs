@@ -152,6 +152,12 @@ kinds! {
     SignInLinkCreated = "sign_in_link.created", "CREATE", "MEMBERS_AND_ROLES", None;
     /// Somebody used one.
     SignInLinkUsed = "sign_in_link.used", "ACCEPT", "MEMBERS_AND_ROLES", None;
+    /// The log goes on at another place: after a failover, or in a database that was put back.
+    LogMoved = "log.moved", "UPDATE", "ORGANIZATION", None;
+    /// The log had forgotten what nodes know; what was taken away then is taken away again.
+    LogRewound = "log.rewound", "UPDATE", "ORGANIZATION", None;
+    /// An older state was put in place, and what was taken away since is not.
+    LogRestored = "log.restored", "UPDATE", "ORGANIZATION", None;
 }
 
 impl Kind {
@@ -214,7 +220,10 @@ impl Kind {
             | Self::SessionCreated
             | Self::SessionProven
             | Self::SignInLinkCreated
-            | Self::SignInLinkUsed => false,
+            | Self::SignInLinkUsed
+            | Self::LogMoved
+            | Self::LogRewound
+            | Self::LogRestored => false,
         }
     }
 }
@@ -498,6 +507,6 @@ mod tests {
             assert!(!outgrows(kind.as_str()), "{}", kind.as_str());
             assert!(!(kind.as_str().ends_with(".created") && kind.takes_away()), "{}", kind.as_str());
         }
-        assert!(outgrows("token.suspended") && outgrows("log.rewound") && !outgrows("policy.created"));
+        assert!(outgrows("token.suspended") && outgrows("log.forked") && !outgrows("policy.created"));
     }
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod index;
+pub mod journal;
 pub mod lease;
 mod meaning;
 pub mod name;

@@ -25,6 +25,7 @@ pub(crate) mod sealed {
 
 impl sealed::Sealed for Visitor {}
 impl sealed::Sealed for Operator {}
+impl sealed::Sealed for Keeper {}
 
 /// Somebody's right to write something.
 pub trait Right: sealed::Sealed + Clone + Send + Sync + 'static {
@@ -114,6 +115,33 @@ impl Operator {
 }
 
 impl Right for Operator {
+    fn by(&self) -> &By {
+        &self.0
+    }
+
+    fn rests_on(&self) -> Option<RestsOn> {
+        None
+    }
+
+    fn renewed(&self, _: Basis, _: Time) -> Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+/// A node, for what its journal knows and the database has forgotten: it takes away again what was taken away, and nothing
+/// else.
+#[derive(Clone, Debug)]
+pub struct Keeper(By);
+
+impl Keeper {
+    /// The node of this name.
+    #[must_use]
+    pub fn new(node: &str) -> Self {
+        Self(By { user_agent: Some(format!("node {node}")), ..By::operator() })
+    }
+}
+
+impl Right for Keeper {
     fn by(&self) -> &By {
         &self.0
     }

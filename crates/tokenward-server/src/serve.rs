@@ -157,6 +157,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         max_staleness: config.max_staleness,
         poll: config.poll_interval,
         hints: config.hints,
+        journal: config.data_dir.exists().then(|| config.data_dir.join("journal")),
     };
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), terms).await?;
     verifier.keep_usage(store.clone());

@@ -87,7 +87,8 @@ pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<KeptAnswer>>
 /// Says in the transaction of the change itself that the key has been used: whoever has lost the claim meanwhile changes
 /// nothing, and a key whose change stands is never carried out again.
 pub async fn spend(tx: &mut Tx, claim: &Claim) -> Result<()> {
-    let position = tx.head.position + 1;
+    // Before the change itself, it may have to be said that the log goes on under another name.
+    let position = tx.head.position + 1 + i64::from(tx.begins.is_some());
     let spent = execute!(
         tx.conn(),
         sqlx::query("UPDATE idempotency SET position = $3 WHERE scope = $1 AND claim_id = $2")

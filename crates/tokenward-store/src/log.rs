@@ -18,6 +18,7 @@ use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, Head, Store, Uncommitted, execute, put_head, row, run};
+use crate::lineage;
 use crate::short;
 use crate::tx::Tx;
 
@@ -178,12 +179,20 @@ impl Tx {
     /// the database did not confirm is looked up.
     pub async fn commit(mut self, events: &[Event]) -> Result<Position> {
         let mut last = None;
+        if events.is_empty() {
+            return Err(Error::internal("a change without an event"));
+        }
+        if let Some(why) = self.begins {
+            let begun = lineage::begin(&mut self, why).await?;
+            last = Some(self.append(&begun).await?);
+        }
         for event in events {
             last = Some(self.append(event).await?);
         }
         let Some(last) = last else { return Err(Error::internal("a change without an event")) };
         let Head { incarnation, position, hash, .. } = self.head.clone();
-        put_head(self.conn(), position, &hash).await?;
+        let here = self.head.here.clone().or_else(|| self.head.place.clone());
+        put_head(self.conn(), position, &hash, here.as_deref()).await?;
         let store = self.store().clone();
         match self.end().await {
             Ok(()) => {}

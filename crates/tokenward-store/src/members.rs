@@ -178,3 +178,9 @@ pub async fn holds_anywhere(conn: Conn<'_>, account: Uuid, roles: [BuiltIn; 2]) 
     )).bind(account).bind(roles[0].as_str()).bind(roles[1].as_str()).fetch_one(&mut *c))?;
     Ok(held > 0)
 }
+
+/// The role of an account in an organization; none where it is no member.
+pub async fn role_of(conn: Conn<'_>, organization: Uuid, account: Uuid) -> Result<Option<Uuid>> {
+    run!(conn, c => sqlx::query_scalar("SELECT role_id FROM member WHERE organization_id = $1 AND account_id = $2")
+        .bind(organization).bind(account).fetch_optional(&mut *c))
+}

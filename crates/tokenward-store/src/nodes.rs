@@ -25,6 +25,8 @@ row! {
         pub position: i64,
         /// The log's hash there.
         pub hash: Vec<u8>,
+        /// Under which name it follows the log.
+        pub log: Option<Uuid>,
         /// When it began, by the clock of the database; for people.
         pub started_at: Time,
         /// When it last renewed its row, by the clock of the database; for people.
@@ -61,28 +63,36 @@ pub fn may_not_register(error: &Error) -> bool {
 }
 
 /// Renews a node's row. Is it still there?
-pub async fn renew(conn: Conn<'_>, id: Uuid, position: i64, hash: &[u8], now: Time) -> Result<bool> {
+pub async fn renew(conn: Conn<'_>, id: Uuid, applied: (Uuid, i64, &[u8]), now: Time) -> Result<bool> {
+    let (log, position, hash) = applied;
     let renewed = execute!(
         conn,
-        sqlx::query("UPDATE node SET counter = counter + 1, position = $2, hash = $3, renewed_at = $4 WHERE id = $1")
-            .bind(id)
-            .bind(position)
-            .bind(hash)
-            .bind(now.0)
+        sqlx::query(concat!(
+            "UPDATE node SET counter = counter + 1, position = $2, hash = $3, renewed_at = $4, log = $5 ",
+            "WHERE id = $1"
+        ))
+        .bind(id)
+        .bind(position)
+        .bind(hash)
+        .bind(now.0)
+        .bind(log)
     )?;
     Ok(renewed > 0)
 }
 
 /// Says that a node has applied the log up to here. It is no sign of life.
-pub async fn acknowledge(conn: Conn<'_>, id: Uuid, position: i64, hash: &[u8]) -> Result<()> {
-    db::put_applied(conn, id, position, hash).await
+pub async fn acknowledge(conn: Conn<'_>, id: Uuid, log: Uuid, position: i64, hash: &[u8]) -> Result<()> {
+    db::put_applied(conn, id, log, position, hash).await
 }
 
-/// All nodes, by name.
+/// All nodes, by name. One that still follows the log under an earlier name has applied no more than what is here of that.
 pub async fn all(conn: Conn<'_>) -> Result<Vec<Node>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT id, name, kind, version, max_staleness, counter, position, hash, started_at, renewed_at ",
-        "FROM node ORDER BY name, id"
+        "WITH shared AS (SELECT e.incarnation, min(l.after_position) AS until FROM log_line e ",
+        "JOIN log_line l ON l.number > e.number GROUP BY e.incarnation) ",
+        "SELECT n.id, n.name, n.kind, n.version, n.max_staleness, n.counter, n.hash, n.log, n.started_at, n.renewed_at, ",
+        "CASE WHEN s.until < n.position THEN s.until ELSE n.position END AS position ",
+        "FROM node n LEFT JOIN shared s ON s.incarnation = n.log ORDER BY n.name, n.id"
     )).fetch_all(&mut *c))
 }
 

@@ -11,12 +11,35 @@ use crate::db::{Conn, Head, OpenTransaction, Store, Uncommitted, gave_way, run};
 /// How often a transaction begins anew that had to let others through.
 const TRIES: usize = 4;
 
+/// Why a log goes on under another name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begins {
+    /// It is written at another place: by a server that took over, or into a table that was restored.
+    Moved,
+    /// Nodes know of what is not in it.
+    Rewound,
+    /// Somebody has put an older state in place, and wants it as it is.
+    Restored,
+}
+
+impl Begins {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Moved => "moved",
+            Self::Rewound => "rewound",
+            Self::Restored => "restored",
+        }
+    }
+}
+
 /// A transaction that changes state. It ends in [`Tx::commit`], which takes the events of the change.
 pub struct Tx {
     inner: OpenTransaction,
     store: Store,
     pub(crate) head: Head,
     pub(crate) by: By,
+    /// Why the log begins another part of its line with this transaction, if it does.
+    pub(crate) begins: Option<Begins>,
 }
 
 impl Store {
@@ -32,9 +55,18 @@ impl Store {
             match self.begin_once(right).await {
                 // Nothing was done yet, and what this was in the way of is done.
                 Err(error) if tries > 0 && gave_way(&error) => {}
-                begun => return begun,
+                Ok((tx, right)) => {
+                    self.require_known(&tx.head)?;
+                    return Ok((tx, right));
+                }
+                failed => return failed,
             }
         }
+    }
+
+    /// The same for whoever knows that the log is an older one.
+    pub(crate) async fn begin_knowing<R: Right>(&self, right: &R) -> Result<(Tx, R)> {
+        self.begin_once(right).await
     }
 
     async fn begin_once<R: Right>(&self, right: &R) -> Result<(Tx, R)> {
@@ -45,7 +77,10 @@ impl Store {
             None => basis::NOTHING,
         };
         let right = right.renewed(basis, head.now)?;
-        Ok((Tx { inner, store: self.clone(), head, by: right.by().clone() }, right))
+        // Whoever writes first at another place: from there on positions are those of another log.
+        let moved = head.place.is_some() && head.here.is_some() && head.place != head.here;
+        let begins = moved.then_some(Begins::Moved);
+        Ok((Tx { inner, store: self.clone(), head, by: right.by().clone(), begins }, right))
     }
 
     /// Does the right stand now, by the rows? For what is not written but must not be told any more either.

@@ -69,6 +69,7 @@ fn world(tokens: usize) -> World {
             max_staleness: Duration::from_secs(3_600),
             poll: Duration::from_secs(60),
             hints: false,
+            journal: None,
         };
         Verifier::start(store, peppers, Prefixes::default(), terms).await.unwrap()
     });

@@ -113,6 +113,7 @@ impl Embedded {
             max_staleness: config.max_staleness.max(Duration::from_micros(lease::LEAST.unsigned_abs())),
             poll: config.poll_interval,
             hints: config.hints,
+            journal: None,
         };
         let verifier = Verifier::start(store.clone(), peppers, config.prefixes, terms).await?;
         verifier.guard().limit(config.misses_per_minute);

@@ -11,21 +11,25 @@ use std::time::Duration;
 
 use tokenward_core::directory::{Directory, Environment};
 use tokenward_core::event::Kind as Event;
-use tokenward_core::index::{Entry, Index, Session};
+use tokenward_core::index::{Entry as IndexEntry, Index, Session};
+use tokenward_core::journal::{After, Entry, Keeps};
 use tokenward_core::role::Mode;
 use tokenward_core::secret::Digest;
 use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::token::{State, first_end};
 use tokenward_core::{Result, Time, Uuid, lease};
+use tokenward_store::lineage::{self, Part};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
 use tokenward_store::{
-    Feed, apis, clusters, environments, members, organizations, projects, restrictions, roles, sessions, tokens,
+    Feed, Position, apis, clusters, environments, members, organizations, projects, restrictions, roles, sessions,
+    tokens,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::journal::Journal;
 use crate::registry::Registry;
 
 /// How often to look at most for those who seek what is not here yet.
@@ -38,8 +42,10 @@ pub(crate) struct Followed {
     until: AtomicI64,
     /// Up to where changes are in it.
     pub(crate) position: watch::Sender<i64>,
-    /// Which log it is that is followed.
-    incarnation: Mutex<Uuid>,
+    /// Which log it is that is followed: under which names it was written.
+    line: Mutex<Vec<Part>>,
+    /// What this node has noted of it.
+    pub(crate) journal: Arc<Journal>,
     /// Tells the follower to look now.
     pub(crate) nudge: Notify,
     /// When somebody last sought what is not here yet.
@@ -64,7 +70,8 @@ impl Default for Followed {
             index: Index::default(),
             until: AtomicI64::new(lease::NEVER),
             position: watch::Sender::default(),
-            incarnation: Mutex::new(Uuid::nil()),
+            line: Mutex::default(),
+            journal: Arc::new(Journal::in_memory()),
             nudge: Notify::new(),
             sought: Mutex::default(),
             applied: Notify::new(),
@@ -78,6 +85,11 @@ impl Default for Followed {
 }
 
 impl Followed {
+    /// What is noted is noted there.
+    pub(crate) fn noting(journal: Journal) -> Self {
+        Self { journal: Arc::new(journal), ..Self::default() }
+    }
+
     /// Until when it may be decided by.
     pub(crate) fn until(&self) -> Micros {
         self.until.load(Ordering::Acquire)
@@ -167,9 +179,30 @@ impl Followed {
         self.decide_until(lease::NEVER);
     }
 
-    /// Which log it is that is followed.
+    /// Which log it is that is followed: the name under which it is written now.
     pub(crate) fn incarnation(&self) -> Uuid {
-        *lock(&self.incarnation)
+        lock(&self.line).last().map(|part| part.incarnation).unwrap_or_default()
+    }
+
+    /// The name under which an event at this position is written.
+    fn name_at(&self, position: i64) -> Uuid {
+        let line = lock(&self.line);
+        let part = line.iter().rev().find(|part| part.after_position < position).or(line.first());
+        part.map(|part| part.incarnation).unwrap_or_default()
+    }
+
+    pub(crate) fn put_line(&self, line: Vec<Part>) {
+        *lock(&self.line) = line;
+    }
+
+    /// Up to which number positions of the log with this name mean the same here; `None` where it is another log.
+    pub(crate) fn holds_until(&self, incarnation: Uuid) -> Option<i64> {
+        lineage::holds_until(&lock(&self.line), incarnation)
+    }
+
+    /// Does what stands at a position count where the log is applied up to `at`?
+    pub(crate) fn counts(&self, position: Position, at: i64) -> bool {
+        at >= position.number && self.holds_until(position.incarnation).is_some_and(|until| position.number <= until)
     }
 
     pub(crate) fn position(&self) -> i64 {
@@ -219,7 +252,7 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     let users: Vec<Uuid> = sessions.iter().map(|session| session.account_id).collect();
     fresh.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
     followed.index.replace(fresh);
-    *lock(&followed.incarnation) = head.incarnation;
+    followed.put_line(lineage::all(feed.conn()?).await?);
     tracing::info!(secrets = followed.index.len(), position = head.number, "everything is in memory");
     Ok((head.number, hash))
 }
@@ -300,6 +333,64 @@ impl Touched {
         }
         touched
     }
+}
+
+/// Does an event of this kind say that the log goes on under another name?
+pub(super) fn moves(kind: &str) -> bool {
+    matches!(Event::parse(kind), Some(Event::LogMoved | Event::LogRewound | Event::LogRestored))
+}
+
+/// What is to be noted of these events: of what takes away, and of what gives back, with the state after it as the rows say
+/// it.
+pub(super) async fn entries(followed: &Followed, feed: &mut Feed, rows: &[Skeleton]) -> Result<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(rows.len());
+    // Of each thing the last event has the state: the rows are those of one moment.
+    let mut seen = HashSet::new();
+    for row in rows.iter().rev() {
+        let keeps = Keeps::of(&row.kind);
+        let target = match keeps {
+            Keeps::Sessions => row.related_id.unwrap_or(row.target_id),
+            Keeps::Member if row.kind == Event::InvitationAccepted.as_str() => row.related_id.unwrap_or(row.target_id),
+            _ => row.target_id,
+        };
+        let new = keeps != Keeps::Nothing && seen.insert((row.organization_id, target, std::mem::discriminant(&keeps)));
+        entries.push(Entry {
+            log: followed.name_at(row.position),
+            position: row.position,
+            hash: row.hash.clone(),
+            time: row.time,
+            kind: row.kind.clone(),
+            organization: row.organization_id,
+            target,
+            after: if new { after(feed, keeps, row.organization_id, target).await? } else { None },
+        });
+    }
+    entries.reverse();
+    Ok(entries)
+}
+
+async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target: Uuid) -> Result<Option<After>> {
+    Ok(match keeps {
+        Keeps::Token => {
+            let rows = tokens::index_rows(feed.conn()?, &[target]).await?;
+            let ends = rows.iter().filter_map(|row| Some((row.version, row.secret_expires_at?))).collect();
+            let of_token =
+                |row: &IndexRow| After::Token { revoked_at: row.revoked_at, disabled_at: row.disabled_at, ends };
+            rows.first().map(of_token)
+        }
+        Keeps::Sessions => {
+            let living = sessions::of_accounts(feed.conn()?, &[target]).await?;
+            Some(After::Sessions { living: living.iter().map(|session| session.id).collect() })
+        }
+        Keeps::Member => match organization {
+            Some(organization) => {
+                Some(After::Member { role: members::role_of(feed.conn()?, organization, target).await? })
+            }
+            None => None,
+        },
+        Keeps::Gone => Some(After::Gone),
+        Keeps::Nothing => None,
+    })
 }
 
 /// Puts what these events are about into the index, as the rows say it.
@@ -414,7 +505,7 @@ fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
     let Some(digest) = digest(&row.digest) else { return };
     let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
     let restrictions = restrictions::of(row.not_before, row.networks.as_deref()).map(Arc::new);
-    index.put_token(&Entry {
+    index.put_token(&IndexEntry {
         last_four: &row.last_four,
         digest,
         token: row.token_id,

@@ -7,6 +7,7 @@ mod follow;
 mod gateway;
 mod guard;
 mod hints;
+mod journal;
 mod node;
 mod pepper;
 mod question;

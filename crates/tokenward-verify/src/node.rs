@@ -8,17 +8,20 @@
 //! it may not write it has none; then nobody waits for it, and only its bound holds. The one server of an SQLite file needs
 //! neither: nobody else writes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokenward_core::event;
+use tokenward_core::journal::Entry;
 use tokenward_core::lease::{self, Comparison};
+use tokenward_core::right::Keeper;
 use tokenward_core::time::Micros;
 use tokenward_core::token::TOMBSTONE;
-use tokenward_core::{Clock, Error, Result, Uuid};
+use tokenward_core::{Clock, Code, Error, Result, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::nodes::{self, Node};
-use tokenward_store::{Feed, Look, Store};
+use tokenward_store::{Feed, Look, Store, lineage, rewind};
 
 use crate::follow::{self, Followed};
 
@@ -69,6 +72,8 @@ pub struct NodeTerms {
     pub poll: Duration,
     /// Does it listen for hints of those who write?
     pub hints: bool,
+    /// Where it notes what was taken away; a server has one where it has a data directory.
+    pub journal: Option<PathBuf>,
 }
 
 impl NodeTerms {
@@ -120,6 +125,8 @@ pub(crate) struct Follower {
     loaded: bool,
     position: i64,
     hash: Vec<u8>,
+    /// Up to where what was taken away is noted in the journal: so far others may rely on this node.
+    kept: (i64, Vec<u8>),
     /// The position that others were told.
     told: i64,
     told_at: Micros,
@@ -138,6 +145,7 @@ impl Follower {
             loaded: false,
             position: 0,
             hash: Vec::new(),
+            kept: (0, Vec::new()),
             told: 0,
             told_at: 0,
             renewed: lease::NEVER,
@@ -152,6 +160,7 @@ impl Follower {
     /// be decided by what is there.
     pub(crate) async fn begin(&mut self, followed: &Followed) -> Result<()> {
         self.register(followed).await?;
+        self.compare(followed).await?;
         self.load(followed).await?;
         self.look(followed, true).await
     }
@@ -202,13 +211,14 @@ impl Follower {
             self.register(followed).await?;
         }
         if !self.loaded {
+            self.compare(followed).await?;
             self.load(followed).await?;
         }
         let now = self.clock.steady();
         // What is written here is looked at again and again; that one was here is written less often.
         let renew = now.saturating_sub(self.renewed) >= self.terms.renews_every();
         self.look(followed, renew).await?;
-        self.tell().await?;
+        self.tell(followed).await?;
         Ok(())
     }
 
@@ -231,6 +241,7 @@ impl Follower {
             counter: 0,
             position: self.position,
             hash: self.hash.clone(),
+            log: None,
             started_at: now,
             renewed_at: now,
         };
@@ -255,14 +266,103 @@ impl Follower {
         followed.stop_deciding();
         self.feed.begin(Look::Everything).await?;
         (self.position, self.hash) = follow::load(followed, &mut self.feed, self.store.now()).await?;
+        if self.terms.kind == NodeKind::Server {
+            self.catch_up(followed).await?;
+        }
         self.feed.commit().await?;
+        self.store.is_known_to(self.position);
+        self.kept = (self.position, self.hash.clone());
         if let Some(own) = self.own {
             // What others rely on is the log that is there now.
-            nodes::acknowledge(self.feed.alone().await?, own, self.position, &self.hash).await?;
+            nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), self.position, &self.hash)
+                .await?;
             self.told = self.position;
         }
         self.loaded = true;
         followed.position.send_replace(self.position);
+        Ok(())
+    }
+
+    /// Compares the log with what this node knows of it. What it knows and the log does not is brought back, before anything
+    /// is decided by what the database says. A log that is not even a relative is not followed.
+    async fn compare(&mut self, followed: &Followed) -> Result<()> {
+        let line = lineage::all(self.feed.alone().await?).await?;
+        let Some(root) = line.first().map(|part| part.incarnation) else {
+            return Err(Error::internal("the database says of no log which one it is"));
+        };
+        let journal = &followed.journal;
+        match journal.root() {
+            None => journal.begin(root)?,
+            Some(own) if own == root => {}
+            Some(own) => {
+                // Nothing of this node is written there either.
+                self.store.is_known_to(i64::MAX);
+                let detail = format!(
+                    "The database is another one: its log began as {root}, and this node follows the one that began as {own}. \
+                     Bring that one back; or, if it is meant, move the file `journal` of this node away and start it again."
+                );
+                return Err(Error { cause: Some("a foreign log".into()), ..Error::new(Code::OtherLog, detail) });
+            }
+        }
+        if self.terms.kind == NodeKind::Embedded {
+            return Ok(());
+        }
+        let entries = journal.entries()?;
+        let common = self.common(&entries).await?;
+        if entries.last().is_some_and(|last| last.position > common) {
+            let brought = rewind::bring_back(&self.store, &Keeper::new(&self.terms.name), &entries, common).await?;
+            journal.cut(common)?;
+            tracing::warn!(
+                common,
+                lost = brought.lost,
+                taken_away_again = brought.repaired,
+                "the log has gone back: it lacks events that this node knows; see `tokenward log status`"
+            );
+        }
+        Ok(())
+    }
+
+    /// The position of the last entry that stands in the log as well.
+    async fn common(&mut self, entries: &[Entry]) -> Result<i64> {
+        let (mut low, mut high) = (0, entries.len());
+        // Mostly the last one does.
+        let mut middle = high.saturating_sub(1);
+        while low < high {
+            let entry = &entries[middle];
+            let found = log::at(self.feed.alone().await?, entry.position).await?;
+            if found.is_some_and(|row| row.hash == entry.hash) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+            middle = low.midpoint(high);
+        }
+        Ok(low.checked_sub(1).map_or(0, |last| entries[last].position))
+    }
+
+    /// Notes what was written while this node did not follow.
+    async fn catch_up(&mut self, followed: &Followed) -> Result<()> {
+        let Some(mut last) = followed.journal.last() else {
+            let mark = Entry {
+                log: followed.incarnation(),
+                position: self.position,
+                hash: self.hash.clone(),
+                time: self.store.now(),
+                kind: String::new(),
+                organization: None,
+                target: Uuid::nil(),
+                after: None,
+            };
+            let marks = if self.position > 0 { vec![mark] } else { Vec::new() };
+            return note(followed, marks).await;
+        };
+        while last < self.position {
+            let rows = log::after(self.feed.conn()?, last, BATCH).await?;
+            let Some(newest) = rows.last().map(|row| row.position) else { return Ok(()) };
+            let entries = follow::entries(followed, &mut self.feed, &rows).await?;
+            note(followed, entries).await?;
+            last = newest;
+        }
         Ok(())
     }
 
@@ -273,7 +373,7 @@ impl Follower {
             self.feed.begin(if renew { Look::Renew } else { Look::Only }).await?;
             if renew
                 && let Some(own) = self.own
-                && !self.renew(own).await?
+                && !self.renew(followed, own).await?
             {
                 // Others have taken this node for one that has stopped, and rely on it.
                 followed.stop_deciding();
@@ -299,9 +399,10 @@ impl Follower {
     }
 
     /// Writes that this node was here. Is its row still there?
-    async fn renew(&mut self, own: Uuid) -> Result<bool> {
+    async fn renew(&mut self, followed: &Followed, own: Uuid) -> Result<bool> {
         let now = self.store.time_at(self.feed.conn()?).await?;
-        nodes::renew(self.feed.conn()?, own, self.position, &self.hash, now).await
+        let (position, hash) = &self.kept;
+        nodes::renew(self.feed.conn()?, own, (followed.incarnation(), *position, hash), now).await
     }
 
     /// Reads the events after the own position and applies them. Answers how many they were.
@@ -335,8 +436,25 @@ impl Follower {
             )));
         }
         let Some(Skeleton { position, hash, .. }) = new.last() else { return Ok(0) };
+        let (position, hash) = (*position, hash.clone());
+        if new.iter().any(|row| follow::moves(&row.kind)) {
+            followed.put_line(lineage::all(self.feed.conn()?).await?);
+        }
+        // What was taken away is on the disk before anybody is told; what cannot be written is refused here all the same.
+        let noted = match self.terms.kind {
+            NodeKind::Server => {
+                let entries = follow::entries(followed, &mut self.feed, new).await?;
+                note(followed, entries).await
+            }
+            NodeKind::Embedded => Ok(()),
+        };
         follow::apply(followed, &mut self.feed, new).await?;
-        (self.position, self.hash) = (*position, hash.clone());
+        (self.position, self.hash) = (position, hash);
+        self.store.is_known_to(self.position);
+        match noted {
+            Ok(()) => self.kept = (self.position, self.hash.clone()),
+            Err(error) => tracing::error!(%error, "what was taken away is refused here, and not noted yet"),
+        }
         followed.position.send_replace(self.position);
         Ok(i64::try_from(new.len()).unwrap_or(BATCH))
     }
@@ -350,11 +468,12 @@ impl Follower {
     }
 
     /// Tells others how far this node has come, when it has come further.
-    async fn tell(&mut self) -> Result<()> {
+    async fn tell(&mut self, followed: &Followed) -> Result<()> {
         let (Some(own), now) = (self.own, self.clock.steady()) else { return Ok(()) };
-        if self.told < self.position && now.saturating_sub(self.told_at) >= TELL {
-            nodes::acknowledge(self.feed.alone().await?, own, self.position, &self.hash).await?;
-            (self.told, self.told_at) = (self.position, now);
+        if self.told < self.kept.0 && now.saturating_sub(self.told_at) >= TELL {
+            let (position, hash) = &self.kept;
+            nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), *position, hash).await?;
+            (self.told, self.told_at) = (*position, now);
         }
         Ok(())
     }
@@ -367,6 +486,14 @@ impl Follower {
             tracing::warn!(%error, cause = ?error.cause, "the row of this node stays until others see that it has stopped");
         }
     }
+}
+
+/// Notes events in the journal, on a thread that may wait for the disk.
+async fn note(followed: &Followed, entries: Vec<Entry>) -> Result<()> {
+    let journal = Arc::clone(&followed.journal);
+    let lasting = entries.iter().any(|entry| entry.after.is_some());
+    let noted = tokio::task::spawn_blocking(move || journal.keep(entries, lasting)).await;
+    noted.unwrap_or_else(|cause| Err(Error::internal(cause)))
 }
 
 fn micros(time: Duration) -> Micros {

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use crate::follow::Followed;
 use crate::guard;
 use crate::hints;
+use crate::journal::Journal;
 use crate::node::{Follower, NodeTerms};
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{DecisionFact, KeptDecision};
@@ -99,8 +100,12 @@ impl AsRef<Followed> for Verifier {
 impl Verifier {
     /// Becomes a node: loads everything into memory and follows the log from then on. Answers when it may decide.
     pub async fn start(store: Store, peppers: Vec<Pepper>, prefixes: Prefixes, terms: NodeTerms) -> Result<Self> {
+        let journal = match &terms.journal {
+            Some(path) => Journal::open(path, store.now()).map_err(|error| Error::unavailable(error.to_string()))?,
+            None => Journal::in_memory(),
+        };
         let verifier = Self(Arc::new(Shared {
-            followed: Followed::default(),
+            followed: Followed::noting(journal),
             shared: store.is_shared(),
             terms: terms.clone(),
             peppers,
@@ -192,7 +197,7 @@ impl Verifier {
     pub async fn reached(&self, position: Position) -> bool {
         self.0.followed.nudge.notify_one();
         let mut seen = self.0.followed.position.subscribe();
-        let reached = tokio::time::timeout(CATCH_UP, seen.wait_for(|at| *at >= position.number)).await;
+        let reached = tokio::time::timeout(CATCH_UP, seen.wait_for(|at| self.0.followed.counts(position, *at))).await;
         matches!(reached, Ok(Ok(_)))
     }
 
@@ -228,6 +233,17 @@ impl Verifier {
     #[must_use]
     pub fn node(&self) -> Option<Uuid> {
         self.0.followed.own()
+    }
+
+    /// Sets room aside for noting what is to be taken away. An error says why it cannot be noted, and what to do.
+    pub fn make_room(&self) -> Result<()> {
+        self.0.followed.journal.make_room()
+    }
+
+    /// Up to which number positions of the log with this name mean the same here; `None` where it is another log.
+    #[must_use]
+    pub fn holds_until(&self, incarnation: Uuid) -> Option<i64> {
+        self.0.followed.holds_until(incarnation)
     }
 
     /// Which log it is that is followed.

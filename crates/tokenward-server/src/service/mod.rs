@@ -198,6 +198,10 @@ impl App {
                         idempotency::spend(&mut tx, claim).await?;
                     }
                     let (value, events) = work(&mut tx, &right).await?;
+                    if events.iter().any(|event| event.kind.takes_away()) {
+                        // Before it is done: what is taken away must be noted where no restored database brings it back.
+                        app.verifier.make_room()?;
+                    }
                     let position = tx.commit(&events).await?;
                     let committed = Committed::within(position, begun, at, app.store.clock().steady());
                     Ok::<_, Error>((value, events, position, committed))

@@ -57,6 +57,7 @@ fn unwritten(app: &App, id: Uuid, now: Time) -> Node {
         counter: 0,
         position: app.verifier.position(),
         hash: Vec::new(),
+        log: None,
         started_at: app.verifier.remembers_since(),
         renewed_at: now,
     }

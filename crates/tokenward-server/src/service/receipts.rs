@@ -149,14 +149,18 @@ pub async fn until_known(app: &App, position: Position) -> Result<()> {
 /// A position of another log means nothing here.
 fn same_log(app: &App, position: Position) -> Result<()> {
     let own = app.verifier.incarnation();
-    if position.incarnation == own {
-        return Ok(());
-    }
-    let detail = format!(
-        "This position is one of another log ({}); this one is {own}. The database was made anew, or is another one: what \
-         was written there is not here.",
-        position.incarnation
-    );
+    let detail = match app.verifier.holds_until(position.incarnation) {
+        Some(until) if position.number <= until => return Ok(()),
+        Some(until) => format!(
+            "This log has gone on under another name ({own}) since position {until}: a server took over that did not have what \
+             came after it, or the database was put back. What stood at {position} is not here."
+        ),
+        None => format!(
+            "This position is one of another log ({}); this one is {own}. The database was made anew, or is another one: what \
+             was written there is not here.",
+            position.incarnation
+        ),
+    };
     Err(Error::new(Code::OtherLog, detail))
 }
 

@@ -9,6 +9,10 @@ super::row! {
         pub incarnation: Uuid,
         pub position: i64,
         pub hash: Vec<u8>,
+        /// Where it was written last, as far as that is known.
+        pub place: Option<String>,
+        /// Where it is now.
+        pub here: Option<String>,
         /// When it was taken: the time of all that the transaction does.
         pub now: Time,
     }

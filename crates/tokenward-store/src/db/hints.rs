@@ -35,19 +35,19 @@ impl Listener {
 }
 
 /// Writes how far the log goes; the others hear of it when, and only if, it is committed.
-pub(crate) async fn put_head(conn: Conn<'_>, position: i64, hash: &[u8]) -> Result<()> {
+pub(crate) async fn put_head(conn: Conn<'_>, position: i64, hash: &[u8], place: Option<&str>) -> Result<()> {
     let query = match conn {
-        Conn::Sqlite(_) => "UPDATE log_head SET position = $1, hash = $2",
+        Conn::Sqlite(_) => "UPDATE log_head SET position = $1, hash = $2, place = $3",
         Conn::Postgres(_) => postgres::PUT_HEAD,
     };
-    execute!(conn, sqlx::query(query).bind(position).bind(hash)).map(|_| ())
+    execute!(conn, sqlx::query(query).bind(position).bind(hash).bind(place)).map(|_| ())
 }
 
 /// Writes how far a node has applied the log; whoever waits for that hears of it.
-pub(crate) async fn put_applied(conn: Conn<'_>, node: Uuid, position: i64, hash: &[u8]) -> Result<()> {
+pub(crate) async fn put_applied(conn: Conn<'_>, node: Uuid, log: Uuid, position: i64, hash: &[u8]) -> Result<()> {
     let query = match conn {
-        Conn::Sqlite(_) => "UPDATE node SET position = $2, hash = $3 WHERE id = $1",
+        Conn::Sqlite(_) => "UPDATE node SET position = $2, hash = $3, log = $4 WHERE id = $1",
         Conn::Postgres(_) => postgres::PUT_APPLIED,
     };
-    execute!(conn, sqlx::query(query).bind(node).bind(position).bind(hash)).map(|_| ())
+    execute!(conn, sqlx::query(query).bind(node).bind(position).bind(hash).bind(log)).map(|_| ())
 }

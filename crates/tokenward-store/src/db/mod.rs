@@ -19,6 +19,7 @@ mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
@@ -152,6 +153,8 @@ pub struct Store {
     random: Arc<dyn Random>,
     /// Held until the store closes; see [`Store::lock`].
     lock: Option<Arc<served::Serving>>,
+    /// Up to where whoever follows the log in this process knows it.
+    known: Arc<AtomicI64>,
 }
 
 #[derive(Clone)]
@@ -168,7 +171,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open(&path).await?),
         };
-        let store = Self { pools, clock, random, lock: None };
+        let store = Self { pools, clock, random, lock: None, known: Arc::default() };
         store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         folds::complete(&store).await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         Ok(store)
@@ -181,7 +184,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::attach(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::attach(&path).await?),
         };
-        Ok(Self { pools, clock, random, lock: None })
+        Ok(Self { pools, clock, random, lock: None, known: Arc::default() })
     }
 
     /// Makes this the only process that serves from an SQLite file. PostgreSQL needs no such thing.
@@ -213,10 +216,33 @@ impl Store {
         )?;
         execute!(
             tx.conn(),
+            sqlx::query(concat!(
+                "INSERT INTO log_line (incarnation, number, after_position, begun_at, why) ",
+                "SELECT incarnation, 1, 0, created_at, 'first' FROM meta WHERE true ON CONFLICT DO NOTHING"
+            ))
+        )?;
+        execute!(
+            tx.conn(),
             sqlx::query("INSERT INTO log_head (only_row, position, hash) VALUES (1, 0, $1) ON CONFLICT DO NOTHING")
                 .bind(&[0u8; 32][..])
         )?;
         Ok(tx.commit().await?)
+    }
+
+    /// The log is known up to here: one that ends before is another one, and nothing is written into it.
+    pub fn is_known_to(&self, position: i64) {
+        self.known.store(position, Ordering::SeqCst);
+    }
+
+    /// The log that was taken must not be one that has forgotten.
+    pub(crate) fn require_known(&self, head: &Head) -> Result<()> {
+        if head.position >= self.known.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(Error::unavailable(
+            "The database has gone back to an older state. What was taken away since is taken away again first; nothing was \
+             changed by this request. Try again.",
+        ))
     }
 
     /// The present time.

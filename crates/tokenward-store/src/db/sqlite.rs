@@ -197,7 +197,7 @@ fn sqlite_hint(error: &sqlx::Error) -> &'static str {
 
 /// Reads the log's head. The whole file is taken since the transaction began.
 pub(super) async fn take_head(c: &mut SqliteConnection, now: Time) -> Result<Head> {
-    let head = "SELECT m.incarnation, h.position, h.hash, $1 AS now FROM log_head h, meta m";
+    let head = "SELECT m.incarnation, h.position, h.hash, h.place, NULL AS here, $1 AS now FROM log_head h, meta m";
     sqlx::query_as(head).bind(now.0).fetch_one(c).await.map_err(fail)
 }
 

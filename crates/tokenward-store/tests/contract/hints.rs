@@ -46,11 +46,12 @@ async fn a_node_hears_that_another_one_has_come_further_and_what_it_says_to_itse
         counter: 0,
         position: 0,
         hash: Vec::new(),
+        log: None,
         started_at: world.now(),
         renewed_at: world.now(),
     };
     nodes::insert(world.reader().await.conn(), &other).await.unwrap();
-    nodes::acknowledge(world.reader().await.conn(), other.id, 7, b"hash").await.unwrap();
+    nodes::acknowledge(world.reader().await.conn(), other.id, other.id, 7, b"hash").await.unwrap();
     let told = nodes::all(world.reader().await.conn()).await.unwrap();
     assert_eq!((told[0].position, &told[0].hash[..]), (7, &b"hash"[..]));
     assert!(hears(&mut listener, Heard::Applied).await);

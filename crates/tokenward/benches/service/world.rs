@@ -89,7 +89,7 @@ pub async fn open(directory: &TempDir) -> (Store, Vec<Pepper>) {
 /// A node of a benchmark, which looks so often for changes.
 pub fn terms(poll: Duration) -> NodeTerms {
     let (name, kind, max_staleness) = ("bench".to_owned(), NodeKind::Server, Duration::from_secs(60));
-    NodeTerms { name, kind, max_staleness, poll, hints: false }
+    NodeTerms { name, kind, max_staleness, poll, hints: false, journal: None }
 }
 
 /// The binary, without any setting of the environment that the benchmark runs in.

@@ -26,6 +26,7 @@ mod limits;
 mod mailbox;
 mod nodes;
 mod numbers;
+mod other_log;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../support/process.rs"]

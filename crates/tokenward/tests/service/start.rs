@@ -536,7 +536,7 @@ async fn the_whole_product_runs_on_postgresql() {
         assert!(service.wait().0.success());
     }
     assert!(intact(&store(&url).await).await > 4);
-    assert_eq!(listing(&data), names(&["pepper"]));
+    assert_eq!(listing(&data), names(&["journal", "pepper"]));
 }
 
 /// The program as a user without any right of its own runs it; permissions mean nothing to root.

@@ -12,10 +12,10 @@ use super::super::heard::Heard;
 use super::{Pool, Session};
 
 /// How far the log goes, for all. What is said in a transaction is heard when it is committed, and never when it is not.
-pub(crate) const PUT_HEAD: &str = "WITH head AS (UPDATE log_head SET position = $1, hash = $2 RETURNING position) \
+pub(crate) const PUT_HEAD: &str = "WITH head AS (UPDATE log_head SET position = $1, hash = $2, place = $3 RETURNING position) \
                                    SELECT pg_notify('tokenward_written', position::text) FROM head";
 /// How far a node is, for whoever waits for it.
-pub(crate) const PUT_APPLIED: &str = "WITH told AS (UPDATE node SET position = $2, hash = $3 WHERE id = $1 RETURNING position) \
+pub(crate) const PUT_APPLIED: &str = "WITH told AS (UPDATE node SET position = $2, hash = $3, log = $4 WHERE id = $1 RETURNING position) \
      SELECT pg_notify('tokenward_applied', position::text) FROM told";
 const WRITTEN: &str = "tokenward_written";
 const APPLIED: &str = "tokenward_applied";

@@ -136,7 +136,10 @@ async fn connect(url: &str) -> Result<(Pool, String), OpenError> {
     let pool = Pool::new(hosts);
     // The first one tells whether it is a database at all.
     match pool.connect_apart(session::STATEMENT).await {
-        Ok(_) => Ok((pool, name)),
+        Ok(mut session) => {
+            pool.tells_place(session.say(TELLS_PLACE).await.is_ok());
+            Ok((pool, name))
+        }
         Err(ConnectError::Refused(cause)) => Err(failed(&name, cause_text(&cause), ask)),
         Err(ConnectError::Silent) => Err(failed(&name, "no answer in time".to_owned(), ask)),
         Err(ConnectError::ReadOnly) => {
@@ -158,12 +161,33 @@ pub(super) async fn commit(mut lease: Lease) -> Result<(), Option<Error>> {
     lease.session().commit().await.map_err(|error| error.map(fail))
 }
 
+/// What the log's head is, for whoever keeps it from then on.
+macro_rules! take_head {
+    ($place:literal) => {
+        concat!(
+            "WITH head AS MATERIALIZED (SELECT position, hash, place FROM log_head FOR UPDATE) ",
+            "SELECT m.incarnation, h.position, h.hash, h.place, ",
+            $place,
+            " AS here, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now FROM head h, meta m"
+        )
+    };
+}
+
+/// With its place: which server, which of its timelines (a server that takes over begins another one), and which table (one
+/// that is restored is another one).
+const TAKE_HEAD: &str = take_head!(
+    "(SELECT system_identifier FROM pg_control_system())::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
+     || '/' || 'event'::regclass::oid::text"
+);
+/// Where the server does not tell that much.
+const TAKE_HEAD_ANYWHERE: &str = take_head!("NULL::text");
+/// Does it? It may be an engine that speaks the protocol alone, or not let everybody ask.
+const TELLS_PLACE: &str = "SELECT 1 FROM pg_control_system() WHERE pg_walfile_name(pg_current_wal_lsn()) IS NOT NULL";
+
 /// Reads the log's head and keeps everybody else from taking it until the transaction ends; and what time it is there, once
 /// it is taken: whoever waited for it long did not write long ago.
 pub(super) async fn take_head(session: &mut Session) -> Result<Head> {
-    let head = "WITH head AS MATERIALIZED (SELECT position, hash FROM log_head FOR UPDATE) \
-                SELECT m.incarnation, h.position, h.hash, \
-                       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now FROM head h, meta m";
+    let head = if session.tells_place { TAKE_HEAD } else { TAKE_HEAD_ANYWHERE };
     let answer = {
         let (patience, c) = session.statement();
         timeout(patience, sqlx::query_as(head).fetch_one(c)).await

@@ -2,7 +2,7 @@
 //! when one has lost its server, those that lie idle go too, since they lead to the same.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -38,6 +38,8 @@ struct Shared {
     idle: Mutex<Vec<Session>>,
     /// What came before it is not given out any more.
     generation: AtomicU64,
+    /// Does the server tell who it is?
+    tells_place: OnceLock<bool>,
     /// Told when a connection comes back.
     returned: Notify,
 }
@@ -49,6 +51,7 @@ impl Pool {
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             idle: Mutex::default(),
             generation: AtomicU64::new(0),
+            tells_place: OnceLock::new(),
             returned: Notify::new(),
         }))
     }
@@ -88,12 +91,18 @@ impl Pool {
         let generation = self.0.generation.load(Ordering::Acquire);
         let mut session = self.0.hosts.connect(STATEMENT).await?;
         session.generation = generation;
+        session.tells_place = self.0.tells_place.get().copied().unwrap_or(false);
         Ok(session)
     }
 
     /// A connection of one's own, beside those of the pool, whose statements may take so long.
     pub(super) async fn connect_apart(&self, patience: Duration) -> Result<Session, ConnectError> {
         self.0.hosts.connect(patience).await
+    }
+
+    /// Notes whether the server tells who it is.
+    pub(super) fn tells_place(&self, tells: bool) {
+        let _ = self.0.tells_place.set(tells);
     }
 
     /// What it takes to connect to the server that was written last, past everything that is noted of connections.

@@ -58,6 +58,8 @@ pub struct Session {
     pub(super) used: Instant,
     /// Which of the pool's generations it belongs to.
     pub(super) generation: u64,
+    /// Does the server tell who it is, and on which timeline?
+    pub(super) tells_place: bool,
 }
 
 impl Session {
@@ -89,6 +91,7 @@ impl Session {
             made: now,
             used: now,
             generation: 0,
+            tells_place: false,
         })
     }
 

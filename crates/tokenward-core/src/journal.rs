@@ -1,0 +1,190 @@
+//! What a node remembers of the log outside of the database, so that what was taken away stays so when a database comes back
+//! that does not know of it: an older copy, or a server that lagged.
+//!
+//! An [`Entry`] is an event that was applied. Where it takes away, or gives back what was taken away, it has the state of the
+//! thing after it ([`After`]); the last such state is what counts, so that a revocation that was undone is none. What an
+//! older copy must be told follows from the entries that it does not have: [`lost`] and [`net`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::event::Kind;
+use crate::time::Time;
+
+/// An event that a node has applied.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which log it stood in.
+    pub log: Uuid,
+    /// Where.
+    pub position: i64,
+    /// The log's hash there.
+    #[serde(with = "hash")]
+    pub hash: Vec<u8>,
+    /// When.
+    pub time: Time,
+    /// What happened, as the log keeps it.
+    pub kind: String,
+    /// In which organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<Uuid>,
+    /// To what.
+    pub target: Uuid,
+    /// What it was like afterwards, where that is something to keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
+}
+
+/// What something was like after an event that took away, or gave back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum After {
+    /// A token.
+    Token {
+        /// When it was revoked.
+        revoked_at: Option<Time>,
+        /// Since when it was switched off.
+        disabled_at: Option<Time>,
+        /// When each of its secrets ends that has an end.
+        ends: Vec<(u16, Time)>,
+    },
+    /// A user, who had these sessions and no others.
+    Sessions {
+        /// Their ids.
+        living: Vec<Uuid>,
+    },
+    /// Members of an organization: somebody and the role, or none any more.
+    Member {
+        /// The role.
+        role: Option<Uuid>,
+    },
+    /// An organization that is gone.
+    Gone,
+}
+
+/// Of which things an event says something that is to be kept: whose state, after it, the entry must have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keeps {
+    /// That of the token.
+    Token,
+    /// The sessions of the user.
+    Sessions,
+    /// That of the member.
+    Member,
+    /// That the organization is gone.
+    Gone,
+    /// Nothing.
+    Nothing,
+}
+
+impl Keeps {
+    /// What an event of this kind says.
+    #[must_use]
+    pub fn of(kind: &str) -> Self {
+        match Kind::parse(kind) {
+            Some(
+                Kind::TokenRotated
+                | Kind::TokenSecretEnded
+                | Kind::TokenDisabled
+                | Kind::TokenEnabled
+                | Kind::TokenRestored
+                | Kind::TokenDeleted,
+            ) => Self::Token,
+            Some(Kind::SessionEnded | Kind::UserUpdated) => Self::Sessions,
+            Some(Kind::MemberUpdated | Kind::MemberRemoved | Kind::OwnershipTransferred | Kind::InvitationAccepted) => {
+                Self::Member
+            }
+            Some(Kind::OrganizationDeleted) => Self::Gone,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// The entries that a log does not have, which shares all up to `common` with them.
+pub fn lost(entries: &[Entry], common: i64) -> impl Iterator<Item = &Entry> {
+    entries.iter().filter(move |entry| entry.position > common)
+}
+
+/// The last entry that the log has too, of which `stands` says whether it stands there: what comes before one that does, does
+/// as well, since each hash covers all before it. 0 where none does.
+#[must_use]
+pub fn last_common(entries: &[Entry], mut stands: impl FnMut(&Entry) -> bool) -> i64 {
+    let at = entries.partition_point(|entry| stands(entry));
+    at.checked_sub(1).map_or(0, |last| entries[last].position)
+}
+
+/// What must hold after these: the last state of each thing. The key tells things apart; a member is one of an organization.
+#[must_use]
+pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uuid>, Uuid, u8), &'e Entry> {
+    let mut last = BTreeMap::new();
+    for entry in lost {
+        let what = match entry.after {
+            Some(After::Token { .. }) => 0,
+            Some(After::Sessions { .. }) => 1,
+            Some(After::Member { .. }) => 2,
+            Some(After::Gone) => 3,
+            None => continue,
+        };
+        last.insert((entry.organization, entry.target, what), entry);
+    }
+    last
+}
+
+/// Hashes in hexadecimal.
+mod hash {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        let pairs = text.as_bytes().chunks(2).map(|pair| {
+            std::str::from_utf8(pair).ok().filter(|it| it.len() == 2).and_then(|it| u8::from_str_radix(it, 16).ok())
+        });
+        pairs.collect::<Option<_>>().ok_or_else(|| D::Error::custom("no hash in hexadecimal"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(position: i64, target: u128, after: Option<After>) -> Entry {
+        Entry {
+            log: Uuid::from_u128(1),
+            position,
+            hash: vec![u8::try_from(position).unwrap()],
+            time: Time(position),
+            kind: "token.deleted".into(),
+            organization: None,
+            target: Uuid::from_u128(target),
+            after,
+        }
+    }
+
+    fn token(revoked_at: Option<i64>) -> Option<After> {
+        Some(After::Token { revoked_at: revoked_at.map(Time), disabled_at: None, ends: Vec::new() })
+    }
+
+    #[test]
+    fn what_was_undone_was_not_taken_away() {
+        let entries = [entry(1, 7, token(Some(1))), entry(2, 8, token(Some(2))), entry(3, 7, token(None))];
+        let net = net(lost(&entries, 0));
+        let states: Vec<_> = net.values().map(|entry| entry.position).collect();
+        assert_eq!(states, [3, 2], "of each token the last");
+        assert_eq!(super::net(lost(&entries, 3)).len(), 0, "the log has all of it");
+    }
+
+    #[test]
+    fn the_common_part_ends_where_the_log_differs() {
+        let entries: Vec<_> = (1..=20).map(|n| entry(n * 3, 1, None)).collect();
+        for end in [0, 3, 30, 60] {
+            assert_eq!(last_common(&entries, |it| it.position <= end), end);
+        }
+        assert_eq!(last_common(&[], |_| true), 0);
+    }
+}

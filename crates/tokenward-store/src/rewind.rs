@@ -1,0 +1,239 @@
+//! A log that has forgotten: what a node's journal knows beyond it is taken away again, and what else was lost is noted.
+
+use std::collections::HashSet;
+
+use tokenward_core::event::{Event, Kind};
+use tokenward_core::journal::{self, After, Entry};
+use tokenward_core::right::Keeper;
+use tokenward_core::{Result, Time, Uuid};
+
+use crate::db::{Store, execute, row, run};
+use crate::lineage;
+use crate::role_rows;
+use crate::tx::{Begins, Tx};
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct BroughtBack {
+    /// Events that are not in the log.
+    pub lost: usize,
+    /// Of those, what was taken away again now.
+    pub repaired: usize,
+}
+
+/// Makes the log know what these entries say, which stood behind `common` and are not in it. Whoever comes second with the
+/// same finds nothing to do.
+pub async fn bring_back(store: &Store, keeper: &Keeper, entries: &[Entry], common: i64) -> Result<BroughtBack> {
+    let lost: Vec<&Entry> = journal::lost(entries, common).collect();
+    let Some(last) = lost.last() else { return Ok(BroughtBack::default()) };
+    let (mut tx, _) = store.begin_knowing(keeper).await?;
+    let mut events = Vec::new();
+    let mut repaired = HashSet::new();
+    for ((organization, target, _), entry) in journal::net(lost.iter().copied()) {
+        let Some(after) = &entry.after else { continue };
+        let before = events.len();
+        take_away(&mut tx, organization, target, after, entry, &mut events).await?;
+        if events.len() > before {
+            repaired.insert(entry.position);
+        }
+    }
+    let mut new = 0;
+    for entry in &lost {
+        new += note(&mut tx, entry, repaired.contains(&entry.position)).await?;
+    }
+    if events.is_empty() && new == 0 {
+        return Ok(BroughtBack { lost: lost.len(), repaired: 0 });
+    }
+    // The positions behind the common part would mean two things; unless the log has begun another part of its line since.
+    if lineage::all(tx.conn()).await?.last().is_none_or(|part| part.incarnation == last.log) || tx.begins.is_some() {
+        tx.begins = Some(Begins::Rewound);
+    }
+    let about = format!("{} events of {} were lost after {common}", lost.len(), last.log);
+    events.insert(0, Event::new(Kind::LogRewound, None, last.log, about));
+    tx.commit(&events).await?;
+    Ok(BroughtBack { lost: lost.len(), repaired: events.len() - 1 })
+}
+
+/// Begins another part of the line, for an older state that somebody wants as it is.
+pub async fn accept(store: &Store, keeper: &Keeper) -> Result<()> {
+    let (mut tx, _) = store.begin_knowing(keeper).await?;
+    tx.begins = Some(Begins::Restored);
+    let log = tx.head.incarnation;
+    tx.commit(&[Event::new(Kind::LogRestored, None, log, "without the journal")]).await.map(|_| ())
+}
+
+/// Notes what was lost. Answers how many rows are new by that.
+async fn note(tx: &mut Tx, entry: &Entry, repaired: bool) -> Result<u64> {
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO log_lost (incarnation, position, organization_id, kind, target_id, time, repaired) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"
+        ))
+        .bind(entry.log)
+        .bind(entry.position)
+        .bind(entry.organization)
+        .bind(&entry.kind)
+        .bind(entry.target)
+        .bind(entry.time.0)
+        .bind(repaired)
+    )
+}
+
+async fn take_away(
+    tx: &mut Tx,
+    organization: Option<Uuid>,
+    target: Uuid,
+    after: &After,
+    entry: &Entry,
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    match after {
+        After::Token { revoked_at, disabled_at, ends } => {
+            let Some(token) = token(tx, target).await? else { return Ok(()) };
+            if let (Some(at), None) = (revoked_at, token.revoked_at) {
+                events.push(revoke(tx, &token, *at).await?);
+            } else if token.revoked_at.is_none() {
+                if let (Some(at), None) = (disabled_at, token.disabled_at) {
+                    execute!(
+                        tx.conn(),
+                        sqlx::query("UPDATE token SET disabled_at = $2 WHERE id = $1").bind(target).bind(at.0)
+                    )?;
+                    events.push(of_token(Kind::TokenDisabled, &token));
+                }
+                for (version, end) in ends {
+                    let ended = execute!(
+                        tx.conn(),
+                        sqlx::query(concat!(
+                            "UPDATE token_secret SET expires_at = $3 WHERE token_id = $1 AND version = $2 ",
+                            "AND (expires_at IS NULL OR expires_at > $3)"
+                        ))
+                        .bind(target)
+                        .bind(i32::from(*version))
+                        .bind(end.0)
+                    )?;
+                    if ended > 0 {
+                        events.push(of_token(Kind::TokenSecretEnded, &token));
+                    }
+                }
+            }
+        }
+        After::Sessions { living } => {
+            let ids: Vec<Uuid> = run!(tx.conn(), c => sqlx::query_scalar("SELECT id FROM session WHERE account_id = $1")
+                .bind(target).fetch_all(&mut *c))?;
+            for id in ids.into_iter().filter(|id| !living.contains(id)) {
+                execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE id = $1").bind(id))?;
+                events.push(Event::new(Kind::SessionEnded, None, id, "").related(target));
+            }
+        }
+        After::Member { role } => {
+            let Some(organization) = organization else { return Ok(()) };
+            member(tx, organization, target, *role, events).await?;
+        }
+        After::Gone => {
+            let gone = execute!(
+                tx.conn(),
+                sqlx::query("UPDATE organization SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL")
+                    .bind(target)
+                    .bind(entry.time.0)
+            )?;
+            if gone > 0 {
+                execute!(
+                    tx.conn(),
+                    sqlx::query("UPDATE token SET revoked_at = $2 WHERE organization_id = $1 AND revoked_at IS NULL")
+                        .bind(target)
+                        .bind(entry.time.0)
+                )?;
+                events.push(Event::new(Kind::OrganizationDeleted, Some(target), target, ""));
+            }
+        }
+    }
+    Ok(())
+}
+
+row! {
+    struct KeptToken {
+        id: Uuid,
+        organization_id: Uuid,
+        name: String,
+        revoked_at: Option<Time>,
+        disabled_at: Option<Time>,
+    }
+}
+
+async fn token(tx: &mut Tx, id: Uuid) -> Result<Option<KeptToken>> {
+    run!(tx.conn(), c => sqlx::query_as("SELECT id, organization_id, name, revoked_at, disabled_at FROM token WHERE id = $1")
+        .bind(id).fetch_optional(&mut *c))
+}
+
+fn of_token(kind: Kind, token: &KeptToken) -> Event {
+    Event::new(kind, Some(token.organization_id), token.id, &token.name)
+}
+
+async fn revoke(tx: &mut Tx, token: &KeptToken, at: Time) -> Result<Event> {
+    let now = tx.now();
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE token SET revoked_at = $2, updated_at = $3 WHERE id = $1")
+            .bind(token.id)
+            .bind(at.0)
+            .bind(now.0)
+    )?;
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE organization SET token_count = token_count - 1 WHERE id = $1").bind(token.organization_id)
+    )?;
+    Ok(of_token(Kind::TokenDeleted, token))
+}
+
+/// Takes the membership away again, or what the role had beyond the one that came after it. An owner stays: nobody else could
+/// do what only an owner may.
+async fn member(
+    tx: &mut Tx,
+    organization: Uuid,
+    account: Uuid,
+    role: Option<Uuid>,
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    let held: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
+        "SELECT role_id FROM member WHERE organization_id = $1 AND account_id = $2 AND NOT is_owner"
+    ).bind(organization).bind(account).fetch_optional(&mut *c))?;
+    let Some(held) = held else { return Ok(()) };
+    let email: Option<String> = run!(tx.conn(), c => sqlx::query_scalar("SELECT email FROM account WHERE id = $1")
+        .bind(account).fetch_optional(&mut *c))?;
+    let event =
+        |kind| Event::new(kind, Some(organization), account, email.clone().unwrap_or_default()).related(account);
+    let now = tx.now();
+    match role {
+        None => {
+            execute!(
+                tx.conn(),
+                sqlx::query("DELETE FROM member WHERE organization_id = $1 AND account_id = $2")
+                    .bind(organization)
+                    .bind(account)
+            )?;
+            events.push(event(Kind::MemberRemoved));
+        }
+        Some(role) if role != held => {
+            let before = role_rows::now(tx.conn(), organization, held).await?;
+            let Some(after) = role_rows::now(tx.conn(), organization, role).await? else { return Ok(()) };
+            if before.is_some_and(|before| before.beyond(&after).is_none()) {
+                // It gave, and took nothing.
+                return Ok(());
+            }
+            execute!(
+                tx.conn(),
+                sqlx::query(
+                    "UPDATE member SET role_id = $3, updated_at = $4 WHERE organization_id = $1 AND account_id = $2"
+                )
+                .bind(organization)
+                .bind(account)
+                .bind(role)
+                .bind(now.0)
+            )?;
+            events.push(event(Kind::MemberUpdated));
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}

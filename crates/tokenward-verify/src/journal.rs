@@ -1,0 +1,386 @@
+//! The journal: a file beside the pepper in which a server notes what it has applied of the log, so that what was taken away
+//! stays so when a database comes back that does not know of it.
+//!
+//! A line is a checksum and one thing as JSON: the name of the log's first part, an event, or up to where what stands before
+//! counts no more. What takes away is on the disk before anybody is told that it is done, and room for it is set aside before
+//! it is done at all. A line that a crash has cut off at the end was never answered for; any other damage is an error.
+//! Without a place for a file the last events are remembered in memory.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::journal::Entry;
+use tokenward_core::sync::lock;
+use tokenward_core::time::DAY;
+use tokenward_core::{Error, Result, Time, Uuid};
+
+/// Events that are remembered where there is no file, and that are kept of a file which is made shorter.
+const RECENT: usize = 20_000;
+/// How long what took away is kept.
+const KEPT: i64 = 90 * DAY;
+/// A file that is longer is made shorter at the next start.
+const LONG: u64 = 64 << 20;
+/// So much room is set aside, and so little may be left of it before more is.
+const ROOM: u64 = 256 << 10;
+const LEAST_ROOM: u64 = 64 << 10;
+
+/// What stands in a line.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// The first name of the log.
+    Root(Uuid),
+    /// An event.
+    Event(Entry),
+    /// What stands before counts up to here.
+    Until(i64),
+}
+
+/// Why a journal cannot be used; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    /// It cannot be read or written.
+    #[error(
+        "cannot use the journal {}: {cause}. It keeps what was taken away if the database is ever put back, and must be a file \
+         that this user can write",
+        path.display()
+    )]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Somebody has changed it, or the disk has.
+    #[error(
+        "the journal {} is damaged in line {line}. Put it back as it was; or move it away, and this node begins another one \
+         without knowing what was taken away before",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+    },
+}
+
+/// A journal.
+pub(crate) struct Journal {
+    path: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    file: Option<File>,
+    root: Option<Uuid>,
+    /// Where there is no file.
+    recent: VecDeque<Entry>,
+    /// What could not be written yet.
+    owed: Vec<Entry>,
+    last: Option<i64>,
+    length: u64,
+    room: u64,
+}
+
+/// What was read of a file.
+struct Contents {
+    root: Option<Uuid>,
+    entries: Vec<Entry>,
+    /// Up to where it is whole.
+    whole: u64,
+}
+
+impl Journal {
+    /// One without a file.
+    pub(crate) fn in_memory() -> Self {
+        Self { path: None, state: Mutex::default() }
+    }
+
+    /// Opens the file, or makes it. One that another process writes is left to it.
+    pub(crate) fn open(path: &Path, now: Time) -> Result<Self, JournalError> {
+        let failed = |cause| JournalError::Io { path: path.to_owned(), cause };
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+        let mut file = open().map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                tracing::warn!(
+                    journal = %path.display(),
+                    "another process writes this journal; this one remembers only in memory what was taken away: give each \
+                     node a --data-dir of its own"
+                );
+                return Ok(Self::in_memory());
+            }
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        }
+        let mut contents = read(&mut file, path)?;
+        let length = file.metadata().map_err(failed)?.len();
+        if contents.whole < length {
+            tracing::warn!(journal = %path.display(), "the last line was cut off by a crash, and is left out");
+            file.set_len(contents.whole).map_err(failed)?;
+        }
+        if contents.whole > LONG {
+            shorten(&mut contents, now);
+            file = rewrite(path, &contents).map_err(failed)?;
+        }
+        let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
+        let last = contents.entries.last().map(|entry| entry.position);
+        let state = State { file: Some(file), root: contents.root, last, length, room: length, ..State::default() };
+        Ok(Self { path: Some(path.to_owned()), state: Mutex::new(state) })
+    }
+
+    /// The first name of the log that it is about; none in a new one.
+    pub(crate) fn root(&self) -> Option<Uuid> {
+        lock(&self.state).root
+    }
+
+    /// The position of the last event in it.
+    pub(crate) fn last(&self) -> Option<i64> {
+        lock(&self.state).last
+    }
+
+    /// It is about this log from now on.
+    pub(crate) fn begin(&self, root: Uuid) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.root = Some(root);
+        self.write(&mut state, &[Line::Root(root)], true)
+    }
+
+    /// All events in it, the oldest first.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+        let mut state = lock(&self.state);
+        let Some(file) = &mut state.file else { return Ok(state.recent.iter().cloned().collect()) };
+        let read = read(file, self.path.as_deref().unwrap_or(Path::new("journal")));
+        let end = file.seek(SeekFrom::End(0));
+        end.map_err(|cause| self.failed(cause))?;
+        read.map(|contents| contents.entries).map_err(|error| Error::unavailable(error.to_string()))
+    }
+
+    /// What stands behind this position is another log's: it has been brought back there.
+    pub(crate) fn cut(&self, common: i64) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.recent.retain(|entry| entry.position <= common);
+        state.owed.clear();
+        state.last = (common > 0).then_some(common);
+        self.write(&mut state, &[Line::Until(common)], true)
+    }
+
+    /// Notes events. With `lasting`, they are on the disk when it returns without an error; what cannot be written is noted
+    /// with the next ones.
+    pub(crate) fn keep(&self, entries: Vec<Entry>, lasting: bool) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.last = entries.last().map(|entry| entry.position).or(state.last);
+        if state.file.is_none() {
+            state.recent.extend(entries);
+            while state.recent.len() > RECENT {
+                state.recent.pop_front();
+            }
+            return Ok(());
+        }
+        state.owed.extend(entries);
+        let lines: Vec<Line> = state.owed.iter().cloned().map(Line::Event).collect();
+        self.write(&mut state, &lines, lasting)?;
+        state.owed.clear();
+        Ok(())
+    }
+
+    /// Sets room aside for what is to be taken away. An error is one before it was.
+    pub(crate) fn make_room(&self) -> Result<()> {
+        let mut state = lock(&self.state);
+        if state.room.saturating_sub(state.length) >= LEAST_ROOM {
+            return Ok(());
+        }
+        let (length, Some(file)) = (state.length, &state.file) else { return Ok(()) };
+        set_aside(file, length).map_err(|cause| self.failed(cause))?;
+        state.room = length + ROOM;
+        Ok(())
+    }
+
+    fn write(&self, state: &mut State, lines: &[Line], lasting: bool) -> Result<()> {
+        let Some(file) = &mut state.file else { return Ok(()) };
+        let mut text = Vec::new();
+        for line in lines {
+            let json = serde_json::to_string(line).map_err(Error::internal)?;
+            text.extend_from_slice(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).as_bytes());
+        }
+        let length = state.length;
+        let written = file.write_all(&text).and_then(|()| if lasting { file.sync_data() } else { Ok(()) });
+        match written {
+            Ok(()) => {
+                state.length += text.len() as u64;
+                Ok(())
+            }
+            Err(cause) => {
+                // Half a line in the middle would be damage.
+                let _ = file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0)).map(|_| ()));
+                state.room = length;
+                Err(self.failed(cause))
+            }
+        }
+    }
+
+    fn failed(&self, cause: io::Error) -> Error {
+        let path = self.path.as_deref().unwrap_or(Path::new("journal")).display();
+        let detail = format!(
+            "The journal {path} cannot be written ({cause}). Nothing can be taken away until it can, since it must stay so: \
+             make room on its disk, or make it writable."
+        );
+        Error { cause: Some(cause.into()), ..Error::unavailable(detail) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn set_aside(file: &File, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    match fallocate(file, FallocateFlags::KEEP_SIZE, length, ROOM) {
+        // A file system without it: whether there is room is seen when it is used.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+        done => done.map_err(Into::into),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_aside(_: &File, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+fn read(file: &mut File, path: &Path) -> Result<Contents, JournalError> {
+    let failed = |cause| JournalError::Io { path: path.to_owned(), cause };
+    let mut text = Vec::new();
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).map_err(failed)?;
+    let mut contents = Contents { root: None, entries: Vec::new(), whole: 0 };
+    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let Some(whole) = line.strip_suffix(b"\n") else { break };
+        match parse(whole) {
+            Some(Line::Root(root)) if number == 0 => contents.root = Some(root),
+            Some(Line::Event(entry)) if number > 0 => contents.entries.push(entry),
+            Some(Line::Until(common)) if number > 0 => contents.entries.retain(|entry| entry.position <= common),
+            _ => return Err(JournalError::Damaged { path: path.to_owned(), line: number + 1 }),
+        }
+        contents.whole += line.len() as u64;
+    }
+    Ok(contents)
+}
+
+fn parse(line: &[u8]) -> Option<Line> {
+    let text = std::str::from_utf8(line).ok()?;
+    let (sum, json) = text.split_once(' ')?;
+    let sum = u32::from_str_radix(sum, 16).ok()?;
+    if sum == crc32fast::hash(json.as_bytes()) { serde_json::from_str(json).ok() } else { None }
+}
+
+/// Forgets what is old: all that took nothing away but the last, and the rest after its time.
+fn shorten(contents: &mut Contents, now: Time) {
+    let recent = contents.entries.len().saturating_sub(RECENT);
+    let mut at = 0;
+    contents.entries.retain(|entry| {
+        at += 1;
+        at > recent || (entry.after.is_some() && entry.time > now.plus(-KEPT))
+    });
+}
+
+/// Writes the file anew, beside its place first.
+fn rewrite(path: &Path, contents: &Contents) -> io::Result<File> {
+    let part = path.with_extension("part");
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    let root = contents.root.map(Line::Root);
+    let lines = root.into_iter().chain(contents.entries.iter().cloned().map(Line::Event));
+    let mut text = io::BufWriter::new(&mut file);
+    for line in lines {
+        let json = serde_json::to_string(&line)?;
+        writeln!(text, "{:08x} {json}", crc32fast::hash(json.as_bytes()))?;
+    }
+    text.flush()?;
+    drop(text);
+    file.sync_all()?;
+    file.try_lock().map_err(io::Error::from)?;
+    std::fs::rename(&part, path)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenward_core::journal::After;
+
+    use super::*;
+
+    fn entry(position: i64) -> Entry {
+        Entry {
+            log: Uuid::from_u128(1),
+            position,
+            hash: vec![7; 32],
+            time: Time(position),
+            kind: "token.deleted".into(),
+            organization: Some(Uuid::from_u128(2)),
+            target: Uuid::from_u128(3),
+            after: Some(After::Token { revoked_at: Some(Time(9)), disabled_at: None, ends: vec![(1, Time(8))] }),
+        }
+    }
+
+    fn begun(path: &Path) -> Journal {
+        let journal = Journal::open(path, Time(0)).unwrap();
+        journal.begin(Uuid::from_u128(1)).unwrap();
+        journal.keep((1..=3).map(entry).collect(), true).unwrap();
+        journal
+    }
+
+    #[test]
+    fn what_was_kept_is_there_after_a_restart_and_a_line_that_a_crash_cut_off_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        journal.make_room().unwrap();
+        assert_eq!(journal.entries().unwrap(), [entry(1), entry(2), entry(3)]);
+        journal.cut(2).unwrap();
+        journal.keep(vec![entry(3), entry(4)], false).unwrap();
+        drop(journal);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!((journal.root(), journal.last()), (Some(Uuid::from_u128(1)), Some(3)));
+        journal.keep(vec![entry(5)], true).unwrap();
+        drop(journal);
+        let again = Journal::open(&path, Time(0)).unwrap().entries().unwrap();
+        assert_eq!(again.iter().map(|it| it.position).collect::<Vec<_>>(), [1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn a_damaged_journal_is_refused_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        drop(begun(&path));
+        let mut text = std::fs::read(&path).unwrap();
+        let third = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).unwrap().0;
+        text[third + 30] ^= 1;
+        std::fs::write(&path, &text).unwrap();
+        let error = Journal::open(&path, Time(0)).err().unwrap().to_string();
+        assert!(error.contains("is damaged in line 3"), "{error}");
+        std::fs::write(&path, "something else\n").unwrap();
+        assert!(Journal::open(&path, Time(0)).err().unwrap().to_string().contains("line 1"));
+    }
+
+    #[test]
+    fn two_processes_never_write_one_journal_and_a_long_one_becomes_short() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        let second = Journal::open(&path, Time(0)).unwrap();
+        second.keep(vec![entry(9)], true).unwrap();
+        assert_eq!(second.entries().unwrap(), [entry(9)]);
+        assert_eq!(journal.entries().unwrap().len(), 3);
+        let mut contents = Contents { root: Some(Uuid::nil()), entries: Vec::new(), whole: 0 };
+        contents.entries.extend((1..30_000).map(entry));
+        contents.entries[0].after = None;
+        shorten(&mut contents, Time(KEPT));
+        assert_eq!(contents.entries.len(), 29_998, "all but the one that took nothing away");
+        shorten(&mut contents, Time(2 * KEPT));
+        assert_eq!(contents.entries.len(), RECENT);
+    }
+}

@@ -1,0 +1,199 @@
+//! A database that has forgotten: put back from a copy, restored under running nodes, or another one altogether.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokenward_server::serve;
+
+use crate::nodes::{database, node, node_config, says};
+use crate::support::{Answer, Organization, Server, config};
+
+/// Makes a token with a role. Answers its id and text.
+async fn made(server: &Server, acme: &Organization, name: &str) -> (String, String) {
+    server.new_token(acme, json!({ "name": name, "role_id": server.role(acme, "viewer").await })).await
+}
+
+async fn revoke(server: &Server, acme: &Organization, id: &str) -> Answer {
+    server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await
+}
+
+/// Copies the files of a stopped database to another directory, or back.
+fn copy_database(from: &Path, to: &Path) {
+    for name in ["tokenward.db", "tokenward.db-wal", "tokenward.db-shm"] {
+        let _ = std::fs::remove_file(to.join(name));
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
+
+/// What a program of PostgreSQL says of a database; it must succeed.
+fn postgres(program: &str, arguments: &[&str]) {
+    let out = Command::new(Path::new("/usr/lib/postgresql/15/bin").join(program)).args(arguments).output().unwrap();
+    assert!(out.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// Waits until the server says this of a token.
+async fn until_said(server: &Server, by: &str, token: &str, wanted: &str) {
+    let begun = Instant::now();
+    loop {
+        let (_, said) = says(server, by, token).await;
+        if said == wanted {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "still `{said}`, and not `{wanted}`");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_revoked_stays_so_when_an_older_copy_of_the_file_is_put_in_place() {
+    let (server, acme) = Server::with_owner().await;
+    let asking = server.token(&acme, "asking", "admin").await;
+    let (revoked, revoked_text) = made(&server, &acme, "revoked").await;
+    let (undone, undone_text) = made(&server, &acme, "undone").await;
+    let (off, off_text) = made(&server, &acme, "off").await;
+    let (_, member_session) = server.member(&acme, "viewer@acme.example", "viewer").await;
+    let (member, _) = server.member(&acme, "gone@acme.example", "admin").await;
+    let directory = server.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_database(directory.path(), copy.path());
+
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    let before = revoke(&server, &acme, &revoked).await;
+    assert_eq!(before.status, 204);
+    let before = before.header("tokenward-position").unwrap().to_owned();
+    assert_eq!(revoke(&server, &acme, &undone).await.status, 204);
+    server.post(&acme.path(&format!("apiToken/{undone}/undo")), &acme.owner, json!({})).await;
+    server.post(&acme.path(&format!("apiToken/{off}/disable")), &acme.owner, json!({})).await;
+    assert_eq!(server.delete("/session", &member_session).await.status.as_u16() / 100, 2);
+    server
+        .client
+        .delete(format!("{}{}", server.url, acme.path("member")))
+        .bearer_auth(&acme.owner)
+        .json(&json!({ "user_id": member }))
+        .send()
+        .await
+        .unwrap();
+    let (_, lost_text) = made(&server, &acme, "lost").await;
+    let said = [says(&server, &asking, &undone_text).await.1, says(&server, &asking, &off_text).await.1];
+    let member_was = server.get("/account", &member_session).await.status;
+    let members = server.get(&acme.path("member"), &acme.owner).await.each("results", "email");
+    let directory = server.stop().await;
+    copy_database(copy.path(), directory.path());
+
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(says(&server, &asking, &revoked_text).await, (200, "revoked".to_owned()));
+    let again = [says(&server, &asking, &undone_text).await.1, says(&server, &asking, &off_text).await.1];
+    assert_eq!(again, said, "what was undone is not taken away, what was switched off is off");
+    assert_eq!(said, ["valid".to_owned(), "disabled".to_owned()]);
+    assert_eq!((member_was.as_u16(), server.get("/account", &member_session).await.status.as_u16()), (401, 401));
+    assert_eq!(server.get(&acme.path("member"), &acme.owner).await.each("results", "email"), members);
+    assert!(!members.contains(&"gone@acme.example".to_owned()), "{members:?}");
+    assert_eq!(says(&server, &asking, &lost_text).await.1, "unknown", "what was made since is gone");
+
+    // A position never means two things: what was answered before is told to be another log's.
+    let at_least = json!({ "token": asking, "at_least": before });
+    assert_eq!(server.post("/verify", &asking, at_least).await.outcome(), (409, "other_log".to_owned()));
+    let (next, _) = made(&server, &acme, "next").await;
+    let after = revoke(&server, &acme, &next).await;
+    let name = |position: &str| position.split_once('/').unwrap().0.to_owned();
+    assert_ne!(name(&before), name(after.header("tokenward-position").unwrap()));
+
+    // Once is enough: another start finds nothing to do.
+    let end = server.running.app.verifier.position();
+    let server = server.restart().await;
+    assert_eq!(server.running.app.verifier.position(), end);
+    assert_eq!(says(&server, &asking, &revoked_text).await.1, "revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_under_running_nodes_brings_no_revoked_token_back_on_any_of_them() {
+    let url = database().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (a, acme) =
+        Server::with_owner_and(directory, node_config(tempfile::tempdir().unwrap().path(), "a", &url)).await;
+    let b = node("b", &url).await;
+    let asking = crate::nodes::asking(&a, &acme, &b).await;
+    let (id, text) = made(&a, &acme, "revoked").await;
+    let (other, other_text) = made(&a, &acme, "later").await;
+    let dumps = tempfile::tempdir().unwrap();
+    let dump = dumps.path().join("dump");
+    postgres("pg_dump", &["--format=custom", "--file", dump.to_str().unwrap(), &url]);
+    let old = revoke(&a, &acme, &id).await;
+    assert_eq!(old.header("tokenward-effective"), Some("everywhere; nodes=2"));
+    // The new log is longer than the old one soon.
+    postgres("pg_restore", &["--clean", "--if-exists", "--dbname", &url, dump.to_str().unwrap()]);
+    for server in [&a, &b] {
+        until_said(server, &asking, &text, "revoked").await;
+        until_said(server, &asking, &other_text, "valid").await;
+    }
+    // What is answered now counts on the node that answers it, and on the other one.
+    let begun = Instant::now();
+    let new = loop {
+        let answer = revoke(&a, &acme, &other).await;
+        if answer.status == 204 {
+            break answer;
+        }
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(says(&a, &asking, &other_text).await, (200, "revoked".to_owned()));
+    until_said(&b, &asking, &other_text, "revoked").await;
+    let name = |answer: &Answer| answer.header("tokenward-position").unwrap().split_once('/').unwrap().0.to_owned();
+    assert_ne!(name(&old), name(&new));
+    // A node that starts afterwards learns it from the database alone.
+    let c = node("c", &url).await;
+    assert_eq!(says(&c, &asking, &text).await, (200, "revoked".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_another_log_is_not_followed_and_not_started_on() {
+    let (own, foreign) = (database().await, database().await);
+    let kept = tempfile::tempdir().unwrap();
+    let (a, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), node_config(kept.path(), "a", &own)).await;
+    let asking = a.token(&acme, "asking", "admin").await;
+    let (other, _) = Server::with_owner_and(
+        tempfile::tempdir().unwrap(),
+        node_config(tempfile::tempdir().unwrap().path(), "x", &foreign),
+    )
+    .await;
+    other.stop().await;
+    // Under the feet of the node its database becomes the other one.
+    let dumps = tempfile::tempdir().unwrap();
+    let dump = dumps.path().join("dump");
+    postgres("pg_dump", &["--format=custom", "--file", dump.to_str().unwrap(), &foreign]);
+    postgres("pg_restore", &["--clean", "--if-exists", "--dbname", &own, dump.to_str().unwrap()]);
+    let begun = Instant::now();
+    while says(&a, &asking, &asking).await.0 != 503 {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(says(&a, &asking, &asking).await.0, 503, "it is not followed later either");
+    a.stop().await;
+    let refused = serve::start(node_config(kept.path(), "a", &own)).await.err().unwrap();
+    let text = format!("{refused:#}");
+    assert!(text.contains("The database is another one") && text.contains("move the file `journal`"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_journal_is_told_at_the_start_with_what_to_do() {
+    let (server, _) = Server::with_owner().await;
+    let directory = server.stop().await;
+    let path = directory.path().join("journal");
+    let mut text = std::fs::read(&path).unwrap();
+    let middle = text.len() / 2;
+    text[middle] ^= 1;
+    std::fs::write(&path, text).unwrap();
+    let refused = serve::start(config(directory.path())).await.err().unwrap();
+    let text = format!("{refused:#}");
+    assert!(text.contains("is damaged in line") && text.contains("move it away"), "{text}");
+    std::fs::remove_file(&path).unwrap();
+    serve::start(config(directory.path())).await.unwrap().stop().await.unwrap();
+}
