@@ -8,6 +8,7 @@ use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, hea
 use ipnet::IpNet;
 use tokenward_core::Code;
 use tokenward_core::event::Origin;
+use tokenward_core::reason::Reason;
 
 use tokenward_verify::server::Client;
 
@@ -58,10 +59,7 @@ fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     for entry in entries.filter(|entry| !entry.is_empty()) {
         let Some(address) = entry_address(entry) else {
             // It was not written by a proxy of ours, so that nothing on its left was: the one on its right is the answer.
-            UNREADABLE.call_once(|| {
-                let entry = String::from_utf8_lossy(&entry[..entry.len().min(64)]).into_owned();
-                tracing::warn!(%peer, entry, "X-Forwarded-For holds what is no address; this is said once");
-            });
+            unreadable(&UNREADABLE, peer, entry);
             break;
         };
         client = address;
@@ -70,6 +68,14 @@ fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
         }
     }
     client
+}
+
+fn unreadable(told: &Once, peer: IpAddr, entry: &[u8]) {
+    told.call_once(|| {
+        // It is no credential, but somebody may have put one there.
+        let entry = entry[..entry.len().min(24)].escape_ascii().to_string();
+        tracing::warn!(%peer, entry, "X-Forwarded-For holds what is no address; this is said once");
+    });
 }
 
 /// An entry of `X-Forwarded-For`: an address, which some proxies write with a port, in brackets or in quotes.
@@ -89,6 +95,9 @@ pub fn status(code: Code) -> StatusCode {
         Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed => StatusCode::UNAUTHORIZED,
         Code::OrganizationRequired | Code::RequestUnknown => StatusCode::FORBIDDEN,
         Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
+        // Of our own things nothing is said to who asks from elsewhere. With 403 a client of the contract would take them for
+        // deleted, and forget them because its own address has changed (contract §10).
+        Code::Denied(Reason::NetworkDenied) => StatusCode::UNAUTHORIZED,
         Code::Denied(_) | Code::UserRequired | Code::OrganizationCreationDenied | Code::ProofRequired => {
             StatusCode::FORBIDDEN
         }
@@ -171,6 +180,37 @@ mod tests {
         assert_eq!(from(&[b"203.0.113.9,, ", b""]), "203.0.113.9");
     }
 
+    /// What is written to the log while this runs.
+    #[derive(Clone, Default)]
+    struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_once_and_cannot_write_lines_of_its_own() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        let once = Once::new();
+        tracing::subscriber::with_default(subscriber, || {
+            for entry in [&b"203.0.113.9\x1b[2J\nWARN forged"[..], b"another"] {
+                unreadable(&once, "10.0.0.1".parse().unwrap(), entry);
+            }
+        });
+        let told = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains("peer=10.0.0.1") && told.contains("no address") && !told.contains('\x1b'), "{told}");
+    }
+
     #[test]
     fn an_address_may_have_a_port_brackets_and_quotes() {
         for (entry, address) in [
@@ -187,6 +227,56 @@ mod tests {
         for entry in ["unknown", "_hidden", "203.0.113.9:", "203.0.113", "\"203.0.113.9", "[203.0.113.9"] {
             assert_eq!(entry_address(entry.as_bytes()), None, "{entry}");
         }
+    }
+
+    /// What clients of the contract take for "gone" loses them what they manage: such an answer is given on purpose, and told.
+    #[test]
+    fn every_answer_that_looks_gone_is_in_the_page_about_terraform() {
+        let denied = Reason::ALL.into_iter().map(Code::Denied);
+        let all: Vec<Code> = [
+            Code::InvalidRequest,
+            Code::MissingCredentials,
+            Code::AmbiguousCredentials,
+            Code::OrganizationRequired,
+            Code::RequestUnknown,
+            Code::SignInFailed,
+            Code::UserRequired,
+            Code::OrganizationCreationDenied,
+            Code::ProofRequired,
+            Code::NotFound,
+            Code::UnknownPath,
+            Code::MethodNotAllowed,
+            Code::NotSupported,
+            Code::NameTaken,
+            Code::Conflict,
+            Code::PreconditionFailed,
+            Code::TooLarge,
+            Code::IdempotencyMismatch,
+            Code::Throttled,
+            Code::Unavailable,
+            Code::Stale,
+            Code::OtherLog,
+            Code::Behind,
+            Code::Internal,
+        ]
+        .into_iter()
+        .chain(denied)
+        .collect();
+        let page = include_str!("../../../docs/terraform.md");
+        let rows = page.lines().filter(|line| line.starts_with("| 40"));
+        let told: Vec<(u16, &str)> = rows
+            .flat_map(|row| {
+                let cell = row.trim_start_matches("| ").split('|').next().unwrap();
+                let (status, codes) = cell.split_once(' ').unwrap();
+                codes.split('`').skip(1).step_by(2).map(move |code| (status.parse().unwrap(), code))
+            })
+            .collect();
+        let looks_gone = all.iter().filter(|code| matches!(status(**code).as_u16(), 403 | 404));
+        let mut looks_gone: Vec<(u16, &str)> = looks_gone.map(|code| (status(*code).as_u16(), code.as_str())).collect();
+        let mut told = told;
+        looks_gone.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(looks_gone, told);
     }
 
     #[test]

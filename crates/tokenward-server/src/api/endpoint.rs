@@ -10,7 +10,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tokenward_core::permission::Management;
-use tokenward_core::{Error, Result as Checked};
+use tokenward_core::reason::Reason;
+use tokenward_core::{Code, Error, Result as Checked};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
@@ -26,7 +27,7 @@ use super::right::{EndpointRight, On, RightGuard, authorize};
 use super::understood::Understood;
 use crate::http::peer;
 use crate::limits::PATH_SEGMENT;
-use crate::service::App;
+use crate::service::{App, receipts};
 
 /// The schema of a body or an answer.
 pub(super) struct Shape {
@@ -289,13 +290,18 @@ async fn check_public(State(guard): State<Arc<RightGuard>>, request: Request, ne
     }
 }
 
+/// Do clients of the contract take this for the word that something is gone?
+fn is_absence(error: &Error) -> bool {
+    matches!(error.code, Code::NotFound | Code::Denied(Reason::PermissionDenied))
+}
+
 async fn check(
     State(guard): State<Arc<RightGuard>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Response {
-    let path = path.map_err(|_| Error::invalid("path", "is not valid UTF-8"));
+    let path = path.map_err(|_| ());
     let (mut parts, mut body) = request.into_parts();
     if guard.basic {
         (parts, body) = match form::client_secret_post(parts, body).await {
@@ -307,14 +313,24 @@ async fn check(
         return ApiError(error).into_response();
     }
     let client = client(&parts.headers, peer(&parts.extensions), &guard.app.trusted_proxies);
-    let authorized = path.and_then(|path| {
+    let ask = || {
+        let path = path.as_ref().map_err(|()| Error::invalid("path", "is not valid UTF-8"))?;
         let named = path.iter().collect::<Vec<_>>();
         let authorized = authorize(&guard, &named, &parts.headers, parts.uri.query(), &client)?;
         check_lengths(&named)?;
         guard.understood.check_query(parts.uri.query())?;
         guard.understood.check_headers(&parts.headers)?;
         Ok(authorized)
-    });
+    };
+    let mut authorized = ask();
+    // Another node may have made it a moment ago, and a client that hears that it is gone forgets it.
+    if authorized.as_ref().is_err_and(is_absence) {
+        match receipts::catch_up(&guard.app).await {
+            Ok(true) => authorized = ask(),
+            Ok(false) => {}
+            Err(error) => authorized = Err(error),
+        }
+    }
     match authorized {
         Ok((caller, grant)) => {
             let mut request = Request::from_parts(parts, body);

@@ -146,6 +146,22 @@ pub async fn until_known(app: &App, position: Position) -> Result<()> {
     Err(Error::behind())
 }
 
+/// Learns what was committed until now, wherever it was written. Was there anything to learn? A node that serves alone knows
+/// it all.
+pub async fn catch_up(app: &App) -> Result<bool> {
+    if !app.store.is_shared() {
+        return Ok(false);
+    }
+    let mut reader = app.store.read().await?;
+    let head = log::head(reader.conn()).await?;
+    drop(reader);
+    if knows(app, head)? {
+        return Ok(false);
+    }
+    until_known(app, head).await?;
+    Ok(true)
+}
+
 /// A position of another log means nothing here.
 fn same_log(app: &App, position: Position) -> Result<()> {
     let own = app.verifier.incarnation();

@@ -73,6 +73,32 @@ async fn what_another_node_has_written_is_known_to_who_names_its_position() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_another_node_has_made_is_gone_here() {
+    let (a, acme, b, asking) = one_that_lags().await;
+    // Clients of the contract forget what is 404 or 403, and they ask whichever node a balancer chooses.
+    let project = a.post(&acme.path("project"), &asking, json!({ "name": "shop" })).await.str("id");
+    let begun = Instant::now();
+    assert_eq!(b.get(&format!("/project/{project}"), &asking).await.str("name"), "shop");
+    let role = a.post(&acme.path("customRole"), &asking, json!({ "name": "deployer" })).await.str("id");
+    let bound = a.post(&acme.path("apiToken"), &asking, json!({ "name": "bound", "role_id": role })).await;
+    let (bound, position) = (bound.str("token"), bound.header("tokenward-position").unwrap().to_owned());
+    assert_eq!(with_header(&b, Method::GET, "/token/self", &bound, &position).await.status, 200);
+    let path = format!("/project/{project}");
+    assert_eq!(b.get(&path, &bound).await.status, 404, "its role does not see it");
+    let levels = json!([{ "project_id": project, "is_admin": true }]);
+    let edit = json!({ "name": "deployer", "cluster_permissions": [], "project_permissions": levels });
+    a.put(&acme.path(&format!("customRole/{role}")), &asking, edit).await.expect(200);
+    assert_eq!(b.get(&path, &bound).await.status, 200, "what it may since a moment ago counts");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // What is not there is not there, and asking for it costs no wait.
+    let begun = Instant::now();
+    assert_eq!(b.get(&format!("/project/{}", acme.id), &asking).await.outcome(), (404, "not_found".into()));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    a.delete(&path, &asking).await.expect(204);
+    assert_eq!(b.get(&path, &asking).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_has_not_come_so_far_says_that_it_is_behind() {
     let (server, acme) = Server::with_owner().await;
     let asking = server.token(&acme, "asking", "admin").await;

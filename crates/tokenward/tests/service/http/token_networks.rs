@@ -32,10 +32,13 @@ async fn a_token_is_accepted_from_its_networks_alone() {
         (&answers["results"][0]["code"], &answers["results"][1]["code"]),
         (&json!("valid"), &json!("network_denied"))
     );
-    // Our own API is asked from this machine. The token is one, and may not be used here: that is no 401.
+    // Our own API is asked from this machine. It is no 403: clients would take what they asked about for deleted.
     let refused = server.get("/token/self", &text).await;
-    assert_eq!(refused.outcome(), (403, "network_denied".into()));
-    assert!(refused.header("www-authenticate").is_none() && refused.text.contains("from some networks alone"));
+    assert_eq!(refused.outcome(), (401, "network_denied".into()));
+    assert!(refused.header("www-authenticate").is_some() && refused.text.contains("from some networks alone"));
+    // A gateway is told that the request may not go on, and not to ask for another credential.
+    let asked = format!("/forward-auth?organization={}&identity=any", acme.id);
+    assert_eq!(server.get(&asked, &text).await.outcome(), (403, "network_denied".into()));
 
     let path = acme.path(&format!("apiToken/{id}"));
     let shown = server.get(&path, &acme.owner).await.expect(200);
@@ -52,7 +55,7 @@ async fn a_token_is_accepted_from_its_networks_alone() {
     let owner = server.sign_in("owner@acme.example", crate::support::PASSWORD).await;
     let edit = |networks: Value| json!({ "networks": networks });
     server.call(Method::PATCH, &path, &owner, Some(edit(json!(["203.0.113.7"])))).await.expect(200);
-    assert_eq!(server.get("/token/self", &text).await.outcome(), (403, "network_denied".into()));
+    assert_eq!(server.get("/token/self", &text).await.outcome(), (401, "network_denied".into()));
     let freed = server.call(Method::PATCH, &path, &owner, Some(edit(Value::Null))).await.expect(200);
     assert_eq!(freed.get("networks"), None);
     assert_eq!(server.get("/token/self", &text).await.status, 200);
