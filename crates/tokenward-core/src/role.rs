@@ -1,5 +1,7 @@
 //! Roles: six built in, any number of custom ones. A role compiles once; a check is a few reads.
 
+mod beyond;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -8,6 +10,8 @@ use uuid::Uuid;
 
 use crate::permission::{Management, ManagementSet, Pattern, Permission};
 use crate::word::{UnknownWord, words};
+
+pub use beyond::Beyond;
 
 words! {
     /// The built-in roles, the most powerful first. Each organization has its own id for each; the names are lowercase

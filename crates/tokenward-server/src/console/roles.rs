@@ -6,7 +6,9 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
-use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, NAMEABLE, ProjectAccess, Role, RoleKind};
+use tokenward_core::role::{
+    Beyond, BuiltIn, ClusterLevel, EnvironmentLevel, Mode, NAMEABLE, ProjectAccess, Role, RoleKind,
+};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::confirm::Confirmation;
@@ -20,7 +22,7 @@ use super::view::{
     BuiltInRolePage, ClusterCell, Nav, OwnPermissionCell, ProjectCell, RoleChange, RoleChoices, RoleEditorPage,
     RoleForm, RoleRow, RolesPage, mode_label,
 };
-use super::words::{cluster_label, count, environment_label, role_name};
+use super::words::{beyond_points, cluster_label, count, environment_label, role_name};
 use crate::service::roles::{self, CustomRole, RoleBody};
 use crate::service::{IfMatch, members, tokens};
 
@@ -407,12 +409,15 @@ async fn question(
     let name = saved.role.name.to_string();
     let users = Users::of(person, grant.organization()).await?.words(id);
     let held = users.is_some();
+    let holders = holders(person, grant.organization(), id).await?;
     Ok(Confirmation {
         nav: Nav::Roles,
         from: (name.clone(), format!("roles/{id}")),
         question: format!("Delete the role “{name}”?"),
         consequences: vec![match users {
-            Some(users) => format!("It is held by {users}. They get the role that you choose here, at once."),
+            Some(users) => {
+                format!("It is held by {users}: {}. They get the role that you choose here, at once.", named(&holders))
+            }
             None => "Nobody has it. This cannot be undone.".into(),
         }],
         facts: vec![("Description", saved.description.description), ("Id", id.to_string())],
@@ -422,6 +427,32 @@ async fn question(
         needs_proof: false,
         roles: if held { Some(other_roles(person, grant, &saved.role, chosen, problems).await?) } else { None },
     })
+}
+
+/// Holders that are named; of more it is said how many.
+const NAMED: usize = 20;
+
+/// Who has a role, of those that the person sees.
+async fn holders(person: &SignedIn, organization: Uuid, role: Uuid) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    if let Ok(grant) = person.may(organization, Management::MemberRead) {
+        all.extend(
+            members::with_role(&person.app, &grant, role).await?.into_iter().map(|email| format!("member “{email}”")),
+        );
+    }
+    if let Ok(grant) = person.may(organization, Management::TokenRead) {
+        all.extend(
+            tokens::with_role(&person.app, &grant, role).await?.into_iter().map(|name| format!("token “{name}”")),
+        );
+    }
+    Ok(all)
+}
+
+fn named(holders: &[String]) -> String {
+    match holders.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        None => holders.join(", "),
+        Some(more) => format!("{} and {more} more", holders[..NAMED].join(", ")),
+    }
 }
 
 /// The roles that the holders of one could have instead, each with what they gain and lose.
@@ -434,14 +465,15 @@ async fn other_roles(
 ) -> Result<RoleChoices> {
     let mut choices = role_choices(person, grant, chosen, problems).await?;
     let own = role.id.to_string();
-    let before = choices.custom.iter().find(|choice| choice.id == own).map(|choice| choice.points.clone());
-    let before = before.unwrap_or_default();
     choices.custom.retain(|choice| choice.id != own);
+    let directory = person.app.verifier.directory();
+    let found = directory.organization(grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
     for choice in choices.built_in.iter_mut().chain(&mut choices.custom) {
-        let only = |all: &[String], other: &[String], word: &str| -> Vec<String> {
-            all.iter().filter(|point| !other.contains(point)).map(|point| format!("{word}: {point}")).collect()
+        let Some(other) = Uuid::try_parse(&choice.id).ok().and_then(|id| found.role(id)) else { continue };
+        let lines = |word: &str, beyond: &Beyond| -> Vec<String> {
+            beyond_points(found, beyond).into_iter().map(|point| format!("{word}: {point}")).collect()
         };
-        let (gains, loses) = (only(&choice.points, &before, "Gains"), only(&before, &choice.points, "Loses"));
+        let (gains, loses) = (lines("Gains", &other.all_beyond(role)), lines("Loses", &role.all_beyond(other)));
         choice.points = [gains, loses].concat();
     }
     Ok(choices)

@@ -2,7 +2,7 @@
 
 use tokenward_core::directory::Organization;
 use tokenward_core::permission::Management;
-use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode, Role, RoleKind};
+use tokenward_core::role::{Beyond, BuiltIn, ClusterLevel, EnvironmentLevel, Mode, ProjectAccess, Role, RoleKind};
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Time, Uuid};
 
@@ -44,14 +44,24 @@ pub(super) fn points(organization: &Organization, role: &Role) -> Vec<String> {
     }
 }
 
-fn custom_points(organization: &Organization, role: &Role) -> Vec<String> {
+/// What one role goes beyond another one by, a line each.
+pub(super) fn beyond_points(organization: &Organization, beyond: &Beyond) -> Vec<String> {
+    let mut points = places(organization, beyond.projects.iter().copied(), beyond.clusters.iter().copied());
+    if !beyond.permissions.is_empty() {
+        points.push(beyond.permissions.join(", "));
+    }
+    points
+}
+
+/// Projects and clusters by their names, with how far a role goes there.
+fn places(
+    organization: &Organization,
+    projects: impl Iterator<Item = (Uuid, ProjectAccess)>,
+    clusters: impl Iterator<Item = (Uuid, ClusterLevel)>,
+) -> Vec<String> {
     let mut points = Vec::new();
-    let mut projects: Vec<_> = role
-        .matrix()
-        .projects
-        .iter()
-        .filter_map(|(id, access)| Some((organization.projects().get(id)?, access)))
-        .collect();
+    let mut projects: Vec<_> =
+        projects.filter_map(|(id, access)| Some((organization.projects().get(&id)?, access))).collect();
     projects.sort_by_key(|(name, _)| name.to_lowercase());
     for (name, access) in projects {
         if access.is_admin {
@@ -63,14 +73,20 @@ fn custom_points(organization: &Organization, role: &Role) -> Vec<String> {
             levels.map(|mode| format!("{} in {}", environment_label(access.level(mode)), mode_label(mode))).collect();
         points.push(format!("{name}: {}", levels.join(", ")));
     }
-    let mut clusters: Vec<_> = role
-        .matrix()
-        .clusters
-        .iter()
-        .filter_map(|(id, level)| Some((organization.clusters().get(id)?, *level)))
-        .collect();
+    let mut clusters: Vec<_> =
+        clusters.filter_map(|(id, level)| Some((organization.clusters().get(&id)?, level))).collect();
     clusters.sort_by_key(|(name, _)| name.to_lowercase());
     points.extend(clusters.into_iter().map(|(name, level)| format!("{name}: {}", cluster_label(level))));
+    points
+}
+
+fn custom_points(organization: &Organization, role: &Role) -> Vec<String> {
+    let matrix = role.matrix();
+    let mut points = places(
+        organization,
+        matrix.projects.iter().map(|(id, access)| (*id, *access)),
+        matrix.clusters.iter().map(|(id, level)| (*id, *level)),
+    );
     let (own, api): (Vec<_>, Vec<_>) =
         role.named_permissions().into_iter().partition(|it| Management::ALL.iter().any(|own| own.as_str() == it));
     if !api.is_empty() {

@@ -22,6 +22,12 @@ pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Member>> {
     members::list(reader.conn(), grant).await
 }
 
+/// The addresses of the members who have a role.
+pub async fn with_role(app: &Arc<App>, grant: &Grant, role: Uuid) -> Result<Vec<String>> {
+    let mut reader = app.read(grant.organization()).await?;
+    Ok(members::with_role(reader.conn(), grant, role).await?.into_iter().map(|it| it.email).collect())
+}
+
 /// How many members have each role.
 pub async fn count_by_role(app: &Arc<App>, grant: &Grant) -> Result<HashMap<Uuid, usize>> {
     let mut reader = app.read(grant.organization()).await?;

@@ -151,6 +151,12 @@ pub async fn count(app: &Arc<App>, grant: &Grant) -> Result<u64> {
     tokens::count(reader.conn(), grant).await
 }
 
+/// The names of the tokens that have a role, also of those whose end has come.
+pub async fn with_role(app: &Arc<App>, grant: &Grant, role: Uuid) -> Result<Vec<String>> {
+    let mut reader = app.read(grant.organization()).await?;
+    Ok(tokens::with_role(reader.conn(), grant, role).await?.into_iter().map(|it| it.name).collect())
+}
+
 /// How many living tokens have each role.
 pub async fn count_by_role(app: &Arc<App>, grant: &Grant) -> Result<HashMap<Uuid, usize>> {
     let mut reader = app.read(grant.organization()).await?;

@@ -1,6 +1,6 @@
 //! `tokenward role`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
@@ -14,7 +14,7 @@ use tokenward_api::roles::{
 };
 use tokenward_api::tokens::ApiTokenList;
 use tokenward_core::Uuid;
-use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Mode};
+use tokenward_core::role::{Beyond, BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, Mode, ProjectAccess, Role};
 
 use super::answer::{ApiAnswer, List};
 use super::client::ChosenOrganization;
@@ -273,12 +273,74 @@ async fn delete(
         let holders = holders(role.id, context, organization).await?;
         let who = if holders.is_empty() { "Nobody has it".to_owned() } else { holders.join(", ") };
         note(clean(&format!("{who}: from now on the role is `{}`.", target.name)));
+        if !holders.is_empty() {
+            let (now, then) =
+                (core_role(&role, context, organization).await?, core_role(target, context, organization).await?);
+            note(clean(&format!("Each gains: {}", told(&then.role.all_beyond(&now.role), &then))));
+            note(clean(&format!("Each loses: {}", told(&now.role.all_beyond(&then.role), &now))));
+        }
         path.push_str(&format!("?move_to={}", target.id));
     }
     prompt::confirm(&format!("Delete the role `{}`?", role.name), yes)?;
     context.client.delete(&path).await?;
     note(clean(&format!("Deleted the role `{}`.", role.name)));
     if context.global.json { output::json(&role.raw) } else { Ok(()) }
+}
+
+/// A role as it is decided by, with the names of its clusters and projects.
+struct Known {
+    role: Role,
+    names: HashMap<Uuid, String>,
+}
+
+async fn core_role(role: &AvailableRole, context: &Context<'_>, organization: &ChosenOrganization) -> Result<Known> {
+    if let Some(built_in) = built_in(role) {
+        return Ok(Known { role: Role::built_in(role.id, built_in), names: HashMap::new() });
+    }
+    let custom: ApiAnswer<CustomRole> = context.client.get(&path(organization, role.id)).await?;
+    Known::of(&custom)
+}
+
+impl Known {
+    fn of(custom: &CustomRole) -> Result<Self> {
+        let (mut matrix, mut names) = (Matrix::default(), HashMap::new());
+        for it in &custom.cluster_permissions {
+            names.insert(it.cluster_id, it.cluster_name.clone());
+            if it.permission != ClusterLevel::Viewer {
+                matrix.clusters.insert(it.cluster_id, it.permission);
+            }
+        }
+        for it in &custom.project_permissions {
+            names.insert(it.project_id, it.project_name.clone());
+            let mut access = ProjectAccess { is_admin: it.is_admin, ..ProjectAccess::NONE };
+            for level in &it.permissions {
+                access.levels[level.environment_type as usize] = level.permission;
+            }
+            if access != ProjectAccess::NONE {
+                matrix.projects.insert(it.project_id, access);
+            }
+        }
+        let role = Role::custom(custom.id, &custom.name, &custom.permissions, matrix).map_err(|why| {
+            Failure::error(format!("The role `{}` is not understood: {why}", custom.name))
+                .hint("Are the server and this program of the same version?")
+        })?;
+        Ok(Self { role, names })
+    }
+}
+
+/// What a role goes beyond another one by, in a line.
+fn told(beyond: &Beyond, of: &Known) -> String {
+    let name = |id: &Uuid| of.names.get(id).cloned().unwrap_or_else(|| id.to_string());
+    let project = |(id, access): &(Uuid, ProjectAccess)| {
+        let levels = Mode::ALL.into_iter().filter(|mode| access.level(*mode) != EnvironmentLevel::NoAccess);
+        let levels: Vec<_> = levels.map(|mode| format!("{mode} {}", access.level(mode))).collect();
+        let levels = if access.is_admin { "everything".to_owned() } else { levels.join(" and ") };
+        format!("{levels} in `{}`", name(id))
+    };
+    let mut all = beyond.permissions.clone();
+    all.extend(beyond.clusters.iter().map(|(id, level)| format!("{level} on `{}`", name(id))));
+    all.extend(beyond.projects.iter().map(project));
+    if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
 }
 
 /// Who has a role, in words.

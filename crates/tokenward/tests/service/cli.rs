@@ -608,3 +608,37 @@ fn whoever_holds_a_token_takes_it_back() {
     assert!(event["position"].is_i64() && event["address"].is_string(), "{event}");
     assert!(event["actor_kind"].is_string() && event["actor_id"].is_string(), "{event}");
 }
+
+#[test]
+fn a_role_that_is_left_says_who_has_it_and_what_each_gains_and_loses() {
+    let world = World::new();
+    let project = world.json(&["project", "create", "shop"]);
+    let file = world.home.path().join("role.toml");
+    fs::write(&file, "[projects.shop]\nPRODUCTION = \"DEPLOYER\"\n").unwrap();
+    let create = ["role", "create", "deployer", "--permission", "invoices:write", "--file", file.to_str().unwrap()];
+    assert_eq!(world.run(&create).code, 0);
+    world.token("ci", "deployer");
+    world.token("old", "deployer");
+    let held = world.run(&["role", "delete", "deployer", "--yes"]);
+    assert!(held.code == 1 && held.err.contains("token `ci`") && held.err.contains("move_to"), "{}", held.err);
+    for (target, code, says) in [("deployer", 1, "is the role itself"), ("owner", 4, "owner"), ("nobody", 4, "nobody")]
+    {
+        let refused = world.run(&["role", "delete", "deployer", "--move-to", target, "--yes"]);
+        assert!(refused.code == code && refused.err.contains(says), "{target}: {} {}", refused.code, refused.err);
+    }
+    let moved = world.run(&["role", "delete", "deployer", "--move-to", "viewer", "--yes"]);
+    assert_eq!(moved.code, 0, "{}", moved.err);
+    for says in [
+        "token `ci`, token `old`: from now on the role is `viewer`.",
+        "Each gains: member:read, role:read,",
+        "Each loses: invoices:write, PRODUCTION DEPLOYER in `shop`\n",
+        "Deleted the role `deployer`.",
+    ] {
+        assert!(moved.err.contains(says), "{says}: {}", moved.err);
+    }
+    let tokens = world.json(&["token", "list"]);
+    let roles: Vec<_> =
+        tokens["results"].as_array().unwrap().iter().map(|it| it["role_name"].as_str().unwrap()).collect();
+    assert_eq!(roles.iter().filter(|role| **role == "viewer").count(), 2, "{roles:?}");
+    assert!(project["id"].is_string());
+}

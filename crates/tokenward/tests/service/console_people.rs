@@ -110,3 +110,26 @@ async fn an_invitation_for_another_address_than_that_of_the_session_is_not_accep
     stranger.post(path, &[("name", "New"), ("password", PASSWORD)]).await.leads_to(&format!("/console/{}", beta.id));
     let _ = organization;
 }
+
+#[tokio::test]
+async fn a_role_is_left_with_a_page_that_says_who_has_it_and_what_each_gains_and_loses() {
+    let (server, organization) = Server::with_owner().await;
+    let base = format!("/console/{}", organization.id);
+    let role = json!({ "name": "deployer", "permissions": ["invoices:write", "event:read"] });
+    let role = server.post(&organization.path("customRole"), &organization.owner, role).await.str("id");
+    server.new_token(&organization, json!({ "name": "ci", "role_id": role })).await;
+    let mut owner = Person::owner(&server).await;
+    let delete = format!("{base}/roles/{role}/delete");
+    let page = owner.get(&delete).await.says(200, "It is held by 1 token: token “ci”.");
+    // Each other role that it could be, with what changes.
+    for says in ["Loses: event:read, invoices:write", "Gains: "] {
+        assert!(page.html.contains(says), "{says}: {}", page.html);
+    }
+    owner.post(&delete, &[]).await.says(409, "token “ci”");
+    let viewer = server.role(&organization, "viewer").await;
+    owner.post(&delete, &[("role_id", &role)]).await.says(400, "is the role itself");
+    owner.post(&delete, &[("role_id", &viewer)]).await.leads_to(&format!("{base}/roles"));
+    let tokens = server.get(&organization.path("apiToken"), &organization.owner).await;
+    assert!(tokens.each("results", "role_name").contains(&"viewer".to_owned()), "{}", tokens.text);
+    assert_eq!(server.get(&organization.path(&format!("customRole/{role}")), &organization.owner).await.status, 404);
+}
