@@ -9,6 +9,9 @@ use tokenward_core::{Result, Time, Uuid};
 use crate::db::{Conn, execute, row, run};
 use crate::tx::{Begins, Tx};
 
+/// `why`, where somebody wants an older state as it is.
+pub use crate::tx::RESTORED;
+
 row! {
     /// A part of the line.
     #[derive(Clone, PartialEq, Eq, Debug)]

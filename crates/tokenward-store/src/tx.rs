@@ -11,6 +11,9 @@ use crate::db::{Conn, Head, OpenTransaction, Store, Uncommitted, gave_way, run};
 /// How often a transaction begins anew that had to let others through.
 const TRIES: usize = 4;
 
+/// The word of [`Begins::Restored`].
+pub const RESTORED: &str = "restored";
+
 /// Why a log goes on under another name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begins {
@@ -27,7 +30,7 @@ impl Begins {
         match self {
             Self::Moved => "moved",
             Self::Rewound => "rewound",
-            Self::Restored => "restored",
+            Self::Restored => RESTORED,
         }
     }
 }

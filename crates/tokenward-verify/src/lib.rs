@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod clock;
+mod compare;
 pub mod credential;
 mod embedded;
 mod follow;

@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokenward_core::event;
 use tokenward_core::journal::Entry;
 use tokenward_core::lease::{self, Comparison};
-use tokenward_core::right::Keeper;
 use tokenward_core::time::Micros;
 use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Clock, Code, Error, Result, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::nodes::{self, Node};
-use tokenward_store::{Feed, Look, Store, lineage, rewind};
+use tokenward_store::{Feed, Look, Store, lineage};
 
+use crate::compare;
 use crate::follow::{self, Followed};
 
 /// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
@@ -283,61 +283,20 @@ impl Follower {
         Ok(())
     }
 
-    /// Compares the log with what this node knows of it. What it knows and the log does not is brought back, before anything
-    /// is decided by what the database says. A log that is not even a relative is not followed.
+    /// Compares the log with what this node knows of it, before it is loaded. One that is not even a relative is not followed.
     async fn compare(&mut self, followed: &Followed) -> Result<()> {
-        let line = lineage::all(self.feed.alone().await?).await?;
-        let Some(root) = line.first().map(|part| part.incarnation) else {
-            return Err(Error::internal("the database says of no log which one it is"));
-        };
         let journal = &followed.journal;
-        match journal.root() {
-            None => journal.begin(root)?,
-            Some(own) if own == root => {}
-            Some(own) => {
-                // Nothing of this node is written there either.
-                self.store.is_known_to(i64::MAX);
-                let detail = format!(
-                    "The database is another one: its log began as {root}, and this node follows the one that began as {own}. \
-                     Bring that one back; or, if it is meant, move the file `journal` of this node away and start it again."
-                );
-                return Err(Error { cause: Some("a foreign log".into()), ..Error::new(Code::OtherLog, detail) });
+        let compared = match self.terms.kind {
+            NodeKind::Server => {
+                compare::bring_back_from(journal, &self.store, &mut self.feed, &self.terms.name).await.map(|_| ())
             }
+            NodeKind::Embedded => compare::related(journal, &mut self.feed).await.map(|_| ()),
+        };
+        if compared.as_ref().is_err_and(|error| error.code == Code::OtherLog) {
+            // Nothing of this node is written there either.
+            self.store.is_known_to(i64::MAX);
         }
-        if self.terms.kind == NodeKind::Embedded {
-            return Ok(());
-        }
-        let entries = journal.entries()?;
-        let common = self.common(&entries).await?;
-        if entries.last().is_some_and(|last| last.position > common) {
-            let brought = rewind::bring_back(&self.store, &Keeper::new(&self.terms.name), &entries, common).await?;
-            journal.cut(common)?;
-            tracing::warn!(
-                common,
-                lost = brought.lost,
-                taken_away_again = brought.repaired,
-                "the log has gone back: it lacks events that this node knows; see `tokenward log status`"
-            );
-        }
-        Ok(())
-    }
-
-    /// The position of the last entry that stands in the log as well.
-    async fn common(&mut self, entries: &[Entry]) -> Result<i64> {
-        let (mut low, mut high) = (0, entries.len());
-        // Mostly the last one does.
-        let mut middle = high.saturating_sub(1);
-        while low < high {
-            let entry = &entries[middle];
-            let found = log::at(self.feed.alone().await?, entry.position).await?;
-            if found.is_some_and(|row| row.hash == entry.hash) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-            middle = low.midpoint(high);
-        }
-        Ok(low.checked_sub(1).map_or(0, |last| entries[last].position))
+        compared
     }
 
     /// Notes what was written while this node did not follow.

@@ -12,6 +12,11 @@ pub mod clock {
     pub use crate::clock::SystemClock;
 }
 
+/// What the journal knows, for the command that puts a copy in place.
+pub mod journal {
+    pub use crate::compare::bring_back;
+}
+
 /// What a gateway asks about a request that it holds.
 pub mod gateway {
     pub use crate::gateway::*;
@@ -19,7 +24,7 @@ pub mod gateway {
 
 /// The pepper of a server, which makes it where there is none.
 pub mod pepper {
-    pub use crate::pepper::{PepperError, describe, load};
+    pub use crate::pepper::{PepperError, describe, find, load};
 }
 
 /// Who else gets at a file or directory.

@@ -43,6 +43,12 @@ pub enum OpenError {
     /// The schema could not be brought up to date.
     #[error("cannot bring the database up to date: {0}")]
     Migrate(String),
+    /// The database's user may not change the schema.
+    #[error(
+        "the schema is to be brought up to date, and this user may not change it ({0}): run `tokenward migrate` of this version \
+         with TOKENWARD_DATABASE naming a user who may"
+    )]
+    Forbidden(String),
     /// The engine is too old to be safe.
     #[error("SQLite {0} is linked; at least 3.51.3 is needed, since older versions can damage a database")]
     Version(String),
@@ -60,6 +66,9 @@ pub(super) fn same_steps(applied: &[(i64, Vec<u8>)], known: &Migrator) -> Result
 pub(super) fn migrate_error(error: MigrateError) -> OpenError {
     match error {
         MigrateError::VersionMissing(version) => OpenError::Newer(version),
+        MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) if may_not(&cause) => {
+            OpenError::Forbidden(cause_text(&cause))
+        }
         other => OpenError::Migrate(other.to_string()),
     }
 }
@@ -134,6 +143,10 @@ pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
 pub fn gave_way(error: &Error) -> bool {
     let cause = error.cause.as_deref().and_then(|cause| cause.downcast_ref::<sqlx::Error>());
     matches!(cause, Some(sqlx::Error::Database(e)) if e.code().is_some_and(|code| ["40001", "40P01"].contains(&&*code)))
+}
+
+fn may_not(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(e) if e.code().as_deref() == Some("42501"))
 }
 
 /// Does the database's user not have the right to do this?

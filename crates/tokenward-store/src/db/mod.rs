@@ -308,6 +308,20 @@ impl Store {
         }
     }
 
+    /// What is wrong in the file of an SQLite database; a server looks after its own.
+    pub async fn damage(&self) -> Result<Option<String>> {
+        match &self.pools {
+            Pools::Sqlite(file) => file.damage().await,
+            Pools::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Does a process serve from this SQLite file?
+    #[must_use]
+    pub fn is_served(path: &Path) -> bool {
+        served::is_served(path)
+    }
+
     /// Is this the only process that writes here?
     #[must_use]
     pub fn is_alone(&self) -> bool {

@@ -64,6 +64,12 @@ impl Pools {
         sqlx::query("VACUUM INTO $1").bind(target).execute(&self.read).await.map(|_| ()).map_err(fail)
     }
 
+    /// What SQLite finds wrong in it.
+    pub(super) async fn damage(&self) -> Result<Option<String>> {
+        let said: String = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&self.read).await.map_err(fail)?;
+        Ok(Some(said).filter(|said| said != "ok"))
+    }
+
     /// The size in bytes.
     pub(super) async fn size(&self) -> Result<u64> {
         let query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";

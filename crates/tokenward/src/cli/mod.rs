@@ -41,7 +41,9 @@ use tokenward_server::config::unknown_variables;
 
 use crate::commands::backup::BackupArgs;
 use crate::commands::bootstrap::BootstrapArgs;
+use crate::commands::migrate::MigrateArgs;
 use crate::commands::new_organization::NewOrganizationArgs;
+use crate::commands::restore::RestoreArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
 use client::Client;
@@ -105,6 +107,12 @@ pub enum Command {
     SignInLink(SignInLinkArgs),
     /// Copy the database to a file, also while the service runs
     Backup(BackupArgs),
+    /// Put a copy of the database in place; what was revoked since stays revoked
+    ///
+    /// The server must be stopped. The files that are there are moved aside. For PostgreSQL: after pg_restore, without a file.
+    Restore(RestoreArgs),
+    /// Bring the schema up to date, as a user who may change it (no server needed)
+    Migrate(MigrateArgs),
     /// Whatever is asked of a server.
     #[command(flatten)]
     Online(Online),
@@ -209,7 +217,9 @@ fn definition() -> clap::Command {
     let mut command = Cli::command();
     command.build();
     // These ask no server: its options would only mislead there.
-    for name in ["serve", "bootstrap", "new-organization", "sign-in-link", "backup", "completions", "man"] {
+    for name in
+        ["serve", "bootstrap", "new-organization", "sign-in-link", "backup", "restore", "migrate", "completions", "man"]
+    {
         let global = ["url", "organization", "ca_cert", "json"];
         command = command.mut_subcommand(name, |sub| {
             sub.mut_args(|arg| {

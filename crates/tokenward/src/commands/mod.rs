@@ -7,7 +7,9 @@
 
 pub mod backup;
 pub mod bootstrap;
+pub mod migrate;
 pub mod new_organization;
+pub mod restore;
 pub mod serve;
 pub mod sign_in_link;
 

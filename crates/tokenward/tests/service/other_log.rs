@@ -8,6 +8,7 @@ use serde_json::json;
 use tokenward_server::serve;
 
 use crate::nodes::{database, node, node_config, says};
+use crate::process::{Said, run};
 use crate::support::{Answer, Organization, Server, config};
 
 /// Makes a token with a role. Answers its id and text.
@@ -196,4 +197,104 @@ async fn a_damaged_journal_is_told_at_the_start_with_what_to_do() {
     assert!(text.contains("is damaged in line") && text.contains("move it away"), "{text}");
     std::fs::remove_file(&path).unwrap();
     serve::start(config(directory.path())).await.unwrap().stop().await.unwrap();
+}
+
+/// A stopped server's directory with a copy of before a revocation; the token that was revoked, and the organization.
+async fn saved() -> (tempfile::TempDir, Organization, String, String) {
+    let (server, acme) = Server::with_owner().await;
+    let asking = server.token(&acme, "asking", "admin").await;
+    let (id, text) = made(&server, &acme, "revoked").await;
+    let directory = server.directory.path().to_owned();
+    let copy = directory.join("copy.db");
+    let said = run_in_background(&["backup", copy.to_str().unwrap(), "--data-dir", directory.to_str().unwrap()]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(revoke(&server, &acme, &id).await.status, 204);
+    (server.stop().await, acme, asking, text)
+}
+
+async fn run_in_background(arguments: &[&str]) -> Said {
+    let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
+    let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+async fn restore(directory: &Path, copy: &Path, more: &[&str]) -> Said {
+    let mut arguments = vec!["restore", copy.to_str().unwrap(), "--data-dir", directory.to_str().unwrap()];
+    arguments.extend(more);
+    run_in_background(&arguments).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restore_puts_a_copy_in_place_and_what_was_revoked_since_stays_revoked() {
+    let (directory, _, asking, text) = saved().await;
+    let said = restore(directory.path(), &directory.path().join("copy.db"), &[]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.err.contains("1 events came after the copy") && said.err.contains("(1 changes)"), "{}", said.err);
+    assert!(directory.path().join("tokenward.db.before-restore-1").exists(), "the old one is moved aside");
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(says(&server, &asking, &text).await, (200, "revoked".to_owned()));
+    // While it serves, nothing is put under it.
+    let copy = server.directory.path().join("copy.db");
+    let said = restore(server.directory.path(), &copy, &[]).await;
+    assert!(said.code == Some(1) && said.err.contains("stop it first"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_wants_the_old_state_says_so_and_the_log_tells_it() {
+    let (directory, _, asking, text) = saved().await;
+    let said = restore(directory.path(), &directory.path().join("copy.db"), &["--without-journal"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(says(&server, &asking, &text).await, (200, "valid".to_owned()));
+    let mut reader = server.running.app.store.read().await.unwrap();
+    let all = tokenward_store::log::after(reader.conn(), 0, 1_000).await.unwrap();
+    assert!(all.iter().any(|row| row.kind == "log.restored"));
+    let line = tokenward_store::lineage::all(reader.conn()).await.unwrap();
+    assert_eq!(line.iter().map(|part| part.why.as_str()).collect::<Vec<_>>(), ["first", "restored"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_good_copy_is_not_put_in_place_and_nothing_changes() {
+    let (directory, ..) = saved().await;
+    let at = directory.path();
+    let copy = std::fs::read(at.join("copy.db")).unwrap();
+    std::fs::write(at.join("cut.db"), &copy[..copy.len() / 2]).unwrap();
+    std::fs::write(at.join("text.db"), "no database").unwrap();
+    std::fs::write(at.join("half.db"), &copy).unwrap();
+    std::fs::write(at.join("half.db-wal"), "x").unwrap();
+    let other = saved().await.0;
+    std::fs::copy(other.path().join("copy.db"), at.join("other.db")).unwrap();
+    let before = std::fs::read(at.join("tokenward.db")).unwrap();
+    for (name, why) in [
+        ("cut.db", "was not put in place"),
+        ("text.db", "was not put in place"),
+        ("half.db", "is no whole copy"),
+        ("other.db", "pepper version 1"),
+        ("absent.db", "there is no file"),
+        ("tokenward.db", "is the database itself"),
+    ] {
+        let said = restore(at, &at.join(name), &[]).await;
+        assert!(said.code == Some(1) && said.err.contains(why), "{name}: {said:?}");
+        assert!(std::fs::read(at.join("tokenward.db")).unwrap() == before, "{name}");
+    }
+    assert!(!at.join("tokenward.db.restoring").exists() && !at.join("tokenward.db.before-restore-1").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_needs_no_right_to_change_the_schema_once_somebody_with_one_has_migrated() {
+    let url = database().await;
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let limited = format!("{}/{name}", server.replace("postgres@", &format!("limited_{name}@")));
+    let user = format!("limited_{name}");
+    postgres("psql", &[&url, "-c", &format!("CREATE ROLE {user} LOGIN")]);
+    let data = tempfile::tempdir().unwrap();
+    let refused = serve::start(node_config(data.path(), "a", &limited)).await.err().unwrap();
+    assert!(format!("{refused:#}").contains("tokenward migrate"), "{refused:#}");
+    let said = run_in_background(&["migrate", "--database", &url, "--data-dir", data.path().to_str().unwrap()]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let grant = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}");
+    postgres("psql", &[&url, "-c", &grant]);
+    serve::start(node_config(data.path(), "a", &limited)).await.unwrap().stop().await.unwrap();
 }

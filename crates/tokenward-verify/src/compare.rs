@@ -1,0 +1,95 @@
+//! Comparing the log with what a node knows of it: what the journal knows and the log does not is brought back, before
+//! anything is decided by what the database says.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokenward_core::journal::Entry;
+use tokenward_core::right::Keeper;
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::lineage::{self, Part, RESTORED};
+use tokenward_store::rewind::{self, BroughtBack};
+use tokenward_store::{Feed, Store, log};
+
+use crate::journal::Journal;
+
+/// How long one step may take for a command.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Brings back what the journal in this file knows, for a command. One that is not there knows nothing.
+pub async fn bring_back(store: &Store, path: &Path, node: &str) -> Result<BroughtBack> {
+    if !path.exists() {
+        return Ok(BroughtBack::default());
+    }
+    let journal = Journal::open(path, store.now()).map_err(|error| Error::conflict(error.to_string()))?;
+    let mut feed = store.feed(PATIENCE);
+    bring_back_from(&journal, store, &mut feed, node).await
+}
+
+/// Is the log one that this journal is about? An error where it is not.
+pub(crate) async fn related(journal: &Journal, feed: &mut Feed) -> Result<Vec<Part>> {
+    let line = lineage::all(feed.alone().await?).await?;
+    let Some(root) = line.first().map(|part| part.incarnation) else {
+        return Err(Error::internal("the database says of no log which one it is"));
+    };
+    match journal.root() {
+        None => journal.begin(root)?,
+        Some(own) if own == root => {}
+        Some(own) => {
+            let detail = format!(
+                "The database is another one: its log began as {root}, and this node follows the one that began as {own}. Bring \
+                 that one back; or, if it is meant, move the file `journal` of this node away and start it again."
+            );
+            return Err(Error { cause: Some("a foreign log".into()), ..Error::new(Code::OtherLog, detail) });
+        }
+    }
+    Ok(line)
+}
+
+pub(crate) async fn bring_back_from(
+    journal: &Journal,
+    store: &Store,
+    feed: &mut Feed,
+    node: &str,
+) -> Result<BroughtBack> {
+    let line = related(journal, feed).await?;
+    let entries = journal.entries()?;
+    let common = common(feed, &entries).await?;
+    let Some(last) = entries.last().filter(|last| last.position > common) else { return Ok(BroughtBack::default()) };
+    let brought = if is_wanted(&line, last.log) {
+        BroughtBack::default()
+    } else {
+        rewind::bring_back(store, &Keeper::new(node), &entries, common).await?
+    };
+    journal.cut(common)?;
+    tracing::warn!(
+        common,
+        lost = brought.lost,
+        taken_away_again = brought.repaired,
+        "the log has gone back: it lacks events that this node knows"
+    );
+    Ok(brought)
+}
+
+/// Has somebody said, after the log was written under this name, that an older state is wanted as it is?
+fn is_wanted(line: &[Part], log: Uuid) -> bool {
+    line.iter().rev().take_while(|part| part.incarnation != log).any(|part| part.why == RESTORED)
+}
+
+/// The position of the last entry that stands in the log as well: each hash covers all before it.
+async fn common(feed: &mut Feed, entries: &[Entry]) -> Result<i64> {
+    let (mut low, mut high) = (0, entries.len());
+    // Mostly the last one does.
+    let mut middle = high.saturating_sub(1);
+    while low < high {
+        let entry = &entries[middle];
+        let found = log::at(feed.alone().await?, entry.position).await?;
+        if found.is_some_and(|row| row.hash == entry.hash) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+        middle = low.midpoint(high);
+    }
+    Ok(low.checked_sub(1).map_or(0, |last| entries[last].position))
+}
