@@ -8,6 +8,7 @@ pub mod actor;
 pub mod caller;
 pub mod decision;
 pub mod directory;
+pub mod email;
 pub mod error;
 pub mod event;
 pub mod id;

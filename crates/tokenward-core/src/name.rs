@@ -8,6 +8,7 @@ use unicode_security::{
     GeneralSecurityProfile, MixedScript, RestrictionLevel, RestrictionLevelDetection, confusable_detection::skeleton,
 };
 
+use crate::email;
 use crate::event::ActorKind;
 use crate::role::BuiltIn;
 
@@ -81,7 +82,7 @@ pub fn check_email(email: &str) -> Result<(), String> {
         return Err("has a name before the `@` that is not of ASCII characters".into());
     }
     if !domain.is_ascii() {
-        return Err("has a domain that is not of ASCII characters; write it in its form that begins with `xn--`".into());
+        return Err("has a domain that is none in any language (IDNA, RFC 5891)".into());
     }
     if let Some(wrong) = email.chars().find(|c| !c.is_ascii_graphic() || "<>()[],;:\\\"".contains(*c)) {
         return Err(format!("contains {wrong:?}, which is not for e-mail addresses"));
@@ -99,7 +100,7 @@ pub fn check_email(email: &str) -> Result<(), String> {
 /// invitations are unique by this.
 #[must_use]
 pub fn fold_email(email: &str) -> String {
-    email.to_ascii_lowercase()
+    email::ascii(email).to_ascii_lowercase()
 }
 
 /// What two names share that a person could mistake for one another: case-folded, confusables merged
@@ -270,7 +271,7 @@ mod tests {
         for (bad, says) in [
             ("a", "needs a name"),
             ("ä@b.example", "before the `@`"),
-            ("a@bücher.example", "`xn--`"),
+            ("a@bücher.example", "IDNA"),
             ("a b@c", "' '"),
             ("a@b@c", "more than one"),
             ("a@.c", "a dot"),

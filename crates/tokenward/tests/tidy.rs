@@ -15,6 +15,7 @@ const CORE_MAY_USE: &[&str] = &[
     "chrono",
     "crc32fast",
     "hmac",
+    "idna",
     "matchit",
     "prefetch-index",
     "serde",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokenward_core::caller::{Caller, Person};
+use tokenward_core::email;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{By, Event, Kind, UserSnapshot};
 use tokenward_core::name::{check_actor_name, check_email};
@@ -34,6 +35,7 @@ pub async fn update(
     name: Option<String>,
     communication_email: Option<Option<String>>,
 ) -> Result<Written<Account>> {
+    let communication_email = communication_email.map(|it| it.map(|email| email::ascii(&email).into_owned()));
     let mut faults = Faults::default();
     if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
         faults.check("name", check_actor_name(name));

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
+use tokenward_core::email;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, MemberSnapshot};
 use tokenward_core::name::check_email;
@@ -54,6 +55,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Invitation> 
 
 /// Invites somebody with a role, which may not hold more than the caller.
 pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> Result<Written<Sent>> {
+    let email = email::ascii(&email).into_owned();
     let stamp = stamp(app, &grant, &email)?;
     let own = Arc::clone(app);
     let written = app.write(grant, move |tx, grant| {

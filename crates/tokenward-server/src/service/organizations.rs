@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::email;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, OrganizationSnapshot};
 use tokenward_core::name::{check_description, check_email, check_name, fold};
@@ -154,7 +155,7 @@ fn check(change: &OrganizationChange) -> Result<Option<Plan>> {
     }
     if let Some(Some(emails)) = &change.admin_emails {
         match ADMIN_EMAILS.check_list(emails) {
-            Ok(()) => emails.iter().for_each(|email| faults.check("admin_emails", check_email(email))),
+            Ok(()) => emails.iter().for_each(|email| faults.check("admin_emails", check_email(&email::ascii(email)))),
             Err(problem) => faults.push("admin_emails", problem),
         }
     }
@@ -184,6 +185,7 @@ fn apply(organization: &mut Organization, change: OrganizationChange, plan: Opti
         }
     }
     if let Some(emails) = admin_emails {
+        let emails = emails.map(|all| all.iter().map(|it| email::ascii(it).into_owned()).collect::<Vec<_>>());
         let text = emails.map(|emails| serde_json::to_string(&emails)).transpose();
         organization.admin_emails = text.map_err(Error::internal)?;
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use subtle::ConstantTimeEq;
 use tokenward_core::caller::Grant;
+use tokenward_core::email;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{
     Actor, By, Event, Kind, MemberSnapshot, OrganizationSnapshot, TokenSnapshot, UserSnapshot,
@@ -66,6 +67,13 @@ pub struct FirstOrganization {
     pub owner_name: String,
 }
 
+impl FirstOrganization {
+    /// With the address in the form in which it is kept.
+    fn kept(self) -> Self {
+        Self { owner_email: email::ascii(&self.owner_email).into_owned(), ..self }
+    }
+}
+
 /// Founds the first organization from the set-up form. Answers the owner.
 pub async fn from_link(
     app: &Arc<App>,
@@ -77,6 +85,7 @@ pub async fn from_link(
     if !app.set_up.accepts(secret, app.now()) {
         return Err(app.dead_link(by.address, dead_link()));
     }
+    let first = first.kept();
     let mut faults = check(&first);
     faults.check("password", password::check(&password, &first.owner_email, &[&first.organization]));
     faults.finish()?;
@@ -131,6 +140,7 @@ pub async fn bootstrap(
     prefixes: &tokenward_core::secret::Prefixes,
     first: FirstOrganization,
 ) -> Result<Option<Bootstrapped>> {
+    let first = first.kept();
     check(&first).finish()?;
     let (mut tx, operator) = store.begin(operator).await?;
     if organizations::any(tx.conn()).await? {
@@ -186,6 +196,7 @@ pub struct Further {
 
 /// Founds one more organization, for an owner who may have an account. Whatever `organizations` says: this is the operator.
 pub async fn create_further(store: &Store, operator: &Operator, first: FirstOrganization) -> Result<Further> {
+    let first = first.kept();
     check(&first).finish()?;
     let (mut tx, _) = store.begin(operator).await?;
     let Some(account) = accounts::by_email(tx.conn(), &first.owner_email).await? else {

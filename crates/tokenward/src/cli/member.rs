@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
 use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
+use tokenward_core::email;
 
 use super::answer::{ApiAnswer, List};
 use super::client::ChosenOrganization;
@@ -113,7 +114,7 @@ async fn list(context: &Context<'_>, organization: &ChosenOrganization) -> Resul
     let mut table = Table::new(&["E-MAIL", "NAME", "ROLE", "STATE", "LAST ACTIVE", "ID"]);
     for member in &members {
         table.row([
-            member.email.clone(),
+            email::shown(&member.email).into_owned(),
             member.name.clone(),
             member.role_name.clone(),
             if member.email_proven { "member" } else { "member, address not proven" }.to_owned(),
@@ -124,7 +125,7 @@ async fn list(context: &Context<'_>, organization: &ChosenOrganization) -> Resul
     for invitation in invitations.iter().flatten() {
         let state = if invitation.invitation_status == "EXPIRED" { "invitation expired" } else { "invited" };
         table.row([
-            invitation.email.clone(),
+            email::shown(&invitation.email).into_owned(),
             String::new(),
             invitation.role_name.clone(),
             state.to_owned(),

@@ -141,3 +141,32 @@ async fn a_configuration_that_looks_up_its_cluster_and_environment_finds_what_it
     let account = w.look("/account").await;
     assert_eq!(environment["last_updated_by"], account["id"], "a UUID, as the contract says");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_in_the_letters_of_its_language_is_kept_as_programs_know_it_and_shown_in_both_forms() {
+    let w = world().await;
+    let owner = &w.acme.owner;
+    let invite = async |email: &str| {
+        w.server.post(&w.acme.path("inviteMember"), owner, json!({ "email": email, "role": "VIEWER" })).await
+    };
+    let invited = invite("eva@bücher.example").await.expect(201);
+    assert_eq!(invited["email"], "eva@xn--bcher-kva.example");
+    assert_eq!(invite("EVA@xn--bcher-kva.EXAMPLE").await.status, 409, "it is the same address");
+    for (bad, says) in [("eva@bü_cher.example", "IDNA"), ("bücher@acme.example", "before the `@`")] {
+        let refused = invite(bad).await.expect(400);
+        assert!(refused["detail"].as_str().unwrap().contains(says), "{refused}");
+    }
+    // Whoever signs in may type the one form or the other.
+    let (_, session) = w.server.member(&w.acme, "ada@例え.jp", "viewer").await;
+    assert_eq!(w.server.get("/account", &session).await.status, 200);
+    w.server.sign_in("ada@xn--r8jz45g.jp", crate::support::PASSWORD).await;
+    let members = w.server.get(&w.acme.path("member"), owner).await.each("results", "email");
+    assert!(members.contains(&"ada@xn--r8jz45g.jp".to_owned()), "{members:?}");
+    let mut person = crate::console::Person::owner(&w.server).await;
+    let page = person.get(&format!("/console/{}/members", w.acme.id)).await;
+    let page = page.says(200, "ada@例え.jp (ada@xn--r8jz45g.jp)");
+    assert!(page.html.contains("eva@bücher.example (eva@xn--bcher-kva.example)"), "{}", page.html);
+    let edited = json!({ "communication_email": "ada@bücher.example" });
+    let edited = w.server.put("/account", &session, edited).await.expect(200);
+    assert_eq!(edited["communication_email"], "ada@xn--bcher-kva.example");
+}
