@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
@@ -22,15 +23,16 @@ use tokenward_store::{Store, public_url};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiError};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::limits::{self, MISSES_PER_MINUTE, STREAMS};
+use crate::reload::{self, Reload};
 use crate::service::known::Devices;
-use crate::service::mail::Mailer;
 use crate::service::passwords::Passwords;
 use crate::service::security::{self, Security};
 use crate::service::strangers::Strangers;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, set_up::SetUp, throttle::Throttle};
 use crate::signals::{Signals, Told};
+use crate::supervisor::Supervisor;
 use crate::transport::{self, Certificate, Door, Listening, Terms};
 use crate::{console, envoy, files, http, telemetry};
 use tokenward_verify::server::Verifier;
@@ -55,6 +57,7 @@ pub struct Running {
     pub set_up_link: Option<String>,
     /// Where Envoy's questions are answered, if anywhere.
     pub envoy: Option<Listening>,
+    door: Arc<Door>,
     listening: Listening,
     reporting: JoinHandle<()>,
     certificate: Option<Arc<Certificate>>,
@@ -164,25 +167,19 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let mut limits = config.limits.clone();
     transport::derive(&mut limits);
     verifier.guard().limit(u32::try_from(limits.get(&MISSES_PER_MINUTE)).unwrap_or(u32::MAX));
-    // Behind a proxy and at a gateway everybody has one address.
-    let shared = config.trusted_proxies.iter().chain(&config.trusted_gateways).copied().collect();
-    let door = Arc::new(Door::new(&limits, shared));
+    let door = Arc::new(Door::new(&limits, reload::exempt(&config)));
     let devices = Devices::new(verifier.pepper(), &limits);
     let app = Arc::new(App {
         store,
         verifier,
         public_url: own_url,
-        trusted_proxies: config.trusted_proxies.clone(),
-        clients_hidden: config.clients_hidden(),
-        gateways: config.gateways(),
+        live: ArcSwap::from_pointee(reload::live(&config, reload::mailer(&config, &limits)?)),
         strangers: Strangers::default(),
         passwords: Passwords::new(&limits)?,
         throttle: Throttle::new(&limits),
         devices,
         shares: Shares::default(),
         security: Security::default(),
-        organization_creators: config.organizations,
-        mailer: config.smtp_url.as_deref().map(|url| Mailer::new(url, &config.mail_from, &limits)).transpose()?,
         limits,
         set_up: SetUp::default(),
         stopping: AtomicBool::new(false),
@@ -193,14 +190,14 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let front = api::front(&app, router(&app));
     let terms = Terms {
         limits: app.limits.clone(),
-        door,
+        door: Arc::clone(&door),
         tls,
         streams: STREAMS.number(),
         refuse: |error| ApiError(error).into_response(),
     };
     let listening = transport::listen(listener, terms, move |peer| front.connection(peer))?;
     let reporting = tokio::spawn(security::run(Arc::clone(&app)));
-    Ok(Running { address, app, set_up_link, envoy, listening, reporting, certificate })
+    Ok(Running { address, app, set_up_link, envoy, door, listening, reporting, certificate })
 }
 
 /// Tells the commands beside the server where it is reached, also when it got that by a flag.
@@ -227,13 +224,13 @@ fn router(app: &Arc<App>) -> Router {
 
 async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let client = http::client(headers, http::peer(request.extensions()), &app.trusted_proxies);
+    let client = http::client(headers, http::peer(request.extensions()), &app.live().trusted_proxies);
     answer(&app, headers, api::unknown_path(&app, method, uri, headers, &client))
 }
 
 async fn method_not_allowed(State(app): State<Arc<App>>, request: Request) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let client = http::client(headers, http::peer(request.extensions()), &app.trusted_proxies);
+    let client = http::client(headers, http::peer(request.extensions()), &app.live().trusted_proxies);
     answer(&app, headers, api::unknown_method(&app, method, uri, headers, &client))
 }
 
@@ -275,8 +272,11 @@ fn print_line(mut to: impl Write, text: fmt::Arguments<'_>) {
 }
 
 /// `tokenward serve`: runs until the process is told to stop.
-pub async fn run(config: Config, mut signals: Signals) -> Result<()> {
-    telemetry::start(&config);
+///
+/// `read` reads the configuration again.
+pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>, mut signals: Signals) -> Result<()> {
+    let supervisor = Supervisor::of_environment();
+    let mut reload = Reload::new(config.clone(), telemetry::start(&config));
     keep_memory_private();
     let public = !config.listen.ip().is_loopback();
     let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
@@ -308,13 +308,15 @@ pub async fn run(config: Config, mut signals: Signals) -> Result<()> {
             format_args!("Warning: everybody on this machine can read {path} (mode {mode:o}), which {warning}."),
         );
     }
-    if running.app.clients_hidden {
+    if running.app.live().clients_hidden {
         print_line(std::io::stderr(), format_args!("Warning: {CLIENTS_HIDDEN}"));
     }
     if let Some(link) = &running.set_up_link {
         let lead = "There is no organization yet. Set up the first one here (valid for one hour):";
         print_line(std::io::stdout(), format_args!("\n{lead}\n\n  {link}\n"));
     }
+    supervisor.ready();
+    let watchdog = supervisor.watchdog().map(|every| tokio::spawn(Arc::clone(&supervisor).pat(every)));
     loop {
         let told = tokio::select! {
             told = signals.next() => told,
@@ -327,13 +329,14 @@ pub async fn run(config: Config, mut signals: Signals) -> Result<()> {
         match told {
             Told::Stop => break,
             Told::Reload => {
+                supervisor.reloading();
                 running.renew_certificate();
-                tracing::info!(
-                    "SIGHUP: the certificate is taken up when its files are new; settings are read at the start only"
-                );
+                reload.again(read(), &running.app, &running.door);
+                supervisor.ready();
             }
         }
     }
+    supervisor.stopping();
     // Not ready at once, and still answering: whoever sends requests here learns in this time to send them elsewhere.
     running.app.stopping.store(true, Ordering::Release);
     tracing::info!(delay_ms = delay.as_millis(), "stopping; a second signal ends it at once");
@@ -341,13 +344,17 @@ pub async fn run(config: Config, mut signals: Signals) -> Result<()> {
         tokio::time::sleep(delay).await;
         running.stop().await
     };
-    tokio::select! {
+    let stopped = tokio::select! {
         stopped = orderly => stopped,
         () = signals.stop() => {
             tracing::warn!("ended at once, by a second signal");
             std::process::exit(1)
         }
+    };
+    if let Some(watchdog) = watchdog {
+        watchdog.abort();
     }
+    stopped
 }
 
 impl Running {

@@ -8,16 +8,28 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt, registry};
+use tracing_subscriber::{Layer as _, Registry, fmt, registry, reload};
 
 use crate::config::{Config, LogFormat};
 use crate::http::{address, peer};
 use crate::service::App;
 
+/// What is logged, to be set anew.
+pub struct Filter(reload::Handle<Targets, Registry>);
+
+impl Filter {
+    /// From now on it is this.
+    pub fn set(&self, filter: Targets) {
+        // An error means that there is no log any more.
+        let _ = self.0.reload(filter);
+    }
+}
+
 /// Starts logging. Further calls change nothing, so that tests can run several servers.
-pub fn start(config: &Config) {
+pub fn start(config: &Config) -> Filter {
     // It would complain on stderr, the very place that cannot be written, and panic: a full disk or a log reader that
     // went away must not stop the service.
     let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
@@ -26,9 +38,11 @@ pub fn start(config: &Config) {
     } else {
         lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed()
     };
-    let started = registry().with(lines.with_filter(config.log.clone())).try_init();
+    let (filter, handle) = reload::Layer::new(config.log.clone());
+    let started = registry().with(lines.with_filter(filter)).try_init();
     // An error means that logging runs already.
     let _ = started;
+    Filter(handle)
 }
 
 /// One line a request, at debug level; errors of ours are logged where they become an answer.
@@ -56,7 +70,7 @@ impl Access {
         tracing::enabled!(tracing::Level::DEBUG).then(|| Self {
             method: request.method().clone(),
             route: route.to_owned(),
-            address: address(request.headers(), peer, &app.trusted_proxies),
+            address: address(request.headers(), peer, &app.live().trusted_proxies),
             begun: Instant::now(),
         })
     }

@@ -312,7 +312,7 @@ async fn check(
     if let Err(error) = at_least::wait(&guard.app, &parts.headers).await {
         return ApiError(error).into_response();
     }
-    let client = client(&parts.headers, peer(&parts.extensions), &guard.app.trusted_proxies);
+    let client = client(&parts.headers, peer(&parts.extensions), &guard.app.live().trusted_proxies);
     let ask = || {
         let path = path.as_ref().map_err(|()| Error::invalid("path", "is not valid UTF-8"))?;
         let named = path.iter().collect::<Vec<_>>();

@@ -87,7 +87,8 @@ fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
 }
 
 fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Header, &str)) -> Result<()> {
-    let settings = &app.gateways;
+    let live = app.live();
+    let settings = &live.gateways;
     let headers = &request.headers;
     // One look at each header costs less than looking for each name.
     let sent = headers.iter().filter_map(|(name, value)| Some((settings.place(name.as_str())?, value.as_bytes())));

@@ -137,7 +137,7 @@ async fn accept(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (organization, invitation) = (id("organizationId", &organization)?, id("inviteId", &invitation)?);
-    let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
+    let client = client(request.headers(), peer(request.extensions()), &app.live().trusted_proxies);
     let caller = match request.headers().contains_key(header::AUTHORIZATION) {
         true => Some(app.verifier.authenticate(credential(request.headers())?, &client)?),
         false => None,

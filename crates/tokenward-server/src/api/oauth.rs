@@ -130,7 +130,7 @@ async fn introspect(
 }
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
+    let client = client(request.headers(), peer(request.extensions()), &app.live().trusted_proxies);
     let Form { token, at_least, .. } = Form::from_request(request, &app).await?;
     if let Some(position) = at_least {
         receipts::until_known(&app, position).await?;

@@ -117,7 +117,8 @@ pub(super) fn asking_organization(
     query: Option<&str>,
     peer: Option<IpAddr>,
 ) -> Result<Option<Uuid>> {
-    let proxies = &guard.app.trusted_proxies;
+    let live = guard.app.live();
+    let proxies = &live.trusted_proxies;
     if let EndpointRight::Permission(permission, On::Caller) = guard.right {
         refuse_in_query(guard, query)?;
         let from = Presenter { address: address(headers, peer, proxies), agent: agent(headers) };

@@ -52,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let client = client(request.headers(), peer(request.extensions()), &app.trusted_proxies);
+    let client = client(request.headers(), peer(request.extensions()), &app.live().trusted_proxies);
     let Body(new) = <Body<NewSession> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
     let mut faults = Faults::default();
     faults.check("email", EMAIL.check_text(&new.email));

@@ -137,6 +137,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn not_supported(State(app): State<Arc<App>>, request: Request) -> ApiError {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let client = client(headers, peer(request.extensions()), &app.trusted_proxies);
+    let client = client(headers, peer(request.extensions()), &app.live().trusted_proxies);
     ApiError(unknown_method(&app, method, uri, headers, &client))
 }

@@ -1,7 +1,7 @@
 //! The layers, merged setting by setting. Each value remembers where it was written, for whoever must mend it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -15,6 +15,12 @@ use crate::limits;
 const PREFIX: &str = "TOKENWARD_";
 /// What the names of the limits begin with, each of which is a setting.
 const LIMITS: &str = "limits.";
+/// What the variable of a setting ends in that names a file, which holds the value.
+const FILE: &str = "_FILE";
+/// Where systemd puts what `LoadCredential=` and `SetCredential=` name, and the settings that are looked for in it: those
+/// that hold secrets.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+const SECRETS: [&str; 3] = ["pepper", "database", "smtp_url"];
 /// What the commands that speak to a server read (`cli::Global`), and what tests and benchmarks do.
 const OTHERS: [&str; 7] = ["URL", "TOKEN", "ORGANIZATION", "CA_CERT", "TEST_POSTGRES", "TEST_SAY", "BENCH_TOKENS"];
 
@@ -35,8 +41,15 @@ impl Flags {
 #[derive(Clone)]
 enum Source {
     Default,
-    File { path: PathBuf, line: usize },
+    File {
+        path: PathBuf,
+        line: usize,
+    },
     Variable,
+    /// A file that a variable names.
+    NamedFile(PathBuf),
+    /// A file that systemd has put into the directory of credentials.
+    Credential(PathBuf),
     Flag,
 }
 
@@ -47,6 +60,8 @@ impl Source {
             Self::Default => setting.to_owned(),
             Self::File { path, line } => format!("{setting} ({}, line {line})", path.display()),
             Self::Variable => variable(setting),
+            Self::NamedFile(path) => format!("{}{FILE} ({})", variable(setting), path.display()),
+            Self::Credential(path) => format!("the credential {}", path.display()),
             Self::Flag => format!("--{}", setting.replace('_', "-")),
         }
     }
@@ -136,8 +151,42 @@ impl Layers {
             if name.contains(|c: char| c.is_ascii_lowercase()) {
                 faults.push(self.unknown(&setting, &Source::Variable, &format!("{PREFIX}{name}")));
             } else if !is_of_others(name, &value.to_string_lossy()) {
-                let read = |default: &Value| from_text(default, value.to_str().ok_or("is not UTF-8")?);
-                self.set(&setting, Source::Variable, read, faults);
+                self.variable(&setting, value, faults);
+            }
+        }
+    }
+
+    /// A variable that holds a value, or names the file that does.
+    fn variable(&mut self, name: &str, value: &OsStr, faults: &mut Vec<String>) {
+        let setting = self.named_by_file(name).unwrap_or(name).to_owned();
+        let is_set = |it: &Setting| matches!(it.source, Source::Variable | Source::NamedFile(_));
+        if self.0.get(&setting).is_some_and(is_set) {
+            let variable = variable(&setting);
+            return faults.push(format!("{variable} and {variable}{FILE} are both set; set one of them"));
+        }
+        if setting == name {
+            let read = |default: &Value| from_text(default, value.to_str().ok_or("is not UTF-8")?);
+            self.set(name, Source::Variable, read, faults);
+        } else {
+            let path = PathBuf::from(value);
+            self.set(&setting, Source::NamedFile(path.clone()), |default| from_file(default, &path), faults);
+        }
+    }
+
+    /// The setting whose value stands in the file that a variable of this name names.
+    fn named_by_file<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let setting = name.strip_suffix(&FILE.to_ascii_lowercase())?;
+        (!self.0.contains_key(name) && self.0.contains_key(setting)).then_some(setting)
+    }
+
+    /// The secrets that systemd hands over, each in a file that is called like its setting.
+    pub fn credentials(&mut self, variables: &[(OsString, OsString)], faults: &mut Vec<String>) {
+        let directory = variables.iter().find(|(name, value)| name == CREDENTIALS && !value.is_empty());
+        let Some((_, directory)) = directory else { return };
+        for name in SECRETS {
+            let path = Path::new(directory).join(name);
+            if path.exists() {
+                self.set(name, Source::Credential(path.clone()), |default| from_file(default, &path), faults);
             }
         }
     }
@@ -207,7 +256,7 @@ impl Layers {
     }
 
     /// All settings as one table. A limit that nobody sets is left to the table of limits.
-    fn table(&self) -> Table {
+    pub fn table(&self) -> Table {
         let (mut table, mut limits) = (Table::new(), Table::new());
         for (name, setting) in &self.0 {
             match name.strip_prefix(LIMITS) {
@@ -275,7 +324,8 @@ pub fn unknown_variables(variables: &[(OsString, OsString)]) -> Vec<String> {
     let ours = set.filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?, value.to_string_lossy())));
     for (name, _) in ours.filter(|(name, value)| !is_of_others(name, value)) {
         let setting = setting_of(name);
-        if name.contains(|c: char| c.is_ascii_lowercase()) || !layers.0.contains_key(&setting) {
+        let is_known = layers.0.contains_key(&setting) || layers.named_by_file(&setting).is_some();
+        if name.contains(|c: char| c.is_ascii_lowercase()) || !is_known {
             faults.push(layers.unknown(&setting, &Source::Variable, &format!("{PREFIX}{name}")));
         }
     }
@@ -324,6 +374,16 @@ fn same_type(default: &Value, value: Value) -> Result<Value, String> {
     };
     // The value is not shown: it may be a secret.
     if fits { Ok(value) } else { Err(format!("must be {}", type_name(default))) }
+}
+
+/// The content of a file that holds nothing but a value.
+fn from_file(default: &Value, path: &Path) -> Result<Value, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    match text.trim() {
+        "" => Err("is empty; put the value in it, or leave the setting out".to_owned()),
+        // Not shown, whatever is wrong with it: it may be a secret.
+        text => from_text(default, text).map_err(|_| format!("does not hold {}", type_name(default))),
+    }
 }
 
 /// A text of the environment or the command line, as the default's type.

@@ -10,7 +10,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
@@ -116,6 +116,9 @@ pub struct Config {
     /// How to log.
     #[serde(deserialize_with = "values::log_format")]
     pub log_format: LogFormat,
+    /// All of the above as it was written, to tell what is another when it is read again.
+    #[serde(skip)]
+    pub written: toml::Table,
 }
 
 /// How the log is written.
@@ -140,6 +143,12 @@ fn holds_password(address: &str) -> bool {
     user.is_some_and(|(user, _)| user.contains(':'))
 }
 
+/// The names under which two tables hold different values.
+fn differing(one: &toml::Table, other: &toml::Table) -> Vec<String> {
+    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect()
+}
+
 impl Config {
     /// Puts the layers together. `environment` holds all variables of the process: one that is misspelt is a mistake.
     pub fn load(file: Option<&Path>, environment: &[(OsString, OsString)], flags: &Flags) -> Result<Self, ConfigError> {
@@ -149,6 +158,7 @@ impl Config {
         if let Some(path) = file {
             layers.file(path, &mut faults);
         }
+        layers.credentials(environment, &mut faults);
         layers.environment(environment, &mut faults);
         layers.flags(flags, &mut faults);
         let config = layers.typed(&mut faults).map(|config| config.validate(&layers, &mut faults));
@@ -160,6 +170,7 @@ impl Config {
 
     /// What the settings mean together.
     fn validate(mut self, layers: &Layers, faults: &mut Vec<String>) -> Self {
+        self.written = layers.table();
         let names = |a, b| layers.names(&[a, b]);
         if self.database.is_empty() {
             self.database = format!("sqlite:{}", self.data_dir.join("tokenward.db").display());
@@ -217,6 +228,17 @@ impl Config {
             Some(Ok(_)) | None => {}
         }
         self
+    }
+
+    /// The settings that are others in `newer`, by name; a limit as `limits.NAME`.
+    #[must_use]
+    pub fn changed_in(&self, newer: &Self) -> Vec<String> {
+        let mut names = differing(&self.written, &newer.written);
+        names.retain(|name| name != "limits");
+        let limits = |config: &Self| config.written.get("limits").and_then(toml::Value::as_table).cloned();
+        let (ours, theirs) = (limits(self).unwrap_or_default(), limits(newer).unwrap_or_default());
+        names.extend(differing(&ours, &theirs).into_iter().map(|name| format!("limits.{name}")));
+        names
     }
 
     /// Certificate chain and key, when TLS is ours.

@@ -532,3 +532,66 @@ fn a_file_with_a_secret_is_closed_to_others() {
     let open = "database = \"postgres://db.internal/tokens\"\nsmtp_url = \"smtp://mail.example:25\"";
     assert!(loaded(open, 0o644).is_ok(), "there is no secret in it");
 }
+
+#[test]
+fn a_value_can_stand_in_a_file_that_a_variable_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (listen, smtp) = (write("listen", "127.0.0.1:9\n"), write("smtp", "smtp://ada:geheim@mail\r\n"));
+    let limit = write("limit", "7000\n");
+    let config = load(&[
+        ("TOKENWARD_LISTEN_FILE", &listen),
+        ("TOKENWARD_SMTP_URL_FILE", &smtp),
+        ("TOKENWARD_LIMITS_HEAD_MS_FILE", &limit),
+    ])
+    .unwrap();
+    assert_eq!(config.listen.port(), 9);
+    assert_eq!(config.smtp_url.as_deref(), Some("smtp://ada:geheim@mail"));
+    assert_eq!(config.limits.time(&crate::limits::HEAD_TIME), Duration::from_secs(7));
+
+    let (empty, wrong) = (write("empty", "\n"), write("wrong", "geheim"));
+    let absent = directory.path().join("absent");
+    for (name, file, right) in [
+        ("TOKENWARD_SMTP_URL_FILE", empty.as_str(), "is empty"),
+        ("TOKENWARD_PEPPER_FILE", absent.to_str().unwrap(), "cannot be read"),
+        ("TOKENWARD_LIMITS_HEAD_MS_FILE", &wrong, "does not hold a whole number"),
+        ("TOKENWARD_SMTP_URL_FILE", &wrong, "smtp"),
+    ] {
+        let fault = fault(load(&[(name, file)]));
+        let named = fault.starts_with(&format!("{name} ({file})"));
+        assert!(named && fault.contains(right) && !fault.contains("geheim"), "{fault}");
+    }
+    let both = fault(load(&[("TOKENWARD_LISTEN_FILE", &listen), ("TOKENWARD_LISTEN", "127.0.0.1:1")]));
+    assert_eq!(both, "TOKENWARD_LISTEN and TOKENWARD_LISTEN_FILE are both set; set one of them");
+    assert!(fault(load(&[("TOKENWARD_LISTN_FILE", &listen)])).contains("is no setting"));
+    assert_eq!(unknown_variables(&variables(&[("TOKENWARD_PEPPER_FILE", "/run/pepper")])), Vec::<String>::new());
+}
+
+#[test]
+fn credentials_of_systemd_count_over_the_file_and_below_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = |digit: &str| format!("1:{}", digit.repeat(64));
+    for (name, value) in [("pepper", key("a")), ("smtp_url", "smtp://mail".to_owned()), ("other", "x".to_owned())] {
+        std::fs::write(directory.path().join(name), value).unwrap();
+    }
+    let credentials = ("CREDENTIALS_DIRECTORY", directory.path().to_str().unwrap());
+    let config = load(&[credentials]).unwrap();
+    assert_eq!((config.pepper, config.smtp_url.as_deref()), (Some(key("a")), Some("smtp://mail")));
+    let config = load(&[credentials, ("TOKENWARD_PEPPER", &key("b"))]).unwrap();
+    assert_eq!(config.pepper, Some(key("b")));
+    std::fs::write(directory.path().join("smtp_url"), "geheim").unwrap();
+    let fault = fault(load(&[credentials]));
+    assert!(fault.starts_with("the credential ") && !fault.contains("geheim"), "{fault}");
+}
+
+#[test]
+fn what_is_another_is_told_by_name() {
+    let before = load(&[("TOKENWARD_LOG", "info"), ("TOKENWARD_LIMITS_HEAD_MS", "7000")]).unwrap();
+    assert_eq!(before.changed_in(&before.clone()), Vec::<String>::new());
+    let after = load(&[("TOKENWARD_LOG", "debug"), ("TOKENWARD_LISTEN", "127.0.0.1:1")]).unwrap();
+    assert_eq!(before.changed_in(&after), ["listen", "log", "limits.head_ms"]);
+}

@@ -31,7 +31,7 @@ async fn invite_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut proble
         shell: person.shell(Some(grant.organization()), Nav::Members).await?,
         email: problems.field("email", typed.line("email")),
         roles: role_choices(person, grant, typed.get("role_id"), &mut problems).await?,
-        sends_mail: person.app.mailer.is_some(),
+        sends_mail: person.app.live().mailer.is_some(),
         error: problems.rest(),
     };
     problems.page(&shown)
@@ -65,7 +65,7 @@ async fn created_page(person: &SignedIn, Sent { invitation, link, .. }: Sent) ->
         role,
         link: link.to_string(),
         expires: person.moment(invitation.expires_at),
-        mailed: person.app.mailer.is_some(),
+        mailed: person.app.live().mailer.is_some(),
     };
     page(StatusCode::CREATED, &shown)
 }

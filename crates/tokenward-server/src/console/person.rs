@@ -28,7 +28,7 @@ use tokenward_verify::server::Client;
 pub(super) fn client<B>(app: &App, request: &axum::http::Request<B>) -> Client {
     Client {
         origin: Origin::Console,
-        ..http::client(request.headers(), http::peer(request.extensions()), &app.trusted_proxies)
+        ..http::client(request.headers(), http::peer(request.extensions()), &app.live().trusted_proxies)
     }
 }
 
@@ -147,7 +147,7 @@ impl SignedIn {
         Ok(Shell {
             organization,
             organizations,
-            may_create_organization: self.app.organization_creators.would_let(&self.caller, &directory),
+            may_create_organization: self.app.live().organization_creators.would_let(&self.caller, &directory),
             user_name: if account.name.is_empty() { account.email.clone() } else { account.name },
             user_email: account.email,
             active,
@@ -168,7 +168,7 @@ impl SignedIn {
 
 /// What those should know who can have it changed.
 fn warning(app: &App) -> Option<Flash> {
-    app.clients_hidden.then(|| Flash { kind: FlashKind::Warn, text: CLIENTS_HIDDEN.to_owned() })
+    app.live().clients_hidden.then(|| Flash { kind: FlashKind::Warn, text: CLIENTS_HIDDEN.to_owned() })
 }
 
 /// The pages that a role may open, with what it sees of the numbers.

@@ -104,10 +104,11 @@ fn decide(
     let Some(http) = http else {
         return Err(Error::new(Code::RequestUnknown, "The question holds no HTTP request."));
     };
-    if !app.gateways.trusts(peer) {
+    let live = app.live();
+    if !live.gateways.trusts(peer) {
         app.strangers.note(peer);
     }
-    let held = held(&app.gateways, peer, attributes, http)?;
+    let held = held(&live.gateways, peer, attributes, http)?;
     let mut headers = Headers::with_capacity(Header::ALL.len());
     gateway::check(&app.verifier, &held, |name, value| headers.push((name, value.to_owned())))?;
     Ok(headers)

@@ -98,7 +98,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> 
 
 /// Makes new links for an invitation; the old ones are dead. What it gives may not be more than the caller holds.
 pub async fn resend(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Sent>> {
-    let stamp = match &app.mailer {
+    let stamp = match &app.live().mailer {
         Some(_) => stamp(app, &grant, &get(app, &grant, id).await?.email)?,
         None => None,
     };
@@ -170,7 +170,7 @@ struct Secrets {
 
 impl Secrets {
     fn new(app: &App, tx: &Tx) -> Self {
-        let mailed = app.mailer.as_ref().map(|_| link_secret(tx.random()));
+        let mailed = app.live().mailer.as_ref().map(|_| link_secret(tx.random()));
         Self { passed_on: link_secret(tx.random()), mailed }
     }
 
@@ -190,7 +190,7 @@ impl Secrets {
 
 /// What a mail to this address costs, where mail is sent; asked for before anything is written.
 fn stamp(app: &App, grant: &Grant, email: &str) -> Result<Option<Stamp>> {
-    app.mailer.as_ref().map(|mailer| mailer.stamp(grant, email, app.now())).transpose()
+    app.live().mailer.as_ref().map(|mailer| mailer.stamp(grant, email, app.now())).transpose()
 }
 
 fn mail(stamp: Option<Stamp>, sent: &Sent) {

@@ -46,6 +46,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::Event;
 use tokenward_core::right::Right;
@@ -61,7 +62,7 @@ use receipts::Committed;
 pub use receipts::Effect;
 pub use shares::{Read, Shares, Turn};
 
-/// What is wrong while [`App::clients_hidden`], and what to do.
+/// What is wrong while [`Live::clients_hidden`], and what to do.
 pub const CLIENTS_HIDDEN: &str = "A proxy stands in front of this server, as its address begins with https and TLS is not its \
      own, but trusted_proxies is empty: everybody has the proxy's address, so that one guesser makes all others wait and \
      events name no client. Whoever runs the server sets trusted_proxies to the proxy's address.";
@@ -74,12 +75,8 @@ pub struct App {
     pub verifier: Verifier,
     /// The only source of links, without a slash at the end.
     pub public_url: String,
-    /// Peers that say truly for whom they ask.
-    pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// Is there a proxy in front that hides who asks?
-    pub clients_hidden: bool,
-    /// How gateways are listened to.
-    pub gateways: gateway::Settings,
+    /// What can be another while it runs.
+    pub live: ArcSwap<Live>,
     /// Gateways that ask and are not believed.
     pub strangers: strangers::Strangers,
     /// The limits in force.
@@ -92,16 +89,34 @@ pub struct App {
     pub throttle: throttle::Throttle,
     /// What was tried at accounts.
     pub security: security::Security,
-    /// Who may make organizations.
-    pub organization_creators: organization_creators::OrganizationCreators,
     /// Browsers and networks in which somebody has signed in.
     pub devices: known::Devices,
-    /// Who sends mail, where SMTP is configured.
-    pub mailer: Option<mail::Mailer>,
     /// The first start's one-time link.
     pub set_up: set_up::SetUp,
     /// Was the process told to stop? It answers to the end, and says that it is not ready.
     pub stopping: AtomicBool,
+}
+
+/// The settings that are read again while the service runs, all of one reading.
+pub struct Live {
+    /// Peers that say truly for whom they ask.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Is there a proxy in front that hides who asks?
+    pub clients_hidden: bool,
+    /// How gateways are listened to.
+    pub gateways: gateway::Settings,
+    /// Who may make organizations.
+    pub organization_creators: organization_creators::OrganizationCreators,
+    /// Who sends mail, where SMTP is configured.
+    pub mailer: Option<mail::Mailer>,
+}
+
+impl App {
+    /// The settings of now. Whoever asks twice in one request may get those of two readings.
+    #[must_use]
+    pub fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.live.load()
+    }
 }
 
 /// The result of a write, and its place in the log. It is committed, whatever `effect` says.

@@ -79,7 +79,7 @@ pub async fn update(
 pub async fn create(app: &Arc<App>, caller: &Caller, change: OrganizationChange) -> Result<Written<Organization>> {
     let person = caller.person()?;
     let plan = check(&change)?;
-    let (organization_creators, limits) = (app.organization_creators, app.limits.clone());
+    let (organization_creators, limits) = (app.live().organization_creators, app.limits.clone());
     let wanted = change.name.clone().unwrap_or_default();
     let written = app
         .write(person, move |tx, person| {

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokenward_core::network;
@@ -35,7 +36,7 @@ pub struct Door {
     bytes: u64,
     bytes_per_address: u64,
     /// Proxies and gateways, which carry the requests of everybody.
-    exempt: Vec<IpNet>,
+    exempt: ArcSwap<Vec<IpNet>>,
     inside: Mutex<Inside>,
     refused: Seldom,
     failed: Seldom,
@@ -95,17 +96,22 @@ impl Door {
             per_address: limits.size(&CONNECTIONS_PER_ADDRESS),
             bytes: limits.get(&BODIES_BYTES),
             bytes_per_address: limits.get(&BODIES_PER_ADDRESS),
-            exempt,
+            exempt: ArcSwap::from_pointee(exempt),
             inside: Mutex::default(),
             refused: Seldom::default(),
             failed: Seldom::default(),
         }
     }
 
+    /// From now on these have no limit by address.
+    pub fn exempt(&self, networks: Vec<IpNet>) {
+        self.exempt.store(Arc::new(networks));
+    }
+
     /// Counts a connection; `None`: it is one too many.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Pass> {
         let peer = peer.to_canonical();
-        let address = (!self.exempt.iter().any(|net| net.contains(&peer))).then(|| network::of_client(peer));
+        let address = (!self.exempt.load().iter().any(|net| net.contains(&peer))).then(|| network::of_client(peer));
         let pass = self.count(address);
         if pass.as_ref().is_none_or(|pass| pass.crowded)
             && let Some(times) = self.refused.note()

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use tokenward_server::config::{Config, Flags};
+use tokenward_server::config::{Config, ConfigError, Flags};
 use tokenward_server::service::set_up::FirstOrganization;
 use tokenward_store::Store;
 use tokenward_store::address::DatabaseAddress;
@@ -68,9 +68,13 @@ impl OrganizationArgs {
 
 /// The configuration of a command's arguments.
 fn config(data: &DataArgs, rest: Flags) -> Result<Config> {
+    Ok(load(data, rest)?)
+}
+
+fn load(data: &DataArgs, rest: Flags) -> Result<Config, ConfigError> {
     let flags = rest.with("data_dir", data.data_dir.as_deref()).with("database", data.database.as_deref());
     let environment: Vec<_> = std::env::vars_os().collect();
-    Ok(Config::load(data.config.as_deref(), &environment, &flags)?)
+    Config::load(data.config.as_deref(), &environment, &flags)
 }
 
 /// The address that a link names: as configured, else that of the server that was started last, else the one that a

@@ -6,7 +6,7 @@ use tokenward_server::config::Flags;
 use tokenward_server::serve;
 use tokenward_server::signals::Signals;
 
-use super::{DataArgs, config};
+use super::{DataArgs, load};
 
 /// `tokenward serve`.
 #[derive(Args, Clone, Default, Debug)]
@@ -36,5 +36,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         .with("public_url", args.public_url)
         .with("tls_cert", args.tls_cert)
         .with("tls_key", args.tls_key);
-    serve::run(config(&args.data, flags)?, Signals::listen()?).await
+    let signals = Signals::listen()?;
+    let read = || load(&args.data, flags.clone());
+    serve::run(read()?, read, signals).await
 }

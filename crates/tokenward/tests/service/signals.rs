@@ -1,5 +1,6 @@
-//! What an operator or an orchestrator tells the process: to stop, to read its certificate again, to say how it is.
+//! What an operator or an orchestrator tells the process: to stop, to read its settings again, to say how it is.
 
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -144,4 +145,111 @@ async fn health_is_told_in_a_line_and_an_exit_code() {
     assert_eq!(run_with(&["health", "--url", "http://127.0.0.1:9"], &[]).code, Some(1));
     let answer = process::client(&service.url, &made).http.get(format!("{}/readyz?for=write", service.url)).send();
     assert_eq!(answer.await.unwrap().status(), 200);
+}
+
+/// Waits until `holds`.
+async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    for _ in 0..500 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} does not come");
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_settings_again_and_a_faulty_file_changes_nothing() {
+    let (files, made) = bootstrapped();
+    let (data, config) = (files.path().join("data"), files.path().join("tokenward.toml"));
+    let header = |name: &str| format!("credential_header = \"{name}\"\n");
+    std::fs::write(&config, header("x-one")).unwrap();
+    let service = Service::start(&["--data-dir", text(&data), "--config", text(&config)]);
+    let client = service.client(&made);
+    let accepted = |header: &'static str| {
+        let url = format!("{}/forward-auth?organization={}&permission=invoices:read", service.url, made.organization);
+        let request = client.http.get(url).header(header, &made.token);
+        async move { request.send().await.unwrap().status() == 200 }
+    };
+    assert!(accepted("x-one").await && !accepted("x-two").await);
+
+    std::fs::write(&config, format!("{}log = \"loud\"\nlisten = 1\n", header("x-two"))).unwrap();
+    signal(&service, "HUP");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(accepted("x-one").await && !accepted("x-two").await);
+
+    std::fs::write(&config, format!("{}poll_interval_ms = 900\n", header("x-two"))).unwrap();
+    signal(&service, "HUP");
+    until("the new header", || accepted("x-two")).await;
+    assert!(!accepted("x-one").await);
+    service.terminate();
+    let (status, _, err) = service.wait();
+    assert!(status.success(), "{err}");
+    let line = |words: &[&str]| err.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(line(&["nothing was changed", "tokenward.toml, line 2", "tokenward.toml, line 3"]), "{err}");
+    assert!(line(&["count from now on", "credential_header"]), "{err}");
+    assert!(line(&["need a restart", "poll_interval_ms"]), "{err}");
+}
+
+#[tokio::test]
+async fn systemd_is_told_of_start_reload_and_stop_and_that_the_process_is_alive() {
+    let (files, _) = bootstrapped();
+    let path = files.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let variables = [("NOTIFY_SOCKET", text(&path)), ("WATCHDOG_USEC", "200000")];
+    let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &variables);
+    let hear = |state: &str| {
+        let mut buffer = [0; 256];
+        loop {
+            let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{state} is not told: {error}"));
+            let heard = std::str::from_utf8(&buffer[..length]).unwrap();
+            if heard.starts_with(state) {
+                return heard.to_owned();
+            }
+        }
+    };
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    hear("WATCHDOG=1");
+    signal(&service, "HUP");
+    let reloading = hear("RELOADING=1");
+    assert!(reloading.lines().nth(1).is_some_and(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading}");
+    hear("READY=1");
+    service.terminate();
+    hear("STOPPING=1");
+    let (status, _, err) = service.wait();
+    assert!(status.success(), "{err}");
+}
+
+#[tokio::test]
+async fn a_hangup_during_the_stop_ends_nothing() {
+    let (files, made) = bootstrapped();
+    let delay = [("TOKENWARD_SHUTDOWN_DELAY_MS", "1500")];
+    let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &delay);
+    let client = service.client(&made);
+    service.terminate();
+    until_ready_is(&client.http, &service.url, 503).await;
+    signal(&service, "HUP");
+    assert_eq!(client.verify(&made.token).await, "valid");
+    let (status, _, err) = service.wait();
+    assert!(status.success() && !err.contains("ended at once"), "{err}");
+}
+
+#[test]
+fn a_hangup_during_the_start_ends_nothing() {
+    // It accepts, and says nothing: the start waits for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://ada@{}/tokens", silent.local_addr().unwrap());
+    let files = tempfile::tempdir().unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", text(files.path()), "--database", &url];
+    let mut child = process::tokenward(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let kill = |name: &str| Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    // Until it listens for signals.
+    let (_held, _) = silent.accept().unwrap();
+    assert!(kill("-HUP").success());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it was ended by SIGHUP");
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
 }
