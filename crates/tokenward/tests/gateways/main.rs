@@ -69,7 +69,11 @@ const CLAIMS: [&str; 26] = [
 
 /// A request for these very bytes. Without a `Connection` of its own it ends the connection.
 async fn request(gateway: &Gateway, target: &[u8], headers: &[(&str, &str)]) -> Through {
-    let mut bytes = [b"GET ", target, b" HTTP/1.1\r\nHost: api.example\r\n"].concat();
+    request_by("GET", gateway, target, headers).await
+}
+
+async fn request_by(method: &str, gateway: &Gateway, target: &[u8], headers: &[(&str, &str)]) -> Through {
+    let mut bytes = [method.as_bytes(), b" ", target, b" HTTP/1.1\r\nHost: api.example\r\n"].concat();
     if !headers.iter().any(|(name, _)| *name == "Connection") {
         bytes.extend_from_slice(b"Connection: close\r\n");
     }
@@ -299,6 +303,43 @@ async fn who_guesses_is_told_how_long_to_wait() {
         let allowed = request(&gateway, b"/", &[("Authorization", authorization.as_str())]).await;
         assert_eq!(allowed.status, 200, "{kind:?}");
         assert!(!allowed.head.contains("retry-after"), "{kind:?} {}", allowed.head);
+    }
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn preflights_of_browsers_pass_only_where_somebody_chose_it_and_nothing_else_with_them() {
+    let world = World::new().await;
+    let preflight = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")];
+    let ours = format!("Token {}", world.reader);
+    for kind in [Kind::Nginx, Kind::Caddy, Kind::DebianCaddy] {
+        // As it is shipped, it is a request like others.
+        let strict = world.gateway(kind).await;
+        assert_eq!(request_by("OPTIONS", &strict, b"/invoices", &preflight).await.status, 401, "{kind:?}");
+        let envoy = world.server.running.envoy.as_ref().unwrap().address;
+        let scope = [("organization", world.organization.id.as_str()), ("permission", "invoices:read")];
+        let (address, port) = (world.server.running.address, world.upstream.port);
+        let open = Gateway::start_with(kind, address, envoy, port, &scope, programs::with_preflights).await;
+        let passed = request_by("OPTIONS", &open, b"/invoices", &preflight).await;
+        assert_eq!(passed.status, 200, "{kind:?} {passed:?}");
+        let (target, headers) = passed.served.unwrap();
+        assert_eq!((&target[..], headers["origin"].as_str()), (&b"/invoices"[..], "https://app.example"), "{kind:?}");
+        let mine = [preflight[0], preflight[1], ("X-Tokenward-Role", "owner"), ("X-Original-URL", "/admin")];
+        let (_, headers) = request_by("OPTIONS", &open, b"/invoices", &mine).await.served.unwrap();
+        assert!(!headers.contains_key("x-tokenward-role") && !headers.contains_key("x-original-url"), "{headers:?}");
+        // What is no preflight, or only looks like one, is asked about.
+        let before = world.upstream.served();
+        for (method, headers) in [
+            ("OPTIONS", &preflight[..1]),
+            ("OPTIONS", &preflight[1..]),
+            ("GET", &preflight[..]),
+            ("POST", &preflight[..]),
+        ] {
+            let refused = request_by(method, &open, b"/invoices", headers).await;
+            assert_eq!(refused.status, 401, "{kind:?} {method} {headers:?}");
+        }
+        assert_eq!(world.upstream.served(), before, "{kind:?}");
+        assert_eq!(request(&open, b"/invoices", &[("Authorization", &ours)]).await.status, 200, "{kind:?}");
     }
     world.server.stop().await;
 }

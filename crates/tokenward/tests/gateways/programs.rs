@@ -63,6 +63,38 @@ fn shipped(file: &str, replacements: &[(String, String)]) -> String {
     text
 }
 
+/// The configuration of nginx or Caddy with what it has for CORS preflights taken in, as its comments say.
+pub fn with_preflights(kind: Kind, text: &str) -> String {
+    if kind == Kind::Nginx {
+        let (mut inside, mut taken) = (false, 0);
+        let lines = text.lines().map(|line| {
+            let bare = line.trim_start();
+            let begins = bare.starts_with("# location @preflight {");
+            inside |= begins;
+            let wanted =
+                inside || bare.starts_with("# error_page 418") || bare.starts_with("# if ($tokenward_preflight)");
+            inside &= bare != "# }";
+            taken += usize::from(wanted);
+            if wanted { bare.replacen("# ", "", 1) } else { line.to_owned() }
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        assert!(taken > 5, "the comments are there");
+        return text;
+    }
+    let begin = text.find("\t\tforward_auth ").unwrap();
+    let said = text[..begin].rfind("#   @preflight {").unwrap();
+    let block: String = text[said..begin]
+        .lines()
+        .map(|line| line.trim_start().trim_start_matches('#').trim_start())
+        .take_while(|line| !line.starts_with("It lets strangers"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let upstream = text.split("reverse_proxy ").last().unwrap().split(' ').next().unwrap();
+    let block = block.replace("127.0.0.1:3000", upstream);
+    let end = text.rfind("\n\t}\n}").unwrap();
+    format!("{}{block}handle {{\n{}\n}}{}", &text[..begin], &text[begin..end], &text[end..])
+}
+
 impl Gateway {
     /// Starts one on a port of its own, with what it asks for, and waits until it listens.
     pub async fn start(
@@ -71,6 +103,18 @@ impl Gateway {
         envoy: SocketAddr,
         upstream: u16,
         scope: &[(&str, &str)],
+    ) -> Self {
+        Self::start_with(kind, tokenward, envoy, upstream, scope, |_, text| text.to_owned()).await
+    }
+
+    /// The same with a configuration that was changed.
+    pub async fn start_with(
+        kind: Kind,
+        tokenward: SocketAddr,
+        envoy: SocketAddr,
+        upstream: u16,
+        scope: &[(&str, &str)],
+        change: impl Fn(Kind, &str) -> String,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let port = free_port();
@@ -121,7 +165,7 @@ impl Gateway {
                 ("envoy.yaml", text, command)
             }
         };
-        std::fs::write(directory.path().join(name), text).unwrap();
+        std::fs::write(directory.path().join(name), change(kind, &text)).unwrap();
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
         command.current_dir(directory.path()).env("HOME", directory.path()).stdin(Stdio::null());
         command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
