@@ -11,6 +11,7 @@ mod access;
 mod apis;
 mod at_least;
 mod cli;
+mod commands;
 mod console;
 mod console_documents;
 mod console_people;
