@@ -273,3 +273,88 @@ async fn thirty_roles_are_written_while_projects_are_made() {
     );
     assert!(all.iter().all(|role| role["cluster_permissions"][0]["permission"] == "ADMIN"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_terraform_provider_finds_changes_and_removes_a_member_by_address() {
+    let (server, acme) = Server::with_owner().await;
+    let token = server.token(&acme, "terraform", "admin").await;
+    let provider = Client { server: &server, agent: "Terraform provider 0.86.1", token };
+    let (viewer, devops) = (server.role(&acme, "viewer").await, server.role(&acme, "devops").await);
+    let (invites, members) = (acme.path("inviteMember"), acme.path("member"));
+    // It looks among the invitations first, then among the members, whatever the case.
+    let found = async |email: &str| -> Option<Value> {
+        for list in [&invites, &members] {
+            let all = provider.get(list).await["results"].as_array().unwrap().clone();
+            let same = |it: &Value| it["email"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(email));
+            if let Some(item) = all.into_iter().find(same) {
+                return Some(item);
+            }
+        }
+        None
+    };
+    let invited = provider.post(&invites, json!({ "email": "new@acme.example", "role_id": viewer }), 201).await;
+    let same = found("NEW@acme.example").await.unwrap();
+    needs(&same, &["id", "email", "role", "invitation_link", "invitation_status", "inviter", "role_id"]);
+    assert_eq!((&same["id"], &same["role_id"]), (&invited["id"], &json!(viewer)));
+    // Another role of somebody who has not come yet is another invitation.
+    provider.delete(&format!("{invites}/{}", id(&invited))).await;
+    let again = provider.post(&invites, json!({ "email": "new@acme.example", "role_id": devops }), 201).await;
+    assert_ne!(again["id"], invited["id"]);
+    provider.delete(&format!("{invites}/{}", id(&again))).await;
+    let (user, _) = server.member(&acme, "new@acme.example", "viewer").await;
+    let member = found("new@Acme.example").await.unwrap();
+    needs(&member, &["id", "created_at", "email", "role", "role_id", "role_name", "last_activity_at"]);
+    assert_eq!(member["id"], user);
+    let changed = provider.send("PUT", &members, Some(json!({ "user_id": user, "role_id": devops }))).await;
+    assert_eq!((changed.status.as_u16(), changed.text.as_str()), (200, ""));
+    assert_eq!(found("new@acme.example").await.unwrap()["role_id"], devops);
+    let removed = provider.send("DELETE", &members, Some(json!({ "user_id": user }))).await;
+    assert_eq!((removed.status.as_u16(), removed.text.as_str()), (204, ""));
+    assert_eq!(found("new@acme.example").await, None);
+    let again = provider.send("DELETE", &members, Some(json!({ "user_id": user }))).await;
+    assert_eq!(again.outcome(), (400, "invalid_request".into()), "an id in a body is no look-up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_client_makes_and_removes_what_one_person_works_in() {
+    let (server, acme) = Server::with_owner().await;
+    let cluster = cluster(&server, &acme).await;
+    let cli = Client { server: &server, agent: "CLI 1.7.9", token: server.token(&acme, "cli", "admin").await };
+    // A project with the person's name, a role that may all in it and nothing elsewhere, and a token with that role.
+    let project = id(&cli.post(&acme.path("project"), json!({ "name": "RDE-Zoe" }), 200).await);
+    let role = cli.post(&acme.path("customRole"), json!({ "name": "RDE-Zoe", "description": "" }), 201).await;
+    let role_path = acme.path(&format!("customRole/{}", id(&role)));
+    let edit = json!({ "name": "RDE-Zoe", "description": "",
+        "cluster_permissions": [{ "cluster_id": cluster, "permission": "ENV_CREATOR" }],
+        "project_permissions": [{ "project_id": project, "is_admin": true, "permissions": [] }] });
+    cli.put(&role_path, edit).await;
+    let made = json!({ "name": "ttl-Zoe", "description": "", "role_id": id(&role) });
+    let made = cli.post(&acme.path("apiToken"), made, 201).await;
+    let own = Client { server: &server, agent: "CLI 1.7.9", token: made["token"].as_str().unwrap().to_owned() };
+    let seen = own.get(&acme.path("project")).await;
+    assert_eq!(seen["results"].as_array().map(Vec::len), Some(1), "its own and no other: {seen}");
+    // Another person's, whose name differs in nothing but case, cannot come to be, and so is not the one that is found.
+    let taken = cli.send("POST", &acme.path("project"), Some(json!({ "name": "rde-zoe" }))).await;
+    assert_eq!((taken.outcome(), taken.str("id")), ((409, "name_taken".into()), project.clone()));
+    // Away with it: the token by its name, then the role that nobody has any more, then the project.
+    let tokens = cli.get(&acme.path("apiToken?name=ttl-Zoe")).await;
+    let token = tokens["results"].as_array().unwrap().iter().find(|it| it["name"] == "ttl-Zoe").unwrap();
+    cli.delete(&acme.path(&format!("apiToken/{}", id(token)))).await;
+    cli.delete(&role_path).await;
+    cli.delete(&format!("/project/{project}")).await;
+    // What it did, page by page, as an export asks for it.
+    needs(&cli.get(&acme.path("")).await, &["id", "name", "plan", "created_at"]);
+    let (mut next, mut seen, mut pages) = (String::new(), Vec::new(), 0);
+    loop {
+        let page = cli.get(&acme.path(&format!("events?pageSize=3{next}"))).await;
+        seen.extend(page["events"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()));
+        pages += 1;
+        let Some(link) = page["links"]["next"].as_str() else { break };
+        let token = link.split("continueToken=").nth(1).unwrap().split('&').next().unwrap();
+        next = format!("&continueToken={token}");
+    }
+    let total = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert!(pages > 2 && seen.len() == total, "{pages} pages, {total} events, {} of them different", seen.len());
+}
