@@ -249,6 +249,12 @@ impl Index {
         read(&self.sessions).get(digest).cloned()
     }
 
+    /// How many sessions are known.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        read(&self.sessions).len()
+    }
+
     /// Replaces the sessions of `users` by `sessions`.
     pub fn put_sessions(&self, users: &[Uuid], sessions: Vec<(Digest, Session)>) {
         let mut all = write(&self.sessions);

@@ -25,7 +25,9 @@ use tokio::task::JoinHandle;
 use crate::api::{self, ApiError};
 use crate::config::{Config, ConfigError};
 use crate::limits::{self, MISSES_PER_MINUTE, STREAMS};
+use crate::metrics::Metrics;
 use crate::reload::{self, Reload};
+use crate::scrape;
 use crate::service::known::Devices;
 use crate::service::passwords::Passwords;
 use crate::service::security::{self, Security};
@@ -58,8 +60,11 @@ pub struct Running {
     /// Where Envoy's questions are answered, if anywhere.
     pub envoy: Option<Listening>,
     door: Arc<Door>,
+    /// Where Prometheus asks, if anywhere.
+    pub metrics: Option<Listening>,
     listening: Listening,
     reporting: JoinHandle<()>,
+    sampling: Option<JoinHandle<()>>,
     certificate: Option<Arc<Certificate>>,
 }
 
@@ -131,6 +136,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         ),
     })?;
     let address = listener.local_addr()?;
+    let envoy = config.envoy_listen.map(|address| scrape::bind(address, "envoy_listen")).transpose()?;
+    let scraped = config.metrics_listen.map(|address| scrape::bind(address, "metrics_listen")).transpose()?;
     if let Some((_, key)) = config.tls()
         && let Some(mode) = files::open_to_everybody(key)
     {
@@ -170,6 +177,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let door = Arc::new(Door::new(&limits, reload::exempt(&config)));
     let devices = Devices::new(verifier.pepper(), &limits);
     let app = Arc::new(App {
+        metrics: Metrics::new(config.metrics_listen.is_some(), store.now()),
         store,
         verifier,
         public_url: own_url,
@@ -184,7 +192,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         set_up: SetUp::default(),
         stopping: AtomicBool::new(false),
     });
-    let envoy = config.envoy_listen.map(|address| envoy::start(&app, &door, address)).transpose()?;
+    let envoy = envoy.map(|listener| envoy::start(&app, &door, listener)).transpose()?;
+    let (metrics, sampling) = scraped.map(|listener| scrape::start(&app, listener)).transpose()?.unzip();
     let secret = app.set_up.offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let front = api::front(&app, router(&app));
@@ -197,7 +206,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     };
     let listening = transport::listen(listener, terms, move |peer| front.connection(peer))?;
     let reporting = tokio::spawn(security::run(Arc::clone(&app)));
-    Ok(Running { address, app, set_up_link, envoy, door, listening, reporting, certificate })
+    Ok(Running { address, app, set_up_link, envoy, door, metrics, listening, reporting, sampling, certificate })
 }
 
 /// Tells the commands beside the server where it is reached, also when it got that by a flag.
@@ -252,7 +261,15 @@ impl Running {
                 envoy.stop(grace).await;
             }
         };
-        tokio::join!(self.listening.stop(grace), envoy);
+        let metrics = async {
+            if let Some(metrics) = self.metrics {
+                metrics.stop(grace).await;
+            }
+        };
+        tokio::join!(self.listening.stop(grace), envoy, metrics);
+        if let Some(sampling) = self.sampling {
+            sampling.abort();
+        }
         self.app.verifier.stop().await;
         self.reporting.abort();
         if let Err(error) = security::flush(&self.app).await {

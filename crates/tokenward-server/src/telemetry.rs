@@ -15,6 +15,7 @@ use tracing_subscriber::{Layer as _, Registry, fmt, registry, reload};
 
 use crate::config::{Config, LogFormat};
 use crate::http::{address, peer};
+use crate::metrics::Surface;
 use crate::service::App;
 
 /// What is logged, to be set anew.
@@ -51,7 +52,9 @@ pub async fn access_log(State(app): State<Arc<App>>, request: Request, next: Nex
     let route = request.extensions().get::<MatchedPath>().cloned();
     let access =
         Access::of(&request, &app, route.as_ref().map_or("-", MatchedPath::as_str), peer(request.extensions()));
+    let (begun, surface) = (app.metrics.request_begins(), Surface::of_path(request.uri().path()));
     let response = next.run(request).await;
+    app.metrics.request_ends(begun, surface, response.status());
     access.inspect(|access| access.answered(response.status()));
     response
 }

@@ -149,6 +149,7 @@ struct Copied<'a> {
 row! {
     /// A payload as it is kept.
     struct KeptPayload {
+        position: i64,
         salt: Vec<u8>,
         payload: String,
         actor: String,
@@ -341,38 +342,131 @@ pub enum Chain {
 }
 
 /// Follows the chain from the first event to the last, also while others append.
-pub async fn verify(mut conn: Conn<'_>) -> Result<Chain> {
+pub async fn verify(conn: Conn<'_>) -> Result<Chain> {
+    Ok(match prove(conn, 1, &[], |_| {}).await? {
+        Proof::Holds { head, .. } => Chain::Intact { events: head.position },
+        Proof::Fails { position, .. } => Chain::Broken { position },
+    })
+}
+
+/// A place of the log and the hash there, as somebody has noted it elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Noted {
+    /// Which place, from 1; 0 is an empty log.
+    pub position: i64,
+    /// The hash there, which covers all before it.
+    pub hash: Vec<u8>,
+}
+
+impl fmt::Display for Noted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.position)?;
+        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Noted {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (position, hash) = text.split_once(':')?;
+            let position = position.parse().ok().filter(|position| *position >= 0)?;
+            let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let pair = |at: usize| u8::from_str_radix(hash.get(at..at + 2)?, 16).ok();
+            let hash = is_hash.then(|| (0..64).step_by(2).map(pair).collect::<Option<_>>())??;
+            Some(Self { position, hash })
+        };
+        read().ok_or("is no place of a log; write POSITION:HASH, as `tokenward log head` prints it")
+    }
+}
+
+/// What does not fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// No event stands there, and later ones do; or another one does.
+    Missing,
+    /// The event is not the one that was written, or what stands before it is not.
+    Changed,
+    /// What it says is not what was written.
+    Payload,
+    /// The log ends before it, and not where it says that it does.
+    Cut,
+    /// Its hash is another one than was noted: what stands before it was written anew.
+    Rewritten,
+}
+
+/// What [`prove`] found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// All of it fits.
+    Holds {
+        /// How many events were looked at.
+        events: i64,
+        /// Where the log ends.
+        head: Noted,
+    },
+    /// The first place that does not.
+    Fails {
+        /// Which one.
+        position: i64,
+        /// What is wrong there.
+        fault: Fault,
+    },
+}
+
+/// Follows the chain from `first` to the last event, also while others append, and holds it against what was noted. What is
+/// before `first` is believed. `seen` is told how far it has come.
+pub async fn prove(mut conn: Conn<'_>, first: i64, noted: &[Noted], mut seen: impl FnMut(i64)) -> Result<Proof> {
+    let fails = |position, fault| Ok(Proof::Fails { position, fault });
+    let mut last = (first - 1).max(0);
     let mut hash = vec![0u8; 32];
-    let mut last = 0;
-    let mut seen = 0;
+    if last > 0 {
+        match at(conn.reborrow(), last).await? {
+            Some(row) => hash = row.hash,
+            None => return fails(last, Fault::Missing),
+        }
+    }
+    let (begun, mut ended) = (last, 0);
     loop {
         let rows = after(conn.reborrow(), last, 1_000).await?;
-        if rows.is_empty() {
-            let (position, head): (i64, Vec<u8>) = run!(conn.reborrow(), c =>
-                sqlx::query_as("SELECT position, hash FROM log_head").fetch_one(&mut *c))?;
+        let Some(through) = rows.last().map(|row| row.position) else {
+            let (Position { number: position, .. }, head) = end(conn.reborrow()).await?;
             // Something may have been appended after the rows were read; if so, it is there now.
-            if position > last.max(seen) {
-                seen = position;
+            if position > last.max(ended) {
+                ended = position;
                 continue;
             }
-            return Ok(if position == last && head == hash {
-                Chain::Intact { events: last }
-            } else {
-                Chain::Broken { position: last + 1 }
-            });
-        }
+            if position != last || head != hash {
+                return fails(last + 1, Fault::Cut);
+            }
+            if let Some(beyond) = noted.iter().find(|noted| noted.position > last) {
+                return fails(beyond.position, Fault::Cut);
+            }
+            return Ok(Proof::Holds { events: last - begun, head: Noted { position, hash } });
+        };
+        let payloads: Vec<KeptPayload> = run!(conn.reborrow(), c => sqlx::query_as(concat!(
+            "SELECT position, salt, payload, actor, origin, project_id, environment_id FROM event_payload ",
+            "WHERE position > $1 AND position <= $2 ORDER BY position"
+        )).bind(last).bind(through).fetch_all(&mut *c))?;
+        let mut payloads = payloads.into_iter().peekable();
         for row in rows {
-            let kept: Option<KeptPayload> = run!(conn.reborrow(), c =>
-                sqlx::query_as(concat!(
-                    "SELECT salt, payload, actor, origin, project_id, environment_id FROM event_payload ",
-                    "WHERE position = $1"
-                )).bind(row.position).fetch_optional(&mut *c))?;
-            let fits = kept.is_none_or(|kept| kept.fits(&row));
-            if row.position != last + 1 || row.hash[..] != row.chained(&hash) || !fits {
-                return Ok(Chain::Broken { position: last + 1 });
+            if row.position != last + 1 {
+                return fails(last + 1, Fault::Missing);
+            }
+            if !row.follows(&hash) {
+                return fails(row.position, Fault::Changed);
+            }
+            let kept = payloads.next_if(|kept| kept.position == row.position);
+            if kept.is_some_and(|kept| !kept.fits(&row)) {
+                return fails(row.position, Fault::Payload);
+            }
+            if noted.iter().any(|noted| noted.position == row.position && noted.hash != row.hash) {
+                return fails(row.position, Fault::Rewritten);
             }
             last = row.position;
             hash = row.hash;
         }
+        seen(last);
     }
 }

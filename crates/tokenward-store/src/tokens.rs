@@ -560,6 +560,18 @@ pub async fn count_secrets(conn: Conn<'_>) -> Result<i64> {
     run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM token_secret").fetch_one(&mut *c))
 }
 
+/// How many living tokens have expired.
+pub async fn count_expired(conn: Conn<'_>, now: Time) -> Result<i64> {
+    count_expiring(conn, Time(i64::MIN), now).await
+}
+
+/// How many living tokens expire after one time, and not after another.
+pub async fn count_expiring(conn: Conn<'_>, after: Time, until: Time) -> Result<i64> {
+    run!(conn, c => sqlx::query_scalar(
+        "SELECT count(*) FROM token WHERE revoked_at IS NULL AND expires_at > $1 AND expires_at <= $2"
+    ).bind(after.0).bind(until.0).fetch_one(&mut *c))
+}
+
 /// Passes every secret that is alive or a tombstone to `each`, without holding all of them in memory.
 pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow)) -> Result<()> {
     let oldest = now.plus(-TOMBSTONE).0;

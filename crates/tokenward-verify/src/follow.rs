@@ -5,7 +5,7 @@
 //! what is in memory may be decided by, is [`node`](crate::node)'s.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub(crate) struct Followed {
     hears: AtomicBool,
     /// Has a newer version written what this one does not understand?
     outgrown: AtomicBool,
+    /// How often everything was read.
+    loads: AtomicU64,
     /// Nothing is decided any more.
     stopped: watch::Sender<bool>,
 }
@@ -79,6 +81,7 @@ impl Default for Followed {
             own: Mutex::default(),
             hears: AtomicBool::new(false),
             outgrown: AtomicBool::new(false),
+            loads: AtomicU64::new(0),
             stopped: watch::Sender::new(false),
         }
     }
@@ -122,6 +125,11 @@ impl Followed {
 
     pub(crate) fn is_outgrown(&self) -> bool {
         self.outgrown.load(Ordering::SeqCst)
+    }
+
+    /// How often everything was read.
+    pub(crate) fn loads(&self) -> u64 {
+        self.loads.load(Ordering::Relaxed)
     }
 
     /// Answers when it has stopped.
@@ -252,6 +260,7 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     let users: Vec<Uuid> = sessions.iter().map(|session| session.account_id).collect();
     fresh.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
     followed.index.replace(fresh);
+    followed.loads.fetch_add(1, Ordering::Relaxed);
     followed.put_line(lineage::all(feed.conn()?).await?);
     tracing::info!(secrets = followed.index.len(), position = head.number, "everything is in memory");
     Ok((head.number, hash))

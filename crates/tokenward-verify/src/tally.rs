@@ -101,6 +101,12 @@ impl Tally {
         std::mem::take(&mut self.full)
     }
 
+    /// How many secrets were used since the last write.
+    pub(super) fn len(&self) -> usize {
+        // Those in the list may be in the table too: a few more are said than there are.
+        self.taken + self.waiting.len()
+    }
+
     /// Enters what waits.
     pub(super) fn settle(&mut self) {
         let before = (self.taken, self.lost);

@@ -5,6 +5,7 @@
 //! and minute; a crash loses what came since.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(super) struct Uses {
     denials: Denials,
     stamp: Stamp,
     since: Time,
+    /// Uses that were not recorded, up to the last write.
+    lost: AtomicU64,
     /// Told when a part is nearly full.
     full: Notify,
     /// Held from the moment when sums leave the memory until they are in the database, so that nobody reads neither.
@@ -54,6 +57,7 @@ impl Uses {
             denials: Denials::default(),
             stamp: Stamp::new(random),
             since: now,
+            lost: AtomicU64::new(0),
             full: Notify::new(),
             moving: tokio::sync::Mutex::new(()),
         }
@@ -171,9 +175,16 @@ impl Uses {
             drop(moving);
         }
         if lost > 0 {
+            self.lost.fetch_add(lost, Ordering::Relaxed);
             tracing::warn!(verifications = lost, "more tokens were in use at once than are counted; some use is not");
         }
         Ok(written)
+    }
+
+    /// How many secrets' use is in memory alone, about, and how many uses were not recorded.
+    pub(super) fn waiting(&self) -> (usize, u64) {
+        let waiting = (0..PARTS).map(|place| self.part(place).tally.len()).sum();
+        (waiting, self.lost.load(Ordering::Relaxed))
     }
 
     /// Waits until no sums are on their way, so that the one who carries them can be ended.

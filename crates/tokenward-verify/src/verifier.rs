@@ -352,6 +352,18 @@ impl Verifier {
         }
     }
 
+    /// How often everything was read into memory.
+    #[must_use]
+    pub fn loads(&self) -> u64 {
+        self.0.followed.loads()
+    }
+
+    /// Of how many secrets the use is in memory alone, about, and how many uses were not recorded.
+    #[must_use]
+    pub fn uses_waiting(&self) -> (usize, u64) {
+        self.0.uses.waiting()
+    }
+
     /// Since when decisions are remembered.
     #[must_use]
     pub fn remembers_since(&self) -> Time {

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use cli::{Command, Exit};
-use commands::{backup, bootstrap, migrate, new_organization, restore, serve, sign_in_link};
+use commands::{backup, bootstrap, log, migrate, new_organization, restore, serve, sign_in_link};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::SignInLink(args) => run(sign_in_link::run(args)),
         Command::Backup(args) => run(backup::run(args)),
         Command::Restore(args) => run(restore::run(args)),
+        Command::Log(command) => run(log::run(command)),
         Command::Migrate(args) => run(migrate::run(args)),
     }
 }

@@ -26,6 +26,7 @@ use super::extract::read;
 use super::right::{EndpointRight, RightGuard, asking_organization};
 use crate::heavy;
 use crate::http::peer;
+use crate::metrics::Surface;
 use crate::service::{App, receipts};
 use crate::telemetry;
 
@@ -120,7 +121,12 @@ impl Direct {
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
         if body.len() <= heavy::BODY {
             let app = &self.guard.app;
-            let ask = || (self.answer)(&DirectRequest { app, organization, request: &parts, peer, body: &body });
+            let ask = || {
+                let timed = app.metrics.decision_begins();
+                let answer = (self.answer)(&DirectRequest { app, organization, request: &parts, peer, body: &body });
+                app.metrics.decision_ends(timed);
+                answer
+            };
             return match ask() {
                 Err(Unanswered::Behind(position)) => {
                     receipts::until_known(app, position).await?;
@@ -214,9 +220,12 @@ where
         Box::pin(async move {
             let (peer, shared) = &*connection;
             let (direct, peer) = (&shared.direct[at], peer.ip().to_canonical());
+            let metrics = &direct.guard.app.metrics;
+            let begun = metrics.request_begins();
             let logged = telemetry::Access::of(&request, &direct.guard.app, direct.path, Some(peer));
             let response = direct.respond(request, Some(peer)).await;
             logged.inspect(|access| access.answered(response.status()));
+            metrics.request_ends(begun, Surface::Decisions, response.status());
             Ok(response)
         })
     }

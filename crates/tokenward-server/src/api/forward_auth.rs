@@ -14,6 +14,7 @@ use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
 use super::error::ApiError;
 use crate::http::{address, agent};
+use crate::metrics::Way;
 use crate::service::App;
 use tokenward_verify::credential::credential;
 use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
@@ -58,7 +59,9 @@ fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
         values.extend_from_slice(value.as_bytes());
         said.push((header, value.len()));
     };
-    Ok(match check(asked.app, asked.request, asked.peer, add) {
+    let checked = check(asked.app, asked.request, asked.peer, add);
+    asked.app.metrics.answered(Way::ForwardAuth, checked.as_ref().map_err(|error| error.code).copied());
+    Ok(match checked {
         Ok(()) => {
             let mut response = Response::new(Body::empty());
             let headers = response.headers_mut();

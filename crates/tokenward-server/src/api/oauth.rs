@@ -24,6 +24,7 @@ use super::form::{is_form, one};
 use super::right::On;
 use crate::http::{client, peer};
 use crate::limits::{API_NAME, PRESENTED_BYTES};
+use crate::metrics::Way;
 use crate::service::{App, receipts, tokens};
 use tokenward_verify::{Ask, Asking, Question};
 
@@ -96,6 +97,7 @@ async fn introspect(
     };
     drop(directory);
     let token = app.verifier.check(&token, &question, |answer| {
+        app.metrics.decided(Way::Introspect, &answer.decision);
         let (found, organization, role) = answer.found.filter(|_| answer.decision.is_allow())?;
         // A resource server compares words: what `*` means of the routes that it has is said in words.
         let holds = |needed: &&RequiredPermission| role.allows(needed.permission(), Target::Organization);

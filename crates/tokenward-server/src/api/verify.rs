@@ -26,6 +26,7 @@ use super::extract::parse;
 use super::json;
 use super::right::On;
 use crate::limits::{API_NAME, BATCH, PERMISSION, PRESENTED_BYTES};
+use crate::metrics::Way;
 use crate::service::{App, receipts};
 use tokenward_verify::server::{Answer, ID_LENGTH};
 use tokenward_verify::{Asking, Presenter, Question, Request};
@@ -171,10 +172,12 @@ fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut
         .resource(resource)
         .request(request.request.as_ref().map(|it| Request { api, method: &it.method.0, path: &it.path.0 }))
         .from(Presenter { address: request.remote_ip, agent });
-    app.verifier.check(&request.token.0, &question, |answer| {
+    let checked = app.verifier.check(&request.token.0, &question, |answer| {
+        app.metrics.decided(Way::Verify, &answer.decision);
         let id = &mut [0; ID_LENGTH];
         write(&verification(&answer, answer.id.encode(id)), body)
-    })??;
+    });
+    checked.inspect_err(|error| app.metrics.answered(Way::Verify, Err(error.code)))??;
     Ok(())
 }
 

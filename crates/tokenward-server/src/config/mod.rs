@@ -72,6 +72,9 @@ pub struct Config {
     /// Where Envoy's ext_authz is answered; `None` is nowhere.
     #[serde(deserialize_with = "values::envoy_listen")]
     pub envoy_listen: Option<SocketAddr>,
+    /// Where Prometheus is told how it is; `None` is nowhere.
+    #[serde(deserialize_with = "values::metrics_listen")]
+    pub metrics_listen: Option<SocketAddr>,
     /// What differs from the limits' defaults, by name; read as [`Config::limits`].
     #[serde(rename = "limits")]
     pub limit_values: BTreeMap<String, u64>,
@@ -213,12 +216,19 @@ impl Config {
                 ));
             }
         }
-        if self.envoy_listen.is_some_and(|envoy| envoy.port() != 0 && envoy == self.listen) {
-            faults.push(format!(
-                "{}: both are {}; each needs a port of its own",
-                names("listen", "envoy_listen"),
-                self.listen
-            ));
+        let listeners = [
+            ("listen", Some(self.listen)),
+            ("envoy_listen", self.envoy_listen),
+            ("metrics_listen", self.metrics_listen),
+        ];
+        for (at, (name, address)) in listeners.iter().enumerate() {
+            let same = |other: &&(&str, Option<SocketAddr>)| other.1 == *address;
+            if let Some(address) = address.filter(|address| address.port() != 0)
+                && let Some((other, _)) = listeners[..at].iter().find(same)
+            {
+                let both = names(other, name);
+                faults.push(format!("{both}: both are {address}; each needs a port of its own"));
+            }
         }
         match self.smtp_url.as_deref().map(|url| Mailer::new(url, &self.mail_from, &self.limits)) {
             Some(Err(error @ (MailError::Url | MailError::Part(_)))) => {

@@ -67,6 +67,10 @@ pub(super) fn envoy_listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<
     optional(from, |text| socket(text, 9191))
 }
 
+pub(super) fn metrics_listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    optional(from, |text| socket(text, 9190))
+}
+
 /// An address and a port. `localhost` is the only name: others can mean several addresses, or none at the start.
 fn socket(text: &str, example: u16) -> Result<SocketAddr, String> {
     let numeric = |text: &str| match text.strip_prefix("localhost") {

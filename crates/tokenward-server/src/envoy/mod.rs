@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -25,6 +25,7 @@ use tower::Service;
 
 use crate::http::status;
 use crate::limits::GATEWAY_STREAMS;
+use crate::metrics::{Surface, Way};
 use crate::service::App;
 use crate::transport::{self, Door, Inward, Listening, Terms};
 use messages::{
@@ -38,10 +39,7 @@ use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 const OURS: &str = "x-tokenward-";
 
 /// Listens.
-pub fn start(app: &Arc<App>, door: &Arc<Door>, address: SocketAddr) -> Result<Listening> {
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!("cannot listen on {address} (envoy_listen): is another program using port {}?", address.port())
-    })?;
+pub fn start(app: &Arc<App>, door: &Arc<Door>, listener: TcpListener) -> Result<Listening> {
     let router = Routes::new(Gate(Arc::clone(app))).prepare().into_axum_router();
     let terms = Terms {
         limits: app.limits.clone(),
@@ -86,12 +84,19 @@ struct Gate(Arc<App>);
 
 impl Gate {
     fn check(&self, peer: Option<IpAddr>, question: CheckRequest) -> CheckResponse {
+        let metrics = &self.0.metrics;
+        let (begun, timed) = (metrics.request_begins(), metrics.decision_begins());
         let attributes = question.attributes.unwrap_or_default();
         let http = attributes.request.as_ref().and_then(|request| request.http.as_ref());
-        match decide(&self.0, peer, &attributes, http) {
+        let decided = decide(&self.0, peer, &attributes, http);
+        metrics.answered(Way::ExtAuthz, decided.as_ref().map(|_| ()).map_err(|error| error.code));
+        let answer = match decided {
             Ok(allowed) => allow(allowed, http),
             Err(error) => deny(error),
-        }
+        };
+        metrics.decision_ends(timed);
+        metrics.request_ends(begun, Surface::ExtAuthz, StatusCode::OK);
+        answer
     }
 }
 

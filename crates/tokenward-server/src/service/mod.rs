@@ -50,6 +50,7 @@ use arc_swap::ArcSwap;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::Event;
 use tokenward_core::right::Right;
+use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::idempotency::{self, Claim};
 use tokenward_store::{Position, Store, Tx, gave_way};
@@ -58,6 +59,7 @@ use tokio::sync::oneshot;
 use tokenward_verify::server::{Verifier, gateway};
 
 use crate::limits::{Limits, RECEIPT_WAIT};
+use crate::metrics::Metrics;
 use receipts::Committed;
 pub use receipts::Effect;
 pub use shares::{Read, Shares, Turn};
@@ -69,6 +71,8 @@ pub const CLIENTS_HIDDEN: &str = "A proxy stands in front of this server, as its
 
 /// All that the service needs; shared by everything that runs.
 pub struct App {
+    /// What Prometheus is told.
+    pub(crate) metrics: Metrics,
     /// Where everything is kept.
     pub store: Store,
     /// Who decides.
@@ -217,8 +221,11 @@ impl App {
                         // Before it is done: what is taken away must be noted where no restored database brings it back.
                         app.verifier.make_room()?;
                     }
+                    let appends = app.store.clock().steady();
                     let position = tx.commit(&events).await?;
-                    let committed = Committed::within(position, begun, at, app.store.clock().steady());
+                    let ends = app.store.clock().steady();
+                    app.metrics.wrote(&events, elapsed(begun, ends), elapsed(appends, ends));
+                    let committed = Committed::within(position, begun, at, ends);
                     Ok::<_, Error>((value, events, position, committed))
                 };
                 let mut tries = TRIES;
@@ -244,6 +251,11 @@ impl App {
         tokio::spawn(task);
         written.await.unwrap_or_else(|_| Err(Error::internal("a write broke off")))
     }
+}
+
+/// Between two times of the steady clock.
+fn elapsed(begun: Micros, ends: Micros) -> Duration {
+    Duration::from_micros((ends - begun).max(0).unsigned_abs())
 }
 
 /// What a write does inside its transaction. A box, because no bound can say of an `async` closure that what it makes

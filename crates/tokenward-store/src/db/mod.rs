@@ -157,6 +157,17 @@ pub struct Store {
     known: Arc<AtomicI64>,
 }
 
+/// How many connections to a database there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Connections {
+    /// In use.
+    pub used: usize,
+    /// Open and waiting.
+    pub idle: usize,
+    /// How many there may be.
+    pub most: usize,
+}
+
 #[derive(Clone)]
 enum Pools {
     Sqlite(sqlite::Pools),
@@ -320,6 +331,15 @@ impl Store {
     #[must_use]
     pub fn is_served(path: &Path) -> bool {
         served::is_served(path)
+    }
+
+    /// The connections of requests, now.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        match &self.pools {
+            Pools::Sqlite(file) => file.connections(),
+            Pools::Postgres(pool) => pool.connections(),
+        }
     }
 
     /// Is this the only process that writes here?

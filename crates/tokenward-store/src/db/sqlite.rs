@@ -15,10 +15,10 @@ use sqlx::sqlite::{
 use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 
-use super::Conn;
 use super::error::{OpenError, cause_text, fail, migrate_error, same_steps};
 use super::head::Head;
 use super::served::{self, Serving};
+use super::{Conn, Connections};
 
 /// Older versions can corrupt a database in WAL mode (the WAL-reset bug, fixed in 3.51.3).
 pub const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
@@ -48,6 +48,15 @@ pub(super) struct Pools {
 }
 
 impl Pools {
+    /// How many connections there are, to read and to write.
+    pub(super) fn connections(&self) -> Connections {
+        let both = [&self.read, &self.write];
+        let open: usize = both.iter().map(|pool| pool.size() as usize).sum();
+        let idle: usize = both.iter().map(|pool| pool.num_idle()).sum();
+        let most: usize = both.iter().map(|pool| pool.options().get_max_connections() as usize).sum();
+        Connections { used: open.saturating_sub(idle), idle, most }
+    }
+
     /// Makes this the only process that serves from the file, until the lock is given back.
     pub(super) fn lock(&self) -> Result<Serving, OpenError> {
         let serving = served::begin(&self.path).map_err(|cause| OpenError::Open {

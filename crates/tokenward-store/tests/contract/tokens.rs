@@ -19,6 +19,7 @@ on_both_engines![
     a_token_reads_back_as_it_was_made,
     an_absent_description_stays_absent_and_an_empty_one_empty,
     living_tokens_are_counted_with_each,
+    living_tokens_that_expire_are_counted,
     tokens_are_listed_in_the_order_of_their_creation,
     tokens_are_told_by_what_they_have_in_common,
     a_living_name_is_taken,
@@ -105,6 +106,27 @@ async fn living_tokens_are_counted_with_each(world: World) {
     tokens::revoke(&mut tx, &acme.may(Management::TokenManage), first, &revocation(world.now())).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert_eq!(insert("c").await.1, 2, "what is taken back does not count any more");
+}
+
+async fn living_tokens_that_expire_are_counted(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let now = world.now();
+    for (name, end) in
+        [("never", None), ("past", Some(0)), ("soon", Some(DAY)), ("edge", Some(7 * DAY)), ("gone", Some(DAY))]
+    {
+        let token = world.token(&acme, name).await;
+        if let Some(end) = end {
+            let at = now.plus(end).0;
+            assert_eq!(world.sql(&format!("UPDATE token SET expires_at = {at} WHERE name = '{name}'")).await, 1);
+        }
+        if name == "gone" {
+            world.revoke(&acme, token.id).await;
+        }
+    }
+    let mut reader = world.reader().await;
+    assert_eq!(tokens::count_expired(reader.conn(), now).await.unwrap(), 1);
+    assert_eq!(tokens::count_expiring(reader.conn(), now, now.plus(7 * DAY - 1)).await.unwrap(), 1);
+    assert_eq!(tokens::count_expiring(reader.conn(), now, now.plus(7 * DAY)).await.unwrap(), 2);
 }
 
 async fn tokens_are_listed_in_the_order_of_their_creation(world: World) {

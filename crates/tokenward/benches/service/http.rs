@@ -213,6 +213,11 @@ pub fn serve(which: &str) -> (Process, String) {
 pub fn measure() -> Section {
     let world = World::with_tokens(TOKENS);
     let (tokenward, url, _) = world.serve();
+    // One database has one server, so what metrics cost is measured on another one of the same size.
+    let counted = World::with_tokens(TOKENS);
+    let metrics = free_port();
+    let limit = ("TOKENWARD_LIMITS_TOKENS", "100000000");
+    let (counting, counting_url, _) = counted.serve_with(&[limit, ("TOKENWARD_METRICS_LISTEN", &metrics)]);
     let (nothing, nothing_url) = serve("nothing");
     let (hello, hello_url) = serve("hello");
     let (node, better) = (Peer::start("node-sqlite.mjs"), Peer::start("better-auth.mjs"));
@@ -240,6 +245,17 @@ pub fn measure() -> Section {
         bodies: used.iter().map(|token| json!({ "token": token, "permission": permission }).to_string()).collect(),
         check: r#""valid":true"#,
     };
+    let of_counted: Vec<&String> = counted.tokens.iter().step_by(TOKENS / REQUESTS).collect();
+    let verify_counted = Asked {
+        method: "POST",
+        path: "/verify".to_owned(),
+        headers: vec![("Authorization", format!("Token {}", counted.gateway)), json.clone()],
+        bodies: of_counted
+            .iter()
+            .map(|token| json!({ "token": token, "permission": permission }).to_string())
+            .collect(),
+        check: r#""valid":true"#,
+    };
     let questions: Vec<_> = used.iter().map(|token| json!({ "token": token, "permission": permission })).collect();
     let batch = Asked {
         method: "POST",
@@ -263,6 +279,7 @@ pub fn measure() -> Section {
         Contender::new("Tokenward, /verify, one connection", &tokenward, &url, 1, &verify),
         Contender::of_peer("Node.js with one SELECT, one connection", &node, 1),
         Contender::of_peer("Better Auth, one connection", &better, 1),
+        Contender::new("Tokenward, /verify, with metrics", &counting, &counting_url, 64, &verify_counted),
     ];
     let bar = indicatif::ProgressBar::new((all.len() * (ROUNDS + 1)) as u64);
     for round in 0..=ROUNDS {
@@ -299,6 +316,7 @@ pub fn measure() -> Section {
         row("`POST /verify`, 64 connections", 1, 7, 1.0, Want::AtLeast(75.0)),
         row("`POST /verify`, 1 connection", 8, 10, 1.0, Want::AtLeast(12.0)),
         row("`POST /verify`, 64 connections", 1, 6, 1.0, Want::AtLeast(8.0)),
+        row("`POST /verify` with metrics, 64 connections", 11, 1, 1.0, Want::AtLeast(0.98)),
     ];
     let peers = [("Node.js with one SELECT", &node), ("Better Auth", &better)];
     let settings =

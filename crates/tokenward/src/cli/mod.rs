@@ -41,6 +41,7 @@ use tokenward_server::config::unknown_variables;
 
 use crate::commands::backup::BackupArgs;
 use crate::commands::bootstrap::BootstrapArgs;
+use crate::commands::log::LogCommand;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::new_organization::NewOrganizationArgs;
 use crate::commands::restore::RestoreArgs;
@@ -111,6 +112,9 @@ pub enum Command {
     ///
     /// The server must be stopped. The files that are there are moved aside. For PostgreSQL: after pg_restore, without a file.
     Restore(RestoreArgs),
+    /// The audit log proves itself: is it dense, chained and what was written? (no server needed)
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Bring the schema up to date, as a user who may change it (no server needed)
     Migrate(MigrateArgs),
     /// Whatever is asked of a server.

@@ -7,6 +7,7 @@
 
 pub mod backup;
 pub mod bootstrap;
+pub mod log;
 pub mod migrate;
 pub mod new_organization;
 pub mod restore;

@@ -11,6 +11,7 @@ use tokenward_core::sync::lock;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::super::Connections;
 use super::hosts::Hosts;
 use super::session::{ConnectError, STATEMENT, Session};
 
@@ -103,6 +104,12 @@ impl Pool {
     /// Notes whether the server tells who it is.
     pub(super) fn tells_place(&self, tells: bool) {
         let _ = self.0.tells_place.set(tells);
+    }
+
+    /// How many there are.
+    pub(crate) fn connections(&self) -> Connections {
+        let used = CONNECTIONS.saturating_sub(self.0.places.available_permits());
+        Connections { used, idle: lock(&self.0.idle).len(), most: CONNECTIONS }
     }
 
     /// What it takes to connect to the server that was written last, past everything that is noted of connections.
