@@ -27,6 +27,7 @@ pub mod organizations;
 pub mod projects;
 pub mod roles;
 pub mod sessions;
+pub mod token_policy;
 pub mod tokens;
 pub mod variables;
 pub mod verify;

@@ -182,10 +182,11 @@ pub struct ApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
-    /// From when on the token is refused; null or absent is never.
+    /// From when on the token is refused; null is never. Absent is the usual life of the organization's token policy, and never
+    /// where it has none.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Option<Time>>,
     /// The networks from which it is accepted; null or absent is from everywhere. A list without entries is refused.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,8 +11,9 @@ use crate::organization::{CloudProvider, Plan, VariableScope, VariableType};
 use crate::path::Reading;
 use crate::role::{ClusterLevel, EnvironmentLevel, Mode};
 use crate::routes::Unknown;
-use crate::time::Time;
+use crate::time::{Time, length_text};
 use crate::token::RevokeReason;
+use crate::token_policy::{Rules, TokenPolicy};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $event_type:literal, $target_type:literal, $sub:expr;)*) => {
@@ -92,6 +93,8 @@ kinds! {
     TokenRestored = "token.restored", "CREATE", "ORGANIZATION", Some("API_TOKEN");
     /// An API token was deleted: refused from now on.
     TokenDeleted = "token.deleted", "DELETE", "ORGANIZATION", Some("API_TOKEN");
+    /// What is asked of the lives of tokens was changed.
+    TokenPolicyUpdated = "token_policy.updated", "UPDATE", "ORGANIZATION", Some("CONFIG");
     /// A project was made.
     ProjectCreated = "project.created", "CREATE", "PROJECT", None;
     /// A project was changed.
@@ -199,6 +202,8 @@ impl Kind {
             | Self::TokenCreated
             | Self::TokenEnabled
             | Self::TokenRestored
+            // It is asked when an end is set, and ends nothing by itself.
+            | Self::TokenPolicyUpdated
             | Self::ProjectCreated
             | Self::ProjectUpdated
             | Self::EnvironmentCreated
@@ -248,6 +253,39 @@ pub struct OrganizationSnapshot {
     pub logo_url: Option<String>,
     pub icon_url: Option<String>,
     pub admin_emails: Option<Vec<String>>,
+}
+
+/// What was asked of the lives of tokens: lengths such as `90d`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokenPolicySnapshot {
+    #[serde(flatten)]
+    pub all: TokenRulesSnapshot,
+    /// Of tokens with a role, besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<(Uuid, TokenRulesSnapshot)>,
+}
+
+/// The same of all tokens, or of those with one role.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokenRulesSnapshot {
+    pub max_lifetime: Option<String>,
+    pub default_lifetime: Option<String>,
+    pub end_required: bool,
+    pub max_overlap: Option<String>,
+}
+
+impl From<&TokenPolicy> for TokenPolicySnapshot {
+    fn from(policy: &TokenPolicy) -> Self {
+        let rules = |rules: &Rules| TokenRulesSnapshot {
+            max_lifetime: rules.max_lifetime.map(length_text),
+            default_lifetime: rules.default_lifetime.map(length_text),
+            end_required: rules.end_required,
+            max_overlap: rules.max_overlap.map(length_text),
+        };
+        Self { all: rules(&policy.all), roles: policy.roles.iter().map(|(id, it)| (*id, rules(it))).collect() }
+    }
 }
 
 /// What a token was like.
@@ -387,6 +425,7 @@ pub struct SessionSnapshot {
 pub enum Snapshot {
     Organization(OrganizationSnapshot),
     Token(TokenSnapshot),
+    TokenPolicy(TokenPolicySnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
     Project(ProjectSnapshot),
@@ -407,6 +446,7 @@ macro_rules! into_snapshot {
 into_snapshot!(
     Organization(OrganizationSnapshot),
     Token(TokenSnapshot),
+    TokenPolicy(TokenPolicySnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
     Project(ProjectSnapshot),

@@ -33,6 +33,7 @@ pub mod secret;
 pub mod sync;
 pub mod time;
 pub mod token;
+pub mod token_policy;
 pub mod word;
 
 pub use error::{Code, Error, Result};

@@ -54,6 +54,12 @@ pub struct Token {
 }
 
 impl Token {
+    /// From when on it is accepted, as things are now.
+    #[must_use]
+    pub fn begin(&self, now: Time) -> Time {
+        begin(self.not_before, now)
+    }
+
     /// What it is in, at this moment.
     #[must_use]
     pub fn state(&self, now: Time) -> TokenState {
@@ -69,6 +75,12 @@ impl Token {
             TokenState::Active
         }
     }
+}
+
+/// From when on a token is accepted that is made or changed now.
+#[must_use]
+pub fn begin(not_before: Option<Time>, now: Time) -> Time {
+    not_before.map_or(now, |at| at.max(now))
 }
 
 words! {

@@ -198,6 +198,8 @@ limits! {
         "Secrets of one token that are accepted at once: its newest, and those before that are not over.";
     TOKEN_NETWORKS = fixed "token_networks" 1_000, Count,
         "Networks that one token is bound to.";
+    TOKEN_POLICY_ROLES = fixed "token_policy_roles" 1_000, Count,
+        "Roles about which a token policy says something of its own.";
     TOKEN_NETWORKS_CHARACTERS = fixed "token_networks_characters" 195_000, Characters,
         "The same as lines of a form, with what is noted of each.";
     NETWORK_CHARACTERS = fixed "network_characters" 64, Characters,

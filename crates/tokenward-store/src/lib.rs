@@ -30,6 +30,7 @@ mod role_rows;
 pub mod roles;
 pub mod sessions;
 mod short;
+pub mod token_policies;
 pub mod tokens;
 mod tx;
 pub mod usage;

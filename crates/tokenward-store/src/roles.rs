@@ -59,6 +59,11 @@ pub async fn assignable(tx: &mut Tx, grant: &Grant, field: &'static str, id: Uui
     }
 }
 
+/// Is it a role of the organization?
+pub async fn is_of(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<bool> {
+    Ok(now(tx.conn(), grant.organization(), id).await?.is_some())
+}
+
 /// A built-in role of the organization.
 pub async fn built_in(tx: &mut Tx, grant: &Grant, wanted: BuiltIn) -> Result<Arc<Role>> {
     let id: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar("SELECT id FROM role WHERE organization_id = $1 AND kind = $2")

@@ -36,6 +36,7 @@ mod receipts;
 mod right;
 mod roles;
 mod sessions;
+mod token_policy;
 mod tokens;
 mod understood;
 mod unrouted;
@@ -70,6 +71,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         organizations::endpoints(),
         roles::endpoints(),
         tokens::endpoints(),
+        token_policy::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),
         apis::endpoints(),

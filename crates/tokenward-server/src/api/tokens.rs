@@ -17,6 +17,7 @@ use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::time::{Micros, length};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState, TokenVersion};
+use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
@@ -25,7 +26,7 @@ use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, writt
 use super::pieces::{self, Piece};
 use super::right::On;
 use crate::service::usage::TokenUsage;
-use crate::service::{App, Written, token_networks, tokens, usage};
+use crate::service::{App, Written, token_networks, token_policy, tokens, usage};
 
 fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
     let revocation = |it: Revocation| ApiTokenRevocation {
@@ -95,6 +96,8 @@ struct ListQuery {
     #[serde(rename = "creatorName")]
     creator_name: Option<String>,
     state: Option<String>,
+    #[serde(rename = "exceedsPolicy")]
+    exceeds_policy: Option<bool>,
 }
 
 /// Why a token is deleted, where the query says so.
@@ -121,6 +124,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                     "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `expired`, `revoked` (deleted within 90 days), \
                      `ended` (expired or revoked), `kept` (not revoked) or `all`.",
                 ),
+                ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
             ])
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
@@ -204,7 +208,11 @@ async fn list(
         .state
         .map(|word| TokenFilter::parse(&word).map_err(|problem| Error::invalid("state", problem.to_string())));
     let state = state.transpose()?.unwrap_or_default();
-    let filter = Arc::new(tokens::Filter { name: query.name, creator_name: query.creator_name, state });
+    let exceeding = match query.exceeds_policy {
+        Some(true) => Some(token_policy::get(&app, &grant).await?.policy),
+        Some(false) | None => None,
+    };
+    let filter = Arc::new(tokens::Filter { name: query.name, creator_name: query.creator_name, state, exceeding });
     let piece = move |after| {
         let (app, grant, filter) = (Arc::clone(&app), grant.clone(), Arc::clone(&filter));
         async move {
@@ -243,7 +251,7 @@ async fn create(
         description: new.description,
         role_id,
         not_before: new.not_before,
-        expires_at: new.expires_at,
+        end: new.expires_at.map_or(End::Usual, |sent| sent.map_or(End::Never, End::At)),
     };
     if let Some((field, problem)) = fault {
         faults.push(field, problem);

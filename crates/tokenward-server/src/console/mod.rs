@@ -35,6 +35,7 @@ mod roles;
 mod sessions;
 mod set_up;
 mod token_changes;
+mod token_policy;
 mod tokens;
 pub mod view;
 mod words;
@@ -103,6 +104,8 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/events", get(events::list))
         .route("/console/{organization}/nodes", get(nodes::list))
         .route("/console/{organization}/settings", get(organizations::settings).post(organizations::save_settings))
+        .route("/console/{organization}/settings/token-policy", get(token_policy::show).post(token_policy::save))
+        .route("/console/{organization}/settings/token-policy/shorten", post(token_policy::shorten))
         .route("/console/{organization}/settings/delete", get(organizations::ask_delete).post(organizations::delete))
         .route("/console/{organization}/{*rest}", any(home::nothing))
         .layer(from_fn_with_state(Arc::clone(app), guard::session));

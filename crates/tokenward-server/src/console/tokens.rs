@@ -8,8 +8,9 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
-use tokenward_core::time::DAY;
+use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState as Core, TokenVersion};
+use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
@@ -19,6 +20,7 @@ use super::paging::{PAGE, place};
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
+use super::token_policy::length_words;
 use super::view::{
     Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage,
     TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
@@ -26,7 +28,7 @@ use super::view::{
 use super::words::{agent, grouped, points, role_tag, token_state};
 use crate::service::tokens::{self, Filter, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{App, token_networks};
+use crate::service::{App, token_networks, token_policy};
 
 /// Tokens that are looked at together.
 const PART: usize = 500;
@@ -39,7 +41,7 @@ const IN_USE: i64 = 7 * DAY;
 /// The lengths of life that are offered, in days.
 const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 year")];
 /// The one that is chosen until somebody chooses.
-const USUAL: &str = "90";
+const USUAL: Micros = 90 * DAY;
 /// What stands for the end that a token has.
 pub(super) const KEEP: &str = "keep";
 
@@ -289,19 +291,34 @@ pub(super) async fn token_form(
     kept: Option<String>,
 ) -> Result<TokenForm> {
     let now = person.app.now();
-    let usual = if kept.is_some() { KEEP } else { USUAL };
-    let chosen = Some(typed.get("expires")).filter(|chosen| !chosen.is_empty()).unwrap_or(usual);
-    let until = |days: i64| super::view::Moment::new(now.plus(days * DAY), now).date;
+    let rules = token_policy::get(&person.app, grant).await?.policy.all;
+    let fits = |life: Micros| rules.max_lifetime.is_none_or(|most| life <= most);
+    let mut offered: Vec<(Micros, String)> =
+        PRESETS.iter().map(|(days, label)| (days * DAY, (*label).to_owned())).filter(|(life, _)| fits(*life)).collect();
+    let own = rules.usual_life().or(rules.max_lifetime).unwrap_or(USUAL);
+    if offered.iter().all(|(life, _)| *life != own) {
+        offered.push((own, length_words(own)));
+        offered.sort_unstable();
+    }
+    let usual = if kept.is_some() { KEEP.to_owned() } else { length_text(own) };
+    let chosen = Some(typed.get("expires").to_owned()).filter(|chosen| !chosen.is_empty()).unwrap_or(usual);
+    let until = |life: Micros| super::view::Moment::new(now.plus(life), now).date;
     Ok(TokenForm {
         name: problems.field("name", typed.line("name")),
         description: problems.field("description", typed.text("description").unwrap_or_default()),
         roles: role_choices(person, grant, typed.get("role_id"), problems).await?,
         expiry: Expiry {
-            chosen: chosen.to_owned(),
+            chosen,
             kept,
-            presets: PRESETS
-                .map(|(days, label)| ExpiryPreset { value: days.to_string(), label: label.into(), until: until(days) })
-                .into(),
+            presets: offered
+                .into_iter()
+                .map(|(life, label)| ExpiryPreset { value: length_text(life), label, until: until(life) })
+                .collect(),
+            never: !rules.asks_for_an_end(),
+            policy: rules.max_lifetime.map(|most| {
+                let (life, last) = (length_words(most), super::view::Moment::new(now.plus(most), now).date);
+                format!("Tokens of this organization live for {life} at most, so until {last}.")
+            }),
             date: problems.field("expires_at", typed.get("expires_on")),
             first_day: day(now).map(|day| day.to_string()).unwrap_or_default(),
         },
@@ -324,9 +341,8 @@ pub(super) fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static 
             let end = end.ok_or("Choose a day that is nearer.")?.and_utc().timestamp_micros();
             if end <= now.0 { Err("This day is over. Choose a later one.") } else { Ok(Some(Time(end))) }
         }
-        days => {
-            let preset = PRESETS.iter().find(|(preset, _)| preset.to_string() == days);
-            preset.map(|(days, _)| Some(now.plus(days * DAY))).ok_or("Choose when the token ends.")
+        life => {
+            length(life).filter(|life| *life > 0).map(|life| Some(now.plus(life))).ok_or("Choose when the token ends.")
         }
     }
 }
@@ -372,7 +388,7 @@ pub(super) async fn create(
         description: typed.text("description"),
         role_id: Some(role_id),
         not_before: None,
-        expires_at,
+        end: expires_at.map_or(End::Never, End::At),
         networks: networks.unwrap_or_default(),
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
@@ -512,8 +528,15 @@ mod tests {
         let at = |form: &str| expiry(&Pairs::parse(form.as_bytes()), NOW).map(|at| at.map(|at| at.to_string()));
         assert_eq!(at("expires=date&expires_on=2026-11-24"), Ok(Some("2026-11-25T00:00:00.000000Z".into())));
         assert_eq!(at("expires=never"), Ok(None));
-        assert_eq!(at("expires=30"), Ok(Some("2026-12-24T23:20:00.000000Z".into())));
-        for bad in ["expires=date&expires_on=2026-11-23", "expires=date&expires_on=soon", "expires=9999", ""] {
+        assert_eq!(at("expires=30d"), Ok(Some("2026-12-24T23:20:00.000000Z".into())));
+        for bad in [
+            "expires=date&expires_on=2026-11-23",
+            "expires=date&expires_on=soon",
+            "expires=30",
+            "expires=0",
+            "expires=999999y",
+            "",
+        ] {
             assert!(at(bad).is_err(), "{bad}");
         }
     }

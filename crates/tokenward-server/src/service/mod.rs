@@ -35,6 +35,7 @@ pub mod strangers;
 mod takeover;
 pub mod throttle;
 pub mod token_networks;
+pub mod token_policy;
 pub mod tokens;
 pub mod turns;
 pub mod usage;

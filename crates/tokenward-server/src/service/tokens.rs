@@ -11,10 +11,11 @@ use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest, PlainText};
 use tokenward_core::time::{Micros, length_text};
-use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenVersion};
+use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenFilter, TokenVersion};
+use tokenward_core::token_policy::{End, TokenPolicy};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::tokens::Those;
-use tokenward_store::{Tx, roles, tokens};
+use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::holders::{self, Wanted};
 use super::{App, IfMatch, Written, proof, sessions, token_networks};
@@ -33,8 +34,8 @@ pub struct NewToken {
     pub role_id: Option<Uuid>,
     /// From when on it is accepted; `None` is at once.
     pub not_before: Option<Time>,
-    /// From when on it is refused; `None` is never.
-    pub expires_at: Option<Time>,
+    /// From when on it is refused.
+    pub end: End,
     /// The networks that it is bound to; from everywhere where there are none.
     pub networks: Vec<NotedNetwork>,
 }
@@ -82,6 +83,8 @@ pub struct Filter {
     pub creator_name: Option<String>,
     /// What it is in. Clients of the published contract know no end: to them a token that is listed is one that works.
     pub state: TokenFilter,
+    /// Only those that go beyond this policy.
+    pub exceeding: Option<TokenPolicy>,
 }
 
 impl Filter {
@@ -93,6 +96,7 @@ impl Filter {
         contains(&token.name, &self.name)
             && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)
             && self.state.takes(token.state(now))
+            && self.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
     }
 }
 
@@ -190,10 +194,12 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
 #[must_use]
 pub fn check(new: &NewToken, now: Time) -> Faults {
     let mut faults = check_words(Some(&new.name), new.description.as_deref());
-    if new.expires_at.is_some_and(|at| at <= now) {
-        faults.push("expires_at", format!("is in the past; it is {now} now"));
+    if let End::At(at) = new.end {
+        if at <= now {
+            faults.push("expires_at", format!("is in the past; it is {now} now"));
+        }
+        check_begin(new.not_before, Some(at), &mut faults);
     }
-    check_begin(new.not_before, new.expires_at, &mut faults);
     faults
 }
 
@@ -233,6 +239,11 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     None => roles::built_in(tx, grant, BuiltIn::Admin).await?.id,
                 };
                 let role = faults.and(roles::assignable(tx, grant, "role_id", role).await)?;
+                let begin = token::begin(new.not_before, now);
+                let (policy, _) = token_policies::get(tx.conn(), grant).await?;
+                let rules = policy.of_role(role.id);
+                let expires_at = rules.end(new.end, begin);
+                rules.check_end(expires_at, begin).map_err(|problem| Error::invalid("expires_at", problem))?;
                 token_networks::within_own(tx, grant, &new.networks).await?;
                 if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                     grant.require_proof(proof, now)?;
@@ -250,7 +261,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     created_at: now,
                     updated_at: now,
                     not_before: new.not_before,
-                    expires_at: new.expires_at,
+                    expires_at,
                     networks: new.networks,
                     last_four: secret.text.last_four().to_owned(),
                     version: 1,
@@ -337,6 +348,12 @@ pub async fn update(
                 let (not_before, expires_at) =
                     (change.not_before.unwrap_or(old.not_before), change.expires_at.unwrap_or(old.expires_at));
                 check_begin(not_before, expires_at, &mut faults);
+                // What goes beyond a policy that came later keeps its end, until that or what decides about it is changed.
+                if expires_at != old.expires_at || not_before != old.not_before || role.id != old.role_id {
+                    let (policy, _) = token_policies::get(tx.conn(), grant).await?;
+                    let end = policy.of_role(role.id).check_end(expires_at, token::begin(not_before, now));
+                    faults.check("expires_at", end);
+                }
                 faults.finish()?;
                 let token = Token {
                     name: change.name.unwrap_or_else(|| old.name.clone()),
@@ -358,7 +375,7 @@ pub async fn update(
                     grant.require_proof(proof, now)?;
                 }
                 tokens::update(tx, grant, &token).await?;
-                let event = event(Kind::TokenUpdated, &token).before(snapshot(&old)).after(snapshot(&token));
+                let event = updated(&old, &token);
                 Ok((token, vec![event]))
             })
         })
@@ -409,6 +426,14 @@ pub async fn rotate(app: &Arc<App>, grant: Grant, seen: &Token, keep: Micros) ->
             }
             may_hand_out(tx, grant, &old, proof).await?;
             let now = tx.now();
+            let (policy, _) = token_policies::get(tx.conn(), grant).await?;
+            let rules = policy.of_role(old.role_id);
+            rules.check_overlap(keep).map_err(|problem| Error::invalid("keep", problem))?;
+            if let Err(problem) = rules.check_end(old.expires_at, old.begin(now)) {
+                return Err(Error::conflict(format!(
+                    "The token goes on for too long to be given a new secret: its end {problem}. Give it another end first."
+                )));
+            }
             if keep > 0 {
                 let accepted = accepted(tx, id, now).await?.len();
                 limits.room(&TOKEN_VERSIONS, accepted as u64, "The token has as many secrets that are accepted as")?;
@@ -648,10 +673,15 @@ fn event(kind: Kind, token: &Token) -> Event {
     Event::new(kind, Some(token.organization_id), token.id, &token.name)
 }
 
+/// What the log says of a token that was changed.
+pub(super) fn updated(old: &Token, new: &Token) -> Event {
+    event(Kind::TokenUpdated, new).before(snapshot(old)).after(snapshot(new))
+}
+
 /// What the log says of a token that was given this role.
 pub(super) fn moved(token: &Token, role: &Role) -> Event {
     let after = Token { role_id: role.id, role_name: role.name.to_string(), ..token.clone() };
-    event(Kind::TokenUpdated, token).before(snapshot(token)).after(snapshot(&after))
+    updated(token, &after)
 }
 
 fn snapshot(token: &Token) -> TokenSnapshot {

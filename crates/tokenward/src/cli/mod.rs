@@ -31,6 +31,7 @@ mod session;
 mod sessions;
 mod shell;
 mod token;
+mod token_policy;
 mod verify;
 mod when;
 
@@ -140,6 +141,9 @@ pub enum Online {
     /// API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// What the organization asks of the lives of tokens
+    #[command(subcommand)]
+    TokenPolicy(token_policy::TokenPolicyCommand),
     /// Ask whether a token is valid, and what it may do
     ///
     /// Form and checksum are looked at first, without any network. The exit code is 0 when the token is valid
@@ -272,6 +276,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Man(args) => shell::man(&args),
         Online::Org(command) => org::run(command, &context()?).await,
         Online::Token(command) => token::run(command, &context()?).await,
+        Online::TokenPolicy(command) => token_policy::run(command, &context()?).await,
         Online::Can(args) => can::run(args, &context()?).await,
         Online::Role(command) => role::run(command, &context()?).await,
         Online::Member(command) => member::run(command, &context()?).await,

@@ -90,9 +90,10 @@ pub struct CreateArgs {
     /// More about it, for people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), or a date-time
-    #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
-    expires: Option<Time>,
+    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), a date-time, or never. Without it
+    /// the token lives as long as the token policy of the organization says, and for ever where it says nothing
+    #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
+    expires: Option<when::End>,
     /// From when on it is accepted: as for --expires; without it, at once
     #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
     not_before: Option<Time>,
@@ -189,6 +190,9 @@ pub struct ListArgs {
     /// Only those in this state: living, active, disabled, not_yet_valid, expired, revoked (deleted within 90 days), ended, kept, or all
     #[arg(long, value_name = "STATE", value_parser = state, default_value = "kept")]
     state: TokenFilter,
+    /// Only those that go beyond the token policy of the organization
+    #[arg(long)]
+    exceeds_policy: bool,
 }
 
 pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
@@ -226,7 +230,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         role_id: Some(Some(role.id)),
         scope: None,
         not_before: args.not_before,
-        expires_at: args.expires,
+        expires_at: args.expires.map(|end| end.0),
         networks: sent_networks(&args.networks),
     };
     let path = format!("/organization/{}/apiToken", organization.id);
@@ -316,7 +320,12 @@ async fn end(wanted: &str, secret: u16, yes: bool, wait: WaitArgs, context: &Con
 
 async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let state = Some(args.state.as_str());
-    let query = [("name", args.name.as_deref()), ("creatorName", args.creator.as_deref()), ("state", state)];
+    let query = [
+        ("name", args.name.as_deref()),
+        ("creatorName", args.creator.as_deref()),
+        ("state", state),
+        ("exceedsPolicy", args.exceeds_policy.then_some("true")),
+    ];
     let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);

@@ -293,6 +293,48 @@ fn a_token_is_edited_and_says_what_is_different() {
 }
 
 #[test]
+fn a_token_policy_is_set_told_and_held_against_the_tokens_that_are_there() {
+    let world = World::new();
+    world.token("forever", "viewer");
+    let shown = world.run(&["token-policy", "show"]);
+    assert!(shown.out.contains("Longest life") && shown.out.contains("not limited"), "{}", shown.out);
+    let set = world.run(&[
+        "token-policy",
+        "set",
+        "--max-lifetime",
+        "90d",
+        "--default-lifetime",
+        "30d",
+        "--max-overlap",
+        "24h",
+    ]);
+    assert_eq!(set.code, 0, "{}", set.err);
+    assert!(set.err.contains("go beyond the policy") && set.err.contains("forever: never ends"), "{}", set.err);
+    let of_role = world.run(&["token-policy", "set", "--role", "devops", "--max-lifetime", "12h", "--end", "required"]);
+    assert_eq!(of_role.code, 0, "{}", of_role.err);
+    let policy = world.json(&["token-policy", "show"]);
+    assert_eq!(
+        (&policy["max_lifetime"], &policy["roles"][0]["max_lifetime"]),
+        (&Value::from("90d"), &Value::from("12h"))
+    );
+    let listed = world.json(&["token", "list", "--exceeds-policy"]);
+    let listed: Vec<_> = listed["results"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
+    assert!(listed.contains(&Value::from("forever")), "{listed:?}");
+    let never = world.run(&["token", "create", "ci", "--role", "viewer", "--expires", "never"]);
+    assert!(never.code == 1 && never.err.contains("90d"), "{}", never.err);
+    assert!(world.run(&["token", "create", "ci", "--role", "viewer"]).err.contains("expires "), "the usual life");
+    // What asks nothing of a role any more is gone.
+    world.run(&["token-policy", "set", "--role", "devops", "--max-lifetime", "none", "--end", "optional"]);
+    assert_eq!(world.json(&["token-policy", "show"])["roles"], Value::Array(Vec::new()));
+    assert_eq!(world.run(&["token-policy", "shorten"]).code, 2, "nobody can answer");
+    let short = world.run(&["token-policy", "shorten", "--yes"]);
+    assert!(short.code == 0 && short.err.contains("Shortened "), "{}", short.err);
+    assert!(world.run(&["token-policy", "shorten", "--yes"]).err.contains("No token goes beyond"));
+    assert_eq!(world.run(&["token-policy", "set"]).code, 2);
+    assert_eq!(world.run(&["token-policy", "set", "--max-lifetime", "soon"]).code, 2);
+}
+
+#[test]
 fn a_token_is_bound_to_networks_and_freed_again() {
     let world = World::new();
     let bound = ["token", "create", "ci", "--role", "viewer", "--network", "203.0.113.0/24 office", "--network", "::1"];

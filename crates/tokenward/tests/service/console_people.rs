@@ -32,9 +32,9 @@ async fn what_outlives_a_session_or_takes_much_with_it_asks_for_the_password_aga
     let new = format!("{base}/tokens");
     assert!(!owner.get(&format!("{new}/new")).await.html.contains(FIELD), "most tokens need none");
     let (admin, viewer) = (server.role(&organization, "admin").await, server.role(&organization, "viewer").await);
-    owner.post(&new, &[("name", "small"), ("role_id", &viewer), ("expires", "30")]).await.says(201, "is ready");
+    owner.post(&new, &[("name", "small"), ("role_id", &viewer), ("expires", "30d")]).await.says(201, "is ready");
     owner.get(&format!("{new}/new")).await;
-    let form = [("name", "large"), ("role_id", admin.as_str()), ("expires", "30")];
+    let form = [("name", "large"), ("role_id", admin.as_str()), ("expires", "30d")];
     let page = owner.post(&new, &form).await.says(403, FIELD);
     assert!(page.html.contains("value=\"large\""), "nothing that was typed is lost");
     owner.post(&new, &[&form[..], &[("password", PASSWORD)]].concat()).await.says(201, "is ready");

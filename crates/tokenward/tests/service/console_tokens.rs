@@ -195,3 +195,33 @@ async fn a_token_is_switched_off_deleted_with_a_reason_found_again_and_brought_b
     owner.post(&format!("{page}/undo"), &[]).await.says(409, "somebody else may have its secret");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_token_policy_is_a_form_that_names_what_goes_beyond_it() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    server.new_token(&organization, json!({ "name": "ci-forever", "role_id": viewer })).await;
+    owner.get(&format!("{base}/settings")).await.says(200, "Token policy");
+    let address = format!("{base}/settings/token-policy");
+    let version = hidden(&owner.get(&address).await.says(200, "Longest life"), "version");
+    let wrong = [("version", version.as_str()), ("max_lifetime", "soon"), ("max_overlap", "1d")];
+    let page = owner.post(&address, &wrong).await.says(400, "is no length of time");
+    assert!(page.html.contains("value=\"soon\""), "what was typed is kept");
+    let form =
+        [("version", version.as_str()), ("max_lifetime", "60d"), ("default_lifetime", "30d"), ("end_required", "on")];
+    owner.post(&address, &form).await.leads_to(&address);
+    owner.post(&address, &form).await.says(412, "changed");
+    let page = owner.get(&address).await.says(200, "ci-forever");
+    assert!(page.html.contains("value=\"60d\"") && page.html.contains("Beyond the policy"), "{}", page.html);
+    // The form of a token offers what is allowed, and says why there is no more.
+    let new = owner.get(&format!("{base}/tokens/new")).await.says(200, "live for 60 days at most");
+    assert!(new.html.contains("value=\"30d\" checked") && !new.html.contains("value=\"365d\""), "{}", new.html);
+    assert!(!new.html.contains("value=\"never\""), "{}", new.html);
+    let never = [("name", "ci"), ("role_id", viewer.as_str()), ("expires", "never")];
+    owner.post(&format!("{base}/tokens"), &never).await.says(400, "60d");
+    owner.post(&format!("{address}/shorten"), &[]).await.leads_to(&address);
+    let page = owner.get(&address).await;
+    assert!(!page.html.contains("Beyond the policy"), "{}", page.html);
+    owner.post(&format!("{address}/shorten"), &[]).await.says(409, "nothing to shorten");
+}

@@ -277,14 +277,14 @@ async fn a_form_of_a_session_that_ended_changes_nothing() {
     let (server, acme) = Server::with_owner().await;
     let viewer = server.role(&acme, "viewer").await;
     let tokens = format!("/console/{}/tokens", acme.id);
-    let form = [("name", "late"), ("role_id", viewer.as_str()), ("expires", "30")];
+    let form = [("name", "late"), ("role_id", viewer.as_str()), ("expires", "30d")];
     // What nothing was taken from is done.
     let mut person = Person::owner(&server).await;
     person.get(&format!("{tokens}/new")).await;
     let (status, said) = form_held(&server, &person, &tokens, &form).await.finish().await;
     assert_eq!(status, 201, "{said}");
 
-    let other = [("name", "later"), ("role_id", viewer.as_str()), ("expires", "30")];
+    let other = [("name", "later"), ("role_id", viewer.as_str()), ("expires", "30d")];
     let held = form_held(&server, &person, &tokens, &other).await;
     let mut same = Person::at(&server);
     (same.cookies, same.csrf) = (person.cookies.clone(), person.csrf.clone());
@@ -304,7 +304,7 @@ async fn a_form_of_a_member_who_was_demoted_or_removed_changes_nothing() {
         let mut person = Person::at(&server);
         person.sign_in(email, PASSWORD).await.leads_to("/");
         person.get(&format!("{tokens}/new")).await;
-        let form = [("name", "late"), ("role_id", viewer.as_str()), ("expires", "30")];
+        let form = [("name", "late"), ("role_id", viewer.as_str()), ("expires", "30d")];
         let held = form_held(&server, &person, &tokens, &form).await;
         let (method, body) = match remove {
             true => (Method::DELETE, json!({ "user_id": user })),

@@ -210,7 +210,7 @@ fn role_choices(chosen: &str) -> RoleChoices {
 
 fn expiry(chosen: &str) -> Expiry {
     let preset = |days: i64, label: &str| ExpiryPreset {
-        value: days.to_string(),
+        value: format!("{days}d"),
         label: label.into(),
         until: moment(days * DAY).date,
     };
@@ -218,6 +218,8 @@ fn expiry(chosen: &str) -> Expiry {
         chosen: chosen.into(),
         kept: None,
         presets: vec![preset(30, "30 days"), preset(90, "90 days"), preset(365, "1 year")],
+        never: true,
+        policy: None,
         date: FormField::default(),
         first_day: "2026-11-25".into(),
     }

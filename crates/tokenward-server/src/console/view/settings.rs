@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{FormField, Moment, Shell};
+use super::{FormField, Moment, Shell, TokenRow};
 
 /// What the settings form holds.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -41,6 +41,52 @@ pub struct SettingsPage {
     pub may_transfer: bool,
     /// May the person delete it (`…/settings/delete`)?
     pub may_delete: bool,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
+/// What is asked besides of tokens with one role; `None` is what is asked of all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RolePolicyRow {
+    /// The role.
+    pub name: String,
+    /// `90 days`.
+    pub max_lifetime: Option<String>,
+    /// `30 days`.
+    pub default_lifetime: Option<String>,
+    /// Must a token have an end?
+    pub end_required: bool,
+    /// `24 hours`.
+    pub max_overlap: Option<String>,
+}
+
+/// `…/settings/token-policy`; posts `version`, `max_lifetime`, `default_lifetime`, `max_overlap`, `end_required`, and to
+/// `…/shorten` nothing.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-policy.html")]
+pub struct TokenPolicyPage {
+    /// The frame.
+    pub shell: Shell,
+    /// Which version of the policy the form shows.
+    pub version: String,
+    /// How long a token may live at most.
+    pub max_lifetime: FormField,
+    /// How long one lives of which nobody says it.
+    pub default_lifetime: FormField,
+    /// Must a token have an end?
+    pub end_required: bool,
+    /// How long a secret may be kept at most.
+    pub max_overlap: FormField,
+    /// What is asked besides of tokens with a role.
+    pub roles: Vec<RolePolicyRow>,
+    /// Tokens that go beyond it.
+    pub tokens: Vec<TokenRow>,
+    /// That there are more of them.
+    pub more: bool,
+    /// May the person change it?
+    pub may_edit: bool,
+    /// May the person change tokens?
+    pub may_shorten: bool,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

@@ -89,7 +89,7 @@ pub struct TokensPage {
 /// A length of life that is offered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExpiryPreset {
-    /// What the form sends as `expires`: a number of days.
+    /// What the form sends as `expires`: a length of time such as `90d`.
     pub value: String,
     /// `30 days`.
     pub label: String,
@@ -107,6 +107,10 @@ pub struct Expiry {
     pub kept: Option<String>,
     /// What is offered.
     pub presets: Vec<ExpiryPreset>,
+    /// May it live for ever?
+    pub never: bool,
+    /// How long a token may live here, as a sentence.
+    pub policy: Option<String>,
     /// The day of one's own choice.
     pub date: FormField,
     /// The first day that can be chosen, `YYYY-MM-DD`.

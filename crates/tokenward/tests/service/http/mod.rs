@@ -10,6 +10,7 @@ mod service;
 mod sessions;
 mod token_edits;
 mod token_networks;
+mod token_policy;
 mod token_states;
 mod token_versions;
 mod tokens;

@@ -1,0 +1,135 @@
+//! What is asked of the lives of tokens: its form, and the tokens that go beyond it.
+
+use axum::Extension;
+use tokenward_core::permission::Management;
+use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, length_text};
+use tokenward_core::token_policy::Rules;
+use tokenward_core::{Time, Uuid};
+
+use super::done::Flashed;
+use super::form::{Pairs, Problems, Query};
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
+use super::tokens::row;
+use super::view::{Nav, RolePolicyRow, TokenPolicyPage};
+use super::words::{count, role_name};
+use crate::service::IfMatch;
+use crate::service::token_policy::{self, Dated, Sent};
+
+/// Tokens beyond the policy that the page names.
+const SHOWN: usize = 50;
+
+/// A length as people read it: `90 days`.
+pub(super) fn length_words(length: Micros) -> String {
+    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
+    let fits = units.into_iter().find(|(unit, _)| length >= *unit && length % unit == 0);
+    fits.map_or_else(
+        || length_text(length),
+        |(unit, word)| count(usize::try_from(length / unit).unwrap_or(usize::MAX), word),
+    )
+}
+
+/// `GET …/settings/token-policy`.
+pub(super) async fn show(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
+    person.may(organization, Management::TokenRead)?;
+    query.understood(&[])?;
+    policy_page(&person, organization, None, Problems::default()).await
+}
+
+async fn policy_page(
+    person: &SignedIn,
+    organization: Uuid,
+    typed: Option<&Pairs>,
+    mut problems: Problems,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenRead)?;
+    let Dated { policy, updated_at } = token_policy::get(&person.app, &grant).await?;
+    let (beyond, more) = token_policy::exceeding(&person.app, &grant, &policy, SHOWN).await?;
+    let text = |length: Option<Micros>| length.map(length_text).unwrap_or_default();
+    let Rules { max_lifetime, default_lifetime, end_required, max_overlap } = policy.all;
+    let mut field = |name: &str, saved: Option<Micros>| {
+        problems.field(name, typed.map_or_else(|| text(saved), |typed| typed.line(name)))
+    };
+    let words = |length: Option<Micros>| length.map(length_words);
+    let directory = person.app.verifier.directory();
+    let roles = directory.organization(organization);
+    let role = |(id, rules): &(Uuid, Rules)| RolePolicyRow {
+        name: roles.and_then(|it| it.role(*id)).map_or_else(|| id.to_string(), |role| role_name(role)),
+        max_lifetime: words(rules.max_lifetime),
+        default_lifetime: words(rules.default_lifetime),
+        end_required: rules.asks_for_an_end(),
+        max_overlap: words(rules.max_overlap),
+    };
+    let shown = TokenPolicyPage {
+        shell: person.shell(Some(organization), Nav::Settings).await?,
+        version: typed.map_or_else(|| updated_at.0.to_string(), |typed| typed.get("version").to_owned()),
+        max_lifetime: field("max_lifetime", max_lifetime),
+        default_lifetime: field("default_lifetime", default_lifetime),
+        end_required: typed.map_or(end_required, |typed| typed.on("end_required")),
+        max_overlap: field("max_overlap", max_overlap),
+        roles: policy.roles.iter().map(role).collect(),
+        tokens: beyond.iter().map(|token| row(&person.app, token, None)).collect(),
+        more,
+        may_edit: person.can(organization, Management::OrganizationEdit),
+        may_shorten: person.can(organization, Management::TokenManage),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/settings/token-policy`: saves what is asked of all tokens. What is asked of roles besides stays.
+pub(super) async fn save(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationEdit)?;
+    let full = |key: &str| Some(typed.line(key)).filter(|text| !text.is_empty());
+    let sent = Sent {
+        max_lifetime: full("max_lifetime"),
+        default_lifetime: full("default_lifetime"),
+        end_required: typed.on("end_required"),
+        max_overlap: full("max_overlap"),
+    };
+    // A form without its version could overwrite what somebody else saved: it fits none.
+    let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
+    let saved = match token_policy::read(&sent, &[]) {
+        Ok(mut policy) => {
+            policy.roles =
+                token_policy::get(&person.app, &person.may(organization, Management::TokenRead)?).await?.policy.roles;
+            token_policy::set(&person.app, grant, policy, version).await
+        }
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(_) => person.done(&format!("/console/{organization}/settings/token-policy"), Flashed::TokenPolicySaved),
+        Err(error) => policy_page(&person, organization, Some(&typed), Problems::of(error)?).await,
+    }
+}
+
+/// `POST …/settings/token-policy/shorten`: gives those that go beyond it the latest end that it allows.
+pub(super) async fn shorten(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    match token_policy::shorten(&person.app, grant).await {
+        Ok(done) => {
+            let said = if done.value.1 { Flashed::SomeTokensShortened } else { Flashed::TokensShortened };
+            person.done_at(&format!("/console/{organization}/settings/token-policy"), said, done.position)
+        }
+        Err(error) => policy_page(&person, organization, None, Problems::of(error)?).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_read_in_the_largest_unit_that_fits() {
+        let all = [90 * DAY, DAY, 12 * HOUR, 90 * MINUTE, 90_000_000].map(length_words);
+        assert_eq!(all, ["90 days", "1 day", "12 hours", "90 minutes", "90s"]);
+    }
+}

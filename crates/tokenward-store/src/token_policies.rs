@@ -1,0 +1,63 @@
+//! What organizations ask of the lives of their tokens. It lies in the row of the organization.
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Management;
+use tokenward_core::time::Micros;
+use tokenward_core::token_policy::{Rules, TokenPolicy};
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use crate::db::{Conn, execute, run};
+use crate::tx::Tx;
+
+/// What is kept of [`Rules`]: microseconds. What a newer version keeps besides is not ignored but an error: a rule that is not
+/// understood would not be followed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    max_lifetime: Option<Micros>,
+    default_lifetime: Option<Micros>,
+    end_required: bool,
+    max_overlap: Option<Micros>,
+}
+
+impl From<Rules> for Kept {
+    fn from(rules: Rules) -> Self {
+        let Rules { max_lifetime, default_lifetime, end_required, max_overlap } = rules;
+        Self { max_lifetime, default_lifetime, end_required, max_overlap }
+    }
+}
+
+impl From<Kept> for Rules {
+    fn from(kept: Kept) -> Self {
+        let Kept { max_lifetime, default_lifetime, end_required, max_overlap } = kept;
+        Self { max_lifetime, default_lifetime, end_required, max_overlap }
+    }
+}
+
+/// The policy of the organization of the grant, and since when its row is as it is.
+pub async fn get(conn: Conn<'_>, grant: &Grant) -> Result<(TokenPolicy, Time)> {
+    let row: Option<(Option<String>, i64)> = run!(conn, c => sqlx::query_as(
+        "SELECT token_policy, updated_at FROM organization WHERE id = $1 AND deleted_at IS NULL"
+    ).bind(grant.organization()).fetch_optional(&mut *c))?;
+    let (text, updated_at) = row.ok_or_else(|| Error::not_found("organization"))?;
+    let Some(text) = text else { return Ok((TokenPolicy::default(), Time(updated_at))) };
+    let (all, roles): (Kept, Vec<(Uuid, Kept)>) = serde_json::from_str(&text).map_err(Error::internal)?;
+    let roles = roles.into_iter().map(|(id, kept)| (id, kept.into())).collect();
+    Ok((TokenPolicy { all: all.into(), roles }, Time(updated_at)))
+}
+
+/// Writes the policy of the organization of the grant.
+pub async fn set(tx: &mut Tx, grant: &Grant, policy: &TokenPolicy, now: Time) -> Result<()> {
+    grant.permits(Management::OrganizationEdit)?;
+    let roles: Vec<(Uuid, Kept)> = policy.roles.iter().map(|(id, rules)| (*id, Kept::from(*rules))).collect();
+    let text = serde_json::to_string(&(Kept::from(policy.all), roles)).map_err(Error::internal)?;
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE organization SET token_policy = $2, updated_at = $3 WHERE id = $1 AND deleted_at IS NULL")
+            .bind(grant.organization())
+            .bind(text)
+            .bind(now.0)
+    )?;
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! `tokenward token-policy`.
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use tokenward_api::token_policy::{RoleTokenPolicy, ShortenedTokens, TokenPolicyBody};
+use tokenward_api::tokens::ApiToken;
+use tokenward_core::time::{length, length_text};
+
+use super::answer::{ApiAnswer, List};
+use super::client::{ChosenOrganization, Versioned};
+use super::find::find;
+use super::output::{self, Result, Table, fields, moment};
+use super::{Context, prompt, role};
+use crate::note::note;
+
+/// What can be done with the policy of an organization about the lives of its tokens.
+#[derive(Subcommand, Debug)]
+pub enum TokenPolicyCommand {
+    /// Show what is asked of the lives of tokens
+    Show,
+    /// Change it; what is not named stays as it is. No token ends by it
+    Set(SetArgs),
+    /// Give the tokens that go beyond it the latest end that it allows
+    Shorten {
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// `tokenward token-policy set`.
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("change").required(true).multiple(true).args([
+    "max_lifetime", "default_lifetime", "end", "max_overlap",
+])))]
+pub struct SetArgs {
+    /// The longest that a token may live: 12h, 90d, 1y; or none
+    #[arg(long, value_name = "LENGTH", value_parser = length_or_none)]
+    max_lifetime: Option<Length>,
+    /// How long a token lives of which nobody says when it ends; or none
+    #[arg(long, value_name = "LENGTH", value_parser = length_or_none)]
+    default_lifetime: Option<Length>,
+    /// Whether a token must have an end
+    #[arg(long, value_name = "WORD")]
+    end: Option<Needed>,
+    /// The longest that the secret before is kept when a token is rotated; or none
+    #[arg(long, value_name = "LENGTH", value_parser = length_or_none)]
+    max_overlap: Option<Length>,
+    /// Only for tokens with this role, by name or id; the stricter of its rules and those of all counts
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+}
+
+/// Whether something must be there.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+enum Needed {
+    /// It must.
+    Required,
+    /// It need not.
+    Optional,
+}
+
+/// A length of time as the API takes it; `None` asks nothing.
+#[derive(Clone, Debug)]
+struct Length(Option<String>);
+
+fn length_or_none(text: &str) -> std::result::Result<Length, String> {
+    if text == "none" {
+        return Ok(Length(None));
+    }
+    let read = length(text).ok_or("write a length such as 12h, 90d or 1y, or none")?;
+    Ok(Length(Some(length_text(read))))
+}
+
+pub async fn run(command: TokenPolicyCommand, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    match command {
+        TokenPolicyCommand::Show => show(&organization, context).await,
+        TokenPolicyCommand::Set(args) => set(args, &organization, context).await,
+        TokenPolicyCommand::Shorten { yes } => shorten(yes, &organization, context).await,
+    }
+}
+
+fn path(organization: &ChosenOrganization) -> String {
+    format!("/organization/{}/tokenPolicy", organization.id)
+}
+
+async fn show(organization: &ChosenOrganization, context: &Context<'_>) -> Result {
+    let policy: ApiAnswer<TokenPolicyBody> = context.client.get(&path(organization)).await?;
+    if context.global.json {
+        return output::json(&policy.raw);
+    }
+    let text = |length: &Option<String>| length.clone().unwrap_or_else(|| "not limited".to_owned());
+    let usual = |length: &Option<String>| length.clone().unwrap_or_else(|| "for ever".to_owned());
+    let end = |required: bool| if required { "required" } else { "optional" }.to_owned();
+    fields(&[
+        ("Longest life", text(&policy.max_lifetime)),
+        ("Usual life", usual(&policy.default_lifetime)),
+        ("End", end(policy.end_required || policy.max_lifetime.is_some())),
+        ("Longest overlap", text(&policy.max_overlap)),
+    ])?;
+    if !policy.roles.is_empty() {
+        let roles = role::available(context, organization).await?;
+        let mut table = Table::new(&["ROLE", "LONGEST LIFE", "USUAL LIFE", "END", "LONGEST OVERLAP"]);
+        for it in &policy.roles {
+            let name = roles.iter().find(|role| role.id == it.role_id).map(|role| role.name.clone());
+            table.row([
+                name.unwrap_or_else(|| it.role_id.to_string()),
+                text(&it.max_lifetime),
+                it.default_lifetime.clone().unwrap_or_default(),
+                end(it.end_required || it.max_lifetime.is_some()),
+                text(&it.max_overlap),
+            ]);
+        }
+        table.print("")?;
+    }
+    tell_exceeding(&exceeding(organization, context).await?);
+    Ok(())
+}
+
+async fn set(args: SetArgs, organization: &ChosenOrganization, context: &Context<'_>) -> Result {
+    let Versioned { answer, etag, .. } = context.client.get_versioned::<TokenPolicyBody>(&path(organization)).await?;
+    let mut policy = answer.into_read();
+    let role_id = match &args.role {
+        Some(wanted) => Some(find(&role::available(context, organization).await?, wanted, "role")?.id),
+        None => None,
+    };
+    // The rules of all, or of the role: those that are there are changed, and what asks nothing any more goes.
+    let mut rules = RoleTokenPolicy {
+        role_id: role_id.unwrap_or_default(),
+        max_lifetime: policy.max_lifetime.clone(),
+        default_lifetime: policy.default_lifetime.clone(),
+        end_required: policy.end_required,
+        max_overlap: policy.max_overlap.clone(),
+    };
+    if let Some(role_id) = role_id {
+        let nothing = RoleTokenPolicy {
+            role_id,
+            max_lifetime: None,
+            default_lifetime: None,
+            end_required: false,
+            max_overlap: None,
+        };
+        rules = policy.roles.iter().find(|it| it.role_id == role_id).cloned().unwrap_or(nothing);
+        policy.roles.retain(|it| it.role_id != role_id);
+    }
+    let put = |field: &mut Option<String>, length: Option<Length>| {
+        if let Some(Length(length)) = length {
+            *field = length;
+        }
+    };
+    put(&mut rules.max_lifetime, args.max_lifetime);
+    put(&mut rules.default_lifetime, args.default_lifetime);
+    put(&mut rules.max_overlap, args.max_overlap);
+    if let Some(end) = args.end {
+        rules.end_required = end == Needed::Required;
+    }
+    if role_id.is_none() {
+        policy.max_lifetime = rules.max_lifetime;
+        policy.default_lifetime = rules.default_lifetime;
+        policy.end_required = rules.end_required;
+        policy.max_overlap = rules.max_overlap;
+    } else if rules.end_required
+        || [&rules.max_lifetime, &rules.default_lifetime, &rules.max_overlap].iter().any(|it| it.is_some())
+    {
+        policy.roles.push(rules);
+    }
+    let saved: ApiAnswer<TokenPolicyBody> = context.client.put(&path(organization), &policy, etag).await?;
+    if context.global.json {
+        return output::json(&saved.raw);
+    }
+    note("The token policy is saved. It counts for every end that is set from now on.");
+    tell_exceeding(&exceeding(organization, context).await?);
+    Ok(())
+}
+
+async fn exceeding(organization: &ChosenOrganization, context: &Context<'_>) -> Result<Vec<ApiToken>> {
+    let tokens = format!("/organization/{}/apiToken", organization.id);
+    let query = [("exceedsPolicy", Some("true"))];
+    let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens, &query).await?;
+    Ok(answer.into_read().results.into_iter().map(ApiAnswer::into_read).collect())
+}
+
+/// Which tokens go beyond the policy, and what can be done about them.
+fn tell_exceeding(tokens: &[ApiToken]) {
+    if tokens.is_empty() {
+        return;
+    }
+    /// More are not told by name.
+    const NAMED: usize = 10;
+    let (are, go) = if tokens.len() == 1 { ("token", "goes") } else { ("tokens", "go") };
+    note(format!("{} {are} {go} beyond the policy:", tokens.len()));
+    for token in tokens.iter().take(NAMED) {
+        let end = token.expires_at.map_or_else(|| "never ends".to_owned(), |at| format!("ends {}", moment(at)));
+        note(output::clean(&format!("  {}: {end}", token.name)));
+    }
+    if tokens.len() > NAMED {
+        note(format!("  and {} more: tokenward token list --exceeds-policy", tokens.len() - NAMED));
+    }
+    note("They are accepted as before. To give them the latest end that it allows: tokenward token-policy shorten");
+}
+
+async fn shorten(yes: bool, organization: &ChosenOrganization, context: &Context<'_>) -> Result {
+    let found = exceeding(organization, context).await?;
+    if found.is_empty() {
+        note("No token goes beyond the token policy.");
+        return Ok(());
+    }
+    tell_exceeding(&found);
+    let them = if found.len() == 1 { "this token" } else { "these tokens" };
+    prompt::confirm(&format!("Shorten {them}? Whatever uses them is refused from their new end on."), yes)?;
+    let mut shortened = 0;
+    loop {
+        let done: ApiAnswer<ShortenedTokens> =
+            context.client.post_nothing(&format!("{}/shorten", path(organization))).await?;
+        shortened += done.shortened;
+        if !done.more {
+            break;
+        }
+    }
+    note(format!("Shortened {shortened} {}.", if shortened == 1 { "token" } else { "tokens" }));
+    Ok(())
+}
