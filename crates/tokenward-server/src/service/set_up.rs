@@ -225,7 +225,7 @@ pub async fn create_further(store: &Store, operator: &Operator, first: FirstOrga
 pub fn check(first: &FirstOrganization) -> Faults {
     let mut faults = Faults::default();
     faults.check("organization", check_name(&first.organization));
-    faults.check("email", check_email(&first.owner_email));
+    faults.check("email", check_email(&email::ascii(&first.owner_email)));
     if !first.owner_name.is_empty() {
         faults.check("name", check_actor_name(&first.owner_name));
     }
