@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use tokenward_core::permission::Management;
-use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, length_text};
+use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token_policy::Rules;
 use tokenward_core::{Time, Uuid};
 
@@ -12,22 +12,12 @@ use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::tokens::row;
 use super::view::{Nav, RolePolicyRow, TokenPolicyPage};
-use super::words::{count, role_name};
+use super::words::{length_words, role_name};
 use crate::service::IfMatch;
 use crate::service::token_policy::{self, Dated, Sent};
 
 /// Tokens beyond the policy that the page names.
 const SHOWN: usize = 50;
-
-/// A length as people read it: `90 days`.
-pub(super) fn length_words(length: Micros) -> String {
-    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
-    let fits = units.into_iter().find(|(unit, _)| length >= *unit && length % unit == 0);
-    fits.map_or_else(
-        || length_text(length),
-        |(unit, word)| count(usize::try_from(length / unit).unwrap_or(usize::MAX), word),
-    )
-}
 
 /// `GET …/settings/token-policy`.
 pub(super) async fn show(
@@ -120,16 +110,5 @@ pub(super) async fn shorten(Extension(person): Extension<SignedIn>, At(organizat
             person.done_at(&format!("/console/{organization}/settings/token-policy"), said, done.position)
         }
         Err(error) => policy_page(&person, organization, None, Problems::of(error)?).await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_read_in_the_largest_unit_that_fits() {
-        let all = [90 * DAY, DAY, 12 * HOUR, 90 * MINUTE, 90_000_000].map(length_words);
-        assert_eq!(all, ["90 days", "1 day", "12 hours", "90 minutes", "90s"]);
     }
 }

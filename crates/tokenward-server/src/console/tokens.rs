@@ -20,12 +20,11 @@ use super::paging::{PAGE, place};
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
-use super::token_policy::length_words;
 use super::view::{
     Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage,
     TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
-use super::words::{agent, grouped, points, role_tag, token_state};
+use super::words::{agent, grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, Filter, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{App, token_networks, token_policy};

@@ -3,7 +3,7 @@
 use tokenward_core::directory::Organization;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{Beyond, BuiltIn, ClusterLevel, EnvironmentLevel, Mode, ProjectAccess, Role, RoleKind};
-use tokenward_core::time::{DAY, HOUR};
+use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, length_text};
 use tokenward_core::{Time, Uuid};
 
 use super::view::{RoleTag, TokenState, cluster_levels, environment_levels, mode_label};
@@ -18,6 +18,16 @@ pub(super) fn built_in_name(role: BuiltIn) -> &'static str {
         BuiltIn::Viewer => "Viewer",
         BuiltIn::Verifier => "Verifier",
     }
+}
+
+/// A length as people read it: `90 days`.
+pub(super) fn length_words(length: Micros) -> String {
+    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
+    let fits = units.into_iter().find(|(unit, _)| length >= *unit && length % unit == 0);
+    fits.map_or_else(
+        || length_text(length),
+        |(unit, word)| count(usize::try_from(length / unit).unwrap_or(usize::MAX), word),
+    )
 }
 
 /// A role as people read it.
@@ -190,6 +200,12 @@ pub(super) fn agent(agent: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_read_in_the_largest_unit_that_fits() {
+        let all = [90 * DAY, DAY, 12 * HOUR, 90 * MINUTE, 90_000_000].map(length_words);
+        assert_eq!(all, ["90 days", "1 day", "12 hours", "90 minutes", "90s"]);
+    }
 
     #[test]
     fn a_page_has_quotation_marks() {
