@@ -19,6 +19,7 @@ pub mod field;
 pub mod health;
 pub mod invitations;
 pub mod limits;
+pub mod log;
 pub mod members;
 pub mod nodes;
 pub mod oauth;

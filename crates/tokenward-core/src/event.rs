@@ -161,6 +161,8 @@ kinds! {
     LogRewound = "log.rewound", "UPDATE", "ORGANIZATION", None;
     /// An older state was put in place, and what was taken away since is not.
     LogRestored = "log.restored", "UPDATE", "ORGANIZATION", None;
+    /// Somebody has read what became of the log.
+    LogAcknowledged = "log.acknowledged", "UPDATE", "ORGANIZATION", Some("CONFIG");
 }
 
 impl Kind {
@@ -228,7 +230,8 @@ impl Kind {
             | Self::SignInLinkUsed
             | Self::LogMoved
             | Self::LogRewound
-            | Self::LogRestored => false,
+            | Self::LogRestored
+            | Self::LogAcknowledged => false,
         }
     }
 }

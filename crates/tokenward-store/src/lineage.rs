@@ -33,6 +33,78 @@ pub async fn all(conn: Conn<'_>) -> Result<Vec<Part>> {
         .fetch_all(&mut *c))
 }
 
+row! {
+    /// That the log went on under another name, and who has read it.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Turn {
+        /// The name before.
+        pub before: Uuid,
+        /// The last position that counts under both.
+        pub after_position: i64,
+        /// The name since then.
+        pub incarnation: Uuid,
+        /// `moved`, `rewound` or `restored`.
+        pub why: String,
+        /// When.
+        pub begun_at: Time,
+        /// When somebody in the organization read it.
+        pub read_at: Option<Time>,
+        /// Who.
+        pub read_by: Option<String>,
+    }
+}
+
+/// The turns that the log took since there is the organization, the newest first.
+pub async fn turns(conn: Conn<'_>, organization: Uuid) -> Result<Vec<Turn>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT b.incarnation AS before, l.after_position, l.incarnation, l.why, l.begun_at, r.read_at, r.read_by ",
+        "FROM log_line l JOIN log_line b ON b.number = l.number - 1 ",
+        "JOIN organization o ON o.id = $1 AND o.created_at <= l.begun_at ",
+        "LEFT JOIN log_line_read r ON r.incarnation = l.incarnation AND r.organization_id = $1 ",
+        "ORDER BY l.number DESC"
+    )).bind(organization).fetch_all(&mut *c))
+}
+
+row! {
+    /// An event that was lost with a part of the log.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Lost {
+        /// The name of the log in which it stood.
+        pub incarnation: Uuid,
+        /// What happened.
+        pub kind: String,
+        /// To what.
+        pub target_id: Uuid,
+        /// When.
+        pub time: Time,
+        /// Was it taken away again?
+        pub repaired: bool,
+    }
+}
+
+/// What was lost of an organization's, the newest first, at most a thousand.
+pub async fn lost(conn: Conn<'_>, organization: Uuid) -> Result<Vec<Lost>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT incarnation, kind, target_id, time, repaired FROM log_lost WHERE organization_id = $1 ",
+        "ORDER BY time DESC, position DESC LIMIT 1000"
+    )).bind(organization).fetch_all(&mut *c))
+}
+
+/// Notes that somebody in the organization has read of all turns. Answers of how many nobody had.
+pub async fn read(tx: &mut Tx, organization: Uuid) -> Result<u64> {
+    let (now, by) = (tx.now(), tx.by.actor.name().to_owned());
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO log_line_read (organization_id, incarnation, read_at, read_by) ",
+            "SELECT $1, incarnation, $2, $3 FROM log_line WHERE number > 1 ON CONFLICT DO NOTHING"
+        ))
+        .bind(organization)
+        .bind(now.0)
+        .bind(by)
+    )
+}
+
 /// The number up to which a position of this name means the same at the end of the line; `None` where the name is none of it.
 #[must_use]
 pub fn holds_until(line: &[Part], incarnation: Uuid) -> Option<i64> {

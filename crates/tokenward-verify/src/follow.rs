@@ -199,6 +199,10 @@ impl Followed {
         part.map(|part| part.incarnation).unwrap_or_default()
     }
 
+    pub(crate) fn has_turned(&self) -> bool {
+        lock(&self.line).len() > 1
+    }
+
     pub(crate) fn put_line(&self, line: Vec<Part>) {
         *lock(&self.line) = line;
     }

@@ -246,6 +246,12 @@ impl Verifier {
         self.0.followed.holds_until(incarnation)
     }
 
+    /// Has the log ever gone on under another name?
+    #[must_use]
+    pub fn has_turned(&self) -> bool {
+        self.0.followed.has_turned()
+    }
+
     /// Which log it is that is followed.
     #[must_use]
     pub fn incarnation(&self) -> Uuid {

@@ -23,6 +23,7 @@ mod idempotency;
 mod invitations;
 mod json;
 mod limits;
+mod log;
 mod members;
 mod nodes;
 mod oauth;
@@ -86,6 +87,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         events::endpoints(),
         receipts::endpoints(),
         nodes::endpoints(),
+        log::endpoints(),
     ]
     .into_iter()
     .flatten()

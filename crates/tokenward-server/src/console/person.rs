@@ -21,7 +21,7 @@ use super::view::{Flash, FlashKind, Moment, Nav, NavigationEntry, OrganizationLi
 use super::words::role_name;
 use crate::http;
 use crate::service::sessions::Begun;
-use crate::service::{App, CLIENTS_HIDDEN, accounts, receipts};
+use crate::service::{App, CLIENTS_HIDDEN, accounts, log, receipts};
 use tokenward_verify::server::Client;
 
 /// From where a request to the console came.
@@ -125,6 +125,10 @@ impl SignedIn {
             Some(position) => Some(receipts::progress(&self.app, position).await?),
             None => None,
         };
+        let unread = match organization {
+            Some(id) => log::is_unread(&self.app, id).await?,
+            None => false,
+        };
         let directory = self.app.verifier.directory();
         let link = |organization: &tokenward_core::directory::Organization, role: &Role| OrganizationLink {
             id: organization.id.to_string(),
@@ -140,7 +144,8 @@ impl SignedIn {
                 let at_home = entries.first().is_some_and(|entry| entry.nav == active);
                 let concerned =
                     at_home && role.allows(Permission::Management(Management::OrganizationEdit), Target::Organization);
-                (Some(link(organization, role)), entries, if concerned { warning(&self.app) } else { None })
+                let warning = if unread { Some(turned()) } else { warning(&self.app) }.filter(|_| concerned);
+                (Some(link(organization, role)), entries, warning)
             }
             None => (None, Vec::new(), None),
         };
@@ -169,6 +174,14 @@ impl SignedIn {
 /// What those should know who can have it changed.
 fn warning(app: &App) -> Option<Flash> {
     app.live().clients_hidden.then(|| Flash { kind: FlashKind::Warn, text: CLIENTS_HIDDEN.to_owned() })
+}
+
+/// The log went on under another name, and nobody has acknowledged it.
+fn turned() -> Flash {
+    let text = "The database has gone back to an older state, or another server has taken over. What was taken away stays so, \
+                as far as a node knows of it; what was made then may be gone. `tokenward log status` says what was lost, and \
+                `tokenward log acknowledge` ends this warning.";
+    Flash { kind: FlashKind::Warn, text: text.to_owned() }
 }
 
 /// The pages that a role may open, with what it sees of the numbers.

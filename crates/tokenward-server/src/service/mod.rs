@@ -15,6 +15,7 @@ mod holders;
 pub mod invitations;
 pub mod known;
 mod links;
+pub mod log;
 pub mod mail;
 pub mod members;
 pub mod nodes;

@@ -18,6 +18,7 @@ mod event;
 mod find;
 mod health;
 mod limits;
+mod log;
 mod member;
 mod node;
 mod org;
@@ -187,6 +188,9 @@ pub enum Online {
     /// The event log: who changed what
     #[command(subcommand)]
     Event(event::EventCommand),
+    /// The log itself: which one it is, and what it has lost
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// The nodes that decide
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -288,6 +292,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Account(command) => account::run(command, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,
         Online::Event(command) => event::run(command, &context()?).await,
+        Online::Log(command) => log::run(command, &context()?).await,
         Online::Node(command) => node::run(command, &context()?).await,
     }
 }

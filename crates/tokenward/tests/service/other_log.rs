@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokenward_server::serve;
 
+use crate::console::Person;
 use crate::nodes::{database, node, node_config, says};
 use crate::process::{Said, run};
 use crate::support::{Answer, Organization, Server, config};
@@ -104,6 +105,23 @@ async fn what_was_revoked_stays_so_when_an_older_copy_of_the_file_is_put_in_plac
     let after = revoke(&server, &acme, &next).await;
     let name = |position: &str| position.split_once('/').unwrap().0.to_owned();
     assert_ne!(name(&before), name(after.header("tokenward-position").unwrap()));
+
+    // It is said until somebody has acknowledged it: on the console's first page, and by the command.
+    let mut person = Person::owner(&server).await;
+    let first = format!("/console/{}/tokens", acme.id);
+    assert!(person.get(&first).await.html.contains("older state"));
+    let status = server.get(&acme.path("log"), &acme.owner).await.expect(200);
+    assert_eq!((&status["warning"], &status["turns"][0]["why"]), (&json!(true), &json!("rewound")));
+    let lost = status["turns"][0]["lost"].as_array().unwrap();
+    let of =
+        |kind: &str| lost.iter().filter(|it| it["kind"] == kind).map(|it| it["repaired"].clone()).collect::<Vec<_>>();
+    assert_eq!(of("token.created"), [json!(false)]);
+    assert_eq!(of("member.removed"), [json!(true)]);
+    let viewer = server.token(&acme, "viewer", "viewer").await;
+    assert_eq!(server.post(&acme.path("log/acknowledge"), &viewer, json!({})).await.status, 403);
+    assert_eq!(server.call(reqwest::Method::POST, &acme.path("log/acknowledge"), &acme.owner, None).await.status, 204);
+    assert_eq!(server.get(&acme.path("log"), &acme.owner).await.expect(200)["warning"], json!(false));
+    assert!(!person.get(&first).await.html.contains("older state"));
 
     // Once is enough: another start finds nothing to do.
     let end = server.running.app.verifier.position();

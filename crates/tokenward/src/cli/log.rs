@@ -1,0 +1,63 @@
+//! `tokenward log`.
+
+use clap::Subcommand;
+use serde::de::IgnoredAny;
+use tokenward_api::log::LogStatus;
+
+use super::Context;
+use super::answer::ApiAnswer;
+use super::output::{self, Result, Table, moment};
+use crate::note::note;
+
+/// What can be done with the log itself.
+#[derive(Subcommand, Debug)]
+pub enum LogCommand {
+    /// Say which log it is, and what was lost when a server took over or the database was put back
+    Status,
+    /// Acknowledge what `status` says, so that nobody is warned of it any more
+    Acknowledge,
+}
+
+pub async fn run(command: LogCommand, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let path = format!("/organization/{}/log", organization.id);
+    if matches!(command, LogCommand::Acknowledge) {
+        context.client.post_nothing::<IgnoredAny>(&format!("{path}/acknowledge")).await?;
+        note("Acknowledged.");
+        return Ok(());
+    }
+    let status: ApiAnswer<LogStatus> = context.client.get(&path).await?;
+    if context.global.json {
+        return output::json(&status.raw);
+    }
+    note(format!("The log ends at {}.", status.position));
+    if status.turns.is_empty() {
+        note("It has one name since it began: nothing was lost.");
+        return Ok(());
+    }
+    let mut table = Table::new(&["WHEN", "WHAT", "AFTER", "LOST", "TAKEN AWAY AGAIN", "ACKNOWLEDGED"]);
+    for turn in &status.turns {
+        table.row([
+            moment(turn.begun_at),
+            turn.why.clone(),
+            turn.after.clone(),
+            turn.lost.len().to_string(),
+            turn.lost.iter().filter(|lost| lost.repaired).count().to_string(),
+            turn.acknowledged_by.clone().unwrap_or_else(|| "no".to_owned()),
+        ]);
+    }
+    table.print("")?;
+    let gone: Vec<_> = status.turns.iter().flat_map(|turn| &turn.lost).filter(|lost| !lost.repaired).collect();
+    if !gone.is_empty() {
+        note("\nWhat was lost and is not made again by itself:");
+        let mut table = Table::new(&["TIME", "WHAT", "TARGET"]);
+        for lost in gone {
+            table.row([moment(lost.time), lost.kind.clone(), lost.target_id.to_string()]);
+        }
+        table.print("")?;
+    }
+    if status.warning {
+        note("\nOnce you have dealt with it: tokenward log acknowledge");
+    }
+    Ok(())
+}
