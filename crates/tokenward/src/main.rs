@@ -7,7 +7,7 @@ mod note;
 use std::future::Future;
 use std::process::ExitCode;
 
-use cli::{Command, Exit};
+use cli::{Command, Exit, LogCommand};
 use commands::{backup, bootstrap, log, migrate, new_organization, restore, serve, sign_in_link};
 
 #[global_allocator]
@@ -23,7 +23,8 @@ fn main() -> ExitCode {
         Command::SignInLink(args) => run(sign_in_link::run(args)),
         Command::Backup(args) => run(backup::run(args)),
         Command::Restore(args) => run(restore::run(args)),
-        Command::Log(command) => run(log::run(command)),
+        Command::Log(LogCommand::Offline(command)) => run(log::run(command)),
+        Command::Log(LogCommand::Online(command)) => cli::run_log(command, &cli.global),
         Command::Migrate(args) => run(migrate::run(args)),
     }
 }

@@ -7,21 +7,33 @@ use tokenward_api::log::LogStatus;
 use super::Context;
 use super::answer::ApiAnswer;
 use super::output::{self, Result, Table, moment};
+use crate::commands::log::OfflineLog;
 use crate::note::note;
 
-/// What can be done with the log itself.
+/// What can be done with the log itself: in the database, and at a server.
 #[derive(Subcommand, Debug)]
 pub enum LogCommand {
+    /// What needs no server.
+    #[command(flatten)]
+    Offline(OfflineLog),
+    /// What is asked of a server.
+    #[command(flatten)]
+    Online(OnlineLog),
+}
+
+/// What is asked of a server about the log.
+#[derive(Subcommand, Debug)]
+pub enum OnlineLog {
     /// Say which log it is, and what was lost when a server took over or the database was put back
     Status,
     /// Acknowledge what `status` says, so that nobody is warned of it any more
     Acknowledge,
 }
 
-pub async fn run(command: LogCommand, context: &Context<'_>) -> Result {
+pub async fn run(command: OnlineLog, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
     let path = format!("/organization/{}/log", organization.id);
-    if matches!(command, LogCommand::Acknowledge) {
+    if matches!(command, OnlineLog::Acknowledge) {
         context.client.post_nothing::<IgnoredAny>(&format!("{path}/acknowledge")).await?;
         note("Acknowledged.");
         return Ok(());

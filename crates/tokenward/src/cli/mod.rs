@@ -36,6 +36,7 @@ mod token_policy;
 mod verify;
 mod when;
 
+use std::future::Future;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -43,13 +44,13 @@ use tokenward_server::config::unknown_variables;
 
 use crate::commands::backup::BackupArgs;
 use crate::commands::bootstrap::BootstrapArgs;
-use crate::commands::log::LogCommand;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::new_organization::NewOrganizationArgs;
 use crate::commands::restore::RestoreArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
 use client::Client;
+pub use log::{LogCommand, OnlineLog};
 pub use output::Exit;
 use output::{Failure, Result};
 
@@ -114,7 +115,7 @@ pub enum Command {
     ///
     /// The server must be stopped. The files that are there are moved aside. For PostgreSQL: after pg_restore, without a file.
     Restore(RestoreArgs),
-    /// The audit log proves itself: is it dense, chained and what was written? (no server needed)
+    /// The audit log itself: whether it is what was written (no server needed), and whether any of it was lost
     #[command(subcommand)]
     Log(LogCommand),
     /// Bring the schema up to date, as a user who may change it (no server needed)
@@ -188,9 +189,6 @@ pub enum Online {
     /// The event log: who changed what
     #[command(subcommand)]
     Event(event::EventCommand),
-    /// The log itself: which one it is, and what it has lost
-    #[command(subcommand)]
-    Log(log::LogCommand),
     /// The nodes that decide
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -246,9 +244,22 @@ fn definition() -> clap::Command {
 /// Runs a command that asks a server, tells the outcome, and returns the exit code.
 #[must_use]
 pub fn run(command: Online, global: &Global) -> ExitCode {
+    finish(dispatch(command, global))
+}
+
+/// The same for what is asked about the log.
+#[must_use]
+pub fn run_log(command: OnlineLog, global: &Global) -> ExitCode {
+    finish(async {
+        check_environment()?;
+        log::run(command, &Context::open(global)?).await
+    })
+}
+
+fn finish(command: impl Future<Output = Result>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(command, global)),
+        Ok(runtime) => runtime.block_on(command),
         Err(cause) => Err(Failure::error(format!("The runtime does not start: {cause}"))),
     };
     output::finish(outcome)
@@ -292,7 +303,6 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Account(command) => account::run(command, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,
         Online::Event(command) => event::run(command, &context()?).await,
-        Online::Log(command) => log::run(command, &context()?).await,
         Online::Node(command) => node::run(command, &context()?).await,
     }
 }

@@ -14,9 +14,9 @@ use tokenward_store::log::{self, Fault, Noted, Proof};
 use super::{DataArgs, config, must_exist};
 use crate::note::note;
 
-/// `tokenward log`.
+/// What can be done with the log in the database.
 #[derive(Subcommand, Clone, Debug)]
-pub enum LogCommand {
+pub enum OfflineLog {
     /// Check that the log is dense, chained and what was written
     ///
     /// Prints where it ends: note that elsewhere, and give it with --head the next time. Without one, whoever can write the
@@ -53,17 +53,17 @@ fn noted(text: &str) -> Result<Noted, String> {
 }
 
 /// `tokenward log`.
-pub async fn run(command: LogCommand) -> Result<()> {
+pub async fn run(command: OfflineLog) -> Result<()> {
     let data = match &command {
-        LogCommand::Verify(args) => &args.data,
-        LogCommand::Head(args) => &args.data,
+        OfflineLog::Verify(args) => &args.data,
+        OfflineLog::Head(args) => &args.data,
     };
     let config = config(data, Flags::default())?;
     must_exist(&config)?;
     let store = open_store(&config).await?;
     let done = match &command {
-        LogCommand::Verify(args) => verify(&store, args).await,
-        LogCommand::Head(_) => head(&store).await.and_then(|head| print(&head)),
+        OfflineLog::Verify(args) => verify(&store, args).await,
+        OfflineLog::Head(_) => head(&store).await.and_then(|head| print(&head)),
     };
     store.close().await;
     done
