@@ -11,7 +11,7 @@ use crate::db::{Conn, Head, OpenTransaction, Store, Uncommitted, gave_way, run};
 /// How often a transaction begins anew that had to let others through.
 const TRIES: usize = 4;
 
-/// The word of [`Begins::Restored`].
+/// The word of `Begins::Restored`.
 pub const RESTORED: &str = "restored";
 
 /// Why a log goes on under another name.
