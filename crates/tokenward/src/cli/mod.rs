@@ -227,16 +227,20 @@ fn definition() -> clap::Command {
     let mut command = Cli::command();
     command.build();
     // These ask no server: its options would only mislead there.
+    let hidden = |sub: clap::Command| {
+        let global = ["url", "organization", "ca_cert", "json"];
+        sub.mut_args(|arg| {
+            let misleads = arg.is_global_set() && global.contains(&arg.get_id().as_str());
+            arg.hide(misleads)
+        })
+    };
     for name in
         ["serve", "bootstrap", "new-organization", "sign-in-link", "backup", "restore", "migrate", "completions", "man"]
     {
-        let global = ["url", "organization", "ca_cert", "json"];
-        command = command.mut_subcommand(name, |sub| {
-            sub.mut_args(|arg| {
-                let misleads = arg.is_global_set() && global.contains(&arg.get_id().as_str());
-                arg.hide(misleads)
-            })
-        });
+        command = command.mut_subcommand(name, hidden);
+    }
+    for name in ["verify", "head"] {
+        command = command.mut_subcommand("log", |log| log.mut_subcommand(name, hidden));
     }
     command
 }
@@ -343,8 +347,8 @@ mod tests {
     fn offline_help_shows_no_server_options() {
         let error = parsed(&["serve", "--help"]).unwrap_err().to_string();
         assert!(error.contains("--listen") && !error.contains("--ca-cert") && !error.contains("--json"), "{error}");
-        for name in ["completions", "man"] {
-            let help = parsed(&[name, "--help"]).unwrap_err().to_string();
+        for line in [&["completions"][..], &["man"], &["log", "verify"], &["log", "head"]] {
+            let help = parsed(&[line, &["--help"]].concat()).unwrap_err().to_string();
             assert!(!["--url", "--organization", "--ca-cert", "--json"].iter().any(|it| help.contains(it)), "{help}");
         }
         let error = parsed(&["bootstrap", "--help"]).unwrap_err().to_string();

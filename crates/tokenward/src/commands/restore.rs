@@ -71,10 +71,14 @@ async fn settle(config: &Config, store: &Store, without_journal: bool) -> Result
             "There is no journal here: what was revoked after the copy was made is accepted again. Look at the list of tokens.",
         ),
         (true, 0) => note("The journal knows of nothing that is not in it."),
-        (true, lost) => note(format!(
-            "{lost} events came after the copy. What was taken away then stays so ({} changes); what was made then is gone.",
-            brought.repaired
-        )),
+        (true, lost) => {
+            let counted = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+            note(format!(
+                "{} came after the copy. What was taken away then stays so ({}); what was made then is gone.",
+                counted(lost, "event"),
+                counted(brought.repaired, "change")
+            ));
+        }
     }
     Ok(())
 }

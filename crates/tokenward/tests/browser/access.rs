@@ -128,7 +128,7 @@ async fn a_custom_role_is_made_over_projects_and_clusters_and_previewed() {
         browser.press("Deployer (staging)").await;
         browser.sees("Held by 1 token.").await;
         browser.press("Delete").await;
-        browser.sees("It is held by 1 token. They get the role that you choose here, at once.").await;
+        browser.sees("It is held by 1 token: token “deploys”. They get the role that you choose here, at once.").await;
         browser.picture("role-in-use", 1280, false).await;
         browser.open(&format!("{base}/roles")).await;
         browser.press("Viewer").await;
