@@ -52,6 +52,8 @@ fn target_of(kind: Kind) -> &'static str {
     let thing = kind.as_str().split('.').next().unwrap_or_default();
     match thing {
         "invitation" | "member" | "ownership" => "member",
+        "token_secret" => "token",
+        "token_policy" | "log" => "organization",
         it if it.ends_with("_variable") || it.ends_with("_secret") => "variable",
         it => TARGETS.iter().map(|(value, _)| *value).find(|value| *value == it).unwrap_or_default(),
     }
@@ -230,6 +232,8 @@ mod tests {
             let outside = ["user", "session", "sign_in_link"].contains(&kind.as_str().split('.').next().unwrap());
             assert_eq!(target_of(kind).is_empty(), outside, "{}", kind.as_str());
         }
+        let of = [Kind::TokenSecretEnded, Kind::ProjectSecretDeleted, Kind::TokenPolicyUpdated].map(target_of);
+        assert_eq!(of, ["token", "variable", "organization"]);
     }
 
     #[test]
