@@ -247,7 +247,7 @@ async fn restore_puts_a_copy_in_place_and_what_was_revoked_since_stays_revoked()
     let (directory, _, asking, text) = saved().await;
     let said = restore(directory.path(), &directory.path().join("copy.db"), &[]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.err.contains("1 events came after the copy") && said.err.contains("(1 changes)"), "{}", said.err);
+    assert!(said.err.contains("1 event came after the copy") && said.err.contains("(1 change)"), "{}", said.err);
     assert!(directory.path().join("tokenward.db.before-restore-1").exists(), "the old one is moved aside");
     let with = config(directory.path());
     let server = Server::start_with(directory, with).await;
