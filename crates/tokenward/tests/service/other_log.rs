@@ -146,7 +146,10 @@ async fn a_restore_under_running_nodes_brings_no_revoked_token_back_on_any_of_th
     let old = revoke(&a, &acme, &id).await;
     assert_eq!(old.header("tokenward-effective"), Some("everywhere; nodes=2"));
     // The new log is longer than the old one soon.
-    postgres("pg_restore", &["--clean", "--if-exists", "--dbname", &url, dump.to_str().unwrap()]);
+    postgres(
+        "pg_restore",
+        &["--single-transaction", "--clean", "--if-exists", "--dbname", &url, dump.to_str().unwrap()],
+    );
     for server in [&a, &b] {
         until_said(server, &asking, &text, "revoked").await;
         until_said(server, &asking, &other_text, "valid").await;
@@ -187,7 +190,10 @@ async fn a_database_of_another_log_is_not_followed_and_not_started_on() {
     let dumps = tempfile::tempdir().unwrap();
     let dump = dumps.path().join("dump");
     postgres("pg_dump", &["--format=custom", "--file", dump.to_str().unwrap(), &foreign]);
-    postgres("pg_restore", &["--clean", "--if-exists", "--dbname", &own, dump.to_str().unwrap()]);
+    postgres(
+        "pg_restore",
+        &["--single-transaction", "--clean", "--if-exists", "--dbname", &own, dump.to_str().unwrap()],
+    );
     let begun = Instant::now();
     while says(&a, &asking, &asking).await.0 != 503 {
         assert!(begun.elapsed() < Duration::from_secs(10));
