@@ -107,14 +107,6 @@ pub fn lost(entries: &[Entry], common: i64) -> impl Iterator<Item = &Entry> {
     entries.iter().filter(move |entry| entry.position > common)
 }
 
-/// The last entry that the log has too, of which `stands` says whether it stands there: what comes before one that does, does
-/// as well, since each hash covers all before it. 0 where none does.
-#[must_use]
-pub fn last_common(entries: &[Entry], mut stands: impl FnMut(&Entry) -> bool) -> i64 {
-    let at = entries.partition_point(|entry| stands(entry));
-    at.checked_sub(1).map_or(0, |last| entries[last].position)
-}
-
 /// What must hold after these: the last state of each thing. The key tells things apart; a member is one of an organization.
 #[must_use]
 pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uuid>, Uuid, u8), &'e Entry> {
@@ -177,14 +169,5 @@ mod tests {
         let states: Vec<_> = net.values().map(|entry| entry.position).collect();
         assert_eq!(states, [3, 2], "of each token the last");
         assert_eq!(super::net(lost(&entries, 3)).len(), 0, "the log has all of it");
-    }
-
-    #[test]
-    fn the_common_part_ends_where_the_log_differs() {
-        let entries: Vec<_> = (1..=20).map(|n| entry(n * 3, 1, None)).collect();
-        for end in [0, 3, 30, 60] {
-            assert_eq!(last_common(&entries, |it| it.position <= end), end);
-        }
-        assert_eq!(last_common(&[], |_| true), 0);
     }
 }

@@ -360,8 +360,7 @@ pub struct Noted {
 
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.position)?;
-        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}:{}", self.position, hex::encode(&self.hash))
     }
 }
 
@@ -372,9 +371,7 @@ impl FromStr for Noted {
         let read = || {
             let (position, hash) = text.split_once(':')?;
             let position = position.parse().ok().filter(|position| *position >= 0)?;
-            let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let pair = |at: usize| u8::from_str_radix(hash.get(at..at + 2)?, 16).ok();
-            let hash = is_hash.then(|| (0..64).step_by(2).map(pair).collect::<Option<_>>())??;
+            let hash = hex::decode(hash).ok().filter(|hash| hash.len() == 32)?;
             Some(Self { position, hash })
         };
         read().ok_or("is no place of a log; write POSITION:HASH, as `tokenward log head` prints it")

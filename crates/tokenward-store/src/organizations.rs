@@ -98,15 +98,22 @@ pub async fn complete(tx: &mut Tx, o: &Organization) -> Result<()> {
 /// Marks the organization deleted and its tokens revoked. Their digests stay known for ever.
 pub async fn delete(tx: &mut Tx, grant: &Grant, now: Time) -> Result<()> {
     grant.permits(Management::OrganizationDelete)?;
-    let id = grant.organization();
-    execute!(tx.conn(), sqlx::query("UPDATE organization SET deleted_at = $2 WHERE id = $1").bind(id).bind(now.0))?;
+    end(tx, grant.organization(), now).await.map(|_| ())
+}
+
+/// The same for any organization. Was there one that was not deleted yet?
+pub(crate) async fn end(tx: &mut Tx, id: Uuid, at: Time) -> Result<bool> {
+    let ended = execute!(
+        tx.conn(),
+        sqlx::query("UPDATE organization SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL").bind(id).bind(at.0)
+    )?;
     execute!(
         tx.conn(),
         sqlx::query("UPDATE token SET revoked_at = $2 WHERE organization_id = $1 AND revoked_at IS NULL")
             .bind(id)
-            .bind(now.0)
+            .bind(at.0)
     )?;
-    Ok(())
+    Ok(ended > 0)
 }
 
 /// Is there any organization? Without one, the server offers its set-up.

@@ -8,9 +8,8 @@ use tokenward_core::right::Keeper;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Store, execute, row, run};
-use crate::lineage;
-use crate::role_rows;
 use crate::tx::{Begins, Tx};
+use crate::{lineage, organizations, role_rows, tokens};
 
 /// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -131,19 +130,7 @@ async fn take_away(
             member(tx, organization, target, *role, events).await?;
         }
         After::Gone => {
-            let gone = execute!(
-                tx.conn(),
-                sqlx::query("UPDATE organization SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL")
-                    .bind(target)
-                    .bind(entry.time.0)
-            )?;
-            if gone > 0 {
-                execute!(
-                    tx.conn(),
-                    sqlx::query("UPDATE token SET revoked_at = $2 WHERE organization_id = $1 AND revoked_at IS NULL")
-                        .bind(target)
-                        .bind(entry.time.0)
-                )?;
+            if organizations::end(tx, target, entry.time).await? {
                 events.push(Event::new(Kind::OrganizationDeleted, Some(target), target, ""));
             }
         }
@@ -179,10 +166,7 @@ async fn revoke(tx: &mut Tx, token: &KeptToken, at: Time) -> Result<Event> {
             .bind(at.0)
             .bind(now.0)
     )?;
-    execute!(
-        tx.conn(),
-        sqlx::query("UPDATE organization SET token_count = token_count - 1 WHERE id = $1").bind(token.organization_id)
-    )?;
+    tokens::fewer(tx, token.organization_id, 1).await?;
     Ok(of_token(Kind::TokenDeleted, token))
 }
 

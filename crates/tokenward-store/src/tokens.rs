@@ -428,9 +428,16 @@ pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, why: &Revocation) -> R
     .bind(grant.organization()).bind(id).bind(why.at.0).bind(why.reason.as_str()).bind(why.note.as_deref())
     .bind(why.by_name.as_deref()).bind(why.by_kind.map(ActorKind::as_str)).bind(why.by_id).fetch_optional(&mut *c))?;
     revoked.ok_or_else(|| Error::not_found("token"))?;
+    fewer(tx, grant.organization(), 1).await
+}
+
+/// So many living tokens fewer has the organization.
+pub(crate) async fn fewer(tx: &mut Tx, organization: Uuid, count: i64) -> Result<()> {
     execute!(
         tx.conn(),
-        sqlx::query("UPDATE organization SET token_count = token_count - 1 WHERE id = $1").bind(grant.organization())
+        sqlx::query("UPDATE organization SET token_count = token_count - $2 WHERE id = $1")
+            .bind(organization)
+            .bind(count)
     )?;
     Ok(())
 }
@@ -489,17 +496,12 @@ pub async fn revoke_made_by(tx: &mut Tx, account: Uuid, now: Time) -> Result<Vec
         "WHERE revoked_at IS NULL AND id IN (SELECT id FROM made) ",
         "RETURNING id, organization_id, name"
     )).bind(account).bind(now.0).fetch_all(&mut *c))?;
-    let mut fewer: HashMap<Uuid, i64> = HashMap::new();
+    let mut counts: HashMap<Uuid, i64> = HashMap::new();
     for token in &taken_back {
-        *fewer.entry(token.organization_id).or_default() += 1;
+        *counts.entry(token.organization_id).or_default() += 1;
     }
-    for (organization, count) in fewer {
-        execute!(
-            tx.conn(),
-            sqlx::query("UPDATE organization SET token_count = token_count - $2 WHERE id = $1")
-                .bind(organization)
-                .bind(count)
-        )?;
+    for (organization, count) in counts {
+        fewer(tx, organization, count).await?;
     }
     Ok(taken_back)
 }

@@ -2,6 +2,7 @@
 //! anything is decided by what the database says.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenward_core::journal::Entry;
@@ -11,7 +12,7 @@ use tokenward_store::lineage::{self, Part, RESTORED};
 use tokenward_store::rewind::{self, BroughtBack};
 use tokenward_store::{Feed, Store, log};
 
-use crate::journal::Journal;
+use crate::journal::{Journal, aside};
 
 /// How long one step may take for a command.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,18 +23,22 @@ pub async fn bring_back(store: &Store, path: &Path, node: &str) -> Result<Brough
         return Ok(BroughtBack::default());
     }
     let journal = Journal::open(path, store.now()).map_err(|error| Error::conflict(error.to_string()))?;
+    let journal = Arc::new(journal);
     let mut feed = store.feed(PATIENCE);
     bring_back_from(&journal, store, &mut feed, node).await
 }
 
 /// Is the log one that this journal is about? An error where it is not.
-pub(crate) async fn related(journal: &Journal, feed: &mut Feed) -> Result<Vec<Part>> {
+pub(crate) async fn related(journal: &Arc<Journal>, feed: &mut Feed) -> Result<Vec<Part>> {
     let line = lineage::all(feed.alone().await?).await?;
     let Some(root) = line.first().map(|part| part.incarnation) else {
         return Err(Error::internal("the database says of no log which one it is"));
     };
     match journal.root() {
-        None => journal.begin(root)?,
+        None => {
+            let journal = Arc::clone(journal);
+            aside(move || journal.begin(root)).await?;
+        }
         Some(own) if own == root => {}
         Some(own) => {
             let detail = format!(
@@ -47,13 +52,14 @@ pub(crate) async fn related(journal: &Journal, feed: &mut Feed) -> Result<Vec<Pa
 }
 
 pub(crate) async fn bring_back_from(
-    journal: &Journal,
+    journal: &Arc<Journal>,
     store: &Store,
     feed: &mut Feed,
     node: &str,
 ) -> Result<BroughtBack> {
     let line = related(journal, feed).await?;
-    let entries = journal.entries()?;
+    let kept = Arc::clone(journal);
+    let entries = aside(move || kept.entries()).await?;
     let common = common(feed, &entries).await?;
     let Some(last) = entries.last().filter(|last| last.position > common) else { return Ok(BroughtBack::default()) };
     let brought = if is_wanted(&line, last.log) {
@@ -61,7 +67,8 @@ pub(crate) async fn bring_back_from(
     } else {
         rewind::bring_back(store, &Keeper::new(node), &entries, common).await?
     };
-    journal.cut(common)?;
+    let kept = Arc::clone(journal);
+    aside(move || kept.cut(common)).await?;
     tracing::warn!(
         common,
         lost = brought.lost,

@@ -12,6 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::journal::Entry;
@@ -74,6 +75,8 @@ pub(crate) enum JournalError {
 pub(crate) struct Journal {
     path: Option<PathBuf>,
     state: Mutex<State>,
+    /// Bytes that are set aside for what is to be written. Beside the state, whose lock is held while the disk is waited for.
+    room: AtomicU64,
 }
 
 #[derive(Default)]
@@ -86,7 +89,6 @@ struct State {
     owed: Vec<Entry>,
     last: Option<i64>,
     length: u64,
-    room: u64,
 }
 
 /// What was read of a file.
@@ -100,7 +102,7 @@ struct Contents {
 impl Journal {
     /// One without a file.
     pub(crate) fn in_memory() -> Self {
-        Self { path: None, state: Mutex::default() }
+        Self { path: None, state: Mutex::default(), room: AtomicU64::new(u64::MAX) }
     }
 
     /// Opens the file, or makes it. One that another process writes is left to it.
@@ -132,8 +134,8 @@ impl Journal {
         }
         let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
         let last = contents.entries.last().map(|entry| entry.position);
-        let state = State { file: Some(file), root: contents.root, last, length, room: length, ..State::default() };
-        Ok(Self { path: Some(path.to_owned()), state: Mutex::new(state) })
+        let state = State { file: Some(file), root: contents.root, last, length, ..State::default() };
+        Ok(Self { path: Some(path.to_owned()), state: Mutex::new(state), room: AtomicU64::new(0) })
     }
 
     /// The first name of the log that it is about; none in a new one.
@@ -191,15 +193,17 @@ impl Journal {
         Ok(())
     }
 
-    /// Sets room aside for what is to be taken away. An error is one before it was.
+    /// Is there room for what is to be taken away? Waits for nobody.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room.load(Ordering::Relaxed) >= LEAST_ROOM
+    }
+
+    /// Sets room aside for what is to be taken away; waits for the disk. An error is one before it was.
     pub(crate) fn make_room(&self) -> Result<()> {
-        let mut state = lock(&self.state);
-        if state.room.saturating_sub(state.length) >= LEAST_ROOM {
-            return Ok(());
-        }
-        let (length, Some(file)) = (state.length, &state.file) else { return Ok(()) };
-        set_aside(file, length).map_err(|cause| self.failed(cause))?;
-        state.room = length + ROOM;
+        let state = lock(&self.state);
+        let Some(file) = state.file.as_ref().filter(|_| !self.has_room()) else { return Ok(()) };
+        set_aside(file, state.length).map_err(|cause| self.failed(cause))?;
+        self.room.store(ROOM, Ordering::Relaxed);
         Ok(())
     }
 
@@ -215,12 +219,14 @@ impl Journal {
         match written {
             Ok(()) => {
                 state.length += text.len() as u64;
+                let left = self.room.load(Ordering::Relaxed).saturating_sub(text.len() as u64);
+                self.room.store(left, Ordering::Relaxed);
                 Ok(())
             }
             Err(cause) => {
                 // Half a line in the middle would be damage.
                 let _ = file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0)).map(|_| ()));
-                state.room = length;
+                self.room.store(0, Ordering::Relaxed);
                 Err(self.failed(cause))
             }
         }
@@ -234,6 +240,11 @@ impl Journal {
         );
         Error { cause: Some(cause.into()), ..Error::unavailable(detail) }
     }
+}
+
+/// Does something with a journal on a thread that may wait for the disk.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| Err(Error::internal(cause)))
 }
 
 #[cfg(target_os = "linux")]

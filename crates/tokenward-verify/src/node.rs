@@ -24,6 +24,7 @@ use tokenward_store::{Feed, Look, Store, lineage};
 
 use crate::compare;
 use crate::follow::{self, Followed};
+use crate::journal::aside;
 
 /// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
 const BATCH: i64 = 1_000;
@@ -451,8 +452,7 @@ impl Follower {
 async fn note(followed: &Followed, entries: Vec<Entry>) -> Result<()> {
     let journal = Arc::clone(&followed.journal);
     let lasting = entries.iter().any(|entry| entry.after.is_some());
-    let noted = tokio::task::spawn_blocking(move || journal.keep(entries, lasting)).await;
-    noted.unwrap_or_else(|cause| Err(Error::internal(cause)))
+    aside(move || journal.keep(entries, lasting)).await
 }
 
 fn micros(time: Duration) -> Micros {

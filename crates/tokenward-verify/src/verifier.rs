@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use crate::follow::Followed;
 use crate::guard;
 use crate::hints;
-use crate::journal::Journal;
+use crate::journal::{Journal, aside};
 use crate::node::{Follower, NodeTerms};
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{DecisionFact, KeptDecision};
@@ -236,8 +236,13 @@ impl Verifier {
     }
 
     /// Sets room aside for noting what is to be taken away. An error says why it cannot be noted, and what to do.
-    pub fn make_room(&self) -> Result<()> {
-        self.0.followed.journal.make_room()
+    pub async fn make_room(&self) -> Result<()> {
+        let journal = &self.0.followed.journal;
+        if journal.has_room() {
+            return Ok(());
+        }
+        let journal = Arc::clone(journal);
+        aside(move || journal.make_room()).await
     }
 
     /// Up to which number positions of the log with this name mean the same here; `None` where it is another log.

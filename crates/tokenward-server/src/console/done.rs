@@ -88,7 +88,7 @@ done! {
     SettingsSaved = "settings-saved", Good, "The settings are saved.";
     TokenPolicySaved = "token-policy-saved", Good, "The token policy is saved. It counts for every end that is set from now on.";
     TokensShortened = "tokens-shortened", Good, "The tokens have the latest end that the policy allows.";
-    SomeTokensShortened = "some-tokens-shortened", Warn, "100 tokens have the latest end that the policy allows. There are more: press once more.";
+    SomeTokensShortened = "some-tokens-shortened", Warn, "Many tokens have the latest end that the policy allows. There are more: press once more.";
     NameSaved = "name-saved", Good, "Your name is saved.";
     PasswordSaved = "password-saved", Good, "Your password is changed. All other sessions were signed out.";
     SessionEnded = "session-ended", Good, "That session is signed out.";

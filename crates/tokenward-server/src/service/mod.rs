@@ -221,7 +221,7 @@ impl App {
                     let (value, events) = work(&mut tx, &right).await?;
                     if events.iter().any(|event| event.kind.takes_away()) {
                         // Before it is done: what is taken away must be noted where no restored database brings it back.
-                        app.verifier.make_room()?;
+                        app.verifier.make_room().await?;
                     }
                     let appends = app.store.clock().steady();
                     let position = tx.commit(&events).await?;
