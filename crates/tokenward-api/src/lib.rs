@@ -9,6 +9,7 @@
 
 pub mod accounts;
 pub mod apis;
+pub mod checkpoints;
 pub mod clusters;
 pub mod decisions;
 pub mod environments;

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod caller;
+pub mod checkpoint;
 pub mod decision;
 pub mod directory;
 pub mod email;

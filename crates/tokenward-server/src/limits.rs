@@ -294,6 +294,8 @@ limits! {
         "Events on a page of the log.";
     DECISION_PAGE = fixed "decision_page" 500, Count,
         "Decisions in one list.";
+    PROOF_PAGE = fixed "proof_page" 100, Count,
+        "Proofs of events in one answer.";
     ACCOUNT_EVENTS = fixed "account_events" 100, Count,
         "Events of an account in one answer; `before` asks for older ones.";
     ACCOUNT_NOTICES = fixed "account_notices" 200, Count,

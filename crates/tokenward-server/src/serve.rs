@@ -28,6 +28,7 @@ use crate::limits::{self, MISSES_PER_MINUTE, STREAMS};
 use crate::metrics::Metrics;
 use crate::reload::{self, Reload};
 use crate::scrape;
+use crate::service::checkpoints::{self, Checkpoints, Signer};
 use crate::service::known::Devices;
 use crate::service::passwords::Passwords;
 use crate::service::security::{self, Security};
@@ -64,6 +65,7 @@ pub struct Running {
     pub metrics: Option<Listening>,
     listening: Listening,
     reporting: JoinHandle<()>,
+    signing: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificate: Option<Arc<Certificate>>,
 }
@@ -75,6 +77,11 @@ const WAITING: Duration = Duration::from_millis(700);
 pub async fn open_store(config: &Config) -> Result<Store> {
     let waits = |text: fmt::Arguments<'_>| print_line(std::io::stderr(), text);
     open_store_with(config, Arc::new(SystemClock::default()), Arc::new(OsRandom), waits).await
+}
+
+/// Opens the store of a configuration to read the log, and changes nothing: not even the schema of an older version.
+pub async fn open_to_read(config: &Config) -> Result<Store> {
+    Ok(Store::open_to_read(&config.database, Arc::new(SystemClock::default()), Arc::new(OsRandom)).await?)
 }
 
 async fn open_store_with(
@@ -143,6 +150,12 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     {
         bail!("everybody on this machine can read the key {} (mode {mode:o}): run chmod 600 on it", key.display());
     }
+    if let Some(file) = &config.checkpoint_file {
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
+        opened.with_context(|| {
+            format!("cannot append to checkpoint_file {}: name a file that this user may write", file.display())
+        })?;
+    }
     let certificate = config.tls().map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let scheme = if config.tls().is_some() { "https" } else { "http" };
@@ -176,7 +189,9 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     verifier.guard().limit(u32::try_from(limits.get(&MISSES_PER_MINUTE)).unwrap_or(u32::MAX));
     let door = Arc::new(Door::new(&limits, reload::exempt(&config)));
     let devices = Devices::new(verifier.pepper(), &limits);
+    let checkpoints = Checkpoints { signer: Signer::new(verifier.pepper())?, file: config.checkpoint_file.clone() };
     let app = Arc::new(App {
+        checkpoints,
         metrics: Metrics::new(config.metrics_listen.is_some(), store.now()),
         store,
         verifier,
@@ -206,7 +221,20 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     };
     let listening = transport::listen(listener, terms, move |peer| front.connection(peer))?;
     let reporting = tokio::spawn(security::run(Arc::clone(&app)));
-    Ok(Running { address, app, set_up_link, envoy, door, metrics, listening, reporting, sampling, certificate })
+    let signing = tokio::spawn(checkpoints::run(Arc::clone(&app)));
+    Ok(Running {
+        address,
+        app,
+        set_up_link,
+        envoy,
+        door,
+        metrics,
+        listening,
+        reporting,
+        signing,
+        sampling,
+        certificate,
+    })
 }
 
 /// Tells the commands beside the server where it is reached, also when it got that by a flag.
@@ -272,6 +300,7 @@ impl Running {
         }
         self.app.verifier.stop().await;
         self.reporting.abort();
+        self.signing.abort();
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");
         }

@@ -6,6 +6,7 @@
 //! hash before it.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use tokenward_core::checkpoint::{EVENTS_MAX, Hash, Statement, Tree};
 use tokenward_core::event::{ActorKind, By, Event, Origin};
 use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -25,6 +27,8 @@ use crate::tx::Tx;
 /// How long a commit is looked up that was not confirmed, and how often.
 const LOOKED_UP: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Most hashes that a checkpoint's tree is over.
+const CHECKPOINT_EVENTS: usize = EVENTS_MAX as usize;
 /// Most that the log keeps of one event, in bytes. Snapshots are shortened far below it.
 pub const EVENT_MAX: usize = 32 * 1_024;
 
@@ -88,6 +92,12 @@ impl Skeleton {
     #[must_use]
     pub fn follows(&self, before: &[u8]) -> bool {
         self.hash[..] == self.chained(before)
+    }
+
+    /// Is this what was written with it?
+    #[must_use]
+    pub fn says(&self, salt: &[u8], payload: &str) -> bool {
+        payload_digest(salt, payload)[..] == self.payload_digest
     }
 
     /// The hash that this row must have after one with `before`.
@@ -163,7 +173,7 @@ impl KeptPayload {
     /// Is this what was written with `row`?
     fn fits(&self, row: &Skeleton) -> bool {
         let id = |place: Option<(Uuid, String)>| place.map(|(id, _)| id);
-        payload_digest(&self.salt, &self.payload)[..] == row.payload_digest
+        row.says(&self.salt, &self.payload)
             && serde_json::from_str::<Copied<'_>>(&self.payload).is_ok_and(|copied| {
                 copied.actor == self.actor
                     && copied.origin == self.origin
@@ -343,7 +353,7 @@ pub enum Chain {
 
 /// Follows the chain from the first event to the last, also while others append.
 pub async fn verify(conn: Conn<'_>) -> Result<Chain> {
-    Ok(match prove(conn, 1, &[], |_| {}).await? {
+    Ok(match prove(conn, 1, &Evidence::default(), |_| {}).await? {
         Proof::Holds { head, .. } => Chain::Intact { events: head.position },
         Proof::Fails { position, .. } => Chain::Broken { position },
     })
@@ -378,6 +388,15 @@ impl FromStr for Noted {
     }
 }
 
+/// What the log is held against: what was known of it at some time.
+#[derive(Clone, Default, Debug)]
+pub struct Evidence {
+    /// Heads that somebody has noted.
+    pub heads: Vec<Noted>,
+    /// What a server has signed, in any order. That the signatures are good was seen before.
+    pub checkpoints: Vec<Statement>,
+}
+
 /// What does not fit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -391,6 +410,36 @@ pub enum Fault {
     Cut,
     /// Its hash is another one than was noted: what stands before it was written anew.
     Rewritten,
+    /// A checkpoint says something else.
+    Checkpoint,
+}
+
+impl Fault {
+    /// A word for programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Changed => "changed",
+            Self::Payload => "payload",
+            Self::Cut => "cut",
+            Self::Rewritten => "rewritten",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "there is no event, or another one in its place",
+            Self::Changed => "the event is not the one that was written",
+            Self::Payload => "what the event says is not what was written",
+            Self::Cut => "the end of the log is missing from here on",
+            Self::Rewritten => "its hash is not the one that was noted; the log was written anew up to here",
+            Self::Checkpoint => "a signed checkpoint says otherwise; the log was written anew up to here",
+        })
+    }
 }
 
 /// What [`prove`] found.
@@ -400,6 +449,8 @@ pub enum Proof {
     Holds {
         /// How many events were looked at.
         events: i64,
+        /// How many of them have no payload any more: it was erased, and the skeleton stays.
+        erased: i64,
         /// Where the log ends.
         head: Noted,
     },
@@ -412,10 +463,51 @@ pub enum Proof {
     },
 }
 
-/// Follows the chain from `first` to the last event, also while others append, and holds it against what was noted. What is
+/// The checkpoints that a walk along the log comes to, and the hashes that their trees need.
+struct Ahead<'a> {
+    /// The farthest first.
+    rest: Vec<&'a Statement>,
+    /// The hashes from `begin` on.
+    hashes: VecDeque<Hash>,
+    begin: i64,
+}
+
+impl<'a> Ahead<'a> {
+    fn new(evidence: &'a Evidence, first: i64) -> Self {
+        let mut rest: Vec<_> = evidence.checkpoints.iter().filter(|it| it.position >= first).collect();
+        rest.sort_by_key(|it| std::cmp::Reverse(it.position));
+        Self { rest, hashes: VecDeque::new(), begin: first }
+    }
+
+    /// The walk comes by this event. Do the checkpoints at its place say the same of it and of those before?
+    fn pass(&mut self, position: i64, hash: &[u8]) -> bool {
+        let Ok(hash) = Hash::try_from(hash) else { return false };
+        self.hashes.push_back(hash);
+        while let Some(it) = self.rest.pop_if(|it| it.position == position) {
+            // Of a tree that begins before the walk only the end is known.
+            let whole = it.first < self.begin
+                || usize::try_from(it.first - self.begin)
+                    .ok()
+                    .is_some_and(|skipped| Tree::new(self.hashes.iter().skip(skipped).copied()).root() == it.root);
+            if it.hash != hash || it.size().is_none() || !whole {
+                return false;
+            }
+        }
+        // No tree reaches farther back than this.
+        while self.hashes.len() > CHECKPOINT_EVENTS {
+            self.hashes.pop_front();
+            self.begin += 1;
+        }
+        true
+    }
+}
+
+/// Follows the chain from `first` to the last event, also while others append, and holds it against what is known. What is
 /// before `first` is believed. `seen` is told how far it has come.
-pub async fn prove(mut conn: Conn<'_>, first: i64, noted: &[Noted], mut seen: impl FnMut(i64)) -> Result<Proof> {
+pub async fn prove(mut conn: Conn<'_>, first: i64, evidence: &Evidence, mut seen: impl FnMut(i64)) -> Result<Proof> {
     let fails = |position, fault| Ok(Proof::Fails { position, fault });
+    let noted = &evidence.heads;
+    let mut ahead = Ahead::new(evidence, first);
     let mut last = (first - 1).max(0);
     let mut hash = vec![0u8; 32];
     if last > 0 {
@@ -424,7 +516,7 @@ pub async fn prove(mut conn: Conn<'_>, first: i64, noted: &[Noted], mut seen: im
             None => return fails(last, Fault::Missing),
         }
     }
-    let (begun, mut ended) = (last, 0);
+    let (begun, mut ended, mut erased) = (last, 0, 0);
     loop {
         let rows = after(conn.reborrow(), last, 1_000).await?;
         let Some(through) = rows.last().map(|row| row.position) else {
@@ -440,7 +532,10 @@ pub async fn prove(mut conn: Conn<'_>, first: i64, noted: &[Noted], mut seen: im
             if let Some(beyond) = noted.iter().find(|noted| noted.position > last) {
                 return fails(beyond.position, Fault::Cut);
             }
-            return Ok(Proof::Holds { events: last - begun, head: Noted { position, hash } });
+            if let Some(beyond) = ahead.rest.last() {
+                return fails(beyond.position, Fault::Cut);
+            }
+            return Ok(Proof::Holds { events: last - begun, erased, head: Noted { position, hash } });
         };
         let payloads: Vec<KeptPayload> = run!(conn.reborrow(), c => sqlx::query_as(concat!(
             "SELECT position, salt, payload, actor, origin, project_id, environment_id FROM event_payload ",
@@ -455,11 +550,16 @@ pub async fn prove(mut conn: Conn<'_>, first: i64, noted: &[Noted], mut seen: im
                 return fails(row.position, Fault::Changed);
             }
             let kept = payloads.next_if(|kept| kept.position == row.position);
-            if kept.is_some_and(|kept| !kept.fits(&row)) {
-                return fails(row.position, Fault::Payload);
+            match kept {
+                Some(kept) if !kept.fits(&row) => return fails(row.position, Fault::Payload),
+                Some(_) => {}
+                None => erased += 1,
             }
             if noted.iter().any(|noted| noted.position == row.position && noted.hash != row.hash) {
                 return fails(row.position, Fault::Rewritten);
+            }
+            if !ahead.pass(row.position, &row.hash) {
+                return fails(row.position, Fault::Checkpoint);
             }
             last = row.position;
             hash = row.hash;

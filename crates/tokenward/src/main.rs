@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Command::SignInLink(args) => run(sign_in_link::run(args)),
         Command::Backup(args) => run(backup::run(args)),
         Command::Restore(args) => run(restore::run(args)),
-        Command::Log(LogCommand::Offline(command)) => run(log::run(command)),
+        Command::Log(LogCommand::Offline(command)) => run(log::run(command, cli.global.json)),
         Command::Log(LogCommand::Online(command)) => cli::run_log(command, &cli.global),
         Command::Migrate(args) => run(migrate::run(args)),
     }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
+use tokenward_api::checkpoints::{Checkpoint, EventProof, ProofPage, ProvenEvent};
 use tokenward_api::log::{LogStatus, LogTurn, LostEvent};
+use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_store::Position;
@@ -14,8 +17,10 @@ use tokenward_store::lineage::Turn;
 
 use super::endpoint::{Endpoint, get, post};
 use super::error::ApiError;
-use super::extract::written_empty;
+use super::extract::{Params, id, written_empty};
 use super::right::On;
+use crate::limits::PROOF_PAGE;
+use crate::service::events::{self, Proven};
 use crate::service::{App, log};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -33,6 +38,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Events", "Acknowledge what became of the log, so that nobody is warned of it any more.")
             .answers_empty(204)
             .errors(&[409]),
+        get("/organization/{organizationId}/events/{eventId}/proof", proof)
+            .needs(Management::EventRead, On::Organization)
+            .about("Events", "What is needed to check one event against what the server has signed of its log.")
+            .answers::<EventProof>(200)
+            .errors(&[409]),
+        get("/organization/{organizationId}/log/proofs", proofs)
+            .needs(Management::EventRead, On::Organization)
+            .about(
+                "Events",
+                "The same of all the organization's events, the oldest first, page by page; as far as they are covered by a \
+                 checkpoint, which is made every hour.",
+            )
+            .query(&[("after", "Behind this position: `next` of the page before. Default: 0.")])
+            .answers::<ProofPage>(200)
+            .errors(&[400]),
     ]
 }
 
@@ -60,4 +80,55 @@ fn lost(lost: &tokenward_store::lineage::Lost) -> LostEvent {
 
 async fn acknowledge(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
     Ok(written_empty(StatusCode::NO_CONTENT, &log::acknowledge(&app, grant).await?))
+}
+
+async fn proof(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, event)): Path<(Uuid, String)>,
+) -> Result<Json<EventProof>, ApiError> {
+    let proven = events::proof(&app, &grant, id("eventId", &event)?).await?;
+    Ok(Json(event_proof(&app, proven)))
+}
+
+#[derive(Deserialize)]
+struct ProofQuery {
+    after: Option<i64>,
+}
+
+async fn proofs(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(query): Params<ProofQuery>,
+) -> Result<Json<ProofPage>, ApiError> {
+    let limit = i64::from(PROOF_PAGE.number());
+    let proven = events::proofs_after(&app, &grant, query.after.unwrap_or(0), limit).await?;
+    let full = proven.len() == PROOF_PAGE.size();
+    let next = proven.last().map(|last| last.material.skeleton.position).filter(|_| full);
+    Ok(Json(ProofPage { proofs: proven.into_iter().map(|it| event_proof(&app, it)).collect(), next }))
+}
+
+fn event_proof(app: &App, proven: Proven) -> EventProof {
+    let Proven { material, path, checkpoint } = proven;
+    let (salt, payload) = material.kept.map(|(salt, payload)| (hex::encode(salt), payload)).unzip();
+    let it = material.skeleton;
+    EventProof {
+        event: ProvenEvent {
+            position: it.position,
+            id: it.id,
+            time: it.time,
+            organization_id: it.organization_id,
+            kind: it.kind,
+            target_id: it.target_id,
+            related_id: it.related_id,
+            payload_digest: hex::encode(it.payload_digest),
+            before: hex::encode(material.before),
+            hash: hex::encode(it.hash),
+            salt,
+            payload,
+        },
+        path: path.iter().map(hex::encode).collect(),
+        checkpoint: Checkpoint::from(&checkpoint),
+        public_key: app.checkpoints.signer.public_key().to_string(),
+    }
 }

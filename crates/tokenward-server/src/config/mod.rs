@@ -91,6 +91,9 @@ pub struct Config {
     /// The pepper, when it is not in its file.
     #[serde(deserialize_with = "values::text")]
     pub pepper: Option<String>,
+    /// A file to which signed checkpoints of the log are appended.
+    #[serde(deserialize_with = "values::path")]
+    pub checkpoint_file: Option<PathBuf>,
     /// Who may make organizations.
     #[serde(deserialize_with = "values::organizations")]
     pub organizations: OrganizationCreators,

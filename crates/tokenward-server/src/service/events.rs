@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
-use tokenward_core::{Result, Uuid};
+use tokenward_core::checkpoint::{Checkpoint, Hash, Tree};
+use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::checkpoints as kept;
 pub use tokenward_store::events::TargetLevel;
 use tokenward_store::events::{self, Event, Filter, Payload};
+use tokenward_store::proofs::{self, Material};
 
-use super::App;
+use super::{App, Read, checkpoints};
 use crate::limits::{EVENT_TARGETS, EVENTS_LOOKED_THROUGH};
 
 /// A page of the log: where its events are.
@@ -77,4 +80,62 @@ pub async fn targets(
     let mut targets: Vec<_> = newest.into_iter().filter_map(named).collect();
     targets.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
     Ok(targets)
+}
+
+/// An event as it was hashed, and the way from it to what was signed.
+pub struct Proven {
+    /// The event.
+    pub material: Material,
+    /// The hashes beside the way.
+    pub path: Vec<Hash>,
+    /// What was signed.
+    pub checkpoint: Checkpoint,
+}
+
+/// The proof of one event of the organization. What no checkpoint covers yet gets one, though not more than one a minute.
+pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<Proven> {
+    let mut reader = app.read(grant.organization()).await?;
+    let material = proofs::of_event(reader.conn(), grant, event).await?.ok_or_else(|| Error::not_found("event"))?;
+    let position = material.skeleton.position;
+    let mut covering = kept::covering(reader.conn(), position).await?;
+    if covering.is_none() && checkpoints::on_demand(app).await? {
+        covering = kept::covering(reader.conn(), position).await?;
+    }
+    let Some(checkpoint) = covering else {
+        return Err(Error::conflict("Nothing was signed yet that covers this event. Ask again in a minute."));
+    };
+    let tree = tree(&mut reader, &checkpoint).await?;
+    Ok(proven(material, &tree, &checkpoint))
+}
+
+/// The proofs of the organization's events behind a position, the oldest first, at most `limit`. Those that no checkpoint
+/// covers yet are not among them.
+pub async fn proofs_after(app: &Arc<App>, grant: &Grant, after: i64, limit: i64) -> Result<Vec<Proven>> {
+    let mut reader = app.read(grant.organization()).await?;
+    let through = kept::last(reader.conn()).await?.map_or(0, |last| last.statement.position);
+    let found = proofs::between(reader.conn(), grant, after, through, limit).await?;
+    let mut all = Vec::with_capacity(found.len());
+    let mut under: Option<(Tree, Checkpoint)> = None;
+    for material in found {
+        let position = material.skeleton.position;
+        if under.as_ref().is_none_or(|(_, checkpoint)| checkpoint.statement.position < position) {
+            let checkpoint = kept::covering(reader.conn(), position).await?;
+            let checkpoint = checkpoint.ok_or_else(|| Error::internal("a hole between two checkpoints"))?;
+            under = Some((tree(&mut reader, &checkpoint).await?, checkpoint));
+        }
+        if let Some((tree, checkpoint)) = &under {
+            all.push(proven(material, tree, checkpoint));
+        }
+    }
+    Ok(all)
+}
+
+async fn tree(reader: &mut Read, checkpoint: &Checkpoint) -> Result<Tree> {
+    let it = &checkpoint.statement;
+    Ok(Tree::new(kept::hashes(reader.conn(), it.first, it.position).await?))
+}
+
+fn proven(material: Material, tree: &Tree, checkpoint: &Checkpoint) -> Proven {
+    let index = usize::try_from(material.skeleton.position - checkpoint.statement.first).unwrap_or(usize::MAX);
+    Proven { material, path: tree.path(index), checkpoint: checkpoint.clone() }
 }

@@ -5,6 +5,7 @@
 pub mod acceptance;
 pub mod accounts;
 pub mod apis;
+pub mod checkpoints;
 pub mod cluster_types;
 pub mod clusters;
 mod compare;
@@ -91,6 +92,8 @@ pub struct App {
     pub shares: Shares,
     /// Passwords are hashed by few at a time.
     pub passwords: passwords::Passwords,
+    /// Who signs what the log is like.
+    pub checkpoints: checkpoints::Checkpoints,
     /// Slows down guessing of passwords.
     pub throttle: throttle::Throttle,
     /// What was tried at accounts.

@@ -35,6 +35,9 @@ pub enum OpenError {
     /// Nobody has served from this file yet.
     #[error("there is no database at {}: name the data directory of a server that has been started", .0.display())]
     Absent(PathBuf),
+    /// There is nothing to read.
+    #[error("there is no database at {}: name the right --data-dir or --database", .0.display())]
+    NoFile(PathBuf),
     /// An older version has made the schema, or none.
     #[error(
         "this database has no schema, or an older one than this program reads: start `tokenward serve` of this version first"
@@ -61,6 +64,14 @@ pub(super) fn same_steps(applied: &[(i64, Vec<u8>)], known: &Migrator) -> Result
     }
     let taken = |version, checksum: &[u8]| applied.iter().any(|(at, sum)| *at == version && sum == checksum);
     if known.iter().all(|step| taken(step.version, &step.checksum)) { Ok(()) } else { Err(OpenError::Older) }
+}
+
+/// For those who only read what every version has kept: the database may have taken fewer steps, but some of them.
+pub(super) fn readable_steps(applied: &[(i64, Vec<u8>)], known: &Migrator) -> Result<(), OpenError> {
+    match same_steps(applied, known) {
+        Err(OpenError::Older) if !applied.is_empty() => Ok(()),
+        checked => checked,
+    }
 }
 
 pub(super) fn migrate_error(error: MigrateError) -> OpenError {

@@ -198,6 +198,24 @@ impl Store {
         Ok(Self { pools, clock, random, lock: None, known: Arc::default() })
     }
 
+    /// Opens the database at `url` for those who only read the log: nothing is made and nothing changed, not even the schema
+    /// of an older version.
+    pub async fn open_to_read(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
+        let pools = match DatabaseAddress::parse(url)? {
+            DatabaseAddress::Server(url) => Pools::Postgres(postgres::open_to_read(&url).await?),
+            DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open_to_read(&path).await?),
+        };
+        Ok(Self { pools, clock, random, lock: None, known: Arc::default() })
+    }
+
+    /// Has the schema taken this step?
+    pub async fn has_taken(&self, step: i64) -> Result<bool> {
+        let mut reader = self.read().await?;
+        let taken =
+            count!(reader.conn(), "SELECT count(*) FROM _sqlx_migrations WHERE success AND version = $1", step)?;
+        Ok(taken > 0)
+    }
+
     /// Makes this the only process that serves from an SQLite file. PostgreSQL needs no such thing.
     pub fn lock(&mut self) -> Result<(), OpenError> {
         if let Pools::Sqlite(file) = &self.pools {

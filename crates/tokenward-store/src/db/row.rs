@@ -43,6 +43,15 @@ impl Column for Time {
     }
 }
 
+/// Hashes, keys and signatures: bytes of one length.
+impl<const LENGTH: usize> Column for [u8; LENGTH] {
+    type Stored = Vec<u8>;
+
+    fn read(bytes: Vec<u8>) -> Result<Self, BoxDynError> {
+        bytes.try_into().map_err(|bytes: Vec<u8>| format!("{} bytes instead of {LENGTH}", bytes.len()).into())
+    }
+}
+
 /// The number of a secret.
 impl Column for u16 {
     type Stored = i32;

@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 
-use super::error::{OpenError, cause_text, fail, migrate_error, same_steps};
+use super::error::{OpenError, cause_text, fail, migrate_error, readable_steps, same_steps};
 use super::head::Head;
 use super::served::{self, Serving};
 use super::{Conn, Connections};
@@ -33,6 +33,9 @@ const TURN_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long the end of the store waits for the connection of the follower.
 const FOLLOWER_ENDS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The steps that the schema has taken.
+const STEPS: &str = "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
 
 static MIGRATIONS: Migrator = sqlx_macros::migrate!("./migrations/sqlite");
 
@@ -97,8 +100,7 @@ impl Pools {
     /// The steps that the schema of the file has taken. A file without this table is new; every other fault comes again
     /// with the next statement.
     async fn steps(&self) -> Vec<(i64, Vec<u8>)> {
-        let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version");
-        applied.fetch_all(&self.write).await.unwrap_or_default()
+        sqlx::query_as(STEPS).fetch_all(&self.write).await.unwrap_or_default()
     }
 
     /// Brings the file up to date, if it is not; but not under the feet of one who serves from it.
@@ -129,6 +131,43 @@ pub(super) async fn attach(path: &Path) -> Result<Pools, OpenError> {
     let _turn = take_turn(path).await?;
     let pools = connect(path).await?;
     same_steps(&pools.steps().await, &MIGRATIONS)?;
+    Ok(pools)
+}
+
+/// Opens the file at `path` to read it, also one of an older schema. Nothing is written into it: not even what a server
+/// that was killed has left beside it is brought in.
+pub(super) async fn open_to_read(path: &Path) -> Result<Pools, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::NoFile(path.to_owned()));
+    }
+    let failed = |cause: sqlx::Error| OpenError::Open {
+        url: path.display().to_string(),
+        cause: cause_text(&cause),
+        hint: match sqlite_hint(&cause) {
+            UNWRITABLE => "The file must be readable for this user.",
+            hint => hint,
+        },
+    };
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(Duration::from_secs(5));
+    let connect = |options: SqliteConnectOptions| {
+        SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE).connect_with(options)
+    };
+    // Readers of a WAL share a file beside the database, which cannot be made where the directory is read-only. Without a
+    // WAL nobody writes there, and the file can be taken as one that does not change.
+    let unshared = || {
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        !Path::new(&wal).exists()
+    };
+    let read = match connect(options.clone()).await {
+        Err(_) if unshared() => connect(options.clone().immutable(true)).await,
+        connected => connected,
+    };
+    let read = read.map_err(failed)?;
+    let closed = SqlitePoolOptions::new().connect_lazy_with(options);
+    let pools = Pools { path: path.to_owned(), write: closed.clone(), read, follow: closed };
+    let steps = sqlx::query_as(STEPS).fetch_all(&pools.read).await.map_err(failed)?;
+    readable_steps(&steps, &MIGRATIONS)?;
     Ok(pools)
 }
 
@@ -197,6 +236,9 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
     Ok(Pools { path: path.to_owned(), write, read, follow })
 }
 
+/// What to do about most faults of a file.
+const UNWRITABLE: &str = "The directory must exist, and file and directory must be writable for this user.";
+
 /// What to do when an SQLite file cannot be opened.
 fn sqlite_hint(error: &sqlx::Error) -> &'static str {
     let code = match error {
@@ -206,7 +248,7 @@ fn sqlite_hint(error: &sqlx::Error) -> &'static str {
     match code {
         5 | 6 => "Another program holds it locked: end that program, then try again.",
         11 | 26 => "Restore it from a backup, or name another file.",
-        _ => "The directory must exist, and file and directory must be writable for this user.",
+        _ => UNWRITABLE,
     }
 }
 

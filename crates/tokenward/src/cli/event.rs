@@ -1,13 +1,18 @@
 //! `tokenward event`.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
+use tokenward_api::checkpoints::{EventProof, ProofPage};
 use tokenward_api::events::{Event, Links};
 use tokenward_core::Time;
+use tokenward_server::service::checkpoints::{self, PublicKey, Unproven};
 
 use super::answer::ApiAnswer;
-use super::output::{self, Result, Table, second, text};
+use super::client::segment;
+use super::output::{self, Failure, Result, Table, second, text};
 use super::{Context, when};
 use crate::note::note;
 
@@ -20,6 +25,35 @@ pub enum EventCommand {
     /// List what happened, the newest first
     #[command(visible_alias = "ls")]
     List(ListArgs),
+    /// Print what is needed to check one event against what the server has signed, and check it
+    Proof {
+        /// The id of the event
+        id: String,
+        /// A key that is believed, as `tokenward log key` prints it; can be given several times
+        #[arg(long, value_name = "KEY", value_parser = public_key)]
+        public_key: Vec<PublicKey>,
+    },
+    /// Check a proof that was kept; needs no server
+    CheckProof {
+        /// The file; `-` is standard input
+        file: PathBuf,
+        /// A key that is believed, as `tokenward log key` prints it; can be given several times
+        #[arg(long, value_name = "KEY", value_parser = public_key, required = true)]
+        public_key: Vec<PublicKey>,
+    },
+    /// Check every event of the organization against what the server has signed, page by page
+    Verify {
+        /// A key that is believed, as `tokenward log key` prints it; can be given several times
+        #[arg(long, value_name = "KEY", value_parser = public_key)]
+        public_key: Vec<PublicKey>,
+        /// The position to begin at
+        #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
+        from: i64,
+    },
+}
+
+fn public_key(text: &str) -> std::result::Result<PublicKey, String> {
+    text.parse().map_err(|problem| format!("it {problem}"))
 }
 
 /// `tokenward event list`.
@@ -43,7 +77,98 @@ pub struct ListArgs {
 }
 
 pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
-    let EventCommand::List(args) = command;
+    match command {
+        EventCommand::List(args) => list(args, context).await,
+        EventCommand::Proof { id, public_key } => proof(&id, public_key, context).await,
+        EventCommand::CheckProof { file, public_key } => check_proof(&file, &public_key),
+        EventCommand::Verify { public_key, from } => verify(public_key, from, context).await,
+    }
+}
+
+/// The keys to believe: those that were named, else the one that the server names itself, which proves less.
+fn believed(named: Vec<PublicKey>, proof: &EventProof) -> Result<Vec<PublicKey>> {
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let own =
+        proof.public_key.parse().map_err(|problem| Failure::error(format!("The server's public key {problem}.")))?;
+    note(format!(
+        "Checked with the server's own key, {}. Name one that you have from elsewhere with --public-key.",
+        proof.public_key
+    ));
+    Ok(vec![own])
+}
+
+fn unproven(proof: &EventProof, why: &Unproven) -> Failure {
+    Failure::error(format!("The event at position {} is not proven: {why}.", proof.event.position))
+}
+
+async fn proof(id: &str, public_key: Vec<PublicKey>, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let path = format!("/organization/{}/events/{}/proof", organization.id, segment(id)?);
+    let answer: ApiAnswer<EventProof> = context.client.get(&path).await?;
+    let keys = believed(public_key, &answer)?;
+    checkpoints::check_proof(&answer, &keys).map_err(|why| unproven(&answer, &why))?;
+    output::json(&answer.raw)?;
+    note(format!("Proven by the checkpoint at position {}.", answer.checkpoint.position));
+    Ok(())
+}
+
+/// Checks a proof that was kept. Asks nobody.
+pub fn check_proof(file: &Path, keys: &[PublicKey]) -> Result {
+    let name = file.display();
+    let text =
+        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.map_err(|cause| Failure::error(format!("{name} cannot be read: {cause}.")))?;
+    let proof: EventProof = serde_json::from_str(&text)
+        .map_err(|cause| Failure::error(format!("{name} is no proof of an event: {cause}.")))?;
+    checkpoints::check_proof(&proof, keys).map_err(|why| unproven(&proof, &why))?;
+    let (event, checkpoint) = (&proof.event, &proof.checkpoint);
+    output::fields(&[
+        ("Event", event.id.to_string()),
+        ("Position", event.position.to_string()),
+        ("Time", second(event.time)),
+        ("Kind", event.kind.clone()),
+        ("Checkpoint", format!("{} of {}", checkpoint.position, second(checkpoint.time))),
+    ])
+}
+
+async fn verify(public_key: Vec<PublicKey>, from: i64, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let path = format!("/organization/{}/log/proofs", organization.id);
+    let (mut keys, mut after, mut count) = (Vec::new(), from - 1, 0usize);
+    loop {
+        let behind = after.to_string();
+        let page: ApiAnswer<ProofPage> = context.client.query(&path, &[("after", Some(behind.as_str()))]).await?;
+        for proof in &page.proofs {
+            if keys.is_empty() {
+                keys = believed(public_key.clone(), proof)?;
+            }
+            checkpoints::check_proof(proof, &keys).map_err(|why| unproven(proof, &why))?;
+            if proof.event.position <= after || proof.event.organization_id != Some(organization.id) {
+                return Err(Failure::error(format!(
+                    "The event at position {} stands in a page where it does not belong.",
+                    proof.event.position
+                )));
+            }
+            after = proof.event.position;
+            count += 1;
+        }
+        if page.next.is_none() {
+            break;
+        }
+    }
+    if context.global.json {
+        return output::json(&json!({ "proven": count, "through": after }));
+    }
+    note(match count {
+        0 => "There is nothing yet that a checkpoint covers.".to_owned(),
+        count => format!("{count} events are proven, through position {after}."),
+    });
+    Ok(())
+}
+
+async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let upper = |text: Option<String>| text.map(|text| text.to_uppercase());
     let since = args.since.map(|at| at.to_string());
     let (event_type, target_type) = (upper(args.event_type), upper(args.target_type));

@@ -219,7 +219,64 @@ impl<'a> Context<'a> {
 /// Reads the arguments; prints help or a usage error and exits where there is nothing more to do.
 #[must_use]
 pub fn parse() -> Cli {
-    Cli::from_arg_matches(&definition().get_matches()).unwrap_or_else(|error| error.exit())
+    let mut definition = definition();
+    let matches = definition.get_matches_mut();
+    refuse_misleading(&mut definition, &matches)
+        .and_then(|()| Cli::from_arg_matches(&matches))
+        .unwrap_or_else(|error| error.exit())
+}
+
+/// The options of a server, which mean nothing to a command that asks none.
+const OF_SERVERS: [&str; 4] = ["url", "organization", "ca_cert", "json"];
+/// The commands that ask none, and which of those options mean something to them all the same.
+const OFFLINE: [(&[&str], &[&str]); 14] = [
+    (&["serve"], &[]),
+    (&["bootstrap"], &[]),
+    (&["new-organization"], &[]),
+    (&["sign-in-link"], &[]),
+    (&["backup"], &[]),
+    (&["restore"], &[]),
+    (&["migrate"], &[]),
+    (&["completions"], &[]),
+    (&["man"], &[]),
+    (&["log", "verify"], &["json"]),
+    (&["log", "head"], &["json"]),
+    (&["log", "key"], &["json"]),
+    (&["log", "checkpoint"], &["json"]),
+    (&["log", "export"], &[]),
+];
+
+/// Refuses an option of servers that somebody has typed where it would be passed over in silence. In the environment they
+/// stand for other commands too.
+fn refuse_misleading(
+    definition: &mut clap::Command,
+    matches: &clap::ArgMatches,
+) -> std::result::Result<(), clap::Error> {
+    let Some((path, known)) = OFFLINE.iter().find(|(path, _)| below(matches, path).is_some()) else { return Ok(()) };
+    let Some(matches) = below(matches, path) else { return Ok(()) };
+    let command = path.iter().try_fold(&*definition, |command, name| command.find_subcommand(name));
+    let means_something = |id: &str| {
+        known.contains(&id)
+            || command.is_some_and(|it| it.get_arguments().any(|arg| arg.get_id() == id && !arg.is_global_set()))
+    };
+    let typed = |id: &&&str| {
+        // One that the command does not have was not typed.
+        let source = matches.try_contains_id(id).is_ok().then(|| matches.value_source(id)).flatten();
+        source == Some(clap::parser::ValueSource::CommandLine) && !means_something(id)
+    };
+    match OF_SERVERS.iter().find(typed) {
+        None => Ok(()),
+        Some(id) => {
+            let (option, name) = (id.replace('_', "-"), path.join(" "));
+            let why = format!("`tokenward {name}` asks no server and has no --{option}: leave it out");
+            Err(definition.error(clap::error::ErrorKind::UnknownArgument, why))
+        }
+    }
+}
+
+/// What was typed behind a command and its noun.
+fn below<'a>(matches: &'a clap::ArgMatches, path: &[&str]) -> Option<&'a clap::ArgMatches> {
+    path.iter().try_fold(matches, |matches, name| matches.subcommand_matches(name))
 }
 
 /// The whole command line, for the parser, the completions and the manual.
@@ -227,20 +284,19 @@ fn definition() -> clap::Command {
     let mut command = Cli::command();
     command.build();
     // These ask no server: its options would only mislead there.
-    let hidden = |sub: clap::Command| {
-        let global = ["url", "organization", "ca_cert", "json"];
-        sub.mut_args(|arg| {
-            let misleads = arg.is_global_set() && global.contains(&arg.get_id().as_str());
-            arg.hide(misleads)
-        })
-    };
-    for name in
-        ["serve", "bootstrap", "new-organization", "sign-in-link", "backup", "restore", "migrate", "completions", "man"]
-    {
-        command = command.mut_subcommand(name, hidden);
-    }
-    for name in ["verify", "head"] {
-        command = command.mut_subcommand("log", |log| log.mut_subcommand(name, hidden));
+    for (path, known) in OFFLINE {
+        let hidden = |sub: clap::Command| {
+            sub.mut_args(|arg| {
+                let id = arg.get_id().as_str();
+                let misleads = arg.is_global_set() && OF_SERVERS.contains(&id) && !known.contains(&id);
+                arg.hide(misleads)
+            })
+        };
+        command = match path {
+            [noun, verb] => command.mut_subcommand(noun, |noun| noun.mut_subcommand(verb, hidden)),
+            [name, ..] => command.mut_subcommand(name, hidden),
+            [] => command,
+        };
     }
     command
 }
@@ -306,6 +362,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Decision(command) => decision::run(command, &context()?).await,
         Online::Account(command) => account::run(command, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,
+        Online::Event(event::EventCommand::CheckProof { file, public_key }) => event::check_proof(&file, &public_key),
         Online::Event(command) => event::run(command, &context()?).await,
         Online::Node(command) => node::run(command, &context()?).await,
     }
@@ -347,12 +404,39 @@ mod tests {
     fn offline_help_shows_no_server_options() {
         let error = parsed(&["serve", "--help"]).unwrap_err().to_string();
         assert!(error.contains("--listen") && !error.contains("--ca-cert") && !error.contains("--json"), "{error}");
-        for line in [&["completions"][..], &["man"], &["log", "verify"], &["log", "head"]] {
+        for line in [&["completions"][..], &["man"], &["log", "verify"], &["log", "head"], &["migrate"]] {
             let help = parsed(&[line, &["--help"]].concat()).unwrap_err().to_string();
-            assert!(!["--url", "--organization", "--ca-cert", "--json"].iter().any(|it| help.contains(it)), "{help}");
+            assert!(!["--url", "--organization", "--ca-cert"].iter().any(|it| help.contains(it)), "{help}");
+            assert_eq!(help.contains("--json"), line[0] == "log", "{help}");
         }
         let error = parsed(&["bootstrap", "--help"]).unwrap_err().to_string();
         assert!(error.contains("--organization") && error.contains("--json"), "{error}");
+    }
+
+    #[test]
+    fn an_option_of_servers_is_refused_where_it_would_mean_nothing() {
+        for (line, refused) in [
+            (&["migrate", "--json"][..], Some("--json")),
+            (&["--json", "serve"], Some("--json")),
+            (&["backup", "x.db", "--url", "http://127.0.0.1:1"], Some("--url")),
+            (&["restore", "x.db", "--organization", "Acme"], Some("--organization")),
+            (&["log", "export", "--json"], Some("--json")),
+            (&["log", "verify", "--ca-cert", "ca.pem"], Some("--ca-cert")),
+            (&["log", "verify", "--json"], None),
+            (&["log", "export", "--organization", "Acme"], None),
+            (&["bootstrap", "--organization", "Acme", "--owner-email", "a@b.c", "--json"], None),
+            (&["log", "status", "--json"], None),
+        ] {
+            let mut definition = definition();
+            let matches = definition.try_get_matches_from_mut(["tokenward"].iter().chain(line)).unwrap();
+            match (refuse_misleading(&mut definition, &matches), refused) {
+                (Ok(()), None) => {}
+                (Err(error), Some(option)) => {
+                    assert!(error.to_string().contains(&format!("has no {option}")), "{error}")
+                }
+                (said, _) => panic!("{line:?}: {said:?}"),
+            }
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! `tokenward log`: what an auditor finds who was given a head some time ago.
 
+use std::fs::File;
 use std::path::Path;
+use std::process::Stdio;
 
+use serde_json::Value;
 use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::process::{Said, bootstrap, run, text};
+use crate::process::{Bootstrapped, Said, Service, bootstrap, run, run_with, text, tokenward};
 
 /// A data directory whose log has some events, and where it ends.
 fn written() -> (TempDir, String) {
@@ -116,4 +119,236 @@ async fn only_a_noted_head_shows_that_the_end_was_cut_off_with_its_head() {
     let forged = format!("3:{}", "0".repeat(64));
     let said = verify(files.path(), &["--head", &forged]);
     assert!(said.code == Some(1) && said.err.contains("written anew"), "{said:?}");
+}
+
+fn log(files: &Path, verb: &str, more: &[&str]) -> Said {
+    run(&[&["log", verb, "--data-dir", text(files)], more].concat())
+}
+
+#[tokio::test]
+async fn what_was_signed_shows_that_the_log_was_written_anew_even_with_its_head() {
+    let (files, _) = written();
+    let key = log(files.path(), "key", &[]).out.trim().to_owned();
+    assert_eq!(key.len(), 64, "{key}");
+    let said = log(files.path(), "checkpoint", &[]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let elsewhere = files.path().join("elsewhere.jsonl");
+    std::fs::write(&elsewhere, &said.out).unwrap();
+    let position = serde_json::from_str::<Value>(&said.out).unwrap()["position"].as_i64().unwrap();
+    let again = log(files.path(), "checkpoint", &[]);
+    assert!(again.out == said.out && again.err.contains("has not grown"), "{again:?}");
+    let held: [&[&str]; 3] = [&[], &["--public-key", &key], &["--checkpoints", text(&elsewhere), "--public-key", &key]];
+    for more in held {
+        let said = verify(files.path(), more);
+        assert!(said.code == Some(0) && said.err.contains("the same"), "{more:?} {said:?}");
+    }
+    let other = "00".repeat(32);
+    let said = verify(files.path(), &["--public-key", &other]);
+    assert!(said.code == Some(1) && said.err.contains("not among those that are believed"), "{said:?}");
+
+    let cut = format!(
+        "DELETE FROM event_payload WHERE position = {position}; DELETE FROM event WHERE position = {position}; \
+         UPDATE log_head SET position = {0}, hash = (SELECT hash FROM event WHERE position = {0})",
+        position - 1
+    );
+    let mut changes: Vec<String> = cut.split(';').map(str::to_owned).collect();
+    tamper(files.path(), &changes).await;
+    let said = verify(files.path(), &[]);
+    assert!(said.code == Some(1) && said.err.contains("the end of the log is missing"), "{said:?}");
+    // Whoever takes the checkpoints out of the database too does not get at the file.
+    changes = vec!["DELETE FROM checkpoint".to_owned()];
+    tamper(files.path(), &changes).await;
+    assert_eq!(verify(files.path(), &[]).code, Some(0));
+    let said = verify(files.path(), &["--checkpoints", text(&elsewhere), "--public-key", &key]);
+    assert!(said.code == Some(1) && said.err.contains("the end of the log is missing"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_forged_checkpoint_is_named() {
+    let forgeries = [
+        ("UPDATE checkpoint SET hash = zeroblob(32)", "forged"),
+        ("UPDATE checkpoint SET signature = zeroblob(64)", "forged"),
+        ("UPDATE checkpoint SET time = time + 1", "forged"),
+        ("UPDATE checkpoint SET key_id = zeroblob(8)", "not among those that are believed"),
+    ];
+    for (forgery, right) in forgeries {
+        let (files, _) = written();
+        assert_eq!(log(files.path(), "checkpoint", &[]).code, Some(0));
+        tamper(files.path(), &[forgery.to_owned()]).await;
+        let said = verify(files.path(), &[]);
+        assert!(
+            said.code == Some(1) && said.err.contains(right) && said.err.contains("position"),
+            "{forgery}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn programs_are_told_in_json_what_was_found() {
+    let (files, head) = written();
+    let object = |said: &Said| serde_json::from_str::<Value>(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+    let told = object(&log(files.path(), "head", &["--json"]));
+    assert_eq!(format!("{}:{}", told["position"], told["hash"].as_str().unwrap()), head);
+    let told = object(&log(files.path(), "verify", &["--json"]));
+    assert_eq!((&told["holds"], &told["head"]["position"]), (&Value::Bool(true), &told["events"]));
+    let forged = format!("2:{}", "0".repeat(64));
+    let said = verify(files.path(), &["--json", "--head", &forged]);
+    let told = object(&said);
+    assert_eq!((said.code, &told["fault"], &told["position"]), (Some(1), &"rewritten".into(), &2.into()));
+    for verb in [&["log", "export", "--json"][..], &["migrate", "--json"], &["serve", "--json"]] {
+        let said = run(verb);
+        assert!(said.code == Some(2) && said.err.contains("has no --json"), "{said:?}");
+    }
+}
+
+/// What only reads changes nothing: not even the schema of an older version is brought up to date.
+#[tokio::test]
+async fn a_log_of_an_older_schema_is_read_as_it_is() {
+    let (files, head) = written();
+    let undo = ["DROP TABLE checkpoint", "DELETE FROM _sqlx_migrations WHERE version >= 29"].map(str::to_owned);
+    tamper(files.path(), &undo).await;
+    let database = files.path().join("tokenward.db");
+    let before = std::fs::read(&database).unwrap();
+    for verb in ["verify", "head", "export"] {
+        let said = log(files.path(), verb, &[]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+    assert_eq!(log(files.path(), "head", &[]).out.trim(), head);
+    assert!(std::fs::read(&database).unwrap() == before, "the file was changed");
+    tamper(files.path(), &["INSERT INTO _sqlx_migrations VALUES (9999, 'later', 0, 1, x'00', 0)".to_owned()]).await;
+    let said = log(files.path(), "verify", &[]);
+    assert!(said.code == Some(1) && said.err.contains("newer Tokenward"), "{said:?}");
+}
+
+#[test]
+fn an_export_is_gone_on_with_at_any_position() {
+    let (files, head) = written();
+    let last: i64 = head.split_once(':').unwrap().0.parse().unwrap();
+    let positions = |more: &[&str]| -> Vec<i64> {
+        let said = log(files.path(), "export", more);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said.out
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["position"].as_i64().unwrap())
+            .collect()
+    };
+    assert_eq!(positions(&[]), (1..=last).collect::<Vec<_>>());
+    assert_eq!(positions(&["--from", "3", "--to", "4"]), [3, 4]);
+    assert_eq!(positions(&["--from", &(last + 1).to_string()]), [0; 0]);
+    assert_eq!(positions(&["--to", "2001-01-01"]), [0; 0]);
+    let of_globex = positions(&["--organization", "globex"]);
+    assert!(!of_globex.is_empty() && of_globex.len() < usize::try_from(last).unwrap(), "{of_globex:?}");
+    for (format, begins) in [("csv", "position,"), ("cef", "CEF:0|"), ("ocsf", "{")] {
+        let said = log(files.path(), "export", &["--format", format]);
+        assert!(said.out.starts_with(begins) && said.err.contains("Go on later with --from"), "{said:?}");
+    }
+    for (more, right) in [
+        (&["--organization", "Hooli"][..], "there are: Acme, Globex, Initech"),
+        (&["--from", "soon"], "a date such as"),
+        (&["--from", "2101-01-01"], "no event since then"),
+        (&["--format", "xml"], "jsonl"),
+        (&["--follow", "--to", "3"], "cannot be used"),
+    ] {
+        let said = log(files.path(), "export", more);
+        assert!(said.code != Some(0) && said.err.contains(right), "{more:?} {said:?}");
+    }
+}
+
+#[test]
+fn an_export_that_cannot_be_written_says_where_to_go_on() {
+    let (files, _) = written();
+    let export = ["log", "export", "--data-dir", text(files.path())];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let said = tokenward(&export).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let err = String::from_utf8(said.stderr).unwrap();
+    assert!(
+        said.status.code() == Some(1) && err.contains("No space left") && err.contains("It holds no event"),
+        "{err}"
+    );
+    // A reader that has gone away.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let said = tokenward(&export).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let err = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.code() == Some(1) && err.contains("Broken pipe"), "{err}");
+}
+
+/// `serve` on the data, and what its command line says to it.
+fn served(files: &Path, acme: &Bootstrapped) -> (Service, impl Fn(&[&str]) -> Said) {
+    let service = Service::start(&["--data-dir", text(files)]);
+    let (url, token) = (service.url.clone(), acme.token.clone());
+    let ask = move |arguments: &[&str]| run_with(arguments, &[("TOKENWARD_URL", &url), ("TOKENWARD_TOKEN", &token)]);
+    (service, ask)
+}
+
+#[tokio::test]
+async fn an_organization_proves_its_own_events_over_http_and_sees_none_of_others() {
+    let files = tempfile::tempdir().unwrap();
+    let acme = bootstrap(&["--data-dir", text(files.path())]);
+    let globex = ["new-organization", "--organization", "Globex", "--owner-email", "g@globex.example"];
+    assert_eq!(run(&[&globex[..], &["--data-dir", text(files.path())]].concat()).code, Some(0));
+    let key = log(files.path(), "key", &[]).out.trim().to_owned();
+    let (service, ask) = served(files.path(), &acme);
+    let listed: Value = serde_json::from_str(&ask(&["event", "list", "--json"]).out).unwrap();
+    let event = listed["events"][0]["id"].as_str().unwrap();
+    let said = ask(&["event", "proof", event, "--public-key", &key]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let proof: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(proof["event"]["id"], event);
+    assert!(!said.out.contains("Globex") && !said.out.contains("globex.example"), "{}", said.out);
+    let all = ask(&["event", "verify", "--public-key", &key]);
+    assert!(all.code == Some(0) && all.err.contains("events are proven"), "{all:?}");
+    let said = ask(&["event", "verify", "--public-key", &"11".repeat(32)]);
+    assert!(said.code == Some(1) && said.err.contains("not among those that are believed"), "{said:?}");
+    drop(service);
+
+    // Kept, it needs nobody; and what is changed in it is found.
+    let kept = files.path().join("proof.json");
+    let check = |proof: &Value| {
+        std::fs::write(&kept, proof.to_string()).unwrap();
+        run(&["event", "check-proof", text(&kept), "--public-key", &key])
+    };
+    assert_eq!(check(&proof).code, Some(0));
+    for (field, value, right) in [
+        ("payload", "{}", "what the event says"),
+        ("kind", "token.deleted", "the event is not the one"),
+        ("hash", &"00".repeat(32), "the event is not the one"),
+        ("before", "zz", "it is no proof"),
+    ] {
+        let mut changed = proof.clone();
+        changed["event"][field] = value.into();
+        let said = check(&changed);
+        assert!(said.code == Some(1) && said.err.contains(right), "{field}: {said:?}");
+    }
+    let mut changed = proof.clone();
+    changed["path"] = serde_json::json!(["00".repeat(32)]);
+    assert!(check(&changed).err.contains("not in the log that was signed"));
+    let mut changed = proof;
+    changed["checkpoint"]["time"] = "2027-01-01T00:00:00Z".into();
+    assert!(check(&changed).err.contains("forged"));
+}
+
+#[tokio::test]
+async fn a_server_appends_its_checkpoints_to_a_file_elsewhere() {
+    let files = tempfile::tempdir().unwrap();
+    bootstrap(&["--data-dir", text(files.path())]);
+    let elsewhere = files.path().join("signed.jsonl");
+    let start =
+        || Service::start_with(&["--data-dir", text(files.path())], &[("TOKENWARD_CHECKPOINT_FILE", text(&elsewhere))]);
+    let service = start();
+    for _ in 0..100 {
+        if std::fs::read_to_string(&elsewhere).is_ok_and(|text| text.ends_with('\n')) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    drop(service);
+    assert_eq!(std::fs::read_to_string(&elsewhere).unwrap().lines().count(), 1);
+    let said = verify(files.path(), &["--checkpoints", text(&elsewhere)]);
+    assert!(said.code == Some(0) && said.err.contains("2 signed checkpoints"), "{said:?}");
+    let directory = run_with(
+        &["serve", "--listen", "127.0.0.1:0", "--data-dir", text(files.path())],
+        &[("TOKENWARD_CHECKPOINT_FILE", "/proc/no/such")],
+    );
+    assert!(directory.code == Some(1) && directory.err.contains("checkpoint_file"), "{directory:?}");
 }

@@ -16,7 +16,7 @@ use tokenward_core::error::{Error, Result};
 use tokio::time::timeout;
 
 use super::Conn;
-use super::error::{OpenError, cause_text, fail, is_lock_timeout, migrate_error, same_steps};
+use super::error::{OpenError, cause_text, fail, is_lock_timeout, migrate_error, readable_steps, same_steps};
 use super::head::Head;
 use crate::address::server;
 pub(super) use feed::Feed;
@@ -51,6 +51,16 @@ pub(super) async fn attach(url: &str) -> Result<Pool, OpenError> {
         Steps::Known => Ok(pool),
         Steps::Fewer => Err(OpenError::Older),
     }
+}
+
+/// Connects to a database to read it, also one of an older schema.
+pub(super) async fn open_to_read(url: &str) -> Result<Pool, OpenError> {
+    let (pool, _) = connect(url).await?;
+    let mut lease = pool.acquire().await.map_err(|e| OpenError::Migrate(super::cause_of(&e)))?;
+    let applied = applied(Conn::Postgres(lease.session())).await.unwrap_or_default();
+    drop(lease);
+    readable_steps(&applied, &MIGRATIONS)?;
+    Ok(pool)
 }
 
 /// How far the schema is, of one that this version can read.
