@@ -60,7 +60,7 @@ impl Statement {
     /// Is this the hash of the event at a position, by the path that leads from it to the root?
     #[must_use]
     pub fn covers(&self, position: i64, hash: &Hash, path: &[Hash]) -> bool {
-        let index = usize::try_from(position - self.first).ok();
+        let index = position.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         let ends = index.zip(self.size()).and_then(|(index, size)| end_of_path(leaf(hash), index, size, path));
         ends == Some(self.root)
     }
