@@ -29,7 +29,7 @@ pub fn known_words<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone)
 
 /// How many letters must be put in, left out, changed or swapped with their neighbour to make one word of the other
 /// (Levenshtein, with the swap that typing makes so often as one step).
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     // The row two above, and the letter between them: what a swap goes back to.

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub(crate) mod body;
+mod coming;
 pub mod config;
 pub(crate) mod console;
 pub(crate) mod envoy;

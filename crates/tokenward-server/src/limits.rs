@@ -116,8 +116,12 @@ limits! {
         "The body of a request of the API.";
     BODY_TIME = fixed "body_ms" 10_000, Milliseconds,
         "How long a body of the API may take to arrive.";
-    DOCUMENT_BYTES = fixed "document_bytes" 10_000_000, Bytes,
+    DOCUMENT_BYTES = fixed "document_bytes" 32_000_000, Bytes,
         "A document that describes the routes of an API.";
+    WHOLE_DOCUMENT_BYTES = fixed "whole_document_bytes" 10_000_000, Bytes,
+        "What of such a document is kept until it is read. A larger one is read while it comes, and one in TOML is not taken.";
+    LARGE_DOCUMENTS = fixed "large_documents" 2, Count,
+        "Documents that are read while they come, at once; one of an organization.";
     PASTED_DOCUMENT_BYTES = fixed "pasted_document_bytes" 5_000_000, Bytes,
         "The same in a form of the console.";
     DOCUMENT_TIME = fixed "document_ms" 60_000, Milliseconds,

@@ -13,15 +13,18 @@ use tokenward_core::path::Readings;
 use tokenward_core::permission::Management;
 use tokenward_core::routes::Unknown;
 use tokenward_core::{Error, Uuid};
+use tokio::sync::mpsc;
 
 use super::endpoint::{Endpoint, delete, get, put};
 use super::error::ApiError;
-use super::extract::{Params, Precondition, read_within, tagged, written, written_empty};
+use super::extract::{Params, Precondition, tagged, unread, written, written_empty};
 use super::right::On;
-use crate::body::Bounds;
-use crate::limits::{DOCUMENT_BYTES, DOCUMENT_TIME};
+use super::understood::QueryKind;
+use crate::body::{Bounds, Unread};
+use crate::coming::{Budget, Coming};
+use crate::limits::{DOCUMENT_BYTES, DOCUMENT_TIME, WHOLE_DOCUMENT_BYTES};
 use crate::service::App;
-use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Said};
+use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Piece, Said, Text};
 
 fn item(api: Api) -> ApiItem {
     ApiItem {
@@ -94,7 +97,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::ApiManage, On::Organization)
             .about(
                 "Routes of your API",
-                "Import an OpenAPI 3 or Swagger 2.0 document or a short list of routes; they replace those of that name. At most 10 MB and \
+                "Import an OpenAPI 3 or Swagger 2.0 document or a short list of routes; they replace those of that name. At most 32 MB and \
                  10,000 routes.",
             )
             .query(&[
@@ -105,6 +108,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                      `encoded_slash,semicolon`. Empty: nothing is promised.",
                 ),
                 ("dry_run", "`true`: answer what would be imported and what becomes different, and write nothing."),
+            ])
+            .query_kinds(&[
+                ("unknown_route", QueryKind::OneOf(&["deny", "allow"])),
+                ("dry_run", QueryKind::Flag),
             ])
             .takes::<ApiDocument>()
             .written_in(&["application/json", "application/yaml", "application/toml"])
@@ -149,15 +156,58 @@ async fn replace(
     let format = Format::of_media_type(media_type).ok_or_else(|| {
         Error::invalid("Content-Type", "must be application/json, application/yaml or application/toml")
     })?;
-    let bounds = Bounds { max: DOCUMENT_BYTES.size(), drain: 0, time: &DOCUMENT_TIME };
-    let document = read_within(request.into_body(), bounds, apis::document_too_large).await?;
-    if query.dry_run == Some(true) {
-        let (shown, effect) = apis::preview(&app, &grant, name, format, document.into(), said).await?;
-        return Ok(Json(ApiDetail { changes: Some(changes(effect)), ..detail(shown) }).into_response());
+    let (document, rest) = begin(request).await.map_err(|why| unread(why, apis::document_too_large))?;
+    let answer = async {
+        if query.dry_run == Some(true) {
+            let (shown, effect) = apis::preview(&app, &grant, name, format, document, said).await?;
+            return Ok(Json(ApiDetail { changes: Some(changes(effect)), ..detail(shown) }).into_response());
+        }
+        let put = apis::put(&app, grant.clone(), name, format, document, said, if_match).await?;
+        let version = put.value.api.updated_at;
+        Ok(tagged(version, written(StatusCode::OK, put, detail)))
+    };
+    match rest {
+        None => answer.await,
+        Some((body, to)) => {
+            let (sent, answer) = tokio::join!(go_on(body, to), answer);
+            sent.map_err(|why| unread(why, apis::document_too_large))?;
+            answer
+        }
     }
-    let put = apis::put(&app, grant, name, format, document.into(), said, if_match).await?;
-    let version = put.value.api.updated_at;
-    Ok(tagged(version, written(StatusCode::OK, put, detail)))
+}
+
+/// Pieces of a document that wait to be read.
+const WAITING: usize = 4;
+
+/// The document of a request, and where it is larger than what is kept of one, the rest of it and where that goes.
+async fn begin(request: Request) -> Result<(Text, Option<(Coming, mpsc::Sender<Piece>)>), Unread> {
+    let (mut parts, body) = request.into_parts();
+    let budget = parts.extensions.remove::<Budget>();
+    let mut body = Coming::new(body, Bounds { max: DOCUMENT_BYTES.size(), drain: 0, time: &DOCUMENT_TIME });
+    let (mut begun, mut size) = (Vec::new(), 0);
+    while size <= WHOLE_DOCUMENT_BYTES.size() {
+        let Some(piece) = body.next().await? else { return Ok((begun.into(), None)) };
+        size += piece.len();
+        begun.push(piece.into());
+    }
+    let (send, receive) = mpsc::channel(WAITING);
+    let taken = move |bytes: usize| budget.iter().for_each(|budget| budget.give_back(bytes as u64));
+    Ok((Text::coming(begun, receive, taken), Some((body, send))))
+}
+
+/// Sends the rest of a document to where it is read, as long as it is.
+async fn go_on(mut body: Coming, to: mpsc::Sender<Piece>) -> Result<(), Unread> {
+    loop {
+        let next = tokio::select! {
+            next = body.next() => next?,
+            // Who reads it has seen enough: that is the answer.
+            () = to.closed() => return Ok(()),
+        };
+        let last = next.is_none();
+        if to.send(next.map_or(Piece::End, |bytes| Piece::Bytes(bytes.into()))).await.is_err() || last {
+            return Ok(());
+        }
+    }
 }
 
 async fn remove(

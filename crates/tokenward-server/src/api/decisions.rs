@@ -16,6 +16,7 @@ use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
 use super::right::On;
+use super::understood::QueryKind;
 use crate::limits::DECISION_PAGE;
 use crate::service::App;
 use crate::service::decisions::{self, Explained, Filter};
@@ -91,6 +92,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("token_id", "Only those about this token."),
                 ("valid", "`false`: only denials; `true`: only those that were allowed."),
                 ("limit", "How many at most, up to 500. Default: 100."),
+            ])
+            .query_kinds(&[
+                ("token_id", QueryKind::Id),
+                ("valid", QueryKind::Flag),
+                ("limit", QueryKind::Number),
             ])
             .answers::<DecisionList>(200),
     ]

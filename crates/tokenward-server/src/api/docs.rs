@@ -109,7 +109,7 @@ fn row(document: &Value, endpoint: &Endpoint, public_url: &str) -> EndpointRow {
         path: endpoint.path,
         summary: endpoint.summary.replace('`', ""),
         right,
-        query: endpoint.query,
+        query: endpoint.query.names,
         idempotent: endpoint.idempotent,
         body: endpoint.body.as_ref().and_then(|shape| schema(document, &shape.name)),
         answer: endpoint.answer.as_ref().and_then(|shape| schema(document, &shape.name)),

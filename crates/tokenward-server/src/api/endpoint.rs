@@ -10,8 +10,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tokenward_core::permission::Management;
-use tokenward_core::reason::Reason;
-use tokenward_core::{Code, Error, Result as Checked};
+use tokenward_core::{Error, Result as Checked};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
@@ -23,11 +22,11 @@ use super::form;
 use super::idempotency;
 use super::once::{self, Make};
 use super::prefer;
-use super::right::{EndpointRight, On, RightGuard, authorize};
-use super::understood::Understood;
+use super::right::{EndpointRight, On, RightGuard, authorize, or_caught_up};
+use super::understood::{QueryKind, QueryTable, Understood};
 use crate::http::peer;
 use crate::limits::PATH_SEGMENT;
-use crate::service::{App, receipts};
+use crate::service::App;
 
 /// The schema of a body or an answer.
 pub(super) struct Shape {
@@ -61,7 +60,7 @@ pub struct Endpoint {
     pub idempotent: bool,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    pub(super) query: &'static [(&'static str, &'static str)],
+    pub(super) query: QueryTable,
     /// Those of them that must be there.
     pub(super) needed_query: &'static [&'static str],
     /// Its credential may be `Basic`, with the token as the password.
@@ -107,7 +106,7 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
         idempotent: false,
         tag: "",
         summary: "",
-        query: &[],
+        query: QueryTable::default(),
         needed_query: &[],
         basic: false,
         body: None,
@@ -170,7 +169,13 @@ impl Endpoint {
 
     /// It takes these query parameters, each with its meaning.
     pub(super) fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
-        self.query = query;
+        self.query.names = query;
+        self
+    }
+
+    /// These of its query parameters are not any text.
+    pub(super) fn query_kinds(mut self, kinds: &'static [(&'static str, QueryKind)]) -> Self {
+        self.query.kinds = kinds;
         self
     }
 
@@ -290,11 +295,6 @@ async fn check_public(State(guard): State<Arc<RightGuard>>, request: Request, ne
     }
 }
 
-/// Do clients of the contract take this for the word that something is gone?
-fn is_absence(error: &Error) -> bool {
-    matches!(error.code, Code::NotFound | Code::Denied(Reason::PermissionDenied))
-}
-
 async fn check(
     State(guard): State<Arc<RightGuard>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
@@ -322,16 +322,7 @@ async fn check(
         guard.understood.check_headers(&parts.headers)?;
         Ok(authorized)
     };
-    let mut authorized = ask();
-    // Another node may have made it a moment ago, and a client that hears that it is gone forgets it.
-    if authorized.as_ref().is_err_and(is_absence) {
-        match receipts::catch_up(&guard.app).await {
-            Ok(true) => authorized = ask(),
-            Ok(false) => {}
-            Err(error) => authorized = Err(error),
-        }
-    }
-    match authorized {
+    match or_caught_up(&guard.app, ask).await {
         Ok((caller, grant)) => {
             let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(caller.clone());

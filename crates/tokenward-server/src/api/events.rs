@@ -18,9 +18,11 @@ use tokenward_store::events::{Event as Row, Filter};
 
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
+use super::event_words::{EVENT_TYPES, ORIGINS, SUB_TARGET_TYPES, TARGET_TYPES};
 use super::extract::Params;
 use super::pieces::{self, Piece};
 use super::right::On;
+use super::understood::QueryKind;
 use crate::limits::EVENT_PAGE;
 use crate::service::{App, events};
 
@@ -96,9 +98,11 @@ impl EventQuery {
         let mut size = PAGE;
         if let Some(text) = full(self.page_size) {
             // The contract calls it a number: `10.0` is ten.
-            let whole = text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
-            match whole.map_or(text.as_str(), |(whole, _)| whole).parse::<i64>() {
-                Ok(n @ 1..) if n.unsigned_abs() <= EVENT_PAGE.default => size = n,
+            let whole = text.split_once('.').filter(|(_, rest)| !rest.is_empty() && rest.bytes().all(|it| it == b'0'));
+            let digits = whole.map_or(text.as_str(), |(whole, _)| whole);
+            let number = digits.bytes().all(|it| it.is_ascii_digit()).then(|| digits.parse::<i64>().ok()).flatten();
+            match number.unwrap_or_default() {
+                n @ 1.. if n.unsigned_abs() <= EVENT_PAGE.default => size = n,
                 _ => {
                     let (name, most) = (EVENT_PAGE.name, EVENT_PAGE.default);
                     faults.push("pageSize", format!("is not a number from 1 to the limit `{name}` ({most})"));
@@ -157,12 +161,22 @@ impl EventQuery {
         match full(self.origin).map(Origin::try_from) {
             None => {}
             Some(Ok(origin)) => filter.origin = Some(origin),
-            Some(Err(unknown)) => faults.push("origin", unknown.to_string()),
+            // One from where nothing comes here.
+            Some(Err(_)) => filter.kinds = Some(Vec::new()),
         }
         faults.finish()?;
         Ok((filter, size))
     }
 }
+
+/// The parameters that take one of a few words.
+const WORDS: &[(&str, QueryKind)] = &[
+    ("eventType", QueryKind::OneOf(&EVENT_TYPES)),
+    ("targetType", QueryKind::OneOf(&TARGET_TYPES)),
+    ("subTargetType", QueryKind::OneOf(&SUB_TARGET_TYPES)),
+    ("origin", QueryKind::OneOf(&ORIGINS)),
+    ("targetLevelToFetch", QueryKind::OneOf(&["PROJECT", "ENVIRONMENT"])),
+];
 
 /// Clients send empty parameters for "no filter".
 fn full(text: Option<String>) -> Option<String> {
@@ -195,6 +209,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("serviceProjectId", "In this project."),
                 ("serviceEnvironmentId", "In this environment."),
             ])
+            .query_kinds(WORDS)
             .answers::<EventPage>(200)
             .errors(&[400]),
         get("/organization/{organizationId}/targets", targets)
@@ -214,6 +229,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                     "PROJECT or ENVIRONMENT: where the events happened, rather than what they are about.",
                 ),
             ])
+            .query_kinds(WORDS)
             .answers::<TargetList>(200)
             .errors(&[400]),
     ]
@@ -227,8 +243,7 @@ async fn targets(
     let level = match query.target_level_to_fetch.as_deref() {
         None | Some("") => events::TargetLevel::Target,
         Some("PROJECT") => events::TargetLevel::Project,
-        Some("ENVIRONMENT") => events::TargetLevel::Environment,
-        Some(_) => return Err(Error::invalid("targetLevelToFetch", "is neither PROJECT nor ENVIRONMENT").into()),
+        Some(_) => events::TargetLevel::Environment,
     };
     let (filter, _) = query.read()?;
     let targets = events::targets(&app, &grant, &filter, level).await?;

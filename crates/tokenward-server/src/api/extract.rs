@@ -70,7 +70,12 @@ pub(super) async fn read_within(
     bounds: Bounds,
     too_large: impl FnOnce() -> Error,
 ) -> Result<Bytes> {
-    body::read(body, bounds).await.map_err(|why| match why {
+    body::read(body, bounds).await.map_err(|why| unread(why, too_large))
+}
+
+/// Why a body could not be read, for its client.
+pub(super) fn unread(why: Unread, too_large: impl FnOnce() -> Error) -> Error {
+    match why {
         Unread::TooLarge => too_large(),
         Unread::Broken | Unread::Refused => Error::invalid("body", "could not be read to its end"),
         Unread::TooSlow(limit) => {
@@ -85,7 +90,7 @@ pub(super) async fn read_within(
                 },
             )
         }
-    })
+    }
 }
 
 /// Reads JSON; the first thing that does not fit is the fault.
@@ -170,7 +175,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
                 let text = rejection.body_text();
                 // What axum says before the cause.
                 let text = text.rsplit("query string: ").next().unwrap_or_default();
-                Err(Error::invalid("query", format!("cannot be read: {text}")).into())
+                let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+                Err(match missing {
+                    Some(name) => Error::invalid(name, "is missing from the query").into(),
+                    None => Error::invalid("query", format!("cannot be read: {text}")).into(),
+                })
             }
         }
     }

@@ -14,6 +14,7 @@ use super::endpoint::{Endpoint, get, get_once};
 use super::error::ApiError;
 use super::extract::Params;
 use super::openapi;
+use super::understood::QueryKind;
 use crate::service::App;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -23,6 +24,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .public()
             .about("Service", "May it verify? Everything is in memory, and it was not told to stop.")
             .query(&[("for", "`write`: does the database answer, too, within a second?")])
+            .query_kinds(&[("for", QueryKind::OneOf(&["verify", "write"]))])
             .answers::<Health>(200)
             .errors(&[400, 503]),
         get_once("/openapi.json", "application/json", openapi_json)

@@ -14,6 +14,7 @@ mod docs;
 mod endpoint;
 mod environments;
 mod error;
+mod event_words;
 mod events;
 mod extract;
 mod form;

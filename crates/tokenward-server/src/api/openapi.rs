@@ -8,6 +8,7 @@ use tokenward_api::field;
 use super::endpoint::Endpoint;
 use super::endpoints;
 use super::right::EndpointRight;
+use super::understood::QueryKind;
 use crate::limits::{ALL, IDEMPOTENCY_KEY, Limit, Limits, PATH_SEGMENT, QUERY};
 
 /// The part of the document whose endpoints change nothing, whatever their method.
@@ -98,9 +99,10 @@ fn operation(endpoint: &Endpoint) -> Value {
             let schema = if uuid { json!({ "type": "string", "format": "uuid" }) } else { text(&PATH_SEGMENT) };
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         })
-        .chain(endpoint.query.iter().map(|(name, meaning)| {
+        .chain(endpoint.query.names.iter().map(|(name, meaning)| {
             let required = endpoint.needed_query.contains(name);
-            json!({ "name": name, "in": "query", "required": required, "description": meaning, "schema": text(&QUERY) })
+            let schema = endpoint.query.kind(name).map_or_else(|| text(&QUERY), QueryKind::schema);
+            json!({ "name": name, "in": "query", "required": required, "description": meaning, "schema": schema })
         }))
         .collect();
     let header = |name: &str, meaning: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": meaning, "schema": schema });

@@ -8,14 +8,14 @@ use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::{Directory, Resource};
 use tokenward_core::permission::Management;
 use tokenward_core::reason::Reason;
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_verify::Presenter;
 use tokenward_verify::server::Client;
 
 use super::extract::{client, credential, id};
 use super::understood::Understood;
 use crate::http::{address, agent};
-use crate::service::App;
+use crate::service::{App, receipts};
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,6 +129,19 @@ pub(super) fn asking_organization(
     }
     let (_, grant) = authorize(guard, &[], headers, query, &client(headers, peer, proxies))?;
     Ok(grant.map(|grant| grant.organization()))
+}
+
+/// Do clients of the contract take this for the word that something is gone?
+pub(super) fn is_absence(error: &Error) -> bool {
+    matches!(error.code, Code::NotFound | Code::Denied(Reason::PermissionDenied))
+}
+
+/// What `ask` answers. Where that is what clients of the contract take for the word that something is gone, it is asked again
+/// with all that other nodes have written: one of them may have made it a moment ago, and a client forgets what it hears to
+/// be gone.
+pub(super) async fn or_caught_up<T>(app: &App, ask: impl Fn() -> Result<T>) -> Result<T> {
+    let asked = ask();
+    if asked.as_ref().is_err_and(is_absence) && receipts::catch_up(app).await? { ask() } else { asked }
 }
 
 /// A token in the query of our own API is refused, whatever else is sent: it stands in a log by now.

@@ -25,6 +25,7 @@ use super::error::ApiError;
 use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
+use super::understood::QueryKind;
 use crate::service::usage::TokenUsage;
 use crate::service::{App, Written, token_networks, token_policy, tokens, usage};
 
@@ -126,6 +127,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ),
                 ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
             ])
+            .query_kinds(&[("exceedsPolicy", QueryKind::Flag)])
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
             .needs(Management::TokenManage, On::Organization)

@@ -2,16 +2,76 @@
 //! filter would otherwise list everything, and a key that is not honoured would make a thing twice.
 
 use axum::http::{HeaderMap, Method, header};
+use serde_json::{Value, json};
+use tokenward_core::error::Faults;
 use tokenward_core::nearest::known_words;
-use tokenward_core::{Error, Result};
+use tokenward_core::{Error, Result, Uuid};
 
 use super::{at_least, idempotency, prefer};
 use crate::limits::QUERY;
 
+/// Unknown parameters that are told at once: a query can hold thousands.
+const TOLD: usize = 10;
+
+/// What the value of a parameter can be, where it is not any text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum QueryKind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number, in digits alone.
+    Number,
+    /// A UUID.
+    Id,
+    /// One of these words, in the case in which they are written here.
+    OneOf(&'static [&'static str]),
+}
+
+impl QueryKind {
+    /// The error completes the sentence that begins with the parameter's name.
+    fn check(self, value: &str) -> Result<(), String> {
+        match self {
+            Self::Flag if !["true", "false"].contains(&value) => Err("is neither `true` nor `false`".to_owned()),
+            Self::Number if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Err("is not a whole number, such as 25".to_owned())
+            }
+            Self::Id if Uuid::try_parse(value).is_err() => Err("is not a UUID".to_owned()),
+            // Clients send what was not filled in.
+            Self::OneOf(words) if !value.is_empty() && !words.contains(&value) => {
+                Err(format!("has a value that it cannot have; {}", known_words(value, words.iter().copied())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Its schema in the OpenAPI document.
+    pub(super) fn schema(self) -> Value {
+        match self {
+            Self::Flag => json!({ "type": "boolean" }),
+            Self::Number => json!({ "type": "integer", "minimum": 0 }),
+            Self::Id => json!({ "type": "string", "format": "uuid" }),
+            Self::OneOf(words) => json!({ "type": "string", "enum": words }),
+        }
+    }
+}
+
+/// Parameters of a query: the names, with their meanings, and the kinds of those that are not any text.
+#[derive(Clone, Copy, Default)]
+pub(super) struct QueryTable {
+    pub names: &'static [(&'static str, &'static str)],
+    pub kinds: &'static [(&'static str, QueryKind)],
+}
+
+impl QueryTable {
+    /// What the value of this parameter can be.
+    pub(super) fn kind(&self, name: &str) -> Option<QueryKind> {
+        self.kinds.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+}
+
 /// What one endpoint understands.
 #[derive(Clone, Copy)]
 pub(super) struct Understood {
-    query: &'static [(&'static str, &'static str)],
+    query: QueryTable,
     /// `Idempotency-Key` is honoured.
     idempotent: bool,
     /// `If-Match` is looked at.
@@ -23,31 +83,40 @@ pub(super) struct Understood {
 
 impl Understood {
     /// Of an endpoint with this method and these parameters.
-    pub(super) fn new(
-        method: &Method,
-        query: &'static [(&'static str, &'static str)],
-        idempotent: bool,
-        conditional: bool,
-    ) -> Self {
+    pub(super) fn new(method: &Method, query: QueryTable, idempotent: bool, conditional: bool) -> Self {
         Self { query, idempotent, conditional, repeats: *method == Method::POST, changes: *method != Method::GET }
     }
 
-    /// Refuses the first parameter that is unknown, there twice, or too long.
+    /// Refuses what is unknown, there twice, too long, or not what its parameter can be: all of it at once.
     pub(super) fn check_query(&self, query: Option<&str>) -> Result<()> {
-        let mut seen = Vec::new();
+        let mut faults = Faults::default();
+        let (mut seen, mut told) = (Vec::new(), 0);
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            let names = self.query.iter().map(|(known, _)| *known);
+            let names = self.query.names.iter().map(|(known, _)| *known);
             let Some(known) = names.clone().find(|known| *known == name) else {
                 let problem = format!("is no parameter of this address; {}", known_words(&name, names));
-                return Err(Error::invalid(QUERY.shown(&name), problem));
+                faults.push(QUERY.shown(&name), problem);
+                told += 1;
+                if told == TOLD {
+                    break;
+                }
+                continue;
             };
-            QUERY.check_text(&value).map_err(|problem| Error::invalid(known, problem))?;
-            if seen.contains(&known) {
-                return Err(Error::invalid(known, "is there twice"));
+            match seen.iter_mut().find(|(name, _)| *name == known) {
+                None => seen.push((known, false)),
+                Some((_, twice)) => {
+                    if !std::mem::replace(twice, true) {
+                        faults.push(known, "is there twice");
+                    }
+                    continue;
+                }
             }
-            seen.push(known);
+            let fits = QUERY.check_text(&value);
+            if let Err(problem) = fits.and_then(|()| self.query.kind(known).map_or(Ok(()), |kind| kind.check(&value))) {
+                faults.push(known, problem);
+            }
         }
-        Ok(())
+        faults.finish()
     }
 
     /// Refuses a header that is meant for us and that this endpoint does not look at.
@@ -93,13 +162,27 @@ mod tests {
     use super::*;
 
     const LIST: Understood = Understood {
-        query: &[("name", ""), ("creatorName", "")],
+        query: QueryTable {
+            names: &[("name", ""), ("creatorName", ""), ("valid", ""), ("limit", ""), ("of", ""), ("state", "")],
+            kinds: &[
+                ("valid", QueryKind::Flag),
+                ("limit", QueryKind::Number),
+                ("of", QueryKind::Id),
+                ("state", QueryKind::OneOf(&["active", "revoked"])),
+            ],
+        },
         idempotent: false,
         conditional: false,
         repeats: false,
         changes: false,
     };
-    const CREATE: Understood = Understood { query: &[], idempotent: true, repeats: true, changes: true, ..LIST };
+    const CREATE: Understood = Understood {
+        query: QueryTable { names: &[], kinds: &[] },
+        idempotent: true,
+        repeats: true,
+        changes: true,
+        ..LIST
+    };
     const ACTION: Understood = Understood { idempotent: false, ..CREATE };
     const CHANGE: Understood = Understood { idempotent: false, repeats: false, conditional: true, ..CREATE };
 
@@ -117,9 +200,40 @@ mod tests {
             said(LIST, "creator_name=x"),
             "creator_name is no parameter of this address; did you mean `creatorName`?"
         );
-        assert_eq!(said(LIST, "limit=1"), "limit is no parameter of this address; known are `name` and `creatorName`");
+        let known = "known are `name`, `creatorName`, `valid`, `limit`, `of` and `state`";
+        assert_eq!(said(LIST, "colour=1"), format!("colour is no parameter of this address; {known}"));
         assert_eq!(said(CREATE, "dryRun=true"), "dryRun is no parameter of this address; there is none");
         assert_eq!(said(LIST, "name=a&name=b"), "name is there twice");
+    }
+
+    #[test]
+    fn a_value_that_its_parameter_cannot_have_is_refused_and_all_of_them_are_told() {
+        let id = "of=0191f0a0-0000-7000-8000-000000000001";
+        for right in ["valid=true", "valid=false", "limit=0", "limit=25", "state=active", "state=", id] {
+            assert!(LIST.check_query(Some(right)).is_ok(), "{right}");
+        }
+        for (wrong, says) in [
+            ("valid=TRUE", "valid is neither `true` nor `false`"),
+            ("valid=1", "valid is neither `true` nor `false`"),
+            ("valid=yes", "valid is neither `true` nor `false`"),
+            ("valid", "valid is neither `true` nor `false`"),
+            ("limit=1e2", "limit is not a whole number, such as 25"),
+            ("limit=%2B5", "limit is not a whole number, such as 25"),
+            ("limit=+5", "limit is not a whole number, such as 25"),
+            ("limit=-5", "limit is not a whole number, such as 25"),
+            ("limit=5.0", "limit is not a whole number, such as 25"),
+            ("limit=", "limit is not a whole number, such as 25"),
+            ("of=7", "of is not a UUID"),
+            ("state=Active", "state has a value that it cannot have; did you mean `active`?"),
+            ("state=gone", "state has a value that it cannot have; known are `active` and `revoked`"),
+        ] {
+            assert_eq!(fault(LIST.check_query(Some(wrong))), says, "{wrong}");
+        }
+        let all = LIST.check_query(Some("valid=x&limit=x&nam=x&name=a&name=b&of=x")).unwrap_err();
+        let fields: Vec<&str> = all.faults.iter().map(|fault| &*fault.field).collect();
+        assert_eq!(fields, ["valid", "limit", "nam", "name", "of"]);
+        let many = LIST.check_query(Some(&"x&".repeat(10_000))).unwrap_err();
+        assert_eq!(many.faults.len(), TOLD, "an answer stays short");
     }
 
     #[test]

@@ -23,7 +23,8 @@ use tokenward_store::variables::Owner;
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, written, written_empty};
-use super::right::On;
+use super::right::{On, is_absence, or_caught_up};
+use super::understood::QueryKind;
 use crate::service::App;
 use crate::service::variables::{self, NewAlias, NewOverride, NewVariable, VariableChange, VariableWithParent};
 
@@ -231,6 +232,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("scope", "PROJECT or ENVIRONMENT."),
                 ("is_secret", "true for secrets, false for variables; absent for both."),
             ])
+            .query_kinds(&[
+                ("parent_id", QueryKind::Id),
+                ("scope", QueryKind::OneOf(&["PROJECT", "ENVIRONMENT"])),
+                ("is_secret", QueryKind::Flag),
+            ])
             .needs_query(&["parent_id", "scope"])
             .answers::<VariableList>(200)
             .errors(&[400, 403, 404]),
@@ -347,8 +353,10 @@ async fn by_parent(
     Params(query): Params<ByParent>,
 ) -> Result<Json<VariableList>, ApiError> {
     let scope = VariableScope::parse(&query.scope).map_err(|unknown| Error::invalid("scope", unknown.to_string()))?;
-    let (grant, owner) = right_at(&app, &caller, ("scope", scope), query.parent_id, Management::VariableRead)?
-        .ok_or_else(|| Error::not_found("project or environment"))?;
+    let absent = || Error::not_found("project or environment");
+    let right =
+        || right_at(&app, &caller, ("scope", scope), query.parent_id, Management::VariableRead)?.ok_or_else(absent);
+    let (grant, owner) = or_caught_up(&app, right).await?;
     let results = variables::counting(&app, &grant, owner, query.is_secret).await?;
     Ok(Json(VariableList { results: results.into_iter().map(Variable::from).collect() }))
 }
@@ -359,7 +367,7 @@ async fn put_one(
     Body(new): Body<VariableCreate>,
 ) -> Result<Response, ApiError> {
     let scope = ("variable_scope", new.variable_scope);
-    let (grant, owner) = in_body(&app, &caller, scope, ("variable_parent_id", new.variable_parent_id))?;
+    let (grant, owner) = in_body(&app, &caller, scope, ("variable_parent_id", new.variable_parent_id)).await?;
     kept_here(new.secret_manager_access_id.as_deref())?;
     let VariableCreate { key, value, is_secret, mount_path, description, .. } = new;
     let new = NewVariable { key, value: Some(value), is_secret, mount_path, description };
@@ -392,7 +400,7 @@ async fn alias_one(
     Body(new): Body<VariableAliasIn>,
 ) -> Result<Response, ApiError> {
     let scope = ("alias_scope", new.alias_scope);
-    let (grant, owner) = in_body(&app, &caller, scope, ("alias_parent_id", new.alias_parent_id))?;
+    let (grant, owner) = in_body(&app, &caller, scope, ("alias_parent_id", new.alias_parent_id)).await?;
     let new = NewAlias { key: new.key, mount_path: None, description: new.description };
     let created = variables::alias(&app, grant, owner, id, None, new).await?;
     Ok(written(StatusCode::CREATED, created, Variable::from))
@@ -405,7 +413,7 @@ async fn cover_one(
     Body(new): Body<VariableOverrideIn>,
 ) -> Result<Response, ApiError> {
     let scope = ("override_scope", new.override_scope);
-    let (grant, owner) = in_body(&app, &caller, scope, ("override_parent_id", new.override_parent_id))?;
+    let (grant, owner) = in_body(&app, &caller, scope, ("override_parent_id", new.override_parent_id)).await?;
     let new = NewOverride { value: Some(new.value), mount_path: None, description: new.description };
     let created = variables::cover(&app, grant, owner, id, None, new).await?;
     Ok(written(StatusCode::CREATED, created, Variable::from))
@@ -424,14 +432,19 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 }
 
 /// The right to a project or environment that a body names.
-fn in_body(
+async fn in_body(
     app: &Arc<App>,
     caller: &Caller,
     scope: (&str, VariableScope),
     (field, parent): (&str, Uuid),
 ) -> Result<(Grant, Owner)> {
-    let found = right_at(app, caller, scope, parent, Management::VariableManage)?;
-    found.ok_or_else(|| Error::invalid(field, format!("is no {} that you may see", scope.1.as_str().to_lowercase())))
+    let absent = || Error::not_found("parent");
+    let right = || right_at(app, caller, scope, parent, Management::VariableManage)?.ok_or_else(absent);
+    or_caught_up(app, right).await.map_err(|error| match error.code {
+        // An id in a body is no look-up.
+        Code::NotFound => Error::invalid(field, format!("is no {} that you may see", scope.1.as_str().to_lowercase())),
+        _ => error,
+    })
 }
 
 /// The right to a project or environment; `None` where the caller sees none of this id and scope.
@@ -466,24 +479,21 @@ fn right_at(
 /// The right to change the variable with this id, and whose it is. Where it is not seen, or was replaced and the caller might
 /// not have deleted it, it is not found.
 async fn right_of(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<(Grant, Owner)> {
-    let turn = caller.token_organization().unwrap_or(caller.credential_id());
+    let absent = || variables::not_found(id);
     let (owner, replaced) = match BuiltInVariable::owner(id) {
-        Some(of) => (owner_with_id(app, of), false),
+        Some(of) => (or_caught_up(app, || owner_with_id(app, of).ok_or_else(absent)).await?, false),
         None => {
-            let place = variables::place(app, turn, id).await?;
-            (place.map(|it| it.owner()), place.is_some_and(|it| it.is_replaced))
+            let turn = caller.token_organization().unwrap_or(caller.credential_id());
+            let place = variables::place(app, turn, id).await?.ok_or_else(absent)?;
+            (place.owner(), place.is_replaced)
         }
     };
-    let owner = owner.ok_or_else(|| variables::not_found(id))?;
     let (scope, parent) = match owner.environment {
         Some(environment) => (VariableScope::Environment, environment),
         None => (VariableScope::Project, owner.project),
     };
-    match right_at(app, caller, ("scope", scope), parent, Management::VariableManage) {
-        Ok(Some(found)) => Ok(found),
-        Err(error) if !replaced => Err(error),
-        _ => Err(variables::not_found(id)),
-    }
+    let right = || right_at(app, caller, ("scope", scope), parent, Management::VariableManage)?.ok_or_else(absent);
+    or_caught_up(app, right).await.map_err(|error| if replaced && is_absence(&error) { absent() } else { error })
 }
 
 /// The project or environment with this id.

@@ -25,7 +25,7 @@ use super::view::{
 use super::words::{grouped, quoted};
 use crate::limits::PASTED_DOCUMENT_BYTES;
 use crate::service::IfMatch;
-use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Reached, RouteChange, Said};
+use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Reached, RouteChange, Said, Text};
 
 /// What a form with a larger document is told.
 pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB. Nothing was changed. Leave out of it what says nothing of routes, such as \
@@ -117,7 +117,7 @@ fn promised(typed: &Pairs) -> Result<Readings> {
 
 /// The document of a form, in what it is written, and what the person chose beside it, which counts more than what the
 /// document says.
-fn document(typed: &Pairs) -> Result<(Format, Vec<u8>, Said)> {
+fn document(typed: &Pairs) -> Result<(Format, Text, Said)> {
     let said = Said { unknown: Some(chosen(typed)?), readings: Some(promised(typed)?) };
     let document = typed.get("document");
     if document.len() > PASTED_DOCUMENT_BYTES.size() {
@@ -126,7 +126,7 @@ fn document(typed: &Pairs) -> Result<(Format, Vec<u8>, Said)> {
     if document.trim().is_empty() {
         return Err(Error::invalid("document", "is empty; paste one, or choose a file"));
     }
-    Ok((Format::guess(document), document.as_bytes().to_vec(), said))
+    Ok((Format::guess(document), vec![document.as_bytes().to_vec()].into(), said))
 }
 
 /// What saving the form would do. Nothing is written.

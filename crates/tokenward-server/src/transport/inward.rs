@@ -55,6 +55,16 @@ impl Purse {
         self.refused.load(Relaxed)
     }
 
+    /// So much of what was taken is not kept any more.
+    pub(super) fn give_back(&self, bytes: u64) {
+        let mut given = 0;
+        let _ = self.taken.fetch_update(Relaxed, Relaxed, |taken| {
+            given = bytes.min(taken);
+            Some(taken - given)
+        });
+        self.pass.give_back(given);
+    }
+
     fn take(&self, bytes: u64) -> bool {
         let taken = self.pass.take(bytes);
         if taken {

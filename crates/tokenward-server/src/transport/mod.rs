@@ -33,6 +33,7 @@ pub use certificate::Certificate;
 pub use door::{Door, derive};
 pub use inward::Inward;
 
+use crate::coming::Budget;
 use crate::limits::{self, BODIES_BYTES, CONNECTIONS, Limits};
 use answer::{AnswerBody, Streams};
 use door::Pass;
@@ -282,8 +283,12 @@ where
             }
             // It is always ready: it holds nothing that could be used up.
             None => {
-                let request = request.map(|body| Inward::new(body, &self.pass));
+                let mut request = request.map(|body| Inward::new(body, &self.pass));
                 purse = request.body().purse();
+                if let Some(purse) = &purse {
+                    let purse = Arc::clone(purse);
+                    request.extensions_mut().insert(Budget::new(move |bytes| purse.give_back(bytes)));
+                }
                 Next::RequestService(self.service.clone().call(request))
             }
         };

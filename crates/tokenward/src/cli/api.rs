@@ -12,8 +12,8 @@ use super::output::{self, Result, Table, clean, fields, moment};
 use super::{Context, prompt};
 use crate::note::note;
 
-/// What the server takes at most (10 MB).
-const DOCUMENT_MAX: u64 = 10_000_000;
+/// What the server takes at most (32 MB).
+const DOCUMENT_MAX: u64 = 32_000_000;
 
 /// What can be done with the routes of your own API.
 #[derive(Subcommand, Debug)]

@@ -437,7 +437,7 @@ async fn a_bad_document_is_refused_with_what_is_wrong() {
     }
     let deep = "[".repeat(4_900_000);
     assert_eq!(import(&server, &organization, "shop", "application/yaml", deep).await.status, 400);
-    let large = format!("\"{}", "a".repeat(10_000_001));
+    let large = format!("\"{}", "a".repeat(32_000_001));
     assert_eq!(import(&server, &organization, "shop", "application/json", large).await.status, 413);
     assert_eq!(import(&server, &organization, "shop", "text/plain", "x").await.status, 400);
     for name in ["a%2fb", "-a", "%20", &"a".repeat(65), "%E2%80%8B"] {
@@ -517,4 +517,70 @@ async fn a_path_that_is_read_in_two_ways_is_decided_where_its_api_says_how_it_is
     let events = server.get(&organization.path("events?pageSize=1"), &organization.owner).await.json();
     assert!(events["events"][0]["change"].as_str().unwrap().contains(r#""allow_paths":["semicolon"]"#), "{events}");
     server.stop().await;
+}
+
+/// A document with one route and so many bytes that say nothing of it, before and behind.
+fn large(format: &str, bytes: usize) -> String {
+    let filler = "a \u{e4} \u{20ac} ".repeat(bytes / 18);
+    match format {
+        "application/json" => format!(
+            r#"{{"openapi":"3.0.0","info":{{"description":"{filler}"}},"paths":{{"/a":{{"get":{{}}}}}},"components":{{"schemas":{{"A":{{"description":"{filler}"}}}}}}}}"#
+        ),
+        _ => format!(
+            "openapi: 3.0.0\ninfo:\n  description: \"{filler}\"\npaths:\n  /a: {{ get: {{}} }}\ncomponents:\n  schemas:\n    A: \
+             {{ description: \"{filler}\" }}\n"
+        ),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_larger_than_what_is_kept_of_one_is_read_while_it_comes() {
+    let (server, acme) = Server::with_owner().await;
+    for (name, format) in [("json", "application/json"), ("yaml", "application/yaml")] {
+        let document = large(format, 12_000_000);
+        assert!(document.len() > 11_000_000);
+        let preview = import(&server, &acme, &format!("{name}?dry_run=true"), format, document.clone()).await;
+        assert_eq!(routes(&preview.expect(200)), ["GET /a a:read path"], "{name}");
+        let shown = import(&server, &acme, name, format, document).await.expect(200);
+        assert_eq!(routes(&shown), ["GET /a a:read path"], "{name}");
+    }
+    // A fault at the very end, a repeated key, and what is no text, are found there too.
+    for (end, says) in [("", "EOF"), ("}}}}x", "trailing"), (",\"paths\":{}}", "twice"), ("\u{0}", "JSON")] {
+        let mut document = large("application/json", 12_000_000);
+        document.truncate(document.len() - if end == "}}}}x" { 4 } else { 1 });
+        document.push_str(end);
+        let answer = import(&server, &acme, "wrong", "application/json", document).await;
+        assert!(answer.status == 400 && answer.text.contains(says), "{says}: {}", answer.text);
+    }
+    let toml = format!("# {}\n", "a".repeat(10_000_001));
+    let answer = import(&server, &acme, "wrong", "application/toml", toml).await;
+    assert!(answer.status == 400 && answer.text.contains("`whole_document_bytes`"), "{}", answer.text);
+    let answer = import(&server, &acme, "wrong", "application/json", "a".repeat(32_000_001)).await;
+    assert!(answer.status == 413 && answer.text.contains("`document_bytes`"), "{}", answer.text);
+    assert_eq!(server.get(&acme.path("api/wrong"), &acme.owner).await.status, 404, "nothing of them was imported");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_document_that_is_broken_off_is_no_smaller_one() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let (server, acme) = Server::with_owner().await;
+    // It is whole JSON at the place where its client hangs up.
+    let document = large("application/json", 10_500_000);
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        acme.path("api/shop"),
+        acme.owner,
+        document.len() + 100
+    );
+    let mut stream = tokio::net::TcpStream::connect(server.running.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(document.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said).await;
+    assert!(!String::from_utf8_lossy(&said).starts_with("HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
+    assert_eq!(server.get(&acme.path("api/shop"), &acme.owner).await.status, 404);
+    // Its turn is over.
+    import(&server, &acme, "shop", "application/json", document).await.expect(200);
 }

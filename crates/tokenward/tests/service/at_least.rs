@@ -90,6 +90,17 @@ async fn nothing_that_another_node_has_made_is_gone_here() {
     a.put(&acme.path(&format!("customRole/{role}")), &asking, edit).await.expect(200);
     assert_eq!(b.get(&path, &bound).await.status, 200, "what it may since a moment ago counts");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // Also what a parameter, a body, or the id of a variable names.
+    let new = async |name: &str| a.post(&acme.path("project"), &asking, json!({ "name": name })).await.str("id");
+    let variable = |project: &str| json!({ "key": "K", "value": "v", "is_secret": false, "variable_scope": "PROJECT", "variable_parent_id": project });
+    let second = new("second").await;
+    b.get(&format!("/variable?parent_id={second}&scope=PROJECT"), &asking).await.expect(200);
+    let third = new("third").await;
+    b.post("/variable", &asking, variable(&third)).await.expect(201);
+    let fourth = new("fourth").await;
+    let made = a.post("/variable", &asking, variable(&fourth)).await.str("id");
+    b.put(&format!("/variable/{made}"), &asking, json!({ "key": "K", "value": "w" })).await.expect(200);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     // What is not there is not there, and asking for it costs no wait.
     let begun = Instant::now();
     assert_eq!(b.get(&format!("/project/{}", acme.id), &asking).await.outcome(), (404, "not_found".into()));

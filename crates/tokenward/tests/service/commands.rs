@@ -10,11 +10,11 @@ use std::process::{Command, Stdio};
 /// What comes before is read all the same: an unknown command, option or value is a fault with the code 2.
 const STAND_IN: &str = "#!/bin/sh\n\"$BINARY\" \"$@\" --help >/dev/null 2>>\"$SAID\"\necho \"$? $*\" >>\"$CALLS\"\n";
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn files(below: &str, extension: &str, found: &mut Vec<PathBuf>) {
+pub fn files(below: &str, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(root().join(below)).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -28,6 +28,15 @@ fn files(below: &str, extension: &str, found: &mut Vec<PathBuf>) {
 
 /// The commands of a page: what a shell is given in its blocks, and what stands in the text as code.
 fn of_page(text: &str) -> Vec<String> {
+    let mut commands = of_blocks(text);
+    let outside = text.split("```").step_by(2);
+    commands.extend(outside.flat_map(str::lines).flat_map(of_text));
+    commands.retain(|command| command.contains("tokenward "));
+    commands
+}
+
+/// What a shell is given in the blocks of a page.
+pub fn of_blocks(text: &str) -> Vec<String> {
     let (mut commands, mut kind) = (Vec::new(), None);
     let mut open = String::new();
     for line in text.lines() {
@@ -40,11 +49,7 @@ fn of_page(text: &str) -> Vec<String> {
             // What the program answers stands between what was typed.
             Some("console") if !open.is_empty() => Some(line.trim()),
             Some("console") => line.trim_start().strip_prefix("$ "),
-            Some(_) => None,
-            None => {
-                commands.extend(of_text(line));
-                None
-            }
+            Some(_) | None => None,
         };
         let Some(typed) = typed else { continue };
         open.push_str(typed.trim_end_matches('\\'));
@@ -52,7 +57,6 @@ fn of_page(text: &str) -> Vec<String> {
             commands.push(std::mem::take(&mut open));
         }
     }
-    commands.retain(|command| command.contains("tokenward "));
     commands
 }
 
@@ -147,7 +151,7 @@ fn commands_are_found_where_people_find_them() {
                 ```sh\nTOKENWARD_URL=x tokenward serve\n```\n```text\ntokenward not this\n```\n";
     assert_eq!(
         of_page(page),
-        ["tokenward org list", "tokenward token create a --role viewer", "TOKENWARD_URL=x tokenward serve"]
+        ["tokenward token create a --role viewer", "TOKENWARD_URL=x tokenward serve", "tokenward org list"]
     );
     assert_eq!(of_text("run `tokenward role edit {}` or `tokenward-x y`"), ["tokenward role edit word"]);
     assert_eq!(without_places("a {% if let Some(b) = c %}d{% endif %}", '{', '}'), "a worddword");

@@ -39,6 +39,7 @@ mod proxy;
 mod readme;
 mod receipts;
 mod replay;
+mod requests;
 mod sdk;
 mod security;
 mod settings;

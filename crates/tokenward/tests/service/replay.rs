@@ -358,3 +358,62 @@ async fn the_command_line_client_makes_and_removes_what_one_person_works_in() {
     seen.dedup();
     assert!(pages > 2 && seen.len() == total, "{pages} pages, {total} events, {} of them different", seen.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pulumi_replaces_by_making_first_and_deleting_all_that_is_old_at_the_end() {
+    let (server, acme) = Server::with_owner().await;
+    let token = server.token(&acme, "pulumi", "admin").await;
+    // Its bridge runs the Terraform provider, whose words and requests these are; the order is Pulumi's own.
+    let provider = Client { server: &server, agent: "Terraform provider 0.86.1", token };
+    let role = async |name: &str, levels: Value| {
+        let role = provider.post(&acme.path("customRole"), json!({ "name": name }), 201).await;
+        let path = acme.path(&format!("customRole/{}", id(&role)));
+        let edit = json!({ "name": name, "description": "", "cluster_permissions": [], "project_permissions": levels });
+        provider.put(&path, edit).await;
+        (id(&role), path)
+    };
+    let token = |name: &str, role: &str| json!({ "name": name, "role_id": role });
+    let project =
+        async |name: &str| provider.post(&acme.path("project"), json!({ "name": name, "description": "" }), 200).await;
+    let shop = project("shop-8f3a1c2").await;
+    needs(&shop, &["id", "created_at", "name"]);
+    let level = |project: &Value| json!([{ "project_id": project["id"], "is_admin": true }]);
+    let (first_role, first_role_path) = role("deployer-51d0e77", level(&shop)).await;
+    let first = provider.post(&acme.path("apiToken"), token("ci-0b7d9f1", &first_role), 201).await;
+    needs(&first, &["id", "name", "token", "role_id"]);
+
+    // `pulumi refresh`: each object once more, and a token by the list.
+    provider.get(&format!("/project/{}", id(&shop))).await;
+    provider.get(&first_role_path).await;
+    let listed = provider.get(&acme.path("apiToken")).await;
+    let own = listed["results"].as_array().unwrap().iter().find(|it| it["id"] == first["id"]).unwrap();
+    needs(own, &["id", "name", "role_id"]);
+    assert!(own.get("token").is_none(), "a text is told once: {own}");
+
+    // Another role takes the place of the first: new ones first, with names of their own, and then the old ones, those that
+    // others rest on last.
+    let (second_role, _) = role("deployer-c44a902", level(&shop)).await;
+    let second = provider.post(&acme.path("apiToken"), token("ci-77e21ba", &second_role), 201).await;
+    let text = second["token"].as_str().unwrap().to_owned();
+    let with_new = Client { server: &server, agent: "Terraform provider 0.86.1", token: text };
+    with_new.get(&format!("/project/{}", id(&shop))).await;
+    provider.delete(&acme.path(&format!("apiToken/{}", id(&first)))).await;
+    provider.delete(&first_role_path).await;
+    with_new.get(&format!("/project/{}", id(&shop))).await;
+
+    // A fixed name cannot be made first; with `deleteBeforeReplace` it can be taken anew at once.
+    let fixed = provider.post(&acme.path("apiToken"), token("fixed", &second_role), 201).await;
+    let again = provider.send("POST", &acme.path("apiToken"), Some(token("fixed", &second_role))).await;
+    assert_eq!((again.outcome(), again.str("id")), ((409, "name_taken".into()), id(&fixed)));
+    provider.delete(&acme.path(&format!("apiToken/{}", id(&fixed)))).await;
+    let renewed = provider.post(&acme.path("apiToken"), token("fixed", &second_role), 201).await;
+    assert_ne!(renewed["id"], fixed["id"]);
+
+    // `pulumi destroy`, and a refresh of what somebody else took away before: gone, and no error.
+    provider.delete(&acme.path(&format!("apiToken/{}", id(&renewed)))).await;
+    provider.delete(&acme.path(&format!("apiToken/{}", id(&second)))).await;
+    let gone = provider.send("GET", &first_role_path, None).await;
+    assert_eq!(gone.outcome(), (404, "not_found".into()));
+    provider.delete(&acme.path(&format!("customRole/{second_role}"))).await;
+    provider.delete(&format!("/project/{}", id(&shop))).await;
+}

@@ -1,5 +1,7 @@
 //! What routes are imported from: OpenAPI 3 or Swagger 2.0 (JSON or YAML), or a short form of our own (TOML, JSON or YAML).
 
+use std::io::{self, Read};
+
 use serde::Deserialize;
 use serde_json::Value;
 use tokenward_api::objects::Objects;
@@ -10,7 +12,9 @@ use tokenward_store::apis::KeptRoute;
 
 use super::fault::{VALUES_MAX, place, said, too_many_values};
 use super::found::{Document, FoundRoutes, readings, unknown};
+use super::text::Utf8;
 use super::{json, openapi, sense, yaml};
+use crate::limits::WHOLE_DOCUMENT_BYTES;
 
 /// In what a document is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,15 +106,19 @@ struct ShortRoute {
 ///
 /// `api` is the name under which it is imported, and what is said `beside` it counts more than what it says of
 /// paths.
-pub(super) fn read(format: Format, document: &[u8], api: &str, beside: Option<Readings>) -> Result<Document> {
+pub(super) fn read(format: Format, document: impl Read, api: &str, beside: Option<Readings>) -> Result<Document> {
     let fault = |problem: String| Error::invalid("document", problem);
-    let text = std::str::from_utf8(document).map_err(|_| fault("is not in UTF-8".into()))?;
-    // Some editors begin with a mark of the byte order.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut text = Utf8::new(document);
     let value: Value = match format {
         Format::Json => json::read(text).map_err(fault)?,
-        Format::Yaml => yaml::read(text).map_err(fault)?,
+        Format::Yaml => yaml::read(&mut text).map_err(fault)?,
         Format::Toml => {
+            let unread = |error: io::Error| fault(error.to_string());
+            let whole = text.whole(WHOLE_DOCUMENT_BYTES.size()).map_err(unread)?;
+            let text = &*whole.ok_or_else(|| {
+                let (name, most) = (WHOLE_DOCUMENT_BYTES.name, WHOLE_DOCUMENT_BYTES.default);
+                fault(format!("is TOML, which is read as a whole, and larger than the limit `{name}` ({most} bytes)"))
+            })?;
             // Each value follows one of these, wherever else they stand.
             if text.bytes().filter(|byte| b"=,[{.".contains(byte)).count() > VALUES_MAX {
                 return Err(fault(too_many_values()));

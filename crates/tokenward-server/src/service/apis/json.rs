@@ -2,20 +2,25 @@
 //! documents; and so are more values than a document of routes can need, since each takes far more memory than text.
 
 use std::fmt;
+use std::io::{BufReader, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use super::fault::{VALUES_MAX, short, too_many_values};
 use super::keep::Place;
 
 /// Reads one document.
-pub(super) fn read(text: &str) -> Result<Value, String> {
-    let mut reader = serde_json::Deserializer::from_str(text);
+pub(super) fn read(text: impl Read) -> Result<Value, String> {
+    let mut reader = serde_json::Deserializer::from_reader(BufReader::new(text));
     let mut left = VALUES_MAX;
     let value = Strict(&mut left, Place::Root).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    // What this module itself refuses is JSON all the same.
-    value.map_err(|error| if error.is_data() { error.to_string() } else { format!("is no JSON: {error}") })
+    // What this module itself refuses is JSON all the same, and what is no text is not even none.
+    value.map_err(|error| match error.classify() {
+        Category::Data | Category::Io => error.to_string(),
+        Category::Syntax | Category::Eof => format!("is no JSON: {error}"),
+    })
 }
 
 /// Reads a value at a place, as long as values are left.
@@ -99,6 +104,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str) -> Result<Value, String> {
+        super::read(text.as_bytes())
+    }
 
     #[test]
     fn what_is_right_is_read_as_it_is() {

@@ -1,6 +1,8 @@
 //! Which parts of a document can say something about routes. The rest (schemas, examples, descriptions: nearly all of a
 //! real document) is passed over while it is read, so that it takes no memory.
 
+use tokenward_core::nearest::distance;
+
 /// Where a reader is in a document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
@@ -25,9 +27,42 @@ pub(super) enum Place {
 /// The operations of a path in OpenAPI.
 pub(super) const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 
+/// Our extensions of OpenAPI, and where each stands.
+const OF_DOCUMENT: [&str; 2] = ["x-unknown-route", "x-allow-paths"];
+const PERMISSION: &str = "x-permission";
+
+/// What somebody will have meant by a key that says nothing of routes where it stands, though it looks as if: an extension of
+/// ours that is misspelt or stands elsewhere, or a word of OpenAPI on which the need of a route depends. Passed over, the
+/// routes would be others than were meant. The words complete the sentence "the key … ".
+pub(super) fn meant(place: Place, key: &str) -> Option<String> {
+    // Longer than any of them by far.
+    if key.len() > 32 {
+        return None;
+    }
+    let folded = key.to_ascii_lowercase().replace('_', "-");
+    let extension = folded.strip_prefix("x-").or(folded.strip_prefix('x')).unwrap_or(&folded);
+    let near = |word: &str, most| distance(&folded, word) <= most || distance(&format!("x-{extension}"), word) <= most;
+    let own = OF_DOCUMENT.into_iter().chain([PERMISSION]).find(|word| near(word, 2))?;
+    let here = match place {
+        Place::Root => OF_DOCUMENT.contains(&own),
+        Place::Item | Place::Operation => own == PERMISSION,
+        _ => return None,
+    };
+    match (here, key == own) {
+        (true, true) => None,
+        (true, false) => Some(format!("is not known; did you mean `{own}`?")),
+        (false, _) if own == PERMISSION => Some("is not known here; it stands in a path or an operation".to_owned()),
+        (false, _) => Some("is not known here; it stands beside `paths`".to_owned()),
+    }
+}
+
 impl Place {
     /// Where the value of this key is.
     pub(super) fn below(self, key: &str) -> Self {
+        // It is kept, so that it can be told.
+        if matches!(self, Self::Root | Self::Item | Self::Operation) && meant(self, key).is_some() {
+            return Self::Whole;
+        }
         match (self, key) {
             (Self::Whole, _) => Self::Whole,
             (Self::Nothing, _) => Self::Nothing,
@@ -88,8 +123,46 @@ mod tests {
             &["paths", "/a", "get", "responses", "security"],
             &["paths", "/a", "parameters"],
             &["x-logo"],
+            &["paths", "/a", "get", "x-permission-model"],
         ] {
             assert_eq!(at(passed), Place::Nothing, "{passed:?}");
+        }
+    }
+
+    #[test]
+    fn an_extension_of_ours_is_known_where_it_stands_and_otherwise_told() {
+        use Place::{Item, Operation, Root};
+        for (place, key) in [
+            (Root, "x-unknown-route"),
+            (Root, "x-allow-paths"),
+            (Item, "x-permission"),
+            (Operation, "x-permission"),
+            (Root, "x-logo"),
+            (Operation, "x-mission"),
+            (Operation, "permissions-x"),
+            (Operation, "parameters"),
+            (Operation, "x-stream-permissions"),
+            (Place::Whole, "x-permissions"),
+        ] {
+            assert_eq!(meant(place, key), None, "{key}");
+        }
+        for (place, key, says) in [
+            (Root, "x-unknown-routes", "did you mean `x-unknown-route`?"),
+            (Root, "x-unkown-route", "did you mean `x-unknown-route`?"),
+            (Root, "X-Unknown-Route", "did you mean `x-unknown-route`?"),
+            (Root, "x_unknown_route", "did you mean `x-unknown-route`?"),
+            (Root, "x-allow-path", "did you mean `x-allow-paths`?"),
+            (Root, "unknown_route", "did you mean `x-unknown-route`?"),
+            (Operation, "x-permissions", "did you mean `x-permission`?"),
+            (Item, "x-permision", "did you mean `x-permission`?"),
+            (Operation, "X-Permission", "did you mean `x-permission`?"),
+            (Operation, "xpermission", "did you mean `x-permission`?"),
+            (Operation, "permission", "did you mean `x-permission`?"),
+            (Operation, "x-unknown-route", "it stands beside `paths`"),
+            (Root, "x-permission", "it stands in a path or an operation"),
+        ] {
+            assert!(meant(place, key).is_some_and(|told| told.ends_with(says)), "{key}: {:?}", meant(place, key));
+            assert_eq!(place.below(key), Place::Whole, "{key}");
         }
     }
 }

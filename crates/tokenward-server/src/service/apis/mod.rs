@@ -9,8 +9,11 @@ mod keep;
 mod openapi;
 mod sense;
 mod servers;
+mod text;
+mod turn;
 mod yaml;
 
+use std::io::Read;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -22,7 +25,6 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::apis;
 use tokenward_store::apis::Content;
 pub use tokenward_store::apis::{Api, KeptRoute};
-use tokio::sync::Semaphore;
 
 use super::{App, IfMatch, Written};
 use crate::heavy;
@@ -32,12 +34,10 @@ use effect::Side;
 pub use effect::{Effect, Reached, RoleChange, RouteChange};
 use found::Document;
 pub use sense::Note;
+pub use text::{Piece, Text};
 
 /// The name that no API can have.
 const NAME_TAKEN: &str = "new";
-
-/// Reading a document takes memory: one at a time.
-static READING: Semaphore = Semaphore::const_new(1);
 
 /// An API with its routes.
 #[derive(Clone, Debug)]
@@ -82,11 +82,11 @@ pub async fn put(
     grant: Grant,
     name: String,
     format: Format,
-    document: Vec<u8>,
+    document: Text,
     said: Said,
     if_match: IfMatch,
 ) -> Result<Written<ApiWithRoutes>> {
-    let (document, content) = read(&name, format, document, said).await?;
+    let (document, content) = read(grant.organization(), &name, format, document, said).await?;
     let limits = app.limits.clone();
     let unknown = unknown_of(&document, said.unknown)?;
     app.write(grant, move |tx, grant| {
@@ -125,10 +125,10 @@ pub async fn preview(
     grant: &Grant,
     name: String,
     format: Format,
-    document: Vec<u8>,
+    document: Text,
     said: Said,
 ) -> Result<(ApiWithRoutes, Effect)> {
-    let (document, _) = read(&name, format, document, said).await?;
+    let (document, _) = read(grant.organization(), &name, format, document, said).await?;
     let unknown_route = unknown_of(&document, said.unknown)?;
     let old = match get(app, grant, &name).await {
         Ok(old) => Some(old),
@@ -176,16 +176,27 @@ fn effect_of(app: &App, organization: Uuid, old: Option<&ApiWithRoutes>, new: &A
 }
 
 /// Reads the document of an API of this name, in its turn.
-async fn read(name: &str, format: Format, document: Vec<u8>, said: Said) -> Result<(Document, Content)> {
+async fn read(
+    organization: Uuid,
+    name: &str,
+    format: Format,
+    document: Text,
+    said: Said,
+) -> Result<(Document, Content)> {
     check_name(name).map_err(|problem| Error::invalid("name", problem))?;
-    let turn = READING.acquire().await.map_err(Error::internal)?;
-    let name = name.to_owned();
-    heavy::aside(move || {
-        let read = prepare(format, &document, &name, said.readings);
-        drop((document, turn));
-        read
-    })
-    .await?
+    let (name, whole) = (name.to_owned(), document.is_whole());
+    let work = move || prepare(format, document, &name, said.readings);
+    if whole {
+        let turn = turn::whole().await?;
+        return heavy::aside(move || {
+            let read = work();
+            drop(turn);
+            read
+        })
+        .await?;
+    }
+    // It waits for its client again and again: not in a turn that others could use meanwhile.
+    heavy::aside_in(turn::large(organization).await?, work).await?
 }
 
 /// What becomes of a request that no route describes.
@@ -283,10 +294,7 @@ pub(crate) fn document_too_large() -> Error {
 }
 
 /// Reads a document, sorts its routes and sees whether they can be told apart. Answers what is kept of it too.
-fn prepare(format: Format, document: &[u8], api: &str, readings: Option<Readings>) -> Result<(Document, Content)> {
-    if document.len() > DOCUMENT_BYTES.size() {
-        return Err(document_too_large());
-    }
+fn prepare(format: Format, document: impl Read, api: &str, readings: Option<Readings>) -> Result<(Document, Content)> {
     let mut read = document::read(format, document, api, readings)?;
     read.routes.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
     compiled(&read.routes, Rules { unknown: Unknown::Deny, readings: read.readings })?;
@@ -372,7 +380,7 @@ mod corpus {
         let (mut causes, mut notes) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
         let mut imported = 0;
         for path in &all {
-            match prepare(Format::Json, &std::fs::read(path).unwrap(), "shop", None) {
+            match prepare(Format::Json, std::fs::File::open(path).unwrap(), "shop", None) {
                 Ok((read, _)) => {
                     imported += 1;
                     for note in read.notes.0 {

@@ -13,7 +13,7 @@ use tokenward_store::apis::KeptRoute;
 
 use super::fault::{place, short};
 use super::found::{Document, FoundRoutes, readings, unknown};
-use super::keep::METHODS;
+use super::keep::{METHODS, Place, meant};
 use super::sense::{self, Scope};
 use super::servers::Servers;
 
@@ -22,6 +22,9 @@ const REFERENCES_MAX: usize = 8;
 
 /// Reads one. `api` is the name under which it is imported.
 pub(super) fn read(document: &Map<String, Value>, api: &str, said: Option<Readings>) -> Result<Document> {
+    if let Some((key, problem)) = document.keys().find_map(|key| Some((key, meant(Place::Root, key)?))) {
+        return Err(Error::invalid(short(key), problem));
+    }
     let served = Servers::of_document(document).map_err(|problem| Error::invalid("servers", problem))?;
     let security = document.get("security");
     let empty = Map::new();
@@ -50,6 +53,11 @@ pub(super) fn read(document: &Map<String, Value>, api: &str, said: Option<Readin
                 continue;
             }
         };
+        for key in item.keys() {
+            if let Some(problem) = meant(Place::Item, key) {
+                found.fault(&short(path), format!("has a key that is none: `{}` {problem}", short(key)));
+            }
+        }
         if item.get("additionalOperations").is_some_and(|more| !more.is_object()) {
             found.fault(&short(path), "has `additionalOperations` that are no object");
             continue;
@@ -60,6 +68,11 @@ pub(super) fn read(document: &Map<String, Value>, api: &str, said: Option<Readin
                 found.fault(&at, "is no object");
                 continue;
             };
+            for key in operation.keys() {
+                if let Some(problem) = meant(Place::Operation, key) {
+                    found.fault(&at, format!("has a key that is none: `{}` {problem}", short(key)));
+                }
+            }
             let own = operation.get("servers").or_else(|| item.get("servers")).filter(|own| **own != Value::Null);
             let own = match own.map(Servers::read).transpose() {
                 Ok(own) => own,

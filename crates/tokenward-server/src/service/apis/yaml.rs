@@ -1,11 +1,15 @@
 //! YAML, as far as an OpenAPI document needs it: mappings, lists and scalars. Aliases, anchors, tags and further
 //! documents are refused, so that a small file can never become a large one.
 
+use std::cell::Cell;
+use std::io::Read;
+
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
 use super::fault::{VALUES_MAX, short, too_many_values};
 use super::keep::Place;
+use super::text::{Letters, Utf8};
 
 /// Deepest nesting; JSON has the same limit.
 const DEPTH: usize = 128;
@@ -29,13 +33,20 @@ impl OpenNode {
 }
 
 /// Reads one document. Every scalar but a plain null, true or false is a text: no route needs a number.
-pub(super) fn read(text: &str) -> Result<Value, String> {
+pub(super) fn read(text: &mut Utf8<impl Read>) -> Result<Value, String> {
+    let failed = Cell::new(None);
+    let read = read_letters(Letters::new(text, &failed));
+    // Where the text cannot be read, the reader has seen an end that is none.
+    failed.take().map_or(read, |error| Err(error.to_string()))
+}
+
+fn read_letters(letters: impl Iterator<Item = char>) -> Result<Value, String> {
     let mut open: Vec<OpenNode> = Vec::new();
     let mut whole: Option<Value> = None;
     let mut count = 0;
     // How many lists and mappings are open of a value that is passed over.
     let mut passing = 0;
-    for event in Parser::new_from_str(text) {
+    for event in Parser::new_from_iter(letters) {
         let (event, span) = event.map_err(|error| format!("is no YAML: {error}"))?;
         let line = span.start.line();
         let fault = |problem: &str| format!("line {line}: {problem}");
@@ -131,6 +142,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn read(text: &str) -> Result<Value, String> {
+        super::read(&mut Utf8::new(text.as_bytes()))
+    }
 
     #[test]
     fn what_documents_are_written_in_is_read() {

@@ -129,7 +129,9 @@ async fn filters_choose_and_combine() {
         ("origin=CLI&triggeredBy=admin", vec!["gone"]),
         ("origin=CLI&triggeredBy=nobody", vec![]),
         ("eventType=DEPLOYED", vec![]),
-        ("eventType=nonsense", vec![]),
+        ("subTargetType=SSO", vec![]),
+        ("origin=GIT", vec![]),
+        ("origin=GIT&eventType=DELETE", vec![]),
         // Clients send what is not filled in.
         (
             "eventType=DELETE&targetType=&targetId=&subTargetType=&origin=&triggeredBy=&fromTimestamp=&continueToken=",
@@ -169,10 +171,61 @@ async fn a_time_may_be_written_in_any_unit_that_clients_use() {
 }
 
 #[tokio::test]
+async fn an_upper_bound_covers_the_unit_in_which_it_is_written() {
+    let (server, acme) = Server::frozen().await;
+    let second = Time::parse(NOW).unwrap().plus(SECOND);
+    for (name, micros) in [("a", 1), ("b", 500), ("c", 1_500), ("d", 999_999), ("e", 1_000_000)] {
+        server.clock.set(second.plus(micros));
+        server.new_token(&acme, json!({ "name": name, "role_id": null })).await;
+    }
+    for (bound, newest) in [
+        (second.seconds().to_string(), "d"),
+        ((second.0 / 1_000).to_string(), "b"),
+        ((second.0 / 1_000 + 1).to_string(), "c"),
+        ((second.0 + 1).to_string(), "a"),
+        (((second.0 + 1) * 1_000 + 999).to_string(), "a"),
+        ("2026-09-01T12:00:01Z".to_owned(), "d"),
+        ("2026-09-01T12:00:01.000Z".to_owned(), "b"),
+        ("2026-09-01T12:00:01.00Z".to_owned(), "c"),
+        ("2026-09-01T12:00:01.000001Z".to_owned(), "a"),
+        ("2026-09-01T14:00:01%2B02:00".to_owned(), "d"),
+    ] {
+        let found = events(&server, &acme, &format!("subTargetType=API_TOKEN&toTimestamp={bound}")).await;
+        assert_eq!(found.each("events", "target_name")[0], newest, "{bound}");
+        // As the lower one it is the first moment of that unit.
+        let from = format!("subTargetType=API_TOKEN&fromTimestamp={bound}&toTimestamp={bound}");
+        assert_eq!(events(&server, &acme, &from).await.each("events", "target_name")[0], newest, "{bound}");
+    }
+}
+
+#[tokio::test]
+async fn a_word_that_no_event_can_have_is_refused_with_the_nearest_one() {
+    let (server, acme) = Server::frozen().await;
+    for (name, value, meant) in [
+        ("eventType", "DELET", "did you mean `DELETE`?"),
+        ("eventType", "delete", "did you mean `DELETE`?"),
+        ("targetType", "ORGANISATION", "did you mean `ORGANIZATION`?"),
+        ("subTargetType", "API_TOKENS", "did you mean `API_TOKEN`?"),
+        ("origin", "TERRAFORM", "known are `API`"),
+    ] {
+        for list in ["events", "targets"] {
+            if list == "targets" && name == "subTargetType" {
+                continue;
+            }
+            let answer = server.get(&acme.path(&format!("{list}?{name}={value}")), &acme.owner).await;
+            let detail = answer.str("detail");
+            assert!(answer.status == 400 && detail.contains(name) && detail.contains(meant), "{value}: {detail}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_query_that_cannot_be_read_says_all_that_is_wrong() {
     let (server, acme) = Server::frozen().await;
     let size = "is not a number from 1 to the limit `event_page` (1000)";
-    for text in ["0", "1001", "-1", "ten", "1.5", "99999999999999999999"] {
+    for text in
+        ["0", "1001", "-1", "ten", "1.5", "99999999999999999999", "1e2", "%2B5", "+5", "5.", ".0", "5.0.0", "0x5", "٣"]
+    {
         let answer = events(&server, &acme, &format!("pageSize={text}")).await;
         assert_eq!(answer.pair(), invalid(&[("pageSize", size)]), "{text}");
     }
@@ -197,7 +250,15 @@ async fn a_query_that_cannot_be_read_says_all_that_is_wrong() {
 async fn a_page_holds_ten_and_as_many_as_are_asked_for() {
     let (server, acme) = Server::frozen().await;
     make_tokens(&server, &acme, 12).await;
-    for (query, count) in [("", 10), ("pageSize=1", 1), ("pageSize=11", 11), ("pageSize=1000", 14)] {
+    for (query, count) in [
+        ("", 10),
+        ("pageSize=1", 1),
+        ("pageSize=11", 11),
+        ("pageSize=1000", 14),
+        // The contract calls it a number.
+        ("pageSize=10.0", 10),
+        ("pageSize=3.000", 3),
+    ] {
         assert_eq!(events(&server, &acme, query).await.each("events", "id").len(), count, "{query}");
     }
 }

@@ -31,7 +31,8 @@ async fn a_server_whose_database_is_gone_still_verifies_and_is_not_ready_to_writ
         assert_eq!(server.get(path, "").await.status, 200, "{path}");
     }
     assert_eq!(server.get("/token/self", &text).await.str("name"), "ci");
-    assert_eq!(server.get("/readyz?for=fun", "").await.pair(), invalid(&[("for", "is neither `verify` nor `write`")]));
+    let problem = "has a value that it cannot have; known are `verify` and `write`";
+    assert_eq!(server.get("/readyz?for=fun", "").await.pair(), invalid(&[("for", problem)]));
     let answer = server.get("/readyz?for=write", "").await;
     let detail = "The database does not answer now. Try again.";
     assert_eq!(answer.pair(), error(503, "Service Unavailable", "unavailable", detail));
