@@ -133,6 +133,22 @@ fields! {
         .extensions(named("cluster_bytes"))
         .build()
         .into();
+    /// The SHA-256 of a text, in hexadecimal digits.
+    Sha256 = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[0-9a-fA-F]{64}$"))
+        .min_length(Some(64))
+        .max_length(Some(64))
+        .build()
+        .into();
+    /// The last four characters of a text.
+    LastFour = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[!-~]{4}$"))
+        .min_length(Some(4))
+        .max_length(Some(4))
+        .build()
+        .into();
     /// A word out of a short list.
     Word = text("word_characters").build().into();
     /// A position in the log.

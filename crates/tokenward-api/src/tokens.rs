@@ -147,8 +147,9 @@ pub struct ApiTokenVersion {
 pub struct ApiTokenCreate {
     #[serde(flatten)]
     pub token_without_text: ApiToken,
-    /// The text. Store it now.
-    pub token: String,
+    /// The text. Store it now. Absent where the caller made it and sent its digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// API tokens.
@@ -191,6 +192,15 @@ pub struct ApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub networks: Option<Vec<ApiTokenNetwork>>,
+    /// The SHA-256, in 64 hexadecimal digits, of a text that the caller made: then that is the token, and no text is made
+    /// here or answered.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Sha256>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The last four characters of that text, by which people tell tokens apart. Only together with `sha256`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::LastFour>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_four: Option<String>,
 }
 
 /// A network that a token is bound to. It may also be sent as a text alone.
@@ -278,6 +288,15 @@ pub struct ApiTokenRotateRequest {
     /// How long the secrets before the new one are still accepted: `24h`, `30m`, `7d`, or `0` when one has leaked.
     #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub keep: String,
+    /// The SHA-256, in 64 hexadecimal digits, of a text that the caller made: then that is the new secret, and no text is
+    /// made here or answered. One that is the newest secret of this token already changes nothing.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Sha256>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The last four characters of that text. Only together with `sha256`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::LastFour>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_four: Option<String>,
 }
 
 /// Why a token is taken back.

@@ -46,6 +46,8 @@ pub enum Code {
     NotSupported,
     /// The name is taken.
     NameTaken,
+    /// The digest of a secret was registered before.
+    DigestUsed,
     /// The change does not fit the present state.
     Conflict,
     /// `If-Match` named another version.
@@ -88,6 +90,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotSupported => "not_supported",
             Self::NameTaken => "name_taken",
+            Self::DigestUsed => "digest_used",
             Self::Conflict => "conflict",
             Self::PreconditionFailed => "precondition_failed",
             Self::TooLarge => "too_large",
@@ -199,6 +202,13 @@ impl Error {
     pub fn name_taken(what: &str, name: &str) -> Self {
         Self::new(Code::NameTaken, format!("The name `{name}` is taken by another {what}. Choose another name."))
             .about("name")
+    }
+
+    /// A secret was registered before. Of whose it is nothing is said: whoever asks may be somebody else.
+    #[must_use]
+    pub fn digest_used() -> Self {
+        let detail = "This secret was registered before, and each is registered once. Make another one.";
+        Self::new(Code::DigestUsed, detail)
     }
 
     /// The change does not fit the present state.

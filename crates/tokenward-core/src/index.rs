@@ -7,6 +7,9 @@
 //! is, the digest alone says. A reader holds its shard's lock for one decision; only the follower writes. Sessions are
 //! few and lie in an ordinary map; what the organizations consist of is the [`Directory`].
 //!
+//! A secret that somebody else made lies where its keyed digest says: what its text ends in could be chosen, and a million
+//! that end alike would stand in one place. Who looks for a text looks there too, once there is one such secret.
+//!
 //! A record refers to its organization and role by number and copies neither, so that the change of a role is
 //! one small write. It copies its token's name and state: a token seldom has more than two secrets, and
 //! writing two records is cheaper than a further cache miss on every verification.
@@ -14,6 +17,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, Guard};
@@ -35,8 +39,8 @@ const SHARDS: usize = 1 << SHARD_BITS;
 /// What the follower puts into the index for one secret of a token.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
-    /// The last four characters of its text.
-    pub last_four: &'a str,
+    /// The last four characters of its text; `None` where we did not make it.
+    pub last_four: Option<&'a str>,
     /// The stored digest of the secret.
     pub digest: Digest,
     /// The token's id.
@@ -165,6 +169,8 @@ impl Session {
 /// The index. Cheap to read from any number of threads.
 pub struct Index {
     shards: Box<[RwLock<Shard>]>,
+    /// Has there ever been a secret that we did not make?
+    has_registered: AtomicBool,
     sessions: RwLock<HashMap<Digest, Arc<Session>>>,
     directory: ArcSwap<Directory>,
 }
@@ -173,6 +179,7 @@ impl Default for Index {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            has_registered: AtomicBool::default(),
             sessions: RwLock::default(),
             directory: ArcSwap::default(),
         }
@@ -184,7 +191,22 @@ impl Index {
     /// hashed: the memory is on its way from then on.
     #[must_use]
     pub fn place(&self, last_four: &str) -> Slot<'_> {
-        let locator = locator(last_four);
+        self.slot(locator(last_four))
+    }
+
+    /// Where the secret with this digest is if we did not make it. Not to be asked while another [`Slot`] is held.
+    #[must_use]
+    pub fn place_of_registered(&self, digest: &Digest) -> Slot<'_> {
+        self.slot(keyed_locator(digest))
+    }
+
+    /// May there be secrets that we did not make?
+    #[must_use]
+    pub fn has_registered(&self) -> bool {
+        self.has_registered.load(Ordering::Acquire)
+    }
+
+    fn slot(&self, locator: u32) -> Slot<'_> {
         let shard = read(self.shard(locator));
         let home = shard.fetch(locator);
         Slot { shard, home }
@@ -199,13 +221,18 @@ impl Index {
 
     /// Adds a secret of a token, or replaces what is known of it.
     pub fn put_token(&self, entry: &Entry<'_>) {
-        write(self.shard(locator(entry.last_four))).put(entry);
+        if entry.last_four.is_none() {
+            self.has_registered.store(true, Ordering::Release);
+        }
+        write(self.shard(entry.locator())).put(entry);
     }
 
     /// Puts what was loaded anew in the place of everything, while nothing is decided by it; what is known to have ended
     /// stays ended, whatever an older copy says of it. The directory of `fresh` must have the numbers of the present one.
     pub fn replace(&self, fresh: Self) {
         self.directory.store(fresh.directory.load_full());
+        // What has ended stays, and may be such a secret.
+        self.has_registered.fetch_or(fresh.has_registered(), Ordering::AcqRel);
         for (own, new) in self.shards.iter().zip(fresh.shards) {
             let mut own = write(own);
             let old = std::mem::replace(&mut *own, new.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -295,6 +322,18 @@ impl Slot<'_> {
 /// Four characters as a number.
 fn locator(last_four: &str) -> u32 {
     last_four.bytes().fold(0, |all, byte| all << 8 | u32::from(byte))
+}
+
+/// The same for a secret that we did not make. These bytes are none of those that a record keeps, and the key is ours: nobody
+/// can choose them.
+fn keyed_locator(digest: &Digest) -> u32 {
+    u32::from_le_bytes([digest.0[16], digest.0[17], digest.0[18], digest.0[19]])
+}
+
+impl Entry<'_> {
+    fn locator(&self) -> u32 {
+        self.last_four.map_or_else(|| keyed_locator(&self.digest), locator)
+    }
 }
 
 /// The same spread over 64 bits, of which the highest are the best (Fibonacci hashing, Knuth vol. 3 §6.4).
@@ -455,7 +494,7 @@ impl Shard {
             digest: part(&entry.digest),
             token: entry.token,
             end,
-            locator: locator(entry.last_four),
+            locator: entry.locator(),
             organization: entry.organization,
             role: entry.role,
             version: entry.version,
@@ -609,7 +648,7 @@ mod tests {
 
     fn entry(n: u64, name: &str) -> Entry<'_> {
         Entry {
-            last_four: last_four(n),
+            last_four: Some(last_four(n)),
             digest: digest(n),
             token: Uuid::from_u128(n.into()),
             kind: Kind::Token,
@@ -660,8 +699,27 @@ mod tests {
                     char::from(digit)
                 })
                 .collect();
-            index.put_token(&Entry { last_four: &last_four, ..entry(n as u64, "x") });
+            index.put_token(&Entry { last_four: Some(&last_four), ..entry(n as u64, "x") });
         }
+        assert_spread(&index);
+    }
+
+    #[test]
+    fn a_million_texts_of_others_that_end_alike_are_spread_as_evenly() {
+        let index = Index::default();
+        assert!(!index.has_registered());
+        for n in 0..1_000_000u64 {
+            index.put_token(&Entry { last_four: None, ..entry(n, "x") });
+        }
+        assert!(index.has_registered());
+        assert_spread(&index);
+        let found = |n: u64| index.place_of_registered(&digest(n)).find(&digest(n)).map(|found| found.token);
+        assert_eq!(found(999_999), Some(Uuid::from_u128(999_999)));
+        assert_eq!(found(1_000_000), None);
+        with(&index, 5, |found| assert!(found.is_none(), "not by what its text ends in"));
+    }
+
+    fn assert_spread(index: &Index) {
         let shards: Vec<_> = index.shards.iter().map(|shard| shard.read().unwrap()).collect();
         let fullest = shards.iter().map(|shard| shard.taken).max().unwrap();
         assert!(fullest < 2 * 1_000_000 / SHARDS, "{fullest}");

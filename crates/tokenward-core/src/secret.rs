@@ -20,6 +20,8 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 const BODY: usize = 32;
 /// Checksum characters: 62^6 > 2^32, so a whole CRC32 fits.
 const CHECKSUM: usize = 6;
+/// Characters of a text behind its prefix.
+pub const BEHIND_PREFIX: usize = BODY + CHECKSUM;
 
 words! {
     /// What a text gives access to; each kind has prefixes of its own.
@@ -109,7 +111,7 @@ impl PlainText {
     pub fn generate(kind: Kind, prefixes: &Prefixes, random: &dyn Random) -> Self {
         // One allocation of the final size: growing would leave unwiped copies behind.
         let prefix = prefixes.minting(kind);
-        let mut text = String::with_capacity(prefix.len() + BODY + CHECKSUM);
+        let mut text = String::with_capacity(prefix.len() + BEHIND_PREFIX);
         text.push_str(prefix);
         let mut pool = [0u8; 64];
         while text.len() < prefix.len() + BODY {
@@ -164,7 +166,7 @@ impl<'a> Presented<'a> {
     #[must_use]
     pub fn parse(text: &'a str, prefixes: &Prefixes) -> Option<Self> {
         let (kind, prefix) = prefixes.0.iter().find(|(_, prefix)| text.starts_with(&**prefix))?;
-        if text.len() != prefix.len() + BODY + CHECKSUM {
+        if text.len() != prefix.len() + BEHIND_PREFIX {
             return None;
         }
         let (body, sum) = text.as_bytes().split_at(text.len() - CHECKSUM);
@@ -172,14 +174,22 @@ impl<'a> Presented<'a> {
         (alphabet && number(sum) == Some(crc32fast::hash(body).into())).then_some(Self { kind: *kind, text })
     }
 
+    /// A text that another system made: it begins like none of ours, and only its digest can say more. `None` is the reason
+    /// `malformed`.
+    #[must_use]
+    pub fn foreign(text: &'a str, prefixes: &Prefixes) -> Option<Self> {
+        let ours = prefixes.0.iter().any(|(_, prefix)| text.starts_with(&**prefix));
+        (!ours && is_foreign_form(text)).then_some(Self { kind: Kind::Token, text })
+    }
+
     /// Does a secret stand anywhere in a text?
     #[must_use]
     pub fn stands_in(text: &str, prefixes: &Prefixes) -> bool {
-        if text.len() < BODY + CHECKSUM {
+        if text.len() < BEHIND_PREFIX {
             return false;
         }
         let at_prefix = |prefix: &str, at: usize| {
-            let part = text.get(at..at + prefix.len() + BODY + CHECKSUM);
+            let part = text.get(at..at + prefix.len() + BEHIND_PREFIX);
             part.is_some_and(|part| Presented::parse(part, prefixes).is_some())
         };
         prefixes.0.iter().any(|(_, prefix)| {
@@ -249,11 +259,101 @@ const VALUES: [u8; 256] = {
     values
 };
 
+/// Fewest and most characters of a text that another system made.
+const FOREIGN: std::ops::RangeInclusive<usize> = 16..=512;
+
+/// Can a text that another system made be a token here? One that stands in a header without quotes.
+fn is_foreign_form(text: &str) -> bool {
+    FOREIGN.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Fewest bits that a text which another system made may have, counted by its length and the characters that it draws from.
+const FOREIGN_BITS: f64 = 112.0;
+/// Fewest different characters in it: fewer are a pattern, whatever its length.
+const FOREIGN_DIFFERENT: usize = 8;
+
+/// What speaks against a text that another system made, as a token here; completes the sentence that begins with the
+/// field. One that begins like ours must be a whole one of ours.
+pub fn check_foreign(text: &str, prefixes: &Prefixes) -> Result<(), String> {
+    if let Some((_, prefix)) = prefixes.0.iter().find(|(_, prefix)| text.starts_with(&**prefix)) {
+        return match Presented::parse(text, prefixes) {
+            Some(Presented { kind: Kind::Token, .. }) => Ok(()),
+            Some(_) => {
+                Err(format!("begins with `{prefix}`, which is the beginning of something else than an API token"))
+            }
+            None => {
+                Err(format!("begins with `{prefix}` like a token of ours, and its checksum or its length does not fit"))
+            }
+        };
+    }
+    if !is_foreign_form(text) {
+        let (fewest, most) = (FOREIGN.start(), FOREIGN.end());
+        return Err(format!("is not {fewest} to {most} letters, digits and signs of ASCII without a space"));
+    }
+    let has = |of: fn(&u8) -> bool, size: usize| if text.as_bytes().iter().any(of) { size } else { 0 };
+    let is_hex = |wanted: fn(&u8) -> bool| text.as_bytes().iter().all(|byte| byte.is_ascii_digit() || wanted(byte));
+    let alphabet = if is_hex(|byte| matches!(byte, b'a'..=b'f')) || is_hex(|byte| matches!(byte, b'A'..=b'F')) {
+        16
+    } else {
+        has(u8::is_ascii_digit, 10)
+            + has(u8::is_ascii_lowercase, 26)
+            + has(u8::is_ascii_uppercase, 26)
+            + has(u8::is_ascii_punctuation, 32)
+    };
+    let bits = (alphabet as f64).log2() * text.len() as f64;
+    let different = text.bytes().collect::<std::collections::HashSet<u8>>().len();
+    if bits < FOREIGN_BITS || different < FOREIGN_DIFFERENT {
+        return Err(format!(
+            "can be guessed: it has {bits:.0} bits by its length and its characters, {different} of them different; \
+             at least {FOREIGN_BITS:.0} and {FOREIGN_DIFFERENT} are needed"
+        ));
+    }
+    Ok(())
+}
+
+/// A secret that somebody else made, and of which no more than this is told: its text never comes here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Registration {
+    /// The SHA-256 of its text.
+    pub inner: InnerDigest,
+    /// The last four characters of it, where they were told. Shown to people, and believed for nothing else.
+    pub last_four: Option<[u8; 4]>,
+}
+
+/// What stands for the last four characters of a text of which they were not told.
+pub const UNTOLD: &str = "????";
+
+impl Registration {
+    /// The last four characters, from a text that should be these.
+    #[must_use]
+    pub fn last_four(text: &str) -> Option<[u8; 4]> {
+        text.as_bytes().try_into().ok().filter(|bytes: &[u8; 4]| bytes.iter().all(u8::is_ascii_graphic))
+    }
+
+    /// The last four characters as they are shown.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.last_four.as_ref().and_then(|it| std::str::from_utf8(it).ok()).unwrap_or(UNTOLD)
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registration(…{})", self.shown())
+    }
+}
+
 /// SHA-256 of a text. Not a credential: presenting it as a token is refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InnerDigest([u8; 32]);
 
 impl InnerDigest {
+    /// One that somebody has computed who holds the text.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The inner digest of any text, for one-time links, which have no form of their own.
     #[must_use]
     pub fn of(text: &str) -> Self {
@@ -403,6 +503,64 @@ mod tests {
         let shown = format!("{token:?}");
         assert_eq!(shown, format!("PlainText(twd_…{})", token.last_four()));
         assert!(!shown.contains(&token.expose()[4..30]));
+    }
+
+    #[test]
+    fn a_foreign_text_is_one_that_begins_like_none_of_ours() {
+        let prefixes = Prefixes::default();
+        let foreign = |text: &str| Presented::foreign(text, &prefixes).is_some();
+        assert!(foreign("sk_live_51MzQ0aBcDeFgHiJ"));
+        assert!(foreign("eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJlLXdpdGg="));
+        let ours = made(3);
+        for other in [ours.expose(), "twd_short_one_here_12345", "tws_what_a_session_1234", "fifteen-letters", ""] {
+            assert!(!foreign(other), "{other}");
+        }
+        for other in ["with a space in it 12345", "ümlaut-in-the-middle-12", "a-tab\tin-the-middle-1", &"x".repeat(513)]
+        {
+            assert!(!foreign(other), "{other}");
+        }
+        assert!(foreign(&"x".repeat(512)));
+    }
+
+    #[test]
+    fn what_can_be_guessed_is_no_token_of_another_system() {
+        let prefixes = Prefixes::default();
+        let check = |text: &str| check_foreign(text, &prefixes);
+        for strong in [
+            "sk_live_51MzQ0aBcDeFgHiJ",
+            "0123456789abcdef0123456789abcdef",
+            "0123456789ABCDEF0123456789AB",
+            "qwertyuiopasdfghjklzxcvb",
+            made(4).expose(),
+        ] {
+            assert_eq!(check(strong), Ok(()), "{strong}");
+        }
+        let long_and_the_same = "ab".repeat(100);
+        for (weak, why) in [
+            ("0123456789abcdef0123456789a", "108 bits"),
+            ("12345678901234567890123456789012", "106 bits"),
+            (&*long_and_the_same, "2 of them different"),
+            ("correct horse battery staple", "without a space"),
+            ("short", "16 to 512"),
+            ("twd_0123456789abcdef0123456789abcdef012345", "checksum"),
+            ("twp_0123456789abcdef0123456789abcdef012345", "checksum"),
+        ] {
+            let problem = check(weak).expect_err(weak);
+            assert!(problem.contains(why), "{weak}: {problem}");
+        }
+        let session = PlainText::generate(Kind::Session, &prefixes, &Stream(AtomicU64::new(9)));
+        assert!(check(session.expose()).is_err_and(|it| it.contains("something else")));
+    }
+
+    #[test]
+    fn a_registration_shows_no_more_than_it_was_told() {
+        let inner = InnerDigest::of("a text");
+        let told = |text| Registration { inner, last_four: Registration::last_four(text) };
+        assert_eq!(told("m4Bc").shown(), "m4Bc");
+        assert_eq!(format!("{:?}", told("m4Bc")), "Registration(…m4Bc)");
+        for none in ["", "abc", "abcde", "ab c", "äbc"] {
+            assert_eq!(told(none).shown(), "????", "{none}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::token::{Revocation, RevokeReason, TOMBSTONE, Token, TokenVersion};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, execute, name_conflict, row, run};
 use crate::restrictions;
@@ -46,6 +46,8 @@ pub struct NewSecret<'a> {
     pub pepper_version: i32,
     /// The last four characters of its text.
     pub last_four: &'a str,
+    /// Did somebody else make it, who told its digest?
+    pub registered: bool,
 }
 
 row! {
@@ -304,8 +306,8 @@ async fn insert_secret(tx: &mut Tx, token: Uuid, version: u16, secret: &NewSecre
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7)"
+            "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at, registered) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
         ))
         .bind(id)
         .bind(token)
@@ -314,8 +316,20 @@ async fn insert_secret(tx: &mut Tx, token: Uuid, version: u16, secret: &NewSecre
         .bind(secret.pepper_version)
         .bind(secret.last_four)
         .bind(now.0)
-    )?;
+        .bind(secret.registered)
+    )
+    // Its version is free: the row of the token says which it has, and is locked.
+    .map_err(|error| if error.code == Code::NameTaken { Error::digest_used() } else { error })?;
     Ok(())
+}
+
+/// Is this the digest of the newest secret of a token?
+pub async fn has_newest(conn: Conn<'_>, grant: &Grant, id: Uuid, digest: Digest) -> Result<bool> {
+    let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(
+        "SELECT t.id FROM token t JOIN token_secret s ON s.token_id = t.id AND s.version = t.version ",
+        "WHERE t.organization_id = $1 AND t.id = $2 AND s.digest = $3"
+    )).bind(grant.organization()).bind(id).bind(&digest.0[..]).fetch_optional(&mut *c))?;
+    Ok(found.is_some())
 }
 
 /// Gives a token its next secret, `token.version`. Those before it end at `until`, or sooner where they did already.
@@ -538,6 +552,8 @@ row! {
         pub digest: Vec<u8>,
         /// The last four characters of its text.
         pub last_four: String,
+        /// Did somebody else make it, who told its digest?
+        pub registered: bool,
     }
 }
 
@@ -545,7 +561,7 @@ macro_rules! select_index {
     ($rest:literal) => {
         concat!(
             "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.not_before, t.expires_at, t.networks, ",
-            "s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, s.digest, s.last_four ",
+            "s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, s.digest, s.last_four, s.registered ",
             "FROM token_secret s JOIN token t ON t.id = s.token_id ",
             $rest
         )
@@ -582,7 +598,7 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
 }
 
 /// The row that `LIVING_SECRETS` has packed.
-fn unpack([version, times @ ..]: [Option<i64>; 6], bytes: [&[u8]; 8]) -> Option<IndexRow> {
+fn unpack([version, registered, times @ ..]: [Option<i64>; 7], bytes: [&[u8]; 8]) -> Option<IndexRow> {
     let [expires_at, secret_expires_at, revoked_at, disabled_at, not_before] = times.map(|micros| micros.map(Time));
     let [id, organization, role, digest, last_four, kind, networks, name] = bytes;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
@@ -595,6 +611,7 @@ fn unpack([version, times @ ..]: [Option<i64>; 6], bytes: [&[u8]; 8]) -> Option<
         kind: Kind::try_from(text(kind)?).ok()?,
         name: text(name)?,
         version: version?.try_into().ok()?,
+        registered: registered? != 0,
         networks: if networks.is_empty() { None } else { Some(text(networks)?) },
         not_before,
         expires_at,

@@ -89,7 +89,7 @@ fn world(tokens: usize) -> World {
     for n in 0..tokens {
         let text = PlainText::generate(Kind::Token, &Prefixes::default(), &random);
         verifier.index().put_token(&Entry {
-            last_four: text.last_four(),
+            last_four: Some(text.last_four()),
             digest: verifier.digest(&text.inner_digest()),
             token: id::new_id(now.plus(n as i64 * 1_000), &random),
             kind: Kind::Token,

@@ -519,7 +519,7 @@ fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
     let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
     let restrictions = restrictions::of(row.not_before, row.networks.as_deref()).map(Arc::new);
     index.put_token(&IndexEntry {
-        last_four: &row.last_four,
+        last_four: (!row.registered).then_some(&row.last_four),
         digest,
         token: row.token_id,
         kind: row.kind,

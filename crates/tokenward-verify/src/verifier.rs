@@ -272,7 +272,7 @@ impl Verifier {
         let directory = self.0.followed.index.directory();
         let cleaned = self.without_tokens(question);
         let kept = cleaned.as_ref().unwrap_or(question);
-        let Some(presented) = Presented::parse(text, &self.0.prefixes) else {
+        let Some(presented) = self.parse(text) else {
             self.miss(Reason::Malformed, question.from.address)?;
             return Ok(read(self.refuse(Reason::Malformed, &directory, kept)));
         };
@@ -434,7 +434,15 @@ impl Verifier {
     /// A text that has the form of a credential of ours.
     fn present<'t>(&self, text: &'t str, from: &Presenter<'_>) -> Result<Presented<'t>> {
         self.require_ready()?;
-        Presented::parse(text, &self.0.prefixes).ok_or_else(|| self.refused(Reason::Malformed, from.address))
+        self.parse(text).ok_or_else(|| self.refused(Reason::Malformed, from.address))
+    }
+
+    /// A text that may be known: one of ours, or of another system, where there are such.
+    fn parse<'t>(&self, text: &'t str) -> Option<Presented<'t>> {
+        Presented::parse(text, &self.0.prefixes).or_else(|| {
+            let foreign = || Presented::foreign(text, &self.0.prefixes);
+            self.0.followed.index.has_registered().then(foreign).flatten()
+        })
     }
 
     /// Passes the token of a caller of our own API to `read`, if it is accepted.
@@ -504,10 +512,23 @@ impl Verifier {
 
     fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Option<FoundRecord<'_>>) -> R) -> R {
         // Before the hashing, so that the memory comes meanwhile.
-        let place = self.0.followed.index.place(presented.last_four());
+        let index = &self.0.followed.index;
+        let place = index.place(presented.last_four());
         let inner = presented.inner_digest();
         // The first pepper is the present one; another one is there only while it retires.
-        read(self.0.peppers.iter().find_map(|pepper| place.find(&pepper.digest(&inner))))
+        if let Some(found) = self.0.peppers.iter().find_map(|pepper| place.find(&pepper.digest(&inner))) {
+            return read(Some(found));
+        }
+        drop(place);
+        if index.has_registered() {
+            for digest in self.0.peppers.iter().map(|pepper| pepper.digest(&inner)) {
+                let place = index.place_of_registered(&digest);
+                if let Some(found) = place.find(&digest) {
+                    return read(Some(found));
+                }
+            }
+        }
+        read(None)
     }
 
     fn require_ready(&self) -> Result<()> {

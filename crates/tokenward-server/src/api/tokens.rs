@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokenward_api::tokens::{
     ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList, ApiTokenNetwork,
@@ -15,6 +15,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::{InnerDigest, Registration};
 use tokenward_core::time::{Micros, length};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState, TokenVersion};
 use tokenward_core::token_policy::End;
@@ -132,7 +133,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         post("/organization/{organizationId}/apiToken", create)
             .needs(Management::TokenManage, On::Organization)
             .idempotent()
-            .about("API tokens", "Make a token. Its text is shown once.")
+            .about(
+                "API tokens",
+                "Make a token. Its text is shown once. Whoever makes the text themselves sends its `sha256` instead, and the text \
+                 never comes here.",
+            )
             .takes::<ApiTokenRequest>()
             .answers::<ApiTokenCreate>(201)
             .errors(&[409]),
@@ -253,6 +258,7 @@ async fn create(
         description: new.description,
         role_id,
         not_before: new.not_before,
+        registration: registration(new.sha256.as_deref(), new.last_four.as_deref(), &mut faults),
         end: new.expires_at.map_or(End::Usual, |sent| sent.map_or(End::Never, End::At)),
     };
     if let Some((field, problem)) = fault {
@@ -266,11 +272,31 @@ async fn create(
     Ok(with_text(&app, StatusCode::CREATED, created, TokenUsage::default()))
 }
 
+/// A secret that the caller made, by its digest. What is wrong with it is added to `faults`.
+fn registration(sha256: Option<&str>, last_four: Option<&str>, faults: &mut Faults) -> Option<Registration> {
+    let Some(sha256) = sha256 else {
+        if last_four.is_some() {
+            faults.push("last_four", "belongs to a text that you made: send its SHA-256 as `sha256` too");
+        }
+        return None;
+    };
+    let shown = last_four.and_then(Registration::last_four);
+    if last_four.is_some() && shown.is_none() {
+        faults.push("last_four", "is not four letters, digits or signs of ASCII");
+    }
+    let mut bytes = [0; 32];
+    if hex::decode_to_slice(sha256, &mut bytes).is_err() {
+        faults.push("sha256", "is not 64 hexadecimal digits. It must be the SHA-256 of the whole text of the token");
+        return None;
+    }
+    Some(Registration { inner: InnerDigest::new(bytes), last_four: shown })
+}
+
 /// The answer that has the text of a new secret.
 fn with_text(app: &App, status: StatusCode, created: Written<tokens::Created>, usage: TokenUsage) -> Response {
     let version = created.value.token.updated_at;
     let answer = written(status, created, |tokens::Created { token, text, versions }| ApiTokenCreate {
-        token: text.expose().to_owned(),
+        token: text.map(|text| text.expose().to_owned()),
         token_without_text: api_token(app, token, usage, versions),
     });
     tagged(version, answer)
@@ -328,8 +354,20 @@ async fn rotated(
     request: &ApiTokenRotateRequest,
 ) -> tokenward_core::Result<Response> {
     let keep = overlap(request)?;
-    let Beside { token, usage, .. } = Beside::of(app, &grant, id).await?;
-    Ok(with_text(app, StatusCode::OK, tokens::rotate(app, grant, &token, keep).await?, usage))
+    let mut faults = Faults::default();
+    let registration = registration(request.sha256.as_deref(), request.last_four.as_deref(), &mut faults);
+    faults.finish()?;
+    let Beside { token, usage, versions } = Beside::of(app, &grant, id).await?;
+    if let Some(registration) = &registration
+        && tokens::has_newest(app, &grant, id, registration).await?
+    {
+        // It is what was asked for, and nobody is told more than a list tells.
+        let version = token.updated_at;
+        let same = ApiTokenCreate { token: None, token_without_text: api_token(app, token, usage, versions) };
+        return Ok(tagged(version, Json(same).into_response()));
+    }
+    let rotated = tokens::rotate(app, grant, &token, keep, registration).await?;
+    Ok(with_text(app, StatusCode::OK, rotated, usage))
 }
 
 /// How long earlier secrets are kept.

@@ -29,7 +29,7 @@ fn words(app: &App, error: &Error) -> Words {
         }
         Code::Denied(_) => "You are not signed in",
         Code::InvalidRequest | Code::TooLarge | Code::MethodNotAllowed => "That cannot be read",
-        Code::Conflict | Code::NameTaken | Code::PreconditionFailed => "That does not fit any more",
+        Code::Conflict | Code::NameTaken | Code::DigestUsed | Code::PreconditionFailed => "That does not fit any more",
         Code::Throttled => "Too many attempts",
         Code::Unavailable | Code::Stale => "Not at this moment",
         _ => "That did not work",

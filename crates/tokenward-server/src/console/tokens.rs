@@ -389,6 +389,7 @@ pub(super) async fn create(
         not_before: None,
         end: expires_at.map_or(End::Never, End::At),
         networks: networks.unwrap_or_default(),
+        registration: None,
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let created = match proof::given(&person, &typed).await {
@@ -427,7 +428,8 @@ pub(super) fn secret_page(
         shell,
         id,
         name,
-        secret: created.text.expose().to_owned(),
+        // The console asks for none that somebody else made.
+        secret: created.text.as_ref().map(|text| text.expose().to_owned()).unwrap_or_default(),
         role,
         expires,
         rotated,

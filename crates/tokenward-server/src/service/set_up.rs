@@ -159,7 +159,7 @@ pub async fn bootstrap(
         not_before: None,
         expires_at: None,
         networks: &[],
-        secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four() },
+        secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four(), registered: false },
     };
     tokens::insert(&mut tx, &grant, &new, now).await?;
     created.events.push(Event::new(Kind::TokenCreated, Some(created.organization), new.id, new.name).after(

@@ -9,7 +9,7 @@ use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
-use tokenward_core::secret::{self, Digest, PlainText};
+use tokenward_core::secret::{self, Digest, PlainText, Registration};
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenFilter, TokenVersion};
 use tokenward_core::token_policy::{End, TokenPolicy};
@@ -38,6 +38,8 @@ pub struct NewToken {
     pub end: End,
     /// The networks that it is bound to; from everywhere where there are none.
     pub networks: Vec<NotedNetwork>,
+    /// Its secret, where the caller made it; `None` is one of ours.
+    pub registration: Option<Registration>,
 }
 
 /// A token with the text of its new secret, which nobody can see again. All that an answer needs besides is here: once the
@@ -46,31 +48,66 @@ pub struct NewToken {
 pub struct Created {
     /// The token.
     pub token: Token,
-    /// Its text.
-    pub text: Arc<PlainText>,
+    /// Its text; `None` where the caller made it, and we never saw it.
+    pub text: Option<Arc<PlainText>>,
     /// Its secrets that are accepted, the newest first.
     pub versions: Vec<TokenVersion>,
 }
 
-/// The text of a secret that is about to be, and what is stored of it. Made before the write that stores it.
+/// A secret that is about to be, and what is stored of it. Made before the write that stores it.
 #[derive(Clone)]
 struct Secret {
-    /// Shared, so that a write that is made again keeps no second copy of it.
-    text: Arc<PlainText>,
+    text: Text,
     digest: Digest,
     pepper_version: i32,
 }
 
+/// Who made the text of a secret.
+#[derive(Clone)]
+enum Text {
+    /// We did. Shared, so that a write that is made again keeps no second copy of it.
+    Ours(Arc<PlainText>),
+    /// The caller, who keeps it.
+    Registered(Registration),
+}
+
 impl Secret {
-    fn new(app: &App) -> Self {
-        let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
-        let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
-        Self { text: Arc::new(text), digest, pepper_version }
+    /// One of ours, or that of the caller.
+    fn new(app: &App, registration: Option<Registration>) -> Self {
+        let text = registration.map_or_else(
+            || {
+                let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
+                Text::Ours(Arc::new(text))
+            },
+            Text::Registered,
+        );
+        let inner = match &text {
+            Text::Ours(text) => text.inner_digest(),
+            Text::Registered(registration) => registration.inner,
+        };
+        let (digest, pepper_version) = (app.verifier.digest(&inner), app.verifier.pepper().version);
+        Self { text, digest, pepper_version }
+    }
+
+    fn last_four(&self) -> &str {
+        match &self.text {
+            Text::Ours(text) => text.last_four(),
+            Text::Registered(registration) => registration.shown(),
+        }
     }
 
     fn row(&self) -> tokens::NewSecret<'_> {
         let (digest, pepper_version) = (self.digest, self.pepper_version);
-        tokens::NewSecret { digest, pepper_version, last_four: self.text.last_four() }
+        let registered = matches!(self.text, Text::Registered(_));
+        tokens::NewSecret { digest, pepper_version, last_four: self.last_four(), registered }
+    }
+
+    /// The text to show, where it is one of ours.
+    fn text(self) -> Option<Arc<PlainText>> {
+        match self.text {
+            Text::Ours(text) => Some(text),
+            Text::Registered(_) => None,
+        }
     }
 }
 
@@ -226,7 +263,7 @@ fn check_words(name: Option<&str>, description: Option<&str>) -> Faults {
 /// Makes a token. Its role may not hold more than the caller's. One with the role admin needs a fresh proof of a person: it
 /// outlives the session.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
-    let secret = Secret::new(app);
+    let secret = Secret::new(app, new.registration);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     let (asked, wanted) = (grant.clone(), new.name.clone());
     let written = app
@@ -263,7 +300,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     not_before: new.not_before,
                     expires_at,
                     networks: new.networks,
-                    last_four: secret.text.last_four().to_owned(),
+                    last_four: secret.last_four().to_owned(),
                     version: 1,
                     disabled_at: None,
                     revocation: None,
@@ -288,7 +325,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     expires_at: None,
                     last_four: token.last_four.clone(),
                 };
-                Ok((Created { token, text: secret.text, versions: vec![first] }, vec![event]))
+                Ok((Created { token, text: secret.text(), versions: vec![first] }, vec![event]))
             })
         })
         .await;
@@ -400,11 +437,17 @@ pub fn check_overlap(app: &App, keep: Micros) -> Result<()> {
 /// names the token (its id, in the log, in roles) stays the same.
 ///
 /// `seen` is the token as the caller read it: of two at once one wins. A token that rotates itself must present its newest
-/// secret: who found an earlier one must not get at the next.
-pub async fn rotate(app: &Arc<App>, grant: Grant, seen: &Token, keep: Micros) -> Result<Written<Created>> {
+/// secret: who found an earlier one must not get at the next. `registration` is its new secret, where the caller made it.
+pub async fn rotate(
+    app: &Arc<App>,
+    grant: Grant,
+    seen: &Token,
+    keep: Micros,
+    registration: Option<Registration>,
+) -> Result<Written<Created>> {
     check_overlap(app, keep)?;
     let (id, seen) = (seen.id, seen.version);
-    let secret = Secret::new(app);
+    let secret = Secret::new(app, registration);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -444,7 +487,7 @@ pub async fn rotate(app: &Arc<App>, grant: Grant, seen: &Token, keep: Micros) ->
             let until = now.plus(keep).min(old.expires_at.unwrap_or(Time(i64::MAX)));
             let token = Token {
                 version,
-                last_four: secret.text.last_four().to_owned(),
+                last_four: secret.last_four().to_owned(),
                 updated_at: tx.next_version(old.updated_at),
                 ..old.clone()
             };
@@ -452,10 +495,17 @@ pub async fn rotate(app: &Arc<App>, grant: Grant, seen: &Token, keep: Micros) ->
             let after = TokenSnapshot { replaced_until: Some(until), ..snapshot(&token) };
             let event = event(Kind::TokenRotated, &token).before(snapshot(&old)).after(after);
             let versions = accepted(tx, id, now).await?;
-            Ok((Created { token, text: secret.text, versions }, vec![event]))
+            Ok((Created { token, text: secret.text(), versions }, vec![event]))
         })
     })
     .await
+}
+
+/// Is the newest secret of a token the one that the caller made? Then somebody has rotated it to that already.
+pub async fn has_newest(app: &Arc<App>, grant: &Grant, id: Uuid, registration: &Registration) -> Result<bool> {
+    let digest = app.verifier.digest(&registration.inner);
+    let mut reader = app.read(grant.organization()).await?;
+    tokens::has_newest(reader.conn(), grant, id, digest).await
 }
 
 /// Ends an earlier secret of a token now. Its newest one cannot be ended so.

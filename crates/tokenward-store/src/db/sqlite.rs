@@ -340,7 +340,7 @@ pub(crate) const LIVING_SECRETS: &str = "
     )
     SELECT (
         SELECT CAST(count(*) || ',' || coalesce(group_concat(
-            s.version || ',' || coalesce(t.expires_at, '') || ',' || coalesce(s.expires_at, '') || ',' || coalesce(t.revoked_at, '') || ',' || coalesce(t.disabled_at, '') || ','
+            s.version || ',' || s.registered || ',' || coalesce(t.expires_at, '') || ',' || coalesce(s.expires_at, '') || ',' || coalesce(t.revoked_at, '') || ',' || coalesce(t.disabled_at, '') || ','
             || coalesce(t.not_before, '') || ','
             || length(t.id) || ',' || length(t.organization_id) || ',' || coalesce(length(t.role_id), 0) || ','
             || length(s.digest) || ',' || length(CAST(s.last_four AS BLOB)) || ',' || length(CAST(t.kind AS BLOB)) || ','

@@ -503,6 +503,7 @@ async fn the_index_gets_the_same_rows_whichever_way_it_asks(world: World) {
             expires_at: end,
             not_before: (n % 4 == 0).then(|| world.now().plus(n as i64)),
             networks: if n % 5 == 0 { &networks } else { &[] },
+            secret: tokens::NewSecret { registered: n % 6 == 0, ..crate::world::secret(Digest(digest)) },
             ..new_token(&acme, world.store.new_id(), &name, Digest(digest))
         };
         tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
@@ -521,5 +522,6 @@ async fn the_index_gets_the_same_rows_whichever_way_it_asks(world: World) {
     assert_eq!(all.len(), 2_100);
     assert!(all.iter().any(|row| row.revoked_at.is_some()) && all.iter().any(|row| row.expires_at.is_some()));
     assert!(all.iter().any(|row| row.networks.is_some()) && all.iter().any(|row| row.not_before.is_some()));
+    assert_eq!(all.iter().filter(|row| row.registered).count(), 350);
     assert_eq!(all, by_id);
 }

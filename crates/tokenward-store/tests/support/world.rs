@@ -298,7 +298,7 @@ pub fn revocation(at: Time) -> tokenward_core::token::Revocation {
 
 /// What is stored of a secret with this digest.
 pub fn secret(digest: Digest) -> tokens::NewSecret<'static> {
-    tokens::NewSecret { digest, pepper_version: 1, last_four: "wxyz" }
+    tokens::NewSecret { digest, pepper_version: 1, last_four: "wxyz", registered: false }
 }
 
 /// A user who comes over HTTP.

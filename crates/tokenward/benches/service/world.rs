@@ -191,6 +191,7 @@ pub async fn insert(
                 digest: pepper.digest(&text.inner_digest()),
                 pepper_version: pepper.version,
                 last_four: text.last_four(),
+                registered: false,
             },
         };
         tokens::insert(tx, &grant, &new, store.now()).await.unwrap();

@@ -36,7 +36,7 @@ pub struct CanArgs {
 }
 
 pub async fn run(args: CanArgs, context: &Context<'_>) -> Result {
-    let is_token = args.subject == "-" || verify::well_formed(&args.subject).is_some();
+    let is_token = args.subject == "-" || matches!(verify::form(&args.subject), verify::Form::Ours(_));
     if is_token { ask_token(args, context).await } else { ask_role(&args, context).await }
 }
 

@@ -6,7 +6,7 @@ use tokenward_api::oauth::TokenForm;
 
 use super::effect::WaitArgs;
 use super::output::{self, Exit, Failure, Result};
-use super::verify::{presented, well_formed};
+use super::verify::{Form, form, presented};
 use super::{Global, client, client::Client};
 use crate::note::note;
 
@@ -24,7 +24,7 @@ pub struct RevokeArgs {
 /// whoever found a token in a log is in a hurry, and the token is on standard input.
 pub async fn run(args: RevokeArgs, global: &Global) -> Result {
     let token = presented(args.token)?;
-    if well_formed(&token).is_none() {
+    if form(&token) == Form::Malformed {
         let told = "This is no token: its form or its checksum is wrong. Nothing was taken back.";
         return Err(Failure::new(Exit::Error, told).hint("Was it copied completely?"));
     }

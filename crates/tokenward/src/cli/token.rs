@@ -11,8 +11,10 @@ use tokenward_api::tokens::{
 };
 use tokenward_core::Time;
 use tokenward_core::network::NotedNetwork;
+use tokenward_core::secret::{Kind, PlainText, Prefixes};
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{RevokeReason, TokenFilter, TokenState};
+use tokenward_verify::server::random::OsRandom;
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
@@ -101,6 +103,9 @@ pub struct CreateArgs {
     /// several, without it from everywhere
     #[arg(long = "network", value_name = "NETWORK")]
     networks: Vec<String>,
+    /// Make the secret here and tell the server its digest alone: it never sees the secret
+    #[arg(long)]
+    local: bool,
 }
 
 /// `tokenward token edit`.
@@ -176,6 +181,9 @@ pub struct RotateArgs {
     /// How long the secret before is still accepted: 24h, 30m, 7d; 0 when it has leaked
     #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
     keep: Micros,
+    /// Make the new secret here and tell the server its digest alone: it never sees the secret
+    #[arg(long)]
+    local: bool,
 }
 
 /// `tokenward token list`.
@@ -224,6 +232,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         return Err(Failure::silent(Exit::Usage));
     };
     let role = find(&roles, &wanted, "role")?;
+    let own = args.local.then(OwnSecret::new);
     let body = ApiTokenRequest {
         name: args.name,
         description: args.description,
@@ -232,12 +241,15 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         not_before: args.not_before,
         expires_at: args.expires.map(|end| end.0),
         networks: sent_networks(&args.networks),
+        sha256: own.as_ref().map(OwnSecret::sha256),
+        last_four: own.as_ref().map(OwnSecret::last_four),
     };
     let path = format!("/organization/{}/apiToken", organization.id);
     let created: ApiAnswer<ApiTokenCreate> = context.client.post(&path, &body).await?;
     let token = &created.token_without_text;
     print_secret(
         &created,
+        own.as_ref(),
         &format!("The token `{}` was created, but its secret is lost: delete it.", token.name),
         context,
     )?;
@@ -265,10 +277,43 @@ fn network_list(token: &ApiToken) -> String {
     or(all.join(", "), "everywhere")
 }
 
-/// Prints a new secret alone, or all of the answer as JSON; `lost` is what to do when that fails.
-fn print_secret(created: &ApiAnswer<ApiTokenCreate>, lost: &str, context: &Context<'_>) -> Result {
-    let printed =
-        if context.global.json { print_once(&output::pretty(&created.raw)) } else { print_once(&created.token) };
+/// A secret that is made here. The server is told what it cannot be computed from.
+struct OwnSecret(PlainText);
+
+impl OwnSecret {
+    fn new() -> Self {
+        // Any prefix is as good: a server that has others takes it for the token of another system, and knows it all the same.
+        Self(PlainText::generate(Kind::Token, &Prefixes::default(), &OsRandom))
+    }
+
+    fn sha256(&self) -> String {
+        hex::encode(self.0.inner_digest().to_bytes())
+    }
+
+    fn last_four(&self) -> String {
+        self.0.last_four().to_owned()
+    }
+}
+
+/// Prints a new secret alone, or all of the answer as JSON; `own` is the secret where it was made here, `lost` what to do when
+/// that fails.
+fn print_secret(
+    created: &ApiAnswer<ApiTokenCreate>,
+    own: Option<&OwnSecret>,
+    lost: &str,
+    context: &Context<'_>,
+) -> Result {
+    let text = own.map(|own| own.0.expose()).or(created.token.as_deref());
+    let Some(text) = text else {
+        return Err(Failure::new(Exit::Error, "The server answered without a secret.").hint(lost.to_owned()));
+    };
+    let printed = if context.global.json {
+        let mut raw = created.raw.clone();
+        raw["token"] = text.into();
+        print_once(&output::pretty(&raw))
+    } else {
+        print_once(text)
+    };
     printed.map_err(|failure| failure.hint(lost.to_owned()))
 }
 
@@ -277,11 +322,17 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
         Some(wanted) => resolve(wanted, context).await?.0,
         None => "/token/self".to_owned(),
     };
-    let body = ApiTokenRotateRequest { keep: length_text(args.keep) };
+    let own = args.local.then(OwnSecret::new);
+    let body = ApiTokenRotateRequest {
+        keep: length_text(args.keep),
+        sha256: own.as_ref().map(OwnSecret::sha256),
+        last_four: own.as_ref().map(OwnSecret::last_four),
+    };
     let rotated: ApiAnswer<ApiTokenCreate> = context.client.post(&format!("{path}/rotate"), &body).await?;
     let token = &rotated.token_without_text;
     print_secret(
         &rotated,
+        own.as_ref(),
         &format!("The token `{}` was rotated, but its new secret is lost: rotate it once more.", token.name),
         context,
     )?;

@@ -8,7 +8,7 @@ use tokenward_api::Text;
 use tokenward_api::verify::{HttpRequest, ResourceRequest, Verification, VerifyRequest};
 use tokenward_core::permission::Permission;
 use tokenward_core::reason::Reason;
-use tokenward_core::secret::{Kind, Prefixes, Presented};
+use tokenward_core::secret::{BEHIND_PREFIX, Kind, Prefixes, Presented};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -84,23 +84,42 @@ pub fn presented(argument: Option<String>) -> Result<Zeroizing<String>> {
     Ok(Zeroizing::new(trimmed.to_owned()))
 }
 
-/// Form and checksum of a token, with a prefix of any server.
+/// What can be told of a text without a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// Its checksum fits: Tokenward made it, with whatever prefix.
+    Ours(Kind),
+    /// Another system may have made it. Only a server knows whether somebody registered it there.
+    Foreign,
+    /// It is damaged, or never was a token.
+    Malformed,
+}
+
+/// Form and checksum of a text, with a prefix of any server.
 ///
-/// Which prefixes a server accepts is its own setting; whether a text was damaged can be told without knowing it.
-pub fn well_formed(token: &str) -> Option<Kind> {
-    if let Some(presented) = Presented::parse(token, &Prefixes::default()) {
-        return Some(presented.kind);
+/// Which prefixes a server accepts is its own setting; whether a text of ours was damaged can be told without knowing it.
+pub fn form(token: &str) -> Form {
+    let own = Prefixes::default();
+    if let Some(presented) = Presented::parse(token, &own) {
+        return Form::Ours(presented.kind);
     }
-    let (prefix, _) = token.split_at(token.rfind('_')? + 1);
-    if Kind::ALL.iter().any(|kind| kind.prefix() == prefix) {
-        return None;
+    let (prefix, behind) = token.split_at(token.rfind('_').map_or(0, |at| at + 1));
+    let is_default = Kind::ALL.iter().any(|kind| kind.prefix() == prefix);
+    if !is_default
+        && let Ok(prefixes) = Prefixes::new(&[prefix.to_owned()], &[])
+        && let Some(presented) = Presented::parse(token, &prefixes)
+    {
+        return Form::Ours(presented.kind);
     }
-    Presented::parse(token, &Prefixes::new(&[prefix.to_owned()], &[]).ok()?).map(|presented| presented.kind)
+    let like_ours =
+        !prefix.is_empty() && behind.len() == BEHIND_PREFIX && behind.bytes().all(|it| it.is_ascii_alphanumeric());
+    if !like_ours && Presented::foreign(token, &own).is_some() { Form::Foreign } else { Form::Malformed }
 }
 
 pub async fn run(args: VerifyArgs, global: &Global) -> Result {
     let token = presented(args.token)?;
-    let Some(kind) = well_formed(&token) else {
+    let form = form(&token);
+    if form == Form::Malformed {
         let malformed = Verification {
             valid: false,
             code: Reason::Malformed.as_str().into(),
@@ -109,13 +128,17 @@ pub async fn run(args: VerifyArgs, global: &Global) -> Result {
             decision_id: None,
         };
         return print_answer(&malformed, &json!(malformed), global);
-    };
+    }
     if args.offline {
+        let (code, kind, told) = match form {
+            Form::Ours(kind) => ("well_formed", Some(kind), "well formed: the checksum fits."),
+            Form::Foreign | Form::Malformed => ("foreign", None, "not made here: it may be one of another system."),
+        };
         if global.json {
             // Neither yes nor no: only a server knows whether it is valid.
-            return output::json(&json!({ "valid": null, "code": "well_formed", "kind": kind }));
+            return output::json(&json!({ "valid": null, "code": code, "kind": kind }));
         }
-        return print("well formed: the checksum fits. Only the server knows whether it is valid.");
+        return print(&format!("{told} Only the server knows whether it is valid."));
     }
     let ResourceArgs { project: project_id, environment: environment_id, cluster: cluster_id } = args.resource;
     let resource = ResourceRequest { project_id, environment_id, cluster_id };
@@ -213,12 +236,12 @@ mod tests {
     fn the_checksum_is_checked_without_a_server() {
         for kind in [Kind::Token, Kind::PolicyToken, Kind::Session] {
             let token = made(kind, &Prefixes::default());
-            assert_eq!(well_formed(token.expose()), Some(kind));
+            assert_eq!(form(token.expose()), Form::Ours(kind));
             let damaged = token.expose().replacen('5', "6", 1);
-            assert_eq!(well_formed(&damaged), None);
+            assert_eq!(form(&damaged), Form::Malformed);
         }
         for bad in ["", "_", "twd_", "twd", "hello world", "twd_\u{e9}", "Basic_x", "a_b_c_"] {
-            assert_eq!(well_formed(bad), None, "{bad}");
+            assert_eq!(form(bad), Form::Malformed, "{bad}");
         }
     }
 
@@ -226,8 +249,17 @@ mod tests {
     fn a_server_with_a_prefix_of_its_own_is_no_obstacle() {
         let prefixes = Prefixes::new(&["acme_live_".into()], &["acmep_".into()]).unwrap();
         let token = made(Kind::Token, &prefixes);
-        assert!(well_formed(token.expose()).is_some());
-        assert_eq!(well_formed(&token.expose().replacen('5', "6", 1)), None);
+        assert!(matches!(form(token.expose()), Form::Ours(_)));
+        assert_eq!(form(&token.expose().replacen('5', "6", 1)), Form::Malformed);
+    }
+
+    #[test]
+    fn a_text_of_another_system_is_left_to_the_server() {
+        for foreign in
+            ["sk_live_51MzQ0aBcDeFgHiJ", "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl", "0123456789abcdef0123456789abcdef"]
+        {
+            assert_eq!(form(foreign), Form::Foreign, "{foreign}");
+        }
     }
 
     #[test]

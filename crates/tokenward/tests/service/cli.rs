@@ -405,6 +405,25 @@ fn a_token_is_rotated_and_its_new_secret_stands_alone_on_stdout() {
 }
 
 #[test]
+fn a_secret_that_is_made_here_never_reaches_the_server() {
+    let world = World::new();
+    let made = world.run(&["token", "create", "vault", "--role", "viewer", "--local"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let first = made.out.trim_end().to_owned();
+    assert!(first.starts_with("twd_") && first.len() == 42, "{first}");
+    assert_eq!(world.with_token(&first, &["token", "list"]).code, 0);
+    assert!(world.run(&["token", "list"]).out.contains(&first[38..]));
+    let rotated = world.json(&["token", "rotate", "vault", "--keep", "0", "--local"]);
+    let second = rotated["token"].as_str().unwrap();
+    assert_eq!(rotated["last_four"], second[38..]);
+    assert_eq!(world.with_token(&first, &["token", "list"]).code, 3);
+    assert_eq!(world.with_token(second, &["token", "list"]).code, 0);
+    // One that rotates itself keeps its next secret to itself.
+    let third = world.with_token(second, &["token", "rotate", "--self", "--keep", "0", "--local"]);
+    assert_eq!((third.code, third.err.contains("rotate-self")), (3, true), "{}", third.err);
+}
+
+#[test]
 fn a_token_is_switched_off_and_on_deleted_with_a_reason_and_brought_back() {
     let world = World::new();
     let secret = world.token("ci", "viewer");

@@ -317,7 +317,7 @@ impl Server {
     pub async fn new_token(&self, organization: &Organization, body: Value) -> (String, String) {
         let made = self.post(&organization.path("apiToken"), &organization.owner, body).await;
         let made: ApiTokenCreate = made.read(201);
-        (made.token_without_text.id.to_string(), made.token)
+        (made.token_without_text.id.to_string(), made.token.unwrap())
     }
 
     /// Somebody who was invited with a role and accepted with a new account. Answers the user's id and session.

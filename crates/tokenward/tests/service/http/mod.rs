@@ -11,6 +11,7 @@ mod sessions;
 mod token_edits;
 mod token_networks;
 mod token_policy;
+mod token_registered;
 mod token_states;
 mod token_versions;
 mod tokens;
