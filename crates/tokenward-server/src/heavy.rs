@@ -4,7 +4,8 @@
 use std::sync::LazyLock;
 
 use tokenward_core::{Error, Result};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 
 /// From this size on, reading a body and answering it is such work: half a millisecond of it.
 pub(crate) const BODY: usize = 32 * 1024;
@@ -15,6 +16,18 @@ const STAND_BACK: i32 = 10;
 
 static TURNS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+
+/// Threads of a runtime on which nothing else runs, since one that stood back once cannot step forward again. They stay for
+/// the next work: an allocator holds on to the memory of a thread that has ended.
+static STANDING_BACK: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
+    Builder::new_current_thread()
+        .thread_name("heavy")
+        .on_thread_start(|| {
+            // Where the system does not let it, it is only less polite.
+            let _ = rustix::process::setpriority_process(None, STAND_BACK);
+        })
+        .build()
+});
 
 /// Does it on a thread that may take its time: what looks things up that others look up too. Who holds a lock must not be
 /// slower than those who wait for it.
@@ -37,24 +50,20 @@ pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 
 /// The same in a turn of another kind. The turn ends with the work and not with the request: whoever hangs up must not let
 /// another one begin.
-///
-/// The thread is one of its own, since a thread that stood back once cannot step forward again.
 pub(crate) async fn aside_in<T: Send + 'static>(
     turn: impl Send + 'static,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    let (done, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("heavy".to_owned()).spawn(move || {
-        // Where the system does not let it, it is only less polite.
-        let _ = rustix::process::setpriority_process(None, STAND_BACK);
+    let threads = STANDING_BACK.as_ref().map_err(|cause| {
+        Error::unavailable(format!("The server cannot begin the threads for large work: {cause}. Try again."))
+    })?;
+    let done = threads.spawn_blocking(move || {
         let worked = work();
         drop(turn);
-        // Nobody waits any more where the client has hung up.
-        let _ = done.send(worked);
+        worked
     });
-    thread.map_err(|cause| Error::unavailable(format!("The server cannot begin a thread: {cause}. Try again.")))?;
     // Without an answer the work has panicked.
-    result.await.map_err(Error::internal)
+    done.await.map_err(Error::internal)
 }
 
 #[cfg(test)]
