@@ -157,6 +157,9 @@ pub struct ApiTokenCreate {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ApiTokenList {
     pub results: Vec<ApiToken>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// What a new token is to be.

@@ -296,6 +296,8 @@ limits! {
         "An `Idempotency-Key`.";
     EVENT_PAGE = fixed "event_page" 1_000, Count,
         "Events on a page of the log.";
+    TOKEN_PAGE = fixed "token_page" 200, Count,
+        "API tokens on a page of their list, where a page is asked for.";
     DECISION_PAGE = fixed "decision_page" 500, Count,
         "Decisions in one list.";
     PROOF_PAGE = fixed "proof_page" 100, Count,

@@ -19,7 +19,7 @@ use tokenward_core::secret::{InnerDigest, Registration};
 use tokenward_core::time::{Micros, length};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState, TokenVersion};
 use tokenward_core::token_policy::End;
-use tokenward_core::{Code, Error, Uuid};
+use tokenward_core::{Code, Error, Time, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
@@ -27,6 +27,8 @@ use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, writt
 use super::pieces::{self, Piece};
 use super::right::On;
 use super::understood::QueryKind;
+use crate::limits::TOKEN_PAGE;
+use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::usage::TokenUsage;
 use crate::service::{App, Written, token_networks, token_policy, tokens, usage};
 
@@ -89,17 +91,96 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
     }
 }
 
-/// Tokens that are looked at for a piece of the list.
-const PIECE: usize = 200;
-
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ListQuery {
     name: Option<String>,
-    #[serde(rename = "creatorName")]
     creator_name: Option<String>,
     state: Option<String>,
-    #[serde(rename = "exceedsPolicy")]
     exceeds_policy: Option<bool>,
+    role_id: Option<String>,
+    creator_id: Option<String>,
+    creator_left: Option<bool>,
+    ends: Option<bool>,
+    ends_from: Option<String>,
+    ends_before: Option<String>,
+    restricted: Option<bool>,
+    unused_since: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// A page of the list, where one was asked for.
+struct PageWanted {
+    size: usize,
+    after: Option<Uuid>,
+}
+
+impl ListQuery {
+    /// Which tokens are wanted, and which page of them; all faults at once.
+    async fn wanted(self, app: &Arc<App>, grant: &Grant) -> tokenward_core::Result<(Filter, Option<PageWanted>)> {
+        let mut faults = Faults::default();
+        let mut filter = Filter { name: self.name, creator_name: self.creator_name, ..Filter::default() };
+        if let Some(word) = self.state {
+            match TokenFilter::parse(&word) {
+                Ok(state) => filter.state = state,
+                Err(problem) => faults.push("state", problem.to_string()),
+            }
+        }
+        for (name, text, field) in
+            [("roleId", self.role_id, &mut filter.role), ("creatorId", self.creator_id, &mut filter.creator)]
+        {
+            if let Some(text) = text {
+                *field = Uuid::parse_str(&text).ok();
+                if field.is_none() {
+                    faults.push(name, "is not an id");
+                }
+            }
+        }
+        for (name, text, field) in [
+            ("endsFrom", self.ends_from, &mut filter.ends_from),
+            ("endsBefore", self.ends_before, &mut filter.ends_before),
+            ("unusedSince", self.unused_since, &mut filter.unused_since),
+        ] {
+            if let Some(text) = text {
+                *field = Time::parse_query(&text);
+                if field.is_none() {
+                    faults.push(
+                        name,
+                        "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds",
+                    );
+                }
+            }
+        }
+        filter.ends = self.ends;
+        filter.restricted = self.restricted;
+        let mut size = None;
+        if let Some(text) = &self.limit {
+            let digits = text.bytes().all(|it| it.is_ascii_digit());
+            size = text.parse::<usize>().ok().filter(|size| digits && (1..=TOKEN_PAGE.size()).contains(size));
+            if size.is_none() {
+                let (name, most) = (TOKEN_PAGE.name, TOKEN_PAGE.default);
+                faults.push("limit", format!("is not a number from 1 to the limit `{name}` ({most})"));
+            }
+        }
+        let mut after = None;
+        if let Some(text) = &self.cursor {
+            after = Uuid::parse_str(text).ok();
+            if after.is_none() {
+                faults.push("cursor", "is not one that a page of tokens gave out as `next_cursor`");
+            } else if self.limit.is_none() {
+                faults.push("cursor", "belongs to pages: send `limit` too");
+            }
+        }
+        faults.finish()?;
+        if self.exceeds_policy == Some(true) {
+            filter.exceeding = Some(token_policy::get(app, grant).await?.policy);
+        }
+        if self.creator_left == Some(true) {
+            filter.left = Some(token_list::member_ids(app, grant).await?);
+        }
+        Ok((filter, size.map(|size| PageWanted { size, after })))
+    }
 }
 
 /// Why a token is deleted, where the query says so.
@@ -127,6 +208,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                      `ended` (expired or revoked), `kept` (not revoked) or `all`.",
                 ),
                 ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
+                ("roleId", "Only those with this role."),
+                ("creatorId", "Only those that this user or token has made."),
+                ("creatorLeft", "`true`: only those of users who are members no more."),
+                ("ends", "`false`: only those without an end; `true`: only those with one."),
+                ("endsFrom", "Only those that end then or later: RFC 3339 or a Unix time."),
+                ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
+                ("restricted", "`true`: only those that are bound to networks or to a beginning; `false`: only others."),
+                ("unusedSince", "Only those that were made before, and have not been presented since: RFC 3339 or a Unix time."),
+                ("limit", "How many a page has. Without it the answer has all of them."),
+                ("cursor", "`next_cursor` of the page before. Only together with `limit`."),
             ])
             .query_kinds(&[("exceedsPolicy", QueryKind::Flag)])
             .answers::<ApiTokenList>(200),
@@ -211,30 +302,33 @@ async fn list(
     Extension(grant): Extension<Grant>,
     Params(query): Params<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let state = query
-        .state
-        .map(|word| TokenFilter::parse(&word).map_err(|problem| Error::invalid("state", problem.to_string())));
-    let state = state.transpose()?.unwrap_or_default();
-    let exceeding = match query.exceeds_policy {
-        Some(true) => Some(token_policy::get(&app, &grant).await?.policy),
-        Some(false) | None => None,
-    };
-    let filter = Arc::new(tokens::Filter { name: query.name, creator_name: query.creator_name, state, exceeding });
+    let (filter, page) = query.wanted(&app, &grant).await?;
+    if let Some(PageWanted { size, after }) = page {
+        let (all, next) = token_list::page(&app, &grant, &filter, after, size).await?;
+        let results = entries(&app, &grant, all).await?;
+        return Ok(Json(ApiTokenList { results, next_cursor: next.map(|id| id.to_string()) }).into_response());
+    }
+    let filter = Arc::new(filter);
     let piece = move |after| {
         let (app, grant, filter) = (Arc::clone(&app), grant.clone(), Arc::clone(&filter));
         async move {
-            let (all, last) = tokens::part(&app, &grant, &filter, after, PIECE).await?;
-            let mut used = usage::of(&app, &grant, &all).await?;
-            let mut versions = tokens::versions(&app, &grant, &all).await?;
-            let entry = |token: Token| {
-                let usage = used.remove(&token.id).unwrap_or_default();
-                let versions = versions.remove(&token.id).unwrap_or_default();
-                api_token(&app, token, usage, versions)
-            };
-            Ok(Piece { entries: all.into_iter().map(entry).collect(), last })
+            let (all, last) = token_list::part(&app, &grant, &filter, after, PIECE).await?;
+            Ok(Piece { entries: entries(&app, &grant, all).await?, last })
         }
     };
     Ok(pieces::results(piece).await?)
+}
+
+/// What an answer says of these tokens.
+async fn entries(app: &Arc<App>, grant: &Grant, all: Vec<Token>) -> tokenward_core::Result<Vec<ApiToken>> {
+    let mut used = usage::of(app, grant, &all).await?;
+    let mut versions = tokens::versions(app, grant, &all).await?;
+    let entry = |token: Token| {
+        let usage = used.remove(&token.id).unwrap_or_default();
+        let versions = versions.remove(&token.id).unwrap_or_default();
+        api_token(app, token, usage, versions)
+    };
+    Ok(all.into_iter().map(entry).collect())
 }
 
 async fn create(

@@ -25,7 +25,8 @@ use super::view::{
     TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
-use crate::service::tokens::{self, Filter, NewToken};
+use crate::service::token_list::{self, Filter};
+use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{App, token_networks, token_policy};
 
@@ -140,7 +141,7 @@ impl Survey {
             survey.find_deleted(person, grant, &words).await?;
         }
         loop {
-            let (part, last) = tokens::part(&person.app, grant, &kept, after, PART).await?;
+            let (part, last) = token_list::part(&person.app, grant, &kept, after, PART).await?;
             let used = usage::of(&person.app, grant, &part).await?;
             for token in &part {
                 let used = used.get(&token.id);
@@ -167,7 +168,7 @@ impl Survey {
         let deleted = Filter { state: TokenFilter::Revoked, ..Filter::default() };
         let mut after = None;
         loop {
-            let (part, last) = tokens::part(&person.app, grant, &deleted, after, PART).await?;
+            let (part, last) = token_list::part(&person.app, grant, &deleted, after, PART).await?;
             let wanted = part.iter().filter(|token| words.iter().all(|word| matches(token, word)));
             self.found.extend(wanted.map(|token| (token.name.to_lowercase(), token.id)));
             after = last;

@@ -36,6 +36,7 @@ mod shares;
 pub mod strangers;
 mod takeover;
 pub mod throttle;
+pub mod token_list;
 pub mod token_networks;
 pub mod token_policy;
 pub mod tokens;

@@ -12,7 +12,8 @@ use tokenward_core::token_policy::{LONGEST, Rules, SHORTEST, TokenPolicy};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{organizations, roles, token_policies, tokens};
 
-use super::tokens::{self as service, Filter};
+use super::token_list::{self, Filter};
+use super::tokens as service;
 use super::{App, IfMatch, Written};
 
 /// Tokens that are looked at in one read.
@@ -141,7 +142,7 @@ pub async fn exceeding(app: &Arc<App>, grant: &Grant, policy: &TokenPolicy, most
     let beyond = Filter { state: TokenFilter::Living, exceeding: Some(policy.clone()), ..Filter::default() };
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let (part, last) = service::part(app, grant, &beyond, after, LOOKED_AT).await?;
+        let (part, last) = token_list::part(app, grant, &beyond, after, LOOKED_AT).await?;
         found.extend(part);
         after = last;
         if found.len() > most || after.is_none() {

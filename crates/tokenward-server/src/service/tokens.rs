@@ -11,10 +11,9 @@ use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest, PlainText, Registration};
 use tokenward_core::time::{Micros, length_text};
-use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenFilter, TokenVersion};
-use tokenward_core::token_policy::{End, TokenPolicy};
+use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenVersion};
+use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::tokens::Those;
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::holders::{self, Wanted};
@@ -109,55 +108,6 @@ impl Secret {
             Text::Registered(_) => None,
         }
     }
-}
-
-/// Which tokens are wanted: case-insensitive parts of names.
-#[derive(Default, Debug)]
-pub struct Filter {
-    /// In the token's name.
-    pub name: Option<String>,
-    /// In the creator's name.
-    pub creator_name: Option<String>,
-    /// What it is in. Clients of the published contract know no end: to them a token that is listed is one that works.
-    pub state: TokenFilter,
-    /// Only those that go beyond this policy.
-    pub exceeding: Option<TokenPolicy>,
-}
-
-impl Filter {
-    /// Is this token wanted?
-    fn fits(&self, token: &Token, now: Time) -> bool {
-        let contains = |text: &str, part: &Option<String>| {
-            part.as_ref().is_none_or(|part| text.to_lowercase().contains(&part.to_lowercase()))
-        };
-        contains(&token.name, &self.name)
-            && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)
-            && self.state.takes(token.state(now))
-            && self.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
-    }
-}
-
-/// A part of that list: those behind the token `after`, as many as are looked at for it. Answers them and, where there may
-/// be more, the last one that was looked at.
-pub async fn part(
-    app: &Arc<App>,
-    grant: &Grant,
-    filter: &Filter,
-    after: Option<Uuid>,
-    limit: usize,
-) -> Result<(Vec<Token>, Option<Uuid>)> {
-    let mut reader = app.read_on(grant, after).await?;
-    let now = app.now();
-    let those = match filter.state {
-        TokenFilter::Living | TokenFilter::Active | TokenFilter::NotYetValid => Those::Living,
-        TokenFilter::Disabled | TokenFilter::Expired | TokenFilter::Kept => Those::NotTakenBack,
-        TokenFilter::Revoked => Those::TakenBack,
-        TokenFilter::Ended | TokenFilter::All => Those::All,
-    };
-    let mut part = tokens::page(reader.conn(), grant, those, after, limit, now).await?;
-    let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
-    part.retain(|token| filter.fits(token, now));
-    Ok((part, last))
 }
 
 /// Those of these tokens that live, or those that were taken back, in any order.

@@ -268,7 +268,7 @@ fn refuse_misleading(
         None => Ok(()),
         Some(id) => {
             let (option, name) = (id.replace('_', "-"), path.join(" "));
-            let why = format!("`tokenward {name}` asks no server and has no --{option}: leave it out");
+            let why = format!("`{name}` asks no server and has no --{option}: leave it out");
             Err(definition.error(clap::error::ErrorKind::UnknownArgument, why))
         }
     }

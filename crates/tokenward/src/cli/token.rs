@@ -9,11 +9,12 @@ use tokenward_api::tokens::{
     ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest,
     ApiTokenRotateRequest, ApiTokenVersion,
 };
-use tokenward_core::Time;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{RevokeReason, TokenFilter, TokenState};
+use tokenward_core::{Clock, Time};
+use tokenward_verify::server::clock::SystemClock;
 use tokenward_verify::server::random::OsRandom;
 use uuid::Uuid;
 
@@ -201,6 +202,24 @@ pub struct ListArgs {
     /// Only those that go beyond the token policy of the organization
     #[arg(long)]
     exceeds_policy: bool,
+    /// Only those with this role, by name or id
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    /// Only those that end within this time from now: 14d
+    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
+    ends_in: Option<Micros>,
+    /// Only those that never end
+    #[arg(long, conflicts_with = "ends_in")]
+    no_expiry: bool,
+    /// Only those that were not presented for this time, and are older: 90d
+    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
+    unused: Option<Micros>,
+    /// Only those of users who are members no more
+    #[arg(long)]
+    creator_left: bool,
+    /// Only those that are bound to networks or to a beginning
+    #[arg(long)]
+    restricted: bool,
 }
 
 pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
@@ -371,12 +390,31 @@ async fn end(wanted: &str, secret: u16, yes: bool, wait: WaitArgs, context: &Con
 
 async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let state = Some(args.state.as_str());
+    let now = SystemClock::default().now();
+    let role = match &args.role {
+        Some(wanted) => {
+            let organization = context.client.organization(context.global).await?;
+            Some(find(&role::available(context, &organization).await?, wanted, "role")?.id.to_string())
+        }
+        None => None,
+    };
+    let ends_from = args.ends_in.map(|_| now.to_string());
+    let ends_before = args.ends_in.map(|length| now.plus(length).to_string());
+    let unused_since = args.unused.map(|length| now.plus(-length).to_string());
     let query = [
         ("name", args.name.as_deref()),
         ("creatorName", args.creator.as_deref()),
         ("state", state),
         ("exceedsPolicy", args.exceeds_policy.then_some("true")),
+        ("roleId", role.as_deref()),
+        ("endsFrom", ends_from.as_deref()),
+        ("endsBefore", ends_before.as_deref()),
+        ("ends", args.no_expiry.then_some("false")),
+        ("unusedSince", unused_since.as_deref()),
+        ("creatorLeft", args.creator_left.then_some("true")),
+        ("restricted", args.restricted.then_some("true")),
     ];
+    let is_filtered = query.iter().any(|(name, value)| *name != "state" && value.is_some());
     let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);
@@ -396,8 +434,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             token.id.to_string(),
         ]);
     }
-    let filtered = args.name.is_some() || args.creator.is_some() || args.state != TokenFilter::Kept;
-    table.print(if filtered {
+    table.print(if is_filtered || args.state != TokenFilter::Kept {
         "No token matches."
     } else {
         "There are no tokens yet. Create one with `tokenward token create NAME --role ROLE`."

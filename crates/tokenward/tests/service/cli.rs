@@ -405,6 +405,34 @@ fn a_token_is_rotated_and_its_new_secret_stands_alone_on_stdout() {
 }
 
 #[test]
+fn tokens_are_found_by_what_auditors_ask() {
+    let world = World::new();
+    world.run(&["token", "create", "soon", "--role", "viewer", "--expires", "10d"]);
+    world.run(&["token", "create", "forever", "--role", "devops", "--expires", "never"]);
+    let names = |line: &[&str]| {
+        let all = world.json(&[&["token", "list"], line].concat());
+        let names = all["results"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned());
+        let mut names: Vec<String> = names.filter(|name| name == "soon" || name == "forever").collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&["--ends-in", "14d"]), ["soon"]);
+    assert_eq!(names(&["--ends-in", "9d"]), [""; 0]);
+    assert_eq!(names(&["--no-expiry"]), ["forever"]);
+    assert_eq!(names(&["--role", "devops"]), ["forever"]);
+    assert_eq!(names(&["--unused", "1h"]), [""; 0], "they are younger");
+    assert_eq!(names(&["--restricted"]), [""; 0]);
+    assert_eq!(names(&["--creator-left"]), [""; 0]);
+    for (line, code) in [
+        (&["token", "list", "--role", "absent"][..], 4),
+        (&["token", "list", "--ends-in", "soon"], 2),
+        (&["token", "list", "--ends-in", "1d", "--no-expiry"], 2),
+    ] {
+        assert_eq!(world.run(line).code, code, "{line:?}");
+    }
+}
+
+#[test]
 fn a_secret_that_is_made_here_never_reaches_the_server() {
     let world = World::new();
     let made = world.run(&["token", "create", "vault", "--role", "viewer", "--local"]);

@@ -64,7 +64,9 @@ impl Document {
         match kind(schema) {
             Some("string") => {
                 let format = schema["format"].as_str().unwrap_or_default();
-                let is_kind = schema["enum"].is_array() || ["uuid", "date-time"].contains(&format);
+                // What has one length alone needs no limit that an operator would know by its name.
+                let is_one_length = schema["minLength"].is_u64() && schema["minLength"] == schema["maxLength"];
+                let is_kind = schema["enum"].is_array() || ["uuid", "date-time"].contains(&format) || is_one_length;
                 input(if is_kind { Some(Bound::Kind) } else { named("maxLength") });
             }
             Some("array") => {
@@ -254,6 +256,8 @@ impl World {
         let token = server.new_token(&acme, json!({ "name": "t", "role_id": null })).await;
         named.insert("apiTokenId".into(), token.0.into());
         named.insert("version".into(), "1".into());
+        let events = server.get(&acme.path("events"), &acme.owner).await.expect(200);
+        named.insert("eventId".into(), events["events"][0]["id"].clone());
         named.insert("incarnation".into(), server.running.app.verifier.incarnation().to_string().into());
         named.insert("number".into(), "1".into());
         let role = server.role(&acme, "viewer").await;

@@ -9,6 +9,7 @@ mod roles;
 mod service;
 mod sessions;
 mod token_edits;
+mod token_list;
 mod token_networks;
 mod token_policy;
 mod token_registered;

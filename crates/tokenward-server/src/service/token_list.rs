@@ -1,0 +1,134 @@
+//! Lists of API tokens: which are wanted, and a part of them at a time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokenward_core::actor::ActorKind;
+use tokenward_core::caller::Grant;
+use tokenward_core::token::{Token, TokenFilter};
+use tokenward_core::token_policy::TokenPolicy;
+use tokenward_core::{Result, Time, Uuid};
+use tokenward_store::tokens::{self, Those};
+
+use super::{App, members, usage};
+
+/// Tokens that are looked at at once.
+pub const PIECE: usize = 200;
+
+/// Which tokens are wanted: those that fit all of it.
+#[derive(Default, Debug)]
+pub struct Filter {
+    /// A part of the token's name, in any case.
+    pub name: Option<String>,
+    /// A part of the creator's name, in any case.
+    pub creator_name: Option<String>,
+    /// What it is in. Clients of the published contract know no end: to them a token that is listed is one that works.
+    pub state: TokenFilter,
+    /// Only those that go beyond this policy.
+    pub exceeding: Option<TokenPolicy>,
+    /// Only those with this role.
+    pub role: Option<Uuid>,
+    /// Only those that this user or token has made.
+    pub creator: Option<Uuid>,
+    /// Only those that have an end, or that have none.
+    pub ends: Option<bool>,
+    /// Only those that end then or later.
+    pub ends_from: Option<Time>,
+    /// Only those that end before.
+    pub ends_before: Option<Time>,
+    /// Only those that are bound to networks or to a beginning, or that are not.
+    pub restricted: Option<bool>,
+    /// Only those that were made before, and have not been presented since.
+    pub unused_since: Option<Time>,
+    /// Only those that a user has made who is none of these members.
+    pub left: Option<HashSet<Uuid>>,
+}
+
+impl Filter {
+    /// Is this token wanted, as far as its row says?
+    fn fits(&self, token: &Token, now: Time) -> bool {
+        let contains = |text: &str, part: &Option<String>| {
+            part.as_ref().is_none_or(|part| text.to_lowercase().contains(&part.to_lowercase()))
+        };
+        let is_restricted = !token.networks.is_empty() || token.not_before.is_some();
+        contains(&token.name, &self.name)
+            && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)
+            && self.state.takes(token.state(now))
+            && self.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
+            && self.role.is_none_or(|role| token.role_id == role)
+            && self.creator.is_none_or(|creator| token.creator_id == Some(creator))
+            && self.ends.is_none_or(|ends| token.expires_at.is_some() == ends)
+            && self.ends_from.is_none_or(|from| token.expires_at.is_some_and(|at| from <= at))
+            && self.ends_before.is_none_or(|end| token.expires_at.is_some_and(|at| at < end))
+            && self.restricted.is_none_or(|wanted| is_restricted == wanted)
+            && self.unused_since.is_none_or(|since| token.created_at < since)
+            && self.left.as_ref().is_none_or(|members| has_left(token, members))
+    }
+}
+
+/// Was the token made by a user who is none of these members? One who was erased has left too.
+fn has_left(token: &Token, members: &HashSet<Uuid>) -> bool {
+    token.creator_kind == Some(ActorKind::User) && token.creator_id.is_none_or(|id| !members.contains(&id))
+}
+
+/// The ids of the members, for [`Filter::left`].
+pub async fn member_ids(app: &Arc<App>, grant: &Grant) -> Result<HashSet<Uuid>> {
+    Ok(members::list(app, grant).await?.into_iter().map(|member| member.account_id).collect())
+}
+
+/// A part of that list: those behind the token `after`, as many as are looked at for it. Answers them and, where there may
+/// be more, the last one that was looked at.
+pub async fn part(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<(Vec<Token>, Option<Uuid>)> {
+    let mut reader = app.read_on(grant, after).await?;
+    let now = app.now();
+    let those = match filter.state {
+        TokenFilter::Living | TokenFilter::Active | TokenFilter::NotYetValid => Those::Living,
+        TokenFilter::Disabled | TokenFilter::Expired | TokenFilter::Kept => Those::NotTakenBack,
+        TokenFilter::Revoked => Those::TakenBack,
+        TokenFilter::Ended | TokenFilter::All => Those::All,
+    };
+    let mut part = tokens::page(reader.conn(), grant, those, after, limit, now).await?;
+    drop(reader);
+    let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
+    part.retain(|token| filter.fits(token, now));
+    if let Some(since) = filter.unused_since {
+        let used = usage::of(app, grant, &part).await?;
+        let last_used = |token: &Token| used.get(&token.id).and_then(|usage| usage.total.last_used_at);
+        part.retain(|token| last_used(token).is_none_or(|at| at < since));
+    }
+    Ok((part, last))
+}
+
+/// A page of that list: at most `size` of those behind the token `after`. Answers them and, where there may be more, behind
+/// which token they are.
+pub async fn page(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &Filter,
+    after: Option<Uuid>,
+    size: usize,
+) -> Result<(Vec<Token>, Option<Uuid>)> {
+    let mut page = Vec::new();
+    let mut after = after;
+    loop {
+        let (part, last) = part(app, grant, filter, after, PIECE).await?;
+        let room = size - page.len();
+        if part.len() > room {
+            page.extend(part.into_iter().take(room));
+            let next = page.last().map(|token| token.id);
+            return Ok((page, next));
+        }
+        page.extend(part);
+        // Of many that are not wanted the next ones are looked at too: a page that is not full is the last one.
+        if last.is_none() || page.len() == size {
+            return Ok((page, last));
+        }
+        after = last;
+    }
+}
