@@ -532,8 +532,25 @@ impl Shard {
         }
     }
 
+    /// The place of a secret that is known under another digest: it was digested anew, with a newer pepper. It lies on the way
+    /// from the same home, since its text ends in the same characters.
+    fn find_secret(&self, record: &Record) -> Option<usize> {
+        if self.records.is_empty() {
+            return None;
+        }
+        let mut at = self.home(record.locator);
+        while !self.records[at].is_free() {
+            let it = &self.records[at];
+            if it.token == record.token && it.version == record.version && it.locator == record.locator {
+                return Some(at);
+            }
+            at = if at + 1 == self.records.len() { 0 } else { at + 1 };
+        }
+        None
+    }
+
     fn put_record(&mut self, record: Record, name: &str) {
-        let present = self.find(self.home(record.locator), &record.digest);
+        let present = self.find(self.home(record.locator), &record.digest).or_else(|| self.find_secret(&record));
         let same_name = present.filter(|at| self.record_at(*at).name() == name).map(|at| self.records[at].name_start);
         let name_start = same_name.unwrap_or_else(|| {
             reserve(self.names.len(), self.names.capacity(), name.len(), |more| self.names.reserve_exact(more));
@@ -660,6 +677,25 @@ mod tests {
             replaced: n.is_multiple_of(2),
             version: n as u16,
             name,
+        }
+    }
+
+    #[test]
+    fn a_secret_that_was_digested_anew_takes_the_place_of_its_older_digest() {
+        let index = Index::default();
+        for n in 0..5_000 {
+            index.put_token(&entry(n, "t"));
+        }
+        for n in (0..5_000).step_by(7) {
+            let ended = Entry { digest: digest(1_000_000 + n), state: State::Revoked(Time(1)), ..entry(n, "t") };
+            index.put_token(&ended);
+        }
+        assert_eq!(index.len(), 5_000);
+        for n in 0..5_000u64 {
+            let rekeyed = n.is_multiple_of(7);
+            with(&index, n, |found| assert_eq!(found.is_none(), rekeyed, "{n}"));
+            let newer = index.place(last_four(n)).find(&digest(1_000_000 + n)).map(|found| found.state);
+            assert_eq!(newer, rekeyed.then_some(State::Revoked(Time(1))), "{n}");
         }
     }
 

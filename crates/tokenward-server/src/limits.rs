@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokenward_core::{Code, Error, name};
 
 /// What a limit counts.
@@ -380,9 +382,15 @@ impl Limit {
     }
 }
 
-/// The limits in force: the defaults, and what the operator has set.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Limits(BTreeMap<&'static str, u64>);
+/// The limits in force: the defaults, and what the operator has set. Whoever holds a clone sees what is taken up later.
+#[derive(Clone, Default)]
+pub struct Limits(Arc<ArcSwap<BTreeMap<&'static str, u64>>>);
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.load().fmt(f)
+    }
+}
 
 /// A limit that cannot be set like that, in words.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -398,7 +406,7 @@ impl Limits {
     /// The value in force.
     #[must_use]
     pub fn get(&self, limit: &Limit) -> u64 {
-        self.0.get(limit.name).copied().unwrap_or(limit.default)
+        self.0.load().get(limit.name).copied().unwrap_or(limit.default)
     }
 
     /// The value in force of a limit of time.
@@ -429,9 +437,16 @@ impl Limits {
         Err(limit.exceeded(Code::Conflict, most, what, "Delete some first, or ask the operator to raise it."))
     }
 
-    /// Puts a value in the place of the default. Tests set also what operators cannot.
+    /// Puts a value in the place of the default, for the holder of these limits alone. Tests set also what operators cannot.
     pub fn set(&mut self, limit: &Limit, value: u64) {
-        self.0.insert(limit.name, value);
+        let mut values = BTreeMap::clone(&self.0.load());
+        values.insert(limit.name, value);
+        self.0 = Arc::new(ArcSwap::from_pointee(values));
+    }
+
+    /// From now on these are the limits, for everybody who holds a clone.
+    pub fn take_up(&self, newer: &Self) {
+        self.0.store(newer.0.load_full());
     }
 
     /// Takes what the operator wrote.

@@ -7,11 +7,11 @@ use anyhow::Result;
 use ipnet::IpNet;
 
 use crate::config::{Config, ConfigError};
-use crate::limits::Limits;
+use crate::limits::{HASHES, Limits, MISSES_PER_MINUTE};
 use crate::service::mail::Mailer;
 use crate::service::{App, Live};
 use crate::telemetry::Filter;
-use crate::transport::Door;
+use crate::transport::{self, Door};
 
 /// The settings that count at once. `config.default.toml` says the same.
 const AT_ONCE: [&str; 8] = [
@@ -24,6 +24,19 @@ const AT_ONCE: [&str; 8] = [
     "mail_from",
     "log",
 ];
+
+/// Of the limits those that wait for the next start: they are the number of things that were made at this one.
+const LIMITS_LATER: [&str; 1] = [HASHES.name];
+/// What stands before the name of a limit.
+const LIMIT: &str = "limits.";
+
+/// Does a setting count at once?
+fn counts_at_once(name: &str) -> bool {
+    match name.strip_prefix(LIMIT) {
+        Some(limit) => !LIMITS_LATER.contains(&limit),
+        None => AT_ONCE.contains(&name),
+    }
+}
 
 /// What has to be known to read the configuration again.
 pub struct Reload {
@@ -49,7 +62,7 @@ impl Reload {
             }
         };
         let (at_once, later): (Vec<_>, Vec<_>) =
-            self.present.changed_in(&newer).into_iter().partition(|name| AT_ONCE.contains(&name.as_str()));
+            self.present.changed_in(&newer).into_iter().partition(|name| counts_at_once(name));
         if let Err(error) = self.take_up(&at_once, &newer, app, door) {
             return tracing::error!(error = format!("{error:#}"), "SIGHUP: nothing was changed");
         }
@@ -64,6 +77,9 @@ impl Reload {
 
     fn take_up(&mut self, names: &[String], newer: &Config, app: &App, door: &Door) -> Result<()> {
         let changed = |name: &str| names.iter().any(|it| it == name);
+        if names.iter().any(|name| name.starts_with(LIMIT)) {
+            take_up_limits(newer, app, door);
+        }
         let mailer = if changed("smtp_url") || changed("mail_from") {
             mailer(newer, &app.limits)?
         } else {
@@ -75,7 +91,16 @@ impl Reload {
         if changed("log") {
             self.log.set(newer.log.clone());
         }
-        for name in names {
+        for limit in names.iter().filter_map(|name| name.strip_prefix(LIMIT)) {
+            let of = |config: &Config| config.written.get("limits").and_then(toml::Value::as_table).cloned();
+            let mut kept = of(&self.present).unwrap_or_default();
+            match of(newer).and_then(|limits| limits.get(limit).cloned()) {
+                Some(value) => kept.insert(limit.to_owned(), value),
+                None => kept.remove(limit),
+            };
+            self.present.written.insert("limits".to_owned(), toml::Value::Table(kept));
+        }
+        for name in names.iter().filter(|name| !name.starts_with(LIMIT)) {
             match newer.written.get(name) {
                 Some(value) => self.present.written.insert(name.clone(), value.clone()),
                 None => self.present.written.remove(name),
@@ -83,6 +108,16 @@ impl Reload {
         }
         Ok(())
     }
+}
+
+/// The limits of a configuration that was read again, for everybody who asks from now on.
+fn take_up_limits(newer: &Config, app: &App, door: &Door) {
+    let mut limits = newer.limits.clone();
+    transport::derive(&mut limits);
+    limits.set(&HASHES, app.limits.get(&HASHES));
+    door.take_up(&limits);
+    app.verifier.guard().limit(u32::try_from(limits.get(&MISSES_PER_MINUTE)).unwrap_or(u32::MAX));
+    app.limits.take_up(&limits);
 }
 
 /// The settings of a configuration that can be others while the service runs.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,13 +30,14 @@ use crate::reload::{self, Reload};
 use crate::scrape;
 use crate::service::checkpoints::{self, Checkpoints, Signer};
 use crate::service::known::Devices;
+use crate::service::log_check::LogCheck;
 use crate::service::passwords::Passwords;
 use crate::service::security::{self, Security};
 use crate::service::strangers::Strangers;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, set_up::SetUp, throttle::Throttle};
 use crate::signals::{Signals, Told};
 use crate::supervisor::Supervisor;
-use crate::transport::{self, Certificate, Door, Listening, Terms};
+use crate::transport::{self, Certificate, Door, Listener, Listening, Place, Terms};
 use crate::{console, envoy, files, http, telemetry};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
@@ -63,11 +64,11 @@ pub struct Running {
     door: Arc<Door>,
     /// Where Prometheus asks, if anywhere.
     pub metrics: Option<Listening>,
-    listening: Listening,
+    listening: Vec<Listening>,
     reporting: JoinHandle<()>,
     signing: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
-    certificate: Option<Arc<Certificate>>,
+    certificates: Vec<Arc<Certificate>>,
 }
 
 /// After so long somebody who waits for a database is told, and again each time that it passes.
@@ -135,20 +136,16 @@ pub fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
 
 async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Running> {
     // The address first: a port in use must not leave a half-made data directory behind.
-    let listener = TcpListener::bind(config.listen).with_context(|| match config.listen.port() {
-        0 => format!("cannot listen on {}", config.listen),
-        port => format!(
-            "cannot listen on {}: is another program using port {port}? Choose one with --listen",
-            config.listen
-        ),
-    })?;
-    let address = listener.local_addr()?;
-    let envoy = config.envoy_listen.map(|address| scrape::bind(address, "envoy_listen")).transpose()?;
-    let scraped = config.metrics_listen.map(|address| scrape::bind(address, "metrics_listen")).transpose()?;
-    if let Some((_, key)) = config.tls()
-        && let Some(mode) = files::open_to_everybody(key)
-    {
-        bail!("everybody on this machine can read the key {} (mode {mode:o}): run chmod 600 on it", key.display());
+    let listeners: Vec<Listener> = config.listen.iter().map(|place| place.bind("--listen")).collect::<Result<_>>()?;
+    // That of the first address; a configuration of sockets alone names its public address.
+    let addressed = config.listen.iter().position(|place| place.address().is_some()).unwrap_or(0);
+    let address = listeners[addressed].address()?;
+    let envoy = config.envoy_listen.map(|at| Place::Address(at).bind("envoy_listen")).transpose()?;
+    let scraped = config.metrics_listen.map(|at| Place::Address(at).bind("metrics_listen")).transpose()?;
+    for (_, key) in [config.tls(), config.envoy_tls()].into_iter().flatten() {
+        if let Some(mode) = files::open_to_everybody(key) {
+            bail!("everybody on this machine can read the key {} (mode {mode:o}): run chmod 600 on it", key.display());
+        }
     }
     if let Some(file) = &config.checkpoint_file {
         let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
@@ -157,7 +154,11 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         })?;
     }
     let certificate = config.tls().map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
-    let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+    let tls = certificate.as_ref().map(|it| it.acceptor(None)).transpose()?;
+    let for_envoy = config.envoy_tls().map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
+    let client_ca = config.envoy_tls_client_ca.as_deref();
+    let envoy_tls = for_envoy.as_ref().map(|it| it.acceptor(client_ca)).transpose()?;
+    let certificates = certificate.into_iter().chain(for_envoy).collect();
     let scheme = if config.tls().is_some() { "https" } else { "http" };
     let own_url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port()));
     tracing::info!(
@@ -192,6 +193,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let checkpoints = Checkpoints { signer: Signer::new(verifier.pepper())?, file: config.checkpoint_file.clone() };
     let app = Arc::new(App {
         checkpoints,
+        log_check: LogCheck::default(),
         metrics: Metrics::new(config.metrics_listen.is_some(), store.now()),
         store,
         verifier,
@@ -207,19 +209,23 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         set_up: SetUp::default(),
         stopping: AtomicBool::new(false),
     });
-    let envoy = envoy.map(|listener| envoy::start(&app, &door, listener)).transpose()?;
+    let envoy = envoy.map(|listener| envoy::start(&app, &door, listener, envoy_tls)).transpose()?;
     let (metrics, sampling) = scraped.map(|listener| scrape::start(&app, listener)).transpose()?.unzip();
     let secret = app.set_up.offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let front = api::front(&app, router(&app));
-    let terms = Terms {
-        limits: app.limits.clone(),
-        door: Arc::clone(&door),
-        tls,
-        streams: STREAMS.number(),
-        refuse: |error| ApiError(error).into_response(),
-    };
-    let listening = transport::listen(listener, terms, move |peer| front.connection(peer))?;
+    let listening = listeners.into_iter().map(|listener| {
+        let terms = Terms {
+            limits: app.limits.clone(),
+            door: Arc::clone(&door),
+            tls: tls.clone(),
+            streams: STREAMS.number(),
+            refuse: |error| ApiError(error).into_response(),
+        };
+        let front = front.clone();
+        transport::listen(listener, terms, move |peer| front.connection(peer))
+    });
+    let listening = listening.collect::<Result<_>>()?;
     let reporting = tokio::spawn(security::run(Arc::clone(&app)));
     let signing = tokio::spawn(checkpoints::run(Arc::clone(&app)));
     Ok(Running {
@@ -233,7 +239,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         reporting,
         signing,
         sampling,
-        certificate,
+        certificates,
     })
 }
 
@@ -294,7 +300,8 @@ impl Running {
                 metrics.stop(grace).await;
             }
         };
-        tokio::join!(self.listening.stop(grace), envoy, metrics);
+        let listening = futures_util::future::join_all(self.listening.into_iter().map(|it| it.stop(grace)));
+        tokio::join!(listening, envoy, metrics);
         if let Some(sampling) = self.sampling {
             sampling.abort();
         }
@@ -324,7 +331,7 @@ pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>,
     let supervisor = Supervisor::of_environment();
     let mut reload = Reload::new(config.clone(), telemetry::start(&config));
     keep_memory_private();
-    let public = !config.listen.ip().is_loopback();
+    let public = config.listen.iter().filter_map(Place::address).any(|address| !address.ip().is_loopback());
     let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let database = config.database.clone();
     let delay = config.shutdown_delay;
@@ -366,9 +373,9 @@ pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>,
     loop {
         let told = tokio::select! {
             told = signals.next() => told,
-            () = running.listening.ended() => bail!("the server ended"),
+            () = running.ended() => bail!("the server ended"),
             () = tokio::time::sleep(RENEW) => {
-                running.renew_certificate();
+                running.renew_certificates();
                 continue;
             }
         };
@@ -376,7 +383,7 @@ pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>,
             Told::Stop => break,
             Told::Reload => {
                 supervisor.reloading();
-                running.renew_certificate();
+                running.renew_certificates();
                 reload.again(read(), &running.app, &running.door);
                 supervisor.ready();
             }
@@ -404,16 +411,23 @@ pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>,
 }
 
 impl Running {
-    /// Takes up a certificate that was renewed on disk. While it cannot be used, the present one stays.
-    fn renew_certificate(&self) {
-        let Some(certificate) = &self.certificate else { return };
-        match certificate.renew() {
-            Ok(true) => tracing::info!("the certificate was renewed on disk, and is used from now on"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(
-                error = format!("{error:#}"),
-                "the renewed certificate cannot be used; the one before stays"
-            ),
+    /// Ends when one of its listeners has.
+    async fn ended(&self) {
+        let each = self.listening.iter().map(|it| Box::pin(it.ended()));
+        futures_util::future::select_all(each).await;
+    }
+
+    /// Takes up certificates that were renewed on disk. While one cannot be used, the present one stays.
+    fn renew_certificates(&self) {
+        for certificate in &self.certificates {
+            match certificate.renew() {
+                Ok(true) => tracing::info!("the certificate was renewed on disk, and is used from now on"),
+                Ok(false) => {}
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the renewed certificate cannot be used; the one before stays"
+                ),
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ row! {
         pub hash: Vec<u8>,
         /// Under which name it follows the log.
         pub log: Option<Uuid>,
+        /// The newest version of the pepper that it holds; unknown of a node of an older version.
+        pub pepper: Option<i32>,
         /// When it began, by the clock of the database; for people.
         pub started_at: Time,
         /// When it last renewed its row, by the clock of the database; for people.
@@ -39,8 +41,8 @@ pub async fn insert(conn: Conn<'_>, node: &Node) -> Result<()> {
     execute!(
         conn,
         sqlx::query(concat!(
-            "INSERT INTO node (id, name, kind, version, max_staleness, counter, position, hash, started_at, renewed_at) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING"
+            "INSERT INTO node (id, name, kind, version, max_staleness, counter, position, hash, started_at, renewed_at, pepper) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING"
         ))
         .bind(node.id)
         .bind(&node.name)
@@ -52,6 +54,7 @@ pub async fn insert(conn: Conn<'_>, node: &Node) -> Result<()> {
         .bind(&node.hash)
         .bind(node.started_at.0)
         .bind(node.renewed_at.0)
+        .bind(node.pepper)
     )
     .map(|_| ())
 }
@@ -90,7 +93,7 @@ pub async fn all(conn: Conn<'_>) -> Result<Vec<Node>> {
     run!(conn, c => sqlx::query_as(concat!(
         "WITH shared AS (SELECT e.incarnation, min(l.after_position) AS until FROM log_line e ",
         "JOIN log_line l ON l.number > e.number GROUP BY e.incarnation) ",
-        "SELECT n.id, n.name, n.kind, n.version, n.max_staleness, n.counter, n.hash, n.log, n.started_at, n.renewed_at, ",
+        "SELECT n.id, n.name, n.kind, n.version, n.max_staleness, n.counter, n.hash, n.log, n.pepper, n.started_at, n.renewed_at, ",
         "CASE WHEN s.until < n.position THEN s.until ELSE n.position END AS position ",
         "FROM node n LEFT JOIN shared s ON s.incarnation = n.log ORDER BY n.name, n.id"
     )).fetch_all(&mut *c))

@@ -323,6 +323,13 @@ async fn insert_secret(tx: &mut Tx, token: Uuid, version: u16, secret: &NewSecre
     Ok(())
 }
 
+/// Is this the digest of a secret, of whichever token?
+pub async fn is_used(conn: Conn<'_>, digest: &Digest) -> Result<bool> {
+    let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar("SELECT id FROM token_secret WHERE digest = $1")
+        .bind(&digest.0[..]).fetch_optional(&mut *c))?;
+    Ok(found.is_some())
+}
+
 /// Is this the digest of the newest secret of a token?
 pub async fn has_newest(conn: Conn<'_>, grant: &Grant, id: Uuid, digest: Digest) -> Result<bool> {
     let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(

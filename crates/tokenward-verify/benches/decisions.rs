@@ -90,7 +90,7 @@ fn world(tokens: usize) -> World {
         let text = PlainText::generate(Kind::Token, &Prefixes::default(), &random);
         verifier.index().put_token(&Entry {
             last_four: Some(text.last_four()),
-            digest: verifier.digest(&text.inner_digest()),
+            digest: verifier.digest(&text.inner_digest()).0,
             token: id::new_id(now.plus(n as i64 * 1_000), &random),
             kind: Kind::Token,
             organization: 0,

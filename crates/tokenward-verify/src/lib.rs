@@ -17,6 +17,7 @@ mod reach;
 mod record;
 mod refusals;
 mod registry;
+mod rekey;
 #[cfg(feature = "tower")]
 mod require;
 #[doc(hidden)]

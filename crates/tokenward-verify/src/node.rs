@@ -118,6 +118,7 @@ pub(crate) struct Follower {
     clock: Arc<dyn Clock>,
     feed: Feed,
     terms: NodeTerms,
+    pepper: i32,
     /// Its own row, while it has one.
     own: Option<Uuid>,
     /// May it have one?
@@ -137,11 +138,13 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) fn new(store: Store, terms: NodeTerms) -> Self {
+    /// `pepper` is the newest version that it holds.
+    pub(crate) fn new(store: Store, terms: NodeTerms, pepper: i32) -> Self {
         let clock = Arc::clone(store.clock());
         Self {
             feed: store.feed(terms.patience()),
             may_register: store.is_shared(),
+            pepper,
             own: None,
             loaded: false,
             position: 0,
@@ -243,6 +246,7 @@ impl Follower {
             position: self.position,
             hash: self.hash.clone(),
             log: None,
+            pepper: Some(self.pepper),
             started_at: now,
             renewed_at: now,
         };

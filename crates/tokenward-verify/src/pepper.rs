@@ -134,7 +134,7 @@ pub async fn load(
     let known = known(store).await?;
     if !known.is_empty() && found.iter().all(|pepper| is_known(&known, pepper)) {
         prove(&known, &found, &source_name)?;
-        return newest_first(found, source_name);
+        return newest_first(found, &known, source_name);
     }
     let mut tx = store.begin_unlogged().await?;
     // Asked again, now that nobody else can answer otherwise at the same time.
@@ -149,7 +149,7 @@ pub async fn load(
         peppers::insert(&mut tx, pepper.version, pepper.derive("check"), node_name).await?;
     }
     tx.commit().await?;
-    newest_first(found, source_name)
+    newest_first(found, &known, source_name)
 }
 
 /// The peppers that the database knows, newest first and proved. Makes and writes nothing: that is the server's to do.
@@ -158,7 +158,7 @@ pub async fn find(store: &Store, data_dir: &Path, configured: Option<&str>) -> R
     let (source_name, mut found) = read(data_dir, configured)?;
     prove(&known, &found, &source_name)?;
     found.retain(|pepper| is_known(&known, pepper));
-    newest_first(found, source_name)
+    newest_first(found, &known, source_name)
 }
 
 /// The versions that the database knows.
@@ -180,9 +180,9 @@ fn read(data_dir: &Path, configured: Option<&str>) -> Result<(String, Vec<Pepper
     })
 }
 
-/// Every version that the database knows must be there, with the right key.
+/// Every version that the database knows must be there, with the right key. Those that have retired may be gone.
 fn prove(known: &[KnownPepper], found: &[Pepper], source_name: &str) -> Result<(), PepperError> {
-    for KnownPepper { version, check_value, made_by } in known {
+    for KnownPepper { version, check_value, made_by, .. } in known.iter().filter(|it| it.retired_at.is_none()) {
         let (version, source_name, made_by) = (*version, source_name.to_owned(), made_by.clone());
         match found.iter().find(|pepper| pepper.version == version) {
             None => return Err(PepperError::Missing { version, source_name, made_by }),
@@ -195,7 +195,13 @@ fn prove(known: &[KnownPepper], found: &[Pepper], source_name: &str) -> Result<(
     Ok(())
 }
 
-fn newest_first(mut peppers: Vec<Pepper>, source_name: String) -> Result<Vec<Pepper>, PepperError> {
+/// Without those that have retired.
+fn newest_first(
+    mut peppers: Vec<Pepper>,
+    known: &[KnownPepper],
+    source_name: String,
+) -> Result<Vec<Pepper>, PepperError> {
+    peppers.retain(|pepper| !known.iter().any(|it| it.version == pepper.version && it.retired_at.is_some()));
     if peppers.is_empty() {
         return Err(PepperError::Missing { version: 1, source_name, made_by: None });
     }
@@ -252,20 +258,73 @@ fn read_file(path: &Path) -> Result<Vec<Pepper>, PepperError> {
 }
 
 fn make_file(path: &Path, random: &dyn Random) -> Result<Pepper, PepperError> {
-    let io = |cause| PepperError::Io { path: path.to_owned(), cause };
+    let pepper = generate(1, random);
+    write_file(path, std::slice::from_ref(&pepper))?;
+    Ok(pepper)
+}
+
+/// A new pepper of this version.
+fn generate(version: i32, random: &dyn Random) -> Pepper {
     let mut key = Zeroizing::new([0u8; 32]);
     random.fill(&mut *key);
+    Pepper::new(version, *key)
+}
+
+/// A pepper as it stands in its file, and in `TOKENWARD_PEPPER`.
+#[must_use]
+pub fn line(pepper: &Pepper) -> Zeroizing<String> {
     let mut digits = Zeroizing::new([0u8; 64]);
     // There is room for two digits of each byte.
-    hex::encode_to_slice(*key, &mut *digits).map_err(|cause| io(std::io::Error::other(cause)))?;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
-    let written = [&b"1:"[..], &*digits, b"\n"].into_iter().try_for_each(|part| file.write_all(part));
-    written.and_then(|()| file.sync_all()).map_err(io)?;
+    let _ = hex::encode_to_slice(pepper.expose_key(), &mut *digits);
+    let digits = digits.iter().map(|digit| char::from(*digit));
+    let mut line = Zeroizing::new(String::with_capacity(80));
+    line.push_str(&format!("{}:", pepper.version));
+    line.extend(digits);
+    line
+}
+
+/// Writes the file anew, beside its place, and puts it there: a crash leaves the one or the other, whole.
+fn write_file(path: &Path, peppers: &[Pepper]) -> Result<(), PepperError> {
+    let io = |cause| PepperError::Io { path: path.to_owned(), cause };
+    let part = path.with_extension("new");
+    // The rest of an earlier try; where there is none, nothing is to be done.
+    let _ = std::fs::remove_file(&part);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(io)?;
+    for pepper in peppers {
+        file.write_all(line(pepper).as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(io)?;
+    }
+    file.sync_all().and_then(|()| std::fs::rename(&part, path)).map_err(io)?;
     // The file's name must survive a crash too: the next start would otherwise find a database without its pepper.
     if let Some(directory) = path.parent() {
         std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(io)?;
     }
-    Ok(Pepper::new(1, *key))
+    Ok(())
+}
+
+/// Makes a further pepper, newer than any that the database or this place knows. Where the peppers lie in a file it is put
+/// there; what comes from elsewhere is for whoever keeps it to change. Says whether it was put into the file.
+pub async fn add(store: &Store, data_dir: &Path, configured: Option<&str>) -> Result<(Pepper, bool), PepperError> {
+    let known = known(store).await?;
+    let (source_name, mut found) = read(data_dir, configured)?;
+    prove(&known, &found, &source_name)?;
+    let versions = found.iter().map(|it| it.version).chain(known.iter().map(|it| it.version));
+    let pepper = generate(versions.max().unwrap_or(0) + 1, store.random());
+    if configured.is_none() {
+        found.push(pepper.clone());
+        write_file(&data_dir.join("pepper"), &found)?;
+    }
+    Ok((pepper, configured.is_none()))
+}
+
+/// Takes a version that has retired out of the file. Where the peppers come from elsewhere, nothing is done: `false`.
+pub fn remove(data_dir: &Path, configured: Option<&str>, version: i32) -> Result<bool, PepperError> {
+    if configured.is_some() {
+        return Ok(false);
+    }
+    let (_, mut found) = read(data_dir, None)?;
+    found.retain(|pepper| pepper.version != version);
+    write_file(&data_dir.join("pepper"), &found)?;
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How far the other nodes have come, as far as this one knows, and how to wait until all have come far enough.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokenward_core::time::Micros;
@@ -21,6 +21,8 @@ struct Reading {
 /// What is known of the other nodes.
 pub(crate) struct Registry {
     read: watch::Sender<Reading>,
+    /// The newest pepper that every node holds; 0 before that is known.
+    pepper: AtomicI32,
     /// So many wait.
     waiting: AtomicUsize,
     /// Tells that somebody has begun to wait.
@@ -29,7 +31,12 @@ pub(crate) struct Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { read: watch::Sender::default(), waiting: AtomicUsize::new(0), asked: Notify::new() }
+        Self {
+            read: watch::Sender::default(),
+            pepper: AtomicI32::new(0),
+            waiting: AtomicUsize::new(0),
+            asked: Notify::new(),
+        }
     }
 }
 
@@ -76,6 +83,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl Registry {
+    /// The newest pepper that every node holds, and with it each one older; 0 where that is not known.
+    pub(crate) fn pepper(&self) -> i32 {
+        self.pepper.load(Ordering::Acquire)
+    }
+
     /// Does anybody wait?
     pub(crate) fn is_waited_for(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0
@@ -83,6 +95,9 @@ impl Registry {
 
     /// These were the rows at a moment after `asked`, by the steady clock.
     pub(crate) fn was_read(&self, asked: Micros, nodes: Vec<Node>) {
+        // One of an older version holds nobody knows which.
+        let pepper = nodes.iter().map(|node| node.pepper.unwrap_or(0)).min().unwrap_or(0);
+        self.pepper.store(pepper, Ordering::Release);
         self.read.send_replace(Reading { asked: Some(asked), nodes: nodes.into() });
     }
 

@@ -24,7 +24,7 @@ pub mod gateway {
 
 /// The pepper of a server, which makes it where there is none.
 pub mod pepper {
-    pub use crate::pepper::{PepperError, describe, find, load};
+    pub use crate::pepper::{PepperError, add, describe, find, line, load, remove};
 }
 
 /// Who else gets at a file or directory.

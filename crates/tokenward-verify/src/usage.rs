@@ -149,14 +149,9 @@ impl Uses {
         Ok(all)
     }
 
-    /// Carries the sums to the database, until the process ends.
-    pub(super) async fn keep(&self, store: Store) {
-        loop {
-            let _ = tokio::time::timeout(EVERY, self.full.notified()).await;
-            if let Err(error) = self.flush(&store).await {
-                tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used; trying again in a minute");
-            }
-        }
+    /// Waits until the sums are to be carried to the database.
+    pub(super) async fn due(&self) {
+        let _ = tokio::time::timeout(EVERY, self.full.notified()).await;
     }
 
     /// Writes the sums. What cannot be written stays in memory. Answers how many tokens were written.

@@ -16,7 +16,7 @@ use tokenward_core::index::{FoundRecord, Index};
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
-use tokenward_core::secret::{Digest, Kind, Pepper, Prefixes, Presented};
+use tokenward_core::secret::{Digest, InnerDigest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::token::State;
@@ -34,6 +34,7 @@ use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
 use crate::registry::{Reached, This};
+use crate::rekey::Rekeys;
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 use crate::watch::Watch;
@@ -56,6 +57,7 @@ struct Shared {
     prefixes: Prefixes,
     clock: Arc<dyn Clock>,
     uses: Uses,
+    rekeys: Rekeys,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     guard: guard::MissGuard,
     refusals: Refusals,
@@ -112,13 +114,15 @@ impl Verifier {
             prefixes,
             clock: Arc::clone(store.clock()),
             uses: Uses::new(store.now(), store.random()),
+            rekeys: Rekeys::default(),
             tasks: Mutex::default(),
             guard: guard::MissGuard::default(),
             refusals: Refusals::default(),
         }));
         let listens = terms.listens(&store).then(|| store.clone());
         let watch = store.is_shared().then(|| Watch::new(&store, &terms));
-        let mut follower = Follower::new(store, terms);
+        let newest = verifier.0.peppers.iter().map(|pepper| pepper.version).max().unwrap_or(0);
+        let mut follower = Follower::new(store, terms, newest);
         follower.begin(&verifier.0.followed).await?;
         verifier.spawn(follower.run(verifier.clone()));
         if let Some(watch) = watch {
@@ -180,11 +184,21 @@ impl Verifier {
         &self.0.prefixes
     }
 
-    /// The pepper for new digests.
+    /// The pepper for new digests: the newest that every node holds.
     #[must_use]
     pub fn pepper(&self) -> &Pepper {
+        let peppers = &self.0.peppers;
+        // With what another node does not hold it would find nothing, and say so.
+        let held = |pepper: &Pepper| !self.0.shared || pepper.version <= self.0.followed.registry.pepper();
         // `pepper::load` gives at least one or fails.
-        &self.0.peppers[0]
+        let last = peppers.len() - 1;
+        &peppers[peppers.iter().position(held).unwrap_or(last)]
+    }
+
+    /// All peppers, the newest first: with each of them something may still be digested or sealed.
+    #[must_use]
+    pub fn peppers(&self) -> &[Pepper] {
+        &self.0.peppers
     }
 
     /// The position up to which changes count here.
@@ -395,12 +409,28 @@ impl Verifier {
     /// Writes how tokens were used, every minute from now on. Without it that is only known in memory.
     pub fn keep_usage(&self, store: Store) {
         let verifier = self.clone();
-        self.spawn(async move { verifier.0.uses.keep(store).await });
+        self.spawn(async move {
+            loop {
+                verifier.0.uses.due().await;
+                if let Err(error) = verifier.flush_usage(&store).await {
+                    tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used; trying again in a minute");
+                }
+            }
+        });
     }
 
-    /// Writes how tokens were used, now: before the process ends. Answers how many tokens were written.
+    /// Writes how tokens were used, now: before the process ends. Those that were presented under an older pepper come under
+    /// the newest. Answers how many tokens were written.
     pub async fn flush_usage(&self, store: &Store) -> Result<usize> {
-        self.0.uses.flush(store).await
+        let written = self.0.uses.flush(store).await?;
+        let newest = &self.0.peppers[0];
+        if self.pepper().version == newest.version {
+            let rekeyed = self.0.rekeys.write(store, newest.version).await?;
+            if rekeyed > 0 {
+                tracing::info!(secrets = rekeyed, pepper = newest.version, "digested with the newest pepper");
+            }
+        }
+        Ok(written)
     }
 
     /// Who presents this text? For our own API: tokens and sessions over HTTP, not the console's.
@@ -504,10 +534,11 @@ impl Verifier {
         }
     }
 
-    /// The keyed digest under the present pepper, for something new.
+    /// The keyed digest for something new, and the version of its pepper.
     #[must_use]
-    pub fn digest(&self, inner: &tokenward_core::secret::InnerDigest) -> Digest {
-        self.pepper().digest(inner)
+    pub fn digest(&self, inner: &InnerDigest) -> (Digest, i32) {
+        let pepper = self.pepper();
+        (pepper.digest(inner), pepper.version)
     }
 
     fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Option<FoundRecord<'_>>) -> R) -> R {
@@ -515,12 +546,20 @@ impl Verifier {
         let index = &self.0.followed.index;
         let place = index.place(presented.last_four());
         let inner = presented.inner_digest();
-        // The first pepper is the present one; another one is there only while it retires.
-        if let Some(found) = self.0.peppers.iter().find_map(|pepper| place.find(&pepper.digest(&inner))) {
-            return read(Some(found));
+        // `pepper::load` gives at least one or fails. Another one is there only while it retires.
+        let (newest, older) = (self.0.peppers[0].digest(&inner), &self.0.peppers[1..]);
+        let found = place.find(&newest).or_else(|| {
+            let found = older.iter().find_map(|pepper| place.find(&pepper.digest(&inner)))?;
+            self.0.rekeys.note((found.token, found.version), newest);
+            Some(found)
+        });
+        if found.is_some() {
+            return read(found);
         }
         drop(place);
         if index.has_registered() {
+            // One that the caller made lies where its digest says. Under another one it would lie elsewhere, and the record at
+            // the older place would stay: so it keeps its pepper.
             for digest in self.0.peppers.iter().map(|pepper| pepper.digest(&inner)) {
                 let place = index.place_of_registered(&digest);
                 if let Some(found) = place.find(&digest) {

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use cli::{Command, Exit, LogCommand};
-use commands::{backup, bootstrap, log, migrate, new_organization, restore, serve, sign_in_link};
+use commands::{backup, bootstrap, log, migrate, new_organization, pepper, restore, serve, sign_in_link};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Restore(args) => run(restore::run(args)),
         Command::Log(LogCommand::Offline(command)) => run(log::run(command, cli.global.json)),
         Command::Log(LogCommand::Online(command)) => cli::run_log(command, &cli.global),
+        Command::Pepper(command) => run(pepper::run(command, cli.global.json)),
         Command::Migrate(args) => run(migrate::run(args)),
     }
 }

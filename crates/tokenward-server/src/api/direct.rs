@@ -71,6 +71,8 @@ impl From<Unanswered> for Error {
 /// An endpoint with all that it takes to answer.
 pub(super) struct Direct {
     pub path: &'static str,
+    /// It takes every path that begins so, instead of its own.
+    pub below: Option<&'static str>,
     /// `None`: every method.
     pub method: Option<Method>,
     pub guard: RightGuard,
@@ -79,7 +81,11 @@ pub(super) struct Direct {
 
 impl Direct {
     fn takes(&self, method: &Method, path: &str) -> bool {
-        path == self.path && self.method.as_ref().is_none_or(|own| own == method)
+        let fits = match self.below {
+            None => path == self.path,
+            Some(below) => path.starts_with(below),
+        };
+        fits && self.method.as_ref().is_none_or(|own| own == method)
     }
 
     async fn respond<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Response

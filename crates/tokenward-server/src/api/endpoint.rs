@@ -256,11 +256,11 @@ impl Endpoint {
     /// The endpoint as it is answered before the router, if it is.
     pub(super) fn direct(&self, app: &Arc<App>) -> Option<Arc<Direct>> {
         let Handling::Direct(answer, every) = self.handler else { return None };
-        // It reads no parameters of its path, and it is for every caller with its right.
-        assert!(!self.idempotent && !self.path.contains('{'), "{} is not direct", self.path);
-        assert!(!self.basic && !self.user_only, "{} is not direct", self.path);
+        // It is for every caller with its right. Where it has parameters it reads them itself, with all that follows.
+        assert!(!self.idempotent && !self.basic && !self.user_only, "{} is not direct", self.path);
+        let below = self.path.find('{').map(|at| &self.path[..at]);
         let method = (!every).then(|| self.method.clone());
-        Some(Arc::new(Direct { path: self.path, method, guard: self.guard(app), answer }))
+        Some(Arc::new(Direct { path: self.path, below, method, guard: self.guard(app), answer }))
     }
 
     fn guard(&self, app: &Arc<App>) -> RightGuard {

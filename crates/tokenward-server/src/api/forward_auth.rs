@@ -53,21 +53,34 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
-    // All values in one piece of memory.
-    let (mut values, mut said) = (Vec::with_capacity(512), Vec::with_capacity(Header::ALL.len()));
-    let add = |header: Header, value: &str| {
-        values.extend_from_slice(value.as_bytes());
-        said.push((header, value.len()));
-    };
-    let checked = check(asked.app, asked.request, asked.peer, add);
-    asked.app.metrics.answered(Way::ForwardAuth, checked.as_ref().map_err(|error| error.code).copied());
-    Ok(match checked {
+    Ok(answer(asked.app, |said| check(asked.app, asked.request, asked.peer, said)))
+}
+
+/// What is said to an API of an allowed request: all values in one piece of memory.
+pub(super) struct Said {
+    values: Vec<u8>,
+    each: Vec<(Header, usize)>,
+}
+
+impl Said {
+    pub(super) fn add(&mut self, header: Header, value: &str) {
+        self.values.extend_from_slice(value.as_bytes());
+        self.each.push((header, value.len()));
+    }
+}
+
+/// What a gateway is answered that asks over HTTP.
+pub(super) fn answer(app: &App, check: impl FnOnce(&mut Said) -> Result<()>) -> Response {
+    let mut said = Said { values: Vec::with_capacity(512), each: Vec::with_capacity(Header::ALL.len()) };
+    let checked = check(&mut said);
+    app.metrics.answered(Way::ForwardAuth, checked.as_ref().map_err(|error| error.code).copied());
+    match checked {
         Ok(()) => {
             let mut response = Response::new(Body::empty());
             let headers = response.headers_mut();
             headers.reserve(12);
-            let mut values = Bytes::from(values);
-            for (header, length) in said {
+            let mut values = Bytes::from(said.values);
+            for (header, length) in said.each {
                 if let Ok(value) = HeaderValue::from_maybe_shared(values.split_to(length)) {
                     headers.insert(NAMES[header as usize].clone(), value);
                 }
@@ -86,10 +99,10 @@ fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
             }
             response
         }
-    })
+    }
 }
 
-fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Header, &str)) -> Result<()> {
+fn check(app: &App, request: &Parts, peer: Option<IpAddr>, said_of_it: &mut Said) -> Result<()> {
     let live = app.live();
     let settings = &live.gateways;
     let headers = &request.headers;
@@ -112,7 +125,7 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, add: impl FnMut(Heade
         client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
     };
-    gateway::check(&app.verifier, &held, add)
+    gateway::check(&app.verifier, &held, |header, value| said_of_it.add(header, value))
 }
 
 /// On whose behalf the gateway asks, and for what.

@@ -16,6 +16,7 @@ mod environments;
 mod error;
 mod event_words;
 mod events;
+mod ext_authz;
 mod extract;
 mod form;
 mod forward_auth;
@@ -79,6 +80,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         apis::endpoints(),
         oauth::endpoints(),
         forward_auth::endpoints(),
+        ext_authz::endpoints(),
         members::endpoints(),
         invitations::endpoints(),
         projects::endpoints(),

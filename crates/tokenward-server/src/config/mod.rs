@@ -29,6 +29,7 @@ use crate::limits::Limits;
 use crate::service::mail::{MailError, Mailer};
 use crate::service::organization_creators::OrganizationCreators;
 
+pub use crate::transport::Place;
 pub use fault::ConfigError;
 use layers::Layers;
 pub use layers::{Flags, unknown_variables};
@@ -48,7 +49,7 @@ pub struct Config {
     pub database: String,
     /// Where to listen.
     #[serde(deserialize_with = "values::listen")]
-    pub listen: SocketAddr,
+    pub listen: Vec<Place>,
     /// The address that links name; `None` is the address that is listened on.
     #[serde(deserialize_with = "values::public_url")]
     pub public_url: Option<String>,
@@ -72,6 +73,15 @@ pub struct Config {
     /// Where Envoy's ext_authz is answered; `None` is nowhere.
     #[serde(deserialize_with = "values::envoy_listen")]
     pub envoy_listen: Option<SocketAddr>,
+    /// The certificate chain for Envoy. Not without `envoy_tls_key`.
+    #[serde(deserialize_with = "values::path")]
+    pub envoy_tls_cert: Option<PathBuf>,
+    /// The key of that certificate. Not without `envoy_tls_cert`.
+    #[serde(deserialize_with = "values::path")]
+    pub envoy_tls_key: Option<PathBuf>,
+    /// Who certifies the Envoys that may ask; `None` is nobody, and all may.
+    #[serde(deserialize_with = "values::path")]
+    pub envoy_tls_client_ca: Option<PathBuf>,
     /// Where Prometheus is told how it is; `None` is nowhere.
     #[serde(deserialize_with = "values::metrics_listen")]
     pub metrics_listen: Option<SocketAddr>,
@@ -181,14 +191,24 @@ impl Config {
         if self.database.is_empty() {
             self.database = format!("sqlite:{}", self.data_dir.join("tokenward.db").display());
         }
-        match (&self.tls_cert, &self.tls_key) {
-            (Some(_), None) => {
-                faults.push(format!("{} is set without tls_key; set both or neither", layers.name("tls_cert")))
+        let pairs = [
+            (("tls_cert", &self.tls_cert), ("tls_key", &self.tls_key)),
+            (("envoy_tls_cert", &self.envoy_tls_cert), ("envoy_tls_key", &self.envoy_tls_key)),
+        ];
+        for (one, other) in pairs.into_iter().flat_map(|(cert, key)| [(cert, key), (key, cert)]) {
+            if one.1.is_some() && other.1.is_none() {
+                faults.push(format!("{} is set without {}; set both or neither", layers.name(one.0), other.0));
             }
-            (None, Some(_)) => {
-                faults.push(format!("{} is set without tls_cert; set both or neither", layers.name("tls_key")))
-            }
-            _ => {}
+        }
+        if self.envoy_tls_client_ca.is_some() && self.envoy_tls_cert.is_none() {
+            let name = layers.name("envoy_tls_client_ca");
+            faults.push(format!(
+                "{name} is set without envoy_tls_cert and envoy_tls_key: clients are certified within TLS"
+            ));
+        }
+        if self.envoy_tls_cert.is_some() && self.envoy_listen.is_none() {
+            let name = layers.name("envoy_tls_cert");
+            faults.push(format!("{name} is set without envoy_listen: set an address, or leave it out"));
         }
         if self.credential_header_only && self.credential_header.is_none() {
             faults.push(format!(
@@ -219,17 +239,21 @@ impl Config {
                 ));
             }
         }
-        let listeners = [
-            ("listen", Some(self.listen)),
-            ("envoy_listen", self.envoy_listen),
-            ("metrics_listen", self.metrics_listen),
-        ];
+        if self.public_url.is_none() && self.listen.iter().all(|place| place.address().is_none()) {
+            let name = layers.name("listen");
+            faults.push(format!(
+                "{name} has no address, only sockets: set public_url to what the proxy in front is called"
+            ));
+        }
+        let of_api = self.listen.iter().map(|place| ("listen", place.address()));
+        let others = [("envoy_listen", self.envoy_listen), ("metrics_listen", self.metrics_listen)];
+        let listeners: Vec<_> = of_api.chain(others).collect();
         for (at, (name, address)) in listeners.iter().enumerate() {
             let same = |other: &&(&str, Option<SocketAddr>)| other.1 == *address;
             if let Some(address) = address.filter(|address| address.port() != 0)
                 && let Some((other, _)) = listeners[..at].iter().find(same)
             {
-                let both = names(other, name);
+                let both = if other == name { layers.name(name) } else { names(other, name) };
                 faults.push(format!("{both}: both are {address}; each needs a port of its own"));
             }
         }
@@ -258,6 +282,12 @@ impl Config {
     #[must_use]
     pub fn tls(&self) -> Option<(&Path, &Path)> {
         self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+
+    /// The same for Envoy.
+    #[must_use]
+    pub fn envoy_tls(&self) -> Option<(&Path, &Path)> {
+        self.envoy_tls_cert.as_deref().zip(self.envoy_tls_key.as_deref())
     }
 
     /// The database, for people: without its password.

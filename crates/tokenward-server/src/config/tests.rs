@@ -65,7 +65,7 @@ fn understood<T>(name: &'static str, value: &str, read: impl Fn(Config) -> T) ->
 #[test]
 fn the_default_file_is_the_default() {
     let config = load(&[]).unwrap();
-    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(listens(&config), ["127.0.0.1:8080"]);
     assert_eq!(config.database, "sqlite:tokenward-data/tokenward.db");
     assert_eq!((config.public_url, config.tls_cert, config.envoy_listen, config.pepper), (None, None, None, None));
     assert_eq!(config.trusted_gateways.len(), 2);
@@ -99,7 +99,7 @@ fn each_layer_counts_over_the_one_below() {
     ]);
     let flags = Flags::default().with("data_dir", Some("d")).with("public_url", Some("https://c.example"));
     let config = Config::load(Some(&file), &environment, &flags).unwrap();
-    assert_eq!((config.listen.port(), config.poll_interval), (2, Duration::from_millis(70)));
+    assert_eq!((listens(&config), config.poll_interval), (vec!["127.0.0.1:2".to_owned()], Duration::from_millis(70)));
     assert_eq!(config.log, Targets::new().with_default(LevelFilter::DEBUG), "an empty variable says nothing");
     assert_eq!(config.public_url.as_deref(), Some("https://c.example"));
     assert_eq!(config.database, "sqlite:d/tokenward.db");
@@ -224,7 +224,7 @@ fn addresses_to_listen_on() {
         ("[::1]:8080", "[::1]:8080"),
         ("localhost:8081", "127.0.0.1:8081"),
     ] {
-        assert_eq!(understood("listen", value, |config| config.listen).to_string(), address);
+        assert_eq!(understood("listen", value, |config| listens(&config)), [address]);
         assert_eq!(understood("envoy_listen", value, |config| config.envoy_listen).unwrap().to_string(), address);
     }
     for (value, right) in [
@@ -244,6 +244,56 @@ fn addresses_to_listen_on() {
         refused("envoy_listen", value, right);
     }
     assert!(fault(load(&[("TOKENWARD_ENVOY_LISTEN", "localhost:8080")])).contains("a port of its own"));
+}
+
+/// Where a configuration listens, as texts.
+fn listens(config: &Config) -> Vec<String> {
+    config.listen.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn several_addresses_and_sockets_to_listen_on() {
+    let socket = |path: &str, mode| Place::Socket { path: path.into(), mode };
+    for (value, right) in [
+        (
+            "unix:/run/t.sock, 127.0.0.1:1",
+            vec![socket("/run/t.sock", 0o660), Place::Address(([127, 0, 0, 1], 1).into())],
+        ),
+        (
+            "127.0.0.1:1,[::1]:1",
+            vec![Place::Address(([127, 0, 0, 1], 1).into()), Place::Address("[::1]:1".parse().unwrap())],
+        ),
+        ("127.0.0.1:1, unix:/t?mode=666", vec![Place::Address(([127, 0, 0, 1], 1).into()), socket("/t", 0o666)]),
+    ] {
+        assert_eq!(understood("listen", value, |config| config.listen), right, "{value}");
+    }
+    for value in
+        ["unix:", "unix:t.sock", "unix:/run/", "unix:/t?mode=9", "unix:/t?mode=0", "unix:/t?mode=7777", "unix:/t?x=1"]
+    {
+        refused("listen", &format!("127.0.0.1:1, {value}"), "write unix:/run/tokenward/tokenward.sock");
+    }
+    refused("listen", &format!("127.0.0.1:1, unix:/{}", "a".repeat(107)), "107 bytes at most");
+    refused("listen", "127.0.0.1:1,", "write ADDRESS:PORT");
+    refused("listen", "127.0.0.1:1, localhost:1", "a port of its own");
+    let only = ("TOKENWARD_LISTEN", "unix:/t.sock");
+    assert!(fault(load(&[only])).contains("set public_url"));
+    assert!(load(&[only, ("TOKENWARD_PUBLIC_URL", "https://t.example")]).is_ok());
+}
+
+#[test]
+fn what_is_said_of_tls_for_envoy_fits_together() {
+    let [cert, key, ca] = ["CERT", "KEY", "CLIENT_CA"].map(|name| format!("TOKENWARD_ENVOY_TLS_{name}"));
+    let listen = ("TOKENWARD_ENVOY_LISTEN", "127.0.0.1:1");
+    let all = load(&[listen, (&cert, "c"), (&key, "k"), (&ca, "a")]).unwrap();
+    assert_eq!(all.envoy_tls(), Some((Path::new("c"), Path::new("k"))));
+    for (set, right) in [
+        (&[listen, (cert.as_str(), "c")][..], "set without envoy_tls_key"),
+        (&[listen, (key.as_str(), "k")], "set without envoy_tls_cert"),
+        (&[listen, (ca.as_str(), "a")], "clients are certified within TLS"),
+        (&[(cert.as_str(), "c"), (key.as_str(), "k")], "set without envoy_listen"),
+    ] {
+        assert!(fault(load(set)).contains(right), "{set:?}");
+    }
 }
 
 #[test]
@@ -549,7 +599,7 @@ fn a_value_can_stand_in_a_file_that_a_variable_names() {
         ("TOKENWARD_LIMITS_HEAD_MS_FILE", &limit),
     ])
     .unwrap();
-    assert_eq!(config.listen.port(), 9);
+    assert_eq!(listens(&config), ["127.0.0.1:9"]);
     assert_eq!(config.smtp_url.as_deref(), Some("smtp://ada:geheim@mail"));
     assert_eq!(config.limits.time(&crate::limits::HEAD_TIME), Duration::from_secs(7));
 

@@ -16,12 +16,18 @@ use tracing_subscriber::filter::Targets;
 
 use super::LogFormat;
 use crate::service::organization_creators::OrganizationCreators;
+use crate::transport::Place;
 
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
 const POLL_INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
 const MAX_STALENESS_MS: RangeInclusive<u64> = 2_000..=3_600_000;
 /// Characters in the name of a node.
 const NODE_NAME_MAX: usize = 64;
+
+/// The owner's and the group's programs may connect to a socket.
+const SOCKET_MODE: u32 = 0o660;
+/// The room that the system has for a socket's path, with the zero at its end taken off.
+const SOCKET_PATH_MAX: usize = 107;
 
 /// Nobody waits longer than five minutes for a process to go.
 const SHUTDOWN_DELAY_MS: RangeInclusive<u64> = 0..=300_000;
@@ -59,8 +65,28 @@ pub(super) fn database<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::
     optional(from, parse).map(Option::unwrap_or_default)
 }
 
-pub(super) fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
-    read(from, |text| socket(text, 8080))
+/// Addresses and sockets, with commas between.
+pub(super) fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Place>, D::Error> {
+    read(from, |text| text.split(',').map(|one| place(one.trim())).collect())
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let Some(rest) = text.strip_prefix("unix:") else { return socket(text, 8080).map(Place::Address) };
+    let (path, mode) = match rest.split_once("?mode=") {
+        None => (rest, Some(SOCKET_MODE)),
+        Some((path, digits)) => (path, u32::from_str_radix(digits, 8).ok().filter(|mode| (1..=0o777).contains(mode))),
+    };
+    let right = "write unix:/run/tokenward/tokenward.sock, or with ?mode=666 behind it to let everybody connect";
+    let mode = mode.ok_or_else(|| format!("`{text}` has no mode of a file; {right}"))?;
+    // One that depends on where the process was started is not found by the proxy.
+    let is_file = path.starts_with('/') && !path.ends_with('/') && !path.contains('?');
+    if !is_file {
+        return Err(format!("`{text}` is no socket, whose path begins with a slash; {right}"));
+    }
+    if path.len() > SOCKET_PATH_MAX {
+        return Err(format!("`{text}` is too long: a socket's path has {SOCKET_PATH_MAX} bytes at most"));
+    }
+    Ok(Place::Socket { path: path.into(), mode })
 }
 
 pub(super) fn envoy_listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {

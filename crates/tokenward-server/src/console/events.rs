@@ -71,6 +71,14 @@ fn origin_label(origin: Origin) -> &'static str {
     ORIGINS.iter().find(|(known, _)| *known == Some(origin)).map_or(origin.as_str(), |(_, label)| label)
 }
 
+/// From the first moment of one day to the last one of another.
+pub(super) fn days(query: &Pairs) -> Result<(Option<Time>, Option<Time>)> {
+    let midnight = |day: NaiveDate| day.and_hms_opt(0, 0, 0).map(|at| Time(at.and_utc().timestamp_micros()));
+    let day = |key| query.read(key, "a day such as 2026-11-25", |text| text.parse::<NaiveDate>().ok());
+    let end = |day: NaiveDate| midnight(day.checked_add_days(Days::new(1))?).map(|at| at.plus(-1));
+    Ok((day("from")?.and_then(midnight), day("to")?.and_then(end)))
+}
+
 /// What a query asks for.
 fn filter(query: &Pairs) -> Result<Filter> {
     query.understood(&["what", "target", "target_id", "who", "origin", "from", "to", "before", "after"])?;
@@ -79,13 +87,11 @@ fn filter(query: &Pairs) -> Result<Filter> {
     let narrowed = !what.is_empty() || !target.is_empty();
     let fits = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
     let kinds = Kind::ALL.iter().copied().filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)));
-    let midnight = |day: NaiveDate| day.and_hms_opt(0, 0, 0).map(|at| Time(at.and_utc().timestamp_micros()));
-    let day = |key| query.read(key, "a day such as 2026-11-25", |text| text.parse::<NaiveDate>().ok());
     let position = |key| query.read(key, "a position in the log", |text| text.parse().ok());
+    let (from, to) = days(query)?;
     Ok(Filter {
-        from: day("from")?.and_then(midnight),
-        // The whole of the last day.
-        to: day("to")?.and_then(|day| midnight(day.checked_add_days(Days::new(1))?)).map(|at| at.plus(-1)),
+        from,
+        to,
         kinds: narrowed.then(|| kinds.collect()),
         target: query.read("target_id", "an id", |text| Uuid::try_parse(text).ok())?,
         actor: Some(query.line("who")).filter(|who| !who.is_empty()),

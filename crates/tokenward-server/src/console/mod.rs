@@ -21,6 +21,7 @@ mod form;
 mod guard;
 mod home;
 mod invitations;
+mod log_check;
 mod members;
 mod nodes;
 mod organizations;
@@ -102,6 +103,8 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(resource_routes())
         .route("/console/{organization}/decisions", get(decisions::list))
         .route("/console/{organization}/events", get(events::list))
+        .route("/console/{organization}/events/export", get(log_check::export))
+        .route("/console/{organization}/events/verify", get(log_check::show).post(log_check::check))
         .route("/console/{organization}/nodes", get(nodes::list))
         .route("/console/{organization}/settings", get(organizations::settings).post(organizations::save_settings))
         .route("/console/{organization}/settings/token-policy", get(token_policy::show).post(token_policy::save))

@@ -7,7 +7,7 @@ mod messages;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,6 +20,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use tokenward_api::error::ErrorBody;
 use tokenward_core::{Code, Error};
+use tokio_rustls::TlsAcceptor;
 use tonic::service::Routes;
 use tower::Service;
 
@@ -27,7 +28,7 @@ use crate::http::status;
 use crate::limits::GATEWAY_STREAMS;
 use crate::metrics::{Surface, Way};
 use crate::service::App;
-use crate::transport::{self, Door, Inward, Listening, Terms};
+use crate::transport::{self, Door, Inward, Listener, Listening, Terms};
 use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
     HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
@@ -39,12 +40,12 @@ use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 const OURS: &str = "x-tokenward-";
 
 /// Listens.
-pub fn start(app: &Arc<App>, door: &Arc<Door>, listener: TcpListener) -> Result<Listening> {
+pub fn start(app: &Arc<App>, door: &Arc<Door>, listener: Listener, tls: Option<TlsAcceptor>) -> Result<Listening> {
     let router = Routes::new(Gate(Arc::clone(app))).prepare().into_axum_router();
     let terms = Terms {
         limits: app.limits.clone(),
         door: Arc::clone(door),
-        tls: None,
+        tls,
         streams: GATEWAY_STREAMS.number(),
         // Envoy reads the status, and nobody what is beside it.
         refuse: |error| status(error.code).into_response(),

@@ -1,11 +1,10 @@
 //! The listener of its own, so that no proxy publishes what it tells: `GET /metrics` and nothing else.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,20 +15,13 @@ use super::{page, sample};
 use crate::http::status;
 use crate::limits::STREAMS;
 use crate::service::App;
-use crate::transport::{self, Door, Inward, Listening, Terms};
+use crate::transport::{self, Door, Inward, Listener, Listening, Terms};
 
 /// Prometheus' text format.
 const FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Takes the port, before anything is made.
-pub fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| {
-        format!("cannot listen on {address} ({setting}): is another program using port {}?", address.port())
-    })
-}
-
 /// Listens, and looks now and then what only the database knows.
-pub fn start(app: &Arc<App>, listener: TcpListener) -> Result<(Listening, JoinHandle<()>)> {
+pub fn start(app: &Arc<App>, listener: Listener) -> Result<(Listening, JoinHandle<()>)> {
     let terms = Terms {
         limits: app.limits.clone(),
         // Its connections are none of the clients': it tells how it is also when these have used up all of theirs.

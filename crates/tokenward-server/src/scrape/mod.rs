@@ -4,4 +4,4 @@ mod listen;
 mod page;
 mod sample;
 
-pub use listen::{bind, start};
+pub use listen::start;

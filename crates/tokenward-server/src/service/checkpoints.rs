@@ -56,6 +56,11 @@ impl Signer {
     }
 }
 
+/// The keys of these peppers.
+pub fn keys(peppers: &[Pepper]) -> Result<Vec<PublicKey>> {
+    peppers.iter().map(|pepper| Ok(Signer::new(pepper)?.public_key())).collect()
+}
+
 /// Checks signatures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PublicKey([u8; 32]);

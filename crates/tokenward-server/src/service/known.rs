@@ -62,7 +62,7 @@ fn folded(email: &str) -> String {
 /// Knows devices and places.
 pub struct Devices {
     key: [u8; 32],
-    lifetime: i64,
+    limits: Limits,
     places: Mutex<Recent<Time>>,
 }
 
@@ -72,15 +72,19 @@ impl Devices {
     pub fn new(pepper: &Pepper, limits: &Limits) -> Self {
         Self {
             key: pepper.derive("known-device"),
-            lifetime: limits.micros(&KNOWN_DEVICE_TIME),
+            limits: limits.clone(),
             places: Mutex::new(Recent::new(KNOWN_PLACES.size())),
         }
+    }
+
+    fn lifetime(&self) -> i64 {
+        self.limits.micros(&KNOWN_DEVICE_TIME)
     }
 
     /// For how many seconds a device is known.
     #[must_use]
     pub fn seconds(&self) -> i64 {
-        Time(self.lifetime).seconds()
+        Time(self.lifetime()).seconds()
     }
 
     /// Who tries the password of this account. `device` is what the browser keeps, if it is one.
@@ -93,7 +97,7 @@ impl Devices {
         }
         if let Some(network) = address.map(network::of_client)
             && let place = Known::Place(account, network)
-            && lock(&self.places).get(&place).is_some_and(|since| now < since.plus(self.lifetime))
+            && lock(&self.places).get(&place).is_some_and(|since| now < since.plus(self.lifetime()))
         {
             return Guesser::Known(place);
         }

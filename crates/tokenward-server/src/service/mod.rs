@@ -17,12 +17,15 @@ pub mod invitations;
 pub mod known;
 mod links;
 pub mod log;
+pub mod log_check;
+pub mod log_format;
 pub mod mail;
 pub mod members;
 pub mod nodes;
 pub mod organization_creators;
 pub mod organizations;
 pub mod passwords;
+pub mod pepper_rotation;
 pub mod projects;
 pub mod proof;
 pub mod receipts;
@@ -95,6 +98,8 @@ pub struct App {
     pub passwords: passwords::Passwords,
     /// Who signs what the log is like.
     pub checkpoints: checkpoints::Checkpoints,
+    /// Whether the log was found to be what was written.
+    pub log_check: log_check::LogCheck,
     /// Slows down guessing of passwords.
     pub throttle: throttle::Throttle,
     /// What was tried at accounts.

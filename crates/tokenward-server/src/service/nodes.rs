@@ -58,6 +58,7 @@ fn unwritten(app: &App, id: Uuid, now: Time) -> Node {
         position: app.verifier.position(),
         hash: Vec::new(),
         log: None,
+        pepper: None,
         started_at: app.verifier.remembers_since(),
         renewed_at: now,
     }

@@ -74,7 +74,7 @@ async fn open(
     console: bool,
 ) -> Result<Written<Begun>> {
     let text = PlainText::generate(secret::Kind::Session, app.verifier.prefixes(), app.store.random());
-    let (digest, pepper_version) = (app.verifier.digest(&text.inner_digest()), app.verifier.pepper().version);
+    let (digest, pepper_version) = app.verifier.digest(&text.inner_digest());
     let text = Arc::new(text);
     let most = app.limits.get(&SESSIONS);
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);

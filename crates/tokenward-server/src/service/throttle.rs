@@ -63,9 +63,6 @@ struct Failures {
 /// Remembers failures.
 pub struct Throttle {
     limits: Limits,
-    /// A window and the longest wait, in microseconds.
-    window: i64,
-    longest: i64,
     failures: Mutex<Recent<Failures>>,
 }
 
@@ -73,12 +70,7 @@ impl Throttle {
     /// Nothing has failed yet.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self {
-            limits: limits.clone(),
-            window: limits.micros(&SIGN_IN_WINDOW),
-            longest: limits.micros(&SIGN_IN_LOCK),
-            failures: Mutex::new(Recent::new(SIGN_IN_MEMORY.size())),
-        }
+        Self { limits: limits.clone(), failures: Mutex::new(Recent::new(SIGN_IN_MEMORY.size())) }
     }
 
     /// May there be an attempt now? Otherwise `throttled`, with the time to wait. Counts nothing.
@@ -151,7 +143,7 @@ impl Throttle {
         let free = self.free(limit);
         let failures = failures.touch(key, || Failures { count: 0, since: now, until: now });
         // As many as are free come back in a window, one after the other.
-        let each = (self.window / i64::from(free)).max(1);
+        let each = (self.limits.micros(&SIGN_IN_WINDOW) / i64::from(free)).max(1);
         let forgiven = (now.0 - failures.since.0).max(0) / each;
         match u32::try_from(forgiven).ok().and_then(|forgiven| failures.count.checked_sub(forgiven)) {
             Some(left) if left > 0 => (failures.count, failures.since) = (left, failures.since.plus(forgiven * each)),
@@ -159,7 +151,7 @@ impl Throttle {
         }
         failures.count = (failures.count + 1).min(free.saturating_add(DOUBLINGS));
         if let Some(doublings) = failures.count.checked_sub(free + 1) {
-            failures.until = now.plus((FIRST_WAIT << doublings).min(self.longest));
+            failures.until = now.plus((FIRST_WAIT << doublings).min(self.limits.micros(&SIGN_IN_LOCK)));
         }
     }
 }

@@ -9,7 +9,7 @@ use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
-use tokenward_core::secret::{self, Digest, PlainText, Registration};
+use tokenward_core::secret::{self, Digest, InnerDigest, PlainText, Registration};
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenVersion};
 use tokenward_core::token_policy::End;
@@ -59,6 +59,8 @@ struct Secret {
     text: Text,
     digest: Digest,
     pepper_version: i32,
+    /// Of one that the caller made: what it would have been stored as under the other peppers.
+    others: Vec<Digest>,
 }
 
 /// Who made the text of a secret.
@@ -84,8 +86,22 @@ impl Secret {
             Text::Ours(text) => text.inner_digest(),
             Text::Registered(registration) => registration.inner,
         };
-        let (digest, pepper_version) = (app.verifier.digest(&inner), app.verifier.pepper().version);
-        Self { text, digest, pepper_version }
+        let (digest, pepper_version) = app.verifier.digest(&inner);
+        let others = match &text {
+            Text::Ours(_) => Vec::new(),
+            Text::Registered(_) => digests(app, &inner).filter(|it| *it != digest).collect(),
+        };
+        Self { text, digest, pepper_version, others }
+    }
+
+    /// A digest that was used once is used for ever, under whichever pepper.
+    async fn refuse_used(&self, tx: &mut Tx) -> Result<()> {
+        for digest in &self.others {
+            if tokens::is_used(tx.conn(), digest).await? {
+                return Err(Error::digest_used());
+            }
+        }
+        Ok(())
     }
 
     fn last_four(&self) -> &str {
@@ -265,6 +281,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
                     networks: &token.networks,
                     secret: secret.row(),
                 };
+                secret.refuse_used(tx).await?;
                 let with_it = tokens::insert(tx, grant, &row, now).await?;
                 // What is refused now is not committed either.
                 limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
@@ -441,6 +458,7 @@ pub async fn rotate(
                 updated_at: tx.next_version(old.updated_at),
                 ..old.clone()
             };
+            secret.refuse_used(tx).await?;
             tokens::rotate(tx, grant, &token, &secret.row(), until).await?;
             let after = TokenSnapshot { replaced_until: Some(until), ..snapshot(&token) };
             let event = event(Kind::TokenRotated, &token).before(snapshot(&old)).after(after);
@@ -453,9 +471,18 @@ pub async fn rotate(
 
 /// Is the newest secret of a token the one that the caller made? Then somebody has rotated it to that already.
 pub async fn has_newest(app: &Arc<App>, grant: &Grant, id: Uuid, registration: &Registration) -> Result<bool> {
-    let digest = app.verifier.digest(&registration.inner);
     let mut reader = app.read(grant.organization()).await?;
-    tokens::has_newest(reader.conn(), grant, id, digest).await
+    for digest in digests(app, &registration.inner) {
+        if tokens::has_newest(reader.conn(), grant, id, digest).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a text may be stored as: under each pepper.
+fn digests<'a>(app: &'a App, inner: &'a InnerDigest) -> impl Iterator<Item = Digest> + 'a {
+    app.verifier.peppers().iter().map(|pepper| pepper.digest(inner))
 }
 
 /// Ends an earlier secret of a token now. Its newest one cannot be ended so.
@@ -541,12 +568,7 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<
                 by_id: by.id(),
             };
             tokens::revoke(tx, grant, id, &revocation).await?;
-            let before = TokenSnapshot {
-                revoked_reason: Some(revocation.reason),
-                revoked_note: revocation.note.clone(),
-                ..snapshot(&token)
-            };
-            let event = event(Kind::TokenDeleted, &token).before(before);
+            let event = deleted(&token, &revocation);
             Ok((Token { revocation: Some(revocation), ..token }, vec![event]))
         })
     })
@@ -671,6 +693,16 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
 
 fn event(kind: Kind, token: &Token) -> Event {
     Event::new(kind, Some(token.organization_id), token.id, &token.name)
+}
+
+/// What the log says of a token that was taken back.
+pub(super) fn deleted(token: &Token, revocation: &Revocation) -> Event {
+    let before = TokenSnapshot {
+        revoked_reason: Some(revocation.reason),
+        revoked_note: revocation.note.clone(),
+        ..snapshot(token)
+    };
+    event(Kind::TokenDeleted, token).before(before)
 }
 
 /// What the log says of a token that was changed.

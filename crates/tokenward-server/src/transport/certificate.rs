@@ -6,9 +6,10 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use tokenward_core::sync::lock;
 use tokio_rustls::TlsAcceptor;
@@ -31,12 +32,20 @@ impl Certificate {
         Ok(Arc::new(Self { chain: chain.to_owned(), key: key.to_owned(), current, written }))
     }
 
-    /// TLS with it, whichever it is when a connection begins.
-    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor> {
+    /// TLS with it, whichever it is when a connection begins. With an authority for clients, only those are let in whom it
+    /// has certified.
+    pub fn acceptor(self: &Arc<Self>, client_ca: Option<&Path>) -> Result<TlsAcceptor> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let mut config =
-            config.with_no_client_auth().with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config.with_safe_default_protocol_versions()?;
+        let config = match client_ca {
+            None => config.with_no_client_auth(),
+            Some(path) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(path)?), provider);
+                config.with_client_cert_verifier(verifier.build()?)
+            }
+        };
+        let mut config = config.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
@@ -61,6 +70,19 @@ impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.load_full())
     }
+}
+
+/// The authorities of a PEM file; there must be one.
+fn authorities(path: &Path) -> Result<RootCertStore> {
+    let read = || -> Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(path)? {
+            roots.add(certificate?)?;
+        }
+        anyhow::ensure!(!roots.is_empty(), "there is no certificate in it");
+        Ok(roots)
+    };
+    read().with_context(|| format!("cannot use {} as the authority of clients: it must be PEM", path.display()))
 }
 
 fn written(chain: &Path, key: &Path) -> [Option<SystemTime>; 2] {

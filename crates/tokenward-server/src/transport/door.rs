@@ -31,15 +31,31 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// Counts the connections of all listeners.
 pub struct Door {
-    all: usize,
-    per_address: usize,
-    bytes: u64,
-    bytes_per_address: u64,
+    most: ArcSwap<Most>,
     /// Proxies and gateways, which carry the requests of everybody.
     exempt: ArcSwap<Vec<IpNet>>,
     inside: Mutex<Inside>,
     refused: Seldom,
     failed: Seldom,
+}
+
+/// The limits of it.
+struct Most {
+    all: usize,
+    per_address: usize,
+    bytes: u64,
+    bytes_per_address: u64,
+}
+
+impl Most {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            all: limits.size(&CONNECTIONS),
+            per_address: limits.size(&CONNECTIONS_PER_ADDRESS),
+            bytes: limits.get(&BODIES_BYTES),
+            bytes_per_address: limits.get(&BODIES_PER_ADDRESS),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -92,15 +108,17 @@ impl Door {
     #[must_use]
     pub fn new(limits: &Limits, exempt: Vec<IpNet>) -> Self {
         Self {
-            all: limits.size(&CONNECTIONS),
-            per_address: limits.size(&CONNECTIONS_PER_ADDRESS),
-            bytes: limits.get(&BODIES_BYTES),
-            bytes_per_address: limits.get(&BODIES_PER_ADDRESS),
+            most: ArcSwap::from_pointee(Most::of(limits)),
             exempt: ArcSwap::from_pointee(exempt),
             inside: Mutex::default(),
             refused: Seldom::default(),
             failed: Seldom::default(),
         }
+    }
+
+    /// From now on these limits count, for whoever comes.
+    pub fn take_up(&self, limits: &Limits) {
+        self.most.store(Arc::new(Most::of(limits)));
     }
 
     /// From now on these have no limit by address.
@@ -116,19 +134,20 @@ impl Door {
         if pass.as_ref().is_none_or(|pass| pass.crowded)
             && let Some(times) = self.refused.note()
         {
-            let (all, own) = (self.all, self.per_address);
+            let Most { all, per_address: own, .. } = **self.most.load();
             tracing::warn!(%peer, times, connections = all, connections_per_address = own, "too many connections");
         }
         pass
     }
 
     fn count(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Pass> {
+        let most = self.most.load();
         let mut inside = lock(&self.inside);
-        let crowded = inside.all >= self.all;
+        let crowded = inside.all >= most.all;
         let own = address.and_then(|address| inside.by.get(&address)).map_or(0, |share| share.connections);
         // A crowd of one address must not hold the reserve.
-        let own_max = if crowded { RESERVE_PER_ADDRESS } else { self.per_address };
-        if inside.all >= self.all + RESERVE || (address.is_some() && own >= own_max) {
+        let own_max = if crowded { RESERVE_PER_ADDRESS } else { most.per_address };
+        if inside.all >= most.all + RESERVE || (address.is_some() && own >= own_max) {
             return None;
         }
         inside.all += 1;
@@ -149,10 +168,11 @@ impl Door {
 impl Pass {
     /// Takes bytes of the budget of bodies, unless it or the address's share is used up.
     pub(super) fn take(&self, bytes: u64) -> bool {
+        let most = self.door.most.load();
         let mut inside = lock(&self.door.inside);
         let own = self.address.and_then(|address| inside.by.get(&address)).map_or(0, |share| share.bytes);
-        let fits = inside.bytes.saturating_add(bytes) <= self.door.bytes
-            && (self.address.is_none() || own.saturating_add(bytes) <= self.door.bytes_per_address);
+        let fits = inside.bytes.saturating_add(bytes) <= most.bytes
+            && (self.address.is_none() || own.saturating_add(bytes) <= most.bytes_per_address);
         if fits {
             self.count(&mut inside, |held| *held += bytes);
         }

@@ -80,7 +80,7 @@ enum WaitState {
 }
 
 /// How long each wait may take.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
     pub head: Duration,
     pub idle: Duration,

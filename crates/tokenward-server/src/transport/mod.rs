@@ -5,12 +5,13 @@ mod answer;
 mod certificate;
 mod door;
 mod inward;
+mod listener;
 mod meter;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,7 +24,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokenward_core::{Code, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -32,12 +32,14 @@ use tower::Service;
 pub use certificate::Certificate;
 pub use door::{Door, derive};
 pub use inward::Inward;
+pub use listener::{Listener, Place};
 
 use crate::coming::Budget;
 use crate::limits::{self, BODIES_BYTES, CONNECTIONS, Limits};
 use answer::{AnswerBody, Streams};
 use door::Pass;
 use inward::Purse;
+use listener::Socket;
 use meter::{End, Meter, Metered, OpenRequest, Patience, Times};
 
 /// How long to wait before accepting again when no descriptor is left.
@@ -66,7 +68,7 @@ impl<S> Peer for S where S: Service<Request<Inward>, Response = axum::response::
 
 /// A running listener.
 pub struct Listening {
-    /// Where it listens.
+    /// Where it listens; of a socket the address as which its peers count.
     pub address: SocketAddr,
     phase: watch::Sender<Phase>,
 }
@@ -97,7 +99,7 @@ impl Listening {
 
 /// Listens. `peer` makes the service of each connection.
 pub fn listen<S>(
-    listener: TcpListener,
+    listener: Listener,
     terms: Terms,
     mut peer: impl FnMut(SocketAddr) -> S + Send + 'static,
 ) -> Result<Listening>
@@ -105,11 +107,10 @@ where
     S: Peer + Send + 'static,
     S::Future: Send + Unpin + 'static,
 {
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let address = listener.address()?;
+    let listener = listener.accepting()?;
     let (phase, mut told) = watch::channel(Phase::OpenRequest);
-    let http = Arc::new(Http::new(&terms));
+    let mut http = Arc::new(Http::new(&terms));
     let terms = Arc::new(terms);
     tokio::spawn(async move {
         loop {
@@ -122,6 +123,10 @@ where
                 Ok((socket, from)) => {
                     // Beyond the limits it is closed at once: an answer would cost what the limit saves.
                     let Some(pass) = terms.door.admit(from.ip()) else { continue };
+                    // The limits were read again: connections that begin now have the new ones.
+                    if http.times != Times::of(&terms.limits) {
+                        http = Arc::new(Http::new(&terms));
+                    }
                     let connection = Connection {
                         terms: Arc::clone(&terms),
                         http: Arc::clone(&http),
@@ -189,13 +194,11 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve<S>(mut self, socket: TcpStream, service: S)
+    async fn serve<S>(mut self, socket: Socket, service: S)
     where
         S: Peer + Send + 'static,
         S::Future: Send + Unpin + 'static,
     {
-        // Without it the end of an answer can wait for an acknowledgement of its beginning.
-        let _ = socket.set_nodelay(true);
         match self.terms.tls.clone() {
             None => self.speak(socket, service).await,
             Some(acceptor) => {

@@ -33,7 +33,7 @@ macro_rules! plain {
     };
 }
 
-plain!(Uuid, bool, i64, String, Vec<u8>, Option<i64>, Option<Uuid>, Option<String>, Option<Vec<u8>>);
+plain!(Uuid, bool, i32, i64, String, Vec<u8>, Option<i32>, Option<i64>, Option<Uuid>, Option<String>, Option<Vec<u8>>);
 
 impl Column for Time {
     type Stored = i64;

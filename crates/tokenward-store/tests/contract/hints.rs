@@ -47,6 +47,7 @@ async fn a_node_hears_that_another_one_has_come_further_and_what_it_says_to_itse
         position: 0,
         hash: Vec::new(),
         log: None,
+        pepper: Some(1),
         started_at: world.now(),
         renewed_at: world.now(),
     };

@@ -46,12 +46,13 @@ use crate::commands::backup::BackupArgs;
 use crate::commands::bootstrap::BootstrapArgs;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::new_organization::NewOrganizationArgs;
+use crate::commands::pepper::PepperCommand;
 use crate::commands::restore::RestoreArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
 use client::Client;
 pub use log::{LogCommand, OnlineLog};
-pub use output::Exit;
+pub use output::{Exit, clean as harmless};
 use output::{Failure, Result};
 
 const AFTER_HELP: &str = "\
@@ -118,6 +119,9 @@ pub enum Command {
     /// The audit log itself: whether it is what was written (no server needed), and whether any of it was lost
     #[command(subcommand)]
     Log(LogCommand),
+    /// The pepper, which turns tokens into what is kept of them: another one in its place (no server needed)
+    #[command(subcommand)]
+    Pepper(PepperCommand),
     /// Bring the schema up to date, as a user who may change it (no server needed)
     Migrate(MigrateArgs),
     /// Whatever is asked of a server.
@@ -229,7 +233,7 @@ pub fn parse() -> Cli {
 /// The options of a server, which mean nothing to a command that asks none.
 const OF_SERVERS: [&str; 4] = ["url", "organization", "ca_cert", "json"];
 /// The commands that ask none, and which of those options mean something to them all the same.
-const OFFLINE: [(&[&str], &[&str]); 14] = [
+const OFFLINE: [(&[&str], &[&str]); 17] = [
     (&["serve"], &[]),
     (&["bootstrap"], &[]),
     (&["new-organization"], &[]),
@@ -244,6 +248,9 @@ const OFFLINE: [(&[&str], &[&str]); 14] = [
     (&["log", "key"], &["json"]),
     (&["log", "checkpoint"], &["json"]),
     (&["log", "export"], &[]),
+    (&["pepper", "add"], &[]),
+    (&["pepper", "status"], &["json"]),
+    (&["pepper", "retire"], &[]),
 ];
 
 /// Refuses an option of servers that somebody has typed where it would be passed over in silence. In the environment they

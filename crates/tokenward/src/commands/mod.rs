@@ -10,6 +10,7 @@ pub mod bootstrap;
 pub mod log;
 pub mod migrate;
 pub mod new_organization;
+pub mod pepper;
 pub mod restore;
 pub mod serve;
 pub mod sign_in_link;
@@ -87,7 +88,8 @@ async fn public_url(config: &Config, store: &Store) -> Result<String> {
     let kept = tokenward_store::public_url::find(store.read().await?.conn()).await?;
     Ok(kept.unwrap_or_else(|| {
         let scheme = if config.tls().is_some() { "https" } else { "http" };
-        format!("{scheme}://127.0.0.1:{}", config.listen.port())
+        let port = config.listen.iter().find_map(|place| place.address()).map_or(8080, |address| address.port());
+        format!("{scheme}://127.0.0.1:{port}")
     }))
 }
 

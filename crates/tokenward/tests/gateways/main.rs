@@ -253,6 +253,66 @@ async fn allowed_passes_denied_is_refused_and_without_tokenward_nothing_passes()
     assert_eq!(world.upstream.served(), before);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn envoy_asks_over_http_as_well_and_is_answered_alike() {
+    let world = World::new().await;
+    let routes = serde_json::json!({ "routes": [
+        { "method": "GET", "path": "/invoices/{id}", "permission": "invoices:read" },
+        { "method": "DELETE", "path": "/invoices/{id}", "permission": "invoices:delete" },
+    ] });
+    world.server.put(&world.organization.path("api/shop"), &world.organization.owner, routes).await;
+    let address = world.server.running.address;
+    let start = async |api: &str| {
+        let envoy = world.server.running.envoy.as_ref().unwrap().address;
+        let change = |_, text: &str| programs::over_http(text, address, &world.organization.id, api);
+        let scope = [("organization", world.organization.id.as_str()), ("identity", "any")];
+        Gateway::start_with(Kind::Envoy, address, envoy, world.upstream.port, &scope, change).await
+    };
+    let (shop, identity, absent) = (start("shop").await, start("-").await, start("nothing").await);
+    let (reader, other) = (format!("Token {}", world.reader), format!("Token {}", world.other));
+    let ours = ("Authorization", reader.as_str());
+
+    let claims = SAID.iter().chain(&CLAIMS).map(|name| (*name, "mine"));
+    let claims: Vec<(&str, &str)> = [ours].into_iter().chain(claims).collect();
+    for gateway in [&shop, &identity] {
+        let through = request(gateway, b"/invoices/7?page=2", &claims).await;
+        assert_eq!(through.status, 200, "{through:?}");
+        let (target, headers) = through.served.unwrap();
+        assert_eq!(target, b"/invoices/7?page=2");
+        assert_eq!(
+            (headers["x-tokenward-role"].as_str(), headers["x-tokenward-path"].as_str()),
+            ("viewer", "/invoices/7")
+        );
+        assert_eq!(headers.iter().find(|(name, value)| name.contains('_') || value.contains("mine")), None);
+    }
+    let before = world.upstream.served();
+    let query = format!("/invoices/7?key={}", world.reader);
+    let denials: Vec<Denial<'_>> = vec![
+        (b"/invoices/7", vec![], 401),
+        (b"/invoices/7", vec![("Authorization", "Token nonsense")], 401),
+        (b"/invoices/7", vec![("Authorization", &other)], 403),
+        (b"/invoices/7", vec![ours, ("X-API-Key", &world.reader)], 401),
+        (query.as_bytes(), vec![ours], 401),
+        (b"/a;v=1/b", vec![ours], 403),
+        (b"/../../-/invoices/7", vec![ours], 403),
+        (b"/a;v=1/b", vec![ours, ("X-Forwarded-Uri", "/invoices/7"), ("X-Original-URL", "/invoices/7")], 403),
+    ];
+    for (target, headers, status) in denials {
+        let through = request(&shop, target, &headers).await;
+        assert_eq!(through.status, status, "{} {headers:?} {through:?}", target.escape_ascii());
+        assert!(through.head.contains("x-tokenward-reason: "), "{}", through.head);
+        let body: serde_json::Value = serde_json::from_str(&through.body).unwrap_or_default();
+        assert_eq!(body["status"], status, "{through:?}");
+    }
+    assert_eq!(request_by("DELETE", &shop, b"/invoices/7", &[ours]).await.status, 403);
+    assert_eq!(request(&identity, b"/anything", &[("Authorization", &other)]).await.status, 403);
+    assert_eq!(request(&absent, b"/invoices/7", &[ours]).await.status, 403);
+    assert_eq!(world.upstream.served(), before);
+    world.server.stop().await;
+    let through = request(&shop, b"/invoices/7", &[ours]).await;
+    assert!(through.status >= 500, "{through:?}");
+}
+
 /// `Connection` names headers that a proxy has to remove. What Tokenward says is not the client's to remove.
 async fn still_said(gateway: &Gateway, ours: (&str, &str)) {
     let kind = gateway.kind;

@@ -95,6 +95,20 @@ pub fn with_preflights(kind: Kind, text: &str) -> String {
     format!("{}{block}handle {{\n{}\n}}{}", &text[..begin], &text[begin..end], &text[end..])
 }
 
+/// The configuration of Envoy with the filter that asks over HTTP, as the file beside it has it, for this organization and API.
+pub fn over_http(text: &str, tokenward: SocketAddr, organization: &str, api: &str) -> String {
+    let filter = shipped(
+        "envoy/http-service.yaml",
+        &[("ORGANIZATION_ID".to_owned(), organization.to_owned()), ("API_NAME".to_owned(), api.to_owned())],
+    );
+    let begin = text.find("                  - name: envoy.filters.http.ext_authz").unwrap();
+    let end = text.find("                  - name: envoy.filters.http.router").unwrap();
+    let (clusters, asks) = text.split_at(text.find("    - name: tokenward").unwrap());
+    let port = asks.split("port_value: ").nth(1).unwrap().split(' ').next().unwrap();
+    let asks = asks.replacen(&format!("port_value: {port} "), &format!("port_value: {} ", tokenward.port()), 1);
+    format!("{}{filter}{}{asks}", &clusters[..begin], &clusters[end..])
+}
+
 impl Gateway {
     /// Starts one on a port of its own, with what it asks for, and waits until it listens.
     pub async fn start(

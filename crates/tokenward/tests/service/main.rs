@@ -10,6 +10,7 @@
 mod access;
 mod apis;
 mod at_least;
+mod backup;
 mod cli;
 mod commands;
 mod console;
@@ -24,12 +25,14 @@ mod held_back;
 mod http;
 mod kill;
 mod limits;
+mod listening;
 mod log_proof;
 mod mailbox;
 mod metrics;
 mod nodes;
 mod numbers;
 mod other_log;
+mod peppers;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../support/process.rs"]

@@ -368,7 +368,7 @@ impl Server {
 pub fn forms_of(server: &Server, secret: &str) -> Vec<String> {
     let inner = InnerDigest::of(secret);
     let mut forms = vec![secret.to_owned()];
-    for bytes in [inner.to_bytes(), server.running.app.verifier.digest(&inner).0] {
+    for bytes in [inner.to_bytes(), server.running.app.verifier.digest(&inner).0.0] {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         // Without the end, where base64 differs by its padding.
         let base64 = base64(&bytes[..30]);

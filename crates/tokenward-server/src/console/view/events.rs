@@ -182,6 +182,59 @@ pub struct EventsPage {
     pub retention: Option<String>,
 }
 
+/// What is known of the log.
+#[derive(Clone, Debug)]
+pub enum LogVerdict {
+    /// Nobody has asked.
+    Never,
+    /// It is being looked through.
+    Running {
+        /// Up to here.
+        seen: String,
+        /// Of so many.
+        end: String,
+    },
+    /// It could not be read.
+    Failed {
+        /// When.
+        at: Moment,
+    },
+    /// It is what was written.
+    Holds {
+        /// When.
+        at: Moment,
+        /// How many entries.
+        events: String,
+        /// How many without their details; empty for none.
+        erased: String,
+        /// How many signed checkpoints say the same.
+        checkpoints: usize,
+        /// Where it ends.
+        head: String,
+    },
+    /// It is not.
+    Fails {
+        /// When that was found.
+        at: Moment,
+        /// The first position that does not fit.
+        position: String,
+        /// What is wrong there.
+        fault: String,
+    },
+}
+
+/// `…/events/verify`.
+#[derive(Template, Clone, Debug)]
+#[template(path = "log-check.html")]
+pub struct LogCheckPage {
+    /// The frame.
+    pub shell: Shell,
+    /// What is known.
+    pub verdict: LogVerdict,
+    /// The key that checks what this server signs.
+    pub public_key: String,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -28,7 +28,7 @@ pub use apis::{
     ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, ReviewRow, RouteAnswer,
     RouteQuestion, RouteRow, RouteTable, UnknownRoute, Wanted,
 };
-pub use events::{EventFilters, EventRow, EventsPage, FieldChange, Tone, event_label};
+pub use events::{EventFilters, EventRow, EventsPage, FieldChange, LogCheckPage, LogVerdict, Tone, event_label};
 pub use gate::{
     ErrorInsidePage, ErrorPage, InvitationPage, InvitationStep, NeedsTlsPage, SetUpPage, SignInLinkPage, SignInPage,
 };

@@ -19,6 +19,7 @@ use tokenward_store::variables::{self, Owner, Variable, VariablePlace};
 use tokenward_store::{environments, projects};
 
 use super::App;
+pub use record::SEAL;
 pub use write::{NewAlias, NewOverride, NewVariable, VariableChange, alias, cover, delete, put, update};
 
 /// How long the id of a variable is remembered after another one has taken its key.

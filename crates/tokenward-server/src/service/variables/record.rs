@@ -16,7 +16,7 @@ use crate::limits::{MOUNT_PATH, VARIABLE_DESCRIPTION, VARIABLE_KEY, VARIABLE_VAL
 use crate::service::{App, seal};
 
 /// The purpose of the key that secrets are sealed under.
-const SEAL: &str = "secret-values";
+pub const SEAL: &str = "secret-values";
 
 /// Do the values of an owner still keep within their limit together, with what was just written? If not, that is not
 /// committed.
@@ -49,7 +49,8 @@ pub(super) fn plain_value(app: &App, variable: &Variable) -> Option<String> {
         return Some(variable.value.clone());
     }
     let bytes = hex::decode(&variable.value).ok()?;
-    let opened = seal::open(&app.verifier.pepper().derive(SEAL), &bytes)?;
+    let mut peppers = app.verifier.peppers().iter();
+    let opened = peppers.find_map(|pepper| seal::open(&pepper.derive(SEAL), &bytes))?;
     String::from_utf8(opened.to_vec()).ok()
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use tokenward_core::{Time, Uuid};
+use tokenward_server::service::log_format::Format;
 use tokenward_store::export::{self, Range};
 use tokenward_store::{Store, organizations};
 
-use super::format::Format;
 use crate::commands::DataArgs;
 use crate::note::note;
 
@@ -27,7 +28,7 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// In which form
-    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    #[arg(long, value_name = "FORMAT", value_parser = formats(), default_value = "jsonl")]
     format: Format,
     /// Where to begin: a position, or a moment such as 2027-01-31 or 2027-01-31T12:00:00Z
     #[arg(long, value_name = "POSITION|TIME", value_parser = bound)]
@@ -45,6 +46,13 @@ pub struct ExportArgs {
     /// Leave out the names of the columns (csv), to go on with a file
     #[arg(long)]
     no_header: bool,
+}
+
+/// Takes the word of a form.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let words = Format::ALL.map(|(word, _, about)| PossibleValue::new(word).help(about));
+    // It has let nothing else through.
+    PossibleValuesParser::new(words).map(|word| Format::parse(&word).unwrap_or(Format::Jsonl))
 }
 
 /// A place in the log.

@@ -2,7 +2,6 @@
 //! itself. Needs no server, and works beside one. All but `checkpoint` change nothing, not even the schema of an older version.
 
 mod export;
-mod format;
 mod verify;
 
 use std::io::Write;
@@ -101,7 +100,7 @@ fn print(line: impl std::fmt::Display) -> Result<()> {
 /// The keys that have signed here: one of each pepper, that of the newest first.
 async fn keys(config: &Config, store: &Store) -> Result<Vec<PublicKey>> {
     let peppers = pepper::find(store, &config.data_dir, config.pepper.as_deref()).await?;
-    peppers.iter().map(|pepper| Ok(Signer::new(pepper)?.public_key())).collect()
+    Ok(checkpoints::keys(&peppers)?)
 }
 
 async fn checkpoint(config: &Config, store: &Store) -> Result<()> {

@@ -214,6 +214,20 @@ pub fn pages() -> Vec<(String, String)> {
 
     page!("events", events_page());
     page!("events-none", events_with_a_filter());
+    let check = |verdict| LogCheckPage { shell: shell(Nav::Events), verdict, public_key: "5f".repeat(32) };
+    page!("log-check", check(LogVerdict::Never));
+    page!("log-check-running", check(LogVerdict::Running { seen: "120,000".into(), end: "1,000,000".into() }));
+    page!("log-check-failed", check(LogVerdict::Failed { at: moment(-MINUTE) }));
+    let holds = LogVerdict::Holds {
+        at: moment(-MINUTE),
+        events: "1,000,000".into(),
+        erased: "12".into(),
+        checkpoints: 24,
+        head: format!("1000000:{}", "ab".repeat(32)),
+    };
+    page!("log-check-holds", check(holds));
+    let fault = "the event is not the one that was written".into();
+    page!("log-check-fails", check(LogVerdict::Fails { at: moment(-MINUTE), position: "4,711".into(), fault }));
     let settings = SettingsPage {
         shell: shell(Nav::Settings),
         id: id(1),

@@ -7,22 +7,21 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
 use tokenward_core::event::Kind;
 use tokenward_store::events::Payload;
 use tokenward_store::export::Exported;
 
 /// A form of the log.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
-    /// A JSON object a line, with everything
+    /// A JSON object a line.
     Jsonl,
-    /// A table for spreadsheets (RFC 4180)
+    /// A table for spreadsheets (RFC 4180).
     Csv,
-    /// Open Cybersecurity Schema Framework 1.3, a JSON object a line
+    /// Open Cybersecurity Schema Framework 1.3.
     Ocsf,
-    /// Common Event Format, as SIEMs read it
+    /// Common Event Format.
     Cef,
 }
 
@@ -49,12 +48,28 @@ const COLUMNS: [&str; 18] = [
 ];
 
 impl Format {
+    /// Each with its word, and what it is for.
+    pub const ALL: [(&str, Self, &str); 4] = [
+        ("jsonl", Self::Jsonl, "JSON, an object a line, with everything"),
+        ("csv", Self::Csv, "CSV, for spreadsheets"),
+        ("ocsf", Self::Ocsf, "Open Cybersecurity Schema Framework 1.3, an object a line"),
+        ("cef", Self::Cef, "Common Event Format, as SIEMs read it"),
+    ];
+
+    /// The form of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, ..)| *known == word).map(|(_, format, _)| *format)
+    }
+
     /// What stands above the events.
+    #[must_use]
     pub fn header(self) -> Option<String> {
         (self == Self::Csv).then(|| COLUMNS.join(",") + "\r\n")
     }
 
     /// One event, with the end of its line.
+    #[must_use]
     pub fn line(self, event: &Exported) -> String {
         match self {
             Self::Jsonl => format!("{}\n", object(event)),
@@ -294,11 +309,11 @@ mod tests {
     #[test]
     fn an_event_is_one_line_in_every_form_whatever_its_names_are() {
         for name in ["a\nb", "a\r\nb", "a|b=c\\d", "=1+1", "\"quoted\",cell", "@SUM(A1)"] {
-            for format in Format::value_variants() {
+            for (_, format, _) in Format::ALL {
                 let line = format.line(&hostile(name));
                 let inner = line.trim_end_matches(['\r', '\n']);
                 // A cell may hold a line break; it is quoted then.
-                let one = *format == Format::Csv || !inner.contains(['\r', '\n']);
+                let one = format == Format::Csv || !inner.contains(['\r', '\n']);
                 assert!(one && line.ends_with('\n'), "{format:?} {line}");
             }
         }
@@ -341,7 +356,7 @@ mod tests {
     #[test]
     fn an_erased_event_is_exported_with_what_is_left() {
         let erased = Exported { payload: None, actor: None, origin: None, ..hostile("x") };
-        for format in Format::value_variants() {
+        for (_, format, _) in Format::ALL {
             let line = format.line(&erased);
             assert!(line.contains("token.created") && !line.contains("eve@"), "{line}");
         }

@@ -1,0 +1,215 @@
+//! A pepper that is replaced by another one, while tokens are in use.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::process::{Client, Made, Said, Service, bootstrap, client, run, text};
+
+fn pepper(data: &Path, more: &[&str]) -> Said {
+    run(&[&["pepper"], more, &["--data-dir", text(data)]].concat())
+}
+
+fn status(data: &Path) -> Value {
+    let said = pepper(data, &["status", "--json"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    serde_json::from_str(&said.out).unwrap()
+}
+
+/// Asks about tokens without a pause, at the server that runs just then, and counts what was answered.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(client: &Client, tokens: &[Made]) -> Self {
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let tasks = tokens.chunks(5).map(|some| {
+            let (client, some) = (client.clone(), some.to_vec());
+            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    for token in &some {
+                        let request = client.http.post(format!("{}/verify", client.url)).bearer_auth(&client.token);
+                        let Ok(response) = request.json(&json!({ "token": token.text })).send().await else {
+                            // Between two servers.
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                            continue;
+                        };
+                        if response.status() == 503 {
+                            continue;
+                        }
+                        let Ok(answer) = response.json::<Value>().await else { continue };
+                        assert_eq!(answer["code"], "valid", "{} {answer}", token.name);
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            })
+        });
+        Self { tasks: tasks.collect(), stop, answered }
+    }
+
+    /// Waits until so many more were answered.
+    async fn goes_on(&self, more: usize) {
+        let until = self.answered.load(Ordering::SeqCst) + more;
+        for _ in 0..3_000 {
+            if self.answered.load(Ordering::SeqCst) >= until || self.tasks.iter().any(|task| task.is_finished()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(self.answered.load(Ordering::SeqCst) >= until);
+    }
+
+    async fn end(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+/// `serve` on one port, so that clients find it again.
+struct Restarted(std::process::Child);
+
+impl Restarted {
+    async fn start(data: &Path, port: u16) -> Self {
+        let listen = format!("127.0.0.1:{port}");
+        let mut command = crate::process::tokenward(&["serve", "--listen", &listen, "--data-dir", text(data)]);
+        let null = std::process::Stdio::null;
+        let child = command.stdout(null()).stderr(null()).spawn().unwrap();
+        for _ in 0..1_000 {
+            if reqwest::get(format!("http://{listen}/readyz")).await.is_ok_and(|answer| answer.status() == 200) {
+                return Self(child);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it does not start");
+    }
+
+    fn stop(mut self) {
+        let told = std::process::Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        assert!(told.success() && self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Restarted {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_under_load_gives_no_wrong_answer() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let acme = bootstrap(&["--data-dir", text(&data)]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Restarted::start(&data, port).await;
+    let ours = client(&format!("http://127.0.0.1:{port}"), &acme);
+    let role = ours.role("viewer").await;
+    let mut used = Vec::new();
+    for n in 0..20 {
+        used.push(ours.create(&format!("used-{n}"), &role).await.unwrap());
+    }
+    let unused = ours.create("unused", &role).await.unwrap();
+    let project = json!({ "name": "shop" });
+    let path = |rest: &str| format!("{}/{rest}", ours.url);
+    let send = |request: reqwest::RequestBuilder, body: Value| request.bearer_auth(&ours.token).json(&body).send();
+    let made =
+        send(ours.http.post(path(&format!("organization/{}/project", ours.organization))), project).await.unwrap();
+    let project = made.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    let secret = json!({ "key": "PASSWORD", "value": "hunter2" });
+    let made = send(ours.http.post(path(&format!("project/{project}/secret"))), secret.clone()).await.unwrap();
+    assert_eq!(made.status(), 201);
+
+    let load = Load::start(&ours, &used);
+    load.goes_on(100).await;
+    assert!(pepper(&data, &["retire", "1"]).err.contains("is the newest"));
+    let added = pepper(&data, &["add"]);
+    assert!(added.code == Some(0) && added.err.contains("Pepper 2"), "{added:?}");
+    load.goes_on(100).await;
+    server.stop();
+    let server = Restarted::start(&data, port).await;
+    load.goes_on(200).await;
+    let new = ours.create("new", &role).await.unwrap();
+    assert_eq!(ours.verify(&new.text).await, "valid");
+    // What was presented meanwhile is carried along when the server stops, at the latest.
+    server.stop();
+    let server = Restarted::start(&data, port).await;
+    load.goes_on(200).await;
+    let told = status(&data);
+    assert_eq!(told["peppers"][0]["state"], "newest", "{told}");
+    let left: Vec<&str> = told["left"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(left, ["unused"], "{told}");
+    // A token that was digested anew is still the same to whoever takes it back.
+    let gone = used.pop().unwrap();
+    load.end().await;
+    assert_eq!(ours.delete(&gone.id).await.unwrap(), 204);
+    assert_eq!(ours.verify(&gone.text).await, "revoked");
+    let load = Load::start(&ours, &used);
+    let refused = pepper(&data, &["retire", "1"]);
+    assert!(refused.code == Some(1) && refused.err.contains("1 tokens were not presented"), "{refused:?}");
+    let retired = pepper(&data, &["retire", "1", "--revoke-remaining"]);
+    assert!(
+        retired.code == Some(0) && retired.err.contains("1 tokens were taken back, 1 values sealed anew"),
+        "{retired:?}"
+    );
+    load.goes_on(100).await;
+    // The server learns of what a command beside it has written when it looks next.
+    for attempt in 0.. {
+        if ours.verify(&unused.text).await == "revoked" {
+            break;
+        }
+        assert!(attempt < 500, "the token that was taken back is accepted");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.stop();
+    let kept = std::fs::read_to_string(data.join("pepper")).unwrap();
+    assert!(kept.starts_with("2:") && kept.lines().count() == 1, "version 1 is not in the file any more");
+    let server = Restarted::start(&data, port).await;
+    load.goes_on(200).await;
+    load.end().await;
+    for token in used.iter().chain([&new]) {
+        assert_eq!(ours.verify(&token.text).await, "valid", "{}", token.name);
+    }
+    // A secret that is written with the value that it has is seen to have it: what was sealed anew can be read.
+    let again = send(ours.http.post(path(&format!("project/{project}/secret"))), secret).await.unwrap();
+    assert_eq!(again.status(), 201);
+    server.stop();
+    let said = run(&["log", "export", "--data-dir", text(&data)]);
+    let last: Value = serde_json::from_str(said.out.lines().last().unwrap()).unwrap();
+    assert_eq!(last["kind"], "project_secret.updated");
+    assert_ne!(last["after"]["value_changed"], true, "{last}");
+    assert_eq!(run(&["log", "verify", "--data-dir", text(&data)]).code, Some(1), "what pepper 1 signed needs its key");
+}
+
+#[tokio::test]
+async fn what_comes_from_the_environment_is_printed_for_whoever_keeps_it() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let key = format!("1:{}", "0123456789abcdef".repeat(4));
+    let with = |arguments: &[&str], pepper: &str| crate::process::run_with(arguments, &[("TOKENWARD_PEPPER", pepper)]);
+    let made = ["bootstrap", "--organization", "Acme", "--owner-email", "o@acme.example", "--data-dir", text(&data)];
+    assert_eq!(with(&made, &key).code, Some(0));
+    let added = with(&["pepper", "add", "--data-dir", text(&data)], &key);
+    assert!(
+        added.code == Some(0) && added.out.starts_with("2:") && added.err.contains("TOKENWARD_PEPPER"),
+        "{added:?}"
+    );
+    let both = format!("{key},{}", added.out.trim());
+    let service = Service::start_with(&["--data-dir", text(&data)], &[("TOKENWARD_PEPPER", &both)]);
+    drop(service);
+    assert!(!data.join("pepper").exists());
+    let told = with(&["pepper", "status", "--data-dir", text(&data)], &both);
+    assert!(told.out.contains("pepper 2: newest") && told.out.contains("left under pepper 1: bootstrap"), "{told:?}");
+    let absent = with(&["pepper", "retire", "7", "--data-dir", text(&data)], &both);
+    assert!(absent.code == Some(1) && absent.err.contains("no such pepper"), "{absent:?}");
+}
