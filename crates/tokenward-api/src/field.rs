@@ -1,10 +1,11 @@
 //! What bounds the texts and lists that a client sends, for the OpenAPI document: the schema of a field names its limit, in
 //! `x-limit`, as errors and settings do. The number stands in the server's table of limits, which puts it beside the name.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokenward_core::event::ActorKind;
 use tokenward_core::organization::{CloudProvider, Plan, VariableScope, VariableType};
 use tokenward_core::path::Reading;
+use tokenward_core::reason::Reason;
 use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode};
 use tokenward_core::routes::Unknown;
 use utoipa::openapi::extensions::{Extensions, ExtensionsBuilder};
@@ -26,6 +27,19 @@ fn text(limit: &str) -> ObjectBuilder {
 /// One of these words.
 fn one_of<const N: usize>(words: [&'static str; N]) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build().into()
+}
+
+/// The word of a decision. The list is open: a later version may refuse for a reason that is not in it, and a client that
+/// does not know a word denies. What each reason means for a client stands beside it, so that nobody copies it by hand.
+fn decision_code() -> RefOr<Schema> {
+    let reason = |it: Reason| json!({ "code": it.as_str(), "refuses_credential": it.refuses_credential(), "sentence": it.sentence() });
+    let extensions = ExtensionsBuilder::new()
+        .add(
+            "x-extensible-enum",
+            ["valid", "throttled"].into_iter().chain(Reason::ALL.map(Reason::as_str)).collect::<Value>(),
+        )
+        .add("x-reasons", Value::from_iter(Reason::ALL.map(reason)));
+    ObjectBuilder::new().schema_type(Type::String).extensions(Some(extensions.build())).build().into()
 }
 
 /// A network as a text, or with a note.
@@ -153,6 +167,8 @@ fields! {
     Word = text("word_characters").build().into();
     /// A position in the log.
     Position = text("position_characters").build().into();
+    /// What was decided.
+    DecisionCode = decision_code();
     /// What somebody presented to a protected API.
     Presented = text("presented_bytes").build().into();
 }

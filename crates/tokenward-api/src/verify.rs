@@ -86,8 +86,8 @@ pub struct ResourceRequest {
 pub struct Verification<'a> {
     /// May it?
     pub valid: bool,
-    /// `valid`, or why not: `malformed`, `unknown`, `revoked`, `disabled`, `not_yet_valid`, `expired`,
-    /// `path_ambiguous`, `api_unknown`, `route_unknown`, `permission_denied`; in a batch also `throttled`.
+    /// `valid`, or why not; in a batch also `throttled`. Who does not know a word denies.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::DecisionCode))]
     pub code: Cow<'a, str>,
     /// The token; absent when it is malformed or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]

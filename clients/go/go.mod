@@ -1,0 +1,3 @@
+module github.com/tokenward/tokenward/clients/go
+
+go 1.24

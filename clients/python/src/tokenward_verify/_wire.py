@@ -1,0 +1,282 @@
+"""What goes to a server and what comes back: pure functions of texts. Nothing here that is not understood is a yes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypedDict, cast
+from urllib.parse import quote, urlsplit
+
+#: Why a token is refused. A word of a later server is ``unrecognized``, and denied; ``Verdict.code`` has the word.
+Reason = Literal[
+    "malformed", "unknown", "revoked", "disabled", "not_yet_valid", "expired", "replaced", "network_denied",
+    "path_ambiguous", "token_in_query", "api_unknown", "route_unknown", "permission_denied", "throttled", "unrecognized",
+]
+
+#: Each reason of a server: is the token itself refused (401), or may it only not do this (403), and what to tell people.
+REASONS: dict[str, tuple[int, str]] = {
+    "malformed": (401, "This is not a token: its form or its checksum is wrong. Was a part of it lost in copying?"),
+    "unknown": (401, "No such token is known here."),
+    "revoked": (401, "This token was revoked. Ask for a new one."),
+    "disabled": (401, "This token is switched off."),
+    "not_yet_valid": (401, "This token is not valid yet."),
+    "expired": (401, "This token has expired. Ask for a new one."),
+    "replaced": (401, "This token was rotated, and this is an earlier secret of it. Use the newest one."),
+    "network_denied": (
+        403,
+        "This token is accepted from some networks alone, and this request is from another one. Does your gateway say from "
+        "which address a request comes?",
+    ),
+    "path_ambiguous": (403, "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."),
+    "token_in_query": (401, "A token stands in the query, where logs keep it. Send it in a header, and replace this one."),
+    "api_unknown": (403, "There is no API of that name. Import its routes first."),
+    "route_unknown": (403, "The request is on no route of the API, and what no route describes is denied."),
+    "permission_denied": (403, "The role of this token does not allow this."),
+}
+
+#: Most bytes of a presented text that a server reads.
+PRESENTED_BYTES = 65_536
+#: Most questions in one batch.
+BATCH = 1_000
+
+#: Why there is no verdict. All of them are errors of the service that asks: log them, and answer its callers 503.
+ErrorKind = Literal["unavailable", "credential", "question", "answer"]
+
+
+class TokenwardError(Exception):
+    """There is no verdict. The message names no secret.
+
+    ``kind`` is ``unavailable`` (no server, too slow, or it says 503), ``credential`` (this service's own token is refused),
+    ``question`` (it cannot be understood) or ``answer`` (what answered is no Tokenward).
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, code: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.kind: ErrorKind = kind
+        #: The server's word for it, where it had one.
+        self.code = code
+        #: Seconds until another attempt makes sense, where the server said so.
+        self.retry_after = retry_after
+
+
+class Resource(TypedDict, total=False):
+    """Ids of what a permission is asked about."""
+
+    project_id: str
+    environment_id: str
+    cluster_id: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """The request that a token came with, its path as the client sent it."""
+
+    method: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a token. Without ``permission`` and ``api`` it is only: whose is it?"""
+
+    token: str = field(repr=False)
+    permission: str | None = None
+    resource: Resource | None = None
+    #: An API of the organization, whose routes say what ``request`` needs.
+    api: str | None = None
+    request: Request | None = None
+    #: The address of the client that presented it.
+    remote_ip: str | None = None
+    user_agent: str | None = None
+    #: A position that the answer must know of: ``Tokenward-Position`` of a change.
+    at_least: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """What is sent. Raises a ``TokenwardError`` where it cannot be asked."""
+
+        def bad(what: str) -> TokenwardError:
+            return TokenwardError("question", f"The question about a token cannot be asked: {what}.")
+
+        if self.permission is not None and not re.fullmatch(r"[^:*\s]+:[^:*\s]+", self.permission):
+            raise bad("`permission` must be one permission, such as invoices:read")
+        if self.resource is not None and self.permission is None:
+            raise bad("`resource` needs a `permission` beside it")
+        if self.api == "":
+            raise bad("`api` is empty")
+        if self.api is not None and self.request is None:
+            raise bad("with `api`, say which `request` it is about")
+        body: dict[str, Any] = {"token": self.token}
+        if self.resource is not None:
+            body["resource"] = dict(self.resource)
+        if self.request is not None:
+            body["request"] = {"method": self.request.method, "path": self.request.path}
+        # Only remembered, so that a long one is cut and fails no question.
+        agent = None if self.user_agent is None else self.user_agent[:1_024]
+        texts = {"permission": self.permission, "remote_ip": self.remote_ip, "user_agent": agent, "api": self.api, "at_least": self.at_least}
+        return body | {name: value for name, value in texts.items() if value is not None}
+
+    @property
+    def presentable(self) -> bool:
+        """Can a header have carried this token? What none can have carried is malformed, and nobody is asked."""
+        return presentable(self.token)
+
+
+def presentable(token: str) -> bool:
+    return len(token) <= PRESENTED_BYTES and re.fullmatch(r"[\x21-\x7e]+", token) is not None
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whose token it is."""
+
+    id: str
+    name: str
+    #: ``api_token``, or a word of a later server.
+    kind: str
+    organization_id: str
+    role_id: str
+    role_name: str
+    #: None for one without an end, and for a revoked one.
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided. An error is never one."""
+
+    valid: bool
+    #: ``valid``, or why not, in the server's word.
+    code: str
+    #: Why not; None for a yes.
+    reason: Reason | None = None
+    #: Whose token it is; None when that is not known.
+    token: Holder | None = None
+    #: What its role lacks.
+    missing_permission: str | None = None
+    #: Under this id the server explains the answer for a while.
+    decision_id: str | None = None
+    #: The page that does; it takes a token with ``token:verify``.
+    explain: str | None = None
+    #: Seconds until another attempt makes sense, when ``reason`` is ``throttled``.
+    retry_after: int | None = None
+
+
+MALFORMED = Verdict(valid=False, code="malformed", reason="malformed")
+
+
+def read_base(text: str) -> str:
+    """The server's address without a slash at its end."""
+
+    def bad(why: str) -> TokenwardError:
+        return TokenwardError("question", f"The address of the Tokenward server {why}.")
+
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise bad("is none: write it as https://tokens.example.com") from None
+    if url.scheme not in ("http", "https"):
+        raise bad("must begin with http:// or https://")
+    if not host:
+        raise bad("is none: write it as https://tokens.example.com")
+    if "@" in url.netloc:
+        raise bad("must hold no user name and no password")
+    if "?" in text or "#" in text:
+        raise bad("must hold no query and no fragment")
+    return f"{url.scheme}://{url.netloc}{url.path}".rstrip("/")
+
+
+def _not_tokenward(status: int, what: str) -> TokenwardError:
+    message = f"What answered (status {status}) is no Tokenward server: {what}. Is the address right, or does a proxy answer in its place?"
+    return TokenwardError("answer", message)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _holder(value: object) -> Holder | None:
+    if not isinstance(value, dict):
+        return None
+    texts = {name: value.get(name) for name in ("id", "name", "kind", "organization_id", "role_id", "role_name")}
+    if not all(isinstance(it, str) for it in texts.values()):
+        return None
+    end = value.get("expires_at")
+    try:
+        # Python 3.10 does not know `Z`.
+        expires_at = None if end is None else datetime.fromisoformat(end.replace("Z", "+00:00"))
+    except (AttributeError, ValueError):
+        return None
+    return Holder(**cast("dict[str, str]", texts), expires_at=expires_at)
+
+
+def read_verdict(value: object, base: str) -> Verdict:
+    """One verdict out of a body."""
+    if not isinstance(value, dict):
+        raise _not_tokenward(200, "its body is no verdict")
+    valid, code, token = value.get("valid"), value.get("code"), value.get("token")
+    if not isinstance(valid, bool) or not isinstance(code, str) or valid != (code == "valid"):
+        raise _not_tokenward(200, "its verdict contradicts itself")
+    holder = _holder(token)
+    if holder is None and (valid or token is not None):
+        raise _not_tokenward(200, "its verdict does not say whose token it is")
+    reason = None if valid else code if code in REASONS or code == "throttled" else "unrecognized"
+    decision = _text(value.get("decision_id"))
+    return Verdict(
+        valid=valid,
+        code=code,
+        reason=cast("Reason | None", reason),
+        token=holder,
+        missing_permission=_text(value.get("missing_permission")),
+        decision_id=decision,
+        explain=None if decision is None else f"{base}/decision/{quote(decision, safe='')}",
+    )
+
+
+def read_batch(value: object, base: str, expected: int) -> list[Verdict]:
+    """The verdicts of a batch, in the order of its questions."""
+    results = value.get("results") if isinstance(value, dict) else None
+    if not isinstance(results, list) or len(results) != expected:
+        raise _not_tokenward(200, "it did not answer each question of the batch")
+    return [read_verdict(it, base) for it in results]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of HTTP."""
+
+    status: int
+    retry_after: str | None
+    content: bytes
+
+
+def read_reply(reply: Reply) -> tuple[object, Verdict | None]:
+    """The JSON of an answer, or the verdict that too much was guessed. What is an error of this service is raised."""
+    status = reply.status
+    try:
+        value: object = json.loads(reply.content.decode())
+    # A text that is nested too deep is no answer of ours either.
+    except (ValueError, RecursionError):
+        value = None
+    if status == 200:
+        if value is None:
+            raise _not_tokenward(status, "its body is no JSON")
+        return value, None
+    body: dict[str, Any] = value if isinstance(value, dict) else {}
+    code, detail, missing = (_text(body.get(name)) for name in ("code", "detail", "missing_permission"))
+    told = detail or "It said no more."
+    wait = int(reply.retry_after) if reply.retry_after and re.fullmatch(r"[0-9]{1,6}", reply.retry_after) else None
+    if status == 429 and code == "throttled":
+        return None, Verdict(valid=False, code=code, reason="throttled", retry_after=wait)
+    if status == 401:
+        raise TokenwardError("credential", f"The Tokenward server refuses this service's own credential: {told}", code, wait)
+    if status == 403:
+        lacks = f" It lacks `{missing}`." if missing else ""
+        raise TokenwardError("credential", f"This service's own credential may not ask the Tokenward server: {told}{lacks}", code, wait)
+    if code is not None and status in (400, 409, 413, 422):
+        raise TokenwardError("question", f"The Tokenward server does not understand the question: {told}", code, wait)
+    if status >= 500:
+        raise TokenwardError("unavailable", f"The Tokenward server cannot answer now (status {status}): {told}", code, wait)
+    raise _not_tokenward(status, "its body is no error of ours" if code is None else f"it says {code}")

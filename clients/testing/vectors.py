@@ -1,0 +1,257 @@
+"""The table that every client runs: what it is asked, what it must send; what it is answered, what it must say.
+
+It is made anew for each run, from the OpenAPI document of a real server. What a server gains (a reason, a field of a
+question, a status of an error) is in the table at once, and a client that does not know it fails.
+"""
+
+import base64
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+Row = dict[str, Any]
+# What a server says of the headers of a request: the code of its refusal, or None where it passes.
+Judge = Callable[[list[tuple[str, str]]], str | None]
+
+NO_CREDENTIAL = 'Bearer realm="tokenward"'
+BAD_CREDENTIAL = 'Bearer realm="tokenward", error="invalid_token"'
+TOKEN = "twd_example"
+DECISION = "92f458e11bf83bbe916ed8c7858c3a78657efa7b"
+
+
+def table(document: Row, judge: Judge) -> Row:
+    schemas = document["components"]["schemas"]
+    return {
+        "reasons": schemas["DecisionCode"]["x-reasons"],
+        "presented_bytes": schemas["VerifyRequest"]["properties"]["token"]["maxLength"],
+        "batch": schemas["BatchRequest"]["properties"]["tokens"]["maxItems"],
+        "urls": urls(),
+        "questions": questions(schemas),
+        "answers": verdicts(schemas) + errors(document) + strangers(),
+        "credentials": credentials(judge),
+    }
+
+
+def urls() -> list[Row]:
+    """An address as somebody writes it, and where `/verify` is then."""
+    fine = {
+        "http://127.0.0.1:8080": "http://127.0.0.1:8080",
+        "https://tokens.acme.example/": "https://tokens.acme.example",
+        "https://acme.example/tokens": "https://acme.example/tokens",
+        "https://acme.example/tokens//": "https://acme.example/tokens",
+        "http://[::1]:8080/": "http://[::1]:8080",
+    }
+    refused = [
+        "", "acme.example", "127.0.0.1:8080", "/tokens", "ftp://acme.example", "unix:///run/x", "http://",
+        "https://user@acme.example", "https://user:secret@acme.example", "https://acme.example?x=1", "https://acme.example/#x",
+    ]
+    return [{"url": url, "base": base} for url, base in fine.items()] + [{"url": url, "refused": True} for url in refused]
+
+
+def sample(name: str, schema: Row, schemas: Row) -> Any:
+    """A value for a field, by its schema; each field has another one."""
+    for choice in schema.get("oneOf", []):
+        if "$ref" in choice:
+            inner = schemas[choice["$ref"].rsplit("/", 1)[1]]["properties"]
+            return {field: sample(field, it, schemas) for field, it in inner.items()}
+    by_name: dict[str, Any] = {
+        "token": TOKEN, "permission": "invoices:read", "remote_ip": "192.0.2.7", "user_agent": "curl/8 \"ü\"",
+        "api": "shop", "method": "GET", "path": "/invoices/7", "at_least": "b0b4f1c2/17",
+        "name": "ci \"deploys\" ü", "kind": "api_token", "role_name": "devops", "expires_at": "2027-02-23T02:00:24.054712Z",
+    }
+    if schema.get("format") == "uuid":
+        return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+    if name not in by_name:
+        raise SystemExit(f"the server has the new field `{name}`: say in vectors.py what stands in it, and teach the clients")
+    return by_name[name]
+
+
+def questions(schemas: Row) -> list[Row]:
+    """What is asked, by the names of the API, and the body that must go to the server."""
+    fields = {name: sample(name, schema, schemas) for name, schema in schemas["VerifyRequest"]["properties"].items()}
+    alone: list[Row] = [{"token": TOKEN}]
+    for name, value in fields.items():
+        if name == "api":
+            alone.append({"token": TOKEN, "api": value, "request": fields["request"]})
+        elif name == "resource":
+            alone += [{"token": TOKEN, "permission": fields["permission"], "resource": {k: v}} for k, v in value.items()]
+        elif name != "token":
+            alone.append({"token": TOKEN, name: value})
+    everything = {**fields, "resource": {"project_id": fields["resource"]["project_id"]}}
+    asked = [{"ask": ask, "body": ask} for ask in [*alone, everything]]
+    # What a slip of the pen would make of a question is an error of the service, and never a question with less in it.
+    refused: list[Row] = [
+        {"token": TOKEN, "permission": ""},
+        {"token": TOKEN, "permission": "*"},
+        {"token": TOKEN, "permission": "invoices:*"},
+        {"token": TOKEN, "permission": "invoices"},
+        {"token": TOKEN, "api": ""},
+        {"token": TOKEN, "api": "shop"},
+        {"token": TOKEN, "resource": {"project_id": fields["resource"]["project_id"]}},
+    ]
+    # What nobody can have been given is known without asking. A service must not fail for it.
+    malformed = ["", " ", "twd_a\nb", "twd_a\r\nX: y", "twd_a\u0000", "twd_ü", "a b", "x" * 65_537]
+    return [
+        *asked,
+        *({"ask": ask, "refused": True} for ask in refused),
+        *({"ask": {"token": token}, "malformed": True} for token in malformed),
+    ]
+
+
+def verdicts(schemas: Row) -> list[Row]:
+    answer = schemas["Verification"]["properties"]
+    holder = {name: sample(name, schema, schemas) for name, schema in schemas["VerifiedToken"]["properties"].items()}
+    known = {"valid", "code", "token", "missing_permission", "decision_id"}
+    if set(answer) != known:
+        raise SystemExit(f"an answer has the new fields {set(answer) - known}: teach the clients")
+
+    def says(**body: Any) -> Row:
+        return {"status": 200, "json": {"decision_id": DECISION, **body}}
+
+    def verdict(valid: bool, code: str, **more: Any) -> Row:
+        return {"valid": valid, "code": code, "reason": None if valid else code, "decision_id": DECISION, **more}
+
+    rows: list[Row] = [
+        {"name": "valid", **says(valid=True, code="valid", token=holder),
+         "verdict": verdict(True, "valid", token=holder), "respond": {"status": 200}},
+        {"name": "valid without an end", **says(valid=True, code="valid", token={**holder, "expires_at": None}),
+         "verdict": verdict(True, "valid", token={**holder, "expires_at": None}), "respond": {"status": 200}},
+        {"name": "a field of a later version", **says(valid=True, code="valid", token={**holder, "mood": "good"}, more={"a": 1}),
+         "verdict": verdict(True, "valid", token=holder), "respond": {"status": 200}},
+        {"name": "a reason of a later version", **says(valid=False, code="moon_phase", token=holder),
+         "verdict": {**verdict(False, "moon_phase", token=holder), "reason": "unrecognized"},
+         "respond": {"status": 403, "code": "moon_phase"}},
+        {"name": "throttled in an answer", "status": 200, "json": {"valid": False, "code": "throttled"},
+         "verdict": {"valid": False, "code": "throttled", "reason": "throttled"}, "respond": {"status": 429, "code": "throttled"}},
+    ]
+    for reason in schemas["DecisionCode"]["x-reasons"]:
+        code = reason["code"]
+        body: Row = {"valid": False, "code": code}
+        if code not in ("malformed", "unknown"):
+            body["token"] = {k: v for k, v in holder.items() if code != "revoked" or k != "expires_at"}
+        if code == "permission_denied":
+            body["missing_permission"] = "invoices:write"
+        more = {k: body[k] for k in ("token", "missing_permission") if k in body}
+        respond: Row = {"status": 403, "code": code, "detail": reason["sentence"]}
+        if reason["refuses_credential"]:
+            respond |= {"status": 401, "www_authenticate": BAD_CREDENTIAL}
+        if code == "permission_denied":
+            respond |= {"missing_permission": "invoices:write",
+                        "detail": "This needs the permission `invoices:write`, which your role does not have."}
+        rows.append({"name": code, **says(**body), "verdict": verdict(False, code, **more), "respond": respond})
+    return rows
+
+
+# Whose fault each status is that `/verify` may answer with. `throttled` is a verdict about who presented the token; every
+# other one is an error of the service that asks, and must never become a 401 or 403 of its callers.
+ERRORS: dict[str, tuple[str, str | None]] = {
+    "400": ("invalid_request", "question"),
+    "401": ("revoked", "credential"),
+    "403": ("permission_denied", "credential"),
+    "404": ("unknown_path", "answer"),
+    "409": ("other_log", "question"),
+    "413": ("too_large", "question"),
+    "429": ("throttled", None),
+    "503": ("unavailable", "unavailable"),
+}
+
+
+def errors(document: Row) -> list[Row]:
+    rows: list[Row] = []
+    for status in document["paths"]["/verify"]["post"]["responses"]:
+        if status == "200":
+            continue
+        if status not in ERRORS:
+            raise SystemExit(f"`/verify` may answer {status} now: say in vectors.py what it means, and teach the clients")
+        code, kind = ERRORS[status]
+        body: Row = {"status": int(status), "error": "Error", "detail": "What to do.", "message": "What to do.", "code": code}
+        if code == "permission_denied":
+            body["missing_permission"] = "token:verify"
+        row: Row = {"name": f"error {status}", "status": int(status), "headers": {"Retry-After": "7"}, "json": body}
+        if kind is None:
+            row |= {"verdict": {"valid": False, "code": code, "reason": code, "retry_after": 7},
+                    "respond": {"status": 429, "code": code, "retry_after": 7}}
+        else:
+            row |= {"error": kind, "respond": {"status": 503, "code": "unavailable"}}
+            if kind == "unavailable":
+                row["respond"]["retry_after"] = 7
+        rows.append(row)
+    return rows
+
+
+def strangers() -> list[Row]:
+    """What answers in the place of a server. None of it is ever a yes."""
+    page = "<!doctype html><title>Welcome</title>"
+    texts: list[tuple[str, int, str]] = [
+        ("a page with 200", 200, page),
+        ("a page with 404", 404, page),
+        ("a page with 502", 502, page),
+        ("a page with 503", 503, page),
+        ("a page with 401", 401, page),
+        ("nothing", 200, ""),
+        ("no content", 204, ""),
+        ("half an answer", 200, '{"valid":true,"code":"val'),
+        ("two answers", 200, '{"valid":true,"code":"valid"}{"valid":true,"code":"valid"}'),
+        ("a list", 200, "[true]"),
+        ("true", 200, "true"),
+        ("null", 200, "null"),
+        ("a yes as text", 200, '{"valid":"true","code":"valid"}'),
+        ("a yes as number", 200, '{"valid":1,"code":"valid"}'),
+        ("a yes without a code", 200, '{"valid":true}'),
+        ("a yes without a token", 200, '{"valid":true,"code":"valid"}'),
+        ("a yes with a reason", 200, '{"valid":true,"code":"revoked","token":{"id":"x"}}'),
+        ("a yes with half a token", 200, '{"valid":true,"code":"valid","token":{"id":"x"}}'),
+        ("a no that says valid", 200, '{"valid":false,"code":"valid"}'),
+        ("a no with a number", 200, '{"valid":false,"code":7}'),
+        ("a yes that was created", 201, '{"valid":true,"code":"valid"}'),
+        ("no UTF-8", 200, '{"valid":false,"code":"\udcff"}'),
+        ("deep", 200, "[" * 20_000),
+    ]
+    rows: list[Row] = []
+    for name, status, text in texts:
+        kind = "credential" if status == 401 else "unavailable" if status in (502, 503) else "answer"
+        content = base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
+        rows.append({"name": name, "status": status, "base64": content, "error": kind, "respond": {"status": 503, "code": "unavailable"}})
+    huge = {"name": "5 MB", "status": 200, "bytes": 5_000_000, "error": "answer", "respond": {"status": 503, "code": "unavailable"}}
+    away = {"name": "a redirect", "status": 307, "headers": {"Location": "https://elsewhere.example/verify"}, "base64": "",
+            "error": "answer", "respond": {"status": 503, "code": "unavailable"}}
+    return [*rows, huge, away]
+
+
+def credentials(judge: Judge) -> list[Row]:
+    """Where a token may stand. The server is asked the same, so that clients and gateways read a request alike."""
+    basic = base64.b64encode(b"u:abc").decode()
+    colon = base64.b64encode(b"u:a:b").decode()
+    rows: list[tuple[list[tuple[str, str]], str]] = [
+        ([("Authorization", "Token abc")], "abc"),
+        ([("Authorization", "Bearer abc")], "abc"),
+        ([("authorization", "bearer  abc")], "abc"),
+        ([("Authorization", "TOKEN abc")], "abc"),
+        ([("Authorization", f"Basic {basic}")], "abc"),
+        ([("Authorization", f"basic {colon}")], "a:b"),
+        ([("X-API-Key", "abc")], "abc"),
+        ([], ""),
+        ([("Authorization", "abc")], ""),
+        ([("Authorization", "Digest abc")], ""),
+        ([("Authorization", "Basic ?")], ""),
+        ([("Authorization", "Basic YWJj")], ""),
+        ([("Authorization", "Basic /w==")], ""),
+        ([("Authorization", "Basic")], ""),
+        ([("Authorization", "Token a"), ("X-API-Key", "a")], "several"),
+        ([("Authorization", "Token a,Token b")], "several"),
+        ([("X-API-Key", "a, b")], "several"),
+        ([("Authorization", "Digest a"), ("X-API-Key", "a")], "several"),
+    ]
+    table: list[Row] = []
+    for headers, found in rows:
+        code = {"": "missing_credentials", "several": "ambiguous_credentials"}.get(found)
+        said = judge(headers)
+        if said != (code or "malformed"):
+            raise SystemExit(f"the server reads {headers} as {said}, not as {code or 'a token'}")
+        row: Row = {"headers": headers}
+        if code is None:
+            row["token"] = found
+        else:
+            row |= {"code": code, "www_authenticate": NO_CREDENTIAL if code == "missing_credentials" else BAD_CREDENTIAL}
+        table.append(row)
+    return table

@@ -1,0 +1,165 @@
+import {
+  BATCH, MALFORMED, TokenwardError, isPresentable, readAnswer, readBase, readBatch, readVerdict, writeQuestion,
+  type Answer, type Question, type Verdict,
+} from './wire.js';
+
+export interface TokenwardOptions {
+  /** The server, such as `https://tokens.example.com`. */
+  readonly url: string;
+  /** A token of the role `verifier`: this service's own. */
+  readonly credential: string;
+  /** The longest that a question may take, all in all, in milliseconds: 1000 where nothing is said. */
+  readonly timeoutMs?: number;
+  /**
+   * Remember a yes for so long, 1000 at most. **A token that was revoked lives that long for this process.** Off where
+   * nothing is said.
+   */
+  readonly revokedTokensLiveForMs?: number;
+  /** Another `fetch`, for instance one with a proxy or a certificate of its own. */
+  readonly fetch?: typeof fetch;
+}
+
+/** Most bytes of an answer that are read: about three times what a server says of one token with the longest names. */
+const ANSWER_BYTES = 16_384;
+/** Most yeses that are remembered. */
+const REMEMBERED = 10_000;
+
+/** Asks one server. Make one for the whole process: its connections are shared. */
+export class Tokenward {
+  readonly base: string;
+  readonly #authorization: string;
+  readonly #timeout: number;
+  readonly #fetch: typeof fetch;
+  readonly #remember: number;
+  readonly #yeses = new Map<string, { readonly until: number; readonly verdict: Verdict }>();
+  /** Has a connection brought an answer since one broke? Then the next one that breaks was idle. */
+  #answered = false;
+
+  constructor(options: TokenwardOptions) {
+    const bad = (what: string) => new TokenwardError('question', what);
+    this.base = readBase(options.url);
+    if (!isPresentable(options.credential)) throw bad("`credential`, this service's own token, is empty or holds what no token does.");
+    this.#authorization = `Token ${options.credential}`;
+    this.#timeout = options.timeoutMs ?? 1_000;
+    if (!(this.#timeout >= 1 && this.#timeout <= 60_000)) throw bad('`timeoutMs` must be 1 to 60000.');
+    this.#remember = options.revokedTokensLiveForMs ?? 0;
+    if (!(this.#remember >= 0 && this.#remember <= 1_000)) throw bad('`revokedTokensLiveForMs` must be at most 1000.');
+    this.#fetch = options.fetch ?? globalThis.fetch;
+  }
+
+  /** Whose token is this, and may it do that? Throws a {@link TokenwardError} where there is no verdict. */
+  async verify(token: string, question: Question = {}): Promise<Verdict> {
+    const asked = JSON.stringify(writeQuestion(token, question));
+    if (!isPresentable(token)) return MALFORMED;
+    const key = this.#remember > 0 ? await digest(asked) : '';
+    const known = key && this.#yeses.get(key);
+    if (known && performance.now() < known.until) return known.verdict;
+    const answer = await this.#post('/verify', asked, ANSWER_BYTES);
+    const verdict = 'throttled' in answer ? answer.throttled : readVerdict(answer.json, this.base);
+    if (key) this.#note(key, verdict);
+    return verdict;
+  }
+
+  /** The same for up to 1,000 tokens at once, answered in their order. */
+  async verifyBatch(
+    questions: readonly ({ readonly token: string } & Omit<Question, 'atLeast'>)[],
+    options: { readonly atLeast?: string } = {},
+  ): Promise<Verdict[]> {
+    if (questions.length === 0) return [];
+    if (questions.length > BATCH) throw new TokenwardError('question', `A batch holds at most ${BATCH} questions; this one has ${questions.length}.`);
+    const bodies = questions.map(({ token, ...question }) => ({ ask: isPresentable(token), body: writeQuestion(token, question) }));
+    const asked = bodies.filter((it) => it.ask).map((it) => it.body);
+    let verdicts: Verdict[] = [];
+    if (asked.length > 0) {
+      const body = { tokens: asked, ...(options.atLeast !== undefined && { at_least: options.atLeast }) };
+      const answer = await this.#post('/verify/batch', JSON.stringify(body), ANSWER_BYTES * asked.length);
+      verdicts = 'throttled' in answer ? asked.map(() => answer.throttled) : readBatch(answer.json, this.base, asked.length);
+    }
+    const next = verdicts[Symbol.iterator]();
+    return bodies.map((it) => (it.ask ? next.next().value as Verdict : MALFORMED));
+  }
+
+  #note(key: string, verdict: Verdict): void {
+    this.#yeses.delete(key);
+    if (!verdict.valid) return;
+    // The first of a map is its oldest.
+    if (this.#yeses.size >= REMEMBERED) for (const oldest of this.#yeses.keys()) { this.#yeses.delete(oldest); break; }
+    this.#yeses.set(key, { until: performance.now() + this.#remember, verdict });
+  }
+
+  async #post(path: string, body: string, most: number): Promise<Answer> {
+    const signal = AbortSignal.timeout(this.#timeout);
+    try {
+      return await this.#once(path, body, most, signal);
+    } catch (cause) {
+      const again = this.#answered && isBroken(cause);
+      if (isBroken(cause)) this.#answered = false;
+      if (!again) throw this.#unreachable(cause, signal);
+    }
+    try {
+      return await this.#once(path, body, most, signal);
+    } catch (cause) {
+      throw this.#unreachable(cause, signal);
+    }
+  }
+
+  async #once(path: string, body: string, most: number, signal: AbortSignal): Promise<Answer> {
+    const headers = { authorization: this.#authorization, 'content-type': 'application/json' };
+    // A redirect would carry the tokens elsewhere; it means that the address is wrong.
+    const answer = await this.#fetch(`${this.base}${path}`, { method: 'POST', headers, body, signal, redirect: 'manual' });
+    this.#answered = true;
+    return readAnswer(answer.status, answer.headers.get('retry-after'), await read(answer, most));
+  }
+
+  #unreachable(cause: unknown, signal: AbortSignal): unknown {
+    if (cause instanceof TokenwardError) return cause;
+    const why = signal.aborted ? `it did not answer within ${this.#timeout} ms` : innermost(cause);
+    return new TokenwardError('unavailable', `The Tokenward server at ${this.base} cannot be reached: ${why}`, undefined, undefined, { cause });
+  }
+}
+
+/** The body, unless it is longer than any answer. */
+async function read(answer: Response, most: number): Promise<Uint8Array> {
+  const tooLong = () => new TokenwardError('answer', `What answered is no Tokenward server: its body is longer than ${most} bytes.`);
+  const length = answer.headers.get('content-length');
+  if (length !== null && Number(length) <= most && !answer.headers.has('content-encoding')) {
+    return new Uint8Array(await answer.arrayBuffer());
+  }
+  const parts: Uint8Array[] = [];
+  let held = 0;
+  const reader = answer.body?.getReader();
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    held += part.value.length;
+    if (held > most) {
+      await reader?.cancel();
+      throw tooLong();
+    }
+    parts.push(part.value);
+  }
+  const whole = new Uint8Array(held);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** What a connection answers that its other end has closed meanwhile. */
+function isBroken(cause: unknown): boolean {
+  const inner = cause instanceof TypeError ? cause.cause : undefined;
+  const code = typeof inner === 'object' && inner !== null && 'code' in inner ? inner.code : undefined;
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
+}
+
+function innermost(cause: unknown): string {
+  let last = cause;
+  while (last instanceof Error && last.cause instanceof Error) last = last.cause;
+  return last instanceof Error ? last.message : String(last);
+}
+
+/** So that no text of a token stays in memory for being remembered. */
+async function digest(text: string): Promise<string> {
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
