@@ -120,6 +120,7 @@ def main(arguments: list[str]) -> int:
                 "url": admin.url,
                 "organization": admin.organization,
                 "admin": admin.token,
+                "binary": str(Path(binary).resolve()),
                 "credential": admin.token_of("service", "verifier")["token"],
                 "revoked_credential": retired["token"],
                 "weak_credential": admin.token_of("weak-service", "viewer")["token"],

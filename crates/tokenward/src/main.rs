@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let cli = cli::parse();
     match cli.command {
         Command::Online(command) => cli::run(command, &cli.global),
+        Command::Run(args) => cli::run_command(&args, &cli.global),
         Command::Serve(args) => run(serve::run(args)),
         Command::Bootstrap(args) => run(bootstrap::run(args)),
         Command::NewOrganization(args) => run(new_organization::run(args)),

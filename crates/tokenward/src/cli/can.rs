@@ -99,7 +99,11 @@ async fn ask_role(args: &CanArgs, context: &Context<'_>) -> Result {
 }
 
 /// The role, from what the server says of it. What decides is the same code as in the server.
-async fn compiled(listed: &AvailableRole, context: &Context<'_>, organization: &ChosenOrganization) -> Result<Role> {
+pub async fn compiled(
+    listed: &AvailableRole,
+    context: &Context<'_>,
+    organization: &ChosenOrganization,
+) -> Result<Role> {
     if let Some(built_in) = role::built_in(listed) {
         return Ok(Role::built_in(listed.id, built_in));
     }

@@ -28,6 +28,7 @@ mod prompt;
 mod proof;
 mod revoke;
 mod role;
+mod run;
 mod session;
 mod sessions;
 mod shell;
@@ -54,6 +55,8 @@ use client::Client;
 pub use log::{LogCommand, OnlineLog};
 pub use output::{Exit, clean as harmless};
 use output::{Failure, Result};
+use run::RunArgs;
+pub use run::run as run_command;
 
 const AFTER_HELP: &str = "\
 Environment:
@@ -124,6 +127,11 @@ pub enum Command {
     Pepper(PepperCommand),
     /// Bring the schema up to date, as a user who may change it (no server needed)
     Migrate(MigrateArgs),
+    /// Run a command with a token of its own, which is taken back when the command ends
+    ///
+    /// Signals are passed on. The exit code is the command's; 125 where no token was made and nothing was run, 126 and 127 where
+    /// the command cannot be run.
+    Run(RunArgs),
     /// Whatever is asked of a server.
     #[command(flatten)]
     Online(Online),

@@ -7,8 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Stands in the place of the binary: the binary itself reads the arguments, and is asked for help so that it does no more.
-/// What comes before is read all the same: an unknown command, option or value is a fault with the code 2.
-const STAND_IN: &str = "#!/bin/sh\n\"$BINARY\" \"$@\" --help >/dev/null 2>>\"$SAID\"\necho \"$? $*\" >>\"$CALLS\"\n";
+/// What comes before is read all the same: an unknown command, option or value is a fault with the code 2. What stands behind
+/// `--` is for another program, and so would be the question for help.
+const STAND_IN: &str = r#"#!/bin/sh
+said=$*; help=--help
+for word; do
+  if [ "$help$word" = "--help--" ]; then set -- "$@" --help; help=; fi
+  set -- "$@" "$word"; shift
+done
+"$BINARY" "$@" $help >/dev/null 2>>"$SAID"
+echo "$? $said" >>"$CALLS"
+"#;
 
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -43,6 +43,7 @@ mod readme;
 mod receipts;
 mod replay;
 mod requests;
+mod run;
 mod sdk;
 mod security;
 mod settings;

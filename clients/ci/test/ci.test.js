@@ -1,0 +1,147 @@
+// The action with the runner's files and variables as they are documented, and each recipe's own line in a shell.
+
+'use strict';
+
+const assert = require('node:assert/strict');
+const { createHash } = require('node:crypto');
+const { execFileSync, spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const { test } = require('node:test');
+
+const world = JSON.parse(fs.readFileSync(process.env.TOKENWARD_WORLD, 'utf8'));
+const ci = path.join(__dirname, '..');
+const place = fs.mkdtempSync(path.join(os.tmpdir(), 'tokenward-ci-'));
+process.on('exit', () => fs.rmSync(place, { recursive: true }));
+
+/** One step, with files of its own: what it said, and what it left for later ones. */
+async function step(script, inputs, more = {}) {
+  const folder = fs.mkdtempSync(path.join(place, 'step-'));
+  const files = Object.fromEntries(['GITHUB_OUTPUT', 'GITHUB_ENV', 'GITHUB_STATE', 'GITHUB_PATH'].map((name) => [name, path.join(folder, name)]));
+  for (const file of Object.values(files)) fs.writeFileSync(file, '');
+  const given = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value]));
+  const about = { GITHUB_JOB: 'deploy', GITHUB_RUN_ID: '7', GITHUB_REPOSITORY: 'acme/shop', GITHUB_SHA: '0a1b', RUNNER_TOOL_CACHE: path.join(place, 'cache') };
+  const child = spawn(process.execPath, [path.join(ci, script)], { env: { PATH: process.env.PATH, NO_PROXY: '127.0.0.1', ...about, ...files, ...given, ...more } });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (part) => { said += part; });
+  const code = await new Promise((done) => child.on('close', done));
+  const read = (name) => {
+    const pairs = fs.readFileSync(files[name], 'utf8').matchAll(/^(\w+)<<(\w+-.*|end_.*)\n([\s\S]*?)\n\2$/gm);
+    return Object.fromEntries([...pairs].map(([, key, , value]) => [key, value]));
+  };
+  return { code, said, output: read('GITHUB_OUTPUT'), env: read('GITHUB_ENV'), state: read('GITHUB_STATE'), path: fs.readFileSync(files.GITHUB_PATH, 'utf8') };
+}
+
+const inputs = { url: `${world.url}/`, token: world.admin, role: 'viewer', minutes: '60', env: 'TOKENWARD_TOKEN', organization: '' };
+
+async function codeOf(token) {
+  const answer = await fetch(`${world.url}/verify`, { method: 'POST', headers: { authorization: `Token ${world.credential}` }, body: JSON.stringify({ token }) });
+  return (await answer.json()).code;
+}
+
+test('a token is made, masked before it is anywhere else, and taken back by the post step', async () => {
+  const made = await step('tokenward-token/main.js', inputs);
+  assert.equal(made.code, 0, made.said);
+  const { token } = made.output;
+  assert.equal(await codeOf(token), 'valid');
+  assert.deepEqual(made.env, { TOKENWARD_TOKEN: token });
+  assert.deepEqual(made.said.split('\n').filter((line) => line.includes('twd_')), [`::add-mask::${world.admin}`, `::add-mask::${token}`]);
+  const state = Object.fromEntries(Object.entries(made.state).map(([name, value]) => [`STATE_${name}`, value]));
+  const end = (Date.parse(made.state.end) - Date.now()) / 60_000;
+  assert.ok(end > 58 && end <= 60, `${end} minutes`);
+  const post = await step('tokenward-token/post.js', {}, state);
+  assert.equal(post.code, 0, post.said);
+  assert.equal(await codeOf(token), 'revoked');
+  const again = await step('tokenward-token/post.js', {}, state);
+  assert.ok(again.code === 0 && !again.said.includes('::warning::'), again.said);
+});
+
+test('the post step of a job that made no token does nothing', async () => {
+  const { code, said } = await step('tokenward-token/post.js', {});
+  assert.deepEqual([code, said], [0, '']);
+});
+
+test('a token that cannot be taken back is a warning with its end', async () => {
+  const state = { STATE_token: 'twd_x', STATE_url: 'http://127.0.0.1:9', STATE_name: 'run-x', STATE_end: '2027-01-01T00:00:00Z' };
+  const { code, said } = await step('tokenward-token/post.js', {}, state);
+  assert.equal(code, 0);
+  assert.match(said, /::warning::The token run-x could not be taken back, and is accepted until 2027-01-01/);
+});
+
+test('what is wrong fails the step, says what to do, and names no token', async () => {
+  const wrong = [
+    [{ token: '' }, 'fork'],
+    [{ url: 'tokens.example.com' }, 'address of the server'],
+    [{ url: 'https://u:p@x.example' }, 'without a user'],
+    [{ role: '' }, 'what the token may do'],
+    [{ role: 'no-such-role' }, 'There is no role `no-such-role`. There are: '],
+    [{ minutes: '61' }, '1 to 60'],
+    [{ minutes: 'x' }, '1 to 60'],
+    [{ env: 'a-b' }, 'name of a variable'],
+    [{ organization: 'Other' }, 'no organization `Other`'],
+    [{ token: world.tokens.weak }, 'token:manage'],
+    [{ token: world.tokens.revoked }, 'revoked'],
+    [{ url: 'http://127.0.0.1:9' }, 'cannot be reached'],
+  ];
+  for (const [change, told] of wrong) {
+    const { code, said, output } = await step('tokenward-token/main.js', { ...inputs, ...change });
+    assert.equal(code, 1, JSON.stringify(change));
+    const error = said.split('\n').find((line) => line.startsWith('::error::'));
+    assert.ok(error?.includes(told), said);
+    assert.ok(!error.includes('twd_') && output.token === undefined);
+  }
+});
+
+test('the command is set up from an archive with the right checksum alone, once', async () => {
+  const folder = fs.mkdtempSync(path.join(place, 'archive-'));
+  fs.writeFileSync(path.join(folder, 'tokenward'), '#!/bin/sh\necho set up\n', { mode: 0o755 });
+  const archive = execFileSync('tar', ['-czf', '-', '-C', folder, 'tokenward']);
+  const asked = [];
+  const server = http.createServer((request, response) => { asked.push(request.url); response.end(archive); });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const url = `http://127.0.0.1:${server.address().port}/v{version}/{os}-{arch}.tar.gz`;
+  const sha256 = createHash('sha256').update(archive).digest('hex');
+  const bad = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256: '0'.repeat(64) });
+  assert.ok(bad.code === 1 && bad.said.includes('Nothing was unpacked') && bad.path === '', bad.said);
+  const first = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256 });
+  assert.equal(first.code, 0, first.said);
+  assert.equal(execFileSync(path.join(first.path.trim(), 'tokenward'), { encoding: 'utf8' }), 'set up\n');
+  const second = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256 });
+  assert.equal(second.path, first.path);
+  assert.deepEqual(asked, Array(2).fill(`/v1.2.3/${process.platform}-${process.arch}.tar.gz`), 'the third time it is in the cache');
+  for (const change of [{ version: '../x' }, { sha256: 'abc' }]) {
+    assert.equal((await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256, ...change })).code, 1);
+  }
+  server.close();
+});
+
+test('the actions name scripts that are there, and node24', () => {
+  for (const action of ['setup-tokenward', 'tokenward-token']) {
+    const text = fs.readFileSync(path.join(ci, action, 'action.yml'), 'utf8');
+    assert.match(text, /using: node24/);
+    for (const [, script] of text.matchAll(/^ {2}(?:main|post): (.*)$/gm)) assert.ok(fs.existsSync(path.join(ci, action, script)), script);
+  }
+  assert.match(fs.readFileSync(path.join(ci, 'tokenward-token/action.yml'), 'utf8'), /post-if: always\(\)/);
+});
+
+test("each recipe's own line runs the command with a token that is gone after it", async () => {
+  const folder = fs.mkdtempSync(path.join(place, 'recipe-'));
+  fs.symlinkSync(world.binary, path.join(folder, 'tokenward'));
+  fs.writeFileSync(path.join(folder, 'deploy.sh'), '#!/bin/sh\necho "$TOKENWARD_TOKEN"\nexit 3\n', { mode: 0o755 });
+  const line = (file, pattern) => pattern.exec(fs.readFileSync(path.join(ci, file), 'utf8'))[1];
+  const lines = {
+    'gitlab.yml': line('gitlab.yml', /- (tokenward run .*)/),
+    Jenkinsfile: line('Jenkinsfile', /sh '(tokenward run .*)'/),
+    'circleci.yml': line('circleci.yml', /- run: (tokenward run .*)/),
+    'run.sh': `${path.join(ci, 'run.sh')} ./deploy.sh`,
+  };
+  for (const [recipe, command] of Object.entries(lines)) {
+    const env = { PATH: `${folder}:${process.env.PATH}`, HOME: folder, TOKENWARD_URL: world.url, TOKENWARD_TOKEN: world.admin, TOKENWARD_ROLE: 'viewer', TOKENWARD_MINUTES: '60' };
+    if (recipe === 'run.sh') { delete env.TOKENWARD_ROLE; delete env.TOKENWARD_MINUTES; }
+    const { status, stdout, stderr } = spawnSync('sh', ['-c', command], { cwd: folder, env, encoding: 'utf8' });
+    assert.equal(status, 3, `${recipe}: ${stderr}`);
+    assert.equal(await codeOf(stdout.trim()), 'revoked', recipe);
+  }
+});

@@ -1,0 +1,43 @@
+// Makes a token for this job, and leaves it where later steps and the post step find it.
+
+const { randomBytes } = require('node:crypto');
+
+const { ask, base, find } = require('./api.js');
+const { fail, input, mask, output, state, variable } = require('./runner.js');
+
+async function main() {
+  const own = input('token');
+  if (!own) throw new Error('`token` is empty. A job of a fork sees no secrets; is this one?');
+  mask(own);
+  const url = base(input('url'));
+  const minutes = Number(input('minutes'));
+  if (!Number.isInteger(minutes) || minutes < 1 || minutes > 60) throw new Error('`minutes` is a number from 1 to 60.');
+  const name = input('env');
+  if (name && !/^[A-Za-z_][0-9A-Za-z_]*$/.test(name)) throw new Error('`env` is the name of a variable.');
+  if (!input('role')) throw new Error('`role` is empty: say what the token may do.');
+
+  const organizations = (await ask(url, own, 'GET', '/organization')).results;
+  const wanted = input('organization');
+  if (!wanted && organizations.length !== 1) throw new Error(`\`token\` sees ${organizations.length} organizations; name one.`);
+  const organization = wanted ? find(organizations, wanted, 'organization') : organizations[0];
+  const roles = (await ask(url, own, 'GET', `/organization/${organization.id}/availableRole`)).results;
+  const { GITHUB_JOB: job, GITHUB_RUN_ID: run, GITHUB_REPOSITORY: repository, GITHUB_SHA: commit } = process.env;
+  const made = await ask(url, own, 'POST', `/organization/${organization.id}/apiToken`, {
+    name: `run-github-${run ?? 'job'}-${randomBytes(5).toString('hex')}`,
+    description: `job ${job} run ${run} of ${repository} at ${commit}`,
+    role_id: find(roles, input('role'), 'role').id,
+    expires_at: new Date(Date.now() + minutes * 60_000).toISOString(),
+  });
+  // First of all, so that nothing after it can leave the token in a log or alive.
+  mask(made.token);
+  state('token', made.token);
+  state('url', url);
+  state('name', made.name);
+  state('end', made.expires_at);
+  output('token', made.token);
+  output('id', made.id);
+  if (name) variable(name, made.token);
+  console.log(`Made the token ${made.name}, role ${made.role_name}, until ${made.expires_at} at the latest.`);
+}
+
+main().catch(fail);
