@@ -142,6 +142,62 @@ pub struct Batch<'a> {
     pub results: Vec<Verification<'a>>,
 }
 
+/// What is asked about a token that is named, and not presented.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DecideRequest {
+    /// What it is to be allowed, such as `invoices:read`. Absent: only whether it is accepted.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Permission>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// With which resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceRequest>,
+    /// An API of the organization: its routes say what `request` needs.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ApiName>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// The request that is to be allowed; needs `api` beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<NamedRequest>,
+    /// From where it is to be accepted. Without it a token that is bound to networks is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<IpAddr>,
+}
+
+/// A request to your API that nobody has sent.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NamedRequest {
+    /// Its method, in capitals.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
+    pub method: String,
+    /// Its path as a client would send it.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
+    pub path: String,
+}
+
+/// What would be decided.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Decided {
+    /// Would it be allowed?
+    pub valid: bool,
+    /// `valid`, or why not. Who does not know a word denies.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::DecisionCode))]
+    pub code: Cow<'static, str>,
+    /// What to tell the person who holds the token; absent for yes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<Cow<'static, str>>,
+    /// What its role lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_permission: Option<String>,
+}
+
 /// Who the caller is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -160,6 +216,10 @@ pub struct SelfAnswer {
     pub role: Option<Reference>,
     /// What the role holds; `*` stands for either side of a permission of your own API.
     pub permissions: Vec<String>,
+    /// What the token reads wherever it is, such as `token:read`: an object of that kind which is not found is not there. What is
+    /// not in it, such as `project:read` of a custom role, may be there and be hidden. Empty for a session.
+    #[serde(default)]
+    pub reads_everywhere: Vec<String>,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,
 }

@@ -296,15 +296,8 @@ impl Verifier {
                 self.miss(Reason::Unknown, question.from.address)?;
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
             };
-            let target = organization.target(&question.resource);
-            let facts = facts(&found, role, target, question.from.address);
             let now = self.0.clock.recent();
-            // What the request needs, and then what is asked beside it.
-            let route = question.request.and_then(|it| Some(organization.ask_route(it.api?, it.method, it.path)));
-            let decision = match route.map(|route| decide(&facts, route, now)) {
-                None | Some(Decision::Allow) => decide(&facts, question.ask, now),
-                Some(denied) => denied,
-            };
+            let (target, decision) = judge(&found, organization, role, question, now);
             if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
                 self.miss(Reason::Unknown, question.from.address)?;
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
@@ -319,6 +312,28 @@ impl Verifier {
             let id = self.0.uses.of_token((found.token, found.version), &fact);
             Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
         })
+    }
+
+    /// Decides about the secret with this digest as if its text had been presented, and passes the decision to `read`, under
+    /// the terms of [`check`](Self::check). `last_four` is `None` for a text that we did not make. Nothing is counted and
+    /// nothing remembered: it was not presented.
+    pub fn consider<R>(
+        &self,
+        last_four: Option<&str>,
+        digest: &Digest,
+        question: &Question<'_>,
+        read: impl FnOnce(Decision<'_>) -> R,
+    ) -> Result<R> {
+        self.require_ready()?;
+        let directory = self.0.followed.index.directory();
+        let index = &self.0.followed.index;
+        let place = last_four.map_or_else(|| index.place_of_registered(digest), |it| index.place(it));
+        let placed =
+            place.find(digest).and_then(|found| Some((found, belonging(&directory, &found, question.asking)?)));
+        let Some((found, (organization, role))) = placed else {
+            return Ok(read(Decision::Deny { reason: Reason::Unknown, missing: None }));
+        };
+        Ok(read(judge(&found, organization, role, question, self.0.clock.recent()).1))
     }
 
     /// A text that is no token, or none that is known.
@@ -589,6 +604,25 @@ impl Verifier {
 fn facts<'a>(found: &FoundRecord<'_>, role: &'a Role, target: Target, address: Option<IpAddr>) -> Facts<'a> {
     let (credential, standing) = (Some(found.credential()), Standing::Role(role));
     Facts { credential, standing, target, outside: found.excludes(address) }
+}
+
+/// What is decided about a token that is known, and about what.
+fn judge<'a>(
+    found: &FoundRecord<'_>,
+    organization: &'a Organization,
+    role: &Role,
+    question: &Question<'a>,
+    now: Time,
+) -> (Target, Decision<'a>) {
+    let target = organization.target(&question.resource);
+    let facts = facts(found, role, target, question.from.address);
+    // What the request needs, and then what is asked beside it.
+    let route = question.request.and_then(|it| Some(organization.ask_route(it.api?, it.method, it.path)));
+    let decision = match route.map(|route| decide(&facts, route, now)) {
+        None | Some(Decision::Allow) => decide(&facts, question.ask, now),
+        Some(denied) => denied,
+    };
+    (target, decision)
 }
 
 /// A refusal in words that fit a session: nobody hands out a new one.

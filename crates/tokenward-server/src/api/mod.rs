@@ -39,6 +39,7 @@ mod receipts;
 mod right;
 mod roles;
 mod sessions;
+mod token_decision;
 mod token_policy;
 mod tokens;
 mod understood;
@@ -75,6 +76,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         roles::endpoints(),
         tokens::endpoints(),
         token_policy::endpoints(),
+        token_decision::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),
         apis::endpoints(),

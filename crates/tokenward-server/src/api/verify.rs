@@ -14,7 +14,8 @@ use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::directory::Resource;
 use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
-use tokenward_core::permission::Management;
+use tokenward_core::permission::{Management, Permission};
+use tokenward_core::role::{Role, Target};
 use tokenward_core::token;
 use tokenward_core::{Code, Error, Result, Uuid};
 
@@ -231,6 +232,13 @@ fn verify_batch(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     Ok(json::response(body))
 }
 
+/// What a role reads whatever it is about. A custom role reads projects by its matrix, and a new one not at all.
+fn reads_everywhere(role: &Role) -> Vec<String> {
+    let reads = Management::ALL.iter().copied().filter(|it| it.as_str().ends_with(":read"));
+    let everywhere = reads.filter(|it| role.allows(Permission::Management(*it), Target::Organization));
+    everywhere.map(|it| it.as_str().to_owned()).collect()
+}
+
 async fn token_self(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -250,6 +258,7 @@ async fn token_self(
         organization: place.map(|o| Reference { id: o.id, name: o.name.to_string() }),
         role: role.map(|role| Reference { id: role.id, name: role.name.to_string() }),
         permissions: role.map(|role| role.permissions()).unwrap_or_default(),
+        reads_everywhere: role.map(|role| reads_everywhere(role)).unwrap_or_default(),
         expires_at: caller.expires_at(),
     }))
 }

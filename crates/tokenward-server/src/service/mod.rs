@@ -39,6 +39,7 @@ mod shares;
 pub mod strangers;
 mod takeover;
 pub mod throttle;
+pub mod token_decision;
 pub mod token_list;
 pub mod token_networks;
 pub mod token_policy;

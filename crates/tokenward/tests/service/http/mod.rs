@@ -8,6 +8,7 @@ mod proof;
 mod roles;
 mod service;
 mod sessions;
+mod token_decisions;
 mod token_edits;
 mod token_list;
 mod token_networks;
