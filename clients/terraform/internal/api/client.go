@@ -1,0 +1,318 @@
+// Package api speaks to a Tokenward server, by hand and no more of it than the provider needs.
+//
+// The token never leaves the header that carries it: no error, no log and no value has it.
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// Requests at once, whatever the parallelism of the core is.
+	atOnce = 10
+	// No answer of a server is larger: 10,000 tokens.
+	mostBytes = 64 << 20
+	// How often a busy server is asked again, and for how long at most.
+	attempts   = 6
+	longestNap = 20 * time.Second
+)
+
+// Client speaks for one token to one server.
+type Client struct {
+	base     string
+	token    string
+	http     *http.Client
+	turns    chan struct{}
+	mutex    sync.Mutex
+	position string
+	self     *Self
+	// Began is when the provider was configured: what was made before is of an earlier run.
+	Began time.Time
+}
+
+// Config says which server, and who asks.
+type Config struct {
+	URL, Token, CACertificate, Agent string
+}
+
+// New makes a client; it asks nobody yet.
+func New(config Config) (*Client, error) {
+	at, err := url.Parse(config.URL)
+	switch {
+	case err != nil || at.Hostname() == "":
+		return nil, errors.New("it is no address of a server; write it as https://tokens.example.com")
+	case at.Scheme != "http" && at.Scheme != "https":
+		return nil, errors.New("it must begin with http:// or https://")
+	case at.User != nil:
+		return nil, errors.New("it must hold no user name and no password")
+	case strings.ContainsAny(config.URL, "?#"):
+		return nil, errors.New("it must hold no query and no fragment")
+	}
+	usual, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		usual = &http.Transport{Proxy: http.ProxyFromEnvironment}
+	}
+	transport := usual.Clone()
+	transport.MaxIdleConnsPerHost = atOnce
+	if config.CACertificate != "" {
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM([]byte(config.CACertificate)) {
+			return nil, errors.New("`ca_certificate` holds no PEM certificate")
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return &Client{
+		base:  strings.TrimRight(at.String(), "/"),
+		token: config.Token,
+		turns: make(chan struct{}, atOnce),
+		Began: time.Now(),
+		http: &http.Client{
+			Transport: agent{config.Agent, transport},
+			Timeout:   time.Minute,
+			// A redirect would turn a POST into a GET; it means that the address is wrong.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+type agent struct {
+	name string
+	next http.RoundTripper
+}
+
+func (a agent) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.Header.Set("User-Agent", a.name)
+	return a.next.RoundTrip(request)
+}
+
+// Error is what a server says in the place of an answer.
+type Error struct {
+	Status            int    `json:"-"`
+	Code              string `json:"code"`
+	Detail            string `json:"detail"`
+	MissingPermission string `json:"missing_permission"`
+	// ID is the holder of a name that is taken.
+	ID     string  `json:"id"`
+	Faults []Fault `json:"faults"`
+	wait   time.Duration
+}
+
+// Fault is one thing that is wrong with a request.
+type Fault struct {
+	Field   string `json:"field"`
+	Problem string `json:"problem"`
+}
+
+func (e *Error) Error() string {
+	text := e.Detail
+	if e.MissingPermission != "" && !strings.Contains(text, e.MissingPermission) {
+		text += " Missing permission: " + e.MissingPermission + "."
+	}
+	return text
+}
+
+// notTokenward is an answer of something else, which says nothing about any object.
+func notTokenward(base string, status int) error {
+	return fmt.Errorf("what answered at %s (status %d) is no Tokenward server. Is `url` right, or does a proxy answer in its place?", base, status)
+}
+
+// Absent is the error of an object that a list does not have.
+func Absent(what string) error {
+	return &Error{Status: http.StatusNotFound, Code: "not_found", Detail: "There is no such " + what + ", or this token may not see it."}
+}
+
+// NotFound says whether a server, and nothing in its place, has said that an object is not there or not visible.
+func NotFound(err error) bool {
+	var ours *Error
+	return errors.As(err, &ours) && ours.Status == http.StatusNotFound && ours.Code == "not_found"
+}
+
+// Taken answers the id of who has the name, where that was the error.
+func Taken(err error) (string, bool) {
+	var ours *Error
+	if errors.As(err, &ours) && ours.Code == "name_taken" && ours.ID != "" {
+		return ours.ID, true
+	}
+	return "", false
+}
+
+// call is one request, sent until it is answered.
+type call struct {
+	method, path string
+	body         any
+	// etag is the version that is to be changed.
+	etag string
+	// key makes a create that was sent twice one create.
+	key string
+}
+
+// Random answers so many random bytes as hexadecimal digits.
+func Random(bytes int) string {
+	random := make([]byte, bytes)
+	// It never fails (crypto/rand).
+	_, _ = rand.Read(random)
+	return hex.EncodeToString(random)
+}
+
+func (c *Client) do(ctx context.Context, it call, into any) (etag string, err error) {
+	var content []byte
+	if it.body != nil {
+		if content, err = json.Marshal(it.body); err != nil {
+			return "", err
+		}
+	}
+	for attempt := 1; ; attempt++ {
+		etag, err = c.once(ctx, it, content, into)
+		var ours *Error
+		busy := errors.As(err, &ours) && (ours.Status == http.StatusTooManyRequests || ours.Status == http.StatusServiceUnavailable)
+		if !busy || attempt == attempts {
+			return etag, err
+		}
+		nap := ours.wait
+		if nap == 0 {
+			nap = time.Duration(1<<attempt) * 100 * time.Millisecond
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(min(nap, longestNap)):
+		}
+	}
+}
+
+func (c *Client) once(ctx context.Context, it call, content []byte, into any) (string, error) {
+	select {
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	request, err := http.NewRequestWithContext(ctx, it.method, c.base+it.path, bytes.NewReader(content))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Authorization", "Token "+c.token)
+	if it.body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range map[string]string{"If-Match": it.etag, "Idempotency-Key": it.key, "Tokenward-At-Least": c.known()} {
+		if value != "" {
+			request.Header.Set(name, value)
+		}
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("%s cannot be reached: %w", c.base, innermost(err))
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, mostBytes))
+	if err != nil {
+		return "", fmt.Errorf("%s stopped in the middle of an answer: %w", c.base, innermost(err))
+	}
+	if answer.StatusCode >= 200 && answer.StatusCode < 300 {
+		if into != nil {
+			if err := json.Unmarshal(text, into); err != nil {
+				return "", notTokenward(c.base, answer.StatusCode)
+			}
+		}
+		c.note(answer.Header.Get("Tokenward-Position"))
+		return answer.Header.Get("ETag"), nil
+	}
+	failed := &Error{Status: answer.StatusCode}
+	if json.Unmarshal(text, failed) != nil || failed.Code == "" || failed.Detail == "" {
+		return "", notTokenward(c.base, answer.StatusCode)
+	}
+	if seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 16); err == nil {
+		failed.wait = time.Duration(seconds) * time.Second
+	}
+	return "", failed
+}
+
+// innermost leaves out the address, which `net/http` repeats.
+func innermost(err error) error {
+	var at *url.Error
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+// What was written is what later reads must know of, whichever node answers them.
+func (c *Client) note(position string) {
+	if position != "" {
+		c.mutex.Lock()
+		c.position = position
+		c.mutex.Unlock()
+	}
+}
+
+func (c *Client) known() string {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.position
+}
+
+// Self is who asks.
+type Self struct {
+	ID              string                     `json:"id"`
+	Name            string                     `json:"name"`
+	Kind            string                     `json:"kind"`
+	Permissions     []string                   `json:"permissions"`
+	ReadsEverywhere []string                   `json:"reads_everywhere"`
+	Organization    *struct{ ID, Name string } `json:"organization"`
+}
+
+// Self asks once who asks.
+func (c *Client) Self(ctx context.Context) (*Self, error) {
+	c.mutex.Lock()
+	known := c.self
+	c.mutex.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	self := new(Self)
+	if _, err := c.do(ctx, call{method: http.MethodGet, path: "/token/self"}, self); err != nil {
+		return nil, err
+	}
+	if self.ID == "" {
+		return nil, notTokenward(c.base, http.StatusOK)
+	}
+	c.mutex.Lock()
+	c.self = self
+	c.mutex.Unlock()
+	return self, nil
+}
+
+// Gone says whether an object that was not found is surely not there: this token reads all of its kind. Asked anew each time,
+// since a role may have changed meanwhile.
+func (c *Client) Gone(ctx context.Context, err error, permission string) bool {
+	if !NotFound(err) {
+		return false
+	}
+	self := new(Self)
+	if _, err := c.do(ctx, call{method: http.MethodGet, path: "/token/self"}, self); err != nil {
+		return false
+	}
+	for _, it := range self.ReadsEverywhere {
+		if it == permission {
+			return true
+		}
+	}
+	return false
+}

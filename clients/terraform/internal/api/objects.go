@@ -1,0 +1,495 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+type list[T any] struct {
+	Results []T `json:"results"`
+}
+
+// Organization is one that the token sees.
+type Organization struct{ ID, Name string }
+
+// Of is an organization whose objects are managed.
+type Of struct {
+	*Client
+	ID     string
+	Name   string
+	tokens tokenCache
+}
+
+// Organization finds the one that somebody means, by name or id; the only one where nothing is said.
+func (c *Client) Organization(ctx context.Context, wanted string) (*Of, error) {
+	var all list[Organization]
+	if _, err := c.do(ctx, call{method: http.MethodGet, path: "/organization"}, &all); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, it := range all.Results {
+		names = append(names, it.Name)
+		if it.ID == wanted || strings.EqualFold(it.Name, wanted) || wanted == "" && len(all.Results) == 1 {
+			return &Of{Client: c, ID: it.ID, Name: it.Name}, nil
+		}
+	}
+	return nil, &Error{Status: http.StatusNotFound, Code: "no_organization",
+		Detail: "There is no organization `" + wanted + "`, or the token may not see it. Set `organization` to one of: " + strings.Join(names, ", ") + "."}
+}
+
+func (o *Of) path(rest ...string) string {
+	path := "/organization/" + o.ID
+	for _, it := range rest {
+		path += "/" + url.PathEscape(it)
+	}
+	return path
+}
+
+// Network is one that a token is bound to.
+type Network struct {
+	Network string `json:"network"`
+	Note    string `json:"note,omitempty"`
+}
+
+// Version is a secret of a token.
+type Version struct {
+	Version     int        `json:"version"`
+	ExpiresAt   *time.Time `json:"expires_at"`
+	LastFour    string     `json:"last_four"`
+	LastUsedAt  *time.Time `json:"last_used_at"`
+	LastUsedVia string     `json:"last_used_agent"`
+}
+
+// Token is an API token.
+type Token struct {
+	ID            string     `json:"id"`
+	Name          string     `json:"name"`
+	Description   string     `json:"description"`
+	RoleID        string     `json:"role_id"`
+	RoleName      string     `json:"role_name"`
+	CreatorID     string     `json:"creator_id"`
+	CreatedAt     time.Time  `json:"created_at"`
+	NotBefore     *time.Time `json:"not_before"`
+	ExpiresAt     *time.Time `json:"expires_at"`
+	Networks      []Network  `json:"networks"`
+	State         string     `json:"state"`
+	DisabledAt    *time.Time `json:"disabled_at"`
+	LastFour      string     `json:"last_four"`
+	Versions      []Version  `json:"versions"`
+	LastUsedAt    *time.Time `json:"last_used_at"`
+	LastUsedAgent string     `json:"last_used_agent"`
+	AllowedCount  int64      `json:"allowed_count"`
+	DeniedCount   int64      `json:"denied_count"`
+	// Text is there once, in the answer to the request that made it.
+	Text string `json:"token"`
+	// ETag is the version that an edit changes.
+	ETag string `json:"-"`
+}
+
+// tokenCache has all tokens of an organization in one answer, for a run that reads many of them.
+type tokenCache struct {
+	mutex sync.Mutex
+	reads int
+	// What was listed before the last write does not count any more.
+	writes int
+	listed map[string]Token
+	at     int
+}
+
+// A run that reads more tokens than this one by one reads all at once.
+const fewReads = 6
+
+// Token reads a token; one that was deleted has the state `revoked` for 90 days.
+func (o *Of) Token(ctx context.Context, id string) (Token, error) {
+	if token, known := o.listedToken(ctx, id); known {
+		return token, nil
+	}
+	var token Token
+	etag, err := o.do(ctx, call{method: http.MethodGet, path: o.path("apiToken", id)}, &token)
+	token.ETag = etag
+	return token, err
+}
+
+func (o *Of) listedToken(ctx context.Context, id string) (Token, bool) {
+	cache := &o.tokens
+	cache.mutex.Lock()
+	defer cache.mutex.Unlock()
+	cache.reads++
+	if cache.reads <= fewReads {
+		return Token{}, false
+	}
+	if cache.listed == nil || cache.at != cache.writes {
+		// After a write the list would be read again and again; then one by one is better.
+		if cache.listed != nil {
+			return Token{}, false
+		}
+		all, err := o.Tokens(ctx)
+		if err != nil {
+			return Token{}, false
+		}
+		cache.listed, cache.at = make(map[string]Token, len(all)), cache.writes
+		for _, it := range all {
+			cache.listed[it.ID] = it
+		}
+	}
+	token, known := cache.listed[id]
+	return token, known
+}
+
+func (o *Of) wrote() {
+	o.tokens.mutex.Lock()
+	o.tokens.writes++
+	o.tokens.mutex.Unlock()
+}
+
+// Tokens lists those that have not been deleted.
+func (o *Of) Tokens(ctx context.Context) ([]Token, error) {
+	var all list[Token]
+	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("apiToken") + "?state=kept"}, &all)
+	return all.Results, err
+}
+
+// Fields are attributes of an object by their names; what is absent stays, what is nil is taken away.
+type Fields = map[string]any
+
+// CreateToken makes one.
+func (o *Of) CreateToken(ctx context.Context, fields Fields) (Token, error) {
+	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken"), body: fields, key: Random(16)})
+}
+
+// EditToken changes one that has this version.
+func (o *Of) EditToken(ctx context.Context, id, etag string, fields Fields) (Token, error) {
+	return o.tokenCall(ctx, call{method: http.MethodPatch, path: o.path("apiToken", id), body: fields, etag: etag})
+}
+
+// RotateToken gives it a new secret.
+func (o *Of) RotateToken(ctx context.Context, id string, fields Fields) (Token, error) {
+	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, "rotate"), body: fields})
+}
+
+// EnableToken switches it on or off.
+func (o *Of) EnableToken(ctx context.Context, id string, on bool) (Token, error) {
+	word := "disable"
+	if on {
+		word = "enable"
+	}
+	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, word)})
+}
+
+func (o *Of) tokenCall(ctx context.Context, it call) (Token, error) {
+	var token Token
+	etag, err := o.do(ctx, it, &token)
+	o.wrote()
+	token.ETag = etag
+	return token, err
+}
+
+// DeleteToken takes it back.
+func (o *Of) DeleteToken(ctx context.Context, id string) error {
+	_, err := o.do(ctx, call{method: http.MethodDelete, path: o.path("apiToken", id)}, nil)
+	o.wrote()
+	return err
+}
+
+// Role is one that can be given.
+type Role struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+}
+
+// Roles lists those that can be given.
+func (o *Of) Roles(ctx context.Context) ([]Role, error) {
+	var all list[Role]
+	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("availableRole")}, &all)
+	return all.Results, err
+}
+
+// CustomRole is a role of the organization's own.
+type CustomRole struct {
+	ID                 string              `json:"id,omitempty"`
+	Name               string              `json:"name"`
+	Description        string              `json:"description"`
+	Permissions        []string            `json:"permissions"`
+	ProjectPermissions []ProjectPermission `json:"project_permissions"`
+	ClusterPermissions []ClusterPermission `json:"cluster_permissions"`
+	ETag               string              `json:"-"`
+}
+
+// ProjectPermission is what a role may do in a project.
+type ProjectPermission struct {
+	ProjectID   string           `json:"project_id"`
+	IsAdmin     bool             `json:"is_admin"`
+	Permissions []ModePermission `json:"permissions,omitempty"`
+}
+
+// ModePermission is what a role may do with environments of one mode.
+type ModePermission struct {
+	Mode  string `json:"environment_type"`
+	Level string `json:"permission"`
+}
+
+// ClusterPermission is what a role may do with a cluster.
+type ClusterPermission struct {
+	ClusterID string `json:"cluster_id"`
+	Level     string `json:"permission"`
+}
+
+// CustomRole reads a role.
+func (o *Of) CustomRole(ctx context.Context, id string) (CustomRole, error) {
+	return read[CustomRole](ctx, o.Client, o.path("customRole", id))
+}
+
+// CreateRole makes a role without any right on projects and clusters.
+func (o *Of) CreateRole(ctx context.Context, fields Fields) (CustomRole, error) {
+	return written[CustomRole](ctx, o.Client, call{method: http.MethodPost, path: o.path("customRole"), body: fields, key: Random(16)})
+}
+
+// EditRole puts another one in its place.
+func (o *Of) EditRole(ctx context.Context, role CustomRole) (CustomRole, error) {
+	id, etag := role.ID, role.ETag
+	role.ID = ""
+	return written[CustomRole](ctx, o.Client, call{method: http.MethodPut, path: o.path("customRole", id), body: role, etag: etag})
+}
+
+// DeleteRole deletes a role; who has it gets another one first, where one is named.
+func (o *Of) DeleteRole(ctx context.Context, id, moveTo string) error {
+	path := o.path("customRole", id)
+	if moveTo != "" {
+		path += "?move_to=" + url.QueryEscape(moveTo)
+	}
+	return o.delete(ctx, path, nil)
+}
+
+// Project is a project.
+type Project struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	ETag        string `json:"-"`
+}
+
+// Projects lists those that the token sees.
+func (o *Of) Projects(ctx context.Context) ([]Project, error) {
+	var all list[Project]
+	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("project")}, &all)
+	return all.Results, err
+}
+
+// Project reads one.
+func (o *Of) Project(ctx context.Context, id string) (Project, error) {
+	return read[Project](ctx, o.Client, "/project/"+url.PathEscape(id))
+}
+
+// CreateProject makes one.
+func (o *Of) CreateProject(ctx context.Context, fields Fields) (Project, error) {
+	return written[Project](ctx, o.Client, call{method: http.MethodPost, path: o.path("project"), body: fields, key: Random(16)})
+}
+
+// EditProject changes one.
+func (o *Of) EditProject(ctx context.Context, id, etag string, fields Fields) (Project, error) {
+	return written[Project](ctx, o.Client, call{method: http.MethodPut, path: "/project/" + url.PathEscape(id), body: fields, etag: etag})
+}
+
+// DeleteProject deletes one with all that is in it.
+func (o *Of) DeleteProject(ctx context.Context, id string) error {
+	return o.delete(ctx, "/project/"+url.PathEscape(id), nil)
+}
+
+// Environment is an environment of a project.
+type Environment struct {
+	ID        string              `json:"id"`
+	Name      string              `json:"name"`
+	Mode      string              `json:"mode"`
+	ClusterID string              `json:"cluster_id"`
+	Project   struct{ ID string } `json:"project"`
+	ETag      string              `json:"-"`
+}
+
+// Environments lists those of a project.
+func (o *Of) Environments(ctx context.Context, project string) ([]Environment, error) {
+	var all list[Environment]
+	_, err := o.do(ctx, call{method: http.MethodGet, path: "/project/" + url.PathEscape(project) + "/environment"}, &all)
+	return all.Results, err
+}
+
+// Environment reads one.
+func (o *Of) Environment(ctx context.Context, id string) (Environment, error) {
+	return read[Environment](ctx, o.Client, "/environment/"+url.PathEscape(id))
+}
+
+// CreateEnvironment makes one in a project.
+func (o *Of) CreateEnvironment(ctx context.Context, project string, fields Fields) (Environment, error) {
+	return written[Environment](ctx, o.Client, call{method: http.MethodPost, path: "/project/" + url.PathEscape(project) + "/environment", body: fields, key: Random(16)})
+}
+
+// EditEnvironment changes one.
+func (o *Of) EditEnvironment(ctx context.Context, id, etag string, fields Fields) (Environment, error) {
+	return written[Environment](ctx, o.Client, call{method: http.MethodPut, path: "/environment/" + url.PathEscape(id), body: fields, etag: etag})
+}
+
+// DeleteEnvironment deletes one with all that is in it.
+func (o *Of) DeleteEnvironment(ctx context.Context, id string) error {
+	return o.delete(ctx, "/environment/"+url.PathEscape(id), nil)
+}
+
+// Cluster is where environments run.
+type Cluster struct {
+	ID            string `json:"id"`
+	Name          string `json:"name"`
+	Description   string `json:"description"`
+	Region        string `json:"region"`
+	CloudProvider string `json:"cloud_provider"`
+}
+
+// Clusters lists those that the token sees.
+func (o *Of) Clusters(ctx context.Context) ([]Cluster, error) {
+	var all list[Cluster]
+	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("cluster")}, &all)
+	return all.Results, err
+}
+
+// CreateCluster makes one.
+func (o *Of) CreateCluster(ctx context.Context, fields Fields) (Cluster, error) {
+	return written[Cluster](ctx, o.Client, call{method: http.MethodPost, path: o.path("cluster"), body: fields, key: Random(16)})
+}
+
+// EditCluster changes one.
+func (o *Of) EditCluster(ctx context.Context, id string, fields Fields) (Cluster, error) {
+	return written[Cluster](ctx, o.Client, call{method: http.MethodPut, path: o.path("cluster", id), body: fields})
+}
+
+// DeleteCluster deletes one on which nothing runs.
+func (o *Of) DeleteCluster(ctx context.Context, id string) error {
+	return o.delete(ctx, o.path("cluster", id), nil)
+}
+
+// Member is a member, or somebody who was invited.
+type Member struct {
+	ID       string `json:"id"`
+	Email    string `json:"email"`
+	RoleID   string `json:"role_id"`
+	RoleName string `json:"role_name"`
+	// Link is that of an invitation, with its secret where it was just made.
+	Link   string `json:"invitation_link"`
+	Status string `json:"invitation_status"`
+}
+
+// Members lists members, and apart from them who was invited.
+func (o *Of) Members(ctx context.Context) (members, invited []Member, err error) {
+	var joined, pending list[Member]
+	if _, err = o.do(ctx, call{method: http.MethodGet, path: o.path("member")}, &joined); err != nil {
+		return nil, nil, err
+	}
+	_, err = o.do(ctx, call{method: http.MethodGet, path: o.path("inviteMember")}, &pending)
+	return joined.Results, pending.Results, err
+}
+
+// Invite invites somebody.
+func (o *Of) Invite(ctx context.Context, email, role string) (Member, error) {
+	return written[Member](ctx, o.Client, call{method: http.MethodPost, path: o.path("inviteMember"),
+		body: Fields{"email": email, "role_id": role}, key: Random(16)})
+}
+
+// Uninvite takes an invitation back.
+func (o *Of) Uninvite(ctx context.Context, id string) error {
+	return o.delete(ctx, o.path("inviteMember", id), nil)
+}
+
+// GiveRole gives a member another role.
+func (o *Of) GiveRole(ctx context.Context, user, role string) error {
+	_, err := o.do(ctx, call{method: http.MethodPut, path: o.path("member"), body: Fields{"user_id": user, "role_id": role}}, nil)
+	return err
+}
+
+// RemoveMember removes a member.
+func (o *Of) RemoveMember(ctx context.Context, user string) error {
+	return o.delete(ctx, o.path("member"), Fields{"user_id": user})
+}
+
+// Variable is a variable, or a secret without its value.
+type Variable struct {
+	ID          string  `json:"id"`
+	Key         string  `json:"key"`
+	Value       *string `json:"value"`
+	Description string  `json:"description"`
+	IsSecret    bool    `json:"is_secret"`
+}
+
+// Place is where variables are: a project or an environment.
+type Place struct{ Scope, ID string }
+
+func (p Place) path(secret bool, rest ...string) string {
+	kind := "environmentVariable"
+	if secret {
+		kind = "secret"
+	}
+	path := "/" + strings.ToLower(p.Scope) + "/" + url.PathEscape(p.ID) + "/" + kind
+	for _, it := range rest {
+		path += "/" + url.PathEscape(it)
+	}
+	return path
+}
+
+// Variables lists those of a place, secrets or not.
+func (o *Of) Variables(ctx context.Context, place Place, secret bool) ([]Variable, error) {
+	var all list[Variable]
+	_, err := o.do(ctx, call{method: http.MethodGet, path: place.path(secret)}, &all)
+	return all.Results, err
+}
+
+// CreateVariable makes one.
+func (o *Of) CreateVariable(ctx context.Context, place Place, secret bool, fields Fields) (Variable, error) {
+	return written[Variable](ctx, o.Client, call{method: http.MethodPost, path: place.path(secret), body: fields, key: Random(16)})
+}
+
+// EditVariable changes one.
+func (o *Of) EditVariable(ctx context.Context, place Place, secret bool, id string, fields Fields) (Variable, error) {
+	return written[Variable](ctx, o.Client, call{method: http.MethodPut, path: place.path(secret, id), body: fields})
+}
+
+// DeleteVariable deletes one.
+func (o *Of) DeleteVariable(ctx context.Context, place Place, secret bool, id string) error {
+	return o.delete(ctx, place.path(secret, id), nil)
+}
+
+// Decision is what a token would be answered.
+type Decision struct {
+	Valid             bool   `json:"valid"`
+	Code              string `json:"code"`
+	Sentence          string `json:"sentence"`
+	MissingPermission string `json:"missing_permission"`
+}
+
+// Decide asks what a token may do, by its id and never by its text.
+func (o *Of) Decide(ctx context.Context, token string, question Fields) (Decision, error) {
+	return written[Decision](ctx, o.Client, call{method: http.MethodPost, path: o.path("apiToken", token, "decide"), body: question})
+}
+
+func (o *Of) delete(ctx context.Context, path string, body any) error {
+	_, err := o.do(ctx, call{method: http.MethodDelete, path: path, body: body}, nil)
+	return err
+}
+
+func read[T any](ctx context.Context, client *Client, path string) (T, error) {
+	return written[T](ctx, client, call{method: http.MethodGet, path: path})
+}
+
+func written[T any](ctx context.Context, client *Client, it call) (T, error) {
+	var object T
+	etag, err := client.do(ctx, it, &object)
+	// Of those that have a version, it goes with the next edit.
+	switch it := any(&object).(type) {
+	case *CustomRole:
+		it.ETag = etag
+	case *Project:
+		it.ETag = etag
+	case *Environment:
+		it.ETag = etag
+	}
+	return object, err
+}

@@ -1,0 +1,137 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+type clusterResource struct{ managed }
+
+func newClusterResource() resource.Resource { return &clusterResource{} }
+
+var _ resource.ResourceWithImportState = (*clusterResource)(nil)
+
+type clusterModel struct {
+	ID            types.String `tfsdk:"id"`
+	Name          types.String `tfsdk:"name"`
+	Description   types.String `tfsdk:"description"`
+	Region        types.String `tfsdk:"region"`
+	CloudProvider types.String `tfsdk:"cloud_provider"`
+}
+
+func (r *clusterResource) Metadata(_ context.Context, _ resource.MetadataRequest, response *resource.MetadataResponse) {
+	response.TypeName = "tokenward_cluster"
+}
+
+func (r *clusterResource) Schema(_ context.Context, _ resource.SchemaRequest, response *resource.SchemaResponse) {
+	response.Schema = schema.Schema{
+		MarkdownDescription: "A cluster: where environments run.",
+		Attributes: map[string]schema.Attribute{
+			"id":             idAttribute(),
+			"name":           schema.StringAttribute{Required: true},
+			"description":    schema.StringAttribute{Optional: true},
+			"region":         schema.StringAttribute{Required: true},
+			"cloud_provider": schema.StringAttribute{Required: true, MarkdownDescription: "Such as `AWS`, `GCP`, `AZURE` or `ON_PREMISE`."},
+		},
+	}
+}
+
+func (m clusterModel) fields() api.Fields {
+	return api.Fields{"name": m.Name.ValueString(), "description": m.Description.ValueString(), "region": m.Region.ValueString(), "cloud_provider": m.CloudProvider.ValueString()}
+}
+
+func (m *clusterModel) read(it api.Cluster) {
+	m.ID, m.Name, m.Description = types.StringValue(it.ID), types.StringValue(it.Name), describe(m.Description, it.Description)
+	m.Region, m.CloudProvider = types.StringValue(it.Region), types.StringValue(it.CloudProvider)
+}
+
+func (r *clusterResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
+	var plan clusterModel
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	it, err := r.of.CreateCluster(ctx, plan.fields())
+	if err != nil {
+		tell(&response.Diagnostics, "The cluster cannot be made", err)
+		return
+	}
+	plan.read(it)
+	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+func (r *clusterResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
+	var state clusterModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	all, err := r.of.Clusters(ctx)
+	if err != nil {
+		lost(ctx, r.of, &response.Diagnostics, "cluster", "cluster:read", err)
+		return
+	}
+	for _, it := range all {
+		if it.ID == state.ID.ValueString() {
+			state.read(it)
+			response.Diagnostics.Append(response.State.Set(ctx, state)...)
+			return
+		}
+	}
+	// A list without it says the same as a 404: whether it is gone depends on who asks.
+	if lost(ctx, r.of, &response.Diagnostics, "cluster", "cluster:read", api.Absent("cluster")) {
+		response.State.RemoveResource(ctx)
+	}
+}
+
+func (r *clusterResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
+	var plan clusterModel
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	it, err := r.of.EditCluster(ctx, plan.ID.ValueString(), plan.fields())
+	if err != nil {
+		tell(&response.Diagnostics, "The cluster cannot be changed", err)
+		return
+	}
+	plan.read(it)
+	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+func (r *clusterResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
+	var state clusterModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	if err := r.of.DeleteCluster(ctx, state.ID.ValueString()); err != nil {
+		lost(ctx, r.of, &response.Diagnostics, "cluster", "cluster:read", err)
+	}
+}
+
+func (r *clusterResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
+	wanted, err := importName(r.of, request.ID)
+	if err == nil {
+		var it api.Cluster
+		if it, err = findCluster(ctx, r.of, wanted); err == nil {
+			response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), it.ID)...)
+			return
+		}
+	}
+	tell(&response.Diagnostics, "The cluster cannot be imported", err)
+}
+
+func findCluster(ctx context.Context, of *api.Of, wanted string) (api.Cluster, error) {
+	all, err := of.Clusters(ctx)
+	if err != nil {
+		return api.Cluster{}, err
+	}
+	return byName(all, wanted, "cluster", func(it api.Cluster) (string, string) { return it.ID, it.Name })
+}

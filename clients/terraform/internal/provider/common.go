@@ -1,0 +1,178 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+// managed is what every resource has: the organization, once the provider is configured.
+type managed struct{ of *api.Of }
+
+func (m *managed) Configure(_ context.Context, request resource.ConfigureRequest, response *resource.ConfigureResponse) {
+	configured(request.ProviderData, &m.of, &response.Diagnostics)
+}
+
+func configured(data any, of **api.Of, diagnostics *diag.Diagnostics) {
+	// Before the provider is configured there is none, and nothing is asked.
+	if data == nil {
+		return
+	}
+	given, ok := data.(*api.Of)
+	if !ok {
+		diagnostics.AddError("The provider is not configured", fmt.Sprintf("It passed on a %T. This is a fault of the provider.", data))
+	}
+	*of = given
+}
+
+// The attributes of a request by their names here, where those differ.
+var attributes = map[string]string{"role_id": "role", "keep": "overlap", "sha256": "digest", "cluster": "cluster_id"}
+
+// tell says what a server said: its own words, the missing permission, and at which attribute.
+func tell(diagnostics *diag.Diagnostics, summary string, err error) {
+	var ours *api.Error
+	if !errors.As(err, &ours) || len(ours.Faults) == 0 {
+		diagnostics.AddError(summary, err.Error())
+		return
+	}
+	for _, fault := range ours.Faults {
+		name, _, _ := strings.Cut(fault.Field, "[")
+		name, _, _ = strings.Cut(name, ".")
+		if known, ok := attributes[name]; ok {
+			name = known
+		}
+		diagnostics.AddAttributeError(path.Root(name), summary, "`"+fault.Field+"` "+fault.Problem+".")
+	}
+}
+
+// lost says what to do with an object that a read does not find: true only where it is surely gone. Else the state stays.
+func lost(ctx context.Context, of *api.Of, diagnostics *diag.Diagnostics, what, permission string, err error) bool {
+	if of.Gone(ctx, err, permission) {
+		return true
+	}
+	if api.NotFound(err) {
+		diagnostics.AddError("The "+what+" was deleted, or is not visible to this token",
+			"Nothing was taken out of the state. This token does not read everything of its kind (`"+permission+"`), and so nobody knows "+
+				"which of both it is. Use a token that does; or, if you know that it was deleted, run `terraform state rm`.")
+		return false
+	}
+	tell(diagnostics, "The "+what+" cannot be read", err)
+	return false
+}
+
+// same keeps the text of the configuration where it means what the server says.
+func same(before types.String, now string, equal func(before, now string) bool) types.String {
+	if !before.IsNull() && !before.IsUnknown() && equal(before.ValueString(), now) {
+		return before
+	}
+	return types.StringValue(now)
+}
+
+// roleText keeps the name or the id by which a role was named.
+func roleText(before types.String, id, name string) types.String {
+	return same(before, name, func(before, _ string) bool { return before == id || strings.EqualFold(before, name) })
+}
+
+// optional is null for an empty text.
+func optional(text string) types.String {
+	if text == "" {
+		return types.StringNull()
+	}
+	return types.StringValue(text)
+}
+
+// describe keeps an empty description where somebody wrote one: the server says nothing of either.
+func describe(before types.String, now string) types.String {
+	if now == "" && !before.IsNull() && before.ValueString() == "" {
+		return before
+	}
+	return optional(now)
+}
+
+func moment(before types.String, now *time.Time) types.String {
+	if now == nil {
+		return types.StringNull()
+	}
+	return same(before, now.UTC().Format("2006-01-02T15:04:05.000000Z07:00"), func(before, _ string) bool {
+		at, err := time.Parse(time.RFC3339, before)
+		return err == nil && at.Equal(*now)
+	})
+}
+
+// roleID finds a role by name or id.
+func roleID(ctx context.Context, of *api.Of, wanted string) (api.Role, error) {
+	roles, err := of.Roles(ctx)
+	if err != nil {
+		return api.Role{}, err
+	}
+	var names []string
+	for _, it := range roles {
+		names = append(names, it.Name)
+		if it.ID == wanted || strings.EqualFold(it.Name, wanted) {
+			return it, nil
+		}
+	}
+	return api.Role{}, fmt.Errorf("there is no role `%s`, or this token may not see it. There are: %s", wanted, strings.Join(names, ", "))
+}
+
+// importName takes `name` or `organization/name`, and says which it is.
+func importName(of *api.Of, id string) (string, error) {
+	organization, name, both := strings.Cut(id, "/")
+	if !both {
+		return id, nil
+	}
+	if organization != of.ID && !strings.EqualFold(organization, of.Name) {
+		return "", fmt.Errorf("this provider manages the organization `%s`, not `%s`", of.Name, organization)
+	}
+	return name, nil
+}
+
+// byName finds the one that an import, or a data source, means.
+func byName[T any](all []T, wanted, what string, read func(T) (id, name string)) (T, error) {
+	var none T
+	for _, it := range all {
+		if id, name := read(it); id == wanted || strings.EqualFold(name, wanted) {
+			return it, nil
+		}
+	}
+	return none, fmt.Errorf("there is no %s `%s`, or this token may not see it", what, wanted)
+}
+
+// idAttribute is the id that the server gives.
+func idAttribute() schema.StringAttribute {
+	return schema.StringAttribute{Computed: true, PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()}}
+}
+
+// texts reads a set of texts.
+func texts(ctx context.Context, set types.Set, diagnostics *diag.Diagnostics) []string {
+	read := []string{}
+	if !set.IsNull() && !set.IsUnknown() {
+		diagnostics.Append(set.ElementsAs(ctx, &read, false)...)
+	}
+	return read
+}
+
+// textSet makes one; null where it is empty and was not there before.
+func textSet(all []string, before types.Set) types.Set {
+	if len(all) == 0 && before.IsNull() {
+		return types.SetNull(types.StringType)
+	}
+	values := make([]attr.Value, 0, len(all))
+	for _, it := range all {
+		values = append(values, types.StringValue(it))
+	}
+	return types.SetValueMust(types.StringType, values)
+}

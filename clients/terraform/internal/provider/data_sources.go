@@ -1,0 +1,265 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+// data is a data source: its model, which is filled by one question.
+type data[M any] struct {
+	of     *api.Of
+	name   string
+	schema schema.Schema
+	read   func(context.Context, *api.Of, *M) error
+}
+
+func (d *data[M]) Metadata(_ context.Context, _ datasource.MetadataRequest, response *datasource.MetadataResponse) {
+	response.TypeName = "tokenward_" + d.name
+}
+
+func (d *data[M]) Schema(_ context.Context, _ datasource.SchemaRequest, response *datasource.SchemaResponse) {
+	response.Schema = d.schema
+}
+
+func (d *data[M]) Configure(_ context.Context, request datasource.ConfigureRequest, response *datasource.ConfigureResponse) {
+	configured(request.ProviderData, &d.of, &response.Diagnostics)
+}
+
+func (d *data[M]) Read(ctx context.Context, request datasource.ReadRequest, response *datasource.ReadResponse) {
+	var model M
+	response.Diagnostics.Append(request.Config.Get(ctx, &model)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	if err := d.read(ctx, d.of, &model); err != nil {
+		tell(&response.Diagnostics, "The "+d.name+" cannot be read", err)
+		return
+	}
+	response.Diagnostics.Append(response.State.Set(ctx, model)...)
+}
+
+// either is a pair of attributes of which one is said and both are known then.
+func either(computed ...string) map[string]schema.Attribute {
+	attributes := map[string]schema.Attribute{
+		"id":   schema.StringAttribute{Optional: true, Computed: true},
+		"name": schema.StringAttribute{Optional: true, Computed: true},
+	}
+	for _, it := range computed {
+		attributes[it] = schema.StringAttribute{Computed: true}
+	}
+	return attributes
+}
+
+func wanted(id, name types.String) (string, error) {
+	if id.IsNull() == name.IsNull() {
+		return "", fmt.Errorf("say its `id` or its `name`")
+	}
+	return id.ValueString() + name.ValueString(), nil
+}
+
+type tokenDataModel struct {
+	ID          types.String `tfsdk:"id"`
+	Name        types.String `tfsdk:"name"`
+	Description types.String `tfsdk:"description"`
+	RoleID      types.String `tfsdk:"role_id"`
+	RoleName    types.String `tfsdk:"role_name"`
+	ExpiresAt   types.String `tfsdk:"expires_at"`
+	State       types.String `tfsdk:"state"`
+	LastFour    types.String `tfsdk:"last_four"`
+	LastUsedAt  types.String `tfsdk:"last_used_at"`
+}
+
+func newTokenData() datasource.DataSource {
+	return &data[tokenDataModel]{name: "token", schema: schema.Schema{
+		MarkdownDescription: "A token, without its secret.",
+		Attributes:          either("description", "role_id", "role_name", "expires_at", "state", "last_four", "last_used_at"),
+	}, read: func(ctx context.Context, of *api.Of, m *tokenDataModel) error {
+		name, err := wanted(m.ID, m.Name)
+		if err != nil {
+			return err
+		}
+		all, err := of.Tokens(ctx)
+		if err != nil {
+			return err
+		}
+		it, err := byName(all, name, "token", func(it api.Token) (string, string) { return it.ID, it.Name })
+		m.ID, m.Name, m.Description = types.StringValue(it.ID), types.StringValue(it.Name), optional(it.Description)
+		m.RoleID, m.RoleName, m.State, m.LastFour = types.StringValue(it.RoleID), types.StringValue(it.RoleName), types.StringValue(it.State), types.StringValue(it.LastFour)
+		m.ExpiresAt, m.LastUsedAt = moment(types.StringNull(), it.ExpiresAt), moment(types.StringNull(), it.LastUsedAt)
+		return err
+	}}
+}
+
+type roleDataModel struct {
+	ID          types.String `tfsdk:"id"`
+	Name        types.String `tfsdk:"name"`
+	Description types.String `tfsdk:"description"`
+}
+
+func newRoleData() datasource.DataSource {
+	return &data[roleDataModel]{name: "role", schema: schema.Schema{
+		MarkdownDescription: "A role, built-in or of your own.", Attributes: either("description"),
+	}, read: func(ctx context.Context, of *api.Of, m *roleDataModel) error {
+		name, err := wanted(m.ID, m.Name)
+		if err != nil {
+			return err
+		}
+		it, err := roleID(ctx, of, name)
+		m.ID, m.Name, m.Description = types.StringValue(it.ID), types.StringValue(it.Name), optional(it.Description)
+		return err
+	}}
+}
+
+type rolesDataModel struct {
+	IDs map[string]types.String `tfsdk:"ids"`
+}
+
+func newRolesData() datasource.DataSource {
+	return &data[rolesDataModel]{name: "roles", schema: schema.Schema{
+		MarkdownDescription: "All roles that this token sees.",
+		Attributes:          map[string]schema.Attribute{"ids": schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Their ids by their names."}},
+	}, read: func(ctx context.Context, of *api.Of, m *rolesDataModel) error {
+		roles, err := of.Roles(ctx)
+		m.IDs = map[string]types.String{}
+		for _, it := range roles {
+			m.IDs[it.Name] = types.StringValue(it.ID)
+		}
+		return err
+	}}
+}
+
+func newProjectData() datasource.DataSource {
+	return &data[roleDataModel]{name: "project", schema: schema.Schema{
+		MarkdownDescription: "A project.", Attributes: either("description"),
+	}, read: func(ctx context.Context, of *api.Of, m *roleDataModel) error {
+		name, err := wanted(m.ID, m.Name)
+		if err != nil {
+			return err
+		}
+		it, err := findProject(ctx, of, name)
+		m.ID, m.Name, m.Description = types.StringValue(it.ID), types.StringValue(it.Name), optional(it.Description)
+		return err
+	}}
+}
+
+type environmentDataModel struct {
+	ID        types.String `tfsdk:"id"`
+	Name      types.String `tfsdk:"name"`
+	ProjectID types.String `tfsdk:"project_id"`
+	ClusterID types.String `tfsdk:"cluster_id"`
+	Mode      types.String `tfsdk:"mode"`
+}
+
+func newEnvironmentData() datasource.DataSource {
+	attributes := either("cluster_id", "mode")
+	attributes["project_id"] = schema.StringAttribute{Required: true}
+	return &data[environmentDataModel]{name: "environment", schema: schema.Schema{
+		MarkdownDescription: "An environment of a project.", Attributes: attributes,
+	}, read: func(ctx context.Context, of *api.Of, m *environmentDataModel) error {
+		name, err := wanted(m.ID, m.Name)
+		if err != nil {
+			return err
+		}
+		it, err := findEnvironment(ctx, of, m.ProjectID.ValueString(), name)
+		m.ID, m.Name, m.ClusterID, m.Mode = types.StringValue(it.ID), types.StringValue(it.Name), types.StringValue(it.ClusterID), types.StringValue(it.Mode)
+		return err
+	}}
+}
+
+type clusterDataModel struct {
+	ID            types.String `tfsdk:"id"`
+	Name          types.String `tfsdk:"name"`
+	Description   types.String `tfsdk:"description"`
+	Region        types.String `tfsdk:"region"`
+	CloudProvider types.String `tfsdk:"cloud_provider"`
+}
+
+func newClusterData() datasource.DataSource {
+	return &data[clusterDataModel]{name: "cluster", schema: schema.Schema{
+		MarkdownDescription: "A cluster.", Attributes: either("description", "region", "cloud_provider"),
+	}, read: func(ctx context.Context, of *api.Of, m *clusterDataModel) error {
+		name, err := wanted(m.ID, m.Name)
+		if err != nil {
+			return err
+		}
+		it, err := findCluster(ctx, of, name)
+		m.ID, m.Name, m.Description = types.StringValue(it.ID), types.StringValue(it.Name), optional(it.Description)
+		m.Region, m.CloudProvider = types.StringValue(it.Region), types.StringValue(it.CloudProvider)
+		return err
+	}}
+}
+
+type memberDataModel struct {
+	Email    types.String `tfsdk:"email"`
+	UserID   types.String `tfsdk:"user_id"`
+	RoleID   types.String `tfsdk:"role_id"`
+	RoleName types.String `tfsdk:"role_name"`
+}
+
+func newMemberData() datasource.DataSource {
+	return &data[memberDataModel]{name: "member", schema: schema.Schema{
+		MarkdownDescription: "A member of the organization.",
+		Attributes: map[string]schema.Attribute{
+			"email":     schema.StringAttribute{Required: true},
+			"user_id":   schema.StringAttribute{Computed: true},
+			"role_id":   schema.StringAttribute{Computed: true},
+			"role_name": schema.StringAttribute{Computed: true},
+		},
+	}, read: func(ctx context.Context, of *api.Of, m *memberDataModel) error {
+		members, _, err := of.Members(ctx)
+		if err != nil {
+			return err
+		}
+		it, err := byName(members, m.Email.ValueString(), "member", func(it api.Member) (string, string) { return it.ID, it.Email })
+		m.UserID, m.RoleID, m.RoleName = types.StringValue(it.ID), types.StringValue(it.RoleID), types.StringValue(it.RoleName)
+		return err
+	}}
+}
+
+type decisionDataModel struct {
+	TokenID    types.String `tfsdk:"token_id"`
+	Permission types.String `tfsdk:"permission"`
+	API        types.String `tfsdk:"api"`
+	Method     types.String `tfsdk:"method"`
+	Path       types.String `tfsdk:"path"`
+	RemoteIP   types.String `tfsdk:"remote_ip"`
+	Allowed    types.Bool   `tfsdk:"allowed"`
+	Code       types.String `tfsdk:"code"`
+	Missing    types.String `tfsdk:"missing_permission"`
+}
+
+func newDecisionData() datasource.DataSource {
+	return &data[decisionDataModel]{name: "decision", schema: schema.Schema{
+		MarkdownDescription: "What a token would be answered, for `check` blocks: by its id, and never by its secret.",
+		Attributes: map[string]schema.Attribute{
+			"token_id":           schema.StringAttribute{Required: true},
+			"permission":         schema.StringAttribute{Optional: true, MarkdownDescription: "A permission, such as `invoices:read`."},
+			"api":                schema.StringAttribute{Optional: true, MarkdownDescription: "An API of the organization; with `method` and `path`."},
+			"method":             schema.StringAttribute{Optional: true},
+			"path":               schema.StringAttribute{Optional: true},
+			"remote_ip":          schema.StringAttribute{Optional: true, MarkdownDescription: "From where; without it a token that is bound to networks is refused."},
+			"allowed":            schema.BoolAttribute{Computed: true},
+			"code":               schema.StringAttribute{Computed: true, MarkdownDescription: "`valid`, or why not."},
+			"missing_permission": schema.StringAttribute{Computed: true},
+		},
+	}, read: func(ctx context.Context, of *api.Of, m *decisionDataModel) error {
+		question := api.Fields{}
+		for name, value := range map[string]types.String{"permission": m.Permission, "api": m.API, "remote_ip": m.RemoteIP} {
+			if !value.IsNull() {
+				question[name] = value.ValueString()
+			}
+		}
+		if !m.Method.IsNull() || !m.Path.IsNull() {
+			question["request"] = api.Fields{"method": m.Method.ValueString(), "path": m.Path.ValueString()}
+		}
+		it, err := of.Decide(ctx, m.TokenID.ValueString(), question)
+		m.Allowed, m.Code, m.Missing = types.BoolValue(it.Valid), types.StringValue(it.Code), optional(it.MissingPermission)
+		return err
+	}}
+}

@@ -1,0 +1,197 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+type memberResource struct{ managed }
+
+func newMemberResource() resource.Resource { return &memberResource{} }
+
+var _ resource.ResourceWithImportState = (*memberResource)(nil)
+
+type memberModel struct {
+	ID     types.String `tfsdk:"id"`
+	Email  types.String `tfsdk:"email"`
+	Role   types.String `tfsdk:"role"`
+	Status types.String `tfsdk:"status"`
+	Link   types.String `tfsdk:"invitation_link"`
+}
+
+func (r *memberResource) Metadata(_ context.Context, _ resource.MetadataRequest, response *resource.MetadataResponse) {
+	response.TypeName = "tokenward_member"
+}
+
+func (r *memberResource) Schema(_ context.Context, _ resource.SchemaRequest, response *resource.SchemaResponse) {
+	response.Schema = schema.Schema{
+		MarkdownDescription: "A member of the organization: invited when it is made, removed when it is destroyed.",
+		Attributes: map[string]schema.Attribute{
+			"id":              schema.StringAttribute{Computed: true, MarkdownDescription: "The e-mail address: what a member has before and after the invitation is accepted.", PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()}},
+			"email":           schema.StringAttribute{Required: true, PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()}},
+			"role":            schema.StringAttribute{Required: true, MarkdownDescription: "The role, by name or id."},
+			"status":          schema.StringAttribute{Computed: true, MarkdownDescription: "`PENDING` or `EXPIRED` while invited, `MEMBER` after that."},
+			"invitation_link": schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The link to accept by, from when it was made until it is accepted. Null after an import."},
+		},
+	}
+}
+
+const isMember = "MEMBER"
+
+// find looks for somebody by the address, among members first.
+func (r *memberResource) find(ctx context.Context, email string) (member api.Member, invited, found bool, err error) {
+	members, pending, err := r.of.Members(ctx)
+	if err != nil {
+		return api.Member{}, false, false, err
+	}
+	for at, it := range append(members, pending...) {
+		if strings.EqualFold(it.Email, email) {
+			return it, at >= len(members), true, nil
+		}
+	}
+	return api.Member{}, false, false, nil
+}
+
+func (m *memberModel) read(member api.Member, invited bool) {
+	m.Email = same(m.Email, member.Email, strings.EqualFold)
+	m.ID = m.Email
+	m.Role = roleText(m.Role, member.RoleID, member.RoleName)
+	m.Status = types.StringValue(isMember)
+	if invited {
+		m.Status = types.StringValue(member.Status)
+	} else {
+		m.Link = types.StringNull()
+	}
+}
+
+func (r *memberResource) invite(ctx context.Context, plan *memberModel) error {
+	role, err := roleID(ctx, r.of, plan.Role.ValueString())
+	if err != nil {
+		return err
+	}
+	invited, err := r.of.Invite(ctx, plan.Email.ValueString(), role.ID)
+	if err != nil {
+		return err
+	}
+	plan.read(invited, true)
+	plan.Link = optional(invited.Link)
+	return nil
+}
+
+func (r *memberResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
+	var plan memberModel
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	if err := r.invite(ctx, &plan); err != nil {
+		tell(&response.Diagnostics, "The member cannot be invited", err)
+		return
+	}
+	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+func (r *memberResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
+	var state memberModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	email := state.Email
+	if email.IsNull() {
+		email = state.ID
+	}
+	member, invited, found, err := r.find(ctx, email.ValueString())
+	switch {
+	case err != nil:
+		tell(&response.Diagnostics, "The member cannot be read", err)
+	case !found:
+		if lost(ctx, r.of, &response.Diagnostics, "member", "member:read", api.Absent("member")) {
+			response.State.RemoveResource(ctx)
+		}
+	default:
+		state.read(member, invited)
+		response.Diagnostics.Append(response.State.Set(ctx, state)...)
+	}
+}
+
+func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
+	var plan, state memberModel
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	failed := func(err error) { tell(&response.Diagnostics, "The member cannot get another role", err) }
+	member, invited, found, err := r.find(ctx, plan.Email.ValueString())
+	if err == nil && !found {
+		err = fmt.Errorf("`%s` is no member any more, and is not invited; apply once more", plan.Email.ValueString())
+	}
+	if err != nil {
+		failed(err)
+		return
+	}
+	if invited {
+		// An invitation has the role that it was made with.
+		if err = r.of.Uninvite(ctx, member.ID); err == nil {
+			err = r.invite(ctx, &plan)
+		}
+		if err != nil {
+			failed(err)
+			return
+		}
+		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+		return
+	}
+	role, err := roleID(ctx, r.of, plan.Role.ValueString())
+	if err == nil {
+		err = r.of.GiveRole(ctx, member.ID, role.ID)
+	}
+	if err != nil {
+		failed(err)
+		return
+	}
+	member.RoleID, member.RoleName = role.ID, role.Name
+	plan.read(member, false)
+	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+func (r *memberResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
+	var state memberModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	member, invited, found, err := r.find(ctx, state.Email.ValueString())
+	switch {
+	case err != nil:
+	case !found:
+		return
+	case invited:
+		err = r.of.Uninvite(ctx, member.ID)
+	default:
+		err = r.of.RemoveMember(ctx, member.ID)
+	}
+	if err != nil && !api.NotFound(err) {
+		tell(&response.Diagnostics, "The member cannot be removed", err)
+	}
+}
+
+func (r *memberResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
+	email, err := importName(r.of, request.ID)
+	if err != nil {
+		tell(&response.Diagnostics, "The member cannot be imported", err)
+		return
+	}
+	response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), email)...)
+}

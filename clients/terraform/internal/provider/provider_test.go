@@ -1,0 +1,125 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+// world is what clients/testing/world.py made ready: a real server, and tokens for it.
+type world struct {
+	URL          string            `json:"url"`
+	Organization string            `json:"organization"`
+	Admin        string            `json:"admin"`
+	Tokens       map[string]string `json:"tokens"`
+}
+
+// Without this variable the framework skips all of them, and nothing would be known.
+func TestMain(m *testing.M) {
+	if os.Getenv("TF_ACC") == "" {
+		fmt.Fprintln(os.Stderr, "run this by scripts/clients, which sets TF_ACC")
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func theWorld(t *testing.T) world {
+	t.Helper()
+	content, err := os.ReadFile(os.Getenv("TOKENWARD_WORLD"))
+	if err != nil {
+		t.Fatal("run this by scripts/clients: ", err)
+	}
+	var it world
+	must(t, json.Unmarshal(content, &it))
+	return it
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var factories = map[string]func() (tfprotov6.ProviderServer, error){
+	"tokenward": providerserver.NewProtocol6WithError(New("test")()),
+}
+
+// with is a configuration with the provider of the world.
+func with(it world, token, text string) string {
+	return fmt.Sprintf("provider \"tokenward\" {\n  url   = %q\n  token = %q\n}\n%s", it.URL, token, text)
+}
+
+// organization is for what a person would do by hand meanwhile.
+func organization(t *testing.T, it world) *api.Of {
+	t.Helper()
+	client, err := api.New(api.Config{URL: it.URL, Token: it.Admin, Agent: "test"})
+	must(t, err)
+	of, err := client.Organization(context.Background(), "")
+	must(t, err)
+	return of
+}
+
+func run(t *testing.T, steps ...resource.TestStep) {
+	t.Helper()
+	resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: factories, Steps: steps})
+}
+
+// verify asks the server whether a token is accepted.
+func verify(t *testing.T, it world, token string) string {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodPost, it.URL+"/verify", strings.NewReader(fmt.Sprintf("{\"token\":%q}", token)))
+	must(t, err)
+	request.Header.Set("Authorization", "Token "+it.Admin)
+	answer, err := http.DefaultClient.Do(request)
+	must(t, err)
+	defer answer.Body.Close()
+	var body struct{ Code string }
+	must(t, json.NewDecoder(answer.Body).Decode(&body))
+	return body.Code
+}
+
+// attribute answers a text of the state.
+func attribute(state *terraform.State, resource, name string) string {
+	return state.RootModule().Resources[resource].Primary.Attributes[name]
+}
+
+func TestASettingThatIsMissingOrWrongIsToldAndNothingIsAsked(t *testing.T) {
+	it := theWorld(t)
+	const data = "\ndata \"tokenward_roles\" \"all\" {}\n"
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("<!doctype html><title>Welcome</title>"))
+	}))
+	defer page.Close()
+	for name, step := range map[string]struct{ config, told string }{
+		"no address":           {"provider \"tokenward\" {\n token = \"x\"\n}" + data, "has no `url`"},
+		"no token":             {"provider \"tokenward\" {\n url = \"http://127.0.0.1:9\"\n}" + data, "has no `token`"},
+		"another scheme":       {"provider \"tokenward\" {\n url = \"ftp://x\"\n token = \"x\"\n}" + data, "begin with http"},
+		"a password":           {"provider \"tokenward\" {\n url = \"https://u:p@x\"\n token = \"x\"\n}" + data, "no user name"},
+		"nobody there":         {"provider \"tokenward\" {\n url = \"http://127.0.0.1:9\"\n token = \"x\"\n}" + data, "cannot be reached"},
+		"a page":               {"provider \"tokenward\" {\n url = \"" + page.URL + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
+		"a wrong base path":    {"provider \"tokenward\" {\n url = \"" + it.URL + "/below\"\n token = \"" + it.Admin + "\"\n}" + data, "nothing at"},
+		"a revoked token":      {with(it, it.Tokens["revoked"], data), "revoked"},
+		"another organization": {"provider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n organization = \"Other\"\n}" + data, "no organization"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, resource.TestStep{Config: step.config, ExpectError: regexp.MustCompile(step.told)})
+		})
+	}
+	// A slash at the end is no other server.
+	run(t, resource.TestStep{Config: strings.Replace(with(it, it.Admin, data), it.URL, it.URL+"/", 1),
+		Check: resource.TestCheckResourceAttrSet("data.tokenward_roles.all", "ids.admin")})
+}

@@ -1,0 +1,164 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral/schema"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+const (
+	// How long one lives that says nothing else, and at most, however often it is renewed.
+	usualLife   = 15 * time.Minute
+	longestLife = 24 * time.Hour
+	private     = "token"
+)
+
+type ephemeralToken struct{ of *api.Of }
+
+func newEphemeralToken() ephemeral.EphemeralResource { return &ephemeralToken{} }
+
+var (
+	_ ephemeral.EphemeralResourceWithConfigure = (*ephemeralToken)(nil)
+	_ ephemeral.EphemeralResourceWithRenew     = (*ephemeralToken)(nil)
+	_ ephemeral.EphemeralResourceWithClose     = (*ephemeralToken)(nil)
+)
+
+type ephemeralModel struct {
+	NamePrefix types.String `tfsdk:"name_prefix"`
+	Role       types.String `tfsdk:"role"`
+	ExpiresIn  types.String `tfsdk:"expires_in"`
+	Networks   types.Set    `tfsdk:"networks"`
+	ID         types.String `tfsdk:"id"`
+	Name       types.String `tfsdk:"name"`
+	Token      types.String `tfsdk:"token"`
+	ExpiresAt  types.String `tfsdk:"expires_at"`
+}
+
+// open is what renewing and closing need: nothing of it is a secret.
+type open struct {
+	ID    string        `json:"id"`
+	Life  time.Duration `json:"life"`
+	Until time.Time     `json:"until"`
+}
+
+func (e *ephemeralToken) Metadata(_ context.Context, _ ephemeral.MetadataRequest, response *ephemeral.MetadataResponse) {
+	response.TypeName = "tokenward_token"
+}
+
+func (e *ephemeralToken) Schema(_ context.Context, _ ephemeral.SchemaRequest, response *ephemeral.SchemaResponse) {
+	response.Schema = schema.Schema{
+		MarkdownDescription: "A token for this run alone: made when it is opened, in the plan and in the apply, and **taken back when it is closed**. What must outlive the run is a resource `tokenward_token` with `secret_wo`.",
+		Attributes: map[string]schema.Attribute{
+			"name_prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "The beginning of its name; `run-` where nothing is said."},
+			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that it acts as, by name or id."},
+			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives should nobody be left to take it back: `15m` where nothing is said, `24h` at most. It is renewed while the run goes on."},
+			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted."},
+			"id":          schema.StringAttribute{Computed: true},
+			"name":        schema.StringAttribute{Computed: true},
+			"token":       schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The secret."},
+			"expires_at":  schema.StringAttribute{Computed: true},
+		},
+	}
+}
+
+func (e *ephemeralToken) Configure(_ context.Context, request ephemeral.ConfigureRequest, response *ephemeral.ConfigureResponse) {
+	configured(request.ProviderData, &e.of, &response.Diagnostics)
+}
+
+func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest, response *ephemeral.OpenResponse) {
+	var model ephemeralModel
+	response.Diagnostics.Append(request.Config.Get(ctx, &model)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	life := usualLife
+	if !model.ExpiresIn.IsNull() {
+		given, err := time.ParseDuration(model.ExpiresIn.ValueString())
+		if err != nil || given < time.Minute || given > longestLife {
+			response.Diagnostics.AddAttributeError(path.Root("expires_in"), "This is no life of a token", "Write a length such as 15m, from 1m to 24h.")
+			return
+		}
+		life = given
+	}
+	role, err := roleID(ctx, e.of, model.Role.ValueString())
+	if err != nil {
+		response.Diagnostics.AddAttributeError(path.Root("role"), "The token cannot be made", err.Error())
+		return
+	}
+	prefix := model.NamePrefix.ValueString()
+	if prefix == "" {
+		prefix = "run-"
+	}
+	now := time.Now()
+	fields := api.Fields{"name": prefix + api.Random(5), "role_id": role.ID, "expires_at": now.Add(life).UTC().Format(time.RFC3339)}
+	if networks := texts(ctx, model.Networks, &response.Diagnostics); len(networks) > 0 {
+		fields["networks"] = networksOf(networks)
+	}
+	token, err := e.of.CreateToken(ctx, fields)
+	if err != nil {
+		tell(&response.Diagnostics, "The token cannot be made", err)
+		return
+	}
+	model.ID, model.Name, model.Token = types.StringValue(token.ID), types.StringValue(token.Name), types.StringValue(token.Text)
+	model.ExpiresAt = moment(types.StringNull(), token.ExpiresAt)
+	response.Diagnostics.Append(response.Result.Set(ctx, model)...)
+	kept, err := json.Marshal(open{token.ID, life, now.Add(longestLife)})
+	if err != nil {
+		response.Diagnostics.AddError("The token cannot be remembered", err.Error())
+		return
+	}
+	response.Diagnostics.Append(response.Private.SetKey(ctx, private, kept)...)
+	if life < longestLife {
+		response.RenewAt = now.Add(life / 2)
+	}
+}
+
+// keeper is the private data of a request, whichever it is.
+type keeper interface {
+	GetKey(context.Context, string) ([]byte, diag.Diagnostics)
+}
+
+func opened(ctx context.Context, kept keeper, diagnostics *diag.Diagnostics) (open, bool) {
+	var it open
+	text, problems := kept.GetKey(ctx, private)
+	diagnostics.Append(problems...)
+	return it, json.Unmarshal(text, &it) == nil && it.ID != ""
+}
+
+func (e *ephemeralToken) Renew(ctx context.Context, request ephemeral.RenewRequest, response *ephemeral.RenewResponse) {
+	it, known := opened(ctx, request.Private, &response.Diagnostics)
+	if !known {
+		return
+	}
+	now := time.Now()
+	end := now.Add(it.Life)
+	if end.After(it.Until) {
+		end = it.Until
+	}
+	if _, err := e.of.EditToken(ctx, it.ID, "", api.Fields{"expires_at": end.UTC().Format(time.RFC3339)}); err != nil {
+		response.Diagnostics.AddWarning("The token of this run cannot be renewed", err.Error())
+		return
+	}
+	if end.Before(it.Until) {
+		response.RenewAt = now.Add(it.Life / 2)
+	}
+}
+
+func (e *ephemeralToken) Close(ctx context.Context, request ephemeral.CloseRequest, response *ephemeral.CloseResponse) {
+	it, known := opened(ctx, request.Private, &response.Diagnostics)
+	if !known {
+		return
+	}
+	// One that has ended already, or was deleted, is what was wanted.
+	if err := e.of.DeleteToken(ctx, it.ID); err != nil && !api.NotFound(err) {
+		response.Diagnostics.AddWarning("The token of this run could not be taken back", err.Error()+" It ends by itself.")
+	}
+}

@@ -1,0 +1,581 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+type tokenResource struct{ managed }
+
+func newTokenResource() resource.Resource { return &tokenResource{} }
+
+var (
+	_ resource.ResourceWithModifyPlan     = (*tokenResource)(nil)
+	_ resource.ResourceWithImportState    = (*tokenResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*tokenResource)(nil)
+)
+
+type tokenModel struct {
+	ID              types.String `tfsdk:"id"`
+	Name            types.String `tfsdk:"name"`
+	NamePrefix      types.String `tfsdk:"name_prefix"`
+	Description     types.String `tfsdk:"description"`
+	Role            types.String `tfsdk:"role"`
+	NotBefore       types.String `tfsdk:"not_before"`
+	ExpiresAt       types.String `tfsdk:"expires_at"`
+	ExpiresIn       types.String `tfsdk:"expires_in"`
+	Networks        types.Set    `tfsdk:"networks"`
+	Enabled         types.Bool   `tfsdk:"enabled"`
+	SecretWO        types.String `tfsdk:"secret_wo"`
+	SecretWOVersion types.Int64  `tfsdk:"secret_wo_version"`
+	Digest          types.String `tfsdk:"digest"`
+	Generate        types.Bool   `tfsdk:"generate"`
+	RotateTriggers  types.Map    `tfsdk:"rotate_triggers"`
+	Overlap         types.String `tfsdk:"overlap"`
+	OnExpired       types.String `tfsdk:"on_expired"`
+	Token           types.String `tfsdk:"token"`
+	LastFour        types.String `tfsdk:"last_four"`
+	Version         types.Int64  `tfsdk:"version"`
+	State           types.String `tfsdk:"state"`
+}
+
+func (r *tokenResource) Metadata(_ context.Context, _ resource.MetadataRequest, response *resource.MetadataResponse) {
+	response.TypeName = "tokenward_token"
+}
+
+func (r *tokenResource) Schema(_ context.Context, _ resource.SchemaRequest, response *resource.SchemaResponse) {
+	response.Schema = schema.Schema{
+		MarkdownDescription: "An API token. Its secret has exactly one of three forms: `secret_wo`, `digest`, or `generate`.",
+		Attributes: map[string]schema.Attribute{
+			"id":          idAttribute(),
+			"name":        schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "What it is for; unique in the organization."},
+			"name_prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "The beginning of a name that is made up, for `create_before_destroy`. Another one makes another token's name in place."},
+			"description": schema.StringAttribute{Optional: true},
+			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that it acts as, by name or id."},
+			"not_before":  schema.StringAttribute{Optional: true, MarkdownDescription: "From when on it is accepted (RFC 3339)."},
+			"expires_at":  schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "From when on it is refused (RFC 3339)."},
+			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives, such as `2160h`, from the apply that makes it, rotates it, or changes this."},
+			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted; from everywhere where there are none."},
+			"enabled":     schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(true), MarkdownDescription: "Whether it is accepted at all."},
+			"secret_wo": schema.StringAttribute{Optional: true, WriteOnly: true, Sensitive: true,
+				MarkdownDescription: "The secret itself, from a vault's ephemeral value. It is never written down, and only its digest leaves the machine."},
+			"secret_wo_version": schema.Int64Attribute{Optional: true, MarkdownDescription: "Another number rotates to the `secret_wo` of that run."},
+			"digest":            schema.StringAttribute{Optional: true, MarkdownDescription: "The SHA-256 of a secret that was made elsewhere (`tokenward token create --local`), 64 hexadecimal digits."},
+			"generate":          schema.BoolAttribute{Optional: true, MarkdownDescription: "The server makes the secret, and **it stands in the state** as `token`."},
+			"rotate_triggers":   schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "With `generate`: another value rotates."},
+			"overlap":           schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("0"), MarkdownDescription: "How long the secret before is accepted after a rotation, such as `24h`."},
+			"on_expired":        schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("recreate"), MarkdownDescription: "What becomes of a token that has expired: `recreate` or `keep`."},
+			"token":             schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The secret, with `generate` alone."},
+			"last_four":         schema.StringAttribute{Computed: true, MarkdownDescription: "The end of its secret; `????` of a `digest`, since nobody knows."},
+			"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "The number of its newest secret."},
+			"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "`active`, `disabled`, `not_yet_valid` or `expired`."},
+		},
+	}
+}
+
+// form is how a token gets its secret; empty after an import, where only the configuration knows.
+func (m tokenModel) form() string {
+	switch {
+	case m.Generate.ValueBool():
+		return "generate"
+	case !m.Digest.IsNull():
+		return "digest"
+	case !m.SecretWOVersion.IsNull():
+		return "secret_wo"
+	}
+	return ""
+}
+
+func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
+	var config tokenModel
+	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	wrong := func(name, summary, detail string) {
+		response.Diagnostics.AddAttributeError(path.Root(name), summary, detail)
+	}
+	forms := 0
+	for _, given := range []bool{!config.SecretWO.IsNull(), !config.Digest.IsNull(), config.Generate.IsUnknown() || config.Generate.ValueBool()} {
+		if given {
+			forms++
+		}
+	}
+	if forms != 1 {
+		wrong("generate", "A token's secret has exactly one form", "Say one of `secret_wo` (with `secret_wo_version`), `digest`, and `generate = true`.")
+	}
+	if config.SecretWO.IsNull() != config.SecretWOVersion.IsNull() {
+		wrong("secret_wo_version", "`secret_wo` and `secret_wo_version` go together", "A new secret without a new version changes nothing, and nobody could see it.")
+	}
+	if !config.RotateTriggers.IsNull() && config.Generate.IsNull() {
+		wrong("rotate_triggers", "`rotate_triggers` goes with `generate`", "The other forms rotate with a new `secret_wo_version` or `digest`.")
+	}
+	if config.Name.IsNull() == config.NamePrefix.IsNull() && !config.Name.IsUnknown() && !config.NamePrefix.IsUnknown() {
+		wrong("name", "A token has a `name` or a `name_prefix`", "Say exactly one of them.")
+	}
+	if !config.ExpiresAt.IsNull() && !config.ExpiresIn.IsNull() {
+		wrong("expires_in", "A token has one end", "Say `expires_at` or `expires_in`, not both.")
+	}
+	for name, text := range map[string]types.String{"expires_at": config.ExpiresAt, "not_before": config.NotBefore} {
+		if _, err := time.Parse(time.RFC3339, text.ValueString()); err != nil && !text.IsNull() && !text.IsUnknown() {
+			wrong(name, "This is no moment", "Write it as 2027-01-31T12:00:00Z.")
+		}
+	}
+	if life, err := time.ParseDuration(config.ExpiresIn.ValueString()); (err != nil || life <= 0) && !config.ExpiresIn.IsNull() && !config.ExpiresIn.IsUnknown() {
+		wrong("expires_in", "This is no length of time", "Write it as 2160h or 30m, more than 0.")
+	}
+	if word := config.OnExpired.ValueString(); word != "" && word != "recreate" && word != "keep" {
+		wrong("on_expired", "This is no choice", "`on_expired` is `recreate` or `keep`.")
+	}
+	if !config.Digest.IsNull() && !config.Digest.IsUnknown() && !isDigest(config.Digest.ValueString()) {
+		wrong("digest", "This is no SHA-256", "It has 64 small hexadecimal digits: what `tokenward token create --local` prints.")
+	}
+	if !config.SecretWO.IsNull() && !config.SecretWO.IsUnknown() {
+		if problem := weak(config.SecretWO.ValueString()); problem != "" {
+			wrong("secret_wo", "This secret cannot be used", problem)
+		}
+	}
+}
+
+// rotates says whether a change gives the token a new secret, and why.
+func rotates(before, after tokenModel) (bool, string) {
+	switch {
+	case before.form() == "":
+		// What an import could not know is taken over from the configuration.
+		return false, ""
+	case before.form() != after.form():
+		return true, "its secret has another form"
+	case after.form() == "secret_wo" && !before.SecretWOVersion.Equal(after.SecretWOVersion):
+		return true, "`secret_wo_version` is another one"
+	case after.form() == "digest" && !before.Digest.Equal(after.Digest):
+		return true, "`digest` is another one"
+	case after.form() == "generate" && !before.RotateTriggers.Equal(after.RotateTriggers) && !before.Token.IsNull():
+		return true, "`rotate_triggers` are others"
+	}
+	return false, ""
+}
+
+func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyPlanRequest, response *resource.ModifyPlanResponse) {
+	if request.Plan.Raw.IsNull() {
+		return
+	}
+	var config, plan tokenModel
+	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	if request.State.Raw.IsNull() {
+		if plan.Generate.ValueBool() {
+			response.Diagnostics.AddAttributeWarning(path.Root("generate"), "This secret will stand in the state",
+				"`generate` puts it into the state, its backups and saved plans, for everybody who reads them. `secret_wo` and `digest` do not.")
+		} else {
+			plan.Token = types.StringNull()
+		}
+		if config.ExpiresIn.IsNull() && config.ExpiresAt.IsNull() {
+			// The organization's policy may give it one.
+			plan.ExpiresAt = types.StringUnknown()
+		}
+		response.Diagnostics.Append(response.Plan.Set(ctx, plan)...)
+		return
+	}
+	var state tokenModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	rotated, why := rotates(state, plan)
+	plan.LastFour, plan.Version, plan.Token = state.LastFour, state.Version, state.Token
+	if rotated {
+		plan.LastFour, plan.Version, plan.Token = types.StringUnknown(), types.Int64Unknown(), types.StringUnknown()
+		if plan.form() != "generate" {
+			plan.Token = types.StringNull()
+		}
+		r.warnOfRotation(ctx, state, plan, why, &response.Diagnostics)
+	}
+	if config.Name.IsNull() {
+		plan.Name = state.Name
+		if !state.NamePrefix.IsNull() && !state.NamePrefix.Equal(plan.NamePrefix) {
+			plan.Name = types.StringUnknown()
+		}
+	}
+	switch {
+	case !config.ExpiresAt.IsNull():
+	case config.ExpiresIn.IsNull():
+		plan.ExpiresAt = state.ExpiresAt
+		// Somebody took it out of the configuration.
+		if !state.ExpiresIn.IsNull() {
+			plan.ExpiresAt = types.StringNull()
+		}
+	case rotated || !state.ExpiresIn.IsNull() && !state.ExpiresIn.Equal(plan.ExpiresIn):
+		plan.ExpiresAt = types.StringUnknown()
+	default:
+		plan.ExpiresAt = state.ExpiresAt
+	}
+	plan.State = state.State
+	if !plan.Enabled.Equal(state.Enabled) || !plan.ExpiresAt.Equal(state.ExpiresAt) || !plan.NotBefore.Equal(state.NotBefore) {
+		plan.State = types.StringUnknown()
+	}
+	// An end in the future brings an expired one back by itself.
+	if state.State.ValueString() == "expired" && plan.OnExpired.ValueString() == "recreate" && plan.ExpiresAt.Equal(state.ExpiresAt) {
+		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The token has expired",
+			fmt.Sprintf("`%s` is refused since %s. It is replaced by another one; `on_expired = \"keep\"` leaves it.", state.Name.ValueString(), state.ExpiresAt.ValueString()))
+		plan.State = types.StringUnknown()
+		if !config.ExpiresIn.IsNull() {
+			plan.ExpiresAt = types.StringUnknown()
+		}
+		response.RequiresReplace = append(response.RequiresReplace, path.Root("state"))
+	}
+	response.Diagnostics.Append(response.Plan.Set(ctx, plan)...)
+}
+
+func (r *tokenResource) warnOfRotation(ctx context.Context, state, plan tokenModel, why string, diagnostics *diag.Diagnostics) {
+	used := ""
+	if r.of != nil {
+		if token, err := r.of.Token(ctx, state.ID.ValueString()); err == nil && token.LastUsedAt != nil {
+			used = fmt.Sprintf(" It was last used %s ago", time.Since(*token.LastUsedAt).Round(time.Second))
+			if token.LastUsedAgent != "" {
+				used += " by " + token.LastUsedAgent
+			}
+			used += "."
+		}
+	}
+	until := "The secret before is refused at once."
+	if overlap := plan.Overlap.ValueString(); overlap != "0" {
+		until = "The secret before is accepted for " + overlap + " more."
+	}
+	diagnostics.AddAttributeWarning(path.Root("version"), "The token will be rotated",
+		fmt.Sprintf("`%s` gets a new secret: %s. %s%s", state.Name.ValueString(), why, until, used))
+}
+
+// end is the moment that the configuration wants: of `expires_in`, from now on.
+func (m tokenModel) end() (any, bool) {
+	if !m.ExpiresIn.IsNull() {
+		life, err := time.ParseDuration(m.ExpiresIn.ValueString())
+		return time.Now().Add(life).UTC().Format(time.RFC3339), err == nil
+	}
+	if !m.ExpiresAt.IsNull() && !m.ExpiresAt.IsUnknown() {
+		return m.ExpiresAt.ValueString(), true
+	}
+	return nil, false
+}
+
+func networksOf(all []string) any {
+	if len(all) == 0 {
+		return nil
+	}
+	networks := make([]api.Network, 0, len(all))
+	for _, it := range all {
+		networks = append(networks, api.Network{Network: it})
+	}
+	return networks
+}
+
+// secret puts into a request what it needs of the secret: the digest, and never more. False where it cannot be one: a value
+// that the plan did not know yet is looked at here for the first time.
+func secret(fields api.Fields, plan, config tokenModel, diagnostics *diag.Diagnostics) bool {
+	switch plan.form() {
+	case "digest":
+		fields["sha256"] = plan.Digest.ValueString()
+	case "secret_wo":
+		text := config.SecretWO.ValueString()
+		if problem := weak(text); problem != "" {
+			diagnostics.AddAttributeError(path.Root("secret_wo"), "This secret cannot be used", problem)
+			return false
+		}
+		fields["sha256"], fields["last_four"] = digestOf(text), text[len(text)-4:]
+	}
+	return true
+}
+
+func (r *tokenResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
+	var plan, config tokenModel
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	role, err := roleID(ctx, r.of, plan.Role.ValueString())
+	if err != nil {
+		response.Diagnostics.AddAttributeError(path.Root("role"), "The token cannot be made", err.Error())
+		return
+	}
+	name := plan.Name.ValueString()
+	if !plan.NamePrefix.IsNull() {
+		name = plan.NamePrefix.ValueString() + api.Random(5)
+	}
+	fields := api.Fields{"name": name, "role_id": role.ID}
+	if !plan.Description.IsNull() {
+		fields["description"] = plan.Description.ValueString()
+	}
+	if !plan.NotBefore.IsNull() {
+		fields["not_before"] = plan.NotBefore.ValueString()
+	}
+	if end, given := plan.end(); given {
+		fields["expires_at"] = end
+	}
+	if networks := texts(ctx, plan.Networks, &response.Diagnostics); len(networks) > 0 {
+		fields["networks"] = networksOf(networks)
+	}
+	if !secret(fields, plan, config, &response.Diagnostics) {
+		return
+	}
+	token, err := r.of.CreateToken(ctx, fields)
+	if holder, taken := api.Taken(err); taken {
+		token, err = r.adopt(ctx, holder, role, plan, fields, err)
+	}
+	if err != nil {
+		tell(&response.Diagnostics, "The token cannot be made", err)
+		return
+	}
+	// What is made is in the state before anything else can fail.
+	made := plan
+	r.read(ctx, &made, token, &response.Diagnostics)
+	made.Token = optional(token.Text)
+	response.Diagnostics.Append(response.State.Set(ctx, made)...)
+	if !plan.Enabled.ValueBool() {
+		token, err := r.of.EnableToken(ctx, token.ID, false)
+		if err != nil {
+			tell(&response.Diagnostics, "The token was made, and cannot be switched off", err)
+			return
+		}
+		r.read(ctx, &made, token, &response.Diagnostics)
+		response.Diagnostics.Append(response.State.Set(ctx, made)...)
+	}
+}
+
+// adopt takes over what an interrupted apply has made: by this same token, a while ago, as it is wanted now, and never used.
+func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, plan tokenModel, fields api.Fields, refused error) (api.Token, error) {
+	token, err := r.of.Token(ctx, id)
+	if err != nil {
+		return api.Token{}, refused
+	}
+	self, err := r.of.Self(ctx)
+	if err != nil {
+		return api.Token{}, refused
+	}
+	recent := token.CreatedAt.Before(r.of.Began) && r.of.Began.Sub(token.CreatedAt) < time.Hour
+	unused := token.LastUsedAt == nil && token.AllowedCount == 0 && token.DeniedCount == 0
+	var diagnostics diag.Diagnostics
+	equal := token.RoleID == role.ID && token.Description == plan.Description.ValueString() && token.State == "active" && len(token.Versions) == 1 &&
+		sameNetworks(texts(ctx, plan.Networks, &diagnostics), token.Networks)
+	if token.CreatorID != self.ID || !recent || !unused || !equal {
+		return api.Token{}, fmt.Errorf("%w It has the id %s: if it is this one, `terraform import` it; else choose another name", refused, id)
+	}
+	rotation := api.Fields{"keep": "0"}
+	if digest, given := fields["sha256"]; given {
+		rotation["sha256"] = digest
+		if shown, given := fields["last_four"]; given {
+			rotation["last_four"] = shown
+		}
+	}
+	return r.of.RotateToken(ctx, id, rotation)
+}
+
+func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
+	var state tokenModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	token, err := r.of.Token(ctx, state.ID.ValueString())
+	switch {
+	case err != nil && !lost(ctx, r.of, &response.Diagnostics, "token", "token:read", err):
+	case err != nil || token.State == "revoked":
+		response.State.RemoveResource(ctx)
+	default:
+		r.read(ctx, &state, token, &response.Diagnostics)
+		response.Diagnostics.Append(response.State.Set(ctx, state)...)
+	}
+}
+
+// read takes over what the server says, in the words of the configuration where they mean the same.
+func (r *tokenResource) read(ctx context.Context, into *tokenModel, token api.Token, diagnostics *diag.Diagnostics) {
+	into.ID, into.Name = types.StringValue(token.ID), types.StringValue(token.Name)
+	into.Description = describe(into.Description, token.Description)
+	into.Role = roleText(into.Role, token.RoleID, token.RoleName)
+	into.NotBefore, into.ExpiresAt = moment(into.NotBefore, token.NotBefore), moment(into.ExpiresAt, token.ExpiresAt)
+	if before := texts(ctx, into.Networks, diagnostics); !sameNetworks(before, token.Networks) || into.Networks.IsUnknown() {
+		var now []string
+		for _, it := range token.Networks {
+			now = append(now, it.Network)
+		}
+		into.Networks = textSet(now, types.SetNull(types.StringType))
+	}
+	into.Enabled = types.BoolValue(token.DisabledAt == nil)
+	into.State = types.StringValue(token.State)
+	into.LastFour = types.StringValue(token.LastFour)
+	version := int64(0)
+	if len(token.Versions) > 0 {
+		version = int64(token.Versions[0].Version)
+	} else if !into.Version.IsUnknown() {
+		// Of a token that is over none is told.
+		version = into.Version.ValueInt64()
+	}
+	into.Version = types.Int64Value(version)
+}
+
+func sameNetworks(before []string, now []api.Network) bool {
+	if len(before) != len(now) {
+		return false
+	}
+	meant := map[string]bool{}
+	for _, it := range before {
+		meant[network(it)] = true
+	}
+	for _, it := range now {
+		if !meant[network(it.Network)] {
+			return false
+		}
+	}
+	return true
+}
+
+// network is one way to write a network: an address alone is a network of one.
+func network(text string) string {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return prefix.Masked().String()
+	}
+	if address, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(address, address.BitLen()).String()
+	}
+	return text
+}
+
+func (r *tokenResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
+	var state, plan, config tokenModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	id := state.ID.ValueString()
+	fields, err := r.edits(ctx, state, plan, &response.Diagnostics)
+	if err != nil || response.Diagnostics.HasError() {
+		response.Diagnostics.AddAttributeError(path.Root("role"), "The token cannot be changed", fmt.Sprint(err))
+		return
+	}
+	done := state
+	save := func() { response.Diagnostics.Append(response.State.Set(ctx, done)...) }
+	if rotated, _ := rotates(state, plan); rotated {
+		rotation := api.Fields{"keep": plan.Overlap.ValueString()}
+		if !secret(rotation, plan, config, &response.Diagnostics) {
+			return
+		}
+		token, err := r.of.RotateToken(ctx, id, rotation)
+		if err != nil {
+			tell(&response.Diagnostics, "The token cannot be rotated", err)
+			return
+		}
+		// Whatever fails from here on, the new secret is the one that counts.
+		done.SecretWOVersion, done.Digest, done.Generate, done.RotateTriggers = plan.SecretWOVersion, plan.Digest, plan.Generate, plan.RotateTriggers
+		done.Token = optional(token.Text)
+		r.read(ctx, &done, token, &response.Diagnostics)
+		save()
+	}
+	if len(fields) > 0 {
+		before, err := r.of.Token(ctx, id)
+		if err == nil {
+			var token api.Token
+			if token, err = r.of.EditToken(ctx, id, before.ETag, fields); err == nil {
+				kept := plan
+				kept.Enabled, kept.Token, kept.Version = done.Enabled, done.Token, done.Version
+				kept.SecretWOVersion, kept.Digest, kept.Generate, kept.RotateTriggers = done.SecretWOVersion, done.Digest, done.Generate, done.RotateTriggers
+				done = kept
+				r.read(ctx, &done, token, &response.Diagnostics)
+				save()
+			}
+		}
+		if err != nil {
+			tell(&response.Diagnostics, "The token cannot be changed", err)
+			return
+		}
+	}
+	token, err := r.of.Token(ctx, id)
+	if !plan.Enabled.Equal(done.Enabled) {
+		token, err = r.of.EnableToken(ctx, id, plan.Enabled.ValueBool())
+	}
+	if err != nil {
+		tell(&response.Diagnostics, "The token cannot be changed", err)
+		return
+	}
+	plan.Token = done.Token
+	r.read(ctx, &plan, token, &response.Diagnostics)
+	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+// edits are the attributes of the server that a change means; what only the configuration knows is none.
+func (r *tokenResource) edits(ctx context.Context, state, plan tokenModel, diagnostics *diag.Diagnostics) (api.Fields, error) {
+	fields := api.Fields{}
+	text := func(name string, before, after types.String) {
+		if before.Equal(after) || after.IsUnknown() {
+			return
+		}
+		fields[name] = nil
+		if !after.IsNull() {
+			fields[name] = after.ValueString()
+		}
+	}
+	text("description", state.Description, plan.Description)
+	text("not_before", state.NotBefore, plan.NotBefore)
+	text("name", state.Name, plan.Name)
+	if plan.Name.IsUnknown() {
+		fields["name"] = plan.NamePrefix.ValueString() + api.Random(5)
+	}
+	if !state.Role.Equal(plan.Role) {
+		role, err := roleID(ctx, r.of, plan.Role.ValueString())
+		if err != nil {
+			return nil, err
+		}
+		fields["role_id"] = role.ID
+	}
+	if !state.ExpiresAt.Equal(plan.ExpiresAt) {
+		fields["expires_at"], _ = plan.end()
+	}
+	before, after := texts(ctx, state.Networks, diagnostics), texts(ctx, plan.Networks, diagnostics)
+	if strings.Join(before, " ") != strings.Join(after, " ") {
+		fields["networks"] = networksOf(after)
+	}
+	return fields, nil
+}
+
+func (r *tokenResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
+	var state tokenModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	err := r.of.DeleteToken(ctx, state.ID.ValueString())
+	if err != nil && !lost(ctx, r.of, &response.Diagnostics, "token", "token:read", err) && !response.Diagnostics.HasError() {
+		tell(&response.Diagnostics, "The token cannot be deleted", err)
+	}
+}
+
+func (r *tokenResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
+	wanted, err := importName(r.of, request.ID)
+	if err == nil {
+		var all []api.Token
+		if all, err = r.of.Tokens(ctx); err == nil {
+			var token api.Token
+			if token, err = byName(all, wanted, "token", func(it api.Token) (string, string) { return it.ID, it.Name }); err == nil {
+				response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), token.ID)...)
+				return
+			}
+		}
+	}
+	tell(&response.Diagnostics, "The token cannot be imported", err)
+}

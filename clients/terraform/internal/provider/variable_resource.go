@@ -1,0 +1,242 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+type variableResource struct{ managed }
+
+func newVariableResource() resource.Resource { return &variableResource{} }
+
+var (
+	_ resource.ResourceWithImportState    = (*variableResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*variableResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*variableResource)(nil)
+)
+
+type variableModel struct {
+	ID              types.String `tfsdk:"id"`
+	ProjectID       types.String `tfsdk:"project_id"`
+	EnvironmentID   types.String `tfsdk:"environment_id"`
+	Key             types.String `tfsdk:"key"`
+	Value           types.String `tfsdk:"value"`
+	SecretWO        types.String `tfsdk:"secret_wo"`
+	SecretWOVersion types.Int64  `tfsdk:"secret_wo_version"`
+	Description     types.String `tfsdk:"description"`
+}
+
+func (r *variableResource) Metadata(_ context.Context, _ resource.MetadataRequest, response *resource.MetadataResponse) {
+	response.TypeName = "tokenward_variable"
+}
+
+func (r *variableResource) Schema(_ context.Context, _ resource.SchemaRequest, response *resource.SchemaResponse) {
+	replaces := []planmodifier.String{stringplanmodifier.RequiresReplace()}
+	response.Schema = schema.Schema{
+		MarkdownDescription: "A variable of a project or an environment: with a `value` that everybody may see, or a secret that the state never has.",
+		Attributes: map[string]schema.Attribute{
+			"id":                idAttribute(),
+			"project_id":        schema.StringAttribute{Optional: true, PlanModifiers: replaces},
+			"environment_id":    schema.StringAttribute{Optional: true, PlanModifiers: replaces},
+			"key":               schema.StringAttribute{Required: true},
+			"value":             schema.StringAttribute{Optional: true},
+			"secret_wo":         schema.StringAttribute{Optional: true, WriteOnly: true, Sensitive: true, MarkdownDescription: "The value of a secret, from an ephemeral value."},
+			"secret_wo_version": schema.Int64Attribute{Optional: true, MarkdownDescription: "Another number writes the `secret_wo` of that run."},
+			"description":       schema.StringAttribute{Optional: true},
+		},
+	}
+}
+
+func (r *variableResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
+	var config variableModel
+	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	if config.ProjectID.IsNull() == config.EnvironmentID.IsNull() {
+		response.Diagnostics.AddAttributeError(path.Root("project_id"), "A variable belongs to one thing", "Say `project_id` or `environment_id`.")
+	}
+	if config.Value.IsNull() == config.SecretWO.IsNull() {
+		response.Diagnostics.AddAttributeError(path.Root("value"), "A variable has one value", "Say `value`, or `secret_wo` with `secret_wo_version`.")
+	}
+	if config.SecretWO.IsNull() != config.SecretWOVersion.IsNull() {
+		response.Diagnostics.AddAttributeError(path.Root("secret_wo_version"), "`secret_wo` and `secret_wo_version` go together", "A new secret without a new version changes nothing, and nobody could see it.")
+	}
+}
+
+func (m variableModel) isSecret() bool { return m.Value.IsNull() }
+
+func (m variableModel) place() api.Place {
+	if !m.EnvironmentID.IsNull() {
+		return api.Place{Scope: "environment", ID: m.EnvironmentID.ValueString()}
+	}
+	return api.Place{Scope: "project", ID: m.ProjectID.ValueString()}
+}
+
+// A value that everybody sees does not become a secret by an edit: somebody has seen it.
+func (r *variableResource) ModifyPlan(ctx context.Context, request resource.ModifyPlanRequest, response *resource.ModifyPlanResponse) {
+	if request.Plan.Raw.IsNull() || request.State.Raw.IsNull() {
+		return
+	}
+	var plan, state variableModel
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if !response.Diagnostics.HasError() && plan.isSecret() != state.isSecret() {
+		response.RequiresReplace = append(response.RequiresReplace, path.Root("value"))
+	}
+}
+
+func (m *variableModel) read(it api.Variable) {
+	m.ID, m.Key, m.Description = types.StringValue(it.ID), types.StringValue(it.Key), describe(m.Description, it.Description)
+	if !it.IsSecret && it.Value != nil {
+		m.Value = types.StringValue(*it.Value)
+	}
+}
+
+func (r *variableResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
+	var plan, config variableModel
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	fields := api.Fields{"key": plan.Key.ValueString(), "value": plan.Value.ValueString()}
+	if plan.isSecret() {
+		fields["value"] = config.SecretWO.ValueString()
+	}
+	if !plan.Description.IsNull() {
+		fields["description"] = plan.Description.ValueString()
+	}
+	it, err := r.of.CreateVariable(ctx, plan.place(), plan.isSecret(), fields)
+	if err != nil {
+		tell(&response.Diagnostics, "The variable cannot be made", err)
+		return
+	}
+	plan.read(it)
+	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+func (r *variableResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
+	var state variableModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	// After an import it is not known yet which of both it is.
+	kinds := []bool{state.isSecret()}
+	if state.Key.IsNull() {
+		kinds = []bool{false, true}
+	}
+	for _, secret := range kinds {
+		all, err := r.of.Variables(ctx, state.place(), secret)
+		if err != nil {
+			if lost(ctx, r.of, &response.Diagnostics, "variable", "variable:read", err) {
+				response.State.RemoveResource(ctx)
+			}
+			return
+		}
+		for _, it := range all {
+			if it.ID == state.ID.ValueString() {
+				state.read(it)
+				response.Diagnostics.Append(response.State.Set(ctx, state)...)
+				return
+			}
+		}
+	}
+	if lost(ctx, r.of, &response.Diagnostics, "variable", "variable:read", api.Absent("variable")) {
+		response.State.RemoveResource(ctx)
+	}
+}
+
+func (r *variableResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
+	var plan, state, config variableModel
+	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	fields := api.Fields{"key": plan.Key.ValueString()}
+	if !plan.Description.Equal(state.Description) {
+		fields["description"] = nil
+		if !plan.Description.IsNull() {
+			fields["description"] = plan.Description.ValueString()
+		}
+	}
+	switch {
+	case !plan.isSecret():
+		fields["value"] = plan.Value.ValueString()
+	case !state.SecretWOVersion.IsNull() && !plan.SecretWOVersion.Equal(state.SecretWOVersion):
+		fields["value"] = config.SecretWO.ValueString()
+	}
+	it, err := r.of.EditVariable(ctx, plan.place(), plan.isSecret(), state.ID.ValueString(), fields)
+	if err != nil {
+		tell(&response.Diagnostics, "The variable cannot be changed", err)
+		return
+	}
+	plan.read(it)
+	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+func (r *variableResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
+	var state variableModel
+	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
+	if response.Diagnostics.HasError() {
+		return
+	}
+	if err := r.of.DeleteVariable(ctx, state.place(), state.isSecret(), state.ID.ValueString()); err != nil {
+		lost(ctx, r.of, &response.Diagnostics, "variable", "variable:read", err)
+	}
+}
+
+func (r *variableResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
+	parts := strings.Split(request.ID, "/")
+	project, environment, key := "", "", ""
+	var place api.Place
+	var err error
+	switch len(parts) {
+	case 2:
+		var it api.Project
+		if it, err = findProject(ctx, r.of, parts[0]); err == nil {
+			project, key, place = it.ID, parts[1], api.Place{Scope: "project", ID: it.ID}
+		}
+	case 3:
+		var it api.Environment
+		if it, err = findEnvironment(ctx, r.of, parts[0], parts[1]); err == nil {
+			environment, key, place = it.ID, parts[2], api.Place{Scope: "environment", ID: it.ID}
+		}
+	default:
+		err = fmt.Errorf("write PROJECT/KEY, or PROJECT/ENVIRONMENT/KEY")
+	}
+	for _, secret := range []bool{false, true} {
+		var all []api.Variable
+		if err != nil {
+			break
+		}
+		if all, err = r.of.Variables(ctx, place, secret); err != nil {
+			break
+		}
+		for _, it := range all {
+			if it.Key == key {
+				response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), it.ID)...)
+				response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("project_id"), optional(project))...)
+				response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("environment_id"), optional(environment))...)
+				return
+			}
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("there is no variable `%s` there, or this token may not see it", key)
+	}
+	tell(&response.Diagnostics, "The variable cannot be imported", err)
+}
