@@ -138,8 +138,8 @@ test("each recipe's own line runs the command with a token that is gone after it
     'run.sh': `${path.join(ci, 'run.sh')} ./deploy.sh`,
   };
   for (const [recipe, command] of Object.entries(lines)) {
-    const env = { PATH: `${folder}:${process.env.PATH}`, HOME: folder, TOKENWARD_URL: world.url, TOKENWARD_TOKEN: world.admin, TOKENWARD_ROLE: 'viewer', TOKENWARD_MINUTES: '60' };
-    if (recipe === 'run.sh') { delete env.TOKENWARD_ROLE; delete env.TOKENWARD_MINUTES; }
+    const env = { PATH: `${folder}:${process.env.PATH}`, HOME: folder, TOKENWARD_URL: world.url, TOKENWARD_TOKEN: world.admin, DEPLOY_ROLE: 'viewer', DEPLOY_MINUTES: '60' };
+    if (recipe === 'run.sh') { delete env.DEPLOY_ROLE; delete env.DEPLOY_MINUTES; }
     const { status, stdout, stderr } = spawnSync('sh', ['-c', command], { cwd: folder, env, encoding: 'utf8' });
     assert.equal(status, 3, `${recipe}: ${stderr}`);
     assert.equal(await codeOf(stdout.trim()), 'revoked', recipe);

@@ -78,7 +78,7 @@ fn send(signal: &str, to: &Child) {
 #[tokio::test]
 async fn the_token_lives_as_long_as_its_command() {
     let world = World::new();
-    let (mut run, token) = world.start("echo $TOKENWARD_TOKEN; read -r line < \"$GO\"; exit 7");
+    let (mut run, token) = world.start("echo $TOKENWARD_TOKEN; exec sleep 3");
     run.kill().unwrap();
     run.wait().unwrap();
     // SIGKILL leaves it to its end.
