@@ -114,7 +114,7 @@ impl Time {
     /// between those years.
     #[must_use]
     pub fn parse_query(text: &str) -> Option<Self> {
-        let Ok(number) = text.parse::<i64>() else { return Self::parse(text) };
+        let Some(number) = whole_number(text) else { return Self::parse(text) };
         Some(Self(match number.unsigned_abs() {
             0..100_000_000_000 => number * SECOND,
             100_000_000_000..100_000_000_000_000 => number * 1_000,
@@ -124,20 +124,25 @@ impl Time {
     }
 }
 
+/// A number as programs write one, without a sign that says nothing.
+fn whole_number(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|_| !text.starts_with('+'))
+}
+
 impl Time {
     /// The last moment of the unit that a client has written: a second as such means all of that second. `None` for a text
     /// that [`Time::parse_query`] cannot read.
     #[must_use]
     pub fn parse_query_end(text: &str) -> Option<Self> {
         let begin = Self::parse_query(text)?;
-        let unit = match text.parse::<i64>() {
-            Ok(number) => match number.unsigned_abs() {
+        let unit = match whole_number(text) {
+            Some(number) => match number.unsigned_abs() {
                 0..100_000_000_000 => SECOND,
                 100_000_000_000..100_000_000_000_000 => 1_000,
                 _ => 1,
             },
             // What stands behind the point, up to the zone.
-            Err(_) => {
+            None => {
                 let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
                 let digits = fraction.chars().take_while(char::is_ascii_digit).count();
                 SECOND / 10_i64.pow(u32::try_from(digits.min(6)).unwrap_or(6))
@@ -215,6 +220,26 @@ mod tests {
         {
             assert_eq!(Time::parse_query(text), at, "{text}");
         }
-        assert_eq!(Time::parse_query("yesterday"), None);
+        for bad in
+            ["yesterday", "", "+1795562400", "1795562400.5", "1e9", " 1795562400", "2026-11-25", "99999999999999999999"]
+        {
+            assert_eq!(Time::parse_query(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_what_is_written_is_the_end_of_its_unit() {
+        for (text, end) in [
+            ("1795562400", 1_795_562_400_999_999),
+            ("1795562400000", 1_795_562_400_000_999),
+            ("1795562400000000", 1_795_562_400_000_000),
+            ("1795562400000000999", 1_795_562_400_000_000),
+            ("2026-11-24T23:20:00Z", 1_795_562_400_999_999),
+            ("2026-11-24T23:20:00.0Z", 1_795_562_400_099_999),
+            ("2026-11-24T23:20:00.000Z", 1_795_562_400_000_999),
+            ("2026-11-24T23:20:00.000000000Z", 1_795_562_400_000_000),
+        ] {
+            assert_eq!(Time::parse_query_end(text), Some(Time(end)), "{text}");
+        }
     }
 }

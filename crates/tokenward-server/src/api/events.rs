@@ -129,7 +129,8 @@ impl EventQuery {
             ("stepBackToken", self.step_back_token, &mut filter.after),
         ] {
             if let Some(text) = full(text) {
-                *field = text.parse().ok();
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                *field = text.parse().ok().filter(|_| digits);
                 if field.is_none() {
                     faults.push(name, "is not one that this log gave out");
                 }

@@ -136,6 +136,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
             None if path.ends_with("role_id") && text.contains("UUID") => {
                 Error::invalid(&path, "is not the id of a role; availableRole lists the roles with their ids")
             }
+            None if text.contains("UUID parsing failed") => Error::invalid(&path, "is not a UUID"),
             None => Error::invalid(&path, format!("cannot be read: {text}")),
         }
     })?;
@@ -154,6 +155,13 @@ fn in_words(text: &str) -> String {
         // The kind of thing comes first, the thing itself in quotes.
         let kind = sent.split(['`', '"']).next().unwrap_or_default().trim();
         text = format!("{start}{kind}, expected {expected}");
+    }
+    // What JSON calls them.
+    for (ours, theirs) in [("type: map,", "type: object,"), ("type: sequence,", "type: array,")] {
+        text = text.replacen(ours, theirs, 1);
+    }
+    for (ours, theirs) in [("expected a map", "expected an object"), ("expected a sequence", "expected an array")] {
+        text = text.replacen(ours, theirs, 1);
     }
     if let Some((before, rest)) = text.split_once("expected struct ") {
         let after = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
@@ -293,6 +301,9 @@ mod tests {
         assert_eq!(fault(r#"{"name":"a","m":1}"#), "m");
         assert_eq!(fault(r#"{"name":"a""#), "body");
         assert_eq!(fault(r#"{"name":"a"} x"#), "body");
+        let problem = |text: &str| parse::<Sample>(text.as_bytes()).unwrap_err().faults[0].problem.clone();
+        assert!(problem(r#"{"name":[]}"#).starts_with("cannot be read: invalid type: array, expected a string"));
+        assert!(problem(r#"{"name":{}}"#).starts_with("cannot be read: invalid type: object, expected a string"));
         assert_eq!(fault(""), "body");
     }
 }

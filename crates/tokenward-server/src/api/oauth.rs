@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokenward_api::oauth::{ActiveToken, Introspection, IntrospectionForm, TokenForm};
 use tokenward_core::caller::Grant;
+use tokenward_core::nearest::nearest;
 use tokenward_core::permission::{Management, RequiredPermission};
 use tokenward_core::role::Target;
 use tokenward_core::routes::Unknown;
@@ -23,7 +24,7 @@ use super::extract::{read, written_empty};
 use super::form::{is_form, one};
 use super::right::On;
 use crate::http::{client, peer};
-use crate::limits::{API_NAME, PRESENTED_BYTES};
+use crate::limits::{API_NAME, PRESENTED_BYTES, QUERY};
 use crate::metrics::Way;
 use crate::service::{App, receipts, tokens};
 use tokenward_verify::{Ask, Asking, Question};
@@ -46,7 +47,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// The `token` of a form, and what the answer must know of. Parameters that are not known are not looked at (RFC 6749 §3.2).
+/// What a form may say, and what clients of other servers say besides, which means nothing here.
+const PARAMETERS: [&str; 6] = ["token", "token_type_hint", "audience", "at_least", "client_id", "client_secret"];
+/// Other names of one of them, which no spelling leads to: passed over, the answer would be about more than was asked.
+const OTHER_NAMES: [(&str, &str); 3] = [("aud", "audience"), ("resource", "audience"), ("api", "audience")];
+
+/// Parameters that are not known are not looked at (RFC 6749 §3.2), but for those that are one of ours in another spelling.
+fn check_names(form: &[u8]) -> Result<()> {
+    for (name, _) in form_urlencoded::parse(form).filter(|(name, _)| !PARAMETERS.contains(&&**name)) {
+        let other = OTHER_NAMES.iter().find(|(other, _)| *other == name).map(|(_, meant)| *meant);
+        if let Some(meant) = other.or_else(|| nearest(&name, PARAMETERS.into_iter())) {
+            return Err(Error::invalid(QUERY.shown(&name), format!("is not known here; did you mean `{meant}`?")));
+        }
+    }
+    Ok(())
+}
+
+/// The `token` of a form, and what the answer must know of.
 struct Form {
     token: Zeroizing<String>,
     at_least: Option<Position>,
@@ -63,6 +80,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
             );
         }
         let bytes = read(request.into_body()).await?;
+        check_names(&bytes)?;
         let token = one(&bytes, "token")?.ok_or_else(|| Error::invalid("token", "is missing; send it in the form"))?;
         PRESENTED_BYTES.check_text(&token).map_err(|problem| Error::invalid("token", problem))?;
         let at_least = one(&bytes, "at_least")?;

@@ -139,8 +139,7 @@ impl Understood {
                 // It was looked at before.
                 continue;
             } else if is_ours(name) {
-                let known = ["idempotency-key", "if-match", "tokenward-at-least"];
-                format!("is no header of ours; {}", known_words(name, known.into_iter()))
+                format!("is no header of ours; {}", known_words(&name.replace('_', "-"), HEADERS.into_iter()))
             } else {
                 continue;
             };
@@ -150,9 +149,14 @@ impl Understood {
     }
 }
 
-/// Does a header claim to be one that only we understand?
+/// The headers that we look at beside those of every server.
+const HEADERS: [&str; 3] = ["idempotency-key", "if-match", "tokenward-at-least"];
+
+/// Does a header claim to be one that only we understand? Some programs write `_` for `-`.
 fn is_ours(name: &str) -> bool {
-    ["tokenward-", "x-tokenward-", "idempoten", "x-idempoten"].iter().any(|begin| name.starts_with(begin))
+    let name = name.replace('_', "-");
+    HEADERS.contains(&&*name)
+        || ["tokenward", "x-tokenward", "idempoten", "x-idempoten"].iter().any(|begin| name.starts_with(begin))
 }
 
 #[cfg(test)]
@@ -255,6 +259,8 @@ mod tests {
         assert!(said(ACTION, "idempotency-key").starts_with("idempotency-key is not honoured here"));
         assert!(said(CREATE, "if-match").starts_with("if-match is not looked at here"));
         assert!(said(CREATE, "x-idempotency-key").ends_with("did you mean `idempotency-key`?"));
+        assert!(said(CHANGE, "if_match").ends_with("did you mean `if-match`?"));
+        assert!(said(LIST, "tokenward_at_least").ends_with("did you mean `tokenward-at-least`?"));
         assert!(said(CREATE, "idempotency-token").ends_with("did you mean `idempotency-key`?"));
         assert!(said(LIST, "x-tokenward-organization").starts_with("x-tokenward-organization is no header of ours"));
     }

@@ -129,7 +129,11 @@ impl Layers {
             Err::<_, toml::de::Error>(error) => {
                 let place = error.span().map_or_else(String::new, |span| format!(", line {}", line(span.start)));
                 let hint = error.span().and_then(|span| self.quoted(&text, span.start)).unwrap_or_default();
-                faults.push(format!("{}{place}: {}{hint}", path.display(), error.message().replace('\n', " ")));
+                faults.push(format!(
+                    "{}{place}: {}{hint}",
+                    path.display(),
+                    error.message().replace('\n', " ").replace("a map", "a table")
+                ));
             }
         }
     }
@@ -146,7 +150,13 @@ impl Layers {
     /// The variables of the process. An empty one says nothing.
     pub fn environment(&mut self, variables: &[(OsString, OsString)], faults: &mut Vec<String>) {
         for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
-            let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+            let Some(name) = name.to_str() else { continue };
+            let Some(name) = name.strip_prefix(PREFIX) else {
+                if let Some(setting) = almost_ours(name) {
+                    faults.push(self.unknown(&setting, &Source::Variable, name));
+                }
+                continue;
+            };
             let setting = setting_of(name);
             if name.contains(|c: char| c.is_ascii_lowercase()) {
                 faults.push(self.unknown(&setting, &Source::Variable, &format!("{PREFIX}{name}")));
@@ -220,12 +230,17 @@ impl Layers {
         let settings = self.0.keys().map(String::as_str);
         let meant = if let Source::Variable = source {
             let others: Vec<String> = OTHERS[..4].iter().map(|other| other.to_ascii_lowercase()).collect();
-            nearest(name, settings.chain(others.iter().map(String::as_str)))
+            let limit = format!("{LIMITS}{name}");
+            let limit = self.0.contains_key(&limit).then_some(limit.as_str());
+            limit
+                .or_else(|| nearest(name, settings.chain(others.iter().map(String::as_str))))
                 .or_else(|| by_other_name(name))
                 .map(variable)
         } else {
             let is_setting = |meant: &&str| self.0.contains_key(*meant);
-            nearest(name, settings).or_else(|| by_other_name(name).filter(is_setting)).map(str::to_owned)
+            let limit = Some(format!("{LIMITS}{name}")).filter(|limit| self.0.contains_key(limit));
+            let other = || by_other_name(name).filter(is_setting);
+            limit.or_else(|| nearest(name, settings).or_else(other).map(str::to_owned))
         };
         match meant {
             Some(meant) => format!("{written} is no setting; did you mean {meant}?"),
@@ -332,6 +347,14 @@ pub fn unknown_variables(variables: &[(OsString, OsString)]) -> Vec<String> {
     faults
 }
 
+/// The setting of a variable whose name begins almost as ours do, such as `tokenward_listen` or `TOKENWARD-LISTEN`: nothing
+/// would read it.
+fn almost_ours(name: &str) -> Option<String> {
+    let (begin, rest) = (name.get(..PREFIX.len())?, name.get(PREFIX.len()..)?);
+    let folded = begin.to_ascii_uppercase().replace(['-', '.'], "_");
+    (folded == PREFIX && !rest.is_empty()).then(|| setting_of(&rest.replace(['-', '.'], "_")))
+}
+
 /// The setting of a variable, by its name without our prefix. A setting has no capitals, its variable no others.
 fn setting_of(name: &str) -> String {
     let setting = name.to_ascii_lowercase();
@@ -391,7 +414,11 @@ fn from_text(default: &Value, text: &str) -> Result<Value, String> {
     let wrong = || format!("`{text}` is not {}", type_name(default));
     Ok(match default {
         Value::Array(_) => text.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>().into(),
-        Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| wrong())?),
+        Value::Integer(_) => {
+            let digits = text.trim();
+            let number = digits.parse().ok().filter(|_| !digits.starts_with('+'));
+            Value::Integer(number.ok_or_else(wrong)?)
+        }
         Value::Boolean(_) => Value::Boolean(text.trim().parse().map_err(|_| wrong())?),
         _ => Value::String(text.to_owned()),
     })

@@ -121,13 +121,20 @@ fn socket(text: &str, example: u16) -> Result<SocketAddr, String> {
 
 /// Networks, and single addresses.
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
-    let network = |text: String| {
-        let text = text.trim();
-        text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-            D::Error::custom(format!("`{text}` is no network; write one such as 10.0.0.0/8, fd00::/8 or 10.0.0.1"))
-        })
-    };
-    Vec::<String>::deserialize(from)?.into_iter().map(network).collect()
+    Vec::<String>::deserialize(from)?.iter().map(|text| network(text.trim()).map_err(D::Error::custom)).collect()
+}
+
+/// Of an address with a length behind it nobody can tell whether it alone is meant, or all around it.
+fn network(text: &str) -> Result<IpNet, String> {
+    let parsed: Result<IpNet, _> = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    match parsed {
+        Ok(network) if network.trunc() == network => Ok(network),
+        Ok(inside) => {
+            let (around, alone) = (inside.trunc(), inside.addr());
+            Err(format!("`{text}` is no network: it lies in {around}. Write that, or the address alone: {alone}"))
+        }
+        Err(_) => Err(format!("`{text}` is no network; write one such as 10.0.0.0/8, fd00::/8 or 10.0.0.1")),
+    }
 }
 
 /// The origin of links, as browsers write it: in lower case, without the port that the scheme has anyway.

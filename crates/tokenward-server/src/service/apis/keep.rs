@@ -40,6 +40,20 @@ pub(super) fn meant(place: Place, key: &str) -> Option<String> {
         return None;
     }
     let folded = key.to_ascii_lowercase().replace('_', "-");
+    let of_openapi = match place {
+        Place::Root => &["paths", "security", "servers"][..],
+        Place::Item if METHODS.contains(&folded.as_str()) => &[],
+        Place::Item => &["servers"],
+        Place::Operation => &["security", "servers"],
+        _ => return None,
+    };
+    if place == Place::Item && folded != key && METHODS.contains(&folded.as_str()) {
+        return Some(format!("is not known; did you mean `{folded}`?"));
+    }
+    // A letter too many, too few, or two swapped: `schemes` and `servers` are further from each other.
+    if let Some(word) = of_openapi.iter().find(|word| **word != key && distance(&folded, word) <= 1) {
+        return Some(format!("is not known; did you mean `{word}`?"));
+    }
     let extension = folded.strip_prefix("x-").or(folded.strip_prefix('x')).unwrap_or(&folded);
     let near = |word: &str, most| distance(&folded, word) <= most || distance(&format!("x-{extension}"), word) <= most;
     let own = OF_DOCUMENT.into_iter().chain([PERMISSION]).find(|word| near(word, 2))?;
@@ -141,6 +155,9 @@ mod tests {
             (Operation, "x-mission"),
             (Operation, "permissions-x"),
             (Operation, "parameters"),
+            (Operation, "security"),
+            (Item, "get"),
+            (Root, "schemes"),
             (Operation, "x-stream-permissions"),
             (Place::Whole, "x-permissions"),
         ] {
@@ -158,6 +175,12 @@ mod tests {
             (Operation, "X-Permission", "did you mean `x-permission`?"),
             (Operation, "xpermission", "did you mean `x-permission`?"),
             (Operation, "permission", "did you mean `x-permission`?"),
+            (Item, "GET", "did you mean `get`?"),
+            (Item, "Patch", "did you mean `patch`?"),
+            (Operation, "securtiy", "did you mean `security`?"),
+            (Operation, "Security", "did you mean `security`?"),
+            (Item, "server", "did you mean `servers`?"),
+            (Root, "path", "did you mean `paths`?"),
             (Operation, "x-unknown-route", "it stands beside `paths`"),
             (Root, "x-permission", "it stands in a path or an operation"),
         ] {

@@ -336,9 +336,62 @@ async fn a_parameter_or_a_header_of_ours_that_is_not_understood_is_refused_by_it
         ("POST", acme.path("apiToken"), "x-idempotency-key", "is no header of ours; did you mean `idempotency-key`?"),
         ("POST", acme.path("apiToken"), "if-match", "is not looked at here"),
         ("POST", "/verify".to_owned(), "idempotency-key", "is not honoured here"),
+        ("POST", acme.path("apiToken"), "tokenward_at_least", "did you mean `tokenward-at-least`?"),
     ] {
         let (status, body) = server.send(with(method, &path, header)).await.pair();
         assert!(status == 400 && body.to_string().contains(problem), "{method} {path} {header}: {body}");
     }
     nothing_was_made(&server, &acme).await;
+}
+
+#[tokio::test]
+async fn a_form_that_says_one_of_its_words_in_another_spelling_is_not_answered_about_more() {
+    let (server, acme) = Server::frozen().await;
+    for path in ["/introspect", "/revoke"] {
+        for (name, meant) in
+            [("tokn", "token"), ("audiance", "audience"), ("aud", "audience"), ("at-least", "at_least")]
+        {
+            let form = [("token", acme.owner.as_str()), (name, "x")];
+            let answer = server.send(server.request("POST", path).bearer_auth(&acme.owner).form(&form)).await;
+            let expected = format!("is not known here; did you mean `{meant}`?");
+            assert_eq!(answer.pair(), invalid(&[(name, &expected)]), "{path} {name}");
+        }
+        // What has a meaning elsewhere is not looked at (RFC 6749 §3.2).
+        let form = [("token", "x"), ("token_type_hint", "x"), ("response_format", "jwt")];
+        let answer = server.send(server.request("POST", path).bearer_auth(&acme.owner).form(&form)).await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_a_parameter_cannot_have_is_refused_by_its_name() {
+    let (server, acme) = Server::frozen().await;
+    let project = server.post(&acme.path("project"), &acme.owner, json!({ "name": "shop" })).await.str("id");
+    let flag = "is neither `true` nor `false`";
+    let number = "is not a whole number, such as 25";
+    let at = |query: &str| format!("/variable?parent_id={project}&scope=PROJECT&{query}");
+    for (path, field, problem) in [
+        (at("is_secret=TRUE"), "is_secret", flag),
+        (at("is_secret=1"), "is_secret", flag),
+        (at("is_secret="), "is_secret", flag),
+        ("/variable?parent_id=7&scope=PROJECT".to_owned(), "parent_id", "is not a UUID"),
+        (
+            format!("/variable?parent_id={project}&scope=project"),
+            "scope",
+            "has a value that it cannot have; did you mean `PROJECT`?",
+        ),
+        ("/variable?scope=PROJECT".to_owned(), "parent_id", "is missing from the query"),
+        (acme.path("decision?valid=yes"), "valid", flag),
+        (acme.path("decision?limit=1e2"), "limit", number),
+        (acme.path("decision?limit=%2B5"), "limit", number),
+        (acme.path("decision?limit=-5"), "limit", number),
+        (acme.path("decision?token_id=ci"), "token_id", "is not a UUID"),
+        (acme.path("apiToken?exceedsPolicy=True"), "exceedsPolicy", flag),
+        ("/readyz?for=Write".to_owned(), "for", "has a value that it cannot have; did you mean `write`?"),
+    ] {
+        assert_eq!(server.get(&path, &acme.owner).await.pair(), invalid(&[(field, problem)]), "{path}");
+    }
+    let several = server.get(&acme.path("decision?valid=1&limit=x&tokn=y&valid=2"), &acme.owner).await;
+    let fields: Vec<String> = several.each("faults", "field");
+    assert_eq!(fields, ["valid", "limit", "tokn", "valid"]);
 }
