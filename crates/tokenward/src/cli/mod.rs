@@ -100,6 +100,9 @@ pub struct Global {
     /// Print the answer as JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// Show ids in lists, and shorten nothing
+    #[arg(long, global = true)]
+    pub wide: bool,
 }
 
 /// All commands: those that run in this process, and those that ask a server.
@@ -239,7 +242,7 @@ pub fn parse() -> Cli {
 }
 
 /// The options of a server, which mean nothing to a command that asks none.
-const OF_SERVERS: [&str; 4] = ["url", "organization", "ca_cert", "json"];
+const OF_SERVERS: [&str; 5] = ["url", "organization", "ca_cert", "json", "wide"];
 /// The commands that ask none, and which of those options mean something to them all the same.
 const OFFLINE: [(&[&str], &[&str]); 17] = [
     (&["serve"], &[]),
@@ -319,12 +322,18 @@ fn definition() -> clap::Command {
 /// Runs a command that asks a server, tells the outcome, and returns the exit code.
 #[must_use]
 pub fn run(command: Online, global: &Global) -> ExitCode {
+    if global.wide {
+        output::show_everything();
+    }
     finish(dispatch(command, global))
 }
 
 /// The same for what is asked about the log.
 #[must_use]
 pub fn run_log(command: OnlineLog, global: &Global) -> ExitCode {
+    if global.wide {
+        output::show_everything();
+    }
     finish(async {
         check_environment()?;
         log::run(command, &Context::open(global)?).await

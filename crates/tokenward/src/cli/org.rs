@@ -21,7 +21,7 @@ pub async fn run(command: OrgCommand, context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&answer.raw);
     }
-    let mut table = Table::new(&["NAME", "PLAN", "CREATED", "ID"]);
+    let mut table = Table::new(&["NAME", "PLAN", "CREATED", "ID"]).with_ids();
     for organization in &answer.results {
         table.row([
             organization.name.clone(),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use chrono::DateTime;
 use comfy_table::{Attribute, Cell, ContentArrangement, presets};
@@ -153,20 +154,28 @@ pub fn clean(text: &str) -> String {
     shown
 }
 
-/// A list for people. The most important columns come first: where there is no room the last ones are left out.
+/// A list. On a terminal the widest cells are shortened until a row fits; no column is left out but ids, which few need to
+/// read. Anywhere else it is for a program: a row a line, a tab between its cells, no head, and nothing shortened.
 pub struct Table {
     titles: &'static [&'static str],
     rows: Vec<Vec<String>>,
+    ids: bool,
 }
 
-/// A column wider than this is folded rather than push others out. An id (36 characters) stays whole.
-const FOLD: usize = 40;
+/// A column is not made narrower than this, and the first one, by which things are told apart, not than that.
+const NARROWEST: usize = 8;
+const FIRST_NARROWEST: usize = 20;
 /// Spaces between columns.
 const GAP: u16 = 2;
 
 impl Table {
     pub fn new(titles: &'static [&'static str]) -> Self {
-        Self { titles, rows: Vec::new() }
+        Self { titles, rows: Vec::new(), ids: false }
+    }
+
+    /// Shows ids also where nobody asks for all of it: other commands take them.
+    pub fn with_ids(self) -> Self {
+        Self { ids: true, ..self }
     }
 
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
@@ -180,20 +189,23 @@ impl Table {
             return Ok(());
         }
         let mut table = comfy_table::Table::new();
+        let Some(terminal) = table.width() else { return print(&self.for_programs()) };
         table.load_style(presets::NOTHING);
-        let mut shown = self.titles.len();
-        // Folding and leaving out are for eyes; a program that reads a pipe wants everything, a line a row.
-        if let Some(width) = table.width() {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            shown = self.fitting(width.into());
-        }
-        let bold = table.is_tty() && colours_wanted();
-        table.set_header(self.titles[..shown].iter().map(|title| {
-            let cell = Cell::new(title);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        let bold = colours_wanted();
+        let wide = WIDE.load(Relaxed);
+        let columns = self.columns(wide);
+        let widths = if wide { Vec::new() } else { self.fitting(&columns, terminal.into()) };
+        table.set_header(columns.iter().map(|n| {
+            let cell = Cell::new(self.titles[*n]);
             if bold { cell.add_attribute(Attribute::Bold) } else { cell }
         }));
-        for row in self.rows {
-            table.add_row(row.into_iter().take(shown));
+        for row in &self.rows {
+            let cell = |(at, n): (usize, &usize)| match widths.get(at) {
+                Some(width) => shortened(&row[*n], *width),
+                None => row[*n].clone(),
+            };
+            table.add_row(columns.iter().enumerate().map(cell).collect::<Vec<_>>());
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, GAP));
@@ -201,18 +213,80 @@ impl Table {
         print(&table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
     }
 
-    /// How many columns have room; two at least.
-    fn fitting(&self, width: usize) -> usize {
-        let mut used = 0;
-        let column = |n: usize| {
-            let cells = self.rows.iter().map(|row| row[n].chars().count());
-            cells.max().unwrap_or(0).max(self.titles[n].len()).min(FOLD) + usize::from(GAP)
+    fn for_programs(&self) -> String {
+        self.rows.iter().map(|row| row.join("\t")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The columns that are shown.
+    fn columns(&self, wide: bool) -> Vec<usize> {
+        (0..self.titles.len()).filter(|n| wide || self.ids || !self.is_id(*n)).collect()
+    }
+
+    fn is_id(&self, column: usize) -> bool {
+        let title = self.titles[column];
+        title == "ID" || title.ends_with(" ID")
+    }
+
+    /// How wide each of these columns is, so that a row has room: the widest give way, and none becomes narrower than its
+    /// title or [`NARROWEST`]. An id that is cut is of no use, and stays whole.
+    fn fitting(&self, columns: &[usize], terminal: usize) -> Vec<usize> {
+        let natural = |n: &usize| {
+            let cells = self.rows.iter().map(|row| columns_of(&row[*n]));
+            cells.max().unwrap_or(0).max(self.titles[*n].len())
         };
-        let fits = |n: &usize| {
-            used += column(*n);
-            used <= width
-        };
-        (0..self.titles.len()).take_while(fits).count().max(2)
+        let mut widths: Vec<usize> = columns.iter().map(natural).collect();
+        let room = terminal.saturating_sub(columns.len().saturating_sub(1) * usize::from(GAP));
+        while widths.iter().sum::<usize>() > room {
+            let least = |at: usize| match at {
+                _ if self.is_id(columns[at]) => usize::MAX,
+                0 => FIRST_NARROWEST,
+                _ => self.titles[columns[at]].len().max(NARROWEST),
+            };
+            let widest = (0..widths.len()).filter(|at| widths[*at] > least(*at)).max_by_key(|at| widths[*at]);
+            let Some(widest) = widest else { break };
+            widths[widest] -= 1;
+        }
+        widths
+    }
+}
+
+/// `--wide`: all columns, and nothing shortened. It is said once, before anything is printed.
+static WIDE: AtomicBool = AtomicBool::new(false);
+
+/// Lists show everything from now on, however wide the terminal is.
+pub fn show_everything() {
+    WIDE.store(true, Relaxed);
+}
+
+/// The beginning of a text that takes no more than so many columns, with `…` where something is left out.
+fn shortened(text: &str, width: usize) -> String {
+    if columns_of(text) <= width {
+        return text.to_owned();
+    }
+    let (mut shown, mut used) = (String::new(), 1);
+    for c in text.chars() {
+        used += columns_of_char(c);
+        if used > width {
+            break;
+        }
+        shown.push(c);
+    }
+    shown.push('…');
+    shown
+}
+
+/// How many columns of a terminal a text takes.
+fn columns_of(text: &str) -> usize {
+    text.chars().map(columns_of_char).sum()
+}
+
+/// Letters of East Asia and pictures take two, marks on the letter before none (UAX #11).
+fn columns_of_char(c: char) -> usize {
+    match u32::from(c) {
+        0x300..=0x36f | 0x200b..=0x200d | 0xfe00..=0xfe0f => 0,
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 => 2,
+        0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
+        _ => 1,
     }
 }
 
@@ -265,12 +339,60 @@ mod tests {
         assert_eq!(moment(None), "");
     }
 
-    #[test]
-    fn the_last_columns_give_way_first() {
+    fn list() -> Table {
         let mut table = Table::new(&["NAME", "ROLE", "CREATED", "ID"]);
-        table.row(["n".repeat(100), "viewer".into(), "2027-01-31 12:00Z".into(), "i".repeat(36)]);
-        let widths = [20, 69, 69 + 37, 69 + 38, 300].map(|width| table.fitting(width));
-        assert_eq!(widths, [2, 3, 3, 4, 4]);
+        table.row(["n".repeat(60), "partner-integration-read-only".into(), "2027-01-31 12:00Z".into(), "i".repeat(36)]);
+        table.row(["ci".into(), "viewer".into(), "2027-01-31 12:00Z".into(), "i".repeat(36)]);
+        table
+    }
+
+    #[test]
+    fn the_widest_cells_give_way_and_no_column_does() {
+        let table = list();
+        let columns = table.columns(false);
+        assert_eq!(
+            (columns.as_slice(), table.columns(true).len()),
+            (&[0, 1, 2][..], 4),
+            "ids are for who asks for them"
+        );
+        let with_ids = list().with_ids();
+        assert_eq!(with_ids.columns(false).len(), 4);
+        assert_eq!(with_ids.fitting(&[0, 1, 2, 3], 60)[3], 36, "an id is whole or it is none");
+        for (terminal, widths) in [
+            (200, [60, 29, 17]),
+            (110, [60, 29, 17]),
+            (109, [59, 29, 17]),
+            (80, [30, 29, 17]),
+            (60, [20, 19, 17]),
+            (30, [20, 8, 8]),
+            (10, [20, 8, 8]),
+        ] {
+            let mut found = table.fitting(&columns, terminal);
+            let sum: usize = found.iter().sum();
+            assert!(sum + 4 <= terminal || found == [20, 8, 8], "{terminal}: {found:?}");
+            if terminal < 80 {
+                found.sort_unstable_by(|a, b| b.cmp(a));
+            }
+            let near = found.iter().zip(widths).all(|(found, wanted)| found.abs_diff(wanted) <= 1);
+            assert!(near, "{terminal}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shortened_says_so_and_fits_also_in_wide_letters() {
+        assert_eq!(shortened("partner-integration", 10), "partner-i…");
+        assert_eq!(shortened("partner", 7), "partner");
+        assert_eq!(shortened("本番デプロイ", 12), "本番デプロイ");
+        assert_eq!(shortened("本番デプロイ", 8), "本番デ…");
+        assert_eq!(columns_of("e\u{301}"), 1);
+    }
+
+    #[test]
+    fn a_program_gets_everything_a_line_a_row() {
+        let mut table = Table::new(&["NAME", "ROLE", "ID"]);
+        table.row(["a\tb\nc".into(), String::new(), "7".into()]);
+        table.row(["n".repeat(200), "viewer".into(), "8".into()]);
+        assert_eq!(table.for_programs(), format!("a b c\t\t7\n{}\tviewer\t8", "n".repeat(200)));
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn the_first_five_minutes_work_word_for_word() {
     let said = String::from_utf8_lossy(&output.stdout);
     let context = format!("{script}\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{context}");
-    for word in ["ci-deploys  devops", "\"valid\":true", "revoked: This token was revoked", "exit 3", "token.deleted"] {
+    for word in ["ci-deploys\tdevops", "\"valid\":true", "revoked: This token was revoked", "exit 3", "token.deleted"] {
         assert!(said.contains(word), "`{word}` is missing: {context}");
     }
 }
