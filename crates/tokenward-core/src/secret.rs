@@ -71,6 +71,12 @@ impl Default for Prefixes {
 }
 
 impl Prefixes {
+    /// Does one of them stand anywhere in a text?
+    #[must_use]
+    pub fn any_in(&self, text: &str) -> bool {
+        self.0.iter().any(|(_, prefix)| text.contains(&**prefix))
+    }
+
     /// Prefixes for API tokens and policy tokens, first the one that new texts get; sessions keep `tws_`.
     ///
     /// The `_` at the end is required: the published CLI sends a text as `Token` only when the part before

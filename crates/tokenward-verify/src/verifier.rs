@@ -336,6 +336,17 @@ impl Verifier {
         Ok(read(judge(&found, organization, role, question, self.0.clock.recent()).1))
     }
 
+    /// The token of this organization that has this text, whatever became of it: for people who found one and look for what
+    /// it is. It is no use of the token, and nothing is counted.
+    pub fn find(&self, text: &str, organization: Uuid) -> Option<Uuid> {
+        let directory = self.0.followed.index.directory();
+        let presented = self.parse(text)?;
+        self.lookup(&presented, |found| {
+            let found = found?;
+            belonging(&directory, &found, Asking::Organization(organization)).map(|_| found.token)
+        })
+    }
+
     /// A text that is no token, or none that is known.
     fn miss(&self, reason: Reason, client: Option<IpAddr>) -> Result<()> {
         self.0.refusals.count(reason, client);

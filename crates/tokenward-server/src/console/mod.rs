@@ -36,6 +36,7 @@ mod roles;
 mod sessions;
 mod set_up;
 mod token_changes;
+mod token_list;
 mod token_policy;
 mod tokens;
 pub mod view;
@@ -73,7 +74,8 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/account/sessions/{session}/end", post(accounts::end_session))
         .route("/console/account/sessions/end-others", post(accounts::end_others))
         .route("/console/{organization}", get(home::organization))
-        .route("/console/{organization}/tokens", get(tokens::list).post(tokens::create))
+        .route("/console/{organization}/tokens", get(token_list::list).post(tokens::create))
+        .route("/console/{organization}/tokens/find", post(token_list::find))
         .route("/console/{organization}/tokens/new", get(tokens::new))
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
         .route("/console/{organization}/tokens/{token}/edit", get(token_changes::edit).post(token_changes::save))

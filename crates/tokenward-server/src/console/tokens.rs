@@ -9,35 +9,27 @@ use tokenward_core::event::ActorKind;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::time::{DAY, Micros, length, length_text};
-use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState as Core, TokenVersion};
+use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState as Core, TokenVersion};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
-use super::paging::{PAGE, place};
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
-    Chip, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage,
-    TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
+    DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage, TokenForm,
+    TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
 };
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
-use crate::service::token_list::{self, Filter};
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{App, token_networks, token_policy};
 
-/// Tokens that are looked at together.
-const PART: usize = 500;
 /// Decisions on a token's page.
 const SHOWN: usize = 10;
-/// From when on a token counts as unused.
-const UNUSED: i64 = 90 * DAY;
-/// A token that was used within this time is in use.
-const IN_USE: i64 = 7 * DAY;
 /// The lengths of life that are offered, in days.
 const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 year")];
 /// The one that is chosen until somebody chooses.
@@ -45,169 +37,14 @@ const USUAL: Micros = 90 * DAY;
 /// What stands for the end that a token has.
 pub(super) const KEEP: &str = "keep";
 
-/// `GET …/tokens`.
-pub(super) async fn list(
-    Extension(person): Extension<SignedIn>,
-    At(organization): At<Uuid>,
-    Query(query): Query,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenRead)?;
-    let shell = person.shell(Some(organization), Nav::Tokens).await?;
-    let base = format!("{}/tokens", shell.base());
-    let search = query.understood(&["q", "filter", "page"])?.line("q");
-    let filter = query.one_of("filter", FILTERS.iter().chain([&DELETED]).map(|(name, _)| *name))?.to_owned();
-    let survey = Survey::of(&person, &grant, &search, &filter).await?;
-    let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
-        label: label.into(),
-        href: address(&base, &search, name),
-        count: Some(survey.counts[n].to_string()),
-        current: name == filter,
-    };
-    let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
-    let (name, label) = DELETED;
-    let href = address(&base, &search, name);
-    chips.push(Chip { label: label.into(), href, count: None, current: name == filter });
-    let (before, pager) = place(survey.found.len(), &base, &query, "page");
-    let ids: Vec<Uuid> = survey.found.iter().skip(before).take(PAGE).map(|(_, id)| *id).collect();
-    let mut on_page = tokens::these(&person.app, &grant, &ids, filter == DELETED.0).await?;
-    on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
-    let used = usage::of(&person.app, &grant, &on_page).await?;
-    let tokens = TokensPage {
-        tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
-        total: survey.counts[0].max(survey.found.len()),
-        pager,
-        search,
-        filter,
-        chips,
-        may_create: person.can(organization, Management::TokenManage),
-        may_delete: person.can(organization, Management::TokenManage),
-        shows_last_used: true,
-        warning: survey.warning,
-        shell,
-    };
-    page(StatusCode::OK, &tokens)
-}
-
-/// The filters of the list: what the query says, and what people read. The first takes all.
-const FILTERS: [(&str, &str); 5] = [
-    ("", "All"),
-    ("soon", "Expiring"),
-    ("unused", "Unused for 90 days"),
-    ("expired", "Expired"),
-    ("disabled", "Disabled"),
-];
-/// The filter for what was taken back, which the others leave out.
-const DELETED: (&str, &str) = ("deleted", "Deleted");
-
-/// Does a token fit a filter?
-fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
-    match (filter, state_of(token, now)) {
-        ("soon", state) => matches!(state, TokenState::Soon(_)),
-        ("expired", state) => state == TokenState::Expired,
-        ("disabled", state) => state == TokenState::Disabled,
-        ("deleted", state) => state == TokenState::Revoked,
-        ("unused", _) => unused(token, used, now),
-        _ => true,
-    }
-}
-
 /// What a token is in, as pages show it.
-fn state_of(token: &Token, now: Time) -> TokenState {
+pub(super) fn state_of(token: &Token, now: Time) -> TokenState {
     match token.state(now) {
         Core::Revoked => TokenState::Revoked,
         Core::Disabled => TokenState::Disabled,
         Core::NotYetValid => TokenState::NotYetValid,
         Core::Active | Core::Expired => token_state(token.expires_at, now),
     }
-}
-
-/// What is to be known of all tokens for a page of some: looked through part by part, and never kept as a whole.
-#[derive(Default)]
-struct Survey {
-    /// How many fit each filter.
-    counts: [usize; FILTERS.len()],
-    /// Those that are wanted, by name.
-    found: Vec<(String, Uuid)>,
-    /// The first that is worth one: its id, and what is said of it.
-    warning: Option<(String, String)>,
-}
-
-impl Survey {
-    async fn of(person: &SignedIn, grant: &Grant, search: &str, filter: &str) -> Result<Self> {
-        let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
-        let (now, mut survey, mut after) = (person.app.now(), Self::default(), None);
-        let kept = Filter { state: TokenFilter::Kept, ..Filter::default() };
-        if filter == DELETED.0 {
-            survey.find_deleted(person, grant, &words).await?;
-        }
-        loop {
-            let (part, last) = token_list::part(&person.app, grant, &kept, after, PART).await?;
-            let used = usage::of(&person.app, grant, &part).await?;
-            for token in &part {
-                let used = used.get(&token.id);
-                for (count, (name, _)) in survey.counts.iter_mut().zip(FILTERS) {
-                    *count += usize::from(fits(name, token, used, now));
-                }
-                if fits(filter, token, used, now) && words.iter().all(|word| matches(token, word)) {
-                    survey.found.push((token.name.to_lowercase(), token.id));
-                }
-                if survey.warning.is_none() {
-                    survey.warning = used.and_then(|used| Some((token.id.to_string(), warning(person, token, used)?)));
-                }
-            }
-            after = last;
-            if after.is_none() {
-                survey.found.sort();
-                return Ok(survey);
-            }
-        }
-    }
-
-    /// Finds those that were taken back.
-    async fn find_deleted(&mut self, person: &SignedIn, grant: &Grant, words: &[String]) -> Result<()> {
-        let deleted = Filter { state: TokenFilter::Revoked, ..Filter::default() };
-        let mut after = None;
-        loop {
-            let (part, last) = token_list::part(&person.app, grant, &deleted, after, PART).await?;
-            let wanted = part.iter().filter(|token| words.iter().all(|word| matches(token, word)));
-            self.found.extend(wanted.map(|token| (token.name.to_lowercase(), token.id)));
-            after = last;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Was the token there for 90 days and never used in them?
-fn unused(token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
-    let last = used.and_then(|used| used.total.last_used_at).unwrap_or(token.created_at);
-    now >= last.max(token.created_at).plus(UNUSED)
-}
-
-/// What to say of a token that is in use and ends soon.
-fn warning(person: &SignedIn, token: &Token, used: &TokenUse) -> Option<String> {
-    let now = person.app.now();
-    let last = used.total.last_used_at.filter(|last| now < last.plus(IN_USE))?;
-    let TokenState::Soon(left) = state_of(token, now) else { return None };
-    Some(format!("“{}” is in use (last: {}) and ends soon: {left}.", token.name, person.moment(last).relative))
-}
-
-/// Does a word stand in the name, the creator, or the end of the text?
-fn matches(token: &Token, word: &str) -> bool {
-    let contains = |text: &str| text.to_lowercase().contains(word);
-    contains(&token.name) || token.creator_name.as_deref().is_some_and(contains) || contains(&token.last_four)
-}
-
-fn address(base: &str, search: &str, filter: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (key, value) in [("q", search), ("filter", filter)] {
-        if !value.is_empty() {
-            query.append_pair(key, value);
-        }
-    }
-    let query = query.finish();
-    if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
 }
 
 /// A token as lists and pages show it.
@@ -541,11 +378,5 @@ mod tests {
         ] {
             assert!(at(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_address_keeps_search_and_filter() {
-        assert_eq!(address("/t", "", ""), "/t");
-        assert_eq!(address("/t", "a b", "soon"), "/t?q=a+b&filter=soon");
     }
 }

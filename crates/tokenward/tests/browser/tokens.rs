@@ -219,7 +219,7 @@ async fn the_list_of_tokens_reads_well_at_every_width() {
     with_browser(&server.url, true, |browser| async move {
         sign_in(&browser).await;
         browser.sees("6 tokens").await;
-        browser.sees("“billing-export” is in use (last: 3 h ago) and ends soon: 8 days left.").await;
+        browser.sees("“billing-export” is in use and ends soon: 8 days left.").await;
         browser.pictures("tokens").await;
         browser.picture("tokens", 900, false).await;
         browser.fill("q", "graf").await;
@@ -227,12 +227,13 @@ async fn the_list_of_tokens_reads_well_at_every_width() {
         browser.sees("1 of 6 tokens").await;
         browser.press("Expired").await;
         browser.sees("No token matches").await;
+        browser.sees("Expired 0").await;
         browser.press("Show all 6").await;
         browser.press("Expired").await;
         browser.sees("old-jenkins").await;
         browser.press("Unused for 90 days").await;
         browser.sees("old-jenkins").await;
-        browser.press("Expiring").await;
+        browser.press("Ends within 14 days").await;
         browser.sees("billing-export").await;
     })
     .await;

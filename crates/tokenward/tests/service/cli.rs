@@ -525,7 +525,7 @@ fn a_token_that_has_expired_is_listed_as_that_and_its_name_means_the_next_one() 
     assert_eq!(states(&["--state", "living"]), ["\"active\""]);
     assert_eq!(states(&["--state", "ended"]), ["\"expired\""]);
     let list = world.run(&["token", "list", "--name", "ci"]).out;
-    assert!(list.contains("STATE") && list.contains("expired"), "{list}");
+    assert!(list.contains("\texpired\t") && list.contains("\tactive\t"), "{list}");
 }
 
 #[test]

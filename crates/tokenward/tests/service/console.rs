@@ -577,7 +577,7 @@ async fn an_api_is_added_looked_up_changed_and_deleted() {
     for part in ["2 routes", "invoices:write<br>ledger:write", "the document", "the path", "is denied"] {
         assert!(page.html.contains(part), "no `{part}` in {}", page.html);
     }
-    owner.get(&list).await.says(200, &format!("href=\"{shop}\">shop</a>"));
+    owner.get(&list).await.says(200, &format!("href=\"{shop}\" title=\"shop\">shop</a>"));
     // Adding never replaces, and what was typed stays.
     let page = owner.post(&format!("{list}/new"), &form).await.says(409, "There is an API of this name already.");
     assert!(page.html.contains("permissions = [&#34;invoices:write&#34;, &#34;ledger:write&#34;]"), "{}", page.html);

@@ -1,6 +1,8 @@
 //! Tokens in the console: edited, rotated, switched off, deleted and brought back.
 
+use reqwest::Method;
 use serde_json::json;
+use tokenward_core::time::DAY;
 
 use crate::console::{Page, Person, world};
 
@@ -224,4 +226,105 @@ async fn the_token_policy_is_a_form_that_names_what_goes_beyond_it() {
     let page = owner.get(&address).await;
     assert!(!page.html.contains("Beyond the policy"), "{}", page.html);
     owner.post(&format!("{address}/shorten"), &[]).await.says(409, "nothing to shorten");
+}
+
+/// The names of the tokens on a page, in their order.
+fn names(page: &Page) -> Vec<String> {
+    let rows = page.html.split("<a class=\"name\"").skip(1);
+    rows.map(|row| row.split('>').nth(1).unwrap().split('<').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_list_is_searched_filtered_and_sorted_by_what_it_shows() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let in_days = |days: i64| server.running.app.now().plus(days * DAY).to_string();
+    let (devops, session) = (server.role(&organization, "devops").await, {
+        server.member(&organization, "dev@acme.example", "devops").await
+    });
+    for (name, role, end, description) in [
+        ("ci-main", "viewer", None, "Nightly build"),
+        ("deploy", "devops", Some(in_days(5)), "Ships it"),
+        ("report", "verifier", Some(in_days(200)), ""),
+    ] {
+        let role = server.role(&organization, role).await;
+        let body = json!({ "name": name, "role_id": role, "expires_at": end, "description": description });
+        server.new_token(&organization, body).await;
+    }
+    server.token(&organization, "root", "admin").await;
+    let body = json!({ "name": "of-dev", "role_id": devops, "expires_at": in_days(30) });
+    server.post(&organization.path("apiToken"), &session.1, body).await.expect(201);
+    let gone = json!({ "user_id": session.0 });
+    let removed = server.call(Method::DELETE, &organization.path("member"), &organization.owner, Some(gone)).await;
+    assert_eq!(removed.status, 204);
+
+    for (query, expected) in [
+        ("", &["ci-main", "deploy", "of-dev", "report", "root"][..]),
+        ("?sort=-name", &["root", "report", "of-dev", "deploy", "ci-main"]),
+        ("?sort=ends", &["deploy", "of-dev", "report", "ci-main", "root"]),
+        ("?sort=-ends", &["ci-main", "root", "report", "of-dev", "deploy"]),
+        ("?sort=created", &["ci-main", "deploy", "report", "root", "of-dev"]),
+        ("?sort=role", &["root", "deploy", "of-dev", "report", "ci-main"]),
+        ("?filter=endless", &["ci-main", "root"]),
+        ("?filter=admin", &["root"]),
+        ("?filter=soon", &["deploy"]),
+        ("?filter=orphaned", &["of-dev"]),
+        ("?filter=unused", &[]),
+        ("?q=nightly", &["ci-main"]),
+        ("?q=DEVOPS", &["deploy", "of-dev"]),
+        ("?q=devops+ships", &["deploy"]),
+        ("?q=dev%40acme", &["of-dev"]),
+        ("?q=devops&filter=soon&sort=-name", &["deploy"]),
+    ] {
+        assert_eq!(names(&owner.get(&format!("{base}/tokens{query}")).await), expected, "{query}");
+    }
+    let page = owner.get(&format!("{base}/tokens?q=devops&sort=-ends")).await;
+    let counted = |label: &str, count: usize| format!("{label} <span class=\"count\">{count}</span>");
+    for (label, count) in [("All", 2), ("Ends within 14 days", 1), ("No end", 0), ("Creator left", 1), ("Admin", 0)] {
+        assert!(page.html.contains(&counted(label, count)), "{label}: what is counted fits the search: {}", page.html);
+    }
+    assert!(page.html.contains("aria-sort=\"descending\"") && page.html.matches("aria-sort").count() == 1);
+    assert!(page.html.contains("tokens?q=devops&#38;sort=ends\""), "the head turns the order round: {}", page.html);
+    assert!(page.html.contains("tokens?q=devops&#38;filter=soon&#38;sort=-ends\""), "a filter keeps search and order");
+    for (query, says) in [
+        ("sort=colour", "it cannot have"),
+        ("sort=names", "did you mean"),
+        ("filter=admins", "did you mean"),
+        ("sorted=name", "did you mean"),
+        (&format!("q={}", "x".repeat(10_000)), "q"),
+    ] {
+        owner.get(&format!("{base}/tokens?{query}")).await.says(400, says);
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_a_token_leads_to_its_page_and_stands_in_no_address() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let (id, text) = server.new_token(&organization, json!({ "name": "ci", "role_id": viewer })).await;
+    let find = format!("{base}/tokens/find");
+    owner.get(&format!("{base}/tokens")).await.says(200, "or a whole token");
+    owner.post(&find, &[("q", text.as_str())]).await.leads_to(&format!("{base}/tokens/{id}"));
+    // Also with what people copy along, and after it was taken back.
+    owner.post(&find, &[("q", format!("  {text}\n").as_str())]).await.leads_to(&format!("{base}/tokens/{id}"));
+    server.delete(&organization.path(&format!("apiToken/{id}")), &organization.owner).await.expect(204);
+    owner.post(&find, &[("q", text.as_str())]).await.leads_to(&format!("{base}/tokens/{id}"));
+    owner.get(&format!("{base}/tokens/{id}")).await.says(200, "/undo");
+    let used = server.get(&organization.path("decision"), &organization.owner).await.json();
+    assert_eq!(used["results"], json!([]), "to look for a token is no use of it");
+
+    let umbrella = server.new_organization("Umbrella").await;
+    let (_, foreign) = server.new_token(&umbrella, json!({ "name": "x", "role_id": null })).await;
+    let cut = text[..text.len() - 5].to_owned();
+    for other in [&foreign, &cut] {
+        let page =
+            owner.post(&find, &[("q", other.as_str())]).await.says(200, "No token of this organization has this text");
+        assert!(!page.html.contains(other.as_str()), "it is not shown again");
+        owner.get(&format!("{base}/tokens?q={other}")).await.says(400, "does not belong into an address");
+    }
+    // Anything else is a search like before.
+    let kept = [("q", "ci main"), ("filter", "soon"), ("sort", "-ends")];
+    owner.post(&find, &kept).await.leads_to(&format!("{base}/tokens?q=ci+main&filter=soon&sort=-ends"));
+    owner.post(&find, &[("q", ""), ("sort", "sideways")]).await.says(400, "it cannot have");
 }

@@ -148,13 +148,28 @@ fn tokens_page() -> TokensPage {
         shell: shell(Nav::Tokens),
         tokens: tokens(),
         total: 6,
+        matching: 6,
+        heads: ["Name", "Role", "Created", "Last used", "Expires"]
+            .into_iter()
+            .map(|label| SortHead {
+                label: label.into(),
+                href: "?sort=x".into(),
+                direction: (label == "Name").then(|| "ascending".into()),
+                optional: label == "Created",
+            })
+            .collect(),
+        sort: String::new(),
+        error: None,
         search: String::new(),
         filter: String::new(),
         chips: chips(0),
         may_create: true,
         may_delete: true,
         shows_last_used: true,
-        warning: Some((id(14), "“staging-deploys” expires in 6 days and was used 4 minutes ago.".into())),
+        warning: Some((
+            "?filter=soon&sort=ends".into(),
+            "“staging-deploys” is in use and ends soon: 6 days left.".into(),
+        )),
         pager: Pager::default(),
     }
 }

@@ -58,7 +58,20 @@ pub struct TokenRow {
     pub last_used: Option<LastUsed>,
 }
 
-/// `…/tokens`: the list. Its search form sends `q` and, when not empty, `filter`.
+/// The head of a column by which a list can be sorted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SortHead {
+    /// What it says.
+    pub label: String,
+    /// The list in this order; where it is in this order, in the other direction.
+    pub href: String,
+    /// `ascending` or `descending` where the list is in this order.
+    pub direction: Option<String>,
+    /// Does a window between a phone and a desk leave the column out?
+    pub optional: bool,
+}
+
+/// `…/tokens`: the list. Its search form posts `q`, and when not empty `filter` and `sort`, to `…/tokens/find`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "tokens.html")]
 pub struct TokensPage {
@@ -68,6 +81,12 @@ pub struct TokensPage {
     pub tokens: Vec<TokenRow>,
     /// How many there are without filters. Zero shows the page that teaches.
     pub total: usize,
+    /// How many the filters leave, on all pages.
+    pub matching: usize,
+    /// The heads of the columns: name, role, creation, last use, end.
+    pub heads: Vec<SortHead>,
+    /// The order in force, so that a search keeps it.
+    pub sort: String,
     /// What is searched for.
     pub search: String,
     /// The value of the filter in force, so that a search keeps it.
@@ -80,8 +99,10 @@ pub struct TokensPage {
     pub may_delete: bool,
     /// Is last use known on this server? Shows the column.
     pub shows_last_used: bool,
-    /// A token in use that ends soon: its id and the sentence about it.
+    /// Where tokens in use that end soon are listed, and the sentence about them.
     pub warning: Option<(String, String)>,
+    /// What came of a search.
+    pub error: Option<String>,
     /// Where the list goes on.
     pub pager: Pager,
 }

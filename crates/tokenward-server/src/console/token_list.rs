@@ -1,0 +1,390 @@
+//! The list of API tokens: searched, filtered, sorted; and from the text of a token to its page.
+
+use std::cmp::Ordering;
+
+use axum::Extension;
+use axum::http::StatusCode;
+use tokenward_core::caller::Grant;
+use tokenward_core::directory::Organization;
+use tokenward_core::event::ActorKind;
+use tokenward_core::permission::Management;
+use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::time::DAY;
+use tokenward_core::token::{Token, TokenFilter};
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use super::form::{Pairs, Query};
+use super::page::{At, PageResult, page, see_other};
+use super::paging::{PAGE, place};
+use super::person::SignedIn;
+use super::tokens::{row, state_of};
+use super::view::{Chip, Nav, SortHead, TokenState, TokensPage};
+use crate::limits::QUERY;
+use crate::service::token_list::{self, Filter};
+use crate::service::tokens;
+use crate::service::usage::{self, TokenUsage as TokenUse};
+
+/// Tokens that are looked at together.
+const PART: usize = 500;
+/// From when on a token counts as unused.
+const UNUSED: i64 = 90 * DAY;
+/// A token that was used within this time is in use.
+const IN_USE: i64 = 7 * DAY;
+/// What has the beginning of a token and so many characters is one, or was one before it was cut: it does not belong into an
+/// address.
+const TOKEN_LIKE: usize = 16;
+
+/// The filters of the list: what the query says, and what people read. The first takes all.
+const FILTERS: [(&str, &str); 8] = [
+    ("", "All"),
+    ("soon", "Ends within 14 days"),
+    ("unused", "Unused for 90 days"),
+    ("endless", "No end"),
+    ("orphaned", "Creator left"),
+    ("admin", "Admin"),
+    ("expired", "Expired"),
+    ("disabled", "Disabled"),
+];
+/// The filter for what was taken back, which the others leave out.
+const DELETED: (&str, &str) = ("deleted", "Deleted");
+
+/// What the list can be sorted by: what the query says, what the head says, and which columns a narrow window leaves out.
+const SORTS: [(&str, &str, bool); 5] = [
+    ("name", "Name", false),
+    ("role", "Role", false),
+    ("created", "Created", true),
+    ("used", "Last used", false),
+    ("ends", "Expires", false),
+];
+
+/// What a query asks for.
+struct Asked {
+    search: String,
+    filter: String,
+    /// Which of [`SORTS`], and whether the other way round.
+    sort: (&'static str, bool),
+}
+
+impl Asked {
+    fn read(query: &Pairs) -> Result<Self> {
+        let search = query.understood(&["q", "filter", "sort", "page"])?.line("q");
+        QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
+        let filter = query.one_of("filter", FILTERS.iter().chain([&DELETED]).map(|(name, _)| *name))?.to_owned();
+        let backwards = SORTS.map(|(name, ..)| format!("-{name}"));
+        let words = SORTS.iter().map(|(name, ..)| *name).chain(backwards.iter().map(String::as_str));
+        let word = query.one_of("sort", words)?;
+        let (name, descending) = word.strip_prefix('-').map_or((word, false), |name| (name, true));
+        let sort = SORTS.iter().find(|(known, ..)| *known == name).map_or("name", |(known, ..)| *known);
+        Ok(Self { search, filter, sort: (sort, descending) })
+    }
+
+    fn sort_word(&self) -> String {
+        match self.sort {
+            ("name", false) => String::new(),
+            (name, descending) => format!("{}{name}", if descending { "-" } else { "" }),
+        }
+    }
+
+    /// The address of the same list with another filter or another order.
+    fn address(&self, base: &str, filter: &str, sort: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (key, value) in [("q", self.search.as_str()), ("filter", filter), ("sort", sort)] {
+            if !value.is_empty() {
+                query.append_pair(key, value);
+            }
+        }
+        let query = query.finish();
+        if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
+    }
+
+    /// The heads of the columns, each a link to the list in its order, or in the other direction.
+    fn heads(&self, base: &str) -> Vec<SortHead> {
+        let head = |(name, label, optional): (&'static str, &str, bool)| {
+            let current = self.sort.0 == name;
+            // What is newest, or ends first, is what somebody wants to see first.
+            let first_descending = ["created", "used"].contains(&name);
+            let descending = if current { !self.sort.1 } else { first_descending };
+            let word = if name == "name" && !descending {
+                String::new()
+            } else {
+                format!("{}{name}", if descending { "-" } else { "" })
+            };
+            SortHead {
+                label: label.to_owned(),
+                href: self.address(base, &self.filter, &word),
+                direction: current.then(|| if self.sort.1 { "descending" } else { "ascending" }.to_owned()),
+                optional,
+            }
+        };
+        SORTS.map(head).into()
+    }
+}
+
+/// `GET …/tokens`.
+pub(super) async fn list(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenRead)?;
+    let asked = Asked::read(&query)?;
+    if is_token_like(&person, &asked.search) {
+        let problem =
+            "looks like the text of a token, which does not belong into an address: search for it by the form";
+        return Err(Error::invalid("q", problem).into());
+    }
+    show(&person, &grant, &query, asked, None).await
+}
+
+/// `POST …/tokens/find`: the search. What has the form of a token leads to the page of that token, and never into an address.
+pub(super) async fn find(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenRead)?;
+    let base = format!("/console/{organization}/tokens");
+    let kept: Pairs = ["q", "filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
+    let asked = Asked::read(&kept)?;
+    if !is_token_like(&person, &asked.search) {
+        return see_other(&asked.address(&base, &asked.filter, &asked.sort_word()));
+    }
+    match person.app.verifier.find(&asked.search, organization) {
+        Some(token) => see_other(&format!("{base}/{token}")),
+        None => {
+            let problem = "No token of this organization has this text. Was a part of it lost in copying, or is it of another \
+                           organization? The text was not kept.";
+            let asked = Asked { search: String::new(), ..asked };
+            show(&person, &grant, &Pairs::default(), asked, Some(problem.to_owned())).await
+        }
+    }
+}
+
+/// Would somebody who reads an address with this in it have a token, or most of one?
+fn is_token_like(person: &SignedIn, text: &str) -> bool {
+    text.len() >= TOKEN_LIKE && person.app.verifier.prefixes().any_in(text)
+}
+
+async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, problem: Option<String>) -> PageResult {
+    let organization = grant.organization();
+    let shell = person.shell(Some(organization), Nav::Tokens).await?;
+    let base = format!("{}/tokens", shell.base());
+    let survey = Survey::of(person, grant, &asked).await?;
+    let sort = asked.sort_word();
+    let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
+        label: label.into(),
+        href: asked.address(&base, name, &sort),
+        count: Some(survey.counts[n].to_string()),
+        current: name == asked.filter,
+    };
+    let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
+    let (name, label) = DELETED;
+    let href = asked.address(&base, name, &sort);
+    chips.push(Chip { label: label.into(), href, count: None, current: name == asked.filter });
+    let (before, pager) = place(survey.found.len(), &base, query, "page");
+    let ids: Vec<Uuid> = survey.found.iter().skip(before).take(PAGE).map(|(.., id)| *id).collect();
+    let mut on_page = tokens::these(&person.app, grant, &ids, asked.filter == DELETED.0).await?;
+    on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
+    let used = usage::of(&person.app, grant, &on_page).await?;
+    let shown = TokensPage {
+        tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
+        total: survey.total.max(survey.found.len()),
+        matching: survey.found.len(),
+        heads: asked.heads(&base),
+        sort,
+        pager,
+        warning: survey.warning(&asked.address(&base, "soon", "ends")),
+        search: asked.search,
+        filter: asked.filter,
+        chips,
+        may_create: person.can(organization, Management::TokenManage),
+        may_delete: person.can(organization, Management::TokenManage),
+        shows_last_used: true,
+        error: problem,
+        shell,
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// By what a token is sorted.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum SortKey {
+    Text(String),
+    Moment(i64),
+}
+
+/// What is to be known of all tokens for a page of some: looked through part by part, and never kept as a whole.
+#[derive(Default)]
+struct Survey {
+    /// How many there are.
+    total: usize,
+    /// How many that fit the search fit each filter.
+    counts: [usize; FILTERS.len()],
+    /// Those that are wanted, in order: the key, the name, the id.
+    found: Vec<(SortKey, String, Uuid)>,
+    /// Those in use that end soon: how many, and the first of them with how long it has left.
+    ending: usize,
+    first_ending: Option<(Time, String, String)>,
+}
+
+impl Survey {
+    async fn of(person: &SignedIn, grant: &Grant, asked: &Asked) -> Result<Self> {
+        let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
+        let mut survey = Self::default();
+        let kept = Filter { state: TokenFilter::Kept, ..Filter::default() };
+        survey.look_through(person, grant, &kept, asked, &words).await?;
+        if asked.filter == DELETED.0 {
+            let deleted = Filter { state: TokenFilter::Revoked, ..Filter::default() };
+            survey.look_through(person, grant, &deleted, asked, &words).await?;
+        }
+        let by = |a: &(SortKey, String, Uuid), b: &(SortKey, String, Uuid)| -> Ordering {
+            let order = a.0.cmp(&b.0);
+            let order = if asked.sort.1 { order.reverse() } else { order };
+            // Of the same key those are sorted by name, in either direction.
+            order.then_with(|| (&a.1, a.2).cmp(&(&b.1, b.2)))
+        };
+        survey.found.sort_by(by);
+        Ok(survey)
+    }
+
+    async fn look_through(
+        &mut self,
+        person: &SignedIn,
+        grant: &Grant,
+        those: &Filter,
+        asked: &Asked,
+        words: &[String],
+    ) -> Result<()> {
+        let (now, mut after) = (person.app.now(), None);
+        let deleted = those.state == TokenFilter::Revoked;
+        loop {
+            let (part, last) = token_list::part(&person.app, grant, those, after, PART).await?;
+            let used = usage::of(&person.app, grant, &part).await?;
+            let directory = person.app.verifier.directory();
+            let organization = directory.organization(grant.organization());
+            for token in &part {
+                let used = used.get(&token.id);
+                let matching = words.iter().all(|word| matches(token, word));
+                if !deleted {
+                    self.total += 1;
+                    self.note_end(token, used, now);
+                    for (count, (name, _)) in self.counts.iter_mut().zip(FILTERS) {
+                        *count += usize::from(matching && fits(name, token, used, organization, now));
+                    }
+                }
+                let wanted = if asked.filter == DELETED.0 {
+                    deleted
+                } else {
+                    fits(&asked.filter, token, used, organization, now)
+                };
+                if matching && wanted {
+                    self.found.push((sort_key(asked.sort.0, token, used), token.name.to_lowercase(), token.id));
+                }
+            }
+            after = last;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn note_end(&mut self, token: &Token, used: Option<&TokenUse>, now: Time) {
+        let in_use = used.and_then(|used| used.total.last_used_at).is_some_and(|last| now < last.plus(IN_USE));
+        let (TokenState::Soon(left), Some(end), true) = (state_of(token, now), token.expires_at, in_use) else {
+            return;
+        };
+        self.ending += 1;
+        if self.first_ending.as_ref().is_none_or(|(first, ..)| end < *first) {
+            self.first_ending = Some((end, token.name.clone(), left));
+        }
+    }
+
+    /// What to say of all that are in use and end soon, and where they are listed.
+    fn warning(&self, href: &str) -> Option<(String, String)> {
+        let (_, name, left) = self.first_ending.as_ref()?;
+        let text = match self.ending {
+            1 => format!("“{name}” is in use and ends soon: {left}."),
+            n => format!("{n} tokens are in use and end within 14 days; the first is “{name}”: {left}."),
+        };
+        Some((href.to_owned(), text))
+    }
+}
+
+fn sort_key(by: &str, token: &Token, used: Option<&TokenUse>) -> SortKey {
+    match by {
+        "role" => SortKey::Text(token.role_name.to_lowercase()),
+        "created" => SortKey::Moment(token.created_at.0),
+        "used" => SortKey::Moment(used.and_then(|used| used.total.last_used_at).map_or(i64::MIN, |at| at.0)),
+        "ends" => SortKey::Moment(token.expires_at.map_or(i64::MAX, |at| at.0)),
+        _ => SortKey::Text(token.name.to_lowercase()),
+    }
+}
+
+/// Does a token fit a filter?
+fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, organization: Option<&Organization>, now: Time) -> bool {
+    let state = || state_of(token, now);
+    match filter {
+        "soon" => matches!(state(), TokenState::Soon(_)),
+        "expired" => state() == TokenState::Expired,
+        "disabled" => state() == TokenState::Disabled,
+        "deleted" => state() == TokenState::Revoked,
+        "endless" => token.expires_at.is_none(),
+        "admin" => {
+            let admin = |organization: &Organization| {
+                organization.role(token.role_id).is_some_and(|role| role.kind == RoleKind::BuiltIn(BuiltIn::Admin))
+            };
+            organization.is_some_and(admin)
+        }
+        "orphaned" => {
+            let is_member = |id: Uuid| organization.is_some_and(|organization| organization.role_of(id).is_some());
+            match (token.creator_kind, token.creator_id) {
+                (Some(ActorKind::User), Some(id)) => !is_member(id),
+                _ => token.creator_name.is_none(),
+            }
+        }
+        "unused" => unused(token, used, now),
+        _ => true,
+    }
+}
+
+/// Was the token there for 90 days and never used in them?
+fn unused(token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
+    let last = used.and_then(|used| used.total.last_used_at).unwrap_or(token.created_at);
+    now >= last.max(token.created_at).plus(UNUSED)
+}
+
+/// Does a word stand in what a row of the list shows: the name, the description, the role, the creator, the end of the text?
+fn matches(token: &Token, word: &str) -> bool {
+    let contains = |text: &str| text.to_lowercase().contains(word);
+    [&token.name, &token.role_name, &token.last_four].into_iter().any(|text| contains(text))
+        || [&token.description, &token.creator_name].into_iter().flatten().any(|text| contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(query: &str) -> Asked {
+        Asked::read(&Pairs::parse(query.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn an_address_keeps_search_filter_and_order() {
+        let plain = asked("");
+        assert_eq!(plain.address("/t", "", &plain.sort_word()), "/t");
+        let all = asked("q=a+b&filter=soon&sort=-ends");
+        assert_eq!(all.address("/t", &all.filter, &all.sort_word()), "/t?q=a+b&filter=soon&sort=-ends");
+        assert_eq!(asked("sort=name").sort_word(), "", "the usual order needs no word");
+    }
+
+    #[test]
+    fn a_head_sorts_and_turns_round_what_it_sorts() {
+        let heads =
+            |query: &str| -> Vec<String> { asked(query).heads("/t").into_iter().map(|head| head.href).collect() };
+        assert_eq!(heads(""), ["/t?sort=-name", "/t?sort=role", "/t?sort=-created", "/t?sort=-used", "/t?sort=ends"]);
+        assert_eq!(heads("sort=-used")[3], "/t?sort=used");
+        assert_eq!(heads("sort=-name")[0], "/t");
+        let directions: Vec<_> = asked("sort=-ends").heads("/t").into_iter().map(|head| head.direction).collect();
+        assert_eq!(directions, [None, None, None, None, Some("descending".to_owned())]);
+    }
+}
