@@ -310,7 +310,7 @@ fn nothing_is_written_but_through_the_one_door() {
             // The door itself, and what offline commands do, which have no server to wait for.
             let doors = ["mod", "set_up", "pepper_rotation"];
             let door = |name: &&str| path == format!("crates/tokenward-server/src/service/{name}.rs");
-            sources(path) && !path.starts_with("crates/tokenward-store/") && !doors.iter().any(|name| door(name))
+            sources(path) && !path.starts_with("crates/tokenward-store/") && !doors.iter().any(door)
         };
         let begun = search(files, elsewhere, |code| {
             code.contains("store.begin(").then(|| "write through `App::write`".to_owned())

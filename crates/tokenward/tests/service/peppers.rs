@@ -82,10 +82,11 @@ impl Restarted {
         let listen = format!("127.0.0.1:{port}");
         let mut command = crate::process::tokenward(&["serve", "--listen", &listen, "--data-dir", text(data)]);
         let null = std::process::Stdio::null;
-        let child = command.stdout(null()).stderr(null()).spawn().unwrap();
+        // Held at once, so that it ends whatever becomes of the test.
+        let started = Self(command.stdout(null()).stderr(null()).spawn().unwrap());
         for _ in 0..1_000 {
             if reqwest::get(format!("http://{listen}/readyz")).await.is_ok_and(|answer| answer.status() == 200) {
-                return Self(child);
+                return started;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
