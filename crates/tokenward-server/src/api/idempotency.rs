@@ -61,8 +61,8 @@ pub(super) async fn once(
 
 async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Request, next: Next) -> Result<Response> {
     let key = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::invalid("Idempotency-Key", "must be of visible ASCII characters"));
+    if key.is_empty() || !key.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return Err(Error::invalid("Idempotency-Key", "must be of visible ASCII characters and spaces"));
     }
     IDEMPOTENCY_KEY.check_text(&key).map_err(|problem| Error::invalid("Idempotency-Key", problem))?;
     let (parts, body) = request.into_parts();

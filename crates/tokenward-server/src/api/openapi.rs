@@ -111,7 +111,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         parameters.push(header(
             "Idempotency-Key",
             "The same key within an hour: the same answer, and nothing is made twice.",
-            json!({ "pattern": "^[!-~]+$", "type": "string", "maxLength": IDEMPOTENCY_KEY.default, field::KEY: IDEMPOTENCY_KEY.name }),
+            json!({ "pattern": "^[!-~]([ -~]*[!-~])?$", "type": "string", "maxLength": IDEMPOTENCY_KEY.default, field::KEY: IDEMPOTENCY_KEY.name }),
         ));
     }
     if endpoint.errors.contains(&412) {

@@ -303,7 +303,7 @@ async fn a_token_tells_who_it_is() {
     let expected = json!({
         "id": id, "name": "gateway", "kind": "api_token", "organization": { "id": acme.id, "name": "Acme" },
         "role": { "id": verifier, "name": "verifier" }, "permissions": ["organization:read", "token:verify"],
-        "expires_at": end,
+        "reads_everywhere": ["organization:read"], "expires_at": end,
     });
     assert_eq!(server.get("/token/self", &text).await.pair(), (200, expected));
 }
@@ -313,7 +313,8 @@ async fn a_session_tells_whose_it_is() {
     let (server, acme) = Server::frozen().await;
     let user = server.get("/account", &acme.owner).await.str("id");
     let expected = json!({
-        "id": user, "name": OWNER, "kind": "session", "permissions": [], "expires_at": "2026-09-02T00:00:00.000000Z",
+        "id": user, "name": OWNER, "kind": "session", "permissions": [], "reads_everywhere": [],
+        "expires_at": "2026-09-02T00:00:00.000000Z",
     });
     assert_eq!(server.get("/token/self", &acme.owner).await.pair(), (200, expected));
     assert_eq!(NOW, "2026-09-01T12:00:00.000000Z");
