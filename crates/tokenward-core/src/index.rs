@@ -209,7 +209,7 @@ impl Index {
     fn slot(&self, locator: u32) -> Slot<'_> {
         let shard = read(self.shard(locator));
         let home = shard.fetch(locator);
-        Slot { shard, home }
+        Slot { shard, locator, home }
     }
 
     /// Makes room for so many secrets at once, before they are added one by one.
@@ -308,6 +308,7 @@ impl Index {
 /// The part of the index where a secret is, if it is known. Holds a lock: to be dropped soon.
 pub struct Slot<'a> {
     shard: RwLockReadGuard<'a, Shard>,
+    locator: u32,
     home: usize,
 }
 
@@ -316,6 +317,12 @@ impl Slot<'_> {
     #[must_use]
     pub fn find(&self, digest: &Digest) -> Option<FoundRecord<'_>> {
         self.shard.find(self.home, &part(digest)).map(|at| self.shard.record_at(at))
+    }
+
+    /// This secret of a token, under whichever digest: memory may know an older one than the database for a while.
+    #[must_use]
+    pub fn find_secret(&self, token: Uuid, version: u16) -> Option<FoundRecord<'_>> {
+        self.shard.find_secret(self.locator, token, version).map(|at| self.shard.record_at(at))
     }
 }
 
@@ -534,14 +541,14 @@ impl Shard {
 
     /// The place of a secret that is known under another digest: it was digested anew, with a newer pepper. It lies on the way
     /// from the same home, since its text ends in the same characters.
-    fn find_secret(&self, record: &Record) -> Option<usize> {
+    fn find_secret(&self, locator: u32, token: Uuid, version: u16) -> Option<usize> {
         if self.records.is_empty() {
             return None;
         }
-        let mut at = self.home(record.locator);
+        let mut at = self.home(locator);
         while !self.records[at].is_free() {
             let it = &self.records[at];
-            if it.token == record.token && it.version == record.version && it.locator == record.locator {
+            if it.token == token && it.version == version && it.locator == locator {
                 return Some(at);
             }
             at = if at + 1 == self.records.len() { 0 } else { at + 1 };
@@ -550,7 +557,9 @@ impl Shard {
     }
 
     fn put_record(&mut self, record: Record, name: &str) {
-        let present = self.find(self.home(record.locator), &record.digest).or_else(|| self.find_secret(&record));
+        let present = self
+            .find(self.home(record.locator), &record.digest)
+            .or_else(|| self.find_secret(record.locator, record.token, record.version));
         let same_name = present.filter(|at| self.record_at(*at).name() == name).map(|at| self.records[at].name_start);
         let name_start = same_name.unwrap_or_else(|| {
             reserve(self.names.len(), self.names.capacity(), name.len(), |more| self.names.reserve_exact(more));

@@ -55,6 +55,15 @@ impl Coming {
         }
     }
 
+    /// Reads on and throws away what comes, up to the bounds: a client that still sends hears no answer. `done` hears of each
+    /// piece how large it was.
+    pub async fn discard(mut self, done: impl Fn(u64)) {
+        self.bounds.max = self.bounds.max.saturating_add(self.bounds.drain);
+        while let Ok(Some(piece)) = self.next().await {
+            done(piece.len() as u64);
+        }
+    }
+
     /// The next bytes; `None` at the end. Only the time that passes in here is the client's: it is not slow when we are.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Unread> {
         if self.seen == 0 && self.body.size_hint().lower() > self.bounds.max as u64 {

@@ -2,6 +2,7 @@
 //! waiting, and as many at once as there are processors.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use tokenward_core::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
@@ -17,11 +18,15 @@ const STAND_BACK: i32 = 10;
 static TURNS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
-/// Threads of a runtime on which nothing else runs, since one that stood back once cannot step forward again. They stay for
-/// the next work: an allocator holds on to the memory of a thread that has ended.
+/// How long such a thread waits for the next work.
+const STAYS: Duration = Duration::from_secs(60);
+
+/// Threads of a runtime on which nothing else runs, since one that stood back once cannot step forward again. They stay a while
+/// for the next work: an allocator holds on to the memory of a thread that has ended.
 static STANDING_BACK: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
     Builder::new_current_thread()
         .thread_name("heavy")
+        .thread_keep_alive(STAYS)
         .on_thread_start(|| {
             // Where the system does not let it, it is only less polite.
             let _ = rustix::process::setpriority_process(None, STAND_BACK);

@@ -141,7 +141,7 @@ limits! {
     FORM_TIME = fixed "form_ms" 60_000, Milliseconds,
         "How long a form of the console may take to arrive.";
     DISCARDED_BYTES = fixed "discarded_bytes" 64 * MIB, Bytes,
-        "What is read of a form that is too large, and thrown away, so that the browser shows our answer.";
+        "What is read of a form or a document that is too large, and thrown away, so that the client hears our answer.";
     ROUTES = fixed "routes" tokenward_core::routes::ROUTES_MAX as u64, Count,
         "Routes of one API.";
     ROUTE_PATH_BYTES = fixed "route_path_bytes" tokenward_core::routes::TEMPLATE_MAX as u64, Bytes,

@@ -77,15 +77,16 @@ impl Reload {
 
     fn take_up(&mut self, names: &[String], newer: &Config, app: &App, door: &Door) -> Result<()> {
         let changed = |name: &str| names.iter().any(|it| it == name);
-        if names.iter().any(|name| name.starts_with(LIMIT)) {
-            take_up_limits(newer, app, door);
-        }
+        // What can fail comes first.
         let mailer = if changed("smtp_url") || changed("mail_from") {
             mailer(newer, &app.limits)?
         } else {
             // It knows what was sent in the last hour.
             app.live().mailer.clone()
         };
+        if names.iter().any(|name| name.starts_with(LIMIT)) {
+            take_up_limits(newer, app, door);
+        }
         app.live.store(Arc::new(live(newer, mailer)));
         door.exempt(exempt(newer));
         if changed("log") {

@@ -2,7 +2,7 @@
 
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, row, run};
+use crate::db::{Conn, Joined, row, run};
 use crate::events::Payload;
 use crate::log::Skeleton;
 
@@ -21,15 +21,6 @@ pub struct Range {
 
 row! {
     struct Row {
-        position: i64,
-        id: Uuid,
-        time: Time,
-        organization_id: Option<Uuid>,
-        kind: String,
-        target_id: Uuid,
-        related_id: Option<Uuid>,
-        payload_digest: Vec<u8>,
-        hash: Vec<u8>,
         actor: Option<String>,
         origin: Option<String>,
         payload: Option<String>,
@@ -49,21 +40,10 @@ pub struct Exported {
     pub payload: Option<Payload>,
 }
 
-impl From<Row> for Exported {
-    fn from(row: Row) -> Self {
-        let Row { position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash, .. } = row;
+impl From<Joined<Skeleton, Row>> for Exported {
+    fn from(Joined(skeleton, row): Joined<Skeleton, Row>) -> Self {
         Self {
-            skeleton: Skeleton {
-                position,
-                id,
-                time,
-                organization_id,
-                kind,
-                target_id,
-                related_id,
-                payload_digest,
-                hash,
-            },
+            skeleton,
             actor: row.actor,
             origin: row.origin,
             payload: row.payload.and_then(|text| serde_json::from_str(&text).ok()),
@@ -75,7 +55,7 @@ impl From<Row> for Exported {
 pub async fn page(conn: Conn<'_>, range: &Range, limit: i64) -> Result<Vec<Exported>> {
     let through = range.through.unwrap_or(i64::MAX);
     let until = range.until.map_or(i64::MAX, |until| until.0);
-    let rows: Vec<Row> = match range.organization {
+    let rows: Vec<Joined<Skeleton, Row>> = match range.organization {
         None => run!(conn, c => sqlx::query_as(concat!(
             "SELECT e.position, e.id, e.time, e.organization_id, e.kind, e.target_id, e.related_id, e.payload_digest, e.hash, ",
             "p.actor, p.origin, p.payload FROM event e LEFT JOIN event_payload p ON p.position = e.position ",

@@ -58,13 +58,14 @@ pub async fn retire(tx: &mut UnloggedTx, version: i32) -> Result<()> {
         .map(|_| ())
 }
 
-/// Puts a secret's digest under a newer pepper in the place of the one that it has. Had it an older one?
+/// Puts a secret's digest under a newer pepper in the place of the one that it has. Had it an older one? One that somebody else
+/// made keeps its own: its digest says where it lies in memory.
 pub async fn rekey(tx: &mut UnloggedTx, token: Uuid, of: u16, digest: &Digest, version: i32) -> Result<bool> {
     let rekeyed = execute!(
         tx.conn(),
         sqlx::query(concat!(
             "UPDATE token_secret SET digest = $3, pepper_version = $4 ",
-            "WHERE token_id = $1 AND version = $2 AND pepper_version < $4"
+            "WHERE token_id = $1 AND version = $2 AND pepper_version < $4 AND NOT registered"
         ))
         .bind(token)
         .bind(i32::from(of))

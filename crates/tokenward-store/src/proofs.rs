@@ -2,22 +2,13 @@
 
 use tokenward_core::caller::Grant;
 use tokenward_core::checkpoint::Hash;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Result, Uuid};
 
-use crate::db::{Conn, row, run};
+use crate::db::{Conn, Joined, row, run};
 use crate::log::Skeleton;
 
 row! {
     struct Row {
-        position: i64,
-        id: Uuid,
-        time: Time,
-        organization_id: Option<Uuid>,
-        kind: String,
-        target_id: Uuid,
-        related_id: Option<Uuid>,
-        payload_digest: Vec<u8>,
-        hash: Vec<u8>,
         before: Option<Vec<u8>>,
         salt: Option<Vec<u8>>,
         payload: Option<String>,
@@ -35,21 +26,10 @@ pub struct Material {
     pub kept: Option<(Vec<u8>, String)>,
 }
 
-impl From<Row> for Material {
-    fn from(row: Row) -> Self {
-        let Row { position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash, .. } = row;
+impl From<Joined<Skeleton, Row>> for Material {
+    fn from(Joined(skeleton, row): Joined<Skeleton, Row>) -> Self {
         Self {
-            skeleton: Skeleton {
-                position,
-                id,
-                time,
-                organization_id,
-                kind,
-                target_id,
-                related_id,
-                payload_digest,
-                hash,
-            },
+            skeleton,
             // Before the first event stand zeros.
             before: row.before.and_then(|hash| hash.try_into().ok()).unwrap_or_default(),
             kept: row.salt.zip(row.payload),
@@ -70,14 +50,14 @@ macro_rules! select {
 
 /// An event of the organization.
 pub async fn of_event(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Option<Material>> {
-    let row: Option<Row> = run!(conn, c => sqlx::query_as(select!("e.id = $2"))
+    let row: Option<Joined<Skeleton, Row>> = run!(conn, c => sqlx::query_as(select!("e.id = $2"))
         .bind(grant.organization()).bind(id).fetch_optional(&mut *c))?;
     Ok(row.map(Into::into))
 }
 
 /// The organization's events behind a position and up to another one, the oldest first.
 pub async fn between(conn: Conn<'_>, grant: &Grant, after: i64, through: i64, limit: i64) -> Result<Vec<Material>> {
-    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(
+    let rows: Vec<Joined<Skeleton, Row>> = run!(conn, c => sqlx::query_as(
         select!("e.position > $2 AND e.position <= $3 ORDER BY e.position LIMIT $4")
     ).bind(grant.organization()).bind(after).bind(through).bind(limit).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Into::into).collect())

@@ -236,7 +236,7 @@ fn key_of(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<Pepper>, PepperError> {
-    let io = |cause| PepperError::Io { path: path.to_owned(), cause };
+    let io = |cause| io(path, cause);
     let text = match std::fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -259,7 +259,8 @@ fn read_file(path: &Path) -> Result<Vec<Pepper>, PepperError> {
 
 fn make_file(path: &Path, random: &dyn Random) -> Result<Pepper, PepperError> {
     let pepper = generate(1, random);
-    write_file(path, std::slice::from_ref(&pepper))?;
+    // Not in the place of one that another process has just made: without it nothing of that one's database could be read.
+    write_new(path, std::slice::from_ref(&pepper)).and_then(|()| keep_name(path)).map_err(|cause| io(path, cause))?;
     Ok(pepper)
 }
 
@@ -285,20 +286,30 @@ pub fn line(pepper: &Pepper) -> Zeroizing<String> {
 
 /// Writes the file anew, beside its place, and puts it there: a crash leaves the one or the other, whole.
 fn write_file(path: &Path, peppers: &[Pepper]) -> Result<(), PepperError> {
-    let io = |cause| PepperError::Io { path: path.to_owned(), cause };
     let part = path.with_extension("new");
     // The rest of an earlier try; where there is none, nothing is to be done.
     let _ = std::fs::remove_file(&part);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(io)?;
+    let put = || std::fs::rename(&part, path).and_then(|()| keep_name(path));
+    write_new(&part, peppers).and_then(|()| put()).map_err(|cause| io(path, cause))
+}
+
+/// Writes a file that must not be there yet.
+fn write_new(path: &Path, peppers: &[Pepper]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     for pepper in peppers {
-        file.write_all(line(pepper).as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(io)?;
+        file.write_all(line(pepper).as_bytes())?;
+        file.write_all(b"\n")?;
     }
-    file.sync_all().and_then(|()| std::fs::rename(&part, path)).map_err(io)?;
-    // The file's name must survive a crash too: the next start would otherwise find a database without its pepper.
-    if let Some(directory) = path.parent() {
-        std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(io)?;
-    }
-    Ok(())
+    file.sync_all()
+}
+
+/// The file's name must survive a crash too: the next start would otherwise find a database without its pepper.
+fn keep_name(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |directory| std::fs::File::open(directory)?.sync_all())
+}
+
+fn io(path: &Path, cause: std::io::Error) -> PepperError {
+    PepperError::Io { path: path.to_owned(), cause }
 }
 
 /// Makes a further pepper, newer than any that the database or this place knows. Where the peppers lie in a file it is put

@@ -99,6 +99,14 @@ impl AsRef<Followed> for Verifier {
     }
 }
 
+/// Where a secret lies in memory.
+pub enum Placed<'a> {
+    /// One of ours: by the last four characters of its text.
+    LastFour(&'a str),
+    /// One that somebody else made: by its digest.
+    Digest(Digest),
+}
+
 impl Verifier {
     /// Becomes a node: loads everything into memory and follows the log from then on. Answers when it may decide.
     pub async fn start(store: Store, peppers: Vec<Pepper>, prefixes: Prefixes, terms: NodeTerms) -> Result<Self> {
@@ -284,7 +292,7 @@ impl Verifier {
     pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
         self.require_ready()?;
         let directory = self.0.followed.index.directory();
-        let cleaned = self.without_tokens(question);
+        let cleaned = self.without_tokens(text, question);
         let kept = cleaned.as_ref().unwrap_or(question);
         let Some(presented) = self.parse(text) else {
             self.miss(Reason::Malformed, question.from.address)?;
@@ -314,22 +322,24 @@ impl Verifier {
         })
     }
 
-    /// Decides about the secret with this digest as if its text had been presented, and passes the decision to `read`, under
-    /// the terms of [`check`](Self::check). `last_four` is `None` for a text that we did not make. Nothing is counted and
-    /// nothing remembered: it was not presented.
+    /// Decides about a secret of a token as if its text had been presented, and passes the decision to `read`, under the terms
+    /// of [`check`](Self::check). Nothing is counted and nothing remembered: it was not presented.
     pub fn consider<R>(
         &self,
-        last_four: Option<&str>,
-        digest: &Digest,
+        (token, version): (Uuid, u16),
+        place: &Placed<'_>,
         question: &Question<'_>,
         read: impl FnOnce(Decision<'_>) -> R,
     ) -> Result<R> {
         self.require_ready()?;
         let directory = self.0.followed.index.directory();
         let index = &self.0.followed.index;
-        let place = last_four.map_or_else(|| index.place_of_registered(digest), |it| index.place(it));
-        let placed =
-            place.find(digest).and_then(|found| Some((found, belonging(&directory, &found, question.asking)?)));
+        let place = match place {
+            Placed::LastFour(it) => index.place(it),
+            Placed::Digest(digest) => index.place_of_registered(digest),
+        };
+        let found = place.find_secret(token, version);
+        let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.asking)?)));
         let Some((found, (organization, role))) = placed else {
             return Ok(read(Decision::Deny { reason: Reason::Unknown, missing: None }));
         };
@@ -382,9 +392,14 @@ impl Verifier {
         Answer { decision, found: None, id: self.0.uses.of_nobody(fact.as_ref()) }
     }
 
-    /// The question as it may be remembered, where a token stands in its path: that is not for those who read decisions.
-    fn without_tokens<'q>(&self, question: &Question<'q>) -> Option<Question<'q>> {
-        let request = question.request.filter(|it| Presented::stands_in(it.path, &self.0.prefixes))?;
+    /// The question as it may be remembered, where a token stands in its path: that is not for those who read decisions. One of
+    /// another system cannot be told from other texts, but for the one that is presented.
+    fn without_tokens<'q>(&self, text: &str, question: &Question<'q>) -> Option<Question<'q>> {
+        let may_be_foreign =
+            self.0.followed.index.has_registered() && Presented::foreign(text, &self.0.prefixes).is_some();
+        let holds_one =
+            |path: &str| Presented::stands_in(path, &self.0.prefixes) || (may_be_foreign && path.contains(text));
+        let request = question.request.filter(|it| holds_one(it.path))?;
         Some(Question { request: Some(Request { path: "/[a token stands here]", ..request }), ..*question })
     }
 

@@ -1,8 +1,27 @@
-//! What is said to the person at the terminal, beside the answer.
+//! What is said to the person at the terminal.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 /// Says something to the person at the terminal. Not being heard is no failure.
 pub fn note(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", line.as_ref());
+}
+
+/// Makes text harmless that somebody else chose: a name or a user agent must not move the cursor, recolour the
+/// screen or swap the reading order of what stands around it.
+pub fn clean(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => shown.push(' '),
+            c if c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
 }

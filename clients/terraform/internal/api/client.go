@@ -226,6 +226,10 @@ func (c *Client) once(ctx context.Context, it call, content []byte, into any) (s
 		return "", fmt.Errorf("%s stopped in the middle of an answer: %w", c.base, innermost(err))
 	}
 	if answer.StatusCode >= 200 && answer.StatusCode < 300 {
+		// A page of something in between must not count as a deletion.
+		if it.method == http.MethodDelete && answer.StatusCode != http.StatusNoContent {
+			return "", notTokenward(c.base, answer.StatusCode)
+		}
 		if into != nil {
 			if err := json.Unmarshal(text, into); err != nil {
 				return "", notTokenward(c.base, answer.StatusCode)

@@ -74,7 +74,7 @@ func (r *clusterResource) Read(ctx context.Context, request resource.ReadRequest
 	}
 	all, err := r.of.Clusters(ctx)
 	if err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "cluster", "cluster:read", err)
+		lost(ctx, r.of, &response.Diagnostics, "read", "cluster", "cluster:read", err)
 		return
 	}
 	for _, it := range all {
@@ -85,7 +85,7 @@ func (r *clusterResource) Read(ctx context.Context, request resource.ReadRequest
 		}
 	}
 	// A list without it says the same as a 404: whether it is gone depends on who asks.
-	if lost(ctx, r.of, &response.Diagnostics, "cluster", "cluster:read", api.Absent("cluster")) {
+	if lost(ctx, r.of, &response.Diagnostics, "read", "cluster", "cluster:read", api.Absent("cluster")) {
 		response.State.RemoveResource(ctx)
 	}
 }
@@ -112,7 +112,7 @@ func (r *clusterResource) Delete(ctx context.Context, request resource.DeleteReq
 		return
 	}
 	if err := r.of.DeleteCluster(ctx, state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "cluster", "cluster:read", err)
+		lost(ctx, r.of, &response.Diagnostics, "deleted", "cluster", "cluster:read", err)
 	}
 }
 

@@ -58,8 +58,9 @@ func tell(diagnostics *diag.Diagnostics, summary string, err error) {
 	}
 }
 
-// lost says what to do with an object that a read does not find: true only where it is surely gone. Else the state stays.
-func lost(ctx context.Context, of *api.Of, diagnostics *diag.Diagnostics, what, permission string, err error) bool {
+// lost says what to do with an object that cannot be `done` to, read or deleted: true only where it is surely gone. Else the
+// state stays.
+func lost(ctx context.Context, of *api.Of, diagnostics *diag.Diagnostics, done, what, permission string, err error) bool {
 	if of.Gone(ctx, err, permission) {
 		return true
 	}
@@ -69,7 +70,7 @@ func lost(ctx context.Context, of *api.Of, diagnostics *diag.Diagnostics, what, 
 				"which of both it is. Use a token that does; or, if you know that it was deleted, run `terraform state rm`.")
 		return false
 	}
-	tell(diagnostics, "The "+what+" cannot be read", err)
+	tell(diagnostics, "The "+what+" cannot be "+done, err)
 	return false
 }
 

@@ -77,7 +77,7 @@ func (r *environmentResource) Read(ctx context.Context, request resource.ReadReq
 	}
 	it, err := r.of.Environment(ctx, state.ID.ValueString())
 	if err != nil {
-		if lost(ctx, r.of, &response.Diagnostics, "environment", "environment:read", err) {
+		if lost(ctx, r.of, &response.Diagnostics, "read", "environment", "environment:read", err) {
 			response.State.RemoveResource(ctx)
 		}
 		return
@@ -111,7 +111,7 @@ func (r *environmentResource) Delete(ctx context.Context, request resource.Delet
 		return
 	}
 	if err := r.of.DeleteEnvironment(ctx, state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "environment", "environment:read", err)
+		lost(ctx, r.of, &response.Diagnostics, "deleted", "environment", "environment:read", err)
 	}
 }
 

@@ -116,7 +116,7 @@ func (r *memberResource) Read(ctx context.Context, request resource.ReadRequest,
 	case err != nil:
 		tell(&response.Diagnostics, "The member cannot be read", err)
 	case !found:
-		if lost(ctx, r.of, &response.Diagnostics, "member", "member:read", api.Absent("member")) {
+		if lost(ctx, r.of, &response.Diagnostics, "read", "member", "member:read", api.Absent("member")) {
 			response.State.RemoveResource(ctx)
 		}
 	default:

@@ -69,7 +69,7 @@ func (r *projectResource) Read(ctx context.Context, request resource.ReadRequest
 	}
 	project, err := r.of.Project(ctx, state.ID.ValueString())
 	if err != nil {
-		if lost(ctx, r.of, &response.Diagnostics, "project", "project:read", err) {
+		if lost(ctx, r.of, &response.Diagnostics, "read", "project", "project:read", err) {
 			response.State.RemoveResource(ctx)
 		}
 		return
@@ -103,7 +103,7 @@ func (r *projectResource) Delete(ctx context.Context, request resource.DeleteReq
 		return
 	}
 	if err := r.of.DeleteProject(ctx, state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "project", "project:read", err)
+		lost(ctx, r.of, &response.Diagnostics, "deleted", "project", "project:read", err)
 	}
 }
 

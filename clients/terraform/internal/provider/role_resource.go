@@ -195,7 +195,7 @@ func (r *roleResource) Read(ctx context.Context, request resource.ReadRequest, r
 	}
 	role, err := r.of.CustomRole(ctx, state.ID.ValueString())
 	if err != nil {
-		if lost(ctx, r.of, &response.Diagnostics, "role", "role:read", err) {
+		if lost(ctx, r.of, &response.Diagnostics, "read", "role", "role:read", err) {
 			response.State.RemoveResource(ctx)
 		}
 		return
@@ -239,7 +239,7 @@ func (r *roleResource) Delete(ctx context.Context, request resource.DeleteReques
 		moveTo = other.ID
 	}
 	err := r.of.DeleteRole(ctx, state.ID.ValueString(), moveTo)
-	if err != nil && !lost(ctx, r.of, &response.Diagnostics, "role", "role:read", err) && moveTo == "" {
+	if err != nil && !lost(ctx, r.of, &response.Diagnostics, "deleted", "role", "role:read", err) && moveTo == "" {
 		response.Diagnostics.AddWarning("Is it in use?", "The core destroys a role before it gives its holders another one. Say `move_holders_to` and apply once, or use `create_before_destroy`.")
 	}
 }

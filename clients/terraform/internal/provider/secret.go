@@ -46,7 +46,7 @@ func weak(secret string) string {
 			seen[it] = true
 		}
 		if len(secret) < shortest || len(secret) > longest || len(seen) < different {
-			return fmt.Sprintf("It could be guessed. Use %d to %d characters of a random source; `tokenward token create --local` makes one.", shortest, longest)
+			return fmt.Sprintf("It could be guessed. Use %d to %d characters of a random source; `openssl rand -hex 32` makes one.", shortest, longest)
 		}
 		return ""
 	}

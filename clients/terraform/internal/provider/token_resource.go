@@ -73,7 +73,7 @@ func (r *tokenResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 			"secret_wo": schema.StringAttribute{Optional: true, WriteOnly: true, Sensitive: true,
 				MarkdownDescription: "The secret itself, from a vault's ephemeral value. It is never written down, and only its digest leaves the machine."},
 			"secret_wo_version": schema.Int64Attribute{Optional: true, MarkdownDescription: "Another number rotates to the `secret_wo` of that run."},
-			"digest":            schema.StringAttribute{Optional: true, MarkdownDescription: "The SHA-256 of a secret that was made elsewhere (`tokenward token create --local`), 64 hexadecimal digits."},
+			"digest":            schema.StringAttribute{Optional: true, MarkdownDescription: "The SHA-256 of a secret that was made elsewhere (from at least 112 random bits), 64 hexadecimal digits. It must not be registered yet."},
 			"generate":          schema.BoolAttribute{Optional: true, MarkdownDescription: "The server makes the secret, and **it stands in the state** as `token`."},
 			"rotate_triggers":   schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "With `generate`: another value rotates."},
 			"overlap":           schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("0"), MarkdownDescription: "How long the secret before is accepted after a rotation, such as `24h`."},
@@ -141,7 +141,7 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 		wrong("on_expired", "This is no choice", "`on_expired` is `recreate` or `keep`.")
 	}
 	if !config.Digest.IsNull() && !config.Digest.IsUnknown() && !isDigest(config.Digest.ValueString()) {
-		wrong("digest", "This is no SHA-256", "It has 64 small hexadecimal digits: what `tokenward token create --local` prints.")
+		wrong("digest", "This is no SHA-256", "It has 64 small hexadecimal digits: what `sha256sum` prints of the secret.")
 	}
 	if !config.SecretWO.IsNull() && !config.SecretWO.IsUnknown() {
 		if problem := weak(config.SecretWO.ValueString()); problem != "" {
@@ -371,7 +371,8 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 	unused := token.LastUsedAt == nil && token.AllowedCount == 0 && token.DeniedCount == 0
 	var diagnostics diag.Diagnostics
 	equal := token.RoleID == role.ID && token.Description == plan.Description.ValueString() && token.State == "active" && len(token.Versions) == 1 &&
-		sameNetworks(texts(ctx, plan.Networks, &diagnostics), token.Networks)
+		sameNetworks(texts(ctx, plan.Networks, &diagnostics), token.Networks) &&
+		endsAsWanted(fields, token) && sameMoment(fields["not_before"], token.NotBefore)
 	if token.CreatorID != self.ID || !recent || !unused || !equal {
 		return api.Token{}, fmt.Errorf("%w It has the id %s: if it is this one, `terraform import` it; else choose another name", refused, id)
 	}
@@ -385,6 +386,25 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 	return r.of.RotateToken(ctx, id, rotation)
 }
 
+// endsAsWanted is true for an end of an earlier try: a life that was counted from then ends a little sooner.
+func endsAsWanted(fields api.Fields, token api.Token) bool {
+	wanted, given := fields["expires_at"].(string)
+	if !given {
+		return true
+	}
+	end, err := time.Parse(time.RFC3339, wanted)
+	return err == nil && token.ExpiresAt != nil && !token.ExpiresAt.After(end) && end.Sub(*token.ExpiresAt) < time.Hour
+}
+
+func sameMoment(wanted any, is *time.Time) bool {
+	text, given := wanted.(string)
+	if !given {
+		return is == nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return err == nil && is != nil && at.Equal(*is)
+}
+
 func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
 	var state tokenModel
 	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
@@ -393,7 +413,7 @@ func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, 
 	}
 	token, err := r.of.Token(ctx, state.ID.ValueString())
 	switch {
-	case err != nil && !lost(ctx, r.of, &response.Diagnostics, "token", "token:read", err):
+	case err != nil && !lost(ctx, r.of, &response.Diagnostics, "read", "token", "token:read", err):
 	case err != nil || token.State == "revoked":
 		response.State.RemoveResource(ctx)
 	default:
@@ -559,9 +579,8 @@ func (r *tokenResource) Delete(ctx context.Context, request resource.DeleteReque
 	if response.Diagnostics.HasError() {
 		return
 	}
-	err := r.of.DeleteToken(ctx, state.ID.ValueString())
-	if err != nil && !lost(ctx, r.of, &response.Diagnostics, "token", "token:read", err) && !response.Diagnostics.HasError() {
-		tell(&response.Diagnostics, "The token cannot be deleted", err)
+	if err := r.of.DeleteToken(ctx, state.ID.ValueString()); err != nil {
+		lost(ctx, r.of, &response.Diagnostics, "deleted", "token", "token:read", err)
 	}
 }
 

@@ -140,7 +140,7 @@ func (r *variableResource) Read(ctx context.Context, request resource.ReadReques
 	for _, secret := range kinds {
 		all, err := r.of.Variables(ctx, state.place(), secret)
 		if err != nil {
-			if lost(ctx, r.of, &response.Diagnostics, "variable", "variable:read", err) {
+			if lost(ctx, r.of, &response.Diagnostics, "read", "variable", "variable:read", err) {
 				response.State.RemoveResource(ctx)
 			}
 			return
@@ -153,7 +153,7 @@ func (r *variableResource) Read(ctx context.Context, request resource.ReadReques
 			}
 		}
 	}
-	if lost(ctx, r.of, &response.Diagnostics, "variable", "variable:read", api.Absent("variable")) {
+	if lost(ctx, r.of, &response.Diagnostics, "read", "variable", "variable:read", api.Absent("variable")) {
 		response.State.RemoveResource(ctx)
 	}
 }
@@ -195,7 +195,7 @@ func (r *variableResource) Delete(ctx context.Context, request resource.DeleteRe
 		return
 	}
 	if err := r.of.DeleteVariable(ctx, state.place(), state.isSecret(), state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "variable", "variable:read", err)
+		lost(ctx, r.of, &response.Diagnostics, "deleted", "variable", "variable:read", err)
 	}
 }
 

@@ -22,7 +22,7 @@ use super::right::On;
 use super::understood::QueryKind;
 use crate::body::{Bounds, Unread};
 use crate::coming::{Budget, Coming};
-use crate::limits::{DOCUMENT_BYTES, DOCUMENT_TIME, WHOLE_DOCUMENT_BYTES};
+use crate::limits::{DISCARDED_BYTES, DOCUMENT_BYTES, DOCUMENT_TIME, WHOLE_DOCUMENT_BYTES};
 use crate::service::App;
 use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Piece, Said, Text};
 
@@ -180,28 +180,65 @@ async fn replace(
 const WAITING: usize = 4;
 
 /// The document of a request, and where it is larger than what is kept of one, the rest of it and where that goes.
-async fn begin(request: Request) -> Result<(Text, Option<(Coming, mpsc::Sender<Piece>)>), Unread> {
+async fn begin(request: Request) -> Result<(Text, Option<(Rest, mpsc::Sender<Piece>)>), Unread> {
     let (mut parts, body) = request.into_parts();
     let budget = parts.extensions.remove::<Budget>();
-    let mut body = Coming::new(body, Bounds { max: DOCUMENT_BYTES.size(), drain: 0, time: &DOCUMENT_TIME });
+    let bounds = Bounds { max: DOCUMENT_BYTES.size(), drain: DISCARDED_BYTES.size(), time: &DOCUMENT_TIME };
+    let mut body = Coming::new(body, bounds);
     let (mut begun, mut size) = (Vec::new(), 0);
     while size <= WHOLE_DOCUMENT_BYTES.size() {
-        let Some(piece) = body.next().await? else { return Ok((begun.into(), None)) };
+        let piece = match body.next().await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return Ok((begun.into(), None)),
+            Err(why) => {
+                if why == Unread::TooLarge {
+                    Rest { body, budget }.discard().await;
+                }
+                return Err(why);
+            }
+        };
         size += piece.len();
         begun.push(piece.into());
     }
     let (send, receive) = mpsc::channel(WAITING);
-    let taken = move |bytes: usize| budget.iter().for_each(|budget| budget.give_back(bytes as u64));
-    Ok((Text::coming(begun, receive, taken), Some((body, send))))
+    let held = budget.clone();
+    let taken = move |bytes: usize| held.iter().for_each(|budget| budget.give_back(bytes as u64));
+    Ok((Text::coming(begun, receive, taken), Some((Rest { body, budget }, send))))
+}
+
+/// What of a document is still to come.
+struct Rest {
+    body: Coming,
+    budget: Option<Budget>,
+}
+
+impl Rest {
+    async fn discard(self) {
+        let Self { body, budget } = self;
+        body.discard(|bytes| budget.iter().for_each(|budget| budget.give_back(bytes))).await;
+    }
 }
 
 /// Sends the rest of a document to where it is read, as long as it is.
-async fn go_on(mut body: Coming, to: mpsc::Sender<Piece>) -> Result<(), Unread> {
+async fn go_on(mut rest: Rest, to: mpsc::Sender<Piece>) -> Result<(), Unread> {
     loop {
         let next = tokio::select! {
-            next = body.next() => next?,
+            next = rest.body.next() => next,
             // Who reads it has seen enough: that is the answer.
-            () = to.closed() => return Ok(()),
+            () = to.closed() => {
+                rest.discard().await;
+                return Ok(());
+            }
+        };
+        let next = match next {
+            Ok(next) => next,
+            Err(Unread::TooLarge) => {
+                // Who reads it must not take what came for all of it.
+                drop(to);
+                rest.discard().await;
+                return Err(Unread::TooLarge);
+            }
+            Err(why) => return Err(why),
         };
         let last = next.is_none();
         if to.send(next.map_or(Piece::End, |bytes| Piece::Bytes(bytes.into()))).await.is_err() || last {

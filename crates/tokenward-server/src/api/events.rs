@@ -22,7 +22,7 @@ use super::event_words::{EVENT_TYPES, ORIGINS, SUB_TARGET_TYPES, TARGET_TYPES};
 use super::extract::Params;
 use super::pieces::{self, Piece};
 use super::right::On;
-use super::understood::QueryKind;
+use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::EVENT_PAGE;
 use crate::service::{App, events};
 
@@ -117,10 +117,7 @@ impl EventQuery {
             if let Some(text) = full(text) {
                 *field = read(&text);
                 if field.is_none() {
-                    faults.push(
-                        name,
-                        "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds",
-                    );
+                    faults.push(name, NO_MOMENT);
                 }
             }
         }

@@ -76,7 +76,9 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
     // A user without an organization, who makes the first, counts alone.
     let holder = grant_organization.or(caller.token_organization()).or(caller.by().actor.id()).unwrap_or_default();
     let most = app.limits.get(&IDEMPOTENCY_KEYS);
-    let pepper = app.verifier.pepper();
+    // The oldest that is held: every node has it as long as another one joins it, and a repetition finds what the first made.
+    let peppers = app.verifier.peppers();
+    let pepper = peppers.last().ok_or_else(|| Error::internal("a verifier without a pepper"))?;
     let scope = mac(
         &pepper.derive("idempotency-scope"),
         &[

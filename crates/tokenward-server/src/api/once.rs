@@ -43,8 +43,7 @@ pub(super) fn route(content_type: &'static str, make: Make) -> MethodRouter<Arc<
 async fn made(app: Arc<App>, make: Make) -> Result<KeptText> {
     let text = heavy::aside(move || make(&app)).await??;
     let digest = Sha256::digest(text.as_bytes());
-    let tag: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let etag = HeaderValue::from_str(&format!("\"{tag}\"")).map_err(Error::internal)?;
+    let etag = HeaderValue::from_str(&format!("\"{}\"", hex::encode(&digest[..8]))).map_err(Error::internal)?;
     Ok(KeptText { bytes: text.into(), etag })
 }
 

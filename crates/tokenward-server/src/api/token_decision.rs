@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
-use tokenward_api::verify::{DecideRequest, Decided, ResourceRequest};
+use tokenward_api::verify::{DecideRequest, Decided};
 use tokenward_core::caller::Grant;
 use tokenward_core::decision::Ask;
-use tokenward_core::directory::Resource;
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_verify::{Asking, Presenter, Question, Request};
@@ -16,6 +15,7 @@ use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::{Body, id};
 use super::right::On;
+use super::verify::resource;
 use crate::limits::{API_NAME, PERMISSION, PRESENTED_BYTES};
 use crate::service::{App, token_decision};
 
@@ -64,11 +64,10 @@ async fn decide(
 ) -> Result<Json<Decided>, ApiError> {
     check(&request)?;
     let ask = request.permission.as_deref().map_or(Ok(Ask::Identity), Ask::permission)?;
-    let ResourceRequest { project_id, environment_id, cluster_id } = request.resource.unwrap_or_default();
     let asked = request.request.as_ref();
     let asked = asked.map(|it| Request { api: request.api.as_deref(), method: &it.method, path: &it.path });
     let question = Question::new(Asking::Organization(grant.organization()), ask)
-        .resource(Resource { project_id, environment_id, cluster_id })
+        .resource(resource(request.resource.unwrap_or_default()))
         .request(asked)
         .from(Presenter { address: request.remote_ip, agent: None });
     let outcome = token_decision::decide(&app, &grant, id("apiTokenId", &token)?, &question).await?;

@@ -26,7 +26,7 @@ use super::error::ApiError;
 use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
-use super::understood::QueryKind;
+use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::TOKEN_PAGE;
 use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::usage::TokenUsage;
@@ -98,16 +98,16 @@ struct ListQuery {
     creator_name: Option<String>,
     state: Option<String>,
     exceeds_policy: Option<bool>,
-    role_id: Option<String>,
-    creator_id: Option<String>,
+    role_id: Option<Uuid>,
+    creator_id: Option<Uuid>,
     creator_left: Option<bool>,
     ends: Option<bool>,
     ends_from: Option<String>,
     ends_before: Option<String>,
     restricted: Option<bool>,
     unused_since: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
+    limit: Option<u64>,
+    cursor: Option<Uuid>,
 }
 
 /// A page of the list, where one was asked for.
@@ -120,21 +120,20 @@ impl ListQuery {
     /// Which tokens are wanted, and which page of them; all faults at once.
     async fn wanted(self, app: &Arc<App>, grant: &Grant) -> tokenward_core::Result<(Filter, Option<PageWanted>)> {
         let mut faults = Faults::default();
-        let mut filter = Filter { name: self.name, creator_name: self.creator_name, ..Filter::default() };
+        let mut filter = Filter {
+            name: self.name,
+            creator_name: self.creator_name,
+            role: self.role_id,
+            creator: self.creator_id,
+            maker_left: self.creator_left == Some(true),
+            ends: self.ends,
+            restricted: self.restricted,
+            ..Filter::default()
+        };
         if let Some(word) = self.state {
             match TokenFilter::parse(&word) {
                 Ok(state) => filter.state = state,
                 Err(problem) => faults.push("state", problem.to_string()),
-            }
-        }
-        for (name, text, field) in
-            [("roleId", self.role_id, &mut filter.role), ("creatorId", self.creator_id, &mut filter.creator)]
-        {
-            if let Some(text) = text {
-                *field = Uuid::parse_str(&text).ok();
-                if field.is_none() {
-                    faults.push(name, "is not an id");
-                }
             }
         }
         for (name, text, field) in [
@@ -145,41 +144,23 @@ impl ListQuery {
             if let Some(text) = text {
                 *field = Time::parse_query(&text);
                 if field.is_none() {
-                    faults.push(
-                        name,
-                        "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds",
-                    );
+                    faults.push(name, NO_MOMENT);
                 }
             }
         }
-        filter.ends = self.ends;
-        filter.restricted = self.restricted;
-        let mut size = None;
-        if let Some(text) = &self.limit {
-            let digits = text.bytes().all(|it| it.is_ascii_digit());
-            size = text.parse::<usize>().ok().filter(|size| digits && (1..=TOKEN_PAGE.size()).contains(size));
-            if size.is_none() {
-                let (name, most) = (TOKEN_PAGE.name, TOKEN_PAGE.default);
-                faults.push("limit", format!("is not a number from 1 to the limit `{name}` ({most})"));
-            }
+        if self.limit.is_some_and(|size| !(1..=TOKEN_PAGE.default).contains(&size)) {
+            let (name, most) = (TOKEN_PAGE.name, TOKEN_PAGE.default);
+            faults.push("limit", format!("is not a number from 1 to the limit `{name}` ({most})"));
         }
-        let mut after = None;
-        if let Some(text) = &self.cursor {
-            after = Uuid::parse_str(text).ok();
-            if after.is_none() {
-                faults.push("cursor", "is not one that a page of tokens gave out as `next_cursor`");
-            } else if self.limit.is_none() {
-                faults.push("cursor", "belongs to pages: send `limit` too");
-            }
+        if self.cursor.is_some() && self.limit.is_none() {
+            faults.push("cursor", "belongs to pages: send `limit` too");
         }
         faults.finish()?;
         if self.exceeds_policy == Some(true) {
             filter.exceeding = Some(token_policy::get(app, grant).await?.policy);
         }
-        if self.creator_left == Some(true) {
-            filter.left = Some(token_list::member_ids(app, grant).await?);
-        }
-        Ok((filter, size.map(|size| PageWanted { size, after })))
+        let page = |size| PageWanted { size, after: self.cursor };
+        Ok((filter, self.limit.and_then(|size| size.try_into().ok()).map(page)))
     }
 }
 
@@ -215,11 +196,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("endsFrom", "Only those that end then or later: RFC 3339 or a Unix time."),
                 ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
                 ("restricted", "`true`: only those that are bound to networks or to a beginning; `false`: only others."),
-                ("unusedSince", "Only those that were made before, and have not been presented since: RFC 3339 or a Unix time."),
+                ("unusedSince", "Only those that were there then, and were not presented after it: RFC 3339 or a Unix time."),
                 ("limit", "How many a page has. Without it the answer has all of them."),
                 ("cursor", "`next_cursor` of the page before. Only together with `limit`."),
             ])
-            .query_kinds(&[("exceedsPolicy", QueryKind::Flag)])
+            .query_kinds(&[
+                ("exceedsPolicy", QueryKind::Flag),
+                ("roleId", QueryKind::Id),
+                ("creatorId", QueryKind::Id),
+                ("creatorLeft", QueryKind::Flag),
+                ("ends", QueryKind::Flag),
+                ("restricted", QueryKind::Flag),
+                ("limit", QueryKind::Number),
+                ("cursor", QueryKind::Id),
+            ])
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
             .needs(Management::TokenManage, On::Organization)

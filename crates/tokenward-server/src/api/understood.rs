@@ -13,6 +13,10 @@ use crate::limits::QUERY;
 /// Unknown parameters that are told at once: a query can hold thousands.
 const TOLD: usize = 10;
 
+/// What is wrong with a moment that [`tokenward_core::Time::parse_query`] cannot read.
+pub(super) const NO_MOMENT: &str =
+    "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds";
+
 /// What the value of a parameter can be, where it is not any text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum QueryKind {

@@ -32,7 +32,7 @@ use crate::service::{App, receipts};
 use tokenward_verify::server::{Answer, ID_LENGTH};
 use tokenward_verify::{Asking, Presenter, Question, Request};
 
-fn resource(r: ResourceRequest) -> Resource {
+pub(super) fn resource(r: ResourceRequest) -> Resource {
     Resource { project_id: r.project_id, environment_id: r.environment_id, cluster_id: r.cluster_id }
 }
 

@@ -6,7 +6,6 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Organization;
-use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::time::DAY;
@@ -144,20 +143,20 @@ pub(super) async fn find(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
     let base = format!("/console/{organization}/tokens");
+    // First of all: a secret that somebody else made looks like any other search.
+    if let Some(token) = person.app.verifier.find(&form.line("q"), organization) {
+        return see_other(&format!("{base}/{token}"));
+    }
     let kept: Pairs = ["q", "filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
     let asked = Asked::read(&kept)?;
     if !is_token_like(&person, &asked.search) {
         return see_other(&asked.address(&base, &asked.filter, &asked.sort_word()));
     }
-    match person.app.verifier.find(&asked.search, organization) {
-        Some(token) => see_other(&format!("{base}/{token}")),
-        None => {
-            let problem = "No token of this organization has this text. Was a part of it lost in copying, or is it of another \
-                           organization? The text was not kept.";
-            let asked = Asked { search: String::new(), ..asked };
-            show(&person, &grant, &Pairs::default(), asked, Some(problem.to_owned())).await
-        }
-    }
+    let problem = "No token of this organization has this text. Was a part of it lost in copying, or is it of another \
+                   organization? The text was not kept.";
+    let asked = Asked { search: String::new(), ..asked };
+    let kept: Pairs = [("filter", asked.filter.clone()), ("sort", asked.sort_word())].into_iter().collect();
+    show(&person, &grant, &kept, asked, Some(problem.to_owned())).await
 }
 
 /// Would somebody who reads an address with this in it have a token, or most of one?
@@ -335,22 +334,11 @@ fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, organization: Opti
             };
             organization.is_some_and(admin)
         }
-        "orphaned" => {
-            let is_member = |id: Uuid| organization.is_some_and(|organization| organization.role_of(id).is_some());
-            match (token.creator_kind, token.creator_id) {
-                (Some(ActorKind::User), Some(id)) => !is_member(id),
-                _ => token.creator_name.is_none(),
-            }
-        }
-        "unused" => unused(token, used, now),
+        "orphaned" => token_list::maker_left(token, organization),
+        // It was there for 90 days and never used in them.
+        "unused" => token_list::unused_since(token, used, now.plus(-UNUSED)),
         _ => true,
     }
-}
-
-/// Was the token there for 90 days and never used in them?
-fn unused(token: &Token, used: Option<&TokenUse>, now: Time) -> bool {
-    let last = used.and_then(|used| used.total.last_used_at).unwrap_or(token.created_at);
-    now >= last.max(token.created_at).plus(UNUSED)
 }
 
 /// Does a word stand in what a row of the list shows: the name, the description, the role, the creator, the end of the text?

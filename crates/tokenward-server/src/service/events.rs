@@ -98,7 +98,12 @@ pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<Proven>
     let material = proofs::of_event(reader.conn(), grant, event).await?.ok_or_else(|| Error::not_found("event"))?;
     let position = material.skeleton.position;
     let mut covering = kept::covering(reader.conn(), position).await?;
-    if covering.is_none() && checkpoints::on_demand(app).await? {
+    if covering.is_none() {
+        // It reads and writes by itself; whoever holds a reader meanwhile keeps it from others.
+        drop(reader);
+        checkpoints::on_demand(app).await?;
+        reader = app.read(grant.organization()).await?;
+        // Also where somebody else was sooner.
         covering = kept::covering(reader.conn(), position).await?;
     }
     let Some(checkpoint) = covering else {

@@ -10,7 +10,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::sync::lock;
 use tokenward_core::time::MINUTE;
-use tokenward_core::{Result, Time};
+use tokenward_core::{Error, Result, Time};
 use tokenward_store::log::{self, Evidence, Proof};
 use tokenward_store::{Store, checkpoints as kept};
 
@@ -80,7 +80,10 @@ pub async fn check(app: &Arc<App>, grant: &Grant) -> Result<()> {
     }
     let running = Arc::clone(app);
     tokio::spawn(async move {
-        let found = prove(&running).await;
+        let proving = Arc::clone(&running);
+        // One that panics has failed, and does not run for ever.
+        let found = tokio::spawn(async move { prove(&proving).await }).await;
+        let found = found.unwrap_or_else(|broken| Err(Error::internal(broken)));
         let at = running.now();
         *lock(&running.log_check.0) = match found {
             Ok((proof, checkpoints)) => {
@@ -109,14 +112,16 @@ async fn prove(app: &App) -> Result<(Proof, usize)> {
     // A forged one is none that could be compared with; that it is there at all is a fault.
     let found = kept::all_after(store, 0).await?;
     let keys = checkpoints::keys(app.verifier.peppers())?;
-    let known = found.iter().filter(|it| checkpoints::check(it, &keys) != Err(checkpoints::Forged::UnknownKey));
     let mut evidence = Evidence::default();
-    for checkpoint in known {
-        if checkpoints::check(checkpoint, &keys).is_err() {
-            let fault = log::Fault::Checkpoint;
-            return Ok((Proof::Fails { position: checkpoint.statement.position, fault }, 0));
+    for checkpoint in found {
+        match checkpoints::check(&checkpoint, &keys) {
+            Ok(()) => evidence.checkpoints.push(checkpoint.statement),
+            Err(checkpoints::Forged::UnknownKey) => {}
+            Err(_) => {
+                let fault = log::Fault::Checkpoint;
+                return Ok((Proof::Fails { position: checkpoint.statement.position, fault }, 0));
+            }
         }
-        evidence.checkpoints.push(checkpoint.statement.clone());
     }
     let seen = |position: i64| {
         if let Checked::Running { seen, .. } = &mut *lock(&app.log_check.0) {

@@ -81,10 +81,7 @@ impl Format {
 }
 
 fn hash(event: &Exported) -> String {
-    event.skeleton.hash.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(&event.skeleton.hash)
 }
 
 fn object(event: &Exported) -> Value {

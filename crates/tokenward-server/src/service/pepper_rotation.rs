@@ -106,6 +106,12 @@ pub async fn retire(
              `tokenward pepper status` lists them. Wait until they are used, or take them back with --revoke-remaining."
         )));
     }
+    let (Some(old), Some(new)) = (
+        held.iter().find(|pepper| pepper.version == version),
+        held.iter().find(|pepper| Some(pepper.version) == newest),
+    ) else {
+        return Err(Error::new(Code::Conflict, "Both peppers must be at hand, the one that retires and the newest."));
+    };
     // Whatever is presented meanwhile leaves the list by itself.
     loop {
         let some = left(store, version).await?;
@@ -116,12 +122,6 @@ pub async fn retire(
             retired.revoked += usize::from(revoke(store, operator, &token, version).await?);
         }
     }
-    let (Some(old), Some(new)) = (
-        held.iter().find(|pepper| pepper.version == version),
-        held.iter().find(|pepper| Some(pepper.version) == newest),
-    ) else {
-        return Err(Error::new(Code::Conflict, "Both peppers must be at hand, the one that retires and the newest."));
-    };
     retired.sealed = seal_anew(store, old, new).await?;
     let mut tx = store.begin_unlogged().await?;
     peppers::retire(&mut tx, version).await?;

@@ -9,6 +9,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::tokens;
 use tokenward_verify::Question;
+use tokenward_verify::server::Placed;
 
 use super::App;
 
@@ -23,9 +24,9 @@ pub async fn decide(app: &Arc<App>, grant: &Grant, token: Uuid, question: &Quest
     let secrets = tokens::index_rows(reader.conn(), &[token]).await?;
     let newest = secrets.into_iter().max_by_key(|it| it.version);
     let newest = newest.ok_or_else(|| Error::internal("a token without a secret"))?;
-    let digest = newest.digest.as_slice().try_into().map_err(|_| Error::internal("a digest of another length"))?;
-    let last_four = (!newest.registered).then_some(newest.last_four.as_str());
-    app.verifier.consider(last_four, &Digest(digest), question, |decision| match decision {
+    let digest = || newest.digest.as_slice().try_into().map_err(|_| Error::internal("a digest of another length"));
+    let place = if newest.registered { Placed::Digest(Digest(digest()?)) } else { Placed::LastFour(&newest.last_four) };
+    app.verifier.consider((token, newest.version), &place, question, |decision| match decision {
         Decision::Allow => Ok(()),
         Decision::Deny { reason, missing } => Err((reason, missing.map(|it| it.to_string()))),
     })

@@ -1,16 +1,17 @@
 //! Lists of API tokens: which are wanted, and a part of them at a time.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokenward_core::actor::ActorKind;
 use tokenward_core::caller::Grant;
+use tokenward_core::directory::Organization;
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::tokens::{self, Those};
 
-use super::{App, members, usage};
+use super::App;
+use super::usage::{self, TokenUsage};
 
 /// Tokens that are looked at at once.
 pub const PIECE: usize = 200;
@@ -38,10 +39,10 @@ pub struct Filter {
     pub ends_before: Option<Time>,
     /// Only those that are bound to networks or to a beginning, or that are not.
     pub restricted: Option<bool>,
-    /// Only those that were made before, and have not been presented since.
+    /// Only those that were there at this moment, and were not presented after it.
     pub unused_since: Option<Time>,
-    /// Only those that a user has made who is none of these members.
-    pub left: Option<HashSet<Uuid>>,
+    /// Only those whose maker has left.
+    pub maker_left: bool,
 }
 
 impl Filter {
@@ -61,19 +62,24 @@ impl Filter {
             && self.ends_from.is_none_or(|from| token.expires_at.is_some_and(|at| from <= at))
             && self.ends_before.is_none_or(|end| token.expires_at.is_some_and(|at| at < end))
             && self.restricted.is_none_or(|wanted| is_restricted == wanted)
-            && self.unused_since.is_none_or(|since| token.created_at < since)
-            && self.left.as_ref().is_none_or(|members| has_left(token, members))
     }
 }
 
-/// Was the token made by a user who is none of these members? One who was erased has left too.
-fn has_left(token: &Token, members: &HashSet<Uuid>) -> bool {
-    token.creator_kind == Some(ActorKind::User) && token.creator_id.is_none_or(|id| !members.contains(&id))
+/// Was the token made by a user who is no member any more? One who was erased has left too.
+#[must_use]
+pub fn maker_left(token: &Token, organization: Option<&Organization>) -> bool {
+    let is_member = |id: Uuid| organization.is_some_and(|organization| organization.role_of(id).is_some());
+    match (token.creator_kind, token.creator_id) {
+        (Some(ActorKind::User), Some(id)) => !is_member(id),
+        _ => token.creator_name.is_none(),
+    }
 }
 
-/// The ids of the members, for [`Filter::left`].
-pub async fn member_ids(app: &Arc<App>, grant: &Grant) -> Result<HashSet<Uuid>> {
-    Ok(members::list(app, grant).await?.into_iter().map(|member| member.account_id).collect())
+/// Was the token there at this moment, and not presented after it?
+#[must_use]
+pub fn unused_since(token: &Token, used: Option<&TokenUsage>, since: Time) -> bool {
+    let last = used.and_then(|used| used.total.last_used_at);
+    last.map_or(token.created_at, |last| last.max(token.created_at)) <= since
 }
 
 /// A part of that list: those behind the token `after`, as many as are looked at for it. Answers them and, where there may
@@ -97,10 +103,14 @@ pub async fn part(
     drop(reader);
     let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
     part.retain(|token| filter.fits(token, now));
+    if filter.maker_left {
+        let directory = app.verifier.directory();
+        let organization = directory.organization(grant.organization());
+        part.retain(|token| maker_left(token, organization));
+    }
     if let Some(since) = filter.unused_since {
         let used = usage::of(app, grant, &part).await?;
-        let last_used = |token: &Token| used.get(&token.id).and_then(|usage| usage.total.last_used_at);
-        part.retain(|token| last_used(token).is_none_or(|at| at < since));
+        part.retain(|token| unused_since(token, used.get(&token.id), since));
     }
     Ok((part, last))
 }

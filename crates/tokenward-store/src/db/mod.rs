@@ -45,7 +45,7 @@ pub(crate) use hints::{put_applied, put_head};
 pub use look::Look;
 pub(crate) use open::{OpenTransaction, Uncommitted};
 pub use postgres::{Lease, Session};
-pub(crate) use row::{Column, column, row};
+pub(crate) use row::{Column, Joined, column, row};
 pub(crate) use sqlite::LIVING_SECRETS;
 pub use sqlite::SQLITE_AT_LEAST;
 

@@ -1,7 +1,7 @@
 //! How types of ours are kept in columns, and structs are read from rows.
 
 use sqlx::error::BoxDynError;
-use sqlx::{ColumnIndex, Decode, Row, Type};
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use tokenward_core::event::{ActorKind, Origin};
 use tokenward_core::organization::{BuiltInVariable, CloudProvider, Plan, VariableType};
 use tokenward_core::path::Readings;
@@ -123,6 +123,15 @@ where
 {
     let kept = row.try_get::<T::Stored, _>(name)?;
     T::read(kept).map_err(|source| sqlx::Error::ColumnDecode { index: name.to_owned(), source })
+}
+
+/// Two structs that are read from one row, which has the fields of both as columns.
+pub(crate) struct Joined<A, B>(pub A, pub B);
+
+impl<'r, R: Row, A: FromRow<'r, R>, B: FromRow<'r, R>> FromRow<'r, R> for Joined<A, B> {
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self(A::from_row(row)?, B::from_row(row)?))
+    }
 }
 
 /// A struct that is read from a row which has its fields as columns.

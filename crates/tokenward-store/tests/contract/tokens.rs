@@ -287,12 +287,12 @@ async fn a_digest_is_never_registered_twice_not_even_after_deletion(world: World
         let new = new_token(of, world.store.new_id(), "other", token.digest);
         tokens::insert(&mut tx, &of.may(Management::TokenManage), &new, world.now()).await.unwrap_err().code
     };
-    assert_eq!(register(&acme).await, Code::NameTaken);
+    assert_eq!(register(&acme).await, Code::DigestUsed);
     world.revoke(&acme, token.id).await;
-    assert_eq!(register(&acme).await, Code::NameTaken);
-    assert_eq!(register(&globex).await, Code::NameTaken);
+    assert_eq!(register(&acme).await, Code::DigestUsed);
+    assert_eq!(register(&globex).await, Code::DigestUsed);
     world.clock.pass(TOMBSTONE + DAY);
-    assert_eq!(register(&acme).await, Code::NameTaken);
+    assert_eq!(register(&acme).await, Code::DigestUsed);
     // Half of a token would be a name that nobody can free.
     assert_eq!(world.number("SELECT count(*) FROM token").await, 1);
 }

@@ -13,7 +13,7 @@ use tokenward_server::service::checkpoints::{self, PublicKey, Unproven};
 use super::answer::ApiAnswer;
 use super::client::segment;
 use super::output::{self, Failure, Result, Table, second, text};
-use super::{Context, when};
+use super::{Context, Global, when};
 use crate::note::note;
 
 /// Most events that are asked for at once.
@@ -80,7 +80,7 @@ pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
     match command {
         EventCommand::List(args) => list(args, context).await,
         EventCommand::Proof { id, public_key } => proof(&id, public_key, context).await,
-        EventCommand::CheckProof { file, public_key } => check_proof(&file, &public_key),
+        EventCommand::CheckProof { file, public_key } => check_proof(&file, &public_key, context.global),
         EventCommand::Verify { public_key, from } => verify(public_key, from, context).await,
     }
 }
@@ -109,13 +109,16 @@ async fn proof(id: &str, public_key: Vec<PublicKey>, context: &Context<'_>) -> R
     let answer: ApiAnswer<EventProof> = context.client.get(&path).await?;
     let keys = believed(public_key, &answer)?;
     checkpoints::check_proof(&answer, &keys).map_err(|why| unproven(&answer, &why))?;
+    if answer.event.id.to_string() != id.to_lowercase() || answer.event.organization_id != Some(organization.id) {
+        return Err(Failure::error("The server answered with the proof of another event."));
+    }
     output::json(&answer.raw)?;
     note(format!("Proven by the checkpoint at position {}.", answer.checkpoint.position));
     Ok(())
 }
 
 /// Checks a proof that was kept. Asks nobody.
-pub fn check_proof(file: &Path, keys: &[PublicKey]) -> Result {
+pub fn check_proof(file: &Path, keys: &[PublicKey], global: &Global) -> Result {
     let name = file.display();
     let text =
         if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
@@ -124,6 +127,11 @@ pub fn check_proof(file: &Path, keys: &[PublicKey]) -> Result {
         .map_err(|cause| Failure::error(format!("{name} is no proof of an event: {cause}.")))?;
     checkpoints::check_proof(&proof, keys).map_err(|why| unproven(&proof, &why))?;
     let (event, checkpoint) = (&proof.event, &proof.checkpoint);
+    if global.json {
+        return output::json(
+            &json!({ "proven": event.id, "position": event.position, "checkpoint": checkpoint.position }),
+        );
+    }
     output::fields(&[
         ("Event", event.id.to_string()),
         ("Position", event.position.to_string()),
@@ -156,6 +164,9 @@ async fn verify(public_key: Vec<PublicKey>, from: i64, context: &Context<'_>) ->
         }
         if page.next.is_none() {
             break;
+        }
+        if page.proofs.is_empty() {
+            return Err(Failure::error("The server says that there is more, and does not send it."));
         }
     }
     if context.global.json {

@@ -53,7 +53,7 @@ use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
 use client::Client;
 pub use log::{LogCommand, OnlineLog};
-pub use output::{Exit, clean as harmless};
+pub use output::Exit;
 use output::{Failure, Result};
 use run::RunArgs;
 pub use run::run as run_command;
@@ -244,7 +244,7 @@ pub fn parse() -> Cli {
 /// The options of a server, which mean nothing to a command that asks none.
 const OF_SERVERS: [&str; 5] = ["url", "organization", "ca_cert", "json", "wide"];
 /// The commands that ask none, and which of those options mean something to them all the same.
-const OFFLINE: [(&[&str], &[&str]); 17] = [
+const OFFLINE: [(&[&str], &[&str]); 18] = [
     (&["serve"], &[]),
     (&["bootstrap"], &[]),
     (&["new-organization"], &[]),
@@ -254,6 +254,7 @@ const OFFLINE: [(&[&str], &[&str]); 17] = [
     (&["migrate"], &[]),
     (&["completions"], &[]),
     (&["man"], &[]),
+    (&["event", "check-proof"], &["json"]),
     (&["log", "verify"], &["json"]),
     (&["log", "head"], &["json"]),
     (&["log", "key"], &["json"]),
@@ -386,7 +387,9 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Decision(command) => decision::run(command, &context()?).await,
         Online::Account(command) => account::run(command, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,
-        Online::Event(event::EventCommand::CheckProof { file, public_key }) => event::check_proof(&file, &public_key),
+        Online::Event(event::EventCommand::CheckProof { file, public_key }) => {
+            event::check_proof(&file, &public_key, global)
+        }
         Online::Event(command) => event::run(command, &context()?).await,
         Online::Node(command) => node::run(command, &context()?).await,
     }

@@ -1,6 +1,5 @@
 //! What people and programs see: tables, JSON, failures and exit codes.
 
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -10,6 +9,7 @@ use comfy_table::{Attribute, Cell, ContentArrangement, presets};
 use serde_json::Value;
 use tokenward_core::Time;
 
+pub use crate::note::clean;
 use crate::note::note;
 
 /// How a command ended. The numbers are part of the interface and never change.
@@ -134,24 +134,6 @@ fn colours_wanted() -> bool {
 
 fn paint(terminal: bool, colour: &str, text: &str) -> String {
     if terminal && colours_wanted() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
-}
-
-/// Makes text harmless that somebody else chose: a name or a user agent must not move the cursor, recolour the
-/// screen or swap the reading order of what stands around it.
-pub fn clean(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' | '\t' => shown.push(' '),
-            c if c.is_control()
-                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => shown.push(c),
-        }
-    }
-    shown
 }
 
 /// A list. On a terminal the widest cells are shortened until a row fits; no column is left out but ids, which few need to

@@ -13,7 +13,7 @@ use tokenward_store::Store;
 use tokenward_verify::server::pepper;
 
 use super::{DataArgs, config, must_exist};
-use crate::note::note;
+use crate::note::{clean, note};
 
 /// What can be done with peppers.
 #[derive(Subcommand, Clone, Debug)]
@@ -137,7 +137,8 @@ async fn status(store: &Store, as_json: bool) -> Result<()> {
                 })
             })
             .collect();
-        return print(&format!("{:#}", json!({ "peppers": peppers, "left": left })));
+        let all = json!({ "peppers": peppers, "left": left });
+        return writeln!(std::io::stdout(), "{all:#}").context("cannot write to standard output");
     }
     for it in &all {
         let (version, tokens, sessions) = (it.version, it.tokens, it.sessions);
@@ -158,5 +159,5 @@ async fn status(store: &Store, as_json: bool) -> Result<()> {
 
 fn print(line: &str) -> Result<()> {
     // Names are those that somebody chose.
-    writeln!(std::io::stdout(), "{}", crate::cli::harmless(line)).context("cannot write to standard output")
+    writeln!(std::io::stdout(), "{}", clean(line)).context("cannot write to standard output")
 }

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use sha2::Digest as _;
 use tokenward_core::time::DAY;
 
 use crate::console::{Page, Person, world};
@@ -323,6 +324,12 @@ async fn the_text_of_a_token_leads_to_its_page_and_stands_in_no_address() {
         assert!(!page.html.contains(other.as_str()), "it is not shown again");
         owner.get(&format!("{base}/tokens?q={other}")).await.says(400, "does not belong into an address");
     }
+    // One that somebody else made is found too, and is no search.
+    let made = "sk_live_51MzQ0aBcDeFgHiJkLm";
+    let sha256 = hex::encode(sha2::Sha256::digest(made));
+    let body = json!({ "name": "made elsewhere", "role_id": viewer, "sha256": sha256 });
+    let registered = server.post(&organization.path("apiToken"), &organization.owner, body).await.str("id");
+    owner.post(&find, &[("q", made)]).await.leads_to(&format!("{base}/tokens/{registered}"));
     // Anything else is a search like before.
     let kept = [("q", "ci main"), ("filter", "soon"), ("sort", "-ends")];
     owner.post(&find, &kept).await.leads_to(&format!("{base}/tokens?q=ci+main&filter=soon&sort=-ends"));

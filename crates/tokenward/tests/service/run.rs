@@ -53,7 +53,16 @@ impl World {
 
     /// Starts a script, and waits until it has said its first line.
     fn start(&self, script: &str) -> (Child, String) {
-        let mut run = self.command(&self.client.token, &["--role", "viewer"], &["sh", "-c", script]);
+        let plain = self.command(&self.client.token, &["--role", "viewer"], &["sh", "-c", script]);
+        // Where the tests themselves run under `nohup`, the hangup is ignored, and by each child too.
+        let mut run = Command::new("env");
+        run.arg("--default-signal=HUP").arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => run.env(name, value),
+                None => run.env_remove(name),
+            };
+        }
         let mut run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(run.stdout.take().unwrap()).read_line(&mut first).unwrap();

@@ -117,15 +117,17 @@ async fn pages_have_every_token_once_also_while_tokens_come_and_go() {
 async fn what_no_list_understands_is_refused_by_name() {
     let (server, acme) = with_asker().await;
     let size = "is not a number from 1 to the limit `token_page` (200)";
+    let flag = "is neither `true` nor `false`";
     let time = "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds";
     for (query, faults) in [
         ("limit=0", vec![("limit", size)]),
         ("limit=201", vec![("limit", size)]),
-        ("limit=%2B5", vec![("limit", size)]),
-        ("limit=", vec![("limit", size)]),
-        ("limit=5&cursor=12", vec![("cursor", "is not one that a page of tokens gave out as `next_cursor`")]),
+        ("limit=%2B5", vec![("limit", "is not a whole number, such as 25")]),
+        ("limit=", vec![("limit", "is not a whole number, such as 25")]),
+        ("limit=5&cursor=12", vec![("cursor", "is not a UUID")]),
         ("cursor=01a22738-4216-7aec-ae2f-9041733276ff", vec![("cursor", "belongs to pages: send `limit` too")]),
-        ("roleId=viewer&creatorId=me", vec![("roleId", "is not an id"), ("creatorId", "is not an id")]),
+        ("roleId=viewer&creatorId=me", vec![("roleId", "is not a UUID"), ("creatorId", "is not a UUID")]),
+        ("creatorLeft=1&ends=no&restricted=TRUE", vec![("creatorLeft", flag), ("ends", flag), ("restricted", flag)]),
         ("endsFrom=soon&unusedSince=90d", vec![("endsFrom", time), ("unusedSince", time)]),
     ] {
         let answer = server.get(&acme.path(&format!("apiToken?{query}")), &acme.owner).await;
