@@ -18,6 +18,10 @@ pub struct ReceiptBody {
     pub committed_at: Time,
     /// `everywhere`: on every node that decides; or `pending`.
     pub effective: Cow<'static, str>,
+    /// While it is pending: from then on no node decides without it, whatever happens. A token that was revoked is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub by: Option<Time>,
     pub nodes: Vec<ReceiptNode>,
 }
 

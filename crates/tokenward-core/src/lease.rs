@@ -85,6 +85,53 @@ pub fn effective(applied: impl IntoIterator<Item = i64>, position: i64) -> bool 
     applied.into_iter().all(|at| at >= position)
 }
 
+/// Where a log is written, as far as the database tells: which server, which of its timelines, which table. A server that takes
+/// over begins another timeline, with a higher number; a table that is put back is another one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place<'p> {
+    system: &'p str,
+    timeline: u32,
+    table: &'p str,
+}
+
+impl<'p> Place<'p> {
+    /// Reads it; `None` where it is none.
+    #[must_use]
+    pub fn parse(text: &'p str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let (system, timeline, table) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self { system, timeline: u32::from_str_radix(timeline, 16).ok()?, table })
+    }
+
+    /// Is it one that others have gone on from? Then nothing is learned or written there: whoever follows it sees a past that
+    /// is over, or a second present.
+    #[must_use]
+    pub fn is_before(&self, seen: &Self) -> bool {
+        self.system == seen.system && self.timeline < seen.timeline
+    }
+}
+
+/// May be said that a change counts everywhere, since the log was last found at another place at `turned`? With events a
+/// server that took over may have lost rows of nodes, which decide on: until the longest of their bounds is over, nobody
+/// speaks for those that have no row. `bound` is the longest that is known.
+#[must_use]
+pub const fn speaks_for_all(turned: Option<Micros>, bound: Micros, now: Micros) -> bool {
+    match turned {
+        Some(turned) => now.saturating_sub(turned) >= counts_for(bound),
+        None => true,
+    }
+}
+
+/// Is what a log holds that was found at another place at `turned` all that it will hold of what came before? Every server
+/// tells it what it knows beyond it; one that does not come is waited for no longer than half of the bound.
+#[must_use]
+pub const fn settled(turned: Option<Micros>, all_told: bool, bound: Micros, now: Micros) -> bool {
+    match turned {
+        Some(turned) => all_told || now.saturating_sub(turned) >= bound / 2,
+        None => true,
+    }
+}
+
 /// What a log is to a node that has followed one up to `position`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Comparison {
@@ -161,6 +208,33 @@ mod tests {
     fn effective_is_what_every_row_has_passed() {
         assert!(effective([7, 9], 7) && effective([], 7));
         assert!(!effective([7, 6, 9], 7));
+    }
+
+    #[test]
+    fn a_server_that_was_taken_over_from_is_known_by_its_timeline() {
+        let before = |here, seen| Place::parse(here).unwrap().is_before(&Place::parse(seen).unwrap());
+        assert!(before("71/00000001/9", "71/00000002/9") && before("71/00000009/9", "71/0000000A/8"));
+        assert!(!before("71/00000002/9", "71/00000002/7"), "the table was put back there");
+        assert!(!before("71/00000002/9", "71/00000001/9") && !before("72/00000001/9", "71/00000002/9"));
+        assert_eq!((Place::parse(""), Place::parse("71/x/9")), (None, None));
+    }
+
+    #[test]
+    fn nobody_speaks_for_all_until_the_rows_that_were_lost_have_surely_ended() {
+        let bound = 10 * SECOND;
+        assert!(speaks_for_all(None, bound, 0));
+        assert!(!speaks_for_all(Some(100), bound, 100 + counts_for(bound) - 1));
+        assert!(speaks_for_all(Some(100), bound, 100 + counts_for(bound)));
+    }
+
+    #[test]
+    fn a_log_at_another_place_is_settled_when_all_have_told_or_half_of_the_bound_is_over() {
+        let bound = 10 * SECOND;
+        assert!(settled(None, false, bound, 0) && settled(Some(100), true, bound, 100));
+        assert!(!settled(Some(100), false, bound, 100 + bound / 2 - 1));
+        assert!(settled(Some(100), false, bound, 100 + bound / 2));
+        // Whoever waits for it still decides by what was known before.
+        assert!(bound / 2 < answers_for(bound));
     }
 
     #[test]

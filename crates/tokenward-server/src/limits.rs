@@ -239,7 +239,7 @@ limits! {
     READS = setting "organization_reads" 2, Count,
         "Reads of one organization from the database at once; others of it wait.";
     WRITES = setting "organization_writes" 2, Count,
-        "Writes of one organization to the database at once; others of it wait.";
+        "Writes of one organization to the database at once; others of it wait. Tokens that are made or deleted share one.";
     SHARE_WAIT = setting "organization_wait_ms" 10_000, Milliseconds,
         "How long such a read or write waits for its turn.";
     RECEIPT_WAIT = setting "receipt_wait_ms" 1_000, Milliseconds,

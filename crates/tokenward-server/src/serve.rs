@@ -34,7 +34,7 @@ use crate::service::log_check::LogCheck;
 use crate::service::passwords::Passwords;
 use crate::service::security::{self, Security};
 use crate::service::strangers::Strangers;
-use crate::service::{App, CLIENTS_HIDDEN, Shares, set_up::SetUp, throttle::Throttle};
+use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
 use crate::signals::{Signals, Told};
 use crate::supervisor::Supervisor;
 use crate::transport::{self, Certificate, Door, Listener, Listening, Place, Terms};
@@ -206,6 +206,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         throttle: Throttle::new(&limits),
         devices,
         shares: Shares::default(),
+        together: Together::default(),
         security: Security::default(),
         limits,
         set_up: SetUp::default(),

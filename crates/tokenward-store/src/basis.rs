@@ -1,13 +1,16 @@
 //! What a right rests on, looked up where it is used: inside the transaction that writes.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use tokenward_core::decision::{Credential, Subject};
 use tokenward_core::directory::Resource;
 use tokenward_core::right::{Basis, RestsOn};
-use tokenward_core::role::{Mode, Target};
+use tokenward_core::role::{Mode, Role, Target};
 use tokenward_core::token::{State, first_end};
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, row, run};
+use crate::db::{Conn, by_ids, row, run};
 use crate::{restrictions, role_rows};
 
 /// Of who holds no credential.
@@ -24,23 +27,50 @@ struct Found {
 }
 
 /// Looks up what a right rests on.
-pub(crate) async fn read(mut conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
-    let Found { credential, role_id, outside, proven_at } = match on.subject {
-        Subject::Token(version) => token(conn.reborrow(), on, version).await?,
-        Subject::User(account) => session(conn.reborrow(), on, account).await?,
-    };
-    let Some(organization) = on.organization else {
-        return Ok(Basis { credential, outside, proven_at, ..NOTHING });
-    };
-    let role = match role_id {
-        Some(id) => role_rows::now(conn.reborrow(), organization, id).await?,
-        None => None,
-    };
-    Ok(Basis { credential, role, target: target(conn, organization, on.resource).await?, outside, proven_at })
+pub(crate) async fn read(conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
+    Ok(read_all(conn, &[Some(*on)]).await?.pop().unwrap_or(NOTHING))
+}
+
+/// Looks up what each of several rights rests on, those of tokens and all roles at once. What rests on nothing has
+/// [`NOTHING`].
+pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>]) -> Result<Vec<Basis>> {
+    let tokens = tokens(conn.reborrow(), all).await?;
+    let mut found = Vec::with_capacity(all.len());
+    for on in all {
+        found.push(match on {
+            Some(on) => match on.subject {
+                Subject::Token(version) => {
+                    tokens.get(&(on.credential, version)).map_or_else(Found::default, |it| it.found(on))
+                }
+                Subject::User(account) => session(conn.reborrow(), on, account).await?,
+            },
+            None => Found::default(),
+        });
+    }
+    let mut role_ids: Vec<Uuid> = found.iter().filter_map(|it| it.role_id).collect();
+    role_ids.sort_unstable();
+    role_ids.dedup();
+    let roles = role_rows::compiled(conn.reborrow(), Some(&role_ids)).await?;
+    let roles: HashMap<Uuid, (Uuid, Arc<Role>)> =
+        roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
+    let mut bases = Vec::with_capacity(all.len());
+    for (on, Found { credential, role_id, outside, proven_at }) in all.iter().zip(found) {
+        let Some((organization, resource)) = on.as_ref().and_then(|on| Some((on.organization?, on.resource))) else {
+            bases.push(Basis { credential, outside, proven_at, ..NOTHING });
+            continue;
+        };
+        let role = role_id.and_then(|id| roles.get(&id)).filter(|(owner, _)| *owner == organization);
+        let role = role.map(|(_, role)| Arc::clone(role));
+        let target = target(conn.reborrow(), organization, resource).await?;
+        bases.push(Basis { credential, role, target, outside, proven_at });
+    }
+    Ok(bases)
 }
 
 row! {
     struct TokenBasis {
+        id: Uuid,
+        version: u16,
         organization_id: Uuid,
         role_id: Option<Uuid>,
         revoked_at: Option<Time>,
@@ -52,26 +82,43 @@ row! {
     }
 }
 
-async fn token(conn: Conn<'_>, on: &RestsOn, version: u16) -> Result<Found> {
-    let row: Option<TokenBasis> = run!(conn, c => sqlx::query_as(concat!(
-        "SELECT t.organization_id, t.role_id, t.revoked_at, t.disabled_at, t.not_before, t.networks, t.expires_at, ",
-        "s.expires_at AS secret_expires_at FROM token t JOIN token_secret s ON s.token_id = t.id WHERE t.id = $1 AND s.version = $2"
-    )).bind(on.credential).bind(i32::from(version)).fetch_optional(&mut *c))?;
-    let Some(row) = row.filter(|row| Some(row.organization_id) == on.organization) else {
-        return Ok(Found::default());
-    };
-    let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
-    let credential = Credential {
-        id: on.credential,
-        subject: on.subject,
-        state: State::of(row.revoked_at, row.disabled_at),
-        not_before: row.not_before,
-        expires_at,
-        replaced,
-    };
-    let restrictions = restrictions::of(row.not_before, row.networks.as_deref());
-    let outside = restrictions.is_some_and(|it| it.exclude(on.address));
-    Ok(Found { credential: Some(credential), role_id: row.role_id, outside, proven_at: None })
+/// The secrets of the tokens on which these rest.
+async fn tokens(conn: Conn<'_>, all: &[Option<RestsOn>]) -> Result<HashMap<(Uuid, u16), TokenBasis>> {
+    let of_token = |on: &RestsOn| matches!(on.subject, Subject::Token(_)).then_some(on.credential);
+    let mut ids: Vec<Uuid> = all.iter().flatten().filter_map(of_token).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let rows: Vec<TokenBasis> = by_ids(
+        conn,
+        concat!(
+            "SELECT t.id, s.version, t.organization_id, t.role_id, t.revoked_at, t.disabled_at, t.not_before, t.networks, ",
+            "t.expires_at, s.expires_at AS secret_expires_at FROM token t JOIN token_secret s ON s.token_id = t.id WHERE t.id IN"
+        ),
+        &ids,
+    )
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.id, row.version), row)).collect())
+}
+
+impl TokenBasis {
+    /// What it is to whoever holds it, in the organization where that counts.
+    fn found(&self, on: &RestsOn) -> Found {
+        if Some(self.organization_id) != on.organization {
+            return Found::default();
+        }
+        let (expires_at, replaced) = first_end(self.expires_at, self.secret_expires_at);
+        let credential = Credential {
+            id: on.credential,
+            subject: on.subject,
+            state: State::of(self.revoked_at, self.disabled_at),
+            not_before: self.not_before,
+            expires_at,
+            replaced,
+        };
+        let restrictions = restrictions::of(self.not_before, self.networks.as_deref());
+        let outside = restrictions.is_some_and(|it| it.exclude(on.address));
+        Found { credential: Some(credential), role_id: self.role_id, outside, proven_at: None }
+    }
 }
 
 async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Found> {

@@ -1,9 +1,10 @@
 //! Answers that are kept for a while, so that a repeated request is answered and not carried out again.
 
+use serde::Serialize;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Error, Result, Uuid};
 
-use crate::db::{Conn, count, execute, row, run};
+use crate::db::{Conn, Many, count, execute, hex_bytes, hex_id, many, row, run};
 use crate::tx::{Tx, UnloggedTx};
 
 /// How long an answer is kept.
@@ -84,25 +85,47 @@ pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<KeptAnswer>>
         .bind(&scope[..]).fetch_optional(&mut *c))
 }
 
+/// A claim as it is spent.
+#[derive(Serialize)]
+struct Spent {
+    scope: String,
+    claim: String,
+    position: i64,
+}
+
+const SPEND: Many = many!(
+    "UPDATE idempotency SET position = r.position FROM",
+    [scope bytes, claim id, position number],
+    "WHERE idempotency.scope = r.scope AND idempotency.claim_id = r.claim"
+);
+
 /// Says in the transaction of the change itself that the key has been used: whoever has lost the claim meanwhile changes
 /// nothing, and a key whose change stands is never carried out again.
 pub async fn spend(tx: &mut Tx, claim: &Claim) -> Result<()> {
-    // Before the change itself, it may have to be said that the log goes on under another name.
-    let position = tx.head.position + 1 + i64::from(tx.begins.is_some());
-    let spent = execute!(
-        tx.conn(),
-        sqlx::query("UPDATE idempotency SET position = $3 WHERE scope = $1 AND claim_id = $2")
-            .bind(&claim.scope[..])
-            .bind(claim.id)
-            .bind(position)
-    )?;
-    if spent == 0 {
-        return Err(Error::conflict(
-            "This took so long that another request with the same Idempotency-Key may have been carried out instead. \
-             Nothing was changed; repeat it with the same key.",
-        ));
+    if spend_all(tx, &[(claim, 0)]).await? {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::conflict(
+        "This took so long that another request with the same Idempotency-Key may have been carried out instead. \
+         Nothing was changed; repeat it with the same key.",
+    ))
+}
+
+/// The same for several that share a transaction, each with the place of its event among those of the commit. Were all of
+/// them spent?
+pub async fn spend_all(tx: &mut Tx, claims: &[(&Claim, i64)]) -> Result<bool> {
+    if claims.is_empty() {
+        return Ok(true);
+    }
+    // Before the changes themselves, it may have to be said that the log goes on under another name.
+    let first = tx.head.position + 1 + i64::from(tx.begins.is_some());
+    let spent = |(claim, place): &(&Claim, i64)| Spent {
+        scope: hex_bytes(&claim.scope),
+        claim: hex_id(claim.id),
+        position: first + place,
+    };
+    let rows: Vec<Spent> = claims.iter().map(spent).collect();
+    Ok(SPEND.execute(tx.conn(), &rows).await? == claims.len() as u64)
 }
 
 /// Keeps the answer.

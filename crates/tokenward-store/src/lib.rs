@@ -40,6 +40,6 @@ pub mod usage;
 pub mod variables;
 
 pub use db::gave_way;
-pub use db::{Conn, Connections, Feed, Heard, Listener, Look, OpenError, Reader, SQLITE_AT_LEAST, Store};
-pub use log::Position;
+pub use db::{Conn, Connections, Feed, Heard, Listener, Look, OpenError, Places, Reader, SQLITE_AT_LEAST, Store};
+pub use log::{NotCommitted, Position};
 pub use tx::{Tx, UnloggedTx};

@@ -9,24 +9,19 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokenward_core::checkpoint::{EVENTS_MAX, Hash, Statement, Tree};
-use tokenward_core::event::{ActorKind, By, Event, Origin};
-use tokenward_core::role::Mode;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, Head, Store, Uncommitted, execute, put_head, row, run};
-use crate::lineage;
-use crate::short;
-use crate::tx::Tx;
+use crate::db::{Conn, row, run};
 
-/// How long a commit is looked up that was not confirmed, and how often.
-const LOOKED_UP: Duration = Duration::from_secs(15);
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+mod append;
+
+pub use append::NotCommitted;
+use append::payload_digest;
+
 /// Most hashes that a checkpoint's tree is over.
 const CHECKPOINT_EVENTS: usize = EVENTS_MAX as usize;
 /// Most that the log keeps of one event, in bytes. Snapshots are shortened far below it.
@@ -119,31 +114,6 @@ impl Skeleton {
     }
 }
 
-/// What an event's payload consists of; the JSON bytes are kept as they were hashed.
-#[derive(Serialize)]
-struct Payload<'a> {
-    target_name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    project: Option<&'a (Uuid, String)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    environment: Option<&'a (Uuid, String)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    environment_mode: Option<Mode>,
-    actor_kind: ActorKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor_id: Option<Uuid>,
-    actor: &'a str,
-    origin: Origin,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<std::net::IpAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<&'a str>,
-}
-
 /// What stands beside the payload too, in columns of its own to search by. The hash covers only the payload, so the
 /// columns must say the same.
 #[derive(Deserialize)]
@@ -181,132 +151,6 @@ impl KeptPayload {
                     && id(copied.environment) == self.environment_id
             })
     }
-}
-
-impl Tx {
-    /// Appends the events of the change and commits. Answers the position of the last one.
-    ///
-    /// When it returns an error nothing was changed; or nobody can say, which is what the error then says. A commit that
-    /// the database did not confirm is looked up.
-    pub async fn commit(mut self, events: &[Event]) -> Result<Position> {
-        let mut last = None;
-        if events.is_empty() {
-            return Err(Error::internal("a change without an event"));
-        }
-        if let Some(why) = self.begins {
-            let begun = lineage::begin(&mut self, why).await?;
-            last = Some(self.append(&begun).await?);
-        }
-        for event in events {
-            last = Some(self.append(event).await?);
-        }
-        let Some(last) = last else { return Err(Error::internal("a change without an event")) };
-        let Head { incarnation, position, hash, .. } = self.head.clone();
-        let here = self.head.here.clone().or_else(|| self.head.place.clone());
-        put_head(self.conn(), position, &hash, here.as_deref()).await?;
-        let store = self.store().clone();
-        match self.end().await {
-            Ok(()) => {}
-            Err(Uncommitted::Aborted(error)) => return Err(error),
-            Err(Uncommitted::Unknown) => look_up(&store, last).await?,
-        }
-        Ok(Position { incarnation, number: position })
-    }
-
-    /// Appends one event. Answers its id.
-    async fn append(&mut self, event: &Event) -> Result<Uuid> {
-        let payload = payload(&self.by, event)?;
-        let mut salt = [0u8; 16];
-        self.random().fill(&mut salt);
-        let mut row = Skeleton {
-            position: self.head.position + 1,
-            id: self.new_id(),
-            time: self.now(),
-            organization_id: event.organization,
-            kind: event.kind.as_str().to_owned(),
-            target_id: event.target,
-            related_id: event.related,
-            payload_digest: payload_digest(&salt, &payload).to_vec(),
-            hash: Vec::new(),
-        };
-        row.hash = row.chained(&self.head.hash).to_vec();
-        execute!(self.conn(), sqlx::query(concat!(
-            "INSERT INTO event (position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-        ))
-        .bind(row.position).bind(row.id).bind(row.time.0).bind(row.organization_id).bind(&row.kind).bind(row.target_id)
-        .bind(row.related_id).bind(&row.payload_digest).bind(&row.hash))?;
-        let (actor, origin) = (self.by.actor.name().to_owned(), self.by.origin);
-        execute!(
-            self.conn(),
-            sqlx::query(concat!(
-                "INSERT INTO event_payload (position, salt, payload, actor, origin, project_id, environment_id) ",
-                "VALUES ($1, $2, $3, $4, $5, $6, $7)"
-            ))
-            .bind(row.position)
-            .bind(&salt[..])
-            .bind(&payload)
-            .bind(&actor)
-            .bind(origin.as_str())
-            .bind(event.project.as_ref().map(|(id, _)| *id))
-            .bind(event.environment.as_ref().map(|(id, _)| *id))
-        )?;
-        (self.head.position, self.head.hash) = (row.position, row.hash);
-        Ok(row.id)
-    }
-}
-
-/// Was the event committed, whose commit was not confirmed? An error when it was not, or when nobody can say.
-async fn look_up(store: &Store, event: Uuid) -> Result<()> {
-    let begun = tokio::time::Instant::now();
-    loop {
-        match store.stands_in_log(event).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {
-                return Err(Error::unavailable(
-                    "The database did not take the change. Nothing was changed; try again.",
-                ));
-            }
-            Err(error) if begun.elapsed() > LOOKED_UP => {
-                return Err(Error {
-                    cause: error.cause,
-                    ..Error::unavailable(
-                        "The database went away while it took the change, and nobody can say yet whether it did. Read \
-                         again before you repeat it, or repeat it with the same Idempotency-Key.",
-                    )
-                });
-            }
-            Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
-        }
-    }
-}
-
-fn payload(by: &By, event: &Event) -> Result<String> {
-    let (before, after) = short::pair(event.before.as_ref(), event.after.as_ref())?;
-    let payload = Payload {
-        target_name: &event.target_name,
-        before,
-        after,
-        project: event.project.as_ref(),
-        environment: event.environment.as_ref(),
-        environment_mode: event.environment_mode,
-        actor_kind: by.actor.kind(),
-        actor_id: by.actor.id(),
-        actor: by.actor.name(),
-        origin: by.origin,
-        address: by.address,
-        user_agent: by.user_agent.as_deref(),
-    };
-    let text = serde_json::to_string(&payload).map_err(Error::internal)?;
-    if text.len() <= EVENT_MAX {
-        return Ok(text);
-    }
-    // No change may fail for its event, and none may fill the log.
-    serde_json::to_string(&Payload { before: None, after: None, ..payload }).map_err(Error::internal)
-}
-
-fn payload_digest(salt: &[u8], payload: &str) -> [u8; 32] {
-    Sha256::new().chain_update(salt).chain_update(payload.as_bytes()).finalize().into()
 }
 
 /// Where the log ends now.

@@ -25,7 +25,7 @@ pub struct BroughtBack {
 pub async fn bring_back(store: &Store, keeper: &Keeper, entries: &[Entry], common: i64) -> Result<BroughtBack> {
     let lost: Vec<&Entry> = journal::lost(entries, common).collect();
     let Some(last) = lost.last() else { return Ok(BroughtBack::default()) };
-    let (mut tx, _) = store.begin_knowing(keeper).await?;
+    let mut tx = store.begin_knowing(keeper).await?;
     let mut events = Vec::new();
     let mut repaired = HashSet::new();
     for ((organization, target, _), entry) in journal::net(lost.iter().copied()) {
@@ -55,7 +55,7 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, entries: &[Entry], commo
 
 /// Begins another part of the line, for an older state that somebody wants as it is.
 pub async fn accept(store: &Store, keeper: &Keeper) -> Result<()> {
-    let (mut tx, _) = store.begin_knowing(keeper).await?;
+    let mut tx = store.begin_knowing(keeper).await?;
     tx.begins = Some(Begins::Restored);
     let log = tx.head.incarnation;
     tx.commit(&[Event::new(Kind::LogRestored, None, log, "without the journal")]).await.map(|_| ())

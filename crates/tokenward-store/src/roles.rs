@@ -1,5 +1,6 @@
 //! Roles: six built in, with ids of their own in each organization, and custom ones.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
@@ -8,7 +9,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, EnvironmentLevel, Role};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, count, execute, name_conflict, row, run};
+use crate::db::{Conn, by_ids, count, execute, name_conflict, row, run};
 pub use crate::role_rows::compiled;
 use crate::role_rows::now;
 use crate::tx::Tx;
@@ -50,13 +51,26 @@ pub async fn of_organization(mut conn: Conn<'_>, organization: Uuid) -> Result<V
 /// The role that `field` of a body names, to be given to somebody: an error about that field when it is absent or foreign,
 /// or the owner role, which is never given, or when it may do more than who gives it.
 pub async fn assignable(tx: &mut Tx, grant: &Grant, field: &'static str, id: Uuid) -> Result<Arc<Role>> {
-    match now(tx.conn(), grant.organization(), id).await? {
+    may_assign(grant, field, now(tx.conn(), grant.organization(), id).await?)
+}
+
+/// The same where `role` is the one that was found; none where the organization has none such.
+pub fn may_assign(grant: &Grant, field: &'static str, role: Option<Arc<Role>>) -> Result<Arc<Role>> {
+    match role {
         Some(role) if role.is_owner() => {
             Err(Error::invalid(field, "is the owner role, which moves only by a transfer of ownership"))
         }
         Some(role) => grant.covers(&role).map(|()| role).map_err(|error| error.about(field)),
         None => Err(Error::invalid(field, "is not a role of this organization; see availableRole")),
     }
+}
+
+/// The role admin of each of these organizations.
+pub async fn admins(conn: Conn<'_>, organizations: &[Uuid]) -> Result<HashMap<Uuid, Arc<Role>>> {
+    let rows: Vec<(Uuid, Uuid)> =
+        by_ids(conn, "SELECT organization_id, id FROM role WHERE kind = 'admin' AND organization_id IN", organizations)
+            .await?;
+    Ok(rows.into_iter().map(|(of, id)| (of, Arc::new(Role::built_in(id, BuiltIn::Admin)))).collect())
 }
 
 /// Is it a role of the organization?

@@ -1,5 +1,7 @@
 //! What organizations ask of the lives of their tokens. It lies in the row of the organization.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
@@ -7,7 +9,7 @@ use tokenward_core::time::Micros;
 use tokenward_core::token_policy::{Rules, TokenPolicy};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, execute, run};
+use crate::db::{Conn, by_ids, execute, run};
 use crate::tx::Tx;
 
 /// What is kept of [`Rules`]: microseconds. What a newer version keeps besides is not ignored but an error: a rule that is not
@@ -41,10 +43,25 @@ pub async fn get(conn: Conn<'_>, grant: &Grant) -> Result<(TokenPolicy, Time)> {
         "SELECT token_policy, updated_at FROM organization WHERE id = $1 AND deleted_at IS NULL"
     ).bind(grant.organization()).fetch_optional(&mut *c))?;
     let (text, updated_at) = row.ok_or_else(|| Error::not_found("organization"))?;
-    let Some(text) = text else { return Ok((TokenPolicy::default(), Time(updated_at))) };
-    let (all, roles): (Kept, Vec<(Uuid, Kept)>) = serde_json::from_str(&text).map_err(Error::internal)?;
+    Ok((read(text.as_deref())?, Time(updated_at)))
+}
+
+/// The policies of these organizations, and how many living tokens each of them has. One that is gone is not among them.
+pub async fn of_all(conn: Conn<'_>, organizations: &[Uuid]) -> Result<HashMap<Uuid, (TokenPolicy, u64)>> {
+    let rows: Vec<(Uuid, Option<String>, i64)> = by_ids(
+        conn,
+        "SELECT id, token_policy, token_count FROM organization WHERE deleted_at IS NULL AND id IN",
+        organizations,
+    )
+    .await?;
+    rows.into_iter().map(|(id, text, count)| Ok((id, (read(text.as_deref())?, count.unsigned_abs())))).collect()
+}
+
+fn read(text: Option<&str>) -> Result<TokenPolicy> {
+    let Some(text) = text else { return Ok(TokenPolicy::default()) };
+    let (all, roles): (Kept, Vec<(Uuid, Kept)>) = serde_json::from_str(text).map_err(Error::internal)?;
     let roles = roles.into_iter().map(|(id, kept)| (id, kept.into())).collect();
-    Ok((TokenPolicy { all: all.into(), roles }, Time(updated_at)))
+    Ok(TokenPolicy { all: all.into(), roles })
 }
 
 /// Writes the policy of the organization of the grant.

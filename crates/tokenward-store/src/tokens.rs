@@ -15,10 +15,13 @@ use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, exe
 use crate::restrictions;
 use crate::tx::Tx;
 
+pub use many::{insert_all, living_of, networks_of, revoke_all};
+
 /// How the database names an API token.
 const API_TOKEN: &str = Kind::Token.as_str();
 
 /// What a new token needs.
+#[derive(Clone, Copy)]
 pub struct NewToken<'a> {
     /// Its id.
     pub id: Uuid,
@@ -39,6 +42,7 @@ pub struct NewToken<'a> {
 }
 
 /// What is stored of a new secret.
+#[derive(Clone, Copy)]
 pub struct NewSecret<'a> {
     /// Its keyed digest.
     pub digest: Digest,
@@ -127,6 +131,8 @@ macro_rules! select_all {
     };
 }
 
+mod many;
+
 macro_rules! select {
     ($rest:literal) => {
         select_all!(concat!("t.organization_id = $1 AND t.kind = $2 AND t.revoked_at IS NULL ", $rest))
@@ -157,27 +163,11 @@ async fn free_name(tx: &mut Tx, grant: &Grant, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Adds a token with its first secret. Answers how many living tokens the organization has with it.
-pub async fn insert(tx: &mut Tx, grant: &Grant, token: &NewToken<'_>, now: Time) -> Result<u64> {
-    grant.permits(Management::TokenManage)?;
-    free_name(tx, grant, token.name).await?;
-    let creator = &grant.by().actor;
-    execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, ",
-        "created_at, updated_at, expires_at, not_before, networks) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13)"
-    ))
-    .bind(token.id).bind(grant.organization()).bind(API_TOKEN).bind(token.role_id).bind(token.name).bind(token.description)
-    .bind(creator.id()).bind(creator.name()).bind(creator.kind().as_str()).bind(now.0).bind(token.expires_at.map(|at| at.0))
-    .bind(token.not_before.map(|at| at.0)).bind(restrictions::networks_text(token.networks)?))
-    .map_err(name_conflict("token", token.name))?;
-    insert_secret(tx, token.id, 1, &token.secret, now).await?;
-    // A number that is kept: an organization may have too many tokens to count them for each further one.
-    count!(
-        tx.conn(),
-        "UPDATE organization SET token_count = token_count + 1 WHERE id = $1 RETURNING token_count",
-        grant.organization()
-    )
+/// Adds a token with its first secret.
+pub async fn insert(tx: &mut Tx, grant: &Grant, token: NewToken<'_>) -> Result<()> {
+    let (id, name) = (token.id, token.name);
+    let there = insert_all(tx, &[(grant, token)]).await?;
+    if there.contains(&id) { Ok(()) } else { Err(Error::name_taken("token", name)) }
 }
 
 /// The living tokens of the organization, in the order of their creation.
@@ -437,19 +427,6 @@ pub async fn find(conn: Conn<'_>, grant: &Grant, id: Uuid, now: Time) -> Result<
         "t.organization_id = $1 AND t.kind = $2 AND t.id = $3 AND (t.revoked_at IS NULL OR t.revoked_at > $4)"
     ))).bind(grant.organization()).bind(API_TOKEN).bind(id).bind(now.plus(-TOMBSTONE).0).fetch_optional(&mut *c))?;
     row.map(Token::from).ok_or_else(|| Error::not_found("token"))
-}
-
-/// Takes a token back. Of two at once, one gets `NotFound`.
-pub async fn revoke(tx: &mut Tx, grant: &Grant, id: Uuid, why: &Revocation) -> Result<()> {
-    grant.permits_revoking(id)?;
-    let revoked: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
-        "UPDATE token SET revoked_at = $3, updated_at = $3, revoked_reason = $4, revoked_note = $5, revoked_by_name = $6, ",
-        "revoked_by_kind = $7, revoked_by_id = $8 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
-    ))
-    .bind(grant.organization()).bind(id).bind(why.at.0).bind(why.reason.as_str()).bind(why.note.as_deref())
-    .bind(why.by_name.as_deref()).bind(why.by_kind.map(ActorKind::as_str)).bind(why.by_id).fetch_optional(&mut *c))?;
-    revoked.ok_or_else(|| Error::not_found("token"))?;
-    fewer(tx, grant.organization(), 1).await
 }
 
 /// So many living tokens fewer has the organization.

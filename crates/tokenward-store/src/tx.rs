@@ -1,8 +1,8 @@
 //! Transactions: one that changes state and tells the log, and one for what the log does not tell.
 
-use tokenward_core::error::Result;
+use tokenward_core::error::{Error, Result};
 use tokenward_core::event::By;
-use tokenward_core::right::Right;
+use tokenward_core::right::{RestsOn, Right};
 use tokenward_core::{Random, Time, Uuid};
 
 use crate::basis;
@@ -52,15 +52,24 @@ impl Store {
     /// right rests on and asks it again. What it reads afterwards stays true until it commits. Dropped without a
     /// commit, it changes nothing.
     pub async fn begin<R: Right>(&self, right: &R) -> Result<(Tx, R)> {
+        let (tx, mut rights) = self.begin_shared(std::slice::from_ref(right)).await?;
+        let right = rights.pop().unwrap_or_else(|| Err(Error::internal("a right was not asked")))?;
+        Ok((tx, right))
+    }
+
+    /// A transaction for several at once, each with a right of its own: answers it and each right as it is now, or what
+    /// became of it. Their changes are committed together, each with events in its own name ([`Tx::commit_shared`]). What
+    /// one of them changes another one finds changed; but its right was asked before.
+    pub async fn begin_shared<R: Right>(&self, rights: &[R]) -> Result<(Tx, Vec<Result<R>>)> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
-            match self.begin_once(right).await {
+            match self.begin_once(rights).await {
                 // Nothing was done yet, and what this was in the way of is done.
                 Err(error) if tries > 0 && gave_way(&error) => {}
-                Ok((tx, right)) => {
+                Ok((tx, rights)) => {
                     self.require_known(&tx.head)?;
-                    return Ok((tx, right));
+                    return Ok((tx, rights));
                 }
                 failed => return failed,
             }
@@ -68,22 +77,22 @@ impl Store {
     }
 
     /// The same for whoever knows that the log is an older one.
-    pub(crate) async fn begin_knowing<R: Right>(&self, right: &R) -> Result<(Tx, R)> {
-        self.begin_once(right).await
+    pub(crate) async fn begin_knowing<R: Right>(&self, right: &R) -> Result<Tx> {
+        self.begin_once(std::slice::from_ref(right)).await.map(|(tx, _)| tx)
     }
 
-    async fn begin_once<R: Right>(&self, right: &R) -> Result<(Tx, R)> {
+    async fn begin_once<R: Right>(&self, rights: &[R]) -> Result<(Tx, Vec<Result<R>>)> {
+        let Some(first) = rights.first() else { return Err(Error::internal("a transaction for nobody")) };
+        let by = first.by().clone();
         let mut inner = self.transaction().await?;
         let head = inner.take_head(self).await?;
-        let basis = match right.rests_on() {
-            Some(rests_on) => basis::read(inner.conn(), &rests_on).await?,
-            None => basis::NOTHING,
-        };
-        let right = right.renewed(basis, head.now)?;
+        let rest_on: Vec<Option<RestsOn>> = rights.iter().map(Right::rests_on).collect();
+        let bases = basis::read_all(inner.conn(), &rest_on).await?;
+        let rights = rights.iter().zip(bases).map(|(right, basis)| right.renewed(basis, head.now)).collect();
         // Whoever writes first at another place: from there on positions are those of another log.
         let moved = head.place.is_some() && head.here.is_some() && head.place != head.here;
         let begins = moved.then_some(Begins::Moved);
-        Ok((Tx { inner, store: self.clone(), head, by: right.by().clone(), begins }, right))
+        Ok((Tx { inner, store: self.clone(), head, by, begins }, rights))
     }
 
     /// Does the right stand now, by the rows? For what is not written but must not be told any more either.

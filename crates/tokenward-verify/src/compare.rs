@@ -100,3 +100,26 @@ async fn common(feed: &mut Feed, entries: &[Entry]) -> Result<i64> {
     }
     Ok(low.checked_sub(1).map_or(0, |last| entries[last].position))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokenward_core::Time;
+
+    use super::*;
+
+    #[test]
+    fn an_older_state_is_wanted_if_that_was_said_after_the_log_was_written_under_the_name() {
+        let part = |name: u128, why: &str| Part {
+            incarnation: Uuid::from_u128(name),
+            after_position: 0,
+            begun_at: Time(0),
+            why: why.to_owned(),
+        };
+        let line = [part(1, "first"), part(2, RESTORED), part(3, "moved")];
+        let wanted = |name| is_wanted(&line, Uuid::from_u128(name));
+        assert!(wanted(1), "what it lacks of the first part was given up");
+        assert!(!wanted(2) && !wanted(3), "nobody has given that up");
+        assert!(wanted(9), "a part that is not here was written before, and lost with it");
+        assert!(!is_wanted(&[part(1, "first"), part(2, "rewound")], Uuid::from_u128(1)));
+    }
+}

@@ -23,8 +23,8 @@ use tokenward_store::lineage::{self, Part};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::IndexRow;
 use tokenward_store::{
-    Feed, Position, apis, clusters, environments, members, organizations, projects, restrictions, roles, sessions,
-    tokens,
+    Feed, Places, Position, apis, clusters, environments, members, organizations, projects, restrictions, roles,
+    sessions, tokens,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -34,6 +34,15 @@ use crate::registry::Registry;
 
 /// How often to look at most for those who seek what is not here yet.
 const SOUGHT: Duration = Duration::from_millis(20);
+
+/// That the log was found at another place, or goes on under another name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Turned {
+    /// When, by the steady clock.
+    pub at: Micros,
+    /// The name under which it was written before.
+    pub before: Uuid,
+}
 
 /// What the follower changes, and verification reads.
 pub(crate) struct Followed {
@@ -62,6 +71,9 @@ pub(crate) struct Followed {
     outgrown: AtomicBool,
     /// How often everything was read.
     loads: AtomicU64,
+    /// Where the log was last found.
+    here: Mutex<Option<String>>,
+    turned: Mutex<Option<Turned>>,
     /// Nothing is decided any more.
     stopped: watch::Sender<bool>,
 }
@@ -82,6 +94,8 @@ impl Default for Followed {
             hears: AtomicBool::new(false),
             outgrown: AtomicBool::new(false),
             loads: AtomicU64::new(0),
+            here: Mutex::default(),
+            turned: Mutex::default(),
             stopped: watch::Sender::new(false),
         }
     }
@@ -199,8 +213,39 @@ impl Followed {
         part.map(|part| part.incarnation).unwrap_or_default()
     }
 
+    /// The log goes on under another name, or at another place, since now.
+    pub(crate) fn turns(&self, before: Uuid, now: Micros) {
+        *lock(&self.turned) = Some(Turned { at: now, before });
+    }
+
+    /// When that was last seen.
+    pub(crate) fn turned(&self) -> Option<Turned> {
+        *lock(&self.turned)
+    }
+
+    /// The log was found there now.
+    pub(crate) fn found_at(&self, places: Places, now: Micros) {
+        let Places { here: Some(found), written } = places else { return };
+        let mut here = lock(&self.here);
+        if here.as_ref().or(written.as_ref()).is_some_and(|before| *before != found) {
+            self.turns(self.incarnation(), now);
+        }
+        *here = Some(found);
+    }
+
+    /// May be said that something counts everywhere, by the rows of a log that is there? `longest` is the longest bound of
+    /// a node that is known.
+    pub(crate) fn speaks_for_all(&self, longest: Micros, now: Micros) -> bool {
+        lease::speaks_for_all(self.turned().map(|turned| turned.at), longest, now)
+    }
+
     pub(crate) fn has_turned(&self) -> bool {
         lock(&self.line).len() > 1
+    }
+
+    /// When the log went on under another name, by the clock of the database.
+    pub(crate) fn last_turn(&self) -> Option<Time> {
+        lock(&self.line).get(1..).and_then(<[Part]>::last).map(|part| part.begun_at)
     }
 
     pub(crate) fn put_line(&self, line: Vec<Part>) {

@@ -23,7 +23,7 @@ use tokenward_store::nodes::{self, Node};
 use tokenward_store::{Feed, Look, Store, lineage};
 
 use crate::compare;
-use crate::follow::{self, Followed};
+use crate::follow::{self, Followed, Turned};
 use crate::journal::aside;
 
 /// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
@@ -34,6 +34,8 @@ const PRUNE: Micros = 3_600 * 1_000_000;
 const AGAIN: Duration = Duration::from_millis(200);
 /// How often to tell others at most how far one has come.
 const TELL: Micros = 50_000;
+/// What a turn of the log may have left behind is over after this time, whatever clock was wrong by how many hours.
+const RECENT: Micros = tokenward_core::time::DAY;
 /// Looks at the log in one bound, at least: so many may fail before the node stops.
 const LOOKS: u32 = 30;
 /// So many times as often a node looks that hears no hints, and how often at most.
@@ -134,6 +136,8 @@ pub(crate) struct Follower {
     told_at: Micros,
     /// When it last looked and wrote that it did, by the steady clock.
     renewed: Micros,
+    /// After this turn of the log everybody has told what the log lacks, or was waited for.
+    settled: Option<Turned>,
     pruned: Micros,
 }
 
@@ -153,6 +157,7 @@ impl Follower {
             told: 0,
             told_at: 0,
             renewed: lease::NEVER,
+            settled: None,
             pruned: clock.steady(),
             store,
             clock,
@@ -270,9 +275,18 @@ impl Follower {
     async fn load(&mut self, followed: &Followed) -> Result<()> {
         followed.stop_deciding();
         self.feed.begin(Look::Everything).await?;
+        followed.found_at(self.store.places(self.feed.conn()?).await?, self.clock.steady());
         (self.position, self.hash) = follow::load(followed, &mut self.feed, self.store.now()).await?;
         if self.terms.kind == NodeKind::Server {
             self.catch_up(followed).await?;
+        }
+        let began = followed.last_turn().filter(|_| self.store.is_shared());
+        if let Some(began) = began
+            && followed.turned().is_none()
+            && self.store.time_at(self.feed.conn()?).await?.0.saturating_sub(began.0) < RECENT
+        {
+            // It was before this node began. What others still do after it, nobody knows.
+            followed.turns(Uuid::nil(), self.clock.steady());
         }
         self.feed.commit().await?;
         self.store.is_known_to(self.position);
@@ -335,6 +349,11 @@ impl Follower {
         loop {
             let asked = self.clock.steady();
             self.feed.begin(if renew { Look::Renew } else { Look::Only }).await?;
+            let is_new = self.feed.is_new();
+            if renew || is_new {
+                // First: of a server that others have gone on from nothing is learned, and nothing is written there.
+                followed.found_at(self.store.places(self.feed.conn()?).await?, asked);
+            }
             if renew
                 && let Some(own) = self.own
                 && !self.renew(followed, own).await?
@@ -347,19 +366,40 @@ impl Follower {
                 continue;
             }
             let learned = self.learn(followed).await?;
+            let settled = self.is_settled(followed).await?;
             self.feed.commit().await?;
             if renew {
                 (self.renewed, self.told) = (asked, if self.own.is_some() { self.told } else { self.position });
             }
             if learned < BATCH {
                 let alone = self.store.is_alone();
-                if alone || renew {
+                // Until it is settled what the log holds, what was known before is as old as it was.
+                if alone || (renew && settled) {
                     let until = lease::decides_until(asked, self.terms.bound());
                     followed.decide_until(if alone { lease::ALWAYS } else { until });
                 }
                 return Ok(());
             }
         }
+    }
+
+    /// Does the log hold what other servers know of it, where it has been found at another place?
+    async fn is_settled(&mut self, followed: &Followed) -> Result<bool> {
+        let Some(turned) = followed.turned() else { return Ok(true) };
+        if self.settled == Some(turned) {
+            return Ok(true);
+        }
+        let (name, own) = (followed.incarnation(), self.own);
+        let rows = nodes::all(self.feed.conn()?).await?;
+        let mut others =
+            rows.iter().filter(|row| row.kind == NodeKind::Server.as_str() && Some(row.id) != own).peekable();
+        // Who follows it under its new name has told what it knew beyond it.
+        let all_told = others.peek().is_none() || (name != turned.before && others.all(|row| row.log == Some(name)));
+        let settled = lease::settled(Some(turned.at), all_told, self.terms.bound(), self.clock.steady());
+        if settled {
+            self.settled = Some(turned);
+        }
+        Ok(settled)
     }
 
     /// Writes that this node was here. Is its row still there?
@@ -402,6 +442,7 @@ impl Follower {
         let Some(Skeleton { position, hash, .. }) = new.last() else { return Ok(0) };
         let (position, hash) = (*position, hash.clone());
         if new.iter().any(|row| follow::moves(&row.kind)) {
+            followed.turns(followed.incarnation(), self.clock.steady());
             followed.put_line(lineage::all(self.feed.conn()?).await?);
         }
         // What was taken away is on the disk before anybody is told; what cannot be written is refused here all the same.

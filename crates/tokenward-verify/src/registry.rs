@@ -16,7 +16,12 @@ struct Reading {
     /// Before which moment, by the steady clock, nothing is missing in it.
     asked: Option<Micros>,
     nodes: Arc<[Node]>,
+    /// Are these all nodes that decide? Not known where rows may have been lost.
+    speaks_for_all: bool,
 }
+
+/// The name of those whose rows a server may have lost that took over.
+pub const FORGOTTEN: &str = "whoever the database may have forgotten";
 
 /// What is known of the other nodes.
 pub(crate) struct Registry {
@@ -94,11 +99,11 @@ impl Registry {
     }
 
     /// These were the rows at a moment after `asked`, by the steady clock.
-    pub(crate) fn was_read(&self, asked: Micros, nodes: Vec<Node>) {
+    pub(crate) fn was_read(&self, asked: Micros, nodes: Vec<Node>, speaks_for_all: bool) {
         // One of an older version holds nobody knows which.
         let pepper = nodes.iter().map(|node| node.pepper.unwrap_or(0)).min().unwrap_or(0);
         self.pepper.store(pepper, Ordering::Release);
-        self.read.send_replace(Reading { asked: Some(asked), nodes: nodes.into() });
+        self.read.send_replace(Reading { asked: Some(asked), nodes: nodes.into(), speaks_for_all });
     }
 
     /// Waits at most so long until the change at `position` counts everywhere. It was committed before `since`, by the steady
@@ -108,21 +113,25 @@ impl Registry {
         let mut read = self.read.subscribe();
         let deadline = Instant::now() + patience;
         loop {
-            let Reading { asked, nodes } = read.borrow_and_update().clone();
+            let Reading { asked, nodes, speaks_for_all } = read.borrow_and_update().clone();
             // This node's own row too: what is said here is what any other node says when it is asked.
             let is_after = asked.is_some_and(|asked| asked >= since);
-            if is_after && lease::effective(nodes.iter().map(|it| it.position), position) {
+            if is_after && speaks_for_all && lease::effective(nodes.iter().map(|it| it.position), position) {
                 // One whose row others have just taken out still counts as itself.
                 return Reached::Everywhere { nodes: nodes.len().max(1) };
             }
             if !matches!(timeout_at(deadline, read.changed()).await, Ok(Ok(()))) {
                 // What this node has applied it need not have told by now.
                 let missing = || nodes.iter().filter(|it| it.position < position && Some(it.id) != this.id);
-                if is_after && missing().next().is_none() {
+                if is_after && speaks_for_all && missing().next().is_none() {
                     return Reached::Everywhere { nodes: nodes.len().max(1) };
                 }
                 let within = missing().map(|it| it.max_staleness).max().unwrap_or(this.bound);
-                return Reached::Missing { nodes: missing().map(|it| it.name.clone()).collect(), within };
+                let forgotten = (is_after && !speaks_for_all).then(|| FORGOTTEN.to_owned());
+                return Reached::Missing {
+                    nodes: missing().map(|it| it.name.clone()).chain(forgotten).collect(),
+                    within,
+                };
             }
         }
     }

@@ -3,7 +3,7 @@
 
 pub use crate::record::KeptDecision;
 pub use crate::refusals::Refused;
-pub use crate::registry::Reached;
+pub use crate::registry::{FORGOTTEN, Reached};
 pub use crate::trace::{DecisionId, ID_LENGTH, OF_A_TOKEN, OF_AN_ORGANIZATION, Stamp};
 pub use crate::verifier::{Answer, Client, Placed, Verifier};
 

@@ -22,7 +22,7 @@ use tokenward_core::time::Micros;
 use tokenward_core::token::State;
 use tokenward_core::{Clock, Code, Error, Result, Time, Uuid, lease};
 use tokenward_store::usage::TokenUsage;
-use tokenward_store::{Position, Reader, Store};
+use tokenward_store::{Places, Position, Reader, Store};
 use tokio::task::JoinHandle;
 
 use crate::follow::Followed;
@@ -237,6 +237,14 @@ impl Verifier {
         }
         let this = This { id: self.node(), bound: self.0.terms.bound() };
         self.0.followed.registry.everywhere(this, position.number, since, patience).await
+    }
+
+    /// May be said that something counts everywhere, by rows that were read where the log is at these places?
+    #[must_use]
+    pub fn speaks_for_all(&self, places: Places, longest: Micros) -> bool {
+        let now = self.0.clock.steady();
+        self.0.followed.found_at(places, now);
+        self.0.followed.speaks_for_all(longest.max(self.0.terms.bound()), now)
     }
 
     /// How old what is decided by may be at most, in microseconds. `None` where nobody else writes, or nothing is decided.

@@ -23,9 +23,12 @@ const LEAST: Duration = Duration::from_millis(2);
 
 /// Reads the rows, until the node stops.
 pub(crate) struct Watch {
+    store: Store,
     clock: Arc<dyn Clock>,
     feed: Feed,
     bound: Micros,
+    /// The longest bound of any node that was seen.
+    longest: Micros,
     /// The other nodes, and since when their counters stand where they stand.
     others: HashMap<Uuid, Sign>,
     counted: Micros,
@@ -35,7 +38,8 @@ impl Watch {
     pub(crate) fn new(store: &Store, terms: &NodeTerms) -> Self {
         let clock = Arc::clone(store.clock());
         let counted = clock.steady();
-        Self { feed: store.feed(terms.patience()), bound: terms.bound(), others: HashMap::new(), counted, clock }
+        let (store, feed, bound) = (store.clone(), store.feed(terms.patience()), terms.bound());
+        Self { store, feed, bound, longest: bound, others: HashMap::new(), counted, clock }
     }
 
     pub(crate) async fn run(mut self, followed: impl AsRef<Followed>) {
@@ -67,13 +71,16 @@ impl Watch {
     async fn read(&mut self, followed: &Followed) -> Result<()> {
         let asked = self.clock.steady();
         let rows = nodes::all(self.feed.alone().await?).await?;
+        followed.found_at(self.store.places(self.feed.alone().await?).await?, asked);
+        self.longest = rows.iter().map(|row| row.max_staleness).fold(self.longest, Micros::max);
         if let Some(own) = followed.own()
             && asked.saturating_sub(self.counted) >= self.bound / 20
         {
             self.count(own, &rows).await?;
             self.counted = asked;
         }
-        followed.registry.was_read(asked, rows);
+        let speaks = followed.speaks_for_all(self.longest, self.clock.steady());
+        followed.registry.was_read(asked, rows, speaks);
         Ok(())
     }
 

@@ -39,7 +39,7 @@ async fn show(
 }
 
 fn body(receipt: Receipt) -> ReceiptBody {
-    let Receipt { position, committed_at, everywhere, nodes: Nodes { now, nodes, .. } } = receipt;
+    let Receipt { position, committed_at, by, everywhere, nodes: Nodes { now, nodes, .. } } = receipt;
     let nodes = nodes.into_iter().map(|node| ReceiptNode {
         id: node.id,
         applied: node.position >= position.number,
@@ -52,6 +52,7 @@ fn body(receipt: Receipt) -> ReceiptBody {
         position: position.to_string(),
         committed_at,
         effective: if everywhere { "everywhere" } else { "pending" }.into(),
+        by,
         nodes: nodes.collect(),
     }
 }

@@ -39,6 +39,7 @@ mod shares;
 pub mod strangers;
 mod takeover;
 pub mod throttle;
+mod together;
 pub mod token_decision;
 pub mod token_list;
 pub mod token_networks;
@@ -71,6 +72,7 @@ use crate::metrics::Metrics;
 use receipts::Committed;
 pub use receipts::Effect;
 pub use shares::{Read, Shares, Turn};
+pub use together::Together;
 
 /// What is wrong while [`Live::clients_hidden`], and what to do.
 pub const CLIENTS_HIDDEN: &str = "A proxy stands in front of this server, as its address begins with https and TLS is not its \
@@ -95,6 +97,8 @@ pub struct App {
     pub limits: Limits,
     /// How much of the database one organization may have at once.
     pub shares: Shares,
+    /// Writes that share a commit.
+    pub together: Together,
     /// Passwords are hashed by few at a time.
     pub passwords: passwords::Passwords,
     /// Who signs what the log is like.

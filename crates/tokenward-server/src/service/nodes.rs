@@ -18,6 +18,8 @@ pub struct Nodes {
     pub this: Option<Uuid>,
     /// Where the log ended then, or a little later.
     pub end: Position,
+    /// Are these all that decide? Not known for a while where a server took over.
+    pub all: bool,
 }
 
 impl Nodes {
@@ -38,12 +40,15 @@ pub async fn list(app: &App, grant: &Grant) -> Result<Nodes> {
 pub(super) async fn read(app: &App, mut conn: Conn<'_>) -> Result<Nodes> {
     let mut nodes = nodes::all(conn.reborrow()).await?;
     let end = log::head(conn.reborrow()).await?;
+    let places = app.store.places(conn.reborrow()).await?;
+    let all =
+        app.verifier.speaks_for_all(places, nodes.iter().map(|node| node.max_staleness).max().unwrap_or_default());
     let (now, this) = (app.store.time_at(conn).await?, app.verifier.node());
     if nodes.is_empty() {
         // The one server of an SQLite file has no row.
         nodes.extend(this.map(|id| unwritten(app, id, now)));
     }
-    Ok(Nodes { now, nodes, this, end })
+    Ok(Nodes { now, nodes, this, end, all })
 }
 
 fn unwritten(app: &App, id: Uuid, now: Time) -> Node {

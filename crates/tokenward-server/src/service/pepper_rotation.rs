@@ -147,7 +147,9 @@ async fn revoke(store: &Store, operator: &Operator, left: &Left, version: i32) -
         by_kind: Some(by.kind()),
         by_id: None,
     };
-    tokens::revoke(&mut tx, &grant, left.id, &revocation).await?;
+    if tokens::revoke_all(&mut tx, &[(&grant, left.id, &revocation)]).await?.is_empty() {
+        return Ok(false);
+    }
     tx.commit(&[deleted(&token, &revocation)]).await?;
     Ok(true)
 }

@@ -8,7 +8,7 @@ use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, lease};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::{Position, events};
-use tokenward_verify::server::Reached;
+use tokenward_verify::server::{FORGOTTEN, Reached};
 
 use super::nodes::{self, Nodes};
 use super::{App, TERMS, WriteTerms};
@@ -49,6 +49,11 @@ impl Committed {
     pub(super) fn within(position: Position, begun: Micros, at: Time, steady: Micros) -> Self {
         Self { position, at: at.plus(steady.saturating_sub(begun)), steady }
     }
+
+    /// Where it stands.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
 }
 
 /// Waits until the change counts here, and where `wait` says how long, until it counts everywhere.
@@ -72,6 +77,8 @@ pub struct Receipt {
     pub position: Position,
     /// When it was made.
     pub committed_at: Time,
+    /// From then on no node decides without it, where that is not known of all now.
+    pub by: Option<Time>,
     /// Does it count on every node that decides?
     pub everywhere: bool,
     /// How far each node was.
@@ -90,8 +97,11 @@ pub async fn find(app: &Arc<App>, caller: &Caller, position: Position) -> Result
     }
     // Read after the change, which is there: who has no row now has stopped, or will load it.
     let nodes = nodes::read(app, reader.conn()).await?;
-    let everywhere = lease::effective(nodes.nodes.iter().map(|node| node.position), position.number);
-    Ok(Receipt { position, committed_at: row.time, everywhere, nodes })
+    let everywhere = nodes.all && lease::effective(nodes.nodes.iter().map(|node| node.position), position.number);
+    let missing = nodes.nodes.iter().filter(|node| node.position < position.number);
+    let longest = missing.map(|node| node.max_staleness).max().unwrap_or(app.verifier.terms().bound());
+    let by = (!everywhere).then(|| row.time.plus(longest));
+    Ok(Receipt { position, committed_at: row.time, by, everywhere, nodes })
 }
 
 /// How far a change of this log has come, for a page that follows it: on so many nodes, and the names of those of which it is
@@ -109,13 +119,15 @@ pub struct Progress {
 /// Reads how far it has come.
 pub async fn progress(app: &App, position: i64) -> Result<Progress> {
     let mut reader = app.store.read().await?;
-    let Nodes { nodes, this, .. } = nodes::read(app, reader.conn()).await?;
+    let Nodes { nodes, this, all, .. } = nodes::read(app, reader.conn()).await?;
     // What this node has applied it need not have told by now.
     let own = this.filter(|_| app.verifier.position() >= position);
     let missing = || nodes.iter().filter(|node| node.position < position && Some(node.id) != own);
+    let forgotten = (!all).then_some((FORGOTTEN, app.verifier.terms().bound()));
+    let waited_for = || missing().map(|node| (node.name.as_str(), node.max_staleness)).chain(forgotten);
     Ok(Progress {
-        within: missing().map(|node| node.max_staleness).max().unwrap_or_default(),
-        missing: missing().map(|node| node.name.clone()).collect(),
+        within: waited_for().map(|(_, bound)| bound).max().unwrap_or_default(),
+        missing: waited_for().map(|(name, _)| name.to_owned()).collect(),
         nodes: nodes.len(),
     })
 }

@@ -161,7 +161,7 @@ pub async fn bootstrap(
         networks: &[],
         secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four(), registered: false },
     };
-    tokens::insert(&mut tx, &grant, &new, now).await?;
+    tokens::insert(&mut tx, &grant, new).await?;
     created.events.push(Event::new(Kind::TokenCreated, Some(created.organization), new.id, new.name).after(
         TokenSnapshot {
             name: new.name.to_owned(),

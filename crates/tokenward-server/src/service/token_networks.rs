@@ -44,7 +44,11 @@ pub fn read(
 /// own or another's.
 pub(super) async fn within_own(tx: &mut Tx, grant: &Grant, networks: &[NotedNetwork]) -> Result<()> {
     let Some((own, _)) = grant.token() else { return Ok(()) };
-    let own = tokens::get(tx.conn(), grant, own).await?.networks;
+    within(&tokens::get(tx.conn(), grant, own).await?.networks, networks)
+}
+
+/// The same where `own` are those of the token.
+pub(super) fn within(own: &[NotedNetwork], networks: &[NotedNetwork]) -> Result<()> {
     if own.is_empty() {
         return Ok(());
     }

@@ -16,11 +16,15 @@ use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
+pub(super) mod batches;
+
 use super::holders::{self, Wanted};
 use super::{App, IfMatch, Written, proof, sessions, token_networks};
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
+
+use batches::{Change, Done};
 
 /// What a caller says of a new token.
 #[derive(Clone)]
@@ -55,7 +59,7 @@ pub struct Created {
 
 /// A secret that is about to be, and what is stored of it. Made before the write that stores it.
 #[derive(Clone)]
-struct Secret {
+pub(super) struct Secret {
     text: Text,
     digest: Digest,
     pepper_version: i32,
@@ -111,7 +115,8 @@ impl Secret {
         }
     }
 
-    fn row(&self) -> tokens::NewSecret<'_> {
+    /// What is stored of it.
+    pub(super) fn row(&self) -> tokens::NewSecret<'_> {
         let (digest, pepper_version) = (self.digest, self.pepper_version);
         let registered = matches!(self.text, Text::Registered(_));
         tokens::NewSecret { digest, pepper_version, last_four: self.last_four(), registered }
@@ -229,73 +234,15 @@ fn check_words(name: Option<&str>, description: Option<&str>) -> Faults {
 /// Makes a token. Its role may not hold more than the caller's. One with the role admin needs a fresh proof of a person: it
 /// outlives the session.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
-    let secret = Secret::new(app, new.registration);
-    let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     let (asked, wanted) = (grant.clone(), new.name.clone());
-    let written = app
-        .write(grant, move |tx, grant| {
-            Box::pin(async move {
-                let now = tx.now();
-                let faults = check(&new, now);
-                let role = match new.role_id {
-                    Some(id) => id,
-                    None => roles::built_in(tx, grant, BuiltIn::Admin).await?.id,
-                };
-                let role = faults.and(roles::assignable(tx, grant, "role_id", role).await)?;
-                let begin = token::begin(new.not_before, now);
-                let (policy, _) = token_policies::get(tx.conn(), grant).await?;
-                let rules = policy.of_role(role.id);
-                let expires_at = rules.end(new.end, begin);
-                rules.check_end(expires_at, begin).map_err(|problem| Error::invalid("expires_at", problem))?;
-                token_networks::within_own(tx, grant, &new.networks).await?;
-                if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-                    grant.require_proof(proof, now)?;
-                }
-                let token = Token {
-                    id: tx.new_id(),
-                    organization_id: grant.organization(),
-                    role_id: role.id,
-                    role_name: role.name.to_string(),
-                    name: new.name,
-                    description: new.description,
-                    creator_name: Some(grant.by().actor.name().to_owned()),
-                    creator_kind: Some(grant.by().actor.kind()),
-                    creator_id: grant.by().actor.id(),
-                    created_at: now,
-                    updated_at: now,
-                    not_before: new.not_before,
-                    expires_at,
-                    networks: new.networks,
-                    last_four: secret.last_four().to_owned(),
-                    version: 1,
-                    disabled_at: None,
-                    revocation: None,
-                };
-                let row = tokens::NewToken {
-                    id: token.id,
-                    role_id: token.role_id,
-                    name: &token.name,
-                    description: token.description.as_deref(),
-                    not_before: token.not_before,
-                    expires_at: token.expires_at,
-                    networks: &token.networks,
-                    secret: secret.row(),
-                };
-                secret.refuse_used(tx).await?;
-                let with_it = tokens::insert(tx, grant, &row, now).await?;
-                // What is refused now is not committed either.
-                limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
-                let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
-                let first = TokenVersion {
-                    version: token.version,
-                    created_at: now,
-                    expires_at: None,
-                    last_four: token.last_four.clone(),
-                };
-                Ok((Created { token, text: secret.text(), versions: vec![first] }, vec![event]))
-            })
-        })
-        .await;
+    let secret = Secret::new(app, new.registration);
+    let change = Change::Create { id: app.store.new_id(), new: Box::new(new), secret };
+    let written = app.write_together(grant, change).await.and_then(|written| match written {
+        Written { value: Done::Created { created, .. }, position, effect } => {
+            Ok(Written { value: created, position, effect })
+        }
+        _ => Err(Error::internal("a token was to be made")),
+    });
     holders::told(app, &asked, Wanted::Token(&wanted), written).await
 }
 
@@ -555,24 +502,10 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<
     if let Some(note) = &why.note {
         check_description(note).map_err(|problem| Error::invalid("note", problem))?;
     }
-    app.write(grant, move |tx, grant| {
-        Box::pin(async move {
-            let token = tokens::get(tx.conn(), grant, id).await?;
-            let by = &grant.by().actor;
-            let revocation = Revocation {
-                at: tx.now(),
-                reason: why.reason,
-                note: why.note,
-                by_name: Some(by.name().to_owned()),
-                by_kind: Some(by.kind()),
-                by_id: by.id(),
-            };
-            tokens::revoke(tx, grant, id, &revocation).await?;
-            let event = deleted(&token, &revocation);
-            Ok((Token { revocation: Some(revocation), ..token }, vec![event]))
-        })
-    })
-    .await
+    match app.write_together(grant, Change::Revoke { id, why }).await? {
+        Written { value: Done::Revoked(token), position, effect } => Ok(Written { value: token, position, effect }),
+        _ => Err(Error::internal("a token was to be taken back")),
+    }
 }
 
 /// Undoes a deletion that is not longer ago than the limit `token_undo_ms`: the same secrets are accepted again, with the
@@ -691,7 +624,7 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
     }
 }
 
-fn event(kind: Kind, token: &Token) -> Event {
+pub(super) fn event(kind: Kind, token: &Token) -> Event {
     Event::new(kind, Some(token.organization_id), token.id, &token.name)
 }
 
@@ -716,7 +649,8 @@ pub(super) fn moved(token: &Token, role: &Role) -> Event {
     updated(token, &after)
 }
 
-fn snapshot(token: &Token) -> TokenSnapshot {
+/// What the log may say of a token.
+pub(super) fn snapshot(token: &Token) -> TokenSnapshot {
     TokenSnapshot {
         name: token.name.clone(),
         description: token.description.clone(),

@@ -43,6 +43,14 @@ impl Feed {
         }
     }
 
+    /// Has another connection been made since this was asked last? It may lead elsewhere.
+    pub fn is_new(&mut self) -> bool {
+        match &mut self.0 {
+            Source::Sqlite(..) => false,
+            Source::Postgres(feed) => feed.is_new(),
+        }
+    }
+
     /// The connection, between `begin` and `commit`.
     pub fn conn(&mut self) -> Result<Conn<'_>> {
         match &mut self.0 {

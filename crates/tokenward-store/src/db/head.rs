@@ -17,3 +17,14 @@ super::row! {
         pub now: Time,
     }
 }
+
+super::row! {
+    /// Where a log is; nothing, where the database does not tell.
+    #[derive(Clone, PartialEq, Eq, Default, Debug)]
+    pub struct Places {
+        /// Where it is now.
+        pub here: Option<String>,
+        /// Where it was written last.
+        pub written: Option<String>,
+    }
+}

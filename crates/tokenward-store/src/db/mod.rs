@@ -11,6 +11,7 @@ mod head;
 mod heard;
 mod hints;
 mod look;
+mod many;
 mod open;
 mod postgres;
 mod row;
@@ -18,8 +19,8 @@ mod served;
 mod sqlite;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
@@ -28,6 +29,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, Postgres, QueryBuilder, Sqlite};
 use tokenward_core::error::{Error, Result};
 use tokenward_core::id::new_id;
+use tokenward_core::lease::Place;
+use tokenward_core::sync::lock;
 use tokenward_core::{Clock, Random, Time, Uuid};
 use tokio::time::timeout;
 
@@ -39,10 +42,12 @@ pub use error::gave_way;
 pub(crate) use error::{fail, is_forbidden, late, name_conflict};
 pub use feed::Feed;
 pub(crate) use head::Head;
+pub use head::Places;
 pub use heard::Heard;
 pub use hints::Listener;
 pub(crate) use hints::{put_applied, put_head};
 pub use look::Look;
+pub(crate) use many::{Many, hex_bytes, hex_id, many};
 pub(crate) use open::{OpenTransaction, Uncommitted};
 pub use postgres::{Lease, Session};
 pub(crate) use row::{Column, Joined, column, row};
@@ -155,6 +160,8 @@ pub struct Store {
     lock: Option<Arc<served::Serving>>,
     /// Up to where whoever follows the log in this process knows it.
     known: Arc<AtomicI64>,
+    /// The place where it was last found, on the highest timeline.
+    place: Arc<Mutex<Option<String>>>,
 }
 
 /// How many connections to a database there are.
@@ -182,7 +189,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open(&path).await?),
         };
-        let store = Self { pools, clock, random, lock: None, known: Arc::default() };
+        let store = Self { pools, clock, random, lock: None, known: Arc::default(), place: Arc::default() };
         store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         folds::complete(&store).await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         Ok(store)
@@ -195,7 +202,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::attach(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::attach(&path).await?),
         };
-        Ok(Self { pools, clock, random, lock: None, known: Arc::default() })
+        Ok(Self { pools, clock, random, lock: None, known: Arc::default(), place: Arc::default() })
     }
 
     /// Opens the database at `url` for those who only read the log: nothing is made and nothing changed, not even the schema
@@ -205,7 +212,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open_to_read(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open_to_read(&path).await?),
         };
-        Ok(Self { pools, clock, random, lock: None, known: Arc::default() })
+        Ok(Self { pools, clock, random, lock: None, known: Arc::default(), place: Arc::default() })
     }
 
     /// Has the schema taken this step?
@@ -261,6 +268,39 @@ impl Store {
     /// The log is known up to here: one that ends before is another one, and nothing is written into it.
     pub fn is_known_to(&self, position: i64) {
         self.known.store(position, Ordering::SeqCst);
+    }
+
+    /// Where the log is that a connection leads to. An error where others have gone on from there.
+    pub async fn places(&self, conn: Conn<'_>) -> Result<Places> {
+        let places = match conn {
+            Conn::Sqlite(_) => Places::default(),
+            Conn::Postgres(session) => {
+                let places = postgres::places(session).await?;
+                if let Err(error) = self.require_present(places.here.as_deref()) {
+                    session.give_up();
+                    return Err(error);
+                }
+                places
+            }
+        };
+        Ok(places)
+    }
+
+    /// A server that was taken over from may still answer, and even write. What it says is over.
+    pub(crate) fn require_present(&self, here: Option<&str>) -> Result<()> {
+        let Some(found) = here.and_then(Place::parse) else { return Ok(()) };
+        let mut known = lock(&self.place);
+        match known.as_deref().and_then(Place::parse) {
+            Some(seen) if found.is_before(&seen) => Err(Error::unavailable(
+                "The database server that answers is one that another has taken over from: its timeline is an earlier one than \
+                 was seen before. Nothing was changed; let the address lead to the server that took over.",
+            )),
+            Some(seen) if seen == found => Ok(()),
+            _ => {
+                *known = here.map(str::to_owned);
+                Ok(())
+            }
+        }
     }
 
     /// The log that was taken must not be one that has forgotten.
@@ -454,6 +494,10 @@ where
     query.push(" (");
     let mut list = query.separated(", ");
     for id in ids {
+        list.push_bind(*id);
+    }
+    // The last one again until there is a power of two of them: few statements to prepare, and the same rows.
+    for id in ids.last().into_iter().cycle().take(ids.len().next_power_of_two().saturating_sub(ids.len())) {
         list.push_bind(*id);
     }
     query.push(")");

@@ -45,6 +45,10 @@ impl OpenTransaction {
             Self::Sqlite(writer) => sqlite::take_head(writer.raw(), store.now()).await,
             Self::Postgres(lease) => {
                 let mut head = postgres::take_head(lease.session()).await?;
+                if let Err(error) = store.require_present(head.here.as_deref()) {
+                    lease.session().give_up();
+                    return Err(error);
+                }
                 head.now = store.clock().shared(head.now);
                 Ok(head)
             }

@@ -265,14 +265,9 @@ async fn verification_agrees_with_those_who_write_meanwhile(world: World) {
                 tokenward_core::secret::Digest(crate::world::unique()),
             );
             let name = format!("token {n}");
-            tokens::insert(
-                &mut tx,
-                &acme.may(Management::TokenManage),
-                &tokens::NewToken { name: &name, ..token },
-                other.now(),
-            )
-            .await
-            .unwrap();
+            tokens::insert(&mut tx, &acme.may(Management::TokenManage), tokens::NewToken { name: &name, ..token })
+                .await
+                .unwrap();
             let event = Event::new(Kind::TokenCreated, Some(acme.id), token_id(n), name.as_str());
             tx.commit(&[event]).await.unwrap();
         }

@@ -39,5 +39,6 @@ mod people;
 mod resources;
 mod schema;
 mod takeover;
+mod together;
 mod tokens;
 mod usage;

@@ -138,7 +138,7 @@ async fn a_dropped_transaction_changes_nothing(world: World) {
     world.pepper(1).await;
     let mut tx = world.begin().await;
     let new = crate::world::new_token(&acme, world.store.new_id(), "CI", tokenward_core::secret::Digest(unique()));
-    tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
+    tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
     organizations::delete(&mut tx, &acme.may(Management::OrganizationDelete), world.now()).await.unwrap();
     drop(tx);
     let mut tx = world.store.begin_unlogged().await.unwrap();

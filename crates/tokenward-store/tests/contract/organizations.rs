@@ -298,7 +298,7 @@ async fn a_role_in_use_stays_and_says_who_uses_it(world: World) {
         role_id: by_token.id,
         ..crate::world::new_token(&acme, world.store.new_id(), "CI", tokenward_core::secret::Digest(unique()))
     };
-    tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
+    tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
     let membership = Membership { organization_id: acme.id, account_id: bob, role_id: by_member.id };
     members::insert(&mut tx, membership, false, world.now()).await.unwrap();
     let invitation = Invitation { role_id: by_invitation.id, ..invitation(&world, &acme, "eve@acme.example") };

@@ -157,7 +157,7 @@ fn right_of(of: &Organization, actor: Actor, now: Time) -> Grant {
 async fn token(world: &World, of: &Organization, name: &str, maker: Actor) -> Uuid {
     let (id, digest, grant) = (world.store.new_id(), Digest(unique()), right_of(of, maker, world.now()));
     let mut tx = world.begin().await;
-    tokens::insert(&mut tx, &grant, &new_token(of, id, name, digest), world.now()).await.unwrap();
+    tokens::insert(&mut tx, &grant, new_token(of, id, name, digest)).await.unwrap();
     crate::world::end(tx).await.unwrap();
     id
 }

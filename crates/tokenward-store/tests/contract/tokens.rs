@@ -60,7 +60,7 @@ async fn a_token_reads_back_as_it_was_made(world: World) {
         ..new_token(&acme, id, "CI", Digest(unique()))
     };
     let mut tx = world.begin().await;
-    tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
+    tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
     // In its own transaction it is there already.
     assert_eq!(tokens::get(tx.conn(), &acme.grant, id).await.unwrap().name, "CI");
     crate::world::end(tx).await.unwrap();
@@ -82,7 +82,7 @@ async fn an_absent_description_stays_absent_and_an_empty_one_empty(world: World)
         let id = world.store.new_id();
         let new = tokens::NewToken { description, ..new_token(&acme, id, name, Digest(unique())) };
         let mut tx = world.begin().await;
-        tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
+        tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
         crate::world::end(tx).await.unwrap();
         let token = tokens::get(world.reader().await.conn(), &acme.grant, id).await.unwrap();
         assert_eq!(token.description.as_deref(), description);
@@ -96,14 +96,15 @@ async fn living_tokens_are_counted_with_each(world: World) {
         let id = world.store.new_id();
         let mut tx = world.begin().await;
         let new = new_token(&acme, id, name, Digest(unique()));
-        let count = tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
+        tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
+        let count = tokens::count(tx.conn(), &acme.grant).await.unwrap();
         crate::world::end(tx).await.unwrap();
         (id, count)
     };
     let (first, count) = insert("a").await;
     assert_eq!((count, insert("b").await.1), (1, 2));
     let mut tx = world.begin().await;
-    tokens::revoke(&mut tx, &acme.may(Management::TokenManage), first, &revocation(world.now())).await.unwrap();
+    crate::world::revoke(&mut tx, &acme.may(Management::TokenManage), first, &revocation(world.now())).await.unwrap();
     crate::world::end(tx).await.unwrap();
     assert_eq!(insert("c").await.1, 2, "what is taken back does not count any more");
 }
@@ -181,7 +182,7 @@ async fn a_living_name_is_taken(world: World) {
     world.token(&acme, "CI").await;
     let mut tx = world.begin().await;
     let second = new_token(&acme, world.store.new_id(), "CI", Digest(unique()));
-    let error = tokens::insert(&mut tx, &acme.may(Management::TokenManage), &second, world.now()).await.unwrap_err();
+    let error = tokens::insert(&mut tx, &acme.may(Management::TokenManage), second).await.unwrap_err();
     assert_eq!(error.code, Code::NameTaken);
     assert!(error.detail.contains("`CI`") && error.detail.contains("token"), "{error}");
     drop(tx);
@@ -195,7 +196,7 @@ async fn of_two_who_take_a_name_at_once_one_wins(world: World) {
         let create = async || {
             let new = new_token(&acme, world.store.new_id(), name, Digest(unique()));
             let mut tx = world.begin().await;
-            tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await?;
+            tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await?;
             tokio::task::yield_now().await;
             crate::world::end(tx).await
         };
@@ -233,7 +234,8 @@ async fn a_deleted_token_is_not_found(world: World) {
     assert_eq!(listed.iter().map(|token| token.id).collect::<Vec<_>>(), [living.id]);
     drop(reader);
     let mut tx = world.begin().await;
-    let again = tokens::revoke(&mut tx, &acme.may(Management::TokenManage), gone.id, &revocation(world.now())).await;
+    let again =
+        crate::world::revoke(&mut tx, &acme.may(Management::TokenManage), gone.id, &revocation(world.now())).await;
     assert_eq!(again.unwrap_err().code, Code::NotFound);
 }
 
@@ -243,11 +245,11 @@ async fn a_grant_for_something_else_changes_nothing(world: World) {
     let other = acme.may(Management::RoleManage);
     let mut tx = world.begin().await;
     assert_eq!(
-        tokens::revoke(&mut tx, &other, token.id, &revocation(world.now())).await.unwrap_err().code,
+        crate::world::revoke(&mut tx, &other, token.id, &revocation(world.now())).await.unwrap_err().code,
         Code::Internal
     );
     let new = new_token(&acme, world.store.new_id(), "other", Digest(unique()));
-    assert_eq!(tokens::insert(&mut tx, &other, &new, world.now()).await.unwrap_err().code, Code::Internal);
+    assert_eq!(tokens::insert(&mut tx, &other, new).await.unwrap_err().code, Code::Internal);
 }
 
 async fn of_two_who_delete_a_token_at_once_one_wins(world: World) {
@@ -256,7 +258,8 @@ async fn of_two_who_delete_a_token_at_once_one_wins(world: World) {
         let token = world.token(&acme, name).await;
         let delete = async || {
             let mut tx = world.begin().await;
-            tokens::revoke(&mut tx, &acme.may(Management::TokenManage), token.id, &revocation(world.now())).await?;
+            crate::world::revoke(&mut tx, &acme.may(Management::TokenManage), token.id, &revocation(world.now()))
+                .await?;
             tokio::task::yield_now().await;
             crate::world::end(tx).await
         };
@@ -272,7 +275,7 @@ async fn a_foreign_token_is_not_found(world: World) {
     let mut tx = world.begin().await;
     assert_eq!(tokens::get(tx.conn(), &globex.grant, token.id).await.unwrap_err().code, Code::NotFound);
     let revoked =
-        tokens::revoke(&mut tx, &globex.may(Management::TokenManage), token.id, &revocation(world.now())).await;
+        crate::world::revoke(&mut tx, &globex.may(Management::TokenManage), token.id, &revocation(world.now())).await;
     assert_eq!(revoked.unwrap_err().code, Code::NotFound);
     assert!(tokens::list(tx.conn(), &globex.grant).await.unwrap().is_empty());
     crate::world::end(tx).await.unwrap();
@@ -285,7 +288,7 @@ async fn a_digest_is_never_registered_twice_not_even_after_deletion(world: World
     let register = async |of: &Organization| {
         let mut tx = world.begin().await;
         let new = new_token(of, world.store.new_id(), "other", token.digest);
-        tokens::insert(&mut tx, &of.may(Management::TokenManage), &new, world.now()).await.unwrap_err().code
+        tokens::insert(&mut tx, &of.may(Management::TokenManage), new).await.unwrap_err().code
     };
     assert_eq!(register(&acme).await, Code::DigestUsed);
     world.revoke(&acme, token.id).await;
@@ -302,7 +305,7 @@ async fn a_role_of_another_organization_is_refused(world: World) {
     for role_id in [globex.role(BuiltIn::Viewer), Uuid::from_u128(1)] {
         let new = tokens::NewToken { role_id, ..new_token(&acme, world.store.new_id(), "CI", Digest(unique())) };
         let mut tx = world.begin().await;
-        let error = tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap_err();
+        let error = tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap_err();
         assert_eq!(error.code, Code::Conflict);
     }
     assert_eq!(world.number("SELECT count(*) FROM token").await, 0);
@@ -317,7 +320,7 @@ async fn a_pepper_that_the_database_does_not_know_is_refused(world: World) {
     };
     let mut tx = world.begin().await;
     assert_eq!(
-        tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap_err().code,
+        tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap_err().code,
         Code::Conflict
     );
 }
@@ -506,7 +509,7 @@ async fn the_index_gets_the_same_rows_whichever_way_it_asks(world: World) {
             secret: tokens::NewSecret { registered: n % 6 == 0, ..crate::world::secret(Digest(digest)) },
             ..new_token(&acme, world.store.new_id(), &name, Digest(digest))
         };
-        tokens::insert(&mut tx, &acme.may(Management::TokenManage), &new, world.now()).await.unwrap();
+        tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
         ids.insert(new.id);
     }
     crate::world::end(tx).await.unwrap();

@@ -66,10 +66,15 @@ impl Postgres {
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
         initdb.args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"]).arg(&data);
         run(initdb);
+        Self::launch(dir, user.as_ref())
+    }
 
+    /// Starts the server whose data are in this folder.
+    fn launch(dir: TempDir, user: Option<&Unprivileged>) -> Result<Self, String> {
+        let data = dir.path().join("data");
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
         let log = File::create(dir.path().join("log")).expect("log file");
-        let mut owner = as_user(Command::new("sh"), user.as_ref(), dir.path());
+        let mut owner = as_user(Command::new("sh"), user, dir.path());
         owner.args(["-c", OWNER, "sh"]).arg(dir.path()).arg(program("postgres")).arg("-D").arg(&data);
         owner.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         owner.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
@@ -86,12 +91,41 @@ impl Postgres {
         while begun.elapsed() < PATIENCE && matches!(self.owner.try_wait(), Ok(None)) {
             // The eighth line is the server's state.
             let state = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).unwrap_or_default();
-            if state.lines().nth(7).is_some_and(|it| it.trim() == "ready") {
+            if state.lines().nth(7).is_some_and(|it| ["ready", "standby"].contains(&it.trim())) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         false
+    }
+
+    /// A standby that has all that is committed now, and hears of nothing that comes later: one that lags.
+    pub fn lagging_standby(&self) -> Self {
+        let user = Unprivileged::find();
+        let dir = tempfile::Builder::new().prefix("tokenward-standby-").tempdir().expect("temporary folder");
+        if let Some(user) = &user {
+            chown(dir.path(), Some(user.uid), Some(user.gid)).expect("give the folder to the server's user");
+        }
+        let data = dir.path().join("data");
+        let mut copy = command("pg_basebackup", user.as_ref(), dir.path());
+        copy.args(["--host=127.0.0.1", "--username=postgres", "--port", &self.port.to_string()]);
+        copy.args(["--checkpoint=fast", "--wal-method=stream", "--no-sync", "--pgdata"]).arg(&data);
+        run(copy);
+        let signal = data.join("standby.signal");
+        File::create(&signal).expect("make it a standby");
+        Self::launch(dir, user.as_ref()).unwrap_or_else(|log| panic!("the standby does not start; its log:\n{log}"))
+    }
+
+    /// A standby takes over: it can be written from then on.
+    pub fn promote(&self) {
+        let mut promote = command("pg_ctl", Unprivileged::find().as_ref(), self.dir.path());
+        promote.args(["promote", "--wait", "--pgdata"]).arg(self.dir.path().join("data"));
+        run(promote);
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     fn log(&self) -> String {

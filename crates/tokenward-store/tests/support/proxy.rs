@@ -31,6 +31,8 @@ pub enum Flow {
 pub struct Proxy {
     pub port: u16,
     flow: Arc<watch::Sender<Flow>>,
+    /// Where new connections lead.
+    server: Arc<watch::Sender<SocketAddr>>,
     /// Does it leave out what PostgreSQL says without being asked, as a pooler in transaction mode does?
     deaf: bool,
     /// Connections that carry nothing any more, whatever flows later.
@@ -47,8 +49,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let flow = Arc::new(watch::Sender::new(Flow::Pass));
-        let proxy = Self { port, flow, deaf, swallowed: Arc::default() };
-        tokio::spawn(proxy.clone().serve(listener, server));
+        let server = Arc::new(watch::Sender::new(server));
+        let proxy = Self { port, flow, server, deaf, swallowed: Arc::default() };
+        tokio::spawn(proxy.clone().serve(listener));
         proxy
     }
 
@@ -75,10 +78,16 @@ impl Proxy {
         self.flow.send_replace(flow);
     }
 
-    async fn serve(self, listener: TcpListener, server: SocketAddr) {
+    /// New connections lead there from now on; those that are open stay where they are.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.server.send_replace(server);
+    }
+
+    async fn serve(self, listener: TcpListener) {
         loop {
             let Ok((client, _)) = listener.accept().await else { return };
             if *self.flow.borrow() != Flow::Refuse {
+                let server = *self.server.borrow();
                 tokio::spawn(self.clone().carry(client, server));
             }
         }

@@ -20,6 +20,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
+use tokenward_core::token::Revocation;
 use tokenward_core::{Clock, Error, Random, Time, Uuid};
 use tokenward_store::members::Membership;
 use tokenward_store::{
@@ -235,9 +236,7 @@ impl World {
     pub async fn token(&self, of: &Organization, name: &str) -> Made {
         let (id, digest) = (self.store.new_id(), Digest(unique()));
         let mut tx = self.begin().await;
-        tokens::insert(&mut tx, &of.may(Management::TokenManage), &new_token(of, id, name, digest), self.now())
-            .await
-            .unwrap();
+        tokens::insert(&mut tx, &of.may(Management::TokenManage), new_token(of, id, name, digest)).await.unwrap();
         let event = Event::new(Kind::TokenCreated, Some(of.id), id, name);
         tx.commit(&[event]).await.unwrap();
         self.clock.pass(1);
@@ -246,10 +245,16 @@ impl World {
 
     pub async fn revoke(&self, of: &Organization, token: Uuid) {
         let mut tx = self.begin().await;
-        tokens::revoke(&mut tx, &of.may(Management::TokenManage), token, &revocation(self.now())).await.unwrap();
+        revoke(&mut tx, &of.may(Management::TokenManage), token, &revocation(self.now())).await.unwrap();
         let event = Event::new(Kind::TokenDeleted, Some(of.id), token, "");
         tx.commit(&[event]).await.unwrap();
     }
+}
+
+/// Takes a token back; an error where it is none of the organization's, or was taken back before.
+pub async fn revoke(tx: &mut Tx, grant: &Grant, token: Uuid, why: &Revocation) -> Result<(), Error> {
+    let gone = tokens::revoke_all(tx, &[(grant, token, why)]).await?;
+    if gone.contains(&token) { Ok(()) } else { Err(Error::not_found("token")) }
 }
 
 pub async fn open(url: &str, clock: &Arc<HandClock>) -> Store {
@@ -291,9 +296,9 @@ pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest)
 }
 
 /// That a token was taken back at this moment.
-pub fn revocation(at: Time) -> tokenward_core::token::Revocation {
+pub fn revocation(at: Time) -> Revocation {
     let reason = tokenward_core::token::RevokeReason::Cessation;
-    tokenward_core::token::Revocation { at, reason, note: None, by_name: None, by_kind: None, by_id: None }
+    Revocation { at, reason, note: None, by_name: None, by_kind: None, by_id: None }
 }
 
 /// What is stored of a secret with this digest.

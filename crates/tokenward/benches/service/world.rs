@@ -177,25 +177,25 @@ pub async fn insert(
     let grant = Grant::operator(&Operator::at_this_machine(), organization, Management::TokenManage);
     let mut made = Vec::with_capacity(count);
     for _ in 0..count {
-        let text = PlainText::generate(Kind::Token, &Prefixes::default(), store.random());
-        let id = store.new_id();
-        let new = tokens::NewToken {
-            id,
-            role_id,
-            name: &format!("bench-{}", id.simple()),
-            description: None,
-            not_before: None,
-            expires_at: None,
-            networks: &[],
-            secret: tokens::NewSecret {
+        made.push((store.new_id(), PlainText::generate(Kind::Token, &Prefixes::default(), store.random())));
+    }
+    for some in made.chunks(1_000) {
+        let names: Vec<String> = some.iter().map(|(id, _)| format!("bench-{}", id.simple())).collect();
+        let new = some.iter().zip(&names).map(|((id, text), name)| {
+            let secret = tokens::NewSecret {
                 digest: pepper.digest(&text.inner_digest()),
                 pepper_version: pepper.version,
                 last_four: text.last_four(),
                 registered: false,
-            },
-        };
-        tokens::insert(tx, &grant, &new, store.now()).await.unwrap();
-        made.push((id, text));
+            };
+            let (description, not_before, expires_at) = (None, None, None);
+            (
+                &grant,
+                tokens::NewToken { id: *id, role_id, name, description, not_before, expires_at, networks: &[], secret },
+            )
+        });
+        let new: Vec<_> = new.collect();
+        assert_eq!(tokens::insert_all(tx, &new).await.unwrap().len(), some.len());
     }
     made
 }

@@ -13,7 +13,7 @@ use crate::support::{Organization, Server, config};
 /// The bound of the nodes in these tests, the smallest there is.
 pub const BOUND: Duration = Duration::from_secs(2);
 /// All nodes of one database have one pepper.
-const PEPPER: &str = "1:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+pub const PEPPER: &str = "1:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 pub async fn database() -> String {
     tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap()

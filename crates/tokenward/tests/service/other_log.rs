@@ -322,3 +322,46 @@ async fn a_server_needs_no_right_to_change_the_schema_once_somebody_with_one_has
     postgres("psql", &[&url, "-c", &grant]);
     serve::start(node_config(data.path(), "a", &limited)).await.unwrap().stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demotions_ended_secrets_and_deleted_organizations_hold_when_an_older_copy_is_put_in_place() {
+    let (server, acme) = Server::with_owner().await;
+    let globex = server.new_organization("Globex").await;
+    let globex_token = server.token(&globex, "ci", "admin").await;
+    let asking = server.token(&acme, "asking", "admin").await;
+    let (demoted, demoted_session) = server.member(&acme, "demoted@acme.example", "admin").await;
+    let (promoted, promoted_session) = server.member(&acme, "promoted@acme.example", "viewer").await;
+    let (rotated, first) = made(&server, &acme, "rotated").await;
+    let path = acme.path(&format!("apiToken/{rotated}"));
+    let second = server.post(&format!("{path}/rotate"), &acme.owner, json!({ "keep": "24h" })).await.str("token");
+    let directory = server.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_database(directory.path(), copy.path());
+
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    for (member, role) in [(&demoted, "viewer"), (&promoted, "admin")] {
+        let body = json!({ "user_id": member, "role_id": server.role(&acme, role).await });
+        server.put(&acme.path("member"), &acme.owner, body).await.expect(200);
+    }
+    assert!(server.delete(&format!("{path}/version/1"), &acme.owner).await.status.is_success());
+    let ended = says(&server, &asking, &first).await;
+    server.delete(&format!("/organization/{}", globex.id), &globex.owner).await.expect(204);
+    let directory = server.stop().await;
+    copy_database(copy.path(), directory.path());
+
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_ne!(ended.1, "valid");
+    assert_eq!(says(&server, &asking, &first).await, ended, "the earlier secret was ended");
+    assert_eq!(says(&server, &asking, &second).await.1, "valid");
+    assert_eq!(server.get("/token/self", &globex_token).await.status, 401, "its organization is deleted");
+    assert_eq!(server.get(&globex.path("apiToken"), &globex.owner).await.status, 404);
+    let body = |name: &str| json!({ "name": name });
+    assert_eq!(server.post(&acme.path("project"), &demoted_session, body("a")).await.status, 403);
+    assert_eq!(
+        server.post(&acme.path("project"), &promoted_session, body("b")).await.status,
+        403,
+        "what was given is lost"
+    );
+}

@@ -54,9 +54,9 @@ impl World {
     /// Starts a script, and waits until it has said its first line.
     fn start(&self, script: &str) -> (Child, String) {
         let plain = self.command(&self.client.token, &["--role", "viewer"], &["sh", "-c", script]);
-        // Where the tests themselves run under `nohup`, the hangup is ignored, and by each child too.
+        // What the tests themselves ignore, each child would as well: a hangup under `nohup`, keys in the background of a shell.
         let mut run = Command::new("env");
-        run.arg("--default-signal=HUP").arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+        run.arg("--default-signal").arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
         for (name, value) in plain.get_envs() {
             match value {
                 Some(value) => run.env(name, value),
@@ -226,7 +226,11 @@ async fn a_terminal_works_and_its_keys_are_not_doubled() {
     let script = world.files.path().join("script");
     let command = "trap 'n=$((n + 1))' INT; test -t 0 && echo terminal; sleep 1.5; echo interrupted $n times";
     fs::write(&script, command).unwrap();
-    let line = format!("exec {} run --role viewer -- sh {}", env!("CARGO_BIN_EXE_tokenward"), text(&script));
+    let line = format!(
+        "exec env --default-signal {} run --role viewer -- sh {}",
+        env!("CARGO_BIN_EXE_tokenward"),
+        text(&script)
+    );
     // `script` gives it a terminal, and the keys that it reads.
     let keys = "(sleep 1; printf '\\003'; sleep 3) | script --quiet --return --command \"$LINE\" /dev/null";
     let mut shell = Command::new("sh");

@@ -58,9 +58,14 @@ pub struct Bootstrapped {
 
 /// Makes the organization Acme.
 pub fn bootstrap(data: &[&str]) -> Bootstrapped {
+    bootstrap_with(data, &[])
+}
+
+/// The same with variables in the environment.
+pub fn bootstrap_with(data: &[&str], variables: &[(&str, &str)]) -> Bootstrapped {
     let mut arguments = vec!["bootstrap", "--organization", "Acme", "--owner-email", "owner@acme.example", "--json"];
     arguments.extend(data);
-    let said = run(&arguments);
+    let said = run_with(&arguments, variables);
     assert_eq!(said.code, Some(0), "{said:?}");
     let answer: Value = serde_json::from_str(&said.out).unwrap();
     let text = |name: &str| answer[name].as_str().unwrap().to_owned();
@@ -83,8 +88,13 @@ impl Service {
     /// Starts it with variables in its environment.
     pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = tokenward(&["serve", "--listen", "127.0.0.1:0"]);
-        command.args(arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.args(arguments).envs(variables.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts it by a command that becomes `serve`, and waits until it listens.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut err = child.stderr.take().unwrap();
         let err = std::thread::spawn(move || {
             let mut text = String::new();

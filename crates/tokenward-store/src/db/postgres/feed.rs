@@ -22,11 +22,18 @@ pub(crate) struct Feed {
     pool: Pool,
     patience: Duration,
     session: Option<Session>,
+    /// Is it not known yet where the connection leads?
+    new: bool,
 }
 
 impl Feed {
     pub(crate) fn new(pool: Pool, patience: Duration) -> Self {
-        Self { pool, patience, session: None }
+        Self { pool, patience, session: None, new: false }
+    }
+
+    /// Was it made since this was asked last?
+    pub(crate) fn is_new(&mut self) -> bool {
+        std::mem::take(&mut self.new)
     }
 
     /// The connection, outside of any transaction.
@@ -34,7 +41,10 @@ impl Feed {
         let kept = self.session.take().filter(Session::is_clean);
         let session = match kept {
             Some(session) => session,
-            None => self.pool.connect_apart(self.patience).await?,
+            None => {
+                self.new = true;
+                self.pool.connect_apart(self.patience).await?
+            }
         };
         Ok(self.session.insert(session))
     }

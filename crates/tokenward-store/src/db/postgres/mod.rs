@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::Conn;
 use super::error::{OpenError, cause_text, fail, is_lock_timeout, migrate_error, readable_steps, same_steps};
-use super::head::Head;
+use super::head::{Head, Places};
 use crate::address::server;
 pub(super) use feed::Feed;
 use hosts::Hosts;
@@ -171,9 +171,21 @@ pub(super) async fn commit(mut lease: Lease) -> Result<(), Option<Error>> {
     lease.session().commit().await.map_err(|error| error.map(fail))
 }
 
+/// Which server, which of its timelines (a server that takes over begins another one), and which table (one that is restored
+/// is another one).
+macro_rules! place {
+    () => {
+        "(SELECT system_identifier FROM pg_control_system())::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
+         || '/' || 'event'::regclass::oid::text"
+    };
+}
+
+/// Where the log is now, and where it was written last.
+pub(super) const PLACES: &str = concat!("SELECT ", place!(), " AS here, place AS written FROM log_head");
+
 /// What the log's head is, for whoever keeps it from then on.
 macro_rules! take_head {
-    ($place:literal) => {
+    ($place:expr) => {
         concat!(
             "WITH head AS MATERIALIZED (SELECT position, hash, place FROM log_head FOR UPDATE) ",
             "SELECT m.incarnation, h.position, h.hash, h.place, ",
@@ -183,12 +195,8 @@ macro_rules! take_head {
     };
 }
 
-/// With its place: which server, which of its timelines (a server that takes over begins another one), and which table (one
-/// that is restored is another one).
-const TAKE_HEAD: &str = take_head!(
-    "(SELECT system_identifier FROM pg_control_system())::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
-     || '/' || 'event'::regclass::oid::text"
-);
+/// With its place.
+const TAKE_HEAD: &str = take_head!(place!());
 /// Where the server does not tell that much.
 const TAKE_HEAD_ANYWHERE: &str = take_head!("NULL::text");
 /// Does it? It may be an engine that speaks the protocol alone, or not let everybody ask.
@@ -201,6 +209,18 @@ pub(super) async fn take_head(session: &mut Session) -> Result<Head> {
     let answer = {
         let (patience, c) = session.statement();
         timeout(patience, sqlx::query_as(head).fetch_one(c)).await
+    };
+    session.answered(answer)
+}
+
+/// Where the log is and where it was written last, if the server tells.
+pub(super) async fn places(session: &mut Session) -> Result<Places> {
+    if !session.tells_place {
+        return Ok(Places::default());
+    }
+    let answer = {
+        let (patience, c) = session.statement();
+        timeout(patience, sqlx::query_as(PLACES).fetch_one(c)).await
     };
     session.answered(answer)
 }

@@ -98,7 +98,9 @@ impl Pool {
 
     /// A connection of one's own, beside those of the pool, whose statements may take so long.
     pub(super) async fn connect_apart(&self, patience: Duration) -> Result<Session, ConnectError> {
-        self.0.hosts.connect(patience).await
+        let mut session = self.0.hosts.connect(patience).await?;
+        session.tells_place = self.0.tells_place.get().copied().unwrap_or(false);
+        Ok(session)
     }
 
     /// Notes whether the server tells who it is.

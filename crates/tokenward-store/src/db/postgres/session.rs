@@ -192,6 +192,11 @@ impl Session {
         !self.busy && !self.lost && self.in_transaction
     }
 
+    /// Says nothing more through it, nor through the others that lead where it does.
+    pub(crate) fn give_up(&mut self) {
+        self.lost = true;
+    }
+
     /// Is its server lost, and with it perhaps that of all the others?
     pub(super) fn is_lost(&self) -> bool {
         self.lost

@@ -1,0 +1,340 @@
+//! Writes that share a commit: tokens are made and taken back by many at once, and a commit waits for the disk.
+//!
+//! Such a write is data and no closure, so that a batch of them is a few statements, however many they are. What waits while
+//! one batch is committed is the next one; who comes alone waits for nobody. In the transaction each right is asked again
+//! from the rows, as in [`App::write`], and what is refused changes nothing of the others. Every answer waits for the commit,
+//! refusals too: they may rest on what a neighbour has just written.
+//!
+//! Who waits is taken by turns of organizations. No two of a batch are about the same token, or about the one that another of
+//! them acts with: so it does not matter which of them came first.
+
+use std::collections::{HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokenward_core::caller::Grant;
+use tokenward_core::event::{By, Event};
+use tokenward_core::right::Right;
+use tokenward_core::sync::lock;
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::idempotency::{self, Claim};
+use tokenward_store::{NotCommitted, Position, gave_way};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::receipts::{self, Committed};
+use super::tokens::batches::{self, Change, Done, Refused};
+use super::{App, TRIES, WriteTerms, Written, elapsed};
+use crate::limits::{RECEIPT_WAIT, SHARE_WAIT};
+
+/// Most that share a commit. More of them would make each wait longer, and save little.
+const MOST: usize = 64;
+
+/// Those who wait for the next commit.
+#[derive(Default)]
+pub struct Together(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    /// By organization, in the order of their turns.
+    turns: VecDeque<(Uuid, VecDeque<Request>)>,
+    /// Does somebody carry them out?
+    carried_out: bool,
+}
+
+/// A write that waits.
+struct Request {
+    grant: Grant,
+    change: Change,
+    claim: Option<Claim>,
+    since: Instant,
+    answer: oneshot::Sender<Result<Committing>>,
+}
+
+/// What came of a write, and when.
+struct Committing {
+    done: Done,
+    committed: Committed,
+}
+
+/// What came of one in a batch.
+enum Outcome {
+    Done(Box<Committing>),
+    Refused(Error),
+    /// It may be refused because of a neighbour who is refused himself.
+    Alone,
+}
+
+impl Together {
+    fn push(&self, request: Request) -> bool {
+        let mut waiting = lock(&self.0);
+        let organization = request.grant.organization();
+        match waiting.turns.iter_mut().find(|(own, _)| *own == organization) {
+            Some((_, of_one)) => of_one.push_back(request),
+            None => waiting.turns.push_back((organization, VecDeque::from([request]))),
+        }
+        !std::mem::replace(&mut waiting.carried_out, true)
+    }
+
+    /// The next batch; `None` when nobody waits, and then nobody carries out any more.
+    fn next(&self) -> Option<Vec<Request>> {
+        let mut waiting = lock(&self.0);
+        let mut batch = Vec::new();
+        let mut apart = Apart::default();
+        while batch.len() < MOST {
+            let Some((organization, mut of_one)) = waiting.turns.pop_front() else { break };
+            let Some(request) = of_one.pop_front() else { continue };
+            if !apart.admits(&request) {
+                of_one.push_front(request);
+                waiting.turns.push_front((organization, of_one));
+                break;
+            }
+            batch.push(request);
+            if !of_one.is_empty() {
+                waiting.turns.push_back((organization, of_one));
+            }
+        }
+        waiting.carried_out = !batch.is_empty();
+        waiting.carried_out.then_some(batch)
+    }
+}
+
+/// What a batch is about, and with what it acts.
+#[derive(Default)]
+struct Apart {
+    taken_back: HashSet<Uuid>,
+    acting: HashSet<Uuid>,
+}
+
+impl Apart {
+    /// May it be in the batch? Then it is.
+    fn admits(&mut self, request: &Request) -> bool {
+        let acts = request.grant.rests_on().map(|on| on.credential);
+        let about = request.change.takes_back();
+        let meets = about.is_some_and(|id| self.taken_back.contains(&id) || self.acting.contains(&id))
+            || acts.is_some_and(|id| self.taken_back.contains(&id));
+        if !meets {
+            self.taken_back.extend(about);
+            self.acting.extend(acts);
+        }
+        !meets
+    }
+}
+
+impl App {
+    /// Writes with whoever else writes now, and answers as [`App::write`] does.
+    pub(super) async fn write_together(self: &Arc<Self>, grant: Grant, change: Change) -> Result<Written<Done>> {
+        let WriteTerms { claim, wait } = WriteTerms::present();
+        let wait = wait.or(change.takes_back().map(|_| self.limits.time(&RECEIPT_WAIT)));
+        let (answer, answered) = oneshot::channel();
+        if self.together.push(Request { grant, change, claim, since: Instant::now(), answer }) {
+            tokio::spawn(carry_out(Arc::clone(self)));
+        }
+        let Committing { done, committed } =
+            answered.await.unwrap_or_else(|_| Err(Error::internal("a write broke off")))?;
+        let effect = receipts::effect(self, committed, wait).await;
+        Ok(Written { value: done, position: committed.position(), effect })
+    }
+}
+
+/// Carries out what waits, until nobody does.
+async fn carry_out(app: Arc<App>) {
+    while let Some(batch) = app.together.next() {
+        // Whoever waits for one that panics hears that it broke off, and the next ones have their turn.
+        let carried = AssertUnwindSafe(one_batch(&app, batch)).catch_unwind().await;
+        if carried.is_err() {
+            tracing::error!("a batch of writes broke off; none of it was committed, or all of it");
+        }
+    }
+}
+
+async fn one_batch(app: &Arc<App>, batch: Vec<Request>) {
+    let patience: Duration = app.limits.time(&SHARE_WAIT);
+    let (late, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|request| request.since.elapsed() > patience);
+    for request in late {
+        let error = Error::unavailable("The database takes changes too slowly now. Nothing was changed; try again.");
+        let _ = request.answer.send(Err(Error { retry_after: Some(1), ..error }));
+    }
+    for request in attempt(app, batch).await {
+        // What is refused alone, is.
+        for left in attempt(app, vec![request]).await {
+            let _ = left.answer.send(Err(Error::internal("a write was neither done nor refused")));
+        }
+    }
+}
+
+/// Carries out a batch and answers for it, but for those of which each is to be tried alone: these are returned.
+async fn attempt(app: &Arc<App>, batch: Vec<Request>) -> Vec<Request> {
+    let mut tries = TRIES;
+    let outcomes = loop {
+        tries -= 1;
+        match write(app, &batch).await {
+            Err(NotCommitted::Nothing(error)) if tries > 0 && gave_way(&error) => {}
+            // The fault of one of them, perhaps. Where it is the database's, it would be the same for each.
+            Err(NotCommitted::Nothing(error)) if batch.len() > 1 && error.code != Code::Unavailable => return batch,
+            Err(NotCommitted::Nothing(error) | NotCommitted::Unknown(error)) => {
+                tracing::warn!(cause = ?error.cause, writes = batch.len(), "a batch of writes failed: {error}");
+                let (code, detail, retry_after) = (error.code, error.detail.clone(), error.retry_after);
+                let mut batch = batch.into_iter();
+                // Who is alone hears all of it.
+                if let Some(first) = batch.next() {
+                    let _ = first.answer.send(Err(error));
+                }
+                for request in batch {
+                    let _ = request.answer.send(Err(Error { retry_after, ..Error::new(code, detail.clone()) }));
+                }
+                return Vec::new();
+            }
+            Ok(outcomes) => break outcomes,
+        }
+    };
+    let mut alone = Vec::new();
+    for (request, outcome) in batch.into_iter().zip(outcomes) {
+        // Who asked may have gone away.
+        let _ = match outcome {
+            Outcome::Done(done) => request.answer.send(Ok(*done)),
+            Outcome::Refused(error) => request.answer.send(Err(error)),
+            Outcome::Alone => {
+                alone.push(request);
+                continue;
+            }
+        };
+    }
+    alone
+}
+
+/// One transaction for all of them.
+async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<Outcome>, NotCommitted> {
+    let begun = app.store.clock().steady();
+    let grants: Vec<Grant> = batch.iter().map(|request| request.grant.clone()).collect();
+    if grants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut tx, rights) = app.store.begin_shared(&grants).await?;
+    let at = tx.now();
+    let asked: Vec<(Result<Grant>, &Change)> =
+        rights.into_iter().zip(batch.iter().map(|request| &request.change)).collect();
+    let made = batches::make(app, &mut tx, asked).await?;
+    let mut told: Vec<(&By, &Event)> = Vec::with_capacity(batch.len());
+    let mut claims: Vec<(&Claim, i64)> = Vec::new();
+    for (request, made) in batch.iter().zip(&made) {
+        if let Ok((_, event)) = made {
+            let nth = i64::try_from(told.len()).map_err(Error::internal)?;
+            claims.extend(request.claim.as_ref().map(|claim| (claim, nth)));
+            told.push((request.grant.by(), event));
+        }
+    }
+    if let [(claim, _)] = claims[..] {
+        idempotency::spend(&mut tx, claim).await?;
+    } else if !idempotency::spend_all(&mut tx, &claims).await? {
+        return Err(Error::internal("one of several claims was lost").into());
+    }
+    let appends = app.store.clock().steady();
+    let last = match told.len() {
+        // Nothing to commit: what they were refused for was committed before.
+        0 => None,
+        _ => Some(tx.commit_shared(&told).await?),
+    };
+    let ends = app.store.clock().steady();
+    let mut left = i64::try_from(told.len()).map_err(Error::internal)?;
+    let alone = batch.len() == 1;
+    let outcomes = made.into_iter().map(|made| match made {
+        Ok((done, event)) => {
+            left -= 1;
+            let Some(last) = last else { return Outcome::Alone };
+            let position = Position { number: last.number - left, ..last };
+            app.metrics.wrote(std::slice::from_ref(&event), elapsed(begun, ends), elapsed(appends, ends));
+            Outcome::Done(Box::new(Committing { done, committed: Committed::within(position, begun, at, ends) }))
+        }
+        Err(Refused::ForOthers(_)) if !alone => Outcome::Alone,
+        Err(Refused::Itself(error) | Refused::ForOthers(error)) => Outcome::Refused(error),
+    });
+    Ok(outcomes.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenward_core::Time;
+    use tokenward_core::caller::Caller;
+    use tokenward_core::decision::{Credential, Subject};
+    use tokenward_core::directory::{Directory, Resource};
+    use tokenward_core::event::{Actor, Origin};
+    use tokenward_core::permission::Management;
+    use tokenward_core::role::{BuiltIn, Role};
+    use tokenward_core::token::{RevokeReason, State};
+
+    use super::super::tokens::Why;
+    use super::*;
+
+    /// The right of a token in an organization to take back another one.
+    fn revoke(organization: u128, acting: u128, id: u128) -> Request {
+        let [organization, acting, id] = [organization, acting, id].map(Uuid::from_u128);
+        let mut directory = Directory::default();
+        directory.put_organization(organization, "o");
+        directory.put_role(organization, Role::built_in(Uuid::nil(), BuiltIn::Admin));
+        let credential = Credential {
+            id: acting,
+            subject: Subject::Token(1),
+            state: State::Active,
+            not_before: None,
+            expires_at: None,
+            replaced: false,
+        };
+        let actor = Actor::Token { id: acting, name: String::new() };
+        let by = By { actor, origin: Origin::Api, address: None, user_agent: None };
+        let caller = Caller::token(credential, organization, Uuid::nil(), by);
+        let grant = caller.require(&directory, organization, Management::TokenManage, Resource::default(), Time(0));
+        let why = Why { reason: RevokeReason::Unspecified, note: None };
+        Request {
+            grant: grant.unwrap(),
+            change: Change::Revoke { id, why },
+            claim: None,
+            since: Instant::now(),
+            answer: oneshot::channel().0,
+        }
+    }
+
+    /// The tokens of the next batch.
+    fn next(together: &Together) -> Option<Vec<u128>> {
+        let batch = together.next()?;
+        Some(batch.iter().filter_map(|it| it.change.takes_back()).map(|id| id.as_u128()).collect())
+    }
+
+    #[test]
+    fn organizations_take_turns_and_a_batch_has_an_end() {
+        let together = Together::default();
+        assert!(together.push(revoke(1, 9, 1_000)), "the first one has it carried out");
+        for id in 1_001..1_100 {
+            assert!(!together.push(revoke(1, 9, id)));
+        }
+        together.push(revoke(2, 8, 1));
+        together.push(revoke(2, 8, 2));
+        let first = next(&together).unwrap();
+        assert_eq!((first.len(), &first[..5]), (MOST, &[1_000, 1, 1_001, 2, 1_002][..]));
+        assert_eq!(next(&together).map(|batch| batch.len()), Some(38));
+        assert_eq!(next(&together), None);
+        assert!(together.push(revoke(1, 9, 5)), "nobody carries out any more");
+    }
+
+    #[test]
+    fn no_two_of_a_batch_are_about_the_same_token_or_about_one_that_acts_in_it() {
+        for (first, second, together_in_one) in [
+            ((7, 1), (8, 2), true),
+            ((7, 1), (7, 2), true),
+            ((7, 1), (8, 1), false),
+            ((7, 8), (8, 1), false),
+            ((8, 1), (7, 8), false),
+            // Each may take itself back.
+            ((7, 7), (8, 8), true),
+        ] {
+            let together = Together::default();
+            for (acting, id) in [first, second] {
+                together.push(revoke(1, acting, id));
+            }
+            let batches = std::iter::from_fn(|| next(&together)).count();
+            assert_eq!(batches == 1, together_in_one, "{first:?} {second:?}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Making and taking back tokens, many in one transaction: what each is judged by is read for all at once, under the log's
+//! lock, and so is what is written.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokenward_core::caller::Grant;
+use tokenward_core::event::{Event, Kind};
+use tokenward_core::network::NotedNetwork;
+use tokenward_core::role::{BuiltIn, Role, RoleKind};
+use tokenward_core::token::{self, Revocation, Token, TokenVersion};
+use tokenward_core::token_policy::TokenPolicy;
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::{Tx, roles, token_policies, tokens};
+
+use super::super::{App, proof, token_networks};
+use super::{Created, NewToken, Secret, Why, check, deleted, event, snapshot};
+use crate::limits::TOKENS;
+
+/// A write as data.
+pub(in crate::service) enum Change {
+    /// A new token. Its id and its secret are made before, once.
+    Create { id: Uuid, new: Box<NewToken>, secret: Secret },
+    /// A token is taken back.
+    Revoke { id: Uuid, why: Why },
+}
+
+impl Change {
+    /// The token that it takes back.
+    pub(in crate::service) fn takes_back(&self) -> Option<Uuid> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Revoke { id, .. } => Some(*id),
+        }
+    }
+}
+
+/// What it became.
+pub(in crate::service) enum Done {
+    Created { created: Created, secret: Secret },
+    Revoked(Token),
+}
+
+/// Why it did not.
+pub(in crate::service) enum Refused {
+    /// It is refused.
+    Itself(Error),
+    /// It would perhaps not be refused without those before it.
+    ForOthers(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Itself(error)
+    }
+}
+
+type Made = Result<(Done, Event), Refused>;
+/// The same with the right by which it is done.
+type Judged = Result<(Grant, (Done, Event)), Refused>;
+
+/// What new tokens are judged by.
+struct Around {
+    roles: HashMap<Uuid, (Uuid, Arc<Role>)>,
+    /// The role admin of each organization where it is needed.
+    admins: HashMap<Uuid, Arc<Role>>,
+    policies: HashMap<Uuid, (TokenPolicy, u64)>,
+    /// Those of the tokens that make others.
+    networks: HashMap<Uuid, Vec<NotedNetwork>>,
+}
+
+/// Carries out these changes, each by its right. Answers what each became, with its event, in the same order.
+pub(in crate::service) async fn make(
+    app: &App,
+    tx: &mut Tx,
+    asked: Vec<(Result<Grant>, &Change)>,
+) -> Result<Vec<Made>> {
+    let around = Around::read(tx, &asked).await?;
+    let living = living(tx, &asked).await?;
+    let mut full = None;
+    if asked.iter().any(|(_, change)| change.takes_back().is_some()) {
+        // Before it is done: what is taken away must be noted where no restored database brings it back.
+        full = app.verifier.make_room().await.err();
+    }
+    let now = tx.now();
+    let mut with_these: HashMap<Uuid, u64> = HashMap::new();
+    let mut judged = Vec::with_capacity(asked.len());
+    for (grant, change) in asked {
+        judged.push(match (grant, change) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(grant), Change::Create { id, new, secret }) => {
+                let used = secret.refuse_used(tx).await;
+                let more = with_these.entry(grant.organization()).or_default();
+                let made = used
+                    .map_err(Refused::from)
+                    .and_then(|()| around.create(app, &grant, (*id, &**new, secret), *more, now));
+                *more += u64::from(made.is_ok());
+                made.map(|made| (grant, made))
+            }
+            (Ok(grant), Change::Revoke { id, why }) => match (&full, living.get(id)) {
+                (Some(full), _) => Err(Error::new(full.code, full.detail.clone()).into()),
+                (None, None) => Err(Error::not_found("token").into()),
+                (None, Some(token)) => {
+                    let made = revoke(&grant, token, why, now);
+                    Ok((grant, made))
+                }
+            },
+        });
+    }
+    insert(tx, &mut judged).await?;
+    take_back(tx, &mut judged).await?;
+    Ok(judged.into_iter().map(|made| made.map(|(_, made)| made)).collect())
+}
+
+/// Those of the tokens that are to be taken back that can be.
+async fn living(tx: &mut Tx, asked: &[(Result<Grant>, &Change)]) -> Result<HashMap<Uuid, Token>> {
+    let wanted = asked.iter().filter_map(|(grant, change)| Some((grant.as_ref().ok()?, change.takes_back()?)));
+    let wanted: Vec<(&Grant, Uuid)> = wanted.collect();
+    tokens::living_of(tx.conn(), &wanted).await
+}
+
+/// Writes those that are new. One whose name is taken is none.
+async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
+    let mut new = Vec::new();
+    for (grant, (done, _)) in judged.iter().flatten() {
+        if let Done::Created { created: Created { token, .. }, secret } = done {
+            new.push((
+                grant,
+                tokens::NewToken {
+                    id: token.id,
+                    role_id: token.role_id,
+                    name: &token.name,
+                    description: token.description.as_deref(),
+                    not_before: token.not_before,
+                    expires_at: token.expires_at,
+                    networks: &token.networks,
+                    secret: secret.row(),
+                },
+            ));
+        }
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    let there = tokens::insert_all(tx, &new).await?;
+    for one in judged.iter_mut() {
+        if let Ok((_, (Done::Created { created, .. }, _))) = one
+            && !there.contains(&created.token.id)
+        {
+            *one = Err(Error::name_taken("token", &created.token.name).into());
+        }
+    }
+    Ok(())
+}
+
+/// Writes those that are taken back.
+async fn take_back(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
+    let mut gone = Vec::new();
+    for (grant, (done, _)) in judged.iter().flatten() {
+        if let Done::Revoked(Token { id, revocation: Some(why), .. }) = done {
+            gone.push((grant, *id, why));
+        }
+    }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let gone = tokens::revoke_all(tx, &gone).await?;
+    for one in judged.iter_mut() {
+        if let Ok((_, (Done::Revoked(token), _))) = one
+            && !gone.contains(&token.id)
+        {
+            *one = Err(Error::not_found("token").into());
+        }
+    }
+    Ok(())
+}
+
+fn revoke(grant: &Grant, token: &Token, why: &Why, now: Time) -> (Done, Event) {
+    let by = &grant.by().actor;
+    let revocation = Revocation {
+        at: now,
+        reason: why.reason,
+        note: why.note.clone(),
+        by_name: Some(by.name().to_owned()),
+        by_kind: Some(by.kind()),
+        by_id: by.id(),
+    };
+    let event = deleted(token, &revocation);
+    (Done::Revoked(Token { revocation: Some(revocation), ..token.clone() }), event)
+}
+
+impl Around {
+    async fn read(tx: &mut Tx, asked: &[(Result<Grant>, &Change)]) -> Result<Self> {
+        let mut wanted: Vec<Uuid> = Vec::new();
+        let (mut organizations, mut of_admins, mut makers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (grant, change) in asked {
+            let (Ok(grant), Change::Create { new, .. }) = (grant, change) else { continue };
+            organizations.insert(grant.organization());
+            makers.extend(grant.token().map(|(id, _)| id));
+            match new.role_id {
+                Some(role) => wanted.push(role),
+                None => drop(of_admins.insert(grant.organization())),
+            }
+        }
+        let ids = |set: BTreeSet<Uuid>| set.into_iter().collect::<Vec<_>>();
+        let admins = roles::admins(tx.conn(), &ids(of_admins)).await?;
+        wanted.sort_unstable();
+        wanted.dedup();
+        let roles = roles::compiled(tx.conn(), Some(&wanted)).await?;
+        let roles = roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
+        let policies = token_policies::of_all(tx.conn(), &ids(organizations)).await?;
+        let networks = tokens::networks_of(tx.conn(), &ids(makers)).await?;
+        Ok(Self { roles, admins, policies, networks })
+    }
+
+    /// The new token, and its event, if it may be. `more` are those of its organization before it in the same batch.
+    fn create(
+        &self,
+        app: &App,
+        grant: &Grant,
+        (id, new, secret): (Uuid, &NewToken, &Secret),
+        more: u64,
+        now: Time,
+    ) -> Made {
+        let organization = grant.organization();
+        let (field, of_organization) = ("role_id", self.policies.get(&organization));
+        let (policy, count) = of_organization.ok_or_else(|| Error::not_found("organization"))?;
+        let role = match new.role_id {
+            Some(id) => self.roles.get(&id).filter(|(owner, _)| *owner == organization).map(|(_, role)| role),
+            None => self.admins.get(&organization),
+        };
+        let role = check(new, now).and(roles::may_assign(grant, field, role.cloned()))?;
+        let begin = token::begin(new.not_before, now);
+        let rules = policy.of_role(role.id);
+        let expires_at = rules.end(new.end, begin);
+        rules.check_end(expires_at, begin).map_err(|problem| Error::invalid("expires_at", problem))?;
+        if let Some((own, _)) = grant.token() {
+            token_networks::within(self.networks.get(&own).map_or(&[], Vec::as_slice), &new.networks)?;
+        }
+        if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+            grant.require_proof(proof::lifetime(app), now)?;
+        }
+        let room = app.limits.room(&TOKENS, count + more, "The organization has as many API tokens as");
+        room.map_err(if more > 0 { Refused::ForOthers } else { Refused::Itself })?;
+        let token = Token {
+            id,
+            organization_id: organization,
+            role_id: role.id,
+            role_name: role.name.to_string(),
+            name: new.name.clone(),
+            description: new.description.clone(),
+            creator_name: Some(grant.by().actor.name().to_owned()),
+            creator_kind: Some(grant.by().actor.kind()),
+            creator_id: grant.by().actor.id(),
+            created_at: now,
+            updated_at: now,
+            not_before: new.not_before,
+            expires_at,
+            networks: new.networks.clone(),
+            last_four: secret.last_four().to_owned(),
+            version: 1,
+            disabled_at: None,
+            revocation: None,
+        };
+        let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
+        let first = TokenVersion { version: 1, created_at: now, expires_at: None, last_four: token.last_four.clone() };
+        let created = Created { token, text: secret.clone().text(), versions: vec![first] };
+        Ok((Done::Created { created, secret: secret.clone() }, event))
+    }
+}

@@ -1,0 +1,263 @@
+//! Writing the log: the events of a transaction get their places and their hashes here, and go there together.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokenward_core::event::{ActorKind, By, Event, Origin};
+use tokenward_core::role::Mode;
+use tokenward_core::{Error, Result, Uuid};
+
+use super::{EVENT_MAX, Position, Skeleton};
+use crate::db::{Head, Many, Store, Uncommitted, hex_bytes, hex_id, many, put_head};
+use crate::lineage;
+use crate::short;
+use crate::tx::Tx;
+
+/// How long a commit is looked up that was not confirmed, and how often.
+const LOOKED_UP: Duration = Duration::from_secs(15);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// What an event's payload consists of; the JSON bytes are kept as they were hashed.
+#[derive(Serialize)]
+struct Payload<'a> {
+    target_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<&'a (Uuid, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'a (Uuid, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment_mode: Option<Mode>,
+    actor_kind: ActorKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor_id: Option<Uuid>,
+    actor: &'a str,
+    origin: Origin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<std::net::IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'a str>,
+}
+
+/// An event as both of its tables keep it, on its way there.
+#[derive(Serialize)]
+struct Told {
+    position: i64,
+    id: String,
+    time: i64,
+    organization_id: Option<String>,
+    kind: &'static str,
+    target_id: String,
+    related_id: Option<String>,
+    payload_digest: String,
+    hash: String,
+    salt: String,
+    payload: String,
+    actor: String,
+    origin: &'static str,
+    project_id: Option<String>,
+    environment_id: Option<String>,
+}
+
+/// So many events go to the database at once.
+const AT_ONCE: usize = 500;
+
+const INSERT_EVENTS: Many = many!(
+    "INSERT INTO event (position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash) \
+     SELECT r.position, r.id, r.time, r.organization_id, r.kind, r.target_id, r.related_id, r.payload_digest, r.hash FROM",
+    [
+        position number,
+        id id,
+        time number,
+        organization_id id,
+        kind text,
+        target_id id,
+        related_id id,
+        payload_digest bytes,
+        hash bytes,
+    ],
+    ""
+);
+const INSERT_PAYLOADS: Many = many!(
+    "INSERT INTO event_payload (position, salt, payload, actor, origin, project_id, environment_id) \
+     SELECT r.position, r.salt, r.payload, r.actor, r.origin, r.project_id, r.environment_id FROM",
+    [
+        position number,
+        salt bytes,
+        payload text,
+        actor text,
+        origin text,
+        project_id id,
+        environment_id id,
+    ],
+    ""
+);
+
+/// Why a transaction for several did not commit.
+#[derive(Debug)]
+pub enum NotCommitted {
+    /// Nothing was changed: each may be done again.
+    Nothing(Error),
+    /// Nobody can say yet whether all of it stands or nothing.
+    Unknown(Error),
+}
+
+impl From<NotCommitted> for Error {
+    fn from(why: NotCommitted) -> Self {
+        match why {
+            NotCommitted::Nothing(error) | NotCommitted::Unknown(error) => error,
+        }
+    }
+}
+
+impl From<Error> for NotCommitted {
+    /// What goes wrong before the commit is sent.
+    fn from(error: Error) -> Self {
+        Self::Nothing(error)
+    }
+}
+
+impl Tx {
+    /// Appends the events of the change and commits. Answers the position of the last one.
+    ///
+    /// When it returns an error nothing was changed; or nobody can say, which is what the error then says. A commit that
+    /// the database did not confirm is looked up.
+    pub async fn commit(self, events: &[Event]) -> Result<Position> {
+        let by = self.by.clone();
+        let events: Vec<(&By, &Event)> = events.iter().map(|event| (&by, event)).collect();
+        Ok(self.commit_shared(&events).await?)
+    }
+
+    /// The same for the changes of several: each event with the one in whose name it is. They stand in this order, one
+    /// behind the other. Answers the position of the last one.
+    pub async fn commit_shared(mut self, events: &[(&By, &Event)]) -> Result<Position, NotCommitted> {
+        if events.is_empty() {
+            return Err(Error::internal("a change without an event").into());
+        }
+        let (mut told, mut last) = (Vec::with_capacity(events.len() + 1), Uuid::nil());
+        if let Some(why) = self.begins {
+            let begun = lineage::begin(&mut self, why).await?;
+            let by = self.by.clone();
+            told.push(self.tell(&by, &begun, &mut last)?);
+        }
+        for (by, event) in events {
+            told.push(self.tell(by, event, &mut last)?);
+        }
+        self.append(&told).await?;
+        let Head { incarnation, position, hash, .. } = self.head.clone();
+        let here = self.head.here.clone().or_else(|| self.head.place.clone());
+        put_head(self.conn(), position, &hash, here.as_deref()).await?;
+        let store = self.store().clone();
+        match self.end().await {
+            Ok(()) => {}
+            Err(Uncommitted::Aborted(error)) => return Err(NotCommitted::Nothing(error)),
+            Err(Uncommitted::Unknown) => look_up(&store, last).await?,
+        }
+        Ok(Position { incarnation, number: position })
+    }
+
+    /// Gives an event its place behind the last one. Its id is `last` then.
+    fn tell(&mut self, by: &By, event: &Event, last: &mut Uuid) -> Result<Told> {
+        let payload = payload(by, event)?;
+        let mut salt = [0u8; 16];
+        self.random().fill(&mut salt);
+        let mut row = Skeleton {
+            position: self.head.position + 1,
+            id: self.new_id(),
+            time: self.now(),
+            organization_id: event.organization,
+            kind: event.kind.as_str().to_owned(),
+            target_id: event.target,
+            related_id: event.related,
+            payload_digest: payload_digest(&salt, &payload).to_vec(),
+            hash: Vec::new(),
+        };
+        row.hash = row.chained(&self.head.hash).to_vec();
+        let told = Told {
+            position: row.position,
+            id: hex_id(row.id),
+            time: row.time.0,
+            organization_id: row.organization_id.map(hex_id),
+            kind: event.kind.as_str(),
+            target_id: hex_id(row.target_id),
+            related_id: row.related_id.map(hex_id),
+            payload_digest: hex_bytes(&row.payload_digest),
+            hash: hex_bytes(&row.hash),
+            salt: hex_bytes(&salt),
+            payload,
+            actor: by.actor.name().to_owned(),
+            origin: by.origin.as_str(),
+            project_id: event.project.as_ref().map(|(id, _)| hex_id(*id)),
+            environment_id: event.environment.as_ref().map(|(id, _)| hex_id(*id)),
+        };
+        *last = row.id;
+        (self.head.position, self.head.hash) = (row.position, row.hash);
+        Ok(told)
+    }
+
+    /// Writes the events that have their places.
+    async fn append(&mut self, told: &[Told]) -> Result<()> {
+        for some in told.chunks(AT_ONCE) {
+            INSERT_EVENTS.execute(self.conn(), &some).await?;
+            INSERT_PAYLOADS.execute(self.conn(), &some).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Was the event committed, whose commit was not confirmed? An error when it was not, or when nobody can say.
+async fn look_up(store: &Store, event: Uuid) -> Result<(), NotCommitted> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match store.stands_in_log(event).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                let detail = "The database did not take the change. Nothing was changed; try again.";
+                return Err(NotCommitted::Nothing(Error::unavailable(detail)));
+            }
+            Err(error) if begun.elapsed() > LOOKED_UP => {
+                return Err(NotCommitted::Unknown(Error {
+                    cause: error.cause,
+                    ..Error::unavailable(
+                        "The database went away while it took the change, and nobody can say yet whether it did. Read \
+                         again before you repeat it, or repeat it with the same Idempotency-Key.",
+                    )
+                }));
+            }
+            Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+fn payload(by: &By, event: &Event) -> Result<String> {
+    let (before, after) = short::pair(event.before.as_ref(), event.after.as_ref())?;
+    let payload = Payload {
+        target_name: &event.target_name,
+        before,
+        after,
+        project: event.project.as_ref(),
+        environment: event.environment.as_ref(),
+        environment_mode: event.environment_mode,
+        actor_kind: by.actor.kind(),
+        actor_id: by.actor.id(),
+        actor: by.actor.name(),
+        origin: by.origin,
+        address: by.address,
+        user_agent: by.user_agent.as_deref(),
+    };
+    let text = serde_json::to_string(&payload).map_err(Error::internal)?;
+    if text.len() <= EVENT_MAX {
+        return Ok(text);
+    }
+    // No change may fail for its event, and none may fill the log.
+    serde_json::to_string(&Payload { before: None, after: None, ..payload }).map_err(Error::internal)
+}
+
+pub(super) fn payload_digest(salt: &[u8], payload: &str) -> [u8; 32] {
+    Sha256::new().chain_update(salt).chain_update(payload.as_bytes()).finalize().into()
+}

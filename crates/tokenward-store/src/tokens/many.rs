@@ -1,0 +1,210 @@
+//! Many tokens in few statements, for whoever shares a transaction with others.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::Serialize;
+
+use super::{
+    API_TOKEN, ActorKind, Code, Conn, Error, Grant, Management, NewToken, NotedNetwork, Result, Revocation, Token,
+    TokenRow, Tx, Uuid, by_ids, restrictions,
+};
+use crate::db::{Many, hex_bytes, hex_id, many};
+
+/// A token and its first secret, on their way.
+#[derive(Serialize)]
+struct New<'a> {
+    id: String,
+    organization_id: String,
+    kind: &'static str,
+    role_id: String,
+    name: &'a str,
+    description: Option<&'a str>,
+    creator_id: Option<String>,
+    creator_name: &'a str,
+    creator_kind: &'static str,
+    created_at: i64,
+    expires_at: Option<i64>,
+    not_before: Option<i64>,
+    networks: Option<String>,
+    secret_id: String,
+    digest: String,
+    pepper_version: i32,
+    last_four: &'a str,
+    registered: bool,
+}
+
+/// Frees the names that are wanted where the tokens that have them have ended.
+const FREE_NAMES: Many = many!(
+    "UPDATE token SET name_freed_at = r.created_at FROM",
+    [organization_id id, kind text, name text, created_at number],
+    "WHERE token.organization_id = r.organization_id AND token.kind = r.kind AND token.name = r.name \
+     AND token.revoked_at IS NULL AND token.name_freed_at IS NULL AND token.expires_at <= r.created_at"
+);
+const INSERT: Many = many!(
+    "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, \
+     created_at, updated_at, expires_at, not_before, networks) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
+     r.description, r.creator_id, r.creator_name, r.creator_kind, r.created_at, r.created_at, r.expires_at, r.not_before, \
+     r.networks FROM",
+    [
+        id id,
+        organization_id id,
+        kind text,
+        role_id id,
+        name text,
+        description text,
+        creator_id id,
+        creator_name text,
+        creator_kind text,
+        created_at number,
+        expires_at number,
+        not_before number,
+        networks text,
+    ],
+    // A name that is taken is no reason to take the others back.
+    "WHERE true ON CONFLICT (organization_id, kind, name) WHERE revoked_at IS NULL AND name_freed_at IS NULL DO NOTHING \
+     RETURNING id"
+);
+const INSERT_SECRETS: Many = many!(
+    "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at, registered) \
+     SELECT r.secret_id, r.id, 1, r.digest, r.pepper_version, r.last_four, r.created_at, r.registered FROM",
+    [secret_id id, id id, digest bytes, pepper_version number, last_four text, created_at number, registered flag],
+    ""
+);
+const COUNT: Many = many!(
+    "UPDATE organization SET token_count = token_count + r.more FROM",
+    [id id, more number],
+    "WHERE organization.id = r.id"
+);
+
+/// Adds tokens with their first secrets. Answers which: a name that is taken, by a token that was there or by one before it
+/// in the same list, is left out.
+pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Result<HashSet<Uuid>> {
+    let now = tx.now();
+    let mut rows = Vec::with_capacity(tokens.len());
+    for (grant, token) in tokens {
+        grant.permits(Management::TokenManage)?;
+        let creator = &grant.by().actor;
+        rows.push(New {
+            id: hex_id(token.id),
+            organization_id: hex_id(grant.organization()),
+            kind: API_TOKEN,
+            role_id: hex_id(token.role_id),
+            name: token.name,
+            description: token.description,
+            creator_id: creator.id().map(hex_id),
+            creator_name: creator.name(),
+            creator_kind: creator.kind().as_str(),
+            created_at: now.0,
+            expires_at: token.expires_at.map(|at| at.0),
+            not_before: token.not_before.map(|at| at.0),
+            networks: restrictions::networks_text(token.networks)?,
+            secret_id: hex_id(tx.new_id()),
+            digest: hex_bytes(&token.secret.digest.0),
+            pepper_version: token.secret.pepper_version,
+            last_four: token.secret.last_four,
+            registered: token.secret.registered,
+        });
+    }
+    FREE_NAMES.execute(tx.conn(), &rows).await?;
+    let there: Vec<(Uuid,)> = INSERT.returning(tx.conn(), &rows).await?;
+    let there: HashSet<Uuid> = there.into_iter().map(|(id,)| id).collect();
+    let mut new = tokens.iter().map(|(_, token)| there.contains(&token.id));
+    rows.retain(|_| new.next().unwrap_or(false));
+    let inserted = INSERT_SECRETS.execute(tx.conn(), &rows).await;
+    inserted.map_err(|error| if error.code == Code::NameTaken { Error::digest_used() } else { error })?;
+    let of = tokens.iter().filter(|(_, token)| there.contains(&token.id)).map(|(grant, _)| grant.organization());
+    count(tx, of, 1).await?;
+    Ok(there)
+}
+
+/// A token on its way to be taken back.
+#[derive(Serialize)]
+struct Gone<'a> {
+    id: String,
+    organization_id: String,
+    at: i64,
+    reason: &'static str,
+    note: Option<&'a str>,
+    by_name: Option<&'a str>,
+    by_kind: Option<&'static str>,
+    by_id: Option<String>,
+}
+
+const REVOKE: Many = many!(
+    "UPDATE token SET revoked_at = r.at, updated_at = r.at, revoked_reason = r.reason, revoked_note = r.note, \
+     revoked_by_name = r.by_name, revoked_by_kind = r.by_kind, revoked_by_id = r.by_id FROM",
+    [
+        id id,
+        organization_id id,
+        at number,
+        reason text,
+        note text,
+        by_name text,
+        by_kind text,
+        by_id id,
+    ],
+    "WHERE token.organization_id = r.organization_id AND token.id = r.id AND token.revoked_at IS NULL RETURNING token.id"
+);
+
+/// Takes tokens back. Answers which: one that was taken back before is left out.
+pub async fn revoke_all(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> Result<HashSet<Uuid>> {
+    let mut rows = Vec::with_capacity(tokens.len());
+    for (grant, id, why) in tokens {
+        grant.permits_revoking(*id)?;
+        rows.push(Gone {
+            id: hex_id(*id),
+            organization_id: hex_id(grant.organization()),
+            at: why.at.0,
+            reason: why.reason.as_str(),
+            note: why.note.as_deref(),
+            by_name: why.by_name.as_deref(),
+            by_kind: why.by_kind.map(ActorKind::as_str),
+            by_id: why.by_id.map(hex_id),
+        });
+    }
+    let gone: Vec<(Uuid,)> = REVOKE.returning(tx.conn(), &rows).await?;
+    let gone: HashSet<Uuid> = gone.into_iter().map(|(id,)| id).collect();
+    let of = tokens.iter().filter(|(_, id, _)| gone.contains(id)).map(|(grant, ..)| grant.organization());
+    count(tx, of, -1).await?;
+    Ok(gone)
+}
+
+/// How many living tokens more or fewer an organization has.
+#[derive(Serialize)]
+struct More {
+    id: String,
+    more: i64,
+}
+
+/// Counts one token more or fewer for each of these organizations.
+async fn count(tx: &mut Tx, of: impl Iterator<Item = Uuid>, each: i64) -> Result<()> {
+    let mut counts: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for organization in of {
+        *counts.entry(organization).or_default() += each;
+    }
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<More> = counts.into_iter().map(|(id, more)| More { id: hex_id(id), more }).collect();
+    COUNT.execute(tx.conn(), &rows).await.map(|_| ())
+}
+
+/// Those of these tokens that were not taken back, whose each is asked for with a right in its organization.
+pub async fn living_of(conn: Conn<'_>, wanted: &[(&Grant, Uuid)]) -> Result<HashMap<Uuid, Token>> {
+    let ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
+    let rows: Vec<TokenRow> = by_ids(conn, select_all!("t.revoked_at IS NULL AND t.id IN"), &ids).await?;
+    let organizations: HashMap<Uuid, Uuid> = wanted.iter().map(|(grant, id)| (*id, grant.organization())).collect();
+    let own = rows.into_iter().map(Token::from).filter(|it| organizations.get(&it.id) == Some(&it.organization_id));
+    Ok(own.map(|token| (token.id, token)).collect())
+}
+
+/// The networks that each of these tokens is bound to.
+pub async fn networks_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<NotedNetwork>>> {
+    let rows: Vec<(Uuid, Option<String>)> =
+        by_ids(conn, "SELECT id, networks FROM token WHERE networks IS NOT NULL AND id IN", ids).await?;
+    let unreadable = || Error::internal("the networks of a token cannot be read");
+    let read = |(id, text): (Uuid, Option<String>)| {
+        restrictions::networks(text.as_deref()).map(|it| (id, it)).ok_or_else(unreadable)
+    };
+    rows.into_iter().map(read).collect()
+}

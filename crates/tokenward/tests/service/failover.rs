@@ -1,0 +1,203 @@
+//! A server takes over that lagged, while the old one still answers, and a proxy leads here and there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::nodes::{BOUND, asking, node, node_config, says};
+use crate::postgres::Postgres;
+use crate::proxy::{Flow, Proxy};
+use crate::support::{Organization, Server};
+
+/// A server of its own with a database, two nodes before which stands a proxy each, and what to ask with.
+struct Cluster {
+    primary: Arc<Postgres>,
+    a: Server,
+    b: Server,
+    acme: Organization,
+    proxies: [Proxy; 2],
+    asking: String,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let (primary, url) = tokio::task::spawn_blocking(|| {
+            let primary = Postgres::start();
+            let url = primary.fresh_database();
+            (Arc::new(primary), url)
+        })
+        .await
+        .unwrap();
+        let (to_a, through_a) = Proxy::before_postgres(&url).await;
+        let (to_b, through_b) = Proxy::before_postgres(&url).await;
+        let directory = tempfile::tempdir().unwrap();
+        let config = node_config(directory.path(), "a", &through_a);
+        let (a, acme) = Server::with_owner_and(directory, config).await;
+        let b = node("b", &through_b).await;
+        let asking = asking(&a, &acme, &b).await;
+        Self { primary, a, b, acme, proxies: [to_a, to_b], asking }
+    }
+
+    /// A standby that has what is committed now, and nothing of what comes later.
+    async fn lagging_standby(&self) -> Postgres {
+        let primary = Arc::clone(&self.primary);
+        tokio::task::spawn_blocking(move || primary.lagging_standby()).await.unwrap()
+    }
+
+    /// It takes over, and the proxies lead there; connections that are open are cut.
+    async fn take_over(&self, standby: Postgres) -> Postgres {
+        let standby = tokio::task::spawn_blocking(move || {
+            standby.promote();
+            standby
+        })
+        .await
+        .unwrap();
+        for proxy in &self.proxies {
+            lead(proxy, standby.address()).await;
+        }
+        standby
+    }
+
+    async fn made(&self, name: &str) -> (String, String) {
+        let viewer = self.a.role(&self.acme, "viewer").await;
+        self.a.new_token(&self.acme, json!({ "name": name, "role_id": viewer })).await
+    }
+
+    async fn revoke(&self, by: &Server, id: &str) -> crate::support::Answer {
+        let begun = Instant::now();
+        loop {
+            let answer = by.delete(&self.acme.path(&format!("apiToken/{id}")), &self.acme.owner).await;
+            if answer.status == 204 {
+                return answer;
+            }
+            assert!(answer.status == 503 && begun.elapsed() < Duration::from_secs(20), "{answer:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until both nodes say this of a token.
+    async fn both_say(&self, token: &str, wanted: &str) {
+        let begun = Instant::now();
+        for server in [&self.a, &self.b] {
+            loop {
+                let (_, said) = says(server, &self.asking, token).await;
+                if said == wanted {
+                    break;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(20), "still `{said}`, and not `{wanted}`");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+async fn lead(proxy: &Proxy, to: std::net::SocketAddr) {
+    proxy.lead_to(to);
+    proxy.set(Flow::Refuse);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    proxy.set(Flow::Pass);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_revoked_stays_so_when_a_standby_takes_over_that_did_not_hear_of_it() {
+    let cluster = Cluster::start().await;
+    let (revoked, revoked_text) = cluster.made("revoked").await;
+    let (_, living_text) = cluster.made("living").await;
+    cluster.both_say(&living_text, "valid").await;
+    let standby = cluster.lagging_standby().await;
+    let lost = cluster.revoke(&cluster.a, &revoked).await;
+    assert_eq!(lost.header("tokenward-effective"), Some("everywhere; nodes=2"));
+    let lost = lost.header("tokenward-position").unwrap().to_owned();
+    let (_, gone_text) = cluster.made("gone").await;
+    cluster.both_say(&gone_text, "valid").await;
+
+    let _new = cluster.take_over(standby).await;
+    // Until it is settled what the new log holds, and ever after, on both.
+    let begun = Instant::now();
+    while begun.elapsed() < BOUND * 2 {
+        for server in [&cluster.a, &cluster.b] {
+            assert_ne!(says(server, &cluster.asking, &revoked_text).await.1, "valid", "{:?}", begun.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    cluster.both_say(&revoked_text, "revoked").await;
+    cluster.both_say(&living_text, "valid").await;
+    cluster.both_say(&gone_text, "unknown").await;
+    let at_least = json!({ "token": cluster.asking, "at_least": lost });
+    let asked = cluster.b.post("/verify", &cluster.asking, at_least).await;
+    assert_eq!(asked.outcome(), (409, "other_log".to_owned()), "a position never means two things");
+    let status = cluster.a.get(&cluster.acme.path("log"), &cluster.acme.owner).await.expect(200);
+    assert_eq!(status["warning"], json!(true));
+    // What is written there goes on as before.
+    let (next, next_text) = cluster.made("next").await;
+    cluster.both_say(&next_text, "valid").await;
+    cluster.revoke(&cluster.b, &next).await;
+    cluster.both_say(&next_text, "revoked").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_speaks_for_all_until_rows_that_the_standby_lacks_have_surely_ended() {
+    let cluster = Cluster::start().await;
+    let (one, _) = cluster.made("one").await;
+    let (two, two_text) = cluster.made("two").await;
+    cluster.both_say(&two_text, "valid").await;
+    let standby = cluster.lagging_standby().await;
+    cluster.proxies[1].set(Flow::Stall);
+    let _new = {
+        let standby = tokio::task::spawn_blocking(move || {
+            standby.promote();
+            standby
+        });
+        standby.await.unwrap()
+    };
+    // The row of `b` is lost with the old server, and `b` decides on for a while by what it knew.
+    let url = format!("postgres://postgres@{}/test_0", _new.address());
+    sqlx::query("DELETE FROM node WHERE name = 'b'")
+        .execute(&mut <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.unwrap())
+        .await
+        .unwrap();
+    lead(&cluster.proxies[0], _new.address()).await;
+    let begun = Instant::now();
+    let first = cluster.revoke(&cluster.a, &one).await;
+    let said = first.header("tokenward-effective").unwrap().to_owned();
+    assert!(said.starts_with("pending") && said.contains("may have forgotten"), "{said}");
+    let position = first.header("tokenward-position").unwrap().to_owned();
+    loop {
+        let receipt = cluster.a.get(&format!("/receipt/{position}"), &cluster.acme.owner).await.expect(200);
+        if receipt["effective"] == "everywhere" {
+            assert_eq!(receipt["by"], json!(null));
+            break;
+        }
+        assert!(receipt["by"].is_string() && begun.elapsed() < BOUND * 3, "{receipt}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() > BOUND, "{:?}", begun.elapsed());
+    // Whoever was forgotten has stopped by then.
+    assert_eq!(says(&cluster.b, &cluster.asking, &two_text).await, (503, "stale".to_owned()));
+    let second = cluster.revoke(&cluster.a, &two).await;
+    assert_eq!(second.header("tokenward-effective"), Some("everywhere; nodes=1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_taken_over_from_is_neither_read_nor_written_again() {
+    let cluster = Cluster::start().await;
+    let (id, text) = cluster.made("ci").await;
+    cluster.both_say(&text, "valid").await;
+    let standby = cluster.lagging_standby().await;
+    let new = cluster.take_over(standby).await;
+    cluster.revoke(&cluster.a, &id).await;
+    cluster.both_say(&text, "revoked").await;
+    // The old one lives, and can be written; a proxy leads `b` back to it.
+    lead(&cluster.proxies[1], cluster.primary.address()).await;
+    let begun = Instant::now();
+    while begun.elapsed() < BOUND + BOUND / 2 {
+        assert_ne!(says(&cluster.b, &cluster.asking, &text).await.1, "valid", "{:?}", begun.elapsed());
+        let written = cluster.b.post(&cluster.acme.path("project"), &cluster.acme.owner, json!({ "name": "p" })).await;
+        assert_eq!(written.status, 503, "{written:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(says(&cluster.b, &cluster.asking, &text).await, (503, "stale".to_owned()));
+    lead(&cluster.proxies[1], new.address()).await;
+    cluster.both_say(&text, "revoked").await;
+}

@@ -1,0 +1,90 @@
+//! The disk of the journal is full: what takes away is refused before it is done, what gives is not, and nothing of the
+//! journal is damaged.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::nodes::{PEPPER, database};
+use crate::process::{Service, bootstrap_with, run_with, text, tokenward};
+
+/// `serve` with a data directory on a disk of its own that has some kilobytes left. The database is elsewhere.
+fn on_a_small_disk(data: &Path, variables: &[(&str, &str)]) -> Service {
+    let program = tokenward(&[]).get_program().to_owned();
+    let mut command = Command::new("unshare");
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null());
+    let disk =
+        "mount -t tmpfs -o size=512k,mode=700 none \"$0\" && head -c 500k /dev/zero >\"$0/filler\" && exec \"$@\"";
+    command.args(["--map-root-user", "--mount", "sh", "-c", disk]).arg(data).arg(program);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+    Service::spawn(command)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_full_disk_nothing_is_taken_away_and_nothing_else_is_held_up() {
+    let database = database().await;
+    let variables = [("TOKENWARD_DATABASE", database.as_str()), ("TOKENWARD_PEPPER", PEPPER)];
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let bootstrapped = bootstrap_with(&["--data-dir", text(&data)], &variables);
+    let service = on_a_small_disk(&data, &variables);
+    let disk = PathBuf::from(format!("/proc/{}/root{}", service.id(), data.display()));
+    let client = service.client(&bootstrapped);
+    let role = client.role("viewer").await;
+    let mut made = Vec::new();
+    // More than there is room for.
+    for n in 0..100 {
+        made.push(client.create(&format!("t{n}"), &role).await.expect("it gives, and is not refused"));
+    }
+    for token in &made[..3] {
+        assert_eq!(client.delete(&token.id).await.map(|it| it.as_u16()), Some(503));
+        assert_eq!(client.verify(&token.text).await, "valid", "nothing was changed");
+    }
+    let path = format!("{}/organization/{}/apiToken/{}", service.url, bootstrapped.organization, made[0].id);
+    let refused = reqwest::Client::new().delete(path).bearer_auth(&bootstrapped.token).send().await.unwrap();
+    let said = refused.text().await.unwrap();
+    assert!(said.contains("journal") && said.contains("make room on its disk"), "{said}");
+
+    std::fs::remove_file(disk.join("filler")).unwrap();
+    let begun = Instant::now();
+    while client.delete(&made[0].id).await.map(|it| it.as_u16()) != Some(204) {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(client.verify(&made[0].text).await, "revoked");
+    // What could not be noted before is in it too, and nothing by halves.
+    std::fs::copy(disk.join("journal"), data.join("journal")).unwrap();
+    service.kill();
+    let noted = std::fs::read_to_string(data.join("journal")).unwrap();
+    for token in [&made[0], &made[99]] {
+        assert!(noted.contains(&token.id), "{} is not in it", token.id);
+    }
+    let service = Service::start_with(&["--data-dir", text(&data)], &variables);
+    let client = service.client(&bootstrapped);
+    assert_eq!(client.verify(&made[0].text).await, "revoked");
+    assert_eq!(client.verify(&made[99].text).await, "valid");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_is_no_file_is_refused_at_the_start() {
+    let database = database().await;
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    std::fs::create_dir_all(data.join("journal")).unwrap();
+    std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let said = run_with(
+        &["serve", "--listen", "127.0.0.1:0", "--data-dir", text(&data)],
+        &[("TOKENWARD_DATABASE", &database)],
+    );
+    assert_ne!(said.code, Some(0));
+    assert!(
+        said.err.contains("cannot use the journal") && said.err.contains("must be a file that this user can write"),
+        "{said:?}"
+    );
+}
