@@ -80,6 +80,10 @@ fields! {
     Description = text("description_characters").build().into();
     /// A network.
     Network = text("network_characters").build().into();
+    /// The body of a request that a question is about.
+    RequestBody = text("request_body_bytes").build().into();
+    /// A policy in Rego.
+    Policy = text("policy_characters").build().into();
     /// What is noted about one.
     NetworkNote = text("network_note_characters").build().into();
     /// Those of a token.

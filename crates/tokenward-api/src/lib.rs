@@ -26,6 +26,7 @@ pub mod nodes;
 pub mod oauth;
 pub mod objects;
 pub mod organizations;
+pub mod policy_tokens;
 pub mod projects;
 pub mod roles;
 pub mod sessions;

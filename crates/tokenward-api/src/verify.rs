@@ -65,6 +65,11 @@ pub struct HttpRequest<'a> {
     /// Its path as the client sent it. A query does not count and is not kept.
     #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
     pub path: Text<'a>,
+    /// Its body as a text, for the policies of tokens; `""` where it has none. A policy that asks for a body which is absent here
+    /// denies.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RequestBody>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Text<'a>>,
 }
 
 /// Ids of a resource. Absent or foreign ones are denied.

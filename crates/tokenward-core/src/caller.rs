@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::decision::{Ask, Credential, Decision, Facts, Standing, Subject, decide};
+use crate::decision::{Ask, Credential, Decision, Facts, PolicyOutcome, Standing, Subject, decide};
 use crate::directory::{Directory, Organization, Resource};
 use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
@@ -26,6 +26,8 @@ pub struct Caller {
     credential: Credential,
     /// For a token: its organization and role, as they were when it was accepted.
     token: Option<(Uuid, Uuid)>,
+    /// Which version of its policy has allowed the request, where it has one.
+    policy: Option<Time>,
     by: Arc<By>,
 }
 
@@ -37,6 +39,8 @@ pub struct Grant {
     resource: Resource,
     role: Arc<Role>,
     holder: Holder,
+    /// Which version of the token's policy has allowed the request, where it has one.
+    policy: Option<Time>,
     /// When the person who holds it last typed the password; known once the grant was renewed from the rows.
     proven_at: Option<Time>,
     by: Arc<By>,
@@ -82,13 +86,25 @@ impl Caller {
     /// A caller with a token of `organization` that acts as `role`.
     #[must_use]
     pub fn token(credential: Credential, organization: Uuid, role: Uuid, by: By) -> Self {
-        Self { credential, token: Some((organization, role)), by: Arc::new(by) }
+        Self { credential, token: Some((organization, role)), policy: None, by: Arc::new(by) }
+    }
+
+    /// The same with a policy, of which this version has allowed the request.
+    #[must_use]
+    pub fn allowed_by(self, policy: Option<Time>) -> Self {
+        Self { policy, ..self }
     }
 
     /// A signed-in user.
     #[must_use]
     pub fn user(credential: Credential, by: By) -> Self {
-        Self { credential, token: None, by: Arc::new(by) }
+        Self { credential, token: None, policy: None, by: Arc::new(by) }
+    }
+
+    /// Is it a token with a policy, which has allowed the request?
+    #[must_use]
+    pub fn has_policy(&self) -> bool {
+        self.policy.is_some()
     }
 
     /// Who it is and from where.
@@ -166,12 +182,13 @@ impl Caller {
         now: Time,
     ) -> Result<Grant> {
         let (organization, role) = self.organization(directory, organization)?;
-        // From where it comes was asked when it was accepted.
+        // From where it comes, and its policy, was asked when it was accepted.
         let facts = Facts {
             credential: Some(self.credential),
             standing: Standing::Role(role),
             target: organization.target(&resource),
             outside: false,
+            policy: PolicyOutcome::NoPolicy,
         };
         judge(&facts, role, permission, now)?;
         Ok(Grant {
@@ -180,6 +197,7 @@ impl Caller {
             resource,
             role: Arc::clone(role),
             holder: Holder::Credential(self.credential),
+            policy: self.policy,
             proven_at: None,
             by: Arc::clone(&self.by),
         })
@@ -208,8 +226,8 @@ fn judge(facts: &Facts<'_>, role: &Role, permission: Management, now: Time) -> R
 
 /// The credential, if it still counts for itself, whatever it may do.
 fn alive(basis: &Basis, now: Time) -> Result<Credential> {
-    let Basis { credential, outside, .. } = *basis;
-    let facts = Facts { credential, standing: Standing::Bare, target: Target::Organization, outside };
+    let Basis { credential, outside, policy, .. } = *basis;
+    let facts = Facts { credential, standing: Standing::Bare, target: Target::Organization, outside, policy };
     decide(&facts, Ask::Identity, now).require()?;
     credential.ok_or_else(|| Error::denied(Reason::Unknown))
 }
@@ -237,6 +255,7 @@ impl Grant {
             resource: Resource::default(),
             role,
             holder: Holder::Operator,
+            policy: None,
             proven_at: None,
             by,
         }
@@ -252,6 +271,7 @@ impl Grant {
             resource: Resource::default(),
             role,
             holder: Holder::Bearer(token),
+            policy: None,
             proven_at: None,
             by: Arc::new(by),
         }
@@ -335,7 +355,14 @@ impl Grant {
     }
 
     /// Nobody hands out more than they have: an error that names what `role` may do and the caller may not.
+    ///
+    /// What a policy bounds cannot be compared with what another credential may do: with one, nothing is handed out.
     pub fn covers(&self, role: &Role) -> Result<()> {
+        if self.policy.is_some() {
+            let detail = "A token with a policy cannot hand out rights: nothing would bound them as its policy bounds it. Use \
+                          an API token, or sign in.";
+            return Err(Error { detail: detail.into(), ..Error::denied(Reason::PermissionDenied) });
+        }
         match role.beyond(&self.role) {
             None => Ok(()),
             Some(missing) => {
@@ -357,7 +384,7 @@ impl Right for Person {
     fn rests_on(&self) -> Option<RestsOn> {
         let (credential, subject) = (self.session, Subject::User(self.account));
         let (organization, resource, address) = (None, Resource::default(), self.by.address);
-        Some(RestsOn { credential, subject, organization, resource, address })
+        Some(RestsOn { credential, subject, organization, resource, address, policy: None })
     }
 
     fn renewed(&self, basis: Basis, now: Time) -> Result<Self> {
@@ -380,6 +407,7 @@ impl Right for Grant {
                 organization: Some(self.organization),
                 resource: self.resource,
                 address: self.by.address,
+                policy: self.policy,
             }),
             Holder::Bearer(_) | Holder::Operator => None,
         }
@@ -392,7 +420,8 @@ impl Right for Grant {
         let credential = alive(&basis, now)?;
         let Some(role) = basis.role else { return Err(Error::not_found("organization")) };
         let standing = Standing::Role(&role);
-        let facts = Facts { credential: Some(credential), standing, target: basis.target, outside: basis.outside };
+        let Basis { target, outside, policy, .. } = basis;
+        let facts = Facts { credential: Some(credential), standing, target, outside, policy };
         judge(&facts, &role, self.permission, now)?;
         Ok(Self { role, holder: Holder::Credential(credential), proven_at: basis.proven_at, ..self.clone() })
     }

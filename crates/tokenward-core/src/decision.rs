@@ -64,6 +64,18 @@ impl Standing<'_> {
     }
 }
 
+/// What the policy of a credential says of the request.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum PolicyOutcome {
+    /// It has none.
+    #[default]
+    NoPolicy,
+    /// It allows it.
+    Allowed,
+    /// It does not, or it could not be asked.
+    Denied,
+}
+
 /// All that a decision depends on, besides the question and the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -75,6 +87,8 @@ pub struct Facts<'a> {
     pub target: Target,
     /// Does it come from outside the networks that the credential is bound to?
     pub outside: bool,
+    /// What its policy says.
+    pub policy: PolicyOutcome,
 }
 
 /// What is asked.
@@ -162,6 +176,9 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
     if facts.outside {
         return deny(Reason::NetworkDenied);
     }
+    if facts.policy == PolicyOutcome::Denied {
+        return deny(Reason::PolicyDenied);
+    }
     match ask {
         Ask::Identity => Decision::Allow,
         Ask::Permission(permission) if facts.standing.allows(permission, facts.target) => Decision::Allow,
@@ -211,18 +228,19 @@ mod tests {
             not_before in moment(), expires_at in moment(), now in (0i64..1 << 50).prop_map(Time),
             role in 0usize..6, asked in 0usize..Management::ALL.len(), target in target(), identity: bool, replaced: bool,
             outside in prop::bool::weighted(0.2),
+            policy in prop_oneof![Just(PolicyOutcome::NoPolicy), Just(PolicyOutcome::Allowed), Just(PolicyOutcome::Denied)],
         ) {
             let role = Role::built_in(Uuid::nil(), BuiltIn::ALL[role]);
             let credential = Credential { id: Uuid::nil(), subject: Subject::Token(1), state, not_before, expires_at, replaced };
             let standing = if bare { Standing::Bare } else if own { Standing::Role(&role) } else { Standing::Foreign };
-            let facts = Facts { credential: known.then_some(credential), standing, target, outside };
+            let facts = Facts { credential: known.then_some(credential), standing, target, outside, policy };
             let permission = Permission::Management(Management::ALL[asked]);
             let ask = if identity { Ask::Identity } else { Ask::Permission(permission) };
             let alive = known && (own || bare) && state == State::Active
                 && not_before.is_none_or(|at| at <= now) && expires_at.is_none_or(|at| now < at);
             let holds = identity || (!bare && role.allows(permission, target));
             let decision = decide(&facts, ask, now);
-            prop_assert_eq!(decision.is_allow(), alive && !outside && holds);
+            prop_assert_eq!(decision.is_allow(), alive && !outside && policy != PolicyOutcome::Denied && holds);
             if let Decision::Deny { reason, missing } = decision {
                 prop_assert_eq!(reason.refuses_credential(), !alive);
                 prop_assert_eq!(missing.is_some(), reason == Reason::PermissionDenied);
@@ -241,7 +259,8 @@ mod tests {
             replaced: false,
         };
         let code = |standing: Standing<'_>| {
-            let facts = Facts { credential: Some(credential), standing, target: Target::Organization, outside: false };
+            let (target, policy) = (Target::Organization, PolicyOutcome::NoPolicy);
+            let facts = Facts { credential: Some(credential), standing, target, outside: false, policy };
             decide(&facts, Ask::AnyOfApi, Time(1)).code()
         };
         for (role, expected) in [
@@ -275,11 +294,8 @@ mod tests {
         };
         fn decided<'a>(credential: Credential, role: &Role, ask: Ask<'a>) -> Decision<'a> {
             let standing = Standing::Role(role);
-            decide(
-                &Facts { credential: Some(credential), standing, target: Target::Organization, outside: false },
-                ask,
-                Time(1),
-            )
+            let (target, policy) = (Target::Organization, PolicyOutcome::NoPolicy);
+            decide(&Facts { credential: Some(credential), standing, target, outside: false, policy }, ask, Time(1))
         }
         let admin = Role::built_in(Uuid::nil(), BuiltIn::Admin);
         let viewer = Role::built_in(Uuid::nil(), BuiltIn::Viewer);
@@ -310,6 +326,7 @@ mod tests {
             standing: Standing::Role(&role),
             target: Target::Organization,
             outside: false,
+            policy: PolicyOutcome::NoPolicy,
         };
         assert_eq!(decide(&facts, Ask::Identity, Time(1_000)).code(), "revoked");
         assert_eq!(decide(&facts, Ask::Identity, Time(999 + TOMBSTONE)).code(), "revoked");

@@ -93,6 +93,14 @@ kinds! {
     TokenRestored = "token.restored", "CREATE", "ORGANIZATION", Some("API_TOKEN");
     /// An API token was deleted: refused from now on.
     TokenDeleted = "token.deleted", "DELETE", "ORGANIZATION", Some("API_TOKEN");
+    /// A policy token was made.
+    PolicyTokenCreated = "policy_token.created", "CREATE", "ORGANIZATION", Some("POLICY_API_TOKEN");
+    /// A policy token was changed.
+    PolicyTokenUpdated = "policy_token.updated", "UPDATE", "ORGANIZATION", Some("POLICY_API_TOKEN");
+    /// A policy token was deleted: refused from now on.
+    PolicyTokenDeleted = "policy_token.deleted", "DELETE", "ORGANIZATION", Some("POLICY_API_TOKEN");
+    /// A policy has denied what was asked with its token. Not every time: the first one, and then at most one a minute.
+    PolicyTokenDenied = "policy_token.denied", "POLICY_FAILED", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// What is asked of the lives of tokens was changed.
     TokenPolicyUpdated = "token_policy.updated", "UPDATE", "ORGANIZATION", Some("CONFIG");
     /// A project was made.
@@ -181,6 +189,8 @@ impl Kind {
             | Self::TokenSecretEnded
             | Self::TokenDisabled
             | Self::TokenDeleted
+            | Self::PolicyTokenUpdated
+            | Self::PolicyTokenDeleted
             | Self::ProjectDeleted
             // It may have another mode, which other levels of a role are about.
             | Self::EnvironmentUpdated
@@ -204,6 +214,8 @@ impl Kind {
             | Self::TokenCreated
             | Self::TokenEnabled
             | Self::TokenRestored
+            | Self::PolicyTokenCreated
+            | Self::PolicyTokenDenied
             // It is asked when an end is set, and ends nothing by itself.
             | Self::TokenPolicyUpdated
             | Self::ProjectCreated
@@ -308,6 +320,9 @@ pub struct TokenSnapshot {
     pub last_four: String,
     /// Which secret of the token is the newest.
     pub version: u16,
+    /// Of a policy token: what its policy says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opa_policy: Option<String>,
     /// Of a rotation: until when the secret before was accepted. Of an end of one: from when on it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_until: Option<Time>,
@@ -317,6 +332,18 @@ pub struct TokenSnapshot {
     /// Of a deletion: what was noted about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_note: Option<String>,
+}
+
+/// What a policy has denied.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct PolicyDenialSnapshot {
+    pub name: String,
+    /// The last request, without its query.
+    pub method: String,
+    pub path: String,
+    /// How often something was denied since the event before.
+    pub count: u64,
 }
 
 /// What a custom role was like: only what differs from the default.
@@ -429,6 +456,7 @@ pub enum Snapshot {
     Organization(OrganizationSnapshot),
     Token(TokenSnapshot),
     TokenPolicy(TokenPolicySnapshot),
+    PolicyDenial(PolicyDenialSnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
     Project(ProjectSnapshot),
@@ -450,6 +478,7 @@ into_snapshot!(
     Organization(OrganizationSnapshot),
     Token(TokenSnapshot),
     TokenPolicy(TokenPolicySnapshot),
+    PolicyDenial(PolicyDenialSnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
     Project(ProjectSnapshot),

@@ -90,7 +90,8 @@ impl Keeps {
                 | Kind::TokenDisabled
                 | Kind::TokenEnabled
                 | Kind::TokenRestored
-                | Kind::TokenDeleted,
+                | Kind::TokenDeleted
+                | Kind::PolicyTokenDeleted,
             ) => Self::Token,
             Some(Kind::SessionEnded | Kind::UserUpdated) => Self::Sessions,
             Some(Kind::MemberUpdated | Kind::MemberRemoved | Kind::OwnershipTransferred | Kind::InvitationAccepted) => {

@@ -21,6 +21,8 @@ pub enum Reason {
     Replaced,
     /// The request comes from outside the networks that the token is bound to, or nobody said from where.
     NetworkDenied,
+    /// The policy of the token does not allow the request, or could not be asked about it.
+    PolicyDenied,
     /// The path of the request can be read in more than one way.
     PathAmbiguous,
     /// A token stands in the query of the request.
@@ -35,7 +37,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, in the order in which they are checked.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Malformed,
         Self::Unknown,
         Self::Revoked,
@@ -44,6 +46,7 @@ impl Reason {
         Self::Expired,
         Self::Replaced,
         Self::NetworkDenied,
+        Self::PolicyDenied,
         Self::PathAmbiguous,
         Self::TokenInQuery,
         Self::ApiUnknown,
@@ -63,6 +66,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::Replaced => "replaced",
             Self::NetworkDenied => "network_denied",
+            Self::PolicyDenied => "policy_denied",
             Self::PathAmbiguous => "path_ambiguous",
             Self::TokenInQuery => "token_in_query",
             Self::ApiUnknown => "api_unknown",
@@ -88,6 +92,9 @@ impl Reason {
                 "This token is accepted from some networks alone, and this request is from another one. Does your gateway \
                  say from which address a request comes?"
             }
+            Self::PolicyDenied => {
+                "The policy of this token does not allow this request, or the question did not say which request it is about."
+            }
             Self::PathAmbiguous => {
                 "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."
             }
@@ -105,7 +112,12 @@ impl Reason {
     pub fn refuses_credential(self) -> bool {
         !matches!(
             self,
-            Self::NetworkDenied | Self::PathAmbiguous | Self::ApiUnknown | Self::RouteUnknown | Self::PermissionDenied
+            Self::NetworkDenied
+                | Self::PolicyDenied
+                | Self::PathAmbiguous
+                | Self::ApiUnknown
+                | Self::RouteUnknown
+                | Self::PermissionDenied
         )
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::decision::{Credential, Subject};
+use crate::decision::{Credential, PolicyOutcome, Subject};
 use crate::directory::Resource;
 use crate::error::Result;
 use crate::event::{Actor, By};
@@ -52,6 +52,8 @@ pub struct RestsOn {
     pub resource: Resource,
     /// From where it is used.
     pub address: Option<IpAddr>,
+    /// Which version of the token's policy has allowed the request.
+    pub policy: Option<Time>,
 }
 
 /// What the rows say of it, inside the transaction.
@@ -65,6 +67,8 @@ pub struct Basis {
     pub target: Target,
     /// Is it used from outside the networks that the credential is bound to?
     pub outside: bool,
+    /// What the policy of the credential says: that which has allowed the request may be another one by now.
+    pub policy: PolicyOutcome,
     /// When whoever is signed in last proved by the password who it is; `None` for a token, which is no person.
     pub proven_at: Option<Time>,
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::actor::ActorKind;
 use crate::network::{Networks, NotedNetwork};
+use crate::secret::Kind;
 use crate::time::{DAY, Micros, Time};
 use crate::word::words;
 
@@ -19,6 +20,8 @@ pub struct Token {
     pub id: Uuid,
     /// The organization whose API it opens.
     pub organization_id: Uuid,
+    /// API token or policy token.
+    pub kind: Kind,
     /// The role it acts as.
     pub role_id: Uuid,
     /// The name of that role now.

@@ -10,7 +10,7 @@ use tokenward_core::Code;
 use tokenward_core::event::Origin;
 use tokenward_core::reason::Reason;
 
-use tokenward_verify::server::Client;
+use tokenward_verify::server::{Client, PolicyPass};
 
 /// Whether an unreadable entry was told: it comes with every request or with none.
 static UNREADABLE: Once = Once::new();
@@ -20,12 +20,13 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// From where a request came. `X-Forwarded-For` counts only when the peer is a configured proxy; then its
 /// rightmost entry that is no proxy is the client.
 #[must_use]
-pub fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Client {
+pub fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpNet]) -> Client {
     let agent = agent(headers);
     Client {
-        address: address(headers, peer, trusted),
+        address: address(headers, peer(extensions), trusted),
         user_agent: agent.map(|agent| agent.chars().take(256).collect()),
         origin: Origin::from_user_agent(agent),
+        policy: extensions.get::<PolicyPass>().copied(),
     }
 }
 
@@ -97,7 +98,8 @@ pub fn status(code: Code) -> StatusCode {
         Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
         // Of our own things nothing is said to who asks from elsewhere. With 403 a client of the contract would take them for
         // deleted, and forget them because its own address has changed (contract §10).
-        Code::Denied(Reason::NetworkDenied) => StatusCode::UNAUTHORIZED,
+        // The contract says so of policies (§4.2).
+        Code::Denied(Reason::NetworkDenied | Reason::PolicyDenied) => StatusCode::UNAUTHORIZED,
         Code::Denied(_) | Code::UserRequired | Code::OrganizationCreationDenied | Code::ProofRequired => {
             StatusCode::FORBIDDEN
         }

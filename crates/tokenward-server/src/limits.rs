@@ -204,6 +204,32 @@ limits! {
         "Secrets of one token that are accepted at once: its newest, and those before that are not over.";
     TOKEN_NETWORKS = fixed "token_networks" 1_000, Count,
         "Networks that one token is bound to.";
+    POLICY_CHARACTERS = fixed "policy_characters" tokenward_verify::server::policy::POLICY_CHARACTERS as u64, Characters,
+        "The policy of a policy token.";
+    POLICY_NESTING = fixed "policy_nesting" tokenward_verify::server::policy::POLICY_NESTING as u64, Count,
+        "Brackets within brackets in a policy: the time to read it doubles with each.";
+    POLICY_CHAIN = fixed "policy_operators" tokenward_verify::server::policy::POLICY_CHAIN as u64, Count,
+        "Operators, fields and indexes in one expression of a policy.";
+    POLICY_LITERALS = fixed "policy_literals" tokenward_verify::server::policy::POLICY_LITERALS as u64, Count,
+        "Texts and numbers in a policy.";
+    POLICY_RULES = fixed "policy_rules" tokenward_verify::server::policy::POLICY_RULES as u64, Count,
+        "Rules of a policy.";
+    POLICY_DEPTH = fixed "policy_depth" tokenward_verify::server::policy::POLICY_DEPTH as u64, Count,
+        "Rules of a policy that use each other, one below the other.";
+    POLICY_INSTRUCTIONS = fixed "policy_steps" tokenward_verify::server::policy::POLICY_INSTRUCTIONS as u64, Count,
+        "Steps of one question to a policy.";
+    POLICY_TIME = fixed "policy_ms" tokenward_verify::server::policy::POLICY_TIME.as_millis() as u64, Milliseconds,
+        "How long one question to a policy may take.";
+    POLICY_BODY = fixed "policy_body_bytes" tokenward_verify::server::policy::POLICY_BODY as u64, Bytes,
+        "The body of a request that a policy is shown; a larger one is denied.";
+    REQUEST_BODY = fixed "request_body_bytes" 512 * KIB, Bytes,
+        "The body of a request that a question is about.";
+    POLICY_COMPILE_TIME = fixed "policy_compile_ms" 2_000, Milliseconds,
+        "How long a policy may wait to be read, and how long that may take.";
+    POLICIES_AT_ONCE = fixed "policies_at_once" 2, Count,
+        "Policies that are read at once.";
+    POLICY_REQUESTS = fixed "policy_requests" 100, Count,
+        "Requests about which a policy is asked at once without being kept.";
     TOKEN_POLICY_ROLES = fixed "token_policy_roles" 1_000, Count,
         "Roles about which a token policy says something of its own.";
     TOKEN_NETWORKS_CHARACTERS = fixed "token_networks_characters" 195_000, Characters,

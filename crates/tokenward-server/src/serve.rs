@@ -32,6 +32,7 @@ use crate::service::checkpoints::{self, Checkpoints, Signer};
 use crate::service::known::Devices;
 use crate::service::log_check::LogCheck;
 use crate::service::passwords::Passwords;
+use crate::service::policy_denials;
 use crate::service::security::{self, Security};
 use crate::service::strangers::Strangers;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
@@ -67,6 +68,7 @@ pub struct Running {
     listening: Vec<Listening>,
     reporting: JoinHandle<()>,
     signing: JoinHandle<()>,
+    telling: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -231,6 +233,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let listening = listening.collect::<Result<_>>()?;
     let reporting = tokio::spawn(security::run(Arc::clone(&app)));
     let signing = tokio::spawn(checkpoints::run(Arc::clone(&app)));
+    let telling = tokio::spawn(policy_denials::run(Arc::clone(&app)));
     Ok(Running {
         address,
         app,
@@ -241,6 +244,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         listening,
         reporting,
         signing,
+        telling,
         sampling,
         certificates,
     })
@@ -264,19 +268,20 @@ fn router(app: &Arc<App>) -> Router {
         .merge(console::router(app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(app), api::policy_gate))
         .layer(from_fn_with_state(Arc::clone(app), telemetry::access_log))
         .with_state(Arc::clone(app))
 }
 
 async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let client = http::client(headers, http::peer(request.extensions()), &app.live().trusted_proxies);
+    let client = http::client(headers, request.extensions(), &app.live().trusted_proxies);
     answer(&app, headers, api::unknown_path(&app, method, uri, headers, &client))
 }
 
 async fn method_not_allowed(State(app): State<Arc<App>>, request: Request) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let client = http::client(headers, http::peer(request.extensions()), &app.live().trusted_proxies);
+    let client = http::client(headers, request.extensions(), &app.live().trusted_proxies);
     answer(&app, headers, api::unknown_method(&app, method, uri, headers, &client))
 }
 
@@ -311,6 +316,7 @@ impl Running {
         self.app.verifier.stop().await;
         self.reporting.abort();
         self.signing.abort();
+        self.telling.abort();
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");
         }

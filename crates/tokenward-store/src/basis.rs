@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokenward_core::decision::{Credential, Subject};
+use tokenward_core::decision::{Credential, PolicyOutcome, Subject};
 use tokenward_core::directory::Resource;
 use tokenward_core::right::{Basis, RestsOn};
 use tokenward_core::role::{Mode, Role, Target};
+use tokenward_core::secret::Kind;
 use tokenward_core::token::{State, first_end};
 use tokenward_core::{Result, Time, Uuid};
 
@@ -14,8 +15,14 @@ use crate::db::{Conn, by_ids, row, run};
 use crate::{restrictions, role_rows};
 
 /// Of who holds no credential.
-pub(crate) const NOTHING: Basis =
-    Basis { credential: None, role: None, target: Target::Organization, outside: false, proven_at: None };
+pub(crate) const NOTHING: Basis = Basis {
+    credential: None,
+    role: None,
+    target: Target::Organization,
+    outside: false,
+    policy: PolicyOutcome::NoPolicy,
+    proven_at: None,
+};
 
 /// What a credential is, and what it acts as.
 #[derive(Default)]
@@ -23,6 +30,7 @@ struct Found {
     credential: Option<Credential>,
     role_id: Option<Uuid>,
     outside: bool,
+    policy: PolicyOutcome,
     proven_at: Option<Time>,
 }
 
@@ -54,15 +62,15 @@ pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>]) -> Res
     let roles: HashMap<Uuid, (Uuid, Arc<Role>)> =
         roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
     let mut bases = Vec::with_capacity(all.len());
-    for (on, Found { credential, role_id, outside, proven_at }) in all.iter().zip(found) {
+    for (on, Found { credential, role_id, outside, policy, proven_at }) in all.iter().zip(found) {
         let Some((organization, resource)) = on.as_ref().and_then(|on| Some((on.organization?, on.resource))) else {
-            bases.push(Basis { credential, outside, proven_at, ..NOTHING });
+            bases.push(Basis { credential, outside, policy, proven_at, ..NOTHING });
             continue;
         };
         let role = role_id.and_then(|id| roles.get(&id)).filter(|(owner, _)| *owner == organization);
         let role = role.map(|(_, role)| Arc::clone(role));
         let target = target(conn.reborrow(), organization, resource).await?;
-        bases.push(Basis { credential, role, target, outside, proven_at });
+        bases.push(Basis { credential, role, target, outside, policy, proven_at });
     }
     Ok(bases)
 }
@@ -72,6 +80,8 @@ row! {
         id: Uuid,
         version: u16,
         organization_id: Uuid,
+        kind: Kind,
+        policy_written_at: Option<Time>,
         role_id: Option<Uuid>,
         revoked_at: Option<Time>,
         not_before: Option<Time>,
@@ -91,8 +101,9 @@ async fn tokens(conn: Conn<'_>, all: &[Option<RestsOn>]) -> Result<HashMap<(Uuid
     let rows: Vec<TokenBasis> = by_ids(
         conn,
         concat!(
-            "SELECT t.id, s.version, t.organization_id, t.role_id, t.revoked_at, t.disabled_at, t.not_before, t.networks, ",
-            "t.expires_at, s.expires_at AS secret_expires_at FROM token t JOIN token_secret s ON s.token_id = t.id WHERE t.id IN"
+            "SELECT t.id, s.version, t.organization_id, t.kind, p.written_at AS policy_written_at, t.role_id, t.revoked_at, ",
+            "t.disabled_at, t.not_before, t.networks, t.expires_at, s.expires_at AS secret_expires_at FROM token t ",
+            "JOIN token_secret s ON s.token_id = t.id LEFT JOIN rego_policy p ON p.token_id = t.id WHERE t.id IN"
         ),
         &ids,
     )
@@ -117,7 +128,13 @@ impl TokenBasis {
         };
         let restrictions = restrictions::of(self.not_before, self.networks.as_deref());
         let outside = restrictions.is_some_and(|it| it.exclude(on.address));
-        Found { credential: Some(credential), role_id: self.role_id, outside, proven_at: None }
+        let policy = match self.kind {
+            Kind::PolicyToken if on.policy.is_some() && on.policy == self.policy_written_at => PolicyOutcome::Allowed,
+            // Another one than that which has allowed the request, which nobody has asked.
+            Kind::PolicyToken => PolicyOutcome::Denied,
+            Kind::Token | Kind::Session => PolicyOutcome::NoPolicy,
+        };
+        Found { credential: Some(credential), role_id: self.role_id, outside, policy, proven_at: None }
     }
 }
 
@@ -136,13 +153,13 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
     });
     let proven_at = Some(Time(proven_at));
     let Some(organization) = on.organization else {
-        return Ok(Found { credential, role_id: None, outside: false, proven_at });
+        return Ok(Found { credential, proven_at, ..Found::default() });
     };
     let role_id: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(
         "SELECT m.role_id FROM member m JOIN organization o ON o.id = m.organization_id ",
         "WHERE m.organization_id = $1 AND m.account_id = $2 AND o.deleted_at IS NULL"
     )).bind(organization).bind(account).fetch_optional(&mut *c))?;
-    Ok(Found { credential, role_id, outside: false, proven_at })
+    Ok(Found { credential, role_id, proven_at, ..Found::default() })
 }
 
 /// What the ids of a resource are about, by the same rules as in memory.

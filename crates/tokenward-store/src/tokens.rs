@@ -15,10 +15,12 @@ use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, exe
 use crate::restrictions;
 use crate::tx::Tx;
 
-pub use many::{insert_all, living_of, networks_of, revoke_all};
+pub use many::{insert_all, living_of, networks_of, revoke_all, revoke_policy_token};
 
 /// How the database names an API token.
 const API_TOKEN: &str = Kind::Token.as_str();
+/// How it names a policy token.
+const POLICY_TOKEN: &str = Kind::PolicyToken.as_str();
 
 /// What a new token needs.
 #[derive(Clone, Copy)]
@@ -37,6 +39,8 @@ pub struct NewToken<'a> {
     pub expires_at: Option<Time>,
     /// The networks that it is bound to.
     pub networks: &'a [NotedNetwork],
+    /// Its policy, where it is a policy token.
+    pub policy: Option<&'a str>,
     /// Its first secret.
     pub secret: NewSecret<'a>,
 }
@@ -58,6 +62,7 @@ row! {
     struct TokenRow {
         id: Uuid,
         organization_id: Uuid,
+        kind: Kind,
         role_id: Option<Uuid>,
         role_name: String,
         name: String,
@@ -87,6 +92,7 @@ impl From<TokenRow> for Token {
         Self {
             id: row.id,
             organization_id: row.organization_id,
+            kind: row.kind,
             // Only one that was taken back has none.
             role_id: row.role_id.unwrap_or_default(),
             role_name: row.role_name,
@@ -119,7 +125,7 @@ impl From<TokenRow> for Token {
 macro_rules! select_all {
     ($rest:expr) => {
         concat!(
-            "SELECT t.id, t.organization_id, t.role_id, ",
+            "SELECT t.id, t.organization_id, t.kind, t.role_id, ",
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
             "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
             "t.disabled_at, t.revoked_at, ",
@@ -139,15 +145,15 @@ macro_rules! select {
     };
 }
 
-/// The token that has this name.
-pub async fn holder(conn: Conn<'_>, grant: &Grant, name: &str) -> Result<Option<Uuid>> {
+/// The token of this kind that has this name.
+pub async fn holder(conn: Conn<'_>, grant: &Grant, kind: Kind, name: &str) -> Result<Option<Uuid>> {
     run!(conn, c => sqlx::query_scalar(
         "SELECT id FROM token WHERE organization_id = $1 AND kind = $2 AND name = $3 AND revoked_at IS NULL AND name_freed_at IS NULL"
-    ).bind(grant.organization()).bind(API_TOKEN).bind(name).fetch_optional(&mut *c))
+    ).bind(grant.organization()).bind(kind.as_str()).bind(name).fetch_optional(&mut *c))
 }
 
 /// Frees this name where the token that has it has ended: whoever gets it next need not delete that one first.
-async fn free_name(tx: &mut Tx, grant: &Grant, name: &str) -> Result<()> {
+async fn free_name(tx: &mut Tx, grant: &Grant, kind: Kind, name: &str) -> Result<()> {
     let now = tx.now();
     execute!(
         tx.conn(),
@@ -156,7 +162,7 @@ async fn free_name(tx: &mut Tx, grant: &Grant, name: &str) -> Result<()> {
             "AND revoked_at IS NULL AND name_freed_at IS NULL AND expires_at <= $4"
         ))
         .bind(grant.organization())
-        .bind(API_TOKEN)
+        .bind(kind.as_str())
         .bind(name)
         .bind(now.0)
     )?;
@@ -168,6 +174,70 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, token: NewToken<'_>) -> Result<(
     let (id, name) = (token.id, token.name);
     let there = insert_all(tx, &[(grant, token)]).await?;
     if there.contains(&id) { Ok(()) } else { Err(Error::name_taken("token", name)) }
+}
+
+/// What it takes to manage tokens of a kind.
+fn managing(kind: Kind) -> Management {
+    if kind == Kind::PolicyToken { Management::PolicyManage } else { Management::TokenManage }
+}
+
+async fn write_policy(tx: &mut Tx, token: Uuid, source: &str, now: Time) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO rego_policy (token_id, source, written_at) VALUES ($1, $2, $3) ",
+            "ON CONFLICT (token_id) DO UPDATE SET source = excluded.source, written_at = excluded.written_at"
+        ))
+        .bind(token)
+        .bind(source)
+        .bind(now.0)
+    )?;
+    Ok(())
+}
+
+/// Gives a policy token another policy.
+pub async fn set_policy(tx: &mut Tx, grant: &Grant, token: &Token, source: &str) -> Result<()> {
+    grant.permits(Management::PolicyManage)?;
+    write_policy(tx, token.id, source, token.updated_at).await
+}
+
+row! {
+    /// The policy of a token.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct PolicyRow {
+        /// The token.
+        pub token_id: Uuid,
+        /// What it says, in Rego.
+        pub source: String,
+        /// Which version of it this is.
+        pub written_at: Time,
+    }
+}
+
+/// The policies of these tokens, or of all that were not taken back.
+pub async fn policies(conn: Conn<'_>, tokens: Option<&[Uuid]>) -> Result<Vec<PolicyRow>> {
+    match tokens {
+        Some(ids) => by_ids(conn, "SELECT token_id, source, written_at FROM rego_policy WHERE token_id IN", ids).await,
+        None => run!(conn, c => sqlx::query_as(concat!(
+            "SELECT p.token_id, p.source, p.written_at FROM rego_policy p JOIN token t ON t.id = p.token_id ",
+            "WHERE t.revoked_at IS NULL ORDER BY p.token_id"
+        )).fetch_all(&mut *c)),
+    }
+}
+
+/// At most `limit` of the policy tokens of the organization that were not taken back and made after the token `after`, in the
+/// order of their creation.
+pub async fn policy_page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, limit: usize) -> Result<Vec<Token>> {
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.id > $3 ORDER BY t.id LIMIT $4"))
+        .bind(grant.organization()).bind(POLICY_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(Token::from).collect())
+}
+
+/// One living policy token of the organization.
+pub async fn policy_token(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Token> {
+    let row: Option<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.id = $3"))
+        .bind(grant.organization()).bind(POLICY_TOKEN).bind(id).fetch_optional(&mut *c))?;
+    row.map(Token::from).ok_or_else(|| Error::not_found("policy token"))
 }
 
 /// The living tokens of the organization, in the order of their creation.
@@ -250,8 +320,10 @@ pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec
 
 /// The tokens with a role that were not taken back, in the order of their creation.
 pub async fn with_role(conn: Conn<'_>, grant: &Grant, role: Uuid) -> Result<Vec<Token>> {
-    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.role_id = $3 ORDER BY t.id"))
-        .bind(grant.organization()).bind(API_TOKEN).bind(role).fetch_all(&mut *c))?;
+    // Of both kinds: a policy token loses its role as others do.
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(
+        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.role_id = $2 ORDER BY t.id"
+    )).bind(grant.organization()).bind(role).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
@@ -263,9 +335,9 @@ pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
 /// How many living tokens have each role.
 pub async fn count_by_role(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i64)>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT role_id, count(*) FROM token WHERE organization_id = $1 AND kind = $2 AND revoked_at IS NULL ",
+        "SELECT role_id, count(*) FROM token WHERE organization_id = $1 AND revoked_at IS NULL ",
         "AND role_id IS NOT NULL GROUP BY role_id"
-    )).bind(grant.organization()).bind(API_TOKEN).fetch_all(&mut *c))
+    )).bind(grant.organization()).fetch_all(&mut *c))
 }
 
 /// How many living tokens each user and token has made.
@@ -408,8 +480,8 @@ pub async fn versions(conn: Conn<'_>, tokens: &[Uuid], now: Time) -> Result<Hash
 
 /// Writes what can be changed about a token.
 pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
-    grant.permits(Management::TokenManage)?;
-    free_name(tx, grant, &token.name).await?;
+    grant.permits(managing(token.kind))?;
+    free_name(tx, grant, token.kind, &token.name).await?;
     let updated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7, not_before = $8, ",
         "networks = $9 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
@@ -442,8 +514,8 @@ pub(crate) async fn fewer(tx: &mut Tx, organization: Uuid, count: i64) -> Result
 
 /// Makes a token that was taken back a living one again. Answers how many living tokens the organization has with it.
 pub async fn restore(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<u64> {
-    grant.permits(Management::TokenManage)?;
-    free_name(tx, grant, &token.name).await?;
+    grant.permits(managing(token.kind))?;
+    free_name(tx, grant, token.kind, &token.name).await?;
     let restored: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET revoked_at = NULL, revoked_reason = NULL, revoked_note = NULL, revoked_by_name = NULL, ",
         "revoked_by_kind = NULL, revoked_by_id = NULL, updated_at = $3 ",

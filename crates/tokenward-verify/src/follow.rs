@@ -14,7 +14,7 @@ use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry as IndexEntry, Index, Session};
 use tokenward_core::journal::{After, Entry, Keeps};
 use tokenward_core::role::Mode;
-use tokenward_core::secret::Digest;
+use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::token::{State, first_end};
@@ -30,6 +30,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::journal::Journal;
+use crate::policy::held::{self, Policies};
 use crate::registry::Registry;
 
 /// How often to look at most for those who seek what is not here yet.
@@ -47,6 +48,8 @@ pub(crate) struct Turned {
 /// What the follower changes, and verification reads.
 pub(crate) struct Followed {
     pub(crate) index: Index,
+    /// What the policies of tokens say.
+    pub(crate) policies: Policies,
     /// Until when it may be decided by, on the steady clock.
     until: AtomicI64,
     /// Up to where changes are in it.
@@ -82,6 +85,7 @@ impl Default for Followed {
     fn default() -> Self {
         Self {
             index: Index::default(),
+            policies: Policies::default(),
             until: AtomicI64::new(lease::NEVER),
             position: watch::Sender::default(),
             line: Mutex::default(),
@@ -305,6 +309,8 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     fresh.set_directory(directory.clone());
     fresh.reserve(usize::try_from(tokens::count_secrets(feed.conn()?).await?).unwrap_or(0));
     tokens::each_index_row(feed.conn()?, now, |row| put_token(&fresh, &directory, &row)).await?;
+    let policies = tokens::policies(feed.conn()?, None).await?;
+    followed.policies.replace(held::compile(policies).await?);
     let sessions = sessions::all(feed.conn()?).await?;
     let users: Vec<Uuid> = sessions.iter().map(|session| session.account_id).collect();
     fresh.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
@@ -380,7 +386,10 @@ impl Touched {
                 | Event::TokenDisabled
                 | Event::TokenEnabled
                 | Event::TokenRestored
-                | Event::TokenDeleted => {
+                | Event::TokenDeleted
+                | Event::PolicyTokenCreated
+                | Event::PolicyTokenUpdated
+                | Event::PolicyTokenDeleted => {
                     touched.tokens.insert(row.target_id);
                 }
                 Event::SessionCreated | Event::SessionEnded | Event::UserUpdated => {
@@ -463,7 +472,17 @@ pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton
     }
     let directory = index.directory();
     let ids: Vec<Uuid> = touched.tokens.into_iter().collect();
-    for row in tokens::index_rows(feed.conn()?, &ids).await? {
+    let rows = tokens::index_rows(feed.conn()?, &ids).await?;
+    // Its policy first: a token without one is denied everything.
+    let with_policy = rows.iter().filter(|row| row.kind == Kind::PolicyToken && row.revoked_at.is_none());
+    let with_policy: Vec<Uuid> = with_policy.map(|row| row.token_id).collect();
+    let policies = if with_policy.is_empty() {
+        Vec::new()
+    } else {
+        held::compile(tokens::policies(feed.conn()?, Some(&with_policy)).await?).await?
+    };
+    followed.policies.put(&ids, policies);
+    for row in rows {
         put_token(index, &directory, &row);
     }
     let users: Vec<Uuid> = touched.accounts.into_iter().collect();

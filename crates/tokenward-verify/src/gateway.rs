@@ -15,6 +15,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Result, Uuid};
 
 use crate::credential::{Credential, CredentialHeader, holds_token};
+use crate::policy::RequestBody;
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::trace::ID_LENGTH;
 use crate::verifier::{Answer, Verifier};
@@ -183,6 +184,8 @@ pub struct Held<'a> {
     pub credential: Result<Credential<'a>>,
     /// What it asks of the service behind the gateway.
     pub target: Target<'a>,
+    /// The body of the request, as far as the gateway passes it on.
+    pub body: RequestBody<'a>,
     /// The client, whose misses count.
     pub client: Option<IpAddr>,
     /// The client's own words for itself.
@@ -213,6 +216,7 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
     };
     let question = Question::new(Asking::Organization(organization), ask)
         .request(read.method.zip(read.path.as_deref()).map(|(method, path)| Request { api, method, path }))
+        .body(held.body)
         .from(Presenter { address: held.client, agent: held.agent });
     let allowed = verifier.check(credential.text(), &question, |answer| allowed(&answer, read.path.as_deref(), add))?;
     allowed.map_err(|error| match read.refused {

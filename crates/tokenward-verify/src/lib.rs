@@ -11,6 +11,7 @@ mod hints;
 mod journal;
 mod node;
 mod pepper;
+mod policy;
 mod question;
 mod random;
 mod reach;
@@ -31,6 +32,7 @@ mod watch;
 
 pub use embedded::{Config, Embedded, OpenError};
 pub use pepper::PepperError;
+pub use policy::RequestBody;
 pub use question::{Asking, Presenter, Question, Request};
 #[cfg(feature = "tower")]
 pub use require::{RequireToken, RequireTokenService};

@@ -6,6 +6,8 @@ use tokenward_core::Uuid;
 use tokenward_core::decision::Ask;
 use tokenward_core::directory::Resource;
 
+use crate::policy::RequestBody;
+
 /// Who asks. There is no default: a service that forgets to name its organization would accept everybody's tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Asking {
@@ -47,6 +49,7 @@ pub struct Question<'a> {
     pub(crate) ask: Ask<'a>,
     pub(crate) resource: Resource,
     pub(crate) request: Option<Request<'a>>,
+    pub(crate) body: RequestBody<'a>,
     pub(crate) from: Presenter<'a>,
 }
 
@@ -55,7 +58,14 @@ impl<'a> Question<'a> {
     #[must_use]
     pub const fn new(asking: Asking, ask: Ask<'a>) -> Self {
         let resource = Resource { project_id: None, environment_id: None, cluster_id: None };
-        Self { asking, ask, resource, request: None, from: Presenter { address: None, agent: None } }
+        Self {
+            asking,
+            ask,
+            resource,
+            request: None,
+            body: RequestBody::Unknown,
+            from: Presenter { address: None, agent: None },
+        }
     }
 
     /// With this resource, instead of the organization as a whole.
@@ -68,6 +78,12 @@ impl<'a> Question<'a> {
     #[must_use]
     pub fn request(self, request: impl Into<Option<Request<'a>>>) -> Self {
         Self { request: request.into(), ..self }
+    }
+
+    /// The body of that request, for the policies of tokens. One that asks for a body which nobody said denies.
+    #[must_use]
+    pub fn body(self, body: RequestBody<'a>) -> Self {
+        Self { body, ..self }
     }
 
     /// Who presented it. Without an address nobody is slowed down who guesses.

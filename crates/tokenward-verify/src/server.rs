@@ -1,6 +1,7 @@
 //! The server's own entrance: answers that are read under a lock, without a copy; callers of our own API; what an
 //! operator may look at. It changes with the server, and promises nothing to anybody else.
 
+pub use crate::policy::{AskedRequest, PolicyDenied, PolicyPass};
 pub use crate::record::KeptDecision;
 pub use crate::refusals::Refused;
 pub use crate::registry::{FORGOTTEN, Reached};
@@ -20,6 +21,11 @@ pub mod journal {
 /// What a gateway asks about a request that it holds.
 pub mod gateway {
     pub use crate::gateway::*;
+}
+
+/// Policies of tokens: what may stand in one, and what it says of a request.
+pub mod policy {
+    pub use crate::policy::*;
 }
 
 /// The pepper of a server, which makes it where there is none.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokenward_core::caller::Caller;
-use tokenward_core::decision::{Ask, Decision, Facts, Standing, decide};
+use tokenward_core::decision::{Ask, Decision, Facts, PolicyOutcome, Standing, decide};
 use tokenward_core::directory::{Directory, Organization};
 use tokenward_core::event::{Actor, By, Origin};
 use tokenward_core::index::{FoundRecord, Index};
@@ -30,6 +30,8 @@ use crate::guard;
 use crate::hints;
 use crate::journal::{Journal, aside};
 use crate::node::{Follower, NodeTerms};
+use crate::policy::asked::{self, AskedRequest, Bearer, PolicyPass};
+use crate::policy::denials::{Denials, PolicyDenied};
 use crate::question::{Asking, Presenter, Question, Request};
 use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
@@ -61,6 +63,15 @@ struct Shared {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     guard: guard::MissGuard,
     refusals: Refusals,
+    denials: Denials,
+}
+
+/// What the policy of a presented token says of a request.
+struct Judged {
+    pass: PolicyPass,
+    version: u16,
+    organization: Uuid,
+    allowed: bool,
 }
 
 /// The answer, with what is known of the token. `found` is absent for `malformed` and `unknown`.
@@ -83,6 +94,8 @@ pub struct Client {
     pub user_agent: Option<String>,
     /// Which kind of client it is.
     pub origin: Origin,
+    /// That the policy of its token has allowed the request; `None` where it was not asked.
+    pub policy: Option<PolicyPass>,
 }
 
 impl Client {
@@ -126,6 +139,7 @@ impl Verifier {
             tasks: Mutex::default(),
             guard: guard::MissGuard::default(),
             refusals: Refusals::default(),
+            denials: Denials::default(),
         }));
         let listens = terms.listens(&store).then(|| store.clone());
         let watch = store.is_shared().then(|| Watch::new(&store, &terms));
@@ -306,6 +320,11 @@ impl Verifier {
             self.miss(Reason::Malformed, question.from.address)?;
             return Ok(read(self.refuse(Reason::Malformed, &directory, kept)));
         };
+        let judged = question.request.and_then(|it| {
+            let asked = AskedRequest { method: it.method, path: it.path, body: question.body, of_ours: false };
+            self.judge(&presented, question.asking, &asked, question.from.address)
+        });
+        let pass = judged.filter(|judged| judged.allowed).map(|judged| judged.pass);
         self.lookup(&presented, |found| {
             let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.asking)?)));
             let Some((found, (organization, role))) = placed else {
@@ -313,7 +332,8 @@ impl Verifier {
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
             };
             let now = self.0.clock.recent();
-            let (target, decision) = judge(&found, organization, role, question, now);
+            let policy = self.policy_of(&found, pass);
+            let (target, decision) = judge(&found, organization, role, (question, policy), now);
             if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
                 self.miss(Reason::Unknown, question.from.address)?;
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
@@ -351,7 +371,8 @@ impl Verifier {
         let Some((found, (organization, role))) = placed else {
             return Ok(read(Decision::Deny { reason: Reason::Unknown, missing: None }));
         };
-        Ok(read(judge(&found, organization, role, question, self.0.clock.recent()).1))
+        let policy = self.policy_of(&found, None);
+        Ok(read(judge(&found, organization, role, (question, policy), self.0.clock.recent()).1))
     }
 
     /// The token of this organization that has this text, whatever became of it: for people who found one and look for what
@@ -489,22 +510,28 @@ impl Verifier {
         if presented.kind == Kind::Session {
             return self.session(&presented, client, false);
         }
-        self.accept(&presented, &from, |found, organization, role, _| {
-            let by = client.by(Actor::Token { id: found.token, name: found.name().to_owned() });
-            Ok(Caller::token(found.credential(), organization.id, role.id, by))
+        self.accept(&presented, &from, client.policy, |found, organization, role, _| {
+            let name = match found.kind {
+                // As the published contract names them in the log (§1.5).
+                Kind::PolicyToken => format!("policy:{}:{}", found.token, found.name()),
+                Kind::Token | Kind::Session => found.name().to_owned(),
+            };
+            let by = client.by(Actor::Token { id: found.token, name });
+            let written_at = client.policy.map(|pass| pass.written_at).filter(|_| found.kind == Kind::PolicyToken);
+            Ok(Caller::token(found.credential(), organization.id, role.id, by).allowed_by(written_at))
         })
     }
 
     /// The organization of the token that presents itself to our own API, if its role holds the permission there: what
     /// [`authenticate`](Self::authenticate) and [`Caller::require`] find out, without making either a caller or a grant.
-    /// `None` for a session, which they must look at.
+    /// `None` for a session and for a token with a policy, which they must look at.
     pub fn permit(&self, text: &str, permission: Management, from: &Presenter<'_>) -> Result<Option<Uuid>> {
         let presented = self.present(text, from)?;
-        if presented.kind == Kind::Session {
+        if presented.kind != Kind::Token {
             return Ok(None);
         }
-        self.accept(&presented, from, |found, organization, role, now| {
-            let facts = facts(found, role, Target::Organization, from.address);
+        self.accept(&presented, from, None, |found, organization, role, now| {
+            let facts = facts(found, role, Target::Organization, from.address, PolicyOutcome::NoPolicy);
             decide(&facts, Ask::Permission(Permission::Management(permission)), now).require()?;
             Ok(Some(organization.id))
         })
@@ -529,6 +556,7 @@ impl Verifier {
         &self,
         presented: &Presented<'_>,
         from: &Presenter<'_>,
+        pass: Option<PolicyPass>,
         read: impl FnOnce(&FoundRecord<'_>, &Organization, &Role, Time) -> Result<R>,
     ) -> Result<R> {
         let directory = self.0.followed.index.directory();
@@ -536,13 +564,17 @@ impl Verifier {
             let placed = found.and_then(|found| Some((found, belonging(&directory, &found, Asking::Any)?)));
             let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, from.address))?;
             let target = Target::Organization;
-            let facts = facts(&found, role, target, from.address);
+            let policy = self.policy_of(&found, pass);
+            let facts = facts(&found, role, target, from.address, policy);
             let now = self.0.clock.recent();
             let decision = decide(&facts, Ask::Identity, now);
             match decision {
                 Decision::Allow => {
                     // That it was accepted here tells nobody anything; what it then did is in the log.
-                    self.0.uses.count((found.token, found.version), now, from, &decision);
+                    // Where a policy was asked, it was counted with the request.
+                    if policy == PolicyOutcome::NoPolicy {
+                        self.0.uses.count((found.token, found.version), now, from, &decision);
+                    }
                     read(&found, organization, role, now)
                 }
                 Decision::Deny { reason, .. } => {
@@ -554,6 +586,116 @@ impl Verifier {
                 }
             }
         })
+    }
+
+    /// What the policy of a presented token says of a request to our own API, before anything else is asked about it. `None` for
+    /// what has no policy, or is refused whatever it would say.
+    pub fn pass(&self, text: &str, from: &Presenter<'_>, asked: &AskedRequest<'_>) -> Result<Option<PolicyPass>> {
+        self.require_ready()?;
+        let Some(presented) = Presented::parse(text, &self.0.prefixes) else { return Ok(None) };
+        let Some(judged) = self.judge(&presented, Asking::Any, asked, from.address) else { return Ok(None) };
+        let request = Request { api: None, method: asked.method, path: asked.path };
+        let question = Question::new(Asking::Any, Ask::Identity).request(request).from(*from);
+        let cleaned = self.without_tokens(text, &question);
+        let decision = if judged.allowed {
+            Decision::Allow
+        } else {
+            Decision::Deny { reason: Reason::PolicyDenied, missing: None }
+        };
+        let fact = DecisionFact {
+            at: self.0.clock.recent(),
+            organization: judged.organization,
+            token: Some(judged.pass.token),
+            decision,
+            target: Target::Organization,
+            question: cleaned.as_ref().unwrap_or(&question),
+        };
+        let id = self.0.uses.of_token((judged.pass.token, judged.version), &fact);
+        match decision.require() {
+            Ok(()) => Ok(Some(judged.pass)),
+            Err(error) => Err(Error { decision_id: Some(id.to_string().into()), ..error }),
+        }
+    }
+
+    /// Asks the policy of a presented token, outside of all locks. `None` for what has none, or is refused anyway.
+    fn judge(
+        &self,
+        presented: &Presented<'_>,
+        asking: Asking,
+        asked: &AskedRequest<'_>,
+        address: Option<IpAddr>,
+    ) -> Option<Judged> {
+        if presented.kind != Kind::PolicyToken {
+            return None;
+        }
+        let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
+        let (token, version, name, number) = self.lookup(presented, |found| {
+            let found = found.filter(|found| found.kind == Kind::PolicyToken)?;
+            let (_, role) = belonging(&directory, &found, asking)?;
+            let facts = facts(&found, role, Target::Organization, address, PolicyOutcome::NoPolicy);
+            let alive = decide(&facts, Ask::Identity, now).is_allow();
+            alive.then(|| (found.token, found.version, found.name().to_owned(), found.organization))
+        })?;
+        let organization = directory.numbered(number)?;
+        let held = self.0.followed.policies.get(token)?;
+        let allowed = asked::allows(&held, &Bearer { token, name: &name, organization }, asked, now);
+        if !allowed {
+            let path = asked.path.split('?').next().unwrap_or_default();
+            let path = if Presented::stands_in(path, &self.0.prefixes) { "/[a token stands here]" } else { path };
+            let shown = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+            self.0.denials.note(PolicyDenied {
+                organization: organization.id,
+                token,
+                name,
+                method: shown(asked.method, 32),
+                path: shown(path, 256),
+                count: 1,
+            });
+        }
+        let pass = PolicyPass { token, written_at: held.written_at };
+        Some(Judged { pass, version, organization: organization.id, allowed })
+    }
+
+    /// The fact for a decision: only what the present version of the token's own policy has allowed is allowed.
+    fn policy_of(&self, found: &FoundRecord<'_>, pass: Option<PolicyPass>) -> PolicyOutcome {
+        match (found.kind, pass) {
+            (Kind::Token | Kind::Session, _) => PolicyOutcome::NoPolicy,
+            (Kind::PolicyToken, Some(pass))
+                if pass.token == found.token && self.0.followed.policies.is_current(pass.token, pass.written_at) =>
+            {
+                PolicyOutcome::Allowed
+            }
+            (Kind::PolicyToken, _) => PolicyOutcome::Denied,
+        }
+    }
+
+    /// What a policy says of a request that a token of the organization would make with it.
+    #[cfg(feature = "policies")]
+    #[must_use]
+    pub fn try_policy(
+        &self,
+        policy: &crate::policy::Policy,
+        organization: Uuid,
+        request: &AskedRequest<'_>,
+    ) -> crate::policy::Judgement {
+        let directory = self.0.followed.index.directory();
+        let Some(organization) = directory.organization(organization) else {
+            return crate::policy::Judgement::Failed("The organization is gone".to_owned());
+        };
+        let bearer = Bearer { token: Uuid::nil(), name: "try", organization };
+        asked::ask(policy, &bearer, request, self.0.clock.now())
+    }
+
+    /// What policies have denied and the log was not told of; of each token at most once a minute.
+    #[must_use]
+    pub fn take_policy_denied(&self) -> Vec<PolicyDenied> {
+        self.0.denials.take(self.0.clock.now())
+    }
+
+    /// How many policies are in memory.
+    #[must_use]
+    pub fn policies(&self) -> usize {
+        self.0.followed.policies.len()
     }
 
     /// Who presents this cookie? Only the console's sessions.
@@ -573,7 +715,13 @@ impl Verifier {
             .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client.address)))?;
         // A session alone belongs to no organization.
         let (standing, target) = (Standing::Bare, Target::Organization);
-        let facts = Facts { credential: Some(session.credential()), standing, target, outside: false };
+        let facts = Facts {
+            credential: Some(session.credential()),
+            standing,
+            target,
+            outside: false,
+            policy: PolicyOutcome::NoPolicy,
+        };
         match decide(&facts, Ask::Identity, self.0.clock.recent()) {
             Decision::Allow => {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
@@ -635,9 +783,15 @@ impl Verifier {
 }
 
 /// What is known of a token that somebody presents from this address, about this target.
-fn facts<'a>(found: &FoundRecord<'_>, role: &'a Role, target: Target, address: Option<IpAddr>) -> Facts<'a> {
+fn facts<'a>(
+    found: &FoundRecord<'_>,
+    role: &'a Role,
+    target: Target,
+    address: Option<IpAddr>,
+    policy: PolicyOutcome,
+) -> Facts<'a> {
     let (credential, standing) = (Some(found.credential()), Standing::Role(role));
-    Facts { credential, standing, target, outside: found.excludes(address) }
+    Facts { credential, standing, target, outside: found.excludes(address), policy }
 }
 
 /// What is decided about a token that is known, and about what.
@@ -645,11 +799,11 @@ fn judge<'a>(
     found: &FoundRecord<'_>,
     organization: &'a Organization,
     role: &Role,
-    question: &Question<'a>,
+    (question, policy): (&Question<'a>, PolicyOutcome),
     now: Time,
 ) -> (Target, Decision<'a>) {
     let target = organization.target(&question.resource);
-    let facts = facts(found, role, target, question.from.address);
+    let facts = facts(found, role, target, question.from.address, policy);
     // What the request needs, and then what is asked beside it.
     let route = question.request.and_then(|it| Some(organization.ask_route(it.api?, it.method, it.path)));
     let decision = match route.map(|route| decide(&facts, route, now)) {

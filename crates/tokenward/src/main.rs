@@ -8,7 +8,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use cli::{Command, Exit, LogCommand};
-use commands::{backup, bootstrap, log, migrate, new_organization, pepper, restore, serve, sign_in_link};
+use commands::{backup, bootstrap, log, migrate, new_organization, pepper, policy, restore, serve, sign_in_link};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,6 +28,10 @@ fn main() -> ExitCode {
         Command::Log(LogCommand::Online(command)) => cli::run_log(command, &cli.global),
         Command::Pepper(command) => run(pepper::run(command, cli.global.json)),
         Command::Migrate(args) => run(migrate::run(args)),
+        Command::Policy(command) => match policy::run(command) {
+            Ok(false) => Exit::Refused.into(),
+            said => run(async { said.map(|_| ()) }),
+        },
     }
 }
 

@@ -23,6 +23,7 @@ use tower::Service;
 use super::at_least;
 use super::error::ApiError;
 use super::extract::read;
+use super::policy_gate::presents_policy_token;
 use super::right::{EndpointRight, RightGuard, asking_organization};
 use crate::heavy;
 use crate::http::peer;
@@ -115,7 +116,7 @@ impl Direct {
         // The right first: whoever has none is not listened to.
         let organization = match self.guard.right {
             EndpointRight::Public => None,
-            _ => asking_organization(&self.guard, &parts.headers, parts.uri.query(), peer)?,
+            _ => asking_organization(&self.guard, &parts, peer)?,
         };
         // Where every method is taken a gateway asks, whose headers are those of the request that it holds, and whose
         // query is a question.
@@ -218,7 +219,12 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let (peer, shared) = &*self.0;
         let mut all = shared.direct.iter();
-        let Some(at) = all.position(|direct| direct.takes(request.method(), request.uri().path())) else {
+        let takes = |direct: &Arc<Direct>| {
+            // With a policy token, the policy comes before the question; with every method, the credential is the question.
+            direct.takes(request.method(), request.uri().path())
+                && (direct.method.is_none() || !presents_policy_token(&direct.guard.app, request.headers()))
+        };
+        let Some(at) = all.position(takes) else {
             request.extensions_mut().insert(ConnectInfo(*peer));
             return Box::pin(shared.router.clone().call(request.map(Body::new)));
         };

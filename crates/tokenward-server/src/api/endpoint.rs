@@ -24,7 +24,6 @@ use super::once::{self, Make};
 use super::prefer;
 use super::right::{EndpointRight, On, RightGuard, authorize, or_caught_up};
 use super::understood::{QueryKind, QueryTable, Understood};
-use crate::http::peer;
 use crate::limits::PATH_SEGMENT;
 use crate::service::App;
 
@@ -312,7 +311,7 @@ async fn check(
     if let Err(error) = at_least::wait(&guard.app, &parts.headers).await {
         return ApiError(error).into_response();
     }
-    let client = client(&parts.headers, peer(&parts.extensions), &guard.app.live().trusted_proxies);
+    let client = client(&parts.headers, &parts.extensions, &guard.app.live().trusted_proxies);
     let ask = || {
         let path = path.as_ref().map_err(|()| Error::invalid("path", "is not valid UTF-8"))?;
         let named = path.iter().collect::<Vec<_>>();

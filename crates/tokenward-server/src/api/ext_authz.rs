@@ -15,6 +15,7 @@ use super::endpoint::{Endpoint, direct_any};
 use super::forward_auth::{Said, answer};
 use crate::http::{address, agent};
 use crate::service::App;
+use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
 use tokenward_verify::server::gateway::{self, Held, Scope, Target};
 
@@ -61,6 +62,8 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, said: &mut Said) -> R
         scope,
         credential: credential(sent),
         target: Target { method: Some(request.method.as_str().as_bytes()), path: Some(path.as_bytes()) },
+        // The held request's own is not read here.
+        body: RequestBody::Unknown,
         client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
     };

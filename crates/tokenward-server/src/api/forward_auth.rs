@@ -16,6 +16,7 @@ use super::error::ApiError;
 use crate::http::{address, agent};
 use crate::metrics::Way;
 use crate::service::App;
+use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
 use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 
@@ -122,6 +123,8 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, said_of_it: &mut Said
         scope: scope(request.uri.query().unwrap_or_default())?,
         credential,
         target,
+        // A gateway that asks by headers has no body to show.
+        body: RequestBody::Unknown,
         client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
     };

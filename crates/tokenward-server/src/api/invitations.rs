@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
-use super::extract::{Body, Path, client, credential, id, peer, written, written_empty};
+use super::extract::{Body, Path, client, credential, id, written, written_empty};
 use super::members::deprecated_role;
 use super::right::On;
 use crate::limits::{EMAIL, LINK_SECRET, NAME, PASSWORD};
@@ -137,7 +137,7 @@ async fn accept(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (organization, invitation) = (id("organizationId", &organization)?, id("inviteId", &invitation)?);
-    let client = client(request.headers(), peer(request.extensions()), &app.live().trusted_proxies);
+    let client = client(request.headers(), request.extensions(), &app.live().trusted_proxies);
     let caller = match request.headers().contains_key(header::AUTHORIZATION) {
         true => Some(app.verifier.authenticate(credential(request.headers())?, &client)?),
         false => None,

@@ -33,6 +33,8 @@ mod once;
 mod openapi;
 mod organizations;
 mod pieces;
+mod policy_gate;
+mod policy_tokens;
 mod prefer;
 mod projects;
 mod receipts;
@@ -57,6 +59,7 @@ use axum::response::Response;
 pub use direct::Front;
 pub use endpoint::Endpoint;
 pub use error::ApiError;
+pub use policy_gate::policy_gate;
 pub use right::{EndpointRight, On};
 pub use unrouted::{not_served, unknown_method, unknown_path};
 
@@ -76,6 +79,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         roles::endpoints(),
         tokens::endpoints(),
         token_policy::endpoints(),
+        policy_tokens::endpoints(),
         token_decision::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),

@@ -23,7 +23,7 @@ use super::error::ApiError;
 use super::extract::{read, written_empty};
 use super::form::{is_form, one};
 use super::right::On;
-use crate::http::{client, peer};
+use crate::http::client;
 use crate::limits::{API_NAME, PRESENTED_BYTES, QUERY};
 use crate::metrics::Way;
 use crate::service::{App, receipts, tokens};
@@ -150,7 +150,7 @@ async fn introspect(
 }
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let client = client(request.headers(), peer(request.extensions()), &app.live().trusted_proxies);
+    let client = client(request.headers(), request.extensions(), &app.live().trusted_proxies);
     let Form { token, at_least, .. } = Form::from_request(request, &app).await?;
     if let Some(position) = at_least {
         receipts::until_known(&app, position).await?;

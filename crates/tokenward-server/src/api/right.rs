@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::directory::{Directory, Resource};
@@ -111,12 +112,8 @@ pub(super) fn authorize(
 
 /// The organization that asks, for endpoints that need to know no more of the caller: what [`authorize`] finds, without
 /// what it makes for those that do.
-pub(super) fn asking_organization(
-    guard: &RightGuard,
-    headers: &HeaderMap,
-    query: Option<&str>,
-    peer: Option<IpAddr>,
-) -> Result<Option<Uuid>> {
+pub(super) fn asking_organization(guard: &RightGuard, request: &Parts, peer: Option<IpAddr>) -> Result<Option<Uuid>> {
+    let (headers, query) = (&request.headers, request.uri.query());
     let live = guard.app.live();
     let proxies = &live.trusted_proxies;
     if let EndpointRight::Permission(permission, On::Caller) = guard.right {
@@ -127,7 +124,9 @@ pub(super) fn asking_organization(
             return Ok(of_token);
         }
     }
-    let (_, grant) = authorize(guard, &[], headers, query, &client(headers, peer, proxies))?;
+    // Not all that stands before the router has said who is at the other end.
+    let client = Client { address: address(headers, peer, proxies), ..client(headers, &request.extensions, proxies) };
+    let (_, grant) = authorize(guard, &[], headers, query, &client)?;
     Ok(grant.map(|grant| grant.organization()))
 }
 

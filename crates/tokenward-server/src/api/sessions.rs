@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
-use super::extract::{Body, client, id, peer, written, written_empty};
+use super::extract::{Body, client, id, written, written_empty};
 use crate::limits::{EMAIL, PASSWORD};
 use crate::service::{App, proof, sessions};
 
@@ -52,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let client = client(request.headers(), peer(request.extensions()), &app.live().trusted_proxies);
+    let client = client(request.headers(), request.extensions(), &app.live().trusted_proxies);
     let Body(new) = <Body<NewSession> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
     let mut faults = Faults::default();
     faults.check("email", EMAIL.check_text(&new.email));

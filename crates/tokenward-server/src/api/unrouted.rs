@@ -14,7 +14,7 @@ use tokenward_core::{Code, Error, Result};
 use tokenward_verify::server::Client;
 
 use super::error::ApiError;
-use super::extract::{client, credential, peer};
+use super::extract::{client, credential};
 use crate::service::App;
 
 /// A path of the published contract, and its methods with a space between them.
@@ -137,6 +137,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn not_supported(State(app): State<Arc<App>>, request: Request) -> ApiError {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let client = client(headers, peer(request.extensions()), &app.live().trusted_proxies);
+    let client = client(headers, request.extensions(), &app.live().trusted_proxies);
     ApiError(unknown_method(&app, method, uri, headers, &client))
 }

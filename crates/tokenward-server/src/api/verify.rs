@@ -16,6 +16,7 @@ use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{Role, Target};
+use tokenward_core::secret::Kind;
 use tokenward_core::token;
 use tokenward_core::{Code, Error, Result, Uuid};
 
@@ -26,11 +27,11 @@ use super::error::ApiError;
 use super::extract::parse;
 use super::json;
 use super::right::On;
-use crate::limits::{API_NAME, BATCH, PERMISSION, PRESENTED_BYTES};
+use crate::limits::{API_NAME, BATCH, PERMISSION, PRESENTED_BYTES, REQUEST_BODY};
 use crate::metrics::Way;
-use crate::service::{App, receipts};
+use crate::service::{App, policy_denials, receipts};
 use tokenward_verify::server::{Answer, ID_LENGTH};
-use tokenward_verify::{Asking, Presenter, Question, Request};
+use tokenward_verify::{Asking, Presenter, Question, Request, RequestBody};
 
 pub(super) fn resource(r: ResourceRequest) -> Resource {
     Resource { project_id: r.project_id, environment_id: r.environment_id, cluster_id: r.cluster_id }
@@ -136,6 +137,7 @@ fn check_lengths(request: &VerifyRequest<'_>) -> Result<()> {
         ("api", request.api.as_ref(), &API_NAME),
         ("request.method", of.map(|it| &it.method), &PRESENTED_BYTES),
         ("request.path", of.map(|it| &it.path), &PRESENTED_BYTES),
+        ("request.body", of.and_then(|it| it.body.as_ref()), &REQUEST_BODY),
     ];
     for (field, value, limit) in fields {
         if let Some(Text(text)) = value {
@@ -172,6 +174,7 @@ fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut
     let question = Question::new(Asking::Organization(organization), ask)
         .resource(resource)
         .request(request.request.as_ref().map(|it| Request { api, method: &it.method.0, path: &it.path.0 }))
+        .body(body_of(request))
         .from(Presenter { address: request.remote_ip, agent });
     let checked = app.verifier.check(&request.token.0, &question, |answer| {
         app.metrics.decided(Way::Verify, &answer.decision);
@@ -180,6 +183,12 @@ fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut
     });
     checked.inspect_err(|error| app.metrics.answered(Way::Verify, Err(error.code)))??;
     Ok(())
+}
+
+/// What the question says of the body of its request.
+fn body_of<'a>(request: &'a VerifyRequest<'_>) -> RequestBody<'a> {
+    let body = request.request.as_ref().and_then(|it| it.body.as_ref());
+    body.map_or(RequestBody::Unknown, |Text(text)| RequestBody::Whole(text.as_bytes()))
 }
 
 /// The organization that asks.
@@ -239,12 +248,18 @@ fn reads_everywhere(role: &Role) -> Vec<String> {
     everywhere.map(|it| it.as_str().to_owned()).collect()
 }
 
+/// The name of a policy token, which the log calls by its id as well.
+fn plain_name(id: Uuid, name: &str) -> String {
+    name.strip_prefix(&policy_denials::shown(id, "")).unwrap_or(name).to_owned()
+}
+
 async fn token_self(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<SelfAnswer>, ApiError> {
     let (id, name, kind) = match &caller.by().actor {
-        Actor::Token { id, name } => (*id, name.clone(), "api_token"),
+        Actor::Token { id, name } if caller.has_policy() => (*id, plain_name(*id, name), Kind::PolicyToken.as_str()),
+        Actor::Token { id, name } => (*id, name.clone(), Kind::Token.as_str()),
         Actor::User { id, email } => (*id, email.clone(), "session"),
         Actor::Operator | Actor::Visitor => return Err(Error::not_found("token").into()),
     };

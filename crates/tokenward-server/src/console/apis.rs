@@ -22,7 +22,7 @@ use super::view::{
     ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, Choice, Nav, Pager, ReviewRow, RouteAnswer, RouteQuestion, RouteRow,
     RouteTable, UnknownRoute,
 };
-use super::words::{grouped, quoted};
+use super::words::{METHODS, grouped, quoted};
 use crate::limits::PASTED_DOCUMENT_BYTES;
 use crate::service::IfMatch;
 use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Reached, RouteChange, Said, Text};
@@ -32,8 +32,6 @@ pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 
      schemas and examples, or import its parts under names of their own.";
 /// Routes on a page.
 const PAGE: usize = 100;
-/// The methods that can be asked about, besides those of the routes.
-const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 fn view_of(unknown: Unknown) -> UnknownRoute {
     match unknown {

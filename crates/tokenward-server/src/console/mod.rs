@@ -29,9 +29,12 @@ mod page;
 mod paging;
 mod person;
 mod place;
+mod policy_recipes;
+mod policy_tokens;
 mod projects;
 mod proof;
 mod role_choices;
+mod role_trial;
 mod roles;
 mod sessions;
 mod set_up;
@@ -100,6 +103,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             "/console/{organization}/tokens/{token}/delete",
             get(token_changes::ask_delete).post(token_changes::delete),
         )
+        .merge(policy_token_routes())
         .merge(access_routes())
         .merge(api_routes())
         .merge(resource_routes())
@@ -119,6 +123,17 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .layer(from_fn_with_state(Arc::clone(app), guard::place))
         .layer(from_fn(guard::headers))
         .route("/assets/{name}", get(home::asset))
+}
+
+/// Policy tokens.
+fn policy_token_routes() -> Router<Arc<App>> {
+    const ONE: &str = "/console/{organization}/policy-tokens/{token}";
+    Router::new()
+        .route("/console/{organization}/policy-tokens", get(policy_tokens::list).post(policy_tokens::create))
+        .route("/console/{organization}/policy-tokens/new", get(policy_tokens::new))
+        .route(ONE, get(policy_tokens::show))
+        .route(&format!("{ONE}/edit"), get(policy_tokens::edit).post(policy_tokens::save))
+        .route(&format!("{ONE}/delete"), get(policy_tokens::ask_delete).post(policy_tokens::delete))
 }
 
 /// Members, invitations and roles.

@@ -28,7 +28,7 @@ use tokenward_verify::server::Client;
 pub(super) fn client<B>(app: &App, request: &axum::http::Request<B>) -> Client {
     Client {
         origin: Origin::Console,
-        ..http::client(request.headers(), http::peer(request.extensions()), &app.live().trusted_proxies)
+        ..http::client(request.headers(), request.extensions(), &app.live().trusted_proxies)
     }
 }
 

@@ -18,9 +18,10 @@ use super::page::{At, PageResult, page};
 use super::paging::paged;
 use super::person::SignedIn;
 use super::role_choices::role_choices;
+use super::role_trial;
 use super::view::{
     BuiltInRolePage, ClusterCell, Nav, OwnPermissionCell, ProjectCell, RoleChange, RoleChoices, RoleEditorPage,
-    RoleForm, RoleRow, RolesPage, mode_label,
+    RoleForm, RoleRow, RoleTrialForm, RolesPage, mode_label,
 };
 use super::words::{beyond_points, cluster_label, count, environment_label, role_name};
 use crate::service::roles::{self, CustomRole, RoleBody};
@@ -97,6 +98,7 @@ fn built_in_id(person: &SignedIn, organization: Uuid, wanted: BuiltIn) -> Option
 pub(super) async fn show(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
+    Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::RoleRead)?;
     let built_in = {
@@ -105,14 +107,15 @@ pub(super) async fn show(
         role.filter(|role| matches!(role.kind, RoleKind::BuiltIn(_)))
     };
     if let Some(role) = built_in {
-        return built_in_page(&person, organization, &role).await;
+        let trial = role_trial::form(&person, organization, id, &query).await?;
+        return built_in_page(&person, organization, &role, trial).await;
     }
     let saved = roles::get(&person.app, &grant, id).await?;
     let draft = Draft::saved(&saved);
-    editor_page(&person, &grant, Some(&saved), draft, None, Problems::default()).await
+    editor_page(&person, &grant, Some(&saved), draft, None, (&query, Problems::default())).await
 }
 
-async fn built_in_page(person: &SignedIn, organization: Uuid, role: &Role) -> PageResult {
+async fn built_in_page(person: &SignedIn, organization: Uuid, role: &Role, trial: Option<RoleTrialForm>) -> PageResult {
     let RoleKind::BuiltIn(built_in) = role.kind else { return Err(Error::not_found("role").into()) };
     let users = Users::of(person, organization).await?;
     let api = match built_in {
@@ -125,6 +128,7 @@ async fn built_in_page(person: &SignedIn, organization: Uuid, role: &Role) -> Pa
         role: users.row(role.id, role_name(role), built_in.meaning().into()),
         permissions: built_in.management().iter().map(|own| (own.to_string(), own.meaning().to_owned())).collect(),
         api: api.into(),
+        trial,
     };
     page(StatusCode::OK, &shown)
 }
@@ -280,9 +284,13 @@ async fn editor_page(
     saved: Option<&CustomRole>,
     draft: Draft,
     preview: Option<()>,
-    mut problems: Problems,
+    (query, mut problems): (&Pairs, Problems),
 ) -> PageResult {
     let organization = grant.organization();
+    let trial = match saved {
+        Some(saved) => role_trial::form(person, organization, saved.role.id, query).await?,
+        None => None,
+    };
     let (clusters, projects) = {
         let directory = person.app.verifier.directory();
         let found = directory.organization(organization).ok_or_else(|| Error::not_found("organization"))?;
@@ -339,6 +347,7 @@ async fn editor_page(
         used_by,
         may_edit: person.can(organization, Management::RoleManage),
         version: draft.version,
+        trial,
         error: problems.rest(),
     };
     page(problems.status, &shown)
@@ -347,7 +356,7 @@ async fn editor_page(
 /// `GET …/roles/new`.
 pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
     let grant = person.may(organization, Management::RoleManage)?;
-    editor_page(&person, &grant, None, Draft::default(), None, Problems::default()).await
+    editor_page(&person, &grant, None, Draft::default(), None, (&Pairs::default(), Problems::default())).await
 }
 
 /// `POST …/roles/new`.
@@ -359,11 +368,11 @@ pub(super) async fn create(
     let grant = person.may(organization, Management::RoleManage)?;
     let draft = Draft::typed(&form);
     if form.get("action") == "preview" {
-        return editor_page(&person, &grant, None, draft, Some(()), Problems::default()).await;
+        return editor_page(&person, &grant, None, draft, Some(()), (&Pairs::default(), Problems::default())).await;
     }
     match roles::create_whole(&person.app, grant.clone(), draft.clone().into_body()).await {
         Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleSaved),
-        Err(error) => editor_page(&person, &grant, None, draft, None, Problems::of(error)?).await,
+        Err(error) => editor_page(&person, &grant, None, draft, None, (&Pairs::default(), Problems::of(error)?)).await,
     }
 }
 
@@ -377,13 +386,16 @@ pub(super) async fn save(
     let saved = roles::get(&person.app, &grant, id).await?;
     let draft = Draft::typed(&form);
     if form.get("action") == "preview" {
-        return editor_page(&person, &grant, Some(&saved), draft, Some(()), Problems::default()).await;
+        return editor_page(&person, &grant, Some(&saved), draft, Some(()), (&Pairs::default(), Problems::default()))
+            .await;
     }
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(draft.version.parse().unwrap_or_default())));
     match roles::update(&person.app, grant.clone(), id, draft.clone().into_body(), version).await {
         Ok(saved) => person.done_at(&format!("/console/{organization}/roles"), Flashed::RoleSaved, saved.position),
-        Err(error) => editor_page(&person, &grant, Some(&saved), draft, None, Problems::of(error)?).await,
+        Err(error) => {
+            editor_page(&person, &grant, Some(&saved), draft, None, (&Pairs::default(), Problems::of(error)?)).await
+        }
     }
 }
 

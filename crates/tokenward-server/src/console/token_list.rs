@@ -196,6 +196,7 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
         search: asked.search,
         filter: asked.filter,
         chips,
+        may_see_policies: person.can(organization, Management::PolicyManage),
         may_create: person.can(organization, Management::TokenManage),
         may_delete: person.can(organization, Management::TokenManage),
         shows_last_used: true,

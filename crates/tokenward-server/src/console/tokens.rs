@@ -15,7 +15,7 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
 use super::form::{Pairs, Problems, Query};
-use super::page::{At, PageResult, page};
+use super::page::{At, PageResult, page, see_other};
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
@@ -26,10 +26,10 @@ use super::view::{
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{App, token_networks, token_policy};
+use crate::service::{App, policy_tokens, token_networks, token_policy};
 
 /// Decisions on a token's page.
-const SHOWN: usize = 10;
+pub(super) const SHOWN: usize = 10;
 /// The lengths of life that are offered, in days.
 const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 year")];
 /// The one that is chosen until somebody chooses.
@@ -237,7 +237,10 @@ pub(super) async fn create(
     match created {
         Ok(created) => secret_page(&person, shell, created.value, StatusCode::CREATED, None),
         Err(error) if error.code == Code::NameTaken => match shown_already(&person, &grant, &typed, &error).await? {
-            Some(token) => page(StatusCode::CONFLICT, &TokenShownPage { token: row(&person.app, &token, None), shell }),
+            Some(token) => page(
+                StatusCode::CONFLICT,
+                &TokenShownPage { list: "tokens", token: row(&person.app, &token, None), shell },
+            ),
             None => new_page(&person, &grant, &typed, Problems::of(error)?).await,
         },
         Err(error) => new_page(&person, &grant, &typed, Problems::of(error)?).await,
@@ -264,6 +267,7 @@ pub(super) fn secret_page(
     let TokenRow { id, name, role, expires, .. } = row(&person.app, &created.token, None);
     let shown = TokenCreatedPage {
         shell,
+        list: "tokens",
         id,
         name,
         // The console asks for none that somebody else made.
@@ -286,7 +290,15 @@ pub(super) async fn show(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    let token = tokens::find(&person.app, &grant, id).await?;
+    let token = match tokens::find(&person.app, &grant, id).await {
+        // Links to tokens know no kinds.
+        Err(error) if error.code == Code::NotFound => {
+            let policy = person.may(organization, Management::PolicyManage).map_err(|_| error)?;
+            policy_tokens::get(&person.app, &policy, id).await?;
+            return see_other(&format!("/console/{organization}/policy-tokens/{id}")).map_err(Into::into);
+        }
+        found => found?,
+    };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let row = row(&person.app, &token, used.as_ref());
@@ -317,7 +329,7 @@ pub(super) async fn show(
 }
 
 /// How often a token was used.
-fn counts(used: &usage::Usage, decisions: Option<Vec<DecisionRow>>) -> TokenUsage {
+pub(super) fn counts(used: &usage::Usage, decisions: Option<Vec<DecisionRow>>) -> TokenUsage {
     let reasons = used.denied.iter().filter(|(_, count)| *count > 0);
     TokenUsage {
         allowed: grouped(used.allowed),
@@ -330,7 +342,7 @@ fn counts(used: &usage::Usage, decisions: Option<Vec<DecisionRow>>) -> TokenUsag
 }
 
 /// What a role of the organization can do: in a sentence, and in detail.
-fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (String, Vec<String>) {
+pub(super) fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (String, Vec<String>) {
     let directory = person.app.verifier.directory();
     let found = directory.organization(organization).and_then(|o| Some((o, o.role(role)?)));
     found.map(|(organization, role)| (role.meaning(), points(organization, role))).unwrap_or_default()

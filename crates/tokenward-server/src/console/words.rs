@@ -8,6 +8,9 @@ use tokenward_core::{Time, Uuid};
 
 use super::view::{RoleTag, TokenState, cluster_levels, environment_levels, mode_label};
 
+/// The methods that people are offered to ask about.
+pub(super) const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
 /// A built-in role as people read it.
 pub(super) fn built_in_name(role: BuiltIn) -> &'static str {
     match role {

@@ -67,6 +67,12 @@ pub struct HttpRequest {
     /// With the query.
     #[prost(string, tag = "4")]
     pub path: String,
+    /// The body as text, where Envoy is told to send it (`with_request_body`).
+    #[prost(string, tag = "11")]
+    pub body: String,
+    /// The body as bytes, where Envoy is told to pack it so.
+    #[prost(bytes = "vec", tag = "12")]
+    pub raw_body: Vec<u8>,
     /// Instead of `headers`, where Envoy is told to encode raw headers.
     #[prost(message, optional, tag = "13")]
     pub header_map: Option<HeaderMap>,

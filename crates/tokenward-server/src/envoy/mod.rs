@@ -33,6 +33,7 @@ use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
     HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
 };
+use tokenward_verify::RequestBody;
 use tokenward_verify::credential::{challenge, credential};
 use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
 
@@ -134,6 +135,7 @@ fn held<'a>(
         scope: Scope::read(attributes.context_extensions.iter())?,
         credential: credential(sent),
         target: if trusted { target } else { Target::default() },
+        body: body(http),
         client: if trusted { source(attributes).or(peer) } else { peer },
         agent: http.headers.get("user-agent").map(String::as_str),
     })
@@ -149,6 +151,24 @@ pub(crate) fn headers_removed(settings: &gateway::Settings, question: &[u8]) -> 
     match allow(Headers::new(), Some(&http)).http_response? {
         HttpResponse::Ok(ok) => Some((http, ok.headers_to_remove)),
         HttpResponse::Denied(_) => None,
+    }
+}
+
+/// The body of the request, where Envoy sends all of it. A part of it is none that could be decided by.
+fn body(http: &HttpRequest) -> RequestBody<'_> {
+    let partial = header(http, "x-envoy-auth-partial-body").any(|value| value != b"false");
+    match (http.raw_body.as_slice(), http.body.as_bytes()) {
+        _ if partial => RequestBody::Unknown,
+        // Envoy may not be told to send it, and says the same then.
+        ([], [])
+            if header(http, "content-length").all(|value| value == b"0")
+                && header(http, "content-length").count() > 0 =>
+        {
+            RequestBody::Whole(&[])
+        }
+        ([], []) => RequestBody::Unknown,
+        ([], text) => RequestBody::Whole(text),
+        (bytes, _) => RequestBody::Whole(bytes),
     }
 }
 

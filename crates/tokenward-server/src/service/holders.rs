@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Resource;
 use tokenward_core::permission::{Management, Permission};
+use tokenward_core::secret::Kind;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::{environments, projects, roles, tokens, variables};
 
@@ -20,6 +21,8 @@ pub(super) enum Wanted<'a> {
     Role(&'a str),
     /// Of an API token.
     Token(&'a str),
+    /// Of a policy token.
+    PolicyToken(&'a str),
     /// Of a variable of this owner.
     Variable(variables::Owner, &'a str),
 }
@@ -54,7 +57,12 @@ async fn holder(app: &Arc<App>, grant: &Grant, wanted: Wanted<'_>) -> Result<Opt
         ),
         Wanted::Role(name) => (roles::holder(conn, grant, name).await?, Management::RoleRead, |_| Resource::default()),
         Wanted::Token(name) => {
-            (tokens::holder(conn, grant, name).await?, Management::TokenRead, |_| Resource::default())
+            (tokens::holder(conn, grant, Kind::Token, name).await?, Management::TokenRead, |_| Resource::default())
+        }
+        Wanted::PolicyToken(name) => {
+            (tokens::holder(conn, grant, Kind::PolicyToken, name).await?, Management::PolicyManage, |_| {
+                Resource::default()
+            })
         }
         // Whoever writes a variable reads those beside it.
         Wanted::Variable(owner, key) => return variables::holder(conn, grant, owner, key).await,

@@ -159,6 +159,7 @@ pub async fn bootstrap(
         not_before: None,
         expires_at: None,
         networks: &[],
+        policy: None,
         secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four(), registered: false },
     };
     tokens::insert(&mut tx, &grant, new).await?;
@@ -173,6 +174,7 @@ pub async fn bootstrap(
             networks: Vec::new(),
             last_four: new.secret.last_four.to_owned(),
             version: 1,
+            opa_policy: None,
             replaced_until: None,
             revoked_reason: None,
             revoked_note: None,

@@ -220,7 +220,7 @@ fn check_begin(not_before: Option<Time>, expires_at: Option<Time>, faults: &mut 
     }
 }
 
-fn check_words(name: Option<&str>, description: Option<&str>) -> Faults {
+pub(super) fn check_words(name: Option<&str>, description: Option<&str>) -> Faults {
     let mut faults = Faults::default();
     if let Some(name) = name {
         faults.check("name", check_actor_name(name));
@@ -625,6 +625,12 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
 }
 
 pub(super) fn event(kind: Kind, token: &Token) -> Event {
+    let kind = match (token.kind, kind) {
+        (secret::Kind::PolicyToken, Kind::TokenCreated) => Kind::PolicyTokenCreated,
+        (secret::Kind::PolicyToken, Kind::TokenUpdated) => Kind::PolicyTokenUpdated,
+        (secret::Kind::PolicyToken, Kind::TokenDeleted) => Kind::PolicyTokenDeleted,
+        (_, kind) => kind,
+    };
     Event::new(kind, Some(token.organization_id), token.id, &token.name)
 }
 
@@ -649,7 +655,6 @@ pub(super) fn moved(token: &Token, role: &Role) -> Event {
     updated(token, &after)
 }
 
-/// What the log may say of a token.
 pub(super) fn snapshot(token: &Token) -> TokenSnapshot {
     TokenSnapshot {
         name: token.name.clone(),
@@ -661,6 +666,7 @@ pub(super) fn snapshot(token: &Token) -> TokenSnapshot {
         networks: token.networks.iter().map(|it| it.network.to_string()).collect(),
         last_four: token.last_four.clone(),
         version: token.version,
+        opa_policy: None,
         replaced_until: None,
         revoked_reason: None,
         revoked_note: None,

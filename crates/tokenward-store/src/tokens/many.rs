@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::Serialize;
 
 use super::{
-    API_TOKEN, ActorKind, Code, Conn, Error, Grant, Management, NewToken, NotedNetwork, Result, Revocation, Token,
-    TokenRow, Tx, Uuid, by_ids, restrictions,
+    ActorKind, Code, Conn, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result, Revocation, Token, TokenRow,
+    Tx, Uuid, by_ids, managing, restrictions, write_policy,
 };
 use crate::db::{Many, hex_bytes, hex_id, many};
 
@@ -82,12 +82,13 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
     let now = tx.now();
     let mut rows = Vec::with_capacity(tokens.len());
     for (grant, token) in tokens {
-        grant.permits(Management::TokenManage)?;
+        let kind = if token.policy.is_some() { Kind::PolicyToken } else { Kind::Token };
+        grant.permits(managing(kind))?;
         let creator = &grant.by().actor;
         rows.push(New {
             id: hex_id(token.id),
             organization_id: hex_id(grant.organization()),
-            kind: API_TOKEN,
+            kind: kind.as_str(),
             role_id: hex_id(token.role_id),
             name: token.name,
             description: token.description,
@@ -112,6 +113,11 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
     rows.retain(|_| new.next().unwrap_or(false));
     let inserted = INSERT_SECRETS.execute(tx.conn(), &rows).await;
     inserted.map_err(|error| if error.code == Code::NameTaken { Error::digest_used() } else { error })?;
+    for (_, token) in tokens.iter().filter(|(_, token)| there.contains(&token.id)) {
+        if let Some(policy) = token.policy {
+            write_policy(tx, token.id, policy, now).await?;
+        }
+    }
     let of = tokens.iter().filter(|(_, token)| there.contains(&token.id)).map(|(grant, _)| grant.organization());
     count(tx, of, 1).await?;
     Ok(there)
@@ -119,13 +125,13 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
 
 /// A token on its way to be taken back.
 #[derive(Serialize)]
-struct Gone<'a> {
+struct Gone {
     id: String,
     organization_id: String,
     at: i64,
     reason: &'static str,
-    note: Option<&'a str>,
-    by_name: Option<&'a str>,
+    note: Option<String>,
+    by_name: Option<String>,
     by_kind: Option<&'static str>,
     by_id: Option<String>,
 }
@@ -148,20 +154,29 @@ const REVOKE: Many = many!(
 
 /// Takes tokens back. Answers which: one that was taken back before is left out.
 pub async fn revoke_all(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> Result<HashSet<Uuid>> {
-    let mut rows = Vec::with_capacity(tokens.len());
-    for (grant, id, why) in tokens {
-        grant.permits_revoking(*id)?;
-        rows.push(Gone {
-            id: hex_id(*id),
-            organization_id: hex_id(grant.organization()),
-            at: why.at.0,
-            reason: why.reason.as_str(),
-            note: why.note.as_deref(),
-            by_name: why.by_name.as_deref(),
-            by_kind: why.by_kind.map(ActorKind::as_str),
-            by_id: why.by_id.map(hex_id),
-        });
-    }
+    tokens.iter().try_for_each(|(grant, id, _)| grant.permits_revoking(*id))?;
+    take_back(tx, tokens).await
+}
+
+/// Takes a policy token back. Of two at once, one gets `NotFound`.
+pub async fn revoke_policy_token(tx: &mut Tx, grant: &Grant, id: Uuid, why: &Revocation) -> Result<()> {
+    grant.permits(Management::PolicyManage)?;
+    let gone = take_back(tx, &[(grant, id, why)]).await?;
+    if gone.is_empty() { Err(Error::not_found("policy token")) } else { Ok(()) }
+}
+
+async fn take_back(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> Result<HashSet<Uuid>> {
+    let of_one = |(grant, id, why): &(&Grant, Uuid, &Revocation)| Gone {
+        id: hex_id(*id),
+        organization_id: hex_id(grant.organization()),
+        at: why.at.0,
+        reason: why.reason.as_str(),
+        note: why.note.clone(),
+        by_name: why.by_name.clone(),
+        by_kind: why.by_kind.map(ActorKind::as_str),
+        by_id: why.by_id.map(hex_id),
+    };
+    let rows: Vec<Gone> = tokens.iter().map(of_one).collect();
     let gone: Vec<(Uuid,)> = REVOKE.returning(tx.conn(), &rows).await?;
     let gone: HashSet<Uuid> = gone.into_iter().map(|(id,)| id).collect();
     let of = tokens.iter().filter(|(_, id, _)| gone.contains(id)).map(|(grant, ..)| grant.organization());
@@ -189,12 +204,13 @@ async fn count(tx: &mut Tx, of: impl Iterator<Item = Uuid>, each: i64) -> Result
     COUNT.execute(tx.conn(), &rows).await.map(|_| ())
 }
 
-/// Those of these tokens that were not taken back, whose each is asked for with a right in its organization.
+/// Those of these API tokens that were not taken back, whose each is asked for with a right in its organization.
 pub async fn living_of(conn: Conn<'_>, wanted: &[(&Grant, Uuid)]) -> Result<HashMap<Uuid, Token>> {
     let ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
     let rows: Vec<TokenRow> = by_ids(conn, select_all!("t.revoked_at IS NULL AND t.id IN"), &ids).await?;
     let organizations: HashMap<Uuid, Uuid> = wanted.iter().map(|(grant, id)| (*id, grant.organization())).collect();
-    let own = rows.into_iter().map(Token::from).filter(|it| organizations.get(&it.id) == Some(&it.organization_id));
+    let asked_for = |it: &Token| it.kind == Kind::Token && organizations.get(&it.id) == Some(&it.organization_id);
+    let own = rows.into_iter().map(Token::from).filter(asked_for);
     Ok(own.map(|token| (token.id, token)).collect())
 }
 

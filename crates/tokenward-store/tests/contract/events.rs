@@ -93,6 +93,7 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
         replaced_until: None,
         revoked_reason: None,
         revoked_note: None,
+        opa_policy: None,
     };
     let after = TokenSnapshot { name: "CI \"✓\"".to_owned(), description: Some(String::new()), ..before.clone() };
     let event = Event::new(Kind::TokenCreated, Some(acme.id), target, "CI ✓")

@@ -290,6 +290,7 @@ pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest)
         description: None,
         not_before: None,
         expires_at: None,
+        policy: None,
         networks: &[],
         secret: secret(digest),
     }

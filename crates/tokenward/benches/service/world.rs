@@ -188,11 +188,18 @@ pub async fn insert(
                 last_four: text.last_four(),
                 registered: false,
             };
-            let (description, not_before, expires_at) = (None, None, None);
-            (
-                &grant,
-                tokens::NewToken { id: *id, role_id, name, description, not_before, expires_at, networks: &[], secret },
-            )
+            let new = tokens::NewToken {
+                id: *id,
+                role_id,
+                name,
+                description: None,
+                not_before: None,
+                expires_at: None,
+                networks: &[],
+                policy: None,
+                secret,
+            };
+            (&grant, new)
         });
         let new: Vec<_> = new.collect();
         assert_eq!(tokens::insert_all(tx, &new).await.unwrap().len(), some.len());

@@ -48,6 +48,7 @@ use crate::commands::bootstrap::BootstrapArgs;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::new_organization::NewOrganizationArgs;
 use crate::commands::pepper::PepperCommand;
+use crate::commands::policy::PolicyCommand;
 use crate::commands::restore::RestoreArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
@@ -135,6 +136,9 @@ pub enum Command {
     /// Signals are passed on. The exit code is the command's; 125 where no token was made and nothing was run, 126 and 127 where
     /// the command cannot be run.
     Run(RunArgs),
+    /// Policies in Rego, on this machine: whether one can be used, and what it says of a request (no server needed)
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Whatever is asked of a server.
     #[command(flatten)]
     Online(Online),
@@ -244,7 +248,7 @@ pub fn parse() -> Cli {
 /// The options of a server, which mean nothing to a command that asks none.
 const OF_SERVERS: [&str; 5] = ["url", "organization", "ca_cert", "json", "wide"];
 /// The commands that ask none, and which of those options mean something to them all the same.
-const OFFLINE: [(&[&str], &[&str]); 18] = [
+const OFFLINE: [(&[&str], &[&str]); 21] = [
     (&["serve"], &[]),
     (&["bootstrap"], &[]),
     (&["new-organization"], &[]),
@@ -263,6 +267,9 @@ const OFFLINE: [(&[&str], &[&str]); 18] = [
     (&["pepper", "add"], &[]),
     (&["pepper", "status"], &["json"]),
     (&["pepper", "retire"], &[]),
+    (&["policy", "check"], &[]),
+    (&["policy", "eval"], &[]),
+    (&["policy", "test"], &[]),
 ];
 
 /// Refuses an option of servers that somebody has typed where it would be passed over in silence. In the environment they
@@ -431,7 +438,9 @@ mod tests {
     fn offline_help_shows_no_server_options() {
         let error = parsed(&["serve", "--help"]).unwrap_err().to_string();
         assert!(error.contains("--listen") && !error.contains("--ca-cert") && !error.contains("--json"), "{error}");
-        for line in [&["completions"][..], &["man"], &["log", "verify"], &["log", "head"], &["migrate"]] {
+        for line in
+            [&["completions"][..], &["man"], &["log", "verify"], &["log", "head"], &["migrate"], &["policy", "check"]]
+        {
             let help = parsed(&[line, &["--help"]].concat()).unwrap_err().to_string();
             assert!(!["--url", "--organization", "--ca-cert"].iter().any(|it| help.contains(it)), "{help}");
             assert_eq!(help.contains("--json"), line[0] == "log", "{help}");

@@ -148,7 +148,11 @@ pub async fn run(args: VerifyArgs, global: &Global) -> Result {
         resource: (resource != ResourceRequest::default()).then_some(resource),
         remote_ip: args.remote_ip,
         api: args.api.as_deref().map(Text::from),
-        request: args.path.as_deref().map(|path| HttpRequest { method: (&*method).into(), path: path.into() }),
+        request: args.path.as_deref().map(|path| HttpRequest {
+            method: (&*method).into(),
+            path: path.into(),
+            body: None,
+        }),
         ..asking(&token)
     };
     let context = Context::open(global)?;

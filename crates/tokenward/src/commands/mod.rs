@@ -11,6 +11,7 @@ pub mod log;
 pub mod migrate;
 pub mod new_organization;
 pub mod pepper;
+pub mod policy;
 pub mod restore;
 pub mod serve;
 pub mod sign_in_link;

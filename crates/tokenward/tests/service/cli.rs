@@ -156,7 +156,7 @@ async fn choose_password(data: &Path, link: &str) {
     let flags = Flags::default().with("data_dir", data.to_str()).with("listen", Some("127.0.0.1:0"));
     let running = tokenward_server::serve::start(Config::load(None, &[], &flags).unwrap()).await.unwrap();
     let secret = link.rsplit('/').next().unwrap();
-    let by = set_up::visitor(&Client { address: None, user_agent: None, origin: Origin::Console });
+    let by = set_up::visitor(&Client { address: None, user_agent: None, origin: Origin::Console, policy: None });
     accounts::take_link(
         &running.app,
         secret,

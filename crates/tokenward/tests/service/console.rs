@@ -139,6 +139,12 @@ impl Person {
     }
 }
 
+/// The value of a hidden field of a page.
+pub fn hidden(page: &Page, name: &str) -> String {
+    let start = format!("name=\"{name}\" value=\"");
+    page.html.split(&start).nth(1).unwrap_or_else(|| panic!("{name} is missing")).split('"').next().unwrap().to_owned()
+}
+
 /// What an answer says last about the cookie of this name.
 fn set_cookie(page: &Page, name: &str) -> String {
     let mut all = page.headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap());

@@ -5,13 +5,7 @@ use serde_json::json;
 use sha2::Digest as _;
 use tokenward_core::time::DAY;
 
-use crate::console::{Page, Person, world};
-
-/// The value of a hidden field of a page.
-fn hidden(page: &Page, name: &str) -> String {
-    let start = format!("name=\"{name}\" value=\"");
-    page.html.split(&start).nth(1).unwrap_or_else(|| panic!("{name} is missing")).split('"').next().unwrap().to_owned()
-}
+use crate::console::{Page, Person, hidden, world};
 
 #[tokio::test]
 async fn networks_are_lines_of_the_form_and_stay_where_a_form_has_none() {

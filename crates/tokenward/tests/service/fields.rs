@@ -188,6 +188,7 @@ fn word(name: &str) -> &'static str {
         "permission" => "VIEWER",
         "permissions" | "any_of" => "a:b",
         "network" | "networks" => "10.0.0.0/8",
+        "opa_policy" => "allow := true",
         "method" => "GET",
         "path" | "mount_path" => "/a",
         _ => "a",
@@ -255,6 +256,8 @@ impl World {
         named.insert("customRoleId".into(), made(acme.path("customRole"), json!({ "name": "r" })).await.into());
         let token = server.new_token(&acme, json!({ "name": "t", "role_id": null })).await;
         named.insert("apiTokenId".into(), token.0.into());
+        let policy = json!({ "name": "t", "opa_policy": "allow := true" });
+        named.insert("policyApiTokenId".into(), made(acme.path("policyApiToken"), policy).await.into());
         named.insert("version".into(), "1".into());
         let events = server.get(&acme.path("events"), &acme.owner).await.expect(200);
         named.insert("eventId".into(), events["events"][0]["id"].clone());

@@ -593,3 +593,34 @@ async fn ext_authz_decides_as_forward_auth_does() {
     drop(client);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn ext_authz_shows_policies_the_body_that_envoy_sends() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = support::config(directory.path());
+    config.envoy_listen = Some("127.0.0.1:0".parse().unwrap());
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    let policy = "allow if {\n\tinput.request.path == [\"invoices\"]\n\tinput.request.body.amount < 100\n}";
+    let made = json!({ "name": "invoices", "opa_policy": policy });
+    let text = server.post(&acme.path("policyApiToken"), &acme.owner, made).await.str("token");
+    let address = server.running.envoy.as_ref().unwrap().address;
+    let client = AuthorizationClient::connect(format!("http://{address}")).await.unwrap();
+    let ask = async |method: &str, path: &str, body: &str, raw: &[u8], more: &[(&str, &str)]| {
+        let key = [&[("x-api-key", text.as_str())], more].concat();
+        let mut request = held(path, &key, &[("identity", "any")]);
+        let http = request.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap();
+        (http.method, http.body, http.raw_body) = (method.into(), body.into(), raw.to_vec());
+        let (_, status, _, body) = answered(client.clone().check(request).await.unwrap().into_inner());
+        (status, body["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let denied = || (403, "policy_denied".to_owned());
+    assert_eq!(ask("POST", "/invoices", "{\"amount\":7}", b"", &[]).await.0, 200);
+    assert_eq!(ask("POST", "/invoices", "", b"{\"amount\":7}", &[]).await.0, 200);
+    assert_eq!(ask("POST", "/invoices", "{\"amount\":700}", b"", &[]).await, denied());
+    assert_eq!(ask("POST", "/orders", "{\"amount\":7}", b"", &[]).await, denied());
+    assert_eq!(ask("POST", "/invoices", "", b"", &[]).await, denied(), "Envoy is not told to send it");
+    let partial = [("x-envoy-auth-partial-body", "true")];
+    assert_eq!(ask("POST", "/invoices", "{\"amount\":7}", b"", &partial).await, denied());
+    drop(client);
+    server.stop().await;
+}

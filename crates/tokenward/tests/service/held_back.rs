@@ -4,9 +4,18 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_core::Code;
+use tokenward_core::directory::Resource;
+use tokenward_core::event::Origin;
+use tokenward_core::permission::Management;
+use tokenward_core::reason::Reason;
 use tokenward_core::right::Operator;
 use tokenward_core::time::HOUR;
+use tokenward_server::service::projects;
 use tokenward_server::service::set_up::sign_in_link;
+use tokenward_verify::Presenter;
+use tokenward_verify::server::policy::RequestBody;
+use tokenward_verify::server::{AskedRequest, Client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -423,4 +432,67 @@ async fn a_proof_that_ran_out_meanwhile_hands_nothing_over() {
     server.clock.advance(HOUR);
     let (status, said) = held.finish().await;
     assert!(status == 403 && said.contains("proof_required"), "{said}");
+}
+
+#[tokio::test]
+async fn a_policy_that_was_changed_meanwhile_has_allowed_nothing() {
+    let (server, acme) = Server::with_owner().await;
+    let make = json!({ "name": "ci", "opa_policy": "allow if input.request.method in {\"POST\", \"DELETE\"}" });
+    let made = server.post(&acme.path("policyApiToken"), &acme.owner, make).await.expect(201);
+    let (id, text) = (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned());
+    let path = acme.path(&format!("policyApiToken/{id}"));
+    let held = async |name: &str| {
+        let body = json!({ "name": name }).to_string();
+        Held::begin(&server, "POST", &acme.path("project"), &text, JSON, &body).await
+    };
+    let (status, said) = held("one").await.finish().await;
+    assert_eq!(status, 200, "{said}");
+    let begun = held("two").await;
+    let edit = json!({ "opa_policy": "allow if input.request.method == \"GET\"" });
+    server.call(Method::PATCH, &path, &acme.owner, Some(edit)).await.expect(200);
+    let (status, said) = begun.finish().await;
+    assert!(status == 401 && said.contains("policy_denied"), "{said}");
+    let edit = json!({ "opa_policy": "allow := true" });
+    server.call(Method::PATCH, &path, &acme.owner, Some(edit)).await.expect(200);
+    let begun = held("three").await;
+    assert_eq!(server.delete(&path, &acme.owner).await.status, 204);
+    let (status, said) = begun.finish().await;
+    assert!(status == 401 && said.contains("revoked"), "{said}");
+    let names = server.get(&acme.path("project"), &acme.owner).await.each("results", "name");
+    assert_eq!(names, ["one"]);
+}
+
+#[tokio::test]
+async fn what_a_policy_has_allowed_is_asked_again_inside_of_the_write() {
+    let (server, acme) = Server::with_owner().await;
+    let app = &server.running.app;
+    let make = json!({ "name": "ci", "opa_policy": "allow if input.request.method == \"POST\"" });
+    let made = server.post(&acme.path("policyApiToken"), &acme.owner, make).await.expect(201);
+    let (id, text) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    let organization = acme.id.parse().unwrap();
+    // What stands before the router found, and what the check of the right made of it.
+    let allowed = || {
+        let path = acme.path("project");
+        let body = RequestBody::Whole(b"{}");
+        let asked = AskedRequest { method: "POST", path: &path, body, of_ours: true };
+        let policy = app.verifier.pass(text, &Presenter::default(), &asked).unwrap();
+        let client = Client { address: None, user_agent: None, origin: Origin::Api, policy };
+        let caller = app.verifier.authenticate(text, &client).unwrap();
+        let (directory, now) = (app.verifier.directory(), app.now());
+        caller.require(&directory, organization, Management::ProjectCreate, Resource::default(), now).unwrap()
+    };
+    projects::create(app, allowed(), "one".into(), None).await.unwrap();
+    let grant = allowed();
+    let edit = json!({ "opa_policy": "allow if input.request.method in {\"POST\", \"PUT\"}" });
+    let path = acme.path(&format!("policyApiToken/{id}"));
+    server.call(Method::PATCH, &path, &acme.owner, Some(edit)).await.expect(200);
+    let refused = projects::create(app, grant, "two".into(), None).await.unwrap_err();
+    assert_eq!(refused.code, Code::Denied(Reason::PolicyDenied));
+    // Without the pass there is no right at all.
+    let client = Client { address: None, user_agent: None, origin: Origin::Api, policy: None };
+    let refused = app.verifier.authenticate(text, &client).unwrap_err();
+    assert_eq!(refused.code, Code::Denied(Reason::PolicyDenied));
+    projects::create(app, allowed(), "three".into(), None).await.unwrap();
+    let names = server.get(&acme.path("project"), &acme.owner).await.each("results", "name");
+    assert_eq!(names, ["one", "three"]);
 }

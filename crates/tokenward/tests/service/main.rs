@@ -16,6 +16,7 @@ mod commands;
 mod console;
 mod console_documents;
 mod console_people;
+mod console_policies;
 mod console_tokens;
 mod decisions;
 mod embedded;
@@ -36,6 +37,7 @@ mod nodes;
 mod numbers;
 mod other_log;
 mod peppers;
+mod policy_files;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../support/process.rs"]

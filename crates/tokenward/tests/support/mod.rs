@@ -228,7 +228,7 @@ impl Server {
         let mut reader = app.store.read().await.unwrap();
         let account = accounts::get(reader.conn(), account).await.unwrap().unwrap();
         drop(reader);
-        let client = Client { address: None, user_agent: None, origin: Origin::Api };
+        let client = Client { address: None, user_agent: None, origin: Origin::Api, policy: None };
         let begun = sessions::begin(app, account, client, console).await.unwrap();
         begun.value.text.expose().to_owned()
     }

@@ -83,6 +83,56 @@ for (const input of document.querySelectorAll("[data-into]")) {
   });
 }
 
+// Rego in colours: comments, texts, keywords, numbers.
+const REGO = /(#.*)|("(?:[^"\\\n]|\\.)*"?|`[^`]*`?)|\b(allow|contains|default|else|every|false|if|import|in|input|not|null|some|true)\b|\b(\d[\d.]*)\b/g;
+const KINDS = ["comment", "text", "word", "number"];
+function coloured(text) {
+  const parts = [];
+  let end = 0;
+  for (const match of text.matchAll(REGO)) {
+    parts.push(text.slice(end, match.index));
+    const part = document.createElement("span");
+    part.className = KINDS[match.slice(1).findIndex((found) => found !== undefined)];
+    part.textContent = match[0];
+    parts.push(part);
+    end = match.index + match[0].length;
+  }
+  return [...parts, text.slice(end)];
+}
+for (const pre of document.querySelectorAll("pre[data-rego]")) pre.replaceChildren(...coloured(pre.textContent));
+for (const area of document.querySelectorAll("textarea[data-rego]")) {
+  // The colours lie beneath, and the text that is typed is without ink of its own.
+  const frame = document.createElement("div");
+  const beneath = document.createElement("pre");
+  frame.className = "rego";
+  beneath.setAttribute("aria-hidden", "true");
+  area.replaceWith(frame);
+  frame.append(beneath, area);
+  const draw = () => {
+    beneath.replaceChildren(...coloured(`${area.value}\n`));
+    beneath.scrollTop = area.scrollTop;
+    beneath.scrollLeft = area.scrollLeft;
+  };
+  draw();
+  area.addEventListener("input", draw);
+  area.addEventListener("scroll", draw);
+  // What the button "Try" would say, a moment after the last key. The password is none of it.
+  let waiting;
+  area.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(async () => {
+      const typed = new FormData(area.form);
+      typed.delete("password");
+      typed.set("action", "try");
+      const answer = await fetch(area.form.action, { method: "POST", body: new URLSearchParams(typed) }).catch(() => undefined);
+      if (!answer || answer.redirected) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(area.dataset.verdict);
+      // Only what was asked last counts.
+      if (fresh && typed.get("opa_policy") === area.value) document.getElementById(area.dataset.verdict).replaceChildren(...fresh.childNodes);
+    }, 600);
+  });
+}
+
 // The server writes UTC; the tip of the mouse says it in local time as well.
 function localTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {

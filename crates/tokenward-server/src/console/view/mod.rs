@@ -11,6 +11,7 @@ mod events;
 mod gate;
 mod members;
 mod nodes;
+mod policy_tokens;
 mod resources;
 mod roles;
 #[cfg(test)]
@@ -37,6 +38,10 @@ pub use members::{
     MembersPage, TransferCandidate, TransferPage,
 };
 pub use nodes::{NodeRow, NodesPage};
+pub use policy_tokens::{
+    PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink, ReplayRow,
+    RoleTrialForm, TrialForm, Verdict,
+};
 pub use resources::{
     ClusterForm, ClusterPage, ClusterRow, ClustersPage, EnvironmentForm, EnvironmentPage, EnvironmentRow, ProjectForm,
     ProjectPage, ProjectRow, ProjectsPage,

@@ -3,7 +3,7 @@
 use askama::Template;
 use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode};
 
-use super::{FormField, Pager, Shell};
+use super::{FormField, Pager, RoleTrialForm, Shell};
 
 /// A role in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +48,8 @@ pub struct BuiltInRolePage {
     pub permissions: Vec<(String, String)>,
     /// What it holds of the organization's own API, in words.
     pub api: String,
+    /// What it says of a request.
+    pub trial: Option<RoleTrialForm>,
 }
 
 /// One step of a scale, as the editor offers it.
@@ -219,6 +221,8 @@ pub struct RoleEditorPage {
     pub may_edit: bool,
     /// The version that the form is based on, sent as `version`, so that two people cannot overwrite each other.
     pub version: String,
+    /// What the saved role says of a request.
+    pub trial: Option<RoleTrialForm>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

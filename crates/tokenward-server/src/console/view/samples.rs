@@ -163,6 +163,7 @@ fn tokens_page() -> TokensPage {
         search: String::new(),
         filter: String::new(),
         chips: chips(0),
+        may_see_policies: true,
         may_create: true,
         may_delete: true,
         shows_last_used: true,
@@ -242,6 +243,7 @@ fn expiry(chosen: &str) -> Expiry {
 
 pub fn token_created() -> TokenCreatedPage {
     TokenCreatedPage {
+        list: "tokens",
         shell: shell(Nav::Tokens),
         id: id(20),
         name: "ci-preview".into(),
@@ -505,6 +507,47 @@ fn matrix() -> (Vec<ClusterCell>, Vec<ProjectCell>) {
     )
 }
 
+fn choice(value: &str, chosen: bool) -> Choice {
+    Choice { value: value.into(), label: value.into(), chosen }
+}
+
+fn role_trial() -> RoleTrialForm {
+    RoleTrialForm {
+        apis: vec![choice("shop", true)],
+        methods: vec![choice("GET", false), choice("POST", true)],
+        path: FormField::new("/refunds"),
+        verdict: Some(Verdict {
+            good: false, text: "POST /refunds is denied. The role lacks “refunds:write”.".into()
+        }),
+    }
+}
+
+const POLICY: &str = "# Only what is read.\nallow if {\n\tinput.request.method in {\"GET\", \"HEAD\"}\n\tinput.request.path[0] == \"invoices\"\n}\n";
+
+fn policy_editor(verdict: Option<Verdict>) -> PolicyEditor {
+    PolicyEditor {
+        policy: FormField::new(POLICY),
+        trial: TrialForm {
+            methods: vec![choice("GET", true), choice("POST", false)],
+            path: FormField::new("/invoices/7"),
+            body: FormField::default(),
+            gateway: true,
+        },
+        verdict,
+    }
+}
+
+fn replay_row(minutes: Micros, path: &str, was_allowed: bool, good: bool) -> ReplayRow {
+    let text = if good { "`allow` is true." } else { "No rule for `allow` holds." };
+    ReplayRow {
+        at: moment(-minutes * MINUTE),
+        method: "GET".into(),
+        path: path.into(),
+        was_allowed,
+        verdict: Verdict { good, text: text.into() },
+    }
+}
+
 fn role_editor() -> RoleEditorPage {
     let (clusters, projects) = matrix();
     RoleEditorPage {
@@ -530,6 +573,7 @@ fn role_editor() -> RoleEditorPage {
         used_by: Some("1 member and 2 tokens".into()),
         may_edit: true,
         version: "3".into(),
+        trial: Some(role_trial()),
         error: None,
     }
 }

@@ -95,6 +95,8 @@ pub struct TokensPage {
     pub chips: Vec<Chip>,
     /// May the person create tokens (and see the button)?
     pub may_create: bool,
+    /// May the person see policy tokens?
+    pub may_see_policies: bool,
     /// May the person delete tokens?
     pub may_delete: bool,
     /// Is last use known on this server? Shows the column.
@@ -209,6 +211,8 @@ pub struct TokenEditPage {
 pub struct TokenCreatedPage {
     /// The frame.
     pub shell: Shell,
+    /// The path of its list below the organization.
+    pub list: &'static str,
     /// The token's id.
     pub id: String,
     /// Its name.
@@ -238,6 +242,8 @@ impl std::fmt::Debug for TokenCreatedPage {
 pub struct TokenShownPage {
     /// The frame.
     pub shell: Shell,
+    /// The path of its list below the organization.
+    pub list: &'static str,
     /// The token that it made at first.
     pub token: TokenRow,
 }

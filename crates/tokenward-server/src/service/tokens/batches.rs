@@ -8,6 +8,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
+use tokenward_core::secret;
 use tokenward_core::token::{self, Revocation, Token, TokenVersion};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -134,6 +135,7 @@ async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
                     not_before: token.not_before,
                     expires_at: token.expires_at,
                     networks: &token.networks,
+                    policy: None,
                     secret: secret.row(),
                 },
             ));
@@ -245,6 +247,7 @@ impl Around {
         let token = Token {
             id,
             organization_id: organization,
+            kind: secret::Kind::Token,
             role_id: role.id,
             role_name: role.name.to_string(),
             name: new.name.clone(),

@@ -266,7 +266,7 @@ async fn a_new_sign_in_link_and_a_new_password_end_the_link_before() {
     // A new password, chosen while signed in.
     let caller = app.verifier.authenticate(
         &acme.owner,
-        &tokenward_verify::server::Client { address: None, user_agent: None, origin: Origin::Api },
+        &tokenward_verify::server::Client { address: None, user_agent: None, origin: Origin::Api, policy: None },
     );
     let caller = caller.unwrap();
     let changed = tokenward_server::service::accounts::change_password(

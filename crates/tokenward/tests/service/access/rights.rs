@@ -25,7 +25,7 @@ const CUSTOM: [(&str, &str, &str); 5] = [
 fn holders(permission: &str, on: On) -> &'static str {
     match (permission, on) {
         ("organization:read", _) => "oaDbVfnvdmx",
-        ("organization:edit" | "member:manage" | "role:manage", _) => "oa",
+        ("organization:edit" | "member:manage" | "role:manage" | "policy:manage", _) => "oa",
         ("organization:delete" | "organization:transfer", _) => "o",
         ("member:read", _) => "oaDbV",
         ("role:read" | "token:read" | "api:read", _) => "oaDV",

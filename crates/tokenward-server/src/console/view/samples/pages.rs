@@ -1,5 +1,7 @@
 //! Every page with the sample data, in each of the forms worth looking at.
 
+use askama::DynTemplate;
+
 use super::*;
 
 fn account_events() -> Vec<AccountEventRow> {
@@ -23,6 +25,69 @@ fn account_events() -> Vec<AccountEventRow> {
             ..event(DAY, "Sign-in link created")
         },
     ]
+}
+
+fn policy_pages(pages: &mut Vec<(String, String)>) {
+    let mut page = |name: &str, page: &dyn DynTemplate| pages.push((name.into(), page.dyn_render().unwrap()));
+    let list = PolicyTokensPage { shell: shell(Nav::Tokens), tokens: tokens(), pager: Pager::default() };
+    page("policy-tokens", &list);
+    page("policy-tokens-empty", &PolicyTokensPage { tokens: Vec::new(), ..list });
+    let form = TokenForm {
+        name: FormField::default(),
+        description: FormField::default(),
+        roles: role_choices("deployer"),
+        expiry: expiry("90"),
+        networks: FormField::default(),
+    };
+    let refused = "cannot be used: line 2, column 7: `if` is missing\n\n  2 | allow {\n    |       ^";
+    let recipe = |key, title, current| RecipeLink { key, title, sentence: "One request, and nothing else.", current };
+    page(
+        "policy-token-new",
+        &PolicyTokenNewPage {
+            shell: shell(Nav::Tokens),
+            form: form.clone(),
+            editor: policy_editor(Some(Verdict { good: false, text: refused.into() })),
+            recipes: vec![recipe("a", "Read one environment", true), recipe("b", "Deploy one environment", false)],
+            shown: 1_795_562_400_000_000,
+            password: None,
+            error: None,
+        },
+    );
+    page(
+        "policy-token-edit",
+        &PolicyTokenEditPage {
+            shell: shell(Nav::Tokens),
+            token: tokens().remove(0),
+            form,
+            editor: policy_editor(Some(Verdict { good: true, text: "GET /invoices/7 is allowed.".into() })),
+            replay: Some(vec![
+                replay_row(2, "/invoices/7", true, true),
+                replay_row(9, "/orders/1", true, false),
+                replay_row(30, NASTY, false, false),
+            ]),
+            version: "1".into(),
+            password: None,
+            error: None,
+        },
+    );
+    page(
+        "policy-token",
+        &PolicyTokenPage {
+            shell: shell(Nav::Tokens),
+            token: tokens().remove(0),
+            policy: POLICY.into(),
+            usage: TokenUsage {
+                allowed: "1,204".into(),
+                denied: "3".into(),
+                reasons: vec![ReasonCount { reason: "policy denied".into(), count: "3".into() }],
+                decisions: None,
+            },
+            meaning: "Reads everything.".into(),
+            may_read_events: true,
+            logged_as: "policy:0193614c-2a00-7c41-9f3a-000000000001:reader".into(),
+            public_url: URL.into(),
+        },
+    );
 }
 
 /// A name and its HTML.
@@ -166,9 +231,10 @@ pub fn pages() -> Vec<(String, String)> {
     });
     page!("token-edit-effect", token_edit);
     page!("token-created", token_created());
-    page!("token-shown", TokenShownPage { shell: shell(Nav::Tokens), token: tokens().remove(4) });
+    page!("token-shown", TokenShownPage { list: "tokens", shell: shell(Nav::Tokens), token: tokens().remove(4) });
     let rotated = "The secret before (…m4Bc) is accepted until 25 Nov 2026, 23:20 UTC.";
     page!("token-rotated", TokenCreatedPage { rotated: Some(rotated.into()), ..token_created() });
+    policy_pages(&mut pages);
     page!(
         "token-rotate",
         TokenRotatePage {
@@ -409,6 +475,7 @@ pub fn pages() -> Vec<(String, String)> {
                 .filter(|own| BuiltIn::Viewer.management().has(**own))
                 .map(|own| (own.to_string(), "Sees it.".to_owned()))
                 .collect(),
+            trial: Some(role_trial()),
             api: "Every permission that ends in :read.".into(),
         }
     );

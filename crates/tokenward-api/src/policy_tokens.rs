@@ -1,0 +1,198 @@
+//! Policy tokens (contract §1.1), and ours: one of them, a change, and asking a policy.
+
+use serde::{Deserialize, Serialize};
+use tokenward_core::{Time, Uuid};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+#[cfg(feature = "openapi")]
+use crate::field;
+use crate::present;
+
+#[cfg(feature = "openapi")]
+field::list_of!(PolicyTrials, "policy_requests", PolicyTrial);
+
+/// A policy token, without its text.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PolicyApiToken {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub name: String,
+    /// Absent when it was never given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub role_name: String,
+    pub role_id: Uuid,
+    /// What it may be used for, in Rego.
+    pub opa_policy: String,
+    pub creator_name: Option<String>,
+    /// From when on it is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub expires_at: Option<Time>,
+    /// The end of its text, to tell it from others.
+    pub last_four: String,
+}
+
+/// A new policy token. Its text is in `token`, here and never again.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PolicyApiTokenCreate {
+    pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Time,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Time,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub role_name: String,
+    pub role_id: Uuid,
+    /// The text. Store it now.
+    pub token: String,
+    pub creator_name: Option<String>,
+    /// As what it appears in the event log.
+    pub user_sub: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub expires_at: Option<Time>,
+}
+
+/// Policy tokens.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PolicyApiTokenList {
+    pub results: Vec<PolicyApiToken>,
+}
+
+/// What a new policy token is to be.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PolicyApiTokenRequest {
+    /// 1 to 128 characters, unique among the organization's policy tokens.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
+    pub name: String,
+    /// What it may be used for, in Rego: at most 65,536 characters.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Policy))]
+    pub opa_policy: String,
+    /// At most 1,024 characters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A role of availableRole; null or absent is admin. What is allowed is what both policy and role allow.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_id: Option<Uuid>,
+    /// From when on the token is refused; null is never. Absent is the usual life of the organization's token policy, and never
+    /// where it has none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Option<Time>>,
+}
+
+/// What is to be different about a policy token (JSON merge patch, RFC 7396): what is absent stays as it is.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PolicyApiTokenEditRequest {
+    /// 1 to 128 characters. It cannot be null.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Name>, nullable = false))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub name: Option<Option<String>>,
+    /// What it may be used for, in Rego. It cannot be null.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Policy>, nullable = false))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub opa_policy: Option<Option<String>>,
+    /// At most 1,024 characters; null removes it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub description: Option<Option<String>>,
+    /// A role of availableRole. It cannot be null.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>, nullable = false))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub role_id: Option<Option<Uuid>>,
+    /// From when on the token is refused; null is never.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Option<Time>>,
+}
+
+/// A policy or a role, and the requests about which it is asked. Nothing is kept.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PolicyEvaluationRequest {
+    /// In Rego: at most 65,536 characters. Either it or `role_id`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Policy>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opa_policy: Option<String>,
+    /// A role: what would a token with it be answered, by a gateway of yours?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_id: Option<Uuid>,
+    /// At most 100. Either these or `replay_of`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<PolicyTrials>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Vec<PolicyTrial>>,
+    /// A policy token: the policy is asked about its last requests, as far as this node remembers them; at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<Uuid>,
+}
+
+/// A request about which a policy or a role is asked.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTrial {
+    /// Its method.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
+    pub method: String,
+    /// Its path, such as `/environment/ID/service/deploy`.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
+    pub path: String,
+    /// For a policy: its body as a text; absent, null or `""` where it has none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RequestBody>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// For a policy: is it one to an API of yours behind a gateway? Then its path does not begin with `api`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<bool>,
+    /// For a role: the API of yours whose routes say what the request needs.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ApiName>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+}
+
+/// What is said of each request, in their order.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PolicyEvaluation {
+    pub results: Vec<PolicyTrialAnswer>,
+}
+
+/// What is said of a request.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PolicyTrialAnswer {
+    pub allowed: bool,
+    /// Why.
+    pub detail: String,
+    /// Of a token's last requests: which it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<ReplayedRequest>,
+}
+
+/// A request that a token has made.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ReplayedRequest {
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Time,
+    pub method: String,
+    pub path: String,
+    /// Did the policy of that time allow it? Where `allowed` says something else, the policy that is asked would change it.
+    pub was_allowed: bool,
+}

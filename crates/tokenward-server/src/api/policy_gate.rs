@@ -1,0 +1,77 @@
+//! What stands before every request that comes with a policy token: its policy, which sees the body, is asked before anything
+//! else is, also on paths that match nothing.
+//!
+//! So the body is read first, within the limits of size and time that it has anyway. Requests with another credential, or with
+//! none, pass by.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokenward_core::Result;
+use tokenward_core::secret::{Kind, Presented};
+use tokenward_verify::Presenter;
+use tokenward_verify::server::policy::RequestBody;
+use tokenward_verify::server::{AskedRequest, PolicyPass};
+
+use super::error::ApiError;
+use super::extract::{credential, peer};
+use crate::body::{self, Bounds};
+use crate::heavy;
+use crate::http::{address, agent};
+use crate::limits::{BODY_TIME, POLICY_BODY};
+use crate::service::App;
+
+/// A policy token, where one is presented to our own API.
+fn policy_token<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
+    let text = credential(headers).ok()?;
+    Presented::parse(text, app.verifier.prefixes()).filter(|it| it.kind == Kind::PolicyToken).map(|_| text)
+}
+
+/// Does a request come with a policy token? Then it takes the way through [`policy_gate`].
+pub(super) fn presents_policy_token(app: &App, headers: &HeaderMap) -> bool {
+    policy_token(app, headers).is_some()
+}
+
+/// Asks the policy. What it allows goes on with a [`PolicyPass`], what it does not ends here.
+pub async fn policy_gate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    // What a gateway asks about is not what it asks with: the credential there is that of the request which it holds.
+    if request.uri().path() == "/forward-auth" {
+        return next.run(request).await;
+    }
+    let Some(text) = policy_token(&app, request.headers()).map(str::to_owned) else { return next.run(request).await };
+    match ask(app, text, request).await {
+        Ok(request) => next.run(request).await,
+        Err(error) => ApiError(error).into_response(),
+    }
+}
+
+async fn ask(app: Arc<App>, text: String, request: Request) -> Result<Request> {
+    let (parts, body) = request.into_parts();
+    let read = body::read(body, Bounds { max: POLICY_BODY.size(), drain: 0, time: &BODY_TIME }).await;
+    let (parts, bytes) = (Arc::new(parts), read.as_ref().ok().cloned().unwrap_or_default());
+    let asks = {
+        let (app, parts, bytes) = (Arc::clone(&app), Arc::clone(&parts), bytes.clone());
+        move || {
+            let proxies = app.live();
+            let from = Presenter {
+                address: address(&parts.headers, peer(&parts.extensions), &proxies.trusted_proxies),
+                agent: agent(&parts.headers),
+            };
+            let body = if read.is_ok() { RequestBody::Whole(&bytes) } else { RequestBody::Unreadable };
+            let asked = AskedRequest { method: parts.method.as_str(), path: parts.uri.path(), body, of_ours: true };
+            app.verifier.pass(&text, &from, &asked)
+        }
+    };
+    let pass: Option<PolicyPass> = if bytes.len() > heavy::BODY { heavy::run(asks).await?? } else { asks()? };
+    // Nobody else has them by now.
+    let parts = Arc::try_unwrap(parts).unwrap_or_else(|shared| axum::http::request::Parts::clone(&shared));
+    let mut request = Request::from_parts(parts, Body::from(bytes));
+    if let Some(pass) = pass {
+        request.extensions_mut().insert(pass);
+    }
+    Ok(request)
+}

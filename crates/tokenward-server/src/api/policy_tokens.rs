@@ -1,0 +1,270 @@
+//! Policy tokens (contract §1.1), and ours: one of them, a change, and asking a policy that nobody has kept.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use tokenward_api::policy_tokens::{
+    PolicyApiToken, PolicyApiTokenCreate, PolicyApiTokenEditRequest, PolicyApiTokenList, PolicyApiTokenRequest,
+    PolicyEvaluation, PolicyEvaluationRequest, PolicyTrial, PolicyTrialAnswer, ReplayedRequest,
+};
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::permission::Management;
+use tokenward_core::token_policy::End;
+use tokenward_core::{Error, Uuid};
+
+use super::endpoint::{Endpoint, delete, get, patch, post};
+use super::error::ApiError;
+use super::extract::{Body, Precondition, id, tagged, written, written_empty};
+use super::pieces::{self, Piece};
+use super::right::On;
+use crate::service::policy_tokens::{
+    self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial, TrialAnswer,
+};
+use crate::service::role_trial::{self, RoleTrial};
+use crate::service::{App, policy_denials};
+
+/// Tokens that are looked at for a piece of the list: each brings its policy.
+const PIECE: usize = 50;
+
+fn policy_token(PolicyToken { token, policy }: PolicyToken) -> PolicyApiToken {
+    PolicyApiToken {
+        id: token.id,
+        created_at: token.created_at,
+        updated_at: token.updated_at,
+        name: token.name,
+        description: token.description,
+        role_name: token.role_name,
+        role_id: token.role_id,
+        opa_policy: policy,
+        creator_name: token.creator_name,
+        expires_at: token.expires_at,
+        last_four: token.last_four,
+    }
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/organization/{organizationId}/policyApiToken", list)
+            .needs(Management::PolicyManage, On::Organization)
+            .about("Policy tokens", "The organization's policy tokens that have not ended, with their policies.")
+            .answers::<PolicyApiTokenList>(200),
+        post("/organization/{organizationId}/policyApiToken", create)
+            .needs(Management::PolicyManage, On::Organization)
+            .idempotent()
+            .about(
+                "Policy tokens",
+                "Make a policy token: it may do what both its policy and its role allow. Its text is shown once.",
+            )
+            .takes::<PolicyApiTokenRequest>()
+            .answers::<PolicyApiTokenCreate>(201)
+            .errors(&[409]),
+        post("/organization/{organizationId}/policyApiToken/evaluate", evaluate)
+            .needs(Management::PolicyManage, On::Organization)
+            .about(
+                "Policy tokens",
+                "Ask a policy about requests before it is used, or about the last ones of a policy token; or ask a role. \
+                 Nothing is kept.",
+            )
+            .takes::<PolicyEvaluationRequest>()
+            .answers::<PolicyEvaluation>(200)
+            .errors(&[404]),
+        get("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", show)
+            .needs(Management::PolicyManage, On::Organization)
+            .about("Policy tokens", "One policy token, with its policy.")
+            .answers::<PolicyApiToken>(200)
+            .errors(&[400]),
+        patch("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", update)
+            .needs(Management::PolicyManage, On::Organization)
+            .about(
+                "Policy tokens",
+                "Change what a policy token is: name, description, policy, role, end. Its text stays the same.",
+            )
+            .takes::<PolicyApiTokenEditRequest>()
+            .written_in(&["application/json", "application/merge-patch+json"])
+            .answers::<PolicyApiToken>(200)
+            .errors(&[400, 409, 412]),
+        delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", remove)
+            .needs(Management::PolicyManage, On::Organization)
+            .about("Policy tokens", "Take a policy token back. It is refused from the moment this answers.")
+            .answers_empty(204)
+            .errors(&[400]),
+    ]
+}
+
+async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+    let piece = move |after| {
+        let (app, grant) = (Arc::clone(&app), grant.clone());
+        async move {
+            let (all, last) = policy_tokens::part(&app, &grant, after, PIECE).await?;
+            Ok(Piece { entries: all.into_iter().map(policy_token).collect(), last })
+        }
+    };
+    Ok(pieces::results(piece).await?)
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(new): Body<PolicyApiTokenRequest>,
+) -> Result<Response, ApiError> {
+    let new = NewPolicyToken {
+        name: new.name,
+        description: new.description,
+        role_id: new.role_id,
+        end: new.expires_at.map_or(End::Usual, |sent| sent.map_or(End::Never, End::At)),
+        policy: new.opa_policy,
+    };
+    let created = policy_tokens::create(&app, grant, new).await?;
+    let version = created.value.token.updated_at;
+    let answer = written(StatusCode::CREATED, created, |Created { token, text }| PolicyApiTokenCreate {
+        user_sub: policy_denials::shown(token.id, &token.name),
+        id: token.id,
+        created_at: token.created_at,
+        updated_at: token.updated_at,
+        name: token.name,
+        description: token.description,
+        role_name: token.role_name,
+        role_id: token.role_id,
+        token: text.expose().to_owned(),
+        creator_name: token.creator_name,
+        expires_at: token.expires_at,
+    });
+    Ok(tagged(version, answer))
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let found = policy_tokens::get(&app, &grant, id("policyApiTokenId", &token)?).await?;
+    Ok(tagged(found.token.updated_at, Json(policy_token(found))))
+}
+
+async fn update(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
+    Body(sent): Body<PolicyApiTokenEditRequest>,
+) -> Result<Response, ApiError> {
+    let token = id("policyApiTokenId", &token)?;
+    let mut faults = Faults::default();
+    let nulls = [
+        ("name", sent.name == Some(None)),
+        ("opa_policy", sent.opa_policy == Some(None)),
+        ("role_id", sent.role_id == Some(None)),
+    ];
+    for (field, _) in nulls.into_iter().filter(|(_, null)| *null) {
+        faults.push(field, "cannot be null; leave it out to keep it as it is");
+    }
+    faults.finish()?;
+    let change = PolicyTokenChange {
+        name: sent.name.flatten(),
+        description: sent.description,
+        role_id: sent.role_id.flatten(),
+        expires_at: sent.expires_at,
+        policy: sent.opa_policy.flatten(),
+    };
+    let changed = policy_tokens::update(&app, grant, token, change, if_match).await?;
+    let version = changed.value.token.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, changed, policy_token)))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let gone = policy_tokens::delete(&app, grant, id("policyApiTokenId", &token)?).await?;
+    Ok(written_empty(StatusCode::NO_CONTENT, &gone))
+}
+
+async fn evaluate(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(sent): Body<PolicyEvaluationRequest>,
+) -> Result<Response, ApiError> {
+    let results = match sent {
+        PolicyEvaluationRequest { opa_policy: Some(policy), role_id: None, requests: Some(all), replay_of: None } => {
+            let answers = policy_tokens::evaluate(&app, &grant, policy, of_policy(all)?).await?;
+            answers.into_iter().map(|it| answer(it, None)).collect()
+        }
+        PolicyEvaluationRequest { opa_policy: Some(policy), role_id: None, requests: None, replay_of: Some(token) } => {
+            let again = policy_tokens::replay(&app, &grant, token, policy).await?;
+            again.into_iter().map(replayed).collect()
+        }
+        PolicyEvaluationRequest { opa_policy: None, role_id: Some(role), requests: Some(all), replay_of: None } => {
+            let answers = role_trial::ask(&app, &grant, role, of_role(all)?).await?;
+            answers.into_iter().map(|it| answer(it, None)).collect()
+        }
+        sent => return Err(contradiction(&sent).into()),
+    };
+    Ok(axum::response::IntoResponse::into_response(Json(PolicyEvaluation { results })))
+}
+
+/// What is wrong with a question that asks nobody, or about nothing, or two at once.
+fn contradiction(sent: &PolicyEvaluationRequest) -> Error {
+    match sent {
+        PolicyEvaluationRequest { opa_policy: None, role_id: None, .. } => {
+            Error::invalid("opa_policy", "is missing: say which policy is asked, or with `role_id` which role")
+        }
+        PolicyEvaluationRequest { opa_policy: Some(_), role_id: Some(_), .. } => {
+            Error::invalid("role_id", "is there beside `opa_policy`: ask one of them")
+        }
+        PolicyEvaluationRequest { role_id: Some(_), replay_of: Some(_), .. } => {
+            Error::invalid("replay_of", "is for policies; ask a role about `requests`")
+        }
+        PolicyEvaluationRequest { requests: Some(_), .. } => {
+            Error::invalid("replay_of", "is there beside `requests`: ask about one of them")
+        }
+        _ => Error::invalid(
+            "requests",
+            "is missing: say about which requests, or with `replay_of` about those of which token",
+        ),
+    }
+}
+
+fn of_policy(all: Vec<PolicyTrial>) -> Result<Vec<Trial>, Error> {
+    let mut faults = Faults::default();
+    let trial = |(at, it): (usize, PolicyTrial)| {
+        if it.api.is_some() {
+            faults.push(format!("requests[{at}].api"), "is for roles; for a policy say `gateway`");
+        }
+        Trial { method: it.method, path: it.path, body: it.body, gateway: it.gateway.unwrap_or_default() }
+    };
+    let trials = all.into_iter().enumerate().map(trial).collect();
+    faults.finish()?;
+    Ok(trials)
+}
+
+fn of_role(all: Vec<PolicyTrial>) -> Result<Vec<RoleTrial>, Error> {
+    let mut faults = Faults::default();
+    let trial = |(at, it): (usize, PolicyTrial)| {
+        for (field, there) in [("body", it.body.is_some()), ("gateway", it.gateway.is_some())] {
+            if there {
+                faults.push(format!("requests[{at}].{field}"), "is for policies; a role does not look at it");
+            }
+        }
+        if it.api.is_none() {
+            faults.push(format!("requests[{at}].api"), "is missing: say of which API it is");
+        }
+        RoleTrial { api: it.api.unwrap_or_default(), method: it.method, path: it.path }
+    };
+    let trials = all.into_iter().enumerate().map(trial).collect();
+    faults.finish()?;
+    Ok(trials)
+}
+
+fn answer(it: TrialAnswer, replayed: Option<ReplayedRequest>) -> PolicyTrialAnswer {
+    PolicyTrialAnswer { allowed: it.allowed, detail: it.detail, replayed }
+}
+
+fn replayed(it: Replayed) -> PolicyTrialAnswer {
+    let Replayed { at, method, path, was_allowed, answer: said } = it;
+    answer(said, Some(ReplayedRequest { at, method, path, was_allowed }))
+}

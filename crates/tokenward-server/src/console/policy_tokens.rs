@@ -1,0 +1,409 @@
+//! Policy tokens: the list, one token, and the editor of what one may be used for.
+
+use axum::Extension;
+use axum::http::{HeaderValue, StatusCode};
+use tokenward_core::caller::Grant;
+use tokenward_core::event::ActorKind;
+use tokenward_core::permission::Management;
+use tokenward_core::token::Token;
+use tokenward_core::token_policy::End;
+use tokenward_core::{Code, Error, Result, Time, Uuid};
+
+use super::confirm::Confirmation;
+use super::decisions;
+use super::done::Flashed;
+use super::form::{Pairs, Problems, Query};
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
+use super::policy_recipes::RECIPES;
+use super::proof;
+use super::tokens::{KEEP, SHOWN, counts, expiry, meaning, row, token_form};
+use super::view::{
+    Choice, Nav, Pager, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
+    RecipeLink, ReplayRow, TokenCreatedPage, TokenRow, TokenShownPage, TrialForm, Verdict,
+};
+use super::words::METHODS;
+use crate::service::policy_tokens::{self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial};
+use crate::service::{IfMatch, policy_denials, usage};
+
+/// Tokens on a page of the list.
+const PAGE: usize = 50;
+
+/// `GET …/policy-tokens`.
+pub(super) async fn list(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    query.understood(&["after"])?;
+    let after = query.read("after", "the id of a token", |text| Uuid::try_parse(text).ok())?;
+    let (all, last) = policy_tokens::part(&person.app, &grant, after, PAGE).await?;
+    let all: Vec<Token> = all.into_iter().map(|it| it.token).collect();
+    let used = usage::of(&person.app, &grant, &all).await?;
+    let shell = person.shell(Some(organization), Nav::Tokens).await?;
+    let list = format!("{}/policy-tokens", shell.base());
+    let shown = PolicyTokensPage {
+        tokens: all.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
+        pager: Pager { newer: after.map(|_| list.clone()), older: last.map(|last| format!("{list}?after={last}")) },
+        shell,
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// `GET …/policy-tokens/new`.
+pub(super) async fn new(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    query.understood(&["recipe"])?;
+    let key = query.one_of("recipe", RECIPES.iter().map(|it| it.key))?;
+    let chosen = RECIPES.iter().find(|it| it.key == key).unwrap_or(&RECIPES[0]);
+    let typed = Pairs::from([("opa_policy", chosen.policy.to_owned())]);
+    new_page(&person, &grant, &typed, None, Problems::default()).await
+}
+
+async fn new_page(
+    person: &SignedIn,
+    grant: &Grant,
+    typed: &Pairs,
+    verdict: Option<Verdict>,
+    mut problems: Problems,
+) -> PageResult {
+    let form = token_form(person, grant, typed, &mut problems, None).await?;
+    let editor = editor(typed, verdict, &mut problems);
+    let recipe = |it: &super::policy_recipes::Recipe| RecipeLink {
+        key: it.key,
+        title: it.title,
+        sentence: it.sentence,
+        current: it.policy == editor.policy.value,
+    };
+    let shown = PolicyTokenNewPage {
+        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        form,
+        recipes: RECIPES.iter().map(recipe).collect(),
+        editor,
+        shown: person.app.now().0,
+        password: proof::field_if_asked(&mut problems),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// The editor with what was typed. What is wrong with the policy is told where it is looked for: beneath it.
+fn editor(typed: &Pairs, verdict: Option<Verdict>, problems: &mut Problems) -> PolicyEditor {
+    let refused = problems.take("opa_policy").map(|text| Verdict { good: false, text });
+    let chosen = typed.get("method");
+    let method = |word: &str| Choice { value: word.into(), label: word.into(), chosen: word == chosen };
+    PolicyEditor {
+        policy: problems.field("opa_policy", typed.get("opa_policy")),
+        trial: TrialForm {
+            methods: METHODS.into_iter().map(method).collect(),
+            path: problems.field("path", typed.line("path")),
+            body: problems.field("body", typed.get("body")),
+            gateway: typed.on("gateway"),
+        },
+        verdict: refused.or(verdict),
+    }
+}
+
+/// What is said of the policy that was typed and, where there is one, of the request to try.
+async fn verdict(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Verdict, Error> {
+    let (policy, path) = (typed.get("opa_policy").to_owned(), typed.line("path"));
+    if path.is_empty() {
+        policy_tokens::compile(policy).await?;
+        let text = "The policy can be used. Write a path to see what it says of a request.".to_owned();
+        return Ok(Verdict { good: true, text });
+    }
+    let trial = Trial {
+        method: typed.get("method").to_owned(),
+        path: path.clone(),
+        body: Some(typed.get("body").to_owned()).filter(|body| !body.is_empty()),
+        gateway: typed.on("gateway"),
+    };
+    let said = policy_tokens::evaluate(&person.app, grant, policy, vec![trial]).await?.pop();
+    let said = said.ok_or_else(|| Error::internal("a request without an answer"))?;
+    let word = if said.allowed { "allowed" } else { "denied" };
+    let text = format!("{} {path} is {word}: {}", typed.get("method"), in_a_sentence(&said.detail));
+    Ok(Verdict { good: said.allowed, text })
+}
+
+/// A sentence behind a colon.
+fn in_a_sentence(detail: &str) -> String {
+    let mut letters = detail.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// The same as what a form can show: a verdict, or problems.
+async fn tried(person: &SignedIn, grant: &Grant, typed: &Pairs) -> PageOf {
+    match verdict(person, grant, typed).await {
+        Ok(verdict) => Ok((Some(verdict), Problems::default())),
+        Err(mut error) => {
+            // One request is tried, and its fields have no number.
+            for fault in error.faults.iter_mut() {
+                if let Some(field) = fault.field.strip_prefix("requests[0].") {
+                    fault.field = field.to_owned();
+                }
+            }
+            Ok((None, Problems::of(error)?))
+        }
+    }
+}
+
+type PageOf = std::result::Result<(Option<Verdict>, Problems), super::page::PageError>;
+
+/// `POST …/policy-tokens`: tries the policy, or makes the token and shows its text in the answer, once.
+pub(super) async fn create(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    if typed.get("action") == "try" {
+        let (verdict, problems) = tried(&person, &grant, &typed).await?;
+        return new_page(&person, &grant, &typed, verdict, problems).await;
+    }
+    let again = |problems| new_page(&person, &grant, &typed, None, problems);
+    let expires_at = match expiry(&typed, person.app.now()) {
+        Ok(expires_at) => expires_at,
+        Err(problem) => return again(Problems::one("expires_at", problem)).await,
+    };
+    // Never without a role: to the service none would mean admin.
+    let Some(role_id) = typed.id("role_id") else {
+        return again(Problems::one("role_id", "Choose what the token may do at most.")).await;
+    };
+    let new = NewPolicyToken {
+        name: typed.line("name"),
+        description: typed.text("description"),
+        role_id: Some(role_id),
+        end: expires_at.map_or(End::Never, End::At),
+        policy: typed.get("opa_policy").to_owned(),
+    };
+    let shell = person.shell(Some(organization), Nav::Tokens).await?;
+    let created = match proof::given(&person, &typed).await {
+        Ok(()) => policy_tokens::create(&person.app, grant.clone(), new).await,
+        Err(error) => Err(error),
+    };
+    match created {
+        Ok(created) => {
+            let TokenRow { id, name, role, expires, .. } = row(&person.app, &created.value.token, None);
+            let shown = TokenCreatedPage {
+                shell,
+                list: "policy-tokens",
+                id,
+                name,
+                secret: created.value.text.expose().to_owned(),
+                role,
+                expires,
+                rotated: None,
+                public_url: person.app.public_url.clone(),
+            };
+            let mut response = page(StatusCode::CREATED, &shown)?;
+            // Not even the browser's own memory of pages may keep it.
+            response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store, max-age=0"));
+            Ok(response)
+        }
+        Err(error) if error.code == Code::NameTaken => match shown_already(&person, &grant, &typed, &error).await? {
+            Some(token) => {
+                let token = row(&person.app, &token, None);
+                page(StatusCode::CONFLICT, &TokenShownPage { list: "policy-tokens", token, shell })
+            }
+            None => again(Problems::of(error)?).await,
+        },
+        Err(error) => again(Problems::of(error)?).await,
+    }
+}
+
+/// The token that has the name already, where this person made it after this form was shown.
+async fn shown_already(person: &SignedIn, grant: &Grant, typed: &Pairs, error: &Error) -> Result<Option<Token>> {
+    let (Some(holder), Ok(shown)) = (error.holder.as_deref(), typed.get("shown").parse()) else { return Ok(None) };
+    let token = policy_tokens::get(&person.app, grant, *holder).await?.token;
+    let own = token.creator_kind == Some(ActorKind::User) && token.creator_id == grant.by().actor.id();
+    Ok((own && token.created_at >= Time(shown)).then_some(token))
+}
+
+/// `GET …/policy-tokens/{id}`.
+pub(super) async fn show(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Query(query): Query,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    query.understood(&[])?;
+    let PolicyToken { token, policy } = policy_tokens::get(&person.app, &grant, id).await?;
+    let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
+    let of_token = crate::service::decisions::Filter { token: Some(id), valid: None };
+    let verify = person.may(organization, Management::TokenVerify)?;
+    let decisions = decisions::rows(&person, &verify, of_token, SHOWN).await?;
+    let shown = PolicyTokenPage {
+        shell: person.shell(Some(organization), Nav::Tokens).await?,
+        token: row(&person.app, &token, used.as_ref()),
+        policy,
+        usage: counts(&used.map(|it| it.total).unwrap_or_default(), Some(decisions)),
+        meaning: meaning(&person, organization, token.role_id).0,
+        may_read_events: person.can(organization, Management::EventRead),
+        logged_as: policy_denials::shown(token.id, &token.name),
+        public_url: person.app.public_url.clone(),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// `GET …/policy-tokens/{id}/edit`.
+pub(super) async fn edit(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    let PolicyToken { token, policy } = policy_tokens::get(&person.app, &grant, id).await?;
+    let saved = Pairs::from([
+        ("name", token.name.clone()),
+        ("description", token.description.clone().unwrap_or_default()),
+        ("role_id", token.role_id.to_string()),
+        ("opa_policy", policy),
+        ("version", token.updated_at.0.to_string()),
+    ]);
+    edit_page(&person, &grant, &token, &saved, Shown::default(), Problems::default()).await
+}
+
+/// What the editor shows beside what was typed.
+#[derive(Default)]
+struct Shown {
+    verdict: Option<Verdict>,
+    replay: Option<Vec<ReplayRow>>,
+}
+
+async fn edit_page(
+    person: &SignedIn,
+    grant: &Grant,
+    token: &Token,
+    typed: &Pairs,
+    shown: Shown,
+    mut problems: Problems,
+) -> PageResult {
+    let row = row(&person.app, token, None);
+    let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    let shown = PolicyTokenEditPage {
+        form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
+        editor: editor(typed, shown.verdict, &mut problems),
+        replay: shown.replay,
+        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        token: row,
+        version: typed.get("version").to_owned(),
+        password: proof::field_if_asked(&mut problems),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/policy-tokens/{id}/edit`: tries what was typed, on a request or on the last ones of the token, or saves it.
+pub(super) async fn save(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    let token = policy_tokens::get(&person.app, &grant, id).await?.token;
+    let again = |shown, problems| edit_page(&person, &grant, &token, &typed, shown, problems);
+    match typed.get("action") {
+        "try" => {
+            let (verdict, problems) = tried(&person, &grant, &typed).await?;
+            return again(Shown { verdict, replay: None }, problems).await;
+        }
+        "replay" => {
+            let policy = typed.get("opa_policy").to_owned();
+            return match policy_tokens::replay(&person.app, &grant, id, policy).await {
+                Ok(all) => {
+                    let replay = all.into_iter().map(|it| replayed(&person, it)).collect();
+                    again(Shown { verdict: None, replay: Some(replay) }, Problems::default()).await
+                }
+                Err(error) => again(Shown::default(), Problems::of(error)?).await,
+            };
+        }
+        _ => {}
+    }
+    let expires_at = match typed.get("expires") {
+        KEEP => None,
+        _ => match expiry(&typed, person.app.now()) {
+            Ok(expires_at) => Some(expires_at),
+            Err(problem) => return again(Shown::default(), Problems::one("expires_at", problem)).await,
+        },
+    };
+    let Some(role_id) = typed.id("role_id") else {
+        let problems = Problems::one("role_id", "Choose what the token may do at most.");
+        return again(Shown::default(), problems).await;
+    };
+    let change = PolicyTokenChange {
+        name: Some(typed.line("name")),
+        description: Some(typed.text("description")),
+        role_id: Some(role_id),
+        expires_at,
+        policy: Some(typed.get("opa_policy").to_owned()),
+    };
+    // A form without its version could overwrite what somebody else saved: it fits none.
+    let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
+    let saved = match proof::given(&person, &typed).await {
+        Ok(()) => policy_tokens::update(&person.app, grant.clone(), id, change, version).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(saved) => {
+            let path = format!("/console/{organization}/policy-tokens/{id}");
+            person.done_at(&path, Flashed::TokenSaved, saved.position)
+        }
+        Err(error) => again(Shown::default(), Problems::of(error)?).await,
+    }
+}
+
+fn replayed(person: &SignedIn, it: Replayed) -> ReplayRow {
+    ReplayRow {
+        at: person.moment(it.at),
+        method: it.method,
+        path: it.path,
+        was_allowed: it.was_allowed,
+        verdict: Verdict { good: it.answer.allowed, text: it.answer.detail },
+    }
+}
+
+/// `GET …/policy-tokens/{id}/delete`.
+pub(super) async fn ask_delete(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    let question = delete_question(&person, &grant, id).await?;
+    question.ask(&person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn delete_question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
+    let token = policy_tokens::get(&person.app, grant, id).await?.token;
+    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?.remove(&id);
+    let row = row(&person.app, &token, used.as_ref());
+    let last = match &row.last_used {
+        Some(used) => format!("It was last used {}. Whatever that is stops working.", used.at.relative),
+        None => "It was never used.".to_owned(),
+    };
+    Ok(Confirmation {
+        nav: Nav::Tokens,
+        from: (token.name.clone(), format!("policy-tokens/{id}")),
+        question: format!("Delete the policy token “{}”?", token.name),
+        consequences: vec![last, "Its text cannot be made to work again.".to_owned()],
+        facts: vec![("Token", row.hint), ("Role", row.role.name), ("Id", token.id.to_string())],
+        action: format!("policy-tokens/{id}/delete"),
+        button: "Delete it",
+        name: None,
+        needs_proof: false,
+        roles: None,
+    })
+}
+
+/// `POST …/policy-tokens/{id}/delete`.
+pub(super) async fn delete(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    let deleted = policy_tokens::delete(&person.app, grant, id).await?;
+    person.done_at(&format!("/console/{organization}/policy-tokens"), Flashed::TokenDeleted, deleted.position)
+}

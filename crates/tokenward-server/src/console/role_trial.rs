@@ -1,0 +1,54 @@
+//! What would a token with a role be answered? On the role's page.
+
+use tokenward_core::permission::Management;
+use tokenward_core::{Error, Result, Uuid};
+
+use super::form::{Pairs, Problems};
+use super::page::PageError;
+use super::person::SignedIn;
+use super::view::{Choice, RoleTrialForm, Verdict};
+use super::words::METHODS;
+use crate::service::apis;
+use crate::service::role_trial::{self, RoleTrial};
+
+/// What the address of the page may have for it.
+pub(super) const QUERY: [&str; 3] = ["api", "method", "path"];
+
+/// The form with its answer; `None` for somebody who may not see the routes, and where there are none.
+pub(super) async fn form(
+    person: &SignedIn,
+    organization: Uuid,
+    role: Uuid,
+    query: &Pairs,
+) -> Result<Option<RoleTrialForm>, PageError> {
+    query.understood(&QUERY)?;
+    let Ok(grant) = person.may(organization, Management::ApiRead) else { return Ok(None) };
+    let all = apis::list(&person.app, &grant).await?;
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let (api, method, path) = (query.line("api"), query.get("method"), query.line("path"));
+    let choice = |word: &str, chosen: &str| Choice { value: word.into(), label: word.into(), chosen: word == chosen };
+    let mut problems = Problems::default();
+    let mut verdict = None;
+    if !path.is_empty() {
+        let trial = RoleTrial { api: api.clone(), method: method.to_owned(), path: path.clone() };
+        match role_trial::ask(&person.app, &grant, role, vec![trial]).await {
+            Ok(mut said) => {
+                let said = said.pop().ok_or_else(|| Error::internal("a request without an answer"))?;
+                let word = if said.allowed { "allowed" } else { "denied" };
+                let text = format!("{method} {path} is {word}. {}", super::words::quoted(&said.detail));
+                verdict = Some(Verdict { good: said.allowed, text });
+            }
+            Err(error) => problems = Problems::of(error)?,
+        }
+    }
+    let mut path = problems.field("path", path);
+    path.error = path.error.or_else(|| problems.rest());
+    Ok(Some(RoleTrialForm {
+        apis: all.iter().map(|it| choice(&it.name, &api)).collect(),
+        methods: METHODS.into_iter().map(|it| choice(it, method)).collect(),
+        path,
+        verdict,
+    }))
+}

@@ -1,0 +1,50 @@
+//! What policies deny is told to the log: beside the decisions, which write nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenward_core::event::{Actor, By, Event, Kind, Origin, PolicyDenialSnapshot};
+use tokenward_core::right::Visitor;
+use tokenward_core::{Result, Uuid};
+use tokenward_verify::server::PolicyDenied;
+
+use super::App;
+
+/// How often to look.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Tells the log of denials for as long as the service runs.
+pub async fn run(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        for denied in app.verifier.take_policy_denied() {
+            let token = denied.token;
+            if let Err(error) = tell(&app, denied).await {
+                tracing::warn!(%token, %error, cause = ?error.cause, "cannot tell the log what a policy has denied");
+            }
+        }
+    }
+}
+
+async fn tell(app: &Arc<App>, denied: PolicyDenied) -> Result<()> {
+    let PolicyDenied { organization, token, name, method, path, count } = denied;
+    let by = By {
+        actor: Actor::Token { id: token, name: shown(token, &name) },
+        origin: Origin::Api,
+        address: None,
+        user_agent: None,
+    };
+    let event = Event::new(Kind::PolicyTokenDenied, Some(organization), token, &name).after(PolicyDenialSnapshot {
+        name,
+        method,
+        path,
+        count,
+    });
+    app.write(Visitor::new(by), move |_, _| Box::pin(async move { Ok(((), vec![event])) })).await.map(|_| ())
+}
+
+/// A policy token as the log names it (contract §1.5).
+#[must_use]
+pub fn shown(token: Uuid, name: &str) -> String {
+    format!("policy:{token}:{name}")
+}

@@ -1,0 +1,402 @@
+//! Policy tokens: list, show, create, change, delete, and asking a policy that nobody has kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{Event, Kind, TokenSnapshot};
+use tokenward_core::reason::Reason;
+use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::secret::{self, PlainText};
+use tokenward_core::token::{self, Revocation, RevokeReason, Token};
+use tokenward_core::token_policy::End;
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::{roles, token_policies, tokens as kept};
+use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, RequestBody};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::decisions::KeptDecision;
+use super::holders::{self, Wanted};
+use super::tokens::{check_words, event, snapshot};
+use super::{App, IfMatch, Written, proof};
+use crate::heavy;
+use crate::limits::{
+    POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, PRESENTED_BYTES, REQUEST_BODY, TOKENS,
+};
+
+/// What a caller says of a new policy token.
+#[derive(Clone)]
+pub struct NewPolicyToken {
+    /// Its name.
+    pub name: String,
+    /// Its description; `None` is kept as absent.
+    pub description: Option<String>,
+    /// Its role; `None` is the role admin.
+    pub role_id: Option<Uuid>,
+    /// From when on it is refused.
+    pub end: End,
+    /// What it may be used for, in Rego.
+    pub policy: String,
+}
+
+/// A policy token with the text of its secret, which nobody can see again.
+#[derive(Debug)]
+pub struct Created {
+    /// The token.
+    pub token: Token,
+    /// Its text.
+    pub text: Arc<PlainText>,
+}
+
+/// A policy token with what it may be used for.
+#[derive(Clone, Debug)]
+pub struct PolicyToken {
+    /// The token.
+    pub token: Token,
+    /// Its policy.
+    pub policy: String,
+}
+
+/// Policies that are compiled at once: strangers write them.
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(POLICIES_AT_ONCE.size()));
+
+/// What is wrong with a policy, as the field in which it came.
+pub async fn compile(source: String) -> Result<Policy> {
+    POLICY_CHARACTERS.check_text(&source).map_err(|problem| Error::invalid("opa_policy", problem))?;
+    let patience = POLICY_COMPILE_TIME.time();
+    let busy = || Error::unavailable("Too many policies are being read at once. Try again in a moment.");
+    let turn = timeout(patience, TURNS.acquire()).await.map_err(|_| busy())?.map_err(Error::internal)?;
+    let compiled = timeout(patience, heavy::aside_in(turn, move || Policy::compile(&source))).await;
+    let slow = || {
+        let limit = POLICY_COMPILE_TIME.told(POLICY_COMPILE_TIME.default);
+        Error::invalid("opa_policy", format!("takes too long to be read; {limit}"))
+    };
+    let compiled = compiled.map_err(|_| slow())???;
+    compiled.map_err(|problem| Error::invalid("opa_policy", format!("cannot be used: {problem}")))
+}
+
+/// A part of the policy tokens that have not ended: those behind the token `after`, as many as are looked at for it. Answers
+/// them and, where there may be more, the last one that was looked at.
+pub async fn part(
+    app: &Arc<App>,
+    grant: &Grant,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<(Vec<PolicyToken>, Option<Uuid>)> {
+    let mut reader = app.read_on(grant, after).await?;
+    let now = app.now();
+    let mut part = kept::policy_page(reader.conn(), grant, after, limit).await?;
+    let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
+    part.retain(|token| token.expires_at.is_none_or(|at| now < at));
+    let ids: Vec<Uuid> = part.iter().map(|token| token.id).collect();
+    let mut policies: HashMap<Uuid, String> =
+        kept::policies(reader.conn(), Some(&ids)).await?.into_iter().map(|row| (row.token_id, row.source)).collect();
+    let with_policy = |token: Token| {
+        let policy = policies.remove(&token.id).unwrap_or_default();
+        PolicyToken { token, policy }
+    };
+    Ok((part.into_iter().map(with_policy).collect(), last))
+}
+
+/// One policy token that was not taken back.
+pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken> {
+    let mut reader = app.read(grant.organization()).await?;
+    let token = kept::policy_token(reader.conn(), grant, id).await?;
+    let policy = kept::policies(reader.conn(), Some(&[id])).await?.pop().map(|row| row.source).unwrap_or_default();
+    Ok(PolicyToken { token, policy })
+}
+
+/// Makes a policy token. Its role may not hold more than the caller's; one with the role admin needs a fresh proof of a person.
+pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result<Written<Created>> {
+    let mut faults = check_words(Some(&new.name), new.description.as_deref());
+    if let End::At(at) = new.end
+        && at <= app.now()
+    {
+        faults.push("expires_at", format!("is in the past; it is {} now", app.now()));
+    }
+    faults.and(compile(new.policy.clone()).await)?;
+    let text = Arc::new(PlainText::generate(secret::Kind::PolicyToken, app.verifier.prefixes(), app.store.random()));
+    let (digest, pepper_version) = app.verifier.digest(&text.inner_digest());
+    let (proof, limits) = (proof::lifetime(app), app.limits.clone());
+    let (asked, wanted) = (grant.clone(), new.name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let now = tx.now();
+                let role = match new.role_id {
+                    Some(id) => id,
+                    None => roles::built_in(tx, grant, BuiltIn::Admin).await?.id,
+                };
+                let role = roles::assignable(tx, grant, "role_id", role).await?;
+                let of_organization = token_policies::of_all(tx.conn(), &[grant.organization()]).await?;
+                let (lives, count) =
+                    of_organization.get(&grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
+                limits.room(&TOKENS, *count, "The organization has as many API tokens as")?;
+                let rules = lives.of_role(role.id);
+                let expires_at = rules.end(new.end, now);
+                rules.check_end(expires_at, now).map_err(|problem| Error::invalid("expires_at", problem))?;
+                if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+                    grant.require_proof(proof, now)?;
+                }
+                let token = Token {
+                    id: tx.new_id(),
+                    organization_id: grant.organization(),
+                    kind: secret::Kind::PolicyToken,
+                    role_id: role.id,
+                    role_name: role.name.to_string(),
+                    name: new.name,
+                    description: new.description,
+                    creator_name: Some(grant.by().actor.name().to_owned()),
+                    creator_kind: Some(grant.by().actor.kind()),
+                    creator_id: grant.by().actor.id(),
+                    created_at: now,
+                    updated_at: now,
+                    not_before: None,
+                    expires_at,
+                    networks: Vec::new(),
+                    last_four: text.last_four().to_owned(),
+                    version: 1,
+                    disabled_at: None,
+                    revocation: None,
+                };
+                let row = kept::NewToken {
+                    id: token.id,
+                    role_id: token.role_id,
+                    name: &token.name,
+                    description: token.description.as_deref(),
+                    not_before: None,
+                    expires_at,
+                    networks: &[],
+                    policy: Some(&new.policy),
+                    secret: kept::NewSecret { digest, pepper_version, last_four: text.last_four(), registered: false },
+                };
+                kept::insert(tx, grant, row).await?;
+                let event = event(Kind::TokenCreated, &token).after(with_policy(&token, &new.policy));
+                Ok((Created { token, text }, vec![event]))
+            })
+        })
+        .await;
+    holders::told(app, &asked, Wanted::PolicyToken(&wanted), written).await
+}
+
+/// What is to be different about a policy token; what is `None` stays as it is.
+#[derive(Clone, Default, Debug)]
+pub struct PolicyTokenChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another description, or none.
+    pub description: Option<Option<String>>,
+    /// Another role.
+    pub role_id: Option<Uuid>,
+    /// Another end, or none.
+    pub expires_at: Option<Option<Time>>,
+    /// Another policy.
+    pub policy: Option<String>,
+}
+
+/// Changes a policy token: its text stays the same, and what is changed counts from the next request on, and for those whose
+/// body is still on its way.
+pub async fn update(
+    app: &Arc<App>,
+    grant: Grant,
+    id: Uuid,
+    change: PolicyTokenChange,
+    if_match: IfMatch,
+) -> Result<Written<PolicyToken>> {
+    let mut faults = check_words(change.name.as_deref(), change.description.as_ref().and_then(|it| it.as_deref()));
+    if change.expires_at.flatten().is_some_and(|at| at <= app.now()) {
+        faults.push("expires_at", "is in the past. To end a token now, delete it");
+    }
+    match &change.policy {
+        Some(policy) => {
+            faults.and(compile(policy.clone()).await)?;
+        }
+        None => faults.finish()?,
+    }
+    let proof = proof::lifetime(app);
+    let (asked, wanted) = (grant.clone(), change.name.clone());
+    let written = app
+        .write(grant, move |tx, grant| {
+            Box::pin(async move {
+                let now = tx.now();
+                let old = kept::policy_token(tx.conn(), grant, id).await?;
+                if let Some(ended) = old.expires_at.filter(|at| *at <= now) {
+                    return Err(Error::conflict(format!(
+                        "The token ended at {ended}, and an end is final. Make a new one."
+                    )));
+                }
+                roles::assignable(tx, grant, "role_id", old.role_id).await?;
+                let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await?;
+                if_match.check(old.updated_at)?;
+                let expires_at = change.expires_at.unwrap_or(old.expires_at);
+                if expires_at != old.expires_at || role.id != old.role_id {
+                    let (lives, _) = token_policies::get(tx.conn(), grant).await?;
+                    let mut faults = Faults::default();
+                    faults.check("expires_at", lives.of_role(role.id).check_end(expires_at, token::begin(None, now)));
+                    faults.finish()?;
+                }
+                if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+                    grant.require_proof(proof, now)?;
+                }
+                let before =
+                    kept::policies(tx.conn(), Some(&[id])).await?.pop().map(|row| row.source).unwrap_or_default();
+                let token = Token {
+                    name: change.name.unwrap_or_else(|| old.name.clone()),
+                    description: change.description.unwrap_or_else(|| old.description.clone()),
+                    role_id: role.id,
+                    role_name: role.name.to_string(),
+                    expires_at,
+                    updated_at: tx.next_version(old.updated_at),
+                    ..old.clone()
+                };
+                kept::update(tx, grant, &token).await?;
+                let policy = match change.policy {
+                    Some(policy) if policy != before => {
+                        kept::set_policy(tx, grant, &token, &policy).await?;
+                        policy
+                    }
+                    _ => before.clone(),
+                };
+                let event = event(Kind::TokenUpdated, &token)
+                    .before(with_policy(&old, &before))
+                    .after(with_policy(&token, &policy));
+                Ok((PolicyToken { token, policy }, vec![event]))
+            })
+        })
+        .await;
+    holders::told(app, &asked, Wanted::PolicyToken(wanted.as_deref().unwrap_or_default()), written).await
+}
+
+/// Takes a policy token back. It is refused from the moment this answers; its name is free at once.
+pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let token = kept::policy_token(tx.conn(), grant, id).await?;
+            let policy = kept::policies(tx.conn(), Some(&[id])).await?.pop().map(|row| row.source).unwrap_or_default();
+            let by = &grant.by().actor;
+            let revocation = Revocation {
+                at: tx.now(),
+                reason: RevokeReason::Unspecified,
+                note: None,
+                by_name: Some(by.name().to_owned()),
+                by_kind: Some(by.kind()),
+                by_id: by.id(),
+            };
+            kept::revoke_policy_token(tx, grant, id, &revocation).await?;
+            let before = TokenSnapshot { revoked_reason: Some(revocation.reason), ..with_policy(&token, &policy) };
+            let event: Event = event(Kind::TokenDeleted, &token).before(before);
+            Ok(((), vec![event]))
+        })
+    })
+    .await
+}
+
+fn with_policy(token: &Token, policy: &str) -> TokenSnapshot {
+    TokenSnapshot { opa_policy: Some(policy.to_owned()), ..snapshot(token) }
+}
+
+/// A request about which a policy is asked before it is used.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// Its body; `None` where there is none.
+    pub body: Option<String>,
+    /// Is it one to an API behind a gateway?
+    pub gateway: bool,
+}
+
+/// What the policy says of one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TrialAnswer {
+    /// Does it allow it?
+    pub allowed: bool,
+    /// Why, in words.
+    pub detail: String,
+}
+
+/// Asks a policy about requests, as it will be asked: resources of the organization are looked up, and the token is the caller's.
+pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec<Trial>) -> Result<Vec<TrialAnswer>> {
+    POLICY_REQUESTS.check_list(&trials).map_err(|problem| Error::invalid("requests", problem))?;
+    let mut faults = Faults::default();
+    for (at, trial) in trials.iter().enumerate() {
+        for (field, text) in [("method", &trial.method), ("path", &trial.path)] {
+            faults.check(&format!("requests[{at}].{field}"), PRESENTED_BYTES.check_text(text));
+        }
+        let body = trial.body.as_deref().unwrap_or_default();
+        faults.check(&format!("requests[{at}].body"), REQUEST_BODY.check_text(body));
+    }
+    let policy = faults.and(compile(policy).await)?;
+    let (app, grant) = (Arc::clone(app), grant.clone());
+    heavy::run(move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect()).await
+}
+
+fn ask(app: &App, grant: &Grant, policy: &Policy, trial: &Trial) -> TrialAnswer {
+    let body = trial.body.as_deref().unwrap_or_default();
+    let asked = AskedRequest {
+        method: &trial.method,
+        path: &trial.path,
+        body: RequestBody::Whole(body.as_bytes()),
+        of_ours: !trial.gateway,
+    };
+    answer(&app.verifier.try_policy(policy, grant.organization(), &asked))
+}
+
+fn answer(said: &Judgement) -> TrialAnswer {
+    TrialAnswer { allowed: said.is_allowed(), detail: words(said) }
+}
+
+/// A request that a policy token has made, and what another policy says of it.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// When it was made.
+    pub at: Time,
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// Did the policy of that time allow it?
+    pub was_allowed: bool,
+    /// What the other one says. Bodies are not kept: one that asks for the body cannot tell.
+    pub answer: TrialAnswer,
+}
+
+/// Asks a policy about the last requests of a policy token, as far as they are remembered; the newest first. Those whose path was
+/// too long to be kept are left out.
+pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> Result<Vec<Replayed>> {
+    get(app, grant, id).await?;
+    let policy = compile(policy).await?;
+    let (app, organization) = (Arc::clone(app), grant.organization());
+    heavy::run(move || {
+        let decisions = app.verifier.decisions(organization, Some(id)).into_iter();
+        let again = |decision: KeptDecision| {
+            let whole = decision.path_is_whole();
+            let KeptDecision { at, denied, api, method: Some(method), path: Some(path), .. } = decision else {
+                return None;
+            };
+            let asked =
+                AskedRequest { method: &method, path: &path, body: RequestBody::Unknown, of_ours: api.is_none() };
+            let answer = answer(&app.verifier.try_policy(&policy, organization, &asked));
+            let was_allowed = denied != Some(Reason::PolicyDenied);
+            whole.then_some(Replayed { at, method, path, was_allowed, answer })
+        };
+        decisions.filter_map(again).take(POLICY_REQUESTS.size()).collect()
+    })
+    .await
+}
+
+/// What a policy says, in words.
+#[must_use]
+pub fn words(said: &Judgement) -> String {
+    match said {
+        Judgement::Allowed => "`allow` is true.".to_owned(),
+        Judgement::Denied => "`allow` is false.".to_owned(),
+        Judgement::Undefined => "No rule for `allow` holds.".to_owned(),
+        Judgement::NotBoolean => "`allow` is neither true nor false.".to_owned(),
+        Judgement::Failed(why) => format!("{why}."),
+    }
+}

@@ -1,0 +1,78 @@
+//! What would a token with this role be answered? For the choice of a role, before there is a token.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Grant;
+use tokenward_core::decision::{Ask, Credential, Decision, Facts, PolicyOutcome, Standing, Subject, decide};
+use tokenward_core::role::Target;
+use tokenward_core::token::State;
+use tokenward_core::{Error, Result, Uuid};
+
+use super::App;
+use super::policy_tokens::TrialAnswer;
+use crate::heavy;
+use crate::limits::{API_NAME, POLICY_REQUESTS, PRESENTED_BYTES};
+use tokenward_core::error::Faults;
+
+/// A request to an API of the organization.
+#[derive(Clone, Debug)]
+pub struct RoleTrial {
+    /// The name of the API.
+    pub api: String,
+    /// The method of the request.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+}
+
+/// Asks about requests as a gateway would that holds them, of a token with this role and nothing else.
+pub async fn ask(app: &Arc<App>, grant: &Grant, role: Uuid, trials: Vec<RoleTrial>) -> Result<Vec<TrialAnswer>> {
+    POLICY_REQUESTS.check_list(&trials).map_err(|problem| Error::invalid("requests", problem))?;
+    let mut faults = Faults::default();
+    for (at, trial) in trials.iter().enumerate() {
+        faults.check(&format!("requests[{at}].api"), API_NAME.check_text(&trial.api));
+        faults.check(&format!("requests[{at}].method"), PRESENTED_BYTES.check_text(&trial.method));
+        faults.check(&format!("requests[{at}].path"), PRESENTED_BYTES.check_text(&trial.path));
+    }
+    faults.finish()?;
+    let (app, organization) = (Arc::clone(app), grant.organization());
+    heavy::run(move || trials.iter().map(|trial| ask_one(&app, organization, role, trial)).collect::<Result<_>>())
+        .await?
+}
+
+fn ask_one(app: &App, organization: Uuid, role: Uuid, trial: &RoleTrial) -> Result<TrialAnswer> {
+    let directory = app.verifier.directory();
+    let organization = directory.organization(organization).ok_or_else(|| Error::not_found("organization"))?;
+    let role = organization.role(role);
+    let role = role.ok_or_else(|| Error::invalid("role_id", "is no role of this organization"))?;
+    // A token that lives, and is bound to nothing.
+    let credential = Credential {
+        id: Uuid::nil(),
+        subject: Subject::Token(1),
+        state: State::Active,
+        not_before: None,
+        expires_at: None,
+        replaced: false,
+    };
+    let facts = Facts {
+        credential: Some(credential),
+        standing: Standing::Role(role),
+        target: Target::Organization,
+        outside: false,
+        policy: PolicyOutcome::NoPolicy,
+    };
+    let route = organization.ask_route(&trial.api, &trial.method.to_ascii_uppercase(), &trial.path);
+    let decision = match decide(&facts, route, app.now()) {
+        Decision::Allow => decide(&facts, Ask::AnyOfApi, app.now()),
+        denied => denied,
+    };
+    Ok(match decision {
+        Decision::Allow => TrialAnswer { allowed: true, detail: "The role allows it.".to_owned() },
+        Decision::Deny { missing: Some(missing), .. } => {
+            TrialAnswer { allowed: false, detail: format!("The role lacks `{missing}`.") }
+        }
+        Decision::Deny { reason, missing: None } => {
+            TrialAnswer { allowed: false, detail: reason.sentence().to_owned() }
+        }
+    })
+}

@@ -1,0 +1,16 @@
+//! The body of a request, as far as a policy may know it.
+
+/// The largest body that a policy is shown (contract §4.2); a larger one is a deny.
+pub const POLICY_BODY: usize = 1024 * 1024;
+
+/// What is known of the body of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum RequestBody<'a> {
+    /// Nobody said. A policy that asks for it denies.
+    #[default]
+    Unknown,
+    /// All of it; empty where there is none.
+    Whole(&'a [u8]),
+    /// It was too large to be read, or could not be.
+    Unreadable,
+}

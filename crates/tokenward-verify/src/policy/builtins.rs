@@ -1,0 +1,644 @@
+//! The functions that a policy may call, and what each call costs.
+//!
+//! The engine bounds instructions and time, and looks at its clock between instructions only: one call of `replace` could make
+//! a text of a terabyte before it looks again, and numbers grow as large as they are multiplied. So each function that is
+//! allowed stands here with an estimate of its work, which is asked for *before* it is called and taken from a budget; a
+//! program gets these guarded functions in the place of the engine's own. What is not in the table cannot be called.
+//!
+//! A call that fails, and a budget that is spent, are remembered apart from what the engine makes of them: inside of a `not`
+//! it takes a failure for "undefined", and so for a yes.
+
+use std::cell::{Cell, RefCell};
+use std::sync::LazyLock;
+
+use regorus::unstable::{ArithOp, BUILTINS, BoolOp, BuiltinFcn, Expr, Ref, Span, comparison, numbers, types};
+use regorus::{LimitError, Value};
+
+/// Bytes that one evaluation may read and write in functions, about.
+pub(super) const WORK: usize = 4 * 1024 * 1024;
+/// The longest text that a function may make.
+const TEXT: usize = 1024 * 1024;
+/// What a value in a collection counts for, beside its text: about what it takes in memory.
+const VALUE: usize = 32;
+/// The longest text that is read as a number.
+const DIGITS: usize = 40;
+
+/// What became of the functions of one evaluation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Failure {
+    /// So much work is not done for a policy.
+    TooMuch(&'static str),
+    /// The function could not do what it was asked for.
+    Failed(&'static str, String),
+}
+
+thread_local! {
+    static LEFT: Cell<usize> = const { Cell::new(0) };
+    static NOW: Cell<i64> = const { Cell::new(0) };
+    static FAILURE: RefCell<Option<Failure>> = const { RefCell::new(None) };
+}
+
+/// Runs an evaluation with a budget of its own, at this time in nanoseconds. Answers what failed in it first.
+pub(super) fn metered<R>(now_ns: i64, run: impl FnOnce() -> R) -> (R, Option<Failure>) {
+    LEFT.set(WORK);
+    NOW.set(now_ns);
+    FAILURE.take();
+    let result = run();
+    (result, FAILURE.take())
+}
+
+fn fail(failure: Failure) {
+    FAILURE.with_borrow_mut(|first| {
+        first.get_or_insert(failure);
+    });
+}
+
+/// The work of a call, from its arguments; `None` where it is too much whatever is left.
+type Cost = fn(&[Value]) -> Option<usize>;
+
+/// A function that may be called.
+struct Allowed {
+    name: &'static str,
+    /// The engine's function behind its cost.
+    guarded: Function,
+}
+
+type Function = fn(&Span, &[Ref<Expr>], &[Value], bool) -> anyhow::Result<Value>;
+
+/// Each row becomes a function of its own: the engine takes pointers to functions, which carry nothing with them.
+macro_rules! allowed {
+    ($($name:literal $cost:expr;)*) => {
+        static ALLOWED: &[Allowed] = &[$(Allowed {
+            name: $name,
+            guarded: |span, exprs, args, _| {
+                static ORIGINAL: LazyLock<Option<BuiltinFcn>> = LazyLock::new(|| BUILTINS.get($name).copied());
+                call($name, $cost, *ORIGINAL, span, exprs, args)
+            },
+        }),*];
+    };
+}
+
+/// The names of the functions that may be called; those of the engine's own among them begin with `_`.
+pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    ALLOWED.iter().map(|it| it.name)
+}
+
+/// May it be called?
+pub(super) fn is_allowed(name: &str) -> bool {
+    ALLOWED.iter().any(|it| it.name == name)
+}
+
+/// How many arguments a function takes.
+pub(super) fn arity(name: &str) -> Option<usize> {
+    is_allowed(name).then(|| BUILTINS.get(name)).flatten().map(|(_, arity)| usize::from(*arity))
+}
+
+/// The guard of a function.
+pub(super) fn guard(name: &str) -> Option<BuiltinFcn> {
+    let (_, arity) = BUILTINS.get(name)?;
+    ALLOWED.iter().find(|it| it.name == name).map(|it| (it.guarded, *arity))
+}
+
+fn call(
+    name: &'static str,
+    cost: Cost,
+    original: Option<BuiltinFcn>,
+    span: &Span,
+    exprs: &[Ref<Expr>],
+    args: &[Value],
+) -> anyhow::Result<Value> {
+    charge(name, cost(args))?;
+    if name == "time.now_ns" {
+        return Ok(Value::from(NOW.get()));
+    }
+    let Some((original, _)) = original else { anyhow::bail!("{name} is not here") };
+    // Strict: a failure is told, and not turned into "undefined". Where it is all the same, it is one; nothing has no smallest.
+    let failed = |said: String| fail(Failure::Failed(name, said));
+    match original(span, exprs, args, true) {
+        Ok(Value::Undefined) if !matches!(name, "max" | "min") => {
+            failed("it does not take these arguments".to_owned());
+            Ok(Value::Undefined)
+        }
+        Ok(value) => Ok(value),
+        Err(error) => {
+            let said = error.to_string();
+            failed(said.rsplit("error: ").next().unwrap_or_default().chars().take(200).collect());
+            Err(error)
+        }
+    }
+}
+
+/// Takes the work of a call from what is left.
+fn charge(name: &'static str, cost: Option<usize>) -> anyhow::Result<()> {
+    let left = cost.and_then(|cost| LEFT.get().checked_sub(cost.saturating_add(VALUE)));
+    let Some(left) = left else {
+        fail(Failure::TooMuch(name));
+        // The engine ends everything for a limit, and for nothing else.
+        let (usage, limit) = (WORK as u64, WORK as u64);
+        return Err(LimitError::MemoryLimitExceeded { usage, limit }.into());
+    };
+    LEFT.set(left);
+    Ok(())
+}
+
+/// The names under which a program has the guards of its operations.
+pub(super) const OPERATIONS: [&str; 11] = ["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">="];
+
+/// The guard of an operation, by its place in [`OPERATIONS`].
+pub(super) fn operation(at: usize) -> Option<BuiltinFcn> {
+    const GUARDS: [Function; 11] = [
+        calculate::<0>,
+        calculate::<1>,
+        calculate::<2>,
+        calculate::<3>,
+        calculate::<4>,
+        compared::<5>,
+        compared::<6>,
+        compared::<7>,
+        compared::<8>,
+        compared::<9>,
+        compared::<10>,
+    ];
+    GUARDS.get(at).map(|guard| (*guard, 2))
+}
+
+/// Rego compares values of all kinds, in the order of their kinds; the engine's own instruction fails, and so says "undefined".
+fn compared<const N: usize>(_: &Span, _: &[Ref<Expr>], args: &[Value], _: bool) -> anyhow::Result<Value> {
+    let name = OPERATIONS[N];
+    let [left, right] = args else { anyhow::bail!("{name} compares two values") };
+    let is_collection = |value: &Value| matches!(value, Value::Array(_) | Value::Set(_) | Value::Object(_));
+    if is_collection(left) && is_collection(right) {
+        charge(name, Some(deep(left).min(deep(right))))?;
+    }
+    let operation = match N {
+        5 => BoolOp::Eq,
+        6 => BoolOp::Ne,
+        7 => BoolOp::Lt,
+        8 => BoolOp::Le,
+        9 => BoolOp::Gt,
+        _ => BoolOp::Ge,
+    };
+    comparison::compare(&operation, left, right)
+}
+
+fn calculate<const N: usize>(span: &Span, exprs: &[Ref<Expr>], args: &[Value], _: bool) -> anyhow::Result<Value> {
+    let name = OPERATIONS[N];
+    let [left, right] = args else { anyhow::bail!("{name} takes two operands") };
+    if let (1, Value::Set(a), Value::Set(b)) = (N, left, right) {
+        charge(name, Some((a.len() + b.len()) * VALUE))?;
+        return Ok(a.difference(b).into_value());
+    }
+    // 128 bits: their product still is a number that takes no time.
+    let small = |value: &Value| match value {
+        Value::Number(it) => !it.is_integer() || it.as_i128().is_some() || it.as_u128().is_some(),
+        _ => true,
+    };
+    charge(name, (small(left) && small(right)).then_some(VALUE))?;
+    let operation = match N {
+        0 => ArithOp::Add,
+        1 => ArithOp::Sub,
+        2 => ArithOp::Mul,
+        3 => ArithOp::Div,
+        _ => ArithOp::Mod,
+    };
+    let (Some(a), Some(b)) = (exprs.first(), exprs.get(1)) else { anyhow::bail!("{name} takes two operands") };
+    numbers::arithmetic_operation(span, &operation, a, b, left.clone(), right.clone(), true).inspect_err(|_| {
+        fail(Failure::Failed(name, format!("with {} and {}", types::get_type(left), types::get_type(right))))
+    })
+}
+
+/// The bytes of a text; of anything else, one value.
+fn text(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        _ => VALUE,
+    }
+}
+
+/// Values in a collection.
+fn items(value: &Value) -> usize {
+    match value {
+        Value::Array(all) => all.len(),
+        Value::Set(all) => all.len(),
+        Value::Object(all) => all.len(),
+        _ => 1,
+    }
+}
+
+/// All that is in a value, counted until it is more than may be done at all.
+fn deep(value: &Value) -> usize {
+    fn add(value: &Value, sum: &mut usize) {
+        *sum += VALUE;
+        if *sum > WORK {
+            return;
+        }
+        match value {
+            Value::String(text) => *sum += text.len(),
+            Value::Array(all) => all.iter().for_each(|it| add(it, sum)),
+            Value::Set(all) => all.iter().for_each(|it| add(it, sum)),
+            Value::Object(all) => all.iter().for_each(|(key, it)| {
+                add(key, sum);
+                add(it, sum);
+            }),
+            _ => {}
+        }
+    }
+    let mut sum = 0;
+    add(value, &mut sum);
+    sum
+}
+
+fn all_deep(args: &[Value]) -> Option<usize> {
+    Some(args.iter().map(deep).sum())
+}
+
+fn all_texts(args: &[Value]) -> Option<usize> {
+    Some(args.iter().map(text).sum())
+}
+
+fn all_items(args: &[Value]) -> Option<usize> {
+    Some(args.iter().map(items).sum::<usize>() * VALUE)
+}
+
+fn one(_: &[Value]) -> Option<usize> {
+    Some(VALUE)
+}
+
+/// Of a function that makes a text of so many bytes.
+fn made(bytes: usize) -> Option<usize> {
+    (bytes <= TEXT).then_some(bytes)
+}
+
+/// Of a function that looks through a text and makes a value of each piece.
+fn pieces(args: &[Value]) -> Option<usize> {
+    Some(args.iter().map(text).sum::<usize>() * VALUE)
+}
+
+/// Of one that compares each of some with each of others.
+fn pairs(args: &[Value]) -> Option<usize> {
+    let [a, b] = args else { return Some(VALUE) };
+    deep(a).checked_mul(items(b).max(1))?.checked_add(deep(b).checked_mul(items(a).max(1))?)
+}
+
+fn joined(args: &[Value]) -> Option<usize> {
+    let [between, all] = args else { return Some(VALUE) };
+    made(text(between).checked_mul(items(all))?.checked_add(deep(all))?)
+}
+
+fn replaced(args: &[Value]) -> Option<usize> {
+    let [text, old, new] = args else { return Some(VALUE) };
+    let [text, old, new] = [text, old, new].map(self::text);
+    let most = text.checked_div(old).unwrap_or(text) + 1;
+    made(most.checked_mul(new)?.checked_add(text)?)
+}
+
+fn matched_and_replaced(args: &[Value]) -> Option<usize> {
+    let [subject, pattern, new] = args else { return Some(VALUE) };
+    made((text(subject) + 1).checked_mul(text(new) + 1)?.checked_add(PATTERN * text(pattern))?)
+}
+
+/// What one byte of a pattern takes to compile, about.
+const PATTERN: usize = 64;
+
+fn matched(args: &[Value]) -> Option<usize> {
+    let [pattern, rest @ ..] = args else { return Some(VALUE) };
+    Some(PATTERN * text(pattern) + rest.iter().map(text).sum::<usize>())
+}
+
+fn matched_pieces(args: &[Value]) -> Option<usize> {
+    let [pattern, rest @ ..] = args else { return Some(VALUE) };
+    Some(PATTERN * text(pattern) + pieces(rest)?)
+}
+
+fn glob_matched(args: &[Value]) -> Option<usize> {
+    let [pattern, rest @ ..] = args else { return Some(VALUE) };
+    Some(PATTERN * text(pattern) + rest.iter().map(deep).sum::<usize>())
+}
+
+/// A width of four digits and more is no format: it makes a text as long as it says.
+fn formatted(args: &[Value]) -> Option<usize> {
+    let [Value::String(format), values] = args else { return Some(VALUE) };
+    let mut digits = 0;
+    for byte in format.bytes() {
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        if digits > 3 && format.contains('%') && !plain_digits(format) {
+            return None;
+        }
+    }
+    // What is escaped takes up to six bytes, and each format at most a thousand.
+    let formats = format.bytes().filter(|byte| *byte == b'%').count();
+    made(format.len().checked_add(deep(values).checked_mul(2)?)?.checked_add(formats.checked_mul(1_000)?)?)
+}
+
+/// Do all digits in a row stand outside of formats, such as in `id-12345`?
+fn plain_digits(format: &str) -> bool {
+    format
+        .split('%')
+        .skip(1)
+        .all(|part| part.trim_start_matches('.').bytes().take_while(u8::is_ascii_digit).count() <= 3)
+}
+
+/// A text that is read as a number is made exactly: `1e999999999` is a number of a gigabyte.
+fn number_text(args: &[Value]) -> Option<usize> {
+    let all_short = args.iter().all(|value| match value {
+        Value::String(text) => text.len() <= DIGITS && exponents_are_short(text),
+        _ => true,
+    });
+    all_short.then_some(VALUE)
+}
+
+fn exponents_are_short(text: &str) -> bool {
+    text.split(['e', 'E'])
+        .skip(1)
+        .all(|rest| rest.trim_start_matches(['+', '-']).bytes().take_while(u8::is_ascii_digit).count() <= 3)
+}
+
+fn json_text(args: &[Value]) -> Option<usize> {
+    let [Value::String(text), ..] = args else { return Some(VALUE) };
+    if !exponents_are_short(text) {
+        return None;
+    }
+    // A value of its own for each two bytes: `[0,0,…`.
+    Some(text.len() * VALUE / 2)
+}
+
+fn marshalled(args: &[Value]) -> Option<usize> {
+    made(args.iter().map(deep).sum::<usize>())
+}
+
+fn sorted(args: &[Value]) -> Option<usize> {
+    Some(args.iter().map(deep).sum::<usize>() * 8)
+}
+
+fn shifted(args: &[Value]) -> Option<usize> {
+    let by = match args {
+        [_, Value::Number(by)] => by.as_u64(),
+        _ => Some(0),
+    };
+    by.is_some_and(|by| by <= 64).then_some(VALUE)
+}
+
+fn digits_in_base(args: &[Value]) -> Option<usize> {
+    match args {
+        [Value::Number(number), ..]
+            if number.as_i128().is_none() && number.as_u128().is_none() && number.is_integer() =>
+        {
+            None
+        }
+        _ => Some(VALUE),
+    }
+}
+
+allowed! {
+    "__builtin_sets.intersection" all_items;
+    "__builtin_sets.union" all_items;
+    "abs" digits_in_base;
+    "array.concat" all_items;
+    "array.reverse" all_items;
+    "array.slice" all_items;
+    "base64.decode" |args| made(all_texts(args)? * 2);
+    "base64.encode" |args| made(all_texts(args)? * 2);
+    "base64.is_valid" all_texts;
+    "base64url.decode" |args| made(all_texts(args)? * 2);
+    "base64url.encode" |args| made(all_texts(args)? * 2);
+    "base64url.encode_no_pad" |args| made(all_texts(args)? * 2);
+    "bits.and" digits_in_base;
+    "bits.lsh" shifted;
+    "bits.negate" digits_in_base;
+    "bits.or" digits_in_base;
+    "bits.rsh" shifted;
+    "bits.xor" digits_in_base;
+    "ceil" digits_in_base;
+    "concat" joined;
+    "contains" all_texts;
+    "count" all_texts;
+    "endswith" all_texts;
+    "floor" digits_in_base;
+    "format_int" digits_in_base;
+    "glob.match" glob_matched;
+    "glob.quote_meta" |args| made(all_texts(args)? * 2);
+    "hex.decode" all_texts;
+    "hex.encode" |args| made(all_texts(args)? * 2);
+    "indexof" all_texts;
+    "indexof_n" pieces;
+    "intersection" all_deep;
+    "is_array" one;
+    "is_boolean" one;
+    "is_null" one;
+    "is_number" one;
+    "is_object" one;
+    "is_set" one;
+    "is_string" one;
+    "json.filter" pairs;
+    "json.is_valid" json_text;
+    "json.marshal" marshalled;
+    "json.remove" pairs;
+    "json.unmarshal" json_text;
+    "lower" |args| made(all_texts(args)? * 3);
+    "max" all_deep;
+    "min" all_deep;
+    "net.cidr_contains" all_texts;
+    "net.cidr_is_valid" all_texts;
+    "object.filter" all_deep;
+    "object.get" all_texts;
+    "object.keys" all_items;
+    "object.remove" all_deep;
+    "object.subset" pairs;
+    "object.union" all_deep;
+    "object.union_n" all_deep;
+    "regex.find_n" matched_pieces;
+    "regex.is_valid" matched;
+    "regex.match" matched;
+    "regex.replace" matched_and_replaced;
+    "regex.split" matched_pieces;
+    "replace" replaced;
+    "round" digits_in_base;
+    "semver.compare" all_texts;
+    "semver.is_valid" all_texts;
+    "sort" sorted;
+    "split" pieces;
+    "sprintf" formatted;
+    "startswith" all_texts;
+    "strings.any_prefix_match" pairs;
+    "strings.any_suffix_match" pairs;
+    "strings.count" all_texts;
+    "strings.reverse" |args| made(all_texts(args)?);
+    "substring" all_texts;
+    "sum" all_deep;
+    "time.add_date" one;
+    "time.clock" all_deep;
+    "time.date" all_deep;
+    "time.diff" all_deep;
+    "time.format" all_deep;
+    "time.now_ns" one;
+    "time.parse_duration_ns" number_text;
+    "time.parse_ns" all_texts;
+    "time.parse_rfc3339_ns" all_texts;
+    "time.weekday" all_deep;
+    "to_number" number_text;
+    "trim" all_texts;
+    "trim_left" all_texts;
+    "trim_prefix" all_texts;
+    "trim_right" all_texts;
+    "trim_space" all_texts;
+    "trim_suffix" all_texts;
+    "type_name" one;
+    "union" all_deep;
+    "units.parse" number_text;
+    "units.parse_bytes" number_text;
+    "upper" |args| made(all_texts(args)? * 3);
+    "urlquery.decode" all_texts;
+    "urlquery.decode_object" pieces;
+    "urlquery.encode" |args| made(all_texts(args)? * 3);
+    "urlquery.encode_object" |args| made(all_deep(args)? * 3);
+    "uuid.parse" all_texts;
+}
+
+/// Functions whose result is a text, a number or a boolean, whatever they are given.
+const SCALAR: &[&str] = &[
+    "abs",
+    "base64.decode",
+    "base64.encode",
+    "base64.is_valid",
+    "base64url.decode",
+    "base64url.encode",
+    "base64url.encode_no_pad",
+    "ceil",
+    "concat",
+    "contains",
+    "count",
+    "endswith",
+    "floor",
+    "format_int",
+    "glob.match",
+    "glob.quote_meta",
+    "hex.decode",
+    "hex.encode",
+    "indexof",
+    "is_array",
+    "is_boolean",
+    "is_null",
+    "is_number",
+    "is_object",
+    "is_set",
+    "is_string",
+    "json.is_valid",
+    "json.marshal",
+    "lower",
+    "net.cidr_contains",
+    "net.cidr_is_valid",
+    "object.subset",
+    "regex.is_valid",
+    "regex.match",
+    "regex.replace",
+    "replace",
+    "round",
+    "semver.compare",
+    "semver.is_valid",
+    "sprintf",
+    "startswith",
+    "strings.any_prefix_match",
+    "strings.any_suffix_match",
+    "strings.count",
+    "strings.reverse",
+    "substring",
+    "sum",
+    "time.format",
+    "to_number",
+    "trim",
+    "trim_left",
+    "trim_prefix",
+    "trim_right",
+    "trim_space",
+    "trim_suffix",
+    "type_name",
+    "upper",
+    "urlquery.decode",
+    "urlquery.encode",
+    "urlquery.encode_object",
+];
+
+/// Does it make no collection, whatever it is given?
+pub(super) fn is_scalar(name: &str) -> bool {
+    SCALAR.contains(&name)
+}
+
+/// Functions of Rego that a policy may not call, and why; a name that ends in a dot stands for all that begin with it.
+const REFUSED: &[(&str, &str)] = &[
+    ("http.send", "a policy asks nobody else: it decides by the request alone"),
+    ("net.lookup_ip_addr", "a policy asks nobody else: it decides by the request alone"),
+    ("opa.runtime", "a policy does not see where it runs"),
+    ("rand.", "a decision is the same each time it is asked for"),
+    ("uuid.rfc4122", "a decision is the same each time it is asked for"),
+    ("numbers.range", "it can make more than a request may cost; compare with `>=` and `<=`"),
+    ("net.cidr_expand", "it can make more than a request may cost; use net.cidr_contains"),
+    ("graph.", "it can cost more than a request may"),
+    ("walk", "it can cost more than a request may; name the fields that you mean"),
+    ("regex.globs_match", "it can cost more than a request may"),
+    ("regex.template_match", "it can cost more than a request may; use regex.match"),
+    ("strings.render_template", "it can make more than a request may cost"),
+    ("strings.replace_n", "it can make more than a request may cost; use replace"),
+    ("json.marshal_with_options", "it can make more than a request may cost; use json.marshal"),
+    ("product", "it can make more than a request may cost; multiply with `*`"),
+    ("trace", "nobody reads it; try the policy to see which of its lines are true"),
+    ("print", "nobody reads it; try the policy to see which of its lines are true"),
+    ("crypto.", "it is not among the functions here"),
+    ("io.jwt.", "it is not among the functions here: headers are no part of the input"),
+    ("yaml.", "it is not among the functions here"),
+    ("graphql.", "it is not among the functions here"),
+    ("rego.", "it is not among the functions here"),
+    ("providers.", "it is not among the functions here"),
+    ("test.", "it is not among the functions here"),
+    ("__", "it is the engine's own"),
+];
+
+/// Why a function of Rego may not be called; `None` for one that nobody knows.
+pub(super) fn why_refused(name: &str) -> Option<&'static str> {
+    let named = |known: &str| {
+        known == name
+            || ((known.ends_with('.') || known == "__" || known == "numbers.range") && name.starts_with(known))
+    };
+    let found = REFUSED.iter().find(|(known, _)| named(known)).map(|(_, why)| *why);
+    found.or_else(|| (BUILTINS.contains_key(name) && !is_allowed(name)).then_some("it is not among the functions here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_of_the_engine_is_allowed_or_refused_by_name() {
+        for name in names() {
+            assert!(BUILTINS.contains_key(name), "{name} is none of the engine's");
+            assert_eq!(REFUSED.iter().find(|(known, _)| *known == name), None, "{name}");
+        }
+        assert!(ALLOWED.is_sorted_by_key(|it| it.name));
+        assert!(SCALAR.iter().all(|name| is_allowed(name)));
+        let mut unsaid: Vec<_> =
+            BUILTINS.keys().filter(|name| !is_allowed(name) && why_refused(name).is_none()).collect();
+        unsaid.sort();
+        assert!(unsaid.is_empty(), "{unsaid:?}");
+    }
+
+    #[test]
+    fn what_would_make_too_much_is_refused_before_it_is_made() {
+        let text = |length: usize| Value::from("a".repeat(length));
+        for (cost, args) in [
+            (replaced as Cost, vec![text(100_000), text(1), text(100_000)]),
+            (replaced, vec![text(100_000), text(0), text(100_000)]),
+            (formatted, vec![Value::from("%01000000000d"), Value::from(vec![Value::from(1)])]),
+            (formatted, vec![Value::from("%.9999d"), Value::from(vec![Value::from(1)])]),
+            (number_text, vec![Value::from("1e999999999")]),
+            (number_text, vec![Value::from("9".repeat(100))]),
+            (json_text, vec![Value::from("[1E+9999999]")]),
+            (shifted, vec![Value::from(1), Value::from(1_000_000_000)]),
+            (joined, vec![text(100_000), Value::from(vec![Value::from(1); 1_000])]),
+            (matched_and_replaced, vec![text(100_000), text(1), text(100_000)]),
+            (|args: &[Value]| made(all_texts(args)? * 3), vec![text(2 * TEXT)]),
+        ] {
+            assert_eq!(cost(&args), None, "{:.80}", format!("{args:?}"));
+        }
+        assert!(formatted(&[Value::from("id-12345 %s %3d"), Value::from(vec![text(3), Value::from(1)])]).is_some());
+        assert!(number_text(&[Value::from("1e10")]).is_some());
+    }
+}

@@ -1,0 +1,493 @@
+//! Compiling a policy, and asking it.
+//!
+//! A policy becomes a program of the engine's register machine once, when it is written or loaded; a question runs it. Nothing
+//! but the value `true`, made without a failure and within all limits, is a yes.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use regorus::languages::rego::compiler::Compiler;
+use regorus::rvm::instructions::BuiltinCallParams;
+use regorus::rvm::program::{BuiltinInfo, Program, RuleType};
+use regorus::rvm::vm::{ExecutionMode, VmError};
+use regorus::rvm::{Instruction, RegoVM};
+use regorus::utils::limits::{ExecutionTimerConfig, PolicyLengthConfig};
+use regorus::{Engine, Value, unstable};
+use tokenward_core::{Error, Result};
+
+use super::body::RequestBody;
+use super::builtins::{self, Failure};
+use super::input::{self, PolicyInput};
+use super::problem::PolicyProblem;
+use super::{check, scan};
+
+/// The line that the engine wants first. It is one, so that its lines are ours and one more.
+const PACKAGE: &str = "package policy\n";
+/// What the engine calls the source in its messages.
+const FILE: &str = "policy";
+const ENTRY: &str = "data.policy.allow";
+/// Instructions of one evaluation.
+pub const POLICY_INSTRUCTIONS: usize = 20_000;
+/// How long one evaluation may take.
+pub const POLICY_TIME: Duration = Duration::from_millis(5);
+/// Instructions between two looks at the clock.
+const CLOCK_INTERVAL: NonZeroU32 = NonZeroU32::new(8).unwrap();
+/// The stack of the thread that compiles: what is accepted needs a small part of it.
+const COMPILE_STACK: usize = 64 * 1024 * 1024;
+
+/// A compiled policy. Cheap to clone.
+#[derive(Clone)]
+pub struct Policy {
+    program: Arc<Program>,
+    /// Can what it says depend on the body of a request?
+    sees_body: bool,
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("instructions", &self.program.instructions.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a policy says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Judgement {
+    /// `allow` is true.
+    Allowed,
+    /// `allow` is false.
+    Denied,
+    /// No rule for `allow` holds.
+    Undefined,
+    /// `allow` is neither true nor false.
+    NotBoolean,
+    /// It could not be asked to the end; the text says why.
+    Failed(String),
+}
+
+impl Judgement {
+    /// Is it a yes?
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        *self == Self::Allowed
+    }
+}
+
+impl Policy {
+    /// Compiles what somebody wrote. It takes milliseconds at most, of a thread and a stack of its own.
+    pub fn compile(source: &str) -> Result<Result<Self, PolicyProblem>> {
+        if let Err(problem) = scan::scan(source) {
+            return Ok(Err(problem));
+        }
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("policy".to_owned()).stack_size(COMPILE_STACK);
+            let thread = builder.spawn_scoped(scope, || compile(source)).map_err(|cause| {
+                Error::unavailable(format!("The server cannot begin a thread: {cause}. Try again."))
+            })?;
+            // A panic of the engine's is a fault of ours to have let it come to that.
+            thread.join().map_err(|_| Error::internal("the compiler of policies panicked"))
+        })
+    }
+
+    /// What it says of a request.
+    #[must_use]
+    pub fn ask(&self, asked: &PolicyInput<'_>) -> Judgement {
+        match self.input(asked) {
+            Ok(input) => self.run(input, asked.now.0.saturating_mul(1_000)),
+            Err(why) => Judgement::Failed(why.to_owned()),
+        }
+    }
+
+    fn input(&self, asked: &PolicyInput<'_>) -> Result<Value, &'static str> {
+        // RFC 9110 §9.3.1: a body of these means nothing.
+        let bodiless = matches!(asked.method, "GET" | "HEAD" | "OPTIONS");
+        if matches!(asked.body, RequestBody::Unknown) && !bodiless && self.sees_body {
+            return Err("It asks for the body of the request, which was not passed on");
+        }
+        input::value(asked)
+    }
+
+    fn run(&self, input: Value, now_ns: i64) -> Judgement {
+        let mut machine = self.machine(input);
+        let (result, failure) = builtins::metered(now_ns, || machine.execute_entry_point_by_index(0));
+        match (result, failure) {
+            (_, Some(Failure::TooMuch(name))) => {
+                Judgement::Failed(format!("`{name}` was asked for more than a request may cost"))
+            }
+            (_, Some(Failure::Failed(name, why))) => Judgement::Failed(format!("`{name}` failed: {why}")),
+            (Err(VmError::InstructionLimitExceeded { .. }), None) => {
+                Judgement::Failed(format!("It takes more than {POLICY_INSTRUCTIONS} steps"))
+            }
+            (Err(VmError::TimeLimitExceeded { .. }), None) => {
+                Judgement::Failed(format!("It takes longer than {} ms", POLICY_TIME.as_millis()))
+            }
+            (Err(error), None) => Judgement::Failed(error.to_string().chars().take(200).collect()),
+            (Ok(Value::Bool(true)), None) => Judgement::Allowed,
+            (Ok(Value::Bool(false)), None) => Judgement::Denied,
+            (Ok(Value::Undefined), None) => Judgement::Undefined,
+            (Ok(_), None) => Judgement::NotBoolean,
+        }
+    }
+
+    /// A machine of its own for each question: nothing of one request is there for the next.
+    fn machine(&self, input: Value) -> RegoVM {
+        let mut machine = RegoVM::new();
+        machine.set_max_instructions(POLICY_INSTRUCTIONS);
+        machine.set_execution_timer_config(Some(ExecutionTimerConfig {
+            limit: POLICY_TIME,
+            check_interval: CLOCK_INTERVAL,
+        }));
+        machine.set_execution_mode(ExecutionMode::RunToCompletion);
+        // The guards tell failures, under all circumstances. Strict, the machine would take null for none of Rego's values.
+        machine.set_strict_builtin_errors(false);
+        machine.load_program(Arc::clone(&self.program));
+        machine.set_input(input);
+        machine
+    }
+}
+
+fn compile(source: &str) -> Result<Policy, PolicyProblem> {
+    let told = |error: &dyn std::fmt::Display| explain(source, &error.to_string());
+    let mut engine = Engine::new();
+    let length = NonZeroUsize::new(source.len() + PACKAGE.len() + 1).unwrap_or(NonZeroUsize::MIN);
+    engine.set_policy_length_config(PolicyLengthConfig {
+        // The text as a whole is bounded; how it is broken into lines is its author's.
+        max_col: NonZeroU32::new(u32::MAX).unwrap_or(NonZeroU32::MIN),
+        max_file_bytes: length,
+        max_lines: length,
+    });
+    engine.add_policy(FILE.to_owned(), format!("{PACKAGE}{source}")).map_err(|error| told(&error))?;
+    let [module] = engine.get_modules().as_slice() else {
+        return Err(PolicyProblem::whole("The policy is not one module"));
+    };
+    let module = module.clone();
+    check::check(&module, source)?;
+    let sees_body = input::sees_body(&module);
+    let compiled = engine.compile_with_entrypoint(&ENTRY.into()).map_err(|error| told(&error))?;
+    let program = Compiler::compile_from_policy(&compiled, &[ENTRY]).map_err(|error| told(&error))?;
+    let mut program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
+    one_value_each(&module, &program, source)?;
+    guard(&mut program)?;
+    slim(&mut program);
+    Ok(Policy { program: Arc::new(program), sees_body })
+}
+
+/// Of two definitions of a rule that hold at once and give different values, the engine takes neither and says "undefined",
+/// which a `not` turns into a yes. So all definitions of a rule give one value.
+fn one_value_each(module: &unstable::Module, program: &Program, source: &str) -> Result<(), PolicyProblem> {
+    let several = |rule: &&regorus::rvm::program::RuleInfo| {
+        rule.definitions.len() > 1 && rule.rule_type == RuleType::Complete && !rule.early_exit_on_first_success
+    };
+    if let Some(partial) = program.rule_infos.iter().find(|rule| rule.rule_type == RuleType::PartialObject) {
+        let problem = format!("`{}` is a rule for a part of an object", plain(&partial.name));
+        return Err(PolicyProblem::whole(problem).help("Make the object in one piece: `{key: value | …}`"));
+    }
+    let Some(rule) = program.rule_infos.iter().find(several) else { return Ok(()) };
+    let name = plain(&rule.name);
+    let problem =
+        format!("The definitions of `{name}` give different values, and which one counts where two hold is not said");
+    let named = |it: &&unstable::Ref<unstable::Rule>| {
+        it.span().text().split(|c: char| !c.is_alphanumeric() && c != '_').next() == Some(name)
+    };
+    let at = module.policy.iter().filter(named).nth(1);
+    let problem = match at {
+        Some(rule) => PolicyProblem::at_told(source, rule.span().line.saturating_sub(1), rule.span().col, problem),
+        None => PolicyProblem::whole(problem),
+    };
+    Err(problem.help("Write one definition with `else := …`, which says their order"))
+}
+
+fn plain(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Puts our guards in the place of the engine's functions, and of its operations.
+fn guard(program: &mut Program) -> Result<(), PolicyProblem> {
+    let missing = |name: &str| PolicyProblem::whole(format!("`{name}` cannot be used in a policy"));
+    let mut guards = Vec::with_capacity(program.builtin_info_table.len());
+    for info in &program.builtin_info_table {
+        guards.push(builtins::guard(&info.name).ok_or_else(|| missing(&info.name))?);
+    }
+    for (at, name) in builtins::OPERATIONS.into_iter().enumerate() {
+        let mut own = None;
+        for instruction in &mut program.instructions {
+            let (dest, left, right) = match *instruction {
+                Instruction::Add { dest, left, right } if at == 0 => (dest, left, right),
+                Instruction::Sub { dest, left, right } if at == 1 => (dest, left, right),
+                Instruction::Mul { dest, left, right } if at == 2 => (dest, left, right),
+                Instruction::Div { dest, left, right } if at == 3 => (dest, left, right),
+                Instruction::Mod { dest, left, right } if at == 4 => (dest, left, right),
+                Instruction::Eq { dest, left, right } if at == 5 => (dest, left, right),
+                Instruction::Ne { dest, left, right } if at == 6 => (dest, left, right),
+                Instruction::Lt { dest, left, right } if at == 7 => (dest, left, right),
+                Instruction::Le { dest, left, right } if at == 8 => (dest, left, right),
+                Instruction::Gt { dest, left, right } if at == 9 => (dest, left, right),
+                Instruction::Ge { dest, left, right } if at == 10 => (dest, left, right),
+                Instruction::HostAwait { .. } | Instruction::VirtualDataDocumentLookup { .. } => {
+                    return Err(missing("data"));
+                }
+                _ => continue,
+            };
+            let builtin_index = match own {
+                Some(index) => index,
+                None => {
+                    guards.push(builtins::operation(at).ok_or_else(|| missing(name))?);
+                    program.builtin_info_table.push(BuiltinInfo { name: name.to_owned(), num_args: 2 });
+                    *own.insert(u16::try_from(guards.len() - 1).map_err(|_| missing(name))?)
+                }
+            };
+            let mut args = [0; 8];
+            (args[0], args[1]) = (left, right);
+            let calls = &mut program.instruction_data.builtin_call_params;
+            let params_index = u16::try_from(calls.len()).map_err(|_| missing(name))?;
+            calls.push(BuiltinCallParams { dest, builtin_index, num_args: 2, args });
+            *instruction = Instruction::BuiltinCall { params_index };
+        }
+    }
+    program.resolved_builtins = guards;
+    Ok(())
+}
+
+/// Leaves out what only messages need: thousands of programs are in memory at once.
+fn slim(program: &mut Program) {
+    program.sources = Vec::new();
+    program.instruction_spans = Vec::new();
+    program.rule_tree = Value::new_object();
+    program.instructions.shrink_to_fit();
+    program.literals.shrink_to_fit();
+}
+
+/// What the engine says of a policy, in words that say what to do.
+fn explain(source: &str, said: &str) -> PolicyProblem {
+    let message = said.rsplit("error: ").next().unwrap_or(said).trim();
+    let message: String = message.lines().next().unwrap_or_default().chars().take(300).collect();
+    let help = help(&message);
+    let problem = match place(said) {
+        Some((line, column)) => PolicyProblem::at_told(source, line.saturating_sub(1).max(1), column, message),
+        None => PolicyProblem::whole(message),
+    };
+    match help {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
+/// Line and column in a message such as `--> policy:2:14`.
+fn place(said: &str) -> Option<(u32, u32)> {
+    let (_, rest) = said.split_once(&format!("{FILE}:"))?;
+    let mut numbers = rest.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn help(message: &str) -> Option<&'static str> {
+    const HELP: &[(&str, &str)] = &[
+        ("`if` keyword is required", "Write `allow if { … }`: Rego v1 wants the `if` that older policies left out"),
+        (
+            "`contains` keyword is required",
+            "Write `name contains value if { … }`: Rego v1 wants the `contains` that older policies left out",
+        ),
+        (
+            "unsafe",
+            "Is its name misspelt? What is looked for begins with `input.`; a variable gets its value by `:=` or `some … in …`",
+        ),
+        (
+            "Undefined variable",
+            "Is its name misspelt? What is looked for begins with `input.`; a variable gets its value by `:=` or `some … in …`",
+        ),
+        ("Register overflow", "The rule is too long: let it use rules of its own for its parts"),
+        ("max instructions", "The policy is too long: ask for what requests have in common"),
+        ("unary -", "A minus stands before a number alone; write `0 - x`"),
+        ("expression nesting too deep", "Give a part of it a name with `:=`"),
+        ("expecting", "Is a bracket, a comma or an `if` missing before it?"),
+        ("unexpected keyword", "A word of the language cannot be a name"),
+    ];
+    HELP.iter().find(|(part, _)| message.contains(part)).map(|(_, help)| *help)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokenward_core::{Time, Uuid};
+
+    use super::*;
+
+    fn compiled(source: &str) -> Policy {
+        Policy::compile(source).unwrap().unwrap_or_else(|problem| panic!("{problem}\n{source}"))
+    }
+
+    fn refused(source: &str) -> PolicyProblem {
+        Policy::compile(source).unwrap().expect_err(source)
+    }
+
+    fn ask(policy: &Policy, method: &str, path: &[&str], body: &[u8]) -> Judgement {
+        let path: Vec<String> = path.iter().map(|it| (*it).to_owned()).collect();
+        policy.ask(&PolicyInput {
+            method,
+            path: &path,
+            body: RequestBody::Whole(body),
+            organization: Uuid::from_u128(1),
+            project: Some(Uuid::from_u128(2)),
+            environment: Some(Uuid::from_u128(3)),
+            cluster: None,
+            token: Uuid::from_u128(5),
+            token_name: "ci",
+            now: Time(1_795_562_400_000_000),
+        })
+    }
+
+    fn says(body: &str) -> Judgement {
+        ask(&compiled(body), "POST", &["api", "environment", "x"], br#"{"key":"FEATURE_A","n":7,"list":[1,2,3]}"#)
+    }
+
+    #[test]
+    fn a_policy_allows_what_it_says_and_nothing_else() {
+        let source = "allow if {\n\tinput.request.method in {\"GET\", \"HEAD\"}\n\tinput.request.path[1] == \"environment\"\n}\n\n\
+                      allow if {\n\tinput.request.method == \"POST\"\n\tstartswith(input.request.body.key, \"FEATURE_\")\n}\n";
+        let policy = compiled(source);
+        assert_eq!(ask(&policy, "GET", &["api", "environment"], b""), Judgement::Allowed);
+        assert_eq!(ask(&policy, "GET", &["api", "project"], b""), Judgement::Undefined);
+        assert_eq!(ask(&policy, "POST", &["api"], br#"{"key":"FEATURE_X"}"#), Judgement::Allowed);
+        assert_eq!(ask(&policy, "POST", &["api"], br#"{"key":"SECRET"}"#), Judgement::Undefined);
+        assert_eq!(ask(&policy, "POST", &["api"], b""), Judgement::Undefined);
+        assert_eq!(says("default allow := false\nallow if input.token.name == \"x\""), Judgement::Denied);
+        assert_eq!(says("allow := 1"), Judgement::NotBoolean);
+        assert_eq!(says("allow := \"true\""), Judgement::NotBoolean);
+    }
+
+    #[test]
+    fn a_failure_is_a_no_under_not_as_well() {
+        for body in [
+            "allow if not to_number(input.request.body.key) == 1",
+            "bad if json.unmarshal(input.request.body.key)\nallow if not bad",
+            "allow if not 1 / (input.request.body.n - 7) == 1",
+            "allow if not input.request.body.key - 1 == 0",
+            "allow if not input.request.body.n % 0 == 1",
+            "allow if not concat(\"\", input.request.body.n) == \"\"",
+            "allow if not startswith(input.request.body.n, \"7\")",
+            "allow if count([1 | time.parse_ns(\"x\", input.request.body.key)]) == 0",
+            "allow if not sprintf(\"%099999999999d\", [1]) == \"\"",
+            "allow if not bits.lsh(1, 4000000000) == 0",
+        ] {
+            assert!(matches!(says(body), Judgement::Failed(_)), "{body}: {:?}", says(body));
+        }
+    }
+
+    #[test]
+    fn nothing_grows_beyond_what_a_request_may_cost() {
+        let doubled: String = (1..=20).map(|n| format!("s{n} := concat(\"\", [s{}, s{}])\n", n - 1, n - 1)).collect();
+        let squared: String = (1..=20).map(|n| format!("n{n} := n{} * n{}\n", n - 1, n - 1)).collect();
+        for body in [
+            format!("s0 := \"{}\"\n{doubled}allow if not s20 == \"\"", "x".repeat(100)),
+            format!("n0 := 1000000007\n{squared}allow if not n20 == 1"),
+            "allow if count([1 | some a in input.request.path; some b in input.request.path; some c in input.request.path; \
+             some d in input.request.path; some e in input.request.path; some f in input.request.path; \
+             some g in input.request.path; some h in input.request.path; some i in input.request.path; \
+             a == \"nothing\"]) == 0"
+                .to_owned(),
+        ] {
+            let policy = compiled(&body);
+            let begun = Instant::now();
+            let said = ask(&policy, "GET", &["a", "b", "c", "d", "e", "f"], b"");
+            assert!(matches!(said, Judgement::Failed(_)), "{said:?}: {body}");
+            assert!(begun.elapsed() < Duration::from_millis(250), "{:?}", begun.elapsed());
+        }
+    }
+
+    #[test]
+    fn what_a_policy_may_not_say_is_told_with_its_place() {
+        for (source, line, part) in [
+            ("allow if http.send({\"url\": \"x\"})", Some(1), "http.send"),
+            ("allow if {\n\tnumbers.range(1, 10)\n}", Some(2), "numbers.range"),
+            ("allow if rand.intn(\"x\", 2) == 1", Some(1), "rand.intn"),
+            ("allow if print(\"x\")", Some(1), "print"),
+            ("allow if trace(\"x\")", Some(1), "trace"),
+            ("allow if __builtin_host_await(1, 2)", Some(1), "engine's own"),
+            ("allow if strtswith(input.request.method, \"G\")", Some(1), "There is no function"),
+            ("allow if startswith(input.request.method)", Some(1), "takes 2 arguments, and here are 1"),
+            ("allow if data.other.allow", Some(1), "no `data`"),
+            ("allow if data.policy.allow", Some(1), "no `data`"),
+            ("import data.x\nallow := true", Some(1), "cannot be imported"),
+            ("allow if input.request.method == \"GET\" with input as {}", Some(1), "`with`"),
+            ("default allow := true\nallow := false if input.token.name == \"x\"", Some(1), "every request"),
+            ("allow contains \"x\" if true", Some(1), "a set or a function"),
+            ("allow(x) := true", Some(1), "a set or a function"),
+            ("allow[x] := true if some x in [1]", Some(1), "part of a document"),
+            ("allow.x := true", Some(1), "part of a document"),
+            ("p[x] := 1 if some x in [1]\nallow := true", Some(1), "part of a document"),
+            ("input := {}\nallow := true", Some(1), "cannot be shadowed"),
+            ("allow if {\n\tsome input in [1]\n}", Some(2), "cannot be the name"),
+            ("f(input) := input.x\nallow if f({\"x\": true})", Some(1), "cannot be the name"),
+            ("startswith(a, b) := true\nallow if startswith(1, 2)", Some(1), "a function of Rego"),
+            ("a if b\nb if a\nallow if a", Some(2), "in a circle"),
+            ("f(x) := f(x)\nallow if f(1)", Some(1), "in a circle"),
+            ("x := 1 if input.a\nx := 2 if input.b\nallow if not x", Some(2), "different values"),
+            ("f(1) := 1\nf(2) := 2\nallow if f(1) == 1", Some(2), "different values"),
+            ("allow { input.x }", Some(1), "`if` keyword"),
+            ("allow if {\n\tx == 1\n}", Some(2), "x"),
+            ("allow if {\n\tinput.x ==\n}", None, ""),
+            ("alow if input.x", None, "no rule `allow`"),
+            ("allow :=", None, ""),
+        ] {
+            let problem = refused(source);
+            assert!(problem.to_string().contains(part), "{source}\n{problem}");
+            if let Some(line) = line {
+                assert_eq!(problem.line, Some(line), "{source}\n{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_request() {
+        assert_eq!(says("allow if time.now_ns() == 1795562400000000000"), Judgement::Allowed);
+    }
+
+    #[test]
+    fn a_body_that_nobody_passed_on_is_not_taken_for_none() {
+        let asked = |source: &str, method: &str, body: RequestBody<'_>| {
+            let path = ["x".to_owned()];
+            compiled(source)
+                .ask(&PolicyInput {
+                    method,
+                    path: &path,
+                    body,
+                    organization: Uuid::nil(),
+                    project: None,
+                    environment: None,
+                    cluster: None,
+                    token: Uuid::nil(),
+                    token_name: "x",
+                    now: Time(0),
+                })
+                .is_allowed()
+        };
+        for sees in [
+            "allow if not input.request.body.x",
+            "allow if not input[\"request\"][\"b\\u006fdy\"].x",
+            "allow if { r := input.request; not r.body.x }",
+        ] {
+            assert!(!asked(sees, "POST", RequestBody::Unknown), "{sees}");
+            assert!(asked(sees, "GET", RequestBody::Unknown), "{sees}");
+            assert!(asked(sees, "POST", RequestBody::Whole(b"")), "{sees}");
+            assert!(!asked(sees, "POST", RequestBody::Unreadable), "{sees}");
+        }
+        assert!(asked("allow if input.request.method == \"POST\"", "POST", RequestBody::Unknown));
+        for not_json in [&b"x"[..], b"{\"a\":1,\"a\":2}", b"{\"a\":1}{}", b"\xff", b"1e999", b"[1"] {
+            assert!(!asked("allow := true", "POST", RequestBody::Whole(not_json)), "{not_json:?}");
+        }
+        assert!(!asked("allow := true", "POST", RequestBody::Whole(&[b' '; POLICY_BODY_TEST])));
+    }
+
+    const POLICY_BODY_TEST: usize = super::super::body::POLICY_BODY + 1;
+
+    #[test]
+    fn a_policy_of_twenty_lines_takes_little_room() {
+        let lines: String = (0..20)
+            .map(|n| format!("allow if {{ input.request.path[1] == \"p{n}\"; input.request.method == \"GET\" }}\n"))
+            .collect();
+        let program = compiled(&lines).program;
+        let bytes =
+            program.instructions.len() * size_of::<Instruction>() + program.literals.len() * 64 + size_of::<Program>();
+        assert!(bytes < 40 * 1024, "{bytes}");
+    }
+}

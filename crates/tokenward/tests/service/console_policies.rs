@@ -1,0 +1,105 @@
+//! Policy tokens in the console: made from a recipe, tried, looked at, edited and deleted; a role that is asked.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::console::{Page, Person, hidden, world};
+
+/// Sends a form as a browser does that has shown it.
+async fn send(person: &mut Person, path: &str, form: &[(&str, String)]) -> Page {
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    person.post(path, &form).await
+}
+
+#[tokio::test]
+async fn a_policy_token_is_made_from_a_recipe_tried_and_shown_once() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    owner.get(&format!("{base}/tokens")).await.says(200, "/policy-tokens\">Policy tokens</a>");
+    owner.get(&format!("{base}/policy-tokens")).await.says(200, "No policy token yet");
+    let page = owner.get(&format!("{base}/policy-tokens/new?recipe=read-your-api")).await.says(200, "Begin with");
+    assert!(page.html.contains("input.request.path[0] == &#34;invoices&#34;"), "{}", page.html);
+    owner.get(&format!("{base}/policy-tokens/new?recipe=read-your-apis")).await.says(400, "read-your-api");
+    let shown = hidden(&page, "shown");
+    let policy = "allow if input.request.path[0] == \"invoices\"";
+    let form = |more: &[(&'static str, &'static str)]| {
+        let mut form = vec![("name", "reader"), ("role_id", viewer.as_str()), ("expires", "never"), ("shown", &shown)];
+        form.extend(more.iter().copied());
+        form.into_iter().map(|(name, value)| (name, value.to_owned())).collect::<Vec<_>>()
+    };
+    let list = format!("{base}/policy-tokens");
+    let try_it =
+        [("opa_policy", policy), ("action", "try"), ("method", "GET"), ("path", "/invoices/7"), ("gateway", "on")];
+    send(&mut owner, &list, &form(&try_it)).await.says(200, "GET /invoices/7 is allowed");
+    let denied = [("opa_policy", policy), ("action", "try"), ("method", "GET"), ("path", "/orders"), ("gateway", "on")];
+    send(&mut owner, &list, &form(&denied)).await.says(200, "GET /orders is denied: no rule for");
+    send(&mut owner, &list, &form(&[("opa_policy", policy), ("action", "try")]))
+        .await
+        .says(200, "The policy can be used");
+    let wrong = [("opa_policy", "allow if {\n\tstrtswith(input.request.method, \"G\")\n}"), ("action", "try")];
+    let page = send(&mut owner, &list, &form(&wrong)).await.says(400, "line 2, column 2");
+    assert!(page.html.contains("strtswith(input"), "what was typed is kept");
+    // Trying makes nothing.
+    owner.get(&list).await.says(200, "No policy token yet");
+    send(&mut owner, &list, &form(&[("opa_policy", "allow { true }")])).await.says(400, "`if` keyword");
+    let page = send(&mut owner, &list, &form(&[("opa_policy", policy)])).await.says(201, "twp_");
+    assert_eq!(page.headers["cache-control"], "no-store, max-age=0");
+    let again = send(&mut owner, &list, &form(&[("opa_policy", policy)])).await.says(409, "It was shown already");
+    assert!(!again.html.contains("twp_") && again.html.contains("/policy-tokens/"), "{}", again.html);
+    owner.get(&list).await.says(200, "reader");
+}
+
+#[tokio::test]
+async fn a_policy_token_is_looked_at_edited_by_what_it_did_and_deleted() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let body = json!({ "name": "reader", "opa_policy": "allow if input.request.method == \"GET\"" });
+    let made = server.post(&organization.path("policyApiToken"), &organization.owner, body).await.expect(201);
+    let (id, text) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    server.get(&organization.path("project"), text).await.expect(200);
+    let one = format!("{base}/policy-tokens/{id}");
+    let page = owner.get(&one).await.says(200, "What it may be used for");
+    assert!(page.html.contains(&format!("policy:{id}:reader")) && !page.html.contains(text), "{}", page.html);
+    // Links that know no kinds of tokens lead here as well.
+    owner.get(&format!("{base}/tokens/{id}")).await.leads_to(&one);
+    let page = owner.get(&format!("{one}/edit")).await.says(200, "What would change?");
+    let (version, role) = (hidden(&page, "version"), made["role_id"].as_str().unwrap().to_owned());
+    let form = |policy: &str, action: &str| {
+        let pairs = [("name", "reader-2"), ("role_id", &role), ("expires", "keep"), ("version", &version)];
+        let more = [("opa_policy", policy), ("action", action)];
+        pairs.into_iter().chain(more).map(|(name, value)| (name, value.to_owned())).collect::<Vec<_>>()
+    };
+    let edit = format!("{one}/edit");
+    let page = send(&mut owner, &edit, &form("allow if input.request.method == \"POST\"", "replay")).await;
+    page.says(200, "would change");
+    let path = organization.path(&format!("policyApiToken/{id}"));
+    assert_eq!(server.get(&path, &organization.owner).await.str("name"), "reader", "nothing is saved");
+    send(&mut owner, &edit, &form("allow if input.request.method == \"HEAD\"", "save")).await.leads_to(&one);
+    assert_eq!(server.get(&path, &organization.owner).await.str("name"), "reader-2");
+    assert_eq!(server.get(&organization.path("project"), text).await.outcome(), (401, "policy_denied".into()));
+    // The form is of a version that is not the last any more.
+    send(&mut owner, &edit, &form("allow := false", "save")).await.says(412, "Somebody else changed this");
+    owner.get(&format!("{one}/delete")).await.says(200, "Delete the policy token");
+    send(&mut owner, &format!("{one}/delete"), &[]).await.leads_to(&format!("{base}/policy-tokens"));
+    assert_eq!(server.get("/token/self", text).await.outcome(), (401, "revoked".into()));
+    owner.get(&one).await.says(404, "policy token");
+}
+
+#[tokio::test]
+async fn the_page_of_a_role_says_what_it_would_be_answered() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let page = owner.get(&format!("{base}/roles/{viewer}")).await.says(200, "built in");
+    assert!(!page.html.contains("What would a token with it be answered?"), "there is no API to ask about");
+    let routes = json!({ "routes": [{ "method": "POST", "path": "/refunds", "permissions": ["refunds:write"] }] });
+    let put = server.call(Method::PUT, &organization.path("api/shop"), &organization.owner, Some(routes)).await;
+    assert_eq!(put.status, 200, "{}", put.text);
+    let asked = format!("{base}/roles/{viewer}?api=shop&method=POST&path=/refunds");
+    owner.get(&asked).await.says(200, "The role lacks “refunds:write”.");
+    let custom = server.post(&organization.path("customRole"), &organization.owner, json!({ "name": "ops" })).await;
+    let asked = format!("{base}/roles/{}?api=shop&method=POST&path=/refunds", custom.str("id"));
+    owner.get(&asked).await.says(200, "POST /refunds is denied.");
+    owner.get(&format!("{base}/roles/{viewer}?apis=shop")).await.says(400, "apis");
+}
