@@ -94,6 +94,8 @@ fields! {
     Email = text("email_characters").build().into();
     /// Several.
     Emails = list("admin_emails", Email::schema());
+    /// Tokens that are named one by one.
+    BulkIds = list("token_bulk_ids", <tokenward_core::Uuid as PartialSchema>::schema());
     /// A password.
     Password =
         text("password_bytes").format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build().into();

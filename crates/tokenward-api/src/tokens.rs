@@ -316,3 +316,58 @@ pub struct ApiTokenDeleteRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
+
+/// What is to be done to many tokens: those that the filters of the query leave.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenBulkRequest {
+    /// `delete`, `disable` or `set_end`.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    pub action: String,
+    /// With `delete`: `key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// With `delete`: more about it, for people.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// With `set_end`: when they end; null is never.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Option<Time>>,
+    /// Only these of them.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::BulkIds>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_ids: Option<Vec<Uuid>>,
+    /// `true`: only say which tokens they are.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// `set` of the dry run. Where the tokens have changed since, nothing is done: 409.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+}
+
+/// The tokens that something is, or was, done to.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenBulk {
+    /// How many they are.
+    pub count: u64,
+    /// Stands for exactly these tokens as they are.
+    pub set: String,
+    /// To how many it was done: none in a dry run; those that were so already, or were changed in the very moment, are left out.
+    pub done: u64,
+    /// The first 20 of them.
+    pub first: Vec<ApiTokenBulkMember>,
+}
+
+/// One of those tokens.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenBulkMember {
+    pub id: Uuid,
+    pub name: String,
+}

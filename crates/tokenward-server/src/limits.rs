@@ -326,6 +326,10 @@ limits! {
         "Events on a page of the log.";
     TOKEN_PAGE = fixed "token_page" 200, Count,
         "API tokens on a page of their list, where a page is asked for.";
+    TOKEN_BULK = fixed "token_bulk" 100_000, Count,
+        "API tokens that one request deletes, switches off or gives an end.";
+    TOKEN_BULK_IDS = fixed "token_bulk_ids" 1_000, Count,
+        "API tokens that such a request names one by one.";
     DECISION_PAGE = fixed "decision_page" 500, Count,
         "Decisions in one list.";
     PROOF_PAGE = fixed "proof_page" 100, Count,

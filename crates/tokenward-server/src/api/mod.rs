@@ -41,6 +41,7 @@ mod receipts;
 mod right;
 mod roles;
 mod sessions;
+mod token_bulk;
 mod token_decision;
 mod token_policy;
 mod tokens;
@@ -80,6 +81,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         tokens::endpoints(),
         token_policy::endpoints(),
         policy_tokens::endpoints(),
+        token_bulk::endpoints(),
         token_decision::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),

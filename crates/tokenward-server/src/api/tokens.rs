@@ -93,7 +93,7 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ListQuery {
+pub(super) struct ListQuery {
     name: Option<String>,
     creator_name: Option<String>,
     state: Option<String>,
@@ -111,14 +111,18 @@ struct ListQuery {
 }
 
 /// A page of the list, where one was asked for.
-struct PageWanted {
+pub(super) struct PageWanted {
     size: usize,
     after: Option<Uuid>,
 }
 
 impl ListQuery {
     /// Which tokens are wanted, and which page of them; all faults at once.
-    async fn wanted(self, app: &Arc<App>, grant: &Grant) -> tokenward_core::Result<(Filter, Option<PageWanted>)> {
+    pub(super) async fn wanted(
+        self,
+        app: &Arc<App>,
+        grant: &Grant,
+    ) -> tokenward_core::Result<(Filter, Option<PageWanted>)> {
         let mut faults = Faults::default();
         let mut filter = Filter {
             name: self.name,
@@ -164,6 +168,41 @@ impl ListQuery {
     }
 }
 
+/// What a list of tokens is asked for: the filters, and then the page.
+const LIST: &[(&str, &str)] = &[
+    ("name", "A part of the name, in any case."),
+    ("creatorName", "A part of the creator's name, in any case."),
+    (
+        "state",
+        "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `expired`, `revoked` (deleted within 90 days), \
+         `ended` (expired or revoked), `kept` (not revoked) or `all`.",
+    ),
+    ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
+    ("roleId", "Only those with this role."),
+    ("creatorId", "Only those that this user or token has made."),
+    ("creatorLeft", "`true`: only those of users who are members no more."),
+    ("ends", "`false`: only those without an end; `true`: only those with one."),
+    ("endsFrom", "Only those that end then or later: RFC 3339 or a Unix time."),
+    ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
+    ("restricted", "`true`: only those that are bound to networks or to a beginning; `false`: only others."),
+    ("unusedSince", "Only those that were there then, and were not presented after it: RFC 3339 or a Unix time."),
+    ("limit", "How many a page has. Without it the answer has all of them."),
+    ("cursor", "`next_cursor` of the page before. Only together with `limit`."),
+];
+const LIST_KINDS: &[(&str, QueryKind)] = &[
+    ("exceedsPolicy", QueryKind::Flag),
+    ("roleId", QueryKind::Id),
+    ("creatorId", QueryKind::Id),
+    ("creatorLeft", QueryKind::Flag),
+    ("ends", QueryKind::Flag),
+    ("restricted", QueryKind::Flag),
+    ("limit", QueryKind::Number),
+    ("cursor", QueryKind::Id),
+];
+/// The filters alone.
+pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(12).0;
+pub(super) const FILTER_KINDS: &[(&str, QueryKind)] = LIST_KINDS.split_at(6).0;
+
 /// Why a token is deleted, where the query says so.
 #[derive(Deserialize)]
 struct DeleteQuery {
@@ -180,36 +219,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "The organization's tokens. Without `state` those that have not ended: clients of the published contract \
                  take a token that is listed for one that works.",
             )
-            .query(&[
-                ("name", "A part of the name, in any case."),
-                ("creatorName", "A part of the creator's name, in any case."),
-                (
-                    "state",
-                    "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `expired`, `revoked` (deleted within 90 days), \
-                     `ended` (expired or revoked), `kept` (not revoked) or `all`.",
-                ),
-                ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
-                ("roleId", "Only those with this role."),
-                ("creatorId", "Only those that this user or token has made."),
-                ("creatorLeft", "`true`: only those of users who are members no more."),
-                ("ends", "`false`: only those without an end; `true`: only those with one."),
-                ("endsFrom", "Only those that end then or later: RFC 3339 or a Unix time."),
-                ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
-                ("restricted", "`true`: only those that are bound to networks or to a beginning; `false`: only others."),
-                ("unusedSince", "Only those that were there then, and were not presented after it: RFC 3339 or a Unix time."),
-                ("limit", "How many a page has. Without it the answer has all of them."),
-                ("cursor", "`next_cursor` of the page before. Only together with `limit`."),
-            ])
-            .query_kinds(&[
-                ("exceedsPolicy", QueryKind::Flag),
-                ("roleId", QueryKind::Id),
-                ("creatorId", QueryKind::Id),
-                ("creatorLeft", QueryKind::Flag),
-                ("ends", QueryKind::Flag),
-                ("restricted", QueryKind::Flag),
-                ("limit", QueryKind::Number),
-                ("cursor", QueryKind::Id),
-            ])
+            .query(LIST)
+            .query_kinds(LIST_KINDS)
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
             .needs(Management::TokenManage, On::Organization)

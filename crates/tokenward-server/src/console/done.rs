@@ -85,6 +85,8 @@ done! {
     TokenRestored = "token-restored", Good, "The token is back. The same secrets are accepted again.";
     SecretEnded = "secret-ended", Good, "That secret is ended. It is refused from now on.";
     TokenDeleted = "token-deleted", Good, "The token is deleted. It is refused from now on.";
+    TokensDeleted = "tokens-deleted", Good, "The tokens are deleted. They are refused from now on.";
+    TokensEnded = "tokens-ended", Good, "The tokens have the end that you chose.";
     SettingsSaved = "settings-saved", Good, "The settings are saved.";
     TokenPolicySaved = "token-policy-saved", Good, "The token policy is saved. It counts for every end that is set from now on.";
     TokensShortened = "tokens-shortened", Good, "The tokens have the latest end that the policy allows.";

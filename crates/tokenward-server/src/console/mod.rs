@@ -38,6 +38,7 @@ mod role_trial;
 mod roles;
 mod sessions;
 mod set_up;
+mod token_bulk;
 mod token_changes;
 mod token_list;
 mod token_policy;
@@ -79,6 +80,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}", get(home::organization))
         .route("/console/{organization}/tokens", get(token_list::list).post(tokens::create))
         .route("/console/{organization}/tokens/find", post(token_list::find))
+        .route("/console/{organization}/tokens/bulk", post(token_bulk::bulk))
         .route("/console/{organization}/tokens/new", get(tokens::new))
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
         .route("/console/{organization}/tokens/{token}/edit", get(token_changes::edit).post(token_changes::save))

@@ -43,6 +43,7 @@ pub mod strangers;
 mod takeover;
 pub mod throttle;
 mod together;
+pub mod token_bulk;
 pub mod token_decision;
 pub mod token_list;
 pub mod token_networks;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokenward_core::actor::ActorKind;
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Organization;
+use tokenward_core::secret::Kind;
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Result, Time, Uuid};
@@ -99,9 +100,23 @@ pub async fn part(
         TokenFilter::Revoked => Those::TakenBack,
         TokenFilter::Ended | TokenFilter::All => Those::All,
     };
-    let mut part = tokens::page(reader.conn(), grant, those, after, limit, now).await?;
+    let part = tokens::page(reader.conn(), grant, those, after, limit, now).await?;
     drop(reader);
     let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
+    Ok((wanted(app, grant, filter, part).await?, last))
+}
+
+/// Those of these tokens of the organization that are wanted and were not taken back.
+pub async fn these(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid]) -> Result<Vec<Token>> {
+    let mut reader = app.read(grant.organization()).await?;
+    let all = tokens::these(reader.conn(), grant, ids, false).await?;
+    drop(reader);
+    wanted(app, grant, filter, all.into_iter().filter(|token| token.kind == Kind::Token).collect()).await
+}
+
+/// Those of these that fit.
+async fn wanted(app: &Arc<App>, grant: &Grant, filter: &Filter, mut part: Vec<Token>) -> Result<Vec<Token>> {
+    let now = app.now();
     part.retain(|token| filter.fits(token, now));
     if filter.maker_left {
         let directory = app.verifier.directory();
@@ -112,7 +127,7 @@ pub async fn part(
         let used = usage::of(app, grant, &part).await?;
         part.retain(|token| unused_since(token, used.get(&token.id), since));
     }
-    Ok((part, last))
+    Ok(part)
 }
 
 /// A page of that list: at most `size` of those behind the token `after`. Answers them and, where there may be more, behind

@@ -33,6 +33,7 @@ mod session;
 mod sessions;
 mod shell;
 mod token;
+mod token_bulk;
 mod token_policy;
 mod verify;
 mod when;

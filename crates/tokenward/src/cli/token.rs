@@ -22,6 +22,7 @@ use super::answer::{ApiAnswer, List};
 use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
+use super::token_bulk::{self, BulkCommand};
 use super::{Context, prompt, role, when};
 use crate::note::note;
 
@@ -74,6 +75,9 @@ pub enum TokenCommand {
     /// Delete a token: it is refused from that moment on
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
+    /// Delete, switch off or give an end to all tokens that fit: they are shown first, and nothing happens unasked
+    #[command(subcommand)]
+    Bulk(BulkCommand),
     /// Undo the deletion of a token, for an hour after it
     Undo {
         /// Its name or id
@@ -161,7 +165,7 @@ pub struct DeleteArgs {
 }
 
 /// A reason as clap reads it.
-fn reason(word: &str) -> std::result::Result<RevokeReason, String> {
+pub(super) fn reason(word: &str) -> std::result::Result<RevokeReason, String> {
     RevokeReason::parse(word).map_err(|problem| format!("it {problem}"))
 }
 
@@ -187,18 +191,15 @@ pub struct RotateArgs {
     local: bool,
 }
 
-/// `tokenward token list`.
+/// Which tokens: those that fit all of it.
 #[derive(Args, Debug)]
-pub struct ListArgs {
+pub struct FilterArgs {
     /// Only those whose name contains this
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     /// Only those whose creator's name contains this
     #[arg(long, value_name = "TEXT")]
     creator: Option<String>,
-    /// Only those in this state: living, active, disabled, not_yet_valid, expired, revoked (deleted within 90 days), ended, kept, or all
-    #[arg(long, value_name = "STATE", value_parser = state, default_value = "kept")]
-    state: TokenFilter,
     /// Only those that go beyond the token policy of the organization
     #[arg(long)]
     exceeds_policy: bool,
@@ -222,6 +223,16 @@ pub struct ListArgs {
     restricted: bool,
 }
 
+/// `tokenward token list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Only those in this state: living, active, disabled, not_yet_valid, expired, revoked (deleted within 90 days), ended, kept, or all
+    #[arg(long, value_name = "STATE", value_parser = state, default_value = "kept")]
+    state: TokenFilter,
+}
+
 pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
     match command {
         TokenCommand::Create(args) => create(args, context).await,
@@ -233,11 +244,12 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::Disable { token, wait } => disable(&token, wait, context).await,
         TokenCommand::Enable { token } => enable(&token, context).await,
         TokenCommand::Delete(args) => delete(args, context).await,
+        TokenCommand::Bulk(command) => token_bulk::run(command, context).await,
         TokenCommand::Undo { token } => undo(&token, context).await,
     }
 }
 
-async fn tokens_of(context: &Context<'_>) -> Result<String> {
+pub(super) async fn tokens_of(context: &Context<'_>) -> Result<String> {
     let organization = context.client.organization(context.global).await?;
     Ok(format!("/organization/{}/apiToken", organization.id))
 }
@@ -388,8 +400,8 @@ async fn end(wanted: &str, secret: u16, yes: bool, wait: WaitArgs, context: &Con
     Ok(())
 }
 
-async fn list(args: ListArgs, context: &Context<'_>) -> Result {
-    let state = Some(args.state.as_str());
+/// The filters as the API takes them.
+pub(super) async fn query_of(args: &FilterArgs, context: &Context<'_>) -> Result<Vec<(&'static str, Option<String>)>> {
     let now = SystemClock::default().now();
     let role = match &args.role {
         Some(wanted) => {
@@ -398,23 +410,26 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
         }
         None => None,
     };
-    let ends_from = args.ends_in.map(|_| now.to_string());
-    let ends_before = args.ends_in.map(|length| now.plus(length).to_string());
-    let unused_since = args.unused.map(|length| now.plus(-length).to_string());
-    let query = [
-        ("name", args.name.as_deref()),
-        ("creatorName", args.creator.as_deref()),
-        ("state", state),
-        ("exceedsPolicy", args.exceeds_policy.then_some("true")),
-        ("roleId", role.as_deref()),
-        ("endsFrom", ends_from.as_deref()),
-        ("endsBefore", ends_before.as_deref()),
-        ("ends", args.no_expiry.then_some("false")),
-        ("unusedSince", unused_since.as_deref()),
-        ("creatorLeft", args.creator_left.then_some("true")),
-        ("restricted", args.restricted.then_some("true")),
-    ];
-    let is_filtered = query.iter().any(|(name, value)| *name != "state" && value.is_some());
+    let yes = |there: bool| there.then(|| "true".to_owned());
+    Ok(vec![
+        ("name", args.name.clone()),
+        ("creatorName", args.creator.clone()),
+        ("exceedsPolicy", yes(args.exceeds_policy)),
+        ("roleId", role),
+        ("endsFrom", args.ends_in.map(|_| now.to_string())),
+        ("endsBefore", args.ends_in.map(|length| now.plus(length).to_string())),
+        ("ends", args.no_expiry.then(|| "false".to_owned())),
+        ("unusedSince", args.unused.map(|length| now.plus(-length).to_string())),
+        ("creatorLeft", yes(args.creator_left)),
+        ("restricted", yes(args.restricted)),
+    ])
+}
+
+async fn list(args: ListArgs, context: &Context<'_>) -> Result {
+    let filters = query_of(&args.filter, context).await?;
+    let is_filtered = filters.iter().any(|(_, value)| value.is_some());
+    let mut query: Vec<(&str, Option<&str>)> = filters.iter().map(|(name, value)| (*name, value.as_deref())).collect();
+    query.push(("state", Some(args.state.as_str())));
     let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);
@@ -441,7 +456,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     })
 }
 
-fn or(text: String, empty: &str) -> String {
+pub(super) fn or(text: String, empty: &str) -> String {
     if text.is_empty() { empty.to_owned() } else { text }
 }
 

@@ -329,3 +329,39 @@ async fn the_text_of_a_token_leads_to_its_page_and_stands_in_no_address() {
     owner.post(&find, &kept).await.leads_to(&format!("{base}/tokens?q=ci+main&filter=soon&sort=-ends"));
     owner.post(&find, &[("q", ""), ("sort", "sideways")]).await.says(400, "it cannot have");
 }
+
+#[tokio::test]
+async fn tokens_that_are_ticked_are_deleted_or_ended_together() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let mut made = Vec::new();
+    for name in ["ci-1", "ci-2", "prod"] {
+        made.push(server.new_token(&organization, json!({ "name": name, "role_id": viewer })).await);
+    }
+    server.post("/verify", &organization.owner, json!({ "token": made[0].1 })).await.expect(200);
+    owner.get(&format!("{base}/tokens")).await.says(200, "aria-label=\"Choose ci-1\"");
+    let bulk = format!("{base}/tokens/bulk");
+    owner.post(&bulk, &[("action", "delete")]).await.says(400, "tick the box");
+    owner.post(&bulk, &[("action", "erase"), ("token", &made[0].0)]).await.says(400, "action");
+    let both = |action: &'static str| [("action", action), ("token", &*made[0].0), ("token", &*made[1].0)];
+    let page = owner.post(&bulk, &both("set_end")).await.says(200, "2 tokens chosen, 1 of them used");
+    let set = hidden(&page, "set");
+    let end = [&both("set_end")[..], &[("set", &set), ("expires", "30d")]].concat();
+    owner.post(&bulk, &end).await.leads_to(&format!("{base}/tokens"));
+    let end = async |at: usize| {
+        server.get(&organization.path(&format!("apiToken/{}", made[at].0)), &organization.owner).await.json()["expires_at"].clone()
+    };
+    assert!(end(0).await.is_string() && end(1).await.is_string() && end(2).await.is_null());
+    // The page was made before they were changed.
+    let late = [&both("delete")[..], &[("set", &set), ("reason", "cessation")]].concat();
+    owner.post(&bulk, &late).await.says(409, "have changed since they were looked at");
+    let page = owner.post(&bulk, &both("delete")).await.says(200, "Delete these tokens?");
+    let set = hidden(&page, "set");
+    let delete = [&both("delete")[..], &[("set", &set), ("reason", "cessation"), ("note", "moved")]].concat();
+    owner.post(&bulk, &delete).await.leads_to(&format!("{base}/tokens"));
+    for (at, expected) in [(0, "revoked"), (1, "revoked"), (2, "valid")] {
+        let said = server.post("/verify", &organization.owner, json!({ "token": made[at].1 })).await;
+        assert_eq!(said.str("code"), expected);
+    }
+}

@@ -58,4 +58,5 @@ mod start;
 #[path = "../support/mod.rs"]
 mod support;
 mod together;
+mod token_bulk;
 mod usage;

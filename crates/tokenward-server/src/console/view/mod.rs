@@ -54,9 +54,9 @@ pub use settings::{OrganizationNewPage, RolePolicyRow, SettingsForm, SettingsPag
 pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
 pub use time::Moment;
 pub use tokens::{
-    Expiry, ExpiryPreset, LastUsed, ReasonCount, RevocationView, SortHead, TokenCreatedPage, TokenDeletePage,
-    TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow, TokenShownPage,
-    TokenState, TokenUsage, TokensPage, VersionRow,
+    Expiry, ExpiryPreset, LastUsed, ReasonCount, RevocationView, SortHead, TokenBulkPage, TokenCreatedPage,
+    TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow,
+    TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 
 use askama::Template;

@@ -109,6 +109,35 @@ pub struct TokensPage {
     pub pager: Pager,
 }
 
+/// `…/tokens/bulk`: what was chosen in the list, and what is to become of it. Posts `action`, each `token`, and `set` back to
+/// itself; to delete them also `reason` and `note`, to end them the fields of [`Expiry`].
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-bulk.html")]
+pub struct TokenBulkPage {
+    /// The frame.
+    pub shell: Shell,
+    /// Are they deleted, and not given an end?
+    pub deletes: bool,
+    /// How many, and how many of them are in use.
+    pub sum: String,
+    /// Is one of them in use?
+    pub used_lately: bool,
+    /// These.
+    pub tokens: Vec<TokenRow>,
+    /// Stands for exactly these, as they are.
+    pub set: String,
+    /// Why they are deleted.
+    pub reasons: Vec<Choice>,
+    /// More about it.
+    pub note: FormField,
+    /// When they end.
+    pub expiry: Expiry,
+    /// The password again, where it is asked for.
+    pub password: Option<FormField>,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
 /// A length of life that is offered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExpiryPreset {

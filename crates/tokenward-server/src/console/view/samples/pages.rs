@@ -27,6 +27,22 @@ fn account_events() -> Vec<AccountEventRow> {
     ]
 }
 
+fn bulk_page(deletes: bool) -> TokenBulkPage {
+    TokenBulkPage {
+        shell: shell(Nav::Tokens),
+        deletes,
+        sum: "6 tokens chosen, 2 of them used in the last 7 days.".into(),
+        used_lately: true,
+        tokens: tokens(),
+        set: "6.1795562400000000.0123456789abcdef0123456789abcdef".into(),
+        reasons: vec![choice("unspecified", true), choice("cessation", false)],
+        note: FormField::default(),
+        expiry: expiry("90"),
+        password: None,
+        error: None,
+    }
+}
+
 fn policy_pages(pages: &mut Vec<(String, String)>) {
     let mut page = |name: &str, page: &dyn DynTemplate| pages.push((name.into(), page.dyn_render().unwrap()));
     let list = PolicyTokensPage { shell: shell(Nav::Tokens), tokens: tokens(), pager: Pager::default() };
@@ -234,6 +250,8 @@ pub fn pages() -> Vec<(String, String)> {
     page!("token-shown", TokenShownPage { list: "tokens", shell: shell(Nav::Tokens), token: tokens().remove(4) });
     let rotated = "The secret before (…m4Bc) is accepted until 25 Nov 2026, 23:20 UTC.";
     page!("token-rotated", TokenCreatedPage { rotated: Some(rotated.into()), ..token_created() });
+    page!("tokens-delete", bulk_page(true));
+    page!("tokens-end", bulk_page(false));
     policy_pages(&mut pages);
     page!(
         "token-rotate",

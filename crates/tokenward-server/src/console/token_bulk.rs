@@ -1,0 +1,130 @@
+//! The same done to several tokens of the list: asked with all of them in sight.
+
+use axum::Extension;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Management;
+use tokenward_core::time::DAY;
+use tokenward_core::token::{RevokeReason, Token, TokenFilter};
+use tokenward_core::{Error, Result, Uuid};
+
+use super::done::Flashed;
+use super::form::{Pairs, Problems};
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
+use super::proof;
+use super::tokens::{REASONS, expiry, row, token_form};
+use super::view::{Choice, Nav, TokenBulkPage};
+use super::words::count;
+use crate::limits::TOKEN_BULK_IDS;
+use crate::service::token_bulk::{self, Action};
+use crate::service::token_list::{self, Filter};
+use crate::service::tokens::Why;
+use crate::service::usage;
+
+/// Of how many days a use is told before tokens are taken back.
+const LATELY: i64 = 7;
+
+/// `POST …/tokens/bulk`: shows what was chosen, and what is to become of it; with the `set` of that page it is done.
+pub(super) async fn bulk(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let deletes = match typed.get("action") {
+        "delete" => true,
+        "set_end" => false,
+        _ => return Err(Error::invalid("action", "is neither `delete` nor `set_end`").into()),
+    };
+    let ids = typed
+        .all("token")
+        .map(|text| Uuid::try_parse(text).map_err(|_| Error::invalid("token", "is not the id of a token")));
+    let ids: Vec<Uuid> = ids.collect::<Result<_>>()?;
+    TOKEN_BULK_IDS.check_list(&ids).map_err(|problem| Error::invalid("token", problem))?;
+    if typed.get("set").is_empty() {
+        return ask(&person, &grant, &ids, deletes, &typed, Problems::default()).await;
+    }
+    match act(&person, &grant, &ids, deletes, &typed).await {
+        Ok(position) => {
+            let said = if deletes { Flashed::TokensDeleted } else { Flashed::TokensEnded };
+            person.done_at(&format!("/console/{organization}/tokens"), said, position)
+        }
+        Err(error) => ask(&person, &grant, &ids, deletes, &typed, Problems::of(error)?).await,
+    }
+}
+
+/// What people mean who tick boxes: those that were not taken back.
+fn any() -> Filter {
+    Filter { state: TokenFilter::Kept, ..Filter::default() }
+}
+
+async fn act(
+    person: &SignedIn,
+    grant: &Grant,
+    ids: &[Uuid],
+    deletes: bool,
+    typed: &Pairs,
+) -> Result<tokenward_store::Position> {
+    let action = if deletes {
+        let reason = RevokeReason::parse(typed.get("reason"));
+        let reason = reason.map_err(|problem| Error::invalid("reason", problem.to_string()))?;
+        Action::Delete(Why { reason, note: typed.text("note") })
+    } else {
+        let end = expiry(typed, person.app.now()).map_err(|problem| Error {
+            field: Some("expires_at".into()),
+            ..Error::new(tokenward_core::Code::InvalidRequest, problem)
+        })?;
+        Action::SetEnd(end)
+    };
+    proof::given(person, typed).await?;
+    let set = token_bulk::choose(&person.app, grant, &any(), Some(ids)).await?;
+    let done = token_bulk::apply(&person.app, grant.clone(), set, typed.get("set"), action).await?;
+    Ok(done.position)
+}
+
+async fn ask(
+    person: &SignedIn,
+    grant: &Grant,
+    ids: &[Uuid],
+    deletes: bool,
+    typed: &Pairs,
+    mut problems: Problems,
+) -> PageResult {
+    if ids.is_empty() {
+        let error = Error::invalid("token", "is missing: tick the box of a token in the list first");
+        return Err(error.into());
+    }
+    let app = &person.app;
+    let chosen: Vec<Token> = token_list::these(app, grant, &any(), ids).await?;
+    let set = token_bulk::choose(app, grant, &any(), Some(ids)).await?;
+    let used = usage::of(app, grant, &chosen).await?;
+    let since = app.now().plus(-LATELY * DAY);
+    let lately = used.values().filter(|it| it.total.last_used_at.is_some_and(|at| since <= at)).count();
+    let tokens: Vec<_> = chosen.iter().map(|token| row(app, token, used.get(&token.id))).collect();
+    let sum = match lately {
+        0 => format!("{} chosen, none of them used in the last {LATELY} days.", count(tokens.len(), "token")),
+        some => format!("{} chosen, {some} of them used in the last {LATELY} days.", count(tokens.len(), "token")),
+    };
+    let reason = typed.get("reason");
+    let shown = TokenBulkPage {
+        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        deletes,
+        sum,
+        used_lately: lately > 0,
+        tokens,
+        set: set.mark(),
+        reasons: REASONS
+            .into_iter()
+            .map(|(word, label)| Choice {
+                value: word.as_str().into(),
+                label: label.into(),
+                chosen: word.as_str() == reason,
+            })
+            .collect(),
+        note: problems.field("note", typed.text("note").unwrap_or_default()),
+        expiry: token_form(person, grant, typed, &mut problems, None).await?.expiry,
+        password: proof::field_if_asked(&mut problems),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}

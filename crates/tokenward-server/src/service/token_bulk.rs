@@ -1,0 +1,283 @@
+//! The same done to many API tokens: deleted, switched off, given an end. What is looked at first is what it is done to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::event::{Event, Kind};
+use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::token::{self, Revocation, Token};
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::{Tx, roles, token_policies, tokens};
+
+use super::token_list::{self, Filter};
+use super::tokens::{Why, deleted, event, snapshot, updated};
+use super::{App, Written, proof};
+use crate::limits::TOKEN_BULK;
+
+/// Tokens that are looked at in one read.
+const LOOKED_AT: usize = 500;
+/// Tokens that one write is about: more would hold up who writes besides.
+const AT_ONCE: usize = 500;
+/// Tokens that are named in an answer, or in the error about a set that has changed.
+const NAMED: usize = 20;
+
+/// What is done to each.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// It is taken back.
+    Delete(Why),
+    /// It is refused until it is switched on again.
+    Disable,
+    /// It ends then, or never.
+    SetEnd(Option<Time>),
+}
+
+/// A token of a set.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    updated_at: Time,
+}
+
+/// The tokens that something is to be done to, as they were looked at.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Set(Vec<Member>);
+
+impl Set {
+    /// How many they are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Some of them, to be named.
+    #[must_use]
+    pub fn named(&self) -> &[Member] {
+        &self.0[..self.0.len().min(NAMED)]
+    }
+
+    fn last_change(&self) -> Time {
+        self.0.iter().map(|it| it.updated_at).max().unwrap_or_default()
+    }
+
+    /// The text that stands for exactly these tokens as they are: how many, when one of them was changed last, and a digest of
+    /// ids and versions.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        let mut digest = Sha256::new();
+        for it in &self.0 {
+            digest.update(it.id.as_bytes());
+            digest.update(it.updated_at.0.to_be_bytes());
+        }
+        format!("{}.{}.{}", self.0.len(), self.last_change().0, hex::encode(&digest.finalize()[..16]))
+    }
+
+    /// Refuses a mark of another set, with what is different.
+    fn require(&self, mark: &str) -> Result<()> {
+        if mark == self.mark() {
+            return Ok(());
+        }
+        let mut parts = mark.split('.');
+        let then = parts.next().and_then(|count| count.parse::<usize>().ok());
+        let last = parts.next().and_then(|at| at.parse().ok()).map(Time);
+        let (Some(then), Some(last)) = (then, last) else {
+            return Err(Error::invalid("set", "is none of ours; send the one of a `dry_run`"));
+        };
+        let newer: Vec<&str> = self.0.iter().filter(|it| last < it.updated_at).map(|it| it.name.as_str()).collect();
+        let mut detail =
+            format!("The tokens have changed since they were looked at: {then} then, {} now", self.0.len());
+        if !newer.is_empty() {
+            let names: Vec<String> = newer.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+            let more = if newer.len() > NAMED { ", …" } else { "" };
+            detail += &format!("; new or changed: {}{more}", names.join(", "));
+        }
+        Err(Error::conflict(detail + ". Nothing was done: look again with `dry_run`."))
+    }
+}
+
+/// The tokens that fit, or those of these ids that do; never one that was taken back.
+pub async fn choose(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: Option<&[Uuid]>) -> Result<Set> {
+    let most = app.limits.size(&TOKEN_BULK);
+    let mut found: Vec<Member> = Vec::new();
+    let mut after = None;
+    loop {
+        let (part, last) = match ids {
+            Some(ids) => (token_list::these(app, grant, filter, ids).await?, None),
+            None => token_list::part(app, grant, filter, after, LOOKED_AT).await?,
+        };
+        let living = part.into_iter().filter(|token| token.revocation.is_none());
+        found.extend(living.map(|it| Member { id: it.id, name: it.name, updated_at: it.updated_at }));
+        if found.len() > most {
+            let name = TOKEN_BULK.name;
+            let detail =
+                format!("More than {most} tokens fit, the limit `{name}`. Narrow the filters, and do it in parts.");
+            return Err(Error::conflict(detail));
+        }
+        if last.is_none() {
+            break;
+        }
+        after = last;
+    }
+    found.sort_unstable_by_key(|it| it.id);
+    found.dedup_by_key(|it| it.id);
+    Ok(Set(found))
+}
+
+/// Does it to all of the set, which must be the one with this mark; one event each. Answers to how many: who was changed in the
+/// very moment is left as it is.
+pub async fn apply(app: &Arc<App>, grant: Grant, set: Set, mark: &str, action: Action) -> Result<Written<usize>> {
+    set.require(mark)?;
+    if let Action::SetEnd(Some(at)) = action
+        && at <= app.now()
+    {
+        return Err(Error::invalid("expires_at", "is in the past. To end tokens now, delete them"));
+    }
+    let count = set.len();
+    let mut done: Option<Written<usize>> = None;
+    for some in set.0.chunks(AT_ONCE) {
+        let some: HashMap<Uuid, Time> = some.iter().map(|it| (it.id, it.updated_at)).collect();
+        let so_far = done.as_ref().map_or(0, |done| done.value);
+        match apply_to(app, grant.clone(), some, action.clone()).await {
+            Ok(more) => done = Some(Written { value: so_far + more.value, ..more }),
+            Err(error) if so_far == 0 => return Err(error),
+            Err(error) => {
+                let detail = format!("{} {so_far} of {count} are done; look again with `dry_run`.", error.detail);
+                return Err(Error { detail: detail.into(), ..error });
+            }
+        }
+    }
+    done.ok_or_else(|| Error::conflict("No token fits; there is nothing to do."))
+}
+
+async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, action: Action) -> Result<Written<usize>> {
+    let proof = proof::lifetime(app);
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let ids: Vec<Uuid> = some.keys().copied().collect();
+            let mut all = tokens::these(tx.conn(), grant, &ids, false).await?;
+            all.retain(|token| some.get(&token.id) == Some(&token.updated_at));
+            all.sort_unstable_by_key(|token| token.id);
+            let events = match action {
+                Action::Delete(why) => delete(tx, grant, &all, &why).await?,
+                Action::Disable => disable(tx, grant, &all).await?,
+                Action::SetEnd(end) => set_end(tx, grant, &all, end, proof).await?,
+            };
+            if events.is_empty() {
+                return Err(Error::conflict(
+                    "The tokens are so already, or were changed meanwhile; there is nothing to do.",
+                ));
+            }
+            Ok((events.len(), events))
+        })
+    })
+    .await
+}
+
+async fn delete(tx: &mut Tx, grant: &Grant, all: &[Token], why: &Why) -> Result<Vec<Event>> {
+    let by = &grant.by().actor;
+    let revocation = Revocation {
+        at: tx.now(),
+        reason: why.reason,
+        note: why.note.clone(),
+        by_name: Some(by.name().to_owned()),
+        by_kind: Some(by.kind()),
+        by_id: by.id(),
+    };
+    let gone: Vec<_> = all.iter().map(|token| (grant, token.id, &revocation)).collect();
+    let gone = tokens::revoke_all(tx, &gone).await?;
+    Ok(all.iter().filter(|token| gone.contains(&token.id)).map(|token| deleted(token, &revocation)).collect())
+}
+
+async fn disable(tx: &mut Tx, grant: &Grant, all: &[Token]) -> Result<Vec<Event>> {
+    let now = tx.now();
+    let mut events = Vec::with_capacity(all.len());
+    // One that has ended is refused for good.
+    let on = |it: &&Token| it.disabled_at.is_none() && it.expires_at.is_none_or(|at| now < at);
+    for old in all.iter().filter(on) {
+        let token = Token { disabled_at: Some(now), updated_at: tx.next_version(old.updated_at), ..old.clone() };
+        tokens::switch(tx, grant, &token).await?;
+        events.push(event(Kind::TokenDisabled, &token).before(snapshot(old)).after(snapshot(&token)));
+    }
+    Ok(events)
+}
+
+async fn set_end(
+    tx: &mut Tx,
+    grant: &Grant,
+    all: &[Token],
+    end: Option<Time>,
+    proof: tokenward_core::time::Micros,
+) -> Result<Vec<Event>> {
+    let now = tx.now();
+    let (policy, _) = token_policies::get(tx.conn(), grant).await?;
+    let mut assignable = HashMap::new();
+    let mut events = Vec::with_capacity(all.len());
+    // An end is final.
+    let open = |it: &&Token| it.expires_at != end && it.expires_at.is_none_or(|at| now < at);
+    for old in all.iter().filter(open) {
+        let role = match assignable.get(&old.role_id) {
+            Some(role) => Arc::clone(role),
+            None => {
+                let role = Arc::new(roles::assignable(tx, grant, "role_id", old.role_id).await?);
+                assignable.insert(old.role_id, Arc::clone(&role));
+                role
+            }
+        };
+        let mut faults = Faults::default();
+        let of = |problem: String| format!("does not fit the token `{}`: it {problem}", old.name);
+        if old.not_before.is_some_and(|begin| end.is_some_and(|end| end <= begin)) {
+            faults.push("expires_at", of("would end before it begins".to_owned()));
+        }
+        if let Err(problem) = policy.of_role(role.id).check_end(end, token::begin(old.not_before, now)) {
+            faults.push("expires_at", of(problem.to_string()));
+        }
+        faults.finish()?;
+        let longer = end.is_none_or(|at| old.expires_at.is_some_and(|before| before < at));
+        if longer && role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+            grant.require_proof(proof, now)?;
+        }
+        let token = Token { expires_at: end, updated_at: tx.next_version(old.updated_at), ..old.clone() };
+        tokens::update(tx, grant, &token).await?;
+        events.push(updated(old, &token));
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(members: &[(u128, &str, i64)]) -> Set {
+        let member = |(id, name, at): &(u128, &str, i64)| Member {
+            id: Uuid::from_u128(*id),
+            name: (*name).to_owned(),
+            updated_at: Time(*at),
+        };
+        Set(members.iter().map(member).collect())
+    }
+
+    #[test]
+    fn a_mark_stands_for_these_tokens_as_they_are() {
+        let before = set(&[(1, "a", 10), (2, "b", 20)]);
+        assert!(before.require(&before.mark()).is_ok());
+        for (after, said) in [
+            (set(&[(1, "a", 10), (2, "b", 20), (3, "c", 30)]), "2 then, 3 now; new or changed: `c`"),
+            (set(&[(1, "a", 10), (2, "b", 21)]), "2 then, 2 now; new or changed: `b`"),
+            (set(&[(1, "a", 10)]), "2 then, 1 now."),
+            (set(&[]), "2 then, 0 now."),
+        ] {
+            let refused = after.require(&before.mark()).unwrap_err();
+            assert!(refused.detail.contains(said), "{}", refused.detail);
+        }
+        for mark in ["", "2", "x.y.z", "2.x.abc"] {
+            assert_eq!(before.require(mark).unwrap_err().code, tokenward_core::Code::InvalidRequest, "{mark}");
+        }
+        assert!(before.require("2.20.0").is_err(), "a digest that was made up");
+    }
+}

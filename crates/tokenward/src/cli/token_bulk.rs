@@ -1,0 +1,135 @@
+//! `tokenward token bulk`.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use tokenward_api::tokens::{ApiTokenBulk, ApiTokenBulkRequest};
+use tokenward_core::token::RevokeReason;
+
+use super::answer::ApiAnswer;
+use super::effect::WaitArgs;
+use super::output::{self, Failure, Result};
+use super::token::{FilterArgs, query_of, reason, tokens_of};
+use super::{Context, prompt, when};
+use crate::note::note;
+
+/// What can be done to many tokens.
+#[derive(Subcommand, Debug)]
+pub enum BulkCommand {
+    /// Delete them: they are refused from that moment on
+    Delete {
+        #[command(flatten)]
+        which: WhichArgs,
+        /// Why; key_compromise cannot be undone
+        #[arg(long, value_name = "REASON", value_parser = reason)]
+        reason: Option<RevokeReason>,
+        /// More about it, for people
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Switch them off: they are refused, and keep everything, until they are enabled again
+    Disable {
+        #[command(flatten)]
+        which: WhichArgs,
+    },
+    /// Give them this end
+    SetEnd {
+        /// When they expire: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), a date-time, or never
+        #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
+        expires: when::End,
+        #[command(flatten)]
+        which: WhichArgs,
+    },
+}
+
+/// To which tokens, and how it is asked.
+#[derive(Args, Debug)]
+pub struct WhichArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// To all tokens of the organization that have not ended: needed where no filter is given
+    #[arg(long)]
+    all: bool,
+    /// Only say which they are
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
+    let asked = ApiTokenBulkRequest {
+        action: String::new(),
+        reason: None,
+        note: None,
+        expires_at: None,
+        token_ids: None,
+        dry_run: true,
+        set: None,
+    };
+    let (which, asked, [ask, told]) = match command {
+        BulkCommand::Delete { which, reason, note } => {
+            let reason = reason.map(|reason| reason.to_string());
+            let asked = ApiTokenBulkRequest { action: "delete".into(), reason, note, ..asked };
+            (which, asked, ["Delete", "Deleted"])
+        }
+        BulkCommand::Disable { which } => {
+            (which, ApiTokenBulkRequest { action: "disable".into(), ..asked }, ["Switch off", "Switched off"])
+        }
+        BulkCommand::SetEnd { expires, which } => {
+            let asked = ApiTokenBulkRequest { action: "set_end".into(), expires_at: Some(expires.0), ..asked };
+            (which, asked, ["Set the end of", "Set the end of"])
+        }
+    };
+    let filters = query_of(&which.filter, context).await?;
+    if !which.all && filters.iter().all(|(_, value)| value.is_none()) {
+        return Err(
+            Failure::usage("No filter says which tokens are meant.").hint("Add one, as for `token list`, or --all.")
+        );
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in &filters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let path = format!("{}/bulk?{}", tokens_of(context).await?, query.finish());
+    let seen: ApiAnswer<ApiTokenBulk> = context.client.post(&path, &asked).await?;
+    if which.dry_run && context.global.json {
+        return output::json(&seen.raw);
+    }
+    show(&seen);
+    if which.dry_run || seen.count == 0 {
+        return Ok(());
+    }
+    let tokens = if seen.count == 1 { "this token" } else { "these tokens" };
+    let refused = if ask == "Set the end of" { "" } else { " Whoever uses them is refused from then on." };
+    prompt::confirm(&format!("{ask} {tokens} ({})?{refused}", seen.count), which.yes)?;
+    let asked = ApiTokenBulkRequest { dry_run: false, set: Some(seen.set.clone()), ..asked };
+    let body = serde_json::to_value(asked).map_err(|cause| Failure::error(cause.to_string()))?;
+    let done = context.client.take_away::<ApiTokenBulk>(Method::POST, &path, Some(&body), which.wait).await?;
+    let counts = if ask == "Set the end of" { String::new() } else { format!(" {}", done.refused) };
+    note(output::clean(&format!("{told} {} of {}.{counts}", done.answer.done, count(done.answer.count))));
+    if context.global.json { output::json(&done.answer.raw) } else { Ok(()) }
+}
+
+fn count(tokens: u64) -> String {
+    if tokens == 1 { "1 token".to_owned() } else { format!("{tokens} tokens") }
+}
+
+/// Which tokens they are, for people.
+fn show(seen: &ApiTokenBulk) {
+    if seen.count == 0 {
+        return note("No token fits.");
+    }
+    note(format!("{} fit:", count(seen.count)));
+    for it in &seen.first {
+        note(output::clean(&format!("  {}  {}", it.id, it.name)));
+    }
+    let named = u64::try_from(seen.first.len()).unwrap_or(u64::MAX);
+    if let Some(more) = seen.count.checked_sub(named).filter(|more| *more > 0) {
+        note(format!("  and {more} more"));
+    }
+}
