@@ -28,7 +28,11 @@ pub struct Event {
     pub change: String,
     /// What it was like before a change: JSON in a text.
     pub original_change: Option<String>,
-    /// API, CLI, CONSOLE, TERRAFORM_PROVIDER or SKILL; empty when the payload was erased.
+    /// Ours: true where what it said was erased, since it is older than events are kept (`event_retention`). What says nothing any
+    /// more is empty or null then; id, time, kind, target, position and hash stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
+    /// API, CLI, CONSOLE, TERRAFORM_PROVIDER or SKILL; empty where it was erased.
     pub origin: Cow<'static, str>,
     pub triggered_by: String,
     /// Ours: `user`, `token`, `operator` or `visitor`; absent where it was erased.

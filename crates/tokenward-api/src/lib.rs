@@ -28,6 +28,7 @@ pub mod objects;
 pub mod organizations;
 pub mod policy_tokens;
 pub mod projects;
+pub mod retention;
 pub mod roles;
 pub mod sessions;
 pub mod token_policy;

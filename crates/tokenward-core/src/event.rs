@@ -169,6 +169,8 @@ kinds! {
     LogRewound = "log.rewound", "UPDATE", "ORGANIZATION", None;
     /// An older state was put in place, and what was taken away since is not.
     LogRestored = "log.restored", "UPDATE", "ORGANIZATION", None;
+    /// What events said was erased: it was older than it is kept. Ends in `.created`, since it takes nothing away from anybody.
+    PayloadsErased = "erasure.created", "DELETE", "ORGANIZATION", Some("EVENT_PAYLOADS");
     /// Somebody has read what became of the log.
     LogAcknowledged = "log.acknowledged", "UPDATE", "ORGANIZATION", Some("CONFIG");
 }
@@ -243,6 +245,7 @@ impl Kind {
             | Self::LogMoved
             | Self::LogRewound
             | Self::LogRestored
+            | Self::PayloadsErased
             | Self::LogAcknowledged => false,
         }
     }
@@ -268,6 +271,25 @@ pub struct OrganizationSnapshot {
     pub logo_url: Option<String>,
     pub icon_url: Option<String>,
     pub admin_emails: Option<Vec<String>>,
+}
+
+/// How long an organization keeps what its events say: a length such as `400d`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RetentionSnapshot {
+    pub event_retention: Option<String>,
+}
+
+/// What was erased.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ErasureSnapshot {
+    /// How many events.
+    pub erased: u64,
+    /// The last position of them.
+    pub through: i64,
+    /// How long they were to be kept.
+    pub kept: String,
 }
 
 /// What was asked of the lives of tokens: lengths such as `90d`.
@@ -457,6 +479,8 @@ pub enum Snapshot {
     Token(TokenSnapshot),
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
+    Retention(RetentionSnapshot),
+    Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
     Project(ProjectSnapshot),
@@ -479,6 +503,8 @@ into_snapshot!(
     Token(TokenSnapshot),
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
+    Retention(RetentionSnapshot),
+    Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
     Project(ProjectSnapshot),

@@ -33,6 +33,7 @@ use crate::service::known::Devices;
 use crate::service::log_check::LogCheck;
 use crate::service::passwords::Passwords;
 use crate::service::policy_denials;
+use crate::service::retention;
 use crate::service::security::{self, Security};
 use crate::service::strangers::Strangers;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
@@ -69,6 +70,7 @@ pub struct Running {
     reporting: JoinHandle<()>,
     signing: JoinHandle<()>,
     telling: JoinHandle<()>,
+    erasing: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -198,6 +200,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let app = Arc::new(App {
         checkpoints,
         log_check: LogCheck::default(),
+        event_retention: config.event_retention,
         metrics: Metrics::new(config.metrics_listen.is_some(), store.now()),
         store,
         verifier,
@@ -234,6 +237,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let reporting = tokio::spawn(security::run(Arc::clone(&app)));
     let signing = tokio::spawn(checkpoints::run(Arc::clone(&app)));
     let telling = tokio::spawn(policy_denials::run(Arc::clone(&app)));
+    let erasing = tokio::spawn(retention::run(Arc::clone(&app)));
     Ok(Running {
         address,
         app,
@@ -245,6 +249,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         reporting,
         signing,
         telling,
+        erasing,
         sampling,
         certificates,
     })
@@ -317,6 +322,7 @@ impl Running {
         self.reporting.abort();
         self.signing.abort();
         self.telling.abort();
+        self.erasing.abort();
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");
         }

@@ -28,6 +28,7 @@ pub mod projects;
 pub mod proofs;
 pub mod public_url;
 pub mod restrictions;
+pub mod retention;
 pub mod rewind;
 mod role_rows;
 pub mod roles;

@@ -53,6 +53,7 @@ fn event(row: Row) -> Event {
         // The published console parses it without a guard: it must always be JSON.
         change: text(after.or(before)).unwrap_or_else(|| "{}".to_owned()),
         original_change: text(after.and(before)),
+        erased: payload.is_none(),
         origin: row.origin.map_or("", Origin::as_str).into(),
         triggered_by: row.actor,
         actor_kind: payload.map(|p| p.actor_kind),

@@ -9,18 +9,21 @@ use axum::response::Response;
 use serde::Deserialize;
 use tokenward_api::checkpoints::{Checkpoint, EventProof, ProofPage, ProvenEvent};
 use tokenward_api::log::{LogStatus, LogTurn, LostEvent};
-use tokenward_core::Uuid;
+use tokenward_api::retention::{EventRetention, EventRetentionRequest};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::time::length_text;
+use tokenward_core::{Error, Uuid};
 use tokenward_store::Position;
 use tokenward_store::lineage::Turn;
 
-use super::endpoint::{Endpoint, get, post};
+use super::endpoint::{Endpoint, get, post, put};
 use super::error::ApiError;
-use super::extract::{Params, id, written_empty};
+use super::extract::{Body, Params, id, written, written_empty};
 use super::right::On;
 use crate::limits::PROOF_PAGE;
 use crate::service::events::{self, Proven};
+use crate::service::retention::{self, Retention};
 use crate::service::{App, log};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -38,6 +41,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Events", "Acknowledge what became of the log, so that nobody is warned of it any more.")
             .answers_empty(204)
             .errors(&[409]),
+        get("/organization/{organizationId}/eventRetention", retained)
+            .needs(Management::EventRead, On::Organization)
+            .about("Events", "How long is kept what events say?")
+            .answers::<EventRetention>(200),
+        put("/organization/{organizationId}/eventRetention", retain)
+            .needs(Management::OrganizationEdit, On::Organization)
+            .about(
+                "Events",
+                "Say how long is kept what events say: not longer than the server keeps it. What is older is erased within an \
+                 hour, for ever; that something happened, when and to what, stays.",
+            )
+            .takes::<EventRetentionRequest>()
+            .answers::<EventRetention>(200)
+            .errors(&[400]),
         get("/organization/{organizationId}/events/{eventId}/proof", proof)
             .needs(Management::EventRead, On::Organization)
             .about("Events", "What is needed to check one event against what the server has signed of its log.")
@@ -80,6 +97,30 @@ fn lost(lost: &tokenward_store::lineage::Lost) -> LostEvent {
 
 async fn acknowledge(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
     Ok(written_empty(StatusCode::NO_CONTENT, &log::acknowledge(&app, grant).await?))
+}
+
+fn retention_body(retention: &Retention) -> EventRetention {
+    let text = |length: Option<i64>| length.map(length_text);
+    let Retention { own, server } = *retention;
+    EventRetention { event_retention: text(own), server: text(server), effective: text(retention.effective()) }
+}
+
+async fn retained(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+) -> Result<Json<EventRetention>, ApiError> {
+    Ok(Json(retention_body(&retention::get(&app, &grant).await?)))
+}
+
+async fn retain(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(sent): Body<EventRetentionRequest>,
+) -> Result<Response, ApiError> {
+    let read = sent.event_retention.as_deref().map(retention::read).transpose();
+    let own = read.map_err(|problem| Error::invalid(retention::FIELD, problem))?;
+    let set = retention::set(&app, grant, own).await?;
+    Ok(written(StatusCode::OK, set, |retention| retention_body(&retention)))
 }
 
 async fn proof(

@@ -20,6 +20,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 use tokenward_core::secret::Prefixes;
+use tokenward_core::time::Micros;
 use tokenward_store::address::DatabaseAddress;
 use tokenward_verify::server::gateway;
 use tracing_subscriber::filter::Targets;
@@ -104,6 +105,9 @@ pub struct Config {
     /// A file to which signed checkpoints of the log are appended.
     #[serde(deserialize_with = "values::path")]
     pub checkpoint_file: Option<PathBuf>,
+    /// How long what events say is kept; `None` is for ever.
+    #[serde(deserialize_with = "values::event_retention")]
+    pub event_retention: Option<Micros>,
     /// Who may make organizations.
     #[serde(deserialize_with = "values::organizations")]
     pub organizations: OrganizationCreators,

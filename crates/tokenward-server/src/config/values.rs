@@ -10,12 +10,14 @@ use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokenward_core::nearest::known_words;
+use tokenward_core::time::Micros;
 use tokenward_store::address::DatabaseAddress;
 use tokenward_verify::server::node::host_name;
 use tracing_subscriber::filter::Targets;
 
 use super::LogFormat;
 use crate::service::organization_creators::OrganizationCreators;
+use crate::service::retention;
 use crate::transport::Place;
 
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
@@ -186,6 +188,11 @@ pub(super) fn credential_header<'de, D: Deserializer<'de>>(from: D) -> Result<Op
         }
         Ok(name)
     })
+}
+
+/// Empty is for ever.
+pub(super) fn event_retention<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Micros>, D::Error> {
+    optional(from, |text| retention::read(text).map_err(|problem| format!("`{text}` {problem}")))
 }
 
 pub(super) fn poll_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

@@ -88,6 +88,7 @@ done! {
     TokensDeleted = "tokens-deleted", Good, "The tokens are deleted. They are refused from now on.";
     TokensEnded = "tokens-ended", Good, "The tokens have the end that you chose.";
     SettingsSaved = "settings-saved", Good, "The settings are saved.";
+    RetentionSaved = "retention-saved", Good, "It is saved how long details in the audit log are kept. What is older is erased within an hour.";
     TokenPolicySaved = "token-policy-saved", Good, "The token policy is saved. It counts for every end that is set from now on.";
     TokensShortened = "tokens-shortened", Good, "The tokens have the latest end that the policy allows.";
     SomeTokensShortened = "some-tokens-shortened", Warn, "Many tokens have the latest end that the policy allows. There are more: press once more.";

@@ -14,7 +14,7 @@ use super::form::{Pairs, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::view::{Choice, EventFilters, EventRow, EventsPage, FieldChange, Nav, Pager, Tone, event_label};
-use crate::service::{events, tokens};
+use crate::service::{events, retention, tokens};
 
 /// Events on a page.
 const PAGE: i64 = 50;
@@ -53,7 +53,7 @@ fn target_of(kind: Kind) -> &'static str {
     match thing {
         "invitation" | "member" | "ownership" => "member",
         "token_secret" | "policy_token" => "token",
-        "token_policy" | "log" => "organization",
+        "token_policy" | "log" | "erasure" => "organization",
         it if it.ends_with("_variable") || it.ends_with("_secret") => "variable",
         it => TARGETS.iter().map(|(value, _)| *value).find(|value| *value == it).unwrap_or_default(),
     }
@@ -145,7 +145,7 @@ pub(super) async fn list(
             newer: places.newer.map(|position| go("after", position)),
             older: places.older.map(|position| go("before", position)),
         },
-        retention: None,
+        retention: retention::get(&person.app, &grant).await?.sentence(),
         shell,
     };
     page(StatusCode::OK, &shown)
@@ -170,7 +170,8 @@ fn row(person: &SignedIn, base: &str, reachable: &Reachable, event: Event) -> Ev
     EventRow {
         position: event.position.to_string(),
         at: person.moment(event.time),
-        who: if event.actor.is_empty() { "erased".into() } else { event.actor },
+        who: if event.payload.is_none() { "erased".into() } else { event.actor },
+        erased: event.payload.is_none(),
         who_kind: payload.map(|p| p.actor_kind.as_str().to_owned()).unwrap_or_default(),
         who_id: payload.and_then(|p| p.actor_id).map(|id| id.to_string()),
         what: event_label(event.kind),

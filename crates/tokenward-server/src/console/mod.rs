@@ -115,6 +115,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/events/verify", get(log_check::show).post(log_check::check))
         .route("/console/{organization}/nodes", get(nodes::list))
         .route("/console/{organization}/settings", get(organizations::settings).post(organizations::save_settings))
+        .route("/console/{organization}/settings/event-retention", post(organizations::save_retention))
         .route("/console/{organization}/settings/token-policy", get(token_policy::show).post(token_policy::save))
         .route("/console/{organization}/settings/token-policy/shorten", post(token_policy::shorten))
         .route("/console/{organization}/settings/delete", get(organizations::ask_delete).post(organizations::delete))

@@ -3,7 +3,8 @@
 use axum::Extension;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
-use tokenward_core::{Result, Uuid};
+use tokenward_core::time::length_text;
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::organizations::Organization;
 
 use super::confirm::Confirmation;
@@ -12,10 +13,10 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
-use super::view::{Nav, OrganizationNewPage, SettingsForm, SettingsPage};
-use super::words::count;
+use super::view::{Nav, OrganizationNewPage, RetentionForm, SettingsForm, SettingsPage};
+use super::words::{count, length_words};
 use crate::service::organizations::{self, OrganizationChange};
-use crate::service::{IfMatch, tokens};
+use crate::service::{IfMatch, retention, tokens};
 
 /// `GET …/settings`.
 pub(super) async fn settings(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
@@ -46,8 +47,27 @@ async fn settings_page(person: &SignedIn, saved: Organization, typed: &Pairs, mu
         repository: problems.field("repository", typed.line("repository")),
         admin_emails: problems.field("admin_emails", typed.line("admin_emails")),
     };
+    let retention = match person.may(saved.id, Management::EventRead) {
+        Ok(grant) => {
+            let kept = retention::get(&person.app, &grant).await?;
+            let own = kept.own.map(length_text).unwrap_or_default();
+            let typed = typed.all(retention::FIELD).next().map(str::to_owned);
+            let server = kept.server.map_or_else(
+                || "Such as 400d or 2y, at least a day. Empty is for ever.".to_owned(),
+                |most| {
+                    format!(
+                        "At least a day. Empty is what this server says, {}, which is also the longest.",
+                        length_words(most)
+                    )
+                },
+            );
+            Some(RetentionForm { own: problems.field(retention::FIELD, typed.unwrap_or(own)), server })
+        }
+        Err(_) => None,
+    };
     let shown = SettingsPage {
         shell,
+        retention,
         id: saved.id.to_string(),
         form,
         plan: plan(saved.plan.as_str()),
@@ -94,6 +114,31 @@ pub(super) async fn save_settings(
             let problems = Problems::of(error)?;
             let saved = organizations::get(&person.app, &grant).await?;
             settings_page(&person, saved, &form, problems).await
+        }
+    }
+}
+
+/// `POST …/settings/event-retention`.
+pub(super) async fn save_retention(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationEdit)?;
+    let own = Some(form.line(retention::FIELD)).filter(|text| !text.is_empty());
+    let set = match own.map(|text| retention::read(&text)).transpose() {
+        Ok(own) => retention::set(&person.app, grant.clone(), own).await.map(|_| ()),
+        Err(problem) => Err(Error::invalid(retention::FIELD, problem)),
+    };
+    match set {
+        Ok(()) => person.done(&format!("/console/{organization}/settings"), Flashed::RetentionSaved),
+        Err(error) => {
+            let problems = Problems::of(error)?;
+            let saved = organizations::get(&person.app, &grant).await?;
+            let typed = typed(&saved);
+            let others = typed.below("").map(|(key, value)| (key, value.to_owned()));
+            let shown: Pairs = others.chain([(retention::FIELD, form.line(retention::FIELD))]).collect();
+            settings_page(&person, saved, &shown, problems).await
         }
     }
 }

@@ -150,6 +150,9 @@ fn activity(kind: Option<Kind>) -> (u32, &'static str) {
     }
 }
 
+/// What CEF, which has no field for it, is told of an event without its payload.
+const ERASED: &str = "what it said was erased by retention";
+
 fn ocsf(event: &Exported) -> Value {
     const ENTITY_MANAGEMENT: u32 = 3004;
     const AUTHENTICATION: u32 = 3002;
@@ -188,6 +191,7 @@ fn ocsf(event: &Exported) -> Value {
             "before": payload.and_then(|it| it.before.as_ref()),
             "after": payload.and_then(|it| it.after.as_ref()),
             "hash": hash(event),
+            "erased": payload.is_none(),
         },
     });
     if class == AUTHENTICATION {
@@ -243,6 +247,7 @@ fn cef(event: &Exported) -> String {
         ("cs5", text(|it| it.after.as_ref().map(Value::to_string))),
         ("cs6Label", Some("hash".to_owned())),
         ("cs6", Some(hash(event))),
+        ("msg", payload.is_none().then(|| ERASED.to_owned())),
     ];
     let mut begun = false;
     for (name, value) in fields {
@@ -357,7 +362,9 @@ mod tests {
             let line = format.line(&erased);
             assert!(line.contains("token.created") && !line.contains("eve@"), "{line}");
         }
-        let object: Value = serde_json::from_str(&Format::Jsonl.line(&erased)).unwrap();
-        assert_eq!(object["erased"], true);
+        let object = |format: Format| serde_json::from_str::<Value>(&format.line(&erased)).unwrap();
+        assert_eq!(object(Format::Jsonl)["erased"], true);
+        assert_eq!(object(Format::Ocsf)["unmapped"]["erased"], true);
+        assert!(Format::Cef.line(&erased).contains(ERASED) && !Format::Cef.line(&hostile("x")).contains(ERASED));
     }
 }

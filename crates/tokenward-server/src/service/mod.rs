@@ -32,6 +32,7 @@ pub mod projects;
 pub mod proof;
 pub mod receipts;
 mod recent;
+pub mod retention;
 pub mod role_trial;
 pub mod roles;
 pub mod seal;
@@ -107,6 +108,8 @@ pub struct App {
     pub passwords: passwords::Passwords,
     /// Who signs what the log is like.
     pub checkpoints: checkpoints::Checkpoints,
+    /// How long what events say is kept, where an organization does not say less.
+    pub event_retention: Option<Micros>,
     /// Whether the log was found to be what was written.
     pub log_check: log_check::LogCheck,
     /// Slows down guessing of passwords.

@@ -206,6 +206,8 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
         // An acknowledged change survives the loss of power.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // What was erased is no longer in the file.
+        .pragma("secure_delete", "ON")
         // Never `PRAGMA optimize`: statistics of a young database make SQLite read whole tables row by row of another
         // once it has grown. Without any it takes the index, always.
         .busy_timeout(Duration::from_secs(5));

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokenward_api::checkpoints::{EventProof, ProofPage};
 use tokenward_api::events::{Event, Links};
+use tokenward_api::retention::{EventRetention, EventRetentionRequest};
 use tokenward_core::Time;
 use tokenward_server::service::checkpoints::{self, PublicKey, Unproven};
 
@@ -25,6 +26,12 @@ pub enum EventCommand {
     /// List what happened, the newest first
     #[command(visible_alias = "ls")]
     List(ListArgs),
+    /// Say how long is kept what events say, or set it
+    Retention {
+        /// A length of at least a day, such as 400d or 2y; `server` leaves it to the server
+        #[arg(long, value_name = "LENGTH")]
+        set: Option<String>,
+    },
     /// Print what is needed to check one event against what the server has signed, and check it
     Proof {
         /// The id of the event
@@ -79,10 +86,32 @@ pub struct ListArgs {
 pub async fn run(command: EventCommand, context: &Context<'_>) -> Result {
     match command {
         EventCommand::List(args) => list(args, context).await,
+        EventCommand::Retention { set } => retention(set, context).await,
         EventCommand::Proof { id, public_key } => proof(&id, public_key, context).await,
         EventCommand::CheckProof { file, public_key } => check_proof(&file, &public_key, context.global),
         EventCommand::Verify { public_key, from } => verify(public_key, from, context).await,
     }
+}
+
+async fn retention(set: Option<String>, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let path = format!("/organization/{}/eventRetention", organization.id);
+    let answer: ApiAnswer<EventRetention> = match set {
+        None => context.client.get(&path).await?,
+        Some(length) => {
+            let own = Some(length).filter(|length| length != "server");
+            context.client.put(&path, &EventRetentionRequest { event_retention: own }, None).await?
+        }
+    };
+    if context.global.json {
+        return output::json(&answer.raw);
+    }
+    let or = |length: &Option<String>, none: &str| length.clone().unwrap_or_else(|| none.to_owned());
+    output::fields(&[
+        ("Kept", or(&answer.effective, "for ever")),
+        ("The organization says", or(&answer.event_retention, "nothing")),
+        ("The server says", or(&answer.server, "nothing")),
+    ])
 }
 
 /// The keys to believe: those that were named, else the one that the server names itself, which proves less.
@@ -137,6 +166,7 @@ pub fn check_proof(file: &Path, keys: &[PublicKey], global: &Global) -> Result {
         ("Position", event.position.to_string()),
         ("Time", second(event.time)),
         ("Kind", event.kind.clone()),
+        ("Details", if event.payload.is_some() { "as they were written" } else { "erased by retention" }.to_owned()),
         ("Checkpoint", format!("{} of {}", checkpoint.position, second(checkpoint.time))),
     ])
 }
@@ -219,8 +249,8 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
         table.row([
             second(event.timestamp),
             event.kind.to_string(),
-            event.target_name.clone(),
-            event.triggered_by.clone(),
+            if event.erased { ERASED.to_owned() } else { event.target_name.clone() },
+            if event.erased { ERASED.to_owned() } else { event.triggered_by.clone() },
             event.actor_kind.map(|kind| kind.to_string()).unwrap_or_default(),
             event.origin.to_string(),
             text(event.address.as_deref()),
@@ -234,6 +264,9 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     }
     Ok(())
 }
+
+/// Where something stood that is not kept so long.
+const ERASED: &str = "(erased)";
 
 /// A page of the log, whose events are kept as they came.
 #[derive(Deserialize)]

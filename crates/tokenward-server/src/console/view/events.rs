@@ -121,6 +121,8 @@ pub struct EventRow {
     pub at: Moment,
     /// Who: an e-mail address, a token's name, `operator`.
     pub who: String,
+    /// Is it older than what events say is kept?
+    pub erased: bool,
     /// What that is: `user`, `token`, `operator`, `visitor`.
     pub who_kind: String,
     /// The id of that user or token.

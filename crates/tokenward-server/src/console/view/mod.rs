@@ -50,7 +50,7 @@ pub use roles::{
     BuiltInRolePage, ClusterCell, OwnPermissionCell, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow,
     RolesPage, cluster_levels, environment_levels, mode_label,
 };
-pub use settings::{OrganizationNewPage, RolePolicyRow, SettingsForm, SettingsPage, TokenPolicyPage};
+pub use settings::{OrganizationNewPage, RetentionForm, RolePolicyRow, SettingsForm, SettingsPage, TokenPolicyPage};
 pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
 pub use time::Moment;
 pub use tokens::{

@@ -370,6 +370,7 @@ fn event(n: u32, ago: Micros, kind: Kind, who: &str, target: &str) -> EventRow {
         position: (1_482 - n).to_string(),
         at: moment(-ago),
         who: who.into(),
+        erased: false,
         who_kind: if who.contains('@') {
             "user"
         } else if who == "operator" {
@@ -431,9 +432,14 @@ fn events_page() -> EventsPage {
             event(3, 5 * HOUR, Kind::TokenDeleted, "devops@acme.example", NASTY),
             event(4, 26 * HOUR, Kind::InvitationAccepted, "devops@acme.example", "devops@acme.example"),
             EventRow {
-                target: String::new(),
+                erased: true,
+                who_kind: String::new(),
+                who_id: None,
                 target_href: None,
-                ..event(5, 3 * DAY, Kind::MemberRemoved, "owner@acme.example", "")
+                origin: String::new(),
+                address: None,
+                user_agent: None,
+                ..event(5, 3 * DAY, Kind::MemberRemoved, "erased", "")
             },
             event(6, 9 * DAY, Kind::OrganizationCreated, "operator", "Acme"),
         ],

@@ -19,6 +19,15 @@ pub struct SettingsForm {
     pub admin_emails: FormField,
 }
 
+/// What `…/settings/event-retention` takes: `event_retention`.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct RetentionForm {
+    /// What the organization says itself.
+    pub own: FormField,
+    /// What counts where it says nothing, in words.
+    pub server: String,
+}
+
 /// `…/settings`; posts `name`, `description`, `website_url`, `repository`, `admin_emails`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "settings.html")]
@@ -29,6 +38,8 @@ pub struct SettingsPage {
     pub id: String,
     /// What was typed.
     pub form: SettingsForm,
+    /// How long what events say is kept, for those who may read them.
+    pub retention: Option<RetentionForm>,
     /// Its plan, as people read it.
     pub plan: String,
     /// When it was made.

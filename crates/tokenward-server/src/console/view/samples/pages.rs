@@ -321,6 +321,10 @@ pub fn pages() -> Vec<(String, String)> {
             website_url: FormField::new("https://acme.example"),
             ..SettingsForm::default()
         },
+        retention: Some(RetentionForm {
+            own: FormField::new("90d"),
+            server: "At least a day. Empty is what this server says, 400 days, which is also the longest.".into(),
+        }),
         plan: "Enterprise".into(),
         created: moment(-300 * DAY),
         public_url: URL.into(),
