@@ -57,6 +57,9 @@ pub struct DecisionBody {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_ip: Option<IpAddr>,
+    /// The id of the trace that it is part of, in hexadecimal digits, where traces are sent somewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
 }
 
 /// A token; its name is absent when it is gone.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokenward_core::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
+use tracing::Span;
 
 /// From this size on, reading a body and answering it is such work: half a millisecond of it.
 pub(crate) const BODY: usize = 32 * 1024;
@@ -38,8 +39,9 @@ static STANDING_BACK: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
 /// slower than those who wait for it.
 pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let turn = TURNS.acquire().await.map_err(Error::internal)?;
+    let span = Span::current();
     let done = tokio::task::spawn_blocking(move || {
-        let done = work();
+        let done = span.in_scope(work);
         drop(turn);
         done
     });

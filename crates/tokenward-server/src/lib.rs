@@ -20,4 +20,5 @@ pub mod service;
 pub mod signals;
 mod supervisor;
 pub(crate) mod telemetry;
+mod traces;
 pub(crate) mod transport;

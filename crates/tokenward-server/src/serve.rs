@@ -39,6 +39,7 @@ use crate::service::strangers::Strangers;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
 use crate::signals::{Signals, Told};
 use crate::supervisor::Supervisor;
+use crate::traces::Traces;
 use crate::transport::{self, Certificate, Door, Listener, Listening, Place, Terms};
 use crate::{console, envoy, files, http, telemetry};
 use tokenward_verify::server::Verifier;
@@ -344,7 +345,8 @@ fn print_line(mut to: impl Write, text: fmt::Arguments<'_>) {
 /// `read` reads the configuration again.
 pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>, mut signals: Signals) -> Result<()> {
     let supervisor = Supervisor::of_environment();
-    let mut reload = Reload::new(config.clone(), telemetry::start(&config));
+    let traces = Traces::of(&config)?;
+    let mut reload = Reload::new(config.clone(), telemetry::start(&config, traces.as_ref()));
     keep_memory_private();
     let public = config.listen.iter().filter_map(Place::address).any(|address| !address.ip().is_loopback());
     let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
@@ -400,6 +402,7 @@ pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>,
                 supervisor.reloading();
                 running.renew_certificates();
                 reload.again(read(), &running.app, &running.door);
+                traces.as_ref().inspect(|traces| traces.flush());
                 supervisor.ready();
             }
         }
@@ -410,7 +413,11 @@ pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>,
     tracing::info!(delay_ms = delay.as_millis(), "stopping; a second signal ends it at once");
     let orderly = async {
         tokio::time::sleep(delay).await;
-        running.stop().await
+        let stopped = running.stop().await;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
+        stopped
     };
     let stopped = tokio::select! {
         stopped = orderly => stopped,

@@ -8,7 +8,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing_subscriber::filter::Targets;
+use tracing::Instrument as _;
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt, registry, reload};
@@ -17,6 +18,8 @@ use crate::config::{Config, LogFormat};
 use crate::http::{address, peer};
 use crate::metrics::Surface;
 use crate::service::App;
+use crate::traces::{self, Headers, Traces};
+use tokenward_verify::server::SPANS;
 
 /// What is logged, to be set anew.
 pub struct Filter(reload::Handle<Targets, Registry>);
@@ -29,8 +32,8 @@ impl Filter {
     }
 }
 
-/// Starts logging. Further calls change nothing, so that tests can run several servers.
-pub fn start(config: &Config) -> Filter {
+/// Starts logging, and tracing where traces are sent. Further calls change nothing, so that tests can run several servers.
+pub fn start(config: &Config, traces: Option<&Traces>) -> Filter {
     // It would complain on stderr, the very place that cannot be written, and panic: a full disk or a log reader that
     // went away must not stop the service.
     let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
@@ -40,10 +43,21 @@ pub fn start(config: &Config) -> Filter {
         lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed()
     };
     let (filter, handle) = reload::Layer::new(config.log.clone());
-    let started = registry().with(lines.with_filter(filter)).try_init();
+    let mut layers = match traces {
+        None => vec![lines.with_filter(filter).boxed()],
+        // Each line says of which trace it is, at whatever level it is logged.
+        Some(_) => vec![lines.with_filter(filter.or(filter_fn(is_request))).boxed()],
+    };
+    layers.extend(traces.into_iter().flat_map(Traces::layers));
+    let started = registry().with(layers).try_init();
     // An error means that logging runs already.
     let _ = started;
     Filter(handle)
+}
+
+/// Is it the span of a request?
+fn is_request(of: &tracing::Metadata<'_>) -> bool {
+    of.is_span() && of.target() == SPANS && of.name() == traces::REQUEST
 }
 
 /// One line a request, at debug level; errors of ours are logged where they become an answer.
@@ -53,9 +67,12 @@ pub async fn access_log(State(app): State<Arc<App>>, request: Request, next: Nex
     let access =
         Access::of(&request, &app, route.as_ref().map_or("-", MatchedPath::as_str), peer(request.extensions()));
     let (begun, surface) = (app.metrics.request_begins(), Surface::of_path(request.uri().path()));
-    let response = next.run(request).await;
+    let shown = route.as_ref().map_or("", MatchedPath::as_str);
+    let span = traces::request(request.method().as_str(), shown, &Headers(request.headers()));
+    let response = next.run(request).instrument(span.clone()).await;
     app.metrics.request_ends(begun, surface, response.status());
-    access.inspect(|access| access.answered(response.status()));
+    traces::answered(&span, response.status());
+    span.in_scope(|| access.inspect(|access| access.answered(response.status())));
     response
 }
 

@@ -1,6 +1,6 @@
 //! Checkpoints of the log: what a server has signed of it (`tokenward_core::checkpoint`). Each begins behind the one before.
 
-use tokenward_core::checkpoint::{Checkpoint, EVENTS_MAX, Hash, KeyId, Statement, Tree};
+use tokenward_core::checkpoint::{Checkpoint, EVENTS_MAX, Hash, KeyId, Statement};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, Store, execute, row, run};
@@ -77,8 +77,9 @@ pub async fn hashes(conn: Conn<'_>, first: i64, last: i64) -> Result<Vec<Hash>> 
     Err(Error::internal(format!("the log has a hole between {first} and {last}; `tokenward log verify` finds it")))
 }
 
-/// What is to be said next: of what came since the last checkpoint. `None` where nothing did.
-pub async fn next(store: &Store) -> Result<Option<Statement>> {
+/// What is to be said next but its root, and the hashes that the tree is over: of what came since the last checkpoint. `None`
+/// where nothing did. Who makes the tree has up to 65,536 hashes to hash.
+pub async fn next(store: &Store) -> Result<Option<(Statement, Vec<Hash>)>> {
     let mut reader = store.read().await?;
     let first = last(reader.conn()).await?.map_or(1, |last| last.statement.position + 1);
     let (end, _) = log::end(reader.conn()).await?;
@@ -88,9 +89,9 @@ pub async fn next(store: &Store) -> Result<Option<Statement>> {
     }
     let hashes = hashes(reader.conn(), first, position).await?;
     let Some(hash) = hashes.last().copied() else { return Ok(None) };
-    let root = Tree::new(hashes).root();
     let time = store.time_at(reader.conn()).await?;
-    Ok(Some(Statement { log: end.incarnation, first, position, hash, root, time }))
+    let statement = Statement { log: end.incarnation, first, position, hash, root: Hash::default(), time };
+    Ok(Some((statement, hashes)))
 }
 
 /// Keeps one, unless another node has kept another one meanwhile. Did it?

@@ -120,6 +120,15 @@ pub async fn count_left(conn: Conn<'_>, version: i32, now: Time) -> Result<u64> 
     )
 }
 
+/// The version with which the newest secret of a token was digested, where that has retired: then nothing knows it any more.
+pub async fn retired_of(conn: Conn<'_>, token: Uuid) -> Result<Option<i32>> {
+    run!(conn, c => sqlx::query_scalar(concat!(
+        "SELECT s.pepper_version FROM token_secret s JOIN pepper p ON p.version = s.pepper_version ",
+        "WHERE s.token_id = $1 AND p.retired_at IS NOT NULL ",
+        "AND s.version = (SELECT max(version) FROM token_secret WHERE token_id = $1)"
+    )).bind(token).fetch_optional(&mut *c))
+}
+
 /// How many sessions that have not ended were digested with a version.
 pub async fn count_sessions(conn: Conn<'_>, version: i32, now: Time) -> Result<u64> {
     count!(conn, "SELECT count(*) FROM session WHERE pepper_version = $1 AND expires_at > $2", version, now.0)

@@ -16,7 +16,7 @@ use tokenward_core::{Code, Error, Result, Uuid};
 
 use crate::credential::{Credential, CredentialHeader, holds_token};
 use crate::policy::RequestBody;
-use crate::question::{Asking, Presenter, Question, Request};
+use crate::question::{Asking, Presenter, Question, Request, TraceId};
 use crate::trace::ID_LENGTH;
 use crate::verifier::{Answer, Verifier};
 
@@ -190,6 +190,8 @@ pub struct Held<'a> {
     pub client: Option<IpAddr>,
     /// The client's own words for itself.
     pub agent: Option<&'a str>,
+    /// The trace that it is part of.
+    pub trace: Option<TraceId>,
 }
 
 /// Decides about a held request. Passes each header that goes with an allowed one to `add`: its name in lowercase, and a
@@ -217,7 +219,8 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
     let question = Question::new(Asking::Organization(organization), ask)
         .request(read.method.zip(read.path.as_deref()).map(|(method, path)| Request { api, method, path }))
         .body(held.body)
-        .from(Presenter { address: held.client, agent: held.agent });
+        .from(Presenter { address: held.client, agent: held.agent })
+        .trace(held.trace);
     let allowed = verifier.check(credential.text(), &question, |answer| allowed(&answer, read.path.as_deref(), add))?;
     allowed.map_err(|error| match read.refused {
         Some((reason, Some(detail))) if error.code == Code::Denied(reason) => Error { detail: detail.into(), ..error },

@@ -33,6 +33,9 @@ impl Asking {
     }
 }
 
+/// The id of a trace (W3C Trace Context).
+pub type TraceId = [u8; 16];
+
 /// What is asked about a token.
 ///
 /// ```
@@ -51,6 +54,7 @@ pub struct Question<'a> {
     pub(crate) request: Option<Request<'a>>,
     pub(crate) body: RequestBody<'a>,
     pub(crate) from: Presenter<'a>,
+    pub(crate) trace: Option<TraceId>,
 }
 
 impl<'a> Question<'a> {
@@ -65,6 +69,7 @@ impl<'a> Question<'a> {
             request: None,
             body: RequestBody::Unknown,
             from: Presenter { address: None, agent: None },
+            trace: None,
         }
     }
 
@@ -90,6 +95,12 @@ impl<'a> Question<'a> {
     #[must_use]
     pub fn from(self, from: Presenter<'a>) -> Self {
         Self { from, ..self }
+    }
+
+    /// The trace that it is part of, which is remembered with the decision.
+    #[must_use]
+    pub fn trace(self, trace: Option<TraceId>) -> Self {
+        Self { trace, ..self }
     }
 }
 

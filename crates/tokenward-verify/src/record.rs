@@ -8,7 +8,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::role::{Mode, Target};
 use tokenward_core::{Time, Uuid};
 
-use crate::question::Question;
+use crate::question::{Question, TraceId};
 
 /// Longest path that is kept, in characters.
 const PATH_MAX: usize = 256;
@@ -53,6 +53,8 @@ pub struct KeptDecision {
     pub target: Target,
     /// From which address.
     pub address: Option<IpAddr>,
+    /// Of which trace it was part.
+    pub trace: Option<TraceId>,
 }
 
 impl KeptDecision {
@@ -72,8 +74,10 @@ const TEXTS: usize = 5;
 const V4: u8 = 1;
 const V6: u8 = 2;
 const TOKEN: u8 = 4;
-/// The target takes the other bits.
+/// The target takes the three bits from here on.
 const TARGET: u32 = 3;
+const TARGETS: u8 = 0b111;
+const TRACE: u8 = 64;
 
 /// Writes a decision behind what is there; with its token where the reader does not know it.
 pub(super) fn write(to: &mut Vec<u8>, number: u64, token: Option<Uuid>, fact: &DecisionFact<'_>) {
@@ -97,6 +101,10 @@ pub(super) fn write(to: &mut Vec<u8>, number: u64, token: Option<Uuid>, fact: &D
         to.extend_from_slice(token.as_bytes());
     }
     marks |= write_target(to, fact.target) << TARGET;
+    if let Some(trace) = fact.question.trace {
+        marks |= TRACE;
+        to.extend_from_slice(&trace);
+    }
     let texts = to.len();
     let ends = write_texts(to, fact).map(|end| end - texts);
     // Each text has a bound, and the sum of all is far below 2^16.
@@ -229,7 +237,7 @@ impl<'a> DecisionRecord<'a> {
         };
         let mut id_in = || take::<16>(&mut rest).map(Uuid::from_bytes);
         let token = if marks & TOKEN == 0 { token } else { Some(id_in()?) };
-        let target = match marks >> TARGET {
+        let target = match marks >> TARGET & TARGETS {
             0 => Target::Organization,
             1 => Target::Absent,
             2 => Target::Project(id_in()?),
@@ -240,6 +248,7 @@ impl<'a> DecisionRecord<'a> {
                 mode: *Mode::ALL.get(usize::from(mode) - 4)?,
             },
         };
+        let trace = if marks & TRACE == 0 { None } else { Some(take::<16>(&mut rest)?) };
         let mut start = 0;
         let mut texts = head[20..].chunks_exact(2).map(|end| {
             let end = usize::from(u16::from_le_bytes([end[0], end[1]]));
@@ -261,6 +270,7 @@ impl<'a> DecisionRecord<'a> {
             path: text(),
             target,
             address,
+            trace,
         })
     }
 }
@@ -300,7 +310,8 @@ mod tests {
                         (Ask::Identity, Some(Request { api: None, ..request })),
                     ] {
                         let from = Presenter { address, agent: None };
-                        let question = Question::new(Asking::Any, ask).request(request).from(from);
+                        let trace = (expected.len() % 3 == 0).then_some([expected.len() as u8; 16]);
+                        let question = Question::new(Asking::Any, ask).request(request).from(from).trace(trace);
                         let number = expected.len() as u64 * 0x0101_0101_0101;
                         let fact = DecisionFact {
                             at: Time(-(n as i64)),
@@ -330,6 +341,7 @@ mod tests {
                             path: text("/é/1"),
                             target,
                             address,
+                            trace: question.trace,
                         });
                     }
                 }

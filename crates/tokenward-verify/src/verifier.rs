@@ -37,6 +37,7 @@ use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
 use crate::registry::{Reached, This};
 use crate::rekey::Rekeys;
+use crate::server::SPANS;
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 use crate::watch::Watch;
@@ -313,6 +314,12 @@ impl Verifier {
     /// Not ready is an error, so that nobody can take it for a decision; so is a miss beyond the budget of its client.
     pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
         self.require_ready()?;
+        let span = tracing::trace_span!(target: SPANS, "decision", code = tracing::field::Empty);
+        let _entered = span.enter();
+        let read = |answer: Answer<'_>| {
+            span.record("code", answer.decision.code());
+            read(answer)
+        };
         let directory = self.0.followed.index.directory();
         let cleaned = self.without_tokens(text, question);
         let kept = cleaned.as_ref().unwrap_or(question);

@@ -392,6 +392,47 @@ fn no_answer_says_exist() {
     breaks(rule, &[(place, "    is none, since it does not exist any more\",")], "says exist");
 }
 
+/// A gateway that leaves a client one of these lets it say who it is, or have another path served than was decided about.
+#[test]
+fn every_gateway_takes_away_what_a_client_says_of_itself() {
+    let rule: Rule = |files| {
+        const WHOLE: &str = "deploy/envoy/envoy.yaml";
+        // What these have written themselves by then.
+        const OWN: [(&str, &[&str]); 3] = [
+            ("gateway-api.yaml", &["x-forwarded-for"]),
+            ("gateways/traefik.yaml", &["x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-real-ip"]),
+            ("traefik/tokenward.yaml", &["x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-real-ip"]),
+        ];
+        let taken_away = |file: &File| -> BTreeSet<String> {
+            let entry = |line: &str| {
+                let line = line.trim().to_ascii_lowercase();
+                let listed =
+                    line.strip_prefix("- remove: ").or(line.strip_prefix("- ")).or(line.strip_suffix(": \"\""));
+                listed.filter(|it| it.starts_with("x-") || *it == "forwarded").map(str::to_owned)
+            };
+            file.text.lines().filter_map(entry).collect()
+        };
+        let whole = files.iter().find(|file| file.path == WHOLE).map(taken_away).unwrap_or_default();
+        let deployed = files.iter().filter(|file| file.path.starts_with("deploy/") && file.path.ends_with(".yaml"));
+        let mut complaints = Vec::new();
+        for file in deployed.filter(|file| file.text.to_ascii_lowercase().contains("what a client says of itself")) {
+            let own = OWN.iter().find(|(path, _)| file.path.ends_with(path)).map_or(&[][..], |(_, own)| own);
+            let taken = taken_away(file);
+            for header in whole.iter().filter(|it| !taken.contains(*it) && !own.contains(&it.as_str())) {
+                complaints.push(format!("{} leaves {header} to a client", file.path));
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    let whole =
+        ("deploy/envoy/envoy.yaml", "# What a client says of itself\n- remove: x-tokenward-role\n- remove: forwarded");
+    let other = ("deploy/kubernetes/gateways/istio.yaml", "# What a client says of itself\n- remove: forwarded");
+    breaks(rule, &[whole, other], "istio.yaml leaves x-tokenward-role");
+    let traefik = ("deploy/traefik/tokenward.yaml", "# What a client says of itself\nX-Tokenward-Role: \"\"");
+    breaks(rule, &[whole, traefik], "leaves forwarded");
+}
+
 #[test]
 fn no_file_names_the_machine_it_was_written_on() {
     let rule: Rule = |files| {

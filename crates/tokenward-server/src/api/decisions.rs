@@ -60,6 +60,7 @@ impl From<Explained> for DecisionBody {
             missing_permission: decision.missing,
             smallest_role: smallest_role.map(|(id, name)| RoleReference { id, name }),
             remote_ip: decision.address,
+            trace_id: decision.trace.map(hex::encode),
         }
     }
 }

@@ -19,6 +19,7 @@ use axum::{BoxError, Router};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::Position;
 use tower::Service;
+use tracing::Instrument as _;
 
 use super::at_least;
 use super::error::ApiError;
@@ -30,6 +31,8 @@ use crate::http::peer;
 use crate::metrics::Surface;
 use crate::service::{App, receipts};
 use crate::telemetry;
+use crate::traces::{self, Headers};
+use tokenward_verify::server::TraceId;
 
 /// What such an endpoint is given.
 pub(super) struct DirectRequest<'a> {
@@ -40,6 +43,8 @@ pub(super) struct DirectRequest<'a> {
     /// Who is at the other end of the connection.
     pub peer: Option<IpAddr>,
     pub body: &'a [u8],
+    /// The trace that it is part of.
+    pub trace: Option<TraceId>,
 }
 
 /// Answers at once. An error is answered as everywhere.
@@ -126,11 +131,13 @@ impl Direct {
         }
         // Where every method is taken, nothing is said in a body.
         let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
+        let trace = traces::present();
         if body.len() <= heavy::BODY {
             let app = &self.guard.app;
             let ask = || {
                 let timed = app.metrics.decision_begins();
-                let answer = (self.answer)(&DirectRequest { app, organization, request: &parts, peer, body: &body });
+                let answer =
+                    (self.answer)(&DirectRequest { app, organization, request: &parts, peer, body: &body, trace });
                 app.metrics.decision_ends(timed);
                 answer
             };
@@ -147,7 +154,8 @@ impl Direct {
         loop {
             let (app, answer) = (Arc::clone(&self.guard.app), self.answer);
             let (request, body) = (Arc::clone(&parts), body.clone());
-            let ask = move || answer(&DirectRequest { app: &app, organization, request: &request, peer, body: &body });
+            let ask =
+                move || answer(&DirectRequest { app: &app, organization, request: &request, peer, body: &body, trace });
             match heavy::run(ask).await? {
                 Err(Unanswered::Behind(position)) if !waited => {
                     receipts::until_known(&self.guard.app, position).await?;
@@ -235,8 +243,10 @@ where
             let metrics = &direct.guard.app.metrics;
             let begun = metrics.request_begins();
             let logged = telemetry::Access::of(&request, &direct.guard.app, direct.path, Some(peer));
-            let response = direct.respond(request, Some(peer)).await;
-            logged.inspect(|access| access.answered(response.status()));
+            let span = traces::request(request.method().as_str(), direct.path, &Headers(request.headers()));
+            let response = direct.respond(request, Some(peer)).instrument(span.clone()).await;
+            traces::answered(&span, response.status());
+            span.in_scope(|| logged.inspect(|access| access.answered(response.status())));
             metrics.request_ends(begun, Surface::Decisions, response.status());
             Ok(response)
         })

@@ -4,9 +4,6 @@
 //! It is answered like forward-auth, and with the same statuses: Envoy takes a 5xx for a failure, which `failure_mode_allow`
 //! would let through.
 
-use std::net::IpAddr;
-
-use axum::http::request::Parts;
 use axum::response::Response;
 use tokenward_core::{Code, Error, Result};
 
@@ -14,7 +11,6 @@ use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
 use super::forward_auth::{Said, answer};
 use crate::http::{address, agent};
-use crate::service::App;
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
 use tokenward_verify::server::gateway::{self, Held, Scope, Target};
@@ -40,10 +36,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn ext_authz(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
-    Ok(answer(asked.app, |said| check(asked.app, asked.request, asked.peer, said)))
+    Ok(answer(asked.app, |said| check(asked, said)))
 }
 
-fn check(app: &App, request: &Parts, peer: Option<IpAddr>, said: &mut Said) -> Result<()> {
+fn check(asked: &DirectRequest<'_>, said: &mut Said) -> Result<()> {
+    let DirectRequest { app, request, peer, trace, .. } = *asked;
     let live = app.live();
     let settings = &live.gateways;
     // Whoever could ask here directly would choose the path that is decided about.
@@ -66,6 +63,7 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, said: &mut Said) -> R
         body: RequestBody::Unknown,
         client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
+        trace,
     };
     gateway::check(&app.verifier, &held, |header, value| said.add(header, value))
 }

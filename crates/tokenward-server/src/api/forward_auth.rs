@@ -2,10 +2,7 @@
 //!
 //! nginx knows only success, 401 and 403, so there is no other answer.
 
-use std::net::IpAddr;
-
 use axum::body::{Body, Bytes};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use tokenward_core::{Code, Error, Result};
@@ -54,7 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
-    Ok(answer(asked.app, |said| check(asked.app, asked.request, asked.peer, said)))
+    Ok(answer(asked.app, |said| check(asked, said)))
 }
 
 /// What is said to an API of an allowed request: all values in one piece of memory.
@@ -103,7 +100,8 @@ pub(super) fn answer(app: &App, check: impl FnOnce(&mut Said) -> Result<()>) -> 
     }
 }
 
-fn check(app: &App, request: &Parts, peer: Option<IpAddr>, said_of_it: &mut Said) -> Result<()> {
+fn check(asked: &DirectRequest<'_>, said_of_it: &mut Said) -> Result<()> {
+    let DirectRequest { app, request, peer, trace, .. } = *asked;
     let live = app.live();
     let settings = &live.gateways;
     let headers = &request.headers;
@@ -127,6 +125,7 @@ fn check(app: &App, request: &Parts, peer: Option<IpAddr>, said_of_it: &mut Said
         body: RequestBody::Unknown,
         client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
+        trace,
     };
     gateway::check(&app.verifier, &held, |header, value| said_of_it.add(header, value))
 }

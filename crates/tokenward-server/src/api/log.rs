@@ -143,9 +143,8 @@ async fn proofs(
     Params(query): Params<ProofQuery>,
 ) -> Result<Json<ProofPage>, ApiError> {
     let limit = i64::from(PROOF_PAGE.number());
-    let proven = events::proofs_after(&app, &grant, query.after.unwrap_or(0), limit).await?;
-    let full = proven.len() == PROOF_PAGE.size();
-    let next = proven.last().map(|last| last.material.skeleton.position).filter(|_| full);
+    let (proven, more) = events::proofs_after(&app, &grant, query.after.unwrap_or(0), limit).await?;
+    let next = proven.last().map(|last| last.material.skeleton.position).filter(|_| more);
     Ok(Json(ProofPage { proofs: proven.into_iter().map(|it| event_proof(&app, it)).collect(), next }))
 }
 

@@ -27,6 +27,7 @@ use crate::http::client;
 use crate::limits::{API_NAME, PRESENTED_BYTES, QUERY};
 use crate::metrics::Way;
 use crate::service::{App, receipts, tokens};
+use crate::traces;
 use tokenward_verify::{Ask, Asking, Question};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -99,7 +100,7 @@ async fn introspect(
         receipts::until_known(&app, position).await?;
     }
     // Who presented it is not part of the protocol; the caller is not the one who guesses.
-    let question = Question::new(Asking::Organization(grant.organization()), Ask::Identity);
+    let question = Question::new(Asking::Organization(grant.organization()), Ask::Identity).trace(traces::present());
     // The directory of this moment: an API that is taken out meanwhile is none from the next request on.
     let directory = app.verifier.directory();
     let api = match &audience {

@@ -30,7 +30,7 @@ use super::right::On;
 use crate::limits::{API_NAME, BATCH, PERMISSION, PRESENTED_BYTES, REQUEST_BODY};
 use crate::metrics::Way;
 use crate::service::{App, policy_denials, receipts};
-use tokenward_verify::server::{Answer, ID_LENGTH};
+use tokenward_verify::server::{Answer, ID_LENGTH, TraceId};
 use tokenward_verify::{Asking, Presenter, Question, Request, RequestBody};
 
 pub(super) fn resource(r: ResourceRequest) -> Resource {
@@ -154,8 +154,13 @@ fn check_known(app: &App, at_least: Option<&Text<'_>>) -> Result<(), Unanswered>
     if receipts::knows(app, position)? { Ok(()) } else { Err(Unanswered::Behind(position)) }
 }
 
-/// Answers one question into `body`.
-fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut Vec<u8>) -> Result<(), Unanswered> {
+/// Answers one question of an organization, which is part of a trace, into `body`.
+fn answer(
+    app: &App,
+    (organization, trace): (Uuid, Option<TraceId>),
+    request: &VerifyRequest<'_>,
+    body: &mut Vec<u8>,
+) -> Result<(), Unanswered> {
     check_lengths(request)?;
     check_known(app, request.at_least.as_ref())?;
     let ask = match &request.permission {
@@ -175,7 +180,8 @@ fn answer(app: &App, organization: Uuid, request: &VerifyRequest<'_>, body: &mut
         .resource(resource)
         .request(request.request.as_ref().map(|it| Request { api, method: &it.method.0, path: &it.path.0 }))
         .body(body_of(request))
-        .from(Presenter { address: request.remote_ip, agent });
+        .from(Presenter { address: request.remote_ip, agent })
+        .trace(trace);
     let checked = app.verifier.check(&request.token.0, &question, |answer| {
         app.metrics.decided(Way::Verify, &answer.decision);
         let id = &mut [0; ID_LENGTH];
@@ -199,7 +205,7 @@ fn asking(asked: &DirectRequest<'_>) -> Result<Uuid> {
 
 fn verify(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let mut body = Vec::with_capacity(512);
-    answer(asked.app, asking(asked)?, &parse(asked.body)?, &mut body)?;
+    answer(asked.app, (asking(asked)?, asked.trace), &parse(asked.body)?, &mut body)?;
     Ok(json::response(body))
 }
 
@@ -219,7 +225,7 @@ fn verify_batch(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
         if at > 0 {
             body.push(b',');
         }
-        match answer(asked.app, organization, question, &mut body) {
+        match answer(asked.app, (organization, asked.trace), question, &mut body) {
             Ok(()) => {}
             // One question that cannot be understood fails the batch: an answer that stands in another's place, or a
             // `valid:false` for a slip of the pen, would be worse.

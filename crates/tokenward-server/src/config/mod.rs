@@ -105,6 +105,9 @@ pub struct Config {
     /// A file to which signed checkpoints of the log are appended.
     #[serde(deserialize_with = "values::path")]
     pub checkpoint_file: Option<PathBuf>,
+    /// The base address of a collector of traces, without a slash at the end.
+    #[serde(deserialize_with = "values::otlp_endpoint")]
+    pub otlp_endpoint: Option<String>,
     /// How long what events say is kept; `None` is for ever.
     #[serde(deserialize_with = "values::event_retention")]
     pub event_retention: Option<Micros>,

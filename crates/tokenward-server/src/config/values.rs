@@ -150,6 +150,24 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<St
     })
 }
 
+/// Empty: as the variables of OpenTelemetry say.
+pub(super) fn otlp_endpoint<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    optional(from, |text| {
+        let read = || {
+            let uri: Uri = text.parse().ok()?;
+            let known = ["http", "https"].contains(&uri.scheme_str()?);
+            let plain = !uri.authority()?.as_str().contains('@') && uri.query().is_none();
+            (known && plain).then(|| text.trim_end_matches('/').to_owned())
+        };
+        read().ok_or_else(|| {
+            // A password in it is not shown.
+            let shown = if text.contains('@') { "it".to_owned() } else { format!("`{text}`") };
+            format!("{shown} is no address of a collector; write one such as http://127.0.0.1:4318, and send what it asks for \
+                     by OTEL_EXPORTER_OTLP_HEADERS")
+        })
+    })
+}
+
 fn origin(text: &str) -> Option<String> {
     let uri: Uri = text.parse().ok()?;
     let (scheme, authority) = (uri.scheme_str()?.to_ascii_lowercase(), uri.authority()?);

@@ -14,6 +14,9 @@ use super::Gate;
 use super::messages::{CheckRequest, CheckResponse};
 use crate::limits::GATEWAY_MESSAGE_BYTES;
 
+/// The path of its method.
+pub(super) const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+
 impl NamedService for Gate {
     const NAME: &'static str = "envoy.service.auth.v3.Authorization";
 }
@@ -24,7 +27,8 @@ impl UnaryService<CheckRequest> for Gate {
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
         let peer = crate::http::peer(request.extensions());
-        ready(Ok(Response::new(self.check(peer, request.into_inner()))))
+        let (sent, _, question) = request.into_parts();
+        ready(Ok(Response::new(self.check(peer, sent.as_ref(), question))))
     }
 }
 
@@ -40,7 +44,7 @@ impl Service<http::Request<Body>> for Gate {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let gate = self.clone();
         Box::pin(async move {
-            if request.uri().path() != "/envoy.service.auth.v3.Authorization/Check" {
+            if request.uri().path() != CHECK {
                 return Ok(Status::unimplemented("the only method is Check").into_http());
             }
             let mut grpc = Grpc::new(ProstCodec::default())

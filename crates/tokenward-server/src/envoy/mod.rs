@@ -16,7 +16,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use tokenward_api::error::ErrorBody;
 use tokenward_core::{Code, Error};
@@ -28,6 +28,7 @@ use crate::http::status;
 use crate::limits::GATEWAY_STREAMS;
 use crate::metrics::{Surface, Way};
 use crate::service::App;
+use crate::traces;
 use crate::transport::{self, Door, Inward, Listener, Listening, Terms};
 use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
@@ -85,11 +86,18 @@ type Headers = Vec<(Header, String)>;
 struct Gate(Arc<App>);
 
 impl Gate {
-    fn check(&self, peer: Option<IpAddr>, question: CheckRequest) -> CheckResponse {
+    /// `sent` came with the question, not with the request that Envoy holds.
+    fn check(&self, peer: Option<IpAddr>, sent: &HeaderMap, question: CheckRequest) -> CheckResponse {
         let metrics = &self.0.metrics;
         let (begun, timed) = (metrics.request_begins(), metrics.decision_begins());
         let attributes = question.attributes.unwrap_or_default();
         let http = attributes.request.as_ref().and_then(|request| request.http.as_ref());
+        // Where Envoy has spans of its own, that of its question; else the one of the request that it holds.
+        let span = match http {
+            Some(http) if !sent.contains_key("traceparent") => traces::request("POST", grpc::CHECK, &http.headers),
+            _ => traces::request("POST", grpc::CHECK, &traces::Headers(sent)),
+        };
+        let _entered = span.enter();
         let decided = decide(&self.0, peer, &attributes, http);
         metrics.answered(Way::ExtAuthz, decided.as_ref().map(|_| ()).map_err(|error| error.code));
         let answer = match decided {
@@ -138,6 +146,7 @@ fn held<'a>(
         body: body(http),
         client: if trusted { source(attributes).or(peer) } else { peer },
         agent: http.headers.get("user-agent").map(String::as_str),
+        trace: traces::present(),
     })
 }
 

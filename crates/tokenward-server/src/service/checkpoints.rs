@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use tokenward_api::checkpoints as body;
-use tokenward_core::checkpoint::{Checkpoint, Hash, KeyId};
+use tokenward_core::checkpoint::{Checkpoint, Hash, KeyId, Statement, Tree};
 use tokenward_core::secret::Pepper;
 use tokenward_core::time::{HOUR, MINUTE, Micros};
 use tokenward_core::{Error, Result};
@@ -22,6 +22,7 @@ use tokenward_store::log::Skeleton;
 use tokenward_store::{Store, checkpoints};
 
 use super::App;
+use crate::heavy;
 
 /// How old the newest checkpoint may be when the log has grown since.
 const EVERY: Micros = HOUR;
@@ -170,7 +171,9 @@ pub fn check_proof(proof: &body::EventProof, keys: &[PublicKey]) -> Result<(), U
 /// Signs what came since the last checkpoint. Answers the newest one that it made; none where there is nothing new.
 pub async fn make(store: &Store, signer: &Signer) -> Result<Option<Checkpoint>> {
     let mut made = None;
-    while let Some(statement) = checkpoints::next(store).await? {
+    while let Some((unrooted, hashes)) = checkpoints::next(store).await? {
+        let root = heavy::run(move || Tree::new(hashes).root()).await?;
+        let statement = Statement { root, ..unrooted };
         let mut signature = [0; 64];
         signature.copy_from_slice(signer.pair.sign(&statement.bytes()).as_ref());
         let checkpoint = Checkpoint { statement, key: signer.key, signature };
@@ -222,8 +225,13 @@ pub(super) async fn on_demand(app: &App) -> Result<bool> {
 /// Appends what the file does not have.
 async fn write_down(app: &App, begun: &mut bool) -> anyhow::Result<()> {
     let Some(path) = &app.checkpoints.file else { return Ok(()) };
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    let (position, torn) = end_of(&mut file)?;
+    let opened = path.clone();
+    let (mut file, position, torn) = heavy::run(move || {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(opened)?;
+        let (position, torn) = end_of(&mut file)?;
+        Ok::<_, io::Error>((file, position, torn))
+    })
+    .await??;
     let new = checkpoints::after(app.store.read().await?.conn(), position, i64::MAX).await?;
     if !std::mem::replace(begun, true) {
         tracing::info!(file = %path.display(), position, new = new.len(), "checkpoints are appended to a file");
@@ -232,11 +240,11 @@ async fn write_down(app: &App, begun: &mut bool) -> anyhow::Result<()> {
     for checkpoint in &new {
         lines.push_str(&line(checkpoint)?);
     }
-    if !new.is_empty() {
-        file.write_all(lines.as_bytes())?;
-        file.sync_data()?;
+    if new.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let write = move || file.write_all(lines.as_bytes()).and_then(|()| file.sync_data());
+    Ok(heavy::run(write).await??)
 }
 
 /// A checkpoint as a line of a file.
@@ -266,7 +274,6 @@ pub fn read_file(path: &Path) -> io::Result<(Vec<Checkpoint>, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use tokenward_core::checkpoint::Statement;
     use tokenward_core::{Time, Uuid};
 
     use super::*;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
-use tokenward_core::checkpoint::{Checkpoint, Hash, Tree};
+use tokenward_core::checkpoint::{Checkpoint, EVENTS_MAX, Hash, Tree};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::checkpoints as kept;
 pub use tokenward_store::events::TargetLevel;
@@ -12,7 +12,11 @@ use tokenward_store::events::{self, Event, Filter, Payload};
 use tokenward_store::proofs::{self, Material};
 
 use super::{App, Read, checkpoints};
+use crate::heavy;
 use crate::limits::{EVENT_TARGETS, EVENTS_LOOKED_THROUGH};
+
+/// Hashes that a page of proofs may have read: those of two of the largest checkpoints.
+const HASHES_READ: usize = 2 * EVENTS_MAX as usize;
 
 /// A page of the log: where its events are.
 pub struct EventPage {
@@ -114,30 +118,39 @@ pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<Proven>
 }
 
 /// The proofs of the organization's events behind a position, the oldest first, at most `limit`. Those that no checkpoint
-/// covers yet are not among them.
-pub async fn proofs_after(app: &Arc<App>, grant: &Grant, after: i64, limit: i64) -> Result<Vec<Proven>> {
+/// covers yet are not among them; and whether there may be more. Fewer come where their proofs would have more hashes read than one page may: events that
+/// are few and far between have a tree each.
+pub async fn proofs_after(app: &Arc<App>, grant: &Grant, after: i64, limit: i64) -> Result<(Vec<Proven>, bool)> {
     let mut reader = app.read(grant.organization()).await?;
     let through = kept::last(reader.conn()).await?.map_or(0, |last| last.statement.position);
     let found = proofs::between(reader.conn(), grant, after, through, limit).await?;
     let mut all = Vec::with_capacity(found.len());
-    let mut under: Option<(Tree, Checkpoint)> = None;
+    let full = i64::try_from(found.len()).is_ok_and(|found| found == limit);
+    let (mut under, mut read): (Option<(Tree, Checkpoint)>, usize) = (None, 0);
     for material in found {
         let position = material.skeleton.position;
         if under.as_ref().is_none_or(|(_, checkpoint)| checkpoint.statement.position < position) {
             let checkpoint = kept::covering(reader.conn(), position).await?;
             let checkpoint = checkpoint.ok_or_else(|| Error::internal("a hole between two checkpoints"))?;
+            let size = checkpoint.statement.size().unwrap_or_default();
+            // One tree at least, so that there is always more.
+            if read > 0 && read + size > HASHES_READ {
+                return Ok((all, true));
+            }
+            read += size;
             under = Some((tree(&mut reader, &checkpoint).await?, checkpoint));
         }
         if let Some((tree, checkpoint)) = &under {
             all.push(proven(material, tree, checkpoint));
         }
     }
-    Ok(all)
+    Ok((all, full))
 }
 
 async fn tree(reader: &mut Read, checkpoint: &Checkpoint) -> Result<Tree> {
     let it = &checkpoint.statement;
-    Ok(Tree::new(kept::hashes(reader.conn(), it.first, it.position).await?))
+    let hashes = kept::hashes(reader.conn(), it.first, it.position).await?;
+    heavy::run(move || Tree::new(hashes)).await
 }
 
 fn proven(material: Material, tree: &Tree, checkpoint: &Checkpoint) -> Proven {

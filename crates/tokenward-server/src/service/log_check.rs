@@ -16,6 +16,7 @@ use tokenward_store::{Store, checkpoints as kept};
 
 use super::App;
 use super::checkpoints;
+use crate::heavy;
 
 /// How long whoever asks waits for the answer before it is said that it takes longer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -112,17 +113,22 @@ async fn prove(app: &App) -> Result<(Proof, usize)> {
     // A forged one is none that could be compared with; that it is there at all is a fault.
     let found = kept::all_after(store, 0).await?;
     let keys = checkpoints::keys(app.verifier.peppers())?;
-    let mut evidence = Evidence::default();
-    for checkpoint in found {
-        match checkpoints::check(&checkpoint, &keys) {
-            Ok(()) => evidence.checkpoints.push(checkpoint.statement),
-            Err(checkpoints::Forged::UnknownKey) => {}
-            Err(_) => {
-                let fault = log::Fault::Checkpoint;
-                return Ok((Proof::Fails { position: checkpoint.statement.position, fault }, 0));
+    // An hour has one, so that years have thousands of signatures.
+    let believed = heavy::run(move || {
+        let mut believed = Vec::with_capacity(found.len());
+        for checkpoint in found {
+            match checkpoints::check(&checkpoint, &keys) {
+                Ok(()) => believed.push(checkpoint.statement),
+                Err(checkpoints::Forged::UnknownKey) => {}
+                Err(checkpoints::Forged::Signature) => return Err(checkpoint.statement.position),
             }
         }
-    }
+        Ok(believed)
+    });
+    let evidence = match believed.await? {
+        Ok(checkpoints) => Evidence { checkpoints, ..Evidence::default() },
+        Err(position) => return Ok((Proof::Fails { position, fault: log::Fault::Checkpoint }, 0)),
+    };
     let seen = |position: i64| {
         if let Checked::Running { seen, .. } = &mut *lock(&app.log_check.0) {
             *seen = position;

@@ -69,8 +69,9 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::idempotency::{self, Claim};
 use tokenward_store::{Position, Store, Tx, gave_way};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
-use tokenward_verify::server::{Verifier, gateway};
+use tokenward_verify::server::{SPANS, Verifier, gateway};
 
 use crate::limits::{Limits, RECEIPT_WAIT};
 use crate::metrics::Metrics;
@@ -225,6 +226,8 @@ impl App {
         let app = Arc::clone(self);
         let terms = WriteTerms::present();
         let (done, written) = oneshot::channel();
+        let span = tracing::trace_span!(target: SPANS, "write", events = tracing::field::Empty);
+        let told = span.clone();
         // A box, so that the runtime's part of a task is compiled once and not for every write there is.
         let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             let write = async {
@@ -262,6 +265,10 @@ impl App {
                 };
                 // The next one need not wait until this one counts.
                 drop(turn);
+                if !told.is_disabled() {
+                    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+                    told.record("events", kinds.join(" "));
+                }
                 app.security.told(&events, right.by());
                 let takes_away = events.iter().any(|event| event.kind.takes_away());
                 let wait = terms.wait.or(takes_away.then(|| app.limits.time(&RECEIPT_WAIT)));
@@ -271,7 +278,7 @@ impl App {
             // Who asked may have gone away.
             let _ = done.send(write.await);
         });
-        tokio::spawn(task);
+        tokio::spawn(task.instrument(span));
         written.await.unwrap_or_else(|_| Err(Error::internal("a write broke off")))
     }
 }

@@ -14,7 +14,7 @@ use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenVersion};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::{Tx, roles, token_policies, tokens};
+use tokenward_store::{Tx, peppers, roles, token_policies, tokens};
 
 pub(super) mod batches;
 
@@ -535,6 +535,12 @@ pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Toke
             }
             if old.role_id.is_nil() {
                 return Err(Error::conflict("The role of the token was deleted since. Make a new token."));
+            }
+            if let Some(version) = peppers::retired_of(tx.conn(), id).await? {
+                return Err(Error::conflict(format!(
+                    "The secret of the token was digested with pepper {version}, which has retired since: nobody would know it \
+                     again. Make a new token."
+                )));
             }
             may_hand_out(tx, grant, &old, proof).await?;
             let token = Token { revocation: None, updated_at: tx.next_version(old.updated_at), ..old };

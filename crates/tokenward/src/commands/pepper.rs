@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use tokenward_core::right::Operator;
 use tokenward_server::config::Flags;
-use tokenward_server::serve::open_store;
+use tokenward_server::serve::{open_store, open_to_read};
 use tokenward_server::service::pepper_rotation::{self, Standing};
 use tokenward_store::Store;
 use tokenward_verify::server::pepper;
@@ -59,7 +59,11 @@ pub async fn run(command: PepperCommand, as_json: bool) -> Result<()> {
     };
     let config = config(data, Flags::default())?;
     must_exist(&config)?;
-    let store = open_store(&config).await?;
+    // Who only looks needs no right to write, and leaves an older schema as it is.
+    let store = match &command {
+        PepperCommand::Status(_) => open_to_read(&config).await?,
+        PepperCommand::Add(_) | PepperCommand::Retire(_) => open_store(&config).await?,
+    };
     let configured = config.pepper.as_deref();
     let done = match &command {
         PepperCommand::Add(_) => match pepper::add(&store, &config.data_dir, configured).await {

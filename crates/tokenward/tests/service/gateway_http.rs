@@ -485,7 +485,7 @@ async fn bad_input_is_refused_clearly() {
 }
 
 /// What Envoy asks about a request with these headers.
-fn held(path: &str, headers: &[(&str, &str)], scope: &[(&str, &str)]) -> CheckRequest {
+pub fn held(path: &str, headers: &[(&str, &str)], scope: &[(&str, &str)]) -> CheckRequest {
     let owned = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };

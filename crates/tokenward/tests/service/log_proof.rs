@@ -273,6 +273,27 @@ fn an_export_that_cannot_be_written_says_where_to_go_on() {
     assert!(said.status.code() == Some(1) && err.contains("Broken pipe"), "{err}");
 }
 
+#[test]
+fn an_export_that_broke_off_is_gone_on_with_as_it_says() {
+    let (files, _) = written();
+    let whole = log(files.path(), "export", &[]).out;
+    let out = files.path().join("exported");
+    // A file may have one block of the shell's: not all events, and one of them in part.
+    let script = r#"trap '' XFSZ; ulimit -f 4; exec "$@" >"$0""#;
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, text(&out), env!("CARGO_BIN_EXE_tokenward"), "log", "export"]);
+    let said = command.args(["--data-dir", text(files.path())]).env("TZ", "UTC").output().unwrap();
+    let err = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.code() == Some(1) && err.contains("File too large"), "{err}");
+    let held = std::fs::read_to_string(&out).unwrap();
+    assert!(!held.is_empty() && held.len() < whole.len(), "{} of {}", held.len(), whole.len());
+    let (kept, torn) = held.rsplit_once('\n').unwrap();
+    assert_eq!(err.contains("Take away the last line there first"), !torn.is_empty(), "{err}");
+    let next = err.split("go on with --from ").nth(1).and_then(|rest| rest.split('.').next()).unwrap();
+    let rest = log(files.path(), "export", &["--from", next]).out;
+    assert_eq!(format!("{kept}\n{rest}"), whole);
+}
+
 /// `serve` on the data, and what its command line says to it.
 fn served(files: &Path, acme: &Bootstrapped) -> (Service, impl Fn(&[&str]) -> Said) {
     let service = Service::start(&["--data-dir", text(files)]);

@@ -56,6 +56,7 @@ mod security;
 mod settings;
 mod sign_in;
 mod signals;
+mod spans;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;

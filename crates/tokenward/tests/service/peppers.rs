@@ -1,6 +1,6 @@
 //! A pepper that is replaced by another one, while tokens are in use.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,12 +9,29 @@ use serde_json::{Value, json};
 
 use crate::process::{Client, Made, Said, Service, bootstrap, client, run, text};
 
-fn pepper(data: &Path, more: &[&str]) -> Said {
-    run(&[&["pepper"], more, &["--data-dir", text(data)]].concat())
+/// Where the data is, as the command line says it.
+struct Place {
+    data: PathBuf,
+    database: Option<String>,
 }
 
-fn status(data: &Path) -> Value {
-    let said = pepper(data, &["status", "--json"]);
+impl Place {
+    fn arguments(&self) -> Vec<&str> {
+        let database = self.database.iter().flat_map(|url| ["--database", url.as_str()]);
+        ["--data-dir", text(&self.data)].into_iter().chain(database).collect()
+    }
+
+    fn run(&self, command: &[&str]) -> Said {
+        run(&[command, &self.arguments()].concat())
+    }
+}
+
+fn pepper(place: &Place, more: &[&str]) -> Said {
+    place.run(&[&["pepper"], more].concat())
+}
+
+fn status(place: &Place) -> Value {
+    let said = pepper(place, &["status", "--json"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     serde_json::from_str(&said.out).unwrap()
 }
@@ -78,9 +95,10 @@ impl Load {
 struct Restarted(std::process::Child);
 
 impl Restarted {
-    async fn start(data: &Path, port: u16) -> Self {
+    async fn start(place: &Place, port: u16) -> Self {
         let listen = format!("127.0.0.1:{port}");
-        let mut command = crate::process::tokenward(&["serve", "--listen", &listen, "--data-dir", text(data)]);
+        let mut command = crate::process::tokenward(&["serve", "--listen", &listen]);
+        command.args(place.arguments());
         let null = std::process::Stdio::null;
         // Held at once, so that it ends whatever becomes of the test.
         let started = Self(command.stdout(null()).stderr(null()).spawn().unwrap());
@@ -110,10 +128,20 @@ impl Drop for Restarted {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_under_load_gives_no_wrong_answer() {
     let files = tempfile::tempdir().unwrap();
-    let data = files.path().join("data");
-    let acme = bootstrap(&["--data-dir", text(&data)]);
+    rotates_under_load(&Place { data: files.path().join("data"), database: None }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_under_load_gives_no_wrong_answer_on_postgres() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    rotates_under_load(&Place { data: files.path().join("data"), database: Some(url) }).await;
+}
+
+async fn rotates_under_load(place: &Place) {
+    let acme = bootstrap(&place.arguments());
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = Restarted::start(&data, port).await;
+    let server = Restarted::start(place, port).await;
     let ours = client(&format!("http://127.0.0.1:{port}"), &acme);
     let role = ours.role("viewer").await;
     let mut used = Vec::new();
@@ -133,20 +161,20 @@ async fn a_rotation_under_load_gives_no_wrong_answer() {
 
     let load = Load::start(&ours, &used);
     load.goes_on(100).await;
-    assert!(pepper(&data, &["retire", "1"]).err.contains("is the newest"));
-    let added = pepper(&data, &["add"]);
+    assert!(pepper(place, &["retire", "1"]).err.contains("is the newest"));
+    let added = pepper(place, &["add"]);
     assert!(added.code == Some(0) && added.err.contains("Pepper 2"), "{added:?}");
     load.goes_on(100).await;
     server.stop();
-    let server = Restarted::start(&data, port).await;
+    let server = Restarted::start(place, port).await;
     load.goes_on(200).await;
     let new = ours.create("new", &role).await.unwrap();
     assert_eq!(ours.verify(&new.text).await, "valid");
     // What was presented meanwhile is carried along when the server stops, at the latest.
     server.stop();
-    let server = Restarted::start(&data, port).await;
+    let server = Restarted::start(place, port).await;
     load.goes_on(200).await;
-    let told = status(&data);
+    let told = status(place);
     assert_eq!(told["peppers"][0]["state"], "newest", "{told}");
     let left: Vec<&str> = told["left"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(left, ["unused"], "{told}");
@@ -156,9 +184,9 @@ async fn a_rotation_under_load_gives_no_wrong_answer() {
     assert_eq!(ours.delete(&gone.id).await.unwrap(), 204);
     assert_eq!(ours.verify(&gone.text).await, "revoked");
     let load = Load::start(&ours, &used);
-    let refused = pepper(&data, &["retire", "1"]);
+    let refused = pepper(place, &["retire", "1"]);
     assert!(refused.code == Some(1) && refused.err.contains("1 tokens were not presented"), "{refused:?}");
-    let retired = pepper(&data, &["retire", "1", "--revoke-remaining"]);
+    let retired = pepper(place, &["retire", "1", "--revoke-remaining"]);
     assert!(
         retired.code == Some(0) && retired.err.contains("1 tokens were taken back, 1 values sealed anew"),
         "{retired:?}"
@@ -172,10 +200,16 @@ async fn a_rotation_under_load_gives_no_wrong_answer() {
         assert!(attempt < 500, "the token that was taken back is accepted");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // What was taken back for it cannot be had again: nothing knows its secret any more.
+    let undo = path(&format!("organization/{}/apiToken/{}/undo", ours.organization, unused.id));
+    let refused = ours.http.post(undo).bearer_auth(&ours.token).send().await.unwrap();
+    assert_eq!(refused.status(), 409);
+    let refused = refused.text().await.unwrap();
+    assert!(refused.contains("pepper 1, which has retired"), "{refused}");
     server.stop();
-    let kept = std::fs::read_to_string(data.join("pepper")).unwrap();
+    let kept = std::fs::read_to_string(place.data.join("pepper")).unwrap();
     assert!(kept.starts_with("2:") && kept.lines().count() == 1, "version 1 is not in the file any more");
-    let server = Restarted::start(&data, port).await;
+    let server = Restarted::start(place, port).await;
     load.goes_on(200).await;
     load.end().await;
     for token in used.iter().chain([&new]) {
@@ -185,11 +219,11 @@ async fn a_rotation_under_load_gives_no_wrong_answer() {
     let again = send(ours.http.post(path(&format!("project/{project}/secret"))), secret).await.unwrap();
     assert_eq!(again.status(), 201);
     server.stop();
-    let said = run(&["log", "export", "--data-dir", text(&data)]);
+    let said = place.run(&["log", "export"]);
     let last: Value = serde_json::from_str(said.out.lines().last().unwrap()).unwrap();
     assert_eq!(last["kind"], "project_secret.updated");
     assert_ne!(last["after"]["value_changed"], true, "{last}");
-    assert_eq!(run(&["log", "verify", "--data-dir", text(&data)]).code, Some(1), "what pepper 1 signed needs its key");
+    assert_eq!(place.run(&["log", "verify"]).code, Some(1), "what pepper 1 signed needs its key");
 }
 
 #[tokio::test]
@@ -209,7 +243,10 @@ async fn what_comes_from_the_environment_is_printed_for_whoever_keeps_it() {
     let service = Service::start_with(&["--data-dir", text(&data)], &[("TOKENWARD_PEPPER", &both)]);
     drop(service);
     assert!(!data.join("pepper").exists());
+    let modified = || std::fs::metadata(data.join("tokenward.db")).unwrap().modified().unwrap();
+    let before = (modified(), std::fs::read_dir(&data).unwrap().count());
     let told = with(&["pepper", "status", "--data-dir", text(&data)], &both);
+    assert_eq!((modified(), std::fs::read_dir(&data).unwrap().count()), before, "who only looks writes nothing");
     assert!(told.out.contains("pepper 2: newest") && told.out.contains("left under pepper 1: bootstrap"), "{told:?}");
     let absent = with(&["pepper", "retire", "7", "--data-dir", text(&data)], &both);
     assert!(absent.code == Some(1) && absent.err.contains("no such pepper"), "{absent:?}");

@@ -130,6 +130,27 @@ async fn a_hangup_ends_nothing_and_takes_up_a_renewed_certificate() {
 }
 
 #[tokio::test]
+async fn a_renewed_certificate_is_taken_up_within_a_minute_without_a_signal() {
+    let (files, _) = bootstrapped();
+    certificate(files.path());
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| files.path().join(name));
+    let data = files.path().join("data");
+    let service = Service::start(&["--data-dir", text(&data), "--tls-cert", text(&cert), "--tls-key", text(&key)]);
+    let other = tempfile::tempdir().unwrap();
+    let renewed = trusting(&certificate(other.path()));
+    let taken_up = async || renewed.get(format!("{}/readyz", service.url)).send().await.is_ok();
+    assert!(!taken_up().await);
+    for name in ["cert.pem", "key.pem"] {
+        std::fs::copy(other.path().join(name), files.path().join(name)).unwrap();
+    }
+    let copied = std::time::Instant::now();
+    while !taken_up().await {
+        assert!(copied.elapsed() < Duration::from_secs(60), "the renewed certificate is not used");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn health_is_told_in_a_line_and_an_exit_code() {
     let (files, made) = bootstrapped();
     let service = Service::start(&["--data-dir", text(&files.path().join("data"))]);

@@ -19,7 +19,9 @@ use tokenward_verify::server::random::OsRandom;
 /// A `tokenward` command without any setting of the environment it runs in.
 pub fn tokenward(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOKENWARD_")) {
+    for (name, _) in std::env::vars_os()
+        .filter(|(name, _)| ["TOKENWARD_", "OTEL_"].iter().any(|ours| name.to_string_lossy().starts_with(ours)))
+    {
         command.env_remove(name);
     }
     command.env("RUST_BACKTRACE", "1").args(arguments).stdin(Stdio::null());

@@ -88,9 +88,7 @@ impl Place {
                 "info" | "tags" | "definitions" | "responses" | "parameters" | "webhooks" | "externalDocs",
             ) => Self::Nothing,
             (Self::Root, "securityDefinitions" | "consumes" | "produces") => Self::Nothing,
-            (Self::Root, key)
-                if key.starts_with("x-") && !["x-permission", "x-unknown-route", "x-allow-paths"].contains(&key) =>
-            {
+            (Self::Root, key) if key.starts_with("x-") && key != PERMISSION && !OF_DOCUMENT.contains(&key) => {
                 Self::Nothing
             }
             (Self::Root, _) => Self::Whole,
@@ -99,10 +97,10 @@ impl Place {
             (Self::Paths, _) => Self::Item,
             (Self::Item, "additionalOperations") => Self::Operations,
             (Self::Item, key) if METHODS.contains(&key) => Self::Operation,
-            (Self::Item, "$ref" | "servers" | "x-permission") => Self::Whole,
+            (Self::Item, "$ref" | "servers" | PERMISSION) => Self::Whole,
             (Self::Item, _) => Self::Nothing,
             (Self::Operations, _) => Self::Operation,
-            (Self::Operation, "security" | "servers" | "x-permission") => Self::Whole,
+            (Self::Operation, "security" | "servers" | PERMISSION) => Self::Whole,
             (Self::Operation, _) => Self::Nothing,
         }
     }
