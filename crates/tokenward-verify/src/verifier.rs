@@ -488,7 +488,10 @@ impl Verifier {
         let verifier = self.clone();
         self.spawn(async move {
             loop {
-                verifier.0.uses.due().await;
+                tokio::select! {
+                    () = verifier.0.uses.due() => {}
+                    () = verifier.0.followed.stopping() => return,
+                }
                 if let Err(error) = verifier.flush_usage(&store).await {
                     tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used; trying again in a minute");
                 }

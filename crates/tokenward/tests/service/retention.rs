@@ -110,6 +110,10 @@ async fn an_organization_cannot_keep_for_longer_than_its_server() {
     server.stop().await;
 }
 
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|it| it == text.as_bytes())
+}
+
 /// Erases everything of a server that keeps nothing, and looks at it in every place.
 async fn erases_everywhere(config: Config, directory: tempfile::TempDir) -> tempfile::TempDir {
     // Shorter than anybody can write it.
@@ -132,6 +136,15 @@ async fn erases_everywhere(config: Config, directory: tempfile::TempDir) -> temp
     assert_eq!(check_proof(&whole, &keys), Ok(()));
     assert!(whole.event.payload.is_some());
 
+    let file = server.directory.path().join("tokenward.db");
+    if file.exists() {
+        // What stands only in the WAL goes with it.
+        let url = format!("sqlite:{}", file.display());
+        let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut database).await.unwrap();
+        sqlx::Connection::close(database).await.unwrap();
+        assert!(has(&std::fs::read(&file).unwrap(), AGENT), "there is nothing to be erased");
+    }
     let erased = retention::erase(app).await.unwrap();
     assert!(erased > 1_100, "{erased}");
     assert_eq!(silent(&server).await, erased);
@@ -169,7 +182,6 @@ async fn what_was_erased_is_said_to_be_erased_everywhere_and_is_in_no_file() {
     let config = config(directory.path());
     let database = directory.path().join("tokenward.db");
     let directory = erases_everywhere(config, directory).await;
-    let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
     for file in std::fs::read_dir(directory.path()).unwrap() {
         let path = file.unwrap().path();
         assert!(!has(&std::fs::read(&path).unwrap(), AGENT), "{}", path.display());

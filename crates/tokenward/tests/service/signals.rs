@@ -53,6 +53,17 @@ async fn who_is_told_to_stop_is_not_ready_at_once_and_answers_on_for_the_delay()
 }
 
 #[tokio::test]
+async fn who_has_nothing_to_do_stops_at_once() {
+    let (files, made) = bootstrapped();
+    let service = Service::start(&["--data-dir", text(&files.path().join("data"))]);
+    assert_eq!(service.client(&made).verify(&made.token).await, "valid");
+    let told = std::time::Instant::now();
+    service.terminate();
+    let (status, _, err) = service.wait();
+    assert!(status.success() && told.elapsed() < Duration::from_millis(1_900), "{:?} {err}", told.elapsed());
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let (files, made) = bootstrapped();
     let delay = [("TOKENWARD_SHUTDOWN_DELAY_MS", "300000")];
