@@ -6,17 +6,15 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use tokenward_api::verify::{DecideRequest, Decided};
 use tokenward_core::caller::Grant;
-use tokenward_core::decision::Ask;
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Uuid};
-use tokenward_verify::{Asking, Presenter, Question, Request};
+use tokenward_verify::{Asking, Presenter, Question};
 
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::{Body, id};
 use super::right::On;
-use super::verify::resource;
-use crate::limits::{API_NAME, PERMISSION, PRESENTED_BYTES};
+use super::verify::Subject;
 use crate::service::{App, token_decision};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -32,43 +30,26 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// What is asked; a question with something missing would be another one.
-fn check(request: &DecideRequest) -> Result<()> {
-    let of = request.request.as_ref();
-    let fields = [
-        ("permission", request.permission.as_deref(), &PERMISSION),
-        ("api", request.api.as_deref(), &API_NAME),
-        ("request.method", of.map(|it| it.method.as_str()), &PRESENTED_BYTES),
-        ("request.path", of.map(|it| it.path.as_str()), &PRESENTED_BYTES),
-    ];
-    for (field, value, limit) in fields {
-        if let Some(text) = value {
-            limit.check_text(text).map_err(|problem| Error::invalid(field, problem))?;
-        }
-    }
-    if request.resource.is_some() && request.permission.is_none() {
-        return Err(Error::invalid("resource", "needs a `permission` beside it"));
-    }
-    match (&request.api, of) {
-        (Some(_), None) => Err(Error::invalid("request", "is missing: with `api`, say which request it is about")),
-        (None, Some(_)) => Err(Error::invalid("api", "is missing: with `request`, say of which API it is")),
-        _ => Ok(()),
-    }
-}
-
 async fn decide(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
     Body(request): Body<DecideRequest>,
 ) -> Result<Json<Decided>, ApiError> {
-    check(&request)?;
-    let ask = request.permission.as_deref().map_or(Ok(Ask::Identity), Ask::permission)?;
-    let asked = request.request.as_ref();
-    let asked = asked.map(|it| Request { api: request.api.as_deref(), method: &it.method, path: &it.path });
+    let subject = Subject {
+        permission: request.permission.as_deref(),
+        resource: request.resource,
+        api: request.api.as_deref(),
+        request: request.request.as_ref().map(|it| (&*it.method, &*it.path)),
+    };
+    let ask = subject.read()?;
+    // Nothing is remembered of this question, so that it would be about nothing.
+    if subject.request.is_some() && subject.api.is_none() {
+        return Err(Error::invalid("api", "is missing: with `request`, say of which API it is").into());
+    }
     let question = Question::new(Asking::Organization(grant.organization()), ask)
-        .resource(resource(request.resource.unwrap_or_default()))
-        .request(asked)
+        .resource(subject.resource())
+        .request(subject.request())
         .from(Presenter { address: request.remote_ip, agent: None });
     let outcome = token_decision::decide(&app, &grant, id("apiTokenId", &token)?, &question).await?;
     Ok(Json(match outcome {

@@ -27,15 +27,11 @@ use super::error::ApiError;
 use super::extract::parse;
 use super::json;
 use super::right::On;
-use crate::limits::{API_NAME, BATCH, PERMISSION, PRESENTED_BYTES, REQUEST_BODY};
+use crate::limits::{API_NAME, BATCH, Limit, PERMISSION, PRESENTED_BYTES, REQUEST_BODY};
 use crate::metrics::Way;
 use crate::service::{App, policy_denials, receipts};
 use tokenward_verify::server::{Answer, ID_LENGTH, TraceId};
 use tokenward_verify::{Asking, Presenter, Question, Request, RequestBody};
-
-pub(super) fn resource(r: ResourceRequest) -> Resource {
-    Resource { project_id: r.project_id, environment_id: r.environment_id, cluster_id: r.cluster_id }
-}
 
 /// A miss in a batch beyond the budget of its `remote_ip`: whether the token is malformed or unknown is not said.
 fn throttled() -> Verification<'static> {
@@ -127,24 +123,50 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Nothing in a question is longer than what a client could have presented.
-fn check_lengths(request: &VerifyRequest<'_>) -> Result<()> {
-    let of = request.request.as_ref();
-    let fields = [
-        ("token", Some(&request.token), &PRESENTED_BYTES),
-        ("permission", request.permission.as_ref(), &PERMISSION),
-        ("user_agent", request.user_agent.as_ref(), &PRESENTED_BYTES),
-        ("api", request.api.as_ref(), &API_NAME),
-        ("request.method", of.map(|it| &it.method), &PRESENTED_BYTES),
-        ("request.path", of.map(|it| &it.path), &PRESENTED_BYTES),
-        ("request.body", of.and_then(|it| it.body.as_ref()), &REQUEST_BODY),
-    ];
-    for (field, value, limit) in fields {
-        if let Some(Text(text)) = value {
-            limit.check_text(text).map_err(|problem| Error::invalid(field, problem))?;
+/// The part of a question that does not depend on how its token is named.
+pub(super) struct Subject<'a> {
+    pub permission: Option<&'a str>,
+    pub resource: Option<ResourceRequest>,
+    pub api: Option<&'a str>,
+    /// Method and path.
+    pub request: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Subject<'a> {
+    /// What is asked. A question with something missing would be another one, and nothing in it is longer than what a client
+    /// could have presented.
+    pub(super) fn read(&self) -> Result<Ask<'a>> {
+        for (field, text, limit) in [
+            ("permission", self.permission, &PERMISSION),
+            ("api", self.api, &API_NAME),
+            ("request.method", self.request.map(|(method, _)| method), &PRESENTED_BYTES),
+            ("request.path", self.request.map(|(_, path)| path), &PRESENTED_BYTES),
+        ] {
+            check_length(field, text, limit)?;
         }
+        if self.permission.is_none() && self.resource() != Resource::default() {
+            return Err(Error::invalid("resource", "needs a `permission` beside it"));
+        }
+        if self.api.is_some() && self.request.is_none() {
+            return Err(Error::invalid("request", "is missing: with `api`, say which request it is about"));
+        }
+        self.permission.map_or(Ok(Ask::Identity), Ask::permission)
     }
-    Ok(())
+
+    /// What it is about.
+    pub(super) fn resource(&self) -> Resource {
+        let ResourceRequest { project_id, environment_id, cluster_id } = self.resource.unwrap_or_default();
+        Resource { project_id, environment_id, cluster_id }
+    }
+
+    /// The request that the token came with.
+    pub(super) fn request(&self) -> Option<Request<'a>> {
+        self.request.map(|(method, path)| Request { api: self.api, method, path })
+    }
+}
+
+fn check_length(field: &str, text: Option<&str>, limit: &Limit) -> Result<()> {
+    text.map_or(Ok(()), |text| limit.check_text(text).map_err(|problem| Error::invalid(field, problem)))
 }
 
 /// Does this node know what the answer must know of?
@@ -155,30 +177,29 @@ fn check_known(app: &App, at_least: Option<&Text<'_>>) -> Result<(), Unanswered>
 }
 
 /// Answers one question of an organization, which is part of a trace, into `body`.
-fn answer(
+fn answer<'a>(
     app: &App,
     (organization, trace): (Uuid, Option<TraceId>),
-    request: &VerifyRequest<'_>,
+    request: &'a VerifyRequest<'_>,
     body: &mut Vec<u8>,
 ) -> Result<(), Unanswered> {
-    check_lengths(request)?;
-    check_known(app, request.at_least.as_ref())?;
-    let ask = match &request.permission {
-        None => Ask::Identity,
-        Some(Text(text)) => Ask::permission(text)?,
+    let text = |field: &'a Option<Text<'_>>| field.as_ref().map(|Text(text)| &**text);
+    let agent = text(&request.user_agent);
+    check_length("token", Some(&request.token.0), &PRESENTED_BYTES)?;
+    check_length("user_agent", agent, &PRESENTED_BYTES)?;
+    let sent = request.request.as_ref().and_then(|it| it.body.as_ref());
+    check_length("request.body", sent.map(|Text(text)| &**text), &REQUEST_BODY)?;
+    let subject = Subject {
+        permission: text(&request.permission),
+        resource: request.resource,
+        api: text(&request.api),
+        request: request.request.as_ref().map(|it| (&*it.method.0, &*it.path.0)),
     };
-    let resource = resource(request.resource.unwrap_or_default());
-    if ask == Ask::Identity && resource != Resource::default() {
-        return Err(Error::invalid("resource", "needs a `permission` beside it").into());
-    }
-    let api = request.api.as_ref().map(|Text(api)| &**api);
-    if api.is_some() && request.request.is_none() {
-        return Err(Error::invalid("request", "is missing: with `api`, say which request it is about").into());
-    }
-    let agent = request.user_agent.as_ref().map(|Text(agent)| &**agent);
+    let ask = subject.read()?;
+    check_known(app, request.at_least.as_ref())?;
     let question = Question::new(Asking::Organization(organization), ask)
-        .resource(resource)
-        .request(request.request.as_ref().map(|it| Request { api, method: &it.method.0, path: &it.path.0 }))
+        .resource(subject.resource())
+        .request(subject.request())
         .body(body_of(request))
         .from(Presenter { address: request.remote_ip, agent })
         .trace(trace);

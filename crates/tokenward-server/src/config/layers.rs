@@ -228,19 +228,15 @@ impl Layers {
     /// What is said about a name that no setting has.
     fn unknown(&self, name: &str, source: &Source, written: &str) -> String {
         let settings = self.0.keys().map(String::as_str);
+        let limit = format!("{LIMITS}{name}");
+        let limit = self.0.contains_key(&limit).then_some(limit.as_str());
         let meant = if let Source::Variable = source {
             let others: Vec<String> = OTHERS[..4].iter().map(|other| other.to_ascii_lowercase()).collect();
-            let limit = format!("{LIMITS}{name}");
-            let limit = self.0.contains_key(&limit).then_some(limit.as_str());
-            limit
-                .or_else(|| nearest(name, settings.chain(others.iter().map(String::as_str))))
-                .or_else(|| by_other_name(name))
-                .map(variable)
+            let near = || nearest(name, settings.chain(others.iter().map(String::as_str)));
+            limit.or_else(near).or_else(|| by_other_name(name)).map(variable)
         } else {
-            let is_setting = |meant: &&str| self.0.contains_key(*meant);
-            let limit = Some(format!("{LIMITS}{name}")).filter(|limit| self.0.contains_key(limit));
-            let other = || by_other_name(name).filter(is_setting);
-            limit.or_else(|| nearest(name, settings).or_else(other).map(str::to_owned))
+            let other = || by_other_name(name).filter(|meant| self.0.contains_key(*meant));
+            limit.or_else(|| nearest(name, settings)).or_else(other).map(str::to_owned)
         };
         match meant {
             Some(meant) => format!("{written} is no setting; did you mean {meant}?"),

@@ -68,9 +68,9 @@ pub(super) async fn export(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::EventRead)?;
-    let (format, word, range) = wanted(&query, organization)?;
+    let (format, range) = wanted(&query, organization)?;
     let range = first(&person.app, &grant, range).await?;
-    let name = format!("attachment; filename=\"tokenward-log.{word}\"");
+    let name = format!("attachment; filename=\"tokenward-log.{}\"", format.word());
     let kind = if format == Format::Csv { "text/csv; charset=utf-8" } else { "application/octet-stream" };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
@@ -81,14 +81,13 @@ pub(super) async fn export(
 }
 
 /// What a query asks for: the days are those of the list.
-fn wanted(query: &Pairs, organization: Uuid) -> Result<(Format, &'static str, Wanted)> {
+fn wanted(query: &Pairs, organization: Uuid) -> Result<(Format, Wanted)> {
     query.understood(&["format", "from", "to"])?;
     let word = query.one_of("format", Format::ALL.iter().map(|(word, ..)| *word))?;
-    let word = if word.is_empty() { Format::ALL[0].0 } else { word };
-    let found = Format::ALL.iter().find(|(known, ..)| *known == word).unwrap_or(&Format::ALL[0]);
+    let format = Format::parse(word).unwrap_or_default();
     let (since, until) = days(query)?;
     let range = Range { organization: Some(organization), until, ..Range::default() };
-    Ok((found.1, found.0, Wanted { range, since }))
+    Ok((format, Wanted { range, since }))
 }
 
 /// A range of which only the time is known where it begins.

@@ -13,9 +13,10 @@ use tokenward_store::events::Payload;
 use tokenward_store::export::Exported;
 
 /// A form of the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum Format {
     /// A JSON object a line.
+    #[default]
     Jsonl,
     /// A table for spreadsheets (RFC 4180).
     Csv,
@@ -55,6 +56,12 @@ impl Format {
         ("ocsf", Self::Ocsf, "Open Cybersecurity Schema Framework 1.3, an object a line"),
         ("cef", Self::Cef, "Common Event Format, as SIEMs read it"),
     ];
+
+    /// Its word, which a file of it ends in.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, format, _)| *format == self).map_or("", |(word, ..)| *word)
+    }
 
     /// The form of this word.
     #[must_use]

@@ -5,15 +5,13 @@ use std::collections::HashMap;
 use clap::Subcommand;
 use tokenward_api::apis::{ApiChanges, ApiDetail, ApiItem, RoleReach, RouteBody};
 use tokenward_core::path::Reading;
+use tokenward_server::limits::DOCUMENT_BYTES;
 
 use super::answer::{ApiAnswer, List};
 use super::client::{ChosenOrganization, segment};
 use super::output::{self, Result, Table, clean, fields, moment};
 use super::{Context, prompt};
 use crate::note::note;
-
-/// What the server takes at most (32 MB).
-const DOCUMENT_MAX: u64 = 32_000_000;
 
 /// What can be done with the routes of your own API.
 #[derive(Subcommand, Debug)]
@@ -58,7 +56,7 @@ pub enum ApiCommand {
 pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
     match command {
         ApiCommand::Import { name, file, unknown_route, allow_paths, dry_run } => {
-            let document = prompt::document(&file, DOCUMENT_MAX)?;
+            let document = prompt::document(&file, DOCUMENT_BYTES.default)?;
             let kind = content_type(&file, &document);
             let organization = context.client.organization(context.global).await?;
             let mut query = form_urlencoded::Serializer::new(String::new());

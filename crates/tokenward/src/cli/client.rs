@@ -279,7 +279,8 @@ impl Client {
         } else {
             "Is the address right (--url or TOKENWARD_URL), and is the server running?"
         };
-        Failure::error(format!("{base} cannot be reached: {why}")).hint(hint)
+        let failure = Failure::error(format!("{base} cannot be reached: {why}")).hint(hint);
+        Failure { undone: cause.is_connect(), ..failure }
     }
 
     fn not_understood(&self, cause: &serde_json::Error) -> Failure {
@@ -394,7 +395,11 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     if let Some(missing) = body.missing_permission.filter(|missing| !detail.contains(missing)) {
         let _ = write!(detail, " Missing permission: {missing}.");
     }
-    let failure = Failure { asks_for_proof: body.code == "proof_required", ..Failure::new(exit, detail) };
+    let failure = Failure {
+        asks_for_proof: body.code == "proof_required",
+        undone: status.is_client_error(),
+        ..Failure::new(exit, detail)
+    };
     if let Some(seconds) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) {
         return failure.hint(format!("Try again in {seconds} s."));
     }
@@ -475,6 +480,13 @@ mod tests {
     fn a_password_is_asked_for_only_where_the_server_wants_it() {
         assert!(told(403, body("proof_required", "Your password."), CredentialSource::Login).asks_for_proof);
         assert!(!told(403, body("permission_denied", "No."), CredentialSource::Login).asks_for_proof);
+    }
+
+    #[test]
+    fn what_a_server_refuses_was_not_done_and_of_what_fails_in_it_nobody_knows() {
+        for (status, undone) in [(400, true), (409, true), (429, true), (500, false), (503, false)] {
+            assert_eq!(told(status, body("x", "d"), CredentialSource::None).undone, undone, "{status}");
+        }
     }
 
     #[test]

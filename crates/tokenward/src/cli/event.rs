@@ -15,6 +15,7 @@ use super::answer::ApiAnswer;
 use super::client::segment;
 use super::output::{self, Failure, Result, Table, second, text};
 use super::{Context, Global, when};
+use crate::commands::log::public_key;
 use crate::note::note;
 
 /// Most events that are asked for at once.
@@ -57,10 +58,6 @@ pub enum EventCommand {
         #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
         from: i64,
     },
-}
-
-fn public_key(text: &str) -> std::result::Result<PublicKey, String> {
-    text.parse().map_err(|problem| format!("it {problem}"))
 }
 
 /// `tokenward event list`.
@@ -128,8 +125,15 @@ fn believed(named: Vec<PublicKey>, proof: &EventProof) -> Result<Vec<PublicKey>>
     Ok(vec![own])
 }
 
-fn unproven(proof: &EventProof, why: &Unproven) -> Failure {
-    Failure::error(format!("The event at position {} is not proven: {why}.", proof.event.position))
+/// Says what is not proven, and to a program too.
+fn unproven(proof: &EventProof, why: &Unproven, global: &Global) -> Failure {
+    let (id, position) = (proof.event.id, proof.event.position);
+    let failure = Failure::error(format!("The event at position {position} is not proven: {why}."));
+    if !global.json {
+        return failure;
+    }
+    let told = json!({ "proven": null, "unproven": id, "position": position, "detail": why.to_string() });
+    output::json(&told).err().unwrap_or(failure)
 }
 
 async fn proof(id: &str, public_key: Vec<PublicKey>, context: &Context<'_>) -> Result {
@@ -137,7 +141,7 @@ async fn proof(id: &str, public_key: Vec<PublicKey>, context: &Context<'_>) -> R
     let path = format!("/organization/{}/events/{}/proof", organization.id, segment(id)?);
     let answer: ApiAnswer<EventProof> = context.client.get(&path).await?;
     let keys = believed(public_key, &answer)?;
-    checkpoints::check_proof(&answer, &keys).map_err(|why| unproven(&answer, &why))?;
+    checkpoints::check_proof(&answer, &keys).map_err(|why| unproven(&answer, &why, context.global))?;
     if answer.event.id.to_string() != id.to_lowercase() || answer.event.organization_id != Some(organization.id) {
         return Err(Failure::error("The server answered with the proof of another event."));
     }
@@ -154,7 +158,7 @@ pub fn check_proof(file: &Path, keys: &[PublicKey], global: &Global) -> Result {
     let text = text.map_err(|cause| Failure::error(format!("{name} cannot be read: {cause}.")))?;
     let proof: EventProof = serde_json::from_str(&text)
         .map_err(|cause| Failure::error(format!("{name} is no proof of an event: {cause}.")))?;
-    checkpoints::check_proof(&proof, keys).map_err(|why| unproven(&proof, &why))?;
+    checkpoints::check_proof(&proof, keys).map_err(|why| unproven(&proof, &why, global))?;
     let (event, checkpoint) = (&proof.event, &proof.checkpoint);
     if global.json {
         return output::json(
@@ -182,7 +186,7 @@ async fn verify(public_key: Vec<PublicKey>, from: i64, context: &Context<'_>) ->
             if keys.is_empty() {
                 keys = believed(public_key.clone(), proof)?;
             }
-            checkpoints::check_proof(proof, &keys).map_err(|why| unproven(proof, &why))?;
+            checkpoints::check_proof(proof, &keys).map_err(|why| unproven(proof, &why, context.global))?;
             if proof.event.position <= after || proof.event.organization_id != Some(organization.id) {
                 return Err(Failure::error(format!(
                     "The event at position {} stands in a page where it does not belong.",

@@ -246,10 +246,10 @@ pub fn parse() -> Cli {
         .unwrap_or_else(|error| error.exit())
 }
 
-/// The options of a server, which mean nothing to a command that asks none.
-const OF_SERVERS: [&str; 5] = ["url", "organization", "ca_cert", "json", "wide"];
-/// The commands that ask none, and which of those options mean something to them all the same.
-const OFFLINE: [(&[&str], &[&str]); 21] = [
+/// The options of all commands, some of which mean nothing to some of them.
+const OF_ALL: [&str; 5] = ["url", "organization", "ca_cert", "json", "wide"];
+/// The commands that ask no server or print nothing of their own, and which of those options mean something to them.
+const MEANT: [(&[&str], &[&str]); 22] = [
     (&["serve"], &[]),
     (&["bootstrap"], &[]),
     (&["new-organization"], &[]),
@@ -271,19 +271,22 @@ const OFFLINE: [(&[&str], &[&str]); 21] = [
     (&["policy", "check"], &[]),
     (&["policy", "eval"], &[]),
     (&["policy", "test"], &[]),
+    (&["run"], &["url", "organization", "ca_cert", "json"]),
 ];
 
-/// Refuses an option of servers that somebody has typed where it would be passed over in silence. In the environment they
-/// stand for other commands too.
+/// Refuses an option that somebody has typed where it would be passed over in silence. In the environment they stand for other
+/// commands too.
 fn refuse_misleading(
     definition: &mut clap::Command,
     matches: &clap::ArgMatches,
 ) -> std::result::Result<(), clap::Error> {
-    let Some((path, known)) = OFFLINE.iter().find(|(path, _)| below(matches, path).is_some()) else { return Ok(()) };
+    let Some((path, known)) = MEANT.iter().find(|(path, _)| below(matches, path).is_some()) else { return Ok(()) };
     let Some(matches) = below(matches, path) else { return Ok(()) };
     let command = path.iter().try_fold(&*definition, |command, name| command.find_subcommand(name));
+    // Of `run` only the answer to --print-role is our own.
+    let prints_nothing = *path == ["run"] && !matches.get_flag("print_role");
     let means_something = |id: &str| {
-        known.contains(&id)
+        known.contains(&id) && !(prints_nothing && id == "json")
             || command.is_some_and(|it| it.get_arguments().any(|arg| arg.get_id() == id && !arg.is_global_set()))
     };
     let typed = |id: &&&str| {
@@ -291,11 +294,12 @@ fn refuse_misleading(
         let source = matches.try_contains_id(id).is_ok().then(|| matches.value_source(id)).flatten();
         source == Some(clap::parser::ValueSource::CommandLine) && !means_something(id)
     };
-    match OF_SERVERS.iter().find(typed) {
+    match OF_ALL.iter().find(typed) {
         None => Ok(()),
         Some(id) => {
             let (option, name) = (id.replace('_', "-"), path.join(" "));
-            let why = format!("`{name}` asks no server and has no --{option}: leave it out");
+            let without = if prints_nothing { " without --print-role" } else { "" };
+            let why = format!("`{name}`{without} has no --{option}: leave it out");
             Err(definition.error(clap::error::ErrorKind::UnknownArgument, why))
         }
     }
@@ -310,12 +314,12 @@ fn below<'a>(matches: &'a clap::ArgMatches, path: &[&str]) -> Option<&'a clap::A
 fn definition() -> clap::Command {
     let mut command = Cli::command();
     command.build();
-    // These ask no server: its options would only mislead there.
-    for (path, known) in OFFLINE {
+    // What means nothing there would only mislead.
+    for (path, known) in MEANT {
         let hidden = |sub: clap::Command| {
             sub.mut_args(|arg| {
                 let id = arg.get_id().as_str();
-                let misleads = arg.is_global_set() && OF_SERVERS.contains(&id) && !known.contains(&id);
+                let misleads = arg.is_global_set() && OF_ALL.contains(&id) && !known.contains(&id);
                 arg.hide(misleads)
             })
         };
@@ -331,25 +335,23 @@ fn definition() -> clap::Command {
 /// Runs a command that asks a server, tells the outcome, and returns the exit code.
 #[must_use]
 pub fn run(command: Online, global: &Global) -> ExitCode {
-    if global.wide {
-        output::show_everything();
-    }
-    finish(dispatch(command, global))
+    finish(dispatch(command, global), global)
 }
 
 /// The same for what is asked about the log.
 #[must_use]
 pub fn run_log(command: OnlineLog, global: &Global) -> ExitCode {
+    let asked = async {
+        check_environment()?;
+        log::run(command, &Context::open(global)?).await
+    };
+    finish(asked, global)
+}
+
+fn finish(command: impl Future<Output = Result>, global: &Global) -> ExitCode {
     if global.wide {
         output::show_everything();
     }
-    finish(async {
-        check_environment()?;
-        log::run(command, &Context::open(global)?).await
-    })
-}
-
-fn finish(command: impl Future<Output = Result>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(command),
@@ -463,6 +465,10 @@ mod tests {
             (&["log", "export", "--organization", "Acme"], None),
             (&["bootstrap", "--organization", "Acme", "--owner-email", "a@b.c", "--json"], None),
             (&["log", "status", "--json"], None),
+            (&["run", "--role", "viewer", "--json", "--", "true"], Some("--json")),
+            (&["run", "--role", "viewer", "--wide", "--", "true"], Some("--wide")),
+            (&["run", "--role", "viewer", "--json", "--print-role"], None),
+            (&["run", "--role", "viewer", "--url", "http://127.0.0.1:1", "--", "true", "--json"], None),
         ] {
             let mut definition = definition();
             let matches = definition.try_get_matches_from_mut(["tokenward"].iter().chain(line)).unwrap();

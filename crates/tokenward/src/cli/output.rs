@@ -41,6 +41,8 @@ pub struct Failure {
     pub lines: Vec<String>,
     /// The server wants the password first; see [`super::proof`].
     pub asks_for_proof: bool,
+    /// Is it certain that nothing was done: the server said no, or was never reached?
+    pub undone: bool,
 }
 
 /// The outcome of a command.
@@ -48,7 +50,7 @@ pub type Result<T = ()> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub fn new(exit: Exit, line: impl Into<String>) -> Self {
-        Self { exit, lines: vec![line.into()], asks_for_proof: false }
+        Self { exit, lines: vec![line.into()], asks_for_proof: false, undone: false }
     }
 
     pub fn error(line: impl Into<String>) -> Self {
@@ -65,7 +67,7 @@ impl Failure {
 
     /// An exit code alone: the answer on standard output has said it all.
     pub fn silent(exit: Exit) -> Self {
-        Self { exit, lines: Vec::new(), asks_for_proof: false }
+        Self { exit, lines: Vec::new(), asks_for_proof: false, undone: false }
     }
 
     /// Adds what to do about it.

@@ -4,6 +4,7 @@
 //! is made, it is taken back or said how long it lives. What fails before the command runs has the exit code 125, as with
 //! `timeout` and `env`; from then on the exit code is the command's.
 
+use std::cell::OnceCell;
 use std::env;
 use std::fs::{self, File};
 use std::future::pending;
@@ -69,7 +70,7 @@ pub struct RunArgs {
     /// The variable that the command finds it in
     #[arg(long, value_name = "NAME", default_value = "TOKENWARD_TOKEN", value_parser = variable)]
     env: String,
-    /// Only say which role the token needs that runs this
+    /// Only say which role the token needs that runs this; with --json as JSON
     #[arg(long)]
     print_role: bool,
     /// The command and its arguments, behind `--`
@@ -84,6 +85,23 @@ fn variable(text: &str) -> std::result::Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("it is no name of a variable: letters, digits and `_`, no digit first".to_owned())
+}
+
+/// A token that the server was asked for.
+struct Ordered {
+    name: String,
+    end: String,
+}
+
+impl Ordered {
+    /// Says that it may be there, where no answer tells.
+    fn may_be_there(&self) {
+        let Self { name, end } = self;
+        note(clean(&format!(
+            "warning: The token `{name}` may have been made all the same, and would be accepted until {end}."
+        )));
+        note(clean(&format!("Look with `tokenward token list`, and take it back with `tokenward token delete {name}`.")));
+    }
 }
 
 /// A token that was made.
@@ -125,7 +143,8 @@ async fn between(args: &RunArgs, global: &Global) -> ExitCode {
         Ok(signals) => signals,
         Err(cause) => return not_run(Failure::error(format!("Signals cannot be passed on: {cause}"))),
     };
-    let minting = mint(args, global);
+    let ordered = OnceCell::new();
+    let minting = mint(args, global, &ordered);
     tokio::pin!(minting);
     let (outcome, stopped) = tokio::select! {
         outcome = &mut minting => (Some(outcome), None),
@@ -139,16 +158,36 @@ async fn between(args: &RunArgs, global: &Global) -> ExitCode {
             (outcome, Some(signal))
         }
     };
-    let minted = match outcome {
-        Some(Ok(minted)) => minted,
-        Some(Err(failure)) if stopped.is_none() => return not_run(failure),
-        _ => return code(SIGNALLED + stopped.map_or(0, Signal::as_raw)),
+    let failure = match outcome {
+        Some(Ok(minted)) => return with(&minted, stopped, args, global, &mut signals).await,
+        Some(Err(failure)) => Some(failure),
+        None => None,
     };
+    let is_undone = failure.as_ref().is_some_and(|failure| failure.undone);
+    let ended = match (stopped, failure) {
+        (Some(signal), _) => code(SIGNALLED + signal.as_raw()),
+        (None, Some(failure)) => not_run(failure),
+        (None, None) => ExitCode::from(NOT_RUN),
+    };
+    if let Some(ordered) = ordered.get().filter(|_| !is_undone) {
+        ordered.may_be_there();
+    }
+    ended
+}
+
+/// Runs the command unless somebody has said stop meanwhile, and takes the token back.
+async fn with(
+    minted: &Minted,
+    stopped: Option<Signal>,
+    args: &RunArgs,
+    global: &Global,
+    signals: &mut Signals,
+) -> ExitCode {
     let ended = match stopped {
         Some(signal) => code(SIGNALLED + signal.as_raw()),
-        None => in_command(args, &minted, &mut signals).await,
+        None => in_command(args, minted, signals).await,
     };
-    take_back(&minted, global).await;
+    take_back(minted, global).await;
     ended
 }
 
@@ -207,24 +246,26 @@ fn code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-async fn mint(args: &RunArgs, global: &Global) -> Result<Minted> {
+/// Makes the token. From the moment on in which it may be there, `ordered` knows what it is called.
+async fn mint(args: &RunArgs, global: &Global, ordered: &OnceCell<Ordered>) -> Result<Minted> {
     check_environment()?;
     let context = Context::open(global)?;
     let organization = context.client.organization(global).await?;
     let role = find(&role::available(&context, &organization).await?, &args.role, "role")?.id;
     let end = SystemClock::default().now().plus(args.expires);
+    let name = args.name.clone().unwrap_or_else(name);
     let body = json!({
-        "name": args.name.clone().unwrap_or_else(name),
+        "name": &name,
         "role_id": role,
         "description": pipeline(|name| env::var(name).ok()),
         "expires_at": end,
     });
     let path = format!("/organization/{}/apiToken", organization.id);
+    ordered.get_or_init(|| Ordered { name, end: moment(end) });
     let made: ApiAnswer<ApiTokenCreate> = context.client.post(&path, &body).await?;
     let token = &made.token_without_text;
     let text = made.token.clone().ok_or_else(|| {
         Failure::error(format!("The server made the token `{}` and did not show it.", token.name))
-            .hint(format!("Take it back with `tokenward token delete {}`.", token.name))
     })?;
     Ok(Minted {
         text: Zeroizing::new(text),
@@ -238,10 +279,9 @@ async fn mint(args: &RunArgs, global: &Global) -> Result<Minted> {
 fn name() -> String {
     let mut random = [0; 5];
     OsRandom.fill(&mut random);
-    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let host: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')).take(64).collect();
-    format!("run-{host}-{random}")
+    format!("run-{host}-{}", hex::encode(random))
 }
 
 /// What a pipeline says of itself: its job, repository and commit. `None` outside of one.
@@ -311,6 +351,7 @@ async fn print_role(args: &RunArgs, global: &Global) -> Result {
         role.allows(permission, Target::Organization)
     };
     match enough.iter().find(|role| manages(role) && wanted.beyond(role).is_none()) {
+        Some(role) if global.json => output::json(&json!({ "role": &*role.name })),
         Some(role) => print(&role.name),
         None => Err(Failure::error(format!("No role of a token gives away `{}`.", args.role))),
     }

@@ -43,9 +43,7 @@ pub async fn run(args: BackupArgs) -> Result<()> {
         bail!("--keep is for a directory, and {} is none: make it first (mkdir)", args.place.display());
     }
     let store = open_store(&config).await?;
-    let copied =
-        async { if directory { copy_into(&store, &args.place).await } else { copy(&store, &args.place).await } };
-    let copied = copied.await;
+    let copied = if directory { copy_into(&store, &args.place).await } else { copy(&store, &args.place).await };
     store.close().await;
     let (file, position) = copied?;
     note(format!("Copied to {}: whole, through position {position}.", file.display()));

@@ -170,12 +170,12 @@ async fn what_was_signed_shows_that_the_log_was_written_anew_even_with_its_head(
 #[tokio::test]
 async fn a_forged_checkpoint_is_named() {
     let forgeries = [
-        ("UPDATE checkpoint SET hash = zeroblob(32)", "forged"),
-        ("UPDATE checkpoint SET signature = zeroblob(64)", "forged"),
-        ("UPDATE checkpoint SET time = time + 1", "forged"),
-        ("UPDATE checkpoint SET key_id = zeroblob(8)", "not among those that are believed"),
+        ("UPDATE checkpoint SET hash = zeroblob(32)", "forged", "forged"),
+        ("UPDATE checkpoint SET signature = zeroblob(64)", "forged", "forged"),
+        ("UPDATE checkpoint SET time = time + 1", "forged", "forged"),
+        ("UPDATE checkpoint SET key_id = zeroblob(8)", "not among those that are believed", "unknown_key"),
     ];
-    for (forgery, right) in forgeries {
+    for (forgery, right, word) in forgeries {
         let (files, _) = written();
         assert_eq!(log(files.path(), "checkpoint", &[]).code, Some(0));
         tamper(files.path(), &[forgery.to_owned()]).await;
@@ -184,6 +184,11 @@ async fn a_forged_checkpoint_is_named() {
             said.code == Some(1) && said.err.contains(right) && said.err.contains("position"),
             "{forgery}: {said:?}"
         );
+        let said = verify(files.path(), &["--json"]);
+        let told: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{forgery}: {said:?}"));
+        let found = (said.code, &told["holds"], &told["fault"]);
+        assert_eq!(found, (Some(1), &false.into(), &word.into()), "{forgery}: {told}");
+        assert!(told["position"].is_i64() && told["detail"].as_str().unwrap().contains(right), "{told}");
     }
 }
 
@@ -240,6 +245,10 @@ fn an_export_is_gone_on_with_at_any_position() {
     assert_eq!(positions(&["--from", "3", "--to", "4"]), [3, 4]);
     assert_eq!(positions(&["--from", &(last + 1).to_string()]), [0; 0]);
     assert_eq!(positions(&["--to", "2001-01-01"]), [0; 0]);
+    // Who comes back on a day on which nothing was written yet has all of it.
+    assert_eq!(positions(&["--from", "2101-01-01"]), [0; 0]);
+    let nothing = log(files.path(), "export", &["--from", "2101-01-01", "--format", "csv"]);
+    assert!(nothing.out.starts_with("position,") && nothing.err.contains("nothing has been written since"), "{nothing:?}");
     let of_globex = positions(&["--organization", "globex"]);
     assert!(!of_globex.is_empty() && of_globex.len() < usize::try_from(last).unwrap(), "{of_globex:?}");
     for (format, begins) in [("csv", "position,"), ("cef", "CEF:0|"), ("ocsf", "{")] {
@@ -249,7 +258,6 @@ fn an_export_is_gone_on_with_at_any_position() {
     for (more, right) in [
         (&["--organization", "Hooli"][..], "there are: Acme, Globex, Initech"),
         (&["--from", "soon"], "a date such as"),
-        (&["--from", "2101-01-01"], "no event since then"),
         (&["--format", "xml"], "jsonl"),
         (&["--follow", "--to", "3"], "cannot be used"),
     ] {
@@ -336,7 +344,7 @@ async fn an_organization_proves_its_own_events_over_http_and_sees_none_of_others
     let kept = files.path().join("proof.json");
     let check = |proof: &Value| {
         std::fs::write(&kept, proof.to_string()).unwrap();
-        run(&["event", "check-proof", text(&kept), "--public-key", &key])
+        run(&["event", "check-proof", text(&kept), "--public-key", &key, "--json"])
     };
     assert_eq!(check(&proof).code, Some(0));
     for (field, value, right) in [
@@ -349,6 +357,8 @@ async fn an_organization_proves_its_own_events_over_http_and_sees_none_of_others
         changed["event"][field] = value.into();
         let said = check(&changed);
         assert!(said.code == Some(1) && said.err.contains(right), "{field}: {said:?}");
+        let told: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+        assert!(told["proven"].is_null() && told["detail"].as_str().unwrap().contains(right), "{told}");
     }
     let mut changed = proof.clone();
     changed["path"] = serde_json::json!(["00".repeat(32)]);

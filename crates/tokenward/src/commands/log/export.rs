@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use tokenward_core::{Time, Uuid};
@@ -52,7 +52,7 @@ pub struct ExportArgs {
 fn formats() -> impl TypedValueParser<Value = Format> {
     let words = Format::ALL.map(|(word, _, about)| PossibleValue::new(word).help(about));
     // It has let nothing else through.
-    PossibleValuesParser::new(words).map(|word| Format::parse(&word).unwrap_or(Format::Jsonl))
+    PossibleValuesParser::new(words).map(|word| Format::parse(&word).unwrap_or_default())
 }
 
 /// A place in the log.
@@ -103,7 +103,10 @@ pub async fn run(store: &Store, args: &ExportArgs) -> Result<()> {
                     tokio::time::sleep(FOLLOW).await;
                     continue;
                 }
-                None => bail!("there is no event since then"),
+                None => {
+                    note("No events: nothing has been written since then.");
+                    return Ok(());
+                }
             },
             None => {}
         }

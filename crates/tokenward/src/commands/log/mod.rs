@@ -82,6 +82,11 @@ pub async fn run(command: OfflineLog, as_json: bool) -> Result<()> {
     done
 }
 
+/// A public key as clap reads it.
+pub fn public_key(text: &str) -> Result<PublicKey, String> {
+    text.parse().map_err(|problem| format!("it {problem}"))
+}
+
 async fn head(store: &Store) -> Result<Noted> {
     let (at, hash) = log::end(store.read().await?.conn()).await?;
     Ok(Noted { position: at.number, hash })

@@ -9,12 +9,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokenward_core::checkpoint::Checkpoint;
 use tokenward_server::config::Config;
-use tokenward_server::service::checkpoints::{self, PublicKey};
+use tokenward_server::service::checkpoints::{self, Forged, PublicKey};
 use tokenward_store::Store;
 use tokenward_store::checkpoints as kept;
 use tokenward_store::log::{self, Evidence, Noted, Proof};
 
-use super::{head, keys, place, print};
+use super::{head, keys, place, print, public_key};
 use crate::commands::DataArgs;
 use crate::note::note;
 
@@ -42,10 +42,6 @@ fn noted(text: &str) -> Result<Noted, String> {
     text.parse().map_err(|problem| format!("it {problem}"))
 }
 
-fn public_key(text: &str) -> Result<PublicKey, String> {
-    text.parse().map_err(|problem| format!("it {problem}"))
-}
-
 /// `tokenward log verify`.
 pub(super) async fn run(config: &Config, store: &Store, args: &VerifyArgs, as_json: bool) -> Result<()> {
     let end = head(store).await?.position;
@@ -55,7 +51,10 @@ pub(super) async fn run(config: &Config, store: &Store, args: &VerifyArgs, as_js
     if let Some(before) = args.head.iter().find(|noted| noted.position < args.from) {
         bail!("--head {before} is before --from {}: begin there, or earlier", args.from);
     }
-    let signed = signed(config, store, args).await?;
+    let signed = match signed(config, store, args).await? {
+        Ok(signed) => signed,
+        Err(failing) => return failing.tell(as_json),
+    };
     let evidence = Evidence {
         heads: args.head.clone(),
         checkpoints: signed.iter().map(|checkpoint| checkpoint.statement.clone()).collect(),
@@ -90,18 +89,38 @@ pub(super) async fn run(config: &Config, store: &Store, args: &VerifyArgs, as_js
             print(&head)
         }
         Proof::Fails { position, fault } => {
-            if as_json {
-                print(
-                    json!({ "holds": false, "position": position, "fault": fault.word(), "detail": fault.to_string() }),
-                )?;
-            }
-            bail!("the log does not hold at position {position}: {fault}")
+            let place = format!("the log does not hold at position {position}");
+            Failing { position, fault: fault.word(), place, detail: fault.to_string() }.tell(as_json)
         }
     }
 }
 
-/// The checkpoints of the database and of the files, all of them signed by a key that is believed.
-async fn signed(config: &Config, store: &Store, args: &VerifyArgs) -> Result<Vec<Checkpoint>> {
+/// The first thing that does not hold, and how it is told.
+struct Failing {
+    position: i64,
+    /// A word for programs.
+    fault: &'static str,
+    /// What does not hold, and why.
+    place: String,
+    detail: String,
+}
+
+impl Failing {
+    fn tell(self, as_json: bool) -> Result<()> {
+        let Self { position, fault, place, detail } = self;
+        if as_json {
+            print(json!({ "holds": false, "position": position, "fault": fault, "detail": detail }))?;
+        }
+        bail!("{place}: {detail}")
+    }
+}
+
+/// The checkpoints of the database and of the files, all of them signed by a key that is believed; else the first that is not.
+async fn signed(
+    config: &Config,
+    store: &Store,
+    args: &VerifyArgs,
+) -> Result<std::result::Result<Vec<Checkpoint>, Failing>> {
     let mut found: Vec<(Checkpoint, String)> = Vec::new();
     for path in &args.checkpoints {
         let name = path.display().to_string();
@@ -114,7 +133,7 @@ async fn signed(config: &Config, store: &Store, args: &VerifyArgs) -> Result<Vec
     let kept = kept::all_after(store, args.from - 1).await?;
     found.extend(kept.into_iter().map(|it| (it, "the database".to_owned())));
     if found.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Ok(Vec::new()));
     }
     let believed = if args.public_key.is_empty() {
         match keys(config, store).await {
@@ -123,7 +142,7 @@ async fn signed(config: &Config, store: &Store, args: &VerifyArgs) -> Result<Vec
                 note(format!(
                     "Signed checkpoints are not checked: there is no --public-key, and no pepper to derive one from ({error})."
                 ));
-                return Ok(Vec::new());
+                return Ok(Ok(Vec::new()));
             }
             Err(error) => return Err(error.context("no --public-key is named, and none can be derived")),
         }
@@ -132,8 +151,14 @@ async fn signed(config: &Config, store: &Store, args: &VerifyArgs) -> Result<Vec
     };
     for (checkpoint, place) in &found {
         if let Err(forged) = checkpoints::check(checkpoint, &believed) {
-            bail!("the checkpoint at position {} in {place} does not count: {forged}", checkpoint.statement.position);
+            let position = checkpoint.statement.position;
+            let place = format!("the checkpoint at position {position} in {place} does not count");
+            let fault = match forged {
+                Forged::UnknownKey => "unknown_key",
+                Forged::Signature => "forged",
+            };
+            return Ok(Err(Failing { position, fault, place, detail: forged.to_string() }));
         }
     }
-    Ok(found.into_iter().map(|(checkpoint, _)| checkpoint).collect())
+    Ok(Ok(found.into_iter().map(|(checkpoint, _)| checkpoint).collect()))
 }
