@@ -43,6 +43,12 @@ pub enum AddressError {
     /// `sqlite:PATH?mode=ro`.
     #[error("an SQLite address takes no options: leave out the `?` and what follows it")]
     Options,
+    /// `sqlite:my%20tokens.db`, `sqlite:tokens.db#1`.
+    #[error(
+        "it has a `#` or an escape such as `%20`, which are not read in an SQLite address: write the path as it is, without \
+         `sqlite:` before it"
+    )]
+    Escape,
     /// `sqlite://PATH`, which some read as relative and others as absolute.
     #[error("write sqlite:PATH for a relative path, or sqlite:/PATH for an absolute one")]
     Slashes,
@@ -84,6 +90,7 @@ impl DatabaseAddress {
                 server::check(rest.strip_prefix("//").unwrap_or(rest))?;
                 Ok(Self::Server(format!("{scheme}:{rest}")))
             }
+            Some((scheme, rest)) if scheme == "sqlite" && has_marks_of_addresses(rest) => Err(AddressError::Escape),
             Some((scheme, rest)) if scheme == "sqlite" => file(rest),
             Some((_, rest)) if begins_with_port(rest) => Err(AddressError::HostPort),
             Some((scheme, _)) => Err(AddressError::Scheme(scheme)),
@@ -91,6 +98,12 @@ impl DatabaseAddress {
             None => file(text),
         }
     }
+}
+
+/// `my%20tokens.db`, `tokens.db#1`: some programs read these as marks of an address, and here they would be letters of a name.
+fn has_marks_of_addresses(path: &str) -> bool {
+    let is_escape = |behind: &str| behind.len() >= 2 && behind.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    path.contains('#') || path.match_indices('%').any(|(at, _)| is_escape(&path[at + 1..]))
 }
 
 /// `5432`, `5432/tokens`: what follows a host.
@@ -160,6 +173,8 @@ mod tests {
             ("sqlite:///var/lib/tokens.db", "/var/lib/tokens.db"),
             ("/srv/@home/env=prod/my tokens.db", "/srv/@home/env=prod/my tokens.db"),
             ("./a:b.db", "./a:b.db"),
+            ("./100%25#1.db", "./100%25#1.db"),
+            ("sqlite:100%.db", "100%.db"),
         ] {
             assert!(DatabaseAddress::parse(text) == Ok(DatabaseAddress::File(path.into())), "{text}");
         }
@@ -196,6 +211,8 @@ mod tests {
             ("password=geheim", AddressError::KeyValue),
             ("sqlite:t.db host=db password=geheim", AddressError::KeyValue),
             ("sqlite:t.db?mode=ro", AddressError::Options),
+            ("sqlite:geheim%20t.db", AddressError::Escape),
+            ("sqlite:/var/lib/geheim.db#1", AddressError::Escape),
             ("t.db?mode=ro&password=geheim", AddressError::Options),
             (":memory:", AddressError::Memory),
             ("sqlite::memory:", AddressError::Memory),

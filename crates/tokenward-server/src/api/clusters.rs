@@ -7,6 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
+use tokenward_api::objects::Fields;
 use tokenward_api::Id;
 use tokenward_api::clusters::{
     Cluster, ClusterAdvancedSettings, ClusterCloudProviderInfo, ClusterCredentials, ClusterList, ClusterRequest,
@@ -22,15 +23,9 @@ use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
+use super::understood::QueryKind;
 use crate::service::cluster_types::WITH_CREDENTIALS;
 use crate::service::{App, clusters};
-
-impl From<ClusterRequest> for clusters::ClusterBody {
-    fn from(request: ClusterRequest) -> Self {
-        let ClusterRequest { name, region, cloud_provider, rest } = request;
-        Self { name, region, cloud_provider, rest }
-    }
-}
 
 fn cluster(grant: &Grant, row: Row) -> Cluster {
     Cluster {
@@ -49,6 +44,9 @@ fn cluster(grant: &Grant, row: Row) -> Cluster {
 fn status(id: Uuid) -> ClusterStatus {
     ClusterStatus { cluster_id: id, status: "READY".into(), is_deployed: false, reason: "UNSPECIFIED".into() }
 }
+
+/// How the contract deletes a cluster. Here it is the same: one on which an environment runs stays.
+const DELETE_MODES: [&str; 3] = ["DEFAULT", "DELETE_CLUSTER_AND_QOVERY_CONFIG", "DELETE_QOVERY_CONFIG"];
 
 /// Clusters that are looked at for a piece of the list: each may be large.
 const PIECE: usize = 10;
@@ -80,6 +78,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("deleteMode", "Accepted; nothing is deployed here."),
                 ("skipReconcile", "Accepted; nothing is deployed here."),
             ])
+            .query_kinds(&[("deleteMode", QueryKind::OneOf(&DELETE_MODES)), ("skipReconcile", QueryKind::Flag)])
             .answers_empty(204)
             .errors(&[409]),
         get("/organization/{organizationId}/cluster/status", statuses)
@@ -122,9 +121,9 @@ async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -
 async fn create(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
-    Body(new): Body<ClusterRequest>,
+    Body(Fields(new)): Body<Fields>,
 ) -> Result<Response, ApiError> {
-    let created = clusters::create(&app, grant.clone(), new.into()).await?;
+    let created = clusters::create(&app, grant.clone(), new).await?;
     let version = created.value.updated_at;
     Ok(tagged(version, written(StatusCode::CREATED, created, |row| cluster(&grant, row))))
 }
@@ -134,9 +133,9 @@ async fn edit(
     Extension(grant): Extension<Grant>,
     Path((_, id)): Path<(Uuid, Uuid)>,
     Precondition(if_match): Precondition,
-    Body(change): Body<ClusterRequest>,
+    Body(Fields(change)): Body<Fields>,
 ) -> Result<Response, ApiError> {
-    let changed = clusters::update(&app, grant.clone(), id, change.into(), if_match).await?;
+    let changed = clusters::update(&app, grant.clone(), id, change, if_match).await?;
     let version = changed.value.updated_at;
     Ok(tagged(version, written(StatusCode::OK, changed, |row| cluster(&grant, row))))
 }

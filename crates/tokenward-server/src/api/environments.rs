@@ -22,6 +22,7 @@ use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
+use super::understood::QueryKind;
 use crate::service::{App, environments};
 
 fn environment(grant: &Grant, row: Row) -> Environment {
@@ -116,6 +117,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::ProjectManage, On::Environment)
             .about("Environments", "Delete an environment with its variables.")
             .query(&[("skipReconcile", "Accepted; nothing is deployed here.")])
+            .query_kinds(&[("skipReconcile", QueryKind::Flag)])
             .answers_empty(204),
         get("/environment/{environmentId}/status", show_status)
             .needs(Management::EnvironmentRead, On::Environment)

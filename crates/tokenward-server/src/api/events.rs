@@ -134,10 +134,13 @@ impl EventQuery {
                 }
             }
         }
+        // The list of targets calls them otherwise; no address has both.
+        let project = if self.project_id.is_some() { "projectId" } else { "serviceProjectId" };
+        let environment = if self.environment_id.is_some() { "environmentId" } else { "serviceEnvironmentId" };
         for (name, text, field) in [
             ("targetId", self.target_id, &mut filter.target),
-            ("serviceProjectId", self.service_project_id.or(self.project_id), &mut filter.project),
-            ("serviceEnvironmentId", self.service_environment_id.or(self.environment_id), &mut filter.environment),
+            (project, self.service_project_id.or(self.project_id), &mut filter.project),
+            (environment, self.service_environment_id.or(self.environment_id), &mut filter.environment),
         ] {
             if let Some(text) = full(text) {
                 *field = Uuid::try_parse(&text).ok();

@@ -21,6 +21,7 @@ use super::endpoint::{Endpoint, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, id, written, written_empty};
 use super::right::On;
+use super::understood::QueryKind;
 use crate::limits::PROOF_PAGE;
 use crate::service::events::{self, Proven};
 use crate::service::retention::{self, Retention};
@@ -68,6 +69,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                  checkpoint, which is made every hour.",
             )
             .query(&[("after", "Behind this position: `next` of the page before. Default: 0.")])
+            .query_kinds(&[("after", QueryKind::Number)])
             .answers::<ProofPage>(200)
             .errors(&[400]),
     ]

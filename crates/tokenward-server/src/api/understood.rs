@@ -139,6 +139,18 @@ impl Understood {
                     continue;
                 }
                 "is not looked at here: the change would be made in any case. Leave it out".to_owned()
+            } else if CONDITIONS.contains(&name) {
+                if !self.changes {
+                    continue;
+                }
+                "is not looked at: the change would be made in any case. Send the ETag that you read as `if-match`, where \
+                 the endpoint has one"
+                    .to_owned()
+            } else if name == header::CONTENT_ENCODING.as_str() {
+                if headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+                    continue;
+                }
+                "is not understood: send the body as it is".to_owned()
             } else if name == at_least::HEADER.as_str() {
                 // It was looked at before.
                 continue;
@@ -152,6 +164,9 @@ impl Understood {
         Ok(())
     }
 }
+
+/// Conditions of a change that are not asked here (RFC 9110 §13.1). Whoever sends one means that it decides.
+const CONDITIONS: [&str; 2] = ["if-none-match", "if-unmodified-since"];
 
 /// The headers that we look at beside those of every server.
 const HEADERS: [&str; 3] = ["idempotency-key", "if-match", "tokenward-at-least"];
@@ -255,6 +270,7 @@ mod tests {
             (LIST, "idempotency-key"),
             (CHANGE, "if-match"),
             (LIST, "if-match"),
+            (LIST, "if-none-match"),
             (LIST, "x-request-id"),
             (CREATE, "user-agent"),
         ] {
@@ -262,6 +278,11 @@ mod tests {
         }
         assert!(said(ACTION, "idempotency-key").starts_with("idempotency-key is not honoured here"));
         assert!(said(CREATE, "if-match").starts_with("if-match is not looked at here"));
+        assert!(said(CREATE, "if-none-match").starts_with("if-none-match is not looked at"));
+        assert!(said(CHANGE, "if-unmodified-since").starts_with("if-unmodified-since is not looked at"));
+        assert!(said(CHANGE, "content-encoding").starts_with("content-encoding is not understood"));
+        let plain = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static("Identity"))]);
+        assert!(CREATE.check_headers(&plain).is_ok());
         assert!(said(CREATE, "x-idempotency-key").ends_with("did you mean `idempotency-key`?"));
         assert!(said(CHANGE, "if_match").ends_with("did you mean `if-match`?"));
         assert!(said(LIST, "tokenward_at_least").ends_with("did you mean `tokenward-at-least`?"));

@@ -391,6 +391,9 @@ fn same_type(default: &Value, value: Value) -> Result<Value, String> {
         (Value::Array(_), Value::Array(parts)) => parts.iter().all(Value::is_str),
         _ => default.same_type(&value),
     };
+    if value.as_integer().is_some_and(|number| fits && number < 0) {
+        return Err("must not be below zero".to_owned());
+    }
     // The value is not shown: it may be a secret.
     if fits { Ok(value) } else { Err(format!("must be {}", type_name(default))) }
 }
@@ -412,8 +415,11 @@ fn from_text(default: &Value, text: &str) -> Result<Value, String> {
         Value::Array(_) => text.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>().into(),
         Value::Integer(_) => {
             let digits = text.trim();
-            let number = digits.parse().ok().filter(|_| !digits.starts_with('+'));
-            Value::Integer(number.ok_or_else(wrong)?)
+            let number = digits.parse().ok().filter(|_| !digits.starts_with('+')).ok_or_else(wrong)?;
+            if number < 0 {
+                return Err(format!("`{text}` is below zero"));
+            }
+            Value::Integer(number)
         }
         Value::Boolean(_) => Value::Boolean(text.trim().parse().map_err(|_| wrong())?),
         _ => Value::String(text.to_owned()),

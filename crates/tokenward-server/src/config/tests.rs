@@ -434,6 +434,7 @@ fn limits_are_settings_of_their_own() {
         ("[limits]\n\nhead_ms = 0", "line 3): limits.head_ms must be at least 1"),
         ("[limits]\nhead_ms = -1", "limits.head_ms ("),
         ("limits.head_ms = \"soon\"", "must be a whole number"),
+        ("limits.head_ms = -1", "must not be below zero"),
         ("[limits]\nhaed_ms = 5", "did you mean limits.head_ms?"),
         ("[limits]\nbody_bytes = 5", "limits.body_bytes ("),
     ] {

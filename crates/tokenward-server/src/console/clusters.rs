@@ -17,7 +17,7 @@ use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::view::{Choice, ClusterForm, ClusterPage, ClusterRow, ClustersPage, Nav};
 use crate::service::IfMatch;
-use crate::service::clusters::{self, ClusterBody};
+use crate::service::clusters;
 
 /// A provider as people read it.
 fn provider_label(provider: CloudProvider) -> &'static str {
@@ -106,18 +106,19 @@ fn form(typed: &Pairs, problems: &mut Problems) -> ClusterForm {
 }
 
 /// What the form says; what it does not know of stays.
-fn body(typed: &Pairs, mut rest: Map<String, Value>) -> ClusterBody {
+fn body(typed: &Pairs, mut rest: Map<String, Value>) -> Map<String, Value> {
     match typed.text("description") {
         Some(text) => rest.insert("description".into(), text.into()),
         None => rest.remove("description"),
     };
     rest.insert("production".into(), typed.on("production").into());
-    ClusterBody {
-        name: typed.line("name"),
-        region: typed.line("region"),
-        cloud_provider: typed.get("cloud_provider").to_owned(),
-        rest,
-    }
+    let texts = [
+        ("name", typed.line("name")),
+        ("region", typed.line("region")),
+        ("cloud_provider", typed.get("cloud_provider").to_owned()),
+    ];
+    rest.extend(texts.map(|(field, text)| (field.to_owned(), Value::String(text))));
+    rest
 }
 
 /// `POST …/clusters/new`.

@@ -17,7 +17,7 @@ use super::page::{At, PageResult, page, see_other};
 use super::paging::{PAGE, place};
 use super::person::SignedIn;
 use super::tokens::{row, state_of};
-use super::view::{Chip, Nav, SortHead, TokenState, TokensPage};
+use super::view::{Chip, Choice, Nav, SortHead, TokenState, TokensPage};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
 use crate::service::tokens;
@@ -56,6 +56,29 @@ const SORTS: [(&str, &str, bool); 5] = [
     ("ends", "Expires", false),
 ];
 
+/// The orders that a phone offers, which has no heads of columns: what the query says, and what people read.
+const ORDERS: [(&str, &str); 10] = [
+    ("", "Name, A to Z"),
+    ("-name", "Name, Z to A"),
+    ("role", "Role, A to Z"),
+    ("-role", "Role, Z to A"),
+    ("-created", "Newest first"),
+    ("created", "Oldest first"),
+    ("-used", "Used last, first"),
+    ("used", "Unused longest, first"),
+    ("ends", "Ends soonest, first"),
+    ("-ends", "Ends last, first"),
+];
+
+/// An order as the query says it; the usual one needs no word.
+fn sort_word(name: &str, descending: bool) -> String {
+    match (name, descending) {
+        ("name", false) => String::new(),
+        (name, false) => name.to_owned(),
+        (name, true) => format!("-{name}"),
+    }
+}
+
 /// What a query asks for.
 struct Asked {
     search: String,
@@ -78,10 +101,7 @@ impl Asked {
     }
 
     fn sort_word(&self) -> String {
-        match self.sort {
-            ("name", false) => String::new(),
-            (name, descending) => format!("{}{name}", if descending { "-" } else { "" }),
-        }
+        sort_word(self.sort.0, self.sort.1)
     }
 
     /// The address of the same list with another filter or another order.
@@ -103,19 +123,25 @@ impl Asked {
             // What is newest, or ends first, is what somebody wants to see first.
             let first_descending = ["created", "used"].contains(&name);
             let descending = if current { !self.sort.1 } else { first_descending };
-            let word = if name == "name" && !descending {
-                String::new()
-            } else {
-                format!("{}{name}", if descending { "-" } else { "" })
-            };
             SortHead {
                 label: label.to_owned(),
-                href: self.address(base, &self.filter, &word),
+                href: self.address(base, &self.filter, &sort_word(name, descending)),
                 direction: current.then(|| if self.sort.1 { "descending" } else { "ascending" }.to_owned()),
                 optional,
             }
         };
         SORTS.map(head).into()
+    }
+
+    /// The same as a choice.
+    fn orders(&self) -> Vec<Choice> {
+        let chosen = self.sort_word();
+        let choice = |(word, label): (&str, &str)| Choice {
+            value: word.to_owned(),
+            label: label.to_owned(),
+            chosen: word == chosen,
+        };
+        ORDERS.map(choice).into()
     }
 }
 
@@ -190,6 +216,7 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
         total: survey.total.max(survey.found.len()),
         matching: survey.found.len(),
         heads: asked.heads(&base),
+        orders: asked.orders(),
         sort,
         pager,
         warning: survey.warning(&asked.address(&base, "soon", "ends")),
@@ -375,5 +402,16 @@ mod tests {
         assert_eq!(heads("sort=-name")[0], "/t");
         let directions: Vec<_> = asked("sort=-ends").heads("/t").into_iter().map(|head| head.direction).collect();
         assert_eq!(directions, [None, None, None, None, Some("descending".to_owned())]);
+    }
+
+    #[test]
+    fn a_choice_has_every_order_in_both_directions_and_the_one_in_force_is_chosen() {
+        let words: std::collections::HashSet<String> =
+            SORTS.iter().flat_map(|(name, ..)| [sort_word(name, false), sort_word(name, true)]).collect();
+        assert_eq!(ORDERS.iter().map(|(word, _)| (*word).to_owned()).collect::<std::collections::HashSet<_>>(), words);
+        for word in words {
+            let chosen: Vec<_> = asked(&format!("sort={word}")).orders().into_iter().filter(|it| it.chosen).collect();
+            assert_eq!(chosen.iter().map(|it| it.value.as_str()).collect::<Vec<_>>(), [word.as_str()]);
+        }
     }
 }

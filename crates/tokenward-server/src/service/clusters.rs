@@ -17,16 +17,13 @@ use super::{App, IfMatch, Written, cluster_types};
 use crate::limits::{CLUSTER_BYTES, CLUSTERS};
 
 /// What a caller says of a cluster.
-pub struct ClusterBody {
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub region: String,
-    /// With whom, in the word of the contract.
-    pub cloud_provider: String,
-    /// Everything else that was sent: stored and returned, not interpreted. What the contract has a type for has that type
-    /// (contract §10).
-    pub rest: Map<String, Value>,
+struct ClusterBody {
+    name: String,
+    region: String,
+    cloud_provider: CloudProvider,
+    /// Everything else that was sent, as text: stored and returned, not interpreted. What the contract has a type for has that
+    /// type (contract §10).
+    rest: String,
 }
 
 /// The clusters that the caller sees.
@@ -63,17 +60,16 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Cluster> {
 }
 
 /// Makes a cluster.
-pub async fn create(app: &Arc<App>, grant: Grant, body: ClusterBody) -> Result<Written<Cluster>> {
-    let (cloud_provider, text) = check(&body)?;
+pub async fn create(app: &Arc<App>, grant: Grant, fields: Map<String, Value>) -> Result<Written<Cluster>> {
+    let ClusterBody { name, region, cloud_provider, rest } = read(fields)?;
     let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let count = clusters::count(tx.conn(), grant).await?;
             limits.room(&CLUSTERS, count, "The organization has as many clusters as")?;
             let now = tx.now();
-            let ClusterBody { name, region, .. } = body;
             let cluster =
-                Cluster { id: tx.new_id(), name, region, cloud_provider, body: text, created_at: now, updated_at: now };
+                Cluster { id: tx.new_id(), name, region, cloud_provider, body: rest, created_at: now, updated_at: now };
             clusters::insert(tx, grant, &cluster).await.map_err(name_fault)?;
             let event = event(Kind::ClusterCreated, grant, &cluster).after(snapshot(&cluster));
             Ok((cluster, vec![event]))
@@ -87,17 +83,16 @@ pub async fn update(
     app: &Arc<App>,
     grant: Grant,
     id: Uuid,
-    body: ClusterBody,
+    fields: Map<String, Value>,
     if_match: IfMatch,
 ) -> Result<Written<Cluster>> {
-    let (cloud_provider, text) = check(&body)?;
+    let ClusterBody { name, region, cloud_provider, rest } = read(fields)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = clusters::get(tx.conn(), grant, id).await?;
             if_match.check(old.updated_at)?;
-            let ClusterBody { name, region, .. } = body;
             let updated_at = tx.next_version(old.updated_at);
-            let new = Cluster { name, region, cloud_provider, body: text, updated_at, ..old.clone() };
+            let new = Cluster { name, region, cloud_provider, body: rest, updated_at, ..old.clone() };
             clusters::update(tx, grant, &new).await.map_err(name_fault)?;
             let event = event(Kind::ClusterUpdated, grant, &new).before(snapshot(&old)).after(snapshot(&new));
             Ok((new, vec![event]))
@@ -136,17 +131,29 @@ fn name_fault(error: Error) -> Error {
     }
 }
 
-/// Answers the provider, and the rest of the body as text.
-fn check(body: &ClusterBody) -> Result<(CloudProvider, String)> {
+/// Reads what was sent. Everything that is wrong with it is told.
+fn read(mut fields: Map<String, Value>) -> Result<ClusterBody> {
     let mut faults = Faults::default();
-    faults.check("name", check_name(&body.name));
-    faults.check("region", check_name(&body.region));
-    let rest = serde_json::to_string(&body.rest).map_err(Error::internal)?;
+    let [name, region, cloud_provider] = ["name", "region", "cloud_provider"].map(|field| match fields.remove(field) {
+        Some(Value::String(text)) => Some(text),
+        sent => {
+            faults.push(field, if sent.is_some() { "must be a text" } else { "is missing" });
+            None
+        }
+    });
+    for (field, text) in [("name", &name), ("region", &region)] {
+        faults.check(field, text.as_deref().map_or(Ok(()), check_name));
+    }
+    let rest = serde_json::to_string(&fields).map_err(Error::internal)?;
     faults.check("body", CLUSTER_BYTES.check_text(&rest));
-    cluster_types::check(&body.rest, &mut faults);
-    let provider = CloudProvider::parse(&body.cloud_provider);
+    cluster_types::check(&fields, &mut faults);
+    let provider = cloud_provider.as_deref().map(CloudProvider::parse).transpose();
     let provider = faults.and(provider.map_err(|unknown| Error::invalid("cloud_provider", unknown.to_string())))?;
-    Ok((provider, rest))
+    match (name, region, provider) {
+        (Some(name), Some(region), Some(cloud_provider)) => Ok(ClusterBody { name, region, cloud_provider, rest }),
+        // Each that is not there is among the faults.
+        _ => Err(Error::internal("a cluster without a field that it must have")),
+    }
 }
 
 fn event(kind: Kind, grant: &Grant, cluster: &Cluster) -> Event {

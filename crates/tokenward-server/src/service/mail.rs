@@ -68,8 +68,12 @@ fn check_url(url: &str) -> Result<(), MailError> {
     if query.contains('@') || path.contains('@') {
         return refused("write `?` and `/` in a password as %3F and %2F, and `@` behind them as %40");
     }
-    if authority.rsplit_once('@').is_some_and(|(user, _)| !user.contains(':')) {
-        return refused("it has a user without a password; write USER:PASSWORD@HOST, or the host alone");
+    if let Some((user, _)) = authority.rsplit_once('@') {
+        let (user, password) = user.split_once(':').unwrap_or((user, ""));
+        if user.is_empty() || password.is_empty() {
+            let which = if user.is_empty() { "no user before its `@`" } else { "a user without a password" };
+            return refused(&format!("it has {which}; write USER:PASSWORD@HOST, or the host alone"));
+        }
     }
     if !path.is_empty() {
         return refused("it has a path; write the host and port alone");
@@ -287,6 +291,9 @@ mod tests {
             ("smtp://mail.acme.example?tls=required&tls=required", "twice"),
             ("smtps://mail.acme.example?tls=opportunistic", "leave out the option"),
             ("smtp://ada@mail.acme.example", "without a password"),
+            ("smtp://ada:@mail.acme.example", "without a password"),
+            ("smtps://:geheim@mail.acme.example", "no user"),
+            ("smtp://@mail.acme.example", "no user"),
             ("smtp://mail.acme.example/inbox", "a path"),
             ("smtp://ada:gehe#im@mail.acme.example", "%23"),
             ("smtp://ada:gehe?im@mail.acme.example", "%3F"),

@@ -84,7 +84,7 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
     let (proxy, store) = behind_a_proxy(&world).await;
     write(&store).await.0.unwrap();
     let tx = begin(&store).await.unwrap();
-    proxy.set(Flow::SwallowCommit);
+    proxy.set(Flow::Swallow("COMMIT"));
     let committing = tokio::spawn(end(tx));
     while proxy.swallowed.load(std::sync::atomic::Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;

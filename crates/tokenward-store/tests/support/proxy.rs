@@ -22,8 +22,8 @@ pub enum Flow {
     Stall,
     /// All connections are closed, and no new ones taken.
     Refuse,
-    /// The next COMMIT still reaches the server, and from then on it is as with `Stall` for that connection.
-    SwallowCommit,
+    /// What holds this text next still reaches the server, and from then on it is as with `Stall` for that connection.
+    Swallow(&'static str),
 }
 
 /// A proxy on a free port of the loopback.
@@ -114,14 +114,15 @@ impl Proxy {
         let mut buffer = vec![0; 16 * 1_024];
         let mut asked = (self.deaf && !there).then(Asked::default);
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            if there && *flow.borrow() == Flow::SwallowCommit && holds(&buffer[..read], b"COMMIT") {
+            let is_last = matches!(*flow.borrow(), Flow::Swallow(text) if there && holds(&buffer[..read], text.as_bytes()));
+            if is_last {
                 // Nothing of the answer comes back, now or later.
                 dead.send_replace(true);
                 self.swallowed.fetch_add(1, Ordering::SeqCst);
             } else if *dead.borrow() {
                 std::future::pending::<()>().await;
             }
-            if flow.wait_for(|flow| matches!(flow, Flow::Pass | Flow::SwallowCommit)).await.is_err() {
+            if flow.wait_for(|flow| matches!(flow, Flow::Pass | Flow::Swallow(_))).await.is_err() {
                 break;
             }
             let written = match &mut asked {

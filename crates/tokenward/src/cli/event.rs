@@ -1,5 +1,6 @@
 //! `tokenward event`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -64,8 +65,8 @@ pub enum EventCommand {
 #[derive(Args, Debug)]
 pub struct ListArgs {
     /// At most this many
-    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 30)]
-    limit: usize,
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value = "30")]
+    limit: NonZeroUsize,
     /// Only this type: CREATE, UPDATE, DELETE, ACCEPT …
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
@@ -220,10 +221,11 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
     let path = format!("/organization/{}/events", organization.id);
 
+    let limit = args.limit.get();
     let mut events: Vec<ApiAnswer<Event>> = Vec::new();
     let mut token: Option<String> = None;
-    while events.len() < args.limit {
-        let size = (args.limit - events.len()).min(PAGE).to_string();
+    while events.len() < limit {
+        let size = (limit - events.len()).min(PAGE).to_string();
         let query = [
             ("pageSize", Some(size.as_str())),
             ("eventType", event_type.as_deref()),
@@ -243,7 +245,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             break;
         }
     }
-    events.truncate(args.limit);
+    events.truncate(limit);
     if context.global.json {
         let events: Vec<_> = events.iter().map(|event| &event.raw).collect();
         return output::json(&json!({ "events": events }));
@@ -264,7 +266,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     }
     table.print("No events.")?;
     if token.is_some() {
-        note(format!("There are more; these are the newest {}. Raise --limit to see them.", args.limit));
+        note(format!("There are more; these are the newest {limit}. Raise --limit to see them."));
     }
     Ok(())
 }

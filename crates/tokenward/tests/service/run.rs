@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::proxy::{Flow, Proxy};
 use crate::process::{self, Client, Service, bootstrap, text, tokenward};
 
 /// A server, and somebody who may make tokens.
@@ -219,6 +221,31 @@ async fn signals_are_the_commands_and_the_token_is_taken_back_all_the_same() {
     assert_eq!(world.client.verify(&token).await, "revoked");
 }
 
+/// The answer to the request that makes the token is lost, and somebody stops waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_which_nobody_knows_whether_it_was_made_is_told() {
+    let world = World::new();
+    let server: SocketAddr = world.server.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let proxy = Proxy::before(server).await;
+    proxy.set(Flow::Swallow("POST "));
+    let mut run = world.command(&world.client.token, &["--role", "viewer", "--name", "lost"], &["true"]);
+    run.env("TOKENWARD_URL", format!("http://127.0.0.1:{}", proxy.port)).stderr(Stdio::piped());
+    let run = run.spawn().unwrap();
+    while !world.client.names().await.contains(&"lost".to_owned()) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Whoever asks twice waits no more.
+    send("-INT", &run);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    send("-INT", &run);
+    let ended = run.wait_with_output().unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{err}");
+    for told in ["`lost` may have been made", "accepted until 20", "tokenward token delete lost"] {
+        assert!(err.contains(told), "{told}: {err}");
+    }
+}
+
 /// What the keys of a terminal send reaches the command by itself, once.
 #[tokio::test]
 async fn a_terminal_works_and_its_keys_are_not_doubled() {
@@ -295,4 +322,9 @@ async fn the_least_role_that_makes_it_is_told() {
     assert_eq!(least("devops"), (Some(0), "devops".to_owned()));
     assert_eq!(least("admin"), (Some(0), "admin".to_owned()));
     assert_eq!(least("no-such-role").0, Some(125));
+    let told = process::run_with(
+        &["run", "--role", "viewer", "--print-role", "--json"],
+        &[("TOKENWARD_URL", &world.server.url), ("TOKENWARD_TOKEN", &world.client.token)],
+    );
+    assert_eq!(serde_json::from_str::<Value>(&told.out).unwrap(), serde_json::json!({ "role": "devops" }));
 }

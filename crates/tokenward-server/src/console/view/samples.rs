@@ -158,6 +158,7 @@ fn tokens_page() -> TokensPage {
                 optional: label == "Created",
             })
             .collect(),
+        orders: vec![Choice { value: String::new(), label: "Name, A to Z".into(), chosen: true }],
         sort: String::new(),
         error: None,
         search: String::new(),

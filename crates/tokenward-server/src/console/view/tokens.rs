@@ -85,6 +85,8 @@ pub struct TokensPage {
     pub matching: usize,
     /// The heads of the columns: name, role, creation, last use, end.
     pub heads: Vec<SortHead>,
+    /// The same orders as a choice (`sort`), for a window that has no heads.
+    pub orders: Vec<Choice>,
     /// The order in force, so that a search keeps it.
     pub sort: String,
     /// What is searched for.

@@ -43,7 +43,7 @@ pub(super) fn meant(place: Place, key: &str) -> Option<String> {
     let of_openapi = match place {
         Place::Root => &["paths", "security", "servers"][..],
         Place::Item if METHODS.contains(&folded.as_str()) => &[],
-        Place::Item => &["servers"],
+        Place::Item => &["servers", "get", "put", "post", "delete", "options", "head", "patch", "trace", "query"],
         Place::Operation => &["security", "servers"],
         _ => return None,
     };
@@ -55,8 +55,14 @@ pub(super) fn meant(place: Place, key: &str) -> Option<String> {
         return Some(format!("is not known; did you mean `{word}`?"));
     }
     let extension = folded.strip_prefix("x-").or(folded.strip_prefix('x')).unwrap_or(&folded);
+    // Ours have no name before them, and nobody else has this one.
+    let after_us = extension.strip_prefix("tokenward").map(|rest| rest.trim_start_matches('-'));
+    let extension = after_us.unwrap_or(extension);
     let near = |word: &str, most| distance(&folded, word) <= most || distance(&format!("x-{extension}"), word) <= most;
-    let own = OF_DOCUMENT.into_iter().chain([PERMISSION]).find(|word| near(word, 2))?;
+    let Some(own) = OF_DOCUMENT.into_iter().chain([PERMISSION]).find(|word| near(word, 2)) else {
+        let known = "`x-permission` in a path or an operation, `x-unknown-route` and `x-allow-paths` beside `paths`";
+        return after_us.map(|_| format!("is not known; known are {known}"));
+    };
     let here = match place {
         Place::Root => OF_DOCUMENT.contains(&own),
         Place::Item | Place::Operation => own == PERMISSION,
@@ -173,7 +179,14 @@ mod tests {
             (Operation, "X-Permission", "did you mean `x-permission`?"),
             (Operation, "xpermission", "did you mean `x-permission`?"),
             (Operation, "permission", "did you mean `x-permission`?"),
+            (Operation, "x-tokenward-permission", "did you mean `x-permission`?"),
+            (Root, "x-tokenward-unknown-route", "did you mean `x-unknown-route`?"),
+            (Root, "X-Tokenward-Permission", "it stands in a path or an operation"),
+            (Item, "x-tokenward-public", "`x-allow-paths` beside `paths`"),
+            (Root, "x-tokenward", "`x-allow-paths` beside `paths`"),
             (Item, "GET", "did you mean `get`?"),
+            (Item, "gett", "did you mean `get`?"),
+            (Item, "delet", "did you mean `delete`?"),
             (Item, "Patch", "did you mean `patch`?"),
             (Operation, "securtiy", "did you mean `security`?"),
             (Operation, "Security", "did you mean `security`?"),

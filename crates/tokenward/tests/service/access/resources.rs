@@ -116,6 +116,23 @@ async fn a_cluster_gives_back_what_it_was_sent_and_never_lets_it_replace_ours() 
     let bad = json!({ "name": "x", "region": "y", "cloud_provider": "MOON" });
     let refused = w.server.post(&w.acme.path("cluster"), &w.acme.owner, bad).await.expect(400);
     assert_eq!(refused["faults"][0]["field"], "cloud_provider");
+    // Everything that is wrong, also in what a cluster must have.
+    let all_wrong = json!({ "name": 5, "region": ["eu"], "cloud_provider": null, "kubernetes": "BOGUS", "is_demo": 0,
+        "ssh_keys": "x" });
+    let path = w.acme.path("cluster");
+    let refused = w.server.post(&path, &w.acme.owner, all_wrong).await.expect(400);
+    let fields: Vec<_> = refused["faults"].as_array().unwrap().iter().map(|fault| fault["field"].clone()).collect();
+    assert_eq!(fields, ["name", "region", "cloud_provider", "kubernetes", "is_demo", "ssh_keys"]);
+    let refused = w.server.post(&path, &w.acme.owner, json!({})).await.expect(400);
+    assert_eq!(refused["faults"].as_array().unwrap().len(), 3, "{refused}");
+    let twice = r#"{"name":"x","region":"y","cloud_provider":"AWS","version":"1.33","version":"1.34"}"#;
+    let request = w.server.request("POST", &path).bearer_auth(&w.acme.owner).body(twice);
+    let refused = w.server.send(request).await.expect(400);
+    assert_eq!(refused["faults"], json!([{ "field": "version", "problem": "is there twice" }]));
+    let mode = w.acme.path(&format!("cluster/{}?deleteMode=default&skipReconcile=maybe", id(&made)));
+    let refused = w.server.delete(&mode, &w.acme.owner).await.expect(400);
+    let told: Vec<_> = refused["faults"].as_array().unwrap().iter().map(|fault| fault["problem"].clone()).collect();
+    assert_eq!(told, ["has a value that it cannot have; did you mean `DEFAULT`?", "is neither `true` nor `false`"]);
     let used = w.server.delete(&w.acme.path(&format!("cluster/{}", w.cluster)), &w.acme.owner).await.expect(409);
     assert!(used["detail"].as_str().unwrap().contains("`staging`"), "{used}");
     let path = w.acme.path(&format!("cluster/{}?deleteMode=DEFAULT", id(&made)));
@@ -189,6 +206,7 @@ async fn changing_a_mode_needs_both_modes() {
         (Some("PRODUCTION"), Some("both"))
     );
     assert_eq!(w.server.delete(&path, &both).await.outcome().0, 403, "deleting is for the project's admin");
+    w.server.delete(&format!("{path}?skipReconcile=maybe"), &w.acme.owner).await.expect(400);
     w.server.delete(&format!("{path}?skipReconcile=true"), &w.acme.owner).await.expect(204);
     w.server.get(&path, &w.acme.owner).await.expect(404);
 }

@@ -335,6 +335,9 @@ async fn a_parameter_or_a_header_of_ours_that_is_not_understood_is_refused_by_it
         ("GET", acme.path("apiToken"), "x-tokenward-organization", "is no header of ours; known are"),
         ("POST", acme.path("apiToken"), "x-idempotency-key", "is no header of ours; did you mean `idempotency-key`?"),
         ("POST", acme.path("apiToken"), "if-match", "is not looked at here"),
+        ("POST", acme.path("apiToken"), "if-none-match", "is not looked at: the change would be made"),
+        ("PUT", format!("/organization/{id}"), "if-unmodified-since", "is not looked at: the change would be made"),
+        ("POST", "/verify".to_owned(), "content-encoding", "is not understood: send the body as it is"),
         ("POST", "/verify".to_owned(), "idempotency-key", "is not honoured here"),
         ("POST", acme.path("apiToken"), "tokenward_at_least", "did you mean `tokenward-at-least`?"),
     ] {
@@ -387,6 +390,10 @@ async fn a_value_that_a_parameter_cannot_have_is_refused_by_its_name() {
         (acme.path("decision?limit=-5"), "limit", number),
         (acme.path("decision?token_id=ci"), "token_id", "is not a UUID"),
         (acme.path("apiToken?exceedsPolicy=True"), "exceedsPolicy", flag),
+        (acme.path("log/proofs?after=-1"), "after", number),
+        (acme.path("log/proofs?after=99999999999999999999"), "after", "cannot be read: number too large to fit in target type"),
+        (acme.path("targets?projectId=7"), "projectId", "is not a UUID"),
+        (acme.path("targets?environmentId=7"), "environmentId", "is not a UUID"),
         ("/readyz?for=Write".to_owned(), "for", "has a value that it cannot have; did you mean `write`?"),
     ] {
         assert_eq!(server.get(&path, &acme.owner).await.pair(), invalid(&[(field, problem)]), "{path}");
