@@ -92,9 +92,11 @@ pub fn check_email(email: &str) -> Result<(), String> {
     }
     let is_label = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
     if !domain.split('.').all(is_label) {
-        return Err("has a domain with a part that is empty, longer than 63 characters, or begins or ends with a hyphen \
+        return Err(
+            "has a domain with a part that is empty, longer than 63 characters, or begins or ends with a hyphen \
                     (RFC 1035)"
-            .into());
+                .into(),
+        );
     }
     Ok(())
 }
@@ -283,9 +285,10 @@ mod tests {
             assert!(check_email(bad).err().unwrap_or_default().contains(says), "{bad}");
         }
         let long_part = format!("a@{}.example", "b".repeat(64));
-        for bad in ["", "a", "a@", "@b", "a@b@c", "a b@c", "a@.c", "\"a\"@b.c", "a@b\n", "a@b..c", "a@b.", "a@b.-c", "a@b-.c"]
-            .into_iter()
-            .chain([long_part.as_str()])
+        for bad in
+            ["", "a", "a@", "@b", "a@b@c", "a b@c", "a@.c", "\"a\"@b.c", "a@b\n", "a@b..c", "a@b.", "a@b.-c", "a@b-.c"]
+                .into_iter()
+                .chain([long_part.as_str()])
         {
             assert!(check_email(bad).is_err(), "{bad}");
         }

@@ -7,12 +7,12 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
-use tokenward_api::objects::Fields;
 use tokenward_api::Id;
 use tokenward_api::clusters::{
     Cluster, ClusterAdvancedSettings, ClusterCloudProviderInfo, ClusterCredentials, ClusterList, ClusterRequest,
     ClusterRoutingTable, ClusterStatus, ClusterStatusList,
 };
+use tokenward_api::objects::Fields;
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;

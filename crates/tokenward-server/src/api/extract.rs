@@ -186,9 +186,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
                 let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
                 Err(match (missing, text.split_once(": ")) {
                     (Some(name), _) => Error::invalid(name, "is missing from the query").into(),
-                    (None, Some((name, problem))) => {
-                        Error::invalid(name, format!("cannot be read: {problem}")).into()
-                    }
+                    (None, Some((name, problem))) => Error::invalid(name, format!("cannot be read: {problem}")).into(),
                     (None, None) => Error::invalid("query", format!("cannot be read: {text}")).into(),
                 })
             }

@@ -50,8 +50,13 @@ fn row(person: &SignedIn, api: &Api) -> ApiRow {
 }
 
 /// `GET …/apis`.
-pub(super) async fn list(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+pub(super) async fn list(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
     let grant = person.may(organization, Management::ApiRead)?;
+    query.understood(&[])?;
     let all = apis::list(&person.app, &grant).await?;
     let shown = ApisPage {
         shell: person.shell(Some(organization), Nav::Apis).await?,

@@ -12,7 +12,7 @@ use tokenward_store::clusters::Cluster;
 
 use super::confirm::Confirmation;
 use super::done::Flashed;
-use super::form::{Pairs, Problems};
+use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::view::{Choice, ClusterForm, ClusterPage, ClusterRow, ClustersPage, Nav};
@@ -58,9 +58,14 @@ fn may(person: &SignedIn, organization: Uuid, id: Uuid, permission: Management) 
 }
 
 /// `GET …/clusters`.
-pub(super) async fn list(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+pub(super) async fn list(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
     // The list holds what the role sees; it takes no more than to belong to the organization.
     let grant = person.may(organization, Management::OrganizationRead)?;
+    query.understood(&[])?;
     let mut all = clusters::list(&person.app, &grant).await?;
     all.sort_by_cached_key(|cluster| cluster.name.to_lowercase());
     let shown = ClustersPage {

@@ -30,6 +30,11 @@ struct Inner {
     ends: Vec<(usize, usize)>,
 }
 
+/// The keys of a query that are the number of a page, wherever a page has them.
+const PAGES: [&str; 2] = ["page", "invited"];
+/// The key of a query that keeps a page up to date.
+const LIVE: &str = "live";
+
 impl Pairs {
     /// Reads them. Browsers send line breaks as `\r\n`; everything here is kept with `\n`.
     pub(super) fn parse(bytes: &[u8]) -> Self {
@@ -90,13 +95,24 @@ impl Pairs {
     /// Refuses what a page does not understand of its query, by its name: a filter that was passed over would show more than
     /// somebody asked for.
     pub(super) fn understood(&self, known: &[&str]) -> Result<&Self> {
-        match self.pairs().find(|(key, _)| !known.contains(key)) {
-            None => Ok(self),
-            Some((key, _)) => {
+        let mut seen = Vec::new();
+        for (key, value) in self.pairs() {
+            if !known.contains(&key) {
                 let known = known_words(key, known.iter().copied());
-                Err(Error::invalid(QUERY.shown(key), format!("is no part of this page's address; {known}")))
+                return Err(Error::invalid(QUERY.shown(key), format!("is no part of this page's address; {known}")));
             }
+            if seen.contains(&key) {
+                return Err(Error::invalid(key, "is there twice"));
+            }
+            if PAGES.contains(&key) && !value.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(Error::invalid(key, "is not the number of a page"));
+            }
+            if key == LIVE && !["", "1"].contains(&value) {
+                return Err(Error::invalid(key, "can only be `1`"));
+            }
+            seen.push(key);
         }
+        Ok(self)
     }
 
     /// One of these words, or nothing.

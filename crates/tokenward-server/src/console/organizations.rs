@@ -9,7 +9,7 @@ use tokenward_store::organizations::Organization;
 
 use super::confirm::Confirmation;
 use super::done::Flashed;
-use super::form::{Pairs, Problems};
+use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
@@ -19,8 +19,13 @@ use crate::service::organizations::{self, OrganizationChange};
 use crate::service::{IfMatch, retention, tokens};
 
 /// `GET …/settings`.
-pub(super) async fn settings(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+pub(super) async fn settings(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
     let grant = person.may(organization, Management::OrganizationRead)?;
+    query.understood(&[])?;
     let saved = organizations::get(&person.app, &grant).await?;
     let typed = typed(&saved);
     settings_page(&person, saved, &typed, Problems::default()).await

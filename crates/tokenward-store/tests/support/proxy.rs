@@ -114,7 +114,8 @@ impl Proxy {
         let mut buffer = vec![0; 16 * 1_024];
         let mut asked = (self.deaf && !there).then(Asked::default);
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            let is_last = matches!(*flow.borrow(), Flow::Swallow(text) if there && holds(&buffer[..read], text.as_bytes()));
+            let is_last =
+                matches!(*flow.borrow(), Flow::Swallow(text) if there && holds(&buffer[..read], text.as_bytes()));
             if is_last {
                 // Nothing of the answer comes back, now or later.
                 dead.send_replace(true);

@@ -1,6 +1,5 @@
 //! `tokenward event`.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -65,8 +64,8 @@ pub enum EventCommand {
 #[derive(Args, Debug)]
 pub struct ListArgs {
     /// At most this many
-    #[arg(long, short = 'n', value_name = "NUMBER", default_value = "30")]
-    limit: NonZeroUsize,
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     /// Only this type: CREATE, UPDATE, DELETE, ACCEPT …
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
@@ -221,7 +220,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
     let path = format!("/organization/{}/events", organization.id);
 
-    let limit = args.limit.get();
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let mut events: Vec<ApiAnswer<Event>> = Vec::new();
     let mut token: Option<String> = None;
     while events.len() < limit {

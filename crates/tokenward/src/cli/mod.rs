@@ -298,7 +298,7 @@ fn refuse_misleading(
         None => Ok(()),
         Some(id) => {
             let (option, name) = (id.replace('_', "-"), path.join(" "));
-            let without = if prints_nothing { " without --print-role" } else { "" };
+            let without = if prints_nothing && *id == "json" { " without --print-role" } else { "" };
             let why = format!("`{name}`{without} has no --{option}: leave it out");
             Err(definition.error(clap::error::ErrorKind::UnknownArgument, why))
         }

@@ -100,7 +100,9 @@ impl Ordered {
         note(clean(&format!(
             "warning: The token `{name}` may have been made all the same, and would be accepted until {end}."
         )));
-        note(clean(&format!("Look with `tokenward token list`, and take it back with `tokenward token delete {name}`.")));
+        note(clean(&format!(
+            "Look with `tokenward token list`, and take it back with `tokenward token delete {name}`."
+        )));
     }
 }
 
@@ -264,9 +266,10 @@ async fn mint(args: &RunArgs, global: &Global, ordered: &OnceCell<Ordered>) -> R
     ordered.get_or_init(|| Ordered { name, end: moment(end) });
     let made: ApiAnswer<ApiTokenCreate> = context.client.post(&path, &body).await?;
     let token = &made.token_without_text;
-    let text = made.token.clone().ok_or_else(|| {
-        Failure::error(format!("The server made the token `{}` and did not show it.", token.name))
-    })?;
+    let text = made
+        .token
+        .clone()
+        .ok_or_else(|| Failure::error(format!("The server made the token `{}` and did not show it.", token.name)))?;
     Ok(Minted {
         text: Zeroizing::new(text),
         name: token.name.clone(),

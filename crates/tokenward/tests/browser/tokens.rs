@@ -235,6 +235,14 @@ async fn the_list_of_tokens_reads_well_at_every_width() {
         browser.sees("old-jenkins").await;
         browser.press("Ends within 14 days").await;
         browser.sees("billing-export").await;
+        // A phone has no heads to sort by.
+        let phone = json!({ "width": 380, "height": 800, "deviceScaleFactor": 1, "mobile": true });
+        browser.command("Emulation.setDeviceMetricsOverride", phone).await;
+        browser.press("All").await;
+        browser.sees("6 tokens").await;
+        browser.script("document.querySelector('.order select').value = '-name'").await;
+        browser.press("Sort").await;
+        browser.click("#tokens tbody tr:first-child .name[title=\"terraform-prod\"]").await;
     })
     .await;
     server.stop().await;

@@ -286,6 +286,9 @@ async fn the_list_is_searched_filtered_and_sorted_by_what_it_shows() {
         ("sort=names", "did you mean"),
         ("filter=admins", "did you mean"),
         ("sorted=name", "did you mean"),
+        ("sort=name&sort=role", "is there twice"),
+        ("page=x", "is not the number of a page"),
+        ("page=-1", "is not the number of a page"),
         (&format!("q={}", "x".repeat(10_000)), "q"),
     ] {
         owner.get(&format!("{base}/tokens?{query}")).await.says(400, says);

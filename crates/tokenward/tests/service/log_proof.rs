@@ -248,7 +248,10 @@ fn an_export_is_gone_on_with_at_any_position() {
     // Who comes back on a day on which nothing was written yet has all of it.
     assert_eq!(positions(&["--from", "2101-01-01"]), [0; 0]);
     let nothing = log(files.path(), "export", &["--from", "2101-01-01", "--format", "csv"]);
-    assert!(nothing.out.starts_with("position,") && nothing.err.contains("nothing has been written since"), "{nothing:?}");
+    assert!(
+        nothing.out.starts_with("position,") && nothing.err.contains("nothing has been written since"),
+        "{nothing:?}"
+    );
     let of_globex = positions(&["--organization", "globex"]);
     assert!(!of_globex.is_empty() && of_globex.len() < usize::try_from(last).unwrap(), "{of_globex:?}");
     for (format, begins) in [("csv", "position,"), ("cef", "CEF:0|"), ("ocsf", "{")] {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::proxy::{Flow, Proxy};
 use crate::process::{self, Client, Service, bootstrap, text, tokenward};
+use crate::proxy::{Flow, Proxy};
 
 /// A server, and somebody who may make tokens.
 struct World {

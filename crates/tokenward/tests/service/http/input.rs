@@ -391,7 +391,11 @@ async fn a_value_that_a_parameter_cannot_have_is_refused_by_its_name() {
         (acme.path("decision?token_id=ci"), "token_id", "is not a UUID"),
         (acme.path("apiToken?exceedsPolicy=True"), "exceedsPolicy", flag),
         (acme.path("log/proofs?after=-1"), "after", number),
-        (acme.path("log/proofs?after=99999999999999999999"), "after", "cannot be read: number too large to fit in target type"),
+        (
+            acme.path("log/proofs?after=99999999999999999999"),
+            "after",
+            "cannot be read: number too large to fit in target type",
+        ),
         (acme.path("targets?projectId=7"), "projectId", "is not a UUID"),
         (acme.path("targets?environmentId=7"), "environmentId", "is not a UUID"),
         ("/readyz?for=Write".to_owned(), "for", "has a value that it cannot have; did you mean `write`?"),
