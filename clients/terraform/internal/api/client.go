@@ -4,7 +4,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -16,6 +15,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -152,10 +152,14 @@ func Taken(err error) (string, bool) {
 	return "", false
 }
 
+// text is a body that is sent as it is.
+type text struct{ kind, content string }
+
 // call is one request, sent until it is answered.
 type call struct {
 	method, path string
-	body         any
+	// body is a text, or a value that is sent as JSON.
+	body any
 	// etag is the version that is to be changed.
 	etag string
 	// key makes a create that was sent twice one create.
@@ -171,11 +175,17 @@ func Random(bytes int) string {
 }
 
 func (c *Client) do(ctx context.Context, it call, into any) (etag string, err error) {
-	var content []byte
-	if it.body != nil {
-		if content, err = json.Marshal(it.body); err != nil {
+	var content text
+	switch body := it.body.(type) {
+	case nil:
+	case text:
+		content = body
+	default:
+		encoded, err := json.Marshal(it.body)
+		if err != nil {
 			return "", err
 		}
+		content = text{"application/json", string(encoded)}
 	}
 	for attempt := 1; ; attempt++ {
 		etag, err = c.once(ctx, it, content, into)
@@ -196,20 +206,20 @@ func (c *Client) do(ctx context.Context, it call, into any) (etag string, err er
 	}
 }
 
-func (c *Client) once(ctx context.Context, it call, content []byte, into any) (string, error) {
+func (c *Client) once(ctx context.Context, it call, content text, into any) (string, error) {
 	select {
 	case c.turns <- struct{}{}:
 		defer func() { <-c.turns }()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	request, err := http.NewRequestWithContext(ctx, it.method, c.base+it.path, bytes.NewReader(content))
+	request, err := http.NewRequestWithContext(ctx, it.method, c.base+it.path, strings.NewReader(content.content))
 	if err != nil {
 		return "", err
 	}
 	request.Header.Set("Authorization", "Token "+c.token)
-	if it.body != nil {
-		request.Header.Set("Content-Type", "application/json")
+	if content.kind != "" {
+		request.Header.Set("Content-Type", content.kind)
 	}
 	for name, value := range map[string]string{"If-Match": it.etag, "Idempotency-Key": it.key, "Tokenward-At-Least": c.known()} {
 		if value != "" {
@@ -221,7 +231,7 @@ func (c *Client) once(ctx context.Context, it call, content []byte, into any) (s
 		return "", fmt.Errorf("%s cannot be reached: %w", c.base, innermost(err))
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, mostBytes))
+	said, err := io.ReadAll(io.LimitReader(answer.Body, mostBytes))
 	if err != nil {
 		return "", fmt.Errorf("%s stopped in the middle of an answer: %w", c.base, innermost(err))
 	}
@@ -231,7 +241,7 @@ func (c *Client) once(ctx context.Context, it call, content []byte, into any) (s
 			return "", notTokenward(c.base, answer.StatusCode)
 		}
 		if into != nil {
-			if err := json.Unmarshal(text, into); err != nil {
+			if err := json.Unmarshal(said, into); err != nil {
 				return "", notTokenward(c.base, answer.StatusCode)
 			}
 		}
@@ -239,7 +249,7 @@ func (c *Client) once(ctx context.Context, it call, content []byte, into any) (s
 		return answer.Header.Get("ETag"), nil
 	}
 	failed := &Error{Status: answer.StatusCode}
-	if json.Unmarshal(text, failed) != nil || failed.Code == "" || failed.Detail == "" {
+	if json.Unmarshal(said, failed) != nil || failed.Code == "" || failed.Detail == "" {
 		return "", notTokenward(c.base, answer.StatusCode)
 	}
 	if seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 16); err == nil {
@@ -313,10 +323,5 @@ func (c *Client) Gone(ctx context.Context, err error, permission string) bool {
 	if _, err := c.do(ctx, call{method: http.MethodGet, path: "/token/self"}, self); err != nil {
 		return false
 	}
-	for _, it := range self.ReadsEverywhere {
-		if it == permission {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(self.ReadsEverywhere, permission)
 }

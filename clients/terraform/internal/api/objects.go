@@ -14,7 +14,17 @@ type list[T any] struct {
 }
 
 // Organization is one that the token sees.
-type Organization struct{ ID, Name string }
+type Organization struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	WebsiteURL  string   `json:"website_url"`
+	Repository  string   `json:"repository"`
+	LogoURL     string   `json:"logo_url"`
+	IconURL     string   `json:"icon_url"`
+	AdminEmails []string `json:"admin_emails"`
+	ETag        string   `json:"-"`
+}
 
 // Of is an organization whose objects are managed.
 type Of struct {
@@ -39,6 +49,16 @@ func (c *Client) Organization(ctx context.Context, wanted string) (*Of, error) {
 	}
 	return nil, &Error{Status: http.StatusNotFound, Code: "no_organization",
 		Detail: "There is no organization `" + wanted + "`, or the token may not see it. Set `organization` to one of: " + strings.Join(names, ", ") + "."}
+}
+
+// Itself reads the organization.
+func (o *Of) Itself(ctx context.Context) (Organization, error) {
+	return read[Organization](ctx, o.Client, o.path())
+}
+
+// Edit changes the organization.
+func (o *Of) Edit(ctx context.Context, etag string, fields Fields) (Organization, error) {
+	return written[Organization](ctx, o.Client, call{method: http.MethodPut, path: o.path(), body: fields, etag: etag})
 }
 
 func (o *Of) path(rest ...string) string {
@@ -489,6 +509,10 @@ func written[T any](ctx context.Context, client *Client, it call) (T, error) {
 	case *Project:
 		it.ETag = etag
 	case *Environment:
+		it.ETag = etag
+	case *Organization:
+		it.ETag = etag
+	case *API:
 		it.ETag = etag
 	}
 	return object, err

@@ -53,8 +53,7 @@ func (m *clusterModel) read(it api.Cluster) {
 
 func (r *clusterResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan clusterModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
 	it, err := r.of.CreateCluster(ctx, plan.fields())
@@ -68,13 +67,12 @@ func (r *clusterResource) Create(ctx context.Context, request resource.CreateReq
 
 func (r *clusterResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
 	var state clusterModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	all, err := r.of.Clusters(ctx)
 	if err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "read", "cluster", "cluster:read", err)
+		r.unread(ctx, response, "cluster", err)
 		return
 	}
 	for _, it := range all {
@@ -85,15 +83,12 @@ func (r *clusterResource) Read(ctx context.Context, request resource.ReadRequest
 		}
 	}
 	// A list without it says the same as a 404: whether it is gone depends on who asks.
-	if lost(ctx, r.of, &response.Diagnostics, "read", "cluster", "cluster:read", api.Absent("cluster")) {
-		response.State.RemoveResource(ctx)
-	}
+	r.unread(ctx, response, "cluster", api.Absent("cluster"))
 }
 
 func (r *clusterResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
 	var plan clusterModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
 	it, err := r.of.EditCluster(ctx, plan.ID.ValueString(), plan.fields())
@@ -107,25 +102,17 @@ func (r *clusterResource) Update(ctx context.Context, request resource.UpdateReq
 
 func (r *clusterResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
 	var state clusterModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	if err := r.of.DeleteCluster(ctx, state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "deleted", "cluster", "cluster:read", err)
-	}
+	r.deleted(ctx, response, "cluster", r.of.DeleteCluster(ctx, state.ID.ValueString()))
 }
 
 func (r *clusterResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
-	wanted, err := importName(r.of, request.ID)
-	if err == nil {
-		var it api.Cluster
-		if it, err = findCluster(ctx, r.of, wanted); err == nil {
-			response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), it.ID)...)
-			return
-		}
-	}
-	tell(&response.Diagnostics, "The cluster cannot be imported", err)
+	r.importAs(ctx, request, response, "cluster", path.Root("id"), func(wanted string) (string, error) {
+		it, err := findCluster(ctx, r.of, wanted)
+		return it.ID, err
+	})
 }
 
 func findCluster(ctx context.Context, of *api.Of, wanted string) (api.Cluster, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ func configured(data any, of **api.Of, diagnostics *diag.Diagnostics) {
 }
 
 // The attributes of a request by their names here, where those differ.
-var attributes = map[string]string{"role_id": "role", "keep": "overlap", "sha256": "digest", "cluster": "cluster_id"}
+var attributes = map[string]string{"role_id": "role", "keep": "overlap", "sha256": "digest", "cluster": "cluster_id", "opa_policy": "policy", "routes": "document"}
 
 // tell says what a server said: its own words, the missing permission, and at which attribute.
 func tell(diagnostics *diag.Diagnostics, summary string, err error) {
@@ -60,8 +61,9 @@ func tell(diagnostics *diag.Diagnostics, summary string, err error) {
 
 // lost says what to do with an object that cannot be `done` to, read or deleted: true only where it is surely gone. Else the
 // state stays.
-func lost(ctx context.Context, of *api.Of, diagnostics *diag.Diagnostics, done, what, permission string, err error) bool {
-	if of.Gone(ctx, err, permission) {
+func (m *managed) lost(ctx context.Context, diagnostics *diag.Diagnostics, done, what string, err error) bool {
+	permission := what + ":read"
+	if m.of.Gone(ctx, err, permission) {
 		return true
 	}
 	if api.NotFound(err) {
@@ -72,6 +74,59 @@ func lost(ctx context.Context, of *api.Of, diagnostics *diag.Diagnostics, done, 
 	}
 	tell(diagnostics, "The "+what+" cannot be "+done, err)
 	return false
+}
+
+// unread takes out of the state what cannot be read since it is surely gone.
+func (m *managed) unread(ctx context.Context, response *resource.ReadResponse, what string, err error) {
+	if m.lost(ctx, &response.Diagnostics, "read", what, err) {
+		response.State.RemoveResource(ctx)
+	}
+}
+
+// deleted ends a deletion. One that finds nothing is done where the object is surely gone, and only there.
+func (m *managed) deleted(ctx context.Context, response *resource.DeleteResponse, what string, err error) {
+	if err != nil {
+		m.lost(ctx, &response.Diagnostics, "deleted", what, err)
+	}
+}
+
+// importAs finds what an import names, as NAME or ORGANIZATION/NAME, and begins its state with the attribute by which it is read.
+func (m *managed) importAs(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse, what string, by path.Path, find func(wanted string) (key string, err error)) {
+	wanted, err := importName(m.of, request.ID)
+	if err == nil {
+		var key string
+		if key, err = find(wanted); err == nil {
+			response.Diagnostics.Append(response.State.SetAttribute(ctx, by, key)...)
+			return
+		}
+	}
+	tell(&response.Diagnostics, "The "+what+" cannot be imported", err)
+}
+
+// sent is what a core has sent, a configuration, a plan or a state, and the model that it is read into.
+type sent struct {
+	from interface {
+		Get(context.Context, any) diag.Diagnostics
+	}
+	into any
+}
+
+// take reads what a core has sent; false where something of it cannot be read, which is told.
+func take(ctx context.Context, diagnostics *diag.Diagnostics, all ...sent) bool {
+	understood := true
+	for _, it := range all {
+		problems := it.from.Get(ctx, it.into)
+		diagnostics.Append(problems...)
+		understood = understood && !problems.HasError()
+	}
+	return understood
+}
+
+// oneOf says so where a text of the configuration is none of some words.
+func oneOf(at path.Path, text types.String, diagnostics *diag.Diagnostics, words ...string) {
+	if !text.IsNull() && !text.IsUnknown() && !slices.Contains(words, text.ValueString()) {
+		diagnostics.AddAttributeError(at, "This is no choice", "`"+at.String()+"` is one of: "+strings.Join(words, ", ")+".")
+	}
 }
 
 // same keeps the text of the configuration where it means what the server says.
@@ -97,7 +152,7 @@ func optional(text string) types.String {
 
 // describe keeps an empty description where somebody wrote one: the server says nothing of either.
 func describe(before types.String, now string) types.String {
-	if now == "" && !before.IsNull() && before.ValueString() == "" {
+	if now == "" && !before.IsNull() && !before.IsUnknown() && before.ValueString() == "" {
 		return before
 	}
 	return optional(now)
@@ -135,10 +190,15 @@ func importName(of *api.Of, id string) (string, error) {
 	if !both {
 		return id, nil
 	}
+	return name, own(of, organization)
+}
+
+// own says so where a name or id is of another organization than the provider's.
+func own(of *api.Of, organization string) error {
 	if organization != of.ID && !strings.EqualFold(organization, of.Name) {
-		return "", fmt.Errorf("this provider manages the organization `%s`, not `%s`", of.Name, organization)
+		return fmt.Errorf("this provider manages the organization `%s`, not `%s`", of.Name, organization)
 	}
-	return name, nil
+	return nil
 }
 
 // byName finds the one that an import, or a data source, means.

@@ -32,11 +32,18 @@ func newCore(t *testing.T, it world, config string) core {
 	}
 	settings := filepath.Join(folder, "rc")
 	must(t, os.WriteFile(settings, fmt.Appendf(nil, "provider_installation {\n dev_overrides {\n  \"tokenward/tokenward\" = %q\n }\n direct {}\n}\n", plugins), 0o600))
-	const source = "terraform {\n required_providers {\n  tokenward = {\n   source = \"tokenward/tokenward\"\n  }\n }\n}\n"
-	must(t, os.WriteFile(filepath.Join(folder, "main.tf"), []byte(source+config), 0o600))
 	env := append(os.Environ(), "TF_CLI_CONFIG_FILE="+settings, "TF_LOG=TRACE", "TF_LOG_PATH="+filepath.Join(folder, "trace"), "TF_IN_AUTOMATION=1",
 		"TOKENWARD_URL="+it.URL, "TOKENWARD_TOKEN="+it.Admin)
-	return core{t, folder, env}
+	c := core{t, folder, env}
+	c.write(config)
+	return c
+}
+
+// write puts another configuration in the place of the one before.
+func (c core) write(config string) {
+	c.t.Helper()
+	const source = "terraform {\n required_providers {\n  tokenward = {\n   source = \"tokenward/tokenward\"\n  }\n }\n}\n"
+	must(c.t, os.WriteFile(filepath.Join(c.folder, "main.tf"), []byte(source+config), 0o600))
 }
 
 func (c core) command(arguments ...string) *exec.Cmd {

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -33,8 +34,7 @@ func (d *data[M]) Configure(_ context.Context, request datasource.ConfigureReque
 
 func (d *data[M]) Read(ctx context.Context, request datasource.ReadRequest, response *datasource.ReadResponse) {
 	var model M
-	response.Diagnostics.Append(request.Config.Get(ctx, &model)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Config, &model}) {
 		return
 	}
 	if err := d.read(ctx, d.of, &model); err != nil {
@@ -219,6 +219,56 @@ func newMemberData() datasource.DataSource {
 		it, err := byName(members, m.Email.ValueString(), "member", func(it api.Member) (string, string) { return it.ID, it.Email })
 		m.UserID, m.RoleID, m.RoleName = types.StringValue(it.ID), types.StringValue(it.RoleID), types.StringValue(it.RoleName)
 		return err
+	}}
+}
+
+type permissionsDataModel struct {
+	API    types.String `tfsdk:"api"`
+	Routes types.Set    `tfsdk:"routes"`
+	Own    types.Set    `tfsdk:"own"`
+}
+
+func newPermissionsData() datasource.DataSource {
+	texts := func(what string) schema.SetAttribute {
+		return schema.SetAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: what}
+	}
+	return &data[permissionsDataModel]{name: "permissions", schema: schema.Schema{
+		MarkdownDescription: "The permissions that there are: those of your APIs, and those of the provider's token.",
+		Attributes: map[string]schema.Attribute{
+			"api":    schema.StringAttribute{Optional: true, MarkdownDescription: "Only this one of your APIs, by name."},
+			"routes": texts("What the routes of your APIs need: what a `tokenward_role` can be given."),
+			"own":    texts("What the provider's token holds, and so can give away."),
+		},
+	}, read: func(ctx context.Context, of *api.Of, m *permissionsDataModel) error {
+		all, err := of.APIs(ctx)
+		if err != nil {
+			return err
+		}
+		if !m.API.IsNull() {
+			one, err := byName(all, m.API.ValueString(), "API", func(it api.API) (string, string) { return it.ID, it.Name })
+			if err != nil {
+				return err
+			}
+			all = []api.API{one}
+		}
+		var needed []string
+		for _, it := range all {
+			whole, err := of.API(ctx, it.Name)
+			if err != nil {
+				return err
+			}
+			for _, route := range whole.Routes {
+				needed = append(needed, slices.Concat(append(route.AnyOf, route.Permissions)...)...)
+			}
+		}
+		self, err := of.Self(ctx)
+		if err != nil {
+			return err
+		}
+		slices.Sort(needed)
+		none := types.SetUnknown(types.StringType)
+		m.Routes, m.Own = textSet(slices.Compact(needed), none), textSet(self.Permissions, none)
+		return nil
 	}}
 }
 

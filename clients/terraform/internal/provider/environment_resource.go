@@ -55,8 +55,7 @@ func (m *environmentModel) read(it api.Environment) {
 
 func (r *environmentResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan environmentModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
 	fields := api.Fields{"name": plan.Name.ValueString(), "mode": plan.Mode.ValueString(), "cluster": plan.ClusterID.ValueString()}
@@ -71,15 +70,12 @@ func (r *environmentResource) Create(ctx context.Context, request resource.Creat
 
 func (r *environmentResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
 	var state environmentModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	it, err := r.of.Environment(ctx, state.ID.ValueString())
 	if err != nil {
-		if lost(ctx, r.of, &response.Diagnostics, "read", "environment", "environment:read", err) {
-			response.State.RemoveResource(ctx)
-		}
+		r.unread(ctx, response, "environment", err)
 		return
 	}
 	state.read(it)
@@ -88,8 +84,7 @@ func (r *environmentResource) Read(ctx context.Context, request resource.ReadReq
 
 func (r *environmentResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
 	var plan environmentModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
 	it, err := r.of.Environment(ctx, plan.ID.ValueString())
@@ -106,13 +101,10 @@ func (r *environmentResource) Update(ctx context.Context, request resource.Updat
 
 func (r *environmentResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
 	var state environmentModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	if err := r.of.DeleteEnvironment(ctx, state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "deleted", "environment", "environment:read", err)
-	}
+	r.deleted(ctx, response, "environment", r.of.DeleteEnvironment(ctx, state.ID.ValueString()))
 }
 
 func (r *environmentResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {

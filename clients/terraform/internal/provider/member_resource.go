@@ -90,8 +90,7 @@ func (r *memberResource) invite(ctx context.Context, plan *memberModel) error {
 
 func (r *memberResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan memberModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
 	if err := r.invite(ctx, &plan); err != nil {
@@ -103,8 +102,7 @@ func (r *memberResource) Create(ctx context.Context, request resource.CreateRequ
 
 func (r *memberResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
 	var state memberModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	email := state.Email
@@ -114,11 +112,9 @@ func (r *memberResource) Read(ctx context.Context, request resource.ReadRequest,
 	member, invited, found, err := r.find(ctx, email.ValueString())
 	switch {
 	case err != nil:
-		tell(&response.Diagnostics, "The member cannot be read", err)
+		r.unread(ctx, response, "member", err)
 	case !found:
-		if lost(ctx, r.of, &response.Diagnostics, "read", "member", "member:read", api.Absent("member")) {
-			response.State.RemoveResource(ctx)
-		}
+		r.unread(ctx, response, "member", api.Absent("member"))
 	default:
 		state.read(member, invited)
 		response.Diagnostics.Append(response.State.Set(ctx, state)...)
@@ -127,9 +123,7 @@ func (r *memberResource) Read(ctx context.Context, request resource.ReadRequest,
 
 func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
 	var plan, state memberModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}) {
 		return
 	}
 	failed := func(err error) { tell(&response.Diagnostics, "The member cannot get another role", err) }
@@ -168,30 +162,22 @@ func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequ
 
 func (r *memberResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
 	var state memberModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	member, invited, found, err := r.find(ctx, state.Email.ValueString())
 	switch {
 	case err != nil:
 	case !found:
-		return
+		err = api.Absent("member")
 	case invited:
 		err = r.of.Uninvite(ctx, member.ID)
 	default:
 		err = r.of.RemoveMember(ctx, member.ID)
 	}
-	if err != nil && !api.NotFound(err) {
-		tell(&response.Diagnostics, "The member cannot be removed", err)
-	}
+	r.deleted(ctx, response, "member", err)
 }
 
 func (r *memberResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
-	email, err := importName(r.of, request.ID)
-	if err != nil {
-		tell(&response.Diagnostics, "The member cannot be imported", err)
-		return
-	}
-	response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), email)...)
+	r.importAs(ctx, request, response, "member", path.Root("id"), func(email string) (string, error) { return email, nil })
 }

@@ -48,8 +48,7 @@ func (m *projectModel) read(project api.Project) {
 
 func (r *projectResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan projectModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
 	project, err := r.of.CreateProject(ctx, plan.fields())
@@ -63,15 +62,12 @@ func (r *projectResource) Create(ctx context.Context, request resource.CreateReq
 
 func (r *projectResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
 	var state projectModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	project, err := r.of.Project(ctx, state.ID.ValueString())
 	if err != nil {
-		if lost(ctx, r.of, &response.Diagnostics, "read", "project", "project:read", err) {
-			response.State.RemoveResource(ctx)
-		}
+		r.unread(ctx, response, "project", err)
 		return
 	}
 	state.read(project)
@@ -80,8 +76,7 @@ func (r *projectResource) Read(ctx context.Context, request resource.ReadRequest
 
 func (r *projectResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
 	var plan projectModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
 	project, err := r.of.Project(ctx, plan.ID.ValueString())
@@ -98,25 +93,17 @@ func (r *projectResource) Update(ctx context.Context, request resource.UpdateReq
 
 func (r *projectResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
 	var state projectModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	if err := r.of.DeleteProject(ctx, state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "deleted", "project", "project:read", err)
-	}
+	r.deleted(ctx, response, "project", r.of.DeleteProject(ctx, state.ID.ValueString()))
 }
 
 func (r *projectResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
-	wanted, err := importName(r.of, request.ID)
-	if err == nil {
-		var project api.Project
-		if project, err = findProject(ctx, r.of, wanted); err == nil {
-			response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), project.ID)...)
-			return
-		}
-	}
-	tell(&response.Diagnostics, "The project cannot be imported", err)
+	r.importAs(ctx, request, response, "project", path.Root("id"), func(wanted string) (string, error) {
+		project, err := findProject(ctx, r.of, wanted)
+		return project.ID, err
+	})
 }
 
 func findProject(ctx context.Context, of *api.Of, wanted string) (api.Project, error) {

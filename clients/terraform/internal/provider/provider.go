@@ -63,8 +63,7 @@ type settings struct {
 
 func (p *tokenward) Configure(ctx context.Context, request provider.ConfigureRequest, response *provider.ConfigureResponse) {
 	var config settings
-	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Config, &config}) {
 		return
 	}
 	read := func(set types.String, attribute, variable, missing string) string {
@@ -103,12 +102,13 @@ func (p *tokenward) Configure(ctx context.Context, request provider.ConfigureReq
 func (p *tokenward) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		newTokenResource, newRoleResource, newProjectResource, newEnvironmentResource, newClusterResource, newMemberResource, newVariableResource,
+		newAPIResource, newOrganizationResource,
 	}
 }
 
 func (p *tokenward) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{
-		newTokenData, newRoleData, newRolesData, newProjectData, newEnvironmentData, newClusterData, newMemberData, newDecisionData,
+		newTokenData, newRoleData, newRolesData, newProjectData, newEnvironmentData, newClusterData, newMemberData, newPermissionsData, newDecisionData,
 	}
 }
 

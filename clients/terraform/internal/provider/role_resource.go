@@ -160,8 +160,7 @@ func (m *roleModel) read(role api.CustomRole) {
 
 func (r *roleResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan roleModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
 	fields := api.Fields{"name": plan.Name.ValueString(), "permissions": texts(ctx, plan.Permissions, &response.Diagnostics)}
@@ -189,15 +188,12 @@ func (r *roleResource) Create(ctx context.Context, request resource.CreateReques
 
 func (r *roleResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
 	var state roleModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	role, err := r.of.CustomRole(ctx, state.ID.ValueString())
 	if err != nil {
-		if lost(ctx, r.of, &response.Diagnostics, "read", "role", "role:read", err) {
-			response.State.RemoveResource(ctx)
-		}
+		r.unread(ctx, response, "role", err)
 		return
 	}
 	state.read(role)
@@ -206,9 +202,7 @@ func (r *roleResource) Read(ctx context.Context, request resource.ReadRequest, r
 
 func (r *roleResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
 	var plan, state roleModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}) {
 		return
 	}
 	role, err := r.of.CustomRole(ctx, state.ID.ValueString())
@@ -225,8 +219,7 @@ func (r *roleResource) Update(ctx context.Context, request resource.UpdateReques
 
 func (r *roleResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
 	var state roleModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	moveTo := ""
@@ -239,19 +232,14 @@ func (r *roleResource) Delete(ctx context.Context, request resource.DeleteReques
 		moveTo = other.ID
 	}
 	err := r.of.DeleteRole(ctx, state.ID.ValueString(), moveTo)
-	if err != nil && !lost(ctx, r.of, &response.Diagnostics, "deleted", "role", "role:read", err) && moveTo == "" {
+	if err != nil && !r.lost(ctx, &response.Diagnostics, "deleted", "role", err) && moveTo == "" {
 		response.Diagnostics.AddWarning("Is it in use?", "The core destroys a role before it gives its holders another one. Say `move_holders_to` and apply once, or use `create_before_destroy`.")
 	}
 }
 
 func (r *roleResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
-	wanted, err := importName(r.of, request.ID)
-	if err == nil {
-		var role api.Role
-		if role, err = roleID(ctx, r.of, wanted); err == nil {
-			response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), role.ID)...)
-			return
-		}
-	}
-	tell(&response.Diagnostics, "The role cannot be imported", err)
+	r.importAs(ctx, request, response, "role", path.Root("id"), func(wanted string) (string, error) {
+		role, err := roleID(ctx, r.of, wanted)
+		return role.ID, err
+	})
 }

@@ -75,8 +75,7 @@ func (e *ephemeralToken) Configure(_ context.Context, request ephemeral.Configur
 
 func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest, response *ephemeral.OpenResponse) {
 	var model ephemeralModel
-	response.Diagnostics.Append(request.Config.Get(ctx, &model)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Config, &model}) {
 		return
 	}
 	life := usualLife
@@ -126,15 +125,28 @@ type keeper interface {
 	GetKey(context.Context, string) ([]byte, diag.Diagnostics)
 }
 
-func opened(ctx context.Context, kept keeper, diagnostics *diag.Diagnostics) (open, bool) {
+// opened is false where a core did not give back what it was given to keep: nobody knows then which token it was, and a person
+// has to be told.
+func opened(ctx context.Context, kept keeper, summary string, diagnostics *diag.Diagnostics) (open, bool) {
 	var it open
 	text, problems := kept.GetKey(ctx, private)
 	diagnostics.Append(problems...)
-	return it, json.Unmarshal(text, &it) == nil && it.ID != ""
+	if problems.HasError() || json.Unmarshal(text, &it) != nil || it.ID == "" {
+		diagnostics.AddWarning(summary, "The core did not give back what the provider had it keep, so that nobody knows which token it is. "+
+			"It ends by itself; `tokenward token list` shows it, by its `name_prefix`, and `tokenward token delete` takes it back at once.")
+		return open{}, false
+	}
+	return it, true
 }
 
+// What people are told that cannot be done at the end of a run, and in its middle.
+const (
+	notRenewed   = "The token of this run cannot be renewed"
+	notTakenBack = "The token of this run could not be taken back"
+)
+
 func (e *ephemeralToken) Renew(ctx context.Context, request ephemeral.RenewRequest, response *ephemeral.RenewResponse) {
-	it, known := opened(ctx, request.Private, &response.Diagnostics)
+	it, known := opened(ctx, request.Private, notRenewed, &response.Diagnostics)
 	if !known {
 		return
 	}
@@ -144,7 +156,7 @@ func (e *ephemeralToken) Renew(ctx context.Context, request ephemeral.RenewReque
 		end = it.Until
 	}
 	if _, err := e.of.EditToken(ctx, it.ID, "", api.Fields{"expires_at": end.UTC().Format(time.RFC3339)}); err != nil {
-		response.Diagnostics.AddWarning("The token of this run cannot be renewed", err.Error())
+		response.Diagnostics.AddWarning(notRenewed, err.Error())
 		return
 	}
 	if end.Before(it.Until) {
@@ -153,12 +165,12 @@ func (e *ephemeralToken) Renew(ctx context.Context, request ephemeral.RenewReque
 }
 
 func (e *ephemeralToken) Close(ctx context.Context, request ephemeral.CloseRequest, response *ephemeral.CloseResponse) {
-	it, known := opened(ctx, request.Private, &response.Diagnostics)
+	it, known := opened(ctx, request.Private, notTakenBack, &response.Diagnostics)
 	if !known {
 		return
 	}
 	// One that has ended already, or was deleted, is what was wanted.
 	if err := e.of.DeleteToken(ctx, it.ID); err != nil && !api.NotFound(err) {
-		response.Diagnostics.AddWarning("The token of this run could not be taken back", err.Error()+" It ends by itself.")
+		response.Diagnostics.AddWarning(notTakenBack, err.Error()+" It ends by itself.")
 	}
 }

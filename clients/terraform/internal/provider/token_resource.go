@@ -101,8 +101,7 @@ func (m tokenModel) form() string {
 
 func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
 	var config tokenModel
-	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Config, &config}) {
 		return
 	}
 	wrong := func(name, summary, detail string) {
@@ -137,9 +136,7 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 	if life, err := time.ParseDuration(config.ExpiresIn.ValueString()); (err != nil || life <= 0) && !config.ExpiresIn.IsNull() && !config.ExpiresIn.IsUnknown() {
 		wrong("expires_in", "This is no length of time", "Write it as 2160h or 30m, more than 0.")
 	}
-	if word := config.OnExpired.ValueString(); word != "" && word != "recreate" && word != "keep" {
-		wrong("on_expired", "This is no choice", "`on_expired` is `recreate` or `keep`.")
-	}
+	oneOf(path.Root("on_expired"), config.OnExpired, &response.Diagnostics, "recreate", "keep")
 	if !config.Digest.IsNull() && !config.Digest.IsUnknown() && !isDigest(config.Digest.ValueString()) {
 		wrong("digest", "This is no SHA-256", "It has 64 small hexadecimal digits: what `sha256sum` prints of the secret.")
 	}
@@ -173,9 +170,7 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		return
 	}
 	var config, plan tokenModel
-	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Config, &config}, sent{request.Plan, &plan}) {
 		return
 	}
 	if request.State.Raw.IsNull() {
@@ -193,8 +188,7 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		return
 	}
 	var state tokenModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	rotated, why := rotates(state, plan)
@@ -303,9 +297,7 @@ func secret(fields api.Fields, plan, config tokenModel, diagnostics *diag.Diagno
 
 func (r *tokenResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan, config tokenModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}) {
 		return
 	}
 	role, err := roleID(ctx, r.of, plan.Role.ValueString())
@@ -407,14 +399,14 @@ func sameMoment(wanted any, is *time.Time) bool {
 
 func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
 	var state tokenModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	token, err := r.of.Token(ctx, state.ID.ValueString())
 	switch {
-	case err != nil && !lost(ctx, r.of, &response.Diagnostics, "read", "token", "token:read", err):
-	case err != nil || token.State == "revoked":
+	case err != nil:
+		r.unread(ctx, response, "token", err)
+	case token.State == "revoked":
 		response.State.RemoveResource(ctx)
 	default:
 		r.read(ctx, &state, token, &response.Diagnostics)
@@ -477,10 +469,7 @@ func network(text string) string {
 
 func (r *tokenResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
 	var state, plan, config tokenModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}, sent{request.Plan, &plan}, sent{request.Config, &config}) {
 		return
 	}
 	id := state.ID.ValueString()
@@ -575,26 +564,19 @@ func (r *tokenResource) edits(ctx context.Context, state, plan tokenModel, diagn
 
 func (r *tokenResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
 	var state tokenModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	if err := r.of.DeleteToken(ctx, state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "deleted", "token", "token:read", err)
-	}
+	r.deleted(ctx, response, "token", r.of.DeleteToken(ctx, state.ID.ValueString()))
 }
 
 func (r *tokenResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
-	wanted, err := importName(r.of, request.ID)
-	if err == nil {
-		var all []api.Token
-		if all, err = r.of.Tokens(ctx); err == nil {
-			var token api.Token
-			if token, err = byName(all, wanted, "token", func(it api.Token) (string, string) { return it.ID, it.Name }); err == nil {
-				response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), token.ID)...)
-				return
-			}
+	r.importAs(ctx, request, response, "token", path.Root("id"), func(wanted string) (string, error) {
+		all, err := r.of.Tokens(ctx)
+		if err != nil {
+			return "", err
 		}
-	}
-	tell(&response.Diagnostics, "The token cannot be imported", err)
+		token, err := byName(all, wanted, "token", func(it api.Token) (string, string) { return it.ID, it.Name })
+		return token.ID, err
+	})
 }

@@ -59,8 +59,7 @@ func (r *variableResource) Schema(_ context.Context, _ resource.SchemaRequest, r
 
 func (r *variableResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
 	var config variableModel
-	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Config, &config}) {
 		return
 	}
 	if config.ProjectID.IsNull() == config.EnvironmentID.IsNull() {
@@ -89,9 +88,7 @@ func (r *variableResource) ModifyPlan(ctx context.Context, request resource.Modi
 		return
 	}
 	var plan, state variableModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if !response.Diagnostics.HasError() && plan.isSecret() != state.isSecret() {
+	if take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}) && plan.isSecret() != state.isSecret() {
 		response.RequiresReplace = append(response.RequiresReplace, path.Root("value"))
 	}
 }
@@ -105,9 +102,7 @@ func (m *variableModel) read(it api.Variable) {
 
 func (r *variableResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan, config variableModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}) {
 		return
 	}
 	fields := api.Fields{"key": plan.Key.ValueString(), "value": plan.Value.ValueString()}
@@ -128,8 +123,7 @@ func (r *variableResource) Create(ctx context.Context, request resource.CreateRe
 
 func (r *variableResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
 	var state variableModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
 	// After an import it is not known yet which of both it is.
@@ -140,9 +134,7 @@ func (r *variableResource) Read(ctx context.Context, request resource.ReadReques
 	for _, secret := range kinds {
 		all, err := r.of.Variables(ctx, state.place(), secret)
 		if err != nil {
-			if lost(ctx, r.of, &response.Diagnostics, "read", "variable", "variable:read", err) {
-				response.State.RemoveResource(ctx)
-			}
+			r.unread(ctx, response, "variable", err)
 			return
 		}
 		for _, it := range all {
@@ -153,17 +145,12 @@ func (r *variableResource) Read(ctx context.Context, request resource.ReadReques
 			}
 		}
 	}
-	if lost(ctx, r.of, &response.Diagnostics, "read", "variable", "variable:read", api.Absent("variable")) {
-		response.State.RemoveResource(ctx)
-	}
+	r.unread(ctx, response, "variable", api.Absent("variable"))
 }
 
 func (r *variableResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
 	var plan, state, config variableModel
-	response.Diagnostics.Append(request.Plan.Get(ctx, &plan)...)
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	response.Diagnostics.Append(request.Config.Get(ctx, &config)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}, sent{request.Config, &config}) {
 		return
 	}
 	fields := api.Fields{"key": plan.Key.ValueString()}
@@ -190,13 +177,10 @@ func (r *variableResource) Update(ctx context.Context, request resource.UpdateRe
 
 func (r *variableResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
 	var state variableModel
-	response.Diagnostics.Append(request.State.Get(ctx, &state)...)
-	if response.Diagnostics.HasError() {
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	if err := r.of.DeleteVariable(ctx, state.place(), state.isSecret(), state.ID.ValueString()); err != nil {
-		lost(ctx, r.of, &response.Diagnostics, "deleted", "variable", "variable:read", err)
-	}
+	r.deleted(ctx, response, "variable", r.of.DeleteVariable(ctx, state.place(), state.isSecret(), state.ID.ValueString()))
 }
 
 func (r *variableResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
