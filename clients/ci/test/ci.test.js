@@ -94,27 +94,71 @@ test('what is wrong fails the step, says what to do, and names no token', async 
   }
 });
 
-test('the command is set up from an archive with the right checksum alone, once', async () => {
-  const folder = fs.mkdtempSync(path.join(place, 'archive-'));
-  fs.writeFileSync(path.join(folder, 'tokenward'), '#!/bin/sh\necho set up\n', { mode: 0o755 });
-  const archive = execFileSync('tar', ['-czf', '-', '-C', folder, 'tokenward']);
+// As a release is made: the steps of its workflow, with a script in the place of what they compile.
+function released() {
+  const workflow = fs.readFileSync(path.join(ci, '../../.github/workflows/release.yml'), 'utf8');
+  const steps = /- name: Archive\n +run: \|\n((?: {10}.*\n)+)/.exec(workflow)[1];
+  const targets = [...workflow.matchAll(/target: ([\w-]+),/g)].map(([, target]) => target);
+  const folder = fs.mkdtempSync(path.join(place, 'release-'));
+  fs.mkdirSync(path.join(folder, 'target/dist'), { recursive: true });
+  fs.writeFileSync(path.join(folder, 'target/dist/tokenward'), '#!/bin/sh\necho set up\n', { mode: 0o755 });
+  for (const file of ['README.md', 'CHANGELOG.md', 'LICENSE']) fs.writeFileSync(path.join(folder, file), file);
+  for (const target of targets) execFileSync('bash', ['-ec', steps], { cwd: folder, env: { PATH: process.env.PATH, NAME: `tokenward-${target}` } });
+  return { folder, targets };
+}
+
+/** A place for archives, and what was asked of it. */
+async function archives(folder, test) {
   const asked = [];
-  const server = http.createServer((request, response) => { asked.push(request.url); response.end(archive); });
+  const server = http.createServer((request, response) => {
+    asked.push(request.url);
+    const file = path.join(folder, path.basename(request.url));
+    if (fs.existsSync(file)) response.end(fs.readFileSync(file)); else response.writeHead(404).end();
+  });
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  const url = `http://127.0.0.1:${server.address().port}/v{version}/{os}-{arch}.tar.gz`;
-  const sha256 = createHash('sha256').update(archive).digest('hex');
-  const bad = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256: '0'.repeat(64) });
-  assert.ok(bad.code === 1 && bad.said.includes('Nothing was unpacked') && bad.path === '', bad.said);
-  const first = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256 });
-  assert.equal(first.code, 0, first.said);
-  assert.equal(execFileSync(path.join(first.path.trim(), 'tokenward'), { encoding: 'utf8' }), 'set up\n');
-  const second = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256 });
-  assert.equal(second.path, first.path);
-  assert.deepEqual(asked, Array(2).fill(`/v1.2.3/${process.platform}-${process.arch}.tar.gz`), 'the third time it is in the cache');
-  for (const change of [{ version: '../x' }, { sha256: 'abc' }]) {
-    assert.equal((await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256, ...change })).code, 1);
-  }
-  server.close();
+  try { await test(`http://127.0.0.1:${server.address().port}`, asked); } finally { server.close(); }
+}
+
+const sum = (file) => createHash('sha256').update(fs.readFileSync(file)).digest('hex');
+
+test('the command is set up from an archive of a release with the right checksum alone, once', async () => {
+  const { folder, targets } = released();
+  const target = targets.find((it) => it.startsWith(process.arch === 'arm64' ? 'aarch64' : 'x86_64'));
+  const file = `tokenward-${target}.tar.xz`;
+  const sha256 = sum(path.join(folder, file));
+  assert.ok(fs.readFileSync(path.join(folder, `${file}.sha256`), 'utf8').startsWith(sha256));
+  const usual = /default: (https:.*)/.exec(fs.readFileSync(path.join(ci, 'setup-tokenward/action.yml'), 'utf8'))[1];
+  await archives(folder, async (base, asked) => {
+    const url = usual.replace('https://github.com', base);
+    const bad = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256: '0'.repeat(64) });
+    assert.ok(bad.code === 1 && bad.said.includes('Nothing was unpacked') && bad.path === '', bad.said);
+    const first = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256 });
+    assert.equal(first.code, 0, first.said);
+    assert.equal(execFileSync(path.join(first.path.trim(), 'tokenward'), { encoding: 'utf8' }), 'set up\n');
+    const second = await step('setup-tokenward/main.js', { url, version: '1.2.3', sha256 });
+    assert.equal(second.path, first.path);
+    assert.deepEqual(asked, Array(2).fill(`/tokenward/tokenward/releases/download/v1.2.3/${file}`), 'the third time it is in the cache');
+    assert.deepEqual(fs.readdirSync(path.dirname(first.path.trim())), [sha256], 'nothing is left beside it');
+  });
+});
+
+test('an archive that is no release is refused, and nothing of it stays', async () => {
+  const folder = fs.mkdtempSync(path.join(place, 'archive-'));
+  fs.mkdirSync(path.join(folder, 'empty'));
+  fs.writeFileSync(path.join(folder, 'other.tar.gz'), execFileSync('tar', ['-czf', '-', '-C', folder, 'empty']));
+  fs.writeFileSync(path.join(folder, 'page.tar.xz'), '<!doctype html>');
+  await archives(folder, async (base) => {
+    const wrong = [
+      [{ version: '..' }, 'version such as'], [{ version: '1.2' }, 'version such as'], [{ version: '1.2.3/../x' }, 'version such as'],
+      [{ sha256: 'abc' }, '64 hexadecimal digits'], [{ url: `${base}/none.tar.xz` }, 'answers 404'], [{ url: 'http://127.0.0.1:9/x' }, 'cannot be reached'],
+      [{ sha256: sum(path.join(folder, 'other.tar.gz')) }, 'no `tokenward`'], [{ url: `${base}/page.tar.xz`, sha256: sum(path.join(folder, 'page.tar.xz')) }, 'tar'],
+    ];
+    for (const [change, told] of wrong) {
+      const { code, said } = await step('setup-tokenward/main.js', { url: `${base}/other.tar.gz`, version: '9.9.9', sha256: '0'.repeat(64), ...change });
+      assert.ok(code === 1 && said.includes(told), `${told}: ${said}`);
+    }
+    assert.deepEqual(fs.readdirSync(path.join(place, 'cache/tokenward/9.9.9')), []);
+  });
 });
 
 test('the actions name scripts that are there, and node24', () => {
