@@ -1,35 +1,30 @@
-"""The client for asyncio: on httpx where it is installed (the extra ``httpx``), else on threads with the other client."""
+"""The client for coroutines of asyncio, without a thread: its connections belong to the loop that made them."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from ._base import ANSWER_BYTES, Settings, answer_too_long, batch, encoded, merged
-from ._sync import KEPT, Tokenward
-from ._wire import MALFORMED, Question, Reply, Request, Resource, Verdict, read_batch, read_reply, read_verdict
-
-if TYPE_CHECKING:
-    import httpx
-
-
-def _has_httpx() -> bool:
-    try:
-        import httpx  # noqa: F401
-    except ImportError:
-        return False
-    return True
+from ._base import Asking, Settings, one, several
+from ._http import Answer, Route, route
+from ._sync import KEPT, READ_BYTES, Tokenward, usual_tls
+from ._wire import Question, Reply, Request, Resource, Verdict
 
 
-def _over_httpx(settings: Settings, tls: ssl.SSLContext | None) -> httpx.AsyncClient:
-    import httpx
+@dataclass(frozen=True)
+class _Connection:
+    """A connection, and the way by which it leads to the server."""
 
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=KEPT)
-    return httpx.AsyncClient(timeout=settings.timeout, limits=limits, verify=tls or True, follow_redirects=False, headers=settings.headers)
+    way: Route
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
 
 class AsyncTokenward:
@@ -46,15 +41,10 @@ class AsyncTokenward:
     ) -> None:
         self._settings = Settings(url, credential, timeout, revoked_tokens_live_for)
         self.base = self._settings.base
-        self._http: httpx.AsyncClient | None = None
+        self._tls = ssl_context
+        # A service may have several loops, one after the other or in threads of their own.
+        self._idle: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Connection]] = WeakKeyDictionary()
         self._threads: tuple[Tokenward, ThreadPoolExecutor] | None = None
-        if _has_httpx():
-            self._http = _over_httpx(self._settings, ssl_context)
-        else:
-            client = Tokenward(url, credential, timeout=timeout, ssl_context=ssl_context)
-            self._threads = (client, ThreadPoolExecutor(KEPT, thread_name_prefix="tokenward"))
-        #: Has a connection brought an answer since one broke? Then the next one that breaks was idle.
-        self._answered = False
 
     async def verify(
         self,
@@ -72,29 +62,18 @@ class AsyncTokenward:
         return await self.ask(Question(token, permission, resource, api, request, remote_ip, user_agent, at_least))
 
     async def ask(self, question: Question) -> Verdict:
-        content = encoded(question.body())
-        if not question.presentable:
-            return MALFORMED
-        known = self._settings.yeses.get(content)
-        if known is not None:
-            return known
-        value, throttled = read_reply(await self._post("/verify", content, ANSWER_BYTES))
-        verdict = throttled or read_verdict(value, self.base)
-        self._settings.yeses.note(content, verdict)
-        return verdict
+        asking = one(self._settings, question)
+        return asking if isinstance(asking, Verdict) else asking.read(await self._post(asking))
 
     async def verify_batch(self, questions: Iterable[Question], *, at_least: str | None = None) -> list[Verdict]:
         """The same for up to 1,000 tokens at once, answered in their order."""
-        every, asked, content = batch(questions, at_least)
-        if not asked:
-            return merged(every, [])
-        value, throttled = read_reply(await self._post("/verify/batch", content, ANSWER_BYTES * len(asked)))
-        return merged(every, [throttled] * len(asked) if throttled else read_batch(value, self.base, len(asked)))
+        asking = several(self._settings, questions, at_least)
+        return asking if isinstance(asking, list) else asking.read(await self._post(asking))
 
     async def aclose(self) -> None:
-        """Closes the connections."""
-        if self._http is not None:
-            await self._http.aclose()
+        """Closes the connections that nothing uses."""
+        for connection in self._idle.pop(asyncio.get_running_loop(), []):
+            connection.writer.close()
         if self._threads is not None:
             client, pool = self._threads
             pool.shutdown(wait=False)
@@ -106,40 +85,57 @@ class AsyncTokenward:
     async def __aexit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         await self.aclose()
 
-    async def _post(self, path: str, content: bytes, most: int) -> Reply:
-        if self._http is not None:
-            try:
-                return await asyncio.wait_for(self._ask_httpx(self._http, path, content, most), self._settings.timeout)
-            except asyncio.TimeoutError as cause:
-                raise self._settings.too_slow() from cause
-        assert self._threads is not None
+    async def _post(self, asking: Asking[Any]) -> Reply:
+        idle = self._idle.setdefault(asyncio.get_running_loop(), [])
+        connection = idle.pop() if idle else None
+        way = connection.way if connection is not None else route(self.base, self._settings.headers)
+        if way.tunnel is not None:
+            return await self._by_thread(asking)
+        try:
+            return await asyncio.wait_for(self._ask(connection, way, asking, idle), self._settings.timeout)
+        except (asyncio.TimeoutError, TimeoutError) as cause:
+            raise self._settings.too_slow() from cause
+        except OSError as cause:
+            raise self._settings.unreachable(cause) from cause
+
+    async def _by_thread(self, asking: Asking[Any]) -> Reply:
+        """Through a proxy to a server with TLS: asyncio can begin TLS on an open connection only from Python 3.11 on."""
+        if self._threads is None:
+            client = Tokenward(self.base, self._settings.credential, timeout=self._settings.timeout, ssl_context=self._tls)
+            self._threads = (client, ThreadPoolExecutor(KEPT, thread_name_prefix="tokenward"))
         client, pool = self._threads
-        return await asyncio.get_running_loop().run_in_executor(pool, client._post, path, content, most)
+        return await asyncio.get_running_loop().run_in_executor(pool, client.post, asking)
 
-    async def _ask_httpx(self, http: httpx.AsyncClient, path: str, content: bytes, most: int) -> Reply:
-        import httpx
+    async def _ask(self, connection: _Connection | None, way: Route, asking: Asking[Any], idle: list[_Connection]) -> Reply:
+        if connection is not None:
+            answer = Answer(asking.most)
+            try:
+                return await self._once(connection, asking, answer, idle)
+            except ConnectionError:
+                # The other end has closed it meanwhile: once more, with a new one. What was answered in part was no idle one.
+                if answer.begun:
+                    raise
+        tls = None if way.secure is None else self._tls or usual_tls()
+        reader, writer = await asyncio.open_connection(way.host, way.port, ssl=tls, server_hostname=way.secure)
+        # A small request must not wait for the acknowledgement of the one before.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return await self._once(_Connection(way, reader, writer), asking, Answer(asking.most), idle)
 
+    async def _once(self, connection: _Connection, asking: Asking[Any], answer: Answer, idle: list[_Connection]) -> Reply:
         try:
-            return await self._once(http, path, content, most)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as cause:
-            again, self._answered = self._answered, False
-            if not again:
-                raise self._settings.unreachable(cause) from cause
-        except httpx.HTTPError as cause:
-            raise self._settings.unreachable(cause) from cause
-        try:
-            return await self._once(http, path, content, most)
-        except httpx.HTTPError as cause:
-            raise self._settings.unreachable(cause) from cause
-
-    async def _once(self, http: httpx.AsyncClient, path: str, content: bytes, most: int) -> Reply:
-        async with http.stream("POST", f"{self.base}{path}", content=content) as answer:
-            self._answered = True
-            parts: list[bytes] = []
-            held = 0
-            async for part in answer.aiter_raw():
-                held += len(part)
-                if held > most:
-                    raise answer_too_long(most)
-                parts.append(part)
-            return Reply(answer.status_code, answer.headers.get("retry-after"), b"".join(parts))
+            connection.writer.write(connection.way.request(asking.path, asking.content))
+            await connection.writer.drain()
+            while True:
+                part = await connection.reader.read(READ_BYTES)
+                if not part:
+                    if not answer.begun:
+                        raise ConnectionResetError("it closed the connection without an answer")
+                    return answer.closed()
+                reply = answer.feed(part)
+                if reply is not None:
+                    return reply
+        finally:
+            if answer.reusable and len(idle) < KEPT:
+                idle.append(connection)
+            else:
+                connection.writer.close()

@@ -6,20 +6,17 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from ._wire import BATCH, MALFORMED, Question, TokenwardError, Verdict, presentable, read_base
+from ._wire import BATCH, MALFORMED, Question, Reply, TokenwardError, Verdict, presentable, read_base, read_batch, read_reply, read_verdict
 
 #: Most bytes of an answer that are read: about three times what a server says of one token with the longest names.
 ANSWER_BYTES = 16_384
 #: Most yeses that are remembered.
 REMEMBERED = 10_000
-
-
-def answer_too_long(most: int) -> TokenwardError:
-    return TokenwardError("answer", f"What answered is no Tokenward server: its body is longer than {most} bytes.")
 
 
 class Settings:
@@ -33,7 +30,7 @@ class Settings:
             raise TokenwardError("question", "`timeout` must be 0.001 to 60 seconds.")
         if not 0 <= revoked_tokens_live_for <= 1:
             raise TokenwardError("question", "`revoked_tokens_live_for` must be at most 1 second.")
-        self.timeout = timeout
+        self.timeout, self.credential = timeout, credential
         self.headers = {"Authorization": f"Token {credential}", "Content-Type": "application/json", "Accept-Encoding": "identity"}
         self.yeses = Yeses(revoked_tokens_live_for)
 
@@ -70,20 +67,62 @@ class Yeses:
                     self._kept.popitem(last=False)
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encoded(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode()
+    return _encode(body).encode()
 
 
-def batch(questions: Iterable[Question], at_least: str | None) -> tuple[list[Question], list[Question], bytes]:
-    """All questions of a batch, those of them that are asked, and the body that asks them."""
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True)
+class Asking(Generic[Outcome]):
+    """What is sent, however it is sent, and what the answer to it means."""
+
+    path: str
+    content: bytes
+    #: Most bytes of the answer.
+    most: int
+    read: Callable[[Reply], Outcome]
+
+
+def one(settings: Settings, question: Question) -> Verdict | Asking[Verdict]:
+    """A question about one token, or its verdict where nobody has to be asked."""
+    content = encoded(question.body())
+    if not question.presentable:
+        return MALFORMED
+    known = settings.yeses.get(content)
+    if known is not None:
+        return known
+
+    def read(reply: Reply) -> Verdict:
+        value, throttled = read_reply(reply)
+        verdict = throttled or read_verdict(value, settings.base)
+        settings.yeses.note(content, verdict)
+        return verdict
+
+    return Asking("/verify", content, ANSWER_BYTES, read)
+
+
+def several(settings: Settings, questions: Iterable[Question], at_least: str | None) -> list[Verdict] | Asking[list[Verdict]]:
+    """A question about up to 1,000 tokens, or their verdicts where nobody has to be asked."""
     every = list(questions)
     if len(every) > BATCH:
         raise TokenwardError("question", f"A batch holds at most {BATCH} questions; this one has {len(every)}.")
     asked = [it for it in every if it.presentable]
     body: dict[str, Any] = {"tokens": [it.body() for it in asked]}
+    if not asked:
+        return merged(every, [])
     if at_least is not None:
         body["at_least"] = at_least
-    return every, asked, encoded(body)
+
+    def read(reply: Reply) -> list[Verdict]:
+        value, throttled = read_reply(reply)
+        return merged(every, [throttled] * len(asked) if throttled else read_batch(value, settings.base, len(asked)))
+
+    return Asking("/verify/batch", encoded(body), ANSWER_BYTES * len(asked), read)
 
 
 def merged(every: Sequence[Question], verdicts: Iterable[Verdict]) -> list[Verdict]:
