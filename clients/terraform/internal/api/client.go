@@ -41,8 +41,10 @@ type Client struct {
 	mutex    sync.Mutex
 	position string
 	self     *Self
-	// Began is when the provider was configured: what was made before is of an earlier run.
-	Began time.Time
+	// began is when the provider was configured, by the server's clock: what was made before is of an earlier run.
+	began time.Time
+	// ahead is how much the server's clock is ahead of this machine's, which may be wrong.
+	ahead time.Duration
 }
 
 // Config says which server, and who asks.
@@ -80,7 +82,6 @@ func New(config Config) (*Client, error) {
 		base:  strings.TrimRight(at.String(), "/"),
 		token: config.Token,
 		turns: make(chan struct{}, atOnce),
-		Began: time.Now(),
 		http: &http.Client{
 			Transport: agent{config.Agent, transport},
 			Timeout:   time.Minute,
@@ -231,6 +232,7 @@ func (c *Client) once(ctx context.Context, it call, content text, into any) (str
 		return "", fmt.Errorf("%s cannot be reached: %w", c.base, innermost(err))
 	}
 	defer answer.Body.Close()
+	c.tellTime(answer.Header.Get("Date"))
 	said, err := io.ReadAll(io.LimitReader(answer.Body, mostBytes))
 	if err != nil {
 		return "", fmt.Errorf("%s stopped in the middle of an answer: %w", c.base, innermost(err))
@@ -256,6 +258,22 @@ func (c *Client) once(ctx context.Context, it call, content text, into any) (str
 		failed.wait = time.Duration(seconds) * time.Second
 	}
 	return "", failed
+}
+
+// tellTime takes over the server's clock, from the first answer that says it.
+func (c *Client) tellTime(date string) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if at, err := http.ParseTime(date); err == nil && c.began.IsZero() {
+		c.began, c.ahead = at, time.Until(at)
+	}
+}
+
+// Now is the time by the server's clock, which decides on the ends of tokens; to the second.
+func (c *Client) Now() time.Time {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return time.Now().Add(c.ahead)
 }
 
 // innermost leaves out the address, which `net/http` repeats.

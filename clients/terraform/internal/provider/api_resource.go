@@ -161,23 +161,12 @@ func (r *apiResource) Create(ctx context.Context, request resource.CreateRequest
 	}
 	name := plan.Name.ValueString()
 	document, _ := config.document(ctx, &response.Diagnostics)
-	// A document takes the place of what is there. What an interrupted apply has made is the same; anything else is somebody's.
+	// A document takes the place of the one that is there: whose that is must be known before.
 	there, err := r.of.API(ctx, name)
-	if err == nil {
-		var wanted, found apiModel
-		shown, err := r.of.PreviewAPI(ctx, name, document)
-		if err != nil {
-			tell(&response.Diagnostics, "The API cannot be made", err)
-			return
-		}
-		wanted.read(shown)
-		found.read(there)
-		if !wanted.Routes.Equal(found.Routes) || !wanted.UnknownRoute.Equal(found.UnknownRoute) || !wanted.AllowPaths.Equal(found.AllowPaths) {
-			response.Diagnostics.AddAttributeError(path.Root("name"), "The API cannot be made",
-				"The name `"+name+"` is taken by an API with other routes. If it is this one, `terraform import` it by its name; else choose another name.")
-			return
-		}
-	} else if !api.NotFound(err) {
+	if err == nil && !r.of.Interrupted(ctx, there.ID) {
+		err = taken(fmt.Errorf("the name `%s` is taken by another API.", name), there.ID)
+	}
+	if err != nil && !api.NotFound(err) {
 		tell(&response.Diagnostics, "The API cannot be made", err)
 		return
 	}

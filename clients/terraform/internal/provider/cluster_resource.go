@@ -58,6 +58,17 @@ func (r *clusterResource) Create(ctx context.Context, request resource.CreateReq
 	}
 	it, err := r.of.CreateCluster(ctx, plan.fields())
 	if err != nil {
+		// Of a cluster the refusal does not say which one has the name.
+		if holder, unfound := findCluster(ctx, r.of, plan.Name.ValueString()); unfound == nil {
+			it, err = adopted(ctx, r.of, holder.ID, err, func(string) (api.Cluster, error) { return holder, nil }, func(it api.Cluster) bool {
+				now := plan
+				now.read(it)
+				now.ID = plan.ID
+				return now == plan
+			})
+		}
+	}
+	if err != nil {
 		tell(&response.Diagnostics, "The cluster cannot be made", err)
 		return
 	}

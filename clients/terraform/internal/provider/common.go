@@ -122,6 +122,21 @@ func take(ctx context.Context, diagnostics *diag.Diagnostics, all ...sent) bool 
 	return understood
 }
 
+// adopted goes on after an apply that was killed before the state knew what it had made: that is found by its name, and taken
+// over where it is surely that, and is what is wanted now. Else the error says what to do about it.
+func adopted[T any](ctx context.Context, of *api.Of, id string, refused error, find func(id string) (T, error), wanted func(T) bool) (T, error) {
+	if it, err := find(id); err == nil && wanted(it) && of.Interrupted(ctx, id) {
+		return it, nil
+	}
+	var none T
+	return none, taken(refused, id)
+}
+
+// taken says what to do about a name that somebody has.
+func taken(refused error, id string) error {
+	return fmt.Errorf("%w It has the id %s: if it is this one, `terraform import` it; else choose another name", refused, id)
+}
+
 // oneOf says so where a text of the configuration is none of some words.
 func oneOf(at path.Path, text types.String, diagnostics *diag.Diagnostics, words ...string) {
 	if !text.IsNull() && !text.IsUnknown() && !slices.Contains(words, text.ValueString()) {

@@ -60,6 +60,14 @@ func (r *environmentResource) Create(ctx context.Context, request resource.Creat
 	}
 	fields := api.Fields{"name": plan.Name.ValueString(), "mode": plan.Mode.ValueString(), "cluster": plan.ClusterID.ValueString()}
 	it, err := r.of.CreateEnvironment(ctx, plan.ProjectID.ValueString(), fields)
+	if id, taken := api.Taken(err); taken {
+		it, err = adopted(ctx, r.of, id, err, func(id string) (api.Environment, error) { return r.of.Environment(ctx, id) }, func(it api.Environment) bool {
+			now := plan
+			now.read(it)
+			now.ID = plan.ID
+			return now == plan
+		})
+	}
 	if err != nil {
 		tell(&response.Diagnostics, "The environment cannot be made", err)
 		return

@@ -81,7 +81,20 @@ func (r *memberResource) invite(ctx context.Context, plan *memberModel) error {
 	}
 	invited, err := r.of.Invite(ctx, plan.Email.ValueString(), role.ID)
 	if err != nil {
-		return err
+		holder, pending, found, unread := r.find(ctx, plan.Email.ValueString())
+		switch {
+		case unread != nil || !found:
+			return err
+		case !pending || !r.of.Interrupted(ctx, holder.ID):
+			return fmt.Errorf("%w If it is this one, `terraform import` it by its address", err)
+		}
+		// Of the invitation of an apply that was killed nobody has the link.
+		if err := r.of.Uninvite(ctx, holder.ID); err != nil {
+			return err
+		}
+		if invited, err = r.of.Invite(ctx, plan.Email.ValueString(), role.ID); err != nil {
+			return err
+		}
 	}
 	plan.read(invited, true)
 	plan.Link = optional(invited.Link)

@@ -52,6 +52,14 @@ func (r *projectResource) Create(ctx context.Context, request resource.CreateReq
 		return
 	}
 	project, err := r.of.CreateProject(ctx, plan.fields())
+	if id, taken := api.Taken(err); taken {
+		project, err = adopted(ctx, r.of, id, err, func(id string) (api.Project, error) { return r.of.Project(ctx, id) }, func(it api.Project) bool {
+			now := plan
+			now.read(it)
+			now.ID = plan.ID
+			return now == plan
+		})
+	}
 	if err != nil {
 		tell(&response.Diagnostics, "The project cannot be made", err)
 		return

@@ -25,6 +25,7 @@ type world struct {
 	Organization string            `json:"organization"`
 	Admin        string            `json:"admin"`
 	Tokens       map[string]string `json:"tokens"`
+	Binary       string            `json:"binary"`
 }
 
 // Without this variable the framework skips all of them, and nothing would be known.

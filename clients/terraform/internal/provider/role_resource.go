@@ -168,6 +168,13 @@ func (r *roleResource) Create(ctx context.Context, request resource.CreateReques
 		fields["description"] = plan.Description.ValueString()
 	}
 	role, err := r.of.CreateRole(ctx, fields)
+	if id, taken := api.Taken(err); taken {
+		role, err = adopted(ctx, r.of, id, err, func(id string) (api.CustomRole, error) { return r.of.CustomRole(ctx, id) }, func(it api.CustomRole) bool {
+			now := plan
+			now.read(it)
+			return now.Name == plan.Name && now.Description == plan.Description && now.Permissions.Equal(plan.Permissions)
+		})
+	}
 	if err != nil {
 		tell(&response.Diagnostics, "The role cannot be made", err)
 		return

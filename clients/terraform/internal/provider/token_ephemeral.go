@@ -96,7 +96,7 @@ func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest
 	if prefix == "" {
 		prefix = "run-"
 	}
-	now := time.Now()
+	now := e.of.Now()
 	fields := api.Fields{"name": prefix + api.Random(5), "role_id": role.ID, "expires_at": now.Add(life).UTC().Format(time.RFC3339)}
 	if networks := texts(ctx, model.Networks, &response.Diagnostics); len(networks) > 0 {
 		fields["networks"] = networksOf(networks)
@@ -116,7 +116,7 @@ func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest
 	}
 	response.Diagnostics.Append(response.Private.SetKey(ctx, private, kept)...)
 	if life < longestLife {
-		response.RenewAt = now.Add(life / 2)
+		response.RenewAt = time.Now().Add(life / 2)
 	}
 }
 
@@ -150,7 +150,7 @@ func (e *ephemeralToken) Renew(ctx context.Context, request ephemeral.RenewReque
 	if !known {
 		return
 	}
-	now := time.Now()
+	now := e.of.Now()
 	end := now.Add(it.Life)
 	if end.After(it.Until) {
 		end = it.Until
@@ -160,7 +160,7 @@ func (e *ephemeralToken) Renew(ctx context.Context, request ephemeral.RenewReque
 		return
 	}
 	if end.Before(it.Until) {
-		response.RenewAt = now.Add(it.Life / 2)
+		response.RenewAt = time.Now().Add(it.Life / 2)
 	}
 }
 

@@ -240,7 +240,7 @@ func (r *tokenResource) warnOfRotation(ctx context.Context, state, plan tokenMod
 	used := ""
 	if r.of != nil {
 		if token, err := r.of.Token(ctx, state.ID.ValueString()); err == nil && token.LastUsedAt != nil {
-			used = fmt.Sprintf(" It was last used %s ago", time.Since(*token.LastUsedAt).Round(time.Second))
+			used = fmt.Sprintf(" It was last used %s ago", r.of.Now().Sub(*token.LastUsedAt).Round(time.Second))
 			if token.LastUsedAgent != "" {
 				used += " by " + token.LastUsedAgent
 			}
@@ -256,10 +256,10 @@ func (r *tokenResource) warnOfRotation(ctx context.Context, state, plan tokenMod
 }
 
 // end is the moment that the configuration wants: of `expires_in`, from now on.
-func (m tokenModel) end() (any, bool) {
+func (m tokenModel) end(now time.Time) (any, bool) {
 	if !m.ExpiresIn.IsNull() {
 		life, err := time.ParseDuration(m.ExpiresIn.ValueString())
-		return time.Now().Add(life).UTC().Format(time.RFC3339), err == nil
+		return now.Add(life).UTC().Format(time.RFC3339), err == nil
 	}
 	if !m.ExpiresAt.IsNull() && !m.ExpiresAt.IsUnknown() {
 		return m.ExpiresAt.ValueString(), true
@@ -316,7 +316,7 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 	if !plan.NotBefore.IsNull() {
 		fields["not_before"] = plan.NotBefore.ValueString()
 	}
-	if end, given := plan.end(); given {
+	if end, given := plan.end(r.of.Now()); given {
 		fields["expires_at"] = end
 	}
 	if networks := texts(ctx, plan.Networks, &response.Diagnostics); len(networks) > 0 {
@@ -359,14 +359,13 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 	if err != nil {
 		return api.Token{}, refused
 	}
-	recent := token.CreatedAt.Before(r.of.Began) && r.of.Began.Sub(token.CreatedAt) < time.Hour
 	unused := token.LastUsedAt == nil && token.AllowedCount == 0 && token.DeniedCount == 0
 	var diagnostics diag.Diagnostics
 	equal := token.RoleID == role.ID && token.Description == plan.Description.ValueString() && token.State == "active" && len(token.Versions) == 1 &&
 		sameNetworks(texts(ctx, plan.Networks, &diagnostics), token.Networks) &&
 		endsAsWanted(fields, token) && sameMoment(fields["not_before"], token.NotBefore)
-	if token.CreatorID != self.ID || !recent || !unused || !equal {
-		return api.Token{}, fmt.Errorf("%w It has the id %s: if it is this one, `terraform import` it; else choose another name", refused, id)
+	if token.CreatorID != self.ID || !r.of.Unfinished(token.CreatedAt) || !unused || !equal {
+		return api.Token{}, taken(refused, id)
 	}
 	rotation := api.Fields{"keep": "0"}
 	if digest, given := fields["sha256"]; given {
@@ -553,7 +552,7 @@ func (r *tokenResource) edits(ctx context.Context, state, plan tokenModel, diagn
 		fields["role_id"] = role.ID
 	}
 	if !state.ExpiresAt.Equal(plan.ExpiresAt) {
-		fields["expires_at"], _ = plan.end()
+		fields["expires_at"], _ = plan.end(r.of.Now())
 	}
 	before, after := texts(ctx, state.Networks, diagnostics), texts(ctx, plan.Networks, diagnostics)
 	if strings.Join(before, " ") != strings.Join(after, " ") {

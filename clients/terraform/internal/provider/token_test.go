@@ -249,6 +249,8 @@ func TestWhatSomebodyElseMadeIsNotAdopted(t *testing.T) {
 	// The same, made by this token a moment ago and never used: an apply that was killed.
 	orphan, err = of.CreateToken(context.Background(), api.Fields{"name": "tf-killed", "role_id": role.ID})
 	must(t, err)
+	// A run that begins in the second of the one before cannot tell them apart.
+	time.Sleep(1100 * time.Millisecond)
 	run(t, resource.TestStep{Config: config, Check: func(state *terraform.State) error {
 		if attribute(state, token, "id") != orphan.ID || verify(t, it, attribute(state, token, "token")) != "valid" {
 			return fmt.Errorf("it was not adopted")

@@ -112,7 +112,17 @@ func (r *variableResource) Create(ctx context.Context, request resource.CreateRe
 	if !plan.Description.IsNull() {
 		fields["description"] = plan.Description.ValueString()
 	}
-	it, err := r.of.CreateVariable(ctx, plan.place(), plan.isSecret(), fields)
+	// A variable takes the place of one with its key: whose that is must be known before.
+	there, err := r.of.Variables(ctx, plan.place(), plan.isSecret())
+	for _, one := range there {
+		if one.Key == plan.Key.ValueString() && !r.of.Interrupted(ctx, one.ID) {
+			err = taken(fmt.Errorf("there is a variable `%s` already.", one.Key), one.ID)
+		}
+	}
+	var it api.Variable
+	if err == nil {
+		it, err = r.of.CreateVariable(ctx, plan.place(), plan.isSecret(), fields)
+	}
 	if err != nil {
 		tell(&response.Diagnostics, "The variable cannot be made", err)
 		return
