@@ -57,6 +57,12 @@ pub(crate) fn list(limit: &str, of: RefOr<Schema>) -> RefOr<Schema> {
 }
 
 /// Each becomes a type without values, which stands for the field's own in its schema.
+/// An id.
+fn id() -> RefOr<Schema> {
+    let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build().into()
+}
+
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident = $schema:expr;)*) => {$(
         $(#[$doc])*
@@ -95,7 +101,7 @@ fields! {
     /// Several.
     Emails = list("admin_emails", Email::schema());
     /// Tokens that are named one by one.
-    BulkIds = list("token_bulk_ids", <tokenward_core::Uuid as PartialSchema>::schema());
+    BulkIds = list("token_bulk_ids", id());
     /// A password.
     Password =
         text("password_bytes").format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build().into();

@@ -297,9 +297,9 @@ fn hostile() -> Vec<String> {
         |n| format!("s{n} := s{} * 1e30\n", n - 1),
     ];
     // So large that doubling it in the steps that rules may have goes beyond 128 bits.
-    all.extend(
-        numbers.map(|step| doubling("s0 := 99999999999999999999999999999999999999", step).replace("not s23 == \"\"", "not s23 == 1")),
-    );
+    all.extend(numbers.map(|step| {
+        doubling("s0 := 99999999999999999999999999999999999999", step).replace("not s23 == \"\"", "not s23 == 1")
+    }));
     for call in [
         "numbers.range(1, 1000000000)",
         "numbers.range_step(1, 1000000000, 1)",

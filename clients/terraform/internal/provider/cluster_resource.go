@@ -36,7 +36,7 @@ func (r *clusterResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 			"id":             idAttribute(),
 			"name":           schema.StringAttribute{Required: true},
 			"description":    schema.StringAttribute{Optional: true},
-			"region":         schema.StringAttribute{Required: true},
+			"region":         schema.StringAttribute{Required: true, MarkdownDescription: "Where it is, in the provider's own word."},
 			"cloud_provider": schema.StringAttribute{Required: true, MarkdownDescription: "Such as `AWS`, `GCP`, `AZURE` or `ON_PREMISE`."},
 		},
 	}

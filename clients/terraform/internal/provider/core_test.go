@@ -42,9 +42,10 @@ func newCore(t *testing.T, it world, config string) core {
 // write puts another configuration in the place of the one before.
 func (c core) write(config string) {
 	c.t.Helper()
-	const source = "terraform {\n required_providers {\n  tokenward = {\n   source = \"tokenward/tokenward\"\n  }\n }\n}\n"
 	must(c.t, os.WriteFile(filepath.Join(c.folder, "main.tf"), []byte(source+config), 0o600))
 }
+
+const source = "terraform {\n required_providers {\n  tokenward = {\n   source = \"tokenward/tokenward\"\n  }\n }\n}\n"
 
 func (c core) command(arguments ...string) *exec.Cmd {
 	command := exec.Command(os.Getenv("TF_ACC_TERRAFORM_PATH"), arguments...)

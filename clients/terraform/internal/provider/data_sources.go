@@ -44,6 +44,19 @@ func (d *data[M]) Read(ctx context.Context, request datasource.ReadRequest, resp
 	response.Diagnostics.Append(response.State.Set(ctx, model)...)
 }
 
+// told describes what several data sources tell.
+var told = map[string]string{
+	"cloud_provider": "Such as `AWS`, `GCP`, `AZURE` or `ON_PREMISE`.",
+	"expires_at":     "From when on it is refused (RFC 3339).",
+	"last_four":      "The end of its newest secret.",
+	"last_used_at":   "When it was last presented; null where it never was.",
+	"mode":           "`DEVELOPMENT`, `PREVIEW`, `STAGING` or `PRODUCTION`.",
+	"region":         "Where it is.",
+	"role_id":        "The id of the role.",
+	"role_name":      "The name of the role.",
+	"state":          "`active`, `disabled`, `not_yet_valid` or `expired`.",
+}
+
 // either is a pair of attributes of which one is said and both are known then.
 func either(computed ...string) map[string]schema.Attribute {
 	attributes := map[string]schema.Attribute{
@@ -51,7 +64,7 @@ func either(computed ...string) map[string]schema.Attribute {
 		"name": schema.StringAttribute{Optional: true, Computed: true},
 	}
 	for _, it := range computed {
-		attributes[it] = schema.StringAttribute{Computed: true}
+		attributes[it] = schema.StringAttribute{Computed: true, MarkdownDescription: told[it]}
 	}
 	return attributes
 }
@@ -207,9 +220,9 @@ func newMemberData() datasource.DataSource {
 		MarkdownDescription: "A member of the organization.",
 		Attributes: map[string]schema.Attribute{
 			"email":     schema.StringAttribute{Required: true},
-			"user_id":   schema.StringAttribute{Computed: true},
-			"role_id":   schema.StringAttribute{Computed: true},
-			"role_name": schema.StringAttribute{Computed: true},
+			"user_id":   schema.StringAttribute{Computed: true, MarkdownDescription: "The id by which the server knows the member."},
+			"role_id":   schema.StringAttribute{Computed: true, MarkdownDescription: told["role_id"]},
+			"role_name": schema.StringAttribute{Computed: true, MarkdownDescription: told["role_name"]},
 		},
 	}, read: func(ctx context.Context, of *api.Of, m *memberDataModel) error {
 		members, _, err := of.Members(ctx)
@@ -288,15 +301,15 @@ func newDecisionData() datasource.DataSource {
 	return &data[decisionDataModel]{name: "decision", schema: schema.Schema{
 		MarkdownDescription: "What a token would be answered, for `check` blocks: by its id, and never by its secret.",
 		Attributes: map[string]schema.Attribute{
-			"token_id":           schema.StringAttribute{Required: true},
+			"token_id":           schema.StringAttribute{Required: true, MarkdownDescription: "The token that is asked about."},
 			"permission":         schema.StringAttribute{Optional: true, MarkdownDescription: "A permission, such as `invoices:read`."},
 			"api":                schema.StringAttribute{Optional: true, MarkdownDescription: "An API of the organization; with `method` and `path`."},
-			"method":             schema.StringAttribute{Optional: true},
-			"path":               schema.StringAttribute{Optional: true},
+			"method":             schema.StringAttribute{Optional: true, MarkdownDescription: "The method of the request."},
+			"path":               schema.StringAttribute{Optional: true, MarkdownDescription: "The path of the request, as a client sends it."},
 			"remote_ip":          schema.StringAttribute{Optional: true, MarkdownDescription: "From where; without it a token that is bound to networks is refused."},
-			"allowed":            schema.BoolAttribute{Computed: true},
+			"allowed":            schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it may."},
 			"code":               schema.StringAttribute{Computed: true, MarkdownDescription: "`valid`, or why not."},
-			"missing_permission": schema.StringAttribute{Computed: true},
+			"missing_permission": schema.StringAttribute{Computed: true, MarkdownDescription: "What its role lacks, where that is why."},
 		},
 	}, read: func(ctx context.Context, of *api.Of, m *decisionDataModel) error {
 		question := api.Fields{}

@@ -64,7 +64,7 @@ func (e *ephemeralToken) Schema(_ context.Context, _ ephemeral.SchemaRequest, re
 			"id":          schema.StringAttribute{Computed: true},
 			"name":        schema.StringAttribute{Computed: true},
 			"token":       schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The secret."},
-			"expires_at":  schema.StringAttribute{Computed: true},
+			"expires_at":  schema.StringAttribute{Computed: true, MarkdownDescription: "When it ends by itself, where nobody renews it."},
 		},
 	}
 }

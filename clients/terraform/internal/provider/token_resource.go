@@ -159,7 +159,7 @@ func rotates(before, after tokenModel) (bool, string) {
 		return true, "`secret_wo_version` is another one"
 	case after.form() == "digest" && !before.Digest.Equal(after.Digest):
 		return true, "`digest` is another one"
-	case after.form() == "generate" && !before.RotateTriggers.Equal(after.RotateTriggers) && !before.Token.IsNull():
+	case after.form() == "generate" && !before.RotateTriggers.Equal(after.RotateTriggers):
 		return true, "`rotate_triggers` are others"
 	}
 	return false, ""

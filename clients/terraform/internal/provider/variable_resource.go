@@ -49,7 +49,7 @@ func (r *variableResource) Schema(_ context.Context, _ resource.SchemaRequest, r
 			"project_id":        schema.StringAttribute{Optional: true, PlanModifiers: replaces},
 			"environment_id":    schema.StringAttribute{Optional: true, PlanModifiers: replaces},
 			"key":               schema.StringAttribute{Required: true},
-			"value":             schema.StringAttribute{Optional: true},
+			"value":             schema.StringAttribute{Optional: true, MarkdownDescription: "What everybody may see who sees the variable."},
 			"secret_wo":         schema.StringAttribute{Optional: true, WriteOnly: true, Sensitive: true, MarkdownDescription: "The value of a secret, from an ephemeral value."},
 			"secret_wo_version": schema.Int64Attribute{Optional: true, MarkdownDescription: "Another number writes the `secret_wo` of that run."},
 			"description":       schema.StringAttribute{Optional: true},

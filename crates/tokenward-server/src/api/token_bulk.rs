@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tokenward_api::tokens::{ApiTokenBulk, ApiTokenBulkMember, ApiTokenBulkRequest};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
+use tokenward_core::nearest::known_words;
 use tokenward_core::permission::Management;
 use tokenward_core::token::RevokeReason;
 use tokenward_core::{Error, Result};
@@ -18,7 +19,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, written};
 use super::right::On;
 use super::tokens::{FILTER_KINDS, FILTERS, ListQuery};
-use crate::limits::{DESCRIPTION, TOKEN_BULK_IDS};
+use crate::limits::{DESCRIPTION, TOKEN_BULK_IDS, WORD};
 use crate::service::App;
 use crate::service::token_bulk::{self, Action, Set};
 use crate::service::tokens::Why;
@@ -52,6 +53,8 @@ fn action(sent: &ApiTokenBulkRequest) -> Result<Action> {
     only(&mut faults, "note", sent.note.is_some(), "delete");
     only(&mut faults, "expires_at", sent.expires_at.is_some(), "set_end");
     let reason = sent.reason.as_deref().and_then(|word| faults.read("reason", RevokeReason::parse(word)));
+    faults.check("action", WORD.check_text(&sent.action));
+    faults.check("set", WORD.check_text(sent.set.as_deref().unwrap_or_default()));
     faults.check("note", DESCRIPTION.check_text(sent.note.as_deref().unwrap_or_default()));
     if let Some(ids) = &sent.token_ids {
         faults.check("token_ids", TOKEN_BULK_IDS.check_list(ids));
@@ -72,8 +75,9 @@ fn action(sent: &ApiTokenBulkRequest) -> Result<Action> {
             None
         }
         "set_end" => sent.expires_at.map(Action::SetEnd),
-        _ => {
-            faults.push("action", "is none of `delete`, `disable` and `set_end`");
+        unknown => {
+            let known = known_words(unknown, ["delete", "disable", "set_end"].into_iter());
+            faults.push("action", format!("is not known; {known}"));
             None
         }
     };

@@ -63,7 +63,7 @@ impl Set {
     }
 
     fn last_change(&self) -> Time {
-        self.0.iter().map(|it| it.updated_at).max().unwrap_or_default()
+        self.0.iter().map(|it| it.updated_at).max().unwrap_or(Time(0))
     }
 
     /// The text that stands for exactly these tokens as they are: how many, when one of them was changed last, and a digest of

@@ -1,0 +1,3 @@
+data "tokenward_member" "owner" {
+  email = "owner@acme.example"
+}

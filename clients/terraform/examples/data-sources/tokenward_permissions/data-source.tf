@@ -1,0 +1,5 @@
+data "tokenward_permissions" "all" {}
+
+output "routes_need" {
+  value = data.tokenward_permissions.all.routes
+}

@@ -1,0 +1,3 @@
+data "tokenward_role" "viewer" {
+  name = "viewer"
+}

@@ -1,0 +1,5 @@
+data "tokenward_roles" "all" {}
+
+output "admin" {
+  value = data.tokenward_roles.all.ids["admin"]
+}

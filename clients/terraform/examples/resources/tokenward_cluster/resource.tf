@@ -1,0 +1,5 @@
+resource "tokenward_cluster" "paris" {
+  name           = "paris"
+  region         = "eu-west-3"
+  cloud_provider = "AWS"
+}

@@ -1,0 +1,1 @@
+terraform import tokenward_member.ada ada@acme.example

@@ -1,0 +1,4 @@
+resource "tokenward_project" "shop" {
+  name        = "shop"
+  description = "What sells."
+}

@@ -1,0 +1,1 @@
+terraform import tokenward_role.clerk clerk

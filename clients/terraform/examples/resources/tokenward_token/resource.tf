@@ -1,0 +1,36 @@
+variable "deployer_secret" {
+  description = "From a vault; it is in no state, no plan and no trace."
+  type        = string
+  ephemeral   = true
+}
+
+variable "billing_digest" {
+  description = "What `tokenward token create --local` prints of a secret that it made."
+  type        = string
+}
+
+# 1. A secret from elsewhere, of which only the digest leaves this machine.
+resource "tokenward_token" "deployer" {
+  name              = "deployer"
+  role              = "devops"
+  expires_in        = "2160h"
+  overlap           = "24h"
+  secret_wo         = var.deployer_secret
+  secret_wo_version = 1
+}
+
+# 2. A secret that was never here.
+resource "tokenward_token" "billing" {
+  name     = "billing"
+  role     = "billing"
+  networks = ["192.0.2.0/24"]
+  digest   = var.billing_digest
+}
+
+# 3. A secret of the server's, which stands in the state.
+resource "tokenward_token" "ci" {
+  name            = "ci"
+  role            = "viewer"
+  generate        = true
+  rotate_triggers = { month = "2027-01" }
+}
