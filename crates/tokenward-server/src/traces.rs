@@ -328,6 +328,23 @@ mod tests {
     }
 
     #[test]
+    fn while_it_is_off_there_is_no_span_and_nobody_asks_for_one() {
+        struct Asked;
+        impl Extractor for Asked {
+            fn get(&self, key: &str) -> Option<&str> {
+                panic!("{key} is looked for")
+            }
+
+            fn keys(&self) -> Vec<&str> {
+                panic!("headers are looked through")
+            }
+        }
+        let span = request("GET", "/verify", &Asked);
+        assert!(span.is_disabled() && present().is_none());
+        assert!(!tracing::enabled!(target: SPANS, tracing::Level::TRACE));
+    }
+
+    #[test]
     fn what_is_not_spoken_is_refused_by_name() {
         for variable in [
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),

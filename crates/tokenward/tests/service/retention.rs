@@ -15,8 +15,9 @@ use tokenward_store::log::{Evidence, Proof, prove};
 use crate::console::{Person, world};
 use crate::support::{Organization, Server, config};
 
-/// A client that stands in no row but those of what events say.
+/// A client, and a name, that stand in no row but those of what events say.
 const AGENT: &str = "Peculiar-Agent/7.4";
+const NAME: &str = "a peculiar name";
 
 /// The events of the organization, the newest first.
 async fn events(server: &Server, organization: &Organization) -> Vec<Value> {
@@ -125,7 +126,7 @@ async fn erases_everywhere(config: Config, directory: tempfile::TempDir) -> temp
     // More than one write erases.
     let (tx, _) = app.store.begin(&Operator::at_this_machine()).await.unwrap();
     let many: Vec<Event> =
-        (0..1_100).map(|at| Event::new(Kind::OrganizationUpdated, Some(id), id, format!("{at}"))).collect();
+        (0..1_100).map(|at| Event::new(Kind::OrganizationUpdated, Some(id), id, format!("{NAME} {at}"))).collect();
     tx.commit(&many).await.unwrap();
 
     let about =
@@ -143,7 +144,8 @@ async fn erases_everywhere(config: Config, directory: tempfile::TempDir) -> temp
         let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut database).await.unwrap();
         sqlx::Connection::close(database).await.unwrap();
-        assert!(has(&std::fs::read(&file).unwrap(), AGENT), "there is nothing to be erased");
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(has(&bytes, AGENT) && has(&bytes, NAME), "there is nothing to be erased");
     }
     let erased = retention::erase(app).await.unwrap();
     assert!(erased > 1_100, "{erased}");
@@ -184,7 +186,8 @@ async fn what_was_erased_is_said_to_be_erased_everywhere_and_is_in_no_file() {
     let directory = erases_everywhere(config, directory).await;
     for file in std::fs::read_dir(directory.path()).unwrap() {
         let path = file.unwrap().path();
-        assert!(!has(&std::fs::read(&path).unwrap(), AGENT), "{}", path.display());
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!has(&bytes, AGENT) && !has(&bytes, NAME), "{}", path.display());
     }
     // It would be found.
     assert!(has(&std::fs::read(database).unwrap(), "Acme after"));
