@@ -91,7 +91,7 @@ pub struct VariableRequest {
     /// Accepted, since clients send it; values are kept as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_interpolation_in_file: Option<bool>,
-    /// Accepted where clients send it; the path says which it is.
+    /// Accepted where it says the same as the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_secret: Option<bool>,
 }

@@ -279,7 +279,7 @@ mod tests {
             ("a@bücher.example", "IDNA"),
             ("a b@c", "' '"),
             ("a@b@c", "more than one"),
-            ("a@.c", "a dot"),
+            ("a@.c", "a part that is empty"),
             (format!("{}@a.example", "l".repeat(250)).as_str(), "`email_characters` is 254"),
         ] {
             assert!(check_email(bad).err().unwrap_or_default().contains(says), "{bad}");

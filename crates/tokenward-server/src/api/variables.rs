@@ -129,7 +129,12 @@ macro_rules! family {
                 Path(id): Path<Uuid>,
                 Body(new): Body<VariableRequest>,
             ) -> Result<Response, ApiError> {
-                let VariableRequest { key, value, mount_path, description, .. } = new;
+                let VariableRequest { key, value, mount_path, description, is_secret, .. } = new;
+                if is_secret.is_some_and(|said| said != $secret) {
+                    let problem =
+                        "contradicts the path: secrets are made at `secret`, variables at `environmentVariable`";
+                    return Err(Error::invalid("is_secret", problem).into());
+                }
                 let new = NewVariable { key, value, is_secret: $secret, mount_path, description };
                 let created = variables::put(&app, grant, $owner(&app, id)?, new).await?;
                 Ok(written(StatusCode::CREATED, created, Variable::from))

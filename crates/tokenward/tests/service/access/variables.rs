@@ -403,6 +403,12 @@ async fn what_is_not_understood_of_a_variable_is_refused_by_name() {
         let refused = w.server.post("/variable", &w.acme.owner, body).await.expect(400);
         assert_eq!(refused["faults"][0]["field"], field);
     }
+    // Whoever means a secret does not get what everybody reads.
+    for (path, secret) in [("environmentVariable", true), ("secret", false)] {
+        let body = json!({ "key": "TWO", "value": "v", "is_secret": secret });
+        let refused = w.server.post(&w.of_project(path), &w.acme.owner, body).await.expect(400);
+        assert_eq!(refused["faults"][0]["field"], "is_secret", "{path}");
+    }
     // What a client sends that found no variable of the name.
     for path in [
         "/variable/00000000-0000-0000-0000-000000000000".to_owned(),
