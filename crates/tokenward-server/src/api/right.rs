@@ -54,6 +54,8 @@ pub(super) struct RightGuard {
     pub user_only: bool,
     pub idempotent: bool,
     pub basic: bool,
+    /// It changes something, and a body says nothing of it.
+    pub takes_nothing: bool,
     pub understood: Understood,
 }
 

@@ -252,6 +252,8 @@ impl Layers {
                 Err(error) => error,
             };
             let (path, problem) = (error.path().to_string(), error.inner().message());
+            // What the reader of numbers says of those below zero.
+            let problem = if problem.ends_with(", expected u64") { "must not be below zero" } else { problem };
             let name = path.split('[').next().unwrap_or_default();
             match self.0.get_mut(name) {
                 Some(setting) if !matches!(setting.source, Source::Default) => {
@@ -391,9 +393,6 @@ fn same_type(default: &Value, value: Value) -> Result<Value, String> {
         (Value::Array(_), Value::Array(parts)) => parts.iter().all(Value::is_str),
         _ => default.same_type(&value),
     };
-    if value.as_integer().is_some_and(|number| fits && number < 0) {
-        return Err("must not be below zero".to_owned());
-    }
     // The value is not shown: it may be a secret.
     if fits { Ok(value) } else { Err(format!("must be {}", type_name(default))) }
 }
@@ -415,11 +414,8 @@ fn from_text(default: &Value, text: &str) -> Result<Value, String> {
         Value::Array(_) => text.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>().into(),
         Value::Integer(_) => {
             let digits = text.trim();
-            let number = digits.parse().ok().filter(|_| !digits.starts_with('+')).ok_or_else(wrong)?;
-            if number < 0 {
-                return Err(format!("`{text}` is below zero"));
-            }
-            Value::Integer(number)
+            let number = digits.parse().ok().filter(|_| !digits.starts_with('+'));
+            Value::Integer(number.ok_or_else(wrong)?)
         }
         Value::Boolean(_) => Value::Boolean(text.trim().parse().map_err(|_| wrong())?),
         _ => Value::String(text.to_owned()),

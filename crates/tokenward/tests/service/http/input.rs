@@ -348,6 +348,30 @@ async fn a_parameter_or_a_header_of_ours_that_is_not_understood_is_refused_by_it
 }
 
 #[tokio::test]
+async fn what_is_said_in_a_body_where_nothing_can_be_said_is_not_passed_over() {
+    let (server, acme) = Server::frozen().await;
+    let (id, text) = server.new_token(&acme, json!({ "name": "ci", "role_id": null })).await;
+    let disable = acme.path(&format!("apiToken/{id}/disable"));
+    let send = async |method: &str, path: &str, body: &str| {
+        let request = server.request(method, path).bearer_auth(&acme.owner).body(body.to_owned());
+        server.send(request).await.pair()
+    };
+    let problem = "is not read here, since nothing can be said of this; leave it out";
+    for (method, path, body) in [
+        ("POST", &disable, r#"{"until":"2027-01-31T12:00:00Z"}"#),
+        ("POST", &acme.path("tokenPolicy/shorten"), r#"{"dry_run":true}"#),
+        ("DELETE", &acme.path(&format!("apiToken/{id}/version/1")), "version=2"),
+    ] {
+        assert_eq!(send(method, path, body).await, invalid(&[("body", problem)]), "{method} {path}");
+    }
+    server.get("/token/self", &text).await.expect(200);
+    // What clients write for nothing.
+    for nothing in ["", "null", "{}", " {}\n"] {
+        assert_eq!(send("POST", &disable, nothing).await.0, 200, "{nothing:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_form_that_says_one_of_its_words_in_another_spelling_is_not_answered_about_more() {
     let (server, acme) = Server::frozen().await;
     for path in ["/introspect", "/revoke"] {
