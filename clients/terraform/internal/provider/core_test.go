@@ -16,12 +16,12 @@ import (
 
 // core is a real core with the provider as a process of its own, in a folder of its own.
 type core struct {
-	t      *testing.T
+	t      testing.TB
 	folder string
 	env    []string
 }
 
-func newCore(t *testing.T, it world, config string) core {
+func newCore(t testing.TB, it world, config string) core {
 	t.Helper()
 	folder := t.TempDir()
 	plugins := filepath.Join(folder, "plugins")

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func theWorld(t *testing.T) world {
+func theWorld(t testing.TB) world {
 	t.Helper()
 	content, err := os.ReadFile(os.Getenv("TOKENWARD_WORLD"))
 	if err != nil {
@@ -48,7 +48,7 @@ func theWorld(t *testing.T) world {
 	return it
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func with(it world, token, text string) string {
 }
 
 // organization is for what a person would do by hand meanwhile.
-func organization(t *testing.T, it world) *api.Of {
+func organization(t testing.TB, it world) *api.Of {
 	t.Helper()
 	client, err := api.New(api.Config{URL: it.URL, Token: it.Admin, Agent: "test"})
 	must(t, err)
@@ -80,7 +80,7 @@ func run(t *testing.T, steps ...resource.TestStep) {
 }
 
 // verify asks the server whether a token is accepted.
-func verify(t *testing.T, it world, token string) string {
+func verify(t testing.TB, it world, token string) string {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodPost, it.URL+"/verify", strings.NewReader(fmt.Sprintf("{\"token\":%q}", token)))
 	must(t, err)

@@ -20,7 +20,7 @@ import (
 // ownServer is a server of this test alone, which can be killed and started again at the same address.
 type ownServer struct {
 	world
-	t       *testing.T
+	t       testing.TB
 	binary  string
 	folder  string
 	address string
@@ -34,7 +34,7 @@ func plainEnvironment() []string {
 	return slices.DeleteFunc(os.Environ(), func(it string) bool { return strings.HasPrefix(it, "TOKENWARD_") })
 }
 
-func newServer(t *testing.T) *ownServer {
+func newServer(t testing.TB) *ownServer {
 	t.Helper()
 	s := &ownServer{t: t, binary: theWorld(t).Binary, folder: t.TempDir()}
 	place, err := net.Listen("tcp", "127.0.0.1:0")

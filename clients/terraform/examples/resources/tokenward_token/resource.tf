@@ -5,7 +5,7 @@ variable "deployer_secret" {
 }
 
 variable "billing_digest" {
-  description = "What `tokenward token create --local` prints of a secret that it made."
+  description = "The SHA-256 of a secret that was made elsewhere: `printf %s \"$secret\" | sha256sum`."
   type        = string
 }
 
