@@ -1,0 +1,12 @@
+import * as pulumi from '@pulumi/pulumi';
+import * as tokenward from '@pulumi/tokenward';
+
+const clerk = new tokenward.Role('clerk', { name: 'clerk', permissions: ['invoices:read'] }, { deleteBeforeReplace: true });
+
+const ci = new tokenward.Token(
+  'ci',
+  { name: 'ci', role: clerk.name, generate: true, overlap: '24h', rotateTriggers: { month: '2027-01' } },
+  { deleteBeforeReplace: true },
+);
+
+export const ciToken = pulumi.secret(ci.token);
