@@ -93,7 +93,7 @@ func (row answerRow) content(t *testing.T) []byte {
 
 const yesBody = `{"valid":true,"code":"valid","token":{"id":"i","name":"n","kind":"api_token","organization_id":"o","role_id":"r","role_name":"devops","expires_at":null}}`
 
-func theWorld(t *testing.T) world {
+func theWorld(t testing.TB) world {
 	t.Helper()
 	path := os.Getenv("TOKENWARD_WORLD")
 	if path == "" {
@@ -106,7 +106,7 @@ func theWorld(t *testing.T) world {
 	return it
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

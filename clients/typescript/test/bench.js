@@ -1,0 +1,77 @@
+// How much time of its own does the client take, and how much of what the server can do do 64 at once reach?
+//
+//     scripts/clients bench
+//
+// Compared with sockets that send a ready request and look for nothing but its end: no client of Node.js is faster.
+
+import net from 'node:net';
+
+import { Tokenward } from '@tokenward/verify';
+
+import { world } from './world.js';
+
+const [TIMES, AT_ONCE, EACH] = [1_000, 64, 50];
+const token = world.tokens.living;
+const { hostname, port, host } = new URL(world.url);
+
+/** A connection that sends what is ready. */
+async function bare() {
+  const body = JSON.stringify({ token, permission: 'invoices:write' });
+  const request = `POST /verify HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Token ${world.credential}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  const socket = net.connect({ host: hostname, port: Number(port), noDelay: true });
+  let text = '';
+  let done;
+  socket.on('data', (part) => {
+    text += part.toString('latin1');
+    if (text.endsWith('}')) done();
+  });
+  await new Promise((connected) => socket.once('connect', connected));
+  return {
+    ask: async () => {
+      text = '';
+      const whole = new Promise((resolve) => { done = resolve; });
+      socket.write(request);
+      await whole;
+      if (!text.includes('"valid":true')) throw new Error(text);
+    },
+    close: () => socket.destroy(),
+  };
+}
+
+const median = (all) => all.sort((a, b) => a - b)[all.length >> 1];
+
+/** Microseconds of one question, in the middle. */
+async function each(ask) {
+  const took = [];
+  for (let time = 0; time < TIMES; time += 1) {
+    const begun = performance.now();
+    await ask();
+    took.push((performance.now() - begun) * 1_000);
+  }
+  return median(took);
+}
+
+/** Questions a second, each of these over and over. */
+async function many(asks) {
+  const begun = performance.now();
+  await Promise.all(asks.map(async (ask) => {
+    for (let time = 0; time < EACH; time += 1) await ask();
+  }));
+  return (asks.length * EACH) / ((performance.now() - begun) / 1_000);
+}
+
+const client = new Tokenward({ url: world.url, credential: world.credential, timeoutMs: 30_000 });
+const ours = async () => {
+  if (!(await client.verify(token, { permission: 'invoices:write' })).valid) throw new Error('it is not valid');
+};
+const one = await bare();
+// In turns, so that what else the machine does is the same for both.
+const rounds = [];
+for (let round = 0; round < 3; round += 1) rounds.push([await each(ours), await each(one.ask)]);
+const [took, least] = [0, 1].map((at) => median(rounds.map((it) => it[at])));
+console.log(`typescript: one connection ${took.toFixed(0)} µs, bare socket ${least.toFixed(0)} µs: ${(took - least).toFixed(0)} µs of its own`);
+const sockets = await Promise.all(Array.from({ length: AT_ONCE }, bare));
+const [reached, most] = [await many(Array(AT_ONCE).fill(ours)), await many(sockets.map((it) => it.ask))];
+console.log(`typescript: 64 at once ${reached.toFixed(0)}/s, 64 bare sockets ${most.toFixed(0)}/s: ${((reached / most) * 100).toFixed(0)}%`);
+for (const it of [one, ...sockets]) it.close();
+process.exit();
