@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"log"
+	"os"
+	"runtime/debug"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 
@@ -14,8 +16,24 @@ import (
 var version = "dev"
 
 func main() {
+	quicken()
 	options := providerserver.ServeOpts{Address: "registry.terraform.io/tokenward/tokenward"}
 	if err := providerserver.Serve(context.Background(), provider.New(version), options); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// quicken leaves out what took a third of the time of a plan of 200 tokens.
+func quicken() {
+	// The framework writes its whole trace also where nobody asked for one, and the core throws it away.
+	if os.Getenv("TF_LOG") == "" && os.Getenv("TF_LOG_PROVIDER") == "" {
+		for _, name := range []string{"TF_LOG_SDK", "TF_LOG_SDK_FRAMEWORK", "TF_LOG_SDK_PROTO"} {
+			if os.Getenv(name) == "" {
+				// It fails for a name that cannot be one alone.
+				_ = os.Setenv(name, "OFF")
+			}
+		}
+	}
+	// A process that lives for seconds and holds a few megabytes needs no tidy heap.
+	debug.SetGCPercent(400)
 }

@@ -163,8 +163,13 @@ func (r *apiResource) Create(ctx context.Context, request resource.CreateRequest
 	document, _ := config.document(ctx, &response.Diagnostics)
 	// A document takes the place of the one that is there: whose that is must be known before.
 	there, err := r.of.API(ctx, name)
-	if err == nil && !r.of.Interrupted(ctx, there.ID) {
-		err = taken(fmt.Errorf("the name `%s` is taken by another API.", name), there.ID)
+	if err == nil {
+		refused := fmt.Errorf("the name `%s` is taken by another API.", name)
+		_, err = adopted(ctx, r.of, there.ID, refused, func(string) (api.API, error) { return there, nil }, func(it api.API) bool {
+			now := plan
+			now.read(it)
+			return now.Routes.Equal(plan.Routes) && now.UnknownRoute.Equal(plan.UnknownRoute) && now.AllowPaths.Equal(plan.AllowPaths)
+		})
 	}
 	if err != nil && !api.NotFound(err) {
 		tell(&response.Diagnostics, "The API cannot be made", err)
