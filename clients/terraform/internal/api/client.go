@@ -341,5 +341,6 @@ func (c *Client) Gone(ctx context.Context, err error, permission string) bool {
 	if _, err := c.do(ctx, call{method: http.MethodGet, path: "/token/self"}, self); err != nil {
 		return false
 	}
-	return slices.Contains(self.ReadsEverywhere, permission)
+	// What only those see who manage all of it is not among what is read.
+	return slices.Contains(self.ReadsEverywhere, permission) || permission == "policy:manage" && slices.Contains(self.Permissions, permission)
 }

@@ -514,6 +514,8 @@ func written[T any](ctx context.Context, client *Client, it call) (T, error) {
 		it.ETag = etag
 	case *API:
 		it.ETag = etag
+	case *PolicyToken:
+		it.ETag = etag
 	}
 	return object, err
 }

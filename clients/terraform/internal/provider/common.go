@@ -63,6 +63,10 @@ func tell(diagnostics *diag.Diagnostics, summary string, err error) {
 // state stays.
 func (m *managed) lost(ctx context.Context, diagnostics *diag.Diagnostics, done, what string, err error) bool {
 	permission := what + ":read"
+	if what == policyToken {
+		// Nobody else sees one: its policy says what it cannot do.
+		permission = "policy:manage"
+	}
 	if m.of.Gone(ctx, err, permission) {
 		return true
 	}

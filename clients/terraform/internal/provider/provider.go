@@ -102,7 +102,7 @@ func (p *tokenward) Configure(ctx context.Context, request provider.ConfigureReq
 func (p *tokenward) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		newTokenResource, newRoleResource, newProjectResource, newEnvironmentResource, newClusterResource, newMemberResource, newVariableResource,
-		newAPIResource, newOrganizationResource,
+		newAPIResource, newOrganizationResource, newPolicyTokenResource,
 	}
 }
 

@@ -89,7 +89,7 @@ fn answer(set: &Set, mark: String, done: usize) -> ApiTokenBulk {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let member = |it: &token_bulk::Member| ApiTokenBulkMember { id: it.id, name: it.name.clone() };
     ApiTokenBulk {
-        count: count(set.len()),
+        count: count(set.count()),
         set: mark,
         done: count(done),
         first: set.named().iter().map(member).collect(),

@@ -71,7 +71,7 @@ async fn act(
         Action::Delete(Why { reason, note: typed.text("note") })
     } else {
         let end = expiry(typed, person.app.now()).map_err(|problem| Error {
-            field: Some("expires_at".into()),
+            field: Some("expires_at"),
             ..Error::new(tokenward_core::Code::InvalidRequest, problem)
         })?;
         Action::SetEnd(end)

@@ -295,7 +295,7 @@ pub(super) async fn show(
         Err(error) if error.code == Code::NotFound => {
             let policy = person.may(organization, Management::PolicyManage).map_err(|_| error)?;
             policy_tokens::get(&person.app, &policy, id).await?;
-            return see_other(&format!("/console/{organization}/policy-tokens/{id}")).map_err(Into::into);
+            return see_other(&format!("/console/{organization}/policy-tokens/{id}"));
         }
         found => found?,
     };

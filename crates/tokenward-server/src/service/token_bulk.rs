@@ -52,7 +52,7 @@ pub struct Set(Vec<Member>);
 impl Set {
     /// How many they are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
@@ -138,7 +138,7 @@ pub async fn apply(app: &Arc<App>, grant: Grant, set: Set, mark: &str, action: A
     {
         return Err(Error::invalid("expires_at", "is in the past. To end tokens now, delete them"));
     }
-    let count = set.len();
+    let count = set.count();
     let mut done: Option<Written<usize>> = None;
     for some in set.0.chunks(AT_ONCE) {
         let some: HashMap<Uuid, Time> = some.iter().map(|it| (it.id, it.updated_at)).collect();

@@ -283,12 +283,9 @@ async fn an_edited_policy_is_tried_on_the_last_requests_of_its_token() {
         answers
     );
     let foreign = server.new_organization("Other").await;
-    let other = server.post(
-        &foreign.path("policyApiToken/evaluate"),
-        &acme.owner,
-        json!({ "opa_policy": narrower, "replay_of": id }),
-    );
-    assert_eq!(other.await.status, 404);
+    let other = foreign.path("policyApiToken/evaluate");
+    let asked = json!({ "opa_policy": narrower, "replay_of": id });
+    assert_eq!(server.post(&other, &acme.owner, asked).await.status, 404);
 }
 
 #[tokio::test]

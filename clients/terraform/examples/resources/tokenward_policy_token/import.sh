@@ -1,0 +1,1 @@
+terraform import tokenward_policy_token.reader reader
