@@ -208,7 +208,7 @@ fn id_in(context: &Context) -> Option<TraceId> {
 struct Statements(SdkTracer);
 
 impl<S: Subscriber> Layer<S> for Statements {
-    #[allow(clippy::disallowed_methods, reason = "the other spans of a trace have the time of the system, too")]
+    #[expect(clippy::disallowed_methods, reason = "the other spans of a trace have the time of the system, too")]
     fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
         let parent = Context::current();
         if !parent.has_active_span() {
