@@ -105,6 +105,10 @@ func TestASettingThatIsMissingOrWrongIsToldAndNothingIsAsked(t *testing.T) {
 		_, _ = w.Write([]byte("<!doctype html><title>Welcome</title>"))
 	}))
 	defer page.Close()
+	secure := httptest.NewTLSServer(page.Config.Handler)
+	defer secure.Close()
+	missing := httptest.NewServer(http.NotFoundHandler())
+	defer missing.Close()
 	for name, step := range map[string]struct{ config, told string }{
 		"no address":           {"provider \"tokenward\" {\n token = \"x\"\n}" + data, "has no `url`"},
 		"no token":             {"provider \"tokenward\" {\n url = \"http://127.0.0.1:9\"\n}" + data, "has no `token`"},
@@ -112,6 +116,11 @@ func TestASettingThatIsMissingOrWrongIsToldAndNothingIsAsked(t *testing.T) {
 		"a password":           {"provider \"tokenward\" {\n url = \"https://u:p@x\"\n token = \"x\"\n}" + data, "no user name"},
 		"nobody there":         {"provider \"tokenward\" {\n url = \"http://127.0.0.1:9\"\n token = \"x\"\n}" + data, "cannot be reached"},
 		"a page":               {"provider \"tokenward\" {\n url = \"" + page.URL + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
+		"a page with 404":      {"provider \"tokenward\" {\n url = \"" + missing.URL + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
+		"http to https":        {"provider \"tokenward\" {\n url = \"" + strings.Replace(secure.URL, "https", "http", 1) + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
+		"https to http":        {"provider \"tokenward\" {\n url = \"" + strings.Replace(it.URL, "http", "https", 1) + "\"\n token = \"x\"\n}" + data, "cannot\\s+be\\s+reached"},
+		"another authority":    {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n}" + data, "certificate"},
+		"an expired token":     {with(it, it.Tokens["expired"], data), "expired"},
 		"a wrong base path":    {"provider \"tokenward\" {\n url = \"" + it.URL + "/below\"\n token = \"" + it.Admin + "\"\n}" + data, "nothing at"},
 		"a revoked token":      {with(it, it.Tokens["revoked"], data), "revoked"},
 		"another organization": {"provider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n organization = \"Other\"\n}" + data, "no organization"},

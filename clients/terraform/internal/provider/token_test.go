@@ -208,6 +208,13 @@ func TestAWrongConfigurationIsToldAtItsAttribute(t *testing.T) {
 			run(t, resource.TestStep{Config: tokenConfig(it, "role = \"viewer\"\n"+attributes), ExpectError: regexp.MustCompile(told)})
 		})
 	}
+	// A digest is registered once, whoever has it.
+	known := made()
+	role, err := roleID(context.Background(), organization(t, it), "viewer")
+	must(t, err)
+	_, err = organization(t, it).CreateToken(context.Background(), api.Fields{"name": "tf-known", "role_id": role.ID, "sha256": digestOf(known)})
+	must(t, err)
+	run(t, resource.TestStep{Config: tokenConfig(it, "name = \"x\"\nrole = \"viewer\"\ndigest = \""+digestOf(known)+"\""), ExpectError: regexp.MustCompile("registered|used")})
 	run(t, resource.TestStep{Config: tokenConfig(it, "name = \"x\"\nrole = \"no-such-role\"\ngenerate = true"), ExpectError: regexp.MustCompile("no role")})
 	run(t, resource.TestStep{Config: with(it, it.Tokens["weak"], "resource \"tokenward_token\" \"it\" {\nname = \"x\"\nrole = \"viewer\"\ngenerate = true\n}"), ExpectError: regexp.MustCompile("token:manage")})
 }
