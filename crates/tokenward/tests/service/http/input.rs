@@ -366,8 +366,11 @@ async fn what_is_said_in_a_body_where_nothing_can_be_said_is_not_passed_over() {
     }
     server.get("/token/self", &text).await.expect(200);
     // What clients write for nothing.
+    let enable = acme.path(&format!("apiToken/{id}/enable"));
     for nothing in ["", "null", "{}", " {}\n"] {
-        assert_eq!(send("POST", &disable, nothing).await.0, 200, "{nothing:?}");
+        for path in [&disable, &enable] {
+            assert_eq!(send("POST", path, nothing).await.0, 200, "{path} {nothing:?}");
+        }
     }
 }
 
