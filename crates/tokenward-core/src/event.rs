@@ -170,7 +170,7 @@ kinds! {
     /// An older state was put in place, and what was taken away since is not.
     LogRestored = "log.restored", "UPDATE", "ORGANIZATION", None;
     /// What events said was erased: it was older than it is kept. Ends in `.created`, since it takes nothing away from anybody.
-    PayloadsErased = "erasure.created", "DELETE", "ORGANIZATION", Some("EVENT_PAYLOADS");
+    PayloadsErased = "erasure.created", "DELETE", "ORGANIZATION", Some("CONFIG");
     /// Somebody has read what became of the log.
     LogAcknowledged = "log.acknowledged", "UPDATE", "ORGANIZATION", Some("CONFIG");
 }

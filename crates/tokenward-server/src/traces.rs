@@ -21,6 +21,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData};
 use tokenward_core::sync::lock;
+use tokenward_store::STATEMENTS;
 use tokenward_verify::server::{SPANS, TraceId};
 use tracing::field::{Empty, Field, Visit};
 use tracing::{Event, Span, Subscriber, trace_span};
@@ -33,8 +34,6 @@ use crate::config::Config;
 
 /// The name of a request's span, which the log shows with its `trace_id`.
 pub const REQUEST: &str = "request";
-/// The target under which sqlx tells of each statement that was carried out.
-const STATEMENTS: &str = "sqlx::query";
 /// What stands behind the base address of a collector.
 const PATH: &str = "/v1/traces";
 /// How often it is told that a collector cannot be reached.

@@ -119,6 +119,27 @@ async fn follow(store: Store, ended: Arc<AtomicBool>) -> Vec<Skeleton> {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_away_while_a_transaction_begins_leaves_none_behind_on_sqlite() {
+    gone_at_the_beginning(World::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_away_while_a_transaction_begins_leaves_none_behind_on_postgres() {
+    gone_at_the_beginning(World::postgres().await).await;
+}
+
+async fn gone_at_the_beginning(world: World) {
+    let org = world.organization("Acme").await;
+    for polls in 0..200 {
+        let begun = Interrupted(pin!(world::begin(&world.store)), 1 + polls % 5).await;
+        assert!(!matches!(begun, Some(Err(_))), "{:?}", begun.and_then(Result::err));
+        drop(begun);
+        let (tx, _, events) = change(&world.store, &org, 1).await.unwrap();
+        tx.commit(&events).await.unwrap();
+    }
+}
+
 async fn chain(store: &Store) -> Chain {
     log::verify(store.read().await.unwrap().conn()).await.unwrap()
 }

@@ -33,6 +33,10 @@ impl Asking {
     }
 }
 
+/// The target of spans, of which there is one for each decision. They are at the level of traces: none is made unless a
+/// subscriber asks for this target.
+pub const SPANS: &str = "tokenward::span";
+
 /// The id of a trace (W3C Trace Context).
 pub type TraceId = [u8; 16];
 

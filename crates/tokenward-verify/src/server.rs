@@ -2,16 +2,12 @@
 //! operator may look at. It changes with the server, and promises nothing to anybody else.
 
 pub use crate::policy::{AskedRequest, PolicyDenied, PolicyPass};
-pub use crate::question::TraceId;
+pub use crate::question::{SPANS, TraceId};
 pub use crate::record::KeptDecision;
 pub use crate::refusals::Refused;
 pub use crate::registry::{FORGOTTEN, Reached};
 pub use crate::trace::{DecisionId, ID_LENGTH, OF_A_TOKEN, OF_AN_ORGANIZATION, Stamp};
 pub use crate::verifier::{Answer, Client, Placed, Verifier};
-
-/// The target of spans, of which there is one for each decision. They are at the level of traces: none is made unless a
-/// subscriber asks for this target.
-pub const SPANS: &str = "tokenward::span";
 
 /// The system's clock.
 pub mod clock {

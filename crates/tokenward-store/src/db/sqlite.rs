@@ -267,12 +267,14 @@ pub(crate) struct Writer(Option<PoolConnection<Sqlite>>);
 impl Writer {
     /// The write lock at once: a transaction that first reads and then writes could otherwise fail half-way.
     pub(super) async fn begin(pool: &SqlitePool) -> Result<Self> {
-        let mut held = pool.acquire().await.map_err(fail)?;
-        if let Err(error) = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *held).await {
-            held.close_on_drop();
+        // Before it has begun: whoever asked may go away in the middle of it, and a connection that went back as it is would be
+        // in a transaction that the next writer knows nothing of.
+        let mut writer = Self(Some(pool.acquire().await.map_err(fail)?));
+        if let Err(error) = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut **writer.held()).await {
+            writer.held().close_on_drop();
             return Err(fail(error));
         }
-        Ok(Self(Some(held)))
+        Ok(writer)
     }
 
     /// The connection.

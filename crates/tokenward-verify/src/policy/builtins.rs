@@ -370,12 +370,12 @@ fn sorted(args: &[Value]) -> Option<usize> {
     Some(args.iter().map(deep).sum::<usize>() * 8)
 }
 
+/// The engine shifts numbers out of their bits without a word.
 fn shifted(args: &[Value]) -> Option<usize> {
-    let by = match args {
-        [_, Value::Number(by)] => by.as_u64(),
-        _ => Some(0),
-    };
-    by.is_some_and(|by| by <= 64).then_some(VALUE)
+    let [Value::Number(number), Value::Number(by)] = args else { return Some(VALUE) };
+    let by = by.as_u64().filter(|by| *by <= 64)?;
+    let room = number.as_i128()?.unsigned_abs().leading_zeros();
+    (u64::from(room) > by).then_some(VALUE)
 }
 
 fn digits_in_base(args: &[Value]) -> Option<usize> {

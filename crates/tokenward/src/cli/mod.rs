@@ -34,6 +34,7 @@ mod sessions;
 mod shell;
 mod token;
 mod token_bulk;
+mod token_filter;
 mod token_policy;
 mod verify;
 mod when;

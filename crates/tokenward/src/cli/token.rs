@@ -9,12 +9,11 @@ use tokenward_api::tokens::{
     ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest,
     ApiTokenRotateRequest, ApiTokenVersion,
 };
+use tokenward_core::Time;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{RevokeReason, TokenFilter, TokenState};
-use tokenward_core::{Clock, Time};
-use tokenward_verify::server::clock::SystemClock;
 use tokenward_verify::server::random::OsRandom;
 use uuid::Uuid;
 
@@ -23,6 +22,7 @@ use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
 use super::token_bulk::{self, BulkCommand};
+use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::{Context, prompt, role, when};
 use crate::note::note;
 
@@ -164,11 +164,6 @@ pub struct DeleteArgs {
     wait: WaitArgs,
 }
 
-/// A reason as clap reads it.
-pub(super) fn reason(word: &str) -> std::result::Result<RevokeReason, String> {
-    RevokeReason::parse(word).map_err(|problem| format!("it {problem}"))
-}
-
 /// A state as clap reads it.
 fn state(word: &str) -> std::result::Result<TokenFilter, String> {
     TokenFilter::parse(word).map_err(|problem| format!("it {problem}"))
@@ -189,38 +184,6 @@ pub struct RotateArgs {
     /// Make the new secret here and tell the server its digest alone: it never sees the secret
     #[arg(long)]
     local: bool,
-}
-
-/// Which tokens: those that fit all of it.
-#[derive(Args, Debug)]
-pub struct FilterArgs {
-    /// Only those whose name contains this
-    #[arg(long, value_name = "TEXT")]
-    name: Option<String>,
-    /// Only those whose creator's name contains this
-    #[arg(long, value_name = "TEXT")]
-    creator: Option<String>,
-    /// Only those that go beyond the token policy of the organization
-    #[arg(long)]
-    exceeds_policy: bool,
-    /// Only those with this role, by name or id
-    #[arg(long, value_name = "ROLE")]
-    role: Option<String>,
-    /// Only those that end within this time from now: 14d
-    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
-    ends_in: Option<Micros>,
-    /// Only those that never end
-    #[arg(long, conflicts_with = "ends_in")]
-    no_expiry: bool,
-    /// Only those that were not presented for this time, and are older: 90d
-    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
-    unused: Option<Micros>,
-    /// Only those of users who are members no more
-    #[arg(long)]
-    creator_left: bool,
-    /// Only those that are bound to networks or to a beginning
-    #[arg(long)]
-    restricted: bool,
 }
 
 /// `tokenward token list`.
@@ -247,11 +210,6 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::Bulk(command) => token_bulk::run(command, context).await,
         TokenCommand::Undo { token } => undo(&token, context).await,
     }
-}
-
-pub(super) async fn tokens_of(context: &Context<'_>) -> Result<String> {
-    let organization = context.client.organization(context.global).await?;
-    Ok(format!("/organization/{}/apiToken", organization.id))
 }
 
 async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
@@ -398,31 +356,6 @@ async fn end(wanted: &str, secret: u16, yes: bool, wait: WaitArgs, context: &Con
     let ended = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, None, wait).await?;
     note(output::clean(&format!("Ended the secret …{} of `{name}`. {}", version.last_four, ended.refused)));
     Ok(())
-}
-
-/// The filters as the API takes them.
-pub(super) async fn query_of(args: &FilterArgs, context: &Context<'_>) -> Result<Vec<(&'static str, Option<String>)>> {
-    let now = SystemClock::default().now();
-    let role = match &args.role {
-        Some(wanted) => {
-            let organization = context.client.organization(context.global).await?;
-            Some(find(&role::available(context, &organization).await?, wanted, "role")?.id.to_string())
-        }
-        None => None,
-    };
-    let yes = |there: bool| there.then(|| "true".to_owned());
-    Ok(vec![
-        ("name", args.name.clone()),
-        ("creatorName", args.creator.clone()),
-        ("exceedsPolicy", yes(args.exceeds_policy)),
-        ("roleId", role),
-        ("endsFrom", args.ends_in.map(|_| now.to_string())),
-        ("endsBefore", args.ends_in.map(|length| now.plus(length).to_string())),
-        ("ends", args.no_expiry.then(|| "false".to_owned())),
-        ("unusedSince", args.unused.map(|length| now.plus(-length).to_string())),
-        ("creatorLeft", yes(args.creator_left)),
-        ("restricted", yes(args.restricted)),
-    ])
 }
 
 async fn list(args: ListArgs, context: &Context<'_>) -> Result {

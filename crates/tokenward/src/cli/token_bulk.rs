@@ -8,7 +8,7 @@ use tokenward_core::token::RevokeReason;
 use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
 use super::output::{self, Failure, Result};
-use super::token::{FilterArgs, query_of, reason, tokens_of};
+use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::{Context, prompt, when};
 use crate::note::note;
 

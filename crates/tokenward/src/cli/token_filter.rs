@@ -1,0 +1,79 @@
+//! Which tokens a command is about.
+
+use clap::Args;
+use tokenward_core::Clock;
+use tokenward_core::time::Micros;
+use tokenward_core::token::RevokeReason;
+use tokenward_verify::server::clock::SystemClock;
+
+use super::find::find;
+use super::output::Result;
+use super::{Context, role, when};
+
+/// Which tokens: those that fit all of it.
+#[derive(Args, Debug)]
+pub struct FilterArgs {
+    /// Only those whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Only those whose creator's name contains this
+    #[arg(long, value_name = "TEXT")]
+    creator: Option<String>,
+    /// Only those that go beyond the token policy of the organization
+    #[arg(long)]
+    exceeds_policy: bool,
+    /// Only those with this role, by name or id
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    /// Only those that end within this time from now: 14d
+    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
+    ends_in: Option<Micros>,
+    /// Only those that never end
+    #[arg(long, conflicts_with = "ends_in")]
+    no_expiry: bool,
+    /// Only those that were not presented for this time, and are older: 90d
+    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
+    unused: Option<Micros>,
+    /// Only those of users who are members no more
+    #[arg(long)]
+    creator_left: bool,
+    /// Only those that are bound to networks or to a beginning
+    #[arg(long)]
+    restricted: bool,
+}
+
+/// The path of the organization's tokens.
+pub async fn tokens_of(context: &Context<'_>) -> Result<String> {
+    let organization = context.client.organization(context.global).await?;
+    Ok(format!("/organization/{}/apiToken", organization.id))
+}
+
+/// A reason as clap reads it.
+pub fn reason(word: &str) -> std::result::Result<RevokeReason, String> {
+    RevokeReason::parse(word).map_err(|problem| format!("it {problem}"))
+}
+
+/// The filters as the API takes them.
+pub async fn query_of(args: &FilterArgs, context: &Context<'_>) -> Result<Vec<(&'static str, Option<String>)>> {
+    let now = SystemClock::default().now();
+    let role = match &args.role {
+        Some(wanted) => {
+            let organization = context.client.organization(context.global).await?;
+            Some(find(&role::available(context, &organization).await?, wanted, "role")?.id.to_string())
+        }
+        None => None,
+    };
+    let yes = |there: bool| there.then(|| "true".to_owned());
+    Ok(vec![
+        ("name", args.name.clone()),
+        ("creatorName", args.creator.clone()),
+        ("exceedsPolicy", yes(args.exceeds_policy)),
+        ("roleId", role),
+        ("endsFrom", args.ends_in.map(|_| now.to_string())),
+        ("endsBefore", args.ends_in.map(|length| now.plus(length).to_string())),
+        ("ends", args.no_expiry.then(|| "false".to_owned())),
+        ("unusedSince", args.unused.map(|length| now.plus(-length).to_string())),
+        ("creatorLeft", yes(args.creator_left)),
+        ("restricted", yes(args.restricted)),
+    ])
+}
