@@ -294,6 +294,12 @@ impl Grant {
         }
     }
 
+    /// Is holding the text of this token the right?
+    #[must_use]
+    pub fn is_of_bearer(&self, token: Uuid) -> bool {
+        matches!(self.holder, Holder::Bearer(own) if own == token)
+    }
+
     /// [`permits`](Self::permits) giving `token` a new secret: as whoever manages tokens, or as that token.
     pub fn permits_rotating(&self, token: Uuid) -> Result<()> {
         if self.permission == Management::TokenRotateSelf && self.token().is_some_and(|(own, _)| own == token) {

@@ -100,7 +100,7 @@ kinds! {
     /// A policy token was deleted: refused from now on.
     PolicyTokenDeleted = "policy_token.deleted", "DELETE", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// A policy has denied what was asked with its token. Not every time: the first one, and then at most one a minute.
-    PolicyTokenDenied = "policy_token.denied", "POLICY_FAILED", "ORGANIZATION", Some("POLICY_API_TOKEN");
+    PolicyTokenDenied = "policy_denial.created", "POLICY_FAILED", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// What is asked of the lives of tokens was changed.
     TokenPolicyUpdated = "token_policy.updated", "UPDATE", "ORGANIZATION", Some("CONFIG");
     /// A project was made.

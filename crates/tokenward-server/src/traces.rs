@@ -160,6 +160,9 @@ pub fn request(method: &str, route: &str, sent: &impl Extractor) -> Span {
     if !ON.load(Ordering::Relaxed) {
         return Span::none();
     }
+    // Clients make up methods; OpenTelemetry's word for those that nobody knows.
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+    let method = if known.contains(&method) { method } else { "_OTHER" };
     let span = trace_span!(
         target: SPANS,
         parent: None,

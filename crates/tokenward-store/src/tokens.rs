@@ -311,10 +311,11 @@ pub async fn living(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<U
     Ok(rows.into_iter().filter(|(_, organization)| *organization == grant.organization()).map(|(id, _)| id).collect())
 }
 
-/// The living tokens that a user or token has made, in the order of their creation.
+/// The living tokens of all kinds that a user or token has made, in the order of their creation.
 pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
-    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.creator_id = $3 ORDER BY t.id"))
-        .bind(grant.organization()).bind(API_TOKEN).bind(creator).fetch_all(&mut *c))?;
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
+        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.creator_id = $2 ORDER BY t.id"
+    ))).bind(grant.organization()).bind(creator).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
@@ -340,12 +341,12 @@ pub async fn count_by_role(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i
     )).bind(grant.organization()).fetch_all(&mut *c))
 }
 
-/// How many living tokens each user and token has made.
+/// How many living tokens of all kinds each user and token has made.
 pub async fn count_by_creator(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i64)>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT creator_id, count(*) FROM token WHERE organization_id = $1 AND kind = $2 AND revoked_at IS NULL ",
+        "SELECT creator_id, count(*) FROM token WHERE organization_id = $1 AND revoked_at IS NULL ",
         "AND creator_id IS NOT NULL GROUP BY creator_id"
-    )).bind(grant.organization()).bind(API_TOKEN).fetch_all(&mut *c))
+    )).bind(grant.organization()).fetch_all(&mut *c))
 }
 
 /// One living token of the organization.

@@ -21,7 +21,7 @@ use tokenward_core::token::{State, first_end};
 use tokenward_core::{Result, Time, Uuid, lease};
 use tokenward_store::lineage::{self, Part};
 use tokenward_store::log::{self, Skeleton};
-use tokenward_store::tokens::IndexRow;
+use tokenward_store::tokens::{IndexRow, PolicyRow};
 use tokenward_store::{
     Feed, Places, Position, apis, clusters, environments, members, organizations, projects, restrictions, roles,
     sessions, tokens,
@@ -476,12 +476,18 @@ pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton
     // Its policy first: a token without one is denied everything.
     let with_policy = rows.iter().filter(|row| row.kind == Kind::PolicyToken && row.revoked_at.is_none());
     let with_policy: Vec<Uuid> = with_policy.map(|row| row.token_id).collect();
+    let mut other = ids.clone();
     let policies = if with_policy.is_empty() {
         Vec::new()
     } else {
-        held::compile(tokens::policies(feed.conn()?, Some(&with_policy)).await?).await?
+        // What has only another name or role has the policy that is held.
+        let same = |row: &PolicyRow| followed.policies.is_current(row.token_id, row.written_at);
+        let (held, new): (Vec<_>, Vec<_>) =
+            tokens::policies(feed.conn()?, Some(&with_policy)).await?.into_iter().partition(same);
+        other.retain(|id| held.iter().all(|row| row.token_id != *id));
+        held::compile(new).await?
     };
-    followed.policies.put(&ids, policies);
+    followed.policies.put(&other, policies);
     for row in rows {
         put_token(index, &directory, &row);
     }

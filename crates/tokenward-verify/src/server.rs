@@ -7,6 +7,8 @@ pub use crate::record::KeptDecision;
 pub use crate::refusals::Refused;
 pub use crate::registry::{FORGOTTEN, Reached};
 pub use crate::trace::{DecisionId, ID_LENGTH, OF_A_TOKEN, OF_AN_ORGANIZATION, Stamp};
+#[cfg(feature = "policies")]
+pub use crate::verifier::TriedBy;
 pub use crate::verifier::{Answer, Client, Placed, Verifier};
 
 /// The system's clock.

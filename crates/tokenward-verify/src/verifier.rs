@@ -626,6 +626,33 @@ impl Verifier {
         }
     }
 
+    /// Is it a policy token that is accepted now? Only then anything else of its request is worth a look.
+    #[must_use]
+    pub fn asks_policy(&self, text: &str, from: &Presenter<'_>) -> bool {
+        let presented = Presented::parse(text, &self.0.prefixes);
+        presented.is_some_and(|it| self.with_policy(&it, Asking::Any, from.address).is_some())
+    }
+
+    /// The policy token that is presented, where it is accepted: its id, which of its secrets, its name, its organization.
+    fn with_policy(
+        &self,
+        presented: &Presented<'_>,
+        asking: Asking,
+        address: Option<IpAddr>,
+    ) -> Option<(Uuid, u16, String, u32)> {
+        if presented.kind != Kind::PolicyToken {
+            return None;
+        }
+        let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
+        self.lookup(presented, |found| {
+            let found = found.filter(|found| found.kind == Kind::PolicyToken)?;
+            let (_, role) = belonging(&directory, &found, asking)?;
+            let facts = facts(&found, role, Target::Organization, address, PolicyOutcome::NoPolicy);
+            let alive = decide(&facts, Ask::Identity, now).is_allow();
+            alive.then(|| (found.token, found.version, found.name().to_owned(), found.organization))
+        })
+    }
+
     /// Asks the policy of a presented token, outside of all locks. `None` for what has none, or is refused anyway.
     fn judge(
         &self,
@@ -634,17 +661,8 @@ impl Verifier {
         asked: &AskedRequest<'_>,
         address: Option<IpAddr>,
     ) -> Option<Judged> {
-        if presented.kind != Kind::PolicyToken {
-            return None;
-        }
+        let (token, version, name, number) = self.with_policy(presented, asking, address)?;
         let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
-        let (token, version, name, number) = self.lookup(presented, |found| {
-            let found = found.filter(|found| found.kind == Kind::PolicyToken)?;
-            let (_, role) = belonging(&directory, &found, asking)?;
-            let facts = facts(&found, role, Target::Organization, address, PolicyOutcome::NoPolicy);
-            let alive = decide(&facts, Ask::Identity, now).is_allow();
-            alive.then(|| (found.token, found.version, found.name().to_owned(), found.organization))
-        })?;
         let organization = directory.numbered(number)?;
         let held = self.0.followed.policies.get(token)?;
         let allowed = asked::allows(&held, &Bearer { token, name: &name, organization }, asked, now);
@@ -678,21 +696,22 @@ impl Verifier {
         }
     }
 
-    /// What a policy says of a request that a token of the organization would make with it.
+    /// What a policy says of a request that this token of the organization would make with it.
     #[cfg(feature = "policies")]
     #[must_use]
     pub fn try_policy(
         &self,
         policy: &crate::policy::Policy,
         organization: Uuid,
+        bearer: &TriedBy<'_>,
         request: &AskedRequest<'_>,
     ) -> crate::policy::Judgement {
         let directory = self.0.followed.index.directory();
         let Some(organization) = directory.organization(organization) else {
             return crate::policy::Judgement::Failed("The organization is gone".to_owned());
         };
-        let bearer = Bearer { token: Uuid::nil(), name: "try", organization };
-        asked::ask(policy, &bearer, request, self.0.clock.now())
+        let by = Bearer { token: bearer.token, name: bearer.name, organization };
+        asked::ask(policy, &by, request, bearer.at)
     }
 
     /// What policies have denied and the log was not told of; of each token at most once a minute.
@@ -820,6 +839,18 @@ fn judge<'a>(
         Some(denied) => denied,
     };
     (target, decision)
+}
+
+/// Who is thought to make a request about which a policy is tried.
+#[cfg(feature = "policies")]
+#[derive(Clone, Copy, Debug)]
+pub struct TriedBy<'a> {
+    /// The id of the token.
+    pub token: Uuid,
+    /// Its name.
+    pub name: &'a str,
+    /// When.
+    pub at: Time,
 }
 
 /// A refusal in words that fit a session: nobody hands out a new one.

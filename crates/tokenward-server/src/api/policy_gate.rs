@@ -1,14 +1,14 @@
 //! What stands before every request that comes with a policy token: its policy, which sees the body, is asked before anything
 //! else is, also on paths that match nothing.
 //!
-//! So the body is read first, within the limits of size and time that it has anyway. Requests with another credential, or with
+//! So the body is read first, within the limits of size and time that it has anyway, where the token is one that counts. Requests with another credential, or with
 //! none, pass by.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokenward_core::Result;
@@ -17,6 +17,7 @@ use tokenward_verify::Presenter;
 use tokenward_verify::server::policy::RequestBody;
 use tokenward_verify::server::{AskedRequest, PolicyPass};
 
+use super::at_least;
 use super::error::ApiError;
 use super::extract::{credential, peer};
 use crate::body::{self, Bounds};
@@ -43,10 +44,22 @@ pub async fn policy_gate(State(app): State<Arc<App>>, request: Request, next: Ne
         return next.run(request).await;
     }
     let Some(text) = policy_token(&app, request.headers()).map(str::to_owned) else { return next.run(request).await };
+    // The token may be one that this node is to know of first.
+    if let Err(error) = at_least::wait(&app, request.headers()).await {
+        return ApiError(error).into_response();
+    }
+    // Whoever has none that counts is not listened to: what stands behind refuses it.
+    if !app.verifier.asks_policy(&text, &presenter(&app, request.headers(), request.extensions())) {
+        return next.run(request).await;
+    }
     match ask(app, text, request).await {
         Ok(request) => next.run(request).await,
         Err(error) => ApiError(error).into_response(),
     }
+}
+
+fn presenter<'a>(app: &App, headers: &'a HeaderMap, extensions: &Extensions) -> Presenter<'a> {
+    Presenter { address: address(headers, peer(extensions), &app.live().trusted_proxies), agent: agent(headers) }
 }
 
 async fn ask(app: Arc<App>, text: String, request: Request) -> Result<Request> {
@@ -56,11 +69,7 @@ async fn ask(app: Arc<App>, text: String, request: Request) -> Result<Request> {
     let asks = {
         let (app, parts, bytes) = (Arc::clone(&app), Arc::clone(&parts), bytes.clone());
         move || {
-            let proxies = app.live();
-            let from = Presenter {
-                address: address(&parts.headers, peer(&parts.extensions), &proxies.trusted_proxies),
-                agent: agent(&parts.headers),
-            };
+            let from = presenter(&app, &parts.headers, &parts.extensions);
             let body = if read.is_ok() { RequestBody::Whole(&bytes) } else { RequestBody::Unreadable };
             let asked = AskedRequest { method: parts.method.as_str(), path: parts.uri.path(), body, of_ours: true };
             app.verifier.pass(&text, &from, &asked)

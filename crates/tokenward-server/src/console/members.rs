@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::token::RevokeReason;
 use tokenward_core::token::Token;
 use tokenward_core::{Code, Error, Result, Uuid};
@@ -26,7 +27,7 @@ use super::view::{
 };
 use super::words::role_tag;
 use crate::service::members::{self, Sent};
-use crate::service::{invitations, receipts, tokens, usage};
+use crate::service::{invitations, policy_tokens, receipts, tokens, usage};
 
 /// The box that keeps the invitations of somebody who loses rights.
 const KEEP: &str = "keep_invitations";
@@ -241,12 +242,12 @@ pub(super) async fn remove(
     let chosen = revoked(&form);
     // Before the removal: whoever leaves has no rights afterwards.
     let revoking = if chosen.is_empty() { None } else { Some(person.may(organization, Management::TokenManage)?) };
-    let made: Vec<Uuid> = made_by(&person, organization, &member)
-        .await?
-        .into_iter()
-        .filter(|token| chosen.contains(&token.id))
-        .map(|token| token.id)
-        .collect();
+    let mut made = made_by(&person, organization, &member).await?;
+    made.retain(|token| chosen.contains(&token.id));
+    let by_policy = match made.iter().any(|token| token.kind == Kind::PolicyToken) {
+        true => Some(person.may(organization, Management::PolicyManage)?),
+        false => None,
+    };
     let removing = members::remove(&person.app, grant.clone(), user, Sent::keep(form.on(KEEP)));
     let mut last = match receipts::without_waiting(removing).await {
         Ok(removed) => removed.position,
@@ -256,8 +257,17 @@ pub(super) async fn remove(
     let why = tokens::Why { reason: RevokeReason::PrivilegeWithdrawn, note: Some(note) };
     let mut all_gone = true;
     for (token, revoking) in made.into_iter().zip(revoking.iter().cycle()) {
-        match receipts::without_waiting(tokens::delete(&person.app, revoking.clone(), token, why.clone())).await {
-            Ok(deleted) => last = deleted.position,
+        let deleting = async {
+            match by_policy.clone().filter(|_| token.kind == Kind::PolicyToken) {
+                Some(grant) => policy_tokens::delete(&person.app, grant, token.id).await.map(|gone| gone.position),
+                None => {
+                    let gone = tokens::delete(&person.app, revoking.clone(), token.id, why.clone()).await;
+                    gone.map(|gone| gone.position)
+                }
+            }
+        };
+        match receipts::without_waiting(deleting).await {
+            Ok(position) => last = position,
             Err(error) if error.code == Code::NotFound => {}
             Err(error) => {
                 tracing::error!(%error, cause = ?error.cause, "a token of a removed member was not deleted");

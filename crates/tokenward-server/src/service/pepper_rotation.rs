@@ -118,8 +118,16 @@ pub async fn retire(
         if some.is_empty() {
             break;
         }
-        for token in some {
-            retired.revoked += usize::from(revoke(store, operator, &token, version).await?);
+        let before = retired.revoked;
+        for token in &some {
+            retired.revoked += usize::from(revoke(store, operator, token, version).await?);
+        }
+        if retired.revoked == before
+            && left(store, version).await?.iter().any(|it| some.iter().any(|old| old.id == it.id))
+        {
+            return Err(Error::conflict(
+                "Tokens are left that cannot be taken back. `tokenward pepper status` lists them.",
+            ));
         }
     }
     retired.sealed = seal_anew(store, old, new).await?;
@@ -133,11 +141,8 @@ pub async fn retire(
 async fn revoke(store: &Store, operator: &Operator, left: &Left, version: i32) -> Result<bool> {
     let grant = Grant::operator(operator, left.organization_id, Management::TokenManage);
     let (mut tx, grant) = store.begin(&grant).await?;
-    let token = match tokens::get(tx.conn(), &grant, left.id).await {
-        Ok(token) => token,
-        Err(error) if error.code == Code::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
+    // Of any kind.
+    let Some(token) = tokens::these(tx.conn(), &grant, &[left.id], false).await?.pop() else { return Ok(false) };
     let by = &tokenward_core::event::By::operator().actor;
     let revocation = Revocation {
         at: tx.now(),

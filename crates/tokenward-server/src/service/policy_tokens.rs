@@ -13,6 +13,7 @@ use tokenward_core::token::{self, Revocation, RevokeReason, Token};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{roles, token_policies, tokens as kept};
+use tokenward_verify::server::TriedBy;
 use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, RequestBody};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use super::decisions::KeptDecision;
 use super::holders::{self, Wanted};
 use super::tokens::{check_words, event, snapshot};
-use super::{App, IfMatch, Written, proof};
+use super::{App, IfMatch, Written, proof, token_networks};
 use crate::heavy;
 use crate::limits::{
     POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, PRESENTED_BYTES, REQUEST_BODY, TOKENS,
@@ -137,6 +138,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                 let rules = lives.of_role(role.id);
                 let expires_at = rules.end(new.end, now);
                 rules.check_end(expires_at, now).map_err(|problem| Error::invalid("expires_at", problem))?;
+                // It is bound to no network.
+                token_networks::within_own(tx, grant, &[]).await?;
                 if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                     grant.require_proof(proof, now)?;
                 }
@@ -230,6 +233,7 @@ pub async fn update(
                 roles::assignable(tx, grant, "role_id", old.role_id).await?;
                 let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await?;
                 if_match.check(old.updated_at)?;
+                token_networks::within_own(tx, grant, &[]).await?;
                 let expires_at = change.expires_at.unwrap_or(old.expires_at);
                 if expires_at != old.expires_at || role.id != old.role_id {
                     let (lives, _) = token_policies::get(tx.conn(), grant).await?;
@@ -319,7 +323,8 @@ pub struct TrialAnswer {
     pub detail: String,
 }
 
-/// Asks a policy about requests, as it will be asked: resources of the organization are looked up, and the token is the caller's.
+/// Asks a policy about requests, as it will be asked: resources of the organization are looked up. There is no token yet, so that a
+/// policy which looks at it cannot tell.
 pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec<Trial>) -> Result<Vec<TrialAnswer>> {
     POLICY_REQUESTS.check_list(&trials).map_err(|problem| Error::invalid("requests", problem))?;
     let mut faults = Faults::default();
@@ -343,7 +348,8 @@ fn ask(app: &App, grant: &Grant, policy: &Policy, trial: &Trial) -> TrialAnswer 
         body: RequestBody::Whole(body.as_bytes()),
         of_ours: !trial.gateway,
     };
-    answer(&app.verifier.try_policy(policy, grant.organization(), &asked))
+    let bearer = TriedBy { token: Uuid::nil(), name: "try", at: app.now() };
+    answer(&app.verifier.try_policy(policy, grant.organization(), &bearer, &asked))
 }
 
 fn answer(said: &Judgement) -> TrialAnswer {
@@ -368,7 +374,7 @@ pub struct Replayed {
 /// Asks a policy about the last requests of a policy token, as far as they are remembered; the newest first. Those whose path was
 /// too long to be kept are left out.
 pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> Result<Vec<Replayed>> {
-    get(app, grant, id).await?;
+    let name = get(app, grant, id).await?.token.name;
     let policy = compile(policy).await?;
     let (app, organization) = (Arc::clone(app), grant.organization());
     heavy::run(move || {
@@ -380,7 +386,8 @@ pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> 
             };
             let asked =
                 AskedRequest { method: &method, path: &path, body: RequestBody::Unknown, of_ours: api.is_none() };
-            let answer = answer(&app.verifier.try_policy(&policy, organization, &asked));
+            let bearer = TriedBy { token: id, name: &name, at };
+            let answer = answer(&app.verifier.try_policy(&policy, organization, &bearer, &asked));
             let was_allowed = denied != Some(Reason::PolicyDenied);
             whole.then_some(Replayed { at, method, path, was_allowed, answer })
         };

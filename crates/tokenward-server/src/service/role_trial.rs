@@ -61,7 +61,7 @@ fn ask_one(app: &App, organization: Uuid, role: Uuid, trial: &RoleTrial) -> Resu
         outside: false,
         policy: PolicyOutcome::NoPolicy,
     };
-    let route = organization.ask_route(&trial.api, &trial.method.to_ascii_uppercase(), &trial.path);
+    let route = organization.ask_route(&trial.api, &trial.method, &trial.path);
     let decision = match decide(&facts, route, app.now()) {
         Decision::Allow => decide(&facts, Ask::AnyOfApi, app.now()),
         denied => denied,

@@ -21,8 +21,10 @@ use tokenward_core::sync::lock;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::idempotency::{self, Claim};
 use tokenward_store::{NotCommitted, Position, gave_way};
+use tokenward_verify::server::SPANS;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use super::receipts::{self, Committed};
 use super::tokens::batches::{self, Change, Done, Refused};
@@ -50,6 +52,8 @@ struct Request {
     change: Change,
     claim: Option<Claim>,
     since: Instant,
+    /// What is traced of it. The statements of a batch stand below that of its first.
+    span: Span,
     answer: oneshot::Sender<Result<Committing>>,
 }
 
@@ -129,12 +133,14 @@ impl App {
         let WriteTerms { claim, wait } = WriteTerms::present();
         let wait = wait.or(change.takes_back().map(|_| self.limits.time(&RECEIPT_WAIT)));
         let (answer, answered) = oneshot::channel();
-        if self.together.push(Request { grant, change, claim, since: Instant::now(), answer }) {
+        let span = tracing::trace_span!(target: SPANS, "write", events = tracing::field::Empty);
+        let request = Request { grant, change, claim, since: Instant::now(), span: span.clone(), answer };
+        if self.together.push(request) {
             tokio::spawn(carry_out(Arc::clone(self)));
         }
         let Committing { done, committed } =
             answered.await.unwrap_or_else(|_| Err(Error::internal("a write broke off")))?;
-        let effect = receipts::effect(self, committed, wait).await;
+        let effect = receipts::effect(self, committed, wait).instrument(span).await;
         Ok(Written { value: done, position: committed.position(), effect })
     }
 }
@@ -143,7 +149,8 @@ impl App {
 async fn carry_out(app: Arc<App>) {
     while let Some(batch) = app.together.next() {
         // Whoever waits for one that panics hears that it broke off, and the next ones have their turn.
-        let carried = AssertUnwindSafe(one_batch(&app, batch)).catch_unwind().await;
+        let span = batch.first().map_or_else(Span::none, |first| first.span.clone());
+        let carried = AssertUnwindSafe(one_batch(&app, batch).instrument(span)).catch_unwind().await;
         if carried.is_err() {
             tracing::error!("a batch of writes broke off; none of it was committed, or all of it");
         }
@@ -224,6 +231,7 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<Outcome>, NotCom
             let nth = i64::try_from(told.len()).map_err(Error::internal)?;
             claims.extend(request.claim.as_ref().map(|claim| (claim, nth)));
             told.push((request.grant.by(), event));
+            request.span.record("events", event.kind.as_str());
         }
     }
     if let [(claim, _)] = claims[..] {
@@ -292,6 +300,7 @@ mod tests {
             change: Change::Revoke { id, why },
             claim: None,
             since: Instant::now(),
+            span: Span::none(),
             answer: oneshot::channel().0,
         }
     }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
+use tokenward_core::name::check_description;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::token::{self, Revocation, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -14,13 +15,15 @@ use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
 use super::tokens::{Why, deleted, event, snapshot, updated};
-use super::{App, Written, proof};
+use super::{App, Written, proof, receipts, token_networks};
 use crate::limits::TOKEN_BULK;
 
 /// Tokens that are looked at in one read.
 const LOOKED_AT: usize = 500;
 /// Tokens that one write is about: more would hold up who writes besides.
 const AT_ONCE: usize = 500;
+/// What is said when nothing is left to be done.
+const CHANGED: &str = "The tokens were changed meanwhile. Look again with `dry_run`.";
 /// Tokens that are named in an answer, or in the error about a set that has changed.
 const NAMED: usize = 20;
 
@@ -35,6 +38,20 @@ pub enum Action {
     SetEnd(Option<Time>),
 }
 
+impl Action {
+    /// Is there anything to be done to it?
+    fn changes(&self, it: &Member, now: Time) -> bool {
+        let is_open = it.expires_at.is_none_or(|at| now < at);
+        match self {
+            Self::Delete(_) => true,
+            // One that has ended is refused for good.
+            Self::Disable => !it.is_off && is_open,
+            // An end is final.
+            Self::SetEnd(end) => it.expires_at != *end && is_open,
+        }
+    }
+}
+
 /// A token of a set.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
@@ -43,6 +60,15 @@ pub struct Member {
     /// Its name.
     pub name: String,
     updated_at: Time,
+    expires_at: Option<Time>,
+    is_off: bool,
+}
+
+impl Member {
+    fn of(token: Token) -> Self {
+        let is_off = token.disabled_at.is_some();
+        Self { id: token.id, name: token.name, updated_at: token.updated_at, expires_at: token.expires_at, is_off }
+    }
 }
 
 /// The tokens that something is to be done to, as they were looked at.
@@ -112,7 +138,7 @@ pub async fn choose(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: Option<
             None => token_list::part(app, grant, filter, after, LOOKED_AT).await?,
         };
         let living = part.into_iter().filter(|token| token.revocation.is_none());
-        found.extend(living.map(|it| Member { id: it.id, name: it.name, updated_at: it.updated_at }));
+        found.extend(living.map(Member::of));
         if found.len() > most {
             let name = TOKEN_BULK.name;
             let detail =
@@ -130,29 +156,53 @@ pub async fn choose(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: Option<
 }
 
 /// Does it to all of the set, which must be the one with this mark; one event each. Answers to how many: who was changed in the
-/// very moment is left as it is.
+/// very moment is left as it is. It goes on when whoever asked goes away.
 pub async fn apply(app: &Arc<App>, grant: Grant, set: Set, mark: &str, action: Action) -> Result<Written<usize>> {
     set.require(mark)?;
-    if let Action::SetEnd(Some(at)) = action
-        && at <= app.now()
-    {
-        return Err(Error::invalid("expires_at", "is in the past. To end tokens now, delete them"));
+    match &action {
+        Action::SetEnd(Some(at)) if *at <= app.now() => {
+            return Err(Error::invalid("expires_at", "is in the past. To end tokens now, delete them"));
+        }
+        Action::Delete(why) => {
+            check_description(why.note.as_deref().unwrap_or_default())
+                .map_err(|problem| Error::invalid("note", problem))?;
+        }
+        _ => {}
     }
-    let count = set.count();
+    let now = app.now();
+    let mut open: Vec<(Uuid, Time)> =
+        set.0.iter().filter(|it| action.changes(it, now)).map(|it| (it.id, it.updated_at)).collect();
+    if open.is_empty() {
+        return Err(Error::conflict("No token fits that is not so already; there is nothing to do."));
+    }
+    // Whoever takes back the token that is asked with does it last.
+    let own = grant.token().map(|(id, _)| id);
+    open.sort_by_key(|(id, _)| Some(*id) == own);
+    let app = Arc::clone(app);
+    let task = receipts::without_waiting(async move {
+        let done = in_parts(&app, &grant, &open, &action).await?;
+        receipts::wait_for_all(&app, done.position).await;
+        Ok(done)
+    });
+    tokio::spawn(task).await.map_err(Error::internal)?
+}
+
+async fn in_parts(app: &Arc<App>, grant: &Grant, open: &[(Uuid, Time)], action: &Action) -> Result<Written<usize>> {
     let mut done: Option<Written<usize>> = None;
-    for some in set.0.chunks(AT_ONCE) {
-        let some: HashMap<Uuid, Time> = some.iter().map(|it| (it.id, it.updated_at)).collect();
+    for some in open.chunks(AT_ONCE) {
         let so_far = done.as_ref().map_or(0, |done| done.value);
-        match apply_to(app, grant.clone(), some, action.clone()).await {
+        match apply_to(app, grant.clone(), some.iter().copied().collect(), action.clone()).await {
             Ok(more) => done = Some(Written { value: so_far + more.value, ..more }),
+            Err(error) if &*error.detail == CHANGED => {}
             Err(error) if so_far == 0 => return Err(error),
             Err(error) => {
-                let detail = format!("{} {so_far} of {count} are done; look again with `dry_run`.", error.detail);
+                let detail =
+                    format!("{} {so_far} of {} are done; look again with `dry_run`.", error.detail, open.len());
                 return Err(Error { detail: detail.into(), ..error });
             }
         }
     }
-    done.ok_or_else(|| Error::conflict("No token fits; there is nothing to do."))
+    done.ok_or_else(|| Error::conflict(CHANGED))
 }
 
 async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, action: Action) -> Result<Written<usize>> {
@@ -239,8 +289,11 @@ async fn set_end(
         }
         faults.finish()?;
         let longer = end.is_none_or(|at| old.expires_at.is_some_and(|before| before < at));
-        if longer && role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-            grant.require_proof(proof, now)?;
+        if longer {
+            token_networks::within_own(tx, grant, &old.networks).await?;
+            if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+                grant.require_proof(proof, now)?;
+            }
         }
         let token = Token { expires_at: end, updated_at: tx.next_version(old.updated_at), ..old.clone() };
         tokens::update(tx, grant, &token).await?;
@@ -258,6 +311,8 @@ mod tests {
             id: Uuid::from_u128(*id),
             name: (*name).to_owned(),
             updated_at: Time(*at),
+            expires_at: None,
+            is_off: false,
         };
         Set(members.iter().map(member).collect())
     }

@@ -204,12 +204,17 @@ async fn count(tx: &mut Tx, of: impl Iterator<Item = Uuid>, each: i64) -> Result
     COUNT.execute(tx.conn(), &rows).await.map(|_| ())
 }
 
-/// Those of these API tokens that were not taken back, whose each is asked for with a right in its organization.
+/// Those of these API tokens that were not taken back, whose each is asked for with a right in its organization. Who holds the
+/// text of a token takes back any kind of it.
 pub async fn living_of(conn: Conn<'_>, wanted: &[(&Grant, Uuid)]) -> Result<HashMap<Uuid, Token>> {
     let ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
     let rows: Vec<TokenRow> = by_ids(conn, select_all!("t.revoked_at IS NULL AND t.id IN"), &ids).await?;
-    let organizations: HashMap<Uuid, Uuid> = wanted.iter().map(|(grant, id)| (*id, grant.organization())).collect();
-    let asked_for = |it: &Token| it.kind == Kind::Token && organizations.get(&it.id) == Some(&it.organization_id);
+    let grants: HashMap<Uuid, &Grant> = wanted.iter().map(|(grant, id)| (*id, *grant)).collect();
+    let asked_for = |it: &Token| {
+        grants.get(&it.id).is_some_and(|grant| {
+            grant.organization() == it.organization_id && (it.kind == Kind::Token || grant.is_of_bearer(it.id))
+        })
+    };
     let own = rows.into_iter().map(Token::from).filter(asked_for);
     Ok(own.map(|token| (token.id, token)).collect())
 }

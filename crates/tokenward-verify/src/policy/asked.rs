@@ -1,6 +1,8 @@
 //! Asking the policy of a token, and what is kept of its answer until the request is carried out.
 
 use tokenward_core::directory::Organization;
+#[cfg(feature = "policies")]
+use tokenward_core::path::unambiguous;
 use tokenward_core::{Time, Uuid};
 
 use super::body::RequestBody;
@@ -50,6 +52,10 @@ pub(crate) fn allows(held: &HeldPolicy, bearer: &Bearer<'_>, request: &AskedRequ
 /// What a policy says of a request that this bearer makes.
 #[cfg(feature = "policies")]
 pub(crate) fn ask(policy: &Policy, bearer: &Bearer<'_>, request: &AskedRequest<'_>, now: Time) -> Judgement {
+    // Ours is read in one way alone. Of another service it is not known which one it takes.
+    if !request.of_ours && unambiguous(tokenward_core::path::split(request.path.as_bytes()).0).is_err() {
+        return Judgement::Failed("Programs read this path in different ways".to_owned());
+    }
     let Some(path) = segments(request.path, request.of_ours) else {
         return Judgement::Failed("The path does not begin with a slash, or is not UTF-8".to_owned());
     };

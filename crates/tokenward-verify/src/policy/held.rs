@@ -68,11 +68,16 @@ pub(crate) async fn compile(rows: Vec<PolicyRow>) -> Result<Vec<(Uuid, HeldPolic
 #[cfg(feature = "policies")]
 fn held(row: PolicyRow) -> Result<(Uuid, HeldPolicy)> {
     // It was taken when it was written. What an earlier version took and this one does not, denies.
-    let policy = Policy::compile(&row.source)?;
-    let policy = policy.inspect_err(|problem| {
-        tracing::warn!(token = %row.token_id, %problem, "a policy cannot be used any more: its token is denied everything");
-    });
-    Ok((row.token_id, HeldPolicy { written_at: row.written_at, policy: policy.ok() }))
+    let (token, denied) = (row.token_id, "a policy cannot be used any more: its token is denied everything");
+    let policy = match Policy::compile(&row.source) {
+        Ok(policy) => policy.inspect_err(|problem| tracing::warn!(%token, %problem, "{denied}")).ok(),
+        // One text that breaks the engine must not keep this node from deciding about all others.
+        Err(error) => {
+            tracing::error!(%token, cause = ?error.cause, "{denied}");
+            None
+        }
+    };
+    Ok((token, HeldPolicy { written_at: row.written_at, policy }))
 }
 
 #[cfg(not(feature = "policies"))]

@@ -97,7 +97,7 @@ pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
     }
     let path = format!("{}/bulk?{}", tokens_of(context).await?, query.finish());
     let seen: ApiAnswer<ApiTokenBulk> = context.client.post(&path, &asked).await?;
-    if which.dry_run && context.global.json {
+    if context.global.json && (which.dry_run || seen.count == 0) {
         return output::json(&seen.raw);
     }
     show(&seen);

@@ -42,7 +42,7 @@ async fn a_policy_token_is_made_from_a_recipe_tried_and_shown_once() {
     assert!(page.html.contains("strtswith(input"), "what was typed is kept");
     // Trying makes nothing.
     owner.get(&list).await.says(200, "No policy token yet");
-    send(&mut owner, &list, &form(&[("opa_policy", "allow { true }")])).await.says(400, "`if` keyword");
+    send(&mut owner, &list, &form(&[("opa_policy", "allow { true }")])).await.says(400, "“if” keyword");
     let page = send(&mut owner, &list, &form(&[("opa_policy", policy)])).await.says(201, "twp_");
     assert_eq!(page.headers["cache-control"], "no-store, max-age=0");
     let again = send(&mut owner, &list, &form(&[("opa_policy", policy)])).await.says(409, "It was shown already");

@@ -56,15 +56,8 @@ impl World {
     /// Starts a script, and waits until it has said its first line.
     fn start(&self, script: &str) -> (Child, String) {
         let plain = self.command(&self.client.token, &["--role", "viewer"], &["sh", "-c", script]);
-        // What the tests themselves ignore, each child would as well: a hangup under `nohup`, keys in the background of a shell.
-        let mut run = Command::new("env");
-        run.arg("--default-signal").arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
-        for (name, value) in plain.get_envs() {
-            match value {
-                Some(value) => run.env(name, value),
-                None => run.env_remove(name),
-            };
-        }
+        let mut run = hearing_signals(&plain);
+        run.stdin(Stdio::null());
         let mut run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(run.stdout.take().unwrap()).read_line(&mut first).unwrap();
@@ -84,6 +77,20 @@ fn ran(command: &mut Command) -> Ran {
 
 fn send(signal: &str, to: &Child) {
     assert!(Command::new("kill").args([signal, &to.id().to_string()]).status().unwrap().success());
+}
+
+/// The same command. What the tests themselves ignore, each child would as well: a hangup under `nohup`, keys in the background of
+/// a shell.
+fn hearing_signals(plain: &Command) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
 }
 
 #[tokio::test]
@@ -229,8 +236,8 @@ async fn a_token_of_which_nobody_knows_whether_it_was_made_is_told() {
     let proxy = Proxy::before(server).await;
     proxy.set(Flow::Swallow("POST "));
     let mut run = world.command(&world.client.token, &["--role", "viewer", "--name", "lost"], &["true"]);
-    run.env("TOKENWARD_URL", format!("http://127.0.0.1:{}", proxy.port)).stderr(Stdio::piped());
-    let run = run.spawn().unwrap();
+    run.env("TOKENWARD_URL", format!("http://127.0.0.1:{}", proxy.port));
+    let run = hearing_signals(&run).stderr(Stdio::piped()).spawn().unwrap();
     while !world.client.names().await.contains(&"lost".to_owned()) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

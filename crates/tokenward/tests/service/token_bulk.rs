@@ -110,6 +110,26 @@ async fn an_end_is_set_within_what_the_token_policy_allows() {
 }
 
 #[tokio::test]
+async fn more_than_one_write_holds_goes_to_its_end_and_takes_the_asking_token_last() {
+    let (server, acme) = Server::with_owner().await;
+    let role = server.role(&acme, "devops").await;
+    let (_, own) = server.new_token(&acme, json!({ "name": "ci-own", "role_id": role })).await;
+    let mut last = String::new();
+    for n in 0..520 {
+        (_, last) = server.new_token(&acme, json!({ "name": format!("ci-{n}"), "role_id": role })).await;
+    }
+    let path = acme.path("apiToken/bulk?name=ci-");
+    let act = async |token: &str, action: &str| {
+        let seen = server.post(&path, token, json!({ "action": action, "dry_run": true })).await.expect(200);
+        server.post(&path, token, json!({ "action": action, "set": seen["set"] })).await
+    };
+    assert_eq!(act(&own, "delete").await.expect(200)["done"], 521);
+    for text in [&own, &last] {
+        assert_eq!(code(&server, &acme, text).await, "revoked");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_understood_of_it_is_refused_by_name() {
     let (server, acme) = Server::with_owner().await;
     let path = acme.path("apiToken/bulk");

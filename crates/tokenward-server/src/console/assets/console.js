@@ -124,7 +124,8 @@ for (const area of document.querySelectorAll("textarea[data-rego]")) {
       const typed = new FormData(area.form);
       typed.delete("password");
       typed.set("action", "try");
-      const answer = await fetch(area.form.action, { method: "POST", body: new URLSearchParams(typed) }).catch(() => undefined);
+      // Its buttons are called "action", and stand in the way of the property.
+      const answer = await fetch(area.form.getAttribute("action"), { method: "POST", body: new URLSearchParams(typed) }).catch(() => undefined);
       if (!answer || answer.redirected) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(area.dataset.verdict);
       // Only what was asked last counts.

@@ -301,7 +301,7 @@ async fn a_role_is_asked_about_requests_to_an_api() {
     let request = |method: &str, path: &str| json!({ "api": "shop", "method": method, "path": path });
     let ask = async |role: &str| {
         let role = server.role(&acme, role).await;
-        let requests = [request("get", "/invoices/7"), request("POST", "/refunds"), request("GET", "/nothing")];
+        let requests = [request("GET", "/invoices/7"), request("POST", "/refunds"), request("GET", "/nothing")];
         server.post(&path, &acme.owner, json!({ "role_id": role, "requests": requests })).await.expect(200)
     };
     let said = |answers: &Value, at: usize| {
@@ -332,5 +332,52 @@ async fn a_role_is_asked_about_requests_to_an_api() {
         let refused = server.post(&path, &acme.owner, body.clone()).await;
         assert_eq!(refused.outcome(), (400, "invalid_request".into()), "{body}");
         assert!(refused.text.contains(field), "{body}: {}", refused.text);
+    }
+}
+
+#[tokio::test]
+async fn whoever_holds_a_policy_token_takes_it_back() {
+    let (server, acme) = Server::with_owner().await;
+    let (id, text) = made(&server, &acme, "leaked", "allow := false").await;
+    let request = server.request("POST", "/revoke").header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(server.send(request.body(format!("token={text}"))).await.status, 200);
+    assert_eq!(server.get("/token/self", &text).await.outcome(), (401, "revoked".into()));
+    let events =
+        server.get(&acme.path(&format!("events?targetId={id}&eventType=DELETE")), &acme.owner).await.expect(200);
+    assert_eq!(events["events"][0]["sub_target_type"], "POLICY_API_TOKEN", "{events}");
+    // And nobody else does, by the way of the other kind.
+    let (id, text) = made(&server, &acme, "other", "allow := true").await;
+    for (method, path) in [(Method::DELETE, ""), (Method::POST, "/disable"), (Method::POST, "/undo")] {
+        let refused = server.call(method, &acme.path(&format!("apiToken/{id}{path}")), &acme.owner, None).await;
+        assert_eq!(refused.status, 404, "{path}");
+    }
+    assert_eq!(server.get("/token/self", &text).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_networks_hands_out_no_policy_token_for_all_of_them() {
+    let (server, acme) = Server::with_owner().await;
+    let role = server.role(&acme, "admin").await;
+    let bound = json!({ "name": "bound", "role_id": role, "networks": [{ "network": "127.0.0.0/8" }] });
+    let (_, bound) = server.new_token(&acme, bound).await;
+    let body = json!({ "name": "wide", "opa_policy": "allow := true" });
+    let refused = server.post(&acme.path("policyApiToken"), &bound, body).await;
+    assert_eq!(refused.outcome(), (400, "invalid_request".into()));
+    assert!(refused.text.contains("nobody hands out more than they have"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_path_that_programs_read_in_different_ways_is_denied_whatever_the_policy_says() {
+    let (server, acme) = Server::with_owner().await;
+    let (_, text) = made(&server, &acme, "invoices", "allow if input.request.path[0] == \"invoices\"").await;
+    for (path, expected) in [
+        ("/invoices/7", "valid"),
+        ("/invoices/../admin", "policy_denied"),
+        ("/invoices/..%2fadmin", "policy_denied"),
+        ("/invoices//7", "policy_denied"),
+    ] {
+        let request = json!({ "method": "GET", "path": path });
+        let body = json!({ "token": text, "permission": "invoices:read", "request": request });
+        assert_eq!(server.post("/verify", &acme.owner, body).await.str("code"), expected, "{path}");
     }
 }
