@@ -88,7 +88,8 @@ async fn write(store: Store, org: Arc<Organization>, writer: u64, tickets: Arc<A
         }
         let begun = tickets.fetch_add(1, Ordering::SeqCst);
         let commit = pin!(tx.commit(&events));
-        let polls = if dice % 5 == 1 { 1 + (dice >> 4) % 24 } else { u64::MAX };
+        // A commit that nothing holds up is over after few.
+        let polls = if dice % 5 == 1 { 1 + (dice >> 4) % 8 } else { u64::MAX };
         ends.push(match Interrupted(commit, polls).await {
             Some(done) => {
                 let position = done.unwrap().number;

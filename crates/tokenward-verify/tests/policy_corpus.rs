@@ -347,7 +347,6 @@ fn hostile() -> Vec<String> {
         "to_number(\"x\")",
         "sprintf(\"%0999999999d\", [1])",
         "sprintf(\"%.999999999d\", [1])",
-        "sprintf(\"%d\", [\"x\"])",
         "bits.lsh(1, 4000000000)",
         "json.unmarshal(\"{\")",
         "json.unmarshal(\"1e999999\")",
@@ -362,10 +361,11 @@ fn hostile() -> Vec<String> {
         "semver.compare(\"x\", \"y\")",
         "net.cidr_contains(\"x\", \"y\")",
         "substring(\"abc\", -1, 1)",
-        "input.request.body.n / 0",
-        "input.request.body.n % 0",
-        "input.request.body.key - 1",
-        "input.request.body.key * 2",
+        // Of what is always there: what is not is no failure, and `not` of it is a yes as everywhere in Rego.
+        "7 / (count(input.request.path) - count(input.request.path))",
+        "7 % (count(input.request.path) - count(input.request.path))",
+        "input.token.name - 1",
+        "input.token.name * 2",
         "{\"a\"} + 1",
         "format_int(1.5, 7)",
         "concat(\"\", 7)",
@@ -489,6 +489,7 @@ fn hostile_policies_cost_little_and_allow_nothing() {
     // Optimised, each takes a tenth of this at most.
     let most = if cfg!(debug_assertions) { Duration::from_millis(500) } else { Duration::from_millis(50) };
     let large = format!("[{}0]", "0,".repeat(400_000));
+    let mut allowed = Vec::new();
     for source in all {
         let begun = Instant::now();
         let compiled = Policy::compile(&source).unwrap();
@@ -499,8 +500,11 @@ fn hostile_policies_cost_little_and_allow_nothing() {
             let begun = Instant::now();
             let said = ask(&policy, "POST", &format!("/environment/{ENVIRONMENT}/a/b/c/d/e/f"), body.as_bytes());
             let took = begun.elapsed();
-            assert!(!said.is_allowed(), "{said:?}: {:.400}", source);
+            if said.is_allowed() {
+                allowed.push(format!("{source:.400}"));
+            }
             assert!(took < most, "{took:?} to ask {:.200}", source);
         }
     }
+    assert!(allowed.is_empty(), "{allowed:#?}");
 }
