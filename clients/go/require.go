@@ -55,7 +55,7 @@ func Require(client *Client, needs Needs) (func(http.Handler) http.Handler, erro
 		return nil, &Error{Kind: BadQuestion, Message: "Say exactly one of Permission, API and AnyToken."}
 	}
 	// A slip of the pen is told when the service starts, and not to its first caller.
-	if err := needs.question("x", &Request{"GET", "/"}).check(); err != nil {
+	if err := needs.question("x", &Request{Method: "GET", Path: "/"}).check(); err != nil {
 		return nil, err
 	}
 	if needs.ClientAddress == nil {
@@ -107,7 +107,7 @@ func check(client *Client, needs Needs, r *http.Request) (Passed, *refusal) {
 	if path == "" {
 		path = r.URL.EscapedPath()
 	}
-	question := needs.question(token, &Request{r.Method, path})
+	question := needs.question(token, &Request{Method: r.Method, Path: path})
 	question.RemoteIP, question.UserAgent = needs.ClientAddress(r), r.UserAgent()
 	verdict, err := client.Verify(r.Context(), question)
 	if err != nil {

@@ -26,6 +26,7 @@ const (
 	Expired          Reason = "expired"
 	Replaced         Reason = "replaced"
 	NetworkDenied    Reason = "network_denied"
+	PolicyDenied     Reason = "policy_denied"
 	PathAmbiguous    Reason = "path_ambiguous"
 	TokenInQuery     Reason = "token_in_query"
 	APIUnknown       Reason = "api_unknown"
@@ -51,6 +52,8 @@ var reasons = map[Reason]meaning{
 	Replaced:    {401, "This token was rotated, and this is an earlier secret of it. Use the newest one."},
 	NetworkDenied: {403, "This token is accepted from some networks alone, and this request is from another one. " +
 		"Does your gateway say from which address a request comes?"},
+	PolicyDenied: {403, "The policy of this token does not allow this request, or the question did not say " +
+		"which request it is about."},
 	PathAmbiguous:    {403, "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."},
 	TokenInQuery:     {401, "A token stands in the query, where logs keep it. Send it in a header, and replace this one."},
 	APIUnknown:       {403, "There is no API of that name. Import its routes first."},
@@ -72,10 +75,12 @@ type Resource struct {
 	ClusterID     string `json:"cluster_id,omitempty"`
 }
 
-// Request is the request that a token came with, its path as the client sent it.
+// Request is the request that a token came with, its path as the client sent it. Its body is for the policy of a policy token:
+// a pointer to an empty text where it has none, nil where it is not known, and then a policy that looks at it denies.
 type Request struct {
-	Method string `json:"method"`
-	Path   string `json:"path"`
+	Method string  `json:"method"`
+	Path   string  `json:"path"`
+	Body   *string `json:"body,omitempty"`
 }
 
 // Question is a question about a token. Without a permission and an API it is only: whose is it? What is empty is not

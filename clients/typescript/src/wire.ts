@@ -16,6 +16,10 @@ export const REASONS = {
     403,
     'This token is accepted from some networks alone, and this request is from another one. Does your gateway say from which address a request comes?',
   ],
+  policy_denied: [
+    403,
+    'The policy of this token does not allow this request, or the question did not say which request it is about.',
+  ],
   path_ambiguous: [403, 'The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like).'],
   token_in_query: [401, 'A token stands in the query, where logs keep it. Send it in a header, and replace this one.'],
   api_unknown: [403, 'There is no API of that name. Import its routes first.'],
@@ -44,8 +48,11 @@ export interface Question {
   readonly resource?: { readonly projectId?: string; readonly environmentId?: string; readonly clusterId?: string };
   /** An API of the organization, whose routes say what `request` needs. */
   readonly api?: string;
-  /** The request that it came with, its path as the client sent it. */
-  readonly request?: { readonly method: string; readonly path: string };
+  /**
+   * The request that it came with, its path as the client sent it. Its body is for the policy of a policy token: `''` where it has
+   * none, left out where it is not known, and then a policy that looks at it denies.
+   */
+  readonly request?: { readonly method: string; readonly path: string; readonly body?: string };
   /** The address of the client that presented it. */
   readonly remoteIp?: string;
   /** Its own words for itself. */
@@ -146,7 +153,10 @@ export function writeQuestion(token: string, question: Question): Record<string,
   // Only remembered, so that a long one is cut and fails no question.
   if (userAgent !== undefined) body.user_agent = userAgent.slice(0, 1_024);
   if (api !== undefined) body.api = api;
-  if (request) body.request = { method: request.method, path: request.path };
+  if (request) {
+    const { method, path, body: sent } = request;
+    body.request = sent === undefined ? { method, path } : { method, path, body: sent };
+  }
   if (atLeast !== undefined) body.at_least = atLeast;
   return body;
 }

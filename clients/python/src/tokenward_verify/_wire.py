@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 #: Why a token is refused. A word of a later server is ``unrecognized``, and denied; ``Verdict.code`` has the word.
 Reason = Literal[
     "malformed", "unknown", "revoked", "disabled", "not_yet_valid", "expired", "replaced", "network_denied",
-    "path_ambiguous", "token_in_query", "api_unknown", "route_unknown", "permission_denied", "throttled", "unrecognized",
+    "policy_denied", "path_ambiguous", "token_in_query", "api_unknown", "route_unknown", "permission_denied", "throttled", "unrecognized",
 ]
 
 #: Each reason of a server: is the token itself refused (401), or may it only not do this (403), and what to tell people.
@@ -28,6 +28,10 @@ REASONS: dict[str, tuple[int, str]] = {
         403,
         "This token is accepted from some networks alone, and this request is from another one. Does your gateway say from "
         "which address a request comes?",
+    ),
+    "policy_denied": (
+        403,
+        "The policy of this token does not allow this request, or the question did not say which request it is about.",
     ),
     "path_ambiguous": (403, "The path of the request can be read in more than one way (`//`, `..`, `%2f` and the like)."),
     "token_in_query": (401, "A token stands in the query, where logs keep it. Send it in a header, and replace this one."),
@@ -75,6 +79,9 @@ class Request:
 
     method: str
     path: str
+    #: Its body, for the policy of a policy token: ``""`` where it has none. None is not known, and then a policy that looks
+    #: at it denies.
+    body: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,8 @@ class Question:
             body["resource"] = dict(self.resource)
         if self.request is not None:
             body["request"] = {"method": self.request.method, "path": self.request.path}
+            if self.request.body is not None:
+                body["request"]["body"] = self.request.body
         # Only remembered, so that a long one is cut and fails no question.
         agent = None if self.user_agent is None else self.user_agent[:1_024]
         texts = {"permission": self.permission, "remote_ip": self.remote_ip, "user_agent": agent, "api": self.api, "at_least": self.at_least}
