@@ -6,6 +6,7 @@ mod access;
 mod account;
 mod apis;
 mod browser;
+mod policies;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;
