@@ -21,9 +21,9 @@ use super::error::ApiError;
 use super::extract::{Body, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
-use crate::limits::{API_NAME, POLICY_CHARACTERS, POLICY_REQUESTS, PRESENTED_BYTES, REQUEST_BODY};
+use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
-    self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial, TrialAnswer,
+    self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial, TrialAnswer, TrialTexts,
 };
 use crate::service::role_trial::{self, RoleTrial};
 use crate::service::{App, policy_denials};
@@ -213,20 +213,14 @@ async fn evaluate(
 
 /// Nothing in a question is longer than it may be, whatever is asked; all faults at once.
 fn check_lengths(sent: &PolicyEvaluationRequest) -> Result<(), Error> {
-    let mut faults = Faults::default();
-    faults.check("opa_policy", POLICY_CHARACTERS.check_text(sent.opa_policy.as_deref().unwrap_or_default()));
     let requests = sent.requests.as_deref().unwrap_or_default();
-    faults.check("requests", POLICY_REQUESTS.check_list(requests));
-    for (at, it) in requests.iter().take(POLICY_REQUESTS.size()).enumerate() {
-        for (field, text, limit) in [
-            ("method", Some(&it.method), &PRESENTED_BYTES),
-            ("path", Some(&it.path), &PRESENTED_BYTES),
-            ("body", it.body.as_ref(), &REQUEST_BODY),
-            ("api", it.api.as_ref(), &API_NAME),
-        ] {
-            faults.check(&format!("requests[{at}].{field}"), text.map_or(Ok(()), |text| limit.check_text(text)));
-        }
-    }
+    let mut faults = policy_tokens::check_trials(requests.iter().map(|it| TrialTexts {
+        method: &it.method,
+        path: &it.path,
+        body: it.body.as_deref(),
+        api: it.api.as_deref(),
+    }));
+    faults.check("opa_policy", POLICY_CHARACTERS.check_text(sent.opa_policy.as_deref().unwrap_or_default()));
     faults.finish()
 }
 

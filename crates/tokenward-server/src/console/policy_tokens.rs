@@ -1,9 +1,8 @@
 //! Policy tokens: the list, one token, and the editor of what one may be used for.
 
 use axum::Extension;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
-use tokenward_core::event::ActorKind;
 use tokenward_core::permission::Management;
 use tokenward_core::token::Token;
 use tokenward_core::token_policy::End;
@@ -17,15 +16,19 @@ use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
-use super::tokens::{KEEP, SHOWN, counts, expiry, meaning, row, token_form};
+use super::tokens::{
+    KEEP, NewSecret, SHOWN, counts, expiry, meaning, row, secret_page, shown_page, token_form, was_shown,
+};
 use super::view::{
     Choice, Nav, Pager, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
-    RecipeLink, ReplayRow, TokenCreatedPage, TokenRow, TokenShownPage, TrialForm, Verdict,
+    RecipeLink, ReplayRow, TrialForm, Verdict,
 };
 use super::words::METHODS;
-use crate::service::policy_tokens::{self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial};
+use crate::service::policy_tokens::{self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial};
 use crate::service::{IfMatch, policy_denials, usage};
 
+/// The path of the list below the organization.
+const LIST: &str = "policy-tokens";
 /// Tokens on a page of the list.
 const PAGE: usize = 50;
 
@@ -188,40 +191,21 @@ pub(super) async fn create(
     };
     match created {
         Ok(created) => {
-            let TokenRow { id, name, role, expires, .. } = row(&person.app, &created.value.token, None);
-            let shown = TokenCreatedPage {
-                shell,
-                list: "policy-tokens",
-                id,
-                name,
-                secret: created.value.text.expose().to_owned(),
-                role,
-                expires,
-                rotated: None,
-                public_url: person.app.public_url.clone(),
-            };
-            let mut response = page(StatusCode::CREATED, &shown)?;
-            // Not even the browser's own memory of pages may keep it.
-            response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store, max-age=0"));
-            Ok(response)
+            let Created { token, text } = created.value;
+            secret_page(&person, shell, &NewSecret { list: LIST, token: &token, text: Some(&text) }, None)
         }
-        Err(error) if error.code == Code::NameTaken => match shown_already(&person, &grant, &typed, &error).await? {
-            Some(token) => {
-                let token = row(&person.app, &token, None);
-                page(StatusCode::CONFLICT, &TokenShownPage { list: "policy-tokens", token, shell })
+        Err(error) if error.code == Code::NameTaken => {
+            let holder = match error.holder.as_deref() {
+                Some(holder) => Some(policy_tokens::get(&person.app, &grant, *holder).await?.token),
+                None => None,
+            };
+            match holder.filter(|token| was_shown(&grant, &typed, token)) {
+                Some(token) => shown_page(&person, shell, LIST, &token),
+                None => again(Problems::of(error)?).await,
             }
-            None => again(Problems::of(error)?).await,
-        },
+        }
         Err(error) => again(Problems::of(error)?).await,
     }
-}
-
-/// The token that has the name already, where this person made it after this form was shown.
-async fn shown_already(person: &SignedIn, grant: &Grant, typed: &Pairs, error: &Error) -> Result<Option<Token>> {
-    let (Some(holder), Ok(shown)) = (error.holder.as_deref(), typed.get("shown").parse()) else { return Ok(None) };
-    let token = policy_tokens::get(&person.app, grant, *holder).await?.token;
-    let own = token.creator_kind == Some(ActorKind::User) && token.creator_id == grant.by().actor.id();
-    Ok((own && token.created_at >= Time(shown)).then_some(token))
 }
 
 /// `GET …/policy-tokens/{id}`.

@@ -5,7 +5,8 @@ use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::time::DAY;
 use tokenward_core::token::{RevokeReason, Token, TokenFilter};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::Position;
 
 use super::done::Flashed;
 use super::form::{Pairs, Problems};
@@ -16,7 +17,7 @@ use super::tokens::{REASONS, expiry, row, token_form};
 use super::view::{Choice, Nav, TokenBulkPage};
 use super::words::count;
 use crate::limits::TOKEN_BULK_IDS;
-use crate::service::token_bulk::{self, Action};
+use crate::service::token_bulk::{self, Action, Set};
 use crate::service::token_list::{self, Filter};
 use crate::service::tokens::Why;
 use crate::service::usage;
@@ -58,23 +59,14 @@ fn any() -> Filter {
     Filter { state: TokenFilter::Kept, ..Filter::default() }
 }
 
-async fn act(
-    person: &SignedIn,
-    grant: &Grant,
-    ids: &[Uuid],
-    deletes: bool,
-    typed: &Pairs,
-) -> Result<tokenward_store::Position> {
+async fn act(person: &SignedIn, grant: &Grant, ids: &[Uuid], deletes: bool, typed: &Pairs) -> Result<Position> {
     let action = if deletes {
         let reason = RevokeReason::parse(typed.get("reason"));
         let reason = reason.map_err(|problem| Error::invalid("reason", problem.to_string()))?;
         Action::Delete(Why { reason, note: typed.text("note") })
     } else {
-        let end = expiry(typed, person.app.now()).map_err(|problem| Error {
-            field: Some("expires_at"),
-            ..Error::new(tokenward_core::Code::InvalidRequest, problem)
-        })?;
-        Action::SetEnd(end)
+        let said = |problem| Error { field: Some("expires_at"), ..Error::new(Code::InvalidRequest, problem) };
+        Action::SetEnd(expiry(typed, person.app.now()).map_err(said)?)
     };
     proof::given(person, typed).await?;
     let set = token_bulk::choose(&person.app, grant, &any(), Some(ids)).await?;
@@ -96,7 +88,6 @@ async fn ask(
     }
     let app = &person.app;
     let chosen: Vec<Token> = token_list::these(app, grant, &any(), ids).await?;
-    let set = token_bulk::choose(app, grant, &any(), Some(ids)).await?;
     let used = usage::of(app, grant, &chosen).await?;
     let since = app.now().plus(-LATELY * DAY);
     let lately = used.values().filter(|it| it.total.last_used_at.is_some_and(|at| since <= at)).count();
@@ -112,7 +103,7 @@ async fn ask(
         sum,
         used_lately: lately > 0,
         tokens,
-        set: set.mark(),
+        set: Set::of(&chosen).mark(),
         reasons: REASONS
             .into_iter()
             .map(|(word, label)| Choice {

@@ -1,7 +1,6 @@
 //! What is done to a token after it was made: edited, rotated, switched off and on, deleted, brought back.
 
 use axum::Extension;
-use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
@@ -15,7 +14,9 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
-use super::tokens::{KEEP, REASONS, expiry, network_lines, row, secret_page, token_form, typed_networks, version_rows};
+use super::tokens::{
+    KEEP, LIST, NewSecret, REASONS, expiry, network_lines, row, secret_page, token_form, typed_networks, version_rows,
+};
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
 use crate::service::tokens::{self, TokenChange};
@@ -201,7 +202,8 @@ pub(super) async fn rotate(
                 Some(until) => format!("accepted until {}", person.moment(until).full),
             };
             let told = format!("The secret before (…{}) is {fate}.", before.last_four);
-            secret_page(&person, shell, created, StatusCode::OK, Some(told))
+            let new = NewSecret { list: LIST, token: &created.token, text: created.text.as_deref() };
+            secret_page(&person, shell, &new, Some(told))
         }
         Err(error) => rotate_page(&person, &grant, id, chosen, Problems::of(error)?).await,
     }

@@ -8,10 +8,11 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::PlainText;
 use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState as Core, TokenVersion};
 use tokenward_core::token_policy::End;
-use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_core::{Code, Result, Time, Uuid};
 
 use super::decisions;
 use super::form::{Pairs, Problems, Query};
@@ -28,6 +29,8 @@ use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{App, policy_tokens, token_networks, token_policy};
 
+/// The path of the list below the organization.
+pub(super) const LIST: &str = "tokens";
 /// Decisions on a token's page.
 pub(super) const SHOWN: usize = 10;
 /// The lengths of life that are offered, in days.
@@ -235,43 +238,56 @@ pub(super) async fn create(
         Err(error) => Err(error),
     };
     match created {
-        Ok(created) => secret_page(&person, shell, created.value, StatusCode::CREATED, None),
-        Err(error) if error.code == Code::NameTaken => match shown_already(&person, &grant, &typed, &error).await? {
-            Some(token) => page(
-                StatusCode::CONFLICT,
-                &TokenShownPage { list: "tokens", token: row(&person.app, &token, None), shell },
-            ),
-            None => new_page(&person, &grant, &typed, Problems::of(error)?).await,
-        },
+        Ok(created) => {
+            let tokens::Created { token, text, .. } = created.value;
+            secret_page(&person, shell, &NewSecret { list: LIST, token: &token, text: text.as_deref() }, None)
+        }
+        Err(error) if error.code == Code::NameTaken => {
+            let holder = match error.holder.as_deref() {
+                Some(holder) => Some(tokens::get(&person.app, &grant, *holder).await?),
+                None => None,
+            };
+            match holder.filter(|token| was_shown(&grant, &typed, token)) {
+                Some(token) => shown_page(&person, shell, LIST, &token),
+                None => new_page(&person, &grant, &typed, Problems::of(error)?).await,
+            }
+        }
         Err(error) => new_page(&person, &grant, &typed, Problems::of(error)?).await,
     }
 }
 
-/// The token that has the name already, where this person made it after this form was shown: whoever loads the page of a new
-/// token again sends its form again, and is not helped by another name.
-async fn shown_already(person: &SignedIn, grant: &Grant, typed: &Pairs, error: &Error) -> Result<Option<Token>> {
-    let (Some(holder), Ok(shown)) = (error.holder.as_deref(), typed.get("shown").parse()) else { return Ok(None) };
-    let token = tokens::get(&person.app, grant, *holder).await?;
+/// Did this person make the token that has the name already, after this form was shown? Whoever loads the page of a new token
+/// again sends its form again, and is not helped by another name.
+pub(super) fn was_shown(grant: &Grant, typed: &Pairs, token: &Token) -> bool {
     let own = token.creator_kind == Some(ActorKind::User) && token.creator_id == grant.by().actor.id();
-    Ok((own && token.created_at >= Time(shown)).then_some(token))
+    own && typed.get("shown").parse().is_ok_and(|shown| token.created_at >= Time(shown))
+}
+
+/// Says that its text was on the page already.
+pub(super) fn shown_page(person: &SignedIn, shell: Shell, list: &'static str, token: &Token) -> PageResult {
+    page(StatusCode::CONFLICT, &TokenShownPage { list, token: row(&person.app, token, None), shell })
+}
+
+/// A secret that was just made.
+pub(super) struct NewSecret<'a> {
+    /// The path of the token's list below the organization.
+    pub list: &'static str,
+    /// The token.
+    pub token: &'a Token,
+    /// The text. The console asks for none that somebody else made.
+    pub text: Option<&'a PlainText>,
 }
 
 /// Shows the text of a new secret, once. The frame was made before the secret, so that nothing can come between.
-pub(super) fn secret_page(
-    person: &SignedIn,
-    shell: Shell,
-    created: tokens::Created,
-    status: StatusCode,
-    rotated: Option<String>,
-) -> PageResult {
-    let TokenRow { id, name, role, expires, .. } = row(&person.app, &created.token, None);
+pub(super) fn secret_page(person: &SignedIn, shell: Shell, new: &NewSecret<'_>, rotated: Option<String>) -> PageResult {
+    let TokenRow { id, name, role, expires, .. } = row(&person.app, new.token, None);
+    let status = if rotated.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     let shown = TokenCreatedPage {
         shell,
-        list: "tokens",
+        list: new.list,
         id,
         name,
-        // The console asks for none that somebody else made.
-        secret: created.text.as_ref().map(|text| text.expose().to_owned()).unwrap_or_default(),
+        secret: new.text.map(|text| text.expose().to_owned()).unwrap_or_default(),
         role,
         expires,
         rotated,

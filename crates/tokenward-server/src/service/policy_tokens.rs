@@ -9,10 +9,10 @@ use tokenward_core::event::{Event, Kind, TokenSnapshot};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{self, PlainText};
-use tokenward_core::token::{self, Revocation, RevokeReason, Token};
+use tokenward_core::token::{self, RevokeReason, Token};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Error, Result, Time, Uuid};
-use tokenward_store::{roles, token_policies, tokens as kept};
+use tokenward_store::{Conn, roles, token_policies, tokens as kept};
 use tokenward_verify::server::TriedBy;
 use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, RequestBody};
 use tokio::sync::Semaphore;
@@ -20,11 +20,12 @@ use tokio::time::timeout;
 
 use super::decisions::KeptDecision;
 use super::holders::{self, Wanted};
-use super::tokens::{check_words, event, snapshot};
+use super::tokens::{Why, check_words, event, snapshot};
 use super::{App, IfMatch, Written, proof, token_networks};
 use crate::heavy;
 use crate::limits::{
-    POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, PRESENTED_BYTES, REQUEST_BODY, TOKENS,
+    API_NAME, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, PRESENTED_BYTES, REQUEST_BODY,
+    TOKENS,
 };
 
 /// What a caller says of a new policy token.
@@ -101,11 +102,16 @@ pub async fn part(
     Ok((part.into_iter().map(with_policy).collect(), last))
 }
 
+async fn policy_of(conn: Conn<'_>, token: Uuid) -> Result<String> {
+    let row = kept::policies(conn, Some(&[token])).await?.pop();
+    row.map(|row| row.source).ok_or_else(|| Error::internal("a policy token without a policy"))
+}
+
 /// One policy token that was not taken back.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken> {
     let mut reader = app.read(grant.organization()).await?;
     let token = kept::policy_token(reader.conn(), grant, id).await?;
-    let policy = kept::policies(reader.conn(), Some(&[id])).await?.pop().map(|row| row.source).unwrap_or_default();
+    let policy = policy_of(reader.conn(), id).await?;
     Ok(PolicyToken { token, policy })
 }
 
@@ -244,8 +250,7 @@ pub async fn update(
                 if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                     grant.require_proof(proof, now)?;
                 }
-                let before =
-                    kept::policies(tx.conn(), Some(&[id])).await?.pop().map(|row| row.source).unwrap_or_default();
+                let before = policy_of(tx.conn(), id).await?;
                 let token = Token {
                     name: change.name.unwrap_or_else(|| old.name.clone()),
                     description: change.description.unwrap_or_else(|| old.description.clone()),
@@ -278,16 +283,9 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let token = kept::policy_token(tx.conn(), grant, id).await?;
-            let policy = kept::policies(tx.conn(), Some(&[id])).await?.pop().map(|row| row.source).unwrap_or_default();
-            let by = &grant.by().actor;
-            let revocation = Revocation {
-                at: tx.now(),
-                reason: RevokeReason::Unspecified,
-                note: None,
-                by_name: Some(by.name().to_owned()),
-                by_kind: Some(by.kind()),
-                by_id: by.id(),
-            };
+            let policy = policy_of(tx.conn(), id).await?;
+            let why = Why { reason: RevokeReason::Unspecified, note: None };
+            let revocation = why.revocation(grant, tx.now());
             kept::revoke_policy_token(tx, grant, id, &revocation).await?;
             let before = TokenSnapshot { revoked_reason: Some(revocation.reason), ..with_policy(&token, &policy) };
             let event: Event = event(Kind::TokenDeleted, &token).before(before);
@@ -314,6 +312,38 @@ pub struct Trial {
     pub gateway: bool,
 }
 
+/// What is written of a request that is tried.
+pub struct TrialTexts<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Its path.
+    pub path: &'a str,
+    /// Its body.
+    pub body: Option<&'a str>,
+    /// The name of the API.
+    pub api: Option<&'a str>,
+}
+
+/// How many may be tried at once, and how long each part of one may be.
+pub fn check_trials<'a>(all: impl ExactSizeIterator<Item = TrialTexts<'a>>) -> Faults {
+    let mut faults = Faults::default();
+    if let Err(problem) = POLICY_REQUESTS.check_count(all.len() as u64, POLICY_REQUESTS.default) {
+        faults.push("requests", problem);
+        return faults;
+    }
+    for (at, it) in all.enumerate() {
+        for (field, text, limit) in [
+            ("method", Some(it.method), &PRESENTED_BYTES),
+            ("path", Some(it.path), &PRESENTED_BYTES),
+            ("body", it.body, &REQUEST_BODY),
+            ("api", it.api, &API_NAME),
+        ] {
+            faults.check(&format!("requests[{at}].{field}"), text.map_or(Ok(()), |text| limit.check_text(text)));
+        }
+    }
+    faults
+}
+
 /// What the policy says of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TrialAnswer {
@@ -326,15 +356,12 @@ pub struct TrialAnswer {
 /// Asks a policy about requests, as it will be asked: resources of the organization are looked up. There is no token yet, so that a
 /// policy which looks at it cannot tell.
 pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec<Trial>) -> Result<Vec<TrialAnswer>> {
-    POLICY_REQUESTS.check_list(&trials).map_err(|problem| Error::invalid("requests", problem))?;
-    let mut faults = Faults::default();
-    for (at, trial) in trials.iter().enumerate() {
-        for (field, text) in [("method", &trial.method), ("path", &trial.path)] {
-            faults.check(&format!("requests[{at}].{field}"), PRESENTED_BYTES.check_text(text));
-        }
-        let body = trial.body.as_deref().unwrap_or_default();
-        faults.check(&format!("requests[{at}].body"), REQUEST_BODY.check_text(body));
-    }
+    let faults = check_trials(trials.iter().map(|it| TrialTexts {
+        method: &it.method,
+        path: &it.path,
+        body: it.body.as_deref(),
+        api: None,
+    }));
     let policy = faults.and(compile(policy).await)?;
     let (app, grant) = (Arc::clone(app), grant.clone());
     heavy::run(move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect()).await

@@ -9,10 +9,8 @@ use tokenward_core::token::State;
 use tokenward_core::{Error, Result, Uuid};
 
 use super::App;
-use super::policy_tokens::TrialAnswer;
+use super::policy_tokens::{TrialAnswer, TrialTexts, check_trials};
 use crate::heavy;
-use crate::limits::{API_NAME, POLICY_REQUESTS, PRESENTED_BYTES};
-use tokenward_core::error::Faults;
 
 /// A request to an API of the organization.
 #[derive(Clone, Debug)]
@@ -27,14 +25,13 @@ pub struct RoleTrial {
 
 /// Asks about requests as a gateway would that holds them, of a token with this role and nothing else.
 pub async fn ask(app: &Arc<App>, grant: &Grant, role: Uuid, trials: Vec<RoleTrial>) -> Result<Vec<TrialAnswer>> {
-    POLICY_REQUESTS.check_list(&trials).map_err(|problem| Error::invalid("requests", problem))?;
-    let mut faults = Faults::default();
-    for (at, trial) in trials.iter().enumerate() {
-        faults.check(&format!("requests[{at}].api"), API_NAME.check_text(&trial.api));
-        faults.check(&format!("requests[{at}].method"), PRESENTED_BYTES.check_text(&trial.method));
-        faults.check(&format!("requests[{at}].path"), PRESENTED_BYTES.check_text(&trial.path));
-    }
-    faults.finish()?;
+    check_trials(trials.iter().map(|it| TrialTexts {
+        method: &it.method,
+        path: &it.path,
+        body: None,
+        api: Some(&it.api),
+    }))
+    .finish()?;
     let (app, organization) = (Arc::clone(app), grant.organization());
     heavy::run(move || trials.iter().map(|trial| ask_one(&app, organization, role, trial)).collect::<Result<_>>())
         .await?

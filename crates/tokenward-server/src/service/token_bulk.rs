@@ -7,14 +7,13 @@ use sha2::{Digest, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::name::check_description;
 use tokenward_core::role::{BuiltIn, RoleKind};
-use tokenward_core::token::{self, Revocation, Token};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::token::{self, Token};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
-use super::tokens::{Why, deleted, event, snapshot, updated};
+use super::tokens::{Why, check_begin, deleted, event, lives_longer, snapshot, updated};
 use super::{App, Written, proof, receipts, token_networks};
 use crate::limits::TOKEN_BULK;
 
@@ -22,8 +21,6 @@ use crate::limits::TOKEN_BULK;
 const LOOKED_AT: usize = 500;
 /// Tokens that one write is about: more would hold up who writes besides.
 const AT_ONCE: usize = 500;
-/// What is said when nothing is left to be done.
-const CHANGED: &str = "The tokens were changed meanwhile. Look again with `dry_run`.";
 /// Tokens that are named in an answer, or in the error about a set that has changed.
 const NAMED: usize = 20;
 
@@ -40,12 +37,12 @@ pub enum Action {
 
 impl Action {
     /// Is there anything to be done to it?
-    fn changes(&self, it: &Member, now: Time) -> bool {
+    fn changes(&self, it: &Token, now: Time) -> bool {
         let is_open = it.expires_at.is_none_or(|at| now < at);
         match self {
             Self::Delete(_) => true,
             // One that has ended is refused for good.
-            Self::Disable => !it.is_off && is_open,
+            Self::Disable => it.disabled_at.is_none() && is_open,
             // An end is final.
             Self::SetEnd(end) => it.expires_at != *end && is_open,
         }
@@ -60,14 +57,11 @@ pub struct Member {
     /// Its name.
     pub name: String,
     updated_at: Time,
-    expires_at: Option<Time>,
-    is_off: bool,
 }
 
-impl Member {
-    fn of(token: Token) -> Self {
-        let is_off = token.disabled_at.is_some();
-        Self { id: token.id, name: token.name, updated_at: token.updated_at, expires_at: token.expires_at, is_off }
+impl From<&Token> for Member {
+    fn from(token: &Token) -> Self {
+        Self { id: token.id, name: token.name.clone(), updated_at: token.updated_at }
     }
 }
 
@@ -76,6 +70,18 @@ impl Member {
 pub struct Set(Vec<Member>);
 
 impl Set {
+    /// These tokens.
+    #[must_use]
+    pub fn of(tokens: &[Token]) -> Self {
+        Self::sorted(tokens.iter().map(Member::from).collect())
+    }
+
+    fn sorted(mut members: Vec<Member>) -> Self {
+        members.sort_unstable_by_key(|it| it.id);
+        members.dedup_by_key(|it| it.id);
+        Self(members)
+    }
+
     /// How many they are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -129,16 +135,15 @@ impl Set {
 
 /// The tokens that fit, or those of these ids that do; never one that was taken back.
 pub async fn choose(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: Option<&[Uuid]>) -> Result<Set> {
+    if let Some(ids) = ids {
+        return Ok(Set::of(&token_list::these(app, grant, filter, ids).await?));
+    }
     let most = app.limits.size(&TOKEN_BULK);
     let mut found: Vec<Member> = Vec::new();
     let mut after = None;
     loop {
-        let (part, last) = match ids {
-            Some(ids) => (token_list::these(app, grant, filter, ids).await?, None),
-            None => token_list::part(app, grant, filter, after, LOOKED_AT).await?,
-        };
-        let living = part.into_iter().filter(|token| token.revocation.is_none());
-        found.extend(living.map(Member::of));
+        let (part, last) = token_list::part(app, grant, filter, after, LOOKED_AT).await?;
+        found.extend(part.iter().filter(|token| token.revocation.is_none()).map(Member::from));
         if found.len() > most {
             let name = TOKEN_BULK.name;
             let detail =
@@ -150,9 +155,7 @@ pub async fn choose(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: Option<
         }
         after = last;
     }
-    found.sort_unstable_by_key(|it| it.id);
-    found.dedup_by_key(|it| it.id);
-    Ok(Set(found))
+    Ok(Set::sorted(found))
 }
 
 /// Does it to all of the set, which must be the one with this mark; one event each. Answers to how many: who was changed in the
@@ -163,46 +166,42 @@ pub async fn apply(app: &Arc<App>, grant: Grant, set: Set, mark: &str, action: A
         Action::SetEnd(Some(at)) if *at <= app.now() => {
             return Err(Error::invalid("expires_at", "is in the past. To end tokens now, delete them"));
         }
-        Action::Delete(why) => {
-            check_description(why.note.as_deref().unwrap_or_default())
-                .map_err(|problem| Error::invalid("note", problem))?;
-        }
+        Action::Delete(why) => why.check()?,
         _ => {}
-    }
-    let now = app.now();
-    let mut open: Vec<(Uuid, Time)> =
-        set.0.iter().filter(|it| action.changes(it, now)).map(|it| (it.id, it.updated_at)).collect();
-    if open.is_empty() {
-        return Err(Error::conflict("No token fits that is not so already; there is nothing to do."));
     }
     // Whoever takes back the token that is asked with does it last.
     let own = grant.token().map(|(id, _)| id);
-    open.sort_by_key(|(id, _)| Some(*id) == own);
+    let mut all: Vec<(Uuid, Time)> = set.0.iter().map(|it| (it.id, it.updated_at)).collect();
+    all.sort_by_key(|(id, _)| Some(*id) == own);
     let app = Arc::clone(app);
     let task = receipts::without_waiting(async move {
-        let done = in_parts(&app, &grant, &open, &action).await?;
+        let done = in_parts(&app, &grant, &all, &action).await?;
         receipts::wait_for_all(&app, done.position).await;
         Ok(done)
     });
     tokio::spawn(task).await.map_err(Error::internal)?
 }
 
-async fn in_parts(app: &Arc<App>, grant: &Grant, open: &[(Uuid, Time)], action: &Action) -> Result<Written<usize>> {
+async fn in_parts(app: &Arc<App>, grant: &Grant, all: &[(Uuid, Time)], action: &Action) -> Result<Written<usize>> {
     let mut done: Option<Written<usize>> = None;
-    for some in open.chunks(AT_ONCE) {
+    for some in all.chunks(AT_ONCE) {
         let so_far = done.as_ref().map_or(0, |done| done.value);
         match apply_to(app, grant.clone(), some.iter().copied().collect(), action.clone()).await {
             Ok(more) => done = Some(Written { value: so_far + more.value, ..more }),
-            Err(error) if &*error.detail == CHANGED => {}
+            // Nothing of this part is to be done; of another one perhaps.
+            Err(error) if error.code == Code::Conflict => {}
             Err(error) if so_far == 0 => return Err(error),
             Err(error) => {
-                let detail =
-                    format!("{} {so_far} of {} are done; look again with `dry_run`.", error.detail, open.len());
+                let detail = format!("{} {so_far} of {} are done; look again with `dry_run`.", error.detail, all.len());
                 return Err(Error { detail: detail.into(), ..error });
             }
         }
     }
-    done.ok_or_else(|| Error::conflict(CHANGED))
+    done.ok_or_else(nothing)
+}
+
+fn nothing() -> Error {
+    Error::conflict("The tokens are so already, or were changed meanwhile; there is nothing to do.")
 }
 
 async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, action: Action) -> Result<Written<usize>> {
@@ -211,7 +210,8 @@ async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, actio
         Box::pin(async move {
             let ids: Vec<Uuid> = some.keys().copied().collect();
             let mut all = tokens::these(tx.conn(), grant, &ids, false).await?;
-            all.retain(|token| some.get(&token.id) == Some(&token.updated_at));
+            let now = tx.now();
+            all.retain(|token| some.get(&token.id) == Some(&token.updated_at) && action.changes(token, now));
             all.sort_unstable_by_key(|token| token.id);
             let events = match action {
                 Action::Delete(why) => delete(tx, grant, &all, &why).await?,
@@ -219,9 +219,7 @@ async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, actio
                 Action::SetEnd(end) => set_end(tx, grant, &all, end, proof).await?,
             };
             if events.is_empty() {
-                return Err(Error::conflict(
-                    "The tokens are so already, or were changed meanwhile; there is nothing to do.",
-                ));
+                return Err(nothing());
             }
             Ok((events.len(), events))
         })
@@ -230,15 +228,7 @@ async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, actio
 }
 
 async fn delete(tx: &mut Tx, grant: &Grant, all: &[Token], why: &Why) -> Result<Vec<Event>> {
-    let by = &grant.by().actor;
-    let revocation = Revocation {
-        at: tx.now(),
-        reason: why.reason,
-        note: why.note.clone(),
-        by_name: Some(by.name().to_owned()),
-        by_kind: Some(by.kind()),
-        by_id: by.id(),
-    };
+    let revocation = why.revocation(grant, tx.now());
     let gone: Vec<_> = all.iter().map(|token| (grant, token.id, &revocation)).collect();
     let gone = tokens::revoke_all(tx, &gone).await?;
     Ok(all.iter().filter(|token| gone.contains(&token.id)).map(|token| deleted(token, &revocation)).collect())
@@ -247,9 +237,7 @@ async fn delete(tx: &mut Tx, grant: &Grant, all: &[Token], why: &Why) -> Result<
 async fn disable(tx: &mut Tx, grant: &Grant, all: &[Token]) -> Result<Vec<Event>> {
     let now = tx.now();
     let mut events = Vec::with_capacity(all.len());
-    // One that has ended is refused for good.
-    let on = |it: &&Token| it.disabled_at.is_none() && it.expires_at.is_none_or(|at| now < at);
-    for old in all.iter().filter(on) {
+    for old in all {
         let token = Token { disabled_at: Some(now), updated_at: tx.next_version(old.updated_at), ..old.clone() };
         tokens::switch(tx, grant, &token).await?;
         events.push(event(Kind::TokenDisabled, &token).before(snapshot(old)).after(snapshot(&token)));
@@ -268,9 +256,7 @@ async fn set_end(
     let (policy, _) = token_policies::get(tx.conn(), grant).await?;
     let mut assignable = HashMap::new();
     let mut events = Vec::with_capacity(all.len());
-    // An end is final.
-    let open = |it: &&Token| it.expires_at != end && it.expires_at.is_none_or(|at| now < at);
-    for old in all.iter().filter(open) {
+    for old in all {
         let role = match assignable.get(&old.role_id) {
             Some(role) => Arc::clone(role),
             None => {
@@ -280,16 +266,15 @@ async fn set_end(
             }
         };
         let mut faults = Faults::default();
-        let of = |problem: String| format!("does not fit the token `{}`: it {problem}", old.name);
-        if old.not_before.is_some_and(|begin| end.is_some_and(|end| end <= begin)) {
-            faults.push("expires_at", of("would end before it begins".to_owned()));
-        }
-        if let Err(problem) = policy.of_role(role.id).check_end(end, token::begin(old.not_before, now)) {
-            faults.push("expires_at", of(problem.to_string()));
-        }
-        faults.finish()?;
-        let longer = end.is_none_or(|at| old.expires_at.is_some_and(|before| before < at));
-        if longer {
+        check_begin(old.not_before, end, &mut faults);
+        faults.check("expires_at", policy.of_role(role.id).check_end(end, token::begin(old.not_before, now)));
+        // Which of them it is: many are asked about.
+        faults.finish().map_err(|error| {
+            let said: Vec<String> =
+                error.faults.iter().map(|it| format!("its `{}` {}", it.field, it.problem)).collect();
+            Error::invalid("expires_at", format!("does not fit the token `{}`: {}", old.name, said.join("; ")))
+        })?;
+        if lives_longer(old, end) {
             token_networks::within_own(tx, grant, &old.networks).await?;
             if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                 grant.require_proof(proof, now)?;
@@ -311,8 +296,6 @@ mod tests {
             id: Uuid::from_u128(*id),
             name: (*name).to_owned(),
             updated_at: Time(*at),
-            expires_at: None,
-            is_off: false,
         };
         Set(members.iter().map(member).collect())
     }

@@ -211,8 +211,13 @@ pub fn check(new: &NewToken, now: Time) -> Faults {
     faults
 }
 
+/// Does a token live longer with this end than with the one that it has?
+pub(super) fn lives_longer(old: &Token, end: Option<Time>) -> bool {
+    old.expires_at.is_some_and(|before| end.is_none_or(|at| before < at))
+}
+
 /// A token that ends before it begins would never be accepted.
-fn check_begin(not_before: Option<Time>, expires_at: Option<Time>, faults: &mut Faults) {
+pub(super) fn check_begin(not_before: Option<Time>, expires_at: Option<Time>, faults: &mut Faults) {
     if let (Some(begin), Some(end)) = (not_before, expires_at)
         && end <= begin
     {
@@ -317,11 +322,9 @@ pub async fn update(
                     updated_at: tx.next_version(old.updated_at),
                     ..old.clone()
                 };
-                let longer = token.expires_at.is_none_or(|at| old.expires_at.is_some_and(|before| before < at));
-                let lives_longer = longer && token.expires_at != old.expires_at;
                 token_networks::within_own(tx, grant, &token.networks).await?;
                 let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
-                let more = lives_longer || token_networks::admits_more(&token, &old);
+                let more = lives_longer(&old, token.expires_at) || token_networks::admits_more(&token, &old);
                 if is_admin && (token.role_id != old.role_id || more) {
                     grant.require_proof(proof, now)?;
                 }
@@ -497,11 +500,29 @@ pub struct Why {
     pub note: Option<String>,
 }
 
+impl Why {
+    pub(super) fn check(&self) -> Result<()> {
+        let note = self.note.as_deref().unwrap_or_default();
+        check_description(note).map_err(|problem| Error::invalid("note", problem))
+    }
+
+    /// What is kept of it with the token, by whom and when.
+    pub(super) fn revocation(&self, grant: &Grant, at: Time) -> Revocation {
+        let by = &grant.by().actor;
+        Revocation {
+            at,
+            reason: self.reason,
+            note: self.note.clone(),
+            by_name: Some(by.name().to_owned()),
+            by_kind: Some(by.kind()),
+            by_id: by.id(),
+        }
+    }
+}
+
 /// Takes a token back. It is refused from the moment this answers; its name is free at once.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<Written<Token>> {
-    if let Some(note) = &why.note {
-        check_description(note).map_err(|problem| Error::invalid("note", problem))?;
-    }
+    why.check()?;
     match app.write_together(grant, Change::Revoke { id, why }).await? {
         Written { value: Done::Revoked(token), position, effect } => Ok(Written { value: token, position, effect }),
         _ => Err(Error::internal("a token was to be taken back")),

@@ -9,7 +9,7 @@ use tokenward_core::event::{Event, Kind};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret;
-use tokenward_core::token::{self, Revocation, Token, TokenVersion};
+use tokenward_core::token::{self, Token, TokenVersion};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Tx, roles, token_policies, tokens};
@@ -178,15 +178,7 @@ async fn take_back(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
 }
 
 fn revoke(grant: &Grant, token: &Token, why: &Why, now: Time) -> (Done, Event) {
-    let by = &grant.by().actor;
-    let revocation = Revocation {
-        at: now,
-        reason: why.reason,
-        note: why.note.clone(),
-        by_name: Some(by.name().to_owned()),
-        by_kind: Some(by.kind()),
-        by_id: by.id(),
-    };
+    let revocation = why.revocation(grant, now);
     let event = deleted(token, &revocation);
     (Done::Revoked(Token { revocation: Some(revocation), ..token.clone() }), event)
 }
