@@ -176,6 +176,17 @@ kinds! {
 }
 
 impl Kind {
+    /// The kind that says the same of a token of this kind: what happens to policy tokens has names of its own.
+    #[must_use]
+    pub fn of(self, token: crate::secret::Kind) -> Self {
+        match (token, self) {
+            (crate::secret::Kind::PolicyToken, Self::TokenCreated) => Self::PolicyTokenCreated,
+            (crate::secret::Kind::PolicyToken, Self::TokenUpdated) => Self::PolicyTokenUpdated,
+            (crate::secret::Kind::PolicyToken, Self::TokenDeleted) => Self::PolicyTokenDeleted,
+            (_, kind) => kind,
+        }
+    }
+
     /// Can it take from somebody what was allowed before? Who does that waits until every node has learned of it.
     #[must_use]
     pub fn takes_away(self) -> bool {

@@ -204,6 +204,8 @@ limits! {
         "Secrets of one token that are accepted at once: its newest, and those before that are not over.";
     TOKEN_NETWORKS = fixed "token_networks" 1_000, Count,
         "Networks that one token is bound to.";
+    POLICY_TOKENS = setting "policy_tokens" 10_000, Count,
+        "Policy tokens of an organization that were not taken back: their policies are in memory, and read at a start.";
     POLICY_CHARACTERS = fixed "policy_characters" tokenward_verify::server::policy::POLICY_CHARACTERS as u64, Characters,
         "The policy of a policy token.";
     POLICY_NESTING = fixed "policy_nesting" tokenward_verify::server::policy::POLICY_NESTING as u64, Count,

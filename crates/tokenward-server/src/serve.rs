@@ -324,6 +324,7 @@ impl Running {
         self.signing.abort();
         self.telling.abort();
         self.erasing.abort();
+        policy_denials::flush(&self.app).await;
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");
         }

@@ -142,6 +142,7 @@ row! {
     struct KeptToken {
         id: Uuid,
         organization_id: Uuid,
+        kind: tokenward_core::secret::Kind,
         name: String,
         revoked_at: Option<Time>,
         disabled_at: Option<Time>,
@@ -149,12 +150,12 @@ row! {
 }
 
 async fn token(tx: &mut Tx, id: Uuid) -> Result<Option<KeptToken>> {
-    run!(tx.conn(), c => sqlx::query_as("SELECT id, organization_id, name, revoked_at, disabled_at FROM token WHERE id = $1")
+    run!(tx.conn(), c => sqlx::query_as("SELECT id, organization_id, kind, name, revoked_at, disabled_at FROM token WHERE id = $1")
         .bind(id).fetch_optional(&mut *c))
 }
 
 fn of_token(kind: Kind, token: &KeptToken) -> Event {
-    Event::new(kind, Some(token.organization_id), token.id, &token.name)
+    Event::new(kind.of(token.kind), Some(token.organization_id), token.id, &token.name)
 }
 
 async fn revoke(tx: &mut Tx, token: &KeptToken, at: Time) -> Result<Event> {

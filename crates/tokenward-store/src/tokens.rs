@@ -207,6 +207,8 @@ row! {
     pub struct PolicyRow {
         /// The token.
         pub token_id: Uuid,
+        /// Its organization.
+        pub organization_id: Uuid,
         /// What it says, in Rego.
         pub source: String,
         /// Which version of it this is.
@@ -214,14 +216,20 @@ row! {
     }
 }
 
+macro_rules! select_policies {
+    () => {
+        "SELECT p.token_id, t.organization_id, p.source, p.written_at FROM rego_policy p JOIN token t ON t.id = p.token_id "
+    };
+}
+
 /// The policies of these tokens, or of all that were not taken back.
 pub async fn policies(conn: Conn<'_>, tokens: Option<&[Uuid]>) -> Result<Vec<PolicyRow>> {
     match tokens {
-        Some(ids) => by_ids(conn, "SELECT token_id, source, written_at FROM rego_policy WHERE token_id IN", ids).await,
-        None => run!(conn, c => sqlx::query_as(concat!(
-            "SELECT p.token_id, p.source, p.written_at FROM rego_policy p JOIN token t ON t.id = p.token_id ",
-            "WHERE t.revoked_at IS NULL ORDER BY p.token_id"
-        )).fetch_all(&mut *c)),
+        Some(ids) => by_ids(conn, concat!(select_policies!(), "WHERE p.token_id IN"), ids).await,
+        None => {
+            run!(conn, c => sqlx::query_as(concat!(select_policies!(), "WHERE t.revoked_at IS NULL ORDER BY p.token_id"))
+            .fetch_all(&mut *c))
+        }
     }
 }
 
@@ -231,6 +239,16 @@ pub async fn policy_page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, lim
     let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.id > $3 ORDER BY t.id LIMIT $4"))
         .bind(grant.organization()).bind(POLICY_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
+}
+
+/// How many policy tokens of the organization were not taken back.
+pub async fn count_policy_tokens(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
+    count!(
+        conn,
+        "SELECT count(*) FROM token WHERE organization_id = $1 AND kind = $2 AND revoked_at IS NULL",
+        grant.organization(),
+        POLICY_TOKEN
+    )
 }
 
 /// One living policy token of the organization.
@@ -552,6 +570,8 @@ row! {
         pub id: Uuid,
         /// Its organization.
         pub organization_id: Uuid,
+        /// API token or policy token.
+        pub kind: Kind,
         /// Its name.
         pub name: String,
     }
@@ -565,7 +585,7 @@ pub async fn revoke_made_by(tx: &mut Tx, account: Uuid, now: Time) -> Result<Vec
         "UNION SELECT t.id FROM token t JOIN made m ON t.creator_id = m.id) ",
         "UPDATE token SET revoked_at = $2, updated_at = $2, revoked_reason = 'privilege_withdrawn' ",
         "WHERE revoked_at IS NULL AND id IN (SELECT id FROM made) ",
-        "RETURNING id, organization_id, name"
+        "RETURNING id, organization_id, kind, name"
     )).bind(account).bind(now.0).fetch_all(&mut *c))?;
     let mut counts: HashMap<Uuid, i64> = HashMap::new();
     for token in &taken_back {

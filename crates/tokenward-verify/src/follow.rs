@@ -468,6 +468,9 @@ pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton
     if touched.directory() {
         let mut directory = Directory::clone(&index.directory());
         change_directory(&mut directory, feed, &touched).await?;
+        if touched.organizations.iter().any(|id| directory.organization(*id).is_none()) {
+            followed.policies.keep(|organization| directory.organization(organization).is_some());
+        }
         index.set_directory(directory);
     }
     let directory = index.directory();

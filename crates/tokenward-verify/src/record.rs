@@ -24,6 +24,8 @@ pub(super) struct DecisionFact<'a> {
     pub decision: Decision<'a>,
     pub target: Target,
     pub question: &'a Question<'a>,
+    /// Was it a request to our own API?
+    pub of_ours: bool,
 }
 
 /// A decision that was kept.
@@ -55,6 +57,8 @@ pub struct KeptDecision {
     pub address: Option<IpAddr>,
     /// Of which trace it was part.
     pub trace: Option<TraceId>,
+    /// Was it a request to our own API? Of those, only the ones about which a policy was asked are kept with their path.
+    pub of_ours: bool,
 }
 
 impl KeptDecision {
@@ -78,6 +82,7 @@ const TOKEN: u8 = 4;
 const TARGET: u32 = 3;
 const TARGETS: u8 = 0b111;
 const TRACE: u8 = 64;
+const OF_OURS: u8 = 128;
 
 /// Writes a decision behind what is there; with its token where the reader does not know it.
 pub(super) fn write(to: &mut Vec<u8>, number: u64, token: Option<Uuid>, fact: &DecisionFact<'_>) {
@@ -104,6 +109,9 @@ pub(super) fn write(to: &mut Vec<u8>, number: u64, token: Option<Uuid>, fact: &D
     if let Some(trace) = fact.question.trace {
         marks |= TRACE;
         to.extend_from_slice(&trace);
+    }
+    if fact.of_ours {
+        marks |= OF_OURS;
     }
     let texts = to.len();
     let ends = write_texts(to, fact).map(|end| end - texts);
@@ -271,6 +279,7 @@ impl<'a> DecisionRecord<'a> {
             target,
             address,
             trace,
+            of_ours: marks & OF_OURS != 0,
         })
     }
 }
@@ -320,6 +329,7 @@ mod tests {
                             decision: *decision,
                             target,
                             question: &question,
+                            of_ours: n % 2 == 1,
                         };
                         let token = (n % 2 == 0).then(|| id(8));
                         write(&mut bytes, number, token, &fact);
@@ -342,6 +352,7 @@ mod tests {
                             target,
                             address,
                             trace: question.trace,
+                            of_ours: fact.of_ours,
                         });
                     }
                 }
@@ -368,6 +379,7 @@ mod tests {
                 decision: Decision::Allow,
                 target: Target::Organization,
                 question: &question,
+                of_ours: false,
             };
             let mut bytes = Vec::new();
             write(&mut bytes, 0, None, &fact);

@@ -369,6 +369,7 @@ mod tests {
             decision: Decision::Deny { reason: Reason::Unknown, missing: None },
             target: Target::Organization,
             question,
+            of_ours: false,
         }
     }
 

@@ -347,7 +347,9 @@ impl Verifier {
                 self.0.refusals.count(reason, question.from.address);
             }
             let token = Some(found.token);
-            let fact = DecisionFact { at: now, organization: organization.id, token, decision, target, question: kept };
+            let of = organization.id;
+            let fact =
+                DecisionFact { at: now, organization: of, token, decision, target, question: kept, of_ours: false };
             let id = self.0.uses.of_token((found.token, found.version), &fact);
             Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
         })
@@ -420,6 +422,7 @@ impl Verifier {
             decision,
             target: Target::Organization,
             question,
+            of_ours: false,
         });
         Answer { decision, found: None, id: self.0.uses.of_nobody(fact.as_ref()) }
     }
@@ -586,7 +589,8 @@ impl Verifier {
                 Decision::Deny { reason, .. } => {
                     let question = Question::new(Asking::Any, Ask::Identity).from(*from);
                     let (organization, token) = (organization.id, Some(found.token));
-                    let fact = DecisionFact { at: now, organization, token, decision, target, question: &question };
+                    let question = &question;
+                    let fact = DecisionFact { at: now, organization, token, decision, target, question, of_ours: true };
                     self.0.uses.of_token((found.token, found.version), &fact);
                     Err(self.refused(reason, from.address))
                 }

@@ -6,10 +6,12 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use tokenward_api::policy_tokens::{
     PolicyApiToken, PolicyApiTokenCreate, PolicyApiTokenEditRequest, PolicyApiTokenList, PolicyApiTokenRequest,
     PolicyEvaluation, PolicyEvaluationRequest, PolicyTrial, PolicyTrialAnswer, ReplayedRequest,
 };
+use tokenward_api::token_policy::ShortenedTokens;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
@@ -18,15 +20,17 @@ use tokenward_core::{Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
-use super::extract::{Body, Precondition, id, tagged, written, written_empty};
+use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
+use super::understood::QueryKind;
 use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
-    self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial, TrialAnswer, TrialTexts,
+    self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial, TrialAnswer,
+    TrialTexts,
 };
 use crate::service::role_trial::{self, RoleTrial};
-use crate::service::{App, policy_denials};
+use crate::service::{App, policy_denials, token_policy};
 
 /// Tokens that are looked at for a piece of the list: each brings its policy.
 const PIECE: usize = 50;
@@ -52,6 +56,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get("/organization/{organizationId}/policyApiToken", list)
             .needs(Management::PolicyManage, On::Organization)
             .about("Policy tokens", "The organization's policy tokens that have not ended, with their policies.")
+            .query(LIST)
+            .query_kinds(LIST_KINDS)
             .answers::<PolicyApiTokenList>(200),
         post("/organization/{organizationId}/policyApiToken", create)
             .needs(Management::PolicyManage, On::Organization)
@@ -73,6 +79,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .takes::<PolicyEvaluationRequest>()
             .answers::<PolicyEvaluation>(200)
             .errors(&[404]),
+        post("/organization/{organizationId}/policyApiToken/shorten", shorten)
+            .needs(Management::PolicyManage, On::Organization)
+            .about(
+                "Policy tokens",
+                "Give policy tokens that go beyond the token policy the latest end that it allows: 100 in one request.",
+            )
+            .answers::<ShortenedTokens>(200)
+            .errors(&[400, 409]),
         get("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", show)
             .needs(Management::PolicyManage, On::Organization)
             .about("Policy tokens", "One policy token, with its policy.")
@@ -96,11 +110,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListQuery {
+    exceeds_policy: Option<bool>,
+    creator_left: Option<bool>,
+}
+
+const LIST: &[(&str, &str)] = &[
+    ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
+    ("creatorLeft", "`true`: only those of users who are members no more."),
+];
+const LIST_KINDS: &[(&str, QueryKind)] = &[("exceedsPolicy", QueryKind::Flag), ("creatorLeft", QueryKind::Flag)];
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(query): Params<ListQuery>,
+) -> Result<Response, ApiError> {
+    let exceeding = match query.exceeds_policy {
+        Some(true) => Some(token_policy::get(&app, &grant).await?.policy),
+        _ => None,
+    };
+    let filter = PolicyTokenFilter { exceeding, maker_left: query.creator_left == Some(true) };
     let piece = move |after| {
-        let (app, grant) = (Arc::clone(&app), grant.clone());
+        let (app, grant, filter) = (Arc::clone(&app), grant.clone(), filter.clone());
         async move {
-            let (all, last) = policy_tokens::part(&app, &grant, after, PIECE).await?;
+            let (all, last) = policy_tokens::part(&app, &grant, &filter, after, PIECE).await?;
             Ok(Piece { entries: all.into_iter().map(policy_token).collect(), last })
         }
     };
@@ -135,6 +171,11 @@ async fn create(
         expires_at: token.expires_at,
     });
     Ok(tagged(version, answer))
+}
+
+async fn shorten(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+    let done = token_policy::shorten_policy_tokens(&app, grant).await?;
+    Ok(written(StatusCode::OK, done, |(shortened, more)| ShortenedTokens { shortened, more }))
 }
 
 async fn show(

@@ -24,7 +24,9 @@ use super::view::{
     RecipeLink, ReplayRow, TrialForm, Verdict,
 };
 use super::words::METHODS;
-use crate::service::policy_tokens::{self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial};
+use crate::service::policy_tokens::{
+    self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial,
+};
 use crate::service::{IfMatch, policy_denials, usage};
 
 /// The path of the list below the organization.
@@ -41,7 +43,7 @@ pub(super) async fn list(
     let grant = person.may(organization, Management::PolicyManage)?;
     query.understood(&["after"])?;
     let after = query.read("after", "the id of a token", |text| Uuid::try_parse(text).ok())?;
-    let (all, last) = policy_tokens::part(&person.app, &grant, after, PAGE).await?;
+    let (all, last) = policy_tokens::part(&person.app, &grant, &PolicyTokenFilter::default(), after, PAGE).await?;
     let all: Vec<Token> = all.into_iter().map(|it| it.token).collect();
     let used = usage::of(&person.app, &grant, &all).await?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;

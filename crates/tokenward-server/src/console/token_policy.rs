@@ -39,6 +39,10 @@ async fn policy_page(
     let grant = person.may(organization, Management::TokenRead)?;
     let Dated { policy, updated_at } = token_policy::get(&person.app, &grant).await?;
     let (beyond, more) = token_policy::exceeding(&person.app, &grant, &policy, SHOWN).await?;
+    let (beyond_with_policy, more_with_policy) = match person.may(organization, Management::PolicyManage) {
+        Ok(grant) => token_policy::exceeding_policy_tokens(&person.app, &grant, &policy, SHOWN).await?,
+        Err(_) => (Vec::new(), false),
+    };
     let text = |length: Option<Micros>| length.map(length_text).unwrap_or_default();
     let Rules { max_lifetime, default_lifetime, end_required, max_overlap } = policy.all;
     let mut field = |name: &str, saved: Option<Micros>| {
@@ -63,7 +67,8 @@ async fn policy_page(
         max_overlap: field("max_overlap", max_overlap),
         roles: policy.roles.iter().map(role).collect(),
         tokens: beyond.iter().map(|token| row(&person.app, token, None)).collect(),
-        more,
+        policy_tokens: beyond_with_policy.iter().map(|token| row(&person.app, token, None)).collect(),
+        more: more || more_with_policy,
         may_edit: person.can(organization, Management::OrganizationEdit),
         may_shorten: person.can(organization, Management::TokenManage),
         error: problems.rest(),
@@ -104,7 +109,8 @@ pub(super) async fn save(
 /// `POST …/settings/token-policy/shorten`: gives those that go beyond it the latest end that it allows.
 pub(super) async fn shorten(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    match token_policy::shorten(&person.app, grant).await {
+    let of_policy_tokens = person.may(organization, Management::PolicyManage).ok();
+    match token_policy::shorten_both(&person.app, grant, of_policy_tokens).await {
         Ok(done) => {
             let said = if done.value.1 { Flashed::SomeTokensShortened } else { Flashed::TokensShortened };
             person.done_at(&format!("/console/{organization}/settings/token-policy"), said, done.position)

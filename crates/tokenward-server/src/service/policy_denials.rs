@@ -17,21 +17,31 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub async fn run(app: Arc<App>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
-        for denied in app.verifier.take_policy_denied() {
-            let token = denied.token;
-            if let Err(error) = tell(&app, denied).await {
-                tracing::warn!(%token, %error, cause = ?error.cause, "cannot tell the log what a policy has denied");
-            }
+        tell_all(&app, app.verifier.take_policy_denied()).await;
+    }
+}
+
+/// Tells the log what it was not told of yet: before the process ends.
+pub async fn flush(app: &Arc<App>) {
+    tell_all(app, app.verifier.take_last_policy_denied()).await;
+}
+
+async fn tell_all(app: &Arc<App>, all: Vec<PolicyDenied>) {
+    for denied in all {
+        let token = denied.token;
+        if let Err(error) = tell(app, denied.clone()).await {
+            tracing::warn!(%token, %error, cause = ?error.cause, "cannot tell the log what a policy has denied");
+            app.verifier.keep_policy_denied(denied);
         }
     }
 }
 
 async fn tell(app: &Arc<App>, denied: PolicyDenied) -> Result<()> {
-    let PolicyDenied { organization, token, name, method, path, count } = denied;
+    let PolicyDenied { organization, token, name, method, path, address, count } = denied;
     let by = By {
         actor: Actor::Token { id: token, name: shown(token, &name) },
         origin: Origin::Api,
-        address: None,
+        address,
         user_agent: None,
     };
     let event = Event::new(Kind::PolicyTokenDenied, Some(organization), token, &name).after(PolicyDenialSnapshot {

@@ -10,7 +10,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{self, PlainText};
 use tokenward_core::token::{self, RevokeReason, Token};
-use tokenward_core::token_policy::End;
+use tokenward_core::token_policy::{End, TokenPolicy};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Conn, roles, token_policies, tokens as kept};
 use tokenward_verify::server::TriedBy;
@@ -20,12 +20,13 @@ use tokio::time::timeout;
 
 use super::decisions::KeptDecision;
 use super::holders::{self, Wanted};
+use super::token_list::maker_left;
 use super::tokens::{Why, check_words, event, snapshot};
 use super::{App, IfMatch, Written, proof, token_networks};
 use crate::heavy;
 use crate::limits::{
-    API_NAME, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, PRESENTED_BYTES, REQUEST_BODY,
-    TOKENS,
+    API_NAME, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, POLICY_TOKENS,
+    PRESENTED_BYTES, REQUEST_BODY, TOKENS,
 };
 
 /// What a caller says of a new policy token.
@@ -79,11 +80,21 @@ pub async fn compile(source: String) -> Result<Policy> {
     compiled.map_err(|problem| Error::invalid("opa_policy", format!("cannot be used: {problem}")))
 }
 
-/// A part of the policy tokens that have not ended: those behind the token `after`, as many as are looked at for it. Answers
-/// them and, where there may be more, the last one that was looked at.
+/// Which policy tokens are wanted, of those that have not ended.
+#[derive(Clone, Default, Debug)]
+pub struct PolicyTokenFilter {
+    /// Only those that go beyond this token policy.
+    pub exceeding: Option<TokenPolicy>,
+    /// Only those whose maker has left.
+    pub maker_left: bool,
+}
+
+/// A part of these policy tokens: those behind the token `after`, as many as are looked at for it. Answers them and, where there
+/// may be more, the last one that was looked at.
 pub async fn part(
     app: &Arc<App>,
     grant: &Grant,
+    filter: &PolicyTokenFilter,
     after: Option<Uuid>,
     limit: usize,
 ) -> Result<(Vec<PolicyToken>, Option<Uuid>)> {
@@ -91,7 +102,13 @@ pub async fn part(
     let now = app.now();
     let mut part = kept::policy_page(reader.conn(), grant, after, limit).await?;
     let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
-    part.retain(|token| token.expires_at.is_none_or(|at| now < at));
+    let directory = app.verifier.directory();
+    let organization = directory.organization(grant.organization());
+    part.retain(|token| {
+        token.expires_at.is_none_or(|at| now < at)
+            && filter.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
+            && (!filter.maker_left || maker_left(token, organization))
+    });
     let ids: Vec<Uuid> = part.iter().map(|token| token.id).collect();
     let mut policies: HashMap<Uuid, String> =
         kept::policies(reader.conn(), Some(&ids)).await?.into_iter().map(|row| (row.token_id, row.source)).collect();
@@ -141,6 +158,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                 let (lives, count) =
                     of_organization.get(&grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
                 limits.room(&TOKENS, *count, "The organization has as many API tokens as")?;
+                let others = kept::count_policy_tokens(tx.conn(), grant).await?;
+                limits.room(&POLICY_TOKENS, others, "The organization has as many policy tokens as")?;
                 let rules = lives.of_role(role.id);
                 let expires_at = rules.end(new.end, now);
                 rules.check_end(expires_at, now).map_err(|problem| Error::invalid("expires_at", problem))?;
@@ -408,11 +427,10 @@ pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> 
         let decisions = app.verifier.decisions(organization, Some(id)).into_iter();
         let again = |decision: KeptDecision| {
             let whole = decision.path_is_whole();
-            let KeptDecision { at, denied, api, method: Some(method), path: Some(path), .. } = decision else {
+            let KeptDecision { at, denied, of_ours, method: Some(method), path: Some(path), .. } = decision else {
                 return None;
             };
-            let asked =
-                AskedRequest { method: &method, path: &path, body: RequestBody::Unknown, of_ours: api.is_none() };
+            let asked = AskedRequest { method: &method, path: &path, body: RequestBody::Unknown, of_ours };
             let bearer = TriedBy { token: id, name: &name, at };
             let answer = answer(&app.verifier.try_policy(&policy, organization, &bearer, &asked));
             let was_allowed = denied != Some(Reason::PolicyDenied);

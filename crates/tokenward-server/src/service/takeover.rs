@@ -15,7 +15,7 @@ pub(super) async fn end_what_it_made(tx: &mut Tx, account: &Account) -> Result<V
     let mut events = end_all_sent_by(tx, account.id).await?;
     for token in tokens::revoke_made_by(tx, account.id, now).await? {
         events.extend(end_all_sent_by(tx, token.id).await?);
-        events.push(Event::new(Kind::TokenDeleted, Some(token.organization_id), token.id, token.name));
+        events.push(Event::new(Kind::TokenDeleted.of(token.kind), Some(token.organization_id), token.id, token.name));
     }
     Ok(events)
 }

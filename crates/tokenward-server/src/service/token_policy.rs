@@ -9,9 +9,10 @@ use tokenward_core::event::{Event, Kind, TokenPolicySnapshot};
 use tokenward_core::time::{Micros, length, length_text};
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::{LONGEST, Rules, SHORTEST, TokenPolicy};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{organizations, roles, token_policies, tokens};
 
+use super::policy_tokens::{self, PolicyTokenFilter};
 use super::token_list::{self, Filter};
 use super::tokens as service;
 use super::{App, IfMatch, Written};
@@ -153,11 +154,66 @@ pub async fn exceeding(app: &Arc<App>, grant: &Grant, policy: &TokenPolicy, most
     }
 }
 
-/// Gives tokens that go beyond the policy the latest end that it allows; some of them, where they are many: whether there
+/// The same of policy tokens, which only those see who may manage them.
+pub async fn exceeding_policy_tokens(
+    app: &Arc<App>,
+    grant: &Grant,
+    policy: &TokenPolicy,
+    most: usize,
+) -> Result<(Vec<Token>, bool)> {
+    if *policy == TokenPolicy::default() {
+        return Ok((Vec::new(), false));
+    }
+    let beyond = PolicyTokenFilter { exceeding: Some(policy.clone()), ..PolicyTokenFilter::default() };
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let (part, last) = policy_tokens::part(app, grant, &beyond, after, AT_ONCE).await?;
+        found.extend(part.into_iter().map(|it| it.token));
+        after = last;
+        if found.len() > most || after.is_none() {
+            let more = found.len() > most;
+            found.truncate(most);
+            return Ok((found, more));
+        }
+    }
+}
+
+/// Gives API tokens that go beyond the policy the latest end that it allows; some of them, where they are many: whether there
 /// are more is in the answer. Tokens that only lack an end, where the policy has no longest life, get the usual one.
 pub async fn shorten(app: &Arc<App>, grant: Grant) -> Result<Written<(usize, bool)>> {
     let Dated { policy, .. } = get(app, &grant).await?;
-    let (chosen, more) = exceeding(app, &grant, &policy, AT_ONCE).await?;
+    let chosen = exceeding(app, &grant, &policy, AT_ONCE).await?;
+    shorten_these(app, grant, chosen).await
+}
+
+/// The same of policy tokens.
+pub async fn shorten_policy_tokens(app: &Arc<App>, grant: Grant) -> Result<Written<(usize, bool)>> {
+    let Dated { policy, .. } = get(app, &grant).await?;
+    let chosen = exceeding_policy_tokens(app, &grant, &policy, AT_ONCE).await?;
+    shorten_these(app, grant, chosen).await
+}
+
+/// Of both kinds, for somebody who may look after policy tokens too: those of one kind after those of the other.
+pub async fn shorten_both(
+    app: &Arc<App>,
+    grant: Grant,
+    of_policy_tokens: Option<Grant>,
+) -> Result<Written<(usize, bool)>> {
+    let first = shorten(app, grant).await;
+    let all_done = first.as_ref().map_or_else(|error| error.code == Code::Conflict, |done| !done.value.1);
+    let Some(grant) = of_policy_tokens.filter(|_| all_done) else { return first };
+    match shorten_policy_tokens(app, grant).await {
+        // There is none; what was said of the others is the answer.
+        Err(error) if error.code == Code::Conflict => first,
+        done => done,
+    }
+}
+
+async fn shorten_these(
+    app: &Arc<App>,
+    grant: Grant,
+    (chosen, more): (Vec<Token>, bool),
+) -> Result<Written<(usize, bool)>> {
     if chosen.is_empty() {
         return Err(Error::conflict("No token goes beyond the token policy; there is nothing to shorten."));
     }

@@ -652,13 +652,7 @@ pub async fn revoke_presented(app: &Arc<App>, text: &str, client: &Client) -> Re
 }
 
 pub(super) fn event(kind: Kind, token: &Token) -> Event {
-    let kind = match (token.kind, kind) {
-        (secret::Kind::PolicyToken, Kind::TokenCreated) => Kind::PolicyTokenCreated,
-        (secret::Kind::PolicyToken, Kind::TokenUpdated) => Kind::PolicyTokenUpdated,
-        (secret::Kind::PolicyToken, Kind::TokenDeleted) => Kind::PolicyTokenDeleted,
-        (_, kind) => kind,
-    };
-    Event::new(kind, Some(token.organization_id), token.id, &token.name)
+    Event::new(kind.of(token.kind), Some(token.organization_id), token.id, &token.name)
 }
 
 /// What the log says of a token that was taken back.

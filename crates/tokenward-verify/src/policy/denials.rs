@@ -2,6 +2,7 @@
 //! were, so that a client that asks again and again does not flood it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Mutex;
 
 use tokenward_core::sync::lock;
@@ -24,6 +25,8 @@ pub struct PolicyDenied {
     pub method: String,
     /// Its path, without the query.
     pub path: String,
+    /// From which address it came.
+    pub address: Option<IpAddr>,
     /// How many there were.
     pub count: u64,
 }
@@ -53,10 +56,20 @@ impl Denials {
         }
     }
 
+    /// Takes back what could not be told. What came meanwhile is newer, and counts with it.
+    pub(crate) fn keep(&self, denied: PolicyDenied) {
+        match lock(&self.0).get_mut(&denied.token) {
+            Some(known) if known.last.count > 0 => known.last.count += denied.count,
+            Some(known) => known.last = denied,
+            // Nothing is forgotten before it was quiet for a minute.
+            None => {}
+        }
+    }
+
     /// What is to be told now.
     pub(crate) fn take(&self, now: Time) -> Vec<PolicyDenied> {
         let mut all = lock(&self.0);
-        let quiet = |told_at: Option<Time>| told_at.is_none_or(|at| now >= at.plus(MINUTE));
+        let quiet = |told_at: Option<Time>| told_at.is_none_or(|at| now.0.saturating_sub(at.0) >= MINUTE);
         let due = all.values_mut().filter(|it| it.last.count > 0 && quiet(it.told_at));
         let due: Vec<PolicyDenied> = due
             .map(|it| {
@@ -84,6 +97,7 @@ mod tests {
             name: "ci".into(),
             method: "GET".into(),
             path: path.into(),
+            address: None,
             count: 1,
         };
         denials.note(one("/a"));
@@ -92,8 +106,12 @@ mod tests {
             denials.note(one("/b"));
         }
         assert_eq!(denials.take(Time(MINUTE - 1)), []);
-        assert_eq!(denials.take(Time(MINUTE)), [PolicyDenied { count: 1_000, ..one("/b") }]);
-        assert_eq!(denials.take(Time(3 * MINUTE)), []);
+        let told = denials.take(Time(MINUTE));
+        assert_eq!(told, [PolicyDenied { count: 1_000, ..one("/b") }]);
+        denials.keep(told.into_iter().next().unwrap());
+        denials.note(one("/c"));
+        assert_eq!(denials.take(Time(2 * MINUTE)), [PolicyDenied { count: 1_001, ..one("/c") }], "what was not told");
+        assert_eq!(denials.take(Time(4 * MINUTE)), []);
         assert!(lock(&denials.0).is_empty(), "what is quiet is forgotten");
     }
 }

@@ -3,6 +3,7 @@
 //! A policy becomes a program of the engine's register machine once, when it is written or loaded; a question runs it. Nothing
 //! but the value `true`, made without a failure and within all limits, is a yes.
 
+use std::cell::Cell;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,20 @@ pub const POLICY_TIME: Duration = Duration::from_millis(5);
 const CLOCK_INTERVAL: NonZeroU32 = NonZeroU32::new(8).unwrap();
 /// The stack of the thread that compiles: what is accepted needs a small part of it.
 const COMPILE_STACK: usize = 64 * 1024 * 1024;
+
+/// The largest body after which a machine is kept: what its registers hold is there until the next question.
+const KEPT_BODY: usize = 16 * 1024;
+
+/// A machine, and the program that it has.
+struct Machine {
+    program: Arc<Program>,
+    machine: RegoVM,
+}
+
+thread_local! {
+    /// The machine of this thread, while nothing runs on it. One that failed is not kept.
+    static MACHINE: Cell<Option<Machine>> = const { Cell::new(None) };
+}
 
 /// A compiled policy. Cheap to clone.
 #[derive(Clone)]
@@ -93,7 +108,10 @@ impl Policy {
     #[must_use]
     pub fn ask(&self, asked: &PolicyInput<'_>) -> Judgement {
         match self.input(asked) {
-            Ok(input) => self.run(input, asked.now.0.saturating_mul(1_000)),
+            Ok(input) => {
+                let keep = !matches!(asked.body, RequestBody::Whole(bytes) if bytes.len() > KEPT_BODY);
+                self.run(input, asked.now.0.saturating_mul(1_000), keep)
+            }
             Err(why) => Judgement::Failed(why.to_owned()),
         }
     }
@@ -107,9 +125,15 @@ impl Policy {
         input::value(asked)
     }
 
-    fn run(&self, input: Value, now_ns: i64) -> Judgement {
-        let mut machine = self.machine(input);
-        let (result, failure) = builtins::metered(now_ns, || machine.execute_entry_point_by_index(0));
+    /// `keep` is whether the machine may stay for the next question.
+    fn run(&self, input: Value, now_ns: i64, keep: bool) -> Judgement {
+        let mut machine = self.machine();
+        machine.machine.set_input(input);
+        let (result, failure) = builtins::metered(now_ns, || machine.machine.execute_entry_point_by_index(0));
+        if keep && failure.is_none() && result.is_ok() {
+            machine.machine.set_input(Value::Null);
+            MACHINE.set(Some(machine));
+        }
         match (result, failure) {
             (_, Some(Failure::TooMuch(name))) => {
                 Judgement::Failed(format!("`{name}` was asked for more than a request may cost"))
@@ -129,8 +153,16 @@ impl Policy {
         }
     }
 
-    /// A machine of its own for each question: nothing of one request is there for the next.
-    fn machine(&self, input: Value) -> RegoVM {
+    /// A machine with the program. The engine empties registers and caches at the start of every run, so that nothing of one
+    /// request is there for the next (a test holds it); making a machine takes as long as asking a small policy.
+    fn machine(&self) -> Machine {
+        if let Some(mut kept) = MACHINE.take() {
+            if !Arc::ptr_eq(&kept.program, &self.program) {
+                kept.program = Arc::clone(&self.program);
+                kept.machine.load_program(Arc::clone(&self.program));
+            }
+            return kept;
+        }
         let mut machine = RegoVM::new();
         machine.set_max_instructions(POLICY_INSTRUCTIONS);
         machine.set_execution_timer_config(Some(ExecutionTimerConfig {
@@ -141,8 +173,7 @@ impl Policy {
         // The guards tell failures, under all circumstances. Strict, the machine would take null for none of Rego's values.
         machine.set_strict_builtin_errors(false);
         machine.load_program(Arc::clone(&self.program));
-        machine.set_input(input);
-        machine
+        Machine { program: Arc::clone(&self.program), machine }
     }
 }
 
@@ -255,6 +286,10 @@ fn slim(program: &mut Program) {
     program.rule_tree = Value::new_object();
     program.instructions.shrink_to_fit();
     program.literals.shrink_to_fit();
+    // A machine makes a value of it whenever it gets another program.
+    let metadata = &mut program.metadata;
+    (metadata.compiler_version, metadata.compiled_at, metadata.source_info) = Default::default();
+    metadata.annotations = Default::default();
 }
 
 /// What the engine says of a policy, in words that say what to do.
@@ -434,6 +469,22 @@ mod tests {
             if let Some(line) = line {
                 assert_eq!(problem.line, Some(line), "{source}\n{problem}");
             }
+        }
+    }
+
+    #[test]
+    fn nothing_of_one_request_is_there_for_the_next() {
+        let first = compiled("x := input.request.body.x\nallow if x == 1");
+        let second = compiled("x := input.request.body.x\nallow if not x");
+        for _ in 0..3 {
+            assert_eq!(ask(&first, "POST", &["a"], b"{\"x\":1}"), Judgement::Allowed);
+            assert_eq!(ask(&first, "POST", &["a"], b"{}"), Judgement::Undefined);
+            assert_eq!(ask(&first, "POST", &["a"], b"{\"x\":2}"), Judgement::Undefined);
+            assert_eq!(ask(&second, "POST", &["a"], b"{}"), Judgement::Allowed);
+            assert_eq!(ask(&second, "POST", &["a"], b"{\"x\":1}"), Judgement::Undefined);
+            // One that is broken off, and one after it.
+            let endless = compiled(&format!("s := \"{}\"\nallow if replace(s, \"x\", s) == \"\"", "x".repeat(4_000)));
+            assert!(matches!(ask(&endless, "POST", &["a"], b"{}"), Judgement::Failed(_)));
         }
     }
 

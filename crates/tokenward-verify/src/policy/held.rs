@@ -13,6 +13,8 @@ use super::engine::Policy;
 /// The policy of a token.
 #[derive(Debug)]
 pub(crate) struct HeldPolicy {
+    /// The organization of the token.
+    pub(crate) organization: Uuid,
     /// Which version of it this is.
     pub(crate) written_at: Time,
     /// What is asked; `None` where this version of the program cannot use it. Then everything is denied.
@@ -51,18 +53,31 @@ impl Policies {
         all.extend(policies.into_iter().map(|(token, held)| (token, Arc::new(held))));
     }
 
+    /// Forgets those of organizations that are gone.
+    pub(crate) fn keep(&self, of: impl Fn(Uuid) -> bool) {
+        write(&self.0).retain(|_, held| of(held.organization));
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         read(&self.0).len()
     }
 }
 
-/// Compiles policies as they are kept, on a thread of their own.
-pub(crate) async fn compile(rows: Vec<PolicyRow>) -> Result<Vec<(Uuid, HeldPolicy)>> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
+/// Compiles policies as they are kept, on threads of their own: many at a start, which waits for them.
+pub(crate) async fn compile(mut rows: Vec<PolicyRow>) -> Result<Vec<(Uuid, HeldPolicy)>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = rows.len().div_ceil(threads).max(1);
+    let mut parts = Vec::with_capacity(threads);
+    while !rows.is_empty() {
+        let part = rows.split_off(rows.len().saturating_sub(share));
+        parts.push(tokio::task::spawn_blocking(move || part.into_iter().map(held).collect::<Result<Vec<_>>>()));
     }
-    tokio::task::spawn_blocking(move || rows.into_iter().map(held).collect()).await.map_err(Error::internal)?
+    let mut all = Vec::new();
+    for part in parts {
+        all.extend(part.await.map_err(Error::internal)??);
+    }
+    Ok(all)
 }
 
 #[cfg(feature = "policies")]
@@ -77,10 +92,10 @@ fn held(row: PolicyRow) -> Result<(Uuid, HeldPolicy)> {
             None
         }
     };
-    Ok((token, HeldPolicy { written_at: row.written_at, policy }))
+    Ok((token, HeldPolicy { organization: row.organization_id, written_at: row.written_at, policy }))
 }
 
 #[cfg(not(feature = "policies"))]
 fn held(row: PolicyRow) -> Result<(Uuid, HeldPolicy)> {
-    Ok((row.token_id, HeldPolicy { written_at: row.written_at }))
+    Ok((row.token_id, HeldPolicy { organization: row.organization_id, written_at: row.written_at }))
 }

@@ -38,28 +38,49 @@ pub struct PolicyInput<'a> {
 /// The input document; a reason where there is none.
 pub(super) fn value(asked: &PolicyInput<'_>) -> Result<Value, &'static str> {
     let body = body(asked.body)?;
-    let id = |id: Option<Uuid>| id.map_or(Value::Null, |id| Value::from(id.hyphenated().to_string()));
+    let id = |id: Option<Uuid>| {
+        id.map_or(Value::Null, |id| Value::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer())))
+    };
     let path: Vec<Value> = asked.path.iter().map(|segment| Value::from(segment.as_str())).collect();
-    let place = object([
-        ("cluster_id", id(asked.cluster)),
-        ("environment_id", id(asked.environment)),
-        ("organization_id", id(Some(asked.organization))),
-        ("project_id", id(asked.project)),
-        ("service_id", Value::Null),
-        ("service_type", Value::Null),
-    ]);
-    let request = [("body", body), ("method", Value::from(asked.method)), ("path", Value::from(path))];
-    let token = [("id", id(Some(asked.token))), ("name", Value::from(asked.token_name))];
-    Ok(object([
-        ("qovery_metadata", place.clone()),
-        ("request", object(request)),
-        ("resource", place),
-        ("token", object(token)),
-    ]))
+    NAMES.with(|names| {
+        let place = object([
+            (&names.cluster_id, id(asked.cluster)),
+            (&names.environment_id, id(asked.environment)),
+            (&names.organization_id, id(Some(asked.organization))),
+            (&names.project_id, id(asked.project)),
+            (&names.service_id, Value::Null),
+            (&names.service_type, Value::Null),
+        ]);
+        let request =
+            object([(&names.body, body), (&names.method, Value::from(asked.method)), (&names.path, Value::from(path))]);
+        let token = object([(&names.id, id(Some(asked.token))), (&names.name, Value::from(asked.token_name))]);
+        Ok(object([
+            (&names.qovery_metadata, place.clone()),
+            (&names.request, request),
+            (&names.resource, place),
+            (&names.token, token),
+        ]))
+    })
 }
 
-fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::from(fields.into_iter().map(|(name, value)| (Value::from(name), value)).collect::<BTreeMap<_, _>>())
+fn object<const N: usize>(fields: [(&Value, Value); N]) -> Value {
+    Value::from(fields.into_iter().map(|(name, value)| (name.clone(), value)).collect::<BTreeMap<_, _>>())
+}
+
+/// The names in the input, as values that are made once a thread: threads that share them would wait for each other to count.
+macro_rules! names {
+    ($($name:ident)*) => {
+        struct Names { $($name: Value),* }
+
+        thread_local! {
+            static NAMES: Names = Names { $($name: Value::from(stringify!($name))),* };
+        }
+    };
+}
+
+names! {
+    body cluster_id environment_id id method name organization_id path project_id qovery_metadata request resource service_id
+    service_type token
 }
 
 fn body(body: RequestBody<'_>) -> Result<Value, &'static str> {

@@ -2,14 +2,12 @@
 
 use std::net::IpAddr;
 
-#[cfg(feature = "policies")]
-use tokenward_core::Time;
 use tokenward_core::decision::{Ask, Decision, PolicyOutcome, decide};
 use tokenward_core::index::FoundRecord;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::Target;
 use tokenward_core::secret::{Kind, Presented};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::{Verifier, belonging, facts};
 use crate::policy::asked::{self, AskedRequest, Bearer, PolicyPass};
@@ -59,6 +57,7 @@ impl Verifier {
             decision,
             target: Target::Organization,
             question: cleaned.as_ref().unwrap_or(&question),
+            of_ours: true,
         };
         let id = self.0.uses.of_token((judged.pass.token, judged.version), &fact);
         match decision.require() {
@@ -117,6 +116,7 @@ impl Verifier {
                 name,
                 method: shown(asked.method, 32),
                 path: shown(path, 256),
+                address,
                 count: 1,
             });
         }
@@ -159,6 +159,17 @@ impl Verifier {
     #[must_use]
     pub fn take_policy_denied(&self) -> Vec<PolicyDenied> {
         self.0.denials.take(self.0.clock.now())
+    }
+
+    /// All of it, however soon: before the process ends.
+    #[must_use]
+    pub fn take_last_policy_denied(&self) -> Vec<PolicyDenied> {
+        self.0.denials.take(Time(i64::MAX))
+    }
+
+    /// What could not be told is told later.
+    pub fn keep_policy_denied(&self, denied: PolicyDenied) {
+        self.0.denials.keep(denied);
     }
 
     /// How many policies are in memory.

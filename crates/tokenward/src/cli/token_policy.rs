@@ -1,14 +1,16 @@
 //! `tokenward token-policy`.
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::token_policy::{RoleTokenPolicy, ShortenedTokens, TokenPolicyBody};
 use tokenward_api::tokens::ApiToken;
+use tokenward_core::Time;
 use tokenward_core::time::{length, length_text};
 
 use super::answer::{ApiAnswer, List};
 use super::client::{ChosenOrganization, Versioned};
 use super::find::find;
-use super::output::{self, Result, Table, fields, moment};
+use super::output::{self, Exit, Result, Table, fields, moment};
 use super::{Context, prompt, role};
 use crate::note::note;
 
@@ -173,15 +175,37 @@ async fn set(args: SetArgs, organization: &ChosenOrganization, context: &Context
     Ok(())
 }
 
-async fn exceeding(organization: &ChosenOrganization, context: &Context<'_>) -> Result<Vec<ApiToken>> {
-    let tokens = format!("/organization/{}/apiToken", organization.id);
+/// A token that goes beyond the policy.
+struct Exceeding {
+    name: String,
+    expires_at: Option<Time>,
+}
+
+/// Tokens that go beyond it: API tokens, and policy tokens where the caller may see them.
+async fn exceeding(
+    organization: &ChosenOrganization,
+    context: &Context<'_>,
+) -> Result<(Vec<Exceeding>, Vec<Exceeding>)> {
     let query = [("exceedsPolicy", Some("true"))];
+    let tokens = format!("/organization/{}/apiToken", organization.id);
     let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens, &query).await?;
-    Ok(answer.into_read().results.into_iter().map(ApiAnswer::into_read).collect())
+    let tokens = answer.into_read().results.into_iter().map(ApiAnswer::into_read);
+    let tokens = tokens.map(|it| Exceeding { name: it.name, expires_at: it.expires_at }).collect();
+    let path = format!("/organization/{}/policyApiToken", organization.id);
+    let with_policy: Result<ApiAnswer<List<PolicyApiToken>>> = context.client.query(&path, &query).await;
+    let with_policy = match with_policy {
+        Ok(answer) => answer.into_read().results.into_iter().map(ApiAnswer::into_read).collect(),
+        Err(failure) if failure.exit == Exit::Refused => Vec::new(),
+        Err(failure) => return Err(failure),
+    };
+    let named =
+        |it: PolicyApiToken| Exceeding { name: format!("{} (policy token)", it.name), expires_at: it.expires_at };
+    Ok((tokens, with_policy.into_iter().map(named).collect()))
 }
 
 /// Which tokens go beyond the policy, and what can be done about them.
-fn tell_exceeding(tokens: &[ApiToken]) {
+fn tell_exceeding((tokens, with_policy): &(Vec<Exceeding>, Vec<Exceeding>)) {
+    let tokens: Vec<&Exceeding> = tokens.iter().chain(with_policy).collect();
     if tokens.is_empty() {
         return;
     }
@@ -201,20 +225,24 @@ fn tell_exceeding(tokens: &[ApiToken]) {
 
 async fn shorten(yes: bool, organization: &ChosenOrganization, context: &Context<'_>) -> Result {
     let found = exceeding(organization, context).await?;
-    if found.is_empty() {
+    let count = found.0.len() + found.1.len();
+    if count == 0 {
         note("No token goes beyond the token policy.");
         return Ok(());
     }
     tell_exceeding(&found);
-    let them = if found.len() == 1 { "this token" } else { "these tokens" };
+    let them = if count == 1 { "this token" } else { "these tokens" };
     prompt::confirm(&format!("Shorten {them}? Whatever uses them is refused from their new end on."), yes)?;
     let mut shortened = 0;
-    loop {
-        let done: ApiAnswer<ShortenedTokens> =
-            context.client.post_nothing(&format!("{}/shorten", path(organization))).await?;
-        shortened += done.shortened;
-        if !done.more {
-            break;
+    for (path, there) in [
+        (format!("{}/shorten", path(organization)), !found.0.is_empty()),
+        (format!("/organization/{}/policyApiToken/shorten", organization.id), !found.1.is_empty()),
+    ] {
+        let mut more = there;
+        while more {
+            let done: ApiAnswer<ShortenedTokens> = context.client.post_nothing(&path).await?;
+            shortened += done.shortened;
+            more = done.more;
         }
     }
     note(format!("Shortened {shortened} {}.", if shortened == 1 { "token" } else { "tokens" }));

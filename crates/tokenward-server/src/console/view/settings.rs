@@ -92,6 +92,8 @@ pub struct TokenPolicyPage {
     pub roles: Vec<RolePolicyRow>,
     /// Tokens that go beyond it.
     pub tokens: Vec<TokenRow>,
+    /// Policy tokens that do, for those who see them.
+    pub policy_tokens: Vec<TokenRow>,
     /// That there are more of them.
     pub more: bool,
     /// May the person change it?

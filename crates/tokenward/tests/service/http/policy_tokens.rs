@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_core::Clock;
+use tokenward_core::time::DAY;
 
 use crate::support::{Organization, Server};
 
@@ -380,4 +382,60 @@ async fn a_path_that_programs_read_in_different_ways_is_denied_whatever_the_poli
         let body = json!({ "token": text, "permission": "invoices:read", "request": request });
         assert_eq!(server.post("/verify", &acme.owner, body).await.str("code"), expected, "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_token_policy_is_asked_of_policy_tokens_too() {
+    let (server, acme) = Server::frozen().await;
+    let (id, _) = made(&server, &acme, "for ever", "allow := true").await;
+    server.put(&acme.path("tokenPolicy"), &acme.owner, json!({ "max_lifetime": "30d" })).await.expect(200);
+    let list = async |query: &str| {
+        let all = server.get(&acme.path(&format!("policyApiToken{query}")), &acme.owner).await.expect(200);
+        all["results"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(list("?exceedsPolicy=true").await, [json!("for ever")]);
+    assert_eq!(list("?creatorLeft=true").await, [] as [Value; 0]);
+    // Those of the other kind are shortened by the right for them.
+    let path = acme.path("policyApiToken/shorten");
+    let refused = server.call(Method::POST, &acme.path("tokenPolicy/shorten"), &acme.owner, None).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    let done = server.call(Method::POST, &path, &acme.owner, None).await.expect(200);
+    assert_eq!((&done["shortened"], &done["more"]), (&json!(1), &json!(false)));
+    let end = server.clock.now().plus(30 * DAY).to_string();
+    let token = server.get(&acme.path(&format!("policyApiToken/{id}")), &acme.owner).await.expect(200);
+    assert_eq!(token["expires_at"], json!(end));
+    assert_eq!(list("?exceedsPolicy=true").await, [] as [Value; 0]);
+    assert_eq!(server.call(Method::POST, &path, &acme.owner, None).await.status, 409);
+    let event =
+        server.get(&acme.path(&format!("events?targetId={id}&eventType=UPDATE")), &acme.owner).await.expect(200);
+    assert_eq!(event["events"][0]["sub_target_type"], "POLICY_API_TOKEN");
+}
+
+#[tokio::test]
+async fn a_request_that_was_checked_for_a_service_is_not_replayed_as_one_to_our_own_api() {
+    let (server, acme) = Server::with_owner().await;
+    let (id, text) = made(&server, &acme, "both", "allow := true").await;
+    let body = json!({ "token": text, "request": { "method": "GET", "path": "/organization/x", "body": "" } });
+    assert_eq!(server.post("/verify", &acme.owner, body).await.str("code"), "valid");
+    assert_eq!(server.get(&acme.path("project"), &text).await.status, 200);
+    // Ours begin with `api`.
+    let own = json!({ "opa_policy": "allow if input.request.path[0] == \"api\"", "replay_of": id });
+    let answers = server.post(&acme.path("policyApiToken/evaluate"), &acme.owner, own).await.expect(200);
+    let said: Vec<bool> =
+        answers["results"].as_array().unwrap().iter().map(|it| it["allowed"].as_bool().unwrap()).collect();
+    assert_eq!(said, [true, false], "{answers}");
+}
+
+#[tokio::test]
+async fn policies_of_an_organization_that_is_gone_are_forgotten() {
+    let (server, acme) = Server::with_owner().await;
+    made(&server, &acme, "stays", "allow := true").await;
+    let other = server.new_organization("Other").await;
+    for name in ["a", "b"] {
+        let body = json!({ "name": name, "opa_policy": "allow := true" });
+        server.post(&other.path("policyApiToken"), &other.owner, body).await.expect(201);
+    }
+    assert_eq!(server.running.app.verifier.policies(), 3);
+    server.delete(&format!("/organization/{}", other.id), &other.owner).await.expect(204);
+    assert_eq!(server.running.app.verifier.policies(), 1);
 }
