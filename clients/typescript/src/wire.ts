@@ -209,14 +209,29 @@ export function readBatch(value: unknown, base: string, expected: number): Verdi
   return results.map((it) => readVerdict(it, base));
 }
 
+/** An answer of HTTP. */
+export interface Reply {
+  readonly status: number;
+  readonly retryAfter: string | null;
+  readonly bytes: Uint8Array;
+}
+
+/** Sends a question, and reads at most so many bytes of its answer in so many milliseconds; `tooSlow` is the error then. */
+export type Post = (path: string, body: string, most: number, timeoutMs: number, tooSlow: () => TokenwardError) => Promise<Reply>;
+
+export const answerTooLong = (most: number) =>
+  new TokenwardError('answer', `What answered is no Tokenward server: its body is longer than ${most} bytes.`);
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 /** What an answer holds: JSON to read on, or the verdict that whoever presented the token has guessed too often. */
-export type Answer = { readonly json: unknown } | { readonly throttled: Verdict };
+export type Said = { readonly json: unknown } | { readonly throttled: Verdict };
 
 /** Reads an answer by its status. One that is an error of this service throws. */
-export function readAnswer(status: number, retryAfter: string | null, bytes: Uint8Array): Answer {
+export function readAnswer({ status, retryAfter, bytes }: Reply): Said {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = JSON.parse(utf8.decode(bytes));
   } catch {
     value = undefined;
   }
