@@ -29,6 +29,7 @@ def table(document: Row, judge: Judge) -> Row:
         "questions": questions(schemas),
         "answers": verdicts(schemas) + errors(document) + strangers(),
         "credentials": credentials(judge),
+        "wire": wire(),
     }
 
 
@@ -216,6 +217,48 @@ def strangers() -> list[Row]:
     away = {"name": "a redirect", "status": 307, "headers": {"Location": "https://elsewhere.example/verify"}, "base64": "",
             "error": "answer", "respond": {"status": 503, "code": "unavailable"}}
     return [*rows, huge, away]
+
+
+def wire() -> list[Row]:
+    """Answers as they go over the connection, byte by byte. Some end with it; after the others it stays open, and a client must not
+    wait for more."""
+    yes = b'{"valid":true,"code":"valid","token":{"id":"i","name":"n","kind":"api_token","organization_id":"o","role_id":"r","role_name":"devops"}}'
+    ok, chunked = b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with_length = b"%sContent-Length: %d\r\n\r\n%s" % (ok, len(yes), yes)
+    in_chunks = b"%s5;a=b\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (chunked, yes[:5], len(yes) - 5, yes[5:])
+    long = b"x" * 20_000
+    # By name: the bytes, whether the connection ends behind them, and the kind of the error, or nothing for a yes.
+    rows: list[tuple[str, bytes, bool, str | None]] = [
+        ("a yes", with_length, False, None),
+        ("a yes in chunks", in_chunks, False, None),
+        ("a yes in chunks with a field behind it", in_chunks[:-2] + b"X: y\r\n\r\n", False, None),
+        ("a yes behind what comes before an answer", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + with_length, False, None),
+        ("a yes that ends with its connection", b"%sConnection: close\r\n\r\n%s" % (ok, yes), True, None),
+        ("a yes of HTTP/1.0", with_length.replace(b"/1.1", b"/1.0"), True, None),
+        ("nothing", b"", True, "unavailable"),
+        ("half a head", with_length[:30], True, "unavailable"),
+        ("a head alone", with_length[: -len(yes)], True, "unavailable"),
+        ("half a body", with_length[:-50], True, "unavailable"),
+        ("half a chunk", in_chunks[:-30], True, "unavailable"),
+        ("no last chunk", in_chunks[:-5], True, "unavailable"),
+        ("another protocol", b"SSH-2.0-OpenSSH_9\r\n\r\n", False, "answer"),
+        ("a status of two digits", b"HTTP/1.1 20 OK\r\n\r\n", False, "answer"),
+        ("a field without a colon", ok + b"no colon\r\n\r\n", False, "answer"),
+        ("a field with a space in its name", ok + b"Content-Length : 2\r\n\r\n{}", False, "answer"),
+        ("a length below nothing", ok + b"Content-Length: -2\r\n\r\n{}", False, "answer"),
+        ("two lengths", ok + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", False, "answer"),
+        ("a coding that nobody asked for", ok + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", False, "answer"),
+        ("a chunk without a length", chunked + b"x\r\n", False, "answer"),
+        ("a chunk that is longer than it says", chunked + b"1\r\n{}}\r\n0\r\n\r\n", False, "answer"),
+        ("a length of 5 MB", ok + b"Content-Length: 5000000\r\n\r\n" + long, False, "answer"),
+        ("too much in chunks", chunked + b"4c4b40\r\n" + long, False, "answer"),
+        ("too much without a length", ok + b"\r\n" + long, False, "answer"),
+        ("a head without an end", ok + b"X: " + b"x" * 70_000, False, "answer"),
+    ]
+    return [
+        {"name": name, "base64": base64.b64encode(sent).decode(), "closes": closes} | ({"error": kind} if kind else {})
+        for name, sent, closes, kind in rows
+    ]
 
 
 def credentials(judge: Judge) -> list[Row]:

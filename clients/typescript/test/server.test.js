@@ -1,6 +1,12 @@
 // A real server, and what may stand in its place.
 
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { Guard, Tokenward } from '@tokenward/verify';
@@ -163,4 +169,154 @@ test('an error that a client threw by itself is a refusal too', async () => {
   const broken = { verify: () => Promise.reject(new RangeError('bug')) };
   const outcome = await new Guard(broken, { identity: 'any' }, silent).check({ authorization: ['Token x'], apiKey: [], method: 'GET', path: '/' });
   assert.equal(outcome.status, 503);
+});
+
+test('a server that starts again between two questions costs none of them', async () => {
+  let [asked, port] = [0, 0];
+  const start = async () => {
+    const server = http.createServer((request, response) => {
+      asked += 1;
+      request.resume();
+      response.end(YES);
+    });
+    await new Promise((done) => server.listen(port, '127.0.0.1', done));
+    ({ port } = server.address());
+    return async () => {
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
+    };
+  };
+  let stop = await start();
+  const client = new Tokenward({ url: `http://127.0.0.1:${port}`, credential, timeoutMs: 10_000 });
+  for (let round = 0; round < 3; round += 1) {
+    assert.ok((await Promise.all(Array.from({ length: 8 }, () => client.verify('x')))).every((it) => it.valid));
+    await stop();
+    if (round === 1) await assert.rejects(client.verify('x'), { kind: 'unavailable' });
+    stop = await start();
+  }
+  assert.equal(asked, 24);
+  await stop();
+});
+
+test('64 at once are answered by a real server, each with its own verdict', async () => {
+  const asked = Array.from({ length: 640 }, (_, at) => (at % 3 === 0 ? 'weak' : at % 3 === 1 ? 'revoked' : 'living'));
+  const verdicts = await Promise.all(Array.from({ length: 64 }, async (_, worker) => {
+    const mine = [];
+    for (const state of asked.slice(worker * 10, worker * 10 + 10)) mine.push((await real.verify(tokens[state], { permission: 'invoices:write' })).code);
+    return mine;
+  }));
+  const codes = { weak: 'permission_denied', revoked: 'revoked', living: 'valid' };
+  assert.deepEqual(verdicts.flat(), asked.map((state) => codes[state]));
+});
+
+test('an answer that comes too late answers no other question', async () => {
+  let requests = 0;
+  const held = [];
+  const late = (socket) => socket.on('data', () => {
+    requests += 1;
+    if (requests === 1) held.push(socket);
+    else answer(socket, '{"valid":false,"code":"revoked"}');
+  });
+  await listening(late, async (place) => {
+    const client = new Tokenward({ url: place, credential, timeoutMs: 300 });
+    await assert.rejects(client.verify('x'), { kind: 'unavailable' });
+    answer(held[0], YES);
+    assert.equal((await new Tokenward({ url: place, credential, timeoutMs: 10_000 }).verify('y')).reason, 'revoked');
+  });
+});
+
+test('what nobody asked for ends its connection, and answers nothing', async () => {
+  const connections = [];
+  const twice = (socket) => {
+    connections.push(socket);
+    socket.on('data', () => {
+      const first = connections.length === 1;
+      answer(socket, first ? YES : '{"valid":false,"code":"revoked"}');
+      // Behind the answer, when it was read and the connection is idle.
+      if (first) setImmediate(() => setImmediate(() => answer(socket, YES)));
+    });
+  };
+  await listening(twice, async (place) => {
+    const client = new Tokenward({ url: place, credential, timeoutMs: 10_000 });
+    assert.ok((await client.verify('x')).valid);
+    await new Promise((done) => connections[0].once('close', done));
+    assert.equal((await client.verify('x')).reason, 'revoked');
+    assert.equal(connections.length, 2);
+  });
+});
+
+test('an address of IPv6 is asked', async (context) => {
+  const server = http.createServer((request, response) => {
+    request.resume();
+    response.end(request.headers.host === `[::1]:${server.address().port}` ? YES : '{"valid":false,"code":"unknown"}');
+  });
+  const failed = await new Promise((done) => server.once('error', done).listen(0, '::1', () => done(undefined)));
+  if (failed) return context.skip('this machine has no IPv6');
+  const client = new Tokenward({ url: `http://[::1]:${server.address().port}`, credential, timeoutMs: 10_000 });
+  assert.ok((await client.verify('x')).valid);
+  server.closeAllConnections();
+  server.close();
+});
+
+/** What a process of its own says. `code` finds `Tokenward`, `url` and `credential`. */
+async function elsewhere(code, place, env = {}) {
+  const begin = `import { Tokenward } from '@tokenward/verify'; const [url, credential] = process.argv.slice(1);`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', `${begin}\n${code}`, place, credential], { env: { ...process.env, ...env } });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (part) => { said += part; });
+  const status = await new Promise((done) => child.on('close', done));
+  return [status, said.trim()];
+}
+
+test('a process ends although connections of it are idle', async () => {
+  // It says `done`, and nobody ends it.
+  const code = `const client = new Tokenward({ url, credential, timeoutMs: 30_000 });
+    await Promise.all([client.verify('x'), client.verify('y')]); console.log('done');`;
+  await listening((socket) => socket.on('data', () => answer(socket, YES)), async (place) => {
+    assert.deepEqual(await elsewhere(code, place), [0, 'done']);
+  });
+});
+
+test('who is no Node.js, leads `fetch` by a proxy, or brings one, asks by it', async () => {
+  const yes = JSON.stringify(YES);
+  const asking = `const by = []; const mine = async (at) => { by.push(String(at)); return new Response(${yes}); };
+    const ask = async (more) => (await new Tokenward({ url, credential, ...more }).verify('x')).valid;`;
+  const says = 'console.log(await ask(), JSON.stringify(by));';
+  const proxy = `globalThis[Symbol.for('undici.globalDispatcher.1')] = new (class EnvHttpProxyAgent { dispatch() {} })();`;
+  const named = (name) => `Object.defineProperty(globalThis, 'navigator', { value: { userAgent: '${name}' }, configurable: true });`;
+  await listening((socket) => socket.on('data', () => answer(socket, YES)), async (place) => {
+    const all = [`${asking} globalThis.fetch = mine; ${says}`, `${asking} globalThis.fetch = mine; ${named('Node.js/22')} ${says}`];
+    for (const code of all) assert.deepEqual(await elsewhere(code, place), [0, 'true []'], code);
+    const other = ['Deno/2.5.0', 'Bun/1.3.0', 'Cloudflare-Workers'].map((it) => `${asking} globalThis.fetch = mine; ${named(it)} ${says}`);
+    for (const code of [...other, `${asking} globalThis.fetch = mine; ${proxy} ${says}`, `${asking} console.log(await ask({ fetch: mine }), JSON.stringify(by));`]) {
+      assert.deepEqual(await elsewhere(code, place), [0, `true ["${place}/verify"]`], code);
+    }
+  });
+});
+
+test('with TLS a server is asked when its certificate is good, and told nothing before', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tokenward-tls-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const [key, cert] = ['key.pem', 'cert.pem'].map((it) => join(folder, it));
+  const arguments_ = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=t', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert];
+  execFileSync('openssl', arguments_, { stdio: 'ignore' });
+  const heard = [];
+  const server = https.createServer({ key: readFileSync(key), cert: readFileSync(cert) }, (request, response) => {
+    heard.push(request.headers.authorization);
+    request.resume();
+    response.end(YES);
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address();
+  const code = `try { const client = new Tokenward({ url, credential, timeoutMs: 30_000 });
+    for (let round = 0; round < 3; round += 1) await client.verify('x'); console.log('yes'); } catch (error) { console.log(error.kind, error.message); }`;
+  const [status, said] = await elsewhere(code, `https://localhost:${port}`);
+  assert.ok(status === 0 && /^unavailable .*cannot be reached: .*(certificate|self-signed)/.test(said), said);
+  const [, other] = await elsewhere(code, `https://127.0.0.1:${port}`, { NODE_EXTRA_CA_CERTS: cert });
+  assert.match(other, /^unavailable .*does not match/);
+  assert.deepEqual(heard, []);
+  assert.deepEqual(await elsewhere(code, `https://localhost:${port}`, { NODE_EXTRA_CA_CERTS: cert }), [0, 'yes']);
+  assert.deepEqual(heard, Array(3).fill(`Token ${credential}`));
+  server.closeAllConnections();
+  server.close();
 });

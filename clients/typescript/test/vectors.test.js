@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Guard, Tokenward, TokenwardError } from '@tokenward/verify';
 import { credentialOf } from '../dist/esm/guard.js';
 import { BATCH, PRESENTED_BYTES, REASONS } from '../dist/esm/wire.js';
-import { content, serving, world } from './world.js';
+import { content, listening, serving, world } from './world.js';
 
 const { vectors } = world;
 // A busy machine is not what is tested here.
@@ -118,3 +118,28 @@ test('one credential of a request is found, or none', () => {
     assert.deepEqual(found, token === undefined ? { code } : { token }, JSON.stringify(headers));
   }
 });
+
+for (const row of vectors.wire) {
+  test(`over the wire: ${row.name}`, async () => {
+    const sent = Buffer.from(row.base64, 'base64');
+    // All at once, and in pieces that end anywhere.
+    for (const piece of [sent.length, 7]) {
+      if (sent.length > 1_000 && piece === 7) continue;
+      let requests = 0;
+      const answering = (socket) => socket.on('data', async () => {
+        requests += 1;
+        for (let at = 0; at < sent.length; at += piece) {
+          socket.write(sent.subarray(at, at + piece));
+          if (piece < sent.length) await new Promise((done) => setImmediate(done));
+        }
+        if (row.closes) socket.end();
+      });
+      await listening(answering, async (url) => {
+        const asked = client(url).verify('twd_x');
+        if (row.error) await assert.rejects(asked, { name: 'TokenwardError', kind: row.error });
+        else assert.equal((await asked).token.roleName, 'devops');
+        assert.equal(requests, 1, 'what a server has begun to answer is not asked again');
+      });
+    }
+  });
+}
