@@ -28,7 +28,11 @@ NONE = [
     b"SSH-2.0-OpenSSH_9\r\n\r\n",
     b"HTTP/2 200\r\n\r\n",
     b"HTTP/1.1 20 OK\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
     OK + b"no colon\r\n\r\n",
+    OK + b": no name\r\n\r\n",
+    OK + b"X: y\nContent-Length: 2\r\n\r\n{}",
+    OK + b"X: y\r\n folded: 2\r\nContent-Length: 2\r\n\r\n{}",
     OK + b"Content-Length : 2\r\n\r\n{}",
     OK + b" folded: 2\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
     OK + b"Content-Length: -2\r\n\r\n{}",
@@ -70,7 +74,7 @@ class AnAnswer(unittest.TestCase):
                 with self.subTest(text, end=end):
                     reply, answer = read(text[:end], max(end, 1))
                     self.assertIsNone(reply)
-                    with self.assertRaises(TokenwardError):
+                    with self.assertRaises(ConnectionError):
                         answer.closed()
 
     def test_without_a_length_ends_with_its_connection(self) -> None:

@@ -7,10 +7,13 @@ import json
 import logging
 import os
 import socket
+import threading
 import time
 import unittest
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -121,12 +124,14 @@ class BadServers(unittest.TestCase):
 
     WAYS = ("threads", "coroutines", "coroutines on threads")
 
-    def asking(self, way: str, url: str, times: int = 1, timeout: float = 10.0) -> list[Any]:
-        """What each of several questions in a row came to: True for a yes, or the kind of the error."""
+    def asking(self, way: str, url: str, times: int = 1, timeout: float = 10.0, between: Callable[[], object] = lambda: None) -> list[Any]:
+        """What each of several questions in a row came to: True for a yes, False for a no, or the kind of the error."""
         if way == "threads":
             outcomes: list[Any] = []
             with Tokenward(url, "x", timeout=timeout) as client:
-                for _ in range(times):
+                for turn in range(times):
+                    if turn > 0:
+                        between()
                     try:
                         outcomes.append(client.verify("x").valid)
                     except TokenwardError as error:
@@ -136,7 +141,9 @@ class BadServers(unittest.TestCase):
         async def ask() -> list[Any]:
             outcomes: list[Any] = []
             async with AsyncTokenward(url, "x", timeout=timeout) as client:
-                for _ in range(times):
+                for turn in range(times):
+                    if turn > 0:
+                        await asyncio.to_thread(between)
                     try:
                         outcomes.append((await client.verify("x")).valid)
                     except TokenwardError as error:
@@ -172,6 +179,27 @@ class BadServers(unittest.TestCase):
                     took = time.monotonic() - begun
                     self.assertTrue(0.25 < took < 1.5, took)
 
+    def test_what_is_left_of_an_answer_that_came_too_late_answers_nothing(self) -> None:
+        for way in self.WAYS:
+            late = threading.Event()
+            connections: list[socket.socket] = []
+
+            def slow(connection: socket.socket) -> None:
+                connections.append(connection)
+                first = len(connections) == 1
+                while read_request(connection):
+                    if not first:
+                        reply(connection, YES)
+                        continue
+                    with suppress(OSError):
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(YES), YES[:9]))
+                        late.wait(10)
+                        connection.sendall(YES[9:])
+
+            with self.subTest(way), listening(slow) as url:
+                self.assertEqual(self.asking(way, url, times=2, timeout=0.5, between=late.set), ["unavailable", True])
+                self.assertEqual(len(connections), 2)
+
     def test_a_server_that_is_gone_is_an_error_at_once(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as place:
             port = place.getsockname()[1]
@@ -203,6 +231,77 @@ class BadServers(unittest.TestCase):
             with self.subTest(way), listening(never) as url:
                 self.assertEqual(self.asking(way, url), ["unavailable"])
                 self.assertEqual(requests, [1], "a new connection that breaks is no idle one")
+
+    def test_what_nobody_asked_for_ends_its_connection_and_answers_nothing(self) -> None:
+        no = b'{"valid":false,"code":"revoked"}'
+        for way in self.WAYS:
+            connections: list[socket.socket] = []
+            sent = threading.Event()
+
+            def twice(connection: socket.socket) -> None:
+                connections.append(connection)
+                first = len(connections) == 1
+                while read_request(connection):
+                    reply(connection, YES if first else no)
+                    if first:
+                        # Behind the answer, when it was read and the connection is idle.
+                        time.sleep(0.05)
+                        reply(connection, YES)
+                    sent.set()
+
+            with self.subTest(way), listening(twice) as url:
+                outcomes = self.asking(way, url, times=2, between=sent.wait)
+                self.assertEqual((outcomes, len(connections)), ([True, False], 2))
+
+    def test_a_server_that_starts_again_between_two_questions_costs_none_of_them(self) -> None:
+        for way in self.WAYS:
+            with socket.create_server(("127.0.0.1", 0)) as place:
+                port = place.getsockname()[1]
+            served: list[socket.socket] = []
+            places = [socket.create_server(("127.0.0.1", port))]
+
+            def serve(place: socket.socket) -> None:
+                connection, _ = place.accept()
+                served.append(connection)
+                while read_request(connection):
+                    reply(connection, YES)
+
+            def again() -> None:
+                for ended in (*served, places[-1]):
+                    with suppress(OSError):
+                        ended.shutdown(socket.SHUT_RDWR)
+                    ended.close()
+                served.clear()
+                places.append(socket.create_server(("127.0.0.1", port)))
+                threading.Thread(target=serve, args=(places[-1],), daemon=True).start()
+
+            threading.Thread(target=serve, args=(places[-1],), daemon=True).start()
+            with self.subTest(way):
+                self.assertEqual(self.asking(way, f"http://127.0.0.1:{port}", times=3, between=again), [True] * 3)
+            for one in (*served, *places):
+                one.close()
+
+    def test_an_address_of_ipv6_is_asked(self) -> None:
+        try:
+            place = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        except OSError:
+            self.skipTest("this machine has no IPv6")
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = place.accept()
+                except OSError:
+                    return
+                read_request(connection)
+                reply(connection, YES)
+
+        threading.Thread(target=serve, daemon=True).start()
+        for way in self.WAYS:
+            with self.subTest(way):
+                self.assertEqual(self.asking(way, f"http://[::1]:{place.getsockname()[1]}"), [True])
+        place.shutdown(socket.SHUT_RDWR)
+        place.close()
 
     def test_what_speaks_no_http_is_an_error(self) -> None:
         def babble(connection: socket.socket) -> None:

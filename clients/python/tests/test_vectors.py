@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
+import socket
 import unittest
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +16,7 @@ from tokenward_verify import AsyncTokenward, Needs, Question, Request, Tokenward
 from tokenward_verify import _wire as wire
 from tokenward_verify.guard import NoCredential, Passed, Presented, Refusal, after, before, credential_of, failed
 
-from .world import VECTORS, Handler, content, serving
+from .world import VECTORS, Handler, content, listening, read_request, serving
 
 REQUEST = Presented(["Token twd_x"], [], "GET", "/")
 
@@ -131,6 +133,40 @@ class TheTable(unittest.TestCase):
             self.assertEqual(outcome.headers["Retry-After"], str(respond["retry_after"]))
         if "detail" in respond:
             self.assertEqual(outcome.body["detail"], respond["detail"])
+
+    def test_each_answer_byte_by_byte_says_what_it_must(self) -> None:
+        for row in VECTORS["wire"]:
+            sent = base64.b64decode(row["base64"])
+            # All at once, and in pieces that end anywhere.
+            for piece in (len(sent), 7) if len(sent) < 1_000 else (len(sent),):
+                for ask in CLIENTS:
+                    with self.subTest(row["name"], piece=piece, client=ask.__name__):
+                        self.over_the_wire(row, sent, max(piece, 1), ask)
+
+    def over_the_wire(self, row: dict[str, Any], sent: bytes, piece: int, ask: Any) -> None:
+        requests: list[bool] = []
+
+        def answer(connection: socket.socket) -> None:
+            while read_request(connection):
+                requests.append(True)
+                try:
+                    for at in range(0, len(sent), piece):
+                        connection.sendall(sent[at : at + piece])
+                    if row["closes"]:
+                        connection.shutdown(socket.SHUT_WR)
+                except OSError:
+                    # A client that reads no more than it wants.
+                    return
+
+        with listening(answer) as url:
+            if "error" in row:
+                with self.assertRaises(TokenwardError) as caught:
+                    ask(url, Question("twd_x"))
+                self.assertEqual(caught.exception.kind, row["error"], caught.exception)
+            else:
+                verdict = ask(url, Question("twd_x"))
+                self.assertEqual((verdict.valid, verdict.token.role_name), (True, "devops"))
+            self.assertEqual(len(requests), 1, "what a server has begun to answer is not asked again")
 
     def test_one_credential_of_a_request_is_found_or_none(self) -> None:
         for row in VECTORS["credentials"]:

@@ -3,28 +3,77 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from ._base import Asking, Settings, one, several
 from ._http import Answer, Route, route
-from ._sync import KEPT, READ_BYTES, Tokenward, usual_tls
-from ._wire import Question, Reply, Request, Resource, Verdict
+from ._sync import KEPT, KEPT_FOR, Tokenward, usual_tls
+from ._wire import Question, Reply, Request, Resource, TokenwardError, Verdict
 
 
-@dataclass(frozen=True)
-class _Connection:
-    """A connection, and the way by which it leads to the server."""
+class _Connection(asyncio.Protocol):
+    """A connection, and the way by which it leads to the server. A stream of asyncio's takes longer, and keeps what nobody has asked for."""
 
-    way: Route
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    transport: asyncio.Transport
+
+    def __init__(self, way: Route) -> None:
+        self.way = way
+        #: Until when it may be used again.
+        self.until = 0.0
+        self._answer: Answer | None = None
+        self._waiting: asyncio.Future[Reply] | None = None
+
+    async def ask(self, asking: Asking[Any], answer: Answer, until: float) -> Reply:
+        loop = asyncio.get_running_loop()
+        self._answer, self._waiting = answer, loop.create_future()
+        late = loop.call_at(until, self._fail, TimeoutError())
+        try:
+            self.transport.write(self.way.request(asking.path, asking.content))
+            return await self._waiting
+        finally:
+            late.cancel()
+            self._waiting = None
+            # What was answered before all of it was sent is no order in which a next one could be asked.
+            if self.transport.get_write_buffer_size() > 0:
+                answer.reusable = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        waiting, answer = self._waiting, self._answer
+        if waiting is None or waiting.done() or answer is None:
+            # An answer to nothing.
+            self.transport.abort()
+            return
+        try:
+            reply = answer.feed(data)
+        except TokenwardError as error:
+            self._fail(error)
+            return
+        if reply is not None:
+            waiting.set_result(reply)
+
+    def eof_received(self) -> None:
+        waiting, answer = self._waiting, self._answer
+        if waiting is None or waiting.done() or answer is None:
+            return
+        try:
+            waiting.set_result(answer.closed())
+        except ConnectionError as cause:
+            waiting.set_exception(cause)
+
+    def connection_lost(self, cause: Exception | None) -> None:
+        self._fail(cause or ConnectionResetError("it closed the connection"))
+
+    def _fail(self, cause: Exception) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(cause)
 
 
 class AsyncTokenward:
@@ -73,7 +122,7 @@ class AsyncTokenward:
     async def aclose(self) -> None:
         """Closes the connections that nothing uses."""
         for connection in self._idle.pop(asyncio.get_running_loop(), []):
-            connection.writer.close()
+            connection.transport.close()
         if self._threads is not None:
             client, pool = self._threads
             pool.shutdown(wait=False)
@@ -86,17 +135,36 @@ class AsyncTokenward:
         await self.aclose()
 
     async def _post(self, asking: Asking[Any]) -> Reply:
-        idle = self._idle.setdefault(asyncio.get_running_loop(), [])
-        connection = idle.pop() if idle else None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._settings.timeout
+        idle = self._idle_of(loop)
+        connection = _good(idle, loop.time())
         way = connection.way if connection is not None else route(self.base, self._settings.headers)
         if way.tunnel is not None:
             return await self._by_thread(asking)
         try:
-            return await asyncio.wait_for(self._ask(connection, way, asking, idle), self._settings.timeout)
+            if connection is not None:
+                answer = Answer(asking.most)
+                try:
+                    return await self._once(connection, asking, answer, until, idle)
+                except ConnectionError:
+                    # The other end has closed it meanwhile: once more, with a new one. What was answered in part was no idle one.
+                    if answer.begun:
+                        raise
+            connection = await asyncio.wait_for(self._connected(way), until - loop.time())
+            return await self._once(connection, asking, Answer(asking.most), until, idle)
         except (asyncio.TimeoutError, TimeoutError) as cause:
             raise self._settings.too_slow() from cause
         except OSError as cause:
             raise self._settings.unreachable(cause) from cause
+
+    def _idle_of(self, loop: asyncio.AbstractEventLoop) -> list[_Connection]:
+        idle = self._idle.get(loop)
+        if idle is None:
+            for ended in [it for it in self._idle if it.is_closed()]:
+                del self._idle[ended]
+            idle = self._idle[loop] = []
+        return idle
 
     async def _by_thread(self, asking: Asking[Any]) -> Reply:
         """Through a proxy to a server with TLS: asyncio can begin TLS on an open connection only from Python 3.11 on."""
@@ -106,36 +174,29 @@ class AsyncTokenward:
         client, pool = self._threads
         return await asyncio.get_running_loop().run_in_executor(pool, client.post, asking)
 
-    async def _ask(self, connection: _Connection | None, way: Route, asking: Asking[Any], idle: list[_Connection]) -> Reply:
-        if connection is not None:
-            answer = Answer(asking.most)
-            try:
-                return await self._once(connection, asking, answer, idle)
-            except ConnectionError:
-                # The other end has closed it meanwhile: once more, with a new one. What was answered in part was no idle one.
-                if answer.begun:
-                    raise
+    async def _connected(self, way: Route) -> _Connection:
         tls = None if way.secure is None else self._tls or usual_tls()
-        reader, writer = await asyncio.open_connection(way.host, way.port, ssl=tls, server_hostname=way.secure)
-        # A small request must not wait for the acknowledgement of the one before.
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return await self._once(_Connection(way, reader, writer), asking, Answer(asking.most), idle)
+        # asyncio lets no small request wait for the acknowledgement of the one before.
+        loop = asyncio.get_running_loop()
+        _, made = await loop.create_connection(lambda: _Connection(way), way.host, way.port, ssl=tls, server_hostname=way.secure)
+        return made
 
-    async def _once(self, connection: _Connection, asking: Asking[Any], answer: Answer, idle: list[_Connection]) -> Reply:
+    async def _once(self, connection: _Connection, asking: Asking[Any], answer: Answer, until: float, idle: list[_Connection]) -> Reply:
         try:
-            connection.writer.write(connection.way.request(asking.path, asking.content))
-            await connection.writer.drain()
-            while True:
-                part = await connection.reader.read(READ_BYTES)
-                if not part:
-                    if not answer.begun:
-                        raise ConnectionResetError("it closed the connection without an answer")
-                    return answer.closed()
-                reply = answer.feed(part)
-                if reply is not None:
-                    return reply
+            return await connection.ask(asking, answer, until)
         finally:
-            if answer.reusable and len(idle) < KEPT:
+            if answer.reusable and len(idle) < KEPT and not connection.transport.is_closing():
+                connection.until = asyncio.get_running_loop().time() + KEPT_FOR
                 idle.append(connection)
             else:
-                connection.writer.close()
+                connection.transport.abort()
+
+
+def _good(idle: list[_Connection], now: float) -> _Connection | None:
+    """The idle connection that was used last, where one still looks good."""
+    while idle:
+        connection = idle.pop()
+        if now < connection.until and not connection.transport.is_closing():
+            return connection
+        connection.transport.abort()
+    return None

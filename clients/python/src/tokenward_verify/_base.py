@@ -77,7 +77,7 @@ def encoded(body: dict[str, Any]) -> bytes:
 Outcome = TypeVar("Outcome")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Asking(Generic[Outcome]):
     """What is sent, however it is sent, and what the answer to it means."""
 

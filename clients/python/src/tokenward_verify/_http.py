@@ -18,7 +18,11 @@ from ._wire import Reply, TokenwardError
 HEAD_BYTES = 65_536
 CHUNK_LINE_BYTES = 1_024
 
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?", re.DOTALL)
+# The whole head at once, and what of it is looked at: a loop over its lines takes several times as long.
+_HEAD = re.compile(
+    rb"HTTP/1\.(?P<version>[01]) (?P<status>[1-5][0-9]{2})(?: [^\r\n\0]*)?(?P<lines>(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)*)"
+)
+_FIELDS = re.compile(rb"\n(content-length|transfer-encoding|connection|retry-after):([^\r]*)", re.IGNORECASE)
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?", re.DOTALL)
 
 
@@ -90,6 +94,8 @@ class Answer:
 
     def __init__(self, most: int, *, tunnel: bool = False) -> None:
         self._most, self._tunnel = most, tunnel
+        #: Has anything come?
+        self.begun = False
         self._held = bytearray()
         self._body: bytearray | None = None
         #: Bytes of the body, or of the chunk, that are still to come; None for a body that ends with the connection.
@@ -98,21 +104,29 @@ class Answer:
         #: Is the end of the line behind a chunk still to come?
         self._line_end = False
         self._status, self._retry_after = 0, None  # type: tuple[int, str | None]
-        #: Can the connection take the next question?
+        #: Does the connection stay open behind it, as it says?
+        self._keeps = False
+        #: Can the connection take the next question? Never before the answer is whole.
         self.reusable = False
-
-    @property
-    def begun(self) -> bool:
-        return bool(self._held) or self._body is not None
 
     def feed(self, data: bytes) -> Reply | None:
         """Takes what has come; the answer, once it is whole."""
+        if not self.begun:
+            self.begun = True
+            # Nearly each answer comes at once.
+            end = data.find(b"\r\n\r\n", 0, HEAD_BYTES)
+            if end >= 0:
+                self._head(data[:end])
+                data = data[end + 4 :]
+                if self._left == len(data) and self._body is not None and not self._chunked:
+                    self.reusable = self._keeps
+                    return Reply(self._status, self._retry_after, data)
         self._held += data
         while self._body is None:
             end = self._held.find(b"\r\n\r\n")
+            if end > HEAD_BYTES or end < 0 and len(self._held) > HEAD_BYTES:
+                raise no_http("its head has no end")
             if end < 0:
-                if len(self._held) > HEAD_BYTES:
-                    raise no_http("its head has no end")
                 return None
             head = bytes(self._held[:end])
             del self._held[: end + 4]
@@ -125,38 +139,36 @@ class Answer:
     def closed(self) -> Reply:
         """The other end has closed: the answer, where it was to end so."""
         if self._body is None or self._left is not None:
-            raise no_http("it ends in the middle")
-        self.reusable = False
+            raise ConnectionResetError("it closed the connection in the middle of its answer")
+        self._keeps = False
         return self._whole()
 
     def _head(self, head: bytes) -> None:
-        first, *lines = head.split(b"\r\n")
-        status = _STATUS.fullmatch(first)
-        if status is None:
-            raise no_http("its first line is none")
-        self._status = int(status[2])
+        read = _HEAD.fullmatch(head)
+        if read is None:
+            raise no_http("its head is none")
+        self._status = int(read["status"])
         length: int | None = None
         coding = connection = b""
-        for line in lines:
-            name, colon, value = line.partition(b":")
-            if not colon or not name or name[-1] in b" \t":
-                raise no_http("a line of its head is none")
+        for name, value in _FIELDS.findall(read["lines"]):
             name, value = name.lower(), value.strip()
             if name == b"content-length":
                 # Two that differ, or a sign before it, would split one answer into two.
-                if not value.isdigit() or length not in (None, int(value)):
+                if not value.isdigit() or len(value) > 15 or length not in (None, int(value)):
                     raise no_http("its length is none")
                 length = int(value)
             elif name == b"transfer-encoding":
                 coding += b"," + value.lower()
             elif name == b"connection":
                 connection += b"," + value.lower()
-            elif name == b"retry-after":
+            else:
                 self._retry_after = value.decode("latin-1")
-        if 100 <= self._status < 200 and self._status != 101:
+        if self._status == 101:
+            raise no_http("it speaks of another protocol")
+        if self._status < 200:
             # What comes before an answer.
             return
-        self.reusable = status[1] == b"1" and b"close" not in connection
+        self._keeps = read["version"] == b"1" and b"close" not in connection
         self._body = bytearray()
         if self._status in (204, 304) or self._tunnel and 200 <= self._status < 300:
             return
@@ -212,6 +224,5 @@ class Answer:
 
     def _whole(self) -> Reply:
         # More than was asked for: nobody knows what it answers.
-        if self._held:
-            self.reusable = False
+        self.reusable = self._keeps and not self._held
         return Reply(self._status, self._retry_after, bytes(self._body or b""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import time
@@ -16,18 +17,29 @@ from ._base import Asking, Settings, one, several
 from ._http import HEAD_BYTES, Answer, Route, route
 from ._wire import Question, Reply, Request, Resource, Verdict
 
-#: Idle connections that are kept for the next question.
+#: Idle connections that are kept for the next question, and for how many seconds.
 KEPT = 64
+KEPT_FOR = 60.0
 #: Most bytes that are read at once.
 READ_BYTES = 65_536
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Connection:
     """A connection, and the way by which it leads to the server."""
 
     way: Route
     socket: socket.socket
+    #: Until when it may be used again.
+    until: float = 0.0
+
+    def is_quiet(self) -> bool:
+        """Is nothing waiting to be read: no end of it, and no answer that nobody has asked for?"""
+        if not hasattr(select, "poll"):
+            return not select.select([self.socket], [], [], 0)[0]
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return not poll.poll(0)
 
 
 class Tokenward:
@@ -95,9 +107,9 @@ class Tokenward:
 
     def post(self, asking: Asking[Any]) -> Reply:
         """The answer to a question, whatever it says."""
-        until = time.monotonic() + self._settings.timeout
-        with self._lock:
-            idle = self._idle.pop() if self._idle else None
+        now = time.monotonic()
+        until = now + self._settings.timeout
+        idle = self._take(now)
         try:
             if idle is not None:
                 answer = Answer(asking.most)
@@ -114,16 +126,31 @@ class Tokenward:
         except OSError as cause:
             raise self._settings.unreachable(cause) from cause
 
+    def _take(self, now: float) -> _Connection | None:
+        """The idle connection that was used last, where one still looks good."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            if now < connection.until and connection.is_quiet():
+                return connection
+            connection.socket.close()
+
     def _once(self, connection: _Connection, asking: Asking[Any], answer: Answer, until: float) -> Reply:
         try:
             _allow(connection.socket, until)
             connection.socket.sendall(connection.way.request(asking.path, asking.content))
+            if len(asking.content) > READ_BYTES:
+                # Whatever is shorter goes at once.
+                _allow(connection.socket, until)
             return _read(connection.socket, answer, until)
         finally:
             self._give_back(connection, answer.reusable)
 
     def _give_back(self, connection: _Connection, reusable: bool) -> None:
         if reusable:
+            connection.until = time.monotonic() + KEPT_FOR
             with self._lock:
                 if len(self._idle) < KEPT:
                     self._idle.append(connection)
@@ -167,8 +194,8 @@ def _allow(connection: socket.socket, until: float) -> None:
 
 
 def _read(connection: socket.socket, answer: Answer, until: float) -> Reply:
+    """What was allowed to send is still allowed to whatever comes first."""
     while True:
-        _allow(connection, until)
         part = connection.recv(READ_BYTES)
         if not part:
             if not answer.begun:
@@ -177,3 +204,4 @@ def _read(connection: socket.socket, answer: Answer, until: float) -> Reply:
         reply = answer.feed(part)
         if reply is not None:
             return reply
+        _allow(connection, until)
