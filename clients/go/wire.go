@@ -224,11 +224,11 @@ func notTokenward(status int, what string) error {
 }
 
 type verdictBody struct {
-	Valid             *bool            `json:"valid"`
-	Code              *string          `json:"code"`
-	Token             *json.RawMessage `json:"token"`
-	MissingPermission string           `json:"missing_permission"`
-	DecisionID        string           `json:"decision_id"`
+	Valid             *bool   `json:"valid"`
+	Code              *string `json:"code"`
+	Token             *Holder `json:"token"`
+	MissingPermission string  `json:"missing_permission"`
+	DecisionID        string  `json:"decision_id"`
 }
 
 func (body verdictBody) read(base string) (Verdict, error) {
@@ -237,8 +237,8 @@ func (body verdictBody) read(base string) (Verdict, error) {
 	}
 	verdict := Verdict{Valid: *body.Valid, Code: *body.Code, MissingPermission: body.MissingPermission, DecisionID: body.DecisionID}
 	if body.Token != nil {
-		holder := new(Holder)
-		if json.Unmarshal(*body.Token, holder) != nil || holder.ID == "" || holder.OrganizationID == "" || holder.RoleID == "" {
+		holder := body.Token
+		if holder.ID == "" || holder.OrganizationID == "" || holder.RoleID == "" {
 			return Verdict{}, notTokenward(200, "its verdict does not say whose token it is")
 		}
 		verdict.Token = holder

@@ -42,6 +42,7 @@ type world struct {
 			Malformed bool            `json:"malformed"`
 		} `json:"questions"`
 		Answers     []answerRow `json:"answers"`
+		Wire        []wireRow   `json:"wire"`
 		Credentials []struct {
 			Headers   [][2]string `json:"headers"`
 			Token     string      `json:"token"`
@@ -49,6 +50,14 @@ type world struct {
 			Challenge string      `json:"www_authenticate"`
 		} `json:"credentials"`
 	} `json:"vectors"`
+}
+
+// wireRow is an answer byte by byte, and whether its connection ends behind it.
+type wireRow struct {
+	Name   string `json:"name"`
+	Base64 []byte `json:"base64"`
+	Closes bool   `json:"closes"`
+	Error  Kind   `json:"error"`
 }
 
 type answerRow struct {
