@@ -6,9 +6,9 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -30,16 +30,18 @@ class _Connection:
 
     way: Route
     socket: socket.socket
+    #: Is something waiting to be read?
+    poll: Callable[[], object]
     #: Until when it may be used again.
     until: float = 0.0
 
-    def is_quiet(self) -> bool:
-        """Is nothing waiting to be read: no end of it, and no answer that nobody has asked for?"""
-        if not hasattr(select, "poll"):
-            return not select.select([self.socket], [], [], 0)[0]
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
-        return not poll.poll(0)
+
+def _poll(made: socket.socket) -> Callable[[], object]:
+    if not hasattr(select, "poll"):
+        return lambda: select.select([made], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(made, select.POLLIN)
+    return partial(poll.poll, 0)
 
 
 class Tokenward:
@@ -120,7 +122,8 @@ class Tokenward:
                     if answer.begun:
                         raise
             way = route(self.base, self._settings.headers)
-            return self._once(_Connection(way, self._connected(way, until)), asking, Answer(asking.most), until)
+            made = self._connected(way, until)
+            return self._once(_Connection(way, made, _poll(made)), asking, Answer(asking.most), until)
         except TimeoutError as cause:
             raise self._settings.too_slow() from cause
         except OSError as cause:
@@ -133,7 +136,8 @@ class Tokenward:
                 if not self._idle:
                     return None
                 connection = self._idle.pop()
-            if now < connection.until and connection.is_quiet():
+            # An end of it, or an answer that nobody has asked for.
+            if now < connection.until and not connection.poll():
                 return connection
             connection.socket.close()
 
@@ -150,8 +154,12 @@ class Tokenward:
 
     def _give_back(self, connection: _Connection, reusable: bool) -> None:
         if reusable:
-            connection.until = time.monotonic() + KEPT_FOR
+            now = time.monotonic()
+            connection.until = now + KEPT_FOR
             with self._lock:
+                # Who was used longest ago is first.
+                if self._idle and self._idle[0].until < now:
+                    self._idle.pop(0).socket.close()
                 if len(self._idle) < KEPT:
                     self._idle.append(connection)
                     return

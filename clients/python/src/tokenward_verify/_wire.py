@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypedDict, cast
+from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
 from urllib.parse import quote, urlsplit
 
 #: Why a token is refused. A word of a later server is ``unrecognized``, and denied; ``Verdict.code`` has the word.
@@ -218,6 +218,16 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+Frozen = TypeVar("Frozen", "Holder", "Verdict")
+
+
+def _built(kind: type[Frozen], /, **fields: object) -> Frozen:
+    """One of what is frozen, with all of its fields: its own constructor sets them one by one, in several times as long."""
+    made = object.__new__(kind)
+    made.__dict__.update(fields)
+    return made
+
+
 def _holder(value: object) -> Holder | None:
     if not isinstance(value, dict):
         return None
@@ -234,7 +244,10 @@ def _holder(value: object) -> Holder | None:
         expires_at = None if end is None else datetime.fromisoformat(end.replace("Z", "+00:00"))
     except (AttributeError, ValueError):
         return None
-    return Holder(id, name, kind, organization, role, role_name, expires_at)
+    return _built(
+        Holder,
+        id=id, name=name, kind=kind, organization_id=organization, role_id=role, role_name=role_name, expires_at=expires_at,
+    )
 
 
 def read_verdict(value: object, base: str) -> Verdict:
@@ -249,14 +262,16 @@ def read_verdict(value: object, base: str) -> Verdict:
         raise _not_tokenward(200, "its verdict does not say whose token it is")
     reason = None if valid else code if code in REASONS or code == "throttled" else "unrecognized"
     decision = _text(value.get("decision_id"))
-    return Verdict(
+    return _built(
+        Verdict,
         valid=valid,
         code=code,
-        reason=cast("Reason | None", reason),
+        reason=reason,
         token=holder,
         missing_permission=_text(value.get("missing_permission")),
         decision_id=decision,
         explain=None if decision is None else f"{base}/decision/{_quoted(decision)}",
+        retry_after=None,
     )
 
 
