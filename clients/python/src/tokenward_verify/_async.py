@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from ._base import Asking, Settings, one, several
 from ._http import Answer, Route, route
-from ._sync import KEPT, KEPT_FOR, Tokenward, usual_tls
+from ._sync import KEPT, KEPT_FOR, Tokenward, poll, usual_tls
 from ._wire import Question, Reply, Request, Resource, TokenwardError, Verdict
 
 
@@ -44,6 +44,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._poll = poll(transport.get_extra_info("socket"))
+
+    def is_good(self, now: float) -> bool:
+        """Can it be used again? What its loop has not read yet is an end of it, or an answer that nobody has asked for."""
+        return now < self.until and not self.transport.is_closing() and not self._poll()
 
     def data_received(self, data: bytes) -> None:
         waiting, answer = self._waiting, self._answer
@@ -196,7 +201,7 @@ def _good(idle: list[_Connection], now: float) -> _Connection | None:
     """The idle connection that was used last, where one still looks good."""
     while idle:
         connection = idle.pop()
-        if now < connection.until and not connection.transport.is_closing():
+        if connection.is_good(now):
             return connection
         connection.transport.abort()
     return None

@@ -36,12 +36,13 @@ class _Connection:
     until: float = 0.0
 
 
-def _poll(made: socket.socket) -> Callable[[], object]:
+def poll(made: socket.socket) -> Callable[[], object]:
+    """Asks whether something waits to be read."""
     if not hasattr(select, "poll"):
         return lambda: select.select([made], [], [], 0)[0]
-    poll = select.poll()
-    poll.register(made, select.POLLIN)
-    return partial(poll.poll, 0)
+    asked = select.poll()
+    asked.register(made, select.POLLIN)
+    return partial(asked.poll, 0)
 
 
 class Tokenward:
@@ -123,7 +124,7 @@ class Tokenward:
                         raise
             way = route(self.base, self._settings.headers)
             made = self._connected(way, until)
-            return self._once(_Connection(way, made, _poll(made)), asking, Answer(asking.most), until)
+            return self._once(_Connection(way, made, poll(made)), asking, Answer(asking.most), until)
         except TimeoutError as cause:
             raise self._settings.too_slow() from cause
         except OSError as cause:
