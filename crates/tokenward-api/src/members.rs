@@ -54,6 +54,10 @@ pub struct MemberRoleUpdate {
     /// Ours: with a smaller role, the invitations that the member has sent end, unless this is true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_invitations: bool,
+    /// Ours: the id of the member who becomes the owner of all tokens that this one owns. Who says so must manage tokens.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over_to: Option<String>,
 }
 
 /// A member, by id.
@@ -75,4 +79,9 @@ pub struct MemberRemoval {
     /// Ours: the invitations that the member has sent end, unless this is true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_invitations: bool,
+    /// Ours: the id of the member who becomes the owner of all tokens that this one owns. Who says so must manage tokens. Without it
+    /// they go to their successors, and those without one are marked as of an owner who left.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over_to: Option<String>,
 }

@@ -39,6 +39,18 @@ pub struct ApiToken {
     /// The id of that user or token: names can change hands, ids cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creator_id: Option<Uuid>,
+    /// The member who is accountable for it; absent where nobody is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<Uuid>,
+    /// That member's e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<String>,
+    /// That member has left the organization; absent where not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owner_left: bool,
+    /// The member who becomes its owner when that one leaves; absent where nobody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub successor_id: Option<Uuid>,
     /// From when on it is accepted; absent where that is from its making.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,6 +207,13 @@ pub struct ApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub networks: Option<Vec<ApiTokenNetwork>>,
+    /// The member who is accountable for it; null is nobody. Absent is who makes it, or the owner of the token that does.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<Option<Uuid>>,
+    /// The member who becomes its owner when that one leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub successor_id: Option<Uuid>,
     /// The SHA-256, in 64 hexadecimal digits, of a text that the caller made: then that is the token, and no text is made
     /// here or answered.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Sha256>))]
@@ -281,6 +300,14 @@ pub struct ApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub networks: Option<Option<Vec<ApiTokenNetwork>>>,
+    /// The member who is accountable for it; null is nobody.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<Option<Uuid>>,
+    /// The member who becomes its owner when that one leaves; null is nobody.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub successor_id: Option<Option<Uuid>>,
 }
 
 /// How a token is rotated.
@@ -322,7 +349,7 @@ pub struct ApiTokenDeleteRequest {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApiTokenBulkRequest {
-    /// `delete`, `disable` or `set_end`.
+    /// `delete`, `disable`, `enable`, `set_end` or `hand_over`.
     #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub action: String,
     /// With `delete`: `key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`.
@@ -337,6 +364,10 @@ pub struct ApiTokenBulkRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+    /// With `hand_over`: the member who is accountable for them from then on; null is nobody.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<Option<Uuid>>,
     /// Only these of them.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::BulkIds>))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -286,6 +286,14 @@ impl Grant {
         }
     }
 
+    /// Does the role hold this in the whole organization as well? For what is done besides what the right is about.
+    pub fn require_also(&self, permission: Management) -> Result<()> {
+        if self.role.allows(Permission::Management(permission), Target::Organization) {
+            return Ok(());
+        }
+        Err(Error::permission_denied(permission.as_str()))
+    }
+
     /// [`permits`](Self::permits) taking back `token`: as whoever manages tokens, or as its bearer.
     pub fn permits_revoking(&self, token: Uuid) -> Result<()> {
         match self.holder {

@@ -350,6 +350,13 @@ pub struct TokenSnapshot {
     /// The networks that it is bound to, without the notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<String>,
+    /// The member who is accountable for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub successor_id: Option<Uuid>,
     pub last_four: String,
     /// Which secret of the token is the newest.
     pub version: u16,

@@ -36,6 +36,12 @@ pub struct Token {
     pub creator_kind: Option<ActorKind>,
     /// The id of the user or token that made it. Who made a token is compared by this, never by a name.
     pub creator_id: Option<Uuid>,
+    /// The member who is accountable for it.
+    pub owner_id: Option<Uuid>,
+    /// That member's e-mail address.
+    pub owner_name: Option<String>,
+    /// The member who becomes its owner when that one leaves.
+    pub successor_id: Option<Uuid>,
     /// When it was made.
     pub created_at: Time,
     /// When it was last changed.

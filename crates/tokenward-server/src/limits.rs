@@ -329,7 +329,9 @@ limits! {
     TOKEN_PAGE = fixed "token_page" 200, Count,
         "API tokens on a page of their list, where a page is asked for.";
     TOKEN_BULK = fixed "token_bulk" 100_000, Count,
-        "API tokens that one request deletes, switches off or gives an end.";
+        "API tokens that one request deletes, switches off or on, or gives an end or an owner.";
+    TOKENS_HANDED_OVER = fixed "tokens_handed_over" 5_000, Count,
+        "Tokens that get another owner together with the removal or the new role of the one before; more are handed over in bulk.";
     TOKEN_BULK_IDS = fixed "token_bulk_ids" 1_000, Count,
         "API tokens that such a request names one by one.";
     DECISION_PAGE = fixed "decision_page" 500, Count,

@@ -1,12 +1,14 @@
 //! Members: which account belongs to which organization, as what.
 
+use std::collections::HashMap;
+
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold_email;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::db::{Conn, count, execute, row, run};
+use crate::db::{Conn, by_ids, count, execute, row, run};
 use crate::tx::Tx;
 
 row! {
@@ -115,6 +117,20 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, account: Uuid) -> Result<Member>
 /// The member that this account is in the organization, if it is one.
 pub async fn find(conn: Conn<'_>, grant: &Grant, account: Uuid) -> Result<Option<Member>> {
     run!(conn, c => sqlx::query_as(select!("AND m.account_id = $2")).bind(grant.organization()).bind(account).fetch_optional(&mut *c))
+}
+
+/// The e-mail addresses of those of these accounts that are members, by organization and account.
+pub async fn emails(conn: Conn<'_>, accounts: &[Uuid]) -> Result<HashMap<(Uuid, Uuid), String>> {
+    let rows: Vec<(Uuid, Uuid, String)> = by_ids(
+        conn,
+        concat!(
+            "SELECT m.organization_id, m.account_id, a.email FROM member m JOIN account a ON a.id = m.account_id ",
+            "WHERE m.account_id IN"
+        ),
+        accounts,
+    )
+    .await?;
+    Ok(rows.into_iter().map(|(organization, account, email)| ((organization, account), email)).collect())
 }
 
 /// Gives a member another role. The owner keeps the own one.

@@ -15,7 +15,7 @@ use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, exe
 use crate::restrictions;
 use crate::tx::Tx;
 
-pub use many::{insert_all, living_of, networks_of, revoke_all, revoke_policy_token};
+pub use many::{hand_over, insert_all, living_of, networks_of, owners_of, revoke_all, revoke_policy_token};
 
 /// How the database names an API token.
 const API_TOKEN: &str = Kind::Token.as_str();
@@ -39,6 +39,10 @@ pub struct NewToken<'a> {
     pub expires_at: Option<Time>,
     /// The networks that it is bound to.
     pub networks: &'a [NotedNetwork],
+    /// The member who is accountable for it.
+    pub owner_id: Option<Uuid>,
+    /// The member who takes it over from that one.
+    pub successor_id: Option<Uuid>,
     /// Its policy, where it is a policy token.
     pub policy: Option<&'a str>,
     /// Its first secret.
@@ -70,6 +74,9 @@ row! {
         creator_name: Option<String>,
         creator_kind: Option<ActorKind>,
         creator_id: Option<Uuid>,
+        owner_id: Option<Uuid>,
+        owner_name: Option<String>,
+        successor_id: Option<Uuid>,
         created_at: Time,
         updated_at: Time,
         not_before: Option<Time>,
@@ -101,6 +108,9 @@ impl From<TokenRow> for Token {
             creator_name: row.creator_name,
             creator_kind: row.creator_kind,
             creator_id: row.creator_id,
+            owner_id: row.owner_id,
+            owner_name: row.owner_name,
+            successor_id: row.successor_id,
             created_at: row.created_at,
             updated_at: row.updated_at,
             not_before: row.not_before,
@@ -127,11 +137,11 @@ macro_rules! select_all {
         concat!(
             "SELECT t.id, t.organization_id, t.kind, t.role_id, ",
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
-            "t.creator_kind, t.creator_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
+            "t.creator_kind, t.creator_id, t.owner_id, o.email AS owner_name, t.successor_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
             "t.disabled_at, t.revoked_at, ",
             "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
             "s.last_four, s.version FROM token t LEFT JOIN role r ON r.id = t.role_id ",
-            "JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
+            "LEFT JOIN account o ON o.id = t.owner_id JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
             $rest
         )
     };
@@ -337,6 +347,14 @@ pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
+/// The living tokens of all kinds that a member is accountable for, in the order of their creation.
+pub async fn owned_by(conn: Conn<'_>, grant: &Grant, owner: Uuid) -> Result<Vec<Token>> {
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
+        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.owner_id = $2 ORDER BY t.id"
+    ))).bind(grant.organization()).bind(owner).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(Token::from).collect())
+}
+
 /// The tokens with a role that were not taken back, in the order of their creation.
 pub async fn with_role(conn: Conn<'_>, grant: &Grant, role: Uuid) -> Result<Vec<Token>> {
     // Of both kinds: a policy token loses its role as others do.
@@ -503,11 +521,12 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     free_name(tx, grant, token.kind, &token.name).await?;
     let updated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7, not_before = $8, ",
-        "networks = $9 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
+        "networks = $9, owner_id = $10, successor_id = $11 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ))
     .bind(grant.organization()).bind(token.id).bind(&token.name).bind(token.description.as_deref()).bind(token.role_id)
     .bind(token.expires_at.map(|at| at.0)).bind(token.updated_at.0).bind(token.not_before.map(|at| at.0))
-    .bind(restrictions::networks_text(&token.networks)?).fetch_optional(&mut *c))
+    .bind(restrictions::networks_text(&token.networks)?).bind(token.owner_id).bind(token.successor_id)
+    .fetch_optional(&mut *c))
     .map_err(name_conflict("token", &token.name))?;
     updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }

@@ -19,6 +19,7 @@ use super::extract::{Body, written_empty};
 use super::right::On;
 use crate::service::App;
 use crate::service::members::{self, Sent};
+use crate::service::token_owners::Owned;
 
 /// The word of the old vocabulary for a role: connectors still read it.
 pub(super) fn deprecated_role(kind: RoleKind) -> &'static str {
@@ -53,6 +54,15 @@ fn user(text: &str) -> Result<Uuid> {
     Uuid::try_parse(text).map_err(|_| Error::invalid("user_id", "is not a member of this organization"))
 }
 
+/// What becomes of the tokens that the member owns.
+fn owned(to: Option<&str>) -> Result<Owned> {
+    let id = |text| {
+        let wrong = |_| Error::invalid("hand_over_to", "is not a member of this organization");
+        Uuid::try_parse(text).map_err(wrong)
+    };
+    Ok(Owned::to(to.map(id).transpose()?))
+}
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/member";
     let mut transfer = post("/organization/{organizationId}/transferOwnership", transfer)
@@ -74,7 +84,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::MemberManage, On::Organization)
             .about(
                 "Members",
-                "Give a member another role. With a smaller one, the invitations that the member has sent end.",
+                "Give a member another role. With a smaller one, the invitations that the member has sent end. The tokens that the \
+                 member owns can be handed over.",
             )
             .takes::<MemberRoleUpdate>()
             .answers_empty(200)
@@ -83,7 +94,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::MemberManage, On::Organization)
             .about(
                 "Members",
-                "Remove a member. The invitations that the member has sent end; tokens that the member made stay.",
+                "Remove a member. The invitations that the member has sent end; tokens that the member made stay. Those that the \
+                 member owns go to whom the request names, or to their successors.",
             )
             .takes::<MemberRemoval>()
             .answers_empty(204)
@@ -103,7 +115,8 @@ async fn set_role(
     Body(change): Body<MemberRoleUpdate>,
 ) -> Result<Response, ApiError> {
     let sent = Sent::keep(change.keep_invitations);
-    let changed = members::set_role(&app, grant, user(&change.user_id)?, change.role_id, sent).await?;
+    let owned = owned(change.hand_over_to.as_deref())?;
+    let changed = members::set_role(&app, grant, user(&change.user_id)?, change.role_id, (sent, owned)).await?;
     Ok(written_empty(StatusCode::OK, &changed))
 }
 
@@ -112,8 +125,8 @@ async fn remove(
     Extension(grant): Extension<Grant>,
     Body(member): Body<MemberRemoval>,
 ) -> Result<Response, ApiError> {
-    let sent = Sent::keep(member.keep_invitations);
-    Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?, sent).await?))
+    let done_with = (Sent::keep(member.keep_invitations), owned(member.hand_over_to.as_deref())?);
+    Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?, done_with).await?))
 }
 
 async fn transfer(

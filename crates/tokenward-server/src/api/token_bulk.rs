@@ -30,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::TokenManage, On::Organization)
             .about(
                 "API tokens",
-                "Delete, switch off or give an end to many tokens: those that the filters leave, as in their list. Look first, with \
+                "Delete, switch off or on, give an end or an owner to many tokens: those that the filters leave, as in their list. Look first, with \
                  `dry_run`; the call that does it repeats the `set` of that answer.",
             )
             .query(FILTERS)
@@ -52,6 +52,7 @@ fn action(sent: &ApiTokenBulkRequest) -> Result<Action> {
     only(&mut faults, "reason", sent.reason.is_some(), "delete");
     only(&mut faults, "note", sent.note.is_some(), "delete");
     only(&mut faults, "expires_at", sent.expires_at.is_some(), "set_end");
+    only(&mut faults, "owner_id", sent.owner_id.is_some(), "hand_over");
     let reason = sent.reason.as_deref().and_then(|word| faults.read("reason", RevokeReason::parse(word)));
     faults.check("action", WORD.check_text(&sent.action));
     faults.check("set", WORD.check_text(sent.set.as_deref().unwrap_or_default()));
@@ -70,13 +71,19 @@ fn action(sent: &ApiTokenBulkRequest) -> Result<Action> {
             Some(Action::Delete(Why { reason, note: sent.note.clone() }))
         }
         "disable" => Some(Action::Disable),
+        "enable" => Some(Action::Enable),
+        "hand_over" if sent.owner_id.is_none() => {
+            faults.push("owner_id", "is missing: say who is accountable for them, or null for nobody");
+            None
+        }
+        "hand_over" => sent.owner_id.map(Action::HandOver),
         "set_end" if sent.expires_at.is_none() => {
             faults.push("expires_at", "is missing: say when they end, or null for never");
             None
         }
         "set_end" => sent.expires_at.map(Action::SetEnd),
         unknown => {
-            let known = known_words(unknown, ["delete", "disable", "set_end"].into_iter());
+            let known = known_words(unknown, ["delete", "disable", "enable", "set_end", "hand_over"].into_iter());
             faults.push("action", format!("is not known; {known}"));
             None
         }

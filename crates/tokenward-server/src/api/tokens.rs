@@ -30,7 +30,7 @@ use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::TOKEN_PAGE;
 use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::usage::TokenUsage;
-use crate::service::{App, Written, token_networks, token_policy, tokens, usage};
+use crate::service::{App, Written, token_networks, token_owners, token_policy, tokens, usage};
 
 fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
     let revocation = |it: Revocation| ApiTokenRevocation {
@@ -59,6 +59,7 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
             denied_count: used.denied,
         }
     };
+    let owner_left = owner_left(app, &token);
     ApiToken {
         versions: versions.into_iter().filter(|_| !over).map(version).collect(),
         id: token.id,
@@ -71,6 +72,10 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         creator_name: token.creator_name,
         creator_kind: token.creator_kind,
         creator_id: token.creator_id,
+        owner_left,
+        owner_id: token.owner_id,
+        owner_name: token.owner_name,
+        successor_id: token.successor_id,
         not_before: token.not_before,
         expires_at: token.expires_at,
         networks: token
@@ -91,6 +96,13 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
     }
 }
 
+fn owner_left(app: &App, token: &Token) -> bool {
+    token.owner_id.is_some() && {
+        let directory = app.verifier.directory();
+        token_owners::owner_left(token, directory.organization(token.organization_id))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListQuery {
@@ -101,6 +113,8 @@ pub(super) struct ListQuery {
     role_id: Option<Uuid>,
     creator_id: Option<Uuid>,
     creator_left: Option<bool>,
+    owner_id: Option<Uuid>,
+    owner_left: Option<bool>,
     ends: Option<bool>,
     ends_from: Option<String>,
     ends_before: Option<String>,
@@ -130,6 +144,8 @@ impl ListQuery {
             role: self.role_id,
             creator: self.creator_id,
             maker_left: self.creator_left == Some(true),
+            owner: self.owner_id,
+            owner_left: self.owner_left == Some(true),
             ends: self.ends,
             restricted: self.restricted,
             ..Filter::default()
@@ -181,6 +197,8 @@ const LIST: &[(&str, &str)] = &[
     ("roleId", "Only those with this role."),
     ("creatorId", "Only those that this user or token has made."),
     ("creatorLeft", "`true`: only those of users who are members no more."),
+    ("ownerId", "Only those that this member is accountable for."),
+    ("ownerLeft", "`true`: only those whose owner is a member no more."),
     ("ends", "`false`: only those without an end; `true`: only those with one."),
     ("endsFrom", "Only those that end then or later: RFC 3339 or a Unix time."),
     ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
@@ -194,14 +212,16 @@ const LIST_KINDS: &[(&str, QueryKind)] = &[
     ("roleId", QueryKind::Id),
     ("creatorId", QueryKind::Id),
     ("creatorLeft", QueryKind::Flag),
+    ("ownerId", QueryKind::Id),
+    ("ownerLeft", QueryKind::Flag),
     ("ends", QueryKind::Flag),
     ("restricted", QueryKind::Flag),
     ("limit", QueryKind::Number),
     ("cursor", QueryKind::Id),
 ];
 /// The filters alone.
-pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(12).0;
-pub(super) const FILTER_KINDS: &[(&str, QueryKind)] = LIST_KINDS.split_at(6).0;
+pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(14).0;
+pub(super) const FILTER_KINDS: &[(&str, QueryKind)] = LIST_KINDS.split_at(8).0;
 
 /// Why a token is deleted, where the query says so.
 #[derive(Deserialize)]
@@ -240,7 +260,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[400]),
         patch("/organization/{organizationId}/apiToken/{apiTokenId}", update)
             .needs(Management::TokenManage, On::Organization)
-            .about("API tokens", "Change what a token is: name, description, role, time, networks. Its text stays the same.")
+            .about("API tokens", "Change what a token is: name, description, role, time, networks, owner. Its text stays the same.")
             .takes::<ApiTokenEditRequest>()
             .written_in(&["application/json", "application/merge-patch+json"])
             .answers::<ApiToken>(200)
@@ -353,6 +373,8 @@ async fn create(
         description: new.description,
         role_id,
         not_before: new.not_before,
+        owner_id: new.owner_id,
+        successor_id: new.successor_id,
         registration: registration(new.sha256.as_deref(), new.last_four.as_deref(), &mut faults),
         end: new.expires_at.map_or(End::Usual, |sent| sent.map_or(End::Never, End::At)),
     };
@@ -525,6 +547,8 @@ async fn update(
         not_before: edit.not_before,
         expires_at: edit.expires_at,
         networks: edit.networks.map(|sent| sent.map(|sent| networks(sent, &mut faults)).unwrap_or_default()),
+        owner_id: edit.owner_id,
+        successor_id: edit.successor_id,
     };
     faults.finish()?;
     let beside = Beside::of(&app, &grant, token).await?;

@@ -86,6 +86,9 @@ done! {
     SecretEnded = "secret-ended", Good, "That secret is ended. It is refused from now on.";
     TokenDeleted = "token-deleted", Good, "The token is deleted. It is refused from now on.";
     TokensDeleted = "tokens-deleted", Good, "The tokens are deleted. They are refused from now on.";
+    TokensDisabled = "tokens-disabled", Good, "The tokens are switched off. They are refused from now on.";
+    TokensEnabled = "tokens-enabled", Good, "The tokens are switched on again. They are accepted from the next request on.";
+    TokensHandedOver = "tokens-handed-over", Good, "The tokens have the owner that you chose.";
     TokensEnded = "tokens-ended", Good, "The tokens have the end that you chose.";
     SettingsSaved = "settings-saved", Good, "The settings are saved.";
     RetentionSaved = "retention-saved", Good, "It is saved how long details in the audit log are kept. What is older is erased within an hour.";

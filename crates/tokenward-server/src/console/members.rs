@@ -20,13 +20,14 @@ use super::paging::paged;
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
-use super::tokens::row as token_row;
+use super::tokens::{people, row as token_row};
 use super::view::{
-    FormField, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MemberToken, MembersPage, Nav,
+    Choice, FormField, Heirs, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MemberToken, MembersPage, Nav,
     TransferCandidate, TransferPage,
 };
-use super::words::role_tag;
+use super::words::{count, role_tag};
 use crate::service::members::{self, Sent};
+use crate::service::token_owners::Owned;
 use crate::service::{invitations, policy_tokens, receipts, tokens, usage};
 
 /// The box that keeps the invitations of somebody who loses rights.
@@ -155,15 +156,51 @@ async fn role_page(
     typed: &Pairs,
     mut problems: Problems,
 ) -> PageResult {
+    let user = member.account_id;
+    let owned = owned_by(person, grant.organization(), user).await?.len();
     let shown = MemberPage {
         shell: person.shell(Some(grant.organization()), Nav::Members).await?,
         sent: sent(person, grant, &member).await?,
         keep_invitations: typed.on(KEEP),
         member: row(person, grant, member, 0),
         roles: role_choices(person, grant, typed.get("role_id"), &mut problems).await?,
+        heirs: heirs(person, grant, (user, owned), typed, &mut problems).await?,
         error: problems.rest(),
     };
     page(problems.status, &shown)
+}
+
+/// Who can take over the tokens that a member owns, where there are any and the person may say so.
+async fn heirs(
+    person: &SignedIn,
+    grant: &Grant,
+    (user, owned): (Uuid, usize),
+    typed: &Pairs,
+    problems: &mut Problems,
+) -> Result<Heirs> {
+    let error = problems.take("hand_over_to");
+    let hint = format!("Who is accountable from then on for the {} that this member owns.", count(owned, "token"));
+    if owned == 0 || !person.can(grant.organization(), Management::TokenManage) {
+        return Ok(Heirs { owned, hint, choices: Vec::new(), error });
+    }
+    let chosen = typed.get("hand_over_to");
+    let all = people(person, grant.organization()).await?.into_iter().filter(|(id, _)| *id != user.to_string());
+    let nobody = (String::new(), "Leave them as they are".to_owned());
+    let choice = |(value, label): (String, String)| Choice { chosen: value == chosen, value, label };
+    Ok(Heirs { owned, hint, choices: std::iter::once(nobody).chain(all).map(choice).collect(), error })
+}
+
+/// What becomes of the tokens that the member owns.
+fn owned(form: &Pairs) -> Owned {
+    Owned::to(form.id("hand_over_to"))
+}
+
+/// The living tokens that a member owns, as far as the person may see them.
+async fn owned_by(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<Vec<Token>> {
+    match person.may(organization, Management::TokenRead) {
+        Ok(grant) => tokens::owned_by(&person.app, &grant, user).await,
+        Err(_) => Ok(Vec::new()),
+    }
 }
 
 /// `POST …/members/{user}`.
@@ -176,7 +213,7 @@ pub(super) async fn save_role(
     let Some(role) = form.id("role_id") else {
         return role_page(&person, &grant, member, &form, Problems::one("role_id", "Choose a role.")).await;
     };
-    match members::set_role(&person.app, grant.clone(), user, role, Sent::keep(form.on(KEEP))).await {
+    match members::set_role(&person.app, grant.clone(), user, role, (Sent::keep(form.on(KEEP)), owned(&form))).await {
         Ok(saved) => person.done_at(&format!("/console/{organization}/members"), Flashed::MemberSaved, saved.position),
         Err(error) => role_page(&person, &grant, member, &form, Problems::of(error)?).await,
     }
@@ -200,7 +237,12 @@ async fn remove_page(
     mut problems: Problems,
 ) -> PageResult {
     let organization = grant.organization();
-    let all = made_by(person, organization, &member).await?;
+    let user = member.account_id;
+    let mut all = made_by(person, organization, &member).await?;
+    let owned = owned_by(person, organization, user).await?;
+    let heirs = heirs(person, grant, (user, owned.len()), typed, &mut problems).await?;
+    let made: Vec<Uuid> = all.iter().map(|token| token.id).collect();
+    all.extend(owned.into_iter().filter(|token| !made.contains(&token.id)));
     let used = usage::of(&person.app, grant, &all).await?;
     let chosen: Vec<Uuid> = revoked(typed);
     let made = all.iter().map(|token| {
@@ -212,6 +254,8 @@ async fn remove_page(
             hint: row.hint,
             role: row.role,
             last_used: row.last_used.map(|used| used.at),
+            made: token.creator_id == Some(user),
+            owned: token.owner_id == Some(user),
             revoke,
         }
     });
@@ -222,6 +266,7 @@ async fn remove_page(
         keep_invitations: typed.on(KEEP),
         member: row(person, grant, member, all.len()),
         may_revoke: person.can(organization, Management::TokenManage),
+        heirs,
         error: problems.rest(),
     };
     page(problems.status, &shown)
@@ -243,12 +288,17 @@ pub(super) async fn remove(
     // Before the removal: whoever leaves has no rights afterwards.
     let revoking = if chosen.is_empty() { None } else { Some(person.may(organization, Management::TokenManage)?) };
     let mut made = made_by(&person, organization, &member).await?;
+    for token in owned_by(&person, organization, user).await? {
+        if made.iter().all(|it| it.id != token.id) {
+            made.push(token);
+        }
+    }
     made.retain(|token| chosen.contains(&token.id));
     let by_policy = match made.iter().any(|token| token.kind == Kind::PolicyToken) {
         true => Some(person.may(organization, Management::PolicyManage)?),
         false => None,
     };
-    let removing = members::remove(&person.app, grant.clone(), user, Sent::keep(form.on(KEEP)));
+    let removing = members::remove(&person.app, grant.clone(), user, (Sent::keep(form.on(KEEP)), owned(&form)));
     let mut last = match receipts::without_waiting(removing).await {
         Ok(removed) => removed.position,
         Err(error) => return remove_page(&person, &grant, member, &form, Problems::of(error)?).await,

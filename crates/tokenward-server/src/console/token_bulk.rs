@@ -13,7 +13,7 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
-use super::tokens::{REASONS, expiry, row, token_form};
+use super::tokens::{REASONS, expiry, owner_fields, row, token_form, typed_member};
 use super::view::{Choice, Nav, TokenBulkPage};
 use super::words::count;
 use crate::limits::TOKEN_BULK_IDS;
@@ -22,6 +22,14 @@ use crate::service::token_list::{self, Filter};
 use crate::service::tokens::Why;
 use crate::service::usage;
 
+/// What can be done, and what the page says that follows it.
+const ACTIONS: [(&str, Flashed); 5] = [
+    ("delete", Flashed::TokensDeleted),
+    ("disable", Flashed::TokensDisabled),
+    ("enable", Flashed::TokensEnabled),
+    ("set_end", Flashed::TokensEnded),
+    ("hand_over", Flashed::TokensHandedOver),
+];
 /// Of how many days a use is told before tokens are taken back.
 const LATELY: i64 = 7;
 
@@ -32,10 +40,10 @@ pub(super) async fn bulk(
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    let deletes = match typed.get("action") {
-        "delete" => true,
-        "set_end" => false,
-        _ => return Err(Error::invalid("action", "is neither `delete` nor `set_end`").into()),
+    let action = ACTIONS.into_iter().find(|(word, _)| *word == typed.get("action"));
+    let Some((action, said)) = action else {
+        let words: Vec<String> = ACTIONS.iter().map(|(word, _)| format!("`{word}`")).collect();
+        return Err(Error::invalid("action", format!("is none of {}", words.join(", "))).into());
     };
     let ids = typed
         .all("token")
@@ -43,14 +51,11 @@ pub(super) async fn bulk(
     let ids: Vec<Uuid> = ids.collect::<Result<_>>()?;
     TOKEN_BULK_IDS.check_list(&ids).map_err(|problem| Error::invalid("token", problem))?;
     if typed.get("set").is_empty() {
-        return ask(&person, &grant, &ids, deletes, &typed, Problems::default()).await;
+        return ask(&person, &grant, &ids, action, &typed, Problems::default()).await;
     }
-    match act(&person, &grant, &ids, deletes, &typed).await {
-        Ok(position) => {
-            let said = if deletes { Flashed::TokensDeleted } else { Flashed::TokensEnded };
-            person.done_at(&format!("/console/{organization}/tokens"), said, position)
-        }
-        Err(error) => ask(&person, &grant, &ids, deletes, &typed, Problems::of(error)?).await,
+    match act(&person, &grant, &ids, action, &typed).await {
+        Ok(position) => person.done_at(&format!("/console/{organization}/tokens"), said, position),
+        Err(error) => ask(&person, &grant, &ids, action, &typed, Problems::of(error)?).await,
     }
 }
 
@@ -59,14 +64,20 @@ fn any() -> Filter {
     Filter { state: TokenFilter::Kept, ..Filter::default() }
 }
 
-async fn act(person: &SignedIn, grant: &Grant, ids: &[Uuid], deletes: bool, typed: &Pairs) -> Result<Position> {
-    let action = if deletes {
-        let reason = RevokeReason::parse(typed.get("reason"));
-        let reason = reason.map_err(|problem| Error::invalid("reason", problem.to_string()))?;
-        Action::Delete(Why { reason, note: typed.text("note") })
-    } else {
-        let said = |problem| Error { field: Some("expires_at"), ..Error::new(Code::InvalidRequest, problem) };
-        Action::SetEnd(expiry(typed, person.app.now()).map_err(said)?)
+async fn act(person: &SignedIn, grant: &Grant, ids: &[Uuid], action: &str, typed: &Pairs) -> Result<Position> {
+    let action = match action {
+        "delete" => {
+            let reason = RevokeReason::parse(typed.get("reason"));
+            let reason = reason.map_err(|problem| Error::invalid("reason", problem.to_string()))?;
+            Action::Delete(Why { reason, note: typed.text("note") })
+        }
+        "disable" => Action::Disable,
+        "enable" => Action::Enable,
+        "hand_over" => Action::HandOver(typed_member(typed, "owner_id").flatten()),
+        _ => {
+            let said = |problem| Error { field: Some("expires_at"), ..Error::new(Code::InvalidRequest, problem) };
+            Action::SetEnd(expiry(typed, person.app.now()).map_err(said)?)
+        }
     };
     proof::given(person, typed).await?;
     let set = token_bulk::choose(&person.app, grant, &any(), Some(ids)).await?;
@@ -78,7 +89,7 @@ async fn ask(
     person: &SignedIn,
     grant: &Grant,
     ids: &[Uuid],
-    deletes: bool,
+    action: &'static str,
     typed: &Pairs,
     mut problems: Problems,
 ) -> PageResult {
@@ -97,9 +108,10 @@ async fn ask(
         some => format!("{} chosen, {some} of them used in the last {LATELY} days.", count(tokens.len(), "token")),
     };
     let reason = typed.get("reason");
+    let owners = owner_fields(person, grant, typed, &mut problems).await?;
     let shown = TokenBulkPage {
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
-        deletes,
+        action,
         sum,
         used_lately: lately > 0,
         tokens,
@@ -114,6 +126,8 @@ async fn ask(
             .collect(),
         note: problems.field("note", typed.text("note").unwrap_or_default()),
         expiry: token_form(person, grant, typed, &mut problems, None).await?.expiry,
+        owners: owners.owners,
+        owner_error: owners.owner_error,
         password: proof::field_if_asked(&mut problems),
         error: problems.rest(),
     };

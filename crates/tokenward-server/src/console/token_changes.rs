@@ -15,7 +15,8 @@ use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
 use super::tokens::{
-    KEEP, LIST, NewSecret, REASONS, expiry, network_lines, row, secret_page, token_form, typed_networks, version_rows,
+    KEEP, LIST, NewSecret, REASONS, expiry, network_lines, owner_fields, row, secret_page, token_form, typed_member,
+    typed_networks, version_rows,
 };
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
@@ -34,6 +35,8 @@ pub(super) async fn edit(
         ("description", token.description.clone().unwrap_or_default()),
         ("role_id", token.role_id.to_string()),
         ("networks", network_lines(&token.networks)),
+        ("owner_id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("successor_id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
         ("version", token.updated_at.0.to_string()),
     ]);
     edit_page(&person, &grant, &token, &saved, None, Problems::default()).await
@@ -58,6 +61,7 @@ async fn edit_page(
     };
     let shown = TokenEditPage {
         form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
+        owners: owner_fields(person, grant, typed, &mut problems).await?,
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
         token: row,
         version: typed.get("version").to_owned(),
@@ -120,6 +124,8 @@ pub(super) async fn save(
         not_before: None,
         expires_at,
         networks,
+        owner_id: typed_member(&typed, "owner_id"),
+        successor_id: typed_member(&typed, "successor_id"),
     };
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));

@@ -20,8 +20,8 @@ use super::tokens::{row, state_of};
 use super::view::{Chip, Choice, Nav, SortHead, TokenState, TokensPage};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
-use crate::service::tokens;
 use crate::service::usage::{self, TokenUsage as TokenUse};
+use crate::service::{token_owners, tokens};
 
 /// Tokens that are looked at together.
 const PART: usize = 500;
@@ -34,12 +34,13 @@ const IN_USE: i64 = 7 * DAY;
 const TOKEN_LIKE: usize = 16;
 
 /// The filters of the list: what the query says, and what people read. The first takes all.
-const FILTERS: [(&str, &str); 8] = [
+const FILTERS: [(&str, &str); 9] = [
     ("", "All"),
     ("soon", "Ends within 14 days"),
     ("unused", "Unused for 90 days"),
     ("endless", "No end"),
     ("orphaned", "Creator left"),
+    ("unowned", "Owner left or none"),
     ("admin", "Admin"),
     ("expired", "Expired"),
     ("disabled", "Disabled"),
@@ -362,6 +363,7 @@ fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, organization: Opti
             };
             organization.is_some_and(admin)
         }
+        "unowned" => token.owner_id.is_none() || token_owners::owner_left(token, organization),
         "orphaned" => token_list::maker_left(token, organization),
         // It was there for 90 days and never used in them.
         "unused" => token_list::unused_since(token, used, now.plus(-UNUSED)),
@@ -373,7 +375,7 @@ fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, organization: Opti
 fn matches(token: &Token, word: &str) -> bool {
     let contains = |text: &str| text.to_lowercase().contains(word);
     [&token.name, &token.role_name, &token.last_four].into_iter().any(|text| contains(text))
-        || [&token.description, &token.creator_name].into_iter().flatten().any(|text| contains(text))
+        || [&token.description, &token.creator_name, &token.owner_name].into_iter().flatten().any(|text| contains(text))
 }
 
 #[cfg(test)]

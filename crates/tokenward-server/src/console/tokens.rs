@@ -21,13 +21,13 @@ use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::view::{
-    DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, ReasonCount, RevocationView, Shell, TokenCreatedPage, TokenForm,
-    TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
+    Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
+    TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
 };
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{App, policy_tokens, token_networks, token_policy};
+use crate::service::{App, members, policy_tokens, token_networks, token_owners, token_policy};
 
 /// The path of the list below the organization.
 pub(super) const LIST: &str = "tokens";
@@ -61,6 +61,8 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow
         description: token.description.clone(),
         hint: format!("…{}", token.last_four),
         role: role_tag(directory.organization(token.organization_id), token.role_id, &token.role_name),
+        owner: token.owner_name.clone(),
+        owner_left: token_owners::owner_left(token, directory.organization(token.organization_id)),
         creator: token.creator_name.as_ref().map(|name| actor(name, token.creator_kind)),
         created: moment(token.created_at),
         expires: token.expires_at.map(moment),
@@ -119,7 +121,57 @@ async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems:
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
     let password = proof::field_if_asked(&mut problems);
     let shown = person.app.now().0;
-    page(problems.status, &TokenNewPage { shell, form, shown, password, error: problems.rest() })
+    let mut chosen = typed.clone();
+    if typed.all("owner_id").next().is_none() {
+        chosen = Pairs::from([("owner_id", person.user.to_string())]);
+    }
+    let owners = owner_fields(person, grant, &chosen, &mut problems).await?;
+    page(problems.status, &TokenNewPage { shell, form, owners, shown, password, error: problems.rest() })
+}
+
+/// The member that was chosen in a field; an inner `None` is nobody, and an outer one a form without the field.
+pub(super) fn typed_member(typed: &Pairs, field: &str) -> Option<Option<Uuid>> {
+    typed.all(field).next().map(|id| Uuid::try_parse(id).ok())
+}
+
+/// The members to choose from as owner and as successor. Who has left and is chosen stays on offer, so that a form that
+/// changes something else can be sent.
+pub(super) async fn owner_fields(
+    person: &SignedIn,
+    grant: &Grant,
+    typed: &Pairs,
+    problems: &mut Problems,
+) -> Result<OwnerFields> {
+    let members = people(person, grant.organization()).await?;
+    let choices = |field: &str, nobody: &str| {
+        let chosen = typed.get(field);
+        let choice = |(value, label): (String, String)| Choice { chosen: value == chosen, value, label };
+        let mut all: Vec<Choice> =
+            std::iter::once((String::new(), nobody.to_owned())).chain(members.clone()).map(choice).collect();
+        if all.iter().all(|it| !it.chosen) {
+            all.push(choice((chosen.to_owned(), "Somebody who has left".to_owned())));
+        }
+        all
+    };
+    Ok(OwnerFields {
+        owners: choices("owner_id", "Nobody"),
+        successors: choices("successor_id", "Nobody"),
+        owner_error: problems.take("owner_id"),
+        successor_error: problems.take("successor_id"),
+    })
+}
+
+/// The members by e-mail address, as far as the person may see them: at least the person.
+pub(super) async fn people(person: &SignedIn, organization: Uuid) -> Result<Vec<(String, String)>> {
+    let mut all: Vec<(String, String)> = match person.may(organization, Management::MemberRead) {
+        Ok(grant) => {
+            let all = members::list(&person.app, &grant).await?;
+            all.into_iter().map(|it| (it.account_id.to_string(), it.email)).collect()
+        }
+        Err(_) => vec![(person.user.to_string(), "You".to_owned())],
+    };
+    all.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+    Ok(all)
 }
 
 /// The fields of a token, with what was typed; `kept` is when it ends as it is.
@@ -230,6 +282,8 @@ pub(super) async fn create(
         not_before: None,
         end: expires_at.map_or(End::Never, End::At),
         networks: networks.unwrap_or_default(),
+        owner_id: typed_member(&typed, "owner_id"),
+        successor_id: typed_member(&typed, "successor_id").flatten(),
         registration: None,
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
@@ -334,6 +388,12 @@ pub(super) async fn show(
         versions,
         not_before: token.not_before.map(|at| person.moment(at)),
         networks: token.networks.clone(),
+        successor: match token.successor_id {
+            Some(id) => {
+                people(&person, organization).await?.into_iter().find(|(it, _)| *it == id.to_string()).map(|it| it.1)
+            }
+            None => None,
+        },
         usage: Some(counts(&used.map(|it| it.total).unwrap_or_default(), decisions)),
         live: query.understood(&["live"])?.get("live") == "1",
         may_manage: person.can(organization, Management::TokenManage),

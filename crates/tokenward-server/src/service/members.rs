@@ -12,6 +12,7 @@ use tokenward_store::members::{self, Member, Seat};
 use tokenward_store::{Tx, roles};
 
 use super::invitations::end_sent_by;
+use super::token_owners::Owned;
 use super::tokens::counted;
 use super::{App, Written, proof};
 use crate::limits::ORGANIZATIONS;
@@ -69,7 +70,14 @@ pub async fn invitations_of(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result
 ///
 /// Sessions go on: they are the person's, who can belong to several organizations, and what they may do here is asked
 /// from the rows each time. Whoever was signed out could sign in again at once, with the same role.
-pub async fn set_role(app: &Arc<App>, grant: Grant, user: Uuid, role: Uuid, sent: Sent) -> Result<Written<()>> {
+pub async fn set_role(
+    app: &Arc<App>,
+    grant: Grant,
+    user: Uuid,
+    role: Uuid,
+    (sent, owned): (Sent, Owned),
+) -> Result<Written<()>> {
+    let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let role = roles::assignable(tx, grant, "role_id", role).await?;
@@ -84,24 +92,29 @@ pub async fn set_role(app: &Arc<App>, grant: Grant, user: Uuid, role: Uuid, sent
             if sent == Sent::End && before.beyond(&role).is_some() {
                 events.extend(end_sent_by(tx, grant, user).await?);
             }
+            events.extend(owned.settle(tx, grant, &limits, &member, false).await?);
             Ok(((), events))
         })
     })
     .await
 }
 
-/// Removes a member, and ends the invitations that the member has sent. Tokens that the member made stay with the
-/// organization, and the person's sessions go on: nothing of the organization opens for them any more.
-pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, sent: Sent) -> Result<Written<()>> {
+/// Removes a member, and ends the invitations that the member has sent. Tokens that the member made or owns stay with the
+/// organization: those that are owned go to somebody else where that is said. And the person's sessions go on: nothing of the organization opens for them any more.
+pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, (sent, owned): (Sent, Owned)) -> Result<Written<()>> {
+    let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let member = named(tx, grant, user).await?;
             refuse_owner(&member, "removed")?;
+            // Before the member goes, who may be asking.
+            let handed_over = owned.settle(tx, grant, &limits, &member, true).await?;
             members::delete(tx, grant, user).await?;
             let mut events = vec![event(Kind::MemberRemoved, grant, &member).before(snapshot(&member))];
             if sent == Sent::End {
                 events.extend(end_sent_by(tx, grant, user).await?);
             }
+            events.extend(handed_over);
             Ok(((), events))
         })
     })

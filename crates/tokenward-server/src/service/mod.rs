@@ -48,6 +48,7 @@ pub mod token_bulk;
 pub mod token_decision;
 pub mod token_list;
 pub mod token_networks;
+pub mod token_owners;
 pub mod token_policy;
 pub mod tokens;
 pub mod turns;

@@ -22,7 +22,7 @@ use super::decisions::KeptDecision;
 use super::holders::{self, Wanted};
 use super::token_list::maker_left;
 use super::tokens::{Why, check_words, event, snapshot};
-use super::{App, IfMatch, Written, proof, token_networks};
+use super::{App, IfMatch, Written, proof, token_networks, token_owners};
 use crate::heavy;
 use crate::limits::{
     API_NAME, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, POLICY_TOKENS,
@@ -168,6 +168,9 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                 if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                     grant.require_proof(proof, now)?;
                 }
+                let maker = grant.token().map(|(id, _)| id);
+                let owners = kept::owners_of(tx.conn(), maker.as_slice()).await?;
+                let owner = token_owners::usual(grant, |token| owners.get(&token).cloned());
                 let token = Token {
                     id: tx.new_id(),
                     organization_id: grant.organization(),
@@ -179,6 +182,9 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     creator_name: Some(grant.by().actor.name().to_owned()),
                     creator_kind: Some(grant.by().actor.kind()),
                     creator_id: grant.by().actor.id(),
+                    owner_id: owner.as_ref().map(|(id, _)| *id),
+                    owner_name: owner.map(|(_, email)| email),
+                    successor_id: None,
                     created_at: now,
                     updated_at: now,
                     not_before: None,
@@ -197,6 +203,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     not_before: None,
                     expires_at,
                     networks: &[],
+                    owner_id: token.owner_id,
+                    successor_id: None,
                     policy: Some(&new.policy),
                     secret: kept::NewSecret { digest, pepper_version, last_four: text.last_four(), registered: false },
                 };

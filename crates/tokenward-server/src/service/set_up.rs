@@ -159,6 +159,8 @@ pub async fn bootstrap(
         not_before: None,
         expires_at: None,
         networks: &[],
+        owner_id: Some(created.owner),
+        successor_id: None,
         policy: None,
         secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four(), registered: false },
     };
@@ -172,6 +174,9 @@ pub async fn bootstrap(
             not_before: None,
             expires_at: None,
             networks: Vec::new(),
+            owner_id: new.owner_id,
+            owner: Some(first.owner_email.clone()),
+            successor_id: None,
             last_four: new.secret.last_four.to_owned(),
             version: 1,
             opa_policy: None,

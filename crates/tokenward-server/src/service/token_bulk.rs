@@ -1,4 +1,4 @@
-//! The same done to many API tokens: deleted, switched off, given an end. What is looked at first is what it is done to.
+//! The same done to many API tokens: deleted, switched off or on, given an end or an owner. What is looked at first is what it is done to.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
-use super::tokens::{Why, check_begin, deleted, event, lives_longer, snapshot, updated};
-use super::{App, Written, proof, receipts, token_networks};
+use super::tokens::{Why, check_begin, deleted, event, lives_longer, may_hand_out, snapshot, updated};
+use super::{App, Written, proof, receipts, token_networks, token_owners};
 use crate::limits::TOKEN_BULK;
 
 /// Tokens that are looked at in one read.
@@ -31,8 +31,12 @@ pub enum Action {
     Delete(Why),
     /// It is refused until it is switched on again.
     Disable,
+    /// It is accepted again.
+    Enable,
     /// It ends then, or never.
     SetEnd(Option<Time>),
+    /// This member is accountable for it, or nobody.
+    HandOver(Option<Uuid>),
 }
 
 impl Action {
@@ -43,6 +47,8 @@ impl Action {
             Self::Delete(_) => true,
             // One that has ended is refused for good.
             Self::Disable => it.disabled_at.is_none() && is_open,
+            Self::Enable => it.disabled_at.is_some() && is_open,
+            Self::HandOver(owner) => it.owner_id != *owner,
             // An end is final.
             Self::SetEnd(end) => it.expires_at != *end && is_open,
         }
@@ -216,7 +222,15 @@ async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, actio
             let events = match action {
                 Action::Delete(why) => delete(tx, grant, &all, &why).await?,
                 Action::Disable => disable(tx, grant, &all).await?,
+                Action::Enable => enable(tx, grant, &all, proof).await?,
                 Action::SetEnd(end) => set_end(tx, grant, &all, end, proof).await?,
+                Action::HandOver(owner) => {
+                    let to = match owner {
+                        Some(owner) => Some(token_owners::heir(tx, grant, "owner_id", owner).await?),
+                        None => None,
+                    };
+                    token_owners::hand_over(tx, grant, &all, to.as_ref()).await?
+                }
             };
             if events.is_empty() {
                 return Err(nothing());
@@ -241,6 +255,17 @@ async fn disable(tx: &mut Tx, grant: &Grant, all: &[Token]) -> Result<Vec<Event>
         let token = Token { disabled_at: Some(now), updated_at: tx.next_version(old.updated_at), ..old.clone() };
         tokens::switch(tx, grant, &token).await?;
         events.push(event(Kind::TokenDisabled, &token).before(snapshot(old)).after(snapshot(&token)));
+    }
+    Ok(events)
+}
+
+async fn enable(tx: &mut Tx, grant: &Grant, all: &[Token], proof: tokenward_core::time::Micros) -> Result<Vec<Event>> {
+    let mut events = Vec::with_capacity(all.len());
+    for old in all {
+        may_hand_out(tx, grant, old, proof).await?;
+        let token = Token { disabled_at: None, updated_at: tx.next_version(old.updated_at), ..old.clone() };
+        tokens::switch(tx, grant, &token).await?;
+        events.push(event(Kind::TokenEnabled, &token).before(snapshot(old)).after(snapshot(&token)));
     }
     Ok(events)
 }

@@ -12,6 +12,7 @@ use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::tokens::{self, Those};
 
 use super::App;
+use super::token_owners::owner_left;
 use super::usage::{self, TokenUsage};
 
 /// Tokens that are looked at at once.
@@ -44,6 +45,10 @@ pub struct Filter {
     pub unused_since: Option<Time>,
     /// Only those whose maker has left.
     pub maker_left: bool,
+    /// Only those that this member is accountable for.
+    pub owner: Option<Uuid>,
+    /// Only those whose owner has left.
+    pub owner_left: bool,
 }
 
 impl Filter {
@@ -59,6 +64,7 @@ impl Filter {
             && self.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
             && self.role.is_none_or(|role| token.role_id == role)
             && self.creator.is_none_or(|creator| token.creator_id == Some(creator))
+            && self.owner.is_none_or(|owner| token.owner_id == Some(owner))
             && self.ends.is_none_or(|ends| token.expires_at.is_some() == ends)
             && self.ends_from.is_none_or(|from| token.expires_at.is_some_and(|at| from <= at))
             && self.ends_before.is_none_or(|end| token.expires_at.is_some_and(|at| at < end))
@@ -118,10 +124,11 @@ pub async fn these(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid])
 async fn wanted(app: &Arc<App>, grant: &Grant, filter: &Filter, mut part: Vec<Token>) -> Result<Vec<Token>> {
     let now = app.now();
     part.retain(|token| filter.fits(token, now));
-    if filter.maker_left {
+    if filter.maker_left || filter.owner_left {
         let directory = app.verifier.directory();
         let organization = directory.organization(grant.organization());
-        part.retain(|token| maker_left(token, organization));
+        part.retain(|token| !filter.maker_left || maker_left(token, organization));
+        part.retain(|token| !filter.owner_left || owner_left(token, organization));
     }
     if let Some(since) = filter.unused_since {
         let used = usage::of(app, grant, &part).await?;

@@ -19,7 +19,7 @@ use tokenward_store::{Tx, peppers, roles, token_policies, tokens};
 pub(super) mod batches;
 
 use super::holders::{self, Wanted};
-use super::{App, IfMatch, Written, proof, sessions, token_networks};
+use super::{App, IfMatch, Written, proof, sessions, token_networks, token_owners};
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
@@ -41,6 +41,10 @@ pub struct NewToken {
     pub end: End,
     /// The networks that it is bound to; from everywhere where there are none.
     pub networks: Vec<NotedNetwork>,
+    /// The member who is accountable for it, or nobody; `None` is who makes it, or the owner of the token that does.
+    pub owner_id: Option<Option<Uuid>>,
+    /// The member who takes it over from that one.
+    pub successor_id: Option<Uuid>,
     /// Its secret, where the caller made it; `None` is one of ours.
     pub registration: Option<Registration>,
 }
@@ -147,6 +151,12 @@ pub async fn living(app: &Arc<App>, grant: &Grant, ids: &[Uuid]) -> Result<HashS
 pub async fn made_by(app: &Arc<App>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
     let mut reader = app.read(grant.organization()).await?;
     tokens::made_by(reader.conn(), grant, creator).await
+}
+
+/// The living tokens that a member is accountable for.
+pub async fn owned_by(app: &Arc<App>, grant: &Grant, owner: Uuid) -> Result<Vec<Token>> {
+    let mut reader = app.read(grant.organization()).await?;
+    tokens::owned_by(reader.conn(), grant, owner).await
 }
 
 /// The secrets of tokens that the caller was shown: those that are accepted, the newest first.
@@ -266,6 +276,10 @@ pub struct TokenChange {
     pub expires_at: Option<Option<Time>>,
     /// Other networks, or none.
     pub networks: Option<Vec<NotedNetwork>>,
+    /// Another owner, or none.
+    pub owner_id: Option<Option<Uuid>>,
+    /// Another successor, or none.
+    pub successor_id: Option<Option<Uuid>>,
 }
 
 impl TokenChange {
@@ -310,8 +324,12 @@ pub async fn update(
                     let end = policy.of_role(role.id).check_end(expires_at, token::begin(not_before, now));
                     faults.check("expires_at", end);
                 }
+                let owner = token_owners::of_change(tx, grant, &old, &change, &mut faults).await?;
                 faults.finish()?;
                 let token = Token {
+                    owner_id: owner.id,
+                    owner_name: owner.name,
+                    successor_id: owner.successor,
                     name: change.name.unwrap_or_else(|| old.name.clone()),
                     description: change.description.unwrap_or_else(|| old.description.clone()),
                     role_id: role.id,
@@ -469,7 +487,7 @@ async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<TokenVersion>>
 
 /// What this token may do is handed out: nobody hands out more than they have, and what makes an admin needs a
 /// fresh proof of a person.
-async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proof: Micros) -> Result<()> {
+pub(super) async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proof: Micros) -> Result<()> {
     let role = roles::assignable(tx, grant, "role_id", token.role_id).await?;
     token_networks::within_own(tx, grant, &token.networks).await?;
     if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
@@ -685,6 +703,9 @@ pub(super) fn snapshot(token: &Token) -> TokenSnapshot {
         not_before: token.not_before,
         expires_at: token.expires_at,
         networks: token.networks.iter().map(|it| it.network.to_string()).collect(),
+        owner_id: token.owner_id,
+        owner: token.owner_name.clone(),
+        successor_id: token.successor_id,
         last_four: token.last_four.clone(),
         version: token.version,
         opa_policy: None,

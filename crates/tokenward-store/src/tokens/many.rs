@@ -26,6 +26,8 @@ struct New<'a> {
     expires_at: Option<i64>,
     not_before: Option<i64>,
     networks: Option<String>,
+    owner_id: Option<String>,
+    successor_id: Option<String>,
     secret_id: String,
     digest: String,
     pepper_version: i32,
@@ -42,9 +44,9 @@ const FREE_NAMES: Many = many!(
 );
 const INSERT: Many = many!(
     "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, \
-     created_at, updated_at, expires_at, not_before, networks) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
+     created_at, updated_at, expires_at, not_before, networks, owner_id, successor_id) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
      r.description, r.creator_id, r.creator_name, r.creator_kind, r.created_at, r.created_at, r.expires_at, r.not_before, \
-     r.networks FROM",
+     r.networks, r.owner_id, r.successor_id FROM",
     [
         id id,
         organization_id id,
@@ -59,6 +61,8 @@ const INSERT: Many = many!(
         expires_at number,
         not_before number,
         networks text,
+        owner_id id,
+        successor_id id,
     ],
     // A name that is taken is no reason to take the others back.
     "WHERE true ON CONFLICT (organization_id, kind, name) WHERE revoked_at IS NULL AND name_freed_at IS NULL DO NOTHING \
@@ -99,6 +103,8 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
             expires_at: token.expires_at.map(|at| at.0),
             not_before: token.not_before.map(|at| at.0),
             networks: restrictions::networks_text(token.networks)?,
+            owner_id: token.owner_id.map(hex_id),
+            successor_id: token.successor_id.map(hex_id),
             secret_id: hex_id(tx.new_id()),
             digest: hex_bytes(&token.secret.digest.0),
             pepper_version: token.secret.pepper_version,
@@ -182,6 +188,45 @@ async fn take_back(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> Resul
     let of = tokens.iter().filter(|(_, id, _)| gone.contains(id)).map(|(grant, ..)| grant.organization());
     count(tx, of, -1).await?;
     Ok(gone)
+}
+
+/// A token on its way to another owner.
+#[derive(Serialize)]
+struct HandedOver {
+    id: String,
+    organization_id: String,
+    owner_id: Option<String>,
+    successor_id: Option<String>,
+    at: i64,
+}
+
+const HAND_OVER: Many = many!(
+    "UPDATE token SET owner_id = r.owner_id, successor_id = r.successor_id, updated_at = r.at FROM",
+    [id id, organization_id id, owner_id id, successor_id id, at number],
+    "WHERE token.organization_id = r.organization_id AND token.id = r.id AND token.revoked_at IS NULL"
+);
+
+/// Gives living tokens of the organization the owner and the successor that they have here: for whoever manages tokens, or
+/// with a member who leaves.
+pub async fn hand_over(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Result<()> {
+    grant.permits(Management::TokenManage).or_else(|_| grant.permits(Management::MemberManage))?;
+    let of_one = |token: &Token| HandedOver {
+        id: hex_id(token.id),
+        organization_id: hex_id(grant.organization()),
+        owner_id: token.owner_id.map(hex_id),
+        successor_id: token.successor_id.map(hex_id),
+        at: token.updated_at.0,
+    };
+    let rows: Vec<HandedOver> = tokens.iter().map(of_one).collect();
+    HAND_OVER.execute(tx.conn(), &rows).await.map(|_| ())
+}
+
+/// Who is accountable for each of these tokens, with the e-mail address.
+pub async fn owners_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, (Uuid, String)>> {
+    let rows: Vec<(Uuid, Uuid, String)> =
+        by_ids(conn, "SELECT t.id, a.id, a.email FROM token t JOIN account a ON a.id = t.owner_id WHERE t.id IN", ids)
+            .await?;
+    Ok(rows.into_iter().map(|(token, owner, email)| (token, (owner, email))).collect())
 }
 
 /// How many living tokens more or fewer an organization has.

@@ -5,7 +5,8 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
 use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
-use tokenward_core::email;
+use tokenward_api::tokens::ApiToken;
+use tokenward_core::{Uuid, email};
 
 use super::answer::{ApiAnswer, List};
 use super::client::ChosenOrganization;
@@ -40,6 +41,9 @@ pub enum MemberCommand {
         /// With a smaller role, keep the invitations that the member has sent
         #[arg(long)]
         keep_invitations: bool,
+        /// Make this member accountable for the tokens that the other one owns
+        #[arg(long, value_name = "EMAIL|ID")]
+        hand_over_to: Option<String>,
     },
     /// Remove a member, or take an invitation back
     #[command(visible_alias = "rm")]
@@ -50,10 +54,20 @@ pub enum MemberCommand {
         /// Keep the invitations that the member has sent
         #[arg(long)]
         keep_invitations: bool,
+        /// Make this member accountable for the tokens that the other one owns; without it they go to their successors
+        #[arg(long, value_name = "EMAIL|ID")]
+        hand_over_to: Option<String>,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
     },
+}
+
+/// What becomes of what a member leaves behind.
+struct Fate {
+    keep_invitations: bool,
+    /// Who takes over the tokens.
+    hand_over_to: Option<String>,
 }
 
 pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
@@ -61,11 +75,13 @@ pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
     match command {
         MemberCommand::List => list(context, &organization).await,
         MemberCommand::Invite { email, role } => invite(&email, &role, context, &organization).await,
-        MemberCommand::Role { member, role, keep_invitations } => {
-            change(&member, &role, keep_invitations, context, &organization).await
+        MemberCommand::Role { member, role, keep_invitations, hand_over_to } => {
+            let fate = Fate { keep_invitations, hand_over_to };
+            change(&member, &role, fate, context, &organization).await
         }
-        MemberCommand::Remove { member, keep_invitations, yes } => {
-            remove(&member, keep_invitations, yes, context, &organization).await
+        MemberCommand::Remove { member, keep_invitations, hand_over_to, yes } => {
+            let fate = Fate { keep_invitations, hand_over_to };
+            remove(&member, fate, yes, context, &organization).await
         }
     }
 }
@@ -84,6 +100,59 @@ pub async fn path_of(wanted: &str, context: &Context<'_>) -> Result<String> {
     let all = members(context, &organization).await?;
     let member = find(&all, wanted, "member")?;
     Ok(format!("{}/{}", members_path(&organization), member.id))
+}
+
+/// The id of a member, by e-mail address or id.
+pub async fn id_of(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
+    if let Ok(id) = Uuid::parse_str(wanted) {
+        return Ok(id);
+    }
+    let organization = context.client.organization(context.global).await?;
+    Ok(find(&members(context, &organization).await?, wanted, "member")?.id)
+}
+
+/// The same, or nobody for `none`.
+pub async fn or_none(wanted: &str, context: &Context<'_>) -> Result<Option<Uuid>> {
+    if wanted == "none" { Ok(None) } else { Ok(Some(id_of(wanted, context).await?)) }
+}
+
+/// The same, where it was typed.
+pub async fn named(wanted: Option<&str>, context: &Context<'_>) -> Result<Option<Option<Uuid>>> {
+    match wanted {
+        Some(wanted) => or_none(wanted, context).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The tokens that a member is accountable for; none where they may not be seen.
+async fn owned(
+    member: Uuid,
+    context: &Context<'_>,
+    organization: &ChosenOrganization,
+) -> Result<Vec<ApiAnswer<ApiToken>>> {
+    let path = format!("/organization/{}/apiToken", organization.id);
+    let owner = member.to_string();
+    let query = [("ownerId", Some(owner.as_str())), ("state", Some("kept"))];
+    match context.client.query::<List<ApiToken>>(&path, &query).await {
+        Ok(all) => Ok(all.results.clone()),
+        Err(failure) if failure.exit == Exit::Refused => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Shows them, before something is done about their owner.
+fn show_owned(email: &str, owned: &[ApiAnswer<ApiToken>]) {
+    if owned.is_empty() {
+        return;
+    }
+    note(clean(&format!(
+        "{email} is accountable for {}:",
+        if owned.len() == 1 { "one token".to_owned() } else { format!("{} tokens", owned.len()) }
+    )));
+    for token in owned {
+        let used = token.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", moment(at)));
+        note(clean(&format!("  {}  {}, {used}", token.name, token.role_name)));
+    }
 }
 
 async fn members(context: &Context<'_>, organization: &ChosenOrganization) -> Result<Vec<ApiAnswer<Member>>> {
@@ -156,7 +225,7 @@ async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: 
 async fn change(
     wanted: &str,
     wanted_role: &str,
-    keep_invitations: bool,
+    fate: Fate,
     context: &Context<'_>,
     organization: &ChosenOrganization,
 ) -> Result {
@@ -164,15 +233,22 @@ async fn change(
     let member = find(&members, wanted, "member")?;
     let roles = role::available(context, organization).await?;
     let role = find(&roles, wanted_role, "role")?;
-    let body = MemberRoleUpdate { user_id: member.id.to_string(), role_id: role.id, keep_invitations };
+    let Fate { keep_invitations, hand_over_to } = fate;
+    let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
+    show_owned(&member.email, &owned(member.id, context, organization).await?);
+    let hand_over_to = heir.map(|heir| heir.id.to_string());
+    let body = MemberRoleUpdate { user_id: member.id.to_string(), role_id: role.id, keep_invitations, hand_over_to };
     // The contract answers without a body.
     context.client.put::<IgnoredAny>(&members_path(organization), &body, None).await?;
     note(clean(&format!("{} is {} from now on.", member.email, role.name)));
+    if let Some(heir) = heir {
+        note(clean(&format!("{} is accountable for those tokens from now on.", heir.email)));
+    }
     if context.global.json { output::json(&json!(body)) } else { Ok(()) }
 }
 
 /// What becomes of the invitations that a member has sent, in a sentence; nothing where there are none.
-fn fate(sent: &[&ApiAnswer<InviteMember>], keep: bool) -> String {
+fn of_invitations(sent: &[&ApiAnswer<InviteMember>], keep: bool) -> String {
     let to: Vec<&str> = sent.iter().map(|invitation| invitation.email.as_str()).collect();
     match (to.is_empty(), keep) {
         (true, _) => String::new(),
@@ -183,7 +259,7 @@ fn fate(sent: &[&ApiAnswer<InviteMember>], keep: bool) -> String {
 
 async fn remove(
     wanted: &str,
-    keep_invitations: bool,
+    fate: Fate,
     yes: bool,
     context: &Context<'_>,
     organization: &ChosenOrganization,
@@ -201,12 +277,19 @@ async fn remove(
     let email = &member.email;
     let pending = invitations.iter().filter(|it| it.invitation_status != "EXPIRED");
     let sent: Vec<_> = pending.filter(|it| it.inviter_id == Some(member.id)).collect();
-    let fate = fate(&sent, keep_invitations);
+    let Fate { keep_invitations, hand_over_to } = fate;
+    let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
+    show_owned(email, &owned(member.id, context, organization).await?);
+    let to = heir.map(|heir| format!(" {} becomes their owner.", heir.email)).unwrap_or_default();
+    let of_sent = of_invitations(&sent, keep_invitations);
     prompt::confirm(
-        &format!("Remove {email}? Nothing opens for {email} from then on; the tokens that {email} created stay.{fate}"),
+        &format!(
+            "Remove {email}? Nothing opens for {email} from then on; the tokens that {email} created or owns stay.{to}{of_sent}"
+        ),
         yes,
     )?;
-    let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations };
+    let hand_over_to = heir.map(|heir| heir.id.to_string());
+    let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations, hand_over_to };
     context.client.delete_with(&members_path(organization), &body).await?;
     note(clean(&format!("{email} is no longer a member.")));
     if context.global.json { output::json(&member.raw) } else { Ok(()) }

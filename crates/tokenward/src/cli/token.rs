@@ -23,7 +23,7 @@ use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
 use super::token_bulk::{self, BulkCommand};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
-use super::{Context, prompt, role, when};
+use super::{Context, member, prompt, role, when};
 use crate::note::note;
 
 /// What can be done with API tokens.
@@ -40,7 +40,7 @@ pub enum TokenCommand {
         #[arg(value_name = "NAME|ID")]
         token: String,
     },
-    /// Change what a token is: name, description, role, time, networks; its secret stays the same
+    /// Change what a token is: name, description, role, time, networks, owner; its secret stays the same
     Edit(EditArgs),
     /// Give a token a new secret; it is printed alone on standard output, and never again
     Rotate(RotateArgs),
@@ -75,7 +75,7 @@ pub enum TokenCommand {
     /// Delete a token: it is refused from that moment on
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
-    /// Delete, switch off or give an end to all tokens that fit: they are shown first, and nothing happens unasked
+    /// Delete, switch off or on, or give an end or an owner to all tokens that fit: they are shown first, and nothing happens unasked
     #[command(subcommand)]
     Bulk(BulkCommand),
     /// Undo the deletion of a token, for an hour after it
@@ -108,6 +108,13 @@ pub struct CreateArgs {
     /// several, without it from everywhere
     #[arg(long = "network", value_name = "NETWORK")]
     networks: Vec<String>,
+    /// The member who is accountable for it, by e-mail address or id, or none; without it you, or the owner of the token that
+    /// you use
+    #[arg(long, value_name = "EMAIL|ID")]
+    owner: Option<String>,
+    /// The member who becomes its owner when that one leaves
+    #[arg(long, value_name = "EMAIL|ID")]
+    successor: Option<String>,
     /// Make the secret here and tell the server its digest alone: it never sees the secret
     #[arg(long)]
     local: bool,
@@ -116,7 +123,7 @@ pub struct CreateArgs {
 /// `tokenward token edit`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
-    "name", "description", "role", "expires", "not_before", "networks", "anywhere",
+    "name", "description", "role", "expires", "not_before", "networks", "anywhere", "owner", "successor",
 ])))]
 pub struct EditArgs {
     /// Its name or id
@@ -143,6 +150,12 @@ pub struct EditArgs {
     /// Accept it from everywhere
     #[arg(long, conflicts_with = "networks")]
     anywhere: bool,
+    /// The member who is accountable for it, by e-mail address or id, or none
+    #[arg(long, value_name = "EMAIL|ID")]
+    owner: Option<String>,
+    /// The member who becomes its owner when that one leaves, or none
+    #[arg(long, value_name = "EMAIL|ID")]
+    successor: Option<String>,
 }
 
 /// `tokenward token delete`.
@@ -230,6 +243,8 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         not_before: args.not_before,
         expires_at: args.expires.map(|end| end.0),
         networks: sent_networks(&args.networks),
+        owner_id: member::named(args.owner.as_deref(), context).await?,
+        successor_id: member::named(args.successor.as_deref(), context).await?.flatten(),
         sha256: own.as_ref().map(OwnSecret::sha256),
         last_four: own.as_ref().map(OwnSecret::last_four),
     };
@@ -367,7 +382,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&answer.raw);
     }
-    let titles = &["NAME", "ROLE", "ENDS IN", "STATE", "EXPIRES", "LAST USED", "CREATOR", "CREATED", "ID"];
+    let titles = &["NAME", "ROLE", "ENDS IN", "STATE", "EXPIRES", "LAST USED", "CREATOR", "OWNER", "CREATED", "ID"];
     let mut table = Table::new(titles);
     for token in &answer.results {
         table.row([
@@ -378,6 +393,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             or(moment(token.expires_at), "never"),
             or(moment(token.last_used_at), "-"),
             or(text(token.creator_name.as_deref()), "-"),
+            owner(token),
             moment(token.created_at),
             token.id.to_string(),
         ]);
@@ -387,6 +403,12 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     } else {
         "There are no tokens yet. Create one with `tokenward token create NAME --role ROLE`."
     })
+}
+
+/// Who is accountable for a token, and whether that member has left.
+fn owner(token: &ApiToken) -> String {
+    let name = or(text(token.owner_name.as_deref()), "-");
+    if token.owner_left { format!("{name} (left)") } else { name }
 }
 
 pub(super) fn or(text: String, empty: &str) -> String {
@@ -439,6 +461,9 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Creator", text(token.creator_name.as_deref())),
         ("Creator kind", token.creator_kind.map(|kind| kind.to_string()).unwrap_or_default()),
         ("Creator id", token.creator_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("Owner", owner(&token)),
+        ("Owner id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("Successor id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
         ("Last used", moment(token.last_used_at)),
         ("Last used from", text(token.last_used_from.as_deref())),
         ("Last used by", text(token.last_used_agent.as_deref())),
@@ -499,12 +524,15 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         role_id: role.map(Some),
         not_before: args.not_before.map(|begin| begin.0),
         expires_at: args.expires.map(|end| end.0),
+        owner_id: member::named(args.owner.as_deref(), context).await?,
+        successor_id: member::named(args.successor.as_deref(), context).await?,
         networks: if args.anywhere { Some(None) } else { sent_networks(&args.networks).map(Some) },
     };
     let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
         return output::json(&changed.raw);
     }
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let never = |at: Option<Time>| or(moment(at), "never");
     let all = [
         ("name", before.name.clone(), changed.name.clone()),
@@ -513,6 +541,8 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         ("beginning", or(moment(before.not_before), "at once"), or(moment(changed.not_before), "at once")),
         ("end", never(before.expires_at), never(changed.expires_at)),
         ("networks", network_list(&before), network_list(&changed)),
+        ("owner", owner(&before), owner(&changed)),
+        ("successor", id(before.successor_id), id(changed.successor_id)),
     ];
     let changes: Vec<String> = all
         .into_iter()

@@ -9,7 +9,7 @@ use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
 use super::output::{self, Failure, Result};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
-use super::{Context, prompt, when};
+use super::{Context, member, prompt, when};
 use crate::note::note;
 
 /// What can be done to many tokens.
@@ -28,6 +28,19 @@ pub enum BulkCommand {
     },
     /// Switch them off: they are refused, and keep everything, until they are enabled again
     Disable {
+        #[command(flatten)]
+        which: WhichArgs,
+    },
+    /// Switch them on again
+    Enable {
+        #[command(flatten)]
+        which: WhichArgs,
+    },
+    /// Make a member accountable for them
+    HandOver {
+        /// The member's e-mail address or id, or none
+        #[arg(long, value_name = "EMAIL|ID")]
+        to: String,
         #[command(flatten)]
         which: WhichArgs,
     },
@@ -65,6 +78,7 @@ pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
         reason: None,
         note: None,
         expires_at: None,
+        owner_id: None,
         token_ids: None,
         dry_run: true,
         set: None,
@@ -77,6 +91,14 @@ pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
         }
         BulkCommand::Disable { which } => {
             (which, ApiTokenBulkRequest { action: "disable".into(), ..asked }, ["Switch off", "Switched off"])
+        }
+        BulkCommand::Enable { which } => {
+            (which, ApiTokenBulkRequest { action: "enable".into(), ..asked }, ["Switch on", "Switched on"])
+        }
+        BulkCommand::HandOver { to, which } => {
+            let owner_id = Some(member::or_none(&to, context).await?);
+            let asked = ApiTokenBulkRequest { action: "hand_over".into(), owner_id, ..asked };
+            (which, asked, ["Hand over", "Handed over"])
         }
         BulkCommand::SetEnd { expires, which } => {
             let asked = ApiTokenBulkRequest { action: "set_end".into(), expires_at: Some(expires.0), ..asked };
@@ -105,12 +127,13 @@ pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
         return Ok(());
     }
     let tokens = if seen.count == 1 { "this token" } else { "these tokens" };
-    let refused = if ask == "Set the end of" { "" } else { " Whoever uses them is refused from then on." };
+    let takes_away = matches!(asked.action.as_str(), "delete" | "disable");
+    let refused = if takes_away { " Whoever uses them is refused from then on." } else { "" };
     prompt::confirm(&format!("{ask} {tokens} ({})?{refused}", seen.count), which.yes)?;
     let asked = ApiTokenBulkRequest { dry_run: false, set: Some(seen.set.clone()), ..asked };
     let body = serde_json::to_value(asked).map_err(|cause| Failure::error(cause.to_string()))?;
     let done = context.client.take_away::<ApiTokenBulk>(Method::POST, &path, Some(&body), which.wait).await?;
-    let counts = if ask == "Set the end of" { String::new() } else { format!(" {}", done.refused) };
+    let counts = if takes_away { format!(" {}", done.refused) } else { String::new() };
     note(output::clean(&format!("{told} {} of {}.{counts}", done.answer.done, count(done.answer.count))));
     if context.global.json { output::json(&done.answer.raw) } else { Ok(()) }
 }

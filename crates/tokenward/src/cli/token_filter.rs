@@ -8,7 +8,7 @@ use tokenward_verify::server::clock::SystemClock;
 
 use super::find::find;
 use super::output::Result;
-use super::{Context, role, when};
+use super::{Context, member, role, when};
 
 /// Which tokens: those that fit all of it.
 #[derive(Args, Debug)]
@@ -37,6 +37,12 @@ pub struct FilterArgs {
     /// Only those of users who are members no more
     #[arg(long)]
     creator_left: bool,
+    /// Only those that this member is accountable for, by e-mail address or id
+    #[arg(long, value_name = "EMAIL|ID")]
+    owner: Option<String>,
+    /// Only those whose owner is a member no more
+    #[arg(long)]
+    owner_left: bool,
     /// Only those that are bound to networks or to a beginning
     #[arg(long)]
     restricted: bool,
@@ -63,6 +69,10 @@ pub async fn query_of(args: &FilterArgs, context: &Context<'_>) -> Result<Vec<(&
         }
         None => None,
     };
+    let owner = match &args.owner {
+        Some(wanted) => Some(member::id_of(wanted, context).await?.to_string()),
+        None => None,
+    };
     let yes = |there: bool| there.then(|| "true".to_owned());
     Ok(vec![
         ("name", args.name.clone()),
@@ -74,6 +84,8 @@ pub async fn query_of(args: &FilterArgs, context: &Context<'_>) -> Result<Vec<(&
         ("ends", args.no_expiry.then(|| "false".to_owned())),
         ("unusedSince", args.unused.map(|length| now.plus(-length).to_string())),
         ("creatorLeft", yes(args.creator_left)),
+        ("ownerId", owner),
+        ("ownerLeft", yes(args.owner_left)),
         ("restricted", yes(args.restricted)),
     ])
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{FormField, Moment, Pager, RoleChoices, RoleTag, Shell};
+use super::{Choice, FormField, Moment, Pager, RoleChoices, RoleTag, Shell};
 
 /// A member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -122,6 +122,8 @@ pub struct MemberPage {
     pub member: MemberRow,
     /// The roles to choose from.
     pub roles: RoleChoices,
+    /// Who takes over the tokens that the member owns.
+    pub heirs: Heirs,
     /// The pending invitations that the member has sent: they end with a smaller role.
     pub sent: Vec<InvitationRow>,
     /// Are they to stay?
@@ -130,7 +132,20 @@ pub struct MemberPage {
     pub error: Option<String>,
 }
 
-/// A token that a leaving member made.
+/// Who can take over the tokens that a member owns. The form sends `hand_over_to`.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Heirs {
+    /// How many tokens these are.
+    pub owned: usize,
+    /// What is chosen, in a sentence.
+    pub hint: String,
+    /// The other members, and to leave them; none where the person may not say so.
+    pub choices: Vec<Choice>,
+    /// What is wrong with the chosen one.
+    pub error: Option<String>,
+}
+
+/// A token that a leaving member made or owns.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberToken {
     /// Its id.
@@ -143,6 +158,10 @@ pub struct MemberToken {
     pub role: RoleTag,
     /// When it was last used; `None` when never.
     pub last_used: Option<Moment>,
+    /// Did the member make it?
+    pub made: bool,
+    /// Is the member accountable for it?
+    pub owned: bool,
     /// Is it to be revoked as well?
     pub revoke: bool,
 }
@@ -155,10 +174,12 @@ pub struct MemberRemovePage {
     pub shell: Shell,
     /// The member.
     pub member: MemberRow,
-    /// The living tokens that the member made.
+    /// The living tokens that the member made or owns.
     pub tokens: Vec<MemberToken>,
     /// May the person revoke tokens?
     pub may_revoke: bool,
+    /// Who takes over those that the member owns.
+    pub heirs: Heirs,
     /// The pending invitations that the member has sent: they end.
     pub sent: Vec<InvitationRow>,
     /// Are they to stay?

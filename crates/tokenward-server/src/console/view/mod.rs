@@ -34,7 +34,7 @@ pub use gate::{
     ErrorInsidePage, ErrorPage, InvitationPage, InvitationStep, NeedsTlsPage, SetUpPage, SignInLinkPage, SignInPage,
 };
 pub use members::{
-    InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,
+    Heirs, InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,
     MembersPage, TransferCandidate, TransferPage,
 };
 pub use nodes::{NodeRow, NodesPage};
@@ -54,9 +54,9 @@ pub use settings::{OrganizationNewPage, RetentionForm, RolePolicyRow, SettingsFo
 pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
 pub use time::Moment;
 pub use tokens::{
-    Expiry, ExpiryPreset, LastUsed, ReasonCount, RevocationView, SortHead, TokenBulkPage, TokenCreatedPage,
-    TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage, TokenRow,
-    TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
+    Expiry, ExpiryPreset, LastUsed, OwnerFields, ReasonCount, RevocationView, SortHead, TokenBulkPage,
+    TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage,
+    TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 
 use askama::Template;

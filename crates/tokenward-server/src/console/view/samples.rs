@@ -80,6 +80,8 @@ fn token(n: u32, name: &str, description: &str, four: &str, role_name: &str) -> 
         hint: format!("twd_…{four}"),
         role: role(role_name),
         creator: Some("owner@acme.example".into()),
+        owner: Some("owner@acme.example".into()),
+        owner_left: n == 13,
         created: moment(-40 * DAY),
         expires: None,
         state: TokenState::Active,
@@ -320,6 +322,7 @@ fn token_page() -> TokenPage {
         token: tokens().remove(4),
         revocation: None,
         not_before: None,
+        successor: Some("devops@acme.example".into()),
         networks: vec![
             NotedNetwork { network: Network::parse("203.0.113.0/24").unwrap(), note: Some("office".into()) },
             NotedNetwork { network: Network::parse("2001:db8::/32").unwrap(), note: None },

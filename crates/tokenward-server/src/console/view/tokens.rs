@@ -48,6 +48,10 @@ pub struct TokenRow {
     pub role: RoleTag,
     /// Who made it; `None` after that person was erased.
     pub creator: Option<String>,
+    /// Who is accountable for it.
+    pub owner: Option<String>,
+    /// Has that member left?
+    pub owner_left: bool,
     /// When it was made.
     pub created: Moment,
     /// When it ends.
@@ -112,14 +116,14 @@ pub struct TokensPage {
 }
 
 /// `…/tokens/bulk`: what was chosen in the list, and what is to become of it. Posts `action`, each `token`, and `set` back to
-/// itself; to delete them also `reason` and `note`, to end them the fields of [`Expiry`].
+/// itself; to delete them also `reason` and `note`, to end them the fields of [`Expiry`], to hand them over `owner_id`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-bulk.html")]
 pub struct TokenBulkPage {
     /// The frame.
     pub shell: Shell,
-    /// Are they deleted, and not given an end?
-    pub deletes: bool,
+    /// What is done: `delete`, `disable`, `enable`, `set_end` or `hand_over`.
+    pub action: &'static str,
     /// How many, and how many of them are in use.
     pub sum: String,
     /// Is one of them in use?
@@ -134,6 +138,10 @@ pub struct TokenBulkPage {
     pub note: FormField,
     /// When they end.
     pub expiry: Expiry,
+    /// Who is accountable for them from then on.
+    pub owners: Vec<Choice>,
+    /// What is wrong with that.
+    pub owner_error: Option<String>,
     /// The password again, where it is asked for.
     pub password: Option<FormField>,
     /// What was wrong with the whole.
@@ -186,6 +194,19 @@ pub struct TokenForm {
     pub networks: FormField,
 }
 
+/// Who is accountable for a token, to choose. The form sends `owner_id` and `successor_id`.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct OwnerFields {
+    /// The members, and nobody.
+    pub owners: Vec<Choice>,
+    /// The same for who takes it over.
+    pub successors: Vec<Choice>,
+    /// What is wrong with the owner.
+    pub owner_error: Option<String>,
+    /// What is wrong with the successor.
+    pub successor_error: Option<String>,
+}
+
 /// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks` to
 /// `…/tokens`.
 #[derive(Template, Clone, Debug)]
@@ -195,6 +216,8 @@ pub struct TokenNewPage {
     pub shell: Shell,
     /// What was typed.
     pub form: TokenForm,
+    /// Who is accountable.
+    pub owners: OwnerFields,
     /// When the form was shown, in microseconds; what it made is younger.
     pub shown: i64,
     /// The password again, where it is asked for; its value is never sent back.
@@ -224,6 +247,8 @@ pub struct TokenEditPage {
     pub token: TokenRow,
     /// What was typed.
     pub form: TokenForm,
+    /// Who is accountable.
+    pub owners: OwnerFields,
     /// The version that the form was made from.
     pub version: String,
     /// How it was used, in a sentence.
@@ -356,6 +381,8 @@ pub struct TokenPage {
     pub not_before: Option<Moment>,
     /// The networks that it is bound to; from everywhere where there are none.
     pub networks: Vec<NotedNetwork>,
+    /// Who takes it over when its owner leaves.
+    pub successor: Option<String>,
     /// What its role can do, in one sentence.
     pub meaning: String,
     /// What its role can do, in detail.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
@@ -12,9 +13,9 @@ use tokenward_core::secret;
 use tokenward_core::token::{self, Token, TokenVersion};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Error, Result, Time, Uuid};
-use tokenward_store::{Tx, roles, token_policies, tokens};
+use tokenward_store::{Tx, members, roles, token_policies, tokens};
 
-use super::super::{App, proof, token_networks};
+use super::super::{App, proof, token_networks, token_owners};
 use super::{Created, NewToken, Secret, Why, check, deleted, event, snapshot};
 use crate::limits::TOKENS;
 
@@ -68,6 +69,10 @@ struct Around {
     policies: HashMap<Uuid, (TokenPolicy, u64)>,
     /// Those of the tokens that make others.
     networks: HashMap<Uuid, Vec<NotedNetwork>>,
+    /// Who is accountable for each of those.
+    owners: HashMap<Uuid, (Uuid, String)>,
+    /// The members who are named as owners or successors, by organization and account.
+    members: HashMap<(Uuid, Uuid), String>,
 }
 
 /// Carries out these changes, each by its right. Answers what each became, with its event, in the same order.
@@ -135,6 +140,8 @@ async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
                     not_before: token.not_before,
                     expires_at: token.expires_at,
                     networks: &token.networks,
+                    owner_id: token.owner_id,
+                    successor_id: token.successor_id,
                     policy: None,
                     secret: secret.row(),
                 },
@@ -187,10 +194,12 @@ impl Around {
     async fn read(tx: &mut Tx, asked: &[(Result<Grant>, &Change)]) -> Result<Self> {
         let mut wanted: Vec<Uuid> = Vec::new();
         let (mut organizations, mut of_admins, mut makers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut accountable = BTreeSet::new();
         for (grant, change) in asked {
             let (Ok(grant), Change::Create { new, .. }) = (grant, change) else { continue };
             organizations.insert(grant.organization());
             makers.extend(grant.token().map(|(id, _)| id));
+            accountable.extend(new.owner_id.flatten().into_iter().chain(new.successor_id));
             match new.role_id {
                 Some(role) => wanted.push(role),
                 None => drop(of_admins.insert(grant.organization())),
@@ -203,8 +212,32 @@ impl Around {
         let roles = roles::compiled(tx.conn(), Some(&wanted)).await?;
         let roles = roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
         let policies = token_policies::of_all(tx.conn(), &ids(organizations)).await?;
-        let networks = tokens::networks_of(tx.conn(), &ids(makers)).await?;
-        Ok(Self { roles, admins, policies, networks })
+        let makers = ids(makers);
+        let networks = tokens::networks_of(tx.conn(), &makers).await?;
+        let owners = tokens::owners_of(tx.conn(), &makers).await?;
+        let members = members::emails(tx.conn(), &ids(accountable)).await?;
+        Ok(Self { roles, admins, policies, networks, owners, members })
+    }
+
+    /// Who is accountable for a new token, with the e-mail address: who is named, who makes it, or the owner of the token
+    /// that makes it.
+    fn owner(&self, grant: &Grant, new: &NewToken, faults: &mut Faults) -> Option<(Uuid, String)> {
+        let mut member = |field, id: Uuid| {
+            let found = self.members.get(&(grant.organization(), id));
+            if found.is_none() {
+                faults.push(field, token_owners::NO_MEMBER);
+            }
+            found.map(|email| (id, email.clone()))
+        };
+        let owner = match new.owner_id {
+            Some(named) => named.and_then(|id| member("owner_id", id)),
+            None => token_owners::usual(grant, |token| self.owners.get(&token).cloned()),
+        };
+        if let Some(successor) = new.successor_id {
+            member("successor_id", successor);
+            token_owners::check_successor(owner.as_ref().map(|(id, _)| *id), successor, faults);
+        }
+        owner
     }
 
     /// The new token, and its event, if it may be. `more` are those of its organization before it in the same batch.
@@ -223,7 +256,9 @@ impl Around {
             Some(id) => self.roles.get(&id).filter(|(owner, _)| *owner == organization).map(|(_, role)| role),
             None => self.admins.get(&organization),
         };
-        let role = check(new, now).and(roles::may_assign(grant, field, role.cloned()))?;
+        let mut faults = check(new, now);
+        let owner = self.owner(grant, new, &mut faults);
+        let role = faults.and(roles::may_assign(grant, field, role.cloned()))?;
         let begin = token::begin(new.not_before, now);
         let rules = policy.of_role(role.id);
         let expires_at = rules.end(new.end, begin);
@@ -247,6 +282,9 @@ impl Around {
             creator_name: Some(grant.by().actor.name().to_owned()),
             creator_kind: Some(grant.by().actor.kind()),
             creator_id: grant.by().actor.id(),
+            owner_id: owner.as_ref().map(|(id, _)| *id),
+            owner_name: owner.map(|(_, email)| email),
+            successor_id: new.successor_id,
             created_at: now,
             updated_at: now,
             not_before: new.not_before,

@@ -13,6 +13,7 @@ mod token_decisions;
 mod token_edits;
 mod token_list;
 mod token_networks;
+mod token_owners;
 mod token_policy;
 mod token_registered;
 mod token_states;

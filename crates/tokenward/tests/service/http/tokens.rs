@@ -29,10 +29,11 @@ async fn a_new_token_shows_its_text_once_and_all_else_again() {
     let made = create(&server, &acme, body).await;
     let text = made.str("token");
     assert!(text.len() == 42 && text.starts_with("twd_") && text[4..].chars().all(|c| c.is_ascii_alphanumeric()));
+    let own = server.get("/account", &acme.owner).await.str("id");
     let without_text = json!({
         "id": made.str("id"), "created_at": NOW, "updated_at": NOW, "name": "ci", "description": "Builds",
         "role_name": "viewer", "role_id": viewer, "creator_name": OWNER,
-        "creator_kind": "user", "creator_id": server.get("/account", &acme.owner).await.str("id"), "expires_at": "2026-12-01T00:00:00.000000Z", "state": "active", "last_four": &text[38..], "versions": [{
+        "creator_kind": "user", "creator_id": own, "owner_id": own, "owner_name": OWNER, "expires_at": "2026-12-01T00:00:00.000000Z", "state": "active", "last_four": &text[38..], "versions": [{
             "version": 1, "created_at": NOW, "expires_at": null, "last_four": &text[38..], "allowed_count": 0, "denied_count": 0,
         }], "allowed_count": 0, "denied_count": 0,
     });

@@ -27,10 +27,19 @@ fn account_events() -> Vec<AccountEventRow> {
     ]
 }
 
-fn bulk_page(deletes: bool) -> TokenBulkPage {
+fn owner_fields() -> OwnerFields {
+    let members = vec![choice("", false), choice("owner@acme.example", true), choice(NASTY, false)];
+    OwnerFields { owners: members.clone(), successors: members, owner_error: None, successor_error: None }
+}
+
+fn heirs(owned: usize) -> Heirs {
+    Heirs { owned, hint: "Who is accountable from then on.".into(), choices: owner_fields().owners, error: None }
+}
+
+fn bulk_page(action: &'static str) -> TokenBulkPage {
     TokenBulkPage {
         shell: shell(Nav::Tokens),
-        deletes,
+        action,
         sum: "6 tokens chosen, 2 of them used in the last 7 days.".into(),
         used_lately: true,
         tokens: tokens(),
@@ -38,6 +47,8 @@ fn bulk_page(deletes: bool) -> TokenBulkPage {
         reasons: vec![choice("unspecified", true), choice("cessation", false)],
         note: FormField::default(),
         expiry: expiry("90"),
+        owners: owner_fields().owners,
+        owner_error: (action == "hand_over").then(|| "Choose a member.".into()),
         password: None,
         error: None,
     }
@@ -210,6 +221,7 @@ pub fn pages() -> Vec<(String, String)> {
             expiry: expiry("90"),
             networks: FormField::default(),
         },
+        owners: owner_fields(),
         shown: 1_795_562_400_000_000,
         password: None,
         error: None,
@@ -230,6 +242,7 @@ pub fn pages() -> Vec<(String, String)> {
         shell: shell(Nav::Tokens),
         token: tokens().remove(4),
         form: token_new.form.clone(),
+        owners: OwnerFields { owner_error: Some("It is not a member of this organization.".into()), ..owner_fields() },
         version: "1795562400000000".into(),
         use_so_far: "It was allowed 18,204 times, and last used 4 minutes ago.".into(),
         effect: None,
@@ -250,8 +263,11 @@ pub fn pages() -> Vec<(String, String)> {
     page!("token-shown", TokenShownPage { list: "tokens", shell: shell(Nav::Tokens), token: tokens().remove(4) });
     let rotated = "The secret before (…m4Bc) is accepted until 25 Nov 2026, 23:20 UTC.";
     page!("token-rotated", TokenCreatedPage { rotated: Some(rotated.into()), ..token_created() });
-    page!("tokens-delete", bulk_page(true));
-    page!("tokens-end", bulk_page(false));
+    page!("tokens-delete", bulk_page("delete"));
+    page!("tokens-end", bulk_page("set_end"));
+    page!("tokens-disable", bulk_page("disable"));
+    page!("tokens-enable", bulk_page("enable"));
+    page!("tokens-hand-over", bulk_page("hand_over"));
     policy_pages(&mut pages);
     page!(
         "token-rotate",
@@ -435,6 +451,7 @@ pub fn pages() -> Vec<(String, String)> {
             shell: shell(Nav::Members),
             member: members().remove(1),
             roles: role_choices("devops"),
+            heirs: heirs(2),
             sent: members_page.invitations.iter().take(1).cloned().collect(),
             keep_invitations: false,
             error: None
@@ -446,6 +463,8 @@ pub fn pages() -> Vec<(String, String)> {
         hint: row.hint,
         role: row.role,
         last_used: row.last_used.map(|used| used.at),
+        made: true,
+        owned: revoke,
         revoke,
     };
     page!(
@@ -455,6 +474,7 @@ pub fn pages() -> Vec<(String, String)> {
             member: members().remove(1),
             tokens: vec![member_token(tokens().remove(4), false), member_token(tokens().remove(1), true)],
             may_revoke: true,
+            heirs: heirs(1),
             sent: members_page.invitations.clone(),
             keep_invitations: true,
             error: None
