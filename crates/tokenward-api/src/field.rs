@@ -175,6 +175,20 @@ fields! {
         .max_length(Some(4))
         .build()
         .into();
+    /// Labels of a token.
+    TokenLabels = ObjectBuilder::new()
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)))
+        .extensions(named("token_labels_bytes"))
+        .build()
+        .into();
+    /// Metadata of a token.
+    TokenMetadata = ObjectBuilder::new()
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)))
+        .extensions(named("token_metadata_bytes"))
+        .build()
+        .into();
+    /// What an answer is to tell besides.
+    VerifyIncludes = list("verify_include", one_of(["labels", "metadata"]));
     /// A word out of a short list.
     Word = text("word_characters").build().into();
     /// A position in the log.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use tokenward_core::event::ActorKind;
 use tokenward_core::token::{RevokeReason, TokenState};
 use tokenward_core::{Time, Uuid};
@@ -62,6 +63,13 @@ pub struct ApiToken {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<ApiTokenNetwork>))]
     pub networks: Vec<ApiTokenNetwork>,
+    /// Words by which it is found; absent where it has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What else is kept with it; absent where that is nothing.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
     /// `active`, `disabled`, `not_yet_valid`, `expired` or `revoked`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub state: TokenState,
@@ -207,6 +215,14 @@ pub struct ApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub networks: Option<Vec<ApiTokenNetwork>>,
+    /// Up to 32 words by which it is found: `{"team": "shop"}`. A key is 1 to 64 letters, digits and `._/-`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenLabels>))]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What else is to be kept with it: an object of at most 4 KiB. Nothing here reads it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenMetadata>))]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
     /// The member who is accountable for it; null is nobody. Absent is who makes it, or the owner of the token that does.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -300,6 +316,14 @@ pub struct ApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub networks: Option<Option<Vec<ApiTokenNetwork>>>,
+    /// Labels to be added or changed; one that is null goes, and null instead of all takes all away.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenLabels>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Option<BTreeMap<String, Option<String>>>>,
+    /// The same of its metadata, at any depth.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenMetadata>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Option<Map<String, Value>>>,
     /// The member who is accountable for it; null is nobody.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

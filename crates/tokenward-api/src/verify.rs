@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde_json::{Map, Value};
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -46,6 +47,10 @@ pub struct VerifyRequest<'a> {
     /// The request that the token came with. Needed with `api`; without it only remembered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<HttpRequest<'a>>,
+    /// What to tell of the token besides: `labels`, `metadata`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::VerifyIncludes>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include: Option<Vec<Text<'a>>>,
     /// A position that the answer must know of: what `Tokenward-Position` said of a change. The node waits for it, or says
     /// that it is `behind`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Position>))]
@@ -121,6 +126,32 @@ pub struct VerifiedToken<'a> {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+    /// Its labels, where the question includes them and it has some. Not of a revoked token.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<JsonText<'a>>,
+    /// Its metadata, likewise.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonText<'a>>,
+}
+
+/// A JSON object as its text: it is passed on as it is kept.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JsonText<'a>(pub Cow<'a, str>);
+
+impl Serialize for JsonText<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let object: Map<String, Value> = serde_json::from_str(&self.0).map_err(ser::Error::custom)?;
+        object.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonText<'_> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let object = Map::<String, Value>::deserialize(from)?;
+        Ok(Self(serde_json::to_string(&object).map_err(de::Error::custom)?.into()))
+    }
 }
 
 /// Questions about tokens.

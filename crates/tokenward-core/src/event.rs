@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use crate::actor::{Actor, ActorKind, By, Origin};
+use crate::label::Labels;
 use crate::organization::{CloudProvider, Plan, VariableScope, VariableType};
 use crate::path::Reading;
 use crate::role::{ClusterLevel, EnvironmentLevel, Mode};
@@ -357,6 +358,10 @@ pub struct TokenSnapshot {
     pub owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
     pub last_four: String,
     /// Which secret of the token is the newest.
     pub version: u16,

@@ -15,6 +15,7 @@ pub mod event;
 pub mod id;
 pub mod index;
 pub mod journal;
+pub mod label;
 pub mod lease;
 mod meaning;
 pub mod name;

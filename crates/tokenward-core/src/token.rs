@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 use crate::actor::ActorKind;
+use crate::label::Labels;
 use crate::network::{Networks, NotedNetwork};
 use crate::secret::Kind;
 use crate::time::{DAY, Micros, Time};
@@ -52,6 +53,10 @@ pub struct Token {
     pub expires_at: Option<Time>,
     /// The networks that it is bound to; from everywhere where there are none.
     pub networks: Vec<NotedNetwork>,
+    /// Words by which it is found.
+    pub labels: Labels,
+    /// What else its users keep with it: a JSON object.
+    pub metadata: Option<String>,
     /// The last four characters of its newest secret.
     pub last_four: String,
     /// Which secret that is: 1 is a token's first.

@@ -240,6 +240,12 @@ limits! {
         "A network, as it is written.";
     NETWORK_NOTE_CHARACTERS = fixed "network_note_characters" 128, Characters,
         "What is noted about a network.";
+    TOKEN_LABELS = fixed "token_labels" 32, Count,
+        "Labels of one token.";
+    TOKEN_LABELS_BYTES = fixed "token_labels_bytes" 4 * KIB, Bytes,
+        "The labels of one token, as JSON.";
+    TOKEN_METADATA_BYTES = fixed "token_metadata_bytes" 4 * KIB, Bytes,
+        "The metadata of one token, as JSON.";
     TOKEN_UNDO = setting "token_undo_ms" 3_600_000, Milliseconds,
         "How long ago the deletion of a token may be to be undone: an hour; 1 for never.";
     TOKEN_OVERLAP = setting "token_overlap_ms" 2_592_000_000, Milliseconds,
@@ -318,6 +324,8 @@ limits! {
         "What somebody presented to your API and you ask about: the text of a token, a path, a user agent. No head of a request is larger.";
     BATCH = fixed "batch" 1_000, Count,
         "Questions in one batch.";
+    VERIFY_INCLUDE = fixed "verify_include" 2, Count,
+        "What a question about a token asks to be told of it besides.";
     QUERY = fixed "query_characters" 256, Characters,
         "The value of a parameter in a query.";
     PATH_SEGMENT = fixed "path_segment_characters" 128, Characters,

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
+use tokenward_core::label::Labels;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{Digest, Kind};
@@ -39,6 +40,10 @@ pub struct NewToken<'a> {
     pub expires_at: Option<Time>,
     /// The networks that it is bound to.
     pub networks: &'a [NotedNetwork],
+    /// Its labels.
+    pub labels: Option<&'a Labels>,
+    /// Its metadata: a JSON object.
+    pub metadata: Option<&'a str>,
     /// The member who is accountable for it.
     pub owner_id: Option<Uuid>,
     /// The member who takes it over from that one.
@@ -82,6 +87,8 @@ row! {
         not_before: Option<Time>,
         expires_at: Option<Time>,
         networks: Option<String>,
+        labels: Option<String>,
+        metadata: Option<String>,
         last_four: String,
         version: u16,
         disabled_at: Option<Time>,
@@ -117,6 +124,8 @@ impl From<TokenRow> for Token {
             expires_at: row.expires_at,
             // What cannot be read binds the token all the same (see `restrictions`); it has nothing to show.
             networks: restrictions::networks(row.networks.as_deref()).unwrap_or_default(),
+            labels: row.labels.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            metadata: row.metadata,
             last_four: row.last_four,
             version: row.version,
             disabled_at: row.disabled_at,
@@ -138,7 +147,7 @@ macro_rules! select_all {
             "SELECT t.id, t.organization_id, t.kind, t.role_id, ",
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
             "t.creator_kind, t.creator_id, t.owner_id, o.email AS owner_name, t.successor_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
-            "t.disabled_at, t.revoked_at, ",
+            "t.labels, t.metadata, t.disabled_at, t.revoked_at, ",
             "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
             "s.last_four, s.version FROM token t LEFT JOIN role r ON r.id = t.role_id ",
             "LEFT JOIN account o ON o.id = t.owner_id JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
@@ -515,17 +524,54 @@ pub async fn versions(conn: Conn<'_>, tokens: &[Uuid], now: Time) -> Result<Hash
     Ok(all)
 }
 
+/// The text that is kept of labels; nothing where there are none.
+fn labels_text(labels: Option<&Labels>) -> Result<Option<String>> {
+    let labels = labels.filter(|labels| !labels.is_empty());
+    labels.map(serde_json::to_string).transpose().map_err(Error::internal)
+}
+
+row! {
+    /// What is told of a token on request, as JSON.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct DescriptionRow {
+        /// The token.
+        pub id: Uuid,
+        /// Its labels.
+        pub labels: Option<String>,
+        /// Its metadata.
+        pub metadata: Option<String>,
+    }
+}
+
+/// The labels and the metadata of these tokens, or of all, that have some and were not taken back.
+pub async fn descriptions(conn: Conn<'_>, tokens: Option<&[Uuid]>) -> Result<Vec<DescriptionRow>> {
+    macro_rules! described {
+        ($rest:literal) => {
+            concat!(
+                "SELECT id, labels, metadata FROM token WHERE (labels IS NOT NULL OR metadata IS NOT NULL) ",
+                "AND revoked_at IS NULL ",
+                $rest
+            )
+        };
+    }
+    match tokens {
+        Some(ids) => by_ids(conn, described!("AND id IN"), ids).await,
+        None => run!(conn, c => sqlx::query_as(described!("ORDER BY id")).fetch_all(&mut *c)),
+    }
+}
+
 /// Writes what can be changed about a token.
 pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     grant.permits(managing(token.kind))?;
     free_name(tx, grant, token.kind, &token.name).await?;
     let updated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7, not_before = $8, ",
-        "networks = $9, owner_id = $10, successor_id = $11 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
+        "networks = $9, owner_id = $10, successor_id = $11, labels = $12, metadata = $13 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ))
     .bind(grant.organization()).bind(token.id).bind(&token.name).bind(token.description.as_deref()).bind(token.role_id)
     .bind(token.expires_at.map(|at| at.0)).bind(token.updated_at.0).bind(token.not_before.map(|at| at.0))
     .bind(restrictions::networks_text(&token.networks)?).bind(token.owner_id).bind(token.successor_id)
+    .bind(labels_text(Some(&token.labels))?).bind(token.metadata.as_deref())
     .fetch_optional(&mut *c))
     .map_err(name_conflict("token", &token.name))?;
     updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))

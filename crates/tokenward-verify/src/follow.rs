@@ -29,6 +29,7 @@ use tokenward_store::{
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::described::Descriptions;
 use crate::journal::Journal;
 use crate::policy::held::{self, Policies};
 use crate::registry::Registry;
@@ -50,6 +51,8 @@ pub(crate) struct Followed {
     pub(crate) index: Index,
     /// What the policies of tokens say.
     pub(crate) policies: Policies,
+    /// Labels and metadata of tokens.
+    pub(crate) descriptions: Descriptions,
     /// Until when it may be decided by, on the steady clock.
     until: AtomicI64,
     /// Up to where changes are in it.
@@ -86,6 +89,7 @@ impl Default for Followed {
         Self {
             index: Index::default(),
             policies: Policies::default(),
+            descriptions: Descriptions::default(),
             until: AtomicI64::new(lease::NEVER),
             position: watch::Sender::default(),
             line: Mutex::default(),
@@ -311,6 +315,7 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     tokens::each_index_row(feed.conn()?, now, |row| put_token(&fresh, &directory, &row)).await?;
     let policies = tokens::policies(feed.conn()?, None).await?;
     followed.policies.replace(held::compile(policies).await?);
+    followed.descriptions.replace(tokens::descriptions(feed.conn()?, None).await?);
     let sessions = sessions::all(feed.conn()?).await?;
     let users: Vec<Uuid> = sessions.iter().map(|session| session.account_id).collect();
     fresh.put_sessions(&users, sessions.into_iter().filter_map(session).collect());
@@ -491,6 +496,9 @@ pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton
         held::compile(new).await?
     };
     followed.policies.put(&other, policies);
+    if !ids.is_empty() {
+        followed.descriptions.put(&ids, tokens::descriptions(feed.conn()?, Some(&ids)).await?);
+    }
     for row in rows {
         put_token(index, &directory, &row);
     }

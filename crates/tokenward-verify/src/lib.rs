@@ -3,6 +3,7 @@
 mod clock;
 mod compare;
 pub mod credential;
+mod described;
 mod embedded;
 mod follow;
 mod gateway;

@@ -1,6 +1,7 @@
 //! The server's own entrance: answers that are read under a lock, without a copy; callers of our own API; what an
 //! operator may look at. It changes with the server, and promises nothing to anybody else.
 
+pub use crate::described::Description;
 pub use crate::policy::{AskedRequest, PolicyDenied, PolicyPass};
 pub use crate::question::{SPANS, TraceId};
 pub use crate::record::KeptDecision;

@@ -27,6 +27,7 @@ use tokenward_store::usage::TokenUsage;
 use tokenward_store::{Places, Position, Reader, Store};
 use tokio::task::JoinHandle;
 
+use crate::described::Description;
 use crate::follow::Followed;
 use crate::guard;
 use crate::hints;
@@ -183,6 +184,12 @@ impl Verifier {
     #[must_use]
     pub fn directory(&self) -> arc_swap::Guard<Arc<Directory>> {
         self.0.followed.index.directory()
+    }
+
+    /// The labels and the metadata of a token that was not taken back, where it has some.
+    #[must_use]
+    pub fn description(&self, token: Uuid) -> Option<Arc<Description>> {
+        self.0.followed.descriptions.get(token)
     }
 
     /// The index, to measure it.

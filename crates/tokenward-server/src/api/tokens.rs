@@ -13,6 +13,7 @@ use tokenward_api::tokens::{
 };
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
+use tokenward_core::label::Wanted;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{InnerDigest, Registration};
@@ -30,7 +31,7 @@ use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::TOKEN_PAGE;
 use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::usage::TokenUsage;
-use crate::service::{App, Written, token_networks, token_owners, token_policy, tokens, usage};
+use crate::service::{App, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
 
 fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
     let revocation = |it: Revocation| ApiTokenRevocation {
@@ -83,6 +84,9 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
             .into_iter()
             .map(|it| ApiTokenNetwork { network: it.network.to_string(), note: it.note })
             .collect(),
+        labels: token.labels,
+        // It was written here.
+        metadata: token.metadata.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         state,
         disabled_at: token.disabled_at,
         revocation: token.revocation.map(revocation),
@@ -115,6 +119,7 @@ pub(super) struct ListQuery {
     creator_left: Option<bool>,
     owner_id: Option<Uuid>,
     owner_left: Option<bool>,
+    label: Option<String>,
     ends: Option<bool>,
     ends_from: Option<String>,
     ends_before: Option<String>,
@@ -155,6 +160,9 @@ impl ListQuery {
                 Ok(state) => filter.state = state,
                 Err(problem) => faults.push("state", problem.to_string()),
             }
+        }
+        if let Some(text) = self.label {
+            filter.labels = faults.read("label", Wanted::parse_all(&text)).unwrap_or_default();
         }
         for (name, text, field) in [
             ("endsFrom", self.ends_from, &mut filter.ends_from),
@@ -199,6 +207,7 @@ const LIST: &[(&str, &str)] = &[
     ("creatorLeft", "`true`: only those of users who are members no more."),
     ("ownerId", "Only those that this member is accountable for."),
     ("ownerLeft", "`true`: only those whose owner is a member no more."),
+    ("label", "Only those with this label: `team`, `team:shop`, or several, as in `team:shop,nightly`."),
     ("ends", "`false`: only those without an end; `true`: only those with one."),
     ("endsFrom", "Only those that end then or later: RFC 3339 or a Unix time."),
     ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
@@ -220,7 +229,7 @@ const LIST_KINDS: &[(&str, QueryKind)] = &[
     ("cursor", QueryKind::Id),
 ];
 /// The filters alone.
-pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(14).0;
+pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(15).0;
 pub(super) const FILTER_KINDS: &[(&str, QueryKind)] = LIST_KINDS.split_at(8).0;
 
 /// Why a token is deleted, where the query says so.
@@ -260,7 +269,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[400]),
         patch("/organization/{organizationId}/apiToken/{apiTokenId}", update)
             .needs(Management::TokenManage, On::Organization)
-            .about("API tokens", "Change what a token is: name, description, role, time, networks, owner. Its text stays the same.")
+            .about("API tokens", "Change what a token is: name, description, role, time, networks, labels, owner. Its text stays the same.")
             .takes::<ApiTokenEditRequest>()
             .written_in(&["application/json", "application/merge-patch+json"])
             .answers::<ApiToken>(200)
@@ -373,6 +382,8 @@ async fn create(
         description: new.description,
         role_id,
         not_before: new.not_before,
+        labels: new.labels,
+        metadata: token_labels::metadata_text(&new.metadata, &mut faults),
         owner_id: new.owner_id,
         successor_id: new.successor_id,
         registration: registration(new.sha256.as_deref(), new.last_four.as_deref(), &mut faults),
@@ -547,6 +558,8 @@ async fn update(
         not_before: edit.not_before,
         expires_at: edit.expires_at,
         networks: edit.networks.map(|sent| sent.map(|sent| networks(sent, &mut faults)).unwrap_or_default()),
+        labels: edit.labels,
+        metadata: edit.metadata,
         owner_id: edit.owner_id,
         successor_id: edit.successor_id,
     };

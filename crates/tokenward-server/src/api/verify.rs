@@ -7,7 +7,7 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use tokenward_api::Text;
 use tokenward_api::verify::{
-    Batch, BatchRequest, Reference, ResourceRequest, SelfAnswer, Verification, VerifiedToken, VerifyRequest,
+    Batch, BatchRequest, JsonText, Reference, ResourceRequest, SelfAnswer, Verification, VerifiedToken, VerifyRequest,
 };
 use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision};
@@ -27,10 +27,10 @@ use super::error::ApiError;
 use super::extract::parse;
 use super::json;
 use super::right::On;
-use crate::limits::{API_NAME, BATCH, Limit, PERMISSION, PRESENTED_BYTES, REQUEST_BODY};
+use crate::limits::{API_NAME, BATCH, Limit, PERMISSION, PRESENTED_BYTES, REQUEST_BODY, VERIFY_INCLUDE};
 use crate::metrics::Way;
 use crate::service::{App, policy_denials, receipts};
-use tokenward_verify::server::{Answer, ID_LENGTH, TraceId};
+use tokenward_verify::server::{Answer, Description, ID_LENGTH, TraceId};
 use tokenward_verify::{Asking, Presenter, Question, Request, RequestBody};
 
 /// A miss in a batch beyond the budget of its `remote_ip`: whether the token is malformed or unknown is not said.
@@ -66,6 +66,12 @@ fn write(answer: &Verification<'_>, to: &mut Vec<u8>) -> Result<()> {
                 json::string(to, &at.to_string())?;
             }
         }
+        for (name, text) in [(&br#","labels":"#[..], &token.labels), (br#","metadata":"#, &token.metadata)] {
+            if let Some(JsonText(text)) = text {
+                to.extend_from_slice(name);
+                to.extend_from_slice(text.as_bytes());
+            }
+        }
         to.push(b'}');
     }
     if let Some(missing) = &answer.missing_permission {
@@ -81,9 +87,47 @@ fn write(answer: &Verification<'_>, to: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
+/// What a question asks to be told besides.
+#[derive(Clone, Copy, Default)]
+struct Include {
+    labels: bool,
+    metadata: bool,
+}
+
+impl Include {
+    fn read(words: Option<&[Text<'_>]>) -> Result<Self> {
+        let mut include = Self::default();
+        let Some(words) = words else { return Ok(include) };
+        VERIFY_INCLUDE.check_list(words).map_err(|problem| Error::invalid("include", problem))?;
+        for (at, Text(word)) in words.iter().enumerate() {
+            match &**word {
+                "labels" => include.labels = true,
+                "metadata" => include.metadata = true,
+                _ => return Err(Error::invalid(format!("include[{at}]"), "is neither `labels` nor `metadata`")),
+            }
+        }
+        Ok(include)
+    }
+
+    /// What is known of the token, where something of it is to be told.
+    fn of(self, app: &App, answer: &Answer<'_>) -> Option<Arc<Description>> {
+        let (found, ..) = answer.found.filter(|_| self.labels || self.metadata)?;
+        app.verifier.description(found.token)
+    }
+}
+
 /// What is said of a decision, whose id is written as `id`.
-fn verification<'a>(answer: &Answer<'a>, id: &'a str) -> Verification<'a> {
+fn verification<'a>(
+    answer: &Answer<'a>,
+    id: &'a str,
+    (include, described): (Include, Option<&'a Description>),
+) -> Verification<'a> {
+    let told = |wanted: bool, text: fn(&Description) -> Option<&str>| {
+        described.filter(|_| wanted).and_then(text).map(|text| JsonText(text.into()))
+    };
     let token = answer.found.map(|(found, organization, role)| VerifiedToken {
+        labels: told(include.labels, |it| it.labels.as_deref()),
+        metadata: told(include.metadata, |it| it.metadata.as_deref()),
         id: found.token,
         name: found.name().into(),
         kind: found.kind.as_str().into(),
@@ -196,6 +240,7 @@ fn answer<'a>(
         request: request.request.as_ref().map(|it| (&*it.method.0, &*it.path.0)),
     };
     let ask = subject.read()?;
+    let include = Include::read(request.include.as_deref())?;
     check_known(app, request.at_least.as_ref())?;
     let question = Question::new(Asking::Organization(organization), ask)
         .resource(subject.resource())
@@ -206,7 +251,8 @@ fn answer<'a>(
     let checked = app.verifier.check(&request.token.0, &question, |answer| {
         app.metrics.decided(Way::Verify, &answer.decision);
         let id = &mut [0; ID_LENGTH];
-        write(&verification(&answer, answer.id.encode(id)), body)
+        let described = include.of(app, &answer);
+        write(&verification(&answer, answer.id.encode(id), (include, described.as_deref())), body)
     });
     checked.inspect_err(|error| app.metrics.answered(Way::Verify, Err(error.code)))??;
     Ok(())
@@ -335,6 +381,8 @@ mod tests {
                         role_id: id,
                         role_name: names[4 - at].into(),
                         expires_at,
+                        labels: (at == 2).then_some(JsonText(r#"{"team":"shop"}"#.into())),
+                        metadata: (at != 3).then_some(JsonText(r#"{"a":[1,"\"x"],"b":{"c":null}}"#.into())),
                     }),
                     missing_permission: (at != 0).then_some("invoices:read".into()),
                     decision_id: (at != 2).then_some(id_text.into()),

@@ -1,7 +1,9 @@
 //! What is done to a token after it was made: edited, rotated, switched off and on, deleted, brought back.
 
 use axum::Extension;
+use serde_json::{Map, Value};
 use tokenward_core::caller::Grant;
+use tokenward_core::label::Labels;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::time::{Micros, length, length_text};
@@ -15,11 +17,12 @@ use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
 use super::tokens::{
-    KEEP, LIST, NewSecret, REASONS, expiry, network_lines, owner_fields, row, secret_page, token_form, typed_member,
-    typed_networks, version_rows,
+    KEEP, LIST, NewSecret, REASONS, expiry, label_lines, network_lines, owner_fields, row, secret_page, token_form,
+    typed_labels, typed_member, typed_metadata, typed_networks, version_rows,
 };
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
+use crate::service::token_labels::{LabelsChange, MetadataChange};
 use crate::service::tokens::{self, TokenChange};
 use crate::service::{App, IfMatch, Written, usage};
 
@@ -35,6 +38,8 @@ pub(super) async fn edit(
         ("description", token.description.clone().unwrap_or_default()),
         ("role_id", token.role_id.to_string()),
         ("networks", network_lines(&token.networks)),
+        ("labels", label_lines(&token.labels)),
+        ("metadata", token.metadata.clone().unwrap_or_default()),
         ("owner_id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
         ("successor_id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
         ("version", token.updated_at.0.to_string()),
@@ -114,6 +119,10 @@ pub(super) async fn save(
         Ok(networks) => networks,
         Err(error) => return again(Problems::of(error)?).await,
     };
+    let (labels, metadata) = match typed_labels(&typed).and_then(|labels| Ok((labels, typed_metadata(&typed)?))) {
+        Ok(read) => read,
+        Err(error) => return again(Problems::of(error)?).await,
+    };
     if let Some(effect) = effect_of(&person, &token, &typed).await? {
         return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
     }
@@ -124,6 +133,8 @@ pub(super) async fn save(
         not_before: None,
         expires_at,
         networks,
+        labels: labels.map(|labels| replaced_labels(&token.labels, labels)),
+        metadata: metadata.map(|metadata| replaced_metadata(token.metadata.as_deref(), metadata)),
         owner_id: typed_member(&typed, "owner_id"),
         successor_id: typed_member(&typed, "successor_id"),
     };
@@ -139,6 +150,40 @@ pub(super) async fn save(
         }
         Err(error) => again(Problems::of(error)?).await,
     }
+}
+
+/// The change that leaves these labels alone: a form has all of them.
+fn replaced_labels(old: &Labels, new: Labels) -> LabelsChange {
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), None));
+    let gone: Vec<_> = gone.collect();
+    Some(gone.into_iter().chain(new.into_iter().map(|(key, value)| (key, Some(value)))).collect())
+}
+
+/// The change that leaves this metadata alone.
+fn replaced_metadata(old: Option<&str>, new: Map<String, Value>) -> MetadataChange {
+    let old: Map<String, Value> = old.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    // Said of the first level alone: an object would be merged into the one before.
+    if new.is_empty() || old.is_empty() {
+        return Some(new).filter(|new| !new.is_empty());
+    }
+    Some(difference(&old, new))
+}
+
+/// The merge patch that makes `new` of `old`.
+fn difference(old: &Map<String, Value>, new: Map<String, Value>) -> Map<String, Value> {
+    let mut patch: Map<String, Value> = Map::new();
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    for (key, value) in new {
+        match (old.get(&key), value) {
+            (Some(Value::Object(before)), Value::Object(after)) => {
+                patch.insert(key, Value::Object(difference(before, after)));
+            }
+            (_, value) => drop(patch.insert(key, value)),
+        }
+    }
+    patch
 }
 
 /// How long the secret before is kept after a rotation: what the form sends, what people read, and what it is for.

@@ -375,6 +375,7 @@ fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, organization: Opti
 fn matches(token: &Token, word: &str) -> bool {
     let contains = |text: &str| text.to_lowercase().contains(word);
     [&token.name, &token.role_name, &token.last_four].into_iter().any(|text| contains(text))
+        || token.labels.iter().any(|(key, value)| contains(&format!("{key}={value}")))
         || [&token.description, &token.creator_name, &token.owner_name].into_iter().flatten().any(|text| contains(text))
 }
 

@@ -3,16 +3,18 @@
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode};
 use chrono::{Days, NaiveDate};
+use serde_json::{Map, Value};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
+use tokenward_core::label::Labels;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::PlainText;
 use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState as Core, TokenVersion};
 use tokenward_core::token_policy::End;
-use tokenward_core::{Code, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
 use super::form::{Pairs, Problems, Query};
@@ -27,7 +29,7 @@ use super::view::{
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{App, members, policy_tokens, token_networks, token_owners, token_policy};
+use crate::service::{App, members, policy_tokens, token_labels, token_networks, token_owners, token_policy};
 
 /// The path of the list below the organization.
 pub(super) const LIST: &str = "tokens";
@@ -215,6 +217,8 @@ pub(super) async fn token_form(
             first_day: day(now).map(|day| day.to_string()).unwrap_or_default(),
         },
         networks: problems.field("networks", typed.get("networks")),
+        labels: problems.field("labels", typed.get("labels")),
+        metadata: problems.field("metadata", typed.get("metadata")),
     })
 }
 
@@ -251,6 +255,34 @@ pub(super) fn typed_networks(typed: &Pairs) -> Result<Option<Vec<NotedNetwork>>>
     Ok(Some(networks))
 }
 
+/// The labels that were typed: `key=value`, one a line. `None` where the form has no such field.
+pub(super) fn typed_labels(typed: &Pairs) -> Result<Option<Labels>> {
+    let Some(lines) = typed.all("labels").next() else { return Ok(None) };
+    let mut labels = Labels::new();
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        if labels.insert(key.trim().to_owned(), value.trim().to_owned()).is_some() {
+            return Err(Error::invalid("labels", format!("has the key `{}` twice", key.trim())));
+        }
+    }
+    Ok(Some(labels))
+}
+
+/// The same lines again.
+pub(super) fn label_lines(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The metadata that was typed, an object of JSON. `None` where the form has no such field.
+pub(super) fn typed_metadata(typed: &Pairs) -> Result<Option<Map<String, Value>>> {
+    let Some(text) = typed.all("metadata").next() else { return Ok(None) };
+    if text.trim().is_empty() {
+        return Ok(Some(Map::new()));
+    }
+    let no_object = |_| Error::invalid("metadata", "is no JSON object, such as {\"ticket\": \"OPS-1204\"}");
+    serde_json::from_str(text).map(Some).map_err(no_object)
+}
+
 /// The same lines again.
 pub(super) fn network_lines(networks: &[NotedNetwork]) -> String {
     networks.iter().map(NotedNetwork::to_string).collect::<Vec<_>>().join("\n")
@@ -275,7 +307,18 @@ pub(super) async fn create(
         Ok(networks) => networks,
         Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
     };
+    let (labels, metadata) = match typed_labels(&typed).and_then(|labels| Ok((labels, typed_metadata(&typed)?))) {
+        Ok(read) => read,
+        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
+    };
+    let mut faults = Faults::default();
+    let metadata = metadata.and_then(|metadata| token_labels::metadata_text(&metadata, &mut faults));
+    if let Err(error) = faults.finish() {
+        return new_page(&person, &grant, &typed, Problems::of(error)?).await;
+    }
     let new = NewToken {
+        labels: labels.unwrap_or_default(),
+        metadata,
         name: typed.line("name"),
         description: typed.text("description"),
         role_id: Some(role_id),
@@ -388,6 +431,12 @@ pub(super) async fn show(
         versions,
         not_before: token.not_before.map(|at| person.moment(at)),
         networks: token.networks.clone(),
+        labels: token.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+        metadata: token
+            .metadata
+            .as_deref()
+            .and_then(|text| serde_json::from_str::<Value>(text).ok())
+            .map(|it| format!("{it:#}")),
         successor: match token.successor_id {
             Some(id) => {
                 people(&person, organization).await?.into_iter().find(|(it, _)| *it == id.to_string()).map(|it| it.1)

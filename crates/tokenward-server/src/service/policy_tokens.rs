@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenSnapshot};
+use tokenward_core::label::Labels;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{self, PlainText};
@@ -190,6 +191,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     not_before: None,
                     expires_at,
                     networks: Vec::new(),
+                    labels: Labels::new(),
+                    metadata: None,
                     last_four: text.last_four().to_owned(),
                     version: 1,
                     disabled_at: None,
@@ -203,6 +206,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     not_before: None,
                     expires_at,
                     networks: &[],
+                    labels: None,
+                    metadata: None,
                     owner_id: token.owner_id,
                     successor_id: None,
                     policy: Some(&new.policy),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokenward_core::actor::ActorKind;
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Organization;
+use tokenward_core::label::Wanted;
 use tokenward_core::secret::Kind;
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::TokenPolicy;
@@ -47,6 +48,8 @@ pub struct Filter {
     pub maker_left: bool,
     /// Only those that this member is accountable for.
     pub owner: Option<Uuid>,
+    /// Only those with all of these labels.
+    pub labels: Vec<Wanted>,
     /// Only those whose owner has left.
     pub owner_left: bool,
 }
@@ -64,6 +67,7 @@ impl Filter {
             && self.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
             && self.role.is_none_or(|role| token.role_id == role)
             && self.creator.is_none_or(|creator| token.creator_id == Some(creator))
+            && self.labels.iter().all(|wanted| wanted.is_in(&token.labels))
             && self.owner.is_none_or(|owner| token.owner_id == Some(owner))
             && self.ends.is_none_or(|ends| token.expires_at.is_some() == ends)
             && self.ends_from.is_none_or(|from| token.expires_at.is_some_and(|at| from <= at))

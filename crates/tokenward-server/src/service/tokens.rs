@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
+use tokenward_core::label::Labels;
 use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
@@ -19,7 +20,8 @@ use tokenward_store::{Tx, peppers, roles, token_policies, tokens};
 pub(super) mod batches;
 
 use super::holders::{self, Wanted};
-use super::{App, IfMatch, Written, proof, sessions, token_networks, token_owners};
+use super::token_labels::{LabelsChange, MetadataChange};
+use super::{App, IfMatch, Written, proof, sessions, token_labels, token_networks, token_owners};
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
@@ -41,6 +43,10 @@ pub struct NewToken {
     pub end: End,
     /// The networks that it is bound to; from everywhere where there are none.
     pub networks: Vec<NotedNetwork>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its metadata: a JSON object.
+    pub metadata: Option<String>,
     /// The member who is accountable for it, or nobody; `None` is who makes it, or the owner of the token that does.
     pub owner_id: Option<Option<Uuid>>,
     /// The member who takes it over from that one.
@@ -212,6 +218,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
 #[must_use]
 pub fn check(new: &NewToken, now: Time) -> Faults {
     let mut faults = check_words(Some(&new.name), new.description.as_deref());
+    token_labels::check_labels(&new.labels, &mut faults);
     if let End::At(at) = new.end {
         if at <= now {
             faults.push("expires_at", format!("is in the past; it is {now} now"));
@@ -276,6 +283,10 @@ pub struct TokenChange {
     pub expires_at: Option<Option<Time>>,
     /// Other networks, or none.
     pub networks: Option<Vec<NotedNetwork>>,
+    /// Other labels, or none.
+    pub labels: Option<LabelsChange>,
+    /// Other metadata, or none.
+    pub metadata: Option<MetadataChange>,
     /// Another owner, or none.
     pub owner_id: Option<Option<Uuid>>,
     /// Another successor, or none.
@@ -325,8 +336,12 @@ pub async fn update(
                     faults.check("expires_at", end);
                 }
                 let owner = token_owners::of_change(tx, grant, &old, &change, &mut faults).await?;
+                let labels = token_labels::changed_labels(&old.labels, change.labels, &mut faults);
+                let metadata = token_labels::changed_metadata(old.metadata.as_deref(), change.metadata, &mut faults)?;
                 faults.finish()?;
                 let token = Token {
+                    labels,
+                    metadata,
                     owner_id: owner.id,
                     owner_name: owner.name,
                     successor_id: owner.successor,
@@ -703,6 +718,8 @@ pub(super) fn snapshot(token: &Token) -> TokenSnapshot {
         not_before: token.not_before,
         expires_at: token.expires_at,
         networks: token.networks.iter().map(|it| it.network.to_string()).collect(),
+        labels: token.labels.clone(),
+        metadata: token.metadata.clone(),
         owner_id: token.owner_id,
         owner: token.owner_name.clone(),
         successor_id: token.successor_id,

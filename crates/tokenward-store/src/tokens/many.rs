@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     ActorKind, Code, Conn, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result, Revocation, Token, TokenRow,
-    Tx, Uuid, by_ids, managing, restrictions, write_policy,
+    Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
 };
 use crate::db::{Many, hex_bytes, hex_id, many};
 
@@ -26,6 +26,8 @@ struct New<'a> {
     expires_at: Option<i64>,
     not_before: Option<i64>,
     networks: Option<String>,
+    labels: Option<String>,
+    metadata: Option<&'a str>,
     owner_id: Option<String>,
     successor_id: Option<String>,
     secret_id: String,
@@ -44,9 +46,9 @@ const FREE_NAMES: Many = many!(
 );
 const INSERT: Many = many!(
     "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, \
-     created_at, updated_at, expires_at, not_before, networks, owner_id, successor_id) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
+     created_at, updated_at, expires_at, not_before, networks, labels, metadata, owner_id, successor_id) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
      r.description, r.creator_id, r.creator_name, r.creator_kind, r.created_at, r.created_at, r.expires_at, r.not_before, \
-     r.networks, r.owner_id, r.successor_id FROM",
+     r.networks, r.labels, r.metadata, r.owner_id, r.successor_id FROM",
     [
         id id,
         organization_id id,
@@ -61,6 +63,8 @@ const INSERT: Many = many!(
         expires_at number,
         not_before number,
         networks text,
+        labels text,
+        metadata text,
         owner_id id,
         successor_id id,
     ],
@@ -103,6 +107,8 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
             expires_at: token.expires_at.map(|at| at.0),
             not_before: token.not_before.map(|at| at.0),
             networks: restrictions::networks_text(token.networks)?,
+            labels: labels_text(token.labels)?,
+            metadata: token.metadata,
             owner_id: token.owner_id.map(hex_id),
             successor_id: token.successor_id.map(hex_id),
             secret_id: hex_id(tx.new_id()),

@@ -88,6 +88,8 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
         not_before: None,
         expires_at: Some(Time(0)),
         networks: Vec::new(),
+        labels: tokenward_core::label::Labels::new(),
+        metadata: None,
         owner_id: None,
         owner: None,
         successor_id: None,

@@ -292,6 +292,8 @@ pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest)
         expires_at: None,
         policy: None,
         networks: &[],
+        labels: None,
+        metadata: None,
         owner_id: Some(of.owner),
         successor_id: None,
         secret: secret(digest),

@@ -196,6 +196,8 @@ pub async fn insert(
                 not_before: None,
                 expires_at: None,
                 networks: &[],
+                labels: None,
+                metadata: None,
                 owner_id: None,
                 successor_id: None,
                 policy: None,

@@ -1,10 +1,12 @@
 //! `tokenward token`.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use clap::{ArgGroup, Args, Subcommand};
 use reqwest::Method;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 use tokenward_api::tokens::{
     ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest,
     ApiTokenRotateRequest, ApiTokenVersion,
@@ -108,6 +110,12 @@ pub struct CreateArgs {
     /// several, without it from everywhere
     #[arg(long = "network", value_name = "NETWORK")]
     networks: Vec<String>,
+    /// A label by which it is found, such as team=shop; several times for several
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// What else is to be kept with it: a JSON object
+    #[arg(long, value_name = "JSON", value_parser = metadata)]
+    metadata: Option<Map<String, Value>>,
     /// The member who is accountable for it, by e-mail address or id, or none; without it you, or the owner of the token that
     /// you use
     #[arg(long, value_name = "EMAIL|ID")]
@@ -123,7 +131,8 @@ pub struct CreateArgs {
 /// `tokenward token edit`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
-    "name", "description", "role", "expires", "not_before", "networks", "anywhere", "owner", "successor",
+    "name", "description", "role", "expires", "not_before", "networks", "anywhere", "owner", "successor", "labels",
+    "unlabel", "metadata",
 ])))]
 pub struct EditArgs {
     /// Its name or id
@@ -150,6 +159,15 @@ pub struct EditArgs {
     /// Accept it from everywhere
     #[arg(long, conflicts_with = "networks")]
     anywhere: bool,
+    /// A label to add or change, such as team=shop; several times for several
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// The key of a label to take away; several times for several
+    #[arg(long, value_name = "KEY")]
+    unlabel: Vec<String>,
+    /// Its metadata from now on: a JSON object; {} for none
+    #[arg(long, value_name = "JSON", value_parser = metadata)]
+    metadata: Option<Map<String, Value>>,
     /// The member who is accountable for it, by e-mail address or id, or none
     #[arg(long, value_name = "EMAIL|ID")]
     owner: Option<String>,
@@ -243,6 +261,8 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         not_before: args.not_before,
         expires_at: args.expires.map(|end| end.0),
         networks: sent_networks(&args.networks),
+        labels: args.labels.into_iter().collect(),
+        metadata: args.metadata.unwrap_or_default(),
         owner_id: member::named(args.owner.as_deref(), context).await?,
         successor_id: member::named(args.successor.as_deref(), context).await?.flatten(),
         sha256: own.as_ref().map(OwnSecret::sha256),
@@ -405,6 +425,48 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     })
 }
 
+/// A label as clap reads it.
+fn label(text: &str) -> std::result::Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a label is KEY=VALUE, such as team=shop")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Metadata as clap reads it.
+fn metadata(text: &str) -> std::result::Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|problem| format!("it is no JSON object: {problem}"))
+}
+
+/// What is to be different about labels; nothing where none is named.
+fn changed_labels(new: Vec<(String, String)>, gone: Vec<String>) -> Option<Option<BTreeMap<String, Option<String>>>> {
+    let gone = gone.into_iter().map(|key| (key, None));
+    let all: BTreeMap<_, _> = gone.chain(new.into_iter().map(|(key, value)| (key, Some(value)))).collect();
+    (!all.is_empty()).then_some(Some(all))
+}
+
+/// The merge patch after which the metadata is `new`.
+fn changed_metadata(old: &Map<String, Value>, new: Map<String, Value>) -> Option<Map<String, Value>> {
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let mut patch: Map<String, Value> = gone.collect();
+    for (key, value) in new {
+        let value = match (old.get(&key), value) {
+            (Some(Value::Object(old)), Value::Object(new)) => changed_metadata(old, new).unwrap_or_default().into(),
+            (_, value) => value,
+        };
+        patch.insert(key, value);
+    }
+    Some(patch)
+}
+
+/// The labels of a token in one line.
+fn label_list(token: &ApiToken) -> String {
+    token.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Its metadata in one line.
+fn metadata_text(token: &ApiToken) -> String {
+    if token.metadata.is_empty() { String::new() } else { Value::from(token.metadata.clone()).to_string() }
+}
+
 /// Who is accountable for a token, and whether that member has left.
 fn owner(token: &ApiToken) -> String {
     let name = or(text(token.owner_name.as_deref()), "-");
@@ -461,6 +523,8 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Creator", text(token.creator_name.as_deref())),
         ("Creator kind", token.creator_kind.map(|kind| kind.to_string()).unwrap_or_default()),
         ("Creator id", token.creator_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("Labels", label_list(&token)),
+        ("Metadata", metadata_text(&token)),
         ("Owner", owner(&token)),
         ("Owner id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
         ("Successor id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
@@ -524,6 +588,8 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         role_id: role.map(Some),
         not_before: args.not_before.map(|begin| begin.0),
         expires_at: args.expires.map(|end| end.0),
+        labels: changed_labels(args.labels, args.unlabel),
+        metadata: args.metadata.map(|new| changed_metadata(&before.metadata, new)),
         owner_id: member::named(args.owner.as_deref(), context).await?,
         successor_id: member::named(args.successor.as_deref(), context).await?,
         networks: if args.anywhere { Some(None) } else { sent_networks(&args.networks).map(Some) },
@@ -541,6 +607,8 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         ("beginning", or(moment(before.not_before), "at once"), or(moment(changed.not_before), "at once")),
         ("end", never(before.expires_at), never(changed.expires_at)),
         ("networks", network_list(&before), network_list(&changed)),
+        ("labels", label_list(&before), label_list(&changed)),
+        ("metadata", metadata_text(&before), metadata_text(&changed)),
         ("owner", owner(&before), owner(&changed)),
         ("successor", id(before.successor_id), id(changed.successor_id)),
     ];

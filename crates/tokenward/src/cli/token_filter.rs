@@ -37,6 +37,9 @@ pub struct FilterArgs {
     /// Only those of users who are members no more
     #[arg(long)]
     creator_left: bool,
+    /// Only those with this label: team, or team=shop; several times for several
+    #[arg(long = "label", value_name = "KEY[=VALUE]")]
+    labels: Vec<String>,
     /// Only those that this member is accountable for, by e-mail address or id
     #[arg(long, value_name = "EMAIL|ID")]
     owner: Option<String>,
@@ -73,6 +76,9 @@ pub async fn query_of(args: &FilterArgs, context: &Context<'_>) -> Result<Vec<(&
         Some(wanted) => Some(member::id_of(wanted, context).await?.to_string()),
         None => None,
     };
+    // The API has a colon, since an equals sign stands before every parameter already.
+    let labels: Vec<String> = args.labels.iter().map(|label| label.replacen('=', ":", 1)).collect();
+    let labels = (!labels.is_empty()).then(|| labels.join(","));
     let yes = |there: bool| there.then(|| "true".to_owned());
     Ok(vec![
         ("name", args.name.clone()),
@@ -84,6 +90,7 @@ pub async fn query_of(args: &FilterArgs, context: &Context<'_>) -> Result<Vec<(&
         ("ends", args.no_expiry.then(|| "false".to_owned())),
         ("unusedSince", args.unused.map(|length| now.plus(-length).to_string())),
         ("creatorLeft", yes(args.creator_left)),
+        ("label", labels),
         ("ownerId", owner),
         ("ownerLeft", yes(args.owner_left)),
         ("restricted", yes(args.restricted)),

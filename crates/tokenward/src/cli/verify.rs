@@ -169,6 +169,7 @@ pub fn asking(token: &str) -> VerifyRequest<'_> {
         user_agent: None,
         api: None,
         request: None,
+        include: None,
         at_least: None,
     }
 }
@@ -280,6 +281,8 @@ mod tests {
                 role_id: id,
                 role_name: "viewer".into(),
                 expires_at: Some(None),
+                labels: None,
+                metadata: None,
             }),
             missing_permission: Some("a:b".into()),
             decision_id: None,

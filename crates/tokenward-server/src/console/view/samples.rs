@@ -322,6 +322,8 @@ fn token_page() -> TokenPage {
         token: tokens().remove(4),
         revocation: None,
         not_before: None,
+        labels: vec!["team=shop".into(), "env=<b>".into()],
+        metadata: Some("{\n  \"ticket\": \"OPS-1204\"\n}".into()),
         successor: Some("devops@acme.example".into()),
         networks: vec![
             NotedNetwork { network: Network::parse("203.0.113.0/24").unwrap(), note: Some("office".into()) },

@@ -192,6 +192,10 @@ pub struct TokenForm {
     pub expiry: Expiry,
     /// The networks that it is bound to: one a line, with a note behind it.
     pub networks: FormField,
+    /// Its labels: one a line.
+    pub labels: FormField,
+    /// Its metadata: an object of JSON.
+    pub metadata: FormField,
 }
 
 /// Who is accountable for a token, to choose. The form sends `owner_id` and `successor_id`.
@@ -381,6 +385,10 @@ pub struct TokenPage {
     pub not_before: Option<Moment>,
     /// The networks that it is bound to; from everywhere where there are none.
     pub networks: Vec<NotedNetwork>,
+    /// Its labels: `key=value`.
+    pub labels: Vec<String>,
+    /// Its metadata, in lines.
+    pub metadata: Option<String>,
     /// Who takes it over when its owner leaves.
     pub successor: Option<String>,
     /// What its role can do, in one sentence.

@@ -65,6 +65,8 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
         roles: role_choices("deployer"),
         expiry: expiry("90"),
         networks: FormField::default(),
+        labels: FormField::new("team=shop"),
+        metadata: FormField::default(),
     };
     let refused = "cannot be used: line 2, column 7: `if` is missing\n\n  2 | allow {\n    |       ^";
     let recipe = |key, title, current| RecipeLink { key, title, sentence: "One request, and nothing else.", current };
@@ -220,6 +222,8 @@ pub fn pages() -> Vec<(String, String)> {
             roles: role_choices("deployer"),
             expiry: expiry("90"),
             networks: FormField::default(),
+            labels: FormField::new("team=shop"),
+            metadata: FormField::default(),
         },
         owners: owner_fields(),
         shown: 1_795_562_400_000_000,
