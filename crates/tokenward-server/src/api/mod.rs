@@ -42,6 +42,7 @@ mod right;
 mod roles;
 mod sessions;
 mod token_bulk;
+mod token_csv;
 mod token_decision;
 mod token_policy;
 mod tokens;

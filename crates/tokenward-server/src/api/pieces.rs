@@ -48,15 +48,47 @@ where
         return Err(Error::internal("the list is not the last field of the answer, or not empty"));
     }
     start.truncate(start.len() - END.len());
+    stream("application/json", start, END, piece, |entries, first, to| write(entries, first, to)).await
+}
+
+/// Answers lines of a text behind a first one; in pieces, likewise.
+pub(super) async fn lines<A, P, F>(kind: &'static str, head: String, piece: P) -> Result<Response>
+where
+    A: Send + 'static,
+    P: Fn(Option<A>) -> F + Send + 'static,
+    F: Future<Output = Result<Piece<String, A>>> + Send,
+{
+    let write = |lines: &[String], _, to: &mut Vec<u8>| {
+        lines.iter().for_each(|line| to.extend_from_slice(line.as_bytes()));
+        Ok(())
+    };
+    stream(kind, head.into_bytes(), b"", piece, write).await
+}
+
+async fn stream<T, A, P, F, W>(
+    kind: &'static str,
+    mut start: Vec<u8>,
+    end: &'static [u8],
+    piece: P,
+    write: W,
+) -> Result<Response>
+where
+    T: Send,
+    A: Send + 'static,
+    P: Fn(Option<A>) -> F + Send + 'static,
+    F: Future<Output = Result<Piece<T, A>>> + Send,
+    W: Fn(&[T], bool, &mut Vec<u8>) -> Result<()> + Copy + Send + 'static,
+{
     let first = piece(None).await?;
     write(&first.entries, true, &mut start)?;
     let body = match first.last {
         None => {
-            start.extend_from_slice(END);
+            start.extend_from_slice(end);
             Body::from(start)
         }
-        Some(last) => {
-            Body::from_stream(stream::try_unfold((Some(start), Some(last), piece), |(start, last, piece)| async move {
+        Some(last) => Body::from_stream(stream::try_unfold(
+            (Some(start), Some(last), piece),
+            move |(start, last, piece)| async move {
                 if let Some(start) = start {
                     return Ok(Some((start, (None, last, piece))));
                 }
@@ -65,14 +97,14 @@ where
                 let mut bytes = Vec::new();
                 write(&next.entries, false, &mut bytes)?;
                 if next.last.is_none() {
-                    bytes.extend_from_slice(END);
+                    bytes.extend_from_slice(end);
                 }
                 Ok(Some((bytes, (None, next.last, piece))))
-            }))
-        }
+            },
+        )),
     };
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     Ok(response)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokenward_api::tokens::{
@@ -27,9 +27,11 @@ use super::error::ApiError;
 use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
+use super::token_csv;
 use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::TOKEN_PAGE;
 use crate::service::token_list::{self, Filter, PIECE};
+use crate::service::token_order::{self, Order};
 use crate::service::usage::TokenUsage;
 use crate::service::{App, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
 
@@ -125,6 +127,7 @@ pub(super) struct ListQuery {
     ends_before: Option<String>,
     restricted: Option<bool>,
     unused_since: Option<String>,
+    sort: Option<String>,
     limit: Option<u64>,
     cursor: Option<Uuid>,
 }
@@ -135,13 +138,16 @@ pub(super) struct PageWanted {
     after: Option<Uuid>,
 }
 
+/// How the tokens that are wanted are listed.
+pub(super) struct Listing {
+    page: Option<PageWanted>,
+    /// In another order than that of their creation.
+    order: Option<Order>,
+}
+
 impl ListQuery {
     /// Which tokens are wanted, and which page of them; all faults at once.
-    pub(super) async fn wanted(
-        self,
-        app: &Arc<App>,
-        grant: &Grant,
-    ) -> tokenward_core::Result<(Filter, Option<PageWanted>)> {
+    pub(super) async fn wanted(self, app: &Arc<App>, grant: &Grant) -> tokenward_core::Result<(Filter, Listing)> {
         let mut faults = Faults::default();
         let mut filter = Filter {
             name: self.name,
@@ -176,6 +182,7 @@ impl ListQuery {
                 }
             }
         }
+        let order = self.sort.and_then(|text| faults.read("sort", Order::parse(&text)));
         if self.limit.is_some_and(|size| !(1..=TOKEN_PAGE.default).contains(&size)) {
             let (name, most) = (TOKEN_PAGE.name, TOKEN_PAGE.default);
             faults.push("limit", format!("is not a number from 1 to the limit `{name}` ({most})"));
@@ -188,7 +195,8 @@ impl ListQuery {
             filter.exceeding = Some(token_policy::get(app, grant).await?.policy);
         }
         let page = |size| PageWanted { size, after: self.cursor };
-        Ok((filter, self.limit.and_then(|size| size.try_into().ok()).map(page)))
+        let page = self.limit.and_then(|size| size.try_into().ok()).map(page);
+        Ok((filter, Listing { page, order: order.filter(|order| !order.is_usual()) }))
     }
 }
 
@@ -213,6 +221,11 @@ const LIST: &[(&str, &str)] = &[
     ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
     ("restricted", "`true`: only those that are bound to networks or to a beginning; `false`: only others."),
     ("unusedSince", "Only those that were there then, and were not presented after it: RFC 3339 or a Unix time."),
+    (
+        "sort",
+        "`name`, `created_at` (the usual order), `expires_at` (those that never end are the last) or `last_used_at` (those that \
+         were never used are the first); a `-` before it turns the order round.",
+    ),
     ("limit", "How many a page has. Without it the answer has all of them."),
     ("cursor", "`next_cursor` of the page before. Only together with `limit`."),
 ];
@@ -246,7 +259,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about(
                 "API tokens",
                 "The organization's tokens. Without `state` those that have not ended: clients of the published contract \
-                 take a token that is listed for one that works.",
+                 take a token that is listed for one that works. With `Accept: text/csv` they are a table.",
             )
             .query(LIST)
             .query_kinds(LIST_KINDS)
@@ -331,22 +344,86 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(query): Params<ListQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (filter, page) = query.wanted(&app, &grant).await?;
+    let (filter, Listing { page, order }) = query.wanted(&app, &grant).await?;
+    let table = token_csv::is_wanted(&headers);
+    if table && page.is_some() {
+        return Err(
+            Error::invalid("limit", "belongs to JSON: a table has all that fit, and is sent as it is made").into()
+        );
+    }
     if let Some(PageWanted { size, after }) = page {
-        let (all, next) = token_list::page(&app, &grant, &filter, after, size).await?;
+        let (all, next) = match order {
+            None => token_list::page(&app, &grant, &filter, after, size).await?,
+            Some(order) => {
+                let mut ids = token_order::sorted(&app, &grant, &filter, order, after).await?;
+                let more = ids.len() > size;
+                ids.truncate(size);
+                let all = token_order::in_order(&app, &grant, &filter, &ids).await?;
+                (all, ids.last().copied().filter(|_| more))
+            }
+        };
         let results = entries(&app, &grant, all).await?;
         return Ok(Json(ApiTokenList { results, next_cursor: next.map(|id| id.to_string()) }).into_response());
     }
-    let filter = Arc::new(filter);
-    let piece = move |after| {
-        let (app, grant, filter) = (Arc::clone(&app), grant.clone(), Arc::clone(&filter));
-        async move {
-            let (all, last) = token_list::part(&app, &grant, &filter, after, PIECE).await?;
-            Ok(Piece { entries: entries(&app, &grant, all).await?, last })
-        }
+    let sorted = match order {
+        Some(order) => Some(token_order::sorted(&app, &grant, &filter, order, None).await?),
+        None => None,
     };
+    let source = Arc::new(Source { app, grant, filter, sorted });
+    let piece = move |after| {
+        let source = Arc::clone(&source);
+        async move { source.piece(after).await }
+    };
+    if table {
+        return Ok(token_csv::answer(piece).await?);
+    }
     Ok(pieces::results(piece).await?)
+}
+
+/// Where pieces of a list come from.
+struct Source {
+    app: Arc<App>,
+    grant: Grant,
+    filter: Filter,
+    /// All of them, in another order than that of their creation.
+    sorted: Option<Vec<Uuid>>,
+}
+
+/// Behind which token a piece is, or at which place of the order.
+enum Behind {
+    Token(Uuid),
+    Place(usize),
+}
+
+impl Source {
+    async fn piece(&self, after: Option<Behind>) -> tokenward_core::Result<Piece<ApiToken, Behind>> {
+        let Self { app, grant, filter, sorted } = self;
+        let (all, last) = match (sorted, after) {
+            (None, after) => {
+                let after = after.and_then(|after| match after {
+                    Behind::Token(id) => Some(id),
+                    Behind::Place(_) => None,
+                });
+                let (all, last) = token_list::part(app, grant, filter, after, PIECE).await?;
+                (all, last.map(Behind::Token))
+            }
+            (Some(ids), after) => {
+                // Each piece is a read of its own, and so is the right to it.
+                app.store.stands(grant).await?;
+                let from = after.map_or(0, |after| match after {
+                    Behind::Place(at) => at,
+                    Behind::Token(_) => 0,
+                });
+                let end = ids.len().min(from + PIECE);
+                let some = ids.get(from..end).unwrap_or_default();
+                let all = token_order::in_order(app, grant, filter, some).await?;
+                (all, (end < ids.len()).then_some(Behind::Place(end)))
+            }
+        };
+        Ok(Piece { entries: entries(app, grant, all).await?, last })
+    }
 }
 
 /// What an answer says of these tokens.

@@ -133,6 +133,13 @@ fn table_row(event: &Exported) -> String {
     cells.join(",") + "\r\n"
 }
 
+/// A line of a table.
+#[must_use]
+pub fn csv_line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
+    let cells: Vec<String> = cells.into_iter().map(cell).collect();
+    cells.join(",") + "\r\n"
+}
+
 /// A cell. A program of tables takes what begins so for a formula; the mark before it makes it text.
 fn cell(text: &str) -> String {
     let marked = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {

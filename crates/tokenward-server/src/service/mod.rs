@@ -49,6 +49,7 @@ pub mod token_decision;
 pub mod token_labels;
 pub mod token_list;
 pub mod token_networks;
+pub mod token_order;
 pub mod token_owners;
 pub mod token_policy;
 pub mod tokens;

@@ -7,7 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::directory::Organization;
 use tokenward_core::label::Wanted;
 use tokenward_core::secret::Kind;
-use tokenward_core::token::{Token, TokenFilter};
+use tokenward_core::token::{Token, TokenFilter, TokenState};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::tokens::{self, Those};
@@ -120,6 +120,17 @@ pub async fn part(
 pub async fn these(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid]) -> Result<Vec<Token>> {
     let mut reader = app.read(grant.organization()).await?;
     let all = tokens::these(reader.conn(), grant, ids, false).await?;
+    drop(reader);
+    wanted(app, grant, filter, all.into_iter().filter(|token| token.kind == Kind::Token).collect()).await
+}
+
+/// The same, and those that were taken back where the list has such.
+pub async fn these_or_gone(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid]) -> Result<Vec<Token>> {
+    let mut reader = app.read(grant.organization()).await?;
+    let mut all = tokens::these(reader.conn(), grant, ids, false).await?;
+    if all.len() < ids.len() && filter.state.takes(TokenState::Revoked) {
+        all.extend(tokens::these(reader.conn(), grant, ids, true).await?);
+    }
     drop(reader);
     wanted(app, grant, filter, all.into_iter().filter(|token| token.kind == Kind::Token).collect()).await
 }

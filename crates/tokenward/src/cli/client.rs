@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -20,7 +22,7 @@ use super::answer::{ApiAnswer, List};
 use super::credentials::{self, Credentials};
 use super::effect::{Effect, WaitArgs};
 use super::find::Named;
-use super::output::{Exit, Failure, Result};
+use super::output::{self, Exit, Failure, Result};
 use super::proof;
 
 /// Where a server listens that was started without options.
@@ -147,6 +149,27 @@ impl Client {
             encoded.append_pair(key, value);
         }
         self.get(&format!("{path}?{}", encoded.finish())).await
+    }
+
+    /// Prints an answer that is a text of this media type, while it comes.
+    pub async fn print_text(&self, path: &str, query: &[(&str, Option<&str>)], kind: &'static str) -> Result {
+        let given: Vec<(&str, &str)> = query.iter().filter_map(|(key, value)| Some((*key, (*value)?))).collect();
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+        let request = self.request(Method::GET, &format!("{path}?{query}")).header(ACCEPT, kind);
+        let mut answer = request.send().await.map_err(|cause| self.unreachable(&cause))?;
+        let is_text = answer.headers().get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(kind.as_bytes()));
+        if !answer.status().is_success() || !is_text {
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
+            return Err(match serde_json::from_slice::<ErrorBody>(&body) {
+                Ok(body) if !status.is_success() => refused(status, &headers, body, self.source),
+                _ => self.no_tokenward(status),
+            });
+        }
+        while let Some(part) = answer.chunk().await.map_err(|cause| self.unreachable(&cause))? {
+            output::print_part(&part)?;
+        }
+        Ok(())
     }
 
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<ApiAnswer<T>> {

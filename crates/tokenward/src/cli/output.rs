@@ -95,6 +95,15 @@ pub fn print(text: &str) -> Result {
     }
 }
 
+/// Writes a part of what is printed as it is.
+pub fn print_part(bytes: &[u8]) -> Result {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => Err(cannot_write(&cause)),
+        _ => Ok(()),
+    }
+}
+
 /// Writes what will never be shown again: here a reader that went away is a failure.
 pub fn print_once(text: &str) -> Result {
     write_out(text).map_err(|cause| cannot_write(&cause))

@@ -225,6 +225,12 @@ pub struct ListArgs {
     /// Only those in this state: living, active, disabled, not_yet_valid, expired, revoked (deleted within 90 days), ended, kept, or all
     #[arg(long, value_name = "STATE", value_parser = state, default_value = "kept")]
     state: TokenFilter,
+    /// Sort by name, created_at, expires_at or last_used_at; a - before it turns the order round
+    #[arg(long, value_name = "BY", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// Print a table for spreadsheets (CSV) with all that is known of each
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
 }
 
 pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
@@ -398,6 +404,10 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let is_filtered = filters.iter().any(|(_, value)| value.is_some());
     let mut query: Vec<(&str, Option<&str>)> = filters.iter().map(|(name, value)| (*name, value.as_deref())).collect();
     query.push(("state", Some(args.state.as_str())));
+    query.push(("sort", args.sort.as_deref()));
+    if args.csv {
+        return context.client.print_text(&tokens_of(context).await?, &query, "text/csv").await;
+    }
     let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);

@@ -134,3 +134,92 @@ async fn what_no_list_understands_is_refused_by_name() {
         assert_eq!(answer.pair(), invalid(&faults), "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_list_is_sorted_and_its_pages_are_those_of_that_order() {
+    let (server, acme) = with_asker().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let now = server.clock.now();
+    let mut texts = Vec::new();
+    for (name, days) in [("b", Some(20)), ("A", None), ("c", Some(10)), ("d", Some(20))] {
+        let end = days.map(|days| now.plus(days * DAY).to_string());
+        server.clock.advance(SECOND);
+        texts.push(server.new_token(&acme, json!({ "name": name, "role_id": viewer, "expires_at": end })).await);
+    }
+    // Used: c, and then b.
+    for at in [2, 0] {
+        server.clock.advance(SECOND);
+        server.post("/verify", &acme.owner, json!({ "token": texts[at].1 })).await.expect(200);
+    }
+    let of_viewer = format!("roleId={viewer}");
+    for (sort, wanted) in [
+        ("name", ["A", "b", "c", "d"]),
+        ("-name", ["d", "c", "b", "A"]),
+        ("created_at", ["b", "A", "c", "d"]),
+        ("-created_at", ["d", "c", "A", "b"]),
+        ("expires_at", ["c", "b", "d", "A"]),
+        ("-expires_at", ["A", "d", "b", "c"]),
+        ("last_used_at", ["A", "d", "c", "b"]),
+        ("-last_used_at", ["b", "c", "d", "A"]),
+    ] {
+        let query = format!("{of_viewer}&sort={sort}");
+        assert_eq!(names(&server, &acme, &query).await, wanted, "{sort}");
+        let (mut paged, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = server.get(&acme.path(&format!("apiToken?{query}&limit=3{cursor}")), &acme.owner).await;
+            paged.extend(page.each("results", "name"));
+            let Some(next) = page.json()["next_cursor"].as_str().map(str::to_owned) else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(paged, wanted, "{sort} in pages");
+    }
+    // A page goes on behind a token that was taken back meanwhile.
+    let query = format!("{of_viewer}&sort=name&limit=2");
+    let page = server.get(&acme.path(&format!("apiToken?{query}")), &acme.owner).await.expect(200);
+    let last = page["next_cursor"].as_str().unwrap();
+    server.delete(&acme.path(&format!("apiToken/{last}")), &acme.owner).await;
+    assert_eq!(names(&server, &acme, &format!("{query}&cursor={last}")).await, ["c", "d"]);
+    for (query, field) in
+        [("sort=age", "sort"), ("sort=", "sort"), (&*format!("sort=name&limit=2&cursor={}", acme.id), "cursor")]
+    {
+        let refused = server.get(&acme.path(&format!("apiToken?{query}")), &acme.owner).await;
+        assert!(refused.status == 400 && refused.text.contains(field), "{query}: {}", refused.text);
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_for_spreadsheets_and_no_formula() {
+    let (server, acme) = with_asker().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let formula = "=HYPERLINK(\"http://x\",\"y\")";
+    let body = json!({
+        "name": "ci, nightly", "role_id": viewer, "description": formula, "labels": { "team": "@shop" }, "networks": ["10.0.0.0/8"],
+    });
+    server.new_token(&acme, body).await;
+    // More than one piece of it.
+    for n in 0..205 {
+        server.clock.advance(SECOND);
+        server.new_token(&acme, json!({ "name": format!("t{n:03}"), "role_id": viewer })).await;
+    }
+    let path = acme.path(&format!("apiToken?roleId={viewer}&sort=-name"));
+    let asked = |kind: &str| server.request("GET", &path).header("accept", kind.to_owned());
+    let authorized =
+        |request: reqwest::RequestBuilder| request.header("authorization", format!("Token {}", acme.owner));
+    let table = server.send(authorized(asked("text/csv"))).await;
+    assert_eq!(table.header("content-type"), Some("text/csv; charset=utf-8"));
+    let lines: Vec<&str> = table.text.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 1 + 206);
+    assert!(lines[0].starts_with("id,name,description,state,role_name,"), "{}", lines[0]);
+    assert!(lines[1].contains(",t204,,active,viewer,"), "{}", lines[1]);
+    let last = lines[206];
+    assert!(last.contains(r#","ci, nightly","'=HYPERLINK(""http://x"",""y"")",active,"#), "{last}");
+    assert!(last.contains(",10.0.0.0/8,team=@shop,"), "{last}");
+    let page =
+        server.send(authorized(server.request("GET", &format!("{path}&limit=5")).header("accept", "text/csv"))).await;
+    assert!(page.status == 400 && page.text.contains("limit"), "{}", page.text);
+    assert!(server.send(authorized(asked("application/json, text/csv"))).await.json()["results"].is_array());
+    let stranger = server.token(&acme, "verifier", "verifier").await;
+    let refused =
+        server.request("GET", &path).header("accept", "text/csv").header("authorization", format!("Token {stranger}"));
+    assert_eq!(server.send(refused).await.outcome(), (403, "permission_denied".into()));
+}

@@ -1,0 +1,121 @@
+//! Lists of API tokens as a table (RFC 4180), for spreadsheets.
+
+use std::future::Future;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use tokenward_api::tokens::ApiToken;
+use tokenward_core::{Result, Time};
+
+use super::pieces::{self, Piece};
+use crate::service::log_format::csv_line;
+
+/// The columns.
+const COLUMNS: [&str; 22] = [
+    "id",
+    "name",
+    "description",
+    "state",
+    "role_name",
+    "role_id",
+    "last_four",
+    "created_at",
+    "not_before",
+    "expires_at",
+    "last_used_at",
+    "last_used_from",
+    "last_used_agent",
+    "allowed_count",
+    "denied_count",
+    "creator_name",
+    "owner_name",
+    "owner_left",
+    "networks",
+    "labels",
+    "disabled_at",
+    "revoked_at",
+];
+
+/// Does the client ask for a table? It does where it names one before JSON.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let kinds =
+        accepted.flat_map(|value| value.split(',')).map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    let mut known = kinds.filter(|kind| ["text/csv", "application/json", "*/*"].contains(kind));
+    known.next() == Some("text/csv")
+}
+
+fn line(token: &ApiToken) -> String {
+    let at = |at: Option<Time>| at.map(|at| at.to_string()).unwrap_or_default();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let networks: Vec<&str> = token.networks.iter().map(|it| it.network.as_str()).collect();
+    let labels: Vec<String> = token.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let cells: [String; COLUMNS.len()] = [
+        token.id.to_string(),
+        token.name.clone(),
+        text(&token.description),
+        token.state.to_string(),
+        token.role_name.clone(),
+        token.role_id.to_string(),
+        token.last_four.clone(),
+        token.created_at.to_string(),
+        at(token.not_before),
+        at(token.expires_at),
+        at(token.last_used_at),
+        text(&token.last_used_from),
+        text(&token.last_used_agent),
+        token.allowed_count.to_string(),
+        token.denied_count.to_string(),
+        text(&token.creator_name),
+        text(&token.owner_name),
+        token.owner_left.to_string(),
+        networks.join(" "),
+        labels.join(", "),
+        at(token.disabled_at),
+        at(token.revocation.as_ref().map(|it| it.at)),
+    ];
+    csv_line(cells.iter().map(String::as_str))
+}
+
+/// Answers the table of these tokens.
+pub(super) async fn answer<A, P, F>(piece: P) -> Result<Response>
+where
+    A: Send + 'static,
+    P: Fn(Option<A>) -> F + Send + 'static,
+    F: Future<Output = Result<Piece<ApiToken, A>>> + Send,
+{
+    let lines = move |after| {
+        let piece = piece(after);
+        async move {
+            let Piece { entries, last } = piece.await?;
+            Ok(Piece { entries: entries.iter().map(line).collect(), last })
+        }
+    };
+    let mut response = pieces::lines("text/csv; charset=utf-8", csv_line(COLUMNS), lines).await?;
+    let name = HeaderValue::from_static("attachment; filename=\"tokens.csv\"");
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_asked_for_by_name() {
+        for (accept, wanted) in [
+            ("text/csv", true),
+            ("text/csv; charset=utf-8, application/json", true),
+            ("text/html, text/csv;q=0.5", true),
+            ("application/json, text/csv", false),
+            ("*/*", false),
+            ("*/*, text/csv", false),
+            ("text/csvx", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(is_wanted(&headers), wanted, "{accept}");
+        }
+        assert!(!is_wanted(&HeaderMap::new()));
+    }
+}
