@@ -405,6 +405,16 @@ pub struct ApiTokenBulkRequest {
     pub set: Option<String>,
 }
 
+/// What became of an import.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenImport {
+    /// How many tokens were made, or would have been.
+    pub count: u64,
+    /// Was it only a check?
+    pub dry_run: bool,
+}
+
 /// The tokens that something is, or was, done to.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod email;
 pub mod error;
 pub mod event;
+pub mod foreign;
 pub mod id;
 pub mod index;
 pub mod journal;

@@ -338,6 +338,14 @@ limits! {
         "API tokens on a page of their list, where a page is asked for.";
     TOKEN_BULK = fixed "token_bulk" 100_000, Count,
         "API tokens that one request deletes, switches off or on, or gives an end or an owner.";
+    TOKEN_IMPORT = fixed "token_import" 100_000, Count,
+        "Tokens in one import.";
+    TOKEN_IMPORT_BYTES = fixed "token_import_bytes" 32_000_000, Bytes,
+        "The body of an import of tokens.";
+    TOKEN_IMPORT_LINE_BYTES = fixed "token_import_line_bytes" 128 * KIB, Bytes,
+        "One line of it.";
+    TOKEN_IMPORTS = fixed "token_imports" 2, Count,
+        "Imports that a node reads and carries out at once; others wait.";
     TOKENS_HANDED_OVER = fixed "tokens_handed_over" 5_000, Count,
         "Tokens that get another owner together with the removal or the new role of the one before; more are handed over in bulk.";
     TOKEN_BULK_IDS = fixed "token_bulk_ids" 1_000, Count,

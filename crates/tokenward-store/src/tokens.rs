@@ -16,7 +16,7 @@ use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, exe
 use crate::restrictions;
 use crate::tx::Tx;
 
-pub use many::{hand_over, insert_all, living_of, networks_of, owners_of, revoke_all, revoke_policy_token};
+pub use many::{hand_over, insert_all, living_of, networks_of, owners_of, revoke_all, revoke_policy_token, used};
 
 /// How the database names an API token.
 const API_TOKEN: &str = Kind::Token.as_str();

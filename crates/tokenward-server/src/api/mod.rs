@@ -44,6 +44,7 @@ mod sessions;
 mod token_bulk;
 mod token_csv;
 mod token_decision;
+mod token_import;
 mod token_policy;
 mod tokens;
 mod understood;
@@ -83,6 +84,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         token_policy::endpoints(),
         policy_tokens::endpoints(),
         token_bulk::endpoints(),
+        token_import::endpoints(),
         token_decision::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),

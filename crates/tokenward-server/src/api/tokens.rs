@@ -443,6 +443,18 @@ async fn create(
     Extension(grant): Extension<Grant>,
     Body(new): Body<ApiTokenRequest>,
 ) -> Result<Response, ApiError> {
+    let mut faults = Faults::default();
+    let new = new_token(new, &mut faults);
+    if let wrong @ Err(_) = faults.finish() {
+        // All that is wrong is told at once.
+        tokens::check(&new, app.now()).and(wrong)?;
+    }
+    let created = tokens::create(&app, grant, new).await?;
+    Ok(with_text(&app, StatusCode::CREATED, created, TokenUsage::default()))
+}
+
+/// What a request says of a new token. What is wrong with it by itself is added to `faults`.
+pub(super) fn new_token(new: ApiTokenRequest, faults: &mut Faults) -> tokens::NewToken {
     let (role_id, fault) = match (new.role_id, new.scope.as_deref()) {
         (_, Some(scope)) if scope != "ADMIN" => {
             (None, Some(("scope", "is deprecated and can only be `ADMIN` or null; use `role_id`")))
@@ -452,29 +464,23 @@ async fn create(
         // A misspelt field must not make an admin (contract §8.2).
         (None, None) => (None, Some(("role_id", "is missing; send a role of availableRole, or null for admin"))),
     };
-    let mut faults = Faults::default();
     let new = tokens::NewToken {
-        networks: new.networks.map(|sent| networks(sent, &mut faults)).unwrap_or_default(),
+        networks: new.networks.map(|sent| networks(sent, faults)).unwrap_or_default(),
         name: new.name,
         description: new.description,
         role_id,
         not_before: new.not_before,
         labels: new.labels,
-        metadata: token_labels::metadata_text(&new.metadata, &mut faults),
+        metadata: token_labels::metadata_text(&new.metadata, faults),
         owner_id: new.owner_id,
         successor_id: new.successor_id,
-        registration: registration(new.sha256.as_deref(), new.last_four.as_deref(), &mut faults),
+        registration: registration(new.sha256.as_deref(), new.last_four.as_deref(), faults),
         end: new.expires_at.map_or(End::Usual, |sent| sent.map_or(End::Never, End::At)),
     };
     if let Some((field, problem)) = fault {
         faults.push(field, problem);
     }
-    if let wrong @ Err(_) = faults.finish() {
-        // All that is wrong is told at once.
-        tokens::check(&new, app.now()).and(wrong)?;
-    }
-    let created = tokens::create(&app, grant, new).await?;
-    Ok(with_text(&app, StatusCode::CREATED, created, TokenUsage::default()))
+    new
 }
 
 /// A secret that the caller made, by its digest. What is wrong with it is added to `faults`.

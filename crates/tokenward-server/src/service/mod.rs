@@ -46,6 +46,7 @@ pub mod throttle;
 mod together;
 pub mod token_bulk;
 pub mod token_decision;
+pub mod token_import;
 pub mod token_labels;
 pub mod token_list;
 pub mod token_networks;

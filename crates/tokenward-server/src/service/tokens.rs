@@ -88,7 +88,7 @@ enum Text {
 
 impl Secret {
     /// One of ours, or that of the caller.
-    fn new(app: &App, registration: Option<Registration>) -> Self {
+    pub(super) fn new(app: &App, registration: Option<Registration>) -> Self {
         let text = registration.map_or_else(
             || {
                 let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
@@ -116,6 +116,11 @@ impl Secret {
             }
         }
         Ok(())
+    }
+
+    /// What it is stored as, or would have been under another pepper.
+    pub(super) fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
+        std::iter::once(self.digest).chain(self.others.iter().copied())
     }
 
     fn last_four(&self) -> &str {

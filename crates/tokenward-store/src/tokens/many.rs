@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::Serialize;
 
 use super::{
-    ActorKind, Code, Conn, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result, Revocation, Token, TokenRow,
-    Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
+    ActorKind, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result, Revocation, Token,
+    TokenRow, Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
 };
 use crate::db::{Many, hex_bytes, hex_id, many};
 
@@ -233,6 +233,21 @@ pub async fn owners_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, (Uu
         by_ids(conn, "SELECT t.id, a.id, a.email FROM token t JOIN account a ON a.id = t.owner_id WHERE t.id IN", ids)
             .await?;
     Ok(rows.into_iter().map(|(token, owner, email)| (token, (owner, email))).collect())
+}
+
+/// A digest that is looked for.
+#[derive(Serialize)]
+struct Sought {
+    digest: String,
+}
+
+const USED: Many = many!("SELECT s.digest FROM token_secret s JOIN", [digest bytes], "ON s.digest = r.digest");
+
+/// Those of these digests that are, or were, those of secrets, of whichever tokens.
+pub async fn used(conn: Conn<'_>, digests: &[Digest]) -> Result<HashSet<Digest>> {
+    let rows: Vec<Sought> = digests.iter().map(|digest| Sought { digest: hex_bytes(&digest.0) }).collect();
+    let found: Vec<(Vec<u8>,)> = USED.returning(conn, &rows).await?;
+    Ok(found.into_iter().filter_map(|(bytes,)| bytes.try_into().ok().map(Digest)).collect())
 }
 
 /// How many living tokens more or fewer an organization has.

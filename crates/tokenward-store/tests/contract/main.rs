@@ -40,5 +40,6 @@ mod resources;
 mod schema;
 mod takeover;
 mod together;
+mod token_care;
 mod tokens;
 mod usage;

@@ -176,6 +176,17 @@ impl Client {
         Ok(self.send(self.request(Method::POST, path).json(body)).await?.answer)
     }
 
+    /// POST of objects of JSON, one a line, which may take so long.
+    pub async fn post_lines<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        patience: Duration,
+    ) -> Result<ApiAnswer<T>> {
+        let request = self.request(Method::POST, path).timeout(patience);
+        Ok(self.send(request.header(CONTENT_TYPE, "application/x-ndjson").body(body)).await?.answer)
+    }
+
     /// POST without a body.
     pub async fn post_nothing<T: DeserializeOwned>(&self, path: &str) -> Result<ApiAnswer<T>> {
         Ok(self.send(self.request(Method::POST, path)).await?.answer)

@@ -35,6 +35,7 @@ mod shell;
 mod token;
 mod token_bulk;
 mod token_filter;
+mod token_import;
 mod token_policy;
 mod verify;
 mod when;

@@ -25,6 +25,7 @@ use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
 use super::token_bulk::{self, BulkCommand};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
+use super::token_import::{self, ImportArgs};
 use super::{Context, member, prompt, role, when};
 use crate::note::note;
 
@@ -80,6 +81,8 @@ pub enum TokenCommand {
     /// Delete, switch off or on, or give an end or an owner to all tokens that fit: they are shown first, and nothing happens unasked
     #[command(subcommand)]
     Bulk(BulkCommand),
+    /// Import tokens of another system, all of a file or none: their texts go on working, and never leave this machine
+    Import(ImportArgs),
     /// Undo the deletion of a token, for an hour after it
     Undo {
         /// Its name or id
@@ -245,6 +248,7 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::Enable { token } => enable(&token, context).await,
         TokenCommand::Delete(args) => delete(args, context).await,
         TokenCommand::Bulk(command) => token_bulk::run(command, context).await,
+        TokenCommand::Import(args) => token_import::run(args, context).await,
         TokenCommand::Undo { token } => undo(&token, context).await,
     }
 }

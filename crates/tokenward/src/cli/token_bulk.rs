@@ -138,7 +138,7 @@ pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
     if context.global.json { output::json(&done.answer.raw) } else { Ok(()) }
 }
 
-fn count(tokens: u64) -> String {
+pub(super) fn count(tokens: u64) -> String {
     if tokens == 1 { "1 token".to_owned() } else { format!("{tokens} tokens") }
 }
 

@@ -9,7 +9,7 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
-use tokenward_core::secret;
+use tokenward_core::secret::{self, Digest};
 use tokenward_core::token::{self, Token, TokenVersion};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -28,6 +28,15 @@ pub(in crate::service) enum Change {
 }
 
 impl Change {
+    /// What the secret of a new token is stored as, or would be under another pepper.
+    pub(in crate::service) fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
+        let secret = match self {
+            Self::Create { secret, .. } => Some(secret),
+            Self::Revoke { .. } => None,
+        };
+        secret.into_iter().flat_map(Secret::digests)
+    }
+
     /// The token that it takes back.
     pub(in crate::service) fn takes_back(&self) -> Option<Uuid> {
         match self {

@@ -11,6 +11,7 @@ mod service;
 mod sessions;
 mod token_decisions;
 mod token_edits;
+mod token_import;
 mod token_labels;
 mod token_list;
 mod token_networks;
