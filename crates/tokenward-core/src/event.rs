@@ -94,6 +94,9 @@ kinds! {
     TokenRestored = "token.restored", "CREATE", "ORGANIZATION", Some("API_TOKEN");
     /// An API token was deleted: refused from now on.
     TokenDeleted = "token.deleted", "DELETE", "ORGANIZATION", Some("API_TOKEN");
+    /// An API token that is in use ends soon: told 30, 7 and 1 days before. Ends in `.created`, since it takes nothing away from
+    /// anybody.
+    TokenEndsSoon = "token_warning.created", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
     /// A policy token was made.
     PolicyTokenCreated = "policy_token.created", "CREATE", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// A policy token was changed.
@@ -230,6 +233,7 @@ impl Kind {
             | Self::TokenRestored
             | Self::PolicyTokenCreated
             | Self::PolicyTokenDenied
+            | Self::TokenEndsSoon
             // It is asked when an end is set, and ends nothing by itself.
             | Self::TokenPolicyUpdated
             | Self::ProjectCreated
@@ -379,6 +383,18 @@ pub struct TokenSnapshot {
     pub revoked_note: Option<String>,
 }
 
+/// That a token ends soon.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokenEndSnapshot {
+    pub name: String,
+    pub expires_at: Time,
+    /// In so many days at most.
+    pub days_left: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
 /// What a policy has denied.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)]
@@ -502,6 +518,7 @@ pub enum Snapshot {
     Token(TokenSnapshot),
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
+    TokenEnd(TokenEndSnapshot),
     Retention(RetentionSnapshot),
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
@@ -526,6 +543,7 @@ into_snapshot!(
     Token(TokenSnapshot),
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
+    TokenEnd(TokenEndSnapshot),
     Retention(RetentionSnapshot),
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),

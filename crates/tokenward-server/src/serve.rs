@@ -36,6 +36,7 @@ use crate::service::policy_denials;
 use crate::service::retention;
 use crate::service::security::{self, Security};
 use crate::service::strangers::Strangers;
+use crate::service::token_warnings;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
 use crate::signals::{Signals, Told};
 use crate::supervisor::Supervisor;
@@ -72,6 +73,7 @@ pub struct Running {
     signing: JoinHandle<()>,
     telling: JoinHandle<()>,
     erasing: JoinHandle<()>,
+    warning: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -239,6 +241,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let signing = tokio::spawn(checkpoints::run(Arc::clone(&app)));
     let telling = tokio::spawn(policy_denials::run(Arc::clone(&app)));
     let erasing = tokio::spawn(retention::run(Arc::clone(&app)));
+    let warning = tokio::spawn(token_warnings::run(Arc::clone(&app)));
     Ok(Running {
         address,
         app,
@@ -251,6 +254,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         signing,
         telling,
         erasing,
+        warning,
         sampling,
         certificates,
     })
@@ -324,6 +328,7 @@ impl Running {
         self.signing.abort();
         self.telling.abort();
         self.erasing.abort();
+        self.warning.abort();
         policy_denials::flush(&self.app).await;
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");

@@ -35,6 +35,7 @@ pub mod roles;
 pub mod sessions;
 mod short;
 pub mod token_policies;
+pub mod token_warnings;
 pub mod tokens;
 mod tx;
 pub mod usage;

@@ -74,6 +74,14 @@ pub async fn with_role(conn: Conn<'_>, grant: &Grant, role: Uuid) -> Result<Vec<
         .bind(grant.organization()).bind(role).fetch_all(&mut *c))
 }
 
+/// The e-mail addresses of the owner and the admins of an organization.
+pub async fn admins(conn: Conn<'_>, organization: Uuid) -> Result<Vec<String>> {
+    run!(conn, c => sqlx::query_scalar(concat!(
+        "SELECT a.email FROM member m JOIN account a ON a.id = m.account_id JOIN role r ON r.id = m.role_id ",
+        "WHERE m.organization_id = $1 AND r.kind IN ($2, $3) ORDER BY a.email"
+    )).bind(organization).bind(BuiltIn::Owner.as_str()).bind(BuiltIn::Admin.as_str()).fetch_all(&mut *c))
+}
+
 /// How many members an organization has.
 pub async fn count(conn: Conn<'_>, organization: Uuid) -> Result<u64> {
     count!(conn, "SELECT count(*) FROM member WHERE organization_id = $1", organization)

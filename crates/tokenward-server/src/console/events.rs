@@ -53,6 +53,7 @@ fn target_of(kind: Kind) -> &'static str {
     match thing {
         "invitation" | "member" | "ownership" => "member",
         "token_secret" | "policy_token" | "policy_denial" => "token",
+        "token_warning" => "token",
         "token_policy" | "log" | "erasure" => "organization",
         it if it.ends_with("_variable") || it.ends_with("_secret") => "variable",
         it => TARGETS.iter().map(|(value, _)| *value).find(|value| *value == it).unwrap_or_default(),

@@ -136,6 +136,50 @@ impl Mailer {
     }
 }
 
+impl Mailer {
+    /// Tells somebody of tokens that end soon, in a task of its own. From the budgets of the organization and of the recipient.
+    #[allow(clippy::too_many_arguments)]
+    pub fn tell_of_ends(
+        &self,
+        organization: Uuid,
+        name: &str,
+        recipient: &str,
+        tokens: Vec<(&str, Time)>,
+        (more, days): (usize, i64),
+        place: &str,
+        now: Time,
+    ) -> Result<()> {
+        let budgets = [
+            (Budget::Organization(organization), &MAILS_PER_ORGANIZATION),
+            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
+        ];
+        self.0.take(&budgets, now)?;
+        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
+        let name = unlinked(name);
+        let within = if days == 1 { "a day".to_owned() } else { format!("{days} days") };
+        let mut text = format!("These API tokens of {name} are in use and end within {within}:\n\n");
+        for (token, end) in tokens {
+            text += &format!("{} on {end}\n", unlinked(token));
+        }
+        if more > 0 {
+            text += &format!("and {more} more\n");
+        }
+        text += &format!(
+            "\nGive them another end or a new secret, or let them end: whoever uses them is refused from then on.\n\n{place}\n"
+        );
+        let message = Message::builder().from(self.0.from.clone()).to(Mailbox::new(None, to));
+        let message = message.subject(format!("API tokens of {name} end soon")).body(text).map_err(Error::internal)?;
+        let mailer = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Err(problem) = mailer.transport.send(message).await {
+                let problem = problem.to_string();
+                tracing::error!(%organization, problem, "a mail about tokens that end soon could not be sent");
+            }
+        });
+        Ok(())
+    }
+}
+
 impl Inner {
     /// Takes one out of each of them, or out of none.
     fn take(&self, of: &[(Budget, &'static Limit)], now: Time) -> Result<()> {
@@ -148,8 +192,8 @@ impl Inner {
                 let seconds = u32::try_from((beyond + SECOND - 1) / SECOND).unwrap_or(u32::MAX);
                 let what = match budget {
                     Budget::Inviter(_) => "You have sent as many invitations by mail as",
-                    Budget::Organization(_) => "This organization has sent as many invitations by mail as",
-                    Budget::Recipient(_) => "This address has been sent as many invitations by mail as",
+                    Budget::Organization(_) => "This organization has sent as many mails as",
+                    Budget::Recipient(_) => "This address has been sent as many mails as",
                 };
                 let advice = format!("Nothing was written. Try again in {seconds} s.");
                 let error = limit.exceeded(Code::Throttled, self.limits.get(limit), what, &advice);

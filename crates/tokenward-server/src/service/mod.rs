@@ -53,6 +53,7 @@ pub mod token_networks;
 pub mod token_order;
 pub mod token_owners;
 pub mod token_policy;
+pub mod token_warnings;
 pub mod tokens;
 pub mod turns;
 pub mod usage;

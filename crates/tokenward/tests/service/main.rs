@@ -62,4 +62,5 @@ mod start;
 mod support;
 mod together;
 mod token_bulk;
+mod token_warnings;
 mod usage;

@@ -192,7 +192,7 @@ impl Server {
         (server, acme)
     }
 
-    async fn set_up(&self) -> Organization {
+    pub async fn set_up(&self) -> Organization {
         let link = self.running.set_up_link.clone().unwrap();
         let first = FirstOrganization {
             organization: "Acme".into(),

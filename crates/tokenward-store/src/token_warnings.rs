@@ -1,0 +1,59 @@
+//! Which tokens end soon, and of which of them that was told.
+
+use tokenward_core::secret::Kind;
+use tokenward_core::time::DAY;
+use tokenward_core::{Result, Time, Uuid};
+
+use crate::db::{Conn, execute, row, run};
+use crate::tx::Tx;
+
+/// So many days before its end it is told of a token, the last one last.
+pub const DAYS: [i64; 3] = [30, 7, 1];
+/// What was not presented for so long is in nobody's way when it ends.
+pub const UNUSED: i64 = 90 * DAY;
+
+row! {
+    /// A token that ends soon, of which that is to be told.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Ending {
+        /// The token.
+        pub id: Uuid,
+        /// Its organization.
+        pub organization_id: Uuid,
+        /// Its name.
+        pub name: String,
+        /// When it ends.
+        pub expires_at: Time,
+        /// Who is accountable for it.
+        pub owner_id: Option<Uuid>,
+        /// The e-mail address of that one.
+        pub owner: Option<String>,
+    }
+}
+
+/// At most `limit` API tokens that are in use, live longer than so many days, end within them, and of which that was not told.
+pub async fn due(conn: Conn<'_>, days: i64, now: Time, limit: i64) -> Result<Vec<Ending>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT t.id, t.organization_id, t.name, t.expires_at, t.owner_id, a.email AS owner FROM token t ",
+        "JOIN organization o ON o.id = t.organization_id LEFT JOIN account a ON a.id = t.owner_id ",
+        "WHERE t.kind = $1 AND t.revoked_at IS NULL AND t.disabled_at IS NULL AND o.deleted_at IS NULL ",
+        "AND t.expires_at > $2 AND t.expires_at <= $3 AND t.expires_at - t.created_at > $4 ",
+        "AND (t.warned_end IS NULL OR t.warned_end <> t.expires_at OR t.warned_days > $5) ",
+        "AND (t.created_at > $6 OR EXISTS (SELECT 1 FROM token_usage u WHERE u.token_id = t.id AND u.last_used_at > $6)) ",
+        "ORDER BY t.organization_id, t.id LIMIT $7"
+    ))
+    .bind(Kind::Token.as_str()).bind(now.0).bind(now.plus(days * DAY).0).bind(days * DAY).bind(days)
+    .bind(now.plus(-UNUSED).0).bind(limit).fetch_all(&mut *c))
+}
+
+/// Notes that it was told of a token's end, so many days before.
+pub async fn told(tx: &mut Tx, token: &Ending, days: i64) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE token SET warned_end = $2, warned_days = $3 WHERE id = $1")
+            .bind(token.id)
+            .bind(token.expires_at.0)
+            .bind(days)
+    )?;
+    Ok(())
+}
