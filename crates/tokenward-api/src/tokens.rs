@@ -429,6 +429,40 @@ pub struct ApiTokenBulk {
     pub first: Vec<ApiTokenBulkMember>,
 }
 
+/// All tokens of an organization, of all kinds, are to be taken back at once.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenRevokeAllRequest {
+    /// Only those that were made before; all of them where it is left out.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_before: Option<Time>,
+    /// `key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// More about it, for people: at most 1,024 characters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// `true`: only say how many they are.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// How many tokens are, or were, taken back at once.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenRevokeAll {
+    /// How many, of all kinds, expired and disabled ones among them.
+    pub count: u64,
+    /// Whether the token that asked is one of them: then it is refused from now on, or would be.
+    pub includes_caller: bool,
+    /// Whether it was done: `false` in a dry run, and where there was nothing to do.
+    pub done: bool,
+}
+
 /// One of those tokens.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]

@@ -13,6 +13,7 @@ use crate::permission::RequiredPermission;
 use crate::reason::Reason;
 use crate::role::{Mode, Role, Target};
 use crate::routes::Routes;
+use crate::token::Cut;
 
 /// All organizations.
 #[derive(Clone, Default, Debug)]
@@ -31,6 +32,8 @@ pub struct Organization {
     pub id: Uuid,
     /// Its name.
     pub name: Box<str>,
+    /// That all of its tokens were taken back which had been made up to a moment.
+    pub cut: Option<Cut>,
     roles: Vec<Option<Arc<Role>>>,
     role_numbers: HashMap<Uuid, u32>,
     members: HashMap<Uuid, Uuid>,
@@ -131,12 +134,23 @@ impl Directory {
         }
     }
 
+    /// All tokens of the organization were taken back which had been made up to a moment. What was taken back before stays so.
+    pub fn put_cut(&mut self, id: Uuid, cut: Cut) {
+        self.change_by_id(id, |organization| {
+            if organization.cut.is_none_or(|before| before.through < cut.through) {
+                organization.cut = Some(cut);
+            }
+        });
+    }
+
     /// The same numbers, and nothing behind them: to be filled anew, so that what refers to a number still means the same.
     #[must_use]
     pub fn hollow(&self) -> Self {
         let hollow = |o: &Organization| Organization {
             id: o.id,
             name: o.name.clone(),
+            // What was taken back stays so, whatever an older copy says of it.
+            cut: o.cut,
             roles: vec![None; o.roles.len()],
             role_numbers: o.role_numbers.clone(),
             ..Organization::default()

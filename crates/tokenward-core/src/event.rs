@@ -97,6 +97,8 @@ kinds! {
     /// An API token that is in use ends soon: told 30, 7 and 1 days before. Ends in `.created`, since it takes nothing away from
     /// anybody.
     TokenEndsSoon = "token_warning.created", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// All tokens of the organization that were made up to a moment were taken back at once: refused from now on.
+    TokensRevoked = "tokens.revoked", "DELETE", "ORGANIZATION", Some("API_TOKEN");
     /// A policy token was made.
     PolicyTokenCreated = "policy_token.created", "CREATE", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// A policy token was changed.
@@ -206,6 +208,7 @@ impl Kind {
             | Self::TokenSecretEnded
             | Self::TokenDisabled
             | Self::TokenDeleted
+            | Self::TokensRevoked
             | Self::PolicyTokenUpdated
             | Self::PolicyTokenDeleted
             | Self::ProjectDeleted
@@ -395,6 +398,20 @@ pub struct TokenEndSnapshot {
     pub owner: Option<String>,
 }
 
+/// Which tokens were taken back at once, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokensRevokedSnapshot {
+    /// How many there were, of all kinds.
+    pub count: u64,
+    /// Those that were made before; none where it was all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_before: Option<Time>,
+    pub revoked_reason: RevokeReason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_note: Option<String>,
+}
+
 /// What a policy has denied.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)]
@@ -516,6 +533,7 @@ pub struct SessionSnapshot {
 pub enum Snapshot {
     Organization(OrganizationSnapshot),
     Token(TokenSnapshot),
+    TokensRevoked(TokensRevokedSnapshot),
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
     TokenEnd(TokenEndSnapshot),
@@ -541,6 +559,7 @@ macro_rules! into_snapshot {
 into_snapshot!(
     Organization(OrganizationSnapshot),
     Token(TokenSnapshot),
+    TokensRevoked(TokensRevokedSnapshot),
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
     TokenEnd(TokenEndSnapshot),

@@ -241,13 +241,14 @@ impl Index {
         *write(&self.sessions) = fresh.sessions.into_inner().unwrap_or_else(PoisonError::into_inner);
     }
 
-    /// Forgets the tombstones of tokens revoked before `before`, and the tokens of organizations that are gone.
+    /// Forgets the tombstones of tokens revoked before `before`, one by one or all at once, and the tokens of organizations that are gone.
     pub fn prune(&self, before: Time) {
         let directory = self.directory();
         for shard in &self.shards {
             write(shard).retain(|record| {
-                directory.numbered(record.organization).is_some()
-                    && !(record.flags & STATE == REVOKED && record.end < before.0)
+                let Some(organization) = directory.numbered(record.organization) else { return false };
+                let cut_off = organization.cut.is_some_and(|cut| record.token <= cut.through && cut.at < before);
+                !(cut_off || record.flags & STATE == REVOKED && record.end < before.0)
             });
         }
     }

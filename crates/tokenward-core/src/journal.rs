@@ -62,6 +62,13 @@ pub enum After {
     },
     /// An organization that is gone.
     Gone,
+    /// An organization all of whose tokens were taken back that had been made up to a moment.
+    Cut {
+        /// The id of the last of them.
+        through: Uuid,
+        /// When they were taken back.
+        at: Time,
+    },
 }
 
 /// Of which things an event says something that is to be kept: whose state, after it, the entry must have.
@@ -75,6 +82,8 @@ pub enum Keeps {
     Member,
     /// That the organization is gone.
     Gone,
+    /// Which of its tokens were taken back at once.
+    Cut,
     /// Nothing.
     Nothing,
 }
@@ -98,6 +107,7 @@ impl Keeps {
                 Self::Member
             }
             Some(Kind::OrganizationDeleted) => Self::Gone,
+            Some(Kind::TokensRevoked) => Self::Cut,
             _ => Self::Nothing,
         }
     }
@@ -118,6 +128,7 @@ pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uu
             Some(After::Sessions { .. }) => 1,
             Some(After::Member { .. }) => 2,
             Some(After::Gone) => 3,
+            Some(After::Cut { .. }) => 4,
             None => continue,
         };
         last.insert((entry.organization, entry.target, what), entry);

@@ -190,6 +190,28 @@ pub struct Revocation {
     pub by_id: Option<Uuid>,
 }
 
+/// That all tokens of an organization were taken back at once which had been made up to a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cut {
+    /// The id of the last of them: ids are in the order of their creation.
+    pub through: Uuid,
+    /// When they were taken back.
+    pub at: Time,
+}
+
+impl Cut {
+    /// The state of a token of an organization with this cut, whose own is `state`.
+    #[must_use]
+    pub fn state_of(cut: Option<Self>, token: Uuid, state: State) -> State {
+        match (cut, state) {
+            // What was taken back before stays as it is.
+            (_, State::Revoked(_)) => state,
+            (Some(cut), _) if token <= cut.through => State::Revoked(cut.at),
+            _ => state,
+        }
+    }
+}
+
 /// One secret of a token. A rotation adds one; those before it end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenVersion {

@@ -8,7 +8,7 @@ use tokenward_core::directory::Resource;
 use tokenward_core::right::{Basis, RestsOn};
 use tokenward_core::role::{Mode, Role, Target};
 use tokenward_core::secret::Kind;
-use tokenward_core::token::{State, first_end};
+use tokenward_core::token::{Cut, State, first_end};
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, row, run};
@@ -84,6 +84,8 @@ row! {
         policy_written_at: Option<Time>,
         role_id: Option<Uuid>,
         revoked_at: Option<Time>,
+        tokens_cut: Option<Uuid>,
+        tokens_cut_at: Option<Time>,
         not_before: Option<Time>,
         networks: Option<String>,
         expires_at: Option<Time>,
@@ -102,7 +104,8 @@ async fn tokens(conn: Conn<'_>, all: &[Option<RestsOn>]) -> Result<HashMap<(Uuid
         conn,
         concat!(
             "SELECT t.id, s.version, t.organization_id, t.kind, p.written_at AS policy_written_at, t.role_id, t.revoked_at, ",
-            "t.disabled_at, t.not_before, t.networks, t.expires_at, s.expires_at AS secret_expires_at FROM token t ",
+            "t.disabled_at, t.not_before, t.networks, t.expires_at, s.expires_at AS secret_expires_at, o.tokens_cut, ",
+            "o.tokens_cut_at FROM token t JOIN organization o ON o.id = t.organization_id ",
             "JOIN token_secret s ON s.token_id = t.id LEFT JOIN rego_policy p ON p.token_id = t.id WHERE t.id IN"
         ),
         &ids,
@@ -117,11 +120,13 @@ impl TokenBasis {
         if Some(self.organization_id) != on.organization {
             return Found::default();
         }
+        let cut = self.tokens_cut.zip(self.tokens_cut_at).map(|(through, at)| Cut { through, at });
+        let state = State::of(self.revoked_at, self.disabled_at);
         let (expires_at, replaced) = first_end(self.expires_at, self.secret_expires_at);
         let credential = Credential {
             id: on.credential,
             subject: on.subject,
-            state: State::of(self.revoked_at, self.disabled_at),
+            state: Cut::state_of(cut, self.id, state),
             not_before: self.not_before,
             expires_at,
             replaced,

@@ -11,6 +11,7 @@ pub mod apis;
 mod basis;
 pub mod checkpoints;
 pub mod clusters;
+pub mod cuts;
 mod db;
 pub mod environments;
 pub mod events;

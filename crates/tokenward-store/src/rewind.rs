@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::journal::{self, After, Entry};
 use tokenward_core::right::Keeper;
+use tokenward_core::token::Cut;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Store, execute, row, run};
 use crate::tx::{Begins, Tx};
-use crate::{lineage, organizations, role_rows, tokens};
+use crate::{cuts, lineage, organizations, role_rows, tokens};
 
 /// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -128,6 +129,11 @@ async fn take_away(
         After::Member { role } => {
             let Some(organization) = organization else { return Ok(()) };
             member(tx, organization, target, *role, events).await?;
+        }
+        After::Cut { through, at } => {
+            if cuts::set_again(tx, target, Cut { through: *through, at: *at }).await? {
+                events.push(Event::new(Kind::TokensRevoked, Some(target), target, ""));
+            }
         }
         After::Gone => {
             if organizations::end(tx, target, entry.time).await? {

@@ -46,15 +46,29 @@ pub async fn get(conn: Conn<'_>, grant: &Grant) -> Result<(TokenPolicy, Time)> {
     Ok((read(text.as_deref())?, Time(updated_at)))
 }
 
-/// The policies of these organizations, and how many living tokens each of them has. One that is gone is not among them.
-pub async fn of_all(conn: Conn<'_>, organizations: &[Uuid]) -> Result<HashMap<Uuid, (TokenPolicy, u64)>> {
-    let rows: Vec<(Uuid, Option<String>, i64)> = by_ids(
+/// What the new tokens of an organization are judged by.
+#[derive(Clone, Debug)]
+pub struct Around {
+    /// Its policy.
+    pub policy: TokenPolicy,
+    /// How many living tokens it has.
+    pub count: u64,
+    /// Up to which id all of its tokens were taken back at once.
+    pub cut: Option<Uuid>,
+}
+
+/// The same of these organizations. One that is gone is not among them.
+pub async fn of_all(conn: Conn<'_>, organizations: &[Uuid]) -> Result<HashMap<Uuid, Around>> {
+    let rows: Vec<(Uuid, Option<String>, i64, Option<Uuid>)> = by_ids(
         conn,
-        "SELECT id, token_policy, token_count FROM organization WHERE deleted_at IS NULL AND id IN",
+        "SELECT id, token_policy, token_count, tokens_cut FROM organization WHERE deleted_at IS NULL AND id IN",
         organizations,
     )
     .await?;
-    rows.into_iter().map(|(id, text, count)| Ok((id, (read(text.as_deref())?, count.unsigned_abs())))).collect()
+    let around = |(id, text, count, cut): (Uuid, Option<String>, i64, _)| {
+        Ok((id, Around { policy: read(text.as_deref())?, count: count.unsigned_abs(), cut }))
+    };
+    rows.into_iter().map(around).collect()
 }
 
 fn read(text: Option<&str>) -> Result<TokenPolicy> {

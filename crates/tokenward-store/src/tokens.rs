@@ -146,11 +146,12 @@ macro_rules! select_all {
         concat!(
             "SELECT t.id, t.organization_id, t.kind, t.role_id, ",
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
-            "t.creator_kind, t.creator_id, t.owner_id, o.email AS owner_name, t.successor_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
-            "t.labels, t.metadata, t.disabled_at, t.revoked_at, ",
+            "t.creator_kind, t.creator_id, t.owner_id, a.email AS owner_name, t.successor_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
+            "t.labels, t.metadata, t.disabled_at, coalesce(t.revoked_at, CASE WHEN t.id <= o.tokens_cut THEN o.tokens_cut_at END) AS revoked_at, ",
             "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
-            "s.last_four, s.version FROM token t LEFT JOIN role r ON r.id = t.role_id ",
-            "LEFT JOIN account o ON o.id = t.owner_id JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
+            "s.last_four, s.version FROM token t JOIN organization o ON o.id = t.organization_id ",
+            "LEFT JOIN role r ON r.id = t.role_id LEFT JOIN account a ON a.id = t.owner_id ",
+            "JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
             $rest
         )
     };

@@ -23,7 +23,7 @@ use tokenward_store::lineage::{self, Part};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::{IndexRow, PolicyRow};
 use tokenward_store::{
-    Feed, Places, Position, apis, clusters, environments, members, organizations, projects, restrictions, roles,
+    Feed, Places, Position, apis, clusters, cuts, environments, members, organizations, projects, restrictions, roles,
     sessions, tokens,
 };
 use tokio::sync::{Notify, watch};
@@ -286,6 +286,9 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     for (id, name) in &names {
         directory.put_organization(*id, name);
     }
+    for (id, cut) in cuts::of(feed.conn()?, None).await? {
+        directory.put_cut(id, cut);
+    }
     for (organization, role) in roles::compiled(feed.conn()?, None).await? {
         directory.put_role(organization, role);
     }
@@ -359,7 +362,7 @@ impl Touched {
                     touched.organizations.insert(row.target_id);
                     touched.members_of.insert(row.target_id);
                 }
-                Event::OrganizationUpdated | Event::OrganizationDeleted => {
+                Event::OrganizationUpdated | Event::OrganizationDeleted | Event::TokensRevoked => {
                     touched.organizations.insert(row.target_id);
                 }
                 Event::MemberAdded
@@ -461,6 +464,10 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
             None => None,
         },
         Keeps::Gone => Some(After::Gone),
+        Keeps::Cut => {
+            let cuts = cuts::of(feed.conn()?, Some(&[target])).await?;
+            cuts.first().map(|(_, cut)| After::Cut { through: cut.through, at: cut.at })
+        }
         Keeps::Nothing => None,
     })
 }
@@ -517,6 +524,7 @@ async fn change_directory(directory: &mut Directory, feed: &mut Feed, touched: &
         for id in ids.iter().filter(|id| living.iter().all(|(living, _)| living != *id)) {
             directory.remove_organization(*id);
         }
+        let cuts = cuts::of(feed.conn()?, Some(&ids)).await?;
         for (id, name) in living {
             let new = directory.organization(id).is_none();
             directory.put_organization(id, &name);
@@ -526,6 +534,7 @@ async fn change_directory(directory: &mut Directory, feed: &mut Feed, touched: &
                 }
             }
         }
+        cuts.into_iter().for_each(|(id, cut)| directory.put_cut(id, cut));
     }
     if !touched.roles.is_empty() {
         let ids: Vec<Uuid> = touched.roles.iter().map(|(_, role)| *role).collect();

@@ -21,7 +21,7 @@ use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, InnerDigest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
-use tokenward_core::token::State;
+use tokenward_core::token::{Cut, State};
 use tokenward_core::{Clock, Code, Error, Result, Time, Uuid, lease};
 use tokenward_store::usage::TokenUsage;
 use tokenward_store::{Places, Position, Reader, Store};
@@ -336,7 +336,7 @@ impl Verifier {
         });
         let pass = judged.filter(|judged| judged.allowed).map(|judged| judged.pass);
         self.lookup(&presented, |found| {
-            let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.asking)?)));
+            let placed = found.and_then(|found| belonging(&directory, found, question.asking));
             let Some((found, (organization, role))) = placed else {
                 self.miss(Reason::Unknown, question.from.address)?;
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
@@ -379,7 +379,7 @@ impl Verifier {
             Placed::Digest(digest) => index.place_of_registered(digest),
         };
         let found = place.find_secret(token, version);
-        let placed = found.and_then(|found| Some((found, belonging(&directory, &found, question.asking)?)));
+        let placed = found.and_then(|found| belonging(&directory, found, question.asking));
         let Some((found, (organization, role))) = placed else {
             return Ok(read(Decision::Deny { reason: Reason::Unknown, missing: None }));
         };
@@ -393,8 +393,7 @@ impl Verifier {
         let directory = self.0.followed.index.directory();
         let presented = self.parse(text)?;
         self.lookup(&presented, |found| {
-            let found = found?;
-            belonging(&directory, &found, Asking::Organization(organization)).map(|_| found.token)
+            belonging(&directory, found?, Asking::Organization(organization)).map(|(found, _)| found.token)
         })
     }
 
@@ -577,7 +576,7 @@ impl Verifier {
     ) -> Result<R> {
         let directory = self.0.followed.index.directory();
         self.lookup(presented, |found| {
-            let placed = found.and_then(|found| Some((found, belonging(&directory, &found, Asking::Any)?)));
+            let placed = found.and_then(|found| belonging(&directory, found, Asking::Any));
             let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, from.address))?;
             let target = Target::Organization;
             let policy = self.policy_of(&found, pass);
@@ -731,20 +730,22 @@ fn refused_session(refusal: Error) -> Error {
     Error { detail: detail.into(), ..refusal }
 }
 
-/// The organization and role of a token; `None` when it belongs to another organization than the one that asks.
-fn belonging<'d>(
+/// A token in the state that it is in, its organization and its role; `None` when it belongs to another organization than the
+/// one that asks.
+fn belonging<'f, 'd>(
     directory: &'d Directory,
-    found: &FoundRecord<'_>,
+    mut found: FoundRecord<'f>,
     asking: Asking,
-) -> Option<(&'d Organization, &'d Role)> {
+) -> Option<(FoundRecord<'f>, (&'d Organization, &'d Role))> {
     let organization = directory.numbered(found.organization)?;
     if !asking.may_see(organization.id) {
         return None;
     }
+    found.state = Cut::state_of(organization.cut, found.token, found.state);
     let role = organization.numbered_role(found.role).or_else(|| {
         // The role of a revoked token may have been deleted since; the answer is still `revoked`.
         let revoked = matches!(found.state, State::Revoked(_));
         organization.roles().find(|role| revoked && role.kind == RoleKind::BuiltIn(BuiltIn::Verifier))
     })?;
-    Some((organization, role))
+    Some((found, (organization, role)))
 }

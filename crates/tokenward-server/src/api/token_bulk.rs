@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use tokenward_api::tokens::{ApiTokenBulk, ApiTokenBulkMember, ApiTokenBulkRequest};
+use tokenward_api::tokens::{
+    ApiTokenBulk, ApiTokenBulkMember, ApiTokenBulkRequest, ApiTokenRevokeAll, ApiTokenRevokeAllRequest,
+};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::nearest::known_words;
@@ -22,6 +24,7 @@ use super::tokens::{FILTER_KINDS, FILTERS, ListQuery};
 use crate::limits::{DESCRIPTION, TOKEN_BULK_IDS, WORD};
 use crate::service::App;
 use crate::service::token_bulk::{self, Action, Set};
+use crate::service::token_cut::{self, Reach};
 use crate::service::tokens::Why;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -37,6 +40,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query_kinds(FILTER_KINDS)
             .takes::<ApiTokenBulkRequest>()
             .answers::<ApiTokenBulk>(200)
+            .errors(&[409]),
+        post("/organization/{organizationId}/apiToken/revokeAll", revoke_all)
+            .needs(Management::TokenManage, On::Organization)
+            .about(
+                "API tokens",
+                "Take back all tokens of the organization at once, policy tokens too, or those that were made before a moment. They \
+                 are refused from the moment this answers, however many they are. It cannot be undone.",
+            )
+            .takes::<ApiTokenRevokeAllRequest>()
+            .answers::<ApiTokenRevokeAll>(200)
             .errors(&[409]),
     ]
 }
@@ -117,4 +130,23 @@ async fn bulk(
     let shown = set.clone();
     let done = token_bulk::apply(&app, grant, set, &asked, action).await?;
     Ok(written(StatusCode::OK, done, |done| answer(&shown, mark, done)))
+}
+
+async fn revoke_all(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(sent): Body<ApiTokenRevokeAllRequest>,
+) -> std::result::Result<Response, ApiError> {
+    let mut faults = Faults::default();
+    let reason = sent.reason.as_deref().and_then(|word| faults.read("reason", RevokeReason::parse(word)));
+    faults.check("note", DESCRIPTION.check_text(sent.note.as_deref().unwrap_or_default()));
+    faults.finish()?;
+    let answer = |it: Reach, done| ApiTokenRevokeAll { count: it.count, includes_caller: it.own, done };
+    let found = token_cut::look(&app, &grant, sent.created_before).await?;
+    if sent.dry_run || found.count == 0 {
+        return Ok(Json(answer(found, false)).into_response());
+    }
+    let why = Why { reason: reason.unwrap_or(RevokeReason::Unspecified), note: sent.note };
+    let done = token_cut::apply(&app, grant, sent.created_before, why).await?;
+    Ok(written(StatusCode::OK, done, |found| answer(found, true)))
 }

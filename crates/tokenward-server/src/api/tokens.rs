@@ -36,8 +36,9 @@ use crate::service::usage::TokenUsage;
 use crate::service::{App, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
 
 fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
+    let undo_until = token.revocation.as_ref().and_then(|it| tokens::undo_until(app, &token, it));
     let revocation = |it: Revocation| ApiTokenRevocation {
-        undo_until: tokens::undo_until(app, &it),
+        undo_until,
         at: it.at,
         reason: it.reason,
         note: it.note,

@@ -89,6 +89,7 @@ done! {
     TokensDisabled = "tokens-disabled", Good, "The tokens are switched off. They are refused from now on.";
     TokensEnabled = "tokens-enabled", Good, "The tokens are switched on again. They are accepted from the next request on.";
     TokensHandedOver = "tokens-handed-over", Good, "The tokens have the owner that you chose.";
+    AllTokensRevoked = "all-tokens-revoked", Good, "All these tokens are revoked. They are refused from now on.";
     TokensEnded = "tokens-ended", Good, "The tokens have the end that you chose.";
     SettingsSaved = "settings-saved", Good, "The settings are saved.";
     RetentionSaved = "retention-saved", Good, "It is saved how long details in the audit log are kept. What is older is erased within an hour.";

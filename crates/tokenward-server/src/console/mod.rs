@@ -40,6 +40,7 @@ mod sessions;
 mod set_up;
 mod token_bulk;
 mod token_changes;
+mod token_cut;
 mod token_list;
 mod token_policy;
 mod tokens;
@@ -81,6 +82,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/tokens", get(token_list::list).post(tokens::create))
         .route("/console/{organization}/tokens/find", post(token_list::find))
         .route("/console/{organization}/tokens/bulk", post(token_bulk::bulk))
+        .route("/console/{organization}/tokens/revoke-all", get(token_cut::ask).post(token_cut::revoke))
         .route("/console/{organization}/tokens/new", get(tokens::new))
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
         .route("/console/{organization}/tokens/{token}/edit", get(token_changes::edit).post(token_changes::save))

@@ -425,7 +425,7 @@ pub(super) async fn show(
     };
     let shown = TokenPage {
         token: row,
-        revocation: token.revocation.as_ref().map(|it| revocation(&person, it)),
+        revocation: token.revocation.as_ref().map(|it| revocation(&person, &token, it)),
         meaning,
         points,
         versions,
@@ -482,14 +482,14 @@ pub(super) const REASONS: [(RevokeReason, &str); 5] = [
     (RevokeReason::KeyCompromise, "It has leaked, or may have"),
 ];
 
-fn revocation(person: &SignedIn, it: &Revocation) -> RevocationView {
+fn revocation(person: &SignedIn, token: &Token, it: &Revocation) -> RevocationView {
     let reason = REASONS.into_iter().find(|(reason, _)| *reason == it.reason && it.reason != RevokeReason::Unspecified);
     RevocationView {
         at: person.moment(it.at),
         by: it.by_name.as_ref().map(|name| actor(name, it.by_kind)),
         reason: reason.map(|(_, text)| format!("{text}.")).unwrap_or_default(),
         note: it.note.clone(),
-        undo_until: tokens::undo_until(&person.app, it).map(|until| person.moment(until)),
+        undo_until: tokens::undo_until(&person.app, token, it).map(|until| person.moment(until)),
     }
 }
 

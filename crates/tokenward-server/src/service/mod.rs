@@ -45,6 +45,7 @@ mod takeover;
 pub mod throttle;
 mod together;
 pub mod token_bulk;
+pub mod token_cut;
 pub mod token_decision;
 pub mod token_import;
 pub mod token_labels;

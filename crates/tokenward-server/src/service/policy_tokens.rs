@@ -156,7 +156,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                 };
                 let role = roles::assignable(tx, grant, "role_id", role).await?;
                 let of_organization = token_policies::of_all(tx.conn(), &[grant.organization()]).await?;
-                let (lives, count) =
+                let token_policies::Around { policy: lives, count, .. } =
                     of_organization.get(&grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
                 limits.room(&TOKENS, *count, "The organization has as many API tokens as")?;
                 let others = kept::count_policy_tokens(tx.conn(), grant).await?;

@@ -12,7 +12,7 @@ use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::{organizations, retention};
 
-use super::{App, Written};
+use super::{App, Written, token_cut};
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -94,6 +94,10 @@ pub async fn set(app: &Arc<App>, grant: Grant, own: Option<Micros>) -> Result<Wr
 pub async fn run(app: Arc<App>) {
     tokio::time::sleep(FIRST).await;
     loop {
+        if let Err(error) = token_cut::follow_all(&app).await {
+            let cause = &error.cause;
+            tracing::error!(%error, ?cause, "the rows of revoked tokens do not say so yet; trying again in an hour");
+        }
         match erase(&app).await {
             Ok(0) => {}
             Ok(events) => tracing::info!(events, "what events said longer ago than event_retention is erased"),

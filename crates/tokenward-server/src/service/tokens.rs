@@ -15,7 +15,7 @@ use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenVersion};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::{Tx, peppers, roles, token_policies, tokens};
+use tokenward_store::{Tx, cuts, peppers, roles, token_policies, tokens};
 
 pub(super) mod batches;
 
@@ -578,6 +578,11 @@ pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Toke
             let Some(revocation) = &old.revocation else {
                 return Err(Error::conflict("The token was not deleted; there is nothing to undo."));
             };
+            if cuts::of(tx.conn(), Some(&[old.organization_id])).await?.iter().any(|(_, cut)| id <= cut.through) {
+                return Err(Error::conflict(
+                    "All tokens that were made up to then were revoked at once. That is not undone; make a new token.",
+                ));
+            }
             if revocation.reason == RevokeReason::KeyCompromise {
                 return Err(Error::conflict(
                     "The token was deleted because somebody else may have its secret. That is not undone; make a new token.",
@@ -612,9 +617,14 @@ pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Toke
     .await
 }
 
-/// Until when a deletion can be undone; `None` where it cannot any more, or never could.
+/// Until when the deletion of a token can be undone; `None` where it cannot any more, or never could.
 #[must_use]
-pub fn undo_until(app: &App, revocation: &Revocation) -> Option<Time> {
+pub fn undo_until(app: &App, token: &Token, revocation: &Revocation) -> Option<Time> {
+    let directory = app.verifier.directory();
+    let cut = directory.organization(token.organization_id).and_then(|organization| organization.cut);
+    if cut.is_some_and(|cut| token.id <= cut.through) {
+        return None;
+    }
     let until = revocation.at.plus(app.limits.micros(&TOKEN_UNDO));
     Some(until).filter(|until| revocation.reason != RevokeReason::KeyCompromise && app.now() < *until)
 }

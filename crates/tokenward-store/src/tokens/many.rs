@@ -68,8 +68,10 @@ const INSERT: Many = many!(
         owner_id id,
         successor_id id,
     ],
-    // A name that is taken is no reason to take the others back.
-    "WHERE true ON CONFLICT (organization_id, kind, name) WHERE revoked_at IS NULL AND name_freed_at IS NULL DO NOTHING \
+    // One that would be taken back from its beginning is not made: its id is older than what was taken back at once. A name that
+    // is taken is no reason to take the others back.
+    "WHERE NOT EXISTS (SELECT 1 FROM organization o WHERE o.id = r.organization_id AND r.id <= o.tokens_cut) \
+     ON CONFLICT (organization_id, kind, name) WHERE revoked_at IS NULL AND name_freed_at IS NULL DO NOTHING \
      RETURNING id"
 );
 const INSERT_SECRETS: Many = many!(

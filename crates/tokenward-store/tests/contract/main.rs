@@ -27,6 +27,7 @@ mod proxy;
 #[path = "../support/world.rs"]
 mod world;
 
+mod cuts;
 mod events;
 mod faults;
 mod hints;

@@ -86,7 +86,7 @@ impl Verifier {
         let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
         self.lookup(presented, |found| {
             let found = found.filter(|found| found.kind == Kind::PolicyToken)?;
-            let (_, role) = belonging(&directory, &found, asking)?;
+            let (found, (_, role)) = belonging(&directory, found, asking)?;
             let facts = facts(&found, role, Target::Organization, address, PolicyOutcome::NoPolicy);
             let alive = decide(&facts, Ask::Identity, now).is_allow();
             alive.then(|| (found.token, found.version, found.name().to_owned(), found.organization))

@@ -23,7 +23,7 @@ use super::answer::{ApiAnswer, List};
 use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
-use super::token_bulk::{self, BulkCommand};
+use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::token_import::{self, ImportArgs};
 use super::{Context, member, prompt, role, when};
@@ -83,6 +83,8 @@ pub enum TokenCommand {
     Bulk(BulkCommand),
     /// Import tokens of another system, all of a file or none: their texts go on working, and never leave this machine
     Import(ImportArgs),
+    /// Revoke all tokens at once, or those created before a moment: one write that counts at once, and cannot be undone
+    RevokeAll(RevokeAllArgs),
     /// Undo the deletion of a token, for an hour after it
     Undo {
         /// Its name or id
@@ -249,6 +251,7 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::Delete(args) => delete(args, context).await,
         TokenCommand::Bulk(command) => token_bulk::run(command, context).await,
         TokenCommand::Import(args) => token_import::run(args, context).await,
+        TokenCommand::RevokeAll(args) => token_bulk::revoke_all(args, context).await,
         TokenCommand::Undo { token } => undo(&token, context).await,
     }
 }

@@ -2,12 +2,13 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use tokenward_api::tokens::{ApiTokenBulk, ApiTokenBulkRequest};
+use tokenward_api::tokens::{ApiTokenBulk, ApiTokenBulkRequest, ApiTokenRevokeAll, ApiTokenRevokeAllRequest};
+use tokenward_core::Time;
 use tokenward_core::token::RevokeReason;
 
 use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
-use super::output::{self, Failure, Result};
+use super::output::{self, Failure, Result, moment};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::{Context, member, prompt, when};
 use crate::note::note;
@@ -70,6 +71,69 @@ pub struct WhichArgs {
     yes: bool,
     #[command(flatten)]
     wait: WaitArgs,
+}
+
+/// `tokenward token revoke-all`.
+#[derive(Args, Debug)]
+pub struct RevokeAllArgs {
+    /// Only those that were created before: 24h or 7d (ago), 2027-01-31 (the first moment of that day, UTC), or a date-time
+    #[arg(long, value_name = "WHEN", value_parser = when::since_argument)]
+    created_before: Option<Time>,
+    /// Why
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    reason: Option<RevokeReason>,
+    /// More about it, for people
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Only say how many they are
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// All tokens at once, or those that were created before a moment.
+pub async fn revoke_all(args: RevokeAllArgs, context: &Context<'_>) -> Result {
+    let organization = context.client.organization(context.global).await?;
+    let path = format!("/organization/{}/apiToken/revokeAll", organization.id);
+    let asked = ApiTokenRevokeAllRequest {
+        created_before: args.created_before,
+        reason: args.reason.map(|reason| reason.to_string()),
+        note: args.note,
+        dry_run: true,
+    };
+    let seen: ApiAnswer<ApiTokenRevokeAll> = context.client.post(&path, &asked).await?;
+    if context.global.json && (args.dry_run || seen.count == 0) {
+        return output::json(&seen.raw);
+    }
+    if seen.count == 0 {
+        note("There is no such token.");
+        return Ok(());
+    }
+    let which = asked.created_before.map(|at| format!(" that were created before {}", moment(at))).unwrap_or_default();
+    let of = format!("{}{which}", count(seen.count));
+    if args.dry_run {
+        note(output::clean(&format!("{of} would be revoked, of all kinds.")));
+        return Ok(());
+    }
+    let own = if seen.includes_caller { " The token that you use now is one of them." } else { "" };
+    let question = format!(
+        "Revoke {of}? Policy tokens too; whoever uses one is refused from then on, and it cannot be undone.{own}"
+    );
+    prompt::confirm(&output::clean(&question), args.yes)?;
+    let asked = ApiTokenRevokeAllRequest { dry_run: false, ..asked };
+    let body = serde_json::to_value(asked).map_err(|cause| Failure::error(cause.to_string()))?;
+    let done = context.client.take_away::<ApiTokenRevokeAll>(Method::POST, &path, Some(&body), args.wait).await?;
+    let own = if done.answer.includes_caller {
+        " The token that you use is refused too: sign in, or use another one."
+    } else {
+        ""
+    };
+    note(output::clean(&format!("Revoked {}. {}{own}", count(done.answer.count), done.refused)));
+    if context.global.json { output::json(&done.answer.raw) } else { Ok(()) }
 }
 
 pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {

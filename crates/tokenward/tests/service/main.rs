@@ -62,5 +62,6 @@ mod start;
 mod support;
 mod together;
 mod token_bulk;
+mod token_cut;
 mod token_warnings;
 mod usage;

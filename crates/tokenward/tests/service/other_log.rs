@@ -22,7 +22,7 @@ async fn revoke(server: &Server, acme: &Organization, id: &str) -> Answer {
 }
 
 /// Copies the files of a stopped database to another directory, or back.
-fn copy_database(from: &Path, to: &Path) {
+pub fn copy_database(from: &Path, to: &Path) {
     for name in ["tokenward.db", "tokenward.db-wal", "tokenward.db-shm"] {
         let _ = std::fs::remove_file(to.join(name));
         if from.join(name).exists() {

@@ -55,7 +55,7 @@ pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell}
 pub use time::Moment;
 pub use tokens::{
     Expiry, ExpiryPreset, LastUsed, OwnerFields, ReasonCount, RevocationView, SortHead, TokenBulkPage,
-    TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRotatePage,
+    TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRevokeAllPage, TokenRotatePage,
     TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 

@@ -148,6 +148,30 @@ pub struct TokenBulkPage {
     pub error: Option<String>,
 }
 
+/// `…/tokens/revoke-all`: all tokens, taken back at once. Posts `created_before`, `reason`, `note` and `confirm` to itself.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-revoke-all.html")]
+pub struct TokenRevokeAllPage {
+    /// The frame.
+    pub shell: Shell,
+    /// How many there are: `12 tokens`.
+    pub there_are: String,
+    /// Are there none?
+    pub none: bool,
+    /// The moment before which they were made.
+    pub created_before: FormField,
+    /// Why.
+    pub reasons: Vec<Choice>,
+    /// More about it.
+    pub note: FormField,
+    /// The name of the organization, typed.
+    pub typed: FormField,
+    /// The password again, where it is asked for.
+    pub password: Option<FormField>,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
 /// A length of life that is offered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExpiryPreset {

@@ -11,7 +11,6 @@ use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest};
 use tokenward_core::token::{self, Token, TokenVersion};
-use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Tx, members, roles, token_policies, tokens};
 
@@ -75,7 +74,7 @@ struct Around {
     roles: HashMap<Uuid, (Uuid, Arc<Role>)>,
     /// The role admin of each organization where it is needed.
     admins: HashMap<Uuid, Arc<Role>>,
-    policies: HashMap<Uuid, (TokenPolicy, u64)>,
+    organizations: HashMap<Uuid, token_policies::Around>,
     /// Those of the tokens that make others.
     networks: HashMap<Uuid, Vec<NotedNetwork>>,
     /// Who is accountable for each of those.
@@ -222,12 +221,12 @@ impl Around {
         wanted.dedup();
         let roles = roles::compiled(tx.conn(), Some(&wanted)).await?;
         let roles = roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
-        let policies = token_policies::of_all(tx.conn(), &ids(organizations)).await?;
+        let organizations = token_policies::of_all(tx.conn(), &ids(organizations)).await?;
         let makers = ids(makers);
         let networks = tokens::networks_of(tx.conn(), &makers).await?;
         let owners = tokens::owners_of(tx.conn(), &makers).await?;
         let members = members::emails(tx.conn(), &ids(accountable)).await?;
-        Ok(Self { roles, admins, policies, networks, owners, members })
+        Ok(Self { roles, admins, organizations, networks, owners, members })
     }
 
     /// Who is accountable for a new token, with the e-mail address: who is named, who makes it, or the owner of the token
@@ -261,8 +260,14 @@ impl Around {
         now: Time,
     ) -> Made {
         let organization = grant.organization();
-        let (field, of_organization) = ("role_id", self.policies.get(&organization));
-        let (policy, count) = of_organization.ok_or_else(|| Error::not_found("organization"))?;
+        let (field, of_organization) = ("role_id", self.organizations.get(&organization));
+        let token_policies::Around { policy, count, cut } =
+            of_organization.ok_or_else(|| Error::not_found("organization"))?;
+        if cut.is_some_and(|through| id <= through) {
+            let detail =
+                "All tokens of the organization were revoked at this very moment. Nothing was made: try again.";
+            return Err(Error::conflict(detail).into());
+        }
         let role = match new.role_id {
             Some(id) => self.roles.get(&id).filter(|(owner, _)| *owner == organization).map(|(_, role)| role),
             None => self.admins.get(&organization),

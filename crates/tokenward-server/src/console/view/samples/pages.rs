@@ -272,6 +272,20 @@ pub fn pages() -> Vec<(String, String)> {
     page!("tokens-disable", bulk_page("disable"));
     page!("tokens-enable", bulk_page("enable"));
     page!("tokens-hand-over", bulk_page("hand_over"));
+    page!(
+        "tokens-revoke-all",
+        TokenRevokeAllPage {
+            shell: shell(Nav::Tokens),
+            there_are: "1,204 tokens".into(),
+            none: false,
+            created_before: FormField::default(),
+            reasons: vec![choice("key_compromise", true), choice("cessation", false)],
+            note: FormField::default(),
+            typed: FormField::default(),
+            password: None,
+            error: None,
+        }
+    );
     policy_pages(&mut pages);
     page!(
         "token-rotate",
