@@ -196,6 +196,8 @@ func refusalOf(verdict Verdict) *refusal {
 		refused.detail = "The token is refused for a reason that this service does not know."
 	case known.status == 401:
 		refused.status, refused.detail, refused.challenge = 401, known.sentence, challengeOf(verdict.Code)
+	case known.status == 429:
+		refused.status, refused.detail, refused.retryAfter = 429, known.sentence, int(verdict.RetryAfter/time.Second)
 	case verdict.MissingPermission != "":
 		refused.detail = "This needs the permission `" + verdict.MissingPermission + "`, which your role does not have."
 	default:

@@ -21,6 +21,9 @@ func TestLimitsAndReasonsAreThoseOfTheServer(t *testing.T) {
 		if row.RefusesCredential {
 			status = 401
 		}
+		if row.Code == RateLimited || row.Code == QuotaExceeded {
+			status = 429
+		}
 		equal(t, string(row.Code), reasons[row.Code], meaning{status, row.Sentence})
 	}
 }

@@ -32,11 +32,14 @@ const (
 	APIUnknown       Reason = "api_unknown"
 	RouteUnknown     Reason = "route_unknown"
 	PermissionDenied Reason = "permission_denied"
+	ScopeDenied      Reason = "scope_denied"
+	RateLimited      Reason = "rate_limited"
+	QuotaExceeded    Reason = "quota_exceeded"
 	Throttled        Reason = "throttled"
 	Unrecognized     Reason = "unrecognized"
 )
 
-// meaning of a reason: is the token itself refused (401), or may it only not do this (403), and what to tell people.
+// meaning of a reason: is the token itself refused (401), may it only not do this (403) or not now (429), and what to tell people.
 type meaning struct {
 	status   int
 	sentence string
@@ -59,6 +62,9 @@ var reasons = map[Reason]meaning{
 	APIUnknown:       {403, "There is no API of that name. Import its routes first."},
 	RouteUnknown:     {403, "The request is on no route of the API, and what no route describes is denied."},
 	PermissionDenied: {403, "The role of this token does not allow this."},
+	RateLimited:      {429, "This token is used faster than it may be. Try again later."},
+	QuotaExceeded:    {429, "The quota of this token is used up. Try again when it is filled again."},
+	ScopeDenied:      {403, "This token is narrowed to some permissions of its role, and this is none of them."},
 }
 
 const (
@@ -160,7 +166,7 @@ type Verdict struct {
 	DecisionID string
 	// Explain is the page that does; it takes a token with `token:verify`.
 	Explain string
-	// RetryAfter is how long to wait, when the reason is Throttled and the server said it.
+	// RetryAfter is how long to wait, when the reason is Throttled, RateLimited or QuotaExceeded and the server said it.
 	RetryAfter time.Duration
 }
 
@@ -229,13 +235,15 @@ type verdictBody struct {
 	Token             *Holder `json:"token"`
 	MissingPermission string  `json:"missing_permission"`
 	DecisionID        string  `json:"decision_id"`
+	RetryAfter        uint32  `json:"retry_after"`
 }
 
 func (body verdictBody) read(base string) (Verdict, error) {
 	if body.Valid == nil || body.Code == nil || *body.Valid != (*body.Code == "valid") {
 		return Verdict{}, notTokenward(200, "its verdict contradicts itself")
 	}
-	verdict := Verdict{Valid: *body.Valid, Code: *body.Code, MissingPermission: body.MissingPermission, DecisionID: body.DecisionID}
+	verdict := Verdict{Valid: *body.Valid, Code: *body.Code, MissingPermission: body.MissingPermission, DecisionID: body.DecisionID,
+		RetryAfter: time.Duration(body.RetryAfter) * time.Second}
 	if body.Token != nil {
 		holder := body.Token
 		if holder.ID == "" || holder.OrganizationID == "" || holder.RoleID == "" {
@@ -317,7 +325,8 @@ func (r reply) read(into any) error {
 		return fails(BadCredential, "This service's own credential may not ask the Tokenward server: "+told)
 	case body.Code != "" && (r.status == 400 || r.status == 409 || r.status == 413 || r.status == 422):
 		return fails(BadQuestion, "The Tokenward server does not understand the question: "+told)
-	case r.status >= 500:
+	// 429: a limit of this service's own credential.
+	case r.status >= 500, r.status == 429 && body.Code != "":
 		return fails(Unavailable, fmt.Sprintf("The Tokenward server cannot answer now (status %d): %s", r.status, told))
 	case body.Code != "":
 		return notTokenward(r.status, "it says "+body.Code)

@@ -99,10 +99,14 @@ def questions(schemas: Row) -> list[Row]:
     ]
 
 
+# What is refused now, and may be allowed later.
+LIMITS = ("rate_limited", "quota_exceeded")
+
+
 def verdicts(schemas: Row) -> list[Row]:
     answer = schemas["Verification"]["properties"]
     holder = {name: sample(name, schema, schemas) for name, schema in schemas["VerifiedToken"]["properties"].items()}
-    known = {"valid", "code", "token", "missing_permission", "decision_id"}
+    known = {"valid", "code", "token", "missing_permission", "retry_after", "decision_id"}
     if set(answer) != known:
         raise SystemExit(f"an answer has the new fields {set(answer) - known}: teach the clients")
 
@@ -132,8 +136,12 @@ def verdicts(schemas: Row) -> list[Row]:
             body["token"] = {k: v for k, v in holder.items() if code != "revoked" or k != "expires_at"}
         if code == "permission_denied":
             body["missing_permission"] = "invoices:write"
-        more = {k: body[k] for k in ("token", "missing_permission") if k in body}
+        if code in LIMITS:
+            body["retry_after"] = 7
+        more = {k: body[k] for k in ("token", "missing_permission", "retry_after") if k in body}
         respond: Row = {"status": 403, "code": code, "detail": reason["sentence"]}
+        if code in LIMITS:
+            respond |= {"status": 429, "retry_after": 7}
         if reason["refuses_credential"]:
             respond |= {"status": 401, "www_authenticate": BAD_CREDENTIAL}
         if code == "permission_denied":

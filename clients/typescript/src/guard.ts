@@ -104,6 +104,7 @@ export function refusalOf(verdict: Verdict): Refusal {
   }
   const [status, sentence] = REASONS[reason];
   if (status === 401) return refusal(401, code, sentence, more, challenge(code));
+  if (status === 429) return refusal(429, code, sentence, more, retry(retryAfter));
   const detail = missingPermission === undefined ? sentence : `This needs the permission \`${missingPermission}\`, which your role does not have.`;
   return refusal(403, code, detail, more);
 }

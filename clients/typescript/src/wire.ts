@@ -3,7 +3,7 @@
 /** Why a token is refused. A word of a later server is `unrecognized`, and denied; `Verdict.code` has the word. */
 export type Reason = keyof typeof REASONS | 'throttled' | 'unrecognized';
 
-/** Each reason of a server: is the token itself refused (401), or may it only not do this (403), and what to tell people. */
+/** Each reason of a server: is the token itself refused (401), may it only not do this (403) or not now (429), and what to tell people. */
 export const REASONS = {
   malformed: [401, 'This is not a token: its form or its checksum is wrong. Was a part of it lost in copying?'],
   unknown: [401, 'No such token is known here.'],
@@ -25,7 +25,10 @@ export const REASONS = {
   api_unknown: [403, 'There is no API of that name. Import its routes first.'],
   route_unknown: [403, 'The request is on no route of the API, and what no route describes is denied.'],
   permission_denied: [403, 'The role of this token does not allow this.'],
-} as const satisfies Record<string, readonly [401 | 403, string]>;
+  scope_denied: [403, 'This token is narrowed to some permissions of its role, and this is none of them.'],
+  rate_limited: [429, 'This token is used faster than it may be. Try again later.'],
+  quota_exceeded: [429, 'The quota of this token is used up. Try again when it is filled again.'],
+} as const satisfies Record<string, readonly [401 | 403 | 429, string]>;
 
 /** Whose token it is. */
 export interface Holder {
@@ -76,7 +79,7 @@ export interface Verdict {
   readonly decisionId?: string;
   /** The page that does; it takes a token with `token:verify`. */
   readonly explain?: string;
-  /** Seconds until another attempt makes sense, when `reason` is `throttled`. */
+  /** Seconds until another attempt makes sense, when `reason` is `throttled`, `rate_limited` or `quota_exceeded`. */
   readonly retryAfter?: number;
 }
 
@@ -188,7 +191,7 @@ function readHolder(value: unknown): Holder | undefined {
 export function readVerdict(value: unknown, base: string): Verdict {
   const bad = (what: string) => notTokenward(200, what);
   if (!isObject(value)) throw bad('its body is no verdict');
-  const { valid, code, token, missing_permission, decision_id } = value;
+  const { valid, code, token, missing_permission, decision_id, retry_after } = value;
   if (typeof valid !== 'boolean' || !isText(code) || valid !== (code === 'valid')) throw bad('its verdict contradicts itself');
   const holder = readHolder(token);
   if (!holder && (valid || (token !== undefined && token !== null))) throw bad('its verdict does not say whose token it is');
@@ -198,6 +201,7 @@ export function readVerdict(value: unknown, base: string): Verdict {
     ...(!valid && { reason: code === 'throttled' || Object.hasOwn(REASONS, code) ? (code as Reason) : 'unrecognized' }),
     ...(holder && { token: holder }),
     ...(isText(missing_permission) && { missingPermission: missing_permission }),
+    ...(typeof retry_after === 'number' && Number.isInteger(retry_after) && retry_after >= 0 && { retryAfter: retry_after }),
     ...(isText(decision_id) && { decisionId: decision_id, explain: `${base}/decision/${encodeURIComponent(decision_id)}` }),
   };
 }
@@ -255,6 +259,7 @@ export function readAnswer({ status, retryAfter, bytes }: Reply): Said {
   if (word !== undefined && [400, 409, 413, 422].includes(status)) {
     throw fails('question', `The Tokenward server does not understand the question: ${told}`);
   }
-  if (status >= 500) throw fails('unavailable', `The Tokenward server cannot answer now (status ${status}): ${told}`);
+  // 429: a limit of this service's own credential.
+  if (status >= 500 || (status === 429 && word !== undefined)) throw fails('unavailable', `The Tokenward server cannot answer now (status ${status}): ${told}`);
   throw notTokenward(status, word === undefined ? 'its body is no error of ours' : `it says ${word}`);
 }

@@ -56,6 +56,7 @@ impl ErrorBody {
     /// What a client is told of an error. The status is not always that of its code: a gateway understands only few.
     #[must_use]
     pub fn new(status: u16, name: &'static str, error: Error) -> Self {
+        let id = error.holder();
         let faults = error.faults.into_iter().map(|fault| Fault { field: fault.field, problem: fault.problem });
         Self {
             status,
@@ -64,7 +65,7 @@ impl ErrorBody {
             detail: error.detail.into(),
             code: error.code.as_str().into(),
             faults: faults.collect(),
-            id: error.holder.map(|id| *id),
+            id,
             missing_permission: error.missing_permission.map(Into::into),
             decision_id: error.decision_id.map(Into::into),
             reason: match error.code {

@@ -111,6 +111,8 @@ fields! {
     Permission = text("permission_characters").build().into();
     /// Those of a role.
     RolePermissions = list("role_permissions", Permission::schema());
+    /// Those of its role that a token is narrowed to.
+    TokenPermissions = list("token_permissions", Permission::schema());
     /// Those of a route.
     RoutePermissions = list("route_permissions", Permission::schema());
     /// The ways of a route.

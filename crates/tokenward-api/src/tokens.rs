@@ -70,6 +70,16 @@ pub struct ApiToken {
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
+    /// The permissions of its role that it is narrowed to; absent where it may do all that its role allows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub permissions: Vec<String>,
+    /// How fast it may be used; absent where nothing is said about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<ApiTokenRate>,
+    /// How much it may be used until the next refill; absent where nothing is said about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<ApiTokenQuota>,
     /// `active`, `disabled`, `not_yet_valid`, `expired` or `revoked`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub state: TokenState,
@@ -230,6 +240,17 @@ pub struct ApiTokenRequest {
     /// The member who becomes its owner when that one leaves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor_id: Option<Uuid>,
+    /// The permissions of its role that it is narrowed to, such as `invoices:read`, `*:read` or `token:verify`; null or absent is
+    /// all of the role. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenPermissions>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<String>>,
+    /// How fast it may be used; null or absent is as fast as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<ApiTokenRate>,
+    /// How much it may be used until the next refill; null or absent is as much as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<ApiTokenQuota>,
     /// The SHA-256, in 64 hexadecimal digits, of a text that the caller made: then that is the token, and no text is made
     /// here or answered.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Sha256>))]
@@ -239,6 +260,36 @@ pub struct ApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::LastFour>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_four: Option<String>,
+}
+
+/// How fast a token may be used, on each node.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenRate {
+    /// So many requests: 1 to 1,000,000,000.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000_000))]
+    pub requests: u32,
+    /// In a `second`, a `minute` or an `hour`.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    pub per: String,
+    /// So many at once, where nothing was used before; as many as `requests` where it is absent.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+}
+
+/// How much a token may be used until the next refill.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenQuota {
+    /// So many requests: 1 to 1,000,000,000.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000_000))]
+    pub requests: u32,
+    /// Until the next `day` or `month` begins, in UTC.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    pub refill: String,
 }
 
 /// A network that a token is bound to. It may also be sent as a text alone.
@@ -332,6 +383,18 @@ pub struct ApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub successor_id: Option<Option<Uuid>>,
+    /// All permissions of its role that it is narrowed to; null is all of the role. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenPermissions>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Option<Vec<String>>>,
+    /// How fast it may be used; null is as fast as it likes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ApiTokenRate>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<Option<ApiTokenRate>>,
+    /// How much it may be used until the next refill; null is as much as it likes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ApiTokenQuota>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Option<ApiTokenQuota>>,
 }
 
 /// How a token is rotated.

@@ -106,6 +106,9 @@ pub struct Verification<'a> {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_permission: Option<Cow<'a, str>>,
+    /// Seconds until another attempt makes sense; for `rate_limited` and `quota_exceeded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
     /// Under this id, `GET /decision/{id}` explains the answer for a while. Absent when nothing was decided.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,7 @@ use crate::decision::{Ask, Credential, Decision, Facts, PolicyOutcome, Standing,
 use crate::directory::{Directory, Organization, Resource};
 use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
+use crate::meter::Metered;
 use crate::permission::{Management, Permission};
 use crate::reason::Reason;
 use crate::right::{Basis, Operator, RestsOn, Right, sealed};
@@ -26,6 +27,10 @@ pub struct Caller {
     credential: Credential,
     /// For a token: its organization and role, as they were when it was accepted.
     token: Option<(Uuid, Uuid)>,
+    /// What is left of that role to a token which is narrowed.
+    narrowed: Option<Arc<Role>>,
+    /// What is left of its limits, where it has some.
+    metered: Option<Metered>,
     /// Which version of its policy has allowed the request, where it has one.
     policy: Option<Time>,
     by: Arc<By>,
@@ -86,7 +91,14 @@ impl Caller {
     /// A caller with a token of `organization` that acts as `role`.
     #[must_use]
     pub fn token(credential: Credential, organization: Uuid, role: Uuid, by: By) -> Self {
-        Self { credential, token: Some((organization, role)), policy: None, by: Arc::new(by) }
+        Self {
+            credential,
+            token: Some((organization, role)),
+            narrowed: None,
+            metered: None,
+            policy: None,
+            by: Arc::new(by),
+        }
     }
 
     /// The same with a policy, of which this version has allowed the request.
@@ -95,10 +107,28 @@ impl Caller {
         Self { policy, ..self }
     }
 
+    /// The same where the token is narrowed to this of its role.
+    #[must_use]
+    pub fn narrowed_to(self, role: Option<Role>) -> Self {
+        Self { narrowed: role.map(Arc::new), ..self }
+    }
+
+    /// The same where the token has limits, and this is left of them.
+    #[must_use]
+    pub fn metered(self, metered: Option<Metered>) -> Self {
+        Self { metered, ..self }
+    }
+
+    /// What is left of the limits of a token, where it has some.
+    #[must_use]
+    pub fn limits(&self) -> Option<&Metered> {
+        self.metered.as_ref()
+    }
+
     /// A signed-in user.
     #[must_use]
     pub fn user(credential: Credential, by: By) -> Self {
-        Self { credential, token: None, policy: None, by: Arc::new(by) }
+        Self { credential, token: None, narrowed: None, metered: None, policy: None, by: Arc::new(by) }
     }
 
     /// Is it a token with a policy, which has allowed the request?
@@ -147,9 +177,12 @@ impl Caller {
 
     /// The caller's role in an organization; `None` where the caller does not belong to it.
     #[must_use]
-    pub fn role_in<'a>(&self, organization: &'a Organization) -> Option<&'a Arc<Role>> {
+    pub fn role_in<'a>(&'a self, organization: &'a Organization) -> Option<&'a Arc<Role>> {
         match (self.credential.subject, self.token) {
-            (Subject::Token(_), Some((own, role))) if own == organization.id => organization.role(role),
+            (Subject::Token(_), Some((own, role))) if own == organization.id => {
+                let role = organization.role(role)?;
+                Some(self.narrowed.as_ref().unwrap_or(role))
+            }
             (Subject::User(user), None) => organization.role_of(user),
             _ => None,
         }
@@ -161,7 +194,7 @@ impl Caller {
     }
 
     /// The organization, if the caller may know of it. Otherwise 404, as for one that does not exist.
-    pub fn organization<'a>(&self, directory: &'a Directory, id: Uuid) -> Result<(&'a Organization, &'a Arc<Role>)> {
+    pub fn organization<'a>(&'a self, directory: &'a Directory, id: Uuid) -> Result<(&'a Organization, &'a Arc<Role>)> {
         directory
             .organization(id)
             .and_then(|organization| Some((organization, self.role_in(organization)?)))
@@ -210,7 +243,7 @@ fn judge(facts: &Facts<'_>, role: &Role, permission: Management, now: Time) -> R
     let target = facts.target;
     let decision = |own| decide(facts, Ask::Permission(Permission::Management(own)), now);
     if let Some((read, what)) = visibility(target)
-        && matches!(decision(read), Decision::Deny { reason: Reason::PermissionDenied, .. })
+        && matches!(decision(read), Decision::Deny { reason: Reason::PermissionDenied | Reason::ScopeDenied, .. })
     {
         return Err(Error::not_found(what));
     }

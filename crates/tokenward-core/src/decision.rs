@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::needs::Needs;
 use crate::permission::Permission;
 use crate::reason::Reason;
+use crate::role::Scope;
 use crate::role::{Role, Target};
 use crate::time::Time;
 use crate::token::{State, TOMBSTONE};
@@ -49,17 +50,53 @@ pub enum Standing<'a> {
     Bare,
     /// The question is about an organization in which it has this role.
     Role(&'a Role),
+    /// The same of a token that is narrowed to these permissions of the role.
+    Narrowed(&'a Role, &'a Scope),
 }
 
-impl Standing<'_> {
+impl<'a> Standing<'a> {
+    /// As this role, narrowed to these permissions where it is.
+    #[must_use]
+    pub fn of(role: &'a Role, scope: Option<&'a Scope>) -> Self {
+        scope.map_or(Self::Role(role), |scope| Self::Narrowed(role, scope))
+    }
+
+    /// The same without that by which it is narrowed; `None` where it is not.
+    fn whole(self) -> Option<Self> {
+        match self {
+            Self::Role(role) => role.whole().map(Self::Role),
+            Self::Narrowed(role, _) => Some(Self::Role(role)),
+            Self::Foreign | Self::Bare => None,
+        }
+    }
+
     fn holds_any_of_api(self) -> bool {
-        matches!(self, Self::Role(role) if role.holds_any_of_api())
+        match self {
+            Self::Role(role) => role.holds_any_of_api(),
+            Self::Narrowed(role, scope) => role.holds_some_of(scope.api()),
+            Self::Foreign | Self::Bare => false,
+        }
     }
 
     fn allows(self, permission: Permission<'_>, target: Target) -> bool {
         match self {
             Self::Role(role) => role.allows(permission, target),
+            Self::Narrowed(role, scope) => scope.allows(permission) && role.allows(permission, target),
             Self::Foreign | Self::Bare => false,
+        }
+    }
+
+    /// The permission that is missing for what is asked, if one is: `Some(None)` where any would have done.
+    #[allow(clippy::option_option, reason = "a question that needs no certain one can be refused too")]
+    fn lacks<'q>(self, ask: Ask<'q>, target: Target) -> Option<Option<Permission<'q>>> {
+        match ask {
+            Ask::Permission(permission) => (!self.allows(permission, target)).then_some(Some(permission)),
+            Ask::Route(needs) => {
+                let missing = needs.missing(|it| self.allows(it.permission(), target));
+                missing.map(|missing| Some(missing.permission()))
+            }
+            Ask::AnyOfApi => (!self.holds_any_of_api()).then_some(None),
+            Ask::Identity | Ask::Never(_) => None,
         }
     }
 }
@@ -179,17 +216,16 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
     if facts.policy == PolicyOutcome::Denied {
         return deny(Reason::PolicyDenied);
     }
-    match ask {
-        Ask::Identity => Decision::Allow,
-        Ask::Permission(permission) if facts.standing.allows(permission, facts.target) => Decision::Allow,
-        Ask::Permission(permission) => Decision::Deny { reason: Reason::PermissionDenied, missing: Some(permission) },
-        Ask::Route(needs) => match needs.missing(|it| facts.standing.allows(it.permission(), facts.target)) {
-            None => Decision::Allow,
-            Some(missing) => Decision::Deny { reason: Reason::PermissionDenied, missing: Some(missing.permission()) },
+    if let Ask::Never(reason) = ask {
+        return deny(reason);
+    }
+    match facts.standing.lacks(ask, facts.target) {
+        None => Decision::Allow,
+        Some(missing) => match facts.standing.whole() {
+            // All of the role would do.
+            Some(whole) if whole.lacks(ask, facts.target).is_none() => deny(Reason::ScopeDenied),
+            _ => Decision::Deny { reason: Reason::PermissionDenied, missing },
         },
-        Ask::AnyOfApi if facts.standing.holds_any_of_api() => Decision::Allow,
-        Ask::AnyOfApi => deny(Reason::PermissionDenied),
-        Ask::Never(reason) => deny(reason),
     }
 }
 
@@ -308,6 +344,43 @@ mod tests {
         assert!(decided(credential, &viewer, Ask::Route(&either)).is_allow());
         assert_eq!(lacks(&neither).as_deref(), Some("c:write"), "the way that lacks the least");
         assert_eq!(decided(credential, &admin, Ask::Never(Reason::RouteUnknown)).code(), "route_unknown");
+    }
+
+    #[test]
+    fn a_narrowed_token_may_do_what_both_its_role_and_its_scope_say() {
+        let credential = Credential {
+            id: Uuid::nil(),
+            subject: Subject::Token(1),
+            state: State::Active,
+            not_before: None,
+            expires_at: None,
+            replaced: false,
+        };
+        let viewer = Role::built_in(Uuid::nil(), BuiltIn::Viewer);
+        // The role has shrunk since: `invoices:write` is no more in it.
+        let scope = Scope::parse(&["invoices:read", "invoices:write", "project:read"]).unwrap();
+        let narrowed = viewer.narrowed(&scope);
+        let code = |standing, ask: Ask<'_>| {
+            let (target, policy) = (Target::Organization, PolicyOutcome::NoPolicy);
+            decide(&Facts { credential: Some(credential), standing, target, outside: false, policy }, ask, Time(1))
+                .code()
+        };
+        for standing in [Standing::of(&viewer, Some(&scope)), Standing::Role(&narrowed)] {
+            for (asked, expected) in [
+                ("invoices:read", "valid"),
+                ("orders:read", "scope_denied"),
+                ("invoices:write", "permission_denied"),
+                ("project:read", "valid"),
+                ("token:read", "scope_denied"),
+                ("token:manage", "permission_denied"),
+            ] {
+                assert_eq!(code(standing, Ask::permission(asked).unwrap()), expected, "{asked}");
+            }
+            assert_eq!(code(standing, Ask::Identity), "valid");
+            assert_eq!(code(standing, Ask::AnyOfApi), "valid");
+        }
+        let none = Scope::parse(&["project:read"]).unwrap();
+        assert_eq!(code(Standing::of(&viewer, Some(&none)), Ask::AnyOfApi), "scope_denied");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::meter::Metered;
 use crate::reason::Reason;
 
 /// A result with [`Error`].
@@ -120,6 +121,15 @@ pub struct Fault {
     pub problem: String,
 }
 
+/// What programs are told of an error besides. It is boxed: an error is as large as every result.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// What has the name already, for `NameTaken`, where the caller may see it.
+    Holder(Uuid),
+    /// The limits of the token, and what is left of them, where one was reached.
+    Limits(Metered),
+}
+
 /// The error. Make one with the function named after its code.
 #[derive(Debug)]
 pub struct Error {
@@ -131,8 +141,8 @@ pub struct Error {
     pub faults: Box<[Fault]>,
     /// The field of the request that it is about, where it is about one; `faults` name theirs.
     pub field: Option<&'static str>,
-    /// What has the name already, for `NameTaken`, where the caller may see it.
-    pub holder: Option<Box<Uuid>>,
+    /// What else programs are told, where there is something.
+    pub told: Option<Box<Told>>,
     /// The permission that was missing, for `Denied(PermissionDenied)`.
     pub missing_permission: Option<Box<str>>,
     /// The decision that refused, to ask about it later.
@@ -151,11 +161,35 @@ impl Error {
             detail: detail.into().into(),
             faults: Box::default(),
             field: None,
-            holder: None,
+            told: None,
             missing_permission: None,
             decision_id: None,
             retry_after: None,
             cause: None,
+        }
+    }
+
+    /// The same error, which names what has the name already.
+    #[must_use]
+    pub fn held_by(self, holder: Option<Uuid>) -> Self {
+        Self { told: holder.map(|id| Box::new(Told::Holder(id))), ..self }
+    }
+
+    /// What has the name already.
+    #[must_use]
+    pub fn holder(&self) -> Option<Uuid> {
+        match self.told.as_deref() {
+            Some(Told::Holder(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The limits of the token, where one was reached.
+    #[must_use]
+    pub fn limits(&self) -> Option<&Metered> {
+        match self.told.as_deref() {
+            Some(Told::Limits(metered)) => Some(metered),
+            _ => None,
         }
     }
 
@@ -231,6 +265,13 @@ impl Error {
     #[must_use]
     pub fn denied(reason: Reason) -> Self {
         Self::new(Code::Denied(reason), reason.sentence())
+    }
+
+    /// A limit of the credential was reached; `None` where none was.
+    #[must_use]
+    pub fn of_limits(metered: &Metered) -> Option<Self> {
+        let (reason, seconds) = metered.refused?;
+        Some(Self { retry_after: Some(seconds), told: Some(Box::new(Told::Limits(*metered))), ..Self::denied(reason) })
     }
 
     /// A fault of the service; the cause goes to the log, the reader gets no detail of it.

@@ -369,6 +369,15 @@ pub struct TokenSnapshot {
     pub labels: Labels,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// The permissions of its role that it is narrowed to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<String>,
+    /// How fast it may be used, such as `100/minute, 20 at once`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<String>,
+    /// How much, such as `10000/day`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<String>,
     pub last_four: String,
     /// Which secret of the token is the newest.
     pub version: u16,

@@ -24,9 +24,13 @@ use arc_swap::{ArcSwap, Guard};
 use prefetch_index::prefetch_index;
 use uuid::Uuid;
 
-use crate::decision::{Credential, Subject};
+use crate::decision::{Credential, Standing, Subject};
 use crate::directory::Directory;
+use crate::meter::Meter;
+use crate::meters::Meters;
 use crate::network::Networks;
+use crate::role::Role;
+use crate::role::Scope;
 use crate::secret::{Digest, Kind};
 use crate::sync::{read, write};
 use crate::time::Time;
@@ -129,6 +133,24 @@ impl<'a> FoundRecord<'a> {
         }
     }
 
+    /// The permissions of its role that the token is narrowed to.
+    #[must_use]
+    pub fn scope(&self) -> Option<&'a Scope> {
+        self.restrictions?.scope.as_deref()
+    }
+
+    /// What counts its use, where the token has limits.
+    #[must_use]
+    pub fn meter(&self) -> Option<&'a Meter> {
+        self.restrictions?.meter.as_deref()
+    }
+
+    /// As what it acts where it has this role.
+    #[must_use]
+    pub fn standing(&self, role: &'a Role) -> Standing<'a> {
+        Standing::of(role, self.scope())
+    }
+
     /// Is a question that comes from this address outside the networks that the token is bound to?
     #[must_use]
     pub fn excludes(&self, address: Option<IpAddr>) -> bool {
@@ -173,6 +195,8 @@ pub struct Index {
     has_registered: AtomicBool,
     sessions: RwLock<HashMap<Digest, Arc<Session>>>,
     directory: ArcSwap<Directory>,
+    /// How much was used of the tokens that have limits.
+    pub meters: Meters,
 }
 
 impl Default for Index {
@@ -182,6 +206,7 @@ impl Default for Index {
             has_registered: AtomicBool::default(),
             sessions: RwLock::default(),
             directory: ArcSwap::default(),
+            meters: Meters::default(),
         }
     }
 }
@@ -238,12 +263,14 @@ impl Index {
             let old = std::mem::replace(&mut *own, new.into_inner().unwrap_or_else(PoisonError::into_inner));
             old.ended().for_each(|(record, name)| own.put_ended(record, name));
         }
+        self.meters.replace(fresh.meters);
         *write(&self.sessions) = fresh.sessions.into_inner().unwrap_or_else(PoisonError::into_inner);
     }
 
     /// Forgets the tombstones of tokens revoked before `before`, one by one or all at once, and the tokens of organizations that are gone.
     pub fn prune(&self, before: Time) {
         let directory = self.directory();
+        self.meters.prune();
         for shard in &self.shards {
             write(shard).retain(|record| {
                 let Some(organization) = directory.numbered(record.organization) else { return false };
@@ -634,12 +661,16 @@ impl Shard {
 
     fn bytes(&self) -> usize {
         let restricted = self.restrictions.capacity() * (size_of::<(Uuid, Arc<Restrictions>)>() + 1);
-        let networks = self.restrictions.values().filter_map(|it| it.networks.as_ref()).map(Networks::bytes);
+        let bytes = |it: &Arc<Restrictions>| {
+            let scope = it.scope.as_ref().map_or(0, |scope| scope.bytes());
+            let meter = it.meter.as_ref().map_or(0, |_| size_of::<Meter>() + 16);
+            size_of::<Restrictions>() + meter + it.networks.as_ref().map_or(0, Networks::bytes) + scope
+        };
         size_of::<RwLock<Self>>()
             + self.records.capacity() * size_of::<Record>()
             + self.names.capacity()
             + restricted
-            + networks.map(|bytes| size_of::<Restrictions>() + bytes).sum::<usize>()
+            + self.restrictions.values().map(bytes).sum::<usize>()
     }
 }
 

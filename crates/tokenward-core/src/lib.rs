@@ -19,6 +19,8 @@ pub mod journal;
 pub mod label;
 pub mod lease;
 mod meaning;
+pub mod meter;
+pub mod meters;
 pub mod name;
 pub mod nearest;
 pub mod needs;

@@ -110,6 +110,12 @@ impl ManagementSet {
         Self(self.0 | 1 << own as u8)
     }
 
+    /// What is in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// The first permission of this set that `other` lacks.
     #[must_use]
     pub fn beyond(self, other: Self) -> Option<Management> {
@@ -238,6 +244,24 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, noun: &str, verb: &str) -> bool {
         self.noun.as_deref().is_none_or(|n| n == noun) && self.verb.as_deref().is_none_or(|v| v == verb)
+    }
+
+    /// Is there anything that both this and the other one allow?
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let side = |a: &Option<Box<str>>, b: &Option<Box<str>>| a.is_none() || b.is_none() || a == b;
+        side(&self.noun, &other.noun) && side(&self.verb, &other.verb)
+    }
+
+    /// What both this and the other one allow; `None` where that is nothing.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        let side = |a: &Option<Box<str>>, b: &Option<Box<str>>| match (a, b) {
+            (Some(a), Some(b)) if a != b => None,
+            (Some(one), _) | (None, Some(one)) => Some(Some(one.clone())),
+            (None, None) => Some(None),
+        };
+        Some(Self { noun: side(&self.noun, &other.noun)?, verb: side(&self.verb, &other.verb)? })
     }
 
     /// All patterns that allow whatever this one allows, itself among them. There are four at most, so that a set is asked

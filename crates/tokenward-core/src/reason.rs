@@ -33,11 +33,17 @@ pub enum Reason {
     RouteUnknown,
     /// Its role does not hold the permission, or the resource is absent.
     PermissionDenied,
+    /// Its role holds the permission, but the token is narrowed to others.
+    ScopeDenied,
+    /// It would be allowed, and was used too fast.
+    RateLimited,
+    /// It would be allowed, and its quota is used up.
+    QuotaExceeded,
 }
 
 impl Reason {
     /// All, in the order in which they are checked.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Malformed,
         Self::Unknown,
         Self::Revoked,
@@ -52,6 +58,9 @@ impl Reason {
         Self::ApiUnknown,
         Self::RouteUnknown,
         Self::PermissionDenied,
+        Self::ScopeDenied,
+        Self::RateLimited,
+        Self::QuotaExceeded,
     ];
 
     /// The stable string.
@@ -72,6 +81,9 @@ impl Reason {
             Self::ApiUnknown => "api_unknown",
             Self::RouteUnknown => "route_unknown",
             Self::PermissionDenied => "permission_denied",
+            Self::ScopeDenied => "scope_denied",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
         }
     }
 
@@ -104,7 +116,16 @@ impl Reason {
             Self::ApiUnknown => "There is no API of that name. Import its routes first.",
             Self::RouteUnknown => "The request is on no route of the API, and what no route describes is denied.",
             Self::PermissionDenied => "The role of this token does not allow this.",
+            Self::ScopeDenied => "This token is narrowed to some permissions of its role, and this is none of them.",
+            Self::RateLimited => "This token is used faster than it may be. Try again later.",
+            Self::QuotaExceeded => "The quota of this token is used up. Try again when it is filled again.",
         }
+    }
+
+    /// Is it a limit that was reached, and another attempt makes sense later?
+    #[must_use]
+    pub fn is_limit(self) -> bool {
+        matches!(self, Self::RateLimited | Self::QuotaExceeded)
     }
 
     /// Is the credential itself refused, whatever was asked?
@@ -118,6 +139,9 @@ impl Reason {
                 | Self::ApiUnknown
                 | Self::RouteUnknown
                 | Self::PermissionDenied
+                | Self::ScopeDenied
+                | Self::RateLimited
+                | Self::QuotaExceeded
         )
     }
 }

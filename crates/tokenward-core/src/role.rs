@@ -1,6 +1,7 @@
 //! Roles: six built in, any number of custom ones. A role compiles once; a check is a few reads.
 
 mod beyond;
+mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::permission::{Management, ManagementSet, Pattern, Permission};
 use crate::word::{UnknownWord, words};
 
 pub use beyond::Beyond;
+pub use scope::Scope;
 
 words! {
     /// The built-in roles, the most powerful first. Each organization has its own id for each; the names are lowercase
@@ -252,6 +254,8 @@ pub struct Role {
     matrix: Matrix,
     /// What `permissions` says, in one line: gateways ask for it with each request.
     list: Box<str>,
+    /// That of a token which is narrowed: the role as it is, and our own permissions that the token may use of it.
+    narrowed: Option<Box<(Self, ManagementSet)>>,
 }
 
 /// Our own permissions that a custom role may name.
@@ -269,6 +273,7 @@ impl Role {
             api: role.api().into_iter().collect(),
             matrix: Matrix::default(),
             list: Box::default(),
+            narrowed: None,
         }
         .listed()
     }
@@ -291,6 +296,7 @@ impl Role {
             api: BTreeSet::new(),
             matrix,
             list: Box::default(),
+            narrowed: None,
         };
         for permission in permissions.iter().map(AsRef::as_ref) {
             match NAMEABLE.into_iter().find(|own| own.as_str() == permission) {
@@ -301,6 +307,56 @@ impl Role {
             }
         }
         Ok(role.listed())
+    }
+
+    /// The role of a token that is narrowed to these permissions: it holds what both hold.
+    #[must_use]
+    pub fn narrowed(&self, scope: &Scope) -> Self {
+        let both = self.api.iter().flat_map(|mine| scope.api().iter().filter_map(|it| mine.and(it)));
+        Self {
+            own: self.own.and(scope.own()),
+            api: both.collect(),
+            narrowed: Some(Box::new((self.clone(), scope.own()))),
+            ..self.clone()
+        }
+        .listed()
+    }
+
+    /// The role of which this is what a narrowed token may use; `None` where it is no such one.
+    #[must_use]
+    pub fn whole(&self) -> Option<&Self> {
+        self.narrowed.as_ref().map(|narrowed| &narrowed.0)
+    }
+
+    /// May a token use this of what the matrix says?
+    fn leaves(&self, own: Management) -> bool {
+        self.narrowed.as_ref().is_none_or(|narrowed| narrowed.1.has(own))
+    }
+
+    /// Does the role hold this of ours anywhere?
+    #[must_use]
+    pub fn may_hold(&self, own: Management) -> bool {
+        let clusters = || self.matrix.clusters.keys().copied().chain([Uuid::nil()]);
+        let of_project = |project: Uuid| {
+            let on = move |cluster| Mode::ALL.map(|mode| Target::Environment { project, mode, cluster });
+            clusters().flat_map(on).chain([Target::Project(project)])
+        };
+        let asked = Permission::Management(own);
+        self.allows(asked, Target::Organization)
+            || clusters().any(|it| self.allows(asked, Target::Cluster(it)))
+            || self.matrix.projects.keys().any(|it| of_project(*it).any(|target| self.allows(asked, target)))
+    }
+
+    /// Does the role hold anything of what these patterns allow?
+    #[must_use]
+    pub fn holds_some_of(&self, patterns: &[Pattern]) -> bool {
+        self.api.iter().any(|mine| patterns.iter().any(|it| mine.meets(it)))
+    }
+
+    /// Does the role hold all that a pattern of the organization's API allows?
+    #[must_use]
+    pub fn holds_all_of(&self, pattern: &Pattern) -> bool {
+        pattern.covering().iter().any(|it| self.api.contains(it))
     }
 
     /// Is this the owner role, which is never given to anybody?
@@ -351,7 +407,7 @@ impl Role {
                 // A resource narrows the question: what the role cannot see, it cannot act on.
                 self.sees(target) && self.api.iter().any(|pattern| pattern.matches(noun, verb))
             }
-            Permission::Management(own) => self.own.has(own) || self.allows_by_matrix(own, target),
+            Permission::Management(own) => self.own.has(own) || self.leaves(own) && self.allows_by_matrix(own, target),
         }
     }
 
@@ -376,11 +432,11 @@ impl Role {
             Target::Organization => own == Management::ClusterRead,
             Target::Cluster(cluster) => match own {
                 Management::ClusterRead => true,
-                Management::ClusterManage => self.cluster_level(cluster) >= Some(ClusterLevel::Admin),
+                Management::ClusterManage => self.level_on(cluster) >= Some(ClusterLevel::Admin),
                 _ => false,
             },
             Target::Project(project) => {
-                let access = self.project_access(project);
+                let access = self.access_to(project);
                 match own {
                     Management::ProjectRead | Management::EnvironmentRead | Management::VariableRead => {
                         access.highest() >= E::Viewer
@@ -392,9 +448,9 @@ impl Role {
                 }
             }
             Target::Environment { project, mode, cluster } => {
-                let access = self.project_access(project);
+                let access = self.access_to(project);
                 let level = access.level(mode);
-                let may_run = self.cluster_level(cluster) >= Some(ClusterLevel::EnvCreator);
+                let may_run = self.level_on(cluster) >= Some(ClusterLevel::EnvCreator);
                 match own {
                     Management::ProjectRead | Management::EnvironmentRead | Management::VariableRead => {
                         level >= E::Viewer
@@ -412,7 +468,7 @@ impl Role {
     /// May the role make or change environments of at least one mode in a project?
     #[must_use]
     pub fn manages_environments(&self, project: Uuid) -> bool {
-        self.project_access(project).highest() >= EnvironmentLevel::Manager
+        self.leaves(Management::EnvironmentManage) && self.access_to(project).highest() >= EnvironmentLevel::Manager
     }
 
     /// May the role create an environment there? MANAGER on the mode and ENV_CREATOR on the cluster.
@@ -423,9 +479,23 @@ impl Role {
             && self.allows(Permission::Management(Management::EnvironmentDeploy), target)
     }
 
-    /// The level on a cluster; `None` for a role that does not see clusters at all.
+    /// The level on a cluster; `None` for a role that does not see clusters at all. Of a narrowed one no more than all of which it
+    /// may use.
     #[must_use]
     pub fn cluster_level(&self, cluster: Uuid) -> Option<ClusterLevel> {
+        let level = self.level_on(cluster)?;
+        if !self.leaves(Management::ClusterRead) {
+            return None;
+        }
+        let runs = self.leaves(Management::EnvironmentDeploy) && self.leaves(Management::EnvironmentManage);
+        Some(match level {
+            ClusterLevel::Admin if self.leaves(Management::ClusterManage) && runs => level,
+            ClusterLevel::Admin | ClusterLevel::EnvCreator if runs => ClusterLevel::EnvCreator,
+            _ => ClusterLevel::Viewer,
+        })
+    }
+
+    fn level_on(&self, cluster: Uuid) -> Option<ClusterLevel> {
         match self.kind {
             RoleKind::Custom => Some(self.matrix.clusters.get(&cluster).copied().unwrap_or(ClusterLevel::Viewer)),
             RoleKind::BuiltIn(_) if self.own.has(Management::ClusterManage) => Some(ClusterLevel::Admin),
@@ -434,9 +504,27 @@ impl Role {
         }
     }
 
-    /// The access to a project.
+    /// The access to a project. Of a narrowed one no more than all of which it may use.
     #[must_use]
     pub fn project_access(&self, project: Uuid) -> ProjectAccess {
+        use Management as M;
+        let access = self.access_to(project);
+        let all = |some: &[Management]| some.iter().all(|own| self.leaves(*own));
+        let most = if !all(&[M::ProjectRead, M::EnvironmentRead, M::VariableRead]) {
+            EnvironmentLevel::NoAccess
+        } else if !all(&[M::EnvironmentDeploy]) {
+            EnvironmentLevel::Viewer
+        } else if !all(&[M::EnvironmentManage, M::VariableManage]) {
+            EnvironmentLevel::Deployer
+        } else if all(&[M::ProjectManage]) {
+            return access;
+        } else {
+            EnvironmentLevel::Manager
+        };
+        ProjectAccess { is_admin: false, levels: Mode::ALL.map(|mode| access.level(mode).min(most)) }
+    }
+
+    fn access_to(&self, project: Uuid) -> ProjectAccess {
         match self.kind {
             RoleKind::Custom => self.matrix.projects.get(&project).copied().unwrap_or(ProjectAccess::NONE),
             RoleKind::BuiltIn(_) if self.own.has(Management::ProjectManage) => ProjectAccess::ADMIN,

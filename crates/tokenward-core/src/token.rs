@@ -1,12 +1,15 @@
 //! API tokens as everybody outside the store sees them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::actor::ActorKind;
 use crate::label::Labels;
+use crate::meter::{Allowance, Meter};
 use crate::network::{Networks, NotedNetwork};
+use crate::role::Scope;
 use crate::secret::Kind;
 use crate::time::{DAY, Micros, Time};
 use crate::word::words;
@@ -57,6 +60,10 @@ pub struct Token {
     pub labels: Labels,
     /// What else its users keep with it: a JSON object.
     pub metadata: Option<String>,
+    /// The permissions that it is narrowed to; all of its role where there are none.
+    pub permissions: Vec<String>,
+    /// How fast and how much it may be used.
+    pub allowance: Allowance,
     /// The last four characters of its newest secret.
     pub last_four: String,
     /// Which secret that is: 1 is a token's first.
@@ -226,20 +233,27 @@ pub struct TokenVersion {
 }
 
 /// What a token is bound to besides its role and its end, ready to be asked. Few tokens are.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Restrictions {
     /// From when on it is accepted.
     pub not_before: Option<Time>,
     /// From which networks; `None` is from everywhere.
     pub networks: Option<Networks>,
+    /// To which permissions of its role it is narrowed; `None` is to none.
+    pub scope: Option<Box<Scope>>,
+    /// How fast and how much it may be used.
+    pub allowance: Allowance,
+    /// How much it was; the index has it where there is an allowance.
+    pub meter: Option<Arc<Meter>>,
 }
 
 impl Restrictions {
-    /// Those of a token; `None` where it is bound to nothing.
+    /// The same where that is nothing: `None`.
     #[must_use]
-    pub fn of(not_before: Option<Time>, networks: &[NotedNetwork]) -> Option<Self> {
-        let networks = (!networks.is_empty()).then(|| Networks::of(networks.iter().map(|it| &it.network)));
-        (not_before.is_some() || networks.is_some()).then_some(Self { not_before, networks })
+    pub fn some(self) -> Option<Self> {
+        let Self { not_before, networks, scope, allowance, .. } = &self;
+        let bound = not_before.is_some() || networks.is_some() || scope.is_some() || !allowance.is_unlimited();
+        bound.then_some(self)
     }
 
     /// Does somebody stand outside the networks who comes from this address? Whoever comes from nowhere known does.

@@ -8,6 +8,7 @@ use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, hea
 use ipnet::IpNet;
 use tokenward_core::Code;
 use tokenward_core::event::Origin;
+use tokenward_core::meter::Metered;
 use tokenward_core::reason::Reason;
 
 use tokenward_verify::server::{Client, PolicyPass};
@@ -100,6 +101,7 @@ pub fn status(code: Code) -> StatusCode {
         // deleted, and forget them because its own address has changed (contract §10).
         // The contract says so of policies (§4.2).
         Code::Denied(Reason::NetworkDenied | Reason::PolicyDenied) => StatusCode::UNAUTHORIZED,
+        Code::Denied(reason) if reason.is_limit() => StatusCode::TOO_MANY_REQUESTS,
         Code::Denied(_) | Code::UserRequired | Code::OrganizationCreationDenied | Code::ProofRequired => {
             StatusCode::FORBIDDEN
         }
@@ -120,6 +122,15 @@ pub fn status(code: Code) -> StatusCode {
 pub fn retry_after(headers: &mut HeaderMap, seconds: Option<u32>) {
     if let Some(seconds) = seconds {
         headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+}
+
+/// Says what the limits of a token are, and what is left of them (draft-ietf-httpapi-ratelimit-headers).
+pub fn rate_limit(headers: &mut HeaderMap, metered: &Metered) {
+    for (name, value) in [("ratelimit-policy", metered.policies()), ("ratelimit", metered.left())] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
     }
 }
 

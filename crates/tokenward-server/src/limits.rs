@@ -206,6 +206,8 @@ limits! {
         "Networks that one token is bound to.";
     POLICY_TOKENS = setting "policy_tokens" 10_000, Count,
         "Policy tokens of an organization that were not taken back: their policies are in memory, and read at a start.";
+    TOKEN_PERMISSIONS = fixed "token_permissions" 100, Count,
+        "Permissions that one token is narrowed to.";
     POLICY_CHARACTERS = fixed "policy_characters" tokenward_verify::server::policy::POLICY_CHARACTERS as u64, Characters,
         "The policy of a policy token.";
     POLICY_NESTING = fixed "policy_nesting" tokenward_verify::server::policy::POLICY_NESTING as u64, Count,
@@ -236,6 +238,8 @@ limits! {
         "Roles about which a token policy says something of its own.";
     TOKEN_NETWORKS_CHARACTERS = fixed "token_networks_characters" 195_000, Characters,
         "The same as lines of a form, with what is noted of each.";
+    TOKEN_PERMISSIONS_CHARACTERS = fixed "token_permissions_characters" 13_000, Characters,
+        "The permissions that a token is narrowed to, as lines of a form.";
     NETWORK_CHARACTERS = fixed "network_characters" 64, Characters,
         "A network, as it is written.";
     NETWORK_NOTE_CHARACTERS = fixed "network_note_characters" 128, Characters,

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use tokenward_core::decision::{Credential, PolicyOutcome, Subject};
 use tokenward_core::directory::Resource;
 use tokenward_core::right::{Basis, RestsOn};
+use tokenward_core::role::Scope;
 use tokenward_core::role::{Mode, Role, Target};
 use tokenward_core::secret::Kind;
 use tokenward_core::token::{Cut, State, first_end};
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, row, run};
-use crate::{restrictions, role_rows};
+use crate::restrictions::{self, Bound};
+use crate::role_rows;
 
 /// Of who holds no credential.
 pub(crate) const NOTHING: Basis = Basis {
@@ -29,6 +31,7 @@ pub(crate) const NOTHING: Basis = Basis {
 struct Found {
     credential: Option<Credential>,
     role_id: Option<Uuid>,
+    scope: Option<Box<Scope>>,
     outside: bool,
     policy: PolicyOutcome,
     proven_at: Option<Time>,
@@ -62,13 +65,13 @@ pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>]) -> Res
     let roles: HashMap<Uuid, (Uuid, Arc<Role>)> =
         roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
     let mut bases = Vec::with_capacity(all.len());
-    for (on, Found { credential, role_id, outside, policy, proven_at }) in all.iter().zip(found) {
+    for (on, Found { credential, role_id, scope, outside, policy, proven_at }) in all.iter().zip(found) {
         let Some((organization, resource)) = on.as_ref().and_then(|on| Some((on.organization?, on.resource))) else {
             bases.push(Basis { credential, outside, policy, proven_at, ..NOTHING });
             continue;
         };
         let role = role_id.and_then(|id| roles.get(&id)).filter(|(owner, _)| *owner == organization);
-        let role = role.map(|(_, role)| Arc::clone(role));
+        let role = role.map(|(_, role)| scope.map_or_else(|| Arc::clone(role), |it| Arc::new(role.narrowed(&it))));
         let target = target(conn.reborrow(), organization, resource).await?;
         bases.push(Basis { credential, role, target, outside, policy, proven_at });
     }
@@ -88,6 +91,7 @@ row! {
         tokens_cut_at: Option<Time>,
         not_before: Option<Time>,
         networks: Option<String>,
+        permissions: Option<String>,
         expires_at: Option<Time>,
         secret_expires_at: Option<Time>,
         disabled_at: Option<Time>,
@@ -104,7 +108,7 @@ async fn tokens(conn: Conn<'_>, all: &[Option<RestsOn>]) -> Result<HashMap<(Uuid
         conn,
         concat!(
             "SELECT t.id, s.version, t.organization_id, t.kind, p.written_at AS policy_written_at, t.role_id, t.revoked_at, ",
-            "t.disabled_at, t.not_before, t.networks, t.expires_at, s.expires_at AS secret_expires_at, o.tokens_cut, ",
+            "t.disabled_at, t.not_before, t.networks, t.permissions, t.expires_at, s.expires_at AS secret_expires_at, o.tokens_cut, ",
             "o.tokens_cut_at FROM token t JOIN organization o ON o.id = t.organization_id ",
             "JOIN token_secret s ON s.token_id = t.id LEFT JOIN rego_policy p ON p.token_id = t.id WHERE t.id IN"
         ),
@@ -131,15 +135,17 @@ impl TokenBasis {
             expires_at,
             replaced,
         };
-        let restrictions = restrictions::of(self.not_before, self.networks.as_deref());
-        let outside = restrictions.is_some_and(|it| it.exclude(on.address));
+        let (networks, permissions) = (self.networks.as_deref(), self.permissions.as_deref());
+        let bound = restrictions::of(Bound { not_before: self.not_before, networks, permissions, allowance: None });
+        let outside = bound.as_ref().is_some_and(|it| it.exclude(on.address));
+        let scope = bound.and_then(|it| it.scope);
         let policy = match self.kind {
             Kind::PolicyToken if on.policy.is_some() && on.policy == self.policy_written_at => PolicyOutcome::Allowed,
             // Another one than that which has allowed the request, which nobody has asked.
             Kind::PolicyToken => PolicyOutcome::Denied,
             Kind::Token | Kind::Session => PolicyOutcome::NoPolicy,
         };
-        Found { credential: Some(credential), role_id: self.role_id, outside, policy, proven_at: None }
+        Found { credential: Some(credential), role_id: self.role_id, scope, outside, policy, proven_at: None }
     }
 }
 

@@ -28,6 +28,7 @@ pub mod peppers;
 pub mod projects;
 pub mod proofs;
 pub mod public_url;
+pub mod quotas;
 pub mod restrictions;
 pub mod retention;
 pub mod rewind;

@@ -1,6 +1,9 @@
 //! What a token is bound to besides its role and its end, as its row keeps it.
 
+use serde::{Deserialize, Serialize};
+use tokenward_core::meter::{Allowance, Period, Quota, Rate, Refill};
 use tokenward_core::network::{Network, Networks, NotedNetwork};
+use tokenward_core::role::Scope;
 use tokenward_core::token::Restrictions;
 use tokenward_core::{Error, Result, Time};
 
@@ -22,11 +25,81 @@ pub(crate) fn networks_text(networks: &[NotedNetwork]) -> Result<Option<String>>
     serde_json::to_string(&kept).map(Some).map_err(Error::internal)
 }
 
-/// What a token is bound to, from its row; `None` where that is nothing. Networks that cannot be read let nobody in.
-#[must_use]
-pub fn of(not_before: Option<Time>, networks_text: Option<&str>) -> Option<Restrictions> {
-    match networks(networks_text) {
-        Some(networks) => Restrictions::of(not_before, &networks),
-        None => Some(Restrictions { not_before, networks: Some(Networks::default()) }),
+/// The permissions that a token is narrowed to, from the text that is kept.
+pub(crate) fn permissions(text: Option<&str>) -> Option<Vec<String>> {
+    text.map_or_else(|| Some(Vec::new()), |text| serde_json::from_str(text).ok())
+}
+
+/// The text that is kept of permissions.
+pub(crate) fn permissions_text(permissions: &[String]) -> Result<Option<String>> {
+    if permissions.is_empty() {
+        return Ok(None);
     }
+    serde_json::to_string(permissions).map(Some).map_err(Error::internal)
+}
+
+/// What is kept of an allowance: numbers and words.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    rate: Option<(u32, String, u32)>,
+    quota: Option<(u32, String)>,
+}
+
+/// How fast and how much a token may be used, from the text that is kept.
+pub(crate) fn allowance(text: Option<&str>) -> Option<Allowance> {
+    let Some(text) = text else { return Some(Allowance::default()) };
+    let Kept { rate, quota } = serde_json::from_str(text).ok()?;
+    let rate = match rate {
+        Some((requests, per, burst)) => Some(Rate { requests, per: Period::parse(&per).ok()?, burst }),
+        None => None,
+    };
+    let quota = match quota {
+        Some((requests, refill)) => Some(Quota { requests, refill: Refill::parse(&refill).ok()? }),
+        None => None,
+    };
+    Some(Allowance { rate, quota })
+}
+
+/// The text that is kept of an allowance.
+pub(crate) fn allowance_text(allowance: Allowance) -> Result<Option<String>> {
+    if allowance.is_unlimited() {
+        return Ok(None);
+    }
+    let rate = allowance.rate.map(|it| (it.requests, it.per.to_string(), it.burst));
+    let quota = allowance.quota.map(|it| (it.requests, it.refill.to_string()));
+    serde_json::to_string(&Kept { rate, quota }).map(Some).map_err(Error::internal)
+}
+
+/// Of a token whose allowance cannot be read.
+const NOTHING: Allowance = Allowance { rate: None, quota: Some(Quota { requests: 0, refill: Refill::Day }) };
+
+/// What the row of a token says that binds it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Bound<'a> {
+    /// From when on it is accepted.
+    pub not_before: Option<Time>,
+    /// From which networks.
+    pub networks: Option<&'a str>,
+    /// To which permissions of its role it is narrowed.
+    pub permissions: Option<&'a str>,
+    /// How fast and how much it may be used.
+    pub allowance: Option<&'a str>,
+}
+
+/// What a token is bound to, from its row; `None` where that is nothing. Networks that cannot be read let nobody in, and
+/// what else cannot be read allows nothing.
+#[must_use]
+pub fn of(row: Bound<'_>) -> Option<Restrictions> {
+    let networks = row.networks.map(|text| match networks(Some(text)) {
+        Some(networks) => Networks::of(networks.iter().map(|it| &it.network)),
+        None => Networks::default(),
+    });
+    let scope = row.permissions.map(|text| Box::new(scope(text)));
+    let allowance = allowance(row.allowance).unwrap_or(NOTHING);
+    Restrictions { not_before: row.not_before, networks, scope, allowance, meter: None }.some()
+}
+
+fn scope(text: &str) -> Scope {
+    permissions(Some(text)).and_then(|texts| Scope::parse(&texts).ok()).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
+use tokenward_core::meter::Allowance;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{Digest, Kind};
@@ -16,7 +17,9 @@ use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, exe
 use crate::restrictions;
 use crate::tx::Tx;
 
-pub use many::{hand_over, insert_all, living_of, networks_of, owners_of, revoke_all, revoke_policy_token, used};
+pub use many::{
+    allowances_of, hand_over, insert_all, living_of, networks_of, owners_of, revoke_all, revoke_policy_token, used,
+};
 
 /// How the database names an API token.
 const API_TOKEN: &str = Kind::Token.as_str();
@@ -48,6 +51,10 @@ pub struct NewToken<'a> {
     pub owner_id: Option<Uuid>,
     /// The member who takes it over from that one.
     pub successor_id: Option<Uuid>,
+    /// The permissions of its role that it is narrowed to.
+    pub permissions: &'a [String],
+    /// How fast and how much it may be used.
+    pub allowance: Allowance,
     /// Its policy, where it is a policy token.
     pub policy: Option<&'a str>,
     /// Its first secret.
@@ -89,6 +96,8 @@ row! {
         networks: Option<String>,
         labels: Option<String>,
         metadata: Option<String>,
+        permissions: Option<String>,
+        allowance: Option<String>,
         last_four: String,
         version: u16,
         disabled_at: Option<Time>,
@@ -126,6 +135,8 @@ impl From<TokenRow> for Token {
             networks: restrictions::networks(row.networks.as_deref()).unwrap_or_default(),
             labels: row.labels.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             metadata: row.metadata,
+            permissions: restrictions::permissions(row.permissions.as_deref()).unwrap_or_default(),
+            allowance: restrictions::allowance(row.allowance.as_deref()).unwrap_or_default(),
             last_four: row.last_four,
             version: row.version,
             disabled_at: row.disabled_at,
@@ -147,7 +158,7 @@ macro_rules! select_all {
             "SELECT t.id, t.organization_id, t.kind, t.role_id, ",
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
             "t.creator_kind, t.creator_id, t.owner_id, a.email AS owner_name, t.successor_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
-            "t.labels, t.metadata, t.disabled_at, coalesce(t.revoked_at, CASE WHEN t.id <= o.tokens_cut THEN o.tokens_cut_at END) AS revoked_at, ",
+            "t.labels, t.metadata, t.permissions, t.allowance, t.disabled_at, coalesce(t.revoked_at, CASE WHEN t.id <= o.tokens_cut THEN o.tokens_cut_at END) AS revoked_at, ",
             "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
             "s.last_four, s.version FROM token t JOIN organization o ON o.id = t.organization_id ",
             "LEFT JOIN role r ON r.id = t.role_id LEFT JOIN account a ON a.id = t.owner_id ",
@@ -567,12 +578,14 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     free_name(tx, grant, token.kind, &token.name).await?;
     let updated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7, not_before = $8, ",
-        "networks = $9, owner_id = $10, successor_id = $11, labels = $12, metadata = $13 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
+        "networks = $9, owner_id = $10, successor_id = $11, labels = $12, metadata = $13, permissions = $14, allowance = $15 ", 
+        "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ))
     .bind(grant.organization()).bind(token.id).bind(&token.name).bind(token.description.as_deref()).bind(token.role_id)
     .bind(token.expires_at.map(|at| at.0)).bind(token.updated_at.0).bind(token.not_before.map(|at| at.0))
     .bind(restrictions::networks_text(&token.networks)?).bind(token.owner_id).bind(token.successor_id)
     .bind(labels_text(Some(&token.labels))?).bind(token.metadata.as_deref())
+    .bind(restrictions::permissions_text(&token.permissions)?).bind(restrictions::allowance_text(token.allowance)?)
     .fetch_optional(&mut *c))
     .map_err(name_conflict("token", &token.name))?;
     updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))
@@ -683,6 +696,10 @@ row! {
         pub expires_at: Option<Time>,
         /// The networks that it is bound to, as they are kept.
         pub networks: Option<String>,
+        /// The permissions that it is narrowed to, as they are kept.
+        pub permissions: Option<String>,
+        /// How fast and how much it may be used, as it is kept.
+        pub allowance: Option<String>,
         /// Which secret of the token it is.
         pub version: u16,
         /// When this secret ends.
@@ -700,11 +717,20 @@ row! {
     }
 }
 
+impl IndexRow {
+    /// What binds the token.
+    #[must_use]
+    pub fn bound(&self) -> restrictions::Bound<'_> {
+        let (networks, permissions) = (self.networks.as_deref(), self.permissions.as_deref());
+        restrictions::Bound { not_before: self.not_before, networks, permissions, allowance: self.allowance.as_deref() }
+    }
+}
+
 macro_rules! select_index {
     ($rest:literal) => {
         concat!(
             "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.not_before, t.expires_at, t.networks, ",
-            "s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, s.digest, s.last_four, s.registered ",
+            "t.permissions, t.allowance, s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, s.digest, s.last_four, s.registered ",
             "FROM token_secret s JOIN token t ON t.id = s.token_id ",
             $rest
         )
@@ -741,9 +767,9 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
 }
 
 /// The row that `LIVING_SECRETS` has packed.
-fn unpack([version, registered, times @ ..]: [Option<i64>; 7], bytes: [&[u8]; 8]) -> Option<IndexRow> {
+fn unpack([version, registered, times @ ..]: [Option<i64>; 7], bytes: [&[u8]; 10]) -> Option<IndexRow> {
     let [expires_at, secret_expires_at, revoked_at, disabled_at, not_before] = times.map(|micros| micros.map(Time));
-    let [id, organization, role, digest, last_four, kind, networks, name] = bytes;
+    let [id, organization, role, digest, last_four, kind, networks, permissions, allowance, name] = bytes;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some(IndexRow {
         token_id: Uuid::from_slice(id).ok()?,
@@ -756,6 +782,8 @@ fn unpack([version, registered, times @ ..]: [Option<i64>; 7], bytes: [&[u8]; 8]
         version: version?.try_into().ok()?,
         registered: registered? != 0,
         networks: if networks.is_empty() { None } else { Some(text(networks)?) },
+        permissions: if permissions.is_empty() { None } else { Some(text(permissions)?) },
+        allowance: if allowance.is_empty() { None } else { Some(text(allowance)?) },
         not_before,
         expires_at,
         secret_expires_at,

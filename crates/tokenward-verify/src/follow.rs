@@ -13,6 +13,7 @@ use tokenward_core::directory::{Directory, Environment};
 use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry as IndexEntry, Index, Session};
 use tokenward_core::journal::{After, Entry, Keeps};
+use tokenward_core::meter::Meter;
 use tokenward_core::role::Mode;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::sync::lock;
@@ -23,8 +24,8 @@ use tokenward_store::lineage::{self, Part};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::{IndexRow, PolicyRow};
 use tokenward_store::{
-    Feed, Places, Position, apis, clusters, cuts, environments, members, organizations, projects, restrictions, roles,
-    sessions, tokens,
+    Feed, Places, Position, apis, clusters, cuts, environments, members, organizations, projects, quotas, restrictions,
+    roles, sessions, tokens,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -316,6 +317,12 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     fresh.set_directory(directory.clone());
     fresh.reserve(usize::try_from(tokens::count_secrets(feed.conn()?).await?).unwrap_or(0));
     tokens::each_index_row(feed.conn()?, now, |row| put_token(&fresh, &directory, &row)).await?;
+    let meters: HashMap<Uuid, Arc<Meter>> = fresh.meters.quotas().into_iter().collect();
+    for it in quotas::all(feed.conn()?).await? {
+        if let (Some(meter), Ok(window)) = (meters.get(&it.token_id), u32::try_from(it.quota_window)) {
+            meter.heard(window, u32::try_from(it.used).unwrap_or(u32::MAX));
+        }
+    }
     let policies = tokens::policies(feed.conn()?, None).await?;
     followed.policies.replace(held::compile(policies).await?);
     followed.descriptions.replace(tokens::descriptions(feed.conn()?, None).await?);
@@ -607,7 +614,7 @@ fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
     let role = row.role_id.and_then(|role| organization.role_number(role)).unwrap_or(u32::MAX);
     let Some(digest) = digest(&row.digest) else { return };
     let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
-    let restrictions = restrictions::of(row.not_before, row.networks.as_deref()).map(Arc::new);
+    let restrictions = restrictions::of(row.bound()).map(|it| index.meters.bound(row.token_id, it));
     index.put_token(&IndexEntry {
         last_four: (!row.registered).then_some(&row.last_four),
         digest,

@@ -290,7 +290,10 @@ fn only_organization(verifier: &Verifier) -> Result<Uuid> {
 }
 
 fn refused(answer: &Answer<'_>) -> Result<()> {
-    let refused = answer.decision.require();
+    let refused = match answer.metered.and_then(|it| Error::of_limits(&it)) {
+        Some(limited) => Err(limited),
+        None => answer.decision.require(),
+    };
     refused.map_err(|error| Error { decision_id: Some(answer.id.to_string().into()), ..error })
 }
 
@@ -304,7 +307,8 @@ fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(Header, 
     add(Header::OrganizationId, organization.id.hyphenated().encode_lower(&mut id));
     add(Header::Role, &Cow::from(utf8_percent_encode(&role.name, &NAME)));
     // Letters, digits and `_-.:*`: nothing in it needs an escape.
-    let permissions = role.permission_list();
+    let narrowed = found.scope().map(|scope| role.narrowed(scope));
+    let permissions = narrowed.as_ref().unwrap_or(role).permission_list();
     if permissions.len() <= PERMISSIONS_MAX {
         add(Header::Permissions, permissions);
     }

@@ -124,6 +124,7 @@ where
 fn refusal<R: From<String>>(error: Error) -> Response<R> {
     let status = match error.code {
         code if is_about_credential(code) => StatusCode::UNAUTHORIZED,
+        Code::Denied(reason) if reason.is_limit() => StatusCode::TOO_MANY_REQUESTS,
         Code::Denied(_) => StatusCode::FORBIDDEN,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,

@@ -15,6 +15,7 @@ use tokenward_core::decision::{Ask, Decision, Facts, PolicyOutcome, Standing, de
 use tokenward_core::directory::{Directory, Organization};
 use tokenward_core::event::{Actor, By, Origin};
 use tokenward_core::index::{FoundRecord, Index};
+use tokenward_core::meter::{Meter, Metered};
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
@@ -23,6 +24,7 @@ use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::token::{Cut, State};
 use tokenward_core::{Clock, Code, Error, Result, Time, Uuid, lease};
+use tokenward_store::quotas;
 use tokenward_store::usage::TokenUsage;
 use tokenward_store::{Places, Position, Reader, Store};
 use tokio::task::JoinHandle;
@@ -52,6 +54,34 @@ const LEAVE: Duration = Duration::from_secs(2);
 /// How long a write waits for its own change to reach the index, before it says that it has not yet.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
+/// How often nodes tell each other what was used of quotas.
+const SHARE: Duration = Duration::from_secs(5);
+/// Quotas that one transaction writes: others wait for it.
+const QUOTAS_AT_ONCE: usize = 500;
+
+/// What was used of a quota and is not told yet. What is left of it goes back where it came from.
+struct Untold {
+    token: Uuid,
+    meter: Arc<Meter>,
+    window: u32,
+    used: u32,
+}
+
+impl Untold {
+    fn of((token, meter): (Uuid, Arc<Meter>)) -> Option<Self> {
+        let (window, used) = meter.take_untold()?;
+        Some(Self { token, meter, window, used })
+    }
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        if self.used > 0 {
+            self.meter.put_back(self.window, self.used);
+        }
+    }
+}
+
 /// Decides about presented texts. Cheap to clone.
 #[derive(Clone)]
 pub struct Verifier(Arc<Shared>);
@@ -79,6 +109,8 @@ pub struct Answer<'a> {
     pub decision: Decision<'a>,
     /// The token, its organization and its role.
     pub found: Option<(FoundRecord<'a>, &'a Organization, &'a Role)>,
+    /// What is left of the limits of the token, where it has some and was used.
+    pub metered: Option<Metered>,
     /// The name under which the decision is remembered for a while.
     pub id: DecisionId<'a>,
 }
@@ -344,6 +376,7 @@ impl Verifier {
             let now = self.0.clock.recent();
             let policy = self.policy_of(&found, pass);
             let (target, decision) = judge(&found, organization, role, (question, policy), now);
+            let (decision, metered) = metered(&found, decision, now);
             if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
                 self.miss(Reason::Unknown, question.from.address)?;
                 return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
@@ -358,7 +391,7 @@ impl Verifier {
             let fact =
                 DecisionFact { at: now, organization: of, token, decision, target, question: kept, of_ours: false };
             let id = self.0.uses.of_token((found.token, found.version), &fact);
-            Ok(read(Answer { decision, found: Some((found, organization, role)), id }))
+            Ok(read(Answer { decision, found: Some((found, organization, role)), metered, id }))
         })
     }
 
@@ -430,7 +463,7 @@ impl Verifier {
             question,
             of_ours: false,
         });
-        Answer { decision, found: None, id: self.0.uses.of_nobody(fact.as_ref()) }
+        Answer { decision, found: None, metered: None, id: self.0.uses.of_nobody(fact.as_ref()) }
     }
 
     /// The question as it may be remembered, where a token stands in its path: that is not for those who read decisions. One of
@@ -490,6 +523,18 @@ impl Verifier {
 
     /// Writes how tokens were used, every minute from now on. Without it that is only known in memory.
     pub fn keep_usage(&self, store: Store) {
+        let (verifier, own) = (self.clone(), store.clone());
+        self.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(SHARE) => {}
+                    () = verifier.0.followed.stopping() => return,
+                }
+                if let Err(error) = verifier.share_quotas(&own).await {
+                    tracing::error!(%error, cause = ?error.cause, "cannot write how much of quotas was used; trying again");
+                }
+            }
+        });
         let verifier = self.clone();
         self.spawn(async move {
             loop {
@@ -504,10 +549,37 @@ impl Verifier {
         });
     }
 
+    /// Tells the others how much of quotas was used here, and hears how much they have used. Answers how many quotas that was.
+    pub async fn share_quotas(&self, store: &Store) -> Result<usize> {
+        let mut told: Vec<_> = self.0.followed.index.meters.quotas().into_iter().filter_map(Untold::of).collect();
+        if told.is_empty() {
+            return Ok(0);
+        }
+        // In one order everywhere, so that two nodes never wait for each other in a circle.
+        told.sort_by_key(|it| it.token);
+        let count = told.len();
+        for some in told.chunks_mut(QUOTAS_AT_ONCE) {
+            let mut tx = store.begin_unlogged().await?;
+            let mut heard = Vec::with_capacity(some.len());
+            for it in some.iter() {
+                heard.push(quotas::add(&mut tx, it.token, it.window, it.used).await?);
+            }
+            tx.commit().await?;
+            for (it, all) in some.iter_mut().zip(heard) {
+                it.used = 0;
+                if let Some(all) = all {
+                    it.meter.heard(it.window, u32::try_from(all.used).unwrap_or(u32::MAX));
+                }
+            }
+        }
+        Ok(count)
+    }
+
     /// Writes how tokens were used, now: before the process ends. Those that were presented under an older pepper come under
     /// the newest. Answers how many tokens were written.
     pub async fn flush_usage(&self, store: &Store) -> Result<usize> {
         let written = self.0.uses.flush(store).await?;
+        self.share_quotas(store).await?;
         let newest = &self.0.peppers[0];
         if self.pepper().version == newest.version {
             let rekeyed = self.0.rekeys.write(store, newest.version).await?;
@@ -525,7 +597,7 @@ impl Verifier {
         if presented.kind == Kind::Session {
             return self.session(&presented, client, false);
         }
-        self.accept(&presented, &from, client.policy, |found, organization, role, _| {
+        self.accept(&presented, &from, client.policy, |found, organization, (role, metered), _| {
             let name = match found.kind {
                 // As the published contract names them in the log (§1.5).
                 Kind::PolicyToken => format!("policy:{}:{}", found.token, found.name()),
@@ -533,7 +605,9 @@ impl Verifier {
             };
             let by = client.by(Actor::Token { id: found.token, name });
             let written_at = client.policy.map(|pass| pass.written_at).filter(|_| found.kind == Kind::PolicyToken);
-            Ok(Caller::token(found.credential(), organization.id, role.id, by).allowed_by(written_at))
+            let narrowed = found.scope().map(|scope| role.narrowed(scope));
+            let caller = Caller::token(found.credential(), organization.id, role.id, by);
+            Ok(caller.allowed_by(written_at).narrowed_to(narrowed).metered(metered))
         })
     }
 
@@ -545,7 +619,7 @@ impl Verifier {
         if presented.kind != Kind::Token {
             return Ok(None);
         }
-        self.accept(&presented, from, None, |found, organization, role, now| {
+        self.accept(&presented, from, None, |found, organization, (role, _), now| {
             let facts = facts(found, role, Target::Organization, from.address, PolicyOutcome::NoPolicy);
             decide(&facts, Ask::Permission(Permission::Management(permission)), now).require()?;
             Ok(Some(organization.id))
@@ -572,7 +646,7 @@ impl Verifier {
         presented: &Presented<'_>,
         from: &Presenter<'_>,
         pass: Option<PolicyPass>,
-        read: impl FnOnce(&FoundRecord<'_>, &Organization, &Role, Time) -> Result<R>,
+        read: impl FnOnce(&FoundRecord<'_>, &Organization, (&Role, Option<Metered>), Time) -> Result<R>,
     ) -> Result<R> {
         let directory = self.0.followed.index.directory();
         self.lookup(presented, |found| {
@@ -582,7 +656,7 @@ impl Verifier {
             let policy = self.policy_of(&found, pass);
             let facts = facts(&found, role, target, from.address, policy);
             let now = self.0.clock.recent();
-            let decision = decide(&facts, Ask::Identity, now);
+            let (decision, metered) = metered(&found, decide(&facts, Ask::Identity, now), now);
             match decision {
                 Decision::Allow => {
                     // That it was accepted here tells nobody anything; what it then did is in the log.
@@ -590,7 +664,7 @@ impl Verifier {
                     if policy == PolicyOutcome::NoPolicy {
                         self.0.uses.count((found.token, found.version), now, from, &decision);
                     }
-                    read(&found, organization, role, now)
+                    read(&found, organization, (role, metered), now)
                 }
                 Decision::Deny { reason, .. } => {
                     let question = Question::new(Asking::Any, Ask::Identity).from(*from);
@@ -598,7 +672,8 @@ impl Verifier {
                     let question = &question;
                     let fact = DecisionFact { at: now, organization, token, decision, target, question, of_ours: true };
                     self.0.uses.of_token((found.token, found.version), &fact);
-                    Err(self.refused(reason, from.address))
+                    let refused = self.refused(reason, from.address);
+                    Err(metered.and_then(|it| Error::of_limits(&it)).unwrap_or(refused))
                 }
             }
         })
@@ -690,14 +765,24 @@ impl Verifier {
 
 /// What is known of a token that somebody presents from this address, about this target.
 fn facts<'a>(
-    found: &FoundRecord<'_>,
+    found: &FoundRecord<'a>,
     role: &'a Role,
     target: Target,
     address: Option<IpAddr>,
     policy: PolicyOutcome,
 ) -> Facts<'a> {
-    let (credential, standing) = (Some(found.credential()), Standing::Role(role));
+    let (credential, standing) = (Some(found.credential()), found.standing(role));
     Facts { credential, standing, target, outside: found.excludes(address), policy }
+}
+
+/// Uses a token that has limits once, where it would be allowed.
+fn metered<'d>(found: &FoundRecord<'_>, decision: Decision<'d>, now: Time) -> (Decision<'d>, Option<Metered>) {
+    let Some(meter) = found.meter().filter(|_| decision.is_allow()) else { return (decision, None) };
+    let metered = meter.take(now);
+    match metered.refused {
+        Some((reason, _)) => (Decision::Deny { reason, missing: None }, Some(metered)),
+        None => (decision, Some(metered)),
+    }
 }
 
 /// What is decided about a token that is known, and about what.

@@ -12,10 +12,11 @@ from urllib.parse import quote, urlsplit
 #: Why a token is refused. A word of a later server is ``unrecognized``, and denied; ``Verdict.code`` has the word.
 Reason = Literal[
     "malformed", "unknown", "revoked", "disabled", "not_yet_valid", "expired", "replaced", "network_denied",
-    "policy_denied", "path_ambiguous", "token_in_query", "api_unknown", "route_unknown", "permission_denied", "throttled", "unrecognized",
+    "policy_denied", "path_ambiguous", "token_in_query", "api_unknown", "route_unknown", "permission_denied", "scope_denied",
+    "rate_limited", "quota_exceeded", "throttled", "unrecognized",
 ]
 
-#: Each reason of a server: is the token itself refused (401), or may it only not do this (403), and what to tell people.
+#: Each reason of a server: is the token itself refused (401), may it only not do this (403) or not now (429), and what to tell people.
 REASONS: dict[str, tuple[int, str]] = {
     "malformed": (401, "This is not a token: its form or its checksum is wrong. Was a part of it lost in copying?"),
     "unknown": (401, "No such token is known here."),
@@ -38,6 +39,9 @@ REASONS: dict[str, tuple[int, str]] = {
     "api_unknown": (403, "There is no API of that name. Import its routes first."),
     "route_unknown": (403, "The request is on no route of the API, and what no route describes is denied."),
     "permission_denied": (403, "The role of this token does not allow this."),
+    "scope_denied": (403, "This token is narrowed to some permissions of its role, and this is none of them."),
+    "rate_limited": (429, "This token is used faster than it may be. Try again later."),
+    "quota_exceeded": (429, "The quota of this token is used up. Try again when it is filled again."),
 }
 
 #: Most bytes of a presented text that a server reads.
@@ -180,7 +184,7 @@ class Verdict:
     decision_id: str | None = None
     #: The page that does; it takes a token with ``token:verify``.
     explain: str | None = None
-    #: Seconds until another attempt makes sense, when ``reason`` is ``throttled``.
+    #: Seconds until another attempt makes sense, when ``reason`` is ``throttled``, ``rate_limited`` or ``quota_exceeded``.
     retry_after: int | None = None
 
 
@@ -261,7 +265,7 @@ def read_verdict(value: object, base: str) -> Verdict:
     if holder is None and (valid or token is not None):
         raise _not_tokenward(200, "its verdict does not say whose token it is")
     reason = None if valid else code if code in REASONS or code == "throttled" else "unrecognized"
-    decision = _text(value.get("decision_id"))
+    decision, wait = _text(value.get("decision_id")), value.get("retry_after")
     return _built(
         Verdict,
         valid=valid,
@@ -271,7 +275,7 @@ def read_verdict(value: object, base: str) -> Verdict:
         missing_permission=_text(value.get("missing_permission")),
         decision_id=decision,
         explain=None if decision is None else f"{base}/decision/{_quoted(decision)}",
-        retry_after=None,
+        retry_after=wait if isinstance(wait, int) and not isinstance(wait, bool) and wait >= 0 else None,
     )
 
 
@@ -324,6 +328,7 @@ def read_reply(reply: Reply) -> tuple[object, Verdict | None]:
         raise TokenwardError("credential", f"This service's own credential may not ask the Tokenward server: {told}{lacks}", code, wait)
     if code is not None and status in (400, 409, 413, 422):
         raise TokenwardError("question", f"The Tokenward server does not understand the question: {told}", code, wait)
-    if status >= 500:
+    # A limit of this service's own credential.
+    if status >= 500 or (status == 429 and code is not None):
         raise TokenwardError("unavailable", f"The Tokenward server cannot answer now (status {status}): {told}", code, wait)
     raise _not_tokenward(status, "its body is no error of ours" if code is None else f"it says {code}")

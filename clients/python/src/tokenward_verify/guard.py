@@ -144,6 +144,9 @@ def refusal_of(verdict: Verdict) -> Refusal:
     status, sentence = REASONS[reason]
     if status == 401:
         return _refusal(401, code, sentence, more, _challenge(code))
+    if status == 429:
+        wait = {} if verdict.retry_after is None else {"Retry-After": str(verdict.retry_after)}
+        return _refusal(429, code, sentence, more, wait)
     if verdict.missing_permission is not None:
         sentence = f"This needs the permission `{verdict.missing_permission}`, which your role does not have."
     return _refusal(403, code, sentence, more)

@@ -10,6 +10,7 @@ use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use tokenward_core::meter::Metered;
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result as Checked};
 use utoipa::ToSchema;
@@ -340,15 +341,25 @@ async fn check(
                 body = Body::empty();
             }
             let mut request = Request::from_parts(parts, body);
+            let metered = caller.limits().copied();
             request.extensions_mut().insert(caller.clone());
             if let Some(grant) = &grant {
                 request.extensions_mut().insert(grant.clone());
             }
             if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
-                return idempotency::once(Arc::clone(&guard.app), caller, grant, request, next).await;
+                let answer = idempotency::once(Arc::clone(&guard.app), caller, grant, request, next).await;
+                return told(answer, metered);
             }
-            prefer::run(request, next).await
+            told(prefer::run(request, next).await, metered)
         }
         Err(error) => ApiError(error).into_response(),
     }
+}
+
+/// The answer with what is left of the limits of the token that asked, where it has some.
+fn told(mut answer: Response, metered: Option<Metered>) -> Response {
+    if let Some(metered) = metered {
+        crate::http::rate_limit(answer.headers_mut(), &metered);
+    }
+    answer
 }

@@ -34,7 +34,7 @@ impl ApiError {
         if error.code == Code::Internal || (error.code == Code::Unavailable && error.cause.is_some()) {
             tracing::error!(code = error.code.as_str(), cause = ?error.cause, "{}", error.detail);
         }
-        let (code, retry_after) = (error.code, error.retry_after);
+        let (code, retry_after, metered) = (error.code, error.retry_after, error.limits().copied());
         let body = ErrorBody::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"), error);
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
@@ -43,6 +43,9 @@ impl ApiError {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge(code)));
         }
         crate::http::retry_after(headers, retry_after);
+        if let Some(metered) = metered {
+            crate::http::rate_limit(headers, &metered);
+        }
         response
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn ext_authz(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
-    Ok(answer(asked.app, |said| check(asked, said)))
+    Ok(answer(asked.app, true, |said| check(asked, said)))
 }
 
 fn check(asked: &DirectRequest<'_>, said: &mut Said) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Forward-auth: nginx `auth_request`, Caddy `forward_auth` and Traefik `ForwardAuth` ask here about each request.
 //!
-//! nginx knows only success, 401 and 403, so there is no other answer.
+//! nginx knows only success, 401 and 403. So there is no other answer, but for 429 to those that are surely not nginx.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -38,7 +38,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         direct_any("/forward-auth", forward_auth)
             .public()
-            .about("Gateways", "May the request that a gateway holds go on? 200, 401 or 403, by any method.")
+            .about(
+                "Gateways",
+                "May the request that a gateway holds go on? 200, 401 or 403, by any method; 429 to Traefik and Caddy.",
+            )
             .query(&[
                 ("organization", "The organization whose tokens count; may be left out while there is exactly one."),
                 ("api", "The API of the organization whose routes say which permission the request needs."),
@@ -51,7 +54,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
-    Ok(answer(asked.app, |said| check(asked, said)))
+    // nginx asks with the others, or with these and has said so in its configuration; Traefik and Caddy always do.
+    let headers = &asked.request.headers;
+    let passes_any_status =
+        headers.contains_key(METHOD[0]) && !headers.keys().any(|it| it.as_str().starts_with("x-original-"));
+    Ok(answer(asked.app, passes_any_status, |said| check(asked, said)))
 }
 
 /// What is said to an API of an allowed request: all values in one piece of memory.
@@ -67,8 +74,8 @@ impl Said {
     }
 }
 
-/// What a gateway is answered that asks over HTTP.
-pub(super) fn answer(app: &App, check: impl FnOnce(&mut Said) -> Result<()>) -> Response {
+/// What a gateway is answered that asks over HTTP. Does it pass on any status, and not only 401 and 403?
+pub(super) fn answer(app: &App, passes_any_status: bool, check: impl FnOnce(&mut Said) -> Result<()>) -> Response {
     let mut said = Said { values: Vec::with_capacity(512), each: Vec::with_capacity(Header::ALL.len()) };
     let checked = check(&mut said);
     app.metrics.answered(Way::ForwardAuth, checked.as_ref().map_err(|error| error.code).copied());
@@ -87,7 +94,12 @@ pub(super) fn answer(app: &App, check: impl FnOnce(&mut Said) -> Result<()>) -> 
         }
         Err(error) => {
             let about_credential = gateway::is_about_credential(error.code);
-            let status = if about_credential { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            let limit = matches!(error.code, Code::Denied(reason) if reason.is_limit());
+            let status = match about_credential {
+                true => StatusCode::UNAUTHORIZED,
+                false if limit && passes_any_status => StatusCode::TOO_MANY_REQUESTS,
+                false => StatusCode::FORBIDDEN,
+            };
             let reason = HeaderValue::from_static(error.code.as_str());
             let decision = error.decision_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
             let mut response = ApiError(error).with_status(status);

@@ -118,6 +118,8 @@ async fn introspect(
     let token = app.verifier.check(&token, &question, |answer| {
         app.metrics.decided(Way::Introspect, &answer.decision);
         let (found, organization, role) = answer.found.filter(|_| answer.decision.is_allow())?;
+        let narrowed = found.scope().map(|scope| role.narrowed(scope));
+        let role = narrowed.as_ref().unwrap_or(role);
         // A resource server compares words: what `*` means of the routes that it has is said in words.
         let holds = |needed: &&RequiredPermission| role.allows(needed.permission(), Target::Organization);
         let word = |needed: &RequiredPermission| needed.as_str().to_owned();

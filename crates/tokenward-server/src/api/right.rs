@@ -134,7 +134,7 @@ pub(super) fn asking_organization(guard: &RightGuard, request: &Parts, peer: Opt
 
 /// Do clients of the contract take this for the word that something is gone?
 pub(super) fn is_absence(error: &Error) -> bool {
-    matches!(error.code, Code::NotFound | Code::Denied(Reason::PermissionDenied))
+    matches!(error.code, Code::NotFound | Code::Denied(Reason::PermissionDenied | Reason::ScopeDenied))
 }
 
 /// What `ask` answers. Where that is what clients of the contract take for the word that something is gone, it is asked again

@@ -8,12 +8,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokenward_api::tokens::{
-    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList, ApiTokenNetwork,
-    ApiTokenRequest, ApiTokenRevocation, ApiTokenRotateRequest, ApiTokenVersion,
+    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList, ApiTokenNetwork, ApiTokenQuota,
+    ApiTokenRate, ApiTokenRequest, ApiTokenRevocation, ApiTokenRotateRequest, ApiTokenVersion,
 };
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::label::Wanted;
+use tokenward_core::meter::{Allowance, Period, Quota, Rate, Refill};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{InnerDigest, Registration};
@@ -30,8 +31,10 @@ use super::right::On;
 use super::token_csv;
 use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::TOKEN_PAGE;
+use crate::service::token_allowance::{QUOTA, RATE};
 use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::token_order::{self, Order};
+use crate::service::token_scope::{self, FIELD};
 use crate::service::usage::TokenUsage;
 use crate::service::{App, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
 
@@ -90,6 +93,13 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         labels: token.labels,
         // It was written here.
         metadata: token.metadata.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        permissions: token.permissions,
+        rate_limit: token.allowance.rate.map(|it| ApiTokenRate {
+            requests: it.requests,
+            per: it.per.to_string(),
+            burst: Some(it.burst),
+        }),
+        quota: token.allowance.quota.map(|it| ApiTokenQuota { requests: it.requests, refill: it.refill.to_string() }),
         state,
         disabled_at: token.disabled_at,
         revocation: token.revocation.map(revocation),
@@ -220,7 +230,7 @@ const LIST: &[(&str, &str)] = &[
     ("ends", "`false`: only those without an end; `true`: only those with one."),
     ("endsFrom", "Only those that end then or later: RFC 3339 or a Unix time."),
     ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
-    ("restricted", "`true`: only those that are bound to networks or to a beginning; `false`: only others."),
+    ("restricted", "`true`: only those that are bound to networks, permissions or a beginning; `false`: only others."),
     ("unusedSince", "Only those that were there then, and were not presented after it: RFC 3339 or a Unix time."),
     (
         "sort",
@@ -283,7 +293,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[400]),
         patch("/organization/{organizationId}/apiToken/{apiTokenId}", update)
             .needs(Management::TokenManage, On::Organization)
-            .about("API tokens", "Change what a token is: name, description, role, time, networks, labels, owner. Its text stays the same.")
+            .about(
+                "API tokens",
+                "Change what a token is: name, description, role, time, networks, permissions, limits, labels, owner. Its text stays the \
+                 same.",
+            )
             .takes::<ApiTokenEditRequest>()
             .written_in(&["application/json", "application/merge-patch+json"])
             .answers::<ApiToken>(200)
@@ -467,6 +481,11 @@ pub(super) fn new_token(new: ApiTokenRequest, faults: &mut Faults) -> tokens::Ne
     };
     let new = tokens::NewToken {
         networks: new.networks.map(|sent| networks(sent, faults)).unwrap_or_default(),
+        permissions: new.permissions.map(|sent| permissions(&sent, faults)).unwrap_or_default(),
+        allowance: Allowance {
+            rate: new.rate_limit.and_then(|sent| rate(&sent, faults)),
+            quota: new.quota.and_then(|sent| quota(&sent, faults)),
+        },
         name: new.name,
         description: new.description,
         role_id,
@@ -618,6 +637,26 @@ fn networks(sent: Vec<ApiTokenNetwork>, faults: &mut Faults) -> Vec<NotedNetwork
     token_networks::read(sent, |at| format!("networks[{at}]"), faults)
 }
 
+/// The permissions that were sent.
+fn permissions(sent: &[String], faults: &mut Faults) -> Vec<String> {
+    if sent.is_empty() {
+        faults.push(FIELD, "is empty, and the token could do nothing; leave it out, or send null, for all of its role");
+    }
+    token_scope::read(sent, |at| format!("{FIELD}[{at}]"), faults)
+}
+
+/// The rate that was sent.
+fn rate(sent: &ApiTokenRate, faults: &mut Faults) -> Option<Rate> {
+    let per = faults.read(&format!("{RATE}.per"), Period::parse(&sent.per))?;
+    Some(Rate { requests: sent.requests, per, burst: sent.burst.unwrap_or(sent.requests) })
+}
+
+/// The quota that was sent.
+fn quota(sent: &ApiTokenQuota, faults: &mut Faults) -> Option<Quota> {
+    let refill = faults.read(&format!("{QUOTA}.refill"), Refill::parse(&sent.refill))?;
+    Some(Quota { requests: sent.requests, refill })
+}
+
 /// A field that was sent and must not be null.
 fn given<T>(field: &'static str, sent: Option<Option<T>>, faults: &mut Faults) -> Option<T> {
     if matches!(sent, Some(None)) {
@@ -646,6 +685,9 @@ async fn update(
         metadata: edit.metadata,
         owner_id: edit.owner_id,
         successor_id: edit.successor_id,
+        permissions: edit.permissions.map(|sent| sent.map(|sent| permissions(&sent, &mut faults)).unwrap_or_default()),
+        rate: edit.rate_limit.map(|sent| sent.and_then(|sent| rate(&sent, &mut faults))),
+        quota: edit.quota.map(|sent| sent.and_then(|sent| quota(&sent, &mut faults))),
     };
     faults.finish()?;
     let beside = Beside::of(&app, &grant, token).await?;

@@ -36,7 +36,7 @@ use tokenward_verify::{Asking, Presenter, Question, Request, RequestBody};
 /// A miss in a batch beyond the budget of its `remote_ip`: whether the token is malformed or unknown is not said.
 fn throttled() -> Verification<'static> {
     let code = Code::Throttled.as_str().into();
-    Verification { valid: false, code, token: None, missing_permission: None, decision_id: None }
+    Verification { valid: false, code, token: None, missing_permission: None, retry_after: None, decision_id: None }
 }
 
 /// As `Serialize` has it, which describes it for the documentation and the test: written by hand, one takes a third of the
@@ -77,6 +77,10 @@ fn write(answer: &Verification<'_>, to: &mut Vec<u8>) -> Result<()> {
     if let Some(missing) = &answer.missing_permission {
         to.extend_from_slice(br#","missing_permission":"#);
         json::string(to, missing)?;
+    }
+    if let Some(seconds) = answer.retry_after {
+        to.extend_from_slice(br#","retry_after":"#);
+        to.extend_from_slice(seconds.to_string().as_bytes());
     }
     if let Some(id) = &answer.decision_id {
         to.extend_from_slice(br#","decision_id":""#);
@@ -145,6 +149,7 @@ fn verification<'a>(
         code: answer.decision.code().into(),
         token,
         missing_permission,
+        retry_after: answer.metered.and_then(|it| it.refused).map(|(_, seconds)| seconds),
         decision_id: Some(id.into()),
     }
 }
@@ -385,6 +390,7 @@ mod tests {
                         metadata: (at != 3).then_some(JsonText(r#"{"a":[1,"\"x"],"b":{"c":null}}"#.into())),
                     }),
                     missing_permission: (at != 0).then_some("invoices:read".into()),
+                    retry_after: (at == 3).then_some(7),
                     decision_id: (at != 2).then_some(id_text.into()),
                 });
             }

@@ -197,8 +197,8 @@ pub(super) async fn create(
             secret_page(&person, shell, &NewSecret { list: LIST, token: &token, text: Some(&text) }, None)
         }
         Err(error) if error.code == Code::NameTaken => {
-            let holder = match error.holder.as_deref() {
-                Some(holder) => Some(policy_tokens::get(&person.app, &grant, *holder).await?.token),
+            let holder = match error.holder() {
+                Some(holder) => Some(policy_tokens::get(&person.app, &grant, holder).await?.token),
                 None => None,
             };
             match holder.filter(|token| was_shown(&grant, &typed, token)) {

@@ -18,7 +18,7 @@ use super::person::SignedIn;
 use super::proof;
 use super::tokens::{
     KEEP, LIST, NewSecret, REASONS, expiry, label_lines, network_lines, owner_fields, row, secret_page, token_form,
-    typed_labels, typed_member, typed_metadata, typed_networks, version_rows,
+    typed_allowance, typed_labels, typed_member, typed_metadata, typed_networks, typed_permissions, version_rows,
 };
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
@@ -42,6 +42,9 @@ pub(super) async fn edit(
         ("metadata", token.metadata.clone().unwrap_or_default()),
         ("owner_id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
         ("successor_id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("permissions", token.permissions.join("\n")),
+        ("rate_limit", token.allowance.rate.map(|it| it.to_string()).unwrap_or_default()),
+        ("quota", token.allowance.quota.map(|it| it.to_string()).unwrap_or_default()),
         ("version", token.updated_at.0.to_string()),
     ]);
     edit_page(&person, &grant, &token, &saved, None, Problems::default()).await
@@ -123,6 +126,14 @@ pub(super) async fn save(
         Ok(read) => read,
         Err(error) => return again(Problems::of(error)?).await,
     };
+    let permissions = match typed_permissions(&typed) {
+        Ok(permissions) => permissions,
+        Err(error) => return again(Problems::of(error)?).await,
+    };
+    let allowance = match typed_allowance(&typed) {
+        Ok(allowance) => allowance,
+        Err(error) => return again(Problems::of(error)?).await,
+    };
     if let Some(effect) = effect_of(&person, &token, &typed).await? {
         return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
     }
@@ -137,6 +148,9 @@ pub(super) async fn save(
         metadata: metadata.map(|metadata| replaced_metadata(token.metadata.as_deref(), metadata)),
         owner_id: typed_member(&typed, "owner_id"),
         successor_id: typed_member(&typed, "successor_id"),
+        permissions,
+        rate: allowance.map(|it| it.rate),
+        quota: allowance.map(|it| it.quota),
     };
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));

@@ -8,6 +8,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
+use tokenward_core::meter::{Allowance, Quota, Rate};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::PlainText;
@@ -29,7 +30,9 @@ use super::view::{
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{App, members, policy_tokens, token_labels, token_networks, token_owners, token_policy};
+use crate::service::{
+    App, members, policy_tokens, token_labels, token_networks, token_owners, token_policy, token_scope,
+};
 
 /// The path of the list below the organization.
 pub(super) const LIST: &str = "tokens";
@@ -219,6 +222,9 @@ pub(super) async fn token_form(
         networks: problems.field("networks", typed.get("networks")),
         labels: problems.field("labels", typed.get("labels")),
         metadata: problems.field("metadata", typed.get("metadata")),
+        permissions: problems.field("permissions", typed.get("permissions")),
+        rate: problems.field("rate_limit", typed.get("rate_limit")),
+        quota: problems.field("quota", typed.get("quota")),
     })
 }
 
@@ -283,6 +289,40 @@ pub(super) fn typed_metadata(typed: &Pairs) -> Result<Option<Map<String, Value>>
     serde_json::from_str(text).map(Some).map_err(no_object)
 }
 
+/// The permissions that were typed, one a line or with spaces between them. `None` where the form has no such field, which must
+/// widen no token that is narrowed.
+pub(super) fn typed_permissions(typed: &Pairs) -> Result<Option<Vec<String>>> {
+    let Some(text) = typed.all("permissions").next() else { return Ok(None) };
+    let mut faults = Faults::default();
+    let sent: Vec<String> =
+        text.split([' ', ',', '\n', '\r', '\t']).filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    let permissions = token_scope::read(&sent, |_| token_scope::FIELD.to_owned(), &mut faults);
+    faults.finish()?;
+    Ok(Some(permissions))
+}
+
+/// The limits that were typed, such as `100/minute, 20 at once` and `10000/day`. `None` where the form has no such fields, which
+/// must free no token of those that it has.
+pub(super) fn typed_allowance(typed: &Pairs) -> Result<Option<Allowance>> {
+    if typed.all("rate_limit").next().is_none() || typed.all("quota").next().is_none() {
+        return Ok(None);
+    }
+    let (rate, quota) = (typed.line("rate_limit"), typed.line("quota"));
+    let mut faults = Faults::default();
+    let rate = Some(rate).filter(|it| !it.is_empty()).and_then(|text| {
+        let (rate, burst) = match text.split_once(',') {
+            Some((rate, burst)) => (rate, Some(burst.trim().trim_end_matches("at once").trim().parse().ok())),
+            None => (text.as_str(), None),
+        };
+        let unreadable = || "has no number of requests at once; write it as in 100/minute, 20 at once".to_owned();
+        let burst = burst.map(|burst| burst.ok_or_else(unreadable)).transpose();
+        faults.read("rate_limit", burst.and_then(|burst| Rate::parse(rate, burst)))
+    });
+    let quota = Some(quota).filter(|it| !it.is_empty()).and_then(|text| faults.read("quota", Quota::parse(&text)));
+    faults.finish()?;
+    Ok(Some(Allowance { rate, quota }))
+}
+
 /// The same lines again.
 pub(super) fn network_lines(networks: &[NotedNetwork]) -> String {
     networks.iter().map(NotedNetwork::to_string).collect::<Vec<_>>().join("\n")
@@ -316,6 +356,14 @@ pub(super) async fn create(
     if let Err(error) = faults.finish() {
         return new_page(&person, &grant, &typed, Problems::of(error)?).await;
     }
+    let permissions = match typed_permissions(&typed) {
+        Ok(permissions) => permissions,
+        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
+    };
+    let allowance = match typed_allowance(&typed) {
+        Ok(allowance) => allowance,
+        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
+    };
     let new = NewToken {
         labels: labels.unwrap_or_default(),
         metadata,
@@ -327,6 +375,8 @@ pub(super) async fn create(
         networks: networks.unwrap_or_default(),
         owner_id: typed_member(&typed, "owner_id"),
         successor_id: typed_member(&typed, "successor_id").flatten(),
+        permissions: permissions.unwrap_or_default(),
+        allowance: allowance.unwrap_or_default(),
         registration: None,
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
@@ -340,8 +390,8 @@ pub(super) async fn create(
             secret_page(&person, shell, &NewSecret { list: LIST, token: &token, text: text.as_deref() }, None)
         }
         Err(error) if error.code == Code::NameTaken => {
-            let holder = match error.holder.as_deref() {
-                Some(holder) => Some(tokens::get(&person.app, &grant, *holder).await?),
+            let holder = match error.holder() {
+                Some(holder) => Some(tokens::get(&person.app, &grant, holder).await?),
                 None => None,
             };
             match holder.filter(|token| was_shown(&grant, &typed, token)) {
@@ -443,6 +493,9 @@ pub(super) async fn show(
             }
             None => None,
         },
+        permissions: token.permissions.clone(),
+        rate: token.allowance.rate.map(|it| it.to_string()),
+        quota: token.allowance.quota.map(|it| it.to_string()),
         usage: Some(counts(&used.map(|it| it.total).unwrap_or_default(), decisions)),
         live: query.understood(&["live"])?.get("live") == "1",
         may_manage: person.can(organization, Management::TokenManage),

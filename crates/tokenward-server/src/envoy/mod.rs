@@ -234,6 +234,7 @@ fn deny(error: Error) -> CheckResponse {
     }
     let (status, grpc) = match code {
         Code::Throttled => (StatusCode::TOO_MANY_REQUESTS, tonic::Code::ResourceExhausted),
+        Code::Denied(reason) if reason.is_limit() => (StatusCode::TOO_MANY_REQUESTS, tonic::Code::ResourceExhausted),
         Code::Unavailable | Code::Stale | Code::Internal => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
         code if gateway::is_about_credential(code) => (StatusCode::UNAUTHORIZED, tonic::Code::Unauthenticated),
         _ => (StatusCode::FORBIDDEN, tonic::Code::PermissionDenied),
@@ -248,6 +249,10 @@ fn deny(error: Error) -> CheckResponse {
     }
     if let Some(seconds) = error.retry_after {
         headers.push(overwrite("retry-after", seconds.to_string()));
+    }
+    if let Some(metered) = error.limits() {
+        headers.push(overwrite("ratelimit-policy", metered.policies()));
+        headers.push(overwrite("ratelimit", metered.left()));
     }
     let mut fields = HashMap::from([("reason".to_owned(), string(code.as_str().to_owned()))]);
     if let Some(decision) = error.decision_id.as_deref() {

@@ -37,7 +37,7 @@ pub(super) async fn told<T>(
     match written {
         // The refusal counts more than what is said beside it.
         Err(error) if error.code == Code::NameTaken => {
-            Err(Error { holder: holder(app, grant, wanted).await.unwrap_or_default().map(Box::new), ..error })
+            Err(error.held_by(holder(app, grant, wanted).await.unwrap_or_default()))
         }
         other => other,
     }

@@ -107,7 +107,7 @@ pub async fn create(app: &Arc<App>, caller: &Caller, change: OrganizationChange)
         Code::NameTaken => {
             let directory = app.verifier.directory();
             let holder = caller.organizations(&directory).find(|own| fold(&own.name) == fold(&wanted));
-            Error { holder: holder.map(|own| Box::new(own.id)), ..error }
+            error.held_by(holder.map(|own| own.id))
         }
         _ => error,
     })

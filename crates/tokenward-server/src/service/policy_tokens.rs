@@ -7,6 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenSnapshot};
 use tokenward_core::label::Labels;
+use tokenward_core::meter::Allowance;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{self, PlainText};
@@ -23,7 +24,7 @@ use super::decisions::KeptDecision;
 use super::holders::{self, Wanted};
 use super::token_list::maker_left;
 use super::tokens::{Why, check_words, event, snapshot};
-use super::{App, IfMatch, Written, proof, token_networks, token_owners};
+use super::{App, IfMatch, Written, proof, token_allowance, token_networks, token_owners};
 use crate::heavy;
 use crate::limits::{
     API_NAME, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, POLICY_TOKENS,
@@ -166,6 +167,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                 rules.check_end(expires_at, now).map_err(|problem| Error::invalid("expires_at", problem))?;
                 // It is bound to no network.
                 token_networks::within_own(tx, grant, &[]).await?;
+                token_allowance::within_own(tx, grant, &Allowance::default()).await?;
                 if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                     grant.require_proof(proof, now)?;
                 }
@@ -193,6 +195,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     networks: Vec::new(),
                     labels: Labels::new(),
                     metadata: None,
+                    permissions: Vec::new(),
+                    allowance: Allowance::default(),
                     last_four: text.last_four().to_owned(),
                     version: 1,
                     disabled_at: None,
@@ -210,6 +214,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     metadata: None,
                     owner_id: token.owner_id,
                     successor_id: None,
+                    permissions: &[],
+                    allowance: Allowance::default(),
                     policy: Some(&new.policy),
                     secret: kept::NewSecret { digest, pepper_version, last_four: text.last_four(), registered: false },
                 };
@@ -272,6 +278,7 @@ pub async fn update(
                 let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await?;
                 if_match.check(old.updated_at)?;
                 token_networks::within_own(tx, grant, &[]).await?;
+                token_allowance::within_own(tx, grant, &Allowance::default()).await?;
                 let expires_at = change.expires_at.unwrap_or(old.expires_at);
                 if expires_at != old.expires_at || role.id != old.role_id {
                     let (lives, _) = token_policies::get(tx.conn(), grant).await?;

@@ -10,6 +10,7 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{
     Actor, By, Event, Kind, MemberSnapshot, OrganizationSnapshot, TokenSnapshot, UserSnapshot,
 };
+use tokenward_core::meter::Allowance;
 use tokenward_core::name::{check_actor_name, check_email, check_name};
 use tokenward_core::organization::Plan;
 use tokenward_core::permission::Management;
@@ -163,6 +164,8 @@ pub async fn bootstrap(
         metadata: None,
         owner_id: Some(created.owner),
         successor_id: None,
+        permissions: &[],
+        allowance: Allowance::default(),
         policy: None,
         secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four(), registered: false },
     };
@@ -181,6 +184,9 @@ pub async fn bootstrap(
             owner_id: new.owner_id,
             owner: Some(first.owner_email.clone()),
             successor_id: None,
+            permissions: Vec::new(),
+            rate_limit: None,
+            quota: None,
             last_four: new.secret.last_four.to_owned(),
             version: 1,
             opa_policy: None,

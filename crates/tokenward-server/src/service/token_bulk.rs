@@ -14,7 +14,7 @@ use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
 use super::tokens::{Why, check_begin, deleted, event, lives_longer, may_hand_out, snapshot, updated};
-use super::{App, Written, proof, receipts, token_networks, token_owners};
+use super::{App, Written, proof, receipts, token_allowance, token_networks, token_owners};
 use crate::limits::TOKEN_BULK;
 
 /// Tokens that are looked at in one read.
@@ -282,11 +282,12 @@ async fn set_end(
     let mut assignable = HashMap::new();
     let mut events = Vec::with_capacity(all.len());
     for old in all {
-        let role = match assignable.get(&old.role_id) {
+        let key = (old.role_id, old.permissions.clone());
+        let role = match assignable.get(&key) {
             Some(role) => Arc::clone(role),
             None => {
-                let role = Arc::new(roles::assignable(tx, grant, "role_id", old.role_id).await?);
-                assignable.insert(old.role_id, Arc::clone(&role));
+                let role = Arc::new(roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?);
+                assignable.insert(key, Arc::clone(&role));
                 role
             }
         };
@@ -301,6 +302,7 @@ async fn set_end(
         })?;
         if lives_longer(old, end) {
             token_networks::within_own(tx, grant, &old.networks).await?;
+            token_allowance::within_own(tx, grant, &old.allowance).await?;
             if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                 grant.require_proof(proof, now)?;
             }

@@ -40,7 +40,7 @@ pub struct Filter {
     pub ends_from: Option<Time>,
     /// Only those that end before.
     pub ends_before: Option<Time>,
-    /// Only those that are bound to networks or to a beginning, or that are not.
+    /// Only those that are bound to networks, permissions or a beginning, or that are not.
     pub restricted: Option<bool>,
     /// Only those that were there at this moment, and were not presented after it.
     pub unused_since: Option<Time>,
@@ -60,7 +60,10 @@ impl Filter {
         let contains = |text: &str, part: &Option<String>| {
             part.as_ref().is_none_or(|part| text.to_lowercase().contains(&part.to_lowercase()))
         };
-        let is_restricted = !token.networks.is_empty() || token.not_before.is_some();
+        let is_restricted = !token.networks.is_empty()
+            || token.not_before.is_some()
+            || !token.permissions.is_empty()
+            || !token.allowance.is_unlimited();
         contains(&token.name, &self.name)
             && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)
             && self.state.takes(token.state(now))

@@ -7,6 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Actor, Event, Kind, TokenSnapshot};
 use tokenward_core::label::Labels;
+use tokenward_core::meter::{Allowance, Quota, Rate};
 use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
@@ -21,7 +22,9 @@ pub(super) mod batches;
 
 use super::holders::{self, Wanted};
 use super::token_labels::{LabelsChange, MetadataChange};
-use super::{App, IfMatch, Written, proof, sessions, token_labels, token_networks, token_owners};
+use super::{
+    App, IfMatch, Written, proof, sessions, token_allowance, token_labels, token_networks, token_owners, token_scope,
+};
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
@@ -51,6 +54,10 @@ pub struct NewToken {
     pub owner_id: Option<Option<Uuid>>,
     /// The member who takes it over from that one.
     pub successor_id: Option<Uuid>,
+    /// The permissions of its role that it is narrowed to; all of them where there are none.
+    pub permissions: Vec<String>,
+    /// How fast and how much it may be used.
+    pub allowance: Allowance,
     /// Its secret, where the caller made it; `None` is one of ours.
     pub registration: Option<Registration>,
 }
@@ -224,6 +231,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
 pub fn check(new: &NewToken, now: Time) -> Faults {
     let mut faults = check_words(Some(&new.name), new.description.as_deref());
     token_labels::check_labels(&new.labels, &mut faults);
+    token_allowance::check(&new.allowance, &mut faults);
     if let End::At(at) = new.end {
         if at <= now {
             faults.push("expires_at", format!("is in the past; it is {now} now"));
@@ -296,6 +304,12 @@ pub struct TokenChange {
     pub owner_id: Option<Option<Uuid>>,
     /// Another successor, or none.
     pub successor_id: Option<Option<Uuid>>,
+    /// Other permissions that it is narrowed to, or none.
+    pub permissions: Option<Vec<String>>,
+    /// Another rate, or none.
+    pub rate: Option<Option<Rate>>,
+    /// Another quota, or none.
+    pub quota: Option<Option<Quota>>,
 }
 
 impl TokenChange {
@@ -325,12 +339,19 @@ pub async fn update(
             Box::pin(async move {
                 let old = not_ended(tx, grant, id).await?;
                 let now = tx.now();
-                roles::assignable(tx, grant, "role_id", old.role_id).await?;
+                roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?;
                 let faults = change.faults(now);
-                let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await;
+                let permissions = change.permissions.clone().unwrap_or_else(|| old.permissions.clone());
+                let role = change.role_id.unwrap_or(old.role_id);
+                let role = roles::assignable_to(tx, grant, role, &permissions).await;
                 let role = faults.and(role)?;
                 if_match.check(old.updated_at)?;
+                let allowance = Allowance {
+                    rate: change.rate.unwrap_or(old.allowance.rate),
+                    quota: change.quota.unwrap_or(old.allowance.quota),
+                };
                 let mut faults = Faults::default();
+                token_allowance::check(&allowance, &mut faults);
                 let (not_before, expires_at) =
                     (change.not_before.unwrap_or(old.not_before), change.expires_at.unwrap_or(old.expires_at));
                 check_begin(not_before, expires_at, &mut faults);
@@ -344,6 +365,9 @@ pub async fn update(
                 let labels = token_labels::changed_labels(&old.labels, change.labels, &mut faults);
                 let metadata = token_labels::changed_metadata(old.metadata.as_deref(), change.metadata, &mut faults)?;
                 faults.finish()?;
+                if permissions != old.permissions || role.id != old.role_id {
+                    token_scope::within(&permissions, &role)?;
+                }
                 let token = Token {
                     labels,
                     metadata,
@@ -357,12 +381,17 @@ pub async fn update(
                     not_before,
                     expires_at,
                     networks: change.networks.unwrap_or_else(|| old.networks.clone()),
+                    permissions,
+                    allowance,
                     updated_at: tx.next_version(old.updated_at),
                     ..old.clone()
                 };
                 token_networks::within_own(tx, grant, &token.networks).await?;
+                token_allowance::within_own(tx, grant, &token.allowance).await?;
                 let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
-                let more = lives_longer(&old, token.expires_at) || token_networks::admits_more(&token, &old);
+                let more = lives_longer(&old, token.expires_at)
+                    || token_networks::admits_more(&token, &old)
+                    || token_scope::admits_more(&token, &old);
                 if is_admin && (token.role_id != old.role_id || more) {
                     grant.require_proof(proof, now)?;
                 }
@@ -478,7 +507,7 @@ pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = not_ended(tx, grant, id).await?;
-            roles::assignable(tx, grant, "role_id", old.role_id).await?;
+            roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?;
             if version == old.version {
                 return Err(Error::conflict(
                     "This is the newest secret of the token. Rotate the token and keep the secret for 0, or delete the token.",
@@ -508,8 +537,9 @@ async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<TokenVersion>>
 /// What this token may do is handed out: nobody hands out more than they have, and what makes an admin needs a
 /// fresh proof of a person.
 pub(super) async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proof: Micros) -> Result<()> {
-    let role = roles::assignable(tx, grant, "role_id", token.role_id).await?;
+    let role = roles::assignable_to(tx, grant, token.role_id, &token.permissions).await?;
     token_networks::within_own(tx, grant, &token.networks).await?;
+    token_allowance::within_own(tx, grant, &token.allowance).await?;
     if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
         grant.require_proof(proof, tx.now())?;
     }
@@ -738,6 +768,9 @@ pub(super) fn snapshot(token: &Token) -> TokenSnapshot {
         owner_id: token.owner_id,
         owner: token.owner_name.clone(),
         successor_id: token.successor_id,
+        permissions: token.permissions.clone(),
+        rate_limit: token.allowance.rate.map(|it| it.to_string()),
+        quota: token.allowance.quota.map(|it| it.to_string()),
         last_four: token.last_four.clone(),
         version: token.version,
         opa_policy: None,

@@ -333,7 +333,7 @@ fn close_to_others(path: &Path) {
     let _ = File::options().write(true).create_new(true).mode(0o600).open(path);
 }
 
-/// The secrets that the index holds, revoked ones until `$1`: six numbers of each and eight pieces of bytes, packed as
+/// The secrets that the index holds, revoked ones until `$1`: six numbers of each and ten pieces of bytes, packed as
 /// [`each_packed`] reads them, a thousand in each value. `||` makes a text even of blobs, whose bytes stay what they are;
 /// hence the cast.
 pub(crate) const LIVING_SECRETS: &str = "
@@ -348,9 +348,11 @@ pub(crate) const LIVING_SECRETS: &str = "
             || coalesce(t.not_before, '') || ','
             || length(t.id) || ',' || length(t.organization_id) || ',' || coalesce(length(t.role_id), 0) || ','
             || length(s.digest) || ',' || length(CAST(s.last_four AS BLOB)) || ',' || length(CAST(t.kind AS BLOB)) || ','
-            || coalesce(length(CAST(t.networks AS BLOB)), 0) || ',' || length(CAST(t.name AS BLOB)) || ','
+            || coalesce(length(CAST(t.networks AS BLOB)), 0) || ',' || coalesce(length(CAST(t.permissions AS BLOB)), 0) || ','
+            || coalesce(length(CAST(t.allowance AS BLOB)), 0) || ','
+            || length(CAST(t.name AS BLOB)) || ','
             || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind
-            || coalesce(t.networks, '') || t.name || ';'
+            || coalesce(t.networks, '') || coalesce(t.permissions, '') || coalesce(t.allowance, '') || t.name || ';'
         , ''), '') AS BLOB)
         FROM token_secret s JOIN token t ON t.id = s.token_id
         WHERE s.rowid BETWEEN first AND first + 999 AND (t.revoked_at IS NULL OR t.revoked_at > $1)

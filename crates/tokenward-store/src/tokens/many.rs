@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::Serialize;
 
 use super::{
-    ActorKind, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result, Revocation, Token,
-    TokenRow, Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
+    ActorKind, Allowance, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result, Revocation,
+    Token, TokenRow, Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
 };
 use crate::db::{Many, hex_bytes, hex_id, many};
 
@@ -30,6 +30,8 @@ struct New<'a> {
     metadata: Option<&'a str>,
     owner_id: Option<String>,
     successor_id: Option<String>,
+    permissions: Option<String>,
+    allowance: Option<String>,
     secret_id: String,
     digest: String,
     pepper_version: i32,
@@ -46,9 +48,9 @@ const FREE_NAMES: Many = many!(
 );
 const INSERT: Many = many!(
     "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, \
-     created_at, updated_at, expires_at, not_before, networks, labels, metadata, owner_id, successor_id) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
+     created_at, updated_at, expires_at, not_before, networks, labels, metadata, owner_id, successor_id, permissions, allowance) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
      r.description, r.creator_id, r.creator_name, r.creator_kind, r.created_at, r.created_at, r.expires_at, r.not_before, \
-     r.networks, r.labels, r.metadata, r.owner_id, r.successor_id FROM",
+     r.networks, r.labels, r.metadata, r.owner_id, r.successor_id, r.permissions, r.allowance FROM",
     [
         id id,
         organization_id id,
@@ -67,6 +69,8 @@ const INSERT: Many = many!(
         metadata text,
         owner_id id,
         successor_id id,
+        permissions text,
+        allowance text,
     ],
     // One that would be taken back from its beginning is not made: its id is older than what was taken back at once. A name that
     // is taken is no reason to take the others back.
@@ -113,6 +117,8 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
             metadata: token.metadata,
             owner_id: token.owner_id.map(hex_id),
             successor_id: token.successor_id.map(hex_id),
+            permissions: restrictions::permissions_text(token.permissions)?,
+            allowance: restrictions::allowance_text(token.allowance)?,
             secret_id: hex_id(tx.new_id()),
             digest: hex_bytes(&token.secret.digest.0),
             pepper_version: token.secret.pepper_version,
@@ -294,6 +300,17 @@ pub async fn networks_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, V
     let unreadable = || Error::internal("the networks of a token cannot be read");
     let read = |(id, text): (Uuid, Option<String>)| {
         restrictions::networks(text.as_deref()).map(|it| (id, it)).ok_or_else(unreadable)
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// How fast and how much each of these tokens may be used; those without limits are left out.
+pub async fn allowances_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Allowance>> {
+    let rows: Vec<(Uuid, Option<String>)> =
+        by_ids(conn, "SELECT id, allowance FROM token WHERE allowance IS NOT NULL AND id IN", ids).await?;
+    let unreadable = || Error::internal("the allowance of a token cannot be read");
+    let read = |(id, text): (Uuid, Option<String>)| {
+        restrictions::allowance(text.as_deref()).map(|it| (id, it)).ok_or_else(unreadable)
     };
     rows.into_iter().map(read).collect()
 }

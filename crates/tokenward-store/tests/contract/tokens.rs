@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokenward_core::event::ActorKind;
+use tokenward_core::meter::Allowance;
 use tokenward_core::network::{Network, NotedNetwork};
 use tokenward_core::permission::Management;
 use tokenward_core::role::BuiltIn;
@@ -57,6 +58,8 @@ async fn a_token_reads_back_as_it_was_made(world: World) {
         not_before: None,
         expires_at: Some(ends),
         networks: &[],
+        permissions: &[],
+        allowance: Allowance::default(),
         ..new_token(&acme, id, "CI", Digest(unique()))
     };
     let mut tx = world.begin().await;

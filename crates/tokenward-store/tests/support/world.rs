@@ -15,6 +15,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
+use tokenward_core::meter::Allowance;
 use tokenward_core::organization::Plan;
 use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
@@ -296,6 +297,8 @@ pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest)
         metadata: None,
         owner_id: Some(of.owner),
         successor_id: None,
+        permissions: &[],
+        allowance: Allowance::default(),
         secret: secret(digest),
     }
 }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind as Happened};
+use tokenward_core::meter::Allowance;
 use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
 use tokenward_core::role::{BuiltIn, RoleKind};
@@ -200,6 +201,8 @@ pub async fn insert(
                 metadata: None,
                 owner_id: None,
                 successor_id: None,
+                permissions: &[],
+                allowance: Allowance::default(),
                 policy: None,
                 secret,
             };

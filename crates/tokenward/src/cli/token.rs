@@ -8,10 +8,11 @@ use reqwest::Method;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokenward_api::tokens::{
-    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest,
-    ApiTokenRotateRequest, ApiTokenVersion,
+    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenQuota, ApiTokenRate,
+    ApiTokenRequest, ApiTokenRotateRequest, ApiTokenVersion,
 };
 use tokenward_core::Time;
+use tokenward_core::meter::{Quota, Rate};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
 use tokenward_core::time::{Micros, length_text};
@@ -43,7 +44,7 @@ pub enum TokenCommand {
         #[arg(value_name = "NAME|ID")]
         token: String,
     },
-    /// Change what a token is: name, description, role, time, networks, owner; its secret stays the same
+    /// Change what a token is: name, description, role, time, networks, permissions, limits, owner; its secret stays the same
     Edit(EditArgs),
     /// Give a token a new secret; it is printed alone on standard output, and never again
     Rotate(RotateArgs),
@@ -128,6 +129,19 @@ pub struct CreateArgs {
     /// The member who becomes its owner when that one leaves
     #[arg(long, value_name = "EMAIL|ID")]
     successor: Option<String>,
+    /// A permission of its role that it is narrowed to, such as invoices:read or *:read; several times for several, without it all
+    /// that the role allows
+    #[arg(long = "permission", value_name = "PERMISSION")]
+    permissions: Vec<String>,
+    /// How fast it may be used, such as 100/minute (second, minute or hour); without it as fast as it likes
+    #[arg(long, value_name = "RATE", value_parser = rate_argument)]
+    rate: Option<Rate>,
+    /// How many requests at once, where nothing was used before; without it as many as the rate has
+    #[arg(long, value_name = "NUMBER", requires = "rate")]
+    burst: Option<u32>,
+    /// How much it may be used, such as 10000/day (day or month, in UTC); without it as much as it likes
+    #[arg(long, value_name = "QUOTA", value_parser = quota_argument)]
+    quota: Option<Quota>,
     /// Make the secret here and tell the server its digest alone: it never sees the secret
     #[arg(long)]
     local: bool,
@@ -137,7 +151,7 @@ pub struct CreateArgs {
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
     "name", "description", "role", "expires", "not_before", "networks", "anywhere", "owner", "successor", "labels",
-    "unlabel", "metadata",
+    "unlabel", "metadata", "permissions", "all_permissions", "rate", "no_rate", "quota", "no_quota",
 ])))]
 pub struct EditArgs {
     /// Its name or id
@@ -179,6 +193,27 @@ pub struct EditArgs {
     /// The member who becomes its owner when that one leaves, or none
     #[arg(long, value_name = "EMAIL|ID")]
     successor: Option<String>,
+    /// A permission of its role that it is narrowed to, as for create; all that it had before are replaced
+    #[arg(long = "permission", value_name = "PERMISSION")]
+    permissions: Vec<String>,
+    /// Let it do all that its role allows
+    #[arg(long, conflicts_with = "permissions")]
+    all_permissions: bool,
+    /// How fast it may be used, as for create
+    #[arg(long, value_name = "RATE", value_parser = rate_argument)]
+    rate: Option<Rate>,
+    /// How many requests at once, as for create
+    #[arg(long, value_name = "NUMBER", requires = "rate")]
+    burst: Option<u32>,
+    /// Let it be used as fast as it likes
+    #[arg(long, conflicts_with = "rate")]
+    no_rate: bool,
+    /// How much it may be used, as for create
+    #[arg(long, value_name = "QUOTA", value_parser = quota_argument)]
+    quota: Option<Quota>,
+    /// Let it be used as much as it likes
+    #[arg(long, conflicts_with = "quota")]
+    no_quota: bool,
 }
 
 /// `tokenward token delete`.
@@ -278,6 +313,9 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         metadata: args.metadata.unwrap_or_default(),
         owner_id: member::named(args.owner.as_deref(), context).await?,
         successor_id: member::named(args.successor.as_deref(), context).await?.flatten(),
+        permissions: Some(args.permissions).filter(|it| !it.is_empty()),
+        rate_limit: args.rate.map(|it| sent_rate(it, args.burst)),
+        quota: args.quota.map(sent_quota),
         sha256: own.as_ref().map(OwnSecret::sha256),
         last_four: own.as_ref().map(OwnSecret::last_four),
     };
@@ -293,7 +331,9 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     if !context.global.json {
         let from = if token.networks.is_empty() { String::new() } else { format!(", from {}", network_list(token)) };
         let end = token.expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {}", moment(at)));
-        note(format!("Created the token `{}`: role {}, {end}{from}.", token.name, token.role_name));
+        let only =
+            if token.permissions.is_empty() { String::new() } else { format!(", only {}", permission_list(token)) };
+        note(format!("Created the token `{}`: role {}{only}, {end}{from}.", token.name, token.role_name));
         note("This is the only time that it is shown. Keep it in a secret store.");
     }
     Ok(())
@@ -312,6 +352,40 @@ fn sent_networks(typed: &[String]) -> Option<Vec<ApiTokenNetwork>> {
 fn network_list(token: &ApiToken) -> String {
     let all: Vec<&str> = token.networks.iter().map(|it| it.network.as_str()).collect();
     or(all.join(", "), "everywhere")
+}
+
+/// The permissions that a token is narrowed to, in one line.
+fn permission_list(token: &ApiToken) -> String {
+    or(token.permissions.join(", "), "all of its role")
+}
+
+/// A rate as clap reads it.
+fn rate_argument(text: &str) -> std::result::Result<Rate, String> {
+    Rate::parse(text, None).map_err(|problem| format!("it {problem}"))
+}
+
+/// A quota as clap reads it.
+fn quota_argument(text: &str) -> std::result::Result<Quota, String> {
+    Quota::parse(text).map_err(|problem| format!("it {problem}"))
+}
+
+fn sent_rate(rate: Rate, burst: Option<u32>) -> ApiTokenRate {
+    ApiTokenRate { requests: rate.requests, per: rate.per.to_string(), burst }
+}
+
+fn sent_quota(quota: Quota) -> ApiTokenQuota {
+    ApiTokenQuota { requests: quota.requests, refill: quota.refill.to_string() }
+}
+
+/// `100/minute, 20 at once`; empty where nothing is said about it.
+fn shown_rate(token: &ApiToken) -> String {
+    let Some(rate) = &token.rate_limit else { return String::new() };
+    let burst = rate.burst.filter(|burst| *burst != rate.requests).map(|burst| format!(", {burst} at once"));
+    format!("{}/{}{}", rate.requests, rate.per, burst.unwrap_or_default())
+}
+
+fn shown_quota(token: &ApiToken) -> String {
+    token.quota.as_ref().map(|it| format!("{}/{}", it.requests, it.refill)).unwrap_or_default()
 }
 
 /// A secret that is made here. The server is told what it cannot be computed from.
@@ -562,6 +636,11 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         let note = it.note.as_ref().map(|note| format!(" {note}")).unwrap_or_default();
         lines.push((if at == 0 { "Networks" } else { "" }, format!("{}{note}", it.network)));
     }
+    lines.push(("Rate", shown_rate(&token)));
+    lines.push(("Quota", shown_quota(&token)));
+    for (at, it) in token.permissions.iter().enumerate() {
+        lines.push((if at == 0 { "Permissions" } else { "" }, it.clone()));
+    }
     // One is the rule, and says nothing that stands not above.
     if token.versions.len() > 1 {
         let label = |at| if at == 0 { "Secrets" } else { "" };
@@ -610,6 +689,13 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         owner_id: member::named(args.owner.as_deref(), context).await?,
         successor_id: member::named(args.successor.as_deref(), context).await?,
         networks: if args.anywhere { Some(None) } else { sent_networks(&args.networks).map(Some) },
+        permissions: match (args.all_permissions, args.permissions) {
+            (true, _) => Some(None),
+            (false, some) if some.is_empty() => None,
+            (false, some) => Some(Some(some)),
+        },
+        rate_limit: if args.no_rate { Some(None) } else { args.rate.map(|it| Some(sent_rate(it, args.burst))) },
+        quota: if args.no_quota { Some(None) } else { args.quota.map(|it| Some(sent_quota(it))) },
     };
     let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
@@ -628,6 +714,9 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         ("metadata", metadata_text(&before), metadata_text(&changed)),
         ("owner", owner(&before), owner(&changed)),
         ("successor", id(before.successor_id), id(changed.successor_id)),
+        ("permissions", permission_list(&before), permission_list(&changed)),
+        ("rate", shown_rate(&before), shown_rate(&changed)),
+        ("quota", shown_quota(&before), shown_quota(&changed)),
     ];
     let changes: Vec<String> = all
         .into_iter()

@@ -125,6 +125,7 @@ pub async fn run(args: VerifyArgs, global: &Global) -> Result {
             code: Reason::Malformed.as_str().into(),
             token: None,
             missing_permission: None,
+            retry_after: None,
             decision_id: None,
         };
         return print_answer(&malformed, &json!(malformed), global);
@@ -285,6 +286,7 @@ mod tests {
                 metadata: None,
             }),
             missing_permission: Some("a:b".into()),
+            retry_after: None,
             decision_id: None,
         };
         let told = sentence(&answer);

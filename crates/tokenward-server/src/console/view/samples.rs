@@ -329,6 +329,9 @@ fn token_page() -> TokenPage {
             NotedNetwork { network: Network::parse("203.0.113.0/24").unwrap(), note: Some("office".into()) },
             NotedNetwork { network: Network::parse("2001:db8::/32").unwrap(), note: None },
         ],
+        permissions: vec!["*:read".into(), "invoices:write".into()],
+        rate: Some("100/minute, 20 at once".into()),
+        quota: Some("10000/day".into()),
         versions: vec![
             VersionRow {
                 version: 2,

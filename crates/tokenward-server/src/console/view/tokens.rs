@@ -220,6 +220,12 @@ pub struct TokenForm {
     pub labels: FormField,
     /// Its metadata: an object of JSON.
     pub metadata: FormField,
+    /// The permissions of its role that it is narrowed to: one a line.
+    pub permissions: FormField,
+    /// How fast it may be used: `100/minute, 20 at once`.
+    pub rate: FormField,
+    /// How much: `10000/day`.
+    pub quota: FormField,
 }
 
 /// Who is accountable for a token, to choose. The form sends `owner_id` and `successor_id`.
@@ -235,7 +241,7 @@ pub struct OwnerFields {
     pub successor_error: Option<String>,
 }
 
-/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks` to
+/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks`, `permissions`, `rate_limit`, `quota` to
 /// `…/tokens`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-new.html")]
@@ -415,6 +421,12 @@ pub struct TokenPage {
     pub metadata: Option<String>,
     /// Who takes it over when its owner leaves.
     pub successor: Option<String>,
+    /// The permissions of its role that it is narrowed to; all of them where there are none.
+    pub permissions: Vec<String>,
+    /// How fast it may be used.
+    pub rate: Option<String>,
+    /// How much.
+    pub quota: Option<String>,
     /// What its role can do, in one sentence.
     pub meaning: String,
     /// What its role can do, in detail.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
+use tokenward_core::meter::Allowance;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest};
@@ -14,7 +15,7 @@ use tokenward_core::token::{self, Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Tx, members, roles, token_policies, tokens};
 
-use super::super::{App, proof, token_networks, token_owners};
+use super::super::{App, proof, token_allowance, token_networks, token_owners, token_scope};
 use super::{Created, NewToken, Secret, Why, check, deleted, event, snapshot};
 use crate::limits::TOKENS;
 
@@ -81,6 +82,7 @@ struct Around {
     owners: HashMap<Uuid, (Uuid, String)>,
     /// The members who are named as owners or successors, by organization and account.
     members: HashMap<(Uuid, Uuid), String>,
+    allowances: HashMap<Uuid, Allowance>,
 }
 
 /// Carries out these changes, each by its right. Answers what each became, with its event, in the same order.
@@ -152,6 +154,8 @@ async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
                     metadata: token.metadata.as_deref(),
                     owner_id: token.owner_id,
                     successor_id: token.successor_id,
+                    permissions: &token.permissions,
+                    allowance: token.allowance,
                     policy: None,
                     secret: secret.row(),
                 },
@@ -224,9 +228,10 @@ impl Around {
         let organizations = token_policies::of_all(tx.conn(), &ids(organizations)).await?;
         let makers = ids(makers);
         let networks = tokens::networks_of(tx.conn(), &makers).await?;
+        let allowances = tokens::allowances_of(tx.conn(), &makers).await?;
         let owners = tokens::owners_of(tx.conn(), &makers).await?;
         let members = members::emails(tx.conn(), &ids(accountable)).await?;
-        Ok(Self { roles, admins, organizations, networks, owners, members })
+        Ok(Self { roles, admins, organizations, networks, owners, members, allowances })
     }
 
     /// Who is accountable for a new token, with the e-mail address: who is named, who makes it, or the owner of the token
@@ -260,7 +265,7 @@ impl Around {
         now: Time,
     ) -> Made {
         let organization = grant.organization();
-        let (field, of_organization) = ("role_id", self.organizations.get(&organization));
+        let of_organization = self.organizations.get(&organization);
         let token_policies::Around { policy, count, cut } =
             of_organization.ok_or_else(|| Error::not_found("organization"))?;
         if cut.is_some_and(|through| id <= through) {
@@ -274,13 +279,15 @@ impl Around {
         };
         let mut faults = check(new, now);
         let owner = self.owner(grant, new, &mut faults);
-        let role = faults.and(roles::may_assign(grant, field, role.cloned()))?;
+        let role = faults.and(roles::may_assign_to(grant, role.cloned(), &new.permissions))?;
+        token_scope::within(&new.permissions, &role)?;
         let begin = token::begin(new.not_before, now);
         let rules = policy.of_role(role.id);
         let expires_at = rules.end(new.end, begin);
         rules.check_end(expires_at, begin).map_err(|problem| Error::invalid("expires_at", problem))?;
         if let Some((own, _)) = grant.token() {
             token_networks::within(self.networks.get(&own).map_or(&[], Vec::as_slice), &new.networks)?;
+            token_allowance::within(&self.allowances.get(&own).copied().unwrap_or_default(), &new.allowance)?;
         }
         if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
             grant.require_proof(proof::lifetime(app), now)?;
@@ -308,6 +315,8 @@ impl Around {
             networks: new.networks.clone(),
             labels: new.labels.clone(),
             metadata: new.metadata.clone(),
+            permissions: new.permissions.clone(),
+            allowance: new.allowance,
             last_four: secret.last_four().to_owned(),
             version: 1,
             disabled_at: None,

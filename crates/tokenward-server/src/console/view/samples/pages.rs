@@ -67,6 +67,9 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
         networks: FormField::default(),
         labels: FormField::new("team=shop"),
         metadata: FormField::default(),
+        permissions: FormField::default(),
+        rate: FormField::default(),
+        quota: FormField::default(),
     };
     let refused = "cannot be used: line 2, column 7: `if` is missing\n\n  2 | allow {\n    |       ^";
     let recipe = |key, title, current| RecipeLink { key, title, sentence: "One request, and nothing else.", current };
@@ -224,6 +227,9 @@ pub fn pages() -> Vec<(String, String)> {
             networks: FormField::default(),
             labels: FormField::new("team=shop"),
             metadata: FormField::default(),
+            permissions: FormField::default(),
+            rate: FormField::default(),
+            quota: FormField::default(),
         },
         owners: owner_fields(),
         shown: 1_795_562_400_000_000,
