@@ -53,6 +53,13 @@ pub struct OwnSession {
     /// With which client, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// How you proved who you are: `password`, `link`, `invitation`, `oidc:KEY` of a provider. None for a session that is older
+    /// than this field.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// When you last did.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub proven_at: Time,
 }
 
 /// Your own sessions, the newest first.

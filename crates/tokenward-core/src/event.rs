@@ -533,6 +533,8 @@ pub struct SessionSnapshot {
     pub user_id: Uuid,
     pub console: bool,
     pub expires_at: Time,
+    /// How the user proved who it is.
+    pub methods: Vec<String>,
 }
 
 /// What a thing was like, before or after.

@@ -21,6 +21,7 @@ pub mod lease;
 mod meaning;
 pub mod meter;
 pub mod meters;
+pub mod method;
 pub mod name;
 pub mod nearest;
 pub mod needs;

@@ -1,5 +1,6 @@
 //! Sessions of users, over HTTP (`tws_…`) and in the console (a cookie). An ended session is a deleted row.
 
+use tokenward_core::method::Methods;
 use tokenward_core::secret::Digest;
 use tokenward_core::{Result, Time, Uuid};
 
@@ -28,6 +29,10 @@ row! {
         pub address: Option<String>,
         /// With what it began.
         pub user_agent: Option<String>,
+        /// How its user proved who it is.
+        pub methods: Methods,
+        /// When the user last did.
+        pub proven_at: Time,
     }
 }
 
@@ -49,6 +54,10 @@ pub struct NewSession<'a> {
     pub address: Option<String>,
     /// With what.
     pub user_agent: Option<&'a str>,
+    /// How its user has just proved who it is.
+    pub methods: &'a Methods,
+    /// The provider's own name of its session, where one proved it.
+    pub provider_session: Option<&'a str>,
 }
 
 /// Adds a session of somebody who has just proved who it is, and forgets those that have ended.
@@ -56,17 +65,19 @@ pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<
     execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0))?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO session (id, account_id, digest, pepper_version, console, created_at, proven_at, expires_at, address, ",
-        "user_agent) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)"
+        "user_agent, methods, provider_session) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11)"
     ))
     .bind(session.id).bind(session.account).bind(&session.digest.0[..]).bind(session.pepper_version).bind(session.console)
-    .bind(now.0).bind(session.expires_at.0).bind(&session.address).bind(session.user_agent))?;
+    .bind(now.0).bind(session.expires_at.0).bind(&session.address).bind(session.user_agent)
+    .bind(session.methods.to_string()).bind(session.provider_session))?;
     Ok(())
 }
 
 /// The living sessions of these users.
 pub async fn of_accounts(conn: Conn<'_>, accounts: &[Uuid]) -> Result<Vec<Session>> {
     by_ids(conn, concat!(
-        "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent ",
+        "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
+        "s.methods, s.proven_at ",
         "FROM session s JOIN account a ON a.id = s.account_id WHERE s.account_id IN"
     ), accounts).await
 }
@@ -84,7 +95,8 @@ pub async fn beyond(conn: Conn<'_>, account: Uuid, keep: u64) -> Result<Vec<Uuid
 /// All living sessions, for the start.
 pub async fn all(conn: Conn<'_>) -> Result<Vec<Session>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent ",
+        "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
+        "s.methods, s.proven_at ",
         "FROM session s JOIN account a ON a.id = s.account_id"
     )).fetch_all(&mut *c))
 }

@@ -95,6 +95,8 @@ async fn list(
         console: session.console,
         address: session.address,
         user_agent: session.user_agent,
+        methods: session.methods.words(),
+        proven_at: session.proven_at,
     });
     Ok(Json(OwnSessionList { results: results.collect() }))
 }

@@ -11,7 +11,7 @@ use super::page::{At, PageResult};
 use super::person::SignedIn;
 use super::sessions::password_field;
 use super::view::{AccountPage, Nav, SessionRow};
-use super::words::agent;
+use super::words::{agent, proven_how};
 use crate::service::{accounts, receipts, sessions};
 
 /// Where the page is.
@@ -32,6 +32,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         id: session.id.to_string(),
         client: agent(session.user_agent.as_deref()),
         address: session.address,
+        proven: proven_how(&session.methods),
         created: person.moment(session.created_at),
         last_seen: None,
         expires: person.moment(session.expires_at),

@@ -18,7 +18,7 @@ use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InviteP
 use super::words::role_tag;
 use crate::service::acceptance::{self, Accepting, Opened, Standing};
 use crate::service::invitations::{self, Sent};
-use crate::service::sessions;
+use crate::service::sessions::{self, Proof};
 
 /// `GET …/members/invite`.
 pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
@@ -161,7 +161,7 @@ pub(super) async fn accept(
     match &visitor.person {
         Some(person) => person.done(&home, Flashed::Joined),
         None => {
-            let begun = sessions::begin(&visitor.app, account, visitor.client.clone(), true).await?;
+            let begun = sessions::begin(&visitor.app, account, Proof::invitation(), visitor.client.clone(), true).await?;
             visitor.signed_in(&begun.value, &home, Some(Flashed::Joined)).await
         }
     }

@@ -9,6 +9,7 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, own_path, see_other};
 use super::person::{SignedIn, SignedOut};
 use super::view::{FormField, SignInLinkPage, SignInPage};
+use crate::service::sessions::Proof;
 use crate::service::{accounts, sessions, set_up};
 
 /// `GET /sign-in`.
@@ -98,7 +99,7 @@ pub(super) async fn take_link(
     let by = set_up::visitor(&visitor.client);
     match accounts::take_link(&visitor.app, &secret, taking, by).await {
         Ok(taken) => {
-            let begun = sessions::begin(&visitor.app, taken.value, visitor.client.clone(), true).await?;
+            let begun = sessions::begin(&visitor.app, taken.value, Proof::link(), visitor.client.clone(), true).await?;
             visitor.signed_in(&begun.value, "/", None).await
         }
         Err(error) if matches!(error.code, Code::InvalidRequest | Code::Unavailable) => {

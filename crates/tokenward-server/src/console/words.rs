@@ -1,6 +1,7 @@
 //! Words for people: roles and what they may do, permissions, clients.
 
 use tokenward_core::directory::Organization;
+use tokenward_core::method::{Method, Methods};
 use tokenward_core::permission::Management;
 use tokenward_core::role::{Beyond, BuiltIn, ClusterLevel, EnvironmentLevel, Mode, ProjectAccess, Role, RoleKind};
 use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, length_text};
@@ -171,6 +172,18 @@ pub(super) fn grouped(n: i64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// How somebody proved who they are, as people read it: `with an invitation and a password`. Empty where that is not known.
+pub(super) fn proven_how(methods: &Methods) -> String {
+    let word = |method: &Method| match method {
+        Method::Password => "a password".to_owned(),
+        Method::Link => "a sign-in link".to_owned(),
+        Method::Invitation => "an invitation".to_owned(),
+        Method::Oidc(key) => key.to_string(),
+    };
+    let all: Vec<String> = methods.iter().map(word).collect();
+    if all.is_empty() { String::new() } else { format!("with {}", all.join(" and ")) }
 }
 
 /// A program by its own words, as people read it: `Firefox on Linux`.

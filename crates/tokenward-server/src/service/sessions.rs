@@ -1,9 +1,11 @@
-//! Signing in and out.
+//! Signing in and out. [`begin`] is the only way to a session, whatever door somebody comes through: a test in `tidy.rs` lists
+//! them.
 
 use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::event::{Actor, Event, Kind, SessionSnapshot};
+use tokenward_core::method::{Method, Methods};
 use tokenward_core::notice::Notice;
 use tokenward_core::right::{Right as _, Visitor};
 use tokenward_core::secret::{self, PlainText};
@@ -32,6 +34,37 @@ pub struct Begun {
     pub expires_at: Time,
 }
 
+/// How whoever begins a session has just proved who it is.
+pub struct Proof {
+    methods: Methods,
+    /// What a password was compared with: one that was changed since then opens nothing.
+    compared: Option<Option<String>>,
+    provider_session: Option<String>,
+}
+
+impl Proof {
+    /// By a password that fits this hash.
+    fn password(hash: Option<String>) -> Self {
+        Self { compared: Some(hash), ..Self::of([Method::Password]) }
+    }
+
+    /// By a one-time link of the operator's.
+    #[must_use]
+    pub fn link() -> Self {
+        Self::of([Method::Link])
+    }
+
+    /// By the link of an invitation and the password that was chosen, or typed, with it.
+    #[must_use]
+    pub fn invitation() -> Self {
+        Self::of([Method::Invitation, Method::Password])
+    }
+
+    fn of<const N: usize>(methods: [Method; N]) -> Self {
+        Self { methods: Methods::of(methods), compared: None, provider_session: None }
+    }
+}
+
 /// Signs in with e-mail address and password. `device` is what the browser kept of earlier times, if it is one.
 pub async fn sign_in(
     app: &Arc<App>,
@@ -57,19 +90,14 @@ pub async fn sign_in(
     let right = compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await?;
     let account = account.filter(|_| right).ok_or_else(wrong)?;
     app.devices.remember(email, client.address, app.now());
-    open(app, account, Some(hash), client, console).await
+    begin(app, account, Proof::password(hash), client, console).await
 }
 
-/// Begins a session for somebody who has proved who they are by other means than a password.
-pub async fn begin(app: &Arc<App>, account: Account, client: Client, console: bool) -> Result<Written<Begun>> {
-    open(app, account, None, client, console).await
-}
-
-/// `hash` is what a password was compared with: one that was changed since then opens nothing.
-async fn open(
+/// Begins a session for somebody who has just proved who it is.
+pub async fn begin(
     app: &Arc<App>,
     account: Account,
-    hash: Option<Option<String>>,
+    proof: Proof,
     client: Client,
     console: bool,
 ) -> Result<Written<Begun>> {
@@ -80,7 +108,7 @@ async fn open(
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     app.write(visitor, move |tx, _| {
         Box::pin(async move {
-            if let Some(hash) = hash
+            if let Some(hash) = proof.compared
                 && accounts::password_hash(tx.conn(), account.id).await? != hash
             {
                 return Err(wrong());
@@ -96,6 +124,8 @@ async fn open(
                 expires_at,
                 address: client.address.map(|address| address.to_string()),
                 user_agent: client.user_agent.as_deref(),
+                methods: &proof.methods,
+                provider_session: proof.provider_session.as_deref(),
             };
             sessions::insert(tx, &new, now).await?;
             let mut events = Vec::new();
@@ -105,7 +135,7 @@ async fn open(
                 events.push(Event::new(Kind::SessionEnded, None, oldest, &account.email).related(account.id));
             }
             accounts::touch(tx, account.id, now).await?;
-            let snapshot = SessionSnapshot { user_id: account.id, console, expires_at };
+            let snapshot = SessionSnapshot { user_id: account.id, console, expires_at, methods: proof.methods.words() };
             let email = account.email.clone();
             events.push(Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot));
             Ok((Begun { email, text, expires_at }, events))

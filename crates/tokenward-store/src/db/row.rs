@@ -3,6 +3,7 @@
 use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use tokenward_core::event::{ActorKind, Origin};
+use tokenward_core::method::Methods;
 use tokenward_core::organization::{BuiltInVariable, CloudProvider, Plan, VariableType};
 use tokenward_core::path::Readings;
 use tokenward_core::role::{ClusterLevel, Mode, RoleKind};
@@ -71,6 +72,15 @@ impl Column for Option<Time> {
 
 /// A set of words.
 impl Column for Readings {
+    type Stored = String;
+
+    fn read(words: String) -> Result<Self, BoxDynError> {
+        Ok(Self::parse(&words)?)
+    }
+}
+
+/// How somebody has proved who they are.
+impl Column for Methods {
     type Stored = String;
 
     fn read(words: String) -> Result<Self, BoxDynError> {

@@ -1,5 +1,8 @@
 //! Accounts, their sign-in links and their sessions.
 
+use std::sync::LazyLock;
+
+use tokenward_core::method::{Method, Methods};
 use tokenward_core::secret::Digest;
 use tokenward_core::time::HOUR;
 use tokenward_core::{Code, Time, Uuid};
@@ -191,7 +194,15 @@ fn session(world: &World, account: Uuid) -> NewSession<'static> {
         expires_at: world.now().plus(HOUR),
         address: None,
         user_agent: None,
+        methods: by_link(),
+        provider_session: None,
     }
+}
+
+/// What a session of a test was proven by.
+fn by_link() -> &'static Methods {
+    static METHODS: LazyLock<Methods> = LazyLock::new(|| Methods::of([Method::Link]));
+    &METHODS
 }
 
 async fn insert_session(world: &World, session: &NewSession<'_>) {
@@ -228,6 +239,7 @@ async fn a_session_is_found_with_the_address_of_its_user(world: World) {
     assert_eq!((found.id, found.account_id, found.email.as_str()), (new.id, ada, "ada@acme.example"));
     assert_eq!(found.digest, new.digest.0);
     assert_eq!((found.address.as_deref(), found.user_agent.as_deref()), (Some("192.0.2.1"), Some("Firefox")));
+    assert_eq!((&found.methods, found.proven_at), (by_link(), found.created_at));
     assert_eq!((found.created_at, found.expires_at), (world.now(), new.expires_at));
     assert!(found.console);
 

@@ -39,13 +39,14 @@ async fn list(context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&answer.raw);
     }
-    let mut table = Table::new(&["SINCE", "ENDS", "WHERE", "ADDRESS", "CLIENT", "ID"]);
+    let mut table = Table::new(&["SINCE", "ENDS", "WHERE", "PROVEN BY", "ADDRESS", "CLIENT", "ID"]);
     for session in &answer.results {
         let place = if session.console { "console" } else { "API" };
         table.row([
             moment(session.created_at),
             moment(session.expires_at),
             if session.current { format!("{place}, this one") } else { place.to_owned() },
+            text(Some(session.methods.join(", ")).filter(|methods| !methods.is_empty()).as_deref()),
             text(session.address.as_deref()),
             text(session.user_agent.as_deref()),
             session.id.to_string(),

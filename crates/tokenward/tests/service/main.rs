@@ -53,6 +53,7 @@ mod retention;
 mod run;
 mod sdk;
 mod security;
+mod session_proof;
 mod settings;
 mod sign_in;
 mod signals;

@@ -30,7 +30,7 @@ use tokenward_core::secret::InnerDigest;
 use tokenward_core::{Clock, Time, Uuid};
 use tokenward_server::config::{Config, Flags};
 use tokenward_server::serve::{self, Running};
-use tokenward_server::service::sessions;
+use tokenward_server::service::sessions::{self, Proof};
 use tokenward_server::service::set_up::{self, FirstOrganization};
 use tokenward_store::members::Membership;
 use tokenward_store::{Tx, accounts, members, organizations, roles};
@@ -229,7 +229,7 @@ impl Server {
         let account = accounts::get(reader.conn(), account).await.unwrap().unwrap();
         drop(reader);
         let client = Client { address: None, user_agent: None, origin: Origin::Api, policy: None };
-        let begun = sessions::begin(app, account, client, console).await.unwrap();
+        let begun = sessions::begin(app, account, Proof::link(), client, console).await.unwrap();
         begun.value.text.expose().to_owned()
     }
 

@@ -13,6 +13,8 @@ pub struct SessionRow {
     pub client: String,
     /// From which address it was opened.
     pub address: Option<String>,
+    /// How the person proved who they are: `with a password`; empty where that is not known.
+    pub proven: String,
     /// When it was opened.
     pub created: Moment,
     /// When it was last used.

@@ -391,6 +391,7 @@ pub fn pages() -> Vec<(String, String)> {
         id: id(n),
         client: client.into(),
         address: Some("10.2.0.14".into()),
+        proven: "with a password".into(),
         created: moment(-2 * HOUR),
         last_seen: Some(moment(-30 * MINUTE)),
         expires: moment(10 * HOUR),

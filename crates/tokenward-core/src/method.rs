@@ -1,0 +1,112 @@
+//! How somebody has proved who they are: what a session carries from its beginning.
+
+use std::fmt;
+
+/// What stands before the key of a provider.
+const OIDC: &str = "oidc:";
+/// The longest key of a provider, in characters.
+pub const PROVIDER_KEY_MAX: usize = 16;
+
+/// One way to prove it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Method {
+    /// The password of the account.
+    Password,
+    /// A one-time link that the operator made.
+    Link,
+    /// The link of an invitation.
+    Invitation,
+    /// A provider of identities, by its key in the settings.
+    Oidc(Box<str>),
+}
+
+impl Method {
+    /// Reads the word for one. `None` for a word that nobody knows.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "password" => Some(Self::Password),
+            "link" => Some(Self::Link),
+            "invitation" => Some(Self::Invitation),
+            _ => word.strip_prefix(OIDC).filter(|key| is_provider_key(key)).map(|key| Self::Oidc(key.into())),
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password => f.write_str("password"),
+            Self::Link => f.write_str("link"),
+            Self::Invitation => f.write_str("invitation"),
+            Self::Oidc(key) => write!(f, "{OIDC}{key}"),
+        }
+    }
+}
+
+/// Can a provider have this key? Small letters and digits: then the name of its variable is read in one way only.
+#[must_use]
+pub fn is_provider_key(key: &str) -> bool {
+    let plain = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    plain && key.len() <= PROVIDER_KEY_MAX && key.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+/// All ways in which the holder of a session has proved it. None of a session that is older than this.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Methods(Vec<Method>);
+
+impl Methods {
+    /// These.
+    #[must_use]
+    pub fn of(methods: impl IntoIterator<Item = Method>) -> Self {
+        let mut all: Vec<Method> = methods.into_iter().collect();
+        all.sort_unstable();
+        all.dedup();
+        Self(all)
+    }
+
+    /// Reads what is shown by `Display`; the error is a word that nobody knows.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let read = |word: &str| Method::parse(word).ok_or_else(|| format!("`{}` is no method", word.escape_debug()));
+        text.split_whitespace().map(read).collect::<Result<Vec<_>, _>>().map(Self::of)
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Method> {
+        self.0.iter()
+    }
+
+    /// The word of each.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        self.0.iter().map(Method::to_string).collect()
+    }
+
+    /// Was this one of them?
+    #[must_use]
+    pub fn has(&self, method: &Method) -> bool {
+        self.0.contains(method)
+    }
+}
+
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_read_as_they_are_written() {
+        let all = Methods::of([Method::Oidc("corp".into()), Method::Invitation, Method::Invitation]);
+        assert_eq!(all.to_string(), "invitation oidc:corp");
+        assert_eq!(Methods::parse(&all.to_string()), Ok(all));
+        assert_eq!(Methods::parse(""), Ok(Methods::default()));
+        for wrong in ["oidc:", "oidc:Corp", "oidc:a-b", "oidc:1a", "passkey", "password,link"] {
+            assert!(Methods::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
