@@ -18,6 +18,7 @@ pub mod events;
 #[cfg(feature = "openapi")]
 pub mod field;
 pub mod health;
+pub mod identities;
 pub mod invitations;
 pub mod limits;
 pub mod log;

@@ -169,6 +169,10 @@ kinds! {
     SignInLinkCreated = "sign_in_link.created", "CREATE", "MEMBERS_AND_ROLES", None;
     /// Somebody used one.
     SignInLinkUsed = "sign_in_link.used", "ACCEPT", "MEMBERS_AND_ROLES", None;
+    /// An identity of a provider opens an account from now on.
+    IdentityLinked = "identity.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// It opens it no more.
+    IdentityRemoved = "identity.deleted", "DELETE", "MEMBERS_AND_ROLES", None;
     /// The log goes on at another place: after a failover, or in a database that was put back.
     LogMoved = "log.moved", "UPDATE", "ORGANIZATION", None;
     /// The log had forgotten what nodes know; what was taken away then is taken away again.
@@ -221,7 +225,8 @@ impl Kind {
             | Self::ApiDeleted
             // With a password all other sessions go.
             | Self::UserUpdated
-            | Self::SessionEnded => true,
+            | Self::SessionEnded
+            | Self::IdentityRemoved => true,
             Self::OrganizationCreated
             | Self::OrganizationUpdated
             | Self::MemberAdded
@@ -259,6 +264,7 @@ impl Kind {
             | Self::UserCreated
             | Self::SessionCreated
             | Self::SessionProven
+            | Self::IdentityLinked
             | Self::SignInLinkCreated
             | Self::SignInLinkUsed
             | Self::LogMoved
@@ -537,6 +543,15 @@ pub struct SessionSnapshot {
     pub methods: Vec<String>,
 }
 
+/// An identity that opens an account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct IdentitySnapshot {
+    pub issuer: String,
+    pub subject: String,
+    pub email: Option<String>,
+}
+
 /// What a thing was like, before or after.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(untagged)]
@@ -559,6 +574,7 @@ pub enum Snapshot {
     Api(ApiSnapshot),
     User(UserSnapshot),
     Session(SessionSnapshot),
+    Identity(IdentitySnapshot),
 }
 
 macro_rules! into_snapshot {
@@ -585,6 +601,7 @@ into_snapshot!(
     Api(ApiSnapshot),
     User(UserSnapshot),
     Session(SessionSnapshot),
+    Identity(IdentitySnapshot),
 );
 
 /// An event before it has a position.

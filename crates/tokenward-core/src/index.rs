@@ -171,6 +171,8 @@ pub struct Session {
     pub console: bool,
     /// When it ends.
     pub expires_at: Time,
+    /// Was it proven by nothing but a password? Where passwords do not count, neither does it.
+    pub by_password: bool,
 }
 
 impl Session {

@@ -82,6 +82,19 @@ impl Methods {
         self.0.iter().map(Method::to_string).collect()
     }
 
+    /// The key of the provider that proved it, where one did.
+    #[must_use]
+    pub fn provider(&self) -> Option<&str> {
+        self.0.iter().find_map(|method| if let Method::Oidc(key) = method { Some(&**key) } else { None })
+    }
+
+    /// Was it a password and nothing else that outlives one? So it is taken to be of a session that does not say, and of an
+    /// invitation that was accepted with a password.
+    #[must_use]
+    pub fn by_password(&self) -> bool {
+        self.0.iter().all(|method| matches!(method, Method::Password | Method::Invitation))
+    }
+
     /// Was this one of them?
     #[must_use]
     pub fn has(&self, method: &Method) -> bool {
@@ -105,6 +118,9 @@ mod tests {
         assert_eq!(all.to_string(), "invitation oidc:corp");
         assert_eq!(Methods::parse(&all.to_string()), Ok(all));
         assert_eq!(Methods::parse(""), Ok(Methods::default()));
+        let by_password = |text: &str| Methods::parse(text).is_ok_and(|it| it.by_password());
+        assert!(by_password("") && by_password("password") && by_password("invitation password"));
+        assert!(!by_password("link") && !by_password("oidc:corp") && !by_password("invitation oidc:corp"));
         for wrong in ["oidc:", "oidc:Corp", "oidc:a-b", "oidc:1a", "passkey", "password,link"] {
             assert!(Methods::parse(wrong).is_err(), "{wrong}");
         }

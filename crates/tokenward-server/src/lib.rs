@@ -11,6 +11,7 @@ mod files;
 pub mod fuzzed;
 mod heavy;
 pub(crate) mod http;
+pub mod issuer;
 pub mod limits;
 mod metrics;
 mod reload;

@@ -272,6 +272,20 @@ limits! {
         "Organizations that one person owns.";
     SESSIONS = setting "sessions" 20, Count,
         "Sessions of one person at once: a further one ends the oldest.";
+    PROVIDER_TIME = fixed "provider_ms" 5_000, Milliseconds,
+        "How long a provider of identities may take for all that one sign-in asks of it.";
+    PROVIDER_BYTES = fixed "provider_bytes" 256 * KIB, Bytes,
+        "One answer of a provider of identities.";
+    PROVIDERS_ASKED = fixed "providers_asked" 16, Count,
+        "Sign-ins that ask a provider of identities at once; others wait.";
+    SIGN_IN_ATTEMPT_TIME = fixed "provider_sign_in_ms" 600_000, Milliseconds,
+        "How long somebody may be at a provider of identities until coming back.";
+    SIGN_IN_ATTEMPTS_OPEN = fixed "provider_sign_ins" 5, Count,
+        "Sign-ins by a provider that one browser has under way; one more ends the oldest.";
+    SUBJECT = fixed "subject_characters" 255, Characters,
+        "What a provider of identities calls a person.";
+    CLAIM_VALUES = fixed "claim_values" 10_000, Count,
+        "Values of one claim, such as groups; a claim with more counts as absent.";
     IDEMPOTENCY_KEYS = setting "idempotency_keys" 10_000, Count,
         "Answers of one organization that are kept for their `Idempotency-Key`.";
     READS = setting "organization_reads" 2, Count,

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiError};
 use crate::config::{Config, ConfigError};
+use crate::issuer::Providers;
 use crate::limits::{self, MISSES_PER_MINUTE, STREAMS};
 use crate::metrics::Metrics;
 use crate::reload::{self, Reload};
@@ -192,6 +193,9 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     };
     let verifier = Verifier::start(store.clone(), peppers, config.prefixes.clone(), terms).await?;
     verifier.keep_usage(store.clone());
+    if !config.sign_in.takes_passwords() {
+        verifier.refuse_passwords();
+    }
     let mut limits = config.limits.clone();
     transport::derive(&mut limits);
     verifier.guard().limit(u32::try_from(limits.get(&MISSES_PER_MINUTE)).unwrap_or(u32::MAX));
@@ -200,7 +204,10 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     // The newest: what is signed is looked up nowhere, so it waits for no other node.
     let checkpoints =
         Checkpoints { signer: Signer::new(&verifier.peppers()[0])?, file: config.checkpoint_file.clone() };
+    let providers = Providers::new(&config.oidc).map_err(|trouble| anyhow::anyhow!("{trouble}"))?;
     let app = Arc::new(App {
+        providers,
+        sign_in: config.sign_in,
         checkpoints,
         log_check: LogCheck::default(),
         event_retention: config.event_retention,

@@ -101,6 +101,16 @@ pub async fn set_password(tx: &mut Tx, id: Uuid, password_hash: &str, now: Time)
     Ok(())
 }
 
+/// Takes the password away, and the sign-in link that would set another one.
+pub async fn remove_password(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE account_id = $1").bind(id))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE account SET password_hash = NULL, updated_at = $2 WHERE id = $1").bind(id).bind(now.0)
+    )?;
+    Ok(())
+}
+
 /// Notes that the person was active. Written at most once an hour an account, by whoever signs in or calls.
 pub async fn touch(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
     execute!(tx.conn(), sqlx::query("UPDATE account SET last_activity_at = $2 WHERE id = $1").bind(id).bind(now.0))?;

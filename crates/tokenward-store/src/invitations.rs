@@ -120,6 +120,12 @@ pub async fn by_link(mut conn: Conn<'_>, id: Uuid, digest: &[u8; 32], now: Time)
     Ok(Some(Held { invitation, mailed: mailed > 0 }))
 }
 
+/// The pending invitations for an address, in whichever organization.
+pub async fn of_address(conn: Conn<'_>, email: &str, now: Time) -> Result<Vec<Invitation>> {
+    run!(conn, c => sqlx::query_as(select!("AND i.email_fold = $1 AND i.expires_at > $2 ORDER BY i.id"))
+        .bind(fold_email(email)).bind(now.0).fetch_all(&mut *c))
+}
+
 /// The invitations that a user or token has sent and that are pending: in one organization, or everywhere.
 pub async fn sent_by(conn: Conn<'_>, organization: Option<Uuid>, inviter: Uuid, now: Time) -> Result<Vec<Invitation>> {
     let sent =

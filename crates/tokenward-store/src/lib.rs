@@ -17,6 +17,7 @@ pub mod environments;
 pub mod events;
 pub mod export;
 pub mod idempotency;
+pub mod identities;
 pub mod invitations;
 pub mod lineage;
 pub mod log;

@@ -637,6 +637,7 @@ fn session(row: sessions::Session) -> Option<(Digest, Session)> {
         user: row.account_id,
         email: row.email.into(),
         console: row.console,
+        by_password: row.methods.by_password(),
         expires_at: row.expires_at,
     };
     Some((digest(&row.digest)?, session))

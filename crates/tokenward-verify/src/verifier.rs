@@ -7,6 +7,7 @@ mod policies;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ struct Shared {
     guard: guard::MissGuard,
     refusals: Refusals,
     denials: Denials,
+    /// Do passwords prove nothing here?
+    no_passwords: AtomicBool,
 }
 
 /// The answer, with what is known of the token. `found` is absent for `malformed` and `unknown`.
@@ -170,6 +173,7 @@ impl Verifier {
             guard: guard::MissGuard::default(),
             refusals: Refusals::default(),
             denials: Denials::default(),
+            no_passwords: AtomicBool::new(false),
         }));
         let listens = terms.listens(&store).then(|| store.clone());
         let watch = store.is_shared().then(|| Watch::new(&store, &terms));
@@ -685,6 +689,11 @@ impl Verifier {
         self.session(&presented, client, true)
     }
 
+    /// From now on a session counts only where something else than a password proved it, also one that is there already.
+    pub fn refuse_passwords(&self) {
+        self.0.no_passwords.store(true, Ordering::Relaxed);
+    }
+
     fn session(&self, presented: &Presented<'_>, client: &Client, console: bool) -> Result<Caller> {
         let inner = presented.inner_digest();
         let session = self
@@ -693,6 +702,7 @@ impl Verifier {
             .iter()
             .find_map(|pepper| self.0.followed.index.session(&pepper.digest(&inner)))
             .filter(|session| session.console == console)
+            .filter(|session| !(session.by_password && self.0.no_passwords.load(Ordering::Relaxed)))
             .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client.address)))?;
         // A session alone belongs to no organization.
         let (standing, target) = (Standing::Bare, Target::Organization);

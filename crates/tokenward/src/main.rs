@@ -8,7 +8,9 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use cli::{Command, Exit, LogCommand};
-use commands::{backup, bootstrap, log, migrate, new_organization, pepper, policy, restore, serve, sign_in_link};
+use commands::{
+    backup, bootstrap, identity, log, migrate, new_organization, oidc, pepper, policy, restore, serve, sign_in_link,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
         Command::Bootstrap(args) => run(bootstrap::run(args)),
         Command::NewOrganization(args) => run(new_organization::run(args)),
         Command::SignInLink(args) => run(sign_in_link::run(args)),
+        Command::Identity(command) => run(identity::run(command, cli.global.json)),
+        Command::Oidc(command) => run(oidc::run(command)),
         Command::Backup(args) => run(backup::run(args)),
         Command::Restore(args) => run(restore::run(args)),
         Command::Log(LogCommand::Offline(command)) => run(log::run(command, cli.global.json)),

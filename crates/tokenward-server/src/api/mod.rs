@@ -22,6 +22,7 @@ mod form;
 mod forward_auth;
 mod health;
 mod idempotency;
+mod identities;
 mod invitations;
 mod json;
 mod limits;
@@ -78,6 +79,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         sessions::endpoints(),
         accounts::endpoints(),
         account_events::endpoints(),
+        identities::endpoints(),
         organizations::endpoints(),
         roles::endpoints(),
         tokens::endpoints(),

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tokenward_core::method::{PROVIDER_KEY_MAX, is_provider_key};
 use tokenward_core::nearest::nearest;
 use toml::{Spanned, Table, Value};
 
@@ -15,6 +16,10 @@ use crate::limits;
 const PREFIX: &str = "TOKENWARD_";
 /// What the names of the limits begin with, each of which is a setting.
 const LIMITS: &str = "limits.";
+/// What the names of the settings of providers begin with: `oidc.KEY.NAME`.
+const OIDC: &str = "oidc.";
+/// How the key of a provider is called in the defaults, which are those of each.
+const ANY_KEY: &str = "KEY";
 /// What the variable of a setting ends in that names a file, which holds the value.
 const FILE: &str = "_FILE";
 /// Where systemd puts what `LoadCredential=` and `SetCredential=` name, and the settings that are looked for in it: those
@@ -83,17 +88,21 @@ struct Setting {
 struct Nested {
     #[serde(default)]
     limits: BTreeMap<String, Spanned<Value>>,
+    #[serde(default)]
+    oidc: BTreeMap<String, BTreeMap<String, Spanned<Value>>>,
 }
 
-/// All settings, each as the highest layer has it.
+/// All settings, each as the highest layer has it; and the defaults of a provider.
 #[derive(Default)]
-pub(super) struct Layers(BTreeMap<String, Setting>);
+pub(super) struct Layers(BTreeMap<String, Setting>, Table);
 
 impl Layers {
     /// The lowest layer. Its names and types are those of all others.
     pub fn defaults(&mut self, text: &str, faults: &mut Vec<String>) {
         match text.parse::<Table>() {
             Ok(table) => {
+                let provider = table.get("oidc").and_then(|all| all.get(ANY_KEY)).and_then(Value::as_table);
+                self.1 = provider.cloned().unwrap_or_default();
                 let limits = limits::ALL.iter().filter(|limit| limit.setting).map(|limit| {
                     // Those of the table are far below the largest number that TOML knows.
                     let default = i64::try_from(limit.default).unwrap_or(i64::MAX);
@@ -118,9 +127,13 @@ impl Layers {
             || Ok((toml::from_str::<BTreeMap<String, Spanned<Value>>>(&text)?, toml::from_str::<Nested>(&text)?));
         match read() {
             Ok((values, nested)) => {
-                let values = values.into_iter().filter(|(name, _)| name != "limits");
+                let values = values.into_iter().filter(|(name, _)| !["limits", "oidc"].contains(&name.as_str()));
                 let limits = nested.limits.into_iter().map(|(name, value)| (format!("{LIMITS}{name}"), value));
-                for (name, value) in values.chain(limits) {
+                let providers = nested.oidc.into_iter().flat_map(|(key, settings)| {
+                    settings.into_iter().map(move |(name, value)| (format!("{OIDC}{key}.{name}"), value))
+                });
+                for (name, value) in values.chain(limits).chain(providers) {
+                    self.begin_provider(&name);
                     let source = Source::File { path: path.to_owned(), line: line(value.span().start) };
                     self.set(&name, source, |default| same_type(default, value.into_inner()), faults);
                 }
@@ -166,8 +179,22 @@ impl Layers {
         }
     }
 
+    /// Gives the provider that a setting is of the defaults of each, unless it has them.
+    fn begin_provider(&mut self, name: &str) {
+        let Some((key, setting)) = name.strip_prefix(OIDC).and_then(|rest| rest.split_once('.')) else { return };
+        let setting = setting.strip_suffix("_file").filter(|_| !self.1.contains_key(setting)).unwrap_or(setting);
+        if !is_provider_key(key) || !self.1.contains_key(setting) {
+            return;
+        }
+        for (name, default) in &self.1 {
+            let new = || Setting { default: default.clone(), value: default.clone(), source: Source::Default };
+            self.0.entry(format!("{OIDC}{key}.{name}")).or_insert_with(new);
+        }
+    }
+
     /// A variable that holds a value, or names the file that does.
     fn variable(&mut self, name: &str, value: &OsStr, faults: &mut Vec<String>) {
+        self.begin_provider(name);
         let setting = self.named_by_file(name).unwrap_or(name).to_owned();
         let is_set = |it: &Setting| matches!(it.source, Source::Variable | Source::NamedFile(_));
         if self.0.get(&setting).is_some_and(is_set) {
@@ -227,6 +254,9 @@ impl Layers {
 
     /// What is said about a name that no setting has.
     fn unknown(&self, name: &str, source: &Source, written: &str) -> String {
+        if let Some((key, setting)) = name.strip_prefix(OIDC).and_then(|rest| rest.split_once('.')) {
+            return self.unknown_of_provider(key, setting, source, written);
+        }
         let settings = self.0.keys().map(String::as_str);
         let limit = format!("{LIMITS}{name}");
         let limit = self.0.contains_key(&limit).then_some(limit.as_str());
@@ -241,6 +271,20 @@ impl Layers {
         match meant {
             Some(meant) => format!("{written} is no setting; did you mean {meant}?"),
             None => format!("{written} is no setting; config.default.toml describes all of them"),
+        }
+    }
+
+    /// The same of a provider's.
+    fn unknown_of_provider(&self, key: &str, setting: &str, source: &Source, written: &str) -> String {
+        if !is_provider_key(key) {
+            let form = format!("small letters and digits, {PROVIDER_KEY_MAX} at most, a letter first");
+            return format!("{written}: `{}` is no key of a provider: {form}", key.escape_debug());
+        }
+        let meant = nearest(setting, self.1.keys().map(String::as_str)).map(|it| format!("{OIDC}{key}.{it}"));
+        let meant = meant.map(|it| if let Source::Variable = source { variable(&it) } else { it });
+        match meant {
+            Some(meant) => format!("{written} is no setting; did you mean {meant}?"),
+            None => format!("{written} is no setting of a provider; config.default.toml describes all of them"),
         }
     }
 
@@ -270,8 +314,15 @@ impl Layers {
 
     /// All settings as one table. A limit that nobody sets is left to the table of limits.
     pub fn table(&self) -> Table {
-        let (mut table, mut limits) = (Table::new(), Table::new());
+        let (mut table, mut limits, mut providers) = (Table::new(), Table::new(), Table::new());
         for (name, setting) in &self.0 {
+            if let Some((key, name)) = name.strip_prefix(OIDC).and_then(|rest| rest.split_once('.')) {
+                let provider = providers.entry(key).or_insert_with(|| Value::Table(Table::new()));
+                provider.as_table_mut().into_iter().for_each(|it| {
+                    it.insert(name.to_owned(), setting.value.clone());
+                });
+                continue;
+            }
             match name.strip_prefix(LIMITS) {
                 Some(limit) if !matches!(setting.source, Source::Default) => {
                     limits.insert(limit.to_owned(), setting.value.clone());
@@ -283,6 +334,7 @@ impl Layers {
             }
         }
         table.insert("limits".to_owned(), Value::Table(limits));
+        table.insert("oidc".to_owned(), Value::Table(providers));
         table
     }
 
@@ -337,6 +389,7 @@ pub fn unknown_variables(variables: &[(OsString, OsString)]) -> Vec<String> {
     let ours = set.filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?, value.to_string_lossy())));
     for (name, _) in ours.filter(|(name, value)| !is_of_others(name, value)) {
         let setting = setting_of(name);
+        layers.begin_provider(&setting);
         let is_known = layers.0.contains_key(&setting) || layers.named_by_file(&setting).is_some();
         if name.contains(|c: char| c.is_ascii_lowercase()) || !is_known {
             faults.push(layers.unknown(&setting, &Source::Variable, &format!("{PREFIX}{name}")));
@@ -356,6 +409,9 @@ fn almost_ours(name: &str) -> Option<String> {
 /// The setting of a variable, by its name without our prefix. A setting has no capitals, its variable no others.
 fn setting_of(name: &str) -> String {
     let setting = name.to_ascii_lowercase();
+    if let Some((key, setting)) = setting.strip_prefix("oidc_").and_then(|rest| rest.split_once('_')) {
+        return format!("{OIDC}{key}.{setting}");
+    }
     match setting.strip_prefix("limits_") {
         Some(limit) => format!("{LIMITS}{limit}"),
         None => setting,

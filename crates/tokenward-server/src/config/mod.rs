@@ -26,9 +26,11 @@ use tokenward_verify::server::gateway;
 use tracing_subscriber::filter::Targets;
 
 use crate::files;
+use crate::issuer;
 use crate::limits::Limits;
 use crate::service::mail::{MailError, Mailer};
 use crate::service::organization_creators::OrganizationCreators;
+use crate::service::ways::SignIn;
 
 pub use crate::transport::Place;
 pub use fault::ConfigError;
@@ -114,6 +116,9 @@ pub struct Config {
     /// Who may make organizations.
     #[serde(deserialize_with = "values::organizations")]
     pub organizations: OrganizationCreators,
+    /// How people sign in.
+    #[serde(deserialize_with = "values::sign_in")]
+    pub sign_in: SignIn,
     /// How often to look for the changes of other processes.
     #[serde(rename = "poll_interval_ms", deserialize_with = "values::poll_interval")]
     pub poll_interval: Duration,
@@ -139,6 +144,9 @@ pub struct Config {
     /// How to log.
     #[serde(deserialize_with = "values::log_format")]
     pub log_format: LogFormat,
+    /// Who says who people are, by the key of each.
+    #[serde(default)]
+    pub oidc: BTreeMap<String, issuer::settings::Settings>,
     /// All of the above as it was written, to tell what is another when it is read again.
     #[serde(skip)]
     pub written: toml::Table,
@@ -232,12 +240,16 @@ impl Config {
             Ok(prefixes) => self.prefixes = prefixes,
             Err(error) => faults.push(format!("{}: {error}", names("token_prefixes", "policy_token_prefixes"))),
         }
+        self.check_providers(layers, faults);
         let secrets = [
-            ("pepper", self.pepper.is_some()),
-            ("database", holds_password(&self.database)),
-            ("smtp_url", self.smtp_url.as_deref().is_some_and(holds_password)),
+            ("pepper".to_owned(), self.pepper.is_some()),
+            ("database".to_owned(), holds_password(&self.database)),
+            ("smtp_url".to_owned(), self.smtp_url.as_deref().is_some_and(holds_password)),
         ];
-        for (name, _) in secrets.into_iter().filter(|(_, is_secret)| *is_secret) {
+        let of_providers =
+            self.oidc.iter().map(|(key, it)| (format!("oidc.{key}.client_secret"), !it.client_secret.is_empty()));
+        for (name, _) in secrets.into_iter().chain(of_providers).filter(|(_, is_secret)| *is_secret) {
+            let name = name.as_str();
             if let Some(mode) = layers.file_of(name).and_then(files::open_to_everybody) {
                 let place = layers.name(name);
                 faults.push(format!(
@@ -272,6 +284,24 @@ impl Config {
             Some(Ok(_)) | None => {}
         }
         self
+    }
+
+    /// What is wrong with the providers of identities.
+    fn check_providers(&self, layers: &Layers, faults: &mut Vec<String>) {
+        for (key, provider) in &self.oidc {
+            let of = provider.faults().into_iter();
+            faults.extend(
+                of.map(|(setting, problem)| format!("{} {problem}", layers.name(&format!("oidc.{key}.{setting}")))),
+            );
+        }
+        if self.sign_in == SignIn::Providers && self.oidc.is_empty() {
+            let name = layers.name("sign_in");
+            faults.push(format!("{name} is `providers` without an [oidc.KEY]: nobody could sign in; set one up first"));
+        }
+        if let Some((one, other)) = issuer::settings::twins(&self.oidc) {
+            let issuers = [one, other].map(|key| layers.name(&format!("oidc.{key}.issuer")));
+            faults.push(format!("{} are the same; a provider has one key", issuers.join(" and ")));
+        }
     }
 
     /// The settings that are others in `newer`, by name; a limit as `limits.NAME`.

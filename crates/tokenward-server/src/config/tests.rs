@@ -646,3 +646,74 @@ fn what_is_another_is_told_by_name() {
     let after = load(&[("TOKENWARD_LOG", "debug"), ("TOKENWARD_LISTEN", "127.0.0.1:1")]).unwrap();
     assert_eq!(before.changed_in(&after), ["listen", "log", "limits.head_ms"]);
 }
+
+#[test]
+fn a_provider_is_set_up_by_a_file_by_variables_and_by_both() {
+    let of_file = load_file(
+        "[oidc.corp]\nissuer = \"https://login.acme.example\"\nclient_id = \"tokenward\"\nscopes = [\"openid\", \"groups\"]\n\
+         email_domains = [\"Acme.example\", \"bücher.example\"]\nrequired_claims = [\"hd=acme.example\"]\n",
+    )
+    .unwrap();
+    let corp = &of_file.oidc["corp"];
+    assert_eq!((corp.issuer.as_str(), corp.client_id.as_str()), ("https://login.acme.example", "tokenward"));
+    assert_eq!(corp.scopes, ["openid", "groups"]);
+    assert_eq!(corp.email_domains, ["acme.example", "xn--bcher-kva.example"]);
+    assert_eq!(corp.required_claims, [("hd".to_owned(), "acme.example".to_owned())]);
+    assert_eq!(corp.shown_name("corp"), "corp");
+
+    let directory = tempfile::tempdir().unwrap();
+    let (file, secret) = (directory.path().join("tokenward.toml"), directory.path().join("secret"));
+    std::fs::write(&file, "[oidc.corp]\nissuer = \"https://login.acme.example\"\nclient_id = \"tokenward\"\n").unwrap();
+    std::fs::write(&secret, "hush\n").unwrap();
+    let variables = variables(&[
+        ("TOKENWARD_OIDC_CORP_CLIENT_SECRET_FILE", secret.to_str().unwrap()),
+        ("TOKENWARD_OIDC_CORP_NAME", "Acme Login"),
+        ("TOKENWARD_OIDC_OTHER_ISSUER", "http://127.0.0.1:8080"),
+        ("TOKENWARD_OIDC_OTHER_CLIENT_ID", "t"),
+        ("TOKENWARD_OIDC_OTHER_SCOPES", "openid, email"),
+    ]);
+    let config = Config::load(Some(&file), &variables, &Flags::default()).unwrap();
+    let (corp, other) = (&config.oidc["corp"], &config.oidc["other"]);
+    assert_eq!((corp.client_secret.as_str(), corp.shown_name("corp")), ("hush", "Acme Login"));
+    assert_eq!(other.scopes, ["openid", "email"]);
+    assert!(!format!("{config:?} {corp:?}").contains("hush"));
+    assert!(unknown_variables(&variables).is_empty());
+    assert!(load(&[]).unwrap().oidc.is_empty());
+    assert_eq!(load(&[]).unwrap().changed_in(&config), ["oidc"]);
+}
+
+#[test]
+fn all_that_is_wrong_with_providers_is_told_at_once() {
+    let faults = load_file(
+        "[oidc.corp]\nissuer = \"https://login.microsoftonline.com/common/v2.0\"\nclient_secret = \"hush\"\nprompt = \"none\"\n\
+         [oidc.google]\nissuer = \"https://accounts.google.com\"\nclient_id = \"t\"\nemail_verified = \"assumed\"\n\
+         email_domains = [\"gmail.com\"]\nscopes = [\"email\"]\nissuerr = \"\"\n\
+         [oidc.plain]\nissuer = \"http://login.acme.example\"\nclient_id = \"t\"\nemail_verified = \"assumed\"\n\
+         auth_method = \"client_secret_post\"\nca_file = \"/nowhere/ca.pem\"\nrequired_claims = [\"hd\"]\n\
+         [oidc.Twin]\nissuer = \"\"\n\
+         [oidc.one]\nissuer = \"https://a.example\"\nclient_id = \"t\"\n[oidc.two]\nissuer = \"https://a.example\"\nclient_id = \"t\"\n",
+    )
+    .unwrap_err()
+    .0;
+    let told = faults.join("\n");
+    assert!(!told.contains("hush"), "{told}");
+    for right in [
+        "use your tenant's issuer",
+        "oidc.corp.client_id is missing",
+        "`none` is not understood",
+        "anybody can have an account at this issuer",
+        "must hold `openid`",
+        "did you mean oidc.google.issuer?",
+        "is not https",
+        "without email_domains",
+        "needs a client_secret",
+        "ca_file",
+        "`hd` is no claim and value",
+        "`Twin` is no key of a provider",
+        "are the same; a provider has one key",
+    ] {
+        assert!(told.contains(right), "no `{right}` in:\n{told}");
+    }
+    let of_variables = fault(load(&[("TOKENWARD_OIDC_CORP_ISUER", "https://a.example")]));
+    assert!(of_variables.contains("did you mean TOKENWARD_OIDC_CORP_ISSUER?"), "{of_variables}");
+}

@@ -18,6 +18,7 @@ use tracing_subscriber::filter::Targets;
 use super::LogFormat;
 use crate::service::organization_creators::OrganizationCreators;
 use crate::service::retention;
+use crate::service::ways::SignIn;
 use crate::transport::Place;
 
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
@@ -268,6 +269,17 @@ pub(super) fn log_format<'de, D: Deserializer<'de>>(from: D) -> Result<LogFormat
         "json" => Ok(LogFormat::Json),
         other => {
             Err(format!("`{other}` is neither text nor json; {}", known_words(other, ["text", "json"].into_iter())))
+        }
+    })
+}
+
+pub(super) fn sign_in<'de, D: Deserializer<'de>>(from: D) -> Result<SignIn, D::Error> {
+    read(from, |text| match text {
+        "any" => Ok(SignIn::Any),
+        "providers" => Ok(SignIn::Providers),
+        other => {
+            let known = known_words(other, ["any", "providers"].into_iter());
+            Err(format!("`{other}` is neither any nor providers; {known}"))
         }
     })
 }

@@ -10,9 +10,11 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageResult};
 use super::person::SignedIn;
 use super::sessions::password_field;
-use super::view::{AccountPage, Nav, SessionRow};
+use super::view::{AccountPage, IdentityRow, Nav, ProviderLink, SessionRow};
 use super::words::{agent, proven_how};
-use crate::service::{accounts, receipts, sessions};
+use crate::issuer::Provider;
+use crate::service::{accounts, identities, receipts, sessions};
+use tokenward_store::identities::Identity;
 
 /// Where the page is.
 const ACCOUNT: &str = "/console/account";
@@ -38,13 +40,32 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         expires: person.moment(session.expires_at),
         current: session.id == current,
     });
+    let own_identities = identities::list(&person.app, &person.caller).await?;
+    let named =
+        |issuer: &str| person.app.providers.iter().find(|it| it.issuer() == issuer).map(|it| it.name().to_owned());
+    let row = |identity: &Identity| IdentityRow {
+        id: identity.id.to_string(),
+        provider: named(&identity.issuer).unwrap_or_else(|| identity.issuer.clone()),
+        name: identity.email.clone().unwrap_or_else(|| identity.subject.clone()),
+        linked: person.moment(identity.created_at),
+        used: identity.last_used_at.map(|at| person.moment(at)),
+    };
+    let providers = |to: &str| -> Vec<ProviderLink> {
+        let link =
+            |it: &Provider| ProviderLink { name: it.name().to_owned(), href: format!("{ACCOUNT}/{to}/{}", it.key) };
+        person.app.providers.iter().map(link).collect()
+    };
     let name = typed.map_or(account.name, |typed| typed.line("name"));
     let shown = AccountPage {
         shell: person.shell(person.first_organization(), Nav::Account).await?,
         name: problems.field("name", name),
         email_proven: account.email_proven_at.is_some(),
         email: account.email,
-        has_password: true,
+        has_password: person.app.sign_in.takes_passwords()
+            && accounts::has_password(&person.app, &person.caller).await?,
+        identities: own_identities.iter().map(row).collect(),
+        providers: providers("identities/with"),
+        provers: providers("prove").into_iter().filter(|_| !own_identities.is_empty()).collect(),
         current_password: password_field(&mut problems, "present_password"),
         new_password: password_field(&mut problems, "password"),
         password_rule: password::rule(),

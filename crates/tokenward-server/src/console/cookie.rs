@@ -13,13 +13,15 @@ pub(super) const DONE: &str = "__Host-tokenward-done";
 /// For which accounts this browser is known: see [`crate::service::known`].
 pub(super) const DEVICE: &str = "__Host-tokenward-device";
 
+/// Every cookie of the request, by name and value.
+pub(super) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+}
+
 /// The value of a cookie of the request.
 pub(super) fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, value)| *key == name && !value.is_empty())
-        .map(|(_, value)| value)
+    all(headers).find(|(key, value)| *key == name && !value.is_empty()).map(|(_, value)| value)
 }
 
 /// Sets a cookie; without `seconds` it lives as long as the browser.

@@ -98,6 +98,9 @@ done! {
     SomeTokensShortened = "some-tokens-shortened", Warn, "Many tokens have the latest end that the policy allows. There are more: press once more.";
     NameSaved = "name-saved", Good, "Your name is saved.";
     PasswordSaved = "password-saved", Good, "Your password is changed. All other sessions were signed out.";
+    IdentityLinked = "identity-linked", Good, "The identity is linked. It opens this account from now on.";
+    IdentityRemoved = "identity-removed", Good, "The identity is unlinked. It opens this account no more.";
+    Proven = "proven", Good, "It is proven that you sit here. For a few minutes nothing more is asked.";
     SessionEnded = "session-ended", Good, "That session is signed out.";
     SessionsEnded = "sessions-ended", Good, "All other sessions are signed out.";
     RoleSaved = "role-saved", Good, "The role is saved. It counts from the next request on.";

@@ -14,8 +14,10 @@ use super::page::{At, PageResult, page};
 use super::person::{SignedIn, SignedOut};
 use super::role_choices::role_choices;
 use super::sessions::password_field;
-use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InvitePage, Nav};
+use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InvitePage, Nav, ProviderLink};
 use super::words::role_tag;
+use crate::issuer::Provider;
+use crate::service::App;
 use crate::service::acceptance::{self, Accepting, Opened, Standing};
 use crate::service::invitations::{self, Sent};
 use crate::service::sessions::{self, Proof};
@@ -122,6 +124,7 @@ async fn open_page(visitor: &SignedOut, id: Uuid, secret: String, typed: &Pairs,
         let tag = role_tag(organization, invitation.role_id, &invitation.role_name);
         (tag.name, meaning.map(|role| role.meaning()).unwrap_or_default())
     };
+    let link_secret = secret.clone();
     let shown = InvitationPage {
         id: id.to_string(),
         secret,
@@ -132,9 +135,20 @@ async fn open_page(visitor: &SignedOut, id: Uuid, secret: String, typed: &Pairs,
         role,
         meaning,
         step,
+        passwords: visitor.app.sign_in.takes_passwords(),
+        providers: providers(&visitor.app, id, &link_secret),
         error: problems.rest(),
     };
     problems.page(&shown)
+}
+
+/// The providers with which somebody can go on who is not signed in.
+fn providers(app: &App, id: Uuid, secret: &str) -> Vec<ProviderLink> {
+    let link = |provider: &Provider| ProviderLink {
+        name: provider.name().to_owned(),
+        href: format!("/invitation/{id}/{secret}/with/{}", provider.key),
+    };
+    app.providers.iter().map(link).collect()
 }
 
 /// `POST /invitation/{id}/{secret}`.
@@ -161,7 +175,8 @@ pub(super) async fn accept(
     match &visitor.person {
         Some(person) => person.done(&home, Flashed::Joined),
         None => {
-            let begun = sessions::begin(&visitor.app, account, Proof::invitation(), visitor.client.clone(), true).await?;
+            let begun =
+                sessions::begin(&visitor.app, account, Proof::invitation(), visitor.client.clone(), true).await?;
             visitor.signed_in(&begun.value, &home, Some(Flashed::Joined)).await
         }
     }

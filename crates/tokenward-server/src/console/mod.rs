@@ -33,6 +33,7 @@ mod policy_recipes;
 mod policy_tokens;
 mod projects;
 mod proof;
+mod providers;
 mod role_choices;
 mod role_trial;
 mod roles;
@@ -66,6 +67,10 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/", get(home::start))
         .route("/set-up/{secret}", get(set_up::form).post(set_up::create))
         .route("/sign-in", get(sessions::sign_in_form).post(sessions::sign_in))
+        .route("/sign-in/identity", get(providers::identity).post(providers::take))
+        .route("/sign-in/with/{key}", get(providers::go))
+        .route("/sign-in/with/{key}/callback", get(providers::back))
+        .route("/invitation/{id}/{secret}/with/{key}", get(providers::go_with_invitation))
         .route("/sign-in/{secret}", get(sessions::link_form).post(sessions::take_link))
         .route("/invitation/{id}/{secret}", get(invitations::open).post(invitations::accept))
         .layer(from_fn_with_state(Arc::clone(app), guard::visitor));
@@ -107,6 +112,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             "/console/{organization}/tokens/{token}/delete",
             get(token_changes::ask_delete).post(token_changes::delete),
         )
+        .merge(identity_routes())
         .merge(policy_token_routes())
         .merge(access_routes())
         .merge(api_routes())
@@ -128,6 +134,16 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .layer(from_fn_with_state(Arc::clone(app), guard::place))
         .layer(from_fn(guard::headers))
         .route("/assets/{name}", get(home::asset))
+}
+
+/// The identities that open a person's account.
+fn identity_routes() -> Router<Arc<App>> {
+    const ONE: &str = "/console/account/identities/{identity}/remove";
+    Router::new()
+        .route("/console/account/identities/link", get(providers::ask_link).post(providers::link))
+        .route("/console/account/identities/with/{key}", get(providers::go_to_link))
+        .route("/console/account/prove/{key}", get(providers::go_to_prove))
+        .route(ONE, get(providers::ask_remove).post(providers::remove))
 }
 
 /// Policy tokens.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::form::{PASSWORD, Pairs, Problems};
 use super::person::SignedIn;
 use super::view::FormField;
-use crate::service::proof;
+use crate::service::{accounts, proof};
 
 /// Takes the password that came with a form, if one did. The error is about its field.
 pub(super) async fn given(person: &SignedIn, form: &Pairs) -> Result<()> {
@@ -19,8 +19,17 @@ pub(super) async fn given(person: &SignedIn, form: &Pairs) -> Result<()> {
 
 /// The field, where the form needs it: without a fresh proof, or after what was typed was wrong.
 pub(super) async fn field(person: &SignedIn, problems: &mut Problems) -> Result<Option<FormField>> {
-    let field = problems.field(PASSWORD, "");
-    let shown = field.error.is_some() || !proof::is_fresh(&person.app, &person.caller).await?;
+    let mut field = problems.field(PASSWORD, "");
+    let fresh = proof::is_fresh(&person.app, &person.caller).await?;
+    let takes_passwords = person.app.sign_in.takes_passwords();
+    let has_password = takes_passwords && accounts::has_password(&person.app, &person.caller).await?;
+    if !fresh && !has_password {
+        field.error = Some(
+            "You have no password here. Prove on your account page who sits here, with your provider, and try again."
+                .into(),
+        );
+    }
+    let shown = field.error.is_some() || !fresh;
     Ok(shown.then_some(field))
 }
 

@@ -8,7 +8,8 @@ use super::cookie;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, own_path, see_other};
 use super::person::{SignedIn, SignedOut};
-use super::view::{FormField, SignInLinkPage, SignInPage};
+use super::providers;
+use super::view::{FormField, ProviderLink, SignInLinkPage, SignInPage};
 use crate::service::sessions::Proof;
 use crate::service::{accounts, sessions, set_up};
 
@@ -23,7 +24,11 @@ pub(super) async fn sign_in_form(Extension(visitor): Extension<SignedOut>, Query
         _ => None,
     };
     let next = own_path(query.get("next")).unwrap_or_default();
-    sign_in_page(&visitor, next, String::new(), notice, Problems::default())
+    let way_out = match (query.get("notice"), &visitor.person) {
+        ("out", None) if !query.get("at").is_empty() => providers::way_out(&visitor.app, query.get("at")).await,
+        _ => None,
+    };
+    sign_in_page(&visitor, next, String::new(), notice, way_out, Problems::default())
 }
 
 fn sign_in_page(
@@ -31,10 +36,20 @@ fn sign_in_page(
     next: &str,
     email: String,
     notice: Option<String>,
+    way_out: Option<ProviderLink>,
     mut problems: Problems,
 ) -> PageResult {
     let email = problems.field("email", email);
-    let form = SignInPage { csrf: visitor.csrf.clone(), email, next: next.to_owned(), error: problems.rest(), notice };
+    let form = SignInPage {
+        csrf: visitor.csrf.clone(),
+        email,
+        next: next.to_owned(),
+        providers: providers::ways(&visitor.app, next),
+        way_out,
+        passwords: visitor.app.sign_in.takes_passwords(),
+        error: problems.rest(),
+        notice,
+    };
     problems.page(&form)
 }
 
@@ -46,19 +61,21 @@ pub(super) async fn sign_in(Extension(visitor): Extension<SignedOut>, Extension(
     let (client, device) = (visitor.client.clone(), visitor.device.as_deref());
     match sessions::sign_in(&visitor.app, &email, password, client, device, true).await {
         Ok(begun) => visitor.signed_in(&begun.value, if next.is_empty() { "/" } else { next }, None).await,
-        Err(error) => sign_in_page(&visitor, next, email, None, Problems::of(error)?),
+        Err(error) => sign_in_page(&visitor, next, email, None, None, Problems::of(error)?),
     }
 }
 
 /// `POST /sign-out`.
 pub(super) async fn sign_out(Extension(person): Extension<SignedIn>) -> PageResult {
+    let provider = providers::of_session(&person).await?;
     match sessions::end(&person.app, &person.caller, person.caller.credential_id()).await {
         Ok(_) => {}
         // Two windows signed out at once.
         Err(error) if error.code == Code::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    let mut response = see_other("/sign-in?notice=out")?;
+    let at = provider.map(|key| format!("&at={key}")).unwrap_or_default();
+    let mut response = see_other(&format!("/sign-in?notice=out{at}"))?;
     cookie::clear(response.headers_mut(), cookie::SESSION);
     Ok(response)
 }
@@ -79,6 +96,7 @@ async fn link_page(visitor: &SignedOut, secret: String, mut problems: Problems) 
     let link = SignInLinkPage {
         secret,
         csrf: visitor.csrf.clone(),
+        passwords: visitor.app.sign_in.takes_passwords(),
         asks_whether_mine: account.email_proven_at.is_none(),
         email: account.email,
         password: problems.field("password", ""),
@@ -99,7 +117,8 @@ pub(super) async fn take_link(
     let by = set_up::visitor(&visitor.client);
     match accounts::take_link(&visitor.app, &secret, taking, by).await {
         Ok(taken) => {
-            let begun = sessions::begin(&visitor.app, taken.value, Proof::link(), visitor.client.clone(), true).await?;
+            let by = if visitor.app.sign_in.takes_passwords() { Proof::link() } else { Proof::break_glass() };
+            let begun = sessions::begin(&visitor.app, taken.value, by, visitor.client.clone(), true).await?;
             visitor.signed_in(&begun.value, "/", None).await
         }
         Err(error) if matches!(error.code, Code::InvalidRequest | Code::Unavailable) => {

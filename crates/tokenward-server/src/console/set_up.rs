@@ -10,7 +10,8 @@ use super::page::{At, PageResult, see_other};
 use super::person::SignedOut;
 use super::sessions::password_field;
 use super::view::SetUpPage;
-use crate::service::{sessions, set_up};
+use crate::service::sessions::{self, Proof};
+use crate::service::set_up;
 
 /// `GET /set-up/{secret}`: shows the form and spends nothing.
 pub(super) async fn form(Extension(visitor): Extension<SignedOut>, At(secret): At<String>) -> PageResult {
@@ -55,12 +56,18 @@ pub(super) async fn create(
     };
     let (email, password) = (first.owner_email.clone(), Zeroizing::new(typed.get("password").to_owned()));
     let by = set_up::visitor(&visitor.client);
-    match set_up::from_link(&visitor.app, &secret, first, password.clone(), by).await {
-        Ok(_) => {}
+    // Where passwords are off the owner has an hour to link an identity.
+    let by_provider_alone = match set_up::from_link(&visitor.app, &secret, first, password.clone(), by).await {
+        Ok(made) => Some(made.value).filter(|_| !visitor.app.sign_in.takes_passwords()),
         Err(error) if matches!(error.code, Code::InvalidRequest | Code::Unavailable) => {
             return form_page(&visitor, secret, &typed, Problems::of(error)?);
         }
         Err(error) => return Err(error.into()),
+    };
+    if let Some(owner) = by_provider_alone {
+        let owner = set_up::owner(&visitor.app, owner).await?;
+        let begun = sessions::begin(&visitor.app, owner, Proof::break_glass(), visitor.client.clone(), true).await?;
+        return visitor.signed_in(&begun.value, "/console/account", Some(Flashed::SetUp)).await;
     }
     match sessions::sign_in(&visitor.app, &email, password, visitor.client.clone(), None, true).await {
         Ok(begun) => visitor.signed_in(&begun.value, "/", Some(Flashed::SetUp)).await,

@@ -15,6 +15,7 @@ use tokenward_core::notice::Notice;
 use tokenward_core::right::Visitor;
 use tokenward_core::{Code, Error, Result, Time, Uuid, password};
 use tokenward_store::accounts::{self, Account};
+use tokenward_store::identities;
 use tokenward_store::invitations::{self, Held, Invitation};
 use tokenward_store::members::{self, Membership};
 use tokenward_store::{Conn, Tx};
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 
 use super::accounts::{changed, snapshot as account_snapshot};
 use super::compare::{self, Tried};
+use super::identities::{ByProvider, linked};
 use super::invitations::{event, snapshot};
 use super::known::Known;
 use super::links::link_digest;
@@ -41,6 +43,13 @@ pub enum Accepting {
         name: String,
         /// The password.
         password: Zeroizing<String>,
+        /// From where.
+        client: Client,
+    },
+    /// As the holder of an identity that a provider has proved just now: of the account that it opens, or of a new one.
+    WithIdentity {
+        /// The identity.
+        identity: ByProvider,
         /// From where.
         client: Client,
     },
@@ -66,7 +75,7 @@ pub enum Standing {
 
 /// What a link opens. `None` for a dead link.
 pub async fn open(app: &Arc<App>, id: Uuid, secret: &str) -> Result<Option<Opened>> {
-    let link = Link { organization: None, id, digest: link_digest(secret) };
+    let link = Link { organization: None, id, right: Right::Secret(link_digest(secret)) };
     let mut reader = app.store.read().await?;
     let Held { invitation, mailed } = match opened(reader.conn(), link, app.now()).await {
         Ok(held) => held,
@@ -89,7 +98,7 @@ pub async fn accept(
     secret: &str,
     accepting: Accepting,
 ) -> Result<Written<(Invitation, Account)>> {
-    let link = Link { organization, id, digest: link_digest(secret) };
+    let link = Link { organization, id, right: Right::Secret(link_digest(secret)) };
     let (accepted, address) = match accepting {
         Accepting::SignedIn(caller) => {
             let (address, limits) = (caller.by().address, app.limits.clone());
@@ -102,11 +111,94 @@ pub async fn accept(
             let address = client.address;
             (with_password(app, link, name, password, client).await, address)
         }
+        Accepting::WithIdentity { identity, client } => {
+            (with_identity(app, link, identity, &client).await, client.address)
+        }
     };
     accepted.map_err(|error| match error.code {
         Code::NotFound => app.dead_link(address, error),
         _ => error,
     })
+}
+
+/// Accepts an invitation for the address that a provider proves, without its link: whoever reads that mail could have had one.
+pub(super) async fn accept_by_address(
+    app: &Arc<App>,
+    id: Uuid,
+    identity: ByProvider,
+    client: &Client,
+) -> Result<Written<(Invitation, Account)>> {
+    with_identity(app, Link { organization: None, id, right: Right::Address }, identity, client).await
+}
+
+async fn with_identity(
+    app: &Arc<App>,
+    link: Link,
+    identity: ByProvider,
+    client: &Client,
+) -> Result<Written<(Invitation, Account)>> {
+    let limits = app.limits.clone();
+    app.write(Visitor::new(client.by(Actor::Visitor)), move |tx, _| Box::pin(join_by(tx, link, identity, limits))).await
+}
+
+/// Accepts as the holder of an identity.
+async fn join_by(tx: &mut Tx, link: Link, identity: ByProvider, limits: Limits) -> Result<Accepted> {
+    let now = tx.now();
+    let held = match link.right {
+        Right::Secret(_) => opened(tx.conn(), link, now).await?,
+        Right::Address => {
+            let email = identity.email.as_deref().filter(|_| identity.email_proven).ok_or_else(dead)?;
+            let mut all = invitations::of_address(tx.conn(), email, now).await?;
+            all.retain(|invitation| invitation.id == link.id);
+            // As if it had been mailed: the provider says that the person reads that mail.
+            Held { invitation: all.pop().ok_or_else(dead)?, mailed: true }
+        }
+    };
+    let Held { invitation, mailed } = held;
+    if let Some(known) = identities::find(tx.conn(), &identity.issuer, &identity.subject).await? {
+        let account = accounts::get(tx.conn(), known.account_id).await?.ok_or_else(|| Error::not_found("account"))?;
+        require_same_address(&account, &invitation)?;
+        return join(tx, invitation, account, Vec::new(), &limits).await;
+    }
+    let proves = mailed || identity.proves(&invitation.email);
+    let (account, mut events) = match accounts::by_email(tx.conn(), &invitation.email).await? {
+        Some(mut account) if account.email_proven_at.is_none() && proves => {
+            let before = account_snapshot(&account, false);
+            accounts::remove_password(tx, account.id, now).await?;
+            accounts::prove_email(tx, account.id, now).await?;
+            account.email_proven_at = Some(now);
+            let mut events = vec![changed(&account, true).before(before)];
+            events.extend(end_what_it_made(tx, &account).await?);
+            (account, events)
+        }
+        // The same whether or not somebody has proved it: nothing is said of an account before it is opened.
+        Some(_) => {
+            let detail =
+                "Sign in as you do now, and link this identity on your account page. Then open the invitation again.";
+            return Err(Error::conflict(detail));
+        }
+        None => {
+            let name = identity.name.clone().filter(|name| check_actor_name(name).is_ok()).unwrap_or_default();
+            let account = Account {
+                id: tx.new_id(),
+                email: invitation.email.clone(),
+                name,
+                communication_email: None,
+                email_proven_at: proves.then_some(now),
+                created_at: now,
+                updated_at: now,
+            };
+            accounts::insert(tx, account.id, &account.email, &account.name, None, now).await?;
+            if proves {
+                accounts::prove_email(tx, account.id, now).await?;
+            }
+            let created = Event::new(Kind::UserCreated, None, account.id, &account.email);
+            let created = created.after(account_snapshot(&account, false));
+            (account, vec![created])
+        }
+    };
+    events.push(linked(tx, account.id, &identity).await?);
+    join(tx, invitation, account, events, &limits).await
 }
 
 async fn with_password(
@@ -116,6 +208,7 @@ async fn with_password(
     password: Zeroizing<String>,
     client: Client,
 ) -> Result<Written<(Invitation, Account)>> {
+    app.sign_in.require_passwords()?;
     // Before anything is hashed, which is costly: what is wrong is known already. The order is the same for an address
     // with an account and for one without.
     let mut reader = app.store.read().await?;
@@ -133,7 +226,7 @@ async fn with_password(
         None => None,
     };
     drop(reader);
-    let lane = Lane::Known(Known::Link(link.digest));
+    let lane = Lane::Known(Known::Link(link.digest()));
     let limits = app.limits.clone();
     let Some(account) = account else {
         let hash = app.passwords.turn(lane).await?.hash(password).await?;
@@ -160,7 +253,26 @@ async fn with_password(
 struct Link {
     organization: Option<Uuid>,
     id: Uuid,
-    digest: [u8; 32],
+    right: Right,
+}
+
+/// What opens an invitation.
+#[derive(Clone, Copy)]
+enum Right {
+    /// The secret of a link, by its digest.
+    Secret([u8; 32]),
+    /// To have the invited address, which a provider proves.
+    Address,
+}
+
+impl Link {
+    /// Of the secret; of an address none has this one.
+    fn digest(&self) -> [u8; 32] {
+        match self.right {
+            Right::Secret(digest) => digest,
+            Right::Address => [0; 32],
+        }
+    }
 }
 
 type Accepted = ((Invitation, Account), Vec<Event>);
@@ -177,14 +289,7 @@ async fn join_as(
     let now = tx.now();
     let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
     let mut account = accounts::get(tx.conn(), account).await?.ok_or_else(|| Error::not_found("account"))?;
-    // The same whether or not the address has an account.
-    if fold_email(&account.email) != fold_email(&invitation.email) {
-        let detail = format!(
-            "This invitation is for {}, and you are signed in as {}. Sign out, and open its link again.",
-            invitation.email, account.email
-        );
-        return Err(Error::new(Code::UserRequired, detail));
-    }
+    require_same_address(&account, &invitation)?;
     if let Some(hash) = hash
         && accounts::password_hash(tx.conn(), account.id).await? != hash
     {
@@ -198,6 +303,18 @@ async fn join_as(
         events.push(changed(&account, false).before(before));
     }
     join(tx, invitation, account, events, &limits).await
+}
+
+/// The same whether or not the invited address has an account.
+fn require_same_address(account: &Account, invitation: &Invitation) -> Result<()> {
+    if fold_email(&account.email) == fold_email(&invitation.email) {
+        return Ok(());
+    }
+    let detail = format!(
+        "This invitation is for {}, and you are signed in as {}. Sign out, and open its link again.",
+        invitation.email, account.email
+    );
+    Err(Error::new(Code::UserRequired, detail))
 }
 
 /// Accepts with a new account, whose address is proven by a link that was mailed.
@@ -279,7 +396,7 @@ async fn join(
 
 /// The invitation of a link.
 async fn opened(conn: Conn<'_>, link: Link, now: Time) -> Result<Held> {
-    let held = invitations::by_link(conn, link.id, &link.digest, now).await?;
+    let held = invitations::by_link(conn, link.id, &link.digest(), now).await?;
     let meant = |it: &Held| link.organization.is_none_or(|organization| organization == it.invitation.organization_id);
     held.filter(meant).ok_or_else(dead)
 }

@@ -28,6 +28,13 @@ pub async fn get(app: &Arc<App>, caller: &Caller) -> Result<Account> {
     accounts::get(reader.conn(), user).await?.ok_or_else(|| Error::not_found("account"))
 }
 
+/// Has the caller's own account a password?
+pub async fn has_password(app: &Arc<App>, caller: &Caller) -> Result<bool> {
+    let user = caller.require_user()?;
+    let mut reader = app.store.read().await?;
+    Ok(accounts::password_hash(reader.conn(), user).await?.is_some())
+}
+
 /// Changes name and mail address of the caller's own account; what is `None` stays.
 pub async fn update(
     app: &Arc<App>,
@@ -69,6 +76,7 @@ pub async fn change_password(
     present: Zeroizing<String>,
     new: Zeroizing<String>,
 ) -> Result<Written<()>> {
+    app.sign_in.require_passwords()?;
     let account = get(app, caller).await?;
     let mut reader = app.store.read().await?;
     let hash = accounts::password_hash(reader.conn(), account.id).await?;
@@ -123,16 +131,20 @@ pub struct Taking {
     pub was_not_me: bool,
 }
 
-/// Spends a sign-in link: sets the password that was chosen, and ends all sessions. Whoever runs the server gave it to the
+/// Spends a sign-in link: sets the password that was chosen, where passwords count, and ends all sessions. Whoever runs the server gave it to the
 /// person, so the address counts as proven. Answers the account.
 pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Result<Written<Account>> {
     // Before anything is hashed: a link that is dead costs nothing.
     let Some(account) = link_owner(app, secret).await? else {
         return Err(app.dead_link(by.address, dead()));
     };
-    check_password(app, &account, &taking.password)?;
     let (digest, was_not_me) = (link_digest(secret), taking.was_not_me);
-    let hash = app.passwords.turn(Lane::Known(Known::Link(digest))).await?.hash(taking.password).await?;
+    let hash = if app.sign_in.takes_passwords() {
+        check_password(app, &account, &taking.password)?;
+        Some(app.passwords.turn(Lane::Known(Known::Link(digest))).await?.hash(taking.password).await?)
+    } else {
+        None
+    };
     app.write(Visitor::new(by), move |tx, _| {
         Box::pin(async move {
             let now = tx.now();
@@ -140,11 +152,13 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
             let mut account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
             let before = snapshot(&account, false);
             let proven = account.email_proven_at.is_some();
-            accounts::set_password(tx, id, &hash, now).await?;
+            if let Some(hash) = &hash {
+                accounts::set_password(tx, id, hash, now).await?;
+            }
             accounts::prove_email(tx, id, now).await?;
             account.email_proven_at = account.email_proven_at.or(Some(now));
             let used = Event::new(Kind::SignInLinkUsed, None, id, &account.email);
-            let mut events = vec![used, changed(&account, true).before(before)];
+            let mut events = vec![used, changed(&account, hash.is_some()).before(before)];
             if was_not_me && !proven {
                 events.extend(end_what_it_made(tx, &account).await?);
             } else {

@@ -13,6 +13,7 @@ pub mod decisions;
 pub mod environments;
 pub mod events;
 mod holders;
+pub mod identities;
 pub mod invitations;
 pub mod known;
 mod links;
@@ -22,6 +23,7 @@ pub mod log_format;
 pub mod mail;
 pub mod members;
 pub mod nodes;
+pub mod oidc;
 pub mod organization_creators;
 pub mod organizations;
 pub mod passwords;
@@ -61,6 +63,7 @@ pub mod tokens;
 pub mod turns;
 pub mod usage;
 pub mod variables;
+pub mod ways;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -81,6 +84,7 @@ use tracing::Instrument as _;
 
 use tokenward_verify::server::{SPANS, Verifier, gateway};
 
+use crate::issuer::Providers;
 use crate::limits::{Limits, RECEIPT_WAIT};
 use crate::metrics::Metrics;
 use receipts::Committed;
@@ -113,6 +117,10 @@ pub struct App {
     pub shares: Shares,
     /// Writes that share a commit.
     pub together: Together,
+    /// How people sign in.
+    pub sign_in: ways::SignIn,
+    /// Who else says who somebody is.
+    pub providers: Providers,
     /// Passwords are hashed by few at a time.
     pub passwords: passwords::Passwords,
     /// Who signs what the log is like.

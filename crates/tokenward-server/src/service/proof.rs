@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use tokenward_core::caller::Caller;
+use tokenward_core::caller::{Caller, Person};
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::notice::Notice;
 use tokenward_core::right::Right as _;
 use tokenward_core::time::Micros;
-use tokenward_core::{Error, Result, Time};
-use tokenward_store::{accounts, sessions};
+use tokenward_core::{Code, Error, Result, Time};
+use tokenward_store::{Tx, accounts, sessions};
 use zeroize::Zeroizing;
 
 use super::compare::{self, Tried};
@@ -28,6 +28,7 @@ pub(super) fn lifetime(app: &App) -> Micros {
 
 /// Proves who sits at the session, by the password. Answers until when that counts.
 pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>) -> Result<Written<Time>> {
+    app.sign_in.require_passwords()?;
     let account = people::get(app, caller).await?;
     let mut reader = app.store.read().await?;
     let hash = accounts::password_hash(reader.conn(), account.id).await?;
@@ -53,6 +54,18 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>)
         })
     })
     .await
+}
+
+/// Was it proven a moment ago who sits at this session? What a person does with the own account asks it of the rows, in the
+/// transaction.
+pub(super) async fn require(tx: &mut Tx, person: &Person, within: Micros) -> Result<()> {
+    let at = sessions::proven_at(tx.conn(), person.session()).await?;
+    if at.is_some_and(|at| tx.now().0.saturating_sub(at.0) < within) {
+        return Ok(());
+    }
+    let detail =
+        "This needs your password, typed a moment ago: send it with POST /session/proof, and repeat the request.";
+    Err(Error::new(Code::ProofRequired, detail))
 }
 
 /// Would what asks for a proof be let? For what a page shows; the write asks again.

@@ -12,6 +12,7 @@ use tokenward_core::secret::{self, PlainText};
 use tokenward_core::time::HOUR;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
+use tokenward_store::identities;
 use tokenward_store::sessions::{self, NewSession, Session};
 use zeroize::Zeroizing;
 
@@ -21,7 +22,7 @@ use super::{App, Written};
 use crate::limits::SESSIONS;
 use tokenward_verify::server::Client;
 
-/// How long a session lasts.
+/// How long a session lasts. No longer where a provider proved it: none tells of every account that is shut there.
 const LIFETIME: i64 = 12 * HOUR;
 
 /// A session that has just begun; its text is shown to its client only now.
@@ -40,6 +41,10 @@ pub struct Proof {
     /// What a password was compared with: one that was changed since then opens nothing.
     compared: Option<Option<String>>,
     provider_session: Option<String>,
+    /// The identity that was proven, which must open the account still.
+    identity: Option<(String, String)>,
+    /// How long the session lasts.
+    lifetime: i64,
 }
 
 impl Proof {
@@ -54,14 +59,43 @@ impl Proof {
         Self::of([Method::Link])
     }
 
+    /// By the same where passwords are off: for an hour, to put right what keeps people out.
+    #[must_use]
+    pub fn break_glass() -> Self {
+        Self { lifetime: HOUR, ..Self::link() }
+    }
+
     /// By the link of an invitation and the password that was chosen, or typed, with it.
     #[must_use]
     pub fn invitation() -> Self {
         Self::of([Method::Invitation, Method::Password])
     }
 
+    /// By an invitation that somebody took whom this provider knows.
+    #[must_use]
+    pub fn invitation_by(key: &str, provider_session: Option<&str>) -> Self {
+        let proof = Self::of([Method::Invitation, Method::Oidc(key.into())]);
+        Self { provider_session: provider_session.map(str::to_owned), ..proof }
+    }
+
+    /// By a provider, as the holder of this identity.
+    #[must_use]
+    pub fn provider(key: &str, provider_session: Option<&str>, issuer: &str, subject: &str) -> Self {
+        Self {
+            provider_session: provider_session.map(str::to_owned),
+            identity: Some((issuer.to_owned(), subject.to_owned())),
+            ..Self::of([Method::Oidc(key.into())])
+        }
+    }
+
     fn of<const N: usize>(methods: [Method; N]) -> Self {
-        Self { methods: Methods::of(methods), compared: None, provider_session: None }
+        Self {
+            methods: Methods::of(methods),
+            compared: None,
+            provider_session: None,
+            identity: None,
+            lifetime: LIFETIME,
+        }
     }
 }
 
@@ -74,6 +108,7 @@ pub async fn sign_in(
     device: Option<&str>,
     console: bool,
 ) -> Result<Written<Begun>> {
+    app.sign_in.require_passwords()?;
     let guesser = app.devices.guesser(email, device, client.address, app.now());
     // Whoever has to wait is told so before anything is looked up.
     let note = |notice| app.security.note(notice, None, client.address, app.now());
@@ -114,7 +149,13 @@ pub async fn begin(
                 return Err(wrong());
             }
             let (id, now) = (tx.new_id(), tx.now());
-            let expires_at = now.plus(LIFETIME);
+            if let Some((issuer, subject)) = &proof.identity {
+                let identity = identities::find(tx.conn(), issuer, subject).await?;
+                let identity = identity.filter(|it| it.account_id == account.id);
+                let gone = || Error::new(Code::SignInFailed, "This identity opens no account any more.");
+                identities::used(tx, identity.ok_or_else(gone)?.id, now).await?;
+            }
+            let expires_at = now.plus(proof.lifetime);
             let new = NewSession {
                 id,
                 account: account.id,

@@ -11,7 +11,7 @@ use tokenward_core::event::{
     Actor, By, Event, Kind, MemberSnapshot, OrganizationSnapshot, TokenSnapshot, UserSnapshot,
 };
 use tokenward_core::meter::Allowance;
-use tokenward_core::name::{check_actor_name, check_email, check_name};
+use tokenward_core::name::{check_actor_name, check_email, check_name, fold_email};
 use tokenward_core::organization::Plan;
 use tokenward_core::permission::Management;
 use tokenward_core::right::{Operator, Visitor};
@@ -20,14 +20,17 @@ use tokenward_core::secret::{PlainText, random_text};
 use tokenward_core::sync::lock;
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Error, Result, Time, Uuid, password};
+use tokenward_store::identities::Identity;
 use tokenward_store::members::Membership;
-use tokenward_store::{Store, Tx, accounts, members, organizations, roles, tokens};
+use tokenward_store::{Store, Tx, accounts, identities, members, organizations, roles, sessions, tokens};
 use zeroize::Zeroizing;
 
+use super::identities::{ByProvider, linked, removed};
 use super::known::Known;
 use super::links::link_digest;
 use super::turns::Lane;
 use super::{App, Written, accounts as people};
+use crate::limits::SUBJECT;
 
 /// The secret of the set-up link. Dead after an hour, on restart, or once an organization exists.
 #[derive(Default)]
@@ -106,6 +109,12 @@ pub async fn from_link(
     let written = written.await?;
     app.set_up.end();
     Ok(written)
+}
+
+/// The account of the owner that was just made.
+pub async fn owner(app: &App, id: Uuid) -> Result<accounts::Account> {
+    let mut reader = app.store.read().await?;
+    accounts::get(reader.conn(), id).await?.ok_or_else(|| Error::not_found("account"))
 }
 
 /// Is there no organization yet, and never was one?
@@ -329,6 +338,56 @@ pub async fn sign_in_link(store: &Store, operator: &Operator, email: &str) -> Re
     let (secret, event) = people::insert_link(&mut tx, account.id, &account.email, expires_at).await?;
     tx.commit(&[event]).await?;
     Ok(Some(SignInLink { secret, email_proven: account.email_proven_at.is_some() }))
+}
+
+/// The identities that open accounts, with the address of each account: of all, or of one.
+pub async fn all_identities(store: &Store, email: Option<&str>) -> Result<Vec<(Identity, String)>> {
+    let mut reader = store.read().await?;
+    let mut all = Vec::new();
+    for identity in identities::all(reader.conn()).await? {
+        let account = accounts::get(reader.conn(), identity.account_id).await?;
+        let address = account.map(|account| account.email).unwrap_or_default();
+        if email.is_none_or(|email| fold_email(email) == fold_email(&address)) {
+            all.push((identity, address));
+        }
+    }
+    Ok(all)
+}
+
+/// Lets an identity open the account with this address. `false` when nobody has it.
+pub async fn link_identity(
+    store: &Store,
+    operator: &Operator,
+    email: &str,
+    issuer: &str,
+    subject: &str,
+) -> Result<bool> {
+    if subject.is_empty() || SUBJECT.check_text(subject).is_err() || issuer.is_empty() {
+        return Err(Error::invalid("subject", "and issuer must be there, the subject with at most 255 characters"));
+    }
+    let (mut tx, _) = store.begin(operator).await?;
+    let Some(account) = accounts::by_email(tx.conn(), email).await? else { return Ok(false) };
+    let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
+    let by = ByProvider { issuer, subject, email: None, email_proven: false, name: None };
+    let event = linked(&mut tx, account.id, &by).await?;
+    tx.commit(&[event]).await?;
+    Ok(true)
+}
+
+/// Takes an identity from its account, whose sessions end. `false` when it is not there.
+pub async fn remove_identity(store: &Store, operator: &Operator, id: Uuid) -> Result<bool> {
+    let (mut tx, _) = store.begin(operator).await?;
+    let all = identities::all(tx.conn()).await?;
+    let Some(identity) = all.into_iter().find(|identity| identity.id == id) else { return Ok(false) };
+    let account = identity.account_id;
+    identities::delete(&mut tx, account, id).await?;
+    let mut events = vec![removed(&identity)];
+    for session in sessions::of_accounts(tx.conn(), &[account]).await? {
+        sessions::delete(&mut tx, account, session.id).await?;
+        events.push(Event::new(Kind::SessionEnded, None, session.id, session.email).related(account));
+    }
+    tx.commit(&events).await?;
+    Ok(true)
 }
 
 /// A visitor's doing.

@@ -32,6 +32,7 @@ mod events;
 mod faults;
 mod hints;
 mod hosts;
+mod identities;
 mod log;
 mod notices;
 mod opening;

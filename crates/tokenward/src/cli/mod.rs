@@ -48,8 +48,10 @@ use tokenward_server::config::unknown_variables;
 
 use crate::commands::backup::BackupArgs;
 use crate::commands::bootstrap::BootstrapArgs;
+use crate::commands::identity::IdentityCommand;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::new_organization::NewOrganizationArgs;
+use crate::commands::oidc::OidcCommand;
 use crate::commands::pepper::PepperCommand;
 use crate::commands::policy::PolicyCommand;
 use crate::commands::restore::RestoreArgs;
@@ -120,6 +122,12 @@ pub enum Command {
     NewOrganization(NewOrganizationArgs),
     /// Make a one-time link with which a user signs in to the console (no server needed)
     SignInLink(SignInLinkArgs),
+    /// Which identities of providers open which accounts (no server needed)
+    #[command(subcommand)]
+    Identity(IdentityCommand),
+    /// The providers by which people sign in (no server needed)
+    #[command(subcommand)]
+    Oidc(OidcCommand),
     /// Copy the database to a file, also while the service runs
     Backup(BackupArgs),
     /// Put a copy of the database in place; what was revoked since stays revoked

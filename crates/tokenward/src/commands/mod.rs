@@ -7,9 +7,11 @@
 
 pub mod backup;
 pub mod bootstrap;
+pub mod identity;
 pub mod log;
 pub mod migrate;
 pub mod new_organization;
+pub mod oidc;
 pub mod pepper;
 pub mod policy;
 pub mod restore;

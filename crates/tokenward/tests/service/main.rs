@@ -36,6 +36,7 @@ mod mailbox;
 mod metrics;
 mod nodes;
 mod numbers;
+mod oidc;
 mod other_log;
 mod peppers;
 mod policy_files;

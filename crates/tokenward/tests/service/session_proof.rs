@@ -33,7 +33,7 @@ async fn each_door_says_how_its_sessions_were_proven() {
     let mut ada = Person::at(&server);
     ada.get(path).await;
     ada.post(path, &[("name", "Ada"), ("password", PASSWORD)]).await.leads_to(&format!("/console/{}", acme.id));
-    ada.get("/console/account").await.says(200, "signed in with an invitation and a password");
+    ada.get("/console/account").await.says(200, "signed in with a password and an invitation");
 
     let link = set_up::sign_in_link(&app.store, &Operator::at_this_machine(), OWNER).await.unwrap().unwrap();
     let mut owner = Person::at(&server);

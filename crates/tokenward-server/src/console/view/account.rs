@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{FormField, Moment, Shell};
+use super::{FormField, Moment, ProviderLink, Shell};
 
 /// A session of the person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +23,39 @@ pub struct SessionRow {
     pub expires: Moment,
     /// Is it the one that shows this page?
     pub current: bool,
+}
+
+/// An identity that opens the account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdentityRow {
+    /// Its id.
+    pub id: String,
+    /// The provider, or its issuer where the settings have it no more.
+    pub provider: String,
+    /// The address that it gave, or who it is there.
+    pub name: String,
+    /// When it was linked.
+    pub linked: Moment,
+    /// When somebody last signed in with it.
+    pub used: Option<Moment>,
+}
+
+/// `…/identities/link`: asks before an identity is linked.
+#[derive(Template, Clone, Debug)]
+#[template(path = "identity-link.html")]
+pub struct LinkIdentityPage {
+    /// The frame.
+    pub shell: Shell,
+    /// Who says who it is.
+    pub provider: String,
+    /// Who it is there.
+    pub identity: String,
+    /// The account here.
+    pub account: String,
+    /// The password again, where it is asked for; its value is never sent back.
+    pub password: Option<FormField>,
+    /// What was wrong.
+    pub error: Option<String>,
 }
 
 /// Something that happened to an account, or attempts that failed.
@@ -83,6 +116,12 @@ pub struct AccountPage {
     pub password_rule: String,
     /// The person's sessions, the current one first.
     pub sessions: Vec<SessionRow>,
+    /// The identities that open the account.
+    pub identities: Vec<IdentityRow>,
+    /// The providers of which one can be linked.
+    pub providers: Vec<ProviderLink>,
+    /// The providers that can prove anew who sits here.
+    pub provers: Vec<ProviderLink>,
     /// What happened to the account lately, the newest first.
     pub events: Vec<AccountEventRow>,
 }

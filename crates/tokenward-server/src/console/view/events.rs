@@ -105,6 +105,8 @@ pub fn event_label(kind: Kind) -> String {
     let verb = match (kind, verb) {
         (Kind::ApiUpdated, _) => "written",
         (Kind::SessionCreated, _) => "opened",
+        (Kind::IdentityLinked, _) => "linked",
+        (Kind::IdentityRemoved, _) => "unlinked",
         (_, "updated") => "changed",
         (_, "resent") => "sent again",
         (_, verb) => verb,

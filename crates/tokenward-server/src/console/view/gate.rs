@@ -29,6 +29,67 @@ pub struct SetUpPage {
     pub error: Option<String>,
 }
 
+/// A provider of identities, and what leads to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProviderLink {
+    /// As people know it.
+    pub name: String,
+    /// Where it leads.
+    pub href: String,
+}
+
+/// An invitation that is offered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InvitedTo {
+    /// Its id.
+    pub id: String,
+    /// To where.
+    pub organization: String,
+    /// By whom.
+    pub inviter: String,
+    /// As what.
+    pub role: String,
+}
+
+/// What can be done for somebody whom a provider knows and nobody here.
+#[derive(Clone, Debug)]
+pub enum IdentityStep {
+    /// Accept one of these: posts `invitation`.
+    Invited(Vec<InvitedTo>),
+    /// Sign in as before; then it is linked.
+    HasAccount {
+        /// Is somebody signed in already?
+        signed_in: bool,
+    },
+    /// The same, or take over the account of which nobody knows whose it is: posts `take_over`.
+    Unproven,
+    /// Nothing but to ask.
+    Stranger {
+        /// Is somebody signed in already?
+        signed_in: bool,
+    },
+}
+
+/// `/sign-in/identity`: somebody whom a provider knows, and whose identity opens no account.
+#[derive(Template, Clone, Debug)]
+#[template(path = "identity.html")]
+pub struct IdentityPage {
+    /// Goes with the form.
+    pub csrf: String,
+    /// Who knows the person.
+    pub provider: String,
+    /// By which address.
+    pub email: Option<String>,
+    /// Is that proven?
+    pub email_proven: bool,
+    /// Do passwords count?
+    pub passwords: bool,
+    /// What can be done.
+    pub step: IdentityStep,
+    /// What was wrong.
+    pub error: Option<String>,
+}
+
 /// `/sign-in`; posts `email`, `password`, `next`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "sign-in.html")]
@@ -39,6 +100,12 @@ pub struct SignInPage {
     pub email: FormField,
     /// Where to go afterwards: a path of the console, or empty.
     pub next: String,
+    /// Do passwords count?
+    pub passwords: bool,
+    /// The other ways to sign in.
+    pub providers: Vec<ProviderLink>,
+    /// Where to sign out too, after signing out here.
+    pub way_out: Option<ProviderLink>,
     /// Why the last try failed, in words that do not tell whether the address is known.
     pub error: Option<String>,
     /// Why the person is here, when not by choice: "You were signed out."
@@ -55,6 +122,8 @@ pub struct SignInLinkPage {
     pub csrf: String,
     /// Whose link it is.
     pub email: String,
+    /// Does the form set a password?
+    pub passwords: bool,
     /// Does the form ask whether the person made the account (`was_not_me`)? Nobody has proved its address.
     pub asks_whether_mine: bool,
     /// The new password; its value is never sent back.
@@ -125,6 +194,10 @@ pub struct InvitationPage {
     pub meaning: String,
     /// What it takes to accept.
     pub step: InvitationStep,
+    /// Do passwords count?
+    pub passwords: bool,
+    /// The providers with which it can be accepted by whoever is not signed in.
+    pub providers: Vec<ProviderLink>,
     /// What was wrong.
     pub error: Option<String>,
 }

@@ -24,14 +24,15 @@ mod time;
 mod tokens;
 
 pub use access::{RoleChoice, RoleChoices, RoleTag};
-pub use account::{AccountEventRow, AccountPage, MemberEventsPage, SessionRow};
+pub use account::{AccountEventRow, AccountPage, IdentityRow, LinkIdentityPage, MemberEventsPage, SessionRow};
 pub use apis::{
     ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, ReviewRow, RouteAnswer,
     RouteQuestion, RouteRow, RouteTable, UnknownRoute, Wanted,
 };
 pub use events::{EventFilters, EventRow, EventsPage, FieldChange, LogCheckPage, LogVerdict, Tone, event_label};
 pub use gate::{
-    ErrorInsidePage, ErrorPage, InvitationPage, InvitationStep, NeedsTlsPage, SetUpPage, SignInLinkPage, SignInPage,
+    ErrorInsidePage, ErrorPage, IdentityPage, IdentityStep, InvitationPage, InvitationStep, InvitedTo, NeedsTlsPage,
+    ProviderLink, SetUpPage, SignInLinkPage, SignInPage,
 };
 pub use members::{
     Heirs, InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,

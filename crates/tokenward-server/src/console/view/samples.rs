@@ -767,6 +767,8 @@ fn invitation(step: InvitationStep) -> InvitationPage {
         role: "DevOps".into(),
         meaning: BuiltIn::DevOps.meaning().into(),
         step,
+        passwords: true,
+        providers: vec![ProviderLink { name: "Acme Login".into(), href: "/invitation/1/2/with/corp".into() }],
         error: None,
     }
 }

@@ -142,9 +142,58 @@ pub fn pages() -> Vec<(String, String)> {
             ..set_up()
         }
     );
-    let sign_in =
-        SignInPage { csrf: "c5rf".into(), email: FormField::default(), next: String::new(), error: None, notice: None };
+    let sign_in = SignInPage {
+        csrf: "c5rf".into(),
+        email: FormField::default(),
+        next: String::new(),
+        passwords: true,
+        providers: Vec::new(),
+        way_out: None,
+        error: None,
+        notice: None,
+    };
     page!("sign-in", sign_in);
+    let corp = || ProviderLink { name: "Acme Login".into(), href: "/sign-in/with/corp".into() };
+    page!(
+        "sign-in-providers",
+        SignInPage {
+            passwords: false,
+            providers: vec![corp()],
+            way_out: Some(ProviderLink { href: "https://login.acme.example/end".into(), ..corp() }),
+            notice: Some("You are signed out.".into()),
+            ..sign_in.clone()
+        }
+    );
+    let identity = |step, email_proven| IdentityPage {
+        csrf: "c5rf".into(),
+        provider: "Acme Login".into(),
+        email: Some("new@acme.example".into()),
+        email_proven,
+        passwords: email_proven,
+        step,
+        error: None,
+    };
+    let invited = InvitedTo {
+        id: id(70),
+        organization: "Acme".into(),
+        inviter: "owner@acme.example".into(),
+        role: "DevOps".into(),
+    };
+    page!("identity-invited", identity(IdentityStep::Invited(vec![invited.clone(), invited]), true));
+    page!("identity-account", identity(IdentityStep::HasAccount { signed_in: false }, true));
+    page!("identity-unproven", identity(IdentityStep::Unproven, true));
+    page!("identity-stranger", identity(IdentityStep::Stranger { signed_in: false }, false));
+    page!(
+        "identity-link",
+        LinkIdentityPage {
+            shell: shell(Nav::Account),
+            provider: "Acme Login".into(),
+            identity: "ada@acme.example".into(),
+            account: "owner@acme.example".into(),
+            password: Some(FormField::default()),
+            error: None,
+        }
+    );
     page!(
         "sign-in-refused",
         SignInPage {
@@ -159,6 +208,7 @@ pub fn pages() -> Vec<(String, String)> {
             secret: "9bN4tYrC".into(),
             csrf: "c5rf".into(),
             email: "owner@acme.example".into(),
+            passwords: true,
             asks_whether_mine: true,
             password: FormField::default(),
             password_rule: password_rule(),
@@ -408,6 +458,15 @@ pub fn pages() -> Vec<(String, String)> {
             current_password: FormField::new("correct horse").refused("This is not your current password."),
             new_password: FormField::default(),
             password_rule: password_rule(),
+            identities: vec![IdentityRow {
+                id: id(95),
+                provider: "Acme Login".into(),
+                name: "ada@acme.example".into(),
+                linked: moment(-2 * DAY),
+                used: Some(moment(-2 * HOUR)),
+            }],
+            providers: vec![corp()],
+            provers: vec![corp()],
             sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
             events: account_events(),
         }

@@ -1,0 +1,111 @@
+//! What a provider says of a person. Any claim can be of any type: what is not of the type that is needed is not there.
+
+use serde_json::{Map, Value};
+
+use crate::limits::CLAIM_VALUES;
+
+/// The claims of a token, and of UserInfo where the token lacks them.
+#[derive(Clone, Default, Debug)]
+pub struct Claims(pub(super) Map<String, Value>);
+
+impl Claims {
+    /// Is it there, whatever it is?
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.at(name).is_some()
+    }
+
+    /// A text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// A time, in seconds. Some providers write fractions.
+    #[must_use]
+    pub fn seconds(&self, name: &str) -> Option<i64> {
+        let value = self.0.get(name)?;
+        // A number of seconds is far below what a float loses.
+        value.as_i64().or_else(|| value.as_f64().filter(|it| it.is_finite() && it.abs() < 1e15).map(|it| it as i64))
+    }
+
+    /// Is it said to be so? Some providers write `"true"`.
+    #[must_use]
+    pub fn is_true(&self, name: &str) -> bool {
+        match self.0.get(name) {
+            Some(Value::Bool(it)) => *it,
+            Some(Value::String(it)) => it == "true",
+            _ => false,
+        }
+    }
+
+    /// A claim by its name, or by a path with dots: `realm_access.roles`. A name with dots in it goes first.
+    fn at(&self, name: &str) -> Option<&Value> {
+        if let Some(value) = self.0.get(name) {
+            return Some(value);
+        }
+        let mut parts = name.split('.');
+        let first = self.0.get(parts.next()?)?;
+        let found = parts.try_fold(first, |value, part| value.as_object()?.get(part))?;
+        Some(found)
+    }
+
+    /// The texts of a claim: of a text it alone, of a list its texts, of an object its keys. `None` where it is not there or
+    /// is something else, and where it is longer than anybody means.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Option<Vec<String>> {
+        let list: Vec<String> = match self.at(name)? {
+            Value::String(text) => vec![text.clone()],
+            Value::Array(all) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Value::Object(all) => all.keys().cloned().collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => return None,
+        };
+        (list.len() <= CLAIM_VALUES.size()).then_some(list)
+    }
+
+    /// Does it hold this value? Of a list any of them.
+    #[must_use]
+    pub fn holds(&self, name: &str, value: &str) -> bool {
+        match self.at(name) {
+            Some(Value::Bool(it)) => it.to_string() == value,
+            Some(Value::Number(it)) => it.to_string() == value,
+            _ => self.list(name).is_some_and(|all| all.iter().any(|it| it == value)),
+        }
+    }
+
+    /// With what another source says besides.
+    pub(super) fn completed_by(&mut self, other: Self) {
+        for (name, value) in other.0 {
+            self.0.entry(name).or_insert(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_of_any_type_is_read_or_is_not_there() {
+        let claims = json!({
+            "text": "a", "list": ["a", 1, "b", null], "object": { "a": {}, "b": 1 }, "number": 7, "no": false,
+            "realm_access": { "roles": ["a"] }, "https://acme.example/groups": ["x"], "word": "true", "half": 1.5,
+            "many": vec!["g"; CLAIM_VALUES.size() + 1],
+        });
+        let claims = Claims(claims.as_object().unwrap().clone());
+        let list = |name| claims.list(name).map(|it| it.join(" "));
+        assert_eq!(list("text").as_deref(), Some("a"));
+        assert_eq!(list("list").as_deref(), Some("a b"));
+        assert_eq!(list("object").as_deref(), Some("a b"));
+        assert_eq!(list("realm_access.roles").as_deref(), Some("a"));
+        assert_eq!(list("https://acme.example/groups").as_deref(), Some("x"));
+        for absent in ["number", "no", "absent", "many", "text.a", "realm_access.roles.x", ""] {
+            assert_eq!(list(absent), None, "{absent}");
+        }
+        assert!(claims.holds("number", "7") && claims.holds("no", "false") && claims.holds("list", "b"));
+        assert!(claims.is_true("word") && !claims.is_true("no") && !claims.is_true("number"));
+        assert_eq!((claims.seconds("half"), claims.seconds("text")), (Some(1), None));
+    }
+}

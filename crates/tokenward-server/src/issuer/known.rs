@@ -1,0 +1,174 @@
+//! What is known of a provider: its addresses and its keys, kept for an hour, and for a day where it cannot be reached.
+
+use std::sync::Arc;
+
+use jsonwebtoken::jwk::Jwk;
+use serde::Deserialize;
+use serde_json::Value;
+use tokenward_core::Time;
+use tokenward_core::time::{HOUR, MINUTE, Micros, SECOND};
+use tokio::sync::Mutex;
+
+use super::address::Trouble;
+use super::fetch::Fetcher;
+use super::token::{Head, fits};
+
+/// How long it is taken to be so.
+const FRESH: Micros = HOUR;
+/// How long it counts where the provider cannot be reached.
+const LAST: Micros = 24 * HOUR;
+/// How often keys are fetched again for a token that names one which is not known: anybody can send such a token.
+const AGAIN: Micros = MINUTE;
+/// How long nobody asks again after a failure.
+const FAILED: Micros = 5 * SECOND;
+
+/// What discovery says.
+#[derive(Clone, Deserialize, Debug)]
+pub struct Metadata {
+    /// The issuer, as tokens name it.
+    pub issuer: String,
+    /// Where people are sent.
+    pub authorization_endpoint: String,
+    /// Where a code becomes a token.
+    pub token_endpoint: String,
+    /// Where the keys are.
+    pub jwks_uri: String,
+    /// Where more is said of a person.
+    pub userinfo_endpoint: Option<String>,
+    /// Where people sign out.
+    pub end_session_endpoint: Option<String>,
+    /// Does the answer name the issuer?
+    #[serde(default)]
+    pub authorization_response_iss_parameter_supported: bool,
+    /// How clients may prove who they are.
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Value>,
+}
+
+/// Something that was fetched.
+struct Kept<T> {
+    value: Arc<T>,
+    at: Time,
+}
+
+#[derive(Default)]
+struct State {
+    metadata: Option<Kept<Metadata>>,
+    keys: Option<Kept<Vec<Jwk>>>,
+    failed: Option<(Time, Trouble)>,
+    /// When keys were last fetched for one that was not there.
+    sought_at: Option<Time>,
+}
+
+/// What is known of one provider. One asks it at a time, and others wait for what comes of that.
+#[derive(Default)]
+pub(super) struct Known(Mutex<State>);
+
+impl Known {
+    /// What discovery says.
+    pub async fn metadata(&self, fetcher: &Fetcher, issuer: &str, now: Time) -> Result<Arc<Metadata>, Trouble> {
+        let mut state = self.0.lock().await;
+        state.metadata(fetcher, issuer, now).await
+    }
+
+    /// The keys, with the one that signed a token where the provider publishes it.
+    pub async fn keys(
+        &self,
+        fetcher: &Fetcher,
+        issuer: &str,
+        head: &Head,
+        now: Time,
+    ) -> Result<Arc<Vec<Jwk>>, Trouble> {
+        let mut state = self.0.lock().await;
+        if let Some(Kept { value, at }) = &state.keys
+            && now < at.plus(FRESH)
+        {
+            let is_known = value.iter().any(|key| fits(key, head));
+            if is_known || state.sought_at.is_some_and(|sought| now < sought.plus(AGAIN)) {
+                return Ok(Arc::clone(value));
+            }
+            state.sought_at = Some(now);
+        }
+        let address = state.metadata(fetcher, issuer, now).await?.jwks_uri.clone();
+        match fetched_keys(fetcher, &address).await {
+            Ok(keys) => {
+                let value = Arc::new(keys);
+                state.keys = Some(Kept { value: Arc::clone(&value), at: now });
+                Ok(value)
+            }
+            Err(trouble) => last_good(state.keys.as_ref(), issuer, "keys", now, trouble),
+        }
+    }
+}
+
+impl State {
+    async fn metadata(&mut self, fetcher: &Fetcher, issuer: &str, now: Time) -> Result<Arc<Metadata>, Trouble> {
+        if let Some(Kept { value, at }) = &self.metadata
+            && now < at.plus(FRESH)
+        {
+            return Ok(Arc::clone(value));
+        }
+        if let Some((at, trouble)) = &self.failed
+            && now < at.plus(FAILED)
+        {
+            return last_good(self.metadata.as_ref(), issuer, "addresses", now, trouble.clone());
+        }
+        match discovered(fetcher, issuer).await {
+            Ok(metadata) => {
+                let value = Arc::new(metadata);
+                self.metadata = Some(Kept { value: Arc::clone(&value), at: now });
+                self.failed = None;
+                Ok(value)
+            }
+            Err(trouble) => {
+                self.failed = Some((now, trouble.clone()));
+                last_good(self.metadata.as_ref(), issuer, "addresses", now, trouble)
+            }
+        }
+    }
+}
+
+/// What was known before the provider could not be reached, while that counts.
+fn last_good<T>(
+    kept: Option<&Kept<T>>,
+    issuer: &str,
+    what: &str,
+    now: Time,
+    trouble: Trouble,
+) -> Result<Arc<T>, Trouble> {
+    match kept.filter(|kept| now < kept.at.plus(LAST)) {
+        Some(kept) => {
+            let hours = (now.0 - kept.at.0) / HOUR;
+            tracing::warn!(issuer, what, hours, "a provider of identities {trouble}; what it said before counts");
+            Ok(Arc::clone(&kept.value))
+        }
+        None => Err(trouble),
+    }
+}
+
+async fn discovered(fetcher: &Fetcher, issuer: &str) -> Result<Metadata, Trouble> {
+    let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    let body = fetcher.get(&address, None).await?;
+    let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| {
+        Trouble(format!("says something else than a provider does at /.well-known/openid-configuration ({error})"))
+    })?;
+    if metadata.issuer != issuer {
+        let said: String = metadata.issuer.chars().take(200).collect();
+        let said = said.escape_debug();
+        return Err(Trouble(format!("calls itself `{said}`; `issuer` in the settings must be that, byte for byte")));
+    }
+    Ok(metadata)
+}
+
+pub(super) async fn fetched_keys(fetcher: &Fetcher, address: &str) -> Result<Vec<Jwk>, Trouble> {
+    let body = fetcher.get(address, None).await?;
+    let set: KeySet =
+        serde_json::from_slice(&body).map_err(|_| Trouble("publishes keys that cannot be read".into()))?;
+    // Keys of kinds that are not known here are no fault: others of the set can be used.
+    let keys: Vec<Jwk> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
+    if keys.is_empty() { Err(Trouble("publishes no key that can be used".into())) } else { Ok(keys) }
+}

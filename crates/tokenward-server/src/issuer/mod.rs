@@ -1,0 +1,337 @@
+//! Providers of identities, by OpenID Connect: what they are asked, and whether what they answer is so. Knows no people and no
+//! database: who somebody is *here*, `service::oidc` says.
+
+mod address;
+pub mod claims;
+mod fetch;
+mod known;
+pub mod settings;
+mod token;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use tokenward_core::name::{check_email, fold_email};
+use tokenward_core::{Code, Error, Result, Time, email};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::limits::{PROVIDER_TIME, PROVIDERS_ASKED, SUBJECT};
+pub use address::Trouble;
+use address::checked;
+use claims::Claims;
+use fetch::Fetcher;
+pub use known::Metadata;
+use known::{Known, fetched_keys};
+use settings::{AuthMethod, EmailVerified, Settings};
+use token::Expected;
+
+/// Entra's `sub` changes with the registration of an application; this does not.
+const ENTRA: &str = "https://login.microsoftonline.com/";
+
+/// One provider that people can sign in with.
+pub struct Provider {
+    /// Its key in the settings.
+    pub key: String,
+    settings: Settings,
+    fetcher: Fetcher,
+    known: Known,
+}
+
+/// Who somebody is, in the words of a provider that was asked just now.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// The identity: this, and the issuer.
+    pub subject: String,
+    /// The address that it gives, in the form in which addresses are kept.
+    pub email: Option<String>,
+    /// Is that address the person's, by a provider that is set up for its domain?
+    pub email_proven: bool,
+    /// What the person is called.
+    pub name: Option<String>,
+    /// What the provider calls its own session.
+    pub session: Option<String>,
+    /// When the person last proved there who they are, in seconds.
+    pub auth_time: Option<i64>,
+    /// Everything that it says.
+    pub claims: Claims,
+}
+
+/// What a provider says without a person.
+pub struct Tried {
+    /// What discovery says.
+    pub metadata: Arc<Metadata>,
+    /// Its keys, each with what it signs.
+    pub keys: Vec<String>,
+    /// By how many seconds its clock differs from ours, where it says.
+    pub clock: Option<i64>,
+}
+
+/// What leads to a provider, and is asked for when somebody comes back.
+pub struct Question<'a> {
+    /// Where to come back to.
+    pub redirect_uri: &'a str,
+    /// Ties the answer to the browser.
+    pub state: &'a str,
+    /// Ties the token to the question.
+    pub nonce: &'a str,
+    /// Ties the code to us (PKCE).
+    pub verifier: &'a str,
+    /// Must the person prove anew who they are?
+    pub anew: bool,
+}
+
+/// What a provider answers to a code.
+#[derive(Deserialize)]
+struct Tokens {
+    id_token: Option<String>,
+    access_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+impl Provider {
+    /// With these settings. The error says what cannot be used of them.
+    pub fn new(key: &str, settings: Settings) -> Result<Self, Trouble> {
+        Ok(Self { key: key.to_owned(), fetcher: Fetcher::new(&settings)?, settings, known: Known::default() })
+    }
+
+    /// What people read on the button.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.settings.shown_name(&self.key)
+    }
+
+    /// Its issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    /// What discovery says of it.
+    pub async fn metadata(&self, now: Time) -> Result<Arc<Metadata>, Trouble> {
+        self.known.metadata(&self.fetcher, &self.settings.issuer, now).await
+    }
+
+    /// Asks it for all that does not need a person.
+    pub async fn tried(&self, now: Time) -> Result<Tried, Trouble> {
+        let metadata = self.metadata(now).await?;
+        let keys = fetched_keys(&self.fetcher, &metadata.jwks_uri).await?;
+        let named = |key: &jsonwebtoken::jwk::Jwk| {
+            let kind =
+                key.common.key_algorithm.as_ref().map_or_else(|| "any algorithm".to_owned(), ToString::to_string);
+            format!("{} ({kind})", key.common.key_id.as_deref().unwrap_or("without a name"))
+        };
+        let clock = self.fetcher.clock(&metadata.jwks_uri, now.seconds()).await?;
+        Ok(Tried { keys: keys.iter().map(named).collect(), clock, metadata })
+    }
+
+    /// The address that asks a person who they are.
+    pub async fn question(&self, asked: &Question<'_>, now: Time) -> Result<String, Trouble> {
+        let metadata = self.metadata(now).await?;
+        let mut url = checked(&metadata.authorization_endpoint)?;
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(asked.verifier));
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("response_type", "code").append_pair("client_id", &self.settings.client_id);
+            query.append_pair("redirect_uri", asked.redirect_uri).append_pair("scope", &self.settings.scopes.join(" "));
+            query.append_pair("state", asked.state).append_pair("nonce", asked.nonce);
+            query.append_pair("code_challenge", &challenge).append_pair("code_challenge_method", "S256");
+            query.append_pair("response_mode", "query");
+            if asked.anew {
+                query.append_pair("prompt", "login").append_pair("max_age", "0");
+            } else if !self.settings.prompt.is_empty() {
+                query.append_pair("prompt", &self.settings.prompt);
+            }
+        }
+        Ok(url.into())
+    }
+
+    /// Is this the answer of the provider that was asked, as far as it says so?
+    pub async fn names_itself(&self, iss: Option<&str>, now: Time) -> Result<(), Trouble> {
+        let metadata = self.metadata(now).await?;
+        match iss {
+            Some(iss) if iss == metadata.issuer => Ok(()),
+            Some(_) => Err(Trouble("did not answer; another one did".into())),
+            None if metadata.authorization_response_iss_parameter_supported => {
+                Err(Trouble("promises to name itself in its answer, and did not".into()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Who came back with this code.
+    pub async fn redeem(&self, code: &str, asked: &Question<'_>, now: Time) -> Result<Proven, Trouble> {
+        let metadata = self.metadata(now).await?;
+        let tokens = self.tokens(&metadata, code, asked).await?;
+        let id_token =
+            tokens.id_token.ok_or_else(|| Trouble("sent no ID token; is `openid` among the scopes?".into()))?;
+        let head = token::head(&id_token)?;
+        let keys = self.known.keys(&self.fetcher, &self.settings.issuer, &head, now).await?;
+        let mut claims = token::verified(&id_token, &head, keys.iter())?;
+        let Settings { issuer, client_id, .. } = &self.settings;
+        token::check(&claims, &Expected { issuer, client_id, nonce: asked.nonce, now: now.seconds() })?;
+        if let (Some(url), Some(access)) = (&metadata.userinfo_endpoint, &tokens.access_token)
+            && self.lacks(&claims)
+        {
+            let body = self.fetcher.get(url, Some(access)).await?;
+            let said: serde_json::Map<_, _> =
+                serde_json::from_slice(&body).map_err(|_| Trouble("says of a person what cannot be read".into()))?;
+            let said = Claims(said);
+            if said.text("sub").is_none() || said.text("sub") != claims.text("sub") {
+                return Err(Trouble("says of a person what is about another one".into()));
+            }
+            claims.completed_by(said);
+        }
+        self.proven(claims)
+    }
+
+    async fn tokens(&self, metadata: &Metadata, code: &str, asked: &Question<'_>) -> Result<Tokens, Trouble> {
+        let (form, authorization) = self.exchange(metadata, code, asked)?;
+        let (status, body) = self.fetcher.post(&metadata.token_endpoint, form, authorization).await?;
+        if status != StatusCode::OK {
+            let said = serde_json::from_slice(&body).map_or_else(|_| String::new(), |it: Refusal| it.error);
+            let said: String = said.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+            let shown = if said.is_empty() { format!("status {}", status.as_u16()) } else { format!("`{said}`") };
+            let hint = if said == "invalid_client" { "; compare client_id and client_secret" } else { "; try again" };
+            return Err(Trouble(format!("did not take the code it gave ({shown}){hint}")));
+        }
+        serde_json::from_slice(&body).map_err(|_| Trouble("answered to a code what cannot be read".into()))
+    }
+
+    /// The form that makes tokens of a code, and the header that goes with it.
+    fn exchange(
+        &self,
+        metadata: &Metadata,
+        code: &str,
+        asked: &Question<'_>,
+    ) -> Result<(String, Option<HeaderValue>), Trouble> {
+        let Settings { client_id, client_secret, .. } = &self.settings;
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "authorization_code").append_pair("code", code);
+        form.append_pair("redirect_uri", asked.redirect_uri).append_pair("code_verifier", asked.verifier);
+        let mut authorization = None;
+        match self.method(metadata) {
+            AuthMethod::Basic => {
+                let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                let pair = STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(client_secret)));
+                let value = HeaderValue::from_str(&format!("Basic {pair}"));
+                let mut value = value.map_err(|_| Trouble("has a client_secret that cannot be sent".into()))?;
+                value.set_sensitive(true);
+                authorization = Some(value);
+            }
+            AuthMethod::Post => {
+                form.append_pair("client_id", client_id).append_pair("client_secret", client_secret);
+            }
+            AuthMethod::Offered | AuthMethod::Public => {
+                form.append_pair("client_id", client_id);
+            }
+        }
+        Ok((form.finish(), authorization))
+    }
+
+    fn method(&self, metadata: &Metadata) -> AuthMethod {
+        let offered = metadata.token_endpoint_auth_methods_supported.as_deref();
+        let offers = |method: &str| offered.is_some_and(|all| all.iter().any(|it| it == method));
+        match self.settings.auth_method {
+            AuthMethod::Offered if self.settings.client_secret.is_empty() => AuthMethod::Public,
+            // What counts where discovery says nothing is the header.
+            AuthMethod::Offered if offers("client_secret_post") && !offers("client_secret_basic") => AuthMethod::Post,
+            AuthMethod::Offered => AuthMethod::Basic,
+            chosen => chosen,
+        }
+    }
+
+    /// Is there more to ask for?
+    fn lacks(&self, claims: &Claims) -> bool {
+        let groups = &self.settings.groups_claim;
+        let required = self.settings.required_claims.iter().any(|(claim, _)| !claims.has(claim));
+        !claims.has("email") || (!groups.is_empty() && !claims.has(groups)) || required
+    }
+
+    fn proven(&self, claims: Claims) -> Result<Proven, Trouble> {
+        let settings = &self.settings;
+        if let Some((claim, value)) = settings.required_claims.iter().find(|(claim, value)| !claims.holds(claim, value))
+        {
+            return Err(Trouble(format!("knows you, but only those may come in whose claim `{claim}` is `{value}`")));
+        }
+        let subject = if settings.issuer.starts_with(ENTRA) { claims.text("oid") } else { claims.text("sub") };
+        let subject = subject.filter(|it| !it.is_empty() && !it.contains(char::is_control));
+        let subject =
+            subject.ok_or_else(|| Trouble("does not say who came (`sub`, or `oid` of Entra)".into()))?.to_owned();
+        if SUBJECT.check_text(&subject).is_err() {
+            return Err(Trouble(format!("names people by texts of more than {} characters", SUBJECT.default)));
+        }
+        let address = claims.text("email").map(|it| email::ascii(it.trim()).into_owned());
+        let address = address.filter(|it| check_email(it).is_ok());
+        let domain = address.as_deref().and_then(|it| it.rsplit_once('@')).map(|(_, domain)| fold_email(domain));
+        let ours = domain.is_some_and(|domain| settings.email_domains.contains(&domain));
+        let word = settings.email_verified == EmailVerified::Assumed || claims.is_true("email_verified");
+        let short = |name: &str| claims.text(name).filter(|it| !it.is_empty() && it.len() <= 255).map(str::to_owned);
+        Ok(Proven {
+            email_proven: ours && word,
+            email: address,
+            name: short("name"),
+            session: short("sid"),
+            auth_time: claims.seconds("auth_time"),
+            subject,
+            claims,
+        })
+    }
+}
+
+/// All of them.
+pub struct Providers {
+    all: BTreeMap<String, Provider>,
+    /// Whoever asks one waits for a turn: anybody can begin.
+    turns: Semaphore,
+}
+
+impl Providers {
+    /// Those of the settings. The error names the provider, and says what cannot be used.
+    pub fn new(settings: &BTreeMap<String, Settings>) -> Result<Self, Trouble> {
+        let made = |(key, settings): (&String, &Settings)| {
+            let provider = Provider::new(key, settings.clone());
+            Ok((key.clone(), provider.map_err(|trouble| Trouble(format!("oidc.{key} {trouble}")))?))
+        };
+        let all = settings.iter().map(made).collect::<Result<_, Trouble>>()?;
+        Ok(Self { all, turns: Semaphore::new(PROVIDERS_ASKED.size()) })
+    }
+
+    /// Each of them, by its key.
+    pub fn iter(&self) -> impl Iterator<Item = &Provider> {
+        self.all.values()
+    }
+
+    /// The one with this key.
+    pub fn get(&self, key: &str) -> Result<&Provider> {
+        self.all.get(key).ok_or_else(|| Error::not_found("way to sign in"))
+    }
+
+    /// Asks a provider, for so long and no longer.
+    pub async fn ask<T>(&self, provider: &Provider, question: impl Future<Output = Result<T, Trouble>>) -> Result<T> {
+        let all: Duration = PROVIDER_TIME.time();
+        let asked = async {
+            let _turn = self.turns.acquire().await.map_err(|_| Trouble("is not asked any more".into()))?;
+            question.await
+        };
+        let answered = timeout(all, asked).await;
+        let answered =
+            answered.unwrap_or_else(|_| Err(Trouble(format!("did not answer within {} seconds", all.as_secs()))));
+        answered.map_err(|trouble| {
+            tracing::warn!(provider = provider.key, issuer = provider.issuer(), "a provider of identities {trouble}");
+            let detail = format!("{} {trouble}. The other ways to sign in are open.", provider.name());
+            Error::new(Code::SignInFailed, detail)
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! The identities that open an account, as its person sees and changes them.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::{Caller, Person};
+use tokenward_core::event::{Event, IdentitySnapshot, Kind};
+use tokenward_core::method::Method;
+use tokenward_core::name::fold_email;
+use tokenward_core::right::Right as _;
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::identities::{self, Identity};
+use tokenward_store::{Tx, accounts, sessions};
+
+use super::{App, Written, accounts as people, proof};
+
+/// An identity that a provider has proved just now.
+#[derive(Clone, Debug)]
+pub struct ByProvider {
+    /// Its issuer.
+    pub issuer: String,
+    /// Who it is there.
+    pub subject: String,
+    /// The address that it gives.
+    pub email: Option<String>,
+    /// Is that proven?
+    pub email_proven: bool,
+    /// What the person is called.
+    pub name: Option<String>,
+}
+
+impl ByProvider {
+    /// Does it prove this address?
+    pub(super) fn proves(&self, email: &str) -> bool {
+        self.email_proven && self.email.as_deref().is_some_and(|own| fold_email(own) == fold_email(email))
+    }
+}
+
+fn snapshot(identity: &Identity) -> IdentitySnapshot {
+    let Identity { issuer, subject, email, .. } = identity.clone();
+    IdentitySnapshot { issuer, subject, email }
+}
+
+/// Links an identity to an account. Answers the event.
+pub(super) async fn linked(tx: &mut Tx, account: Uuid, by: &ByProvider) -> Result<Event> {
+    let ByProvider { issuer, subject, email, .. } = by.clone();
+    let (id, now) = (tx.new_id(), tx.now());
+    let identity = Identity { id, account_id: account, issuer, subject, email, created_at: now, last_used_at: None };
+    identities::insert(tx, &identity).await?;
+    let event = Event::new(Kind::IdentityLinked, None, id, &identity.subject).related(account);
+    Ok(event.after(snapshot(&identity)))
+}
+
+/// The caller's own, the oldest first.
+pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Identity>> {
+    let user = caller.require_user()?;
+    let mut reader = app.store.read().await?;
+    identities::of_account(reader.conn(), user).await
+}
+
+/// Links an identity that was proven just now to the caller's account, whose person must have been proven just now too.
+pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider) -> Result<Written<()>> {
+    let within = proof::lifetime(app);
+    app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            proof::require(tx, person, within).await?;
+            let now = tx.now();
+            let mut events = vec![linked(tx, person.account(), &by).await?];
+            let account = accounts::get(tx.conn(), person.account()).await?;
+            let mut account = account.ok_or_else(|| Error::not_found("account"))?;
+            if by.proves(&account.email) && account.email_proven_at.is_none() {
+                let before = people::snapshot(&account, false);
+                accounts::prove_email(tx, account.id, now).await?;
+                account.email_proven_at = Some(now);
+                events.push(people::changed(&account, false).before(before));
+            }
+            Ok(((), events))
+        })
+    })
+    .await
+}
+
+/// Unlinks one of the caller's identities, and ends the other sessions that it proved. The last way to sign in stays.
+pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written<()>> {
+    let within = proof::lifetime(app);
+    let keys: Vec<(String, String)> = app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone())).collect();
+    app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            proof::require(tx, person, within).await?;
+            let identity = identities::delete(tx, person.account(), id).await?;
+            let identity = identity.ok_or_else(|| Error::not_found("identity"))?;
+            let others = identities::of_account(tx.conn(), person.account()).await?;
+            let works = |it: &Identity| keys.iter().any(|(issuer, _)| *issuer == it.issuer);
+            let has_password = accounts::password_hash(tx.conn(), person.account()).await?.is_some();
+            if !has_password && !others.iter().any(works) {
+                let detail = "This is the only way in which you sign in. Link another one first, or ask the operator for a sign-in link.";
+                return Err(Error::conflict(detail));
+            }
+            let key = keys.iter().find(|(issuer, _)| *issuer == identity.issuer).map(|(_, key)| key.as_str());
+            let mut events = ended(tx, person, key).await?;
+            events.push(removed(&identity));
+            Ok(((), events))
+        })
+    })
+    .await
+}
+
+/// The event of an identity that was unlinked.
+pub(super) fn removed(identity: &Identity) -> Event {
+    let event = Event::new(Kind::IdentityRemoved, None, identity.id, &identity.subject).related(identity.account_id);
+    event.before(snapshot(identity))
+}
+
+/// Ends the person's other sessions that this provider proved.
+async fn ended(tx: &mut Tx, person: &Person, key: Option<&str>) -> Result<Vec<Event>> {
+    let Some(key) = key else { return Ok(Vec::new()) };
+    let method = Method::Oidc(key.into());
+    let mut events = Vec::new();
+    for session in sessions::of_accounts(tx.conn(), &[person.account()]).await? {
+        if session.id != person.session() && session.methods.has(&method) {
+            sessions::delete(tx, person.account(), session.id).await?;
+            let event = Event::new(Kind::SessionEnded, None, session.id, person.by().actor.name());
+            events.push(event.related(person.account()));
+        }
+    }
+    Ok(events)
+}
+
+/// Why a form for it was refused, when it was for want of a proof.
+#[must_use]
+pub fn wants_proof(error: &Error) -> bool {
+    error.code == Code::ProofRequired
+}

@@ -1,0 +1,334 @@
+//! Signing in by a provider of identities: where a person is sent, and what becomes of who comes back.
+//!
+//! An identity is an issuer and a subject. Who has none here yet is never guessed by an address alone: an invitation is taken by
+//! its link or by a click, and an account is opened by whoever proves once, as before, to be its person.
+
+mod sealed;
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Caller;
+use tokenward_core::event::{Actor, Event, Kind};
+use tokenward_core::name::fold_email;
+use tokenward_core::right::{Right as _, Visitor};
+use tokenward_core::secret::random_text;
+use tokenward_core::time::{MINUTE, SECOND};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::accounts::{self, Account};
+use tokenward_store::invitations::{self, Invitation};
+use tokenward_store::{identities, sessions as session_rows};
+use tokenward_verify::server::Client;
+
+use super::acceptance::{self, Accepting};
+use super::identities::{ByProvider, linked};
+use super::links::link_digest;
+use super::sessions::{self, Begun, Proof};
+use super::takeover::end_what_it_made;
+use super::{App, Written, accounts as people};
+use crate::issuer::{Proven, Question};
+use sealed::{Attempt, close, lifetime};
+pub use sealed::{Pending, Purpose, short};
+
+/// How long ago somebody may have proved at the provider who they are, where that is asked anew.
+const ANEW: i64 = 5 * MINUTE;
+
+/// Somebody on the way to a provider.
+pub struct Going {
+    /// Where to.
+    pub url: String,
+    /// What ties the answer to the browser; its cookie is called by the start of it.
+    pub state: String,
+    /// What the browser carries meanwhile.
+    pub cookie: String,
+}
+
+/// What came back: the parameters of the redirect.
+pub struct Answer<'a> {
+    /// What ties it to the browser.
+    pub state: &'a str,
+    /// The code; empty where there is none.
+    pub code: &'a str,
+    /// Who answers, where it says so.
+    pub iss: Option<&'a str>,
+    /// Why there is no code.
+    pub error: Option<&'a str>,
+}
+
+/// What became of somebody who came back.
+pub enum Came {
+    /// A session began; go on to this path of ours.
+    SignedIn(Written<Begun>, String),
+    /// The invitation was accepted, and a session began.
+    Joined(Written<Begun>, Uuid),
+    /// It was proven anew who sits at the session; go on to this path of ours.
+    ProvenAnew(String),
+    /// Nobody's account: what the browser carries to the page that says what can be done.
+    Unknown(String),
+    /// To be linked to the account that is signed in: what the browser carries to the page that asks.
+    ToLink(String),
+}
+
+/// What can be done for somebody whose identity opens no account.
+pub enum First {
+    /// The identity opens an account by now.
+    Linked,
+    /// These invitations are for the address that the provider proves.
+    Invited(Vec<Invitation>),
+    /// An account has that address: it signs in once as before, and is linked.
+    HasAccount,
+    /// An account has that address, and nobody has proved that it is the person's: it can be taken over.
+    Unproven,
+    /// Nothing.
+    Stranger,
+}
+
+/// How many sign-ins a browser has under way at once.
+pub use crate::limits::SIGN_IN_ATTEMPTS_OPEN;
+
+/// Where a provider sends people back to.
+#[must_use]
+pub fn redirect_uri(app: &App, key: &str) -> String {
+    format!("{}/sign-in/with/{key}/callback", app.public_url)
+}
+
+/// Sends somebody to a provider.
+pub async fn begin(app: &App, key: &str, purpose: Purpose) -> Result<Going> {
+    let provider = app.providers.get(key)?;
+    let text = |bits| random_text(bits, app.store.random()).to_string();
+    let attempt = Attempt {
+        key: key.to_owned(),
+        state: text(256),
+        nonce: text(256),
+        verifier: text(256),
+        begun: app.now().0,
+        purpose,
+    };
+    let redirect_uri = redirect_uri(app, key);
+    let question = question(&attempt, &redirect_uri);
+    let url = app.providers.ask(provider, provider.question(&question, app.now())).await?;
+    Ok(Going { url, cookie: close(app, &attempt)?, state: attempt.state })
+}
+
+fn question<'a>(attempt: &'a Attempt, redirect_uri: &'a str) -> Question<'a> {
+    let Attempt { state, nonce, verifier, purpose, .. } = attempt;
+    Question { redirect_uri, state, nonce, verifier, anew: matches!(purpose, Purpose::Prove(..)) }
+}
+
+/// Of the sign-ins that a browser has under way those that are to end, so that one more has room: what is no sign-in any more,
+/// and the oldest.
+#[must_use]
+pub fn too_many<'a>(app: &App, cookies: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<&'a str> {
+    let mut all: Vec<(Option<i64>, &str)> =
+        cookies.map(|(name, value)| (sealed::open::<Attempt>(app, value).map(|it| it.begun), name)).collect();
+    all.sort_unstable();
+    let living = all.iter().filter(|(begun, _)| begun.is_some()).count();
+    let beyond = (living + 1).saturating_sub(SIGN_IN_ATTEMPTS_OPEN.size());
+    let dead = all.len() - living;
+    all.into_iter().take(dead + beyond).map(|(_, name)| name).collect()
+}
+
+/// Goes on with somebody who came back. `cookie` is what the browser carried, `caller` is who is signed in.
+pub async fn finish(
+    app: &Arc<App>,
+    key: &str,
+    answer: &Answer<'_>,
+    cookie: Option<&str>,
+    client: &Client,
+    caller: Option<&Caller>,
+) -> Result<Came> {
+    let provider = app.providers.get(key)?;
+    // Another browser's, another provider's, one that is over: all the same, and nobody is asked.
+    let attempt = cookie.and_then(|cookie| sealed::open::<Attempt>(app, cookie));
+    let attempt = attempt.filter(|it| it.state == answer.state && it.key == key).ok_or_else(not_begun)?;
+    let redirect_uri = redirect_uri(app, key);
+    let now = app.now();
+    let asked = question(&attempt, &redirect_uri);
+    let proven = async {
+        provider.names_itself(answer.iss, now).await?;
+        provider.redeem(answer.code, &asked, now).await
+    };
+    if let Some(error) = answer.error {
+        return Err(refused(provider.name(), error));
+    }
+    if answer.code.is_empty() {
+        return Err(Error::invalid("code", "is missing in the provider's answer"));
+    }
+    let proven = app.providers.ask(provider, proven).await?;
+    spend(app, &attempt).await?;
+    let Proven { subject, email, email_proven, name, session, auth_time, claims: _ } = proven;
+    let issuer = provider.issuer().to_owned();
+    let key = key.to_owned();
+    let pending = Pending { key, issuer, subject, email, email_proven, name, session, begun: now.0 };
+    match attempt.purpose {
+        Purpose::SignIn(next) => match account_of(app, &pending).await? {
+            Some(account) => Ok(Came::SignedIn(sign_in(app, account, &pending, client).await?, next)),
+            None => Ok(Came::Unknown(close(app, &pending)?)),
+        },
+        Purpose::Invitation(id, secret) => {
+            let accepting = Accepting::WithIdentity { identity: by(&pending), client: client.clone() };
+            let (invitation, account) = acceptance::accept(app, None, id, &secret, accepting).await?.value;
+            let proof = Proof::invitation_by(&pending.key, pending.session.as_deref());
+            let begun = sessions::begin(app, account, proof, client.clone(), true).await?;
+            Ok(Came::Joined(begun, invitation.organization_id))
+        }
+        Purpose::Link => Ok(Came::ToLink(close(app, &pending)?)),
+        Purpose::Prove(session, next) => {
+            prove(app, &pending, session, auth_time, caller).await?;
+            Ok(Came::ProvenAnew(next))
+        }
+    }
+}
+
+fn not_begun() -> Error {
+    let detail = "This sign-in was not begun in this browser, or too long ago, or it is over. Begin it again on the sign-in page.";
+    Error::new(Code::SignInFailed, detail)
+}
+
+/// What a provider says instead of a code. Its own words are not repeated: anybody can put some into a link.
+fn refused(name: &str, error: &str) -> Error {
+    let detail = match error {
+        "access_denied" => format!("{name} did not let you in, or you did not go on there. Nothing has happened."),
+        "login_required" | "interaction_required" | "consent_required" => {
+            format!("{name} asks you to sign in there first. Try again.")
+        }
+        "temporarily_unavailable" | "server_error" => format!("{name} cannot answer at this moment. Try again later."),
+        _ => format!(
+            "{name} did not take the question. Whoever runs this server compares its client id and the address of return."
+        ),
+    };
+    Error::new(Code::SignInFailed, detail)
+}
+
+/// Each sign-in works once, whichever node it comes back to.
+async fn spend(app: &App, attempt: &Attempt) -> Result<()> {
+    let mut tx = app.store.begin_unlogged().await?;
+    let ends_at = Time(attempt.begun).plus(lifetime());
+    let spent = identities::spend_attempt(&mut tx, &link_digest(&attempt.state), ends_at).await?;
+    tx.commit().await?;
+    if spent { Ok(()) } else { Err(not_begun()) }
+}
+
+/// The identity of somebody whose account is not known.
+#[must_use]
+pub fn by(pending: &Pending) -> ByProvider {
+    let Pending { issuer, subject, email, email_proven, name, .. } = pending.clone();
+    ByProvider { issuer, subject, email, email_proven, name }
+}
+
+async fn account_of(app: &App, pending: &Pending) -> Result<Option<Account>> {
+    let mut reader = app.store.read().await?;
+    match identities::find(reader.conn(), &pending.issuer, &pending.subject).await? {
+        Some(identity) => accounts::get(reader.conn(), identity.account_id).await,
+        None => Ok(None),
+    }
+}
+
+async fn sign_in(app: &Arc<App>, account: Account, pending: &Pending, client: &Client) -> Result<Written<Begun>> {
+    let proof = Proof::provider(&pending.key, pending.session.as_deref(), &pending.issuer, &pending.subject);
+    sessions::begin(app, account, proof, client.clone(), true).await
+}
+
+/// Notes that the person of the session was at the provider just now.
+async fn prove(
+    app: &Arc<App>,
+    pending: &Pending,
+    session: Uuid,
+    auth_time: Option<i64>,
+    caller: Option<&Caller>,
+) -> Result<()> {
+    let fresh = auth_time.is_some_and(|at| app.now().seconds() - at < ANEW / SECOND);
+    if !fresh {
+        let detail = "The provider does not say that you signed in there just now (`auth_time`). Prove who you are in another way.";
+        return Err(Error::new(Code::SignInFailed, detail));
+    }
+    let caller = caller.filter(|caller| caller.credential_id() == session).ok_or_else(not_begun)?;
+    let pending = pending.clone();
+    app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            let identity = identities::find(tx.conn(), &pending.issuer, &pending.subject).await?;
+            if identity.is_none_or(|identity| identity.account_id != person.account()) {
+                return Err(Error::new(
+                    Code::SignInFailed,
+                    "At the provider you are somebody whose identity does not open this account.",
+                ));
+            }
+            let now = tx.now();
+            if !session_rows::prove(tx, person.account(), person.session(), now).await? {
+                return Err(Error::not_found("session"));
+            }
+            let event = Event::new(Kind::SessionProven, None, person.session(), person.by().actor.name());
+            Ok(((), vec![event.related(person.account())]))
+        })
+    })
+    .await
+    .map(|_| ())
+}
+
+/// What the browser carries of somebody whose identity opens no account. `None` when it is over.
+#[must_use]
+pub fn pending(app: &App, cookie: Option<&str>) -> Option<Pending> {
+    sealed::open(app, cookie?)
+}
+
+/// What can be done for them.
+pub async fn first(app: &App, pending: &Pending) -> Result<First> {
+    if account_of(app, pending).await?.is_some() {
+        return Ok(First::Linked);
+    }
+    // Whoever has an address that is not proven is a stranger, whosever it is.
+    let Some(email) = pending.email.as_deref().filter(|_| pending.email_proven) else { return Ok(First::Stranger) };
+    let mut reader = app.store.read().await?;
+    let account = accounts::by_email(reader.conn(), email).await?;
+    match account.map(|account| account.email_proven_at.is_some()) {
+        Some(true) => return Ok(First::HasAccount),
+        Some(false) => return Ok(First::Unproven),
+        None => {}
+    }
+    let invited = invitations::of_address(reader.conn(), email, app.now()).await?;
+    Ok(if invited.is_empty() { First::Stranger } else { First::Invited(invited) })
+}
+
+/// Accepts an invitation for the address that the provider proves.
+pub async fn accept(
+    app: &Arc<App>,
+    pending: &Pending,
+    invitation: Uuid,
+    client: &Client,
+) -> Result<(Written<Begun>, Uuid)> {
+    let accepted = acceptance::accept_by_address(app, invitation, by(pending), client).await?;
+    let (invitation, account) = accepted.value;
+    let proof = Proof::invitation_by(&pending.key, pending.session.as_deref());
+    let begun = sessions::begin(app, account, proof, client.clone(), true).await?;
+    Ok((begun, invitation.organization_id))
+}
+
+/// Takes over the account of the address that the provider proves, of which nobody has shown that it is the person's: what was
+/// done with it ends, and its password.
+pub async fn take_over(app: &Arc<App>, pending: &Pending, client: &Client) -> Result<Written<Begun>> {
+    let identity = by(pending);
+    let email = pending.email.clone().filter(|_| pending.email_proven).ok_or_else(not_begun)?;
+    let visitor = Visitor::new(client.by(Actor::Visitor));
+    let taken = app.write(visitor, move |tx, _| {
+        Box::pin(async move {
+            let now = tx.now();
+            let account = accounts::by_email(tx.conn(), &email).await?.filter(|it| it.email_proven_at.is_none());
+            let mut account =
+                account.ok_or_else(|| Error::conflict("This account is somebody's by now. Sign in with it first."))?;
+            let before = people::snapshot(&account, false);
+            accounts::remove_password(tx, account.id, now).await?;
+            accounts::prove_email(tx, account.id, now).await?;
+            account.email_proven_at = Some(now);
+            let mut events = vec![people::changed(&account, true).before(before)];
+            events.extend(end_what_it_made(tx, &account).await?);
+            events.push(linked(tx, account.id, &identity).await?);
+            Ok((account, events))
+        })
+    });
+    sign_in(app, taken.await?.value, pending, client).await
+}
+
+/// Is this the address that the provider proves?
+#[must_use]
+pub fn proves(pending: &Pending, email: &str) -> bool {
+    pending.email_proven && pending.email.as_deref().is_some_and(|own| fold_email(own) == fold_email(email))
+}
