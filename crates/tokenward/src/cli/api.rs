@@ -150,7 +150,7 @@ fn path(organization: &ChosenOrganization, name: &str) -> Result<String> {
 }
 
 /// The kind of document, by the file's name; for a pipe by its first character.
-fn content_type(file: &str, document: &[u8]) -> &'static str {
+pub(super) fn content_type(file: &str, document: &[u8]) -> &'static str {
     let lower = file.to_lowercase();
     let first = document.iter().find(|byte| !byte.is_ascii_whitespace());
     if lower.ends_with(".json") || first == Some(&b'{') {

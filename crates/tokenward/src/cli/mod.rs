@@ -7,6 +7,7 @@
 mod account;
 mod answer;
 mod api;
+mod as_code;
 mod can;
 mod client;
 mod cluster;
@@ -207,6 +208,10 @@ pub enum Online {
     /// The routes of your own API
     #[command(subcommand)]
     Api(api::ApiCommand),
+    /// What is different between the organization and a file: the exit code is 2 where something is
+    Plan(as_code::PlanArgs),
+    /// Make the organization as a file says: settings, roles, projects, APIs, members, tokens
+    Apply(as_code::ApplyArgs),
     /// Decisions: why a token was accepted or refused
     #[command(subcommand)]
     Decision(decision::DecisionCommand),
@@ -404,6 +409,9 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Environment(command) => environment::run(command, &context()?).await,
         Online::Cluster(command) => cluster::run(command, &context()?).await,
         Online::Api(command) => api::run(command, &context()?).await,
+        Online::Plan(args) => as_code::plan(args, &context()?).await,
+        Online::Apply(args) if as_code::is_schema(&args) => as_code::print_schema(),
+        Online::Apply(args) => as_code::apply(args, &context()?).await,
         Online::Decision(command) => decision::run(command, &context()?).await,
         Online::Account(command) => account::run(command, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,

@@ -79,7 +79,7 @@ fn length(text: &str) -> Option<Result<Micros, String>> {
     Some(time::length(text).ok_or_else(|| "it is more than a hundred years".to_owned()))
 }
 
-fn absolute(text: &str) -> Option<Time> {
+pub(super) fn absolute(text: &str) -> Option<Time> {
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Some(Time(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros()));
     }

@@ -9,6 +9,7 @@
 
 mod access;
 mod apis;
+mod as_code;
 mod at_least;
 mod backup;
 mod cli;

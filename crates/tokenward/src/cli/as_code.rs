@@ -1,0 +1,607 @@
+//! `tokenward plan` and `tokenward apply`: an organization as it stands in a file. What is different is told in words before it is
+//! done; a second time there is nothing to do.
+
+mod file;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Map, Value, json};
+use tokenward_api::apis::ApiDetail;
+use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
+use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
+use tokenward_api::organizations::{Organization, OrganizationEdit};
+use tokenward_api::projects::{Project, ProjectRequest};
+use tokenward_api::roles::{CustomRole, CustomRoleEdit, CustomRoleRequest};
+use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest};
+use tokenward_core::Time;
+use tokenward_core::network::NotedNetwork;
+use tokenward_core::secret::{Kind, PlainText, Prefixes};
+use tokenward_server::limits::DOCUMENT_BYTES;
+use tokenward_verify::server::random::OsRandom;
+use uuid::Uuid;
+
+use super::answer::{ApiAnswer, List};
+use super::client::segment;
+use super::find::find;
+use super::output::{self, Exit, Failure, Result, clean, print};
+use super::{Context, api, member, prompt, role, when};
+use crate::note::note;
+use file::File;
+
+/// The largest file.
+const FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// `tokenward plan`.
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// The file: YAML or JSON
+    #[arg(long, short, value_name = "FILE")]
+    file: PathBuf,
+    /// Also what is there and not in the file, of the sections that the file has
+    #[arg(long)]
+    prune: bool,
+}
+
+/// `tokenward apply`.
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    /// The file: YAML or JSON
+    #[arg(long, short, value_name = "FILE", required_unless_present = "schema")]
+    file: Option<PathBuf>,
+    /// Delete what is there and not in the file, of the sections that the file has; asks for itself
+    #[arg(long)]
+    prune: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Print the JSON Schema of the file, for editors, and do nothing
+    #[arg(long, conflicts_with_all = ["file", "prune", "yes"])]
+    schema: bool,
+}
+
+/// Something that is to be done.
+struct Step {
+    /// In words, with a sign before: `+`, `~` or `-`.
+    words: String,
+    action: Action,
+}
+
+/// How it is done. Roles are named: they may be made by a step before.
+enum Action {
+    Settings(Box<OrganizationEdit>),
+    NewRole(CustomRoleRequest),
+    Role(Uuid, Box<CustomRoleEdit>),
+    NewProject(ProjectRequest),
+    Project(Uuid, ProjectRequest),
+    Api { path: String, kind: &'static str, document: Vec<u8> },
+    Invite { email: String, role: String },
+    MemberRole { user: Uuid, role: String },
+    NewToken { body: Box<ApiTokenRequest>, role: String, secret_file: Option<PathBuf> },
+    Token { id: Uuid, body: Box<ApiTokenEditRequest>, role: Option<String> },
+    Delete(String),
+    RemoveMember(Uuid),
+}
+
+impl Step {
+    fn takes_away(&self) -> bool {
+        matches!(self.action, Action::Delete(_) | Action::RemoveMember(_))
+    }
+}
+
+pub async fn plan(args: PlanArgs, context: &Context<'_>) -> Result {
+    let steps = Survey::open(&args.file, context).await?.steps(args.prune).await?;
+    tell(&steps, context)?;
+    // As `terraform plan -detailed-exitcode` has it, and the issue asks for.
+    if steps.is_empty() { Ok(()) } else { Err(Failure::silent(Exit::Usage)) }
+}
+
+pub async fn apply(args: ApplyArgs, context: &Context<'_>) -> Result {
+    let Some(file) = &args.file else { return Err(Failure::usage("No file is named.")) };
+    let survey = Survey::open(file, context).await?;
+    let steps = survey.steps(args.prune).await?;
+    tell(&steps, context)?;
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let gone = steps.iter().filter(|step| step.takes_away()).count();
+    prompt::confirm("Do this?", args.yes)?;
+    if gone > 0 {
+        prompt::confirm(&format!("{gone} of it is taken away. Really?"), args.yes)?;
+    }
+    let total = steps.len();
+    for (at, step) in steps.into_iter().enumerate() {
+        let words = step.words.clone();
+        survey.carry_out(step).await.map_err(|failure| {
+            failure.hint(format!("{at} of {total} are done; this was not: {}. Mend it and apply again.", clean(&words)))
+        })?;
+    }
+    note(format!("Done: {total} of {total}."));
+    Ok(())
+}
+
+/// `tokenward apply --schema`.
+pub fn is_schema(args: &ApplyArgs) -> bool {
+    args.schema
+}
+
+pub fn print_schema() -> Result {
+    output::json(&file::schema())
+}
+
+fn tell(steps: &[Step], context: &Context<'_>) -> Result {
+    if context.global.json {
+        return output::json(&json!({ "steps": steps.iter().map(|step| &step.words).collect::<Vec<_>>() }));
+    }
+    if steps.is_empty() {
+        note("There is nothing to do: it is as the file says.");
+        return Ok(());
+    }
+    print(&steps.iter().map(|step| clean(&step.words)).collect::<Vec<_>>().join("\n"))
+}
+
+/// The file, and what is there.
+struct Survey<'a> {
+    context: &'a Context<'a>,
+    /// The path of the organization.
+    base: String,
+    file: File,
+    /// Where files are that it names.
+    directory: PathBuf,
+}
+
+impl<'a> Survey<'a> {
+    async fn open(path: &Path, context: &'a Context<'a>) -> Result<Self> {
+        let shown = path.display();
+        let bytes = prompt::document(&path.to_string_lossy(), FILE_BYTES)?;
+        let text = String::from_utf8(bytes).map_err(|_| Failure::error(format!("{shown} is not UTF-8.")))?;
+        let value = yaml::read(&text).map_err(|problem| Failure::error(format!("{shown}: {problem}")))?;
+        let file = serde_json::from_value(value).map_err(|problem| Failure::error(format!("{shown}: {problem}.")))?;
+        let organization = context.client.organization(context.global).await?;
+        let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        Ok(Self { context, base: format!("/organization/{}", organization.id), file, directory })
+    }
+
+    async fn all<T: DeserializeOwned>(&self, rest: &str) -> Result<Vec<ApiAnswer<T>>> {
+        Ok(self.context.client.get::<List<T>>(&format!("{}{rest}", self.base)).await?.into_read().results)
+    }
+
+    /// What is to be done, in the order in which it can be.
+    async fn steps(&self, prune: bool) -> Result<Vec<Step>> {
+        let (mut steps, mut gone) = (Vec::new(), Vec::new());
+        self.settings(&mut steps).await?;
+        self.roles(&mut steps, &mut gone).await?;
+        self.projects(&mut steps, &mut gone).await?;
+        self.apis(&mut steps, &mut gone).await?;
+        self.members(&mut steps, &mut gone).await?;
+        self.tokens(&mut steps, &mut gone).await?;
+        if prune {
+            // What uses a thing goes before it.
+            gone.reverse();
+            steps.append(&mut gone);
+        }
+        Ok(steps)
+    }
+
+    async fn settings(&self, steps: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.organization else { return Ok(()) };
+        let now: ApiAnswer<Organization> = self.context.client.get(&self.base).await?;
+        let mut edit = OrganizationEdit {
+            name: now.name.clone(),
+            description: None,
+            plan: None,
+            website_url: None,
+            repository: None,
+            logo_url: None,
+            icon_url: None,
+            admin_emails: None,
+        };
+        let mut said = Vec::new();
+        for (what, wanted, now, to) in [
+            ("description", &wanted.description, &now.description, &mut edit.description),
+            ("website_url", &wanted.website_url, &now.website_url, &mut edit.website_url),
+            ("repository", &wanted.repository, &now.repository, &mut edit.repository),
+        ] {
+            if let Some(wanted) = wanted.as_ref().filter(|wanted| Some(*wanted) != now.as_ref()) {
+                said.push(change(what, now.as_deref().unwrap_or_default(), wanted));
+                *to = Some(Some(wanted.clone()));
+            }
+        }
+        if !said.is_empty() {
+            let words = format!("~ organization: {}", said.join("; "));
+            steps.push(Step { words, action: Action::Settings(Box::new(edit)) });
+        }
+        Ok(())
+    }
+
+    async fn roles(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.roles else { return Ok(()) };
+        once("roles", wanted.iter().map(|it| &it.name))?;
+        let now: Vec<ApiAnswer<CustomRole>> = self.all("/customRole").await?;
+        for it in wanted {
+            let Some(old) = now.iter().find(|old| old.name == it.name) else {
+                let body = CustomRoleRequest {
+                    name: it.name.clone(),
+                    description: Some(it.description.clone()).filter(|text| !text.is_empty()),
+                    permissions: it.permissions.clone(),
+                };
+                let words = format!("+ role `{}`: {}", it.name, or_none(&it.permissions.join(", ")));
+                steps.push(Step { words, action: Action::NewRole(body) });
+                continue;
+            };
+            let sorted = |all: &[String]| {
+                let mut all = all.to_vec();
+                all.sort();
+                all.dedup();
+                all.join(", ")
+            };
+            let (before, after) = (sorted(&old.permissions), sorted(&it.permissions));
+            let mut said = Vec::new();
+            if before != after {
+                said.push(change("permissions", &before, &after));
+            }
+            if old.description != it.description {
+                said.push(change("description", &old.description, &it.description));
+            }
+            if !said.is_empty() {
+                let mut body = CustomRoleEdit::from((**old).clone());
+                body.description = Some(Some(it.description.clone()).filter(|text| !text.is_empty()));
+                body.permissions = Some(it.permissions.clone());
+                let words = format!("~ role `{}`: {}", it.name, said.join("; "));
+                steps.push(Step { words, action: Action::Role(old.id, Box::new(body)) });
+            }
+        }
+        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name)) {
+            let action = Action::Delete(format!("{}/customRole/{}", self.base, old.id));
+            gone.push(Step { words: format!("- role `{}`", old.name), action });
+        }
+        Ok(())
+    }
+
+    async fn projects(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.projects else { return Ok(()) };
+        once("projects", wanted.iter().map(|it| &it.name))?;
+        let now: Vec<ApiAnswer<Project>> = self.all("/project").await?;
+        for it in wanted {
+            let body = ProjectRequest { name: it.name.clone(), description: Some(it.description.clone()) };
+            match now.iter().find(|old| old.name == it.name) {
+                None => {
+                    steps.push(Step { words: format!("+ project `{}`", it.name), action: Action::NewProject(body) })
+                }
+                Some(old) if old.description != it.description => {
+                    let words = format!(
+                        "~ project `{}`: {}",
+                        it.name,
+                        change("description", &old.description, &it.description)
+                    );
+                    steps.push(Step { words, action: Action::Project(old.id, body) });
+                }
+                Some(_) => {}
+            }
+        }
+        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name)) {
+            let words = format!("- project `{}`, with its environments and variables", old.name);
+            gone.push(Step { words, action: Action::Delete(format!("/project/{}", old.id)) });
+        }
+        Ok(())
+    }
+
+    async fn apis(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.apis else { return Ok(()) };
+        once("apis", wanted.iter().map(|it| &it.name))?;
+        let now: Vec<ApiAnswer<Value>> = self.all("/api").await?;
+        let name_of = |it: &ApiAnswer<Value>| it["name"].as_str().unwrap_or_default().to_owned();
+        for it in wanted {
+            let place = self.directory.join(&it.file);
+            let document = prompt::document(&place.to_string_lossy(), DOCUMENT_BYTES.default)?;
+            let kind = api::content_type(&it.file, &document);
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(it.unknown_route.as_ref().map(|word| ("unknown_route", word)));
+            let query = query.finish();
+            let path = format!("{}/api/{}?{query}", self.base, segment(&it.name)?);
+            let old = now.iter().find(|old| name_of(old) == it.name);
+            let tried = format!("{path}{}dry_run=true", if query.is_empty() { "" } else { "&" });
+            let would: ApiAnswer<ApiDetail> = self.context.client.put_document(&tried, kind, document.clone()).await?;
+            let routes = would.changes.as_ref().map_or(0, |changes| changes.routes.len());
+            let words = match old {
+                None => format!("+ API `{}`: {} routes", it.name, would.routes.len()),
+                Some(old) => {
+                    let word = old["unknown_route"].as_str().unwrap_or_default();
+                    let other = it.unknown_route.as_deref().is_some_and(|wanted| wanted != word);
+                    if routes == 0 && !other {
+                        continue;
+                    }
+                    let also = if other { ", and what no route describes" } else { "" };
+                    format!("~ API `{}`: {routes} routes{also}", it.name)
+                }
+            };
+            steps.push(Step { words, action: Action::Api { path, kind, document } });
+        }
+        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != name_of(old))) {
+            let name = name_of(old);
+            let action = Action::Delete(format!("{}/api/{}", self.base, segment(&name)?));
+            gone.push(Step { words: format!("- API `{name}`"), action });
+        }
+        Ok(())
+    }
+
+    async fn members(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.members else { return Ok(()) };
+        once("members", wanted.iter().map(|it| &it.email))?;
+        let now: Vec<ApiAnswer<Member>> = self.all("/member").await?;
+        let invited: Vec<ApiAnswer<InviteMember>> = self.all("/inviteMember").await?;
+        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+        for it in wanted {
+            let pending = invited.iter().find(|old| same(&old.email, &it.email));
+            match now.iter().find(|old| same(&old.email, &it.email)) {
+                Some(old) if same(&old.role_name, &it.role) => {}
+                Some(old) => {
+                    let words = format!("~ member {}: {}", it.email, change("role", &old.role_name, &it.role));
+                    steps.push(Step { words, action: Action::MemberRole { user: old.id, role: it.role.clone() } });
+                }
+                None if pending.is_some() => {}
+                None => {
+                    let words = format!("+ invitation of {} as {}", it.email, it.role);
+                    steps.push(Step {
+                        words,
+                        action: Action::Invite { email: it.email.clone(), role: it.role.clone() },
+                    });
+                }
+            }
+        }
+        let named = |email: &str| wanted.iter().any(|it| same(&it.email, email));
+        // The owner stays: an organization has one.
+        for old in now.iter().filter(|old| !named(&old.email) && old.role != "OWNER") {
+            gone.push(Step { words: format!("- member {}", old.email), action: Action::RemoveMember(old.id) });
+        }
+        for old in invited.iter().filter(|old| !named(&old.email)) {
+            let action = Action::Delete(format!("{}/inviteMember/{}", self.base, old.id));
+            gone.push(Step { words: format!("- invitation of {}", old.email), action });
+        }
+        Ok(())
+    }
+
+    async fn tokens(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.tokens else { return Ok(()) };
+        once("tokens", wanted.iter().map(|it| &it.name))?;
+        let now: Vec<ApiAnswer<ApiToken>> = self.all("/apiToken").await?;
+        for it in wanted {
+            match now.iter().find(|old| old.name == it.name) {
+                Some(old) => self.changed_token(it, old, steps).await?,
+                None => self.new_token(it, steps).await?,
+            }
+        }
+        let own: Option<Uuid> = self
+            .context
+            .client
+            .get::<Value>("/token/self")
+            .await
+            .ok()
+            .and_then(|it| it["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()));
+        // The one that is asked with would take the others with it half-way.
+        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name) && Some(old.id) != own) {
+            let used = old
+                .last_used_at
+                .map_or_else(|| "never used".to_owned(), |at| format!("last used {}", output::moment(at)));
+            let action = Action::Delete(format!("{}/apiToken/{}", self.base, old.id));
+            gone.push(Step { words: format!("- token `{}` ({}, {used})", old.name, old.role_name), action });
+        }
+        Ok(())
+    }
+
+    async fn new_token(&self, it: &file::Token, steps: &mut Vec<Step>) -> Result {
+        let secret_file = it.secret_file.as_ref().map(|file| self.directory.join(file));
+        let said = match (&secret_file, &it.sha256) {
+            (Some(_), Some(_)) => {
+                return Err(wrong(&it.name, "it has `secret_file` and `sha256`; one of them says it"));
+            }
+            (None, None) => {
+                return Err(wrong(
+                    &it.name,
+                    "it is not there yet: say with `secret_file` where its secret is written, or `sha256`",
+                ));
+            }
+            (Some(place), None) if place.try_exists().unwrap_or(true) => {
+                let problem = format!("it is to be made, and {} is there already; move that away", place.display());
+                return Err(wrong(&it.name, &problem));
+            }
+            (Some(place), None) => format!("secret in {}", place.display()),
+            (None, Some(_)) => "by its digest".to_owned(),
+        };
+        let end = match &it.expires {
+            Some(text) => Some(when::end_argument(text).map_err(|problem| wrong(&it.name, &problem))?.0),
+            None => None,
+        };
+        let body = ApiTokenRequest {
+            name: it.name.clone(),
+            description: it.description.clone(),
+            role_id: None,
+            scope: None,
+            not_before: None,
+            expires_at: end,
+            networks: networks(&it.networks),
+            labels: it.labels.clone(),
+            metadata: Map::new(),
+            owner_id: member::named(it.owner.as_deref(), self.context).await?,
+            successor_id: None,
+            sha256: it.sha256.clone(),
+            last_four: it.last_four.clone(),
+        };
+        let words = format!("+ token `{}`: role {}, {said}", it.name, it.role);
+        steps.push(Step {
+            words,
+            action: Action::NewToken { body: Box::new(body), role: it.role.clone(), secret_file },
+        });
+        Ok(())
+    }
+
+    async fn changed_token(&self, it: &file::Token, old: &ApiToken, steps: &mut Vec<Step>) -> Result {
+        let (mut body, mut said, mut role) = (ApiTokenEditRequest::default(), Vec::new(), None);
+        if !old.role_name.eq_ignore_ascii_case(&it.role) {
+            said.push(change("role", &old.role_name, &it.role));
+            role = Some(it.role.clone());
+        }
+        if it.description.is_some() && it.description != old.description {
+            said.push(change(
+                "description",
+                old.description.as_deref().unwrap_or_default(),
+                it.description.as_deref().unwrap_or_default(),
+            ));
+            body.description = Some(it.description.clone());
+        }
+        if let Some(end) = it.expires.as_deref().and_then(fixed_end)
+            && end != old.expires_at
+        {
+            let text = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), |at| output::moment(at));
+            said.push(change("end", &text(old.expires_at), &text(end)));
+            body.expires_at = Some(end);
+        }
+        let lines = |labels: &BTreeMap<String, String>| {
+            labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+        };
+        if it.labels != old.labels {
+            said.push(change("labels", &lines(&old.labels), &lines(&it.labels)));
+            let gone = old.labels.keys().filter(|key| !it.labels.contains_key(*key)).map(|key| (key.clone(), None));
+            let new = it.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+            body.labels = Some(Some(gone.chain(new).collect()));
+        }
+        let wanted = networks(&it.networks).unwrap_or_default();
+        if wanted != old.networks {
+            let text =
+                |all: &[ApiTokenNetwork]| all.iter().map(|it| it.network.as_str()).collect::<Vec<_>>().join(", ");
+            said.push(change("networks", &text(&old.networks), &text(&wanted)));
+            body.networks = Some(Some(wanted).filter(|all| !all.is_empty()));
+        }
+        if let Some(owner) = &it.owner
+            && old.owner_name.as_deref() != Some(owner)
+        {
+            said.push(change("owner", old.owner_name.as_deref().unwrap_or_default(), owner));
+            body.owner_id = Some(member::or_none(owner, self.context).await?);
+        }
+        if !said.is_empty() {
+            let words = format!("~ token `{}`: {}", it.name, said.join("; "));
+            steps.push(Step { words, action: Action::Token { id: old.id, body: Box::new(body), role } });
+        }
+        Ok(())
+    }
+
+    async fn role(&self, wanted: &str) -> Result<Uuid> {
+        let organization = self.context.client.organization(self.context.global).await?;
+        Ok(find(&role::available(self.context, &organization).await?, wanted, "role")?.id)
+    }
+
+    async fn carry_out(&self, step: Step) -> Result {
+        let (client, base) = (&self.context.client, &self.base);
+        match step.action {
+            Action::Settings(body) => client.put::<IgnoredAny>(base, &body, None).await.map(drop)?,
+            Action::NewRole(body) => client.post::<IgnoredAny>(&format!("{base}/customRole"), &body).await.map(drop)?,
+            Action::Role(id, body) => {
+                client.put::<IgnoredAny>(&format!("{base}/customRole/{id}"), &body, None).await.map(drop)?;
+            }
+            Action::NewProject(body) => client.post::<IgnoredAny>(&format!("{base}/project"), &body).await.map(drop)?,
+            Action::Project(id, body) => {
+                client.put::<IgnoredAny>(&format!("/project/{id}"), &body, None).await.map(drop)?;
+            }
+            Action::Api { path, kind, document } => {
+                client.put_document::<IgnoredAny>(&path, kind, document).await.map(drop)?;
+            }
+            Action::Invite { email, role } => {
+                let body =
+                    InviteMemberRequest { email: email.clone(), role_id: Some(self.role(&role).await?), role: None };
+                let invited: ApiAnswer<InviteMember> = client.post(&format!("{base}/inviteMember"), &body).await?;
+                note(clean(&format!("The invitation link of {email}, for nobody else:")));
+                output::print_once(&invited.invitation_link)?;
+            }
+            Action::MemberRole { user, role } => {
+                let role_id = self.role(&role).await?;
+                let body = MemberRoleUpdate {
+                    user_id: user.to_string(),
+                    role_id,
+                    keep_invitations: false,
+                    hand_over_to: None,
+                };
+                client.put::<IgnoredAny>(&format!("{base}/member"), &body, None).await.map(drop)?;
+            }
+            Action::NewToken { mut body, role, secret_file } => {
+                body.role_id = Some(Some(self.role(&role).await?));
+                self.make_token(*body, secret_file).await?;
+            }
+            Action::Token { id, mut body, role } => {
+                if let Some(role) = role {
+                    body.role_id = Some(Some(self.role(&role).await?));
+                }
+                client.patch::<IgnoredAny>(&format!("{base}/apiToken/{id}"), &body).await.map(drop)?;
+            }
+            Action::Delete(path) => client.delete(&path).await?,
+            Action::RemoveMember(user) => {
+                let body = MemberRemoval { user_id: user.to_string(), keep_invitations: false, hand_over_to: None };
+                client.delete_with(&format!("{base}/member"), &body).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The secret is made here and is in its file before anybody knows its digest: nothing can lose it.
+    async fn make_token(&self, mut body: ApiTokenRequest, secret_file: Option<PathBuf>) -> Result {
+        let path = format!("{}/apiToken", self.base);
+        let Some(place) = secret_file else {
+            return self.context.client.post::<ApiTokenCreate>(&path, &body).await.map(drop);
+        };
+        let secret = PlainText::generate(Kind::Token, &Prefixes::default(), &OsRandom);
+        let failed = |cause: std::io::Error| Failure::error(format!("{} cannot be written: {cause}", place.display()));
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place).map_err(failed)?;
+        file.write_all(secret.expose().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        body.sha256 = Some(hex::encode(secret.inner_digest().to_bytes()));
+        body.last_four = Some(secret.last_four().to_owned());
+        let made = self.context.client.post::<ApiTokenCreate>(&path, &body).await;
+        if made.as_ref().is_err_and(|failure| failure.undone) {
+            // It is the secret of nothing. Where it cannot be removed, the next run says so.
+            let _ = std::fs::remove_file(&place);
+        }
+        made.map(drop)
+    }
+}
+
+/// Nothing is described twice.
+fn once<'n>(section: &str, names: impl Iterator<Item = &'n String>) -> Result {
+    let mut seen: Vec<&String> = names.collect();
+    seen.sort_unstable();
+    match seen.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Failure::error(format!("`{section}` has `{}` twice.", pair[0]))),
+        None => Ok(()),
+    }
+}
+
+fn wrong(token: &str, problem: &str) -> Failure {
+    Failure::error(format!("The token `{token}`: {problem}."))
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+fn change(what: &str, before: &str, after: &str) -> String {
+    format!("{what}: {} → {}", or_none(before), or_none(after))
+}
+
+/// An end that is the same whenever it is read; a length counts only when a token is made.
+fn fixed_end(text: &str) -> Option<Option<Time>> {
+    if text == "never" {
+        return Some(None);
+    }
+    when::absolute(text).map(Some)
+}
+
+fn networks(all: &[String]) -> Option<Vec<ApiTokenNetwork>> {
+    let read = |text: &String| {
+        let (network, note) = NotedNetwork::split(text);
+        ApiTokenNetwork { network: network.to_owned(), note: note.map(str::to_owned) }
+    };
+    (!all.is_empty()).then(|| all.iter().map(read).collect())
+}

@@ -1,0 +1,169 @@
+//! The file in which an organization is described.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// All of it. What a section does not name is left alone; a section that is not there is too.
+#[derive(Deserialize, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub organization: Option<Settings>,
+    pub roles: Option<Vec<Role>>,
+    pub projects: Option<Vec<Project>>,
+    pub members: Option<Vec<Member>>,
+    pub tokens: Option<Vec<Token>>,
+    pub apis: Option<Vec<Api>>,
+}
+
+/// Settings of the organization.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub description: Option<String>,
+    pub website_url: Option<String>,
+    pub repository: Option<String>,
+}
+
+/// A custom role.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    #[serde(default)]
+    pub permissions: Vec<String>,
+}
+
+/// A project.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A member; who is none yet is invited.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    pub email: String,
+    pub role: String,
+}
+
+/// An API token.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    pub name: String,
+    pub role: String,
+    pub description: Option<String>,
+    /// When it ends: a date-time or a date, which is kept so; or a length such as 90d, which counts when it is made.
+    pub expires: Option<String>,
+    pub owner: Option<String>,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub networks: Vec<String>,
+    /// Where the secret is written that is made for it here.
+    pub secret_file: Option<String>,
+    /// Or the digest of one that is there.
+    pub sha256: Option<String>,
+    pub last_four: Option<String>,
+}
+
+/// The routes of an API of one's own.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    pub name: String,
+    /// An OpenAPI document, or a short list of routes.
+    pub file: String,
+    /// `deny` or `allow`.
+    pub unknown_route: Option<String>,
+}
+
+/// What editors know of the file: JSON Schema.
+pub fn schema() -> Value {
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let list = |fields: Value, required: &[&str]| {
+        json!({
+            "type": "array",
+            "items": { "type": "object", "properties": fields, "required": required, "additionalProperties": false },
+        })
+    };
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An organization of Tokenward, as code",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "organization": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "description": text("What it is."),
+                    "website_url": text("The address of its web site."),
+                    "repository": text("The address of its repository."),
+                },
+            },
+            "roles": list(json!({
+                "name": text("Its name."),
+                "description": text("What it is for."),
+                "permissions": { "type": "array", "items": { "type": "string" }, "description": "Such as invoices:read." },
+            }), &["name"]),
+            "projects": list(json!({ "name": text("Its name."), "description": text("What it is.") }), &["name"]),
+            "members": list(json!({
+                "email": text("The e-mail address. Who is no member yet is invited."),
+                "role": text("The role, by name."),
+            }), &["email", "role"]),
+            "tokens": list(json!({
+                "name": text("Its name."),
+                "role": text("The role that it acts as, by name."),
+                "description": text("What it is for."),
+                "expires": text("A date-time or a date; never; or a length such as 90d, which counts when it is made."),
+                "owner": text("The member who is accountable for it, by e-mail address."),
+                "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+                "networks": { "type": "array", "items": { "type": "string" } },
+                "secret_file": text("Where the secret is written that is made for it. It must not be there yet."),
+                "sha256": text("The SHA-256 of a secret that is there, in hexadecimal digits."),
+                "last_four": text("The last four characters of that secret."),
+            }), &["name", "role"]),
+            "apis": list(json!({
+                "name": text("Its name."),
+                "file": text("An OpenAPI document, or a short list of routes."),
+                "unknown_route": { "enum": ["deny", "allow"] },
+            }), &["name", "file"]),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Something that a schema takes, with all of its properties.
+    fn sample(schema: &Value) -> Value {
+        match (&schema["properties"], &schema["items"], schema["enum"].get(0)) {
+            (Value::Object(fields), ..) => fields.iter().map(|(name, it)| (name.clone(), sample(it))).collect(),
+            (_, Value::Object(_), _) => json!([sample(&schema["items"])]),
+            (_, _, Some(word)) => word.clone(),
+            _ if schema["type"] == "object" => json!({}),
+            _ => json!("x"),
+        }
+    }
+
+    #[test]
+    fn the_schema_has_what_is_read_and_nothing_else() {
+        let whole = sample(&schema());
+        let file: File = serde_json::from_value(whole.clone()).unwrap();
+        let token = &file.tokens.unwrap()[0];
+        assert!(token.secret_file.is_some() && token.networks == ["x"]);
+        let debug = format!("{:?}", serde_json::from_value::<File>(whole).unwrap());
+        assert!(!debug.contains("None"), "a field that the schema does not have: {debug}");
+        assert!(serde_json::from_value::<File>(json!({ "token": [] })).is_err());
+    }
+}
