@@ -558,7 +558,7 @@ pub struct IdentitySnapshot {
 #[allow(missing_docs)]
 pub enum Snapshot {
     Organization(OrganizationSnapshot),
-    Token(TokenSnapshot),
+    Token(Box<TokenSnapshot>),
     TokensRevoked(TokensRevokedSnapshot),
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
@@ -583,9 +583,14 @@ macro_rules! into_snapshot {
     };
 }
 
+impl From<TokenSnapshot> for Snapshot {
+    fn from(snapshot: TokenSnapshot) -> Self {
+        Self::Token(Box::new(snapshot))
+    }
+}
+
 into_snapshot!(
     Organization(OrganizationSnapshot),
-    Token(TokenSnapshot),
     TokensRevoked(TokensRevokedSnapshot),
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),

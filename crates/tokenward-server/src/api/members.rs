@@ -19,7 +19,7 @@ use super::extract::{Body, written_empty};
 use super::right::On;
 use crate::service::App;
 use crate::service::members::{self, Sent};
-use crate::service::token_owners::Owned;
+use crate::service::token_hand_over::Owned;
 
 /// The word of the old vocabulary for a role: connectors still read it.
 pub(super) fn deprecated_role(kind: RoleKind) -> &'static str {

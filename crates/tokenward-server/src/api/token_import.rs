@@ -144,7 +144,8 @@ impl Lines<'_> {
             faults.push("sha256", "is missing: an import registers secrets that are there already");
         }
         let new = new_token(sent, &mut faults);
-        if let Err(error) = faults.finish().and(tokens::check(&new, self.app.now()).finish()) {
+        // All that is wrong with a line is told at once.
+        if let Err(error) = tokens::check(&new, self.app.now()).and(faults.finish()) {
             return self.wrong.error(self.line, error);
         }
         self.rows.push(Row { line: self.line, new });

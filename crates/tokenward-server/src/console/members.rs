@@ -27,7 +27,7 @@ use super::view::{
 };
 use super::words::{count, role_tag};
 use crate::service::members::{self, Sent};
-use crate::service::token_owners::Owned;
+use crate::service::token_hand_over::Owned;
 use crate::service::{invitations, policy_tokens, receipts, tokens, usage};
 
 /// The box that keeps the invitations of somebody who loses rights.

@@ -6,7 +6,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::directory::Resource;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::secret::Kind;
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Code, Result, Uuid};
 use tokenward_store::{environments, projects, roles, tokens, variables};
 
 use super::{App, Written};

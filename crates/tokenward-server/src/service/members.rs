@@ -12,7 +12,7 @@ use tokenward_store::members::{self, Member, Seat};
 use tokenward_store::{Tx, roles};
 
 use super::invitations::end_sent_by;
-use super::token_owners::Owned;
+use super::token_hand_over::Owned;
 use super::tokens::counted;
 use super::{App, Written, proof};
 use crate::limits::ORGANIZATIONS;

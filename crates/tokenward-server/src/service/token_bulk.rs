@@ -14,7 +14,7 @@ use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
 use super::tokens::{Why, check_begin, deleted, event, lives_longer, may_hand_out, snapshot, updated};
-use super::{App, Written, proof, receipts, token_allowance, token_networks, token_owners};
+use super::{App, Written, proof, receipts, token_allowance, token_hand_over, token_networks, token_owners};
 use crate::limits::TOKEN_BULK;
 
 /// Tokens that are looked at in one read.
@@ -229,7 +229,7 @@ async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, actio
                         Some(owner) => Some(token_owners::heir(tx, grant, "owner_id", owner).await?),
                         None => None,
                     };
-                    token_owners::hand_over(tx, grant, &all, to.as_ref()).await?
+                    token_hand_over::hand_over(tx, grant, &all, to.as_ref()).await?
                 }
             };
             if events.is_empty() {

@@ -112,7 +112,9 @@ async fn mail(app: &Arc<App>, all: Vec<Ending>, days: i64) -> Result<()> {
             let more = tokens.len().saturating_sub(NAMED);
             let name = name.as_deref().unwrap_or_default();
             // A budget that is spent is no reason to tell others nothing.
-            if let Err(error) = mailer.tell_of_ends(organization, name, email, lines.collect(), (more, days), &place, app.now()) {
+            if let Err(error) =
+                mailer.tell_of_ends(organization, name, email, lines.collect(), (more, days), &place, app.now())
+            {
                 tracing::warn!(%error, "a mail about tokens that end soon was not sent");
             }
         }

@@ -22,6 +22,7 @@ pub(super) mod batches;
 
 use super::holders::{self, Wanted};
 use super::token_labels::{LabelsChange, MetadataChange};
+use super::token_owners::OwnerChange;
 use super::{
     App, IfMatch, Written, proof, sessions, token_allowance, token_labels, token_networks, token_owners, token_scope,
 };
@@ -341,7 +342,7 @@ pub async fn update(
                 let now = tx.now();
                 roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?;
                 let faults = change.faults(now);
-                let permissions = change.permissions.clone().unwrap_or_else(|| old.permissions.clone());
+                let permissions = change.permissions.unwrap_or_else(|| old.permissions.clone());
                 let role = change.role_id.unwrap_or(old.role_id);
                 let role = roles::assignable_to(tx, grant, role, &permissions).await;
                 let role = faults.and(role)?;
@@ -361,7 +362,8 @@ pub async fn update(
                     let end = policy.of_role(role.id).check_end(expires_at, token::begin(not_before, now));
                     faults.check("expires_at", end);
                 }
-                let owner = token_owners::of_change(tx, grant, &old, &change, &mut faults).await?;
+                let owners = OwnerChange { owner: change.owner_id, successor: change.successor_id };
+                let owner = token_owners::of_change(tx, grant, &old, owners, &mut faults).await?;
                 let labels = token_labels::changed_labels(&old.labels, change.labels, &mut faults);
                 let metadata = token_labels::changed_metadata(old.metadata.as_deref(), change.metadata, &mut faults)?;
                 faults.finish()?;

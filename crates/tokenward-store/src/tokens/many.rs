@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::Serialize;
 
 use super::{
-    ActorKind, Allowance, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result, Revocation,
-    Token, TokenRow, Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
+    ActorKind, Allowance, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result,
+    Revocation, Token, TokenRow, Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
 };
 use crate::db::{Many, hex_bytes, hex_id, many};
 

@@ -425,6 +425,9 @@ impl<'a> Survey<'a> {
             not_before: None,
             expires_at: end,
             networks: networks(&it.networks),
+            permissions: None,
+            rate_limit: None,
+            quota: None,
             labels: it.labels.clone(),
             metadata: Map::new(),
             owner_id: member::named(it.owner.as_deref(), self.context).await?,
@@ -457,7 +460,7 @@ impl<'a> Survey<'a> {
         if let Some(end) = it.expires.as_deref().and_then(fixed_end)
             && end != old.expires_at
         {
-            let text = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), |at| output::moment(at));
+            let text = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), output::moment);
             said.push(change("end", &text(old.expires_at), &text(end)));
             body.expires_at = Some(end);
         }

@@ -173,7 +173,7 @@ pub enum Online {
     Org(org::OrgCommand),
     /// API tokens
     #[command(subcommand)]
-    Token(token::TokenCommand),
+    Token(Box<token::TokenCommand>),
     /// What the organization asks of the lives of tokens
     #[command(subcommand)]
     TokenPolicy(token_policy::TokenPolicyCommand),
@@ -400,7 +400,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Completions(args) => shell::completions(&args),
         Online::Man(args) => shell::man(&args),
         Online::Org(command) => org::run(command, &context()?).await,
-        Online::Token(command) => token::run(command, &context()?).await,
+        Online::Token(command) => token::run(*command, &context()?).await,
         Online::TokenPolicy(command) => token_policy::run(command, &context()?).await,
         Online::Can(args) => can::run(args, &context()?).await,
         Online::Role(command) => role::run(command, &context()?).await,

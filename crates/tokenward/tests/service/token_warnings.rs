@@ -38,7 +38,11 @@ async fn warns(config: Config, directory: tempfile::TempDir) {
     made("short", Some(end(5))).await;
     made("endless", None).await;
     let moved = made("moved", Some(end(60))).await;
-    assert_eq!(token_warnings::warn(app).await.unwrap(), 0, "a life of five days is not long enough for a week's warning");
+    assert_eq!(
+        token_warnings::warn(app).await.unwrap(),
+        0,
+        "a life of five days is not long enough for a week's warning"
+    );
     server.clock.advance(31 * DAY);
     assert_eq!(token_warnings::warn(app).await.unwrap(), 2);
     assert_eq!(token_warnings::warn(app).await.unwrap(), 0, "each once");
@@ -67,10 +71,7 @@ async fn it_is_told_of_an_end_before_it_comes_and_once() {
 async fn the_owner_and_the_admins_are_mailed_once() {
     let (mailbox, address) = Mailbox::open().await;
     let directory = tempfile::tempdir().unwrap();
-    let config = Config {
-        smtp_url: Some(format!("smtp://{address}")),
-        ..config(directory.path())
-    };
+    let config = Config { smtp_url: Some(format!("smtp://{address}")), ..config(directory.path()) };
     let (server, acme) = Server::with_owner_and(directory, config).await;
     let (ada, _) = server.member(&acme, "ada@acme.example", "viewer").await;
     let role = server.role(&acme, "viewer").await;

@@ -56,8 +56,8 @@ pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell}
 pub use time::Moment;
 pub use tokens::{
     Expiry, ExpiryPreset, LastUsed, OwnerFields, ReasonCount, RevocationView, SortHead, TokenBulkPage,
-    TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage, TokenRevokeAllPage, TokenRotatePage,
-    TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
+    TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage,
+    TokenRevokeAllPage, TokenRotatePage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 
 use askama::Template;
