@@ -54,9 +54,10 @@ pub struct Reach {
 /// there are none.
 pub async fn reach(mut conn: Conn<'_>, grant: &Grant, before: Option<Time>) -> Result<Option<Reach>> {
     let (organization, before) = (grant.organization(), before.unwrap_or(Time(i64::MAX)).0);
+    // Those that were taken back before count too: their deletion must not be undone afterwards.
     let through: Option<Uuid> = run!(conn.reborrow(), c => sqlx::query_scalar(concat!(
         "SELECT t.id FROM token t JOIN organization o ON o.id = t.organization_id WHERE t.organization_id = $1 ",
-        "AND t.revoked_at IS NULL AND (o.tokens_cut IS NULL OR t.id > o.tokens_cut) AND t.created_at < $2 ",
+        "AND (o.tokens_cut IS NULL OR t.id > o.tokens_cut) AND t.created_at < $2 ",
         "ORDER BY t.id DESC LIMIT 1"
     )).bind(organization).bind(before).fetch_optional(&mut *c))?;
     let Some(through) = through else { return Ok(None) };
@@ -65,7 +66,8 @@ pub async fn reach(mut conn: Conn<'_>, grant: &Grant, before: Option<Time>) -> R
         "JOIN organization o ON o.id = t.organization_id WHERE t.organization_id = $1 AND t.revoked_at IS NULL ",
         "AND (o.tokens_cut IS NULL OR t.id > o.tokens_cut) AND t.id <= $2"
     )).bind(organization).bind(through).bind(Kind::PolicyToken.as_str()).fetch_one(&mut *c))?;
-    Ok(Some(Reach { through, count: count.unsigned_abs(), with_policy: with_policy.unsigned_abs() }))
+    let found = Reach { through, count: count.unsigned_abs(), with_policy: with_policy.unsigned_abs() };
+    Ok(Some(found).filter(|found| found.count > 0))
 }
 
 /// Takes back all tokens of the organization up to this id.

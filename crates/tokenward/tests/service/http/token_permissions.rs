@@ -23,8 +23,14 @@ async fn asked(server: &Server, acme: &Organization, text: &str, permission: &st
 #[tokio::test]
 async fn a_narrowed_token_may_do_what_it_names_and_its_role_allows() {
     let (server, acme) = Server::with_owner().await;
-    let (id, text) =
-        made(&server, &acme, "reader", "viewer", &["invoices:read", "project:read", "invoices:read"]).await;
+    let (id, text) = made(
+        &server,
+        &acme,
+        "reader",
+        "viewer",
+        &["invoices:read", "project:read", "organization:read", "invoices:read"],
+    )
+    .await;
     let server = {
         assert_eq!(asked(&server, &acme, &text, "invoices:read").await, "valid");
         server.restart().await
@@ -42,23 +48,26 @@ async fn a_narrowed_token_may_do_what_it_names_and_its_role_allows() {
     assert_eq!(server.get(&acme.path("apiToken"), &text).await.outcome(), (403, "scope_denied".into()));
     assert_eq!(server.get(&acme.path("project"), &text).await.status, 200);
     let own = server.get("/token/self", &text).await.expect(200);
-    assert_eq!(own["permissions"], json!(["project:read", "invoices:read"]));
-    assert_eq!(own["reads_everywhere"], json!(["project:read"]));
+    assert_eq!(own["permissions"], json!(["organization:read", "project:read", "invoices:read"]));
+    assert_eq!(own["reads_everywhere"], json!(["organization:read", "project:read"]));
     let form = server.request("POST", "/introspect").bearer_auth(&acme.owner).form(&[("token", &text)]);
     let told = server.send(form).await.expect(200);
-    assert_eq!((&told["active"], &told["scope"]), (&json!(true), &json!("invoices:read project:read")));
+    assert_eq!(
+        (&told["active"], &told["scope"]),
+        (&json!(true), &json!("invoices:read organization:read project:read"))
+    );
     for (permission, status) in [("invoices:read", 200), ("orders:read", 403)] {
         let path = format!("/forward-auth?permission={permission}");
         let answer = server.get(&path, &text).await;
         assert_eq!(answer.status, status, "{}", answer.text);
         if status == 200 {
-            assert_eq!(answer.header("x-tokenward-permissions"), Some("project:read invoices:read"));
+            assert_eq!(answer.header("x-tokenward-permissions"), Some("organization:read project:read invoices:read"));
         } else {
             assert_eq!(answer.header("x-tokenward-reason"), Some("scope_denied"));
         }
     }
     let shown = server.get(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(200);
-    assert_eq!(shown["permissions"], json!(["project:read", "invoices:read"]));
+    assert_eq!(shown["permissions"], json!(["organization:read", "project:read", "invoices:read"]));
     // Other permissions count from the next request on, and null frees it.
     let path = acme.path(&format!("apiToken/{id}"));
     let edit = async |permissions: Value| {
