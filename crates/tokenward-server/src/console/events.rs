@@ -52,8 +52,7 @@ fn target_of(kind: Kind) -> &'static str {
     let thing = kind.as_str().split('.').next().unwrap_or_default();
     match thing {
         "invitation" | "member" | "ownership" => "member",
-        "token_secret" | "policy_token" | "policy_denial" => "token",
-        "token_warning" => "token",
+        "token_secret" | "tokens" | "token_warning" | "policy_token" | "policy_denial" => "token",
         "token_policy" | "log" | "erasure" => "organization",
         it if it.ends_with("_variable") || it.ends_with("_secret") => "variable",
         it => TARGETS.iter().map(|(value, _)| *value).find(|value| *value == it).unwrap_or_default(),
@@ -251,7 +250,7 @@ mod tests {
         let filter = filter.unwrap();
         assert_eq!(filter.from.map(|at| at.to_string()).as_deref(), Some("2026-11-24T00:00:00.000000Z"));
         assert_eq!(filter.to.map(|at| at.to_string()).as_deref(), Some("2026-11-24T23:59:59.999999Z"));
-        assert_eq!(filter.kinds, Some(vec![Kind::TokenDeleted, Kind::PolicyTokenDeleted]));
+        assert_eq!(filter.kinds, Some(vec![Kind::TokenDeleted, Kind::TokensRevoked, Kind::PolicyTokenDeleted]));
         assert_eq!((filter.actor.as_deref(), filter.before), (Some("a"), Some(7)));
     }
 

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Map, Value};
@@ -80,8 +81,13 @@ pub(super) fn verified<'k>(token: &str, head: &Head, keys: impl Iterator<Item = 
         tried = true;
         // A key of another type than the algorithm's is refused by the library.
         let Ok(key) = DecodingKey::from_jwk(key) else { continue };
-        if let Ok(read) = decode::<Map<String, Value>>(token, &key, &validation) {
-            return Ok(Claims(read.claims));
+        match decode::<Map<String, Value>>(token, &key, &validation) {
+            Ok(read) => return Ok(Claims(read.claims)),
+            // It looks at what the token says only once the signature is right.
+            Err(error) if matches!(error.kind(), ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_)) => {
+                return Err(Trouble("sent an ID token that says what cannot be read".into()));
+            }
+            Err(_) => {}
         }
     }
     let why = if tried { "is not signed by its key" } else { "is signed by a key that the provider does not publish" };

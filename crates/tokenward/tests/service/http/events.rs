@@ -48,7 +48,7 @@ async fn each_write_is_told_with_who_what_and_how_it_was() {
     let told = page.json()["events"].as_array().unwrap().clone();
     let snapshot = json!({
         "name": "ci", "description": "Builds", "role_id": viewer, "role_name": "viewer", "expires_at": null,
-        "last_four": made.str("last_four"), "version": 1,
+        "owner_id": server.get("/account", &acme.owner).await.str("id"), "owner": OWNER, "last_four": made.str("last_four"), "version": 1,
     });
     let mut expected = json!({
         "id": told[1]["id"], "timestamp": NOW, "event_type": "CREATE", "target_id": made.str("id"), "target_name": "ci",
