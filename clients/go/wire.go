@@ -100,6 +100,8 @@ type Question struct {
 	RemoteIP   string    `json:"remote_ip,omitempty"`
 	UserAgent  string    `json:"user_agent,omitempty"`
 	AtLeast    string    `json:"at_least,omitempty"`
+	// Include is what is to be told of the token besides: labels, metadata.
+	Include []string `json:"include,omitempty"`
 }
 
 // Ask is the question whether a token may do what a permission says.
@@ -149,6 +151,10 @@ type Holder struct {
 	RoleName       string `json:"role_name"`
 	// ExpiresAt is nil for a token without an end, and for a revoked one.
 	ExpiresAt *time.Time `json:"expires_at"`
+	// Labels are there where the question includes them and the token has some.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Metadata is the same: what else is kept with it.
+	Metadata map[string]any `json:"metadata,omitempty"`
 }
 
 // Verdict is what was decided. An error is never one.

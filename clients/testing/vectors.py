@@ -59,6 +59,7 @@ def sample(name: str, schema: Row, schemas: Row) -> Any:
         "token": TOKEN, "permission": "invoices:read", "remote_ip": "192.0.2.7", "user_agent": "curl/8 \"ü\"",
         "api": "shop", "method": "GET", "path": "/invoices/7", "body": "{\"total\": \"ü\"}", "at_least": "b0b4f1c2/17",
         "name": "ci \"deploys\" ü", "kind": "api_token", "role_name": "devops", "expires_at": "2027-02-23T02:00:24.054712Z",
+        "include": ["labels", "metadata"], "labels": {"team": "shop \"ü\""}, "metadata": {"plan": "gold", "seats": [7]},
     }
     if schema.get("format") == "uuid":
         return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))

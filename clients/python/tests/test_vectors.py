@@ -54,7 +54,8 @@ def expected(row: dict[str, Any]) -> dict[str, Any]:
     verdict = dict(row)
     if "token" in verdict:
         end = verdict["token"].get("expires_at")
-        verdict["token"] = {**verdict["token"], "expires_at": datetime.fromisoformat(end.replace("Z", "+00:00")) if end else None}
+        more = {"labels": None, "metadata": None}
+        verdict["token"] = {**more, **verdict["token"], "expires_at": datetime.fromisoformat(end.replace("Z", "+00:00")) if end else None}
     return verdict
 
 

@@ -41,6 +41,10 @@ export interface Holder {
   readonly roleName: string;
   /** Absent for a revoked token; null for one without an end. */
   readonly expiresAt?: Date | null;
+  /** Where the question includes them and it has some. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** The same: what else is kept with it. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
 /** A question about a token. Without `permission` and `api` it is only: whose is it? */
@@ -62,6 +66,8 @@ export interface Question {
   readonly userAgent?: string;
   /** A position that the answer must know of: `Tokenward-Position` of a change. */
   readonly atLeast?: string;
+  /** What is to be told of the token besides. */
+  readonly include?: readonly ('labels' | 'metadata')[];
 }
 
 /** What was decided. An error is never one. */
@@ -139,7 +145,7 @@ export function readBase(text: string): string {
 /** The body of a question. */
 export function writeQuestion(token: string, question: Question): Record<string, unknown> {
   const bad = (what: string) => new TokenwardError('question', `The question about a token cannot be asked: ${what}.`);
-  const { permission, resource, api, request, remoteIp, userAgent, atLeast } = question;
+  const { permission, resource, api, request, remoteIp, userAgent, atLeast, include } = question;
   if (permission !== undefined && !/^[^:*\s]+:[^:*\s]+$/.test(permission)) {
     throw bad('`permission` must be one permission, such as invoices:read');
   }
@@ -161,6 +167,7 @@ export function writeQuestion(token: string, question: Question): Record<string,
     body.request = sent === undefined ? { method, path } : { method, path, body: sent };
   }
   if (atLeast !== undefined) body.at_least = atLeast;
+  if (include !== undefined) body.include = include;
   return body;
 }
 
@@ -178,9 +185,11 @@ function notTokenward(status: number, what: string): TokenwardError {
 
 function readHolder(value: unknown): Holder | undefined {
   if (!isObject(value)) return undefined;
-  const { id, name, kind, organization_id, role_id, role_name, expires_at } = value;
+  const { id, name, kind, organization_id, role_id, role_name, expires_at, labels, metadata } = value;
   if (![id, name, kind, organization_id, role_id, role_name].every(isText)) return undefined;
-  const holder = { id, name, kind, organizationId: organization_id, roleId: role_id, roleName: role_name } as Holder;
+  const own = { id, name, kind, organizationId: organization_id, roleId: role_id, roleName: role_name };
+  if ([labels, metadata].some((it) => it !== undefined && !isObject(it))) return undefined;
+  const holder = { ...own, ...(isObject(labels) && { labels }), ...(isObject(metadata) && { metadata }) } as Holder;
   if (expires_at === undefined) return holder;
   if (expires_at === null) return { ...holder, expiresAt: null };
   const expiresAt = new Date(isText(expires_at) ? expires_at : Number.NaN);

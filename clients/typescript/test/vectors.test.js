@@ -24,7 +24,7 @@ function question({ token, resource, remote_ip, user_agent, at_least, ...rest })
 function told({ token, missingPermission, decisionId, retryAfter, explain, ...rest }) {
   const holder = token && {
     id: token.id, name: token.name, kind: token.kind, organization_id: token.organizationId, role_id: token.roleId,
-    role_name: token.roleName, expires_at: token.expiresAt?.toISOString() ?? token.expiresAt,
+    role_name: token.roleName, expires_at: token.expiresAt?.toISOString() ?? token.expiresAt, labels: token.labels, metadata: token.metadata,
   };
   return compact({ reason: null, ...rest, token: holder, missing_permission: missingPermission, decision_id: decisionId, retry_after: retryAfter });
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, cast
@@ -111,9 +111,10 @@ class AsyncTokenward:
         remote_ip: str | None = None,
         user_agent: str | None = None,
         at_least: str | None = None,
+        include: Sequence[str] | None = None,
     ) -> Verdict:
         """Whose token is this, and may it do that? Raises a ``TokenwardError`` where there is no verdict."""
-        return await self.ask(Question(token, permission, resource, api, request, remote_ip, user_agent, at_least))
+        return await self.ask(Question(token, permission, resource, api, request, remote_ip, user_agent, at_least, include))
 
     async def ask(self, question: Question) -> Verdict:
         asking = one(self._settings, question)

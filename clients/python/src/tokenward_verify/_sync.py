@@ -6,7 +6,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from threading import Lock
@@ -82,9 +82,10 @@ class Tokenward:
         remote_ip: str | None = None,
         user_agent: str | None = None,
         at_least: str | None = None,
+        include: Sequence[str] | None = None,
     ) -> Verdict:
         """Whose token is this, and may it do that? Raises a ``TokenwardError`` where there is no verdict."""
-        return self.ask(Question(token, permission, resource, api, request, remote_ip, user_agent, at_least))
+        return self.ask(Question(token, permission, resource, api, request, remote_ip, user_agent, at_least, include))
 
     def ask(self, question: Question) -> Verdict:
         asking = one(self._settings, question)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
@@ -107,6 +108,8 @@ class Question:
     user_agent: str | None = None
     #: A position that the answer must know of: ``Tokenward-Position`` of a change.
     at_least: str | None = None
+    #: What is to be told of the token besides: ``labels``, ``metadata``.
+    include: Sequence[str] | None = None
 
     def body(self) -> dict[str, Any]:
         """What is sent. Raises a ``TokenwardError`` where it cannot be asked."""
@@ -140,6 +143,8 @@ class Question:
             body["api"] = self.api
         if self.at_least is not None:
             body["at_least"] = self.at_least
+        if self.include is not None:
+            body["include"] = list(self.include)
         return body
 
     @property
@@ -165,6 +170,10 @@ class Holder:
     role_name: str
     #: None for one without an end, and for a revoked one.
     expires_at: datetime | None
+    #: Where the question includes them and it has some.
+    labels: dict[str, str] | None = None
+    #: The same: what else is kept with it.
+    metadata: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -248,9 +257,13 @@ def _holder(value: object) -> Holder | None:
         expires_at = None if end is None else datetime.fromisoformat(end.replace("Z", "+00:00"))
     except (AttributeError, ValueError):
         return None
+    labels, metadata = get("labels"), get("metadata")
+    if not (labels is None or isinstance(labels, dict)) or not (metadata is None or isinstance(metadata, dict)):
+        return None
     return _built(
         Holder,
         id=id, name=name, kind=kind, organization_id=organization, role_id=role, role_name=role_name, expires_at=expires_at,
+        labels=labels, metadata=metadata,
     )
 
 
