@@ -2,7 +2,6 @@
 //! done; a second time there is nothing to do.
 
 mod file;
-mod yaml;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -23,6 +22,7 @@ use tokenward_core::Time;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
 use tokenward_server::limits::DOCUMENT_BYTES;
+use tokenward_server::service::apis::read_yaml;
 use tokenward_verify::server::random::OsRandom;
 use uuid::Uuid;
 
@@ -97,7 +97,7 @@ impl Step {
 pub async fn plan(args: PlanArgs, context: &Context<'_>) -> Result {
     let steps = Survey::open(&args.file, context).await?.steps(args.prune).await?;
     tell(&steps, context)?;
-    // As `terraform plan -detailed-exitcode` has it, and the issue asks for.
+    // As `terraform plan -detailed-exitcode` has it.
     if steps.is_empty() { Ok(()) } else { Err(Failure::silent(Exit::Usage)) }
 }
 
@@ -160,7 +160,7 @@ impl<'a> Survey<'a> {
         let shown = path.display();
         let bytes = prompt::document(&path.to_string_lossy(), FILE_BYTES)?;
         let text = String::from_utf8(bytes).map_err(|_| Failure::error(format!("{shown} is not UTF-8.")))?;
-        let value = yaml::read(&text).map_err(|problem| Failure::error(format!("{shown}: {problem}")))?;
+        let value = read_yaml(&text).map_err(|problem| Failure::error(format!("{shown}: {problem}.")))?;
         let file = serde_json::from_value(value).map_err(|problem| Failure::error(format!("{shown}: {problem}.")))?;
         let organization = context.client.organization(context.global).await?;
         let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -481,7 +481,7 @@ impl<'a> Survey<'a> {
             body.networks = Some(Some(wanted).filter(|all| !all.is_empty()));
         }
         if let Some(owner) = &it.owner
-            && old.owner_name.as_deref() != Some(owner)
+            && !is_owner(old, owner)
         {
             said.push(change("owner", old.owner_name.as_deref().unwrap_or_default(), owner));
             body.owner_id = Some(member::or_none(owner, self.context).await?);
@@ -583,6 +583,16 @@ fn once<'n>(section: &str, names: impl Iterator<Item = &'n String>) -> Result {
 
 fn wrong(token: &str, problem: &str) -> Failure {
     Failure::error(format!("The token `{token}`: {problem}."))
+}
+
+/// Is this who is accountable for the token: an e-mail address, an id, or `none`?
+fn is_owner(token: &ApiToken, named: &str) -> bool {
+    match token.owner_id {
+        None => named == "none",
+        Some(id) => {
+            named.eq_ignore_ascii_case(token.owner_name.as_deref().unwrap_or_default()) || named == id.to_string()
+        }
+    }
 }
 
 fn or_none(text: &str) -> &str {

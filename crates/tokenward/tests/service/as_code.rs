@@ -19,7 +19,7 @@ async fn an_organization_becomes_what_a_file_says_and_stays_so() {
             "organization:\n  description: {description}\nroles:\n  - name: invoicer\n    permissions: [invoices:read]\n\
              projects:\n  - name: shop\nmembers:\n  - {{ email: ada@acme.example, role: viewer }}\n\
              apis:\n  - {{ name: shop, file: shop.toml }}\ntokens:\n  - name: nightly\n    role: invoicer\n    \
-             labels: {{ team: shop }}\n    expires: 90d\n    secret_file: nightly.token\n{extra}"
+             labels: {{ team: shop }}\n    expires: 90d\n    owner: none\n    secret_file: nightly.token\n{extra}"
         );
         fs::write(&file, yaml).unwrap();
     };

@@ -35,6 +35,7 @@ pub use effect::{Effect, Reached, RoleChange, RouteChange};
 use found::Document;
 pub use sense::Note;
 pub use text::{Piece, Text};
+pub use yaml::read_all as read_yaml;
 
 /// The name that no API can have.
 const NAME_TAKEN: &str = "new";

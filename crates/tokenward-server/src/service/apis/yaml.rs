@@ -1,5 +1,5 @@
-//! YAML, as far as an OpenAPI document needs it: mappings, lists and scalars. Aliases, anchors, tags and further
-//! documents are refused, so that a small file can never become a large one.
+//! YAML, as far as a document of routes or the description of an organization needs it: mappings, lists and scalars. Aliases,
+//! anchors, tags and further documents are refused, so that a small file can never become a large one.
 
 use std::cell::Cell;
 use std::io::Read;
@@ -11,8 +11,10 @@ use super::fault::{VALUES_MAX, short, too_many_values};
 use super::keep::Place;
 use super::text::{Letters, Utf8};
 
-/// Deepest nesting; JSON has the same limit.
+/// Deepest nesting of a document of routes; JSON has the same limit.
 const DEPTH: usize = 128;
+/// Deepest nesting where all of a text counts.
+const DEPTH_OF_ALL: usize = 32;
 
 /// What is being filled.
 enum OpenNode {
@@ -35,12 +37,17 @@ impl OpenNode {
 /// Reads one document. Every scalar but a plain null, true or false is a text: no route needs a number.
 pub(super) fn read(text: &mut Utf8<impl Read>) -> Result<Value, String> {
     let failed = Cell::new(None);
-    let read = read_letters(Letters::new(text, &failed));
+    let read = read_letters(Letters::new(text, &failed), Place::Root, DEPTH);
     // Where the text cannot be read, the reader has seen an end that is none.
     failed.take().map_or(read, |error| Err(error.to_string()))
 }
 
-fn read_letters(letters: impl Iterator<Item = char>) -> Result<Value, String> {
+/// Reads a text of which all counts, and in which every key is a text. The error completes the sentence that begins with its name.
+pub fn read_all(text: &str) -> Result<Value, String> {
+    read_letters(text.chars(), Place::Whole, DEPTH_OF_ALL)
+}
+
+fn read_letters(letters: impl Iterator<Item = char>, root: Place, depth: usize) -> Result<Value, String> {
     let mut open: Vec<OpenNode> = Vec::new();
     let mut whole: Option<Value> = None;
     let mut count = 0;
@@ -50,7 +57,7 @@ fn read_letters(letters: impl Iterator<Item = char>) -> Result<Value, String> {
         let (event, span) = event.map_err(|error| format!("is no YAML: {error}"))?;
         let line = span.start.line();
         let fault = |problem: &str| format!("line {line}: {problem}");
-        let place = open.last().map_or(Place::Root, OpenNode::next);
+        let place = open.last().map_or(root, OpenNode::next);
         if passing > 0 || place == Place::Nothing {
             match event {
                 Event::SequenceStart(..) | Event::MappingStart(..) => passing += 1,
@@ -76,8 +83,8 @@ fn read_letters(letters: impl Iterator<Item = char>) -> Result<Value, String> {
                 return Err(fault("tags (`!name`) are not taken"));
             }
             Event::DocumentStart(_) if whole.is_some() => return Err(fault("a second document begins; send one")),
-            Event::SequenceStart(..) | Event::MappingStart(..) if open.len() == DEPTH => {
-                return Err(fault(&format!("is nested deeper than {DEPTH}")));
+            Event::SequenceStart(..) | Event::MappingStart(..) if open.len() == depth => {
+                return Err(fault(&format!("is nested deeper than {depth}")));
             }
             Event::SequenceStart(..) => {
                 open.push(OpenNode::List(Vec::new(), place));
@@ -114,6 +121,7 @@ fn read_letters(letters: impl Iterator<Item = char>) -> Result<Value, String> {
                     count -= 1;
                     let new = match value {
                         Value::String(text) => text,
+                        _ if root == Place::Whole => return Err(fault("a key must be a text")),
                         other => other.to_string(),
                     };
                     if map.contains_key(&new) {
@@ -153,6 +161,25 @@ mod tests {
         let expected =
             json!({ "openapi": "3.1.0", "a b": ["x", { "y": ["1", true, null] }], "c": "two\nlines\n", "d": null });
         assert_eq!(read(text), Ok(expected));
+    }
+
+    #[test]
+    fn of_a_description_all_is_read_and_every_key_is_a_text() {
+        let text = "# of us\nroles:\n  - name: ci\n    permissions: [invoices:read, 'a:b']\ntokens: []\ninfo:\n";
+        let roles = json!([{ "name": "ci", "permissions": ["invoices:read", "a:b"] }]);
+        assert_eq!(read_all(text), Ok(json!({ "roles": roles, "tokens": [], "info": null })));
+        assert_eq!(read_all(r#"{"roles": [{"name": "1"}]}"#), Ok(json!({ "roles": [{ "name": "1" }] })));
+        for (text, says) in [
+            ("a: &x 1", "anchors"),
+            ("a: 1\na: 2", "twice"),
+            ("true: 1", "key must be"),
+            ("~: 1", "key must be"),
+            ("", "empty"),
+            ("a: 1\n---\nb: 2", "second document"),
+            (&"- ".repeat(33), "nested deeper than 32"),
+        ] {
+            assert!(read_all(text).unwrap_err().contains(says), "{text}");
+        }
     }
 
     #[test]
