@@ -208,8 +208,8 @@ impl Browser {
     /// Presses keys, wherever the focus is.
     pub async fn keys(&self, keys: impl Into<TypingData>) {
         match self.driver.action_chain().send_keys(keys).perform().await {
-            // The key led to another page before the driver was done with this one. What comes next is looked at anyway.
-            Err(error) if error.to_string().contains("aborted by navigation") => {}
+            // What comes next is looked at anyway.
+            Err(error) if page_changed(&error.to_string()) => {}
             result => result.unwrap(),
         }
     }
@@ -218,8 +218,7 @@ impl Browser {
     pub async fn tab_to(&self, css: &str) {
         for _ in 0..60 {
             let script = "return document.activeElement.matches(arguments[0])";
-            let there = self.driver.execute(script, vec![json!(css)]).await.unwrap();
-            if there.json() == &json!(true) {
+            if self.run(script, vec![json!(css)]).await == json!(true) {
                 return;
             }
             self.keys(Key::Tab + "").await;
@@ -229,7 +228,21 @@ impl Browser {
 
     /// What a script returns.
     pub async fn script(&self, script: &str) -> Value {
-        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
+        self.run(script, Vec::new()).await
+    }
+
+    /// What a script returns, on the page that is there once one page has made room for the next.
+    async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
+        let begun = Instant::now();
+        loop {
+            match self.driver.execute(script, arguments.clone()).await {
+                Ok(returned) => return returned.json().clone(),
+                Err(error) if page_changed(&error.to_string()) && begun.elapsed() < PATIENCE => {
+                    sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => panic!("`{script}`: {error}"),
+            }
+        }
     }
 
     /// A command to the browser itself.
@@ -277,4 +290,12 @@ impl Browser {
         self.picture(name, 1280, true).await;
         self.picture(name, 380, false).await;
     }
+}
+
+/// Whether the driver says that one page made room for the next before it was done with the first: one thing, which it
+/// words by the moment that it was surprised in.
+fn page_changed(error: &str) -> bool {
+    ["aborted by navigation", "no such execution context", "Cannot find context with specified id"]
+        .iter()
+        .any(|words| error.contains(words))
 }
