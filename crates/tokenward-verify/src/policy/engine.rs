@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::instructions::BuiltinCallParams;
-use regorus::rvm::program::{BuiltinInfo, Program, RuleType};
+use regorus::rvm::program::{BuiltinInfo, Program, RuleInfo, RuleType};
 use regorus::rvm::vm::{ExecutionMode, VmError};
 use regorus::rvm::{Instruction, RegoVM};
 use regorus::utils::limits::{ExecutionTimerConfig, PolicyLengthConfig};
@@ -21,6 +21,7 @@ use super::body::RequestBody;
 use super::builtins::{self, Failure};
 use super::input::{self, PolicyInput};
 use super::problem::PolicyProblem;
+use super::reads::{BodyReads, Reads};
 use super::{check, scan};
 
 /// The line that the engine wants first. It is one, so that its lines are ours and one more.
@@ -36,7 +37,7 @@ pub const POLICY_TIME: Duration = Duration::from_millis(5);
 /// waited for its turn all that time, and a request must not be denied for that.
 const TRIES: usize = 3;
 /// Instructions between two looks at the clock.
-const CLOCK_INTERVAL: NonZeroU32 = NonZeroU32::new(8).unwrap();
+const CLOCK_INTERVAL: NonZeroU32 = NonZeroU32::new(16).unwrap();
 /// The stack of the thread that compiles: what is accepted needs a small part of it.
 const COMPILE_STACK: usize = 64 * 1024 * 1024;
 
@@ -58,8 +59,8 @@ thread_local! {
 #[derive(Clone)]
 pub struct Policy {
     program: Arc<Program>,
-    /// Can what it says depend on the body of a request?
-    sees_body: bool,
+    /// What it looks at of its input.
+    reads: Arc<Reads>,
 }
 
 impl std::fmt::Debug for Policy {
@@ -122,10 +123,10 @@ impl Policy {
     fn input(&self, asked: &PolicyInput<'_>) -> Result<Value, &'static str> {
         // RFC 9110 §9.3.1: a body of these means nothing.
         let bodiless = matches!(asked.method, "GET" | "HEAD" | "OPTIONS");
-        if matches!(asked.body, RequestBody::Unknown) && !bodiless && self.sees_body {
+        if matches!(asked.body, RequestBody::Unknown) && !bodiless && self.reads.body != BodyReads::Nothing {
             return Err("It asks for the body of the request, which was not passed on");
         }
-        input::value(asked)
+        input::value(asked, &self.reads)
     }
 
     /// `keep` is whether the machine may stay for the next question.
@@ -204,20 +205,21 @@ fn compile(source: &str) -> Result<Policy, PolicyProblem> {
     };
     let module = module.clone();
     check::check(&module, source)?;
-    let sees_body = input::sees_body(&module);
+    let reads = Arc::new(Reads::of(&module));
     let compiled = engine.compile_with_entrypoint(&ENTRY.into()).map_err(|error| told(&error))?;
     let program = Compiler::compile_from_policy(&compiled, &[ENTRY]).map_err(|error| told(&error))?;
     let mut program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
     one_value_each(&module, &program, source)?;
+    load_constants(&mut program);
     guard(&mut program)?;
     slim(&mut program);
-    Ok(Policy { program: Arc::new(program), sees_body })
+    Ok(Policy { program: Arc::new(program), reads })
 }
 
 /// Of two definitions of a rule that hold at once and give different values, the engine takes neither and says "undefined",
 /// which a `not` turns into a yes. So all definitions of a rule give one value.
 fn one_value_each(module: &unstable::Module, program: &Program, source: &str) -> Result<(), PolicyProblem> {
-    let several = |rule: &&regorus::rvm::program::RuleInfo| {
+    let several = |rule: &&RuleInfo| {
         rule.definitions.len() > 1 && rule.rule_type == RuleType::Complete && !rule.early_exit_on_first_success
     };
     if let Some(partial) = program.rule_infos.iter().find(|rule| rule.rule_type == RuleType::PartialObject) {
@@ -243,6 +245,56 @@ fn plain(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
+/// A rule such as `reads := {"GET", "HEAD"}` is a value that is known before any request: it is loaded where it is used, which
+/// costs a small part of the call that the engine makes of it.
+fn load_constants(program: &mut Program) {
+    let constant = |rule: &RuleInfo| {
+        let [bodies] = rule.definitions.as_slice() else { return None };
+        let [begin] = bodies.as_slice() else { return None };
+        let begin = usize::try_from(*begin).ok()?;
+        let plain = rule.rule_type == RuleType::Complete
+            && rule.function_info.is_none()
+            && rule.destructuring_blocks.iter().all(Option::is_none);
+        match *program.instructions.get(begin..begin + 4)? {
+            [
+                Instruction::RuleInit { .. },
+                Instruction::Load { dest, literal_idx },
+                Instruction::Move { dest: result, src },
+                Instruction::RuleReturn {},
+            ] if plain && src == dest && result == rule.result_reg => Some(literal_idx),
+            _ => None,
+        }
+    };
+    let constants: Vec<Option<u16>> = program.rule_infos.iter().map(constant).collect();
+    for instruction in &mut program.instructions {
+        if let Instruction::CallRule { dest, rule_index } = *instruction
+            && let Some(literal_idx) = constants.get(usize::from(rule_index)).copied().flatten()
+        {
+            *instruction = Instruction::Load { dest, literal_idx };
+        }
+    }
+}
+
+/// Where a value is compared with a text, a number or another single value that stands in the policy: that costs no more than
+/// the policy is long, and the engine's own instruction says the same as the guard.
+fn beside_a_literal(program: &Program) -> Vec<bool> {
+    let single = |at: &u16| {
+        let literal = program.literals.get(usize::from(*at));
+        literal.is_some_and(|it| matches!(it, Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null))
+    };
+    let mut all = vec![false; program.instructions.len()];
+    for (at, pair) in program.instructions.windows(2).enumerate() {
+        all[at + 1] = match pair {
+            [
+                Instruction::Load { dest, literal_idx },
+                Instruction::Eq { left, right, .. } | Instruction::Ne { left, right, .. },
+            ] => (left == dest || right == dest) && single(literal_idx),
+            _ => false,
+        };
+    }
+    all
+}
+
 /// Puts our guards in the place of the engine's functions, and of its operations.
 fn guard(program: &mut Program) -> Result<(), PolicyProblem> {
     let missing = |name: &str| PolicyProblem::whole(format!("`{name}` cannot be used in a policy"));
@@ -250,9 +302,10 @@ fn guard(program: &mut Program) -> Result<(), PolicyProblem> {
     for info in &program.builtin_info_table {
         guards.push(builtins::guard(&info.name).ok_or_else(|| missing(&info.name))?);
     }
+    let cheap = beside_a_literal(program);
     for (at, name) in builtins::OPERATIONS.into_iter().enumerate() {
         let mut own = None;
-        for instruction in &mut program.instructions {
+        for (instruction, _) in program.instructions.iter_mut().zip(&cheap).filter(|(_, cheap)| !**cheap) {
             let (dest, left, right) = match *instruction {
                 Instruction::Add { dest, left, right } if at == 0 => (dest, left, right),
                 Instruction::Sub { dest, left, right } if at == 1 => (dest, left, right),
@@ -295,6 +348,19 @@ fn slim(program: &mut Program) {
     program.sources = Vec::new();
     program.instruction_spans = Vec::new();
     program.rule_tree = Value::new_object();
+    // The engine copies what it knows of a rule with each call of it; an empty list costs nothing there, and means "none".
+    for rule in &mut program.rule_infos {
+        rule.name = String::new();
+        if rule.destructuring_blocks.iter().all(Option::is_none) {
+            rule.destructuring_blocks = Vec::new();
+        }
+        if !rule.else_bodies.iter().flatten().any(|is_else| *is_else) {
+            rule.else_bodies = Vec::new();
+        }
+        if let Some(function) = &mut rule.function_info {
+            function.param_names = Vec::new();
+        }
+    }
     program.instructions.shrink_to_fit();
     program.literals.shrink_to_fit();
     // A machine makes a value of it whenever it gets another program.
@@ -541,6 +607,35 @@ mod tests {
     }
 
     const POLICY_BODY_TEST: usize = super::super::body::POLICY_BODY + 1;
+
+    #[test]
+    fn what_is_constant_is_loaded_and_compared_without_a_call() {
+        let calls = |source: &str| {
+            let program = compiled(source).program;
+            let count = |of: fn(&&Instruction) -> bool| program.instructions.iter().filter(of).count();
+            (
+                count(|it| matches!(it, Instruction::CallRule { .. })),
+                count(|it| matches!(it, Instruction::BuiltinCall { .. })),
+            )
+        };
+        let allows = |source: &str, method: &str| ask(&compiled(source), method, &["a"], b"").is_allowed();
+        // The first call is that of `allow`.
+        let constants = "reads := {\"GET\", \"HEAD\"}\nmethod := \"GET\"\n";
+        let source = format!("{constants}allow if {{ input.request.method in reads; input.request.method == method }}");
+        assert_eq!(calls(&source), (1, 0));
+        assert!(allows(&source, "GET") && !allows(&source, "HEAD"));
+        // Two values from outside are compared with the guard that knows what it costs.
+        assert_eq!(calls("allow if input.request.method == input.token.name"), (1, 1));
+        assert_eq!(calls("allow if input.request.path == [\"a\", input.token.name]"), (1, 1));
+        // A value with a condition is none that is known before.
+        let sometimes = "method := \"GET\" if input.token.name == \"ci\"\nallow if input.request.method == method";
+        assert_eq!(calls(sometimes), (2, 1));
+        let either = "default method := \"HEAD\"\nmethod := \"GET\" if input.token.name == \"x\"\nallow if input.request.method == method";
+        assert_eq!(calls(either), (2, 1));
+        assert!(allows(either, "HEAD") && !allows(either, "GET"));
+        let no = "off := false\nallow if not off";
+        assert!(allows(no, "GET") && !allows("off := false\nallow if off", "GET"));
+    }
 
     #[test]
     fn a_policy_of_twenty_lines_takes_little_room() {

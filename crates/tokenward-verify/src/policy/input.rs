@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use regorus::Value;
-use regorus::unstable::{Expr, Literal, Module, Query, Rule, RuleHead};
+use regorus::value::Object;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use tokenward_core::{Time, Uuid};
 
 use super::body::{POLICY_BODY, RequestBody};
+use super::reads::{BodyReads, Reads};
 
 /// A request, and who makes it.
 #[derive(Clone, Debug)]
@@ -35,55 +36,83 @@ pub struct PolicyInput<'a> {
     pub now: Time,
 }
 
-/// The input document; a reason where there is none.
-pub(super) fn value(asked: &PolicyInput<'_>) -> Result<Value, &'static str> {
-    let body = body(asked.body)?;
-    let id = |id: Option<Uuid>| {
-        id.map_or(Value::Null, |id| Value::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer())))
+/// The input document; a reason where there is none. What the policy never looks at is null in it.
+pub(super) fn value(asked: &PolicyInput<'_>, reads: &Reads) -> Result<Value, &'static str> {
+    let body = body(asked.body, &reads.body)?;
+    let id = |read: bool, id: Option<Uuid>| match id {
+        Some(id) if read => Value::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+        _ => Value::Null,
     };
-    let path: Vec<Value> = asked.path.iter().map(|segment| Value::from(segment.as_str())).collect();
-    NAMES.with(|names| {
-        let place = object([
-            (&names.cluster_id, id(asked.cluster)),
-            (&names.environment_id, id(asked.environment)),
-            (&names.organization_id, id(Some(asked.organization))),
-            (&names.project_id, id(asked.project)),
-            (&names.service_id, Value::Null),
-            (&names.service_type, Value::Null),
+    let text = |read: bool, text: &str| if read { Value::from(text) } else { Value::Null };
+    let path = match asked.path {
+        path if reads.path => path.iter().map(|segment| Value::from(segment.as_str())).collect::<Vec<_>>().into(),
+        _ => Value::Null,
+    };
+    SHAPES.with(|shapes| {
+        let place = shapes.place.filled([
+            id(reads.cluster, asked.cluster),
+            id(reads.environment, asked.environment),
+            id(reads.organization, Some(asked.organization)),
+            id(reads.project, asked.project),
+            Value::Null,
+            Value::Null,
         ]);
-        let request =
-            object([(&names.body, body), (&names.method, Value::from(asked.method)), (&names.path, Value::from(path))]);
-        let token = object([(&names.id, id(Some(asked.token))), (&names.name, Value::from(asked.token_name))]);
-        Ok(object([
-            (&names.qovery_metadata, place.clone()),
-            (&names.request, request),
-            (&names.resource, place),
-            (&names.token, token),
-        ]))
+        let request = shapes.request.filled([body, text(reads.method, asked.method), path]);
+        let token =
+            shapes.token.filled([id(reads.token_id, Some(asked.token)), text(reads.token_name, asked.token_name)]);
+        Ok(shapes.input.filled([place.clone(), request, place, token]))
     })
 }
 
-fn object<const N: usize>(fields: [(&Value, Value); N]) -> Value {
-    Value::from(fields.into_iter().map(|(name, value)| (name.clone(), value)).collect::<BTreeMap<_, _>>())
+/// An object of which the names are known and the values are not.
+struct Shape<const N: usize> {
+    names: [Value; N],
+    /// With null for all.
+    blank: Object,
 }
 
-/// The names in the input, as values that are made once a thread: threads that share them would wait for each other to count.
-macro_rules! names {
-    ($($name:ident)*) => {
-        struct Names { $($name: Value),* }
+impl<const N: usize> Shape<N> {
+    fn new(names: [&str; N]) -> Self {
+        let names = names.map(Value::from);
+        let fields: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), Value::Null)).collect();
+        // What the engine makes of a map once is copied in one piece; a map made for each question would be sorted, built and
+        // taken apart again for it.
+        let blank = Value::from(fields).as_object().cloned().unwrap_or_default();
+        Self { names, blank }
+    }
 
-        thread_local! {
-            static NAMES: Names = Names { $($name: Value::from(stringify!($name))),* };
+    /// One with these values, in the order of the names.
+    fn filled(&self, values: [Value; N]) -> Value {
+        let mut object = self.blank.clone();
+        for (name, value) in self.names.iter().zip(values) {
+            if let Some(place) = object.get_mut(name) {
+                *place = value;
+            }
         }
+        object.into_value()
+    }
+}
+
+/// The objects of the input, made once a thread: threads that share them would wait for each other to count.
+struct Shapes {
+    input: Shape<4>,
+    place: Shape<6>,
+    request: Shape<3>,
+    token: Shape<2>,
+}
+
+thread_local! {
+    static SHAPES: Shapes = Shapes {
+        input: Shape::new(["qovery_metadata", "request", "resource", "token"]),
+        place: Shape::new([
+            "cluster_id", "environment_id", "organization_id", "project_id", "service_id", "service_type",
+        ]),
+        request: Shape::new(["body", "method", "path"]),
+        token: Shape::new(["id", "name"]),
     };
 }
 
-names! {
-    body cluster_id environment_id id method name organization_id path project_id qovery_metadata request resource service_id
-    service_type token
-}
-
-fn body(body: RequestBody<'_>) -> Result<Value, &'static str> {
+fn body(body: RequestBody<'_>, reads: &BodyReads) -> Result<Value, &'static str> {
     let bytes = match body {
         RequestBody::Unknown => return Ok(Value::Null),
         RequestBody::Unreadable => return Err("The body of the request cannot be read, or is larger than 1 MiB"),
@@ -94,16 +123,17 @@ fn body(body: RequestBody<'_>) -> Result<Value, &'static str> {
         RequestBody::Whole(bytes) => bytes,
     };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Json.deserialize(&mut deserializer);
+    let value = Json(reads).deserialize(&mut deserializer);
     value
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|_| "The body of the request is no JSON that can be read in one way only")
 }
 
-/// A JSON value. An object with a name twice is none: which of the two counts, programs do not agree on (RFC 8259 §4).
-struct Json;
+/// A JSON value. An object with a name twice is none: which of the two counts, programs do not agree on (RFC 8259 §4). All of
+/// it is looked at, and what the policy does not read of it is null.
+struct Json<'a>(&'a BodyReads);
 
-impl<'de> DeserializeSeed<'de> for Json {
+impl<'de> DeserializeSeed<'de> for Json<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
@@ -111,7 +141,7 @@ impl<'de> DeserializeSeed<'de> for Json {
     }
 }
 
-impl<'de> Visitor<'de> for Json {
+impl<'de> Visitor<'de> for Json<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,112 +169,29 @@ impl<'de> Visitor<'de> for Json {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
+        Ok(if matches!(self.0, BodyReads::Nothing) { Value::Null } else { Value::from(value) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut all = Vec::new();
-        while let Some(item) = items.next_element_seed(Json)? {
-            all.push(item);
+        // The names are those of an object: of a list nothing is read by them.
+        let all = BodyReads::of_items(self.0);
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Json(all))? {
+            if matches!(all, BodyReads::All) {
+                list.push(item);
+            }
         }
-        Ok(Value::from(all))
+        Ok(if matches!(all, BodyReads::All) { Value::from(list) } else { Value::Null })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut all = BTreeMap::new();
-        while let Some(name) = fields.next_key_seed(Json)? {
-            if all.insert(name, fields.next_value_seed(Json)?).is_some() {
+        while let Some(name) = fields.next_key_seed(Json(&BodyReads::All))? {
+            let reads = self.0.of_field(name.as_string().map_or("", |name| name));
+            if all.insert(name, fields.next_value_seed(Json(reads))?).is_some() {
                 return Err(A::Error::custom("a name is there twice"));
             }
         }
         Ok(Value::from(all))
-    }
-}
-
-/// Can what a policy says depend on the body of a request? Yes, unless all that it does with the input is to read other parts
-/// of it by their names.
-pub(super) fn sees_body(module: &Module) -> bool {
-    module.policy.iter().any(|rule| match rule.as_ref() {
-        Rule::Default { .. } => false,
-        Rule::Spec { head, bodies, .. } => {
-            let assigned = match head {
-                RuleHead::Compr { assign, .. } => assign.as_ref().map(|it| &it.value),
-                RuleHead::Set { key, .. } => key.as_ref(),
-                RuleHead::Func { assign, .. } => assign.as_ref().map(|it| &it.value),
-            };
-            assigned.is_some_and(|value| expr(value))
-                || bodies
-                    .iter()
-                    .any(|body| body.assign.as_ref().is_some_and(|it| expr(&it.value)) || query(&body.query))
-        }
-    })
-}
-
-fn query(of: &Query) -> bool {
-    of.stmts.iter().any(|statement| match &statement.literal {
-        Literal::SomeVars { .. } => false,
-        Literal::SomeIn { key, value, collection, .. } => {
-            key.as_ref().is_some_and(|it| expr(it)) || expr(value) || expr(collection)
-        }
-        Literal::Expr { expr: it, .. } | Literal::NotExpr { expr: it, .. } => expr(it),
-        Literal::Every { domain, query: of, .. } => expr(domain) || query(of),
-    })
-}
-
-fn expr(of: &Expr) -> bool {
-    match of {
-        Expr::String { .. } | Expr::RawString { .. } | Expr::Number { .. } | Expr::Bool { .. } | Expr::Null { .. } => {
-            false
-        }
-        // The input as a whole.
-        Expr::Var { span, .. } => span.text() == "input",
-        Expr::RefDot { .. } | Expr::RefBrack { .. } => {
-            let (mut names, mut at) = (Vec::new(), of);
-            loop {
-                match at {
-                    Expr::RefDot { refr, field, .. } => {
-                        names.push(Some(field.0.text().to_owned()));
-                        at = refr;
-                    }
-                    Expr::RefBrack { refr, index, .. } => {
-                        if expr(index) {
-                            return true;
-                        }
-                        names.push(match index.as_ref() {
-                            Expr::String { span, .. } => Some(span.text().to_owned()),
-                            _ => None,
-                        });
-                        at = refr;
-                    }
-                    _ => break,
-                }
-            }
-            let Expr::Var { span, .. } = at else { return expr(at) };
-            if span.text() != "input" {
-                return false;
-            }
-            names.reverse();
-            let name = |at: usize| names.get(at).and_then(|it| it.as_deref());
-            let reads_something_else = matches!(
-                (name(0), name(1)),
-                (Some("qovery_metadata" | "resource" | "token"), _) | (Some("request"), Some("method" | "path"))
-            );
-            !reads_something_else
-        }
-        Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().any(|it| expr(it)),
-        Expr::Object { fields, .. } => fields.iter().any(|(_, key, value)| expr(key) || expr(value)),
-        Expr::ArrayCompr { term, query: of, .. } | Expr::SetCompr { term, query: of, .. } => expr(term) || query(of),
-        Expr::ObjectCompr { key, value, query: of, .. } => expr(key) || expr(value) || query(of),
-        Expr::Call { params, .. } => params.iter().any(|it| expr(it)),
-        Expr::UnaryExpr { expr: it, .. } => expr(it),
-        Expr::AssignExpr { lhs, rhs, .. }
-        | Expr::BinExpr { lhs, rhs, .. }
-        | Expr::BoolExpr { lhs, rhs, .. }
-        | Expr::ArithExpr { lhs, rhs, .. } => expr(lhs) || expr(rhs),
-        Expr::Membership { key, value, collection, .. } => {
-            key.as_ref().is_some_and(|it| expr(it)) || expr(value) || expr(collection)
-        }
-        #[allow(unreachable_patterns, reason = "another build of the engine may have more")]
-        _ => true,
     }
 }

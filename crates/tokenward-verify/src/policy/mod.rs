@@ -2,7 +2,7 @@
 //!
 //! A policy is a text in Rego that strangers write, and it is asked before anything else that a request may do. So nothing of
 //! it is taken on trust: [`scan`] bounds what the engine's parser gets, [`check`] what the syntax tree may hold, [`builtins`]
-//! what functions cost, [`engine`] the time and the steps. Whatever does not end in the value `true` is a no.
+//! what functions cost, [`engine`] the time and the steps; [`reads`] finds what it never looks at. Whatever does not end in the value `true` is a no.
 
 pub(crate) mod asked;
 mod body;
@@ -23,6 +23,8 @@ pub(crate) mod place;
 mod problem;
 #[cfg(feature = "policies")]
 mod rank;
+#[cfg(feature = "policies")]
+mod reads;
 #[cfg(feature = "policies")]
 mod scan;
 
