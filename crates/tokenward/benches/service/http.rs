@@ -17,6 +17,8 @@ const REQUESTS: usize = 1_000;
 /// As many as the hand-written peer holds.
 const TOKENS: usize = 100_000;
 const BATCH: usize = 100;
+/// Policies that are asked in turn.
+const POLICIES: usize = 100;
 
 /// A slow peer on a slow machine is measured all the same; wrk's own limit is 2 s.
 const TIMEOUT: &str = "30s";
@@ -210,14 +212,62 @@ pub fn serve(which: &str) -> (Process, String) {
     (process, url)
 }
 
+/// Whether tokens of a world hold a permission.
+fn asked_of(world: &World, permission: &str) -> Asked<'static> {
+    let used = world.tokens.iter().step_by(TOKENS / REQUESTS);
+    Asked {
+        method: "POST",
+        path: "/verify".to_owned(),
+        headers: vec![
+            ("Authorization", format!("Token {}", world.gateway)),
+            ("Content-Type", "application/json".to_owned()),
+        ],
+        bodies: used.map(|token| json!({ "token": token, "permission": permission }).to_string()).collect(),
+        check: r#""valid":true"#,
+    }
+}
+
+/// A body of some 600 bytes, as it is sent.
+fn sent_body() -> String {
+    let (value, description) = ("x".repeat(300), "y".repeat(180));
+    json!({ "key": "FEATURE_SEARCH", "value": value, "description": description, "mount_path": null }).to_string()
+}
+
+/// Tokens with policies of 20 lines, which allow what is asked.
+fn policy_tokens(url: &str, world: &World) -> Vec<String> {
+    let policy = |number: usize| {
+        format!(
+            "# Variables of one environment, and reading.\nenvironment := \"e{number}\"\nreads := {{\"GET\", \"HEAD\"}}\n\
+             kinds := {{\"FEATURE_\", \"LIMIT_\"}}\n\nallow if {{\n\tinput.request.method in reads\n\
+             \tinput.resource.environment_id == environment\n}}\n\nnamed if {{\n\tsome kind in kinds\n\
+             \tstartswith(input.request.body.key, kind)\n}}\n\nallow if {{\n\tinput.request.method == \"POST\"\n\
+             \tinput.request.path == [\"api\", \"environment\", \"e1\", \"environmentVariable\"]\n\tnamed\n}}\n"
+        )
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = reqwest::Client::new();
+        let path = format!("{url}/organization/{}/policyApiToken", world.organization);
+        let mut made = Vec::with_capacity(POLICIES);
+        for number in 0..POLICIES {
+            let new = json!({ "name": format!("policy-{number}"), "opa_policy": policy(number) });
+            let answer = client.post(&path).header("Authorization", format!("Token {}", world.admin)).json(&new).send();
+            let answer: serde_json::Value = answer.await.unwrap().json().await.unwrap();
+            made.push(answer["token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned());
+        }
+        made
+    })
+}
+
 pub fn measure() -> Section {
     let world = World::with_tokens(TOKENS);
     let (tokenward, url, _) = world.serve();
-    // One database has one server, so what metrics cost is measured on another one of the same size.
-    let counted = World::with_tokens(TOKENS);
+    // One database has one server, so what metrics cost is measured on two others, of the same size and asked by turns.
+    let (counted, uncounted) = (World::with_tokens(TOKENS), World::with_tokens(TOKENS));
     let metrics = free_port();
     let limit = ("TOKENWARD_LIMITS_TOKENS", "100000000");
     let (counting, counting_url, _) = counted.serve_with(&[limit, ("TOKENWARD_METRICS_LISTEN", &metrics)]);
+    let (silent, silent_url, _) = uncounted.serve_with(&[limit]);
     let (nothing, nothing_url) = serve("nothing");
     let (hello, hello_url) = serve("hello");
     let (node, better) = (Peer::start("node-sqlite.mjs"), Peer::start("better-auth.mjs"));
@@ -238,22 +288,28 @@ pub fn measure() -> Section {
         bodies: vec![String::new(); REQUESTS],
         check: "x-tokenward-permissions",
     };
-    let verify = Asked {
+    let verify = asked_of(&world, permission);
+    let verify_counted = asked_of(&counted, permission);
+    let verify_silent = asked_of(&uncounted, permission);
+    // The same request with a token that has a policy, and with one that has none.
+    let about = |token: &String| {
+        let request =
+            json!({ "method": "POST", "path": "/api/environment/e1/environmentVariable", "body": sent_body() });
+        json!({ "token": token, "permission": permission, "request": request }).to_string()
+    };
+    let with_policies = policy_tokens(&url, &world);
+    let verify_policy = Asked {
         method: "POST",
         path: "/verify".to_owned(),
         headers: vec![of_gateway.clone(), json.clone()],
-        bodies: used.iter().map(|token| json!({ "token": token, "permission": permission }).to_string()).collect(),
+        bodies: with_policies.iter().map(about).collect(),
         check: r#""valid":true"#,
     };
-    let of_counted: Vec<&String> = counted.tokens.iter().step_by(TOKENS / REQUESTS).collect();
-    let verify_counted = Asked {
+    let verify_request = Asked {
         method: "POST",
         path: "/verify".to_owned(),
-        headers: vec![("Authorization", format!("Token {}", counted.gateway)), json.clone()],
-        bodies: of_counted
-            .iter()
-            .map(|token| json!({ "token": token, "permission": permission }).to_string())
-            .collect(),
+        headers: vec![of_gateway.clone(), json.clone()],
+        bodies: used.iter().take(POLICIES).map(|token| about(token)).collect(),
         check: r#""valid":true"#,
     };
     let questions: Vec<_> = used.iter().map(|token| json!({ "token": token, "permission": permission })).collect();
@@ -280,11 +336,16 @@ pub fn measure() -> Section {
         Contender::of_peer("Node.js with one SELECT, one connection", &node, 1),
         Contender::of_peer("Better Auth, one connection", &better, 1),
         Contender::new("Tokenward, /verify, with metrics", &counting, &counting_url, 64, &verify_counted),
+        Contender::new("Tokenward, /verify, without metrics", &silent, &silent_url, 64, &verify_silent),
+        Contender::new("Tokenward, /verify of a request, with a policy", &tokenward, &url, 64, &verify_policy),
+        Contender::new("Tokenward, /verify of a request, without one", &tokenward, &url, 64, &verify_request),
     ];
     let bar = indicatif::ProgressBar::new((all.len() * (ROUNDS + 1)) as u64);
     for round in 0..=ROUNDS {
-        for contender in &mut all {
-            contender.round();
+        // Every other round from the end: who comes after whom is nobody's advantage.
+        let count = all.len();
+        for at in 0..count {
+            all[if round % 2 == 0 { at } else { count - 1 - at }].round();
             bar.inc(1);
         }
         if round == 0 {
@@ -316,7 +377,8 @@ pub fn measure() -> Section {
         row("`POST /verify`, 64 connections", 1, 7, 1.0, Want::AtLeast(75.0)),
         row("`POST /verify`, 1 connection", 8, 10, 1.0, Want::AtLeast(12.0)),
         row("`POST /verify`, 64 connections", 1, 6, 1.0, Want::AtLeast(8.0)),
-        row("`POST /verify` with metrics, 64 connections", 11, 1, 1.0, Want::AtLeast(0.98)),
+        row("`POST /verify` with metrics, 64 connections", 11, 12, 1.0, Want::AtLeast(0.98)),
+        row("`POST /verify` of a request, with a policy of 20 lines", 13, 14, 1.0, Want::AtLeast(0.7)),
     ];
     let peers = [("Node.js with one SELECT", &node), ("Better Auth", &better)];
     let settings =
