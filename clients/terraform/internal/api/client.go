@@ -153,6 +153,12 @@ func Taken(err error) (string, bool) {
 	return "", false
 }
 
+// Changed says whether an object has another version than the one that was to be changed.
+func Changed(err error) bool {
+	var ours *Error
+	return errors.As(err, &ours) && ours.Status == http.StatusPreconditionFailed
+}
+
 // text is a body that is sent as it is.
 type text struct{ kind, content string }
 

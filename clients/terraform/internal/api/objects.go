@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -84,26 +85,46 @@ type Version struct {
 	LastUsedVia string     `json:"last_used_agent"`
 }
 
+// Rate is how fast a token may be used.
+type Rate struct {
+	Requests int64  `json:"requests"`
+	Per      string `json:"per"`
+	Burst    int64  `json:"burst,omitempty"`
+}
+
+// Quota is how much a token may be used until it is filled again.
+type Quota struct {
+	Requests int64  `json:"requests"`
+	Refill   string `json:"refill"`
+}
+
 // Token is an API token.
 type Token struct {
-	ID            string     `json:"id"`
-	Name          string     `json:"name"`
-	Description   string     `json:"description"`
-	RoleID        string     `json:"role_id"`
-	RoleName      string     `json:"role_name"`
-	CreatorID     string     `json:"creator_id"`
-	CreatedAt     time.Time  `json:"created_at"`
-	NotBefore     *time.Time `json:"not_before"`
-	ExpiresAt     *time.Time `json:"expires_at"`
-	Networks      []Network  `json:"networks"`
-	State         string     `json:"state"`
-	DisabledAt    *time.Time `json:"disabled_at"`
-	LastFour      string     `json:"last_four"`
-	Versions      []Version  `json:"versions"`
-	LastUsedAt    *time.Time `json:"last_used_at"`
-	LastUsedAgent string     `json:"last_used_agent"`
-	AllowedCount  int64      `json:"allowed_count"`
-	DeniedCount   int64      `json:"denied_count"`
+	ID            string            `json:"id"`
+	Name          string            `json:"name"`
+	Description   string            `json:"description"`
+	RoleID        string            `json:"role_id"`
+	RoleName      string            `json:"role_name"`
+	CreatorID     string            `json:"creator_id"`
+	CreatedAt     time.Time         `json:"created_at"`
+	NotBefore     *time.Time        `json:"not_before"`
+	ExpiresAt     *time.Time        `json:"expires_at"`
+	Networks      []Network         `json:"networks"`
+	OwnerID       string            `json:"owner_id"`
+	OwnerName     string            `json:"owner_name"`
+	Labels        map[string]string `json:"labels"`
+	Metadata      json.RawMessage   `json:"metadata"`
+	Permissions   []string          `json:"permissions"`
+	RateLimit     *Rate             `json:"rate_limit"`
+	Quota         *Quota            `json:"quota"`
+	State         string            `json:"state"`
+	DisabledAt    *time.Time        `json:"disabled_at"`
+	LastFour      string            `json:"last_four"`
+	Versions      []Version         `json:"versions"`
+	LastUsedAt    *time.Time        `json:"last_used_at"`
+	LastUsedAgent string            `json:"last_used_agent"`
+	AllowedCount  int64             `json:"allowed_count"`
+	DeniedCount   int64             `json:"denied_count"`
 	// Text is there once, in the answer to the request that made it.
 	Text string `json:"token"`
 	// ETag is the version that an edit changes.
@@ -186,9 +207,9 @@ func (o *Of) EditToken(ctx context.Context, id, etag string, fields Fields) (Tok
 	return o.tokenCall(ctx, call{method: http.MethodPatch, path: o.path("apiToken", id), body: fields, etag: etag})
 }
 
-// RotateToken gives it a new secret.
-func (o *Of) RotateToken(ctx context.Context, id string, fields Fields) (Token, error) {
-	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, "rotate"), body: fields})
+// RotateToken gives one that has this version a new secret.
+func (o *Of) RotateToken(ctx context.Context, id, etag string, fields Fields) (Token, error) {
+	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, "rotate"), body: fields, etag: etag})
 }
 
 // EnableToken switches it on or off.

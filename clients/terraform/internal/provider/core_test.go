@@ -86,6 +86,31 @@ func (c core) generated() []string {
 	return all
 }
 
+// ids are the texts of all objects of the state, by their addresses.
+func (c core) ids() map[string]map[string]string {
+	c.t.Helper()
+	var state struct {
+		Resources []struct {
+			Type, Name string
+			Instances  []struct{ Attributes map[string]any }
+		}
+	}
+	must(c.t, json.Unmarshal([]byte(c.run("state", "pull")), &state))
+	all := map[string]map[string]string{}
+	for _, resource := range state.Resources {
+		for _, instance := range resource.Instances {
+			texts := map[string]string{}
+			for name, value := range instance.Attributes {
+				if text, ok := value.(string); ok {
+					texts[name] = text
+				}
+			}
+			all[resource.Type+"."+resource.Name] = texts
+		}
+	}
+	return all
+}
+
 // files are all that a run has left behind, saved plans unpacked.
 func (c core) files() map[string][]byte {
 	c.t.Helper()

@@ -49,6 +49,8 @@ var told = map[string]string{
 	"cloud_provider": "Such as `AWS`, `GCP`, `AZURE` or `ON_PREMISE`.",
 	"expires_at":     "From when on it is refused (RFC 3339).",
 	"last_four":      "The end of its newest secret.",
+	"metadata":       "What is kept with it: the text of a JSON object, for `jsondecode`.",
+	"owner":          "The e-mail address of the member who is accountable for it.",
 	"last_used_at":   "When it was last presented; null where it never was.",
 	"mode":           "`DEVELOPMENT`, `PREVIEW`, `STAGING` or `PRODUCTION`.",
 	"region":         "Where it is.",
@@ -86,12 +88,20 @@ type tokenDataModel struct {
 	State       types.String `tfsdk:"state"`
 	LastFour    types.String `tfsdk:"last_four"`
 	LastUsedAt  types.String `tfsdk:"last_used_at"`
+	Owner       types.String `tfsdk:"owner"`
+	Labels      types.Map    `tfsdk:"labels"`
+	Permissions types.Set    `tfsdk:"permissions"`
+	Metadata    types.String `tfsdk:"metadata"`
 }
 
 func newTokenData() datasource.DataSource {
+	attributes := either("description", "role_id", "role_name", "expires_at", "state", "last_four", "last_used_at", "owner", "metadata")
+	attributes["labels"] = schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Words by which it is found."}
+	attributes["permissions"] = schema.SetAttribute{Computed: true, ElementType: types.StringType,
+		MarkdownDescription: "The permissions of its role that it is narrowed to; null where it may do all that its role allows."}
 	return &data[tokenDataModel]{name: "token", schema: schema.Schema{
 		MarkdownDescription: "A token, without its secret.",
-		Attributes:          either("description", "role_id", "role_name", "expires_at", "state", "last_four", "last_used_at"),
+		Attributes:          attributes,
 	}, read: func(ctx context.Context, of *api.Of, m *tokenDataModel) error {
 		name, err := wanted(m.ID, m.Name)
 		if err != nil {
@@ -105,6 +115,8 @@ func newTokenData() datasource.DataSource {
 		m.ID, m.Name, m.Description = types.StringValue(it.ID), types.StringValue(it.Name), optional(it.Description)
 		m.RoleID, m.RoleName, m.State, m.LastFour = types.StringValue(it.RoleID), types.StringValue(it.RoleName), types.StringValue(it.State), types.StringValue(it.LastFour)
 		m.ExpiresAt, m.LastUsedAt = moment(types.StringNull(), it.ExpiresAt), moment(types.StringNull(), it.LastUsedAt)
+		m.Owner, m.Metadata = ownerText(types.StringNull(), it), optional(string(it.Metadata))
+		m.Permissions, m.Labels = textSet(it.Permissions, types.SetNull(types.StringType)), labelMap(it.Labels)
 		return err
 	}}
 }

@@ -66,6 +66,12 @@ resource "tokenward_token" "it" {
   not_before  = "2020-01-01T00:00:00Z"
   expires_at  = "2099-01-01T00:00:00Z"
   networks    = ["127.0.0.0/8"]
+  labels      = { team = "shop" }
+  metadata    = jsonencode({ plan = "gold" })
+  owner       = "none"
+  permissions = ["*:read"]
+  rate_limit  = { requests = 5, per = "second" }
+  quota       = { requests = 10, refill = "month" }
   generate    = true
 }
 `)
@@ -168,6 +174,20 @@ resource "tokenward_token" "it" {
 		{"token beginning", func() error { return tokenEdit(api.Fields{"not_before": "2021-01-01T00:00:00Z"}) }},
 		{"token end", func() error { return tokenEdit(api.Fields{"expires_at": "2098-01-01T00:00:00Z"}) }},
 		{"token without an end", func() error { return tokenEdit(api.Fields{"expires_at": nil}) }},
+		{"token labels", func() error { return tokenEdit(api.Fields{"labels": api.Fields{"team": "bank", "more": "one"}}) }},
+		{"token metadata", func() error { return tokenEdit(api.Fields{"metadata": api.Fields{"plan": nil, "more": 1}}) }},
+		{"token owner", func() error {
+			members, _, err := of.Members(ctx)
+			if err != nil {
+				return err
+			}
+			return tokenEdit(api.Fields{"owner_id": members[0].ID})
+		}},
+		{"token permissions", func() error { return tokenEdit(api.Fields{"permissions": nil}) }},
+		{"token rate", func() error {
+			return tokenEdit(api.Fields{"rate_limit": api.Fields{"requests": 5, "per": "second", "burst": 7}})
+		}},
+		{"token quota", func() error { return tokenEdit(api.Fields{"quota": nil}) }},
 		{"token networks", func() error { return tokenEdit(api.Fields{"networks": []string{"10.0.0.0/8"}}) }},
 	} {
 		change := hand.change

@@ -101,8 +101,9 @@ func (p *tokenward) Configure(ctx context.Context, request provider.ConfigureReq
 
 func (p *tokenward) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		newTokenResource, newRoleResource, newProjectResource, newEnvironmentResource, newClusterResource, newMemberResource, newVariableResource,
-		newAPIResource, newOrganizationResource, newPolicyTokenResource,
+		withIdentity(newTokenResource), withIdentity(newRoleResource), withIdentity(newProjectResource), withIdentity(newEnvironmentResource),
+		withIdentity(newClusterResource), withIdentity(newMemberResource), withIdentity(newVariableResource, "project_id", "environment_id"),
+		withIdentity(newAPIResource), withIdentity(newOrganizationResource), withIdentity(newPolicyTokenResource),
 	}
 }
 

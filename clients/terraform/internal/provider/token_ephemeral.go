@@ -32,14 +32,16 @@ var (
 )
 
 type ephemeralModel struct {
-	NamePrefix types.String `tfsdk:"name_prefix"`
-	Role       types.String `tfsdk:"role"`
-	ExpiresIn  types.String `tfsdk:"expires_in"`
-	Networks   types.Set    `tfsdk:"networks"`
-	ID         types.String `tfsdk:"id"`
-	Name       types.String `tfsdk:"name"`
-	Token      types.String `tfsdk:"token"`
-	ExpiresAt  types.String `tfsdk:"expires_at"`
+	NamePrefix  types.String `tfsdk:"name_prefix"`
+	Role        types.String `tfsdk:"role"`
+	ExpiresIn   types.String `tfsdk:"expires_in"`
+	Networks    types.Set    `tfsdk:"networks"`
+	Permissions types.Set    `tfsdk:"permissions"`
+	Labels      types.Map    `tfsdk:"labels"`
+	ID          types.String `tfsdk:"id"`
+	Name        types.String `tfsdk:"name"`
+	Token       types.String `tfsdk:"token"`
+	ExpiresAt   types.String `tfsdk:"expires_at"`
 }
 
 // open is what renewing and closing need: nothing of it is a secret.
@@ -61,6 +63,8 @@ func (e *ephemeralToken) Schema(_ context.Context, _ ephemeral.SchemaRequest, re
 			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that it acts as, by name or id."},
 			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives should nobody be left to take it back: `15m` where nothing is said, `24h` at most. It is renewed while the run goes on."},
 			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted."},
+			"permissions": schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The permissions of its role that it is narrowed to; all of the role where nothing is said."},
+			"labels":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Words by which it is found, such as `{ run = var.run }`."},
 			"id":          schema.StringAttribute{Computed: true},
 			"name":        schema.StringAttribute{Computed: true},
 			"token":       schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The secret."},
@@ -100,6 +104,13 @@ func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest
 	fields := api.Fields{"name": prefix + api.Random(5), "role_id": role.ID, "expires_at": now.Add(life).UTC().Format(time.RFC3339)}
 	if networks := texts(ctx, model.Networks, &response.Diagnostics); len(networks) > 0 {
 		fields["networks"] = networksOf(networks)
+	}
+	if !model.Permissions.IsNull() {
+		// An empty list is refused, and never taken for all of the role.
+		fields["permissions"] = texts(ctx, model.Permissions, &response.Diagnostics)
+	}
+	if labels := labelsOf(ctx, model.Labels, &response.Diagnostics); len(labels) > 0 {
+		fields["labels"] = labels
 	}
 	token, err := e.of.CreateToken(ctx, fields)
 	if err != nil {

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -38,6 +39,12 @@ type tokenModel struct {
 	ExpiresAt       types.String `tfsdk:"expires_at"`
 	ExpiresIn       types.String `tfsdk:"expires_in"`
 	Networks        types.Set    `tfsdk:"networks"`
+	Labels          types.Map    `tfsdk:"labels"`
+	Metadata        types.String `tfsdk:"metadata"`
+	Owner           types.String `tfsdk:"owner"`
+	Permissions     types.Set    `tfsdk:"permissions"`
+	RateLimit       types.Object `tfsdk:"rate_limit"`
+	Quota           types.Object `tfsdk:"quota"`
 	Enabled         types.Bool   `tfsdk:"enabled"`
 	SecretWO        types.String `tfsdk:"secret_wo"`
 	SecretWOVersion types.Int64  `tfsdk:"secret_wo_version"`
@@ -84,6 +91,7 @@ func (r *tokenResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 			"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "`active`, `disabled`, `not_yet_valid` or `expired`."},
 		},
 	}
+	maps.Copy(response.Schema.Attributes, tokenAttributes())
 }
 
 // form is how a token gets its secret; empty after an import, where only the configuration knows.
@@ -145,6 +153,7 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 			wrong("secret_wo", "This secret cannot be used", problem)
 		}
 	}
+	config.checkAttributes(&response.Diagnostics)
 }
 
 // rotates says whether a change gives the token a new secret, and why.
@@ -218,6 +227,9 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		plan.ExpiresAt = types.StringUnknown()
 	default:
 		plan.ExpiresAt = state.ExpiresAt
+	}
+	if config.Owner.IsNull() {
+		plan.Owner = state.Owner
 	}
 	plan.State = state.State
 	if !plan.Enabled.Equal(state.Enabled) || !plan.ExpiresAt.Equal(state.ExpiresAt) || !plan.NotBefore.Equal(state.NotBefore) {
@@ -322,7 +334,8 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 	if networks := texts(ctx, plan.Networks, &response.Diagnostics); len(networks) > 0 {
 		fields["networks"] = networksOf(networks)
 	}
-	if !secret(fields, plan, config, &response.Diagnostics) {
+	r.newAttributes(ctx, fields, plan, &response.Diagnostics)
+	if !secret(fields, plan, config, &response.Diagnostics) || response.Diagnostics.HasError() {
 		return
 	}
 	token, err := r.of.CreateToken(ctx, fields)
@@ -363,18 +376,24 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 	var diagnostics diag.Diagnostics
 	equal := token.RoleID == role.ID && token.Description == plan.Description.ValueString() && token.State == "active" && len(token.Versions) == 1 &&
 		sameNetworks(texts(ctx, plan.Networks, &diagnostics), token.Networks) &&
-		endsAsWanted(fields, token) && sameMoment(fields["not_before"], token.NotBefore)
+		endsAsWanted(fields, token) && sameMoment(fields["not_before"], token.NotBefore) && sameAttributes(fields, token)
 	if token.CreatorID != self.ID || !r.of.Unfinished(token.CreatedAt) || !unused || !equal {
 		return api.Token{}, taken(refused, id)
 	}
-	rotation := api.Fields{"keep": "0"}
+	rotation, etag := api.Fields{"keep": "0"}, ""
 	if digest, given := fields["sha256"]; given {
 		rotation["sha256"] = digest
 		if shown, given := fields["last_four"]; given {
 			rotation["last_four"] = shown
 		}
+		// That is no version of it: only where the digest is the token's own already nothing has to be changed.
+		etag = "\"none\""
 	}
-	return r.of.RotateToken(ctx, id, rotation)
+	token, err = r.of.RotateToken(ctx, id, etag, rotation)
+	if api.Changed(err) {
+		return api.Token{}, taken(refused, id)
+	}
+	return token, err
 }
 
 // endsAsWanted is true for an end of an earlier try: a life that was counted from then ends a little sooner.
@@ -426,6 +445,7 @@ func (r *tokenResource) read(ctx context.Context, into *tokenModel, token api.To
 		}
 		into.Networks = textSet(now, types.SetNull(types.StringType))
 	}
+	into.readAttributes(ctx, token, diagnostics)
 	into.Enabled = types.BoolValue(token.DisabledAt == nil)
 	into.State = types.StringValue(token.State)
 	into.LastFour = types.StringValue(token.LastFour)
@@ -473,8 +493,10 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 	}
 	id := state.ID.ValueString()
 	fields, err := r.edits(ctx, state, plan, &response.Diagnostics)
-	if err != nil || response.Diagnostics.HasError() {
-		response.Diagnostics.AddAttributeError(path.Root("role"), "The token cannot be changed", fmt.Sprint(err))
+	if err != nil {
+		response.Diagnostics.AddAttributeError(path.Root("role"), "The token cannot be changed", err.Error())
+	}
+	if response.Diagnostics.HasError() {
 		return
 	}
 	done := state
@@ -484,7 +506,7 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		if !secret(rotation, plan, config, &response.Diagnostics) {
 			return
 		}
-		token, err := r.of.RotateToken(ctx, id, rotation)
+		token, err := r.of.RotateToken(ctx, id, "", rotation)
 		if err != nil {
 			tell(&response.Diagnostics, "The token cannot be rotated", err)
 			return
@@ -558,6 +580,7 @@ func (r *tokenResource) edits(ctx context.Context, state, plan tokenModel, diagn
 	if strings.Join(before, " ") != strings.Join(after, " ") {
 		fields["networks"] = networksOf(after)
 	}
+	r.editedAttributes(ctx, fields, state, plan, diagnostics)
 	return fields, nil
 }
 

@@ -36,7 +36,7 @@ use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::token_order::{self, Order};
 use crate::service::token_scope::{self, FIELD};
 use crate::service::usage::TokenUsage;
-use crate::service::{App, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
+use crate::service::{App, IfMatch, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
 
 fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
     let undo_until = token.revocation.as_ref().and_then(|it| tokens::undo_until(app, &token, it));
@@ -308,7 +308,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("API tokens", "Give a token a new secret. Its text is shown once; those before it end.")
             .takes::<ApiTokenRotateRequest>()
             .answers::<ApiTokenCreate>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         post("/token/self/rotate", rotate_self)
             .needs(Management::TokenRotateSelf, On::Caller)
             .idempotent()
@@ -561,9 +561,10 @@ async fn rotate(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
     Body(request): Body<ApiTokenRotateRequest>,
 ) -> Result<Response, ApiError> {
-    Ok(rotated(&app, grant, id("apiTokenId", &token)?, &request).await?)
+    Ok(rotated(&app, grant, id("apiTokenId", &token)?, &request, if_match).await?)
 }
 
 async fn rotate_self(
@@ -575,7 +576,7 @@ async fn rotate_self(
         let detail = "Only a token can rotate itself. To rotate one of your organization, POST …/apiToken/{id}/rotate.";
         return Err(Error::new(Code::InvalidRequest, detail).into());
     };
-    Ok(rotated(&app, grant, own, &request).await?)
+    Ok(rotated(&app, grant, own, &request, IfMatch(None)).await?)
 }
 
 async fn rotated(
@@ -583,6 +584,7 @@ async fn rotated(
     grant: Grant,
     id: Uuid,
     request: &ApiTokenRotateRequest,
+    if_match: IfMatch,
 ) -> tokenward_core::Result<Response> {
     let keep = overlap(request)?;
     let mut faults = Faults::default();
@@ -597,7 +599,7 @@ async fn rotated(
         let same = ApiTokenCreate { token: None, token_without_text: api_token(app, token, usage, versions) };
         return Ok(tagged(version, Json(same).into_response()));
     }
-    let rotated = tokens::rotate(app, grant, &token, keep, registration).await?;
+    let rotated = tokens::rotate(app, grant, &token, keep, registration, if_match).await?;
     Ok(with_text(app, StatusCode::OK, rotated, usage))
 }
 

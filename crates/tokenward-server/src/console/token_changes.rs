@@ -256,7 +256,7 @@ pub(super) async fn rotate(
         let before = Token { version: typed.get("version").parse().unwrap_or_default(), ..found };
         let shell = person.shell(Some(organization), Nav::Tokens).await?;
         proof::given(&person, &typed).await?;
-        let created = tokens::rotate(&person.app, grant.clone(), &before, keep, None).await?.value;
+        let created = tokens::rotate(&person.app, grant.clone(), &before, keep, None, IfMatch(None)).await?.value;
         Ok((created, before, shell))
     };
     match rotated.await {

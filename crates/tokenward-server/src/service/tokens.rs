@@ -430,6 +430,7 @@ pub async fn rotate(
     seen: &Token,
     keep: Micros,
     registration: Option<Registration>,
+    if_match: IfMatch,
 ) -> Result<Written<Created>> {
     check_overlap(app, keep)?;
     let (id, seen) = (seen.id, seen.version);
@@ -443,6 +444,7 @@ pub async fn rotate(
                     "This is an earlier secret of the token. Only its newest one can be used to rotate it.",
                 ));
             }
+            if_match.check(old.updated_at)?;
             if old.version != seen {
                 return Err(Error::conflict(
                     "The token was rotated meanwhile. Look at its secrets before you rotate it once more.",

@@ -2,6 +2,7 @@ resource "tokenward_token" "ci" {
   name     = "ci"
   role     = "viewer"
   generate = true
+  labels   = { team = "shop" }
 }
 
 data "tokenward_token" "ci" {
@@ -10,4 +11,8 @@ data "tokenward_token" "ci" {
 
 output "last_used" {
   value = data.tokenward_token.ci.last_used_at
+}
+
+output "team" {
+  value = data.tokenward_token.ci.labels["team"]
 }

@@ -3,6 +3,7 @@ ephemeral "tokenward_token" "smoke" {
   role        = "viewer"
   name_prefix = "smoke-"
   expires_in  = "15m"
+  permissions = ["role:read", "organization:read"]
 }
 
 provider "tokenward" {

@@ -33,4 +33,10 @@ resource "tokenward_token" "ci" {
   role            = "viewer"
   generate        = true
   rotate_triggers = { month = "2027-01" }
+
+  # Narrower than its role, found by its labels, and slowed down.
+  permissions = ["*:read"]
+  labels      = { team = "shop" }
+  metadata    = jsonencode({ plan = "gold" })
+  rate_limit  = { requests = 100, per = "minute" }
 }

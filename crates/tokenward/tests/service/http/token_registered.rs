@@ -1,5 +1,6 @@
 //! Secrets that somebody else made: the server is told their SHA-256 and never sees their text.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
@@ -108,6 +109,27 @@ async fn a_token_is_rotated_to_a_secret_of_the_caller_and_once_more_to_the_same_
         (code(&server, &asker, &first).await, code(&server, &asker, &second).await),
         ("replaced".into(), "valid".into())
     );
+}
+
+/// Whoever does not know whether a secret came to its token asks so: where it did, nothing has to be changed.
+#[tokio::test]
+async fn a_rotation_of_what_was_changed_since_is_refused_unless_it_is_done_already() {
+    let (server, acme) = Server::frozen().await;
+    let text = own_text();
+    let made = register(&server, &acme, "vault", &text).await;
+    let path = acme.path(&format!("apiToken/{}", made.str("id")));
+    let rotate = async |text: &str, tag: &str| {
+        let body = Some(json!({ "keep": "0", "sha256": sha256(text) }));
+        server.call_with(Method::POST, &format!("{path}/rotate"), &acme.owner, body, &[("if-match", tag)]).await
+    };
+    assert_eq!(rotate(&text, "\"none\"").await.status.as_u16(), 200);
+    let other = own_text();
+    assert_eq!(rotate(&other, "\"none\"").await.outcome(), (412, "precondition_failed".into()));
+    let before = server.get(&path, &acme.owner).await;
+    assert_eq!(before.json()["versions"][0]["version"], 1, "nothing was done");
+    let tag = before.header("etag").unwrap();
+    assert_eq!(rotate(&other, tag).await.status.as_u16(), 200);
+    assert_eq!(rotate(&own_text(), tag).await.status.as_u16(), 412);
 }
 
 #[tokio::test]

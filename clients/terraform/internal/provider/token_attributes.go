@@ -1,0 +1,371 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
+)
+
+// What a token has besides its secret, role and times: by what it is found, who is accountable for it, and to what it is narrowed.
+
+// nobody is an owner that is none.
+const nobody = "none"
+
+var (
+	rateTypes  = map[string]attr.Type{"requests": types.Int64Type, "per": types.StringType, "burst": types.Int64Type}
+	quotaTypes = map[string]attr.Type{"requests": types.Int64Type, "refill": types.StringType}
+	uuidForm   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+)
+
+// tokenAttributes are those of the schema.
+func tokenAttributes() map[string]schema.Attribute {
+	return map[string]schema.Attribute{
+		"labels": schema.MapAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "Words by which it is found and changed together with others, such as `{ team = \"shop\" }`."},
+		"metadata": schema.StringAttribute{Optional: true,
+			MarkdownDescription: "What your services want to know of it: the text of a JSON object, `jsonencode({ plan = \"gold\" })`. No secrets: it stands in lists and in the audit log."},
+		"owner": schema.StringAttribute{Optional: true, Computed: true,
+			MarkdownDescription: "The member who is accountable for it, by e-mail address or id; `none` for nobody. Where nothing is said, the owner of the provider's token."},
+		"permissions": schema.SetAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "The permissions of its role that it is narrowed to, such as `invoices:read`, `*:read` or `token:verify`; all of the role where nothing is said."},
+		"rate_limit": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "How fast it may be used.", Attributes: map[string]schema.Attribute{
+			"requests": schema.Int64Attribute{Required: true, MarkdownDescription: "So many requests."},
+			"per":      schema.StringAttribute{Required: true, MarkdownDescription: "In a `second`, a `minute` or an `hour`."},
+			"burst":    schema.Int64Attribute{Optional: true, MarkdownDescription: "So many at once; as many as `requests` where nothing is said."},
+		}},
+		"quota": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "How much it may be used until it is filled again.", Attributes: map[string]schema.Attribute{
+			"requests": schema.Int64Attribute{Required: true, MarkdownDescription: "So many requests."},
+			"refill":   schema.StringAttribute{Required: true, MarkdownDescription: "Until the next `day` or `month` begins, in UTC."},
+		}},
+	}
+}
+
+// checkAttributes says what is wrong with them before a server is asked.
+func (m tokenModel) checkAttributes(diagnostics *diag.Diagnostics) {
+	if !m.Metadata.IsNull() && !m.Metadata.IsUnknown() {
+		if _, err := object(m.Metadata.ValueString()); err != nil {
+			diagnostics.AddAttributeError(path.Root("metadata"), "This is no JSON object", "Write it as `jsonencode({ plan = \"gold\" })`: an object, without null anywhere in it.")
+		}
+	}
+	if !m.Permissions.IsNull() && !m.Permissions.IsUnknown() && len(m.Permissions.Elements()) == 0 {
+		diagnostics.AddAttributeError(path.Root("permissions"), "A token that may do nothing is no token", "Name the permissions that it keeps, or leave `permissions` out for all of its role.")
+	}
+	words := func(in types.Object, of, name string, all ...string) {
+		if word, ok := in.Attributes()[name].(types.String); ok {
+			oneOf(path.Root(of).AtName(name), word, diagnostics, all...)
+		}
+	}
+	words(m.RateLimit, "rate_limit", "per", "second", "minute", "hour")
+	words(m.Quota, "quota", "refill", "day", "month")
+}
+
+// object reads the text of a JSON object. In a merge patch null means "take it away", so that none can be kept.
+func object(text string) (map[string]any, error) {
+	var read map[string]any
+	// Numbers stay as they are written: a float has no place for all of an id.
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&read); err != nil {
+		return nil, err
+	}
+	if read == nil || decoder.More() || hasNull(read) {
+		return nil, errors.New("it holds null, or more than one object")
+	}
+	plain, _ := numbers(read).(map[string]any)
+	return plain, nil
+}
+
+// numbers makes 1 and 1.0 the same.
+func numbers(value any) any {
+	switch value := value.(type) {
+	case json.Number:
+		if whole, err := value.Int64(); err == nil {
+			return whole
+		}
+		if fraction, err := value.Float64(); err == nil && fraction == math.Trunc(fraction) && math.Abs(fraction) < 1<<53 {
+			return int64(fraction)
+		}
+	case map[string]any:
+		for key, it := range value {
+			value[key] = numbers(it)
+		}
+	case []any:
+		for at, it := range value {
+			value[at] = numbers(it)
+		}
+	}
+	return value
+}
+
+func hasNull(value any) bool {
+	switch value := value.(type) {
+	case nil:
+		return true
+	case map[string]any:
+		for _, it := range value {
+			if hasNull(it) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// patch is the merge patch (RFC 7396) that makes `after` of `before`.
+func patch(before, after map[string]any) map[string]any {
+	changes := map[string]any{}
+	for key := range before {
+		if _, kept := after[key]; !kept {
+			changes[key] = nil
+		}
+	}
+	for key, now := range after {
+		was, known := before[key]
+		if known && reflect.DeepEqual(was, now) {
+			continue
+		}
+		inner, isObject := now.(map[string]any)
+		if wasObject, both := was.(map[string]any); both && isObject {
+			now = patch(wasObject, inner)
+		}
+		changes[key] = now
+	}
+	return changes
+}
+
+func labelsOf(ctx context.Context, labels types.Map, diagnostics *diag.Diagnostics) map[string]string {
+	read := map[string]string{}
+	if !labels.IsNull() && !labels.IsUnknown() {
+		diagnostics.Append(labels.ElementsAs(ctx, &read, false)...)
+	}
+	return read
+}
+
+// labelMap is null where there are none.
+func labelMap(labels map[string]string) types.Map {
+	if len(labels) == 0 {
+		return types.MapNull(types.StringType)
+	}
+	values := map[string]attr.Value{}
+	for key, value := range labels {
+		values[key] = types.StringValue(value)
+	}
+	return types.MapValueMust(types.StringType, values)
+}
+
+// values are those of a nested attribute as a request has them.
+func values(of types.Object) any {
+	if of.IsNull() || of.IsUnknown() {
+		return nil
+	}
+	fields := api.Fields{}
+	for name, value := range of.Attributes() {
+		switch value := value.(type) {
+		case types.Int64:
+			if !value.IsNull() {
+				fields[name] = value.ValueInt64()
+			}
+		case types.String:
+			fields[name] = value.ValueString()
+		}
+	}
+	return fields
+}
+
+// ownerID finds a member by address or id.
+func ownerID(ctx context.Context, of *api.Of, wanted string) (any, error) {
+	if wanted == nobody {
+		return nil, nil
+	}
+	if uuidForm.MatchString(wanted) {
+		return wanted, nil
+	}
+	members, _, err := of.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	it, err := byName(members, wanted, "member", func(it api.Member) (string, string) { return it.ID, it.Email })
+	return it.ID, err
+}
+
+// newAttributes puts into a request for a new token what the configuration says of these.
+func (r *tokenResource) newAttributes(ctx context.Context, fields api.Fields, plan tokenModel, diagnostics *diag.Diagnostics) {
+	if labels := labelsOf(ctx, plan.Labels, diagnostics); len(labels) > 0 {
+		fields["labels"] = labels
+	}
+	if !plan.Metadata.IsNull() {
+		// It was looked at before; a value that the plan did not know yet may be anything.
+		metadata, err := object(plan.Metadata.ValueString())
+		if err != nil {
+			diagnostics.AddAttributeError(path.Root("metadata"), "This is no JSON object", err.Error())
+		}
+		fields["metadata"] = metadata
+	}
+	if !plan.Permissions.IsNull() {
+		// An empty list, which the plan did not know yet, is refused, and never taken for all of the role.
+		fields["permissions"] = texts(ctx, plan.Permissions, diagnostics)
+	}
+	for name, it := range map[string]types.Object{"rate_limit": plan.RateLimit, "quota": plan.Quota} {
+		if limit := values(it); limit != nil {
+			fields[name] = limit
+		}
+	}
+	if !plan.Owner.IsNull() && !plan.Owner.IsUnknown() {
+		owner, err := ownerID(ctx, r.of, plan.Owner.ValueString())
+		if err != nil {
+			diagnostics.AddAttributeError(path.Root("owner"), "The owner cannot be found", err.Error())
+		}
+		fields["owner_id"] = owner
+	}
+}
+
+// editedAttributes puts into an edit what is different about them.
+func (r *tokenResource) editedAttributes(ctx context.Context, fields api.Fields, state, plan tokenModel, diagnostics *diag.Diagnostics) {
+	if !state.Labels.Equal(plan.Labels) {
+		changes, wanted := map[string]any{}, labelsOf(ctx, plan.Labels, diagnostics)
+		for key, value := range wanted {
+			changes[key] = value
+		}
+		for key := range labelsOf(ctx, state.Labels, diagnostics) {
+			if _, kept := wanted[key]; !kept {
+				changes[key] = nil
+			}
+		}
+		fields["labels"] = changes
+	}
+	if !state.Metadata.Equal(plan.Metadata) {
+		was, _ := object(state.Metadata.ValueString())
+		now, err := object(plan.Metadata.ValueString())
+		if err != nil && !plan.Metadata.IsNull() {
+			diagnostics.AddAttributeError(path.Root("metadata"), "This is no JSON object", err.Error())
+		}
+		if changes := patch(was, now); len(changes) > 0 {
+			fields["metadata"] = changes
+		}
+	}
+	if !state.Permissions.Equal(plan.Permissions) {
+		fields["permissions"] = nil
+		if !plan.Permissions.IsNull() {
+			fields["permissions"] = texts(ctx, plan.Permissions, diagnostics)
+		}
+	}
+	if !state.RateLimit.Equal(plan.RateLimit) {
+		fields["rate_limit"] = values(plan.RateLimit)
+	}
+	if !state.Quota.Equal(plan.Quota) {
+		fields["quota"] = values(plan.Quota)
+	}
+	if !plan.Owner.IsUnknown() && !plan.Owner.IsNull() && !state.Owner.Equal(plan.Owner) {
+		owner, err := ownerID(ctx, r.of, plan.Owner.ValueString())
+		if err != nil {
+			diagnostics.AddAttributeError(path.Root("owner"), "The owner cannot be found", err.Error())
+		}
+		fields["owner_id"] = owner
+	}
+}
+
+// readAttributes takes over what the server says of them, in the words of the configuration where they mean the same.
+func (m *tokenModel) readAttributes(ctx context.Context, token api.Token, diagnostics *diag.Diagnostics) {
+	if m.Labels.IsUnknown() || !maps.Equal(labelsOf(ctx, m.Labels, diagnostics), token.Labels) {
+		m.Labels = labelMap(token.Labels)
+	}
+	kept, _ := object(string(token.Metadata))
+	if known, err := object(m.Metadata.ValueString()); err != nil || !reflect.DeepEqual(known, kept) && len(known)+len(kept) > 0 {
+		m.Metadata = optional(string(token.Metadata))
+	}
+	known, now := texts(ctx, m.Permissions, diagnostics), slices.Sorted(slices.Values(token.Permissions))
+	if slices.Sort(known); m.Permissions.IsUnknown() || !slices.Equal(known, now) {
+		m.Permissions = textSet(now, types.SetNull(types.StringType))
+	}
+	m.RateLimit = readRate(m.RateLimit, token.RateLimit)
+	m.Quota = types.ObjectNull(quotaTypes)
+	if it := token.Quota; it != nil {
+		m.Quota = types.ObjectValueMust(quotaTypes, map[string]attr.Value{"requests": types.Int64Value(it.Requests), "refill": types.StringValue(it.Refill)})
+	}
+	m.Owner = ownerText(m.Owner, token)
+}
+
+func readRate(before types.Object, now *api.Rate) types.Object {
+	if now == nil {
+		return types.ObjectNull(rateTypes)
+	}
+	burst := types.Int64Value(now.Burst)
+	// As many as in the whole time is what nobody has to say.
+	said, ok := before.Attributes()["burst"].(types.Int64)
+	if now.Burst == now.Requests && (!ok || said.IsNull()) {
+		burst = basetypes.NewInt64Null()
+	}
+	return types.ObjectValueMust(rateTypes, map[string]attr.Value{"requests": types.Int64Value(now.Requests), "per": types.StringValue(now.Per), "burst": burst})
+}
+
+// ownerText keeps the address or the id by which an owner was named.
+func ownerText(before types.String, token api.Token) types.String {
+	if token.OwnerID == "" {
+		if before.ValueString() == nobody {
+			return before
+		}
+		return types.StringNull()
+	}
+	now := token.OwnerName
+	if now == "" {
+		now = token.OwnerID
+	}
+	return same(before, now, func(before, _ string) bool {
+		return strings.EqualFold(before, token.OwnerID) || strings.EqualFold(before, token.OwnerName)
+	})
+}
+
+// sameAttributes says whether a token that is there is as the request for it would make it.
+func sameAttributes(fields api.Fields, token api.Token) bool {
+	equal := func(name string, now any, none bool) bool {
+		wanted, given := fields[name]
+		if !given {
+			return none
+		}
+		one, err := asJSON(wanted)
+		other, failed := asJSON(now)
+		return err == nil && failed == nil && reflect.DeepEqual(one, other)
+	}
+	permissions, given := fields["permissions"].([]string)
+	if slices.Sort(permissions); given {
+		fields["permissions"] = permissions
+	}
+	rate := token.RateLimit
+	if wanted, ok := fields["rate_limit"].(api.Fields); ok && rate != nil && wanted["burst"] == nil {
+		plain := *rate
+		if plain.Burst == plain.Requests {
+			plain.Burst = 0
+		}
+		rate = &plain
+	}
+	owner, said := fields["owner_id"]
+	return equal("labels", token.Labels, len(token.Labels) == 0) && equal("metadata", token.Metadata, len(token.Metadata) == 0) &&
+		equal("permissions", slices.Sorted(slices.Values(token.Permissions)), len(token.Permissions) == 0) &&
+		equal("rate_limit", rate, rate == nil) && equal("quota", token.Quota, token.Quota == nil) &&
+		(!said || owner == nil && token.OwnerID == "" || owner == token.OwnerID)
+}
+
+// asJSON is a value as it comes out of a body.
+func asJSON(value any) (any, error) {
+	text, err := json.Marshal(value)
+	var read any
+	if err == nil {
+		err = json.Unmarshal(text, &read)
+	}
+	return read, err
+}
