@@ -24,9 +24,11 @@ type ownServer struct {
 	binary  string
 	folder  string
 	address string
-	running *exec.Cmd
-	mutex   sync.Mutex
-	log     bytes.Buffer
+	// What it is started with besides, and the settings of its environment.
+	more, settings []string
+	running        *exec.Cmd
+	mutex          sync.Mutex
+	log            bytes.Buffer
 }
 
 // plainEnvironment is without the variables of the tests: a server refuses settings that it does not know.
@@ -36,22 +38,17 @@ func plainEnvironment() []string {
 
 func newServer(t testing.TB) *ownServer {
 	t.Helper()
-	s := &ownServer{t: t, binary: theWorld(t).Binary, folder: t.TempDir()}
-	place, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	s.address = place.Addr().String()
-	must(t, place.Close())
-	bootstrap := exec.Command(s.binary, "bootstrap", "--data-dir", filepath.Join(s.folder, "data"), "--organization", "Acme", "--owner-email", "owner@acme.example", "--json")
-	bootstrap.Env = plainEnvironment()
-	said, err := bootstrap.Output()
-	must(t, err)
-	var made struct {
-		Organization string `json:"organization_id"`
-		Token        string `json:"token"`
-	}
-	must(t, json.Unmarshal(said, &made))
-	s.world = world{URL: "http://" + s.address, Organization: made.Organization, Admin: made.Token}
+	s := newNode(t)
+	s.bootstrap()
 	s.start()
+	return s
+}
+
+// newNode is a server that is not started yet.
+func newNode(t testing.TB, more ...string) *ownServer {
+	t.Helper()
+	s := &ownServer{t: t, binary: theWorld(t).Binary, folder: t.TempDir(), address: freeAddress(t), more: more}
+	s.URL = "http://" + s.address
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {
@@ -59,6 +56,31 @@ func newServer(t testing.TB) *ownServer {
 		}
 	})
 	return s
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	place, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, place.Close())
+	return place.Addr().String()
+}
+
+func (s *ownServer) data() string { return filepath.Join(s.folder, "data") }
+
+// bootstrap makes its organization and the first token.
+func (s *ownServer) bootstrap() {
+	s.t.Helper()
+	bootstrap := exec.Command(s.binary, append([]string{"bootstrap", "--data-dir", s.data(), "--organization", "Acme", "--owner-email", "owner@acme.example", "--json"}, s.more...)...)
+	bootstrap.Env = plainEnvironment()
+	said, err := bootstrap.Output()
+	must(s.t, err)
+	var made struct {
+		Organization string `json:"organization_id"`
+		Token        string `json:"token"`
+	}
+	must(s.t, json.Unmarshal(said, &made))
+	s.Organization, s.Admin = made.Organization, made.Token
 }
 
 // Write takes what the server says; its standard error is read while it runs.
@@ -76,8 +98,8 @@ func (s *ownServer) said() string {
 
 func (s *ownServer) start() {
 	s.t.Helper()
-	s.running = exec.Command(s.binary, "serve", "--data-dir", filepath.Join(s.folder, "data"), "--listen", s.address)
-	s.running.Env = plainEnvironment()
+	s.running = exec.Command(s.binary, append([]string{"serve", "--data-dir", s.data(), "--listen", s.address}, s.more...)...)
+	s.running.Env = append(plainEnvironment(), s.settings...)
 	s.running.Stderr = s
 	out, err := s.running.StdoutPipe()
 	must(s.t, err)
