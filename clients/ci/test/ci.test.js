@@ -22,7 +22,7 @@ async function step(script, inputs, more = {}) {
   const files = Object.fromEntries(['GITHUB_OUTPUT', 'GITHUB_ENV', 'GITHUB_STATE', 'GITHUB_PATH'].map((name) => [name, path.join(folder, name)]));
   for (const file of Object.values(files)) fs.writeFileSync(file, '');
   const given = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value]));
-  const about = { GITHUB_JOB: 'deploy', GITHUB_RUN_ID: '7', GITHUB_REPOSITORY: 'acme/shop', GITHUB_SHA: '0a1b', RUNNER_TOOL_CACHE: path.join(place, 'cache') };
+  const about = { GITHUB_JOB: 'deploy', GITHUB_RUN_ID: '7', GITHUB_REPOSITORY: 'acme/shop', GITHUB_SHA: '0a1b', GITHUB_REF: 'refs/heads/main', GITHUB_WORKFLOW: ' a,b\n', RUNNER_TOOL_CACHE: path.join(place, 'cache') };
   const child = spawn(process.execPath, [path.join(ci, script)], { env: { PATH: process.env.PATH, NO_PROXY: '127.0.0.1', ...about, ...files, ...given, ...more } });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (part) => { said += part; });
@@ -56,6 +56,19 @@ test('a token is made, masked before it is anywhere else, and taken back by the 
   assert.equal(await codeOf(token), 'revoked');
   const again = await step('tokenward-token/post.js', {}, state);
   assert.ok(again.code === 0 && !again.said.includes('::warning::'), again.said);
+});
+
+test('a token is narrowed, and says which job it is for', async () => {
+  const made = await step('tokenward-token/main.js', { ...inputs, permissions: 'invoices:read,\n *:read' });
+  assert.equal(made.code, 0, made.said);
+  const answer = await fetch(`${world.url}/organization/${world.organization}/apiToken/${made.output.id}`, { headers: { authorization: `Token ${world.admin}` } });
+  const { labels, permissions } = await answer.json();
+  assert.deepEqual(labels, { ci: 'github', job: 'deploy', run: '7', repository: 'acme/shop', commit: '0a1b', ref: 'refs/heads/main', workflow: 'a b' });
+  assert.deepEqual(permissions.sort(), ['*:read', 'invoices:read']);
+  const post = await step('tokenward-token/post.js', {}, { STATE_token: made.state.token, STATE_url: made.state.url, STATE_name: made.state.name, STATE_end: made.state.end });
+  assert.equal(post.code, 0, post.said);
+  const more = await step('tokenward-token/main.js', { ...inputs, permissions: 'invoices:write' });
+  assert.ok(more.code === 1 && more.said.includes('invoices:write') && more.output.token === undefined, more.said);
 });
 
 test('the post step of a job that made no token does nothing', async () => {

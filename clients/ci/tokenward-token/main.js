@@ -5,6 +5,12 @@ const { randomBytes } = require('node:crypto');
 const { ask, base, find } = require('./api.js');
 const { fail, input, mask, output, state, variable } = require('./runner.js');
 
+/** A text as a label can have it. */
+function plain(text = '') {
+  const clean = text.replace(/\p{Cc}/gu, '').replace(/,/g, ' ').trim();
+  return [...clean].slice(0, 128).join('').trimEnd();
+}
+
 async function main() {
   const own = input('token');
   if (!own) throw new Error('`token` is empty. A job of a fork sees no secrets; is this one?');
@@ -21,11 +27,16 @@ async function main() {
   if (!wanted && organizations.length !== 1) throw new Error(`\`token\` sees ${organizations.length} organizations; name one.`);
   const organization = wanted ? find(organizations, wanted, 'organization') : organizations[0];
   const roles = (await ask(url, own, 'GET', `/organization/${organization.id}/availableRole`)).results;
-  const { GITHUB_JOB: job, GITHUB_RUN_ID: run, GITHUB_REPOSITORY: repository, GITHUB_SHA: commit } = process.env;
+  const permissions = input('permissions').split(/[\s,]+/).filter(Boolean);
+  // As `tokenward run` labels its tokens.
+  const { GITHUB_JOB: job, GITHUB_RUN_ID: run, GITHUB_REPOSITORY: repository, GITHUB_SHA: commit, GITHUB_REF: ref, GITHUB_WORKFLOW: workflow } = process.env;
+  const labels = Object.entries({ ci: 'github', job, run, repository, commit, ref, workflow }).map(([key, value]) => [key, plain(value)]);
   const made = await ask(url, own, 'POST', `/organization/${organization.id}/apiToken`, {
     name: `run-github-${run ?? 'job'}-${randomBytes(5).toString('hex')}`,
     description: `job ${job} run ${run} of ${repository} at ${commit}`,
+    labels: Object.fromEntries(labels.filter(([, value]) => value)),
     role_id: find(roles, input('role'), 'role').id,
+    ...(permissions.length > 0 && { permissions }),
     expires_at: new Date(Date.now() + minutes * 60_000).toISOString(),
   });
   // First of all, so that nothing after it can leave the token in a log or alive.

@@ -24,6 +24,7 @@ mod member;
 mod node;
 mod org;
 mod output;
+mod pipeline;
 mod project;
 mod prompt;
 mod proof;

@@ -20,7 +20,7 @@ use serde_json::json;
 use tokenward_api::oauth::TokenForm;
 use tokenward_api::tokens::ApiTokenCreate;
 use tokenward_core::permission::Management;
-use tokenward_core::role::{BuiltIn, Role, Target};
+use tokenward_core::role::{BuiltIn, Role, Scope, Target};
 use tokenward_core::time::Micros;
 use tokenward_core::{Clock, Random, Uuid};
 use tokenward_verify::server::clock::SystemClock;
@@ -36,7 +36,7 @@ use super::client::Client;
 use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Failure, Result, clean, moment, print};
-use super::{Context, Global, can, check_environment, role, when};
+use super::{Context, Global, can, check_environment, pipeline, role, token, when};
 use crate::note::note;
 
 /// What went wrong before the command ran.
@@ -52,8 +52,6 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 const TAKING_BACK: Duration = Duration::from_secs(15);
 /// After how long it is tried again.
 const AGAIN: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];
-/// Longest piece of what a pipeline says of itself.
-const PIECE_MAX: usize = 120;
 
 /// `tokenward run`.
 #[derive(Args, Debug)]
@@ -67,6 +65,13 @@ pub struct RunArgs {
     /// Its name [default: run-HOST-RANDOM]
     #[arg(long)]
     name: Option<String>,
+    /// A permission of the role that it is narrowed to, such as invoices:read or *:read; several times for several, without it all
+    /// that the role allows
+    #[arg(long = "permission", value_name = "PERMISSION")]
+    permissions: Vec<String>,
+    /// A label besides those of the job, such as team=shop; several times for several
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = token::label)]
+    labels: Vec<(String, String)>,
     /// The variable that the command finds it in
     #[arg(long, value_name = "NAME", default_value = "TOKENWARD_TOKEN", value_parser = variable)]
     env: String,
@@ -256,10 +261,15 @@ async fn mint(args: &RunArgs, global: &Global, ordered: &OnceCell<Ordered>) -> R
     let role = find(&role::available(&context, &organization).await?, &args.role, "role")?.id;
     let end = SystemClock::default().now().plus(args.expires);
     let name = args.name.clone().unwrap_or_else(name);
+    let mut labels = pipeline::labels(|name| env::var(name).ok());
+    let description = pipeline::sentence(&labels);
+    labels.extend(args.labels.iter().cloned());
     let body = json!({
         "name": &name,
         "role_id": role,
-        "description": pipeline(|name| env::var(name).ok()),
+        "permissions": (!args.permissions.is_empty()).then_some(&args.permissions),
+        "description": description,
+        "labels": labels,
         "expires_at": end,
     });
     let path = format!("/organization/{}/apiToken", organization.id);
@@ -285,32 +295,6 @@ fn name() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let host: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')).take(64).collect();
     format!("run-{host}-{}", hex::encode(random))
-}
-
-/// What a pipeline says of itself: its job, repository and commit. `None` outside of one.
-fn pipeline(read: impl Fn(&str) -> Option<String>) -> Option<String> {
-    // The job, the run, the repository and the commit, by their names in GitHub Actions, GitLab, CircleCI and Jenkins.
-    const SYSTEMS: [[&str; 4]; 4] = [
-        ["GITHUB_JOB", "GITHUB_RUN_ID", "GITHUB_REPOSITORY", "GITHUB_SHA"],
-        ["CI_JOB_NAME", "CI_JOB_ID", "CI_PROJECT_PATH", "CI_COMMIT_SHA"],
-        ["CIRCLE_JOB", "CIRCLE_BUILD_NUM", "CIRCLE_PROJECT_REPONAME", "CIRCLE_SHA1"],
-        ["JOB_NAME", "BUILD_NUMBER", "GIT_URL", "GIT_COMMIT"],
-    ];
-    let said = |name: &str| {
-        let text: String = read(name)?.chars().filter(|c| !c.is_control()).take(PIECE_MAX).collect();
-        // An address can have a password in it.
-        let text = text.rsplit_once('@').map_or(text.as_str(), |(_, place)| place).trim();
-        (!text.is_empty()).then(|| text.to_owned())
-    };
-    SYSTEMS.into_iter().find_map(|[job, run, repository, commit]| {
-        let mut text = format!("job {}", said(job)?);
-        for (word, name) in [("run", run), ("of", repository), ("at", commit)] {
-            if let Some(piece) = said(name) {
-                text += &format!(" {word} {piece}");
-            }
-        }
-        Some(text)
-    })
 }
 
 /// Takes the token back; says so where it cannot be done.
@@ -346,7 +330,18 @@ async fn print_role(args: &RunArgs, global: &Global) -> Result {
     let context = Context::open(global)?;
     let organization = context.client.organization(global).await?;
     let roles = role::available(&context, &organization).await?;
-    let wanted = can::compiled(find(&roles, &args.role, "role")?, &context, &organization).await?;
+    let role = can::compiled(find(&roles, &args.role, "role")?, &context, &organization).await?;
+    let wanted = match Scope::parse(&args.permissions) {
+        Ok(_) if args.permissions.is_empty() => role,
+        Ok(scope) => match scope.beyond(&role) {
+            None => role.narrowed(&scope),
+            Some(more) => return Err(Failure::error(format!("The role `{}` does not hold `{more}`.", args.role))),
+        },
+        Err((at, problem)) => {
+            let named = args.permissions.get(at).map_or("", String::as_str);
+            return Err(Failure::usage(format!("The permission `{named}` {problem}.")));
+        }
+    };
     // From the smallest to the largest; the owner's is no token's.
     let enough = [BuiltIn::DevOps, BuiltIn::Admin].map(|it| Role::built_in(Uuid::nil(), it));
     let manages = |role: &Role| {
@@ -396,24 +391,6 @@ fn ignored() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pipeline_names_its_job_and_no_password() {
-        let of = |pairs: &'static [(&str, &str)]| {
-            pipeline(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
-        };
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[("CI", "true"), ("GITHUB_SHA", "0a1b")]), None);
-        let github = of(&[
-            ("GITHUB_JOB", "deploy"),
-            ("GITHUB_RUN_ID", "7"),
-            ("GITHUB_REPOSITORY", "acme/shop"),
-            ("GITHUB_SHA", "0a1b"),
-        ]);
-        assert_eq!(github.as_deref(), Some("job deploy run 7 of acme/shop at 0a1b"));
-        let jenkins = of(&[("JOB_NAME", "a\n\u{1b}[2J"), ("GIT_URL", "https://u:secret@git.acme.example/shop")]);
-        assert_eq!(jenkins.as_deref(), Some("job a[2J of git.acme.example/shop"));
-    }
 
     #[test]
     fn a_variable_is_a_name() {

@@ -517,7 +517,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
 }
 
 /// A label as clap reads it.
-fn label(text: &str) -> std::result::Result<(String, String), String> {
+pub(super) fn label(text: &str) -> std::result::Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a label is KEY=VALUE, such as team=shop")?;
     Ok((key.to_owned(), value.to_owned()))
 }

@@ -158,6 +158,51 @@ fn rustix_uid() -> u32 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+/// What of the variables of a pipeline is there where the tests themselves run in one.
+const OF_PIPELINES: [&str; 4] = ["GITHUB_JOB", "CI_JOB_NAME", "CIRCLE_JOB", "JOB_NAME"];
+
+#[tokio::test]
+async fn the_token_is_narrowed_and_says_which_job_it_is_for() {
+    let world = World::new();
+    let list = format!("TOKENWARD_TOKEN=$LISTER {} token list --json", env!("CARGO_BIN_EXE_tokenward"));
+    let of_run = |options: &[&str], job: &[(&str, &str)]| {
+        let mut run = world.command(&world.client.token, options, &["sh", "-c", &list]);
+        for name in OF_PIPELINES {
+            run.env_remove(name);
+        }
+        let done = ran(run.envs(job.iter().copied()).env("LISTER", &world.client.token));
+        assert_eq!(done.status.code(), Some(0), "{}", done.err);
+        let listed: Value = serde_json::from_str(&done.out).unwrap();
+        listed["results"].as_array().unwrap().iter().find(|it| it["name"] != "bootstrap").unwrap().clone()
+    };
+    let github = [
+        ("GITHUB_JOB", "deploy"),
+        ("GITHUB_RUN_ID", "7"),
+        ("GITHUB_REPOSITORY", "acme/shop"),
+        ("GITHUB_SHA", "0a1b"),
+        ("GITHUB_REF", "refs/heads/main"),
+        ("GITHUB_WORKFLOW", "release"),
+    ];
+    let narrow = ["--role", "viewer", "--permission", "invoices:read", "--permission", "project:read"];
+    let told = of_run(&[&narrow[..], &["--label", "team=shop", "--label", "ref=mine"]].concat(), &github);
+    let labels = serde_json::json!({
+        "ci": "github", "job": "deploy", "run": "7", "repository": "acme/shop", "commit": "0a1b", "workflow": "release",
+        "team": "shop", "ref": "mine",
+    });
+    assert_eq!(told["labels"], labels, "{told}");
+    assert_eq!(told["description"], "job deploy run 7 of acme/shop at 0a1b");
+    let mut permissions: Vec<_> =
+        told["permissions"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    permissions.sort_unstable();
+    assert_eq!(permissions, ["invoices:read", "project:read"]);
+    let plain = of_run(&["--role", "viewer"], &[]);
+    assert!(plain.get("labels").is_none() && plain.get("permissions").is_none(), "{plain}");
+    let refused = world.run_with(&["--role", "viewer", "--permission", "invoices:write"], &["true"]);
+    assert_eq!(refused.status.code(), Some(125));
+    assert!(refused.err.contains("invoices:write"), "{}", refused.err);
+    world.only_the_first_token_lives().await;
+}
+
 #[tokio::test]
 async fn how_it_ended_is_the_exit_code() {
     let world = World::new();
@@ -325,6 +370,21 @@ async fn the_least_role_that_makes_it_is_told() {
         );
         (done.code, done.out.trim().to_owned())
     };
+    let narrowed = |permission: &str| {
+        let done = process::run_with(
+            &["run", "--role", "admin", "--permission", permission, "--print-role"],
+            &[("TOKENWARD_URL", &world.server.url), ("TOKENWARD_TOKEN", &world.client.token)],
+        );
+        (done.code, done.out.trim().to_owned())
+    };
+    assert_eq!(
+        narrowed("invoices:write"),
+        (Some(0), "devops".to_owned()),
+        "of the admin's permissions it has only this"
+    );
+    assert_eq!(narrowed("member:manage"), (Some(0), "admin".to_owned()));
+    assert_eq!(narrowed("organization:delete").0, Some(125), "an admin does not hold it");
+    assert_eq!(narrowed("nonsense").0, Some(125));
     assert_eq!(least("viewer"), (Some(0), "devops".to_owned()));
     assert_eq!(least("devops"), (Some(0), "devops".to_owned()));
     assert_eq!(least("admin"), (Some(0), "admin".to_owned()));
