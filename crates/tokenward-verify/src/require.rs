@@ -9,6 +9,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, St
 use std::future::{Ready, ready};
 use tokenward_api::error::ErrorBody;
 use tokenward_core::decision::Ask;
+use tokenward_core::error::Told;
 use tokenward_core::permission::RequiredPermission;
 use tokenward_core::{Code, Error, Result};
 use tower_layer::Layer;
@@ -34,7 +35,7 @@ type ClientAddress = dyn Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + 
 /// | --- | --- | --- |
 /// | 401 | no token, several, or one that is refused | `WWW-Authenticate` |
 /// | 403 | a token that may not do this | `missing_permission` in the body |
-/// | 429 | too many unknown tokens from this address | `Retry-After` |
+/// | 429 | a token that is used beyond its limits, or too many unknown ones from this address | `Retry-After` |
 /// | 503 | there is nothing to decide by | `Retry-After` |
 #[derive(Clone)]
 pub struct RequireToken {
@@ -130,6 +131,10 @@ fn refusal<R: From<String>>(error: Error) -> Response<R> {
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let (code, retry_after) = (error.code, error.retry_after);
+    let limits = match error.told.as_deref() {
+        Some(Told::Limits(metered)) => Some(*metered),
+        _ => None,
+    };
     let body = ErrorBody::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"), error);
     // Texts and a number: nothing in it can fail to be written.
     let mut response = Response::new(serde_json::to_string(&body).unwrap_or_default().into());
@@ -142,6 +147,12 @@ fn refusal<R: From<String>>(error: Error) -> Response<R> {
     }
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    for (name, value) in limits.iter().flat_map(|it| [("ratelimit-policy", it.policies()), ("ratelimit", it.left())]) {
+        // Words and numbers, as a header has them.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
     }
     response
 }

@@ -1,6 +1,7 @@
 //! The answer about a token, to keep.
 
 use tokenward_core::decision::Decision;
+use tokenward_core::meter::Metered;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Error, Result, Time, Uuid};
 
@@ -17,6 +18,10 @@ pub struct Verdict {
     pub missing_permission: Option<String>,
     /// Whose token it is, also where it was refused; `None` for `malformed` and `unknown`, of which nothing is known.
     pub holder: Option<Holder>,
+    /// In how many seconds another attempt makes sense, for [`Reason::RateLimited`] and [`Reason::QuotaExceeded`].
+    pub retry_after: Option<u32>,
+    /// What is left of the limits of the token, where it has some and was used.
+    metered: Option<Metered>,
     /// Names the decision. Remembered by the process that decided, and by no other.
     pub decision_id: String,
 }
@@ -56,6 +61,8 @@ impl Verdict {
                 role_name: role.name.to_string(),
                 expires_at: found.expires_at,
             }),
+            retry_after: answer.metered.and_then(|it| it.refused).map(|(_, seconds)| seconds),
+            metered: answer.metered,
             decision_id: answer.id.to_string(),
         }
     }
@@ -77,7 +84,9 @@ impl Verdict {
         let error = match (self.denied, self.missing_permission, self.holder) {
             (None, _, Some(holder)) => return Ok(holder),
             (Some(_), Some(missing), _) => Error::permission_denied(missing),
-            (Some(reason), None, _) => Error::denied(reason),
+            (Some(reason), None, _) => {
+                self.metered.and_then(|it| Error::of_limits(&it)).unwrap_or_else(|| Error::denied(reason))
+            }
             // An allowed token is known; were it not, it would not be accepted.
             (None, _, None) => Error::denied(Reason::Unknown),
         };

@@ -68,3 +68,4 @@ mod token_bulk;
 mod token_cut;
 mod token_warnings;
 mod usage;
+mod vectors;
