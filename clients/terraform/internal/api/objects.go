@@ -85,6 +85,14 @@ type Version struct {
 	LastUsedVia string     `json:"last_used_agent"`
 }
 
+// Revocation says that a token was taken back.
+type Revocation struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+	Note   string    `json:"note"`
+	ByName string    `json:"by_name"`
+}
+
 // Rate is how fast a token may be used.
 type Rate struct {
 	Requests int64  `json:"requests"`
@@ -120,6 +128,7 @@ type Token struct {
 	State         string            `json:"state"`
 	DisabledAt    *time.Time        `json:"disabled_at"`
 	LastFour      string            `json:"last_four"`
+	Revocation    *Revocation       `json:"revocation"`
 	Versions      []Version         `json:"versions"`
 	LastUsedAt    *time.Time        `json:"last_used_at"`
 	LastUsedAgent string            `json:"last_used_agent"`
@@ -509,6 +518,25 @@ type Decision struct {
 // Decide asks what a token may do, by its id and never by its text.
 func (o *Of) Decide(ctx context.Context, token string, question Fields) (Decision, error) {
 	return written[Decision](ctx, o.Client, call{method: http.MethodPost, path: o.path("apiToken", token, "decide"), body: question})
+}
+
+// RoleDecision is what any token of a role would be answered.
+type RoleDecision struct {
+	Allowed bool   `json:"allowed"`
+	Detail  string `json:"detail"`
+}
+
+// DecideOfRole asks what a token of a role would be answered at a gateway of an API.
+func (o *Of) DecideOfRole(ctx context.Context, role, api, method, path string) (RoleDecision, error) {
+	question := Fields{"role_id": role, "requests": []Fields{{"api": api, "method": method, "path": path}}}
+	all, err := written[list[RoleDecision]](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", "evaluate"), body: question})
+	if err == nil && len(all.Results) != 1 {
+		err = notTokenward(o.base, http.StatusOK)
+	}
+	if err != nil {
+		return RoleDecision{}, err
+	}
+	return all.Results[0], nil
 }
 
 func (o *Of) delete(ctx context.Context, path string, body any) error {

@@ -299,6 +299,7 @@ func newPermissionsData() datasource.DataSource {
 
 type decisionDataModel struct {
 	TokenID    types.String `tfsdk:"token_id"`
+	Role       types.String `tfsdk:"role"`
 	Permission types.String `tfsdk:"permission"`
 	API        types.String `tfsdk:"api"`
 	Method     types.String `tfsdk:"method"`
@@ -307,23 +308,32 @@ type decisionDataModel struct {
 	Allowed    types.Bool   `tfsdk:"allowed"`
 	Code       types.String `tfsdk:"code"`
 	Missing    types.String `tfsdk:"missing_permission"`
+	Detail     types.String `tfsdk:"detail"`
 }
 
 func newDecisionData() datasource.DataSource {
 	return &data[decisionDataModel]{name: "decision", schema: schema.Schema{
-		MarkdownDescription: "What a token would be answered, for `check` blocks: by its id, and never by its secret.",
+		MarkdownDescription: "What a token, or any token of a role, would be answered, for `check` blocks: by id, and never by a secret.",
 		Attributes: map[string]schema.Attribute{
-			"token_id":           schema.StringAttribute{Required: true, MarkdownDescription: "The token that is asked about."},
+			"token_id":           schema.StringAttribute{Optional: true, MarkdownDescription: "The token that is asked about."},
+			"role":               schema.StringAttribute{Optional: true, MarkdownDescription: "Or the role, by name or id; with `api`, `method` and `path`. Only who manages policies (the role `admin`) can ask this."},
 			"permission":         schema.StringAttribute{Optional: true, MarkdownDescription: "A permission, such as `invoices:read`."},
 			"api":                schema.StringAttribute{Optional: true, MarkdownDescription: "An API of the organization; with `method` and `path`."},
 			"method":             schema.StringAttribute{Optional: true, MarkdownDescription: "The method of the request."},
 			"path":               schema.StringAttribute{Optional: true, MarkdownDescription: "The path of the request, as a client sends it."},
 			"remote_ip":          schema.StringAttribute{Optional: true, MarkdownDescription: "From where; without it a token that is bound to networks is refused."},
 			"allowed":            schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it may."},
-			"code":               schema.StringAttribute{Computed: true, MarkdownDescription: "`valid`, or why not."},
+			"code":               schema.StringAttribute{Computed: true, MarkdownDescription: "`valid`, or why not; null where a role is denied."},
 			"missing_permission": schema.StringAttribute{Computed: true, MarkdownDescription: "What its role lacks, where that is why."},
+			"detail":             schema.StringAttribute{Computed: true, MarkdownDescription: "The same in a sentence."},
 		},
 	}, read: func(ctx context.Context, of *api.Of, m *decisionDataModel) error {
+		if m.TokenID.IsNull() == m.Role.IsNull() {
+			return fmt.Errorf("say whose decision it is: `token_id` or `role`")
+		}
+		if !m.Role.IsNull() {
+			return m.ofRole(ctx, of)
+		}
 		question := api.Fields{}
 		for name, value := range map[string]types.String{"permission": m.Permission, "api": m.API, "remote_ip": m.RemoteIP} {
 			if !value.IsNull() {
@@ -334,7 +344,24 @@ func newDecisionData() datasource.DataSource {
 			question["request"] = api.Fields{"method": m.Method.ValueString(), "path": m.Path.ValueString()}
 		}
 		it, err := of.Decide(ctx, m.TokenID.ValueString(), question)
-		m.Allowed, m.Code, m.Missing = types.BoolValue(it.Valid), types.StringValue(it.Code), optional(it.MissingPermission)
+		m.Allowed, m.Code, m.Missing, m.Detail = types.BoolValue(it.Valid), types.StringValue(it.Code), optional(it.MissingPermission), optional(it.Sentence)
 		return err
 	}}
+}
+
+// ofRole asks about a token that there is not yet: one that lives, is bound to nothing, and has this role.
+func (m *decisionDataModel) ofRole(ctx context.Context, of *api.Of) error {
+	if m.API.IsNull() || m.Method.IsNull() || m.Path.IsNull() || !m.Permission.IsNull() || !m.RemoteIP.IsNull() {
+		return fmt.Errorf("a role is asked about a request alone: say `api`, `method` and `path`")
+	}
+	role, err := roleID(ctx, of, m.Role.ValueString())
+	if err != nil {
+		return err
+	}
+	it, err := of.DecideOfRole(ctx, role.ID, m.API.ValueString(), m.Method.ValueString(), m.Path.ValueString())
+	m.Allowed, m.Code, m.Missing, m.Detail = types.BoolValue(it.Allowed), types.StringNull(), types.StringNull(), optional(it.Detail)
+	if it.Allowed {
+		m.Code = types.StringValue("valid")
+	}
+	return err
 }

@@ -168,10 +168,37 @@ data "tokenward_decision" "writes" {
   method   = "POST"
   path     = "/invoices"
 }
+data "tokenward_decision" "of_role" {
+  role   = "viewer"
+  api    = "shop"
+  method = "GET"
+  path   = "/invoices"
+}
+data "tokenward_decision" "not_of_role" {
+  role   = "viewer"
+  api    = "shop"
+  method = "POST"
+  path   = "/invoices"
+}
 `), Check: resource.ComposeTestCheckFunc(
+		resource.TestCheckResourceAttr("data.tokenward_decision.of_role", "allowed", "true"),
+		resource.TestCheckResourceAttr("data.tokenward_decision.not_of_role", "allowed", "false"),
+		resource.TestMatchResourceAttr("data.tokenward_decision.not_of_role", "detail", regexp.MustCompile("lacks .invoices:write")),
 		resource.TestCheckResourceAttr("data.tokenward_decision.reads", "allowed", "true"),
 		resource.TestCheckResourceAttr("data.tokenward_decision.writes", "allowed", "false"),
 		resource.TestCheckResourceAttr("data.tokenward_decision.writes", "missing_permission", "invoices:write"))})
+}
+
+func TestWhoseDecisionItIsMustBeSaid(t *testing.T) {
+	it := theWorld(t)
+	for asked, told := range map[string]string{
+		"permission = \"invoices:read\"":                                 "token_id.\\s+or\\s+.role",
+		"role = \"viewer\"\ntoken_id = \"x\"":                            "token_id.\\s+or\\s+.role",
+		"role = \"viewer\"\npermission = \"invoices:read\"":              "api.,\\s+.method",
+		"role = \"nobody\"\napi = \"a\"\nmethod = \"GET\"\npath = \"/\"": "no\\s+role",
+	} {
+		run(t, resource.TestStep{Config: with(it, it.Admin, "data \"tokenward_decision\" \"it\" {\n"+asked+"\n}\n"), ExpectError: regexp.MustCompile(told)})
+	}
 }
 
 func TestWhatATokenMayNotSeeStaysInTheState(t *testing.T) {

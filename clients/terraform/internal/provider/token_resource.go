@@ -235,12 +235,12 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 	if !plan.Enabled.Equal(state.Enabled) || !plan.ExpiresAt.Equal(state.ExpiresAt) || !plan.NotBefore.Equal(state.NotBefore) {
 		plan.State = types.StringUnknown()
 	}
-	// An end in the future brings an expired one back by itself.
-	if state.State.ValueString() == "expired" && plan.OnExpired.ValueString() == "recreate" && plan.ExpiresAt.Equal(state.ExpiresAt) {
+	// An end is final: an expired token cannot be given another one.
+	if state.State.ValueString() == "expired" && plan.OnExpired.ValueString() == "recreate" {
 		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The token has expired",
 			fmt.Sprintf("`%s` is refused since %s. It is replaced by another one; `on_expired = \"keep\"` leaves it.", state.Name.ValueString(), state.ExpiresAt.ValueString()))
 		plan.State = types.StringUnknown()
-		if !config.ExpiresIn.IsNull() {
+		if config.ExpiresAt.IsNull() {
 			plan.ExpiresAt = types.StringUnknown()
 		}
 		response.RequiresReplace = append(response.RequiresReplace, path.Root("state"))
@@ -425,11 +425,28 @@ func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, 
 	case err != nil:
 		r.unread(ctx, response, "token", err)
 	case token.State == "revoked":
+		response.Diagnostics.AddWarning("The token was taken back", fmt.Sprintf("`%s` is refused%s. It is made anew, with another id and another secret.", token.Name, takenBack(token.Revocation)))
 		response.State.RemoveResource(ctx)
 	default:
 		r.read(ctx, &state, token, &response.Diagnostics)
 		response.Diagnostics.Append(response.State.Set(ctx, state)...)
 	}
+}
+
+// takenBack says by whom, when and why, as far as it is known.
+func takenBack(it *api.Revocation) string {
+	if it == nil {
+		return ""
+	}
+	said := " since " + it.At.UTC().Format(time.RFC3339)
+	if it.ByName != "" {
+		said += ", by " + it.ByName
+	}
+	said += " (" + it.Reason + ")"
+	if it.Note != "" {
+		said += ": " + it.Note
+	}
+	return said
 }
 
 // read takes over what the server says, in the words of the configuration where they mean the same.

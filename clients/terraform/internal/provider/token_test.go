@@ -184,6 +184,38 @@ func TestATokenThatHasExpiredIsReplacedOrKept(t *testing.T) {
 	)
 }
 
+func TestAnEndIsFinalAndACopyWithAPrefixComesBeforeIt(t *testing.T) {
+	it := theWorld(t)
+	of := organization(t, it)
+	config := func(more string) string {
+		return tokenConfig(it, "name_prefix = \"tf-copy-\"\nrole = \"viewer\"\ngenerate = true\n"+more+"\nlifecycle {\n  create_before_destroy = true\n}")
+	}
+	id, name := "", ""
+	know := func(state *terraform.State) error {
+		id, name = attribute(state, token, "id"), attribute(state, token, "name")
+		return nil
+	}
+	expire := func() {
+		_, err := of.EditToken(context.Background(), id, "", api.Fields{"expires_at": time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)})
+		must(t, err)
+		time.Sleep(1200 * time.Millisecond)
+	}
+	another := func(state *terraform.State) error {
+		if attribute(state, token, "id") == id || attribute(state, token, "name") == name || attribute(state, token, "state") != "active" {
+			return fmt.Errorf("it is %v", state.RootModule().Resources[token].Primary.Attributes)
+		}
+		return know(state)
+	}
+	replaced := resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction(token, plancheck.ResourceActionCreateBeforeDestroy)}}
+	run(t,
+		resource.TestStep{Config: config("expires_in = \"1h\""), Check: know},
+		resource.TestStep{PreConfig: expire, Config: config("expires_in = \"1h\""), ConfigPlanChecks: replaced, Check: another},
+		// An expired one cannot be given another end; what is wanted then is a new one.
+		resource.TestStep{PreConfig: expire, Config: config("expires_in = \"2h\""), ConfigPlanChecks: replaced, Check: another},
+		resource.TestStep{PreConfig: expire, Config: config(""), ConfigPlanChecks: replaced, Check: another},
+	)
+}
+
 func TestAWrongConfigurationIsToldAtItsAttribute(t *testing.T) {
 	it := theWorld(t)
 	damaged := made()
