@@ -25,6 +25,7 @@ const (
 	NotYetValid      Reason = "not_yet_valid"
 	Expired          Reason = "expired"
 	Replaced         Reason = "replaced"
+	Brownout         Reason = "brownout"
 	NetworkDenied    Reason = "network_denied"
 	PolicyDenied     Reason = "policy_denied"
 	PathAmbiguous    Reason = "path_ambiguous"
@@ -53,6 +54,8 @@ var reasons = map[Reason]meaning{
 	NotYetValid: {401, "This token is not valid yet."},
 	Expired:     {401, "This token has expired. Ask for a new one."},
 	Replaced:    {401, "This token was rotated, and this is an earlier secret of it. Use the newest one."},
+	Brownout: {401, "This token is about to be taken back, and is refused for some minutes to learn who uses it. " +
+		"Ask for a new one."},
 	NetworkDenied: {403, "This token is accepted from some networks alone, and this request is from another one. " +
 		"Does your gateway say from which address a request comes?"},
 	PolicyDenied: {403, "The policy of this token does not allow this request, or the question did not say " +

@@ -12,6 +12,10 @@ export const REASONS = {
   not_yet_valid: [401, 'This token is not valid yet.'],
   expired: [401, 'This token has expired. Ask for a new one.'],
   replaced: [401, 'This token was rotated, and this is an earlier secret of it. Use the newest one.'],
+  brownout: [
+    401,
+    'This token is about to be taken back, and is refused for some minutes to learn who uses it. Ask for a new one.',
+  ],
   network_denied: [
     403,
     'This token is accepted from some networks alone, and this request is from another one. Does your gateway say from which address a request comes?',

@@ -25,6 +25,11 @@ pub struct TokenPolicyBody {
     /// The longest that the secret before may be kept when a token is rotated.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     pub max_overlap: Option<String>,
+    /// What is done when a replaced secret comes back after its overlap: `mark` the token, or `disable` it as well. Absent in a
+    /// request is `mark`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_reuse: Option<String>,
     /// What is asked besides of tokens with a role; the stricter counts.
     #[cfg_attr(feature = "openapi", schema(value_type = RolePolicies))]
     #[serde(default)]

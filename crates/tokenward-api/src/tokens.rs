@@ -8,6 +8,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use tokenward_core::event::ActorKind;
+use tokenward_core::life::DisabledBecause;
 use tokenward_core::token::{RevokeReason, TokenState};
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
@@ -80,13 +81,24 @@ pub struct ApiToken {
     /// How much it may be used until the next refill; absent where nothing is said about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<ApiTokenQuota>,
-    /// `active`, `disabled`, `not_yet_valid`, `expired` or `revoked`.
+    /// `active`, `disabled`, `not_yet_valid`, `brownout` (refused for some minutes), `expired` or `revoked`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub state: TokenState,
     /// Since when it is switched off; absent while it is on.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Time>,
+    /// Why it is switched off, where nobody did it by hand: `secret_reused`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_because: Option<DisabledBecause>,
+    /// When a replaced secret of it last came back after its overlap; absent where none did since the last rotation.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_at: Option<Time>,
+    /// In which minutes it is refused, to learn who would miss it; absent where that is not so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brownout: Option<ApiTokenBrownout>,
     /// That it was taken back; absent while it lives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<ApiTokenRevocation>,
@@ -113,6 +125,46 @@ pub struct ApiToken {
     /// The latter by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub denied_reasons: BTreeMap<String, i64>,
+}
+
+/// In which minutes a token is refused.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenBrownout {
+    /// So many at a time.
+    pub minutes: u8,
+    /// From the beginning of one window to that of the next.
+    pub every: String,
+    /// When the first begins.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub from: Time,
+    /// From when on there is none.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub until: Time,
+    /// When the next one begins; absent where there is none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Time>,
+}
+
+/// A token is to be refused for short times, to learn who would miss it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenBrownoutRequest {
+    /// So many minutes at a time: 1 to 60.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 60))]
+    pub minutes: u64,
+    /// From the beginning of one window to that of the next, such as `1h`: 10 minutes to 7 days, at least twice a window.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    pub every: String,
+    /// From when on there is none.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub until: Time,
+    /// When the first begins; `every` from now on where it is absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Time>,
 }
 
 /// That an API token was taken back. It can be read for 90 days.
@@ -155,6 +207,9 @@ pub struct ApiTokenVersion {
     pub expires_at: Option<Time>,
     /// The end of its text.
     pub last_four: String,
+    /// After how long a silence it ends sooner; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_when_silent: Option<String>,
     /// When it was last presented; absent when it never was.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -405,6 +460,10 @@ pub struct ApiTokenRotateRequest {
     /// How long the secrets before the new one are still accepted: `24h`, `30m`, `7d`, or `0` when one has leaked.
     #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
     pub keep: String,
+    /// They end sooner after so long a silence: `1h`, at least 5 minutes and at most `keep`. Absent is not before `keep` is over.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<String>,
     /// The SHA-256, in 64 hexadecimal digits, of a text that the caller made: then that is the new secret, and no text is
     /// made here or answered. One that is the newest secret of this token already changes nothing.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Sha256>))]

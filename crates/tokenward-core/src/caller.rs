@@ -31,6 +31,8 @@ pub struct Caller {
     narrowed: Option<Arc<Role>>,
     /// What is left of its limits, where it has some.
     metered: Option<Metered>,
+    /// When it is refused next, to learn who would miss it.
+    brownout: Option<Time>,
     /// Which version of its policy has allowed the request, where it has one.
     policy: Option<Time>,
     by: Arc<By>,
@@ -96,6 +98,7 @@ impl Caller {
             token: Some((organization, role)),
             narrowed: None,
             metered: None,
+            brownout: None,
             policy: None,
             by: Arc::new(by),
         }
@@ -125,10 +128,22 @@ impl Caller {
         self.metered.as_ref()
     }
 
+    /// The same where a token is refused from this moment on for some minutes.
+    #[must_use]
+    pub fn refused_next(self, brownout: Option<Time>) -> Self {
+        Self { brownout, ..self }
+    }
+
+    /// When a token is refused next for some minutes, where that is so.
+    #[must_use]
+    pub fn brownout(&self) -> Option<Time> {
+        self.brownout
+    }
+
     /// A signed-in user.
     #[must_use]
     pub fn user(credential: Credential, by: By) -> Self {
-        Self { credential, token: None, narrowed: None, metered: None, policy: None, by: Arc::new(by) }
+        Self { credential, token: None, narrowed: None, metered: None, brownout: None, policy: None, by: Arc::new(by) }
     }
 
     /// Is it a token with a policy, which has allowed the request?
@@ -501,6 +516,7 @@ mod tests {
             not_before: None,
             expires_at: Some(Time(100)),
             replaced: false,
+            brownout: None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use uuid::Uuid;
 
+use crate::brownout::Brownout;
 use crate::error::{Error, Result};
 use crate::needs::Needs;
 use crate::permission::Permission;
@@ -39,6 +40,8 @@ pub struct Credential {
     pub expires_at: Option<Time>,
     /// Is that end the end of an earlier secret, and not of the token?
     pub replaced: bool,
+    /// In which minutes it is refused, to learn who would miss it.
+    pub brownout: Option<Brownout>,
 }
 
 /// As what a credential acts where the question is about.
@@ -210,6 +213,9 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
     if credential.expires_at.is_some_and(|at| now >= at) {
         return deny(if credential.replaced { Reason::Replaced } else { Reason::Expired });
     }
+    if credential.brownout.is_some_and(|it| it.refuses(now)) {
+        return deny(Reason::Brownout);
+    }
     if facts.outside {
         return deny(Reason::NetworkDenied);
     }
@@ -236,6 +242,7 @@ mod tests {
     use super::*;
     use crate::permission::{Management, RequiredPermission};
     use crate::role::BuiltIn;
+    use crate::time::{DAY, HOUR};
 
     fn state() -> impl Strategy<Value = State> {
         prop_oneof![Just(State::Active), Just(State::Disabled), (0i64..1 << 50).prop_map(|at| State::Revoked(Time(at)))]
@@ -263,17 +270,21 @@ mod tests {
             state in state(),
             not_before in moment(), expires_at in moment(), now in (0i64..1 << 50).prop_map(Time),
             role in 0usize..6, asked in 0usize..Management::ALL.len(), target in target(), identity: bool, replaced: bool,
-            outside in prop::bool::weighted(0.2),
+            outside in prop::bool::weighted(0.2), brown in prop::option::weighted(0.2, (0i64..1 << 50, 1u8..60)),
             policy in prop_oneof![Just(PolicyOutcome::NoPolicy), Just(PolicyOutcome::Allowed), Just(PolicyOutcome::Denied)],
         ) {
             let role = Role::built_in(Uuid::nil(), BuiltIn::ALL[role]);
-            let credential = Credential { id: Uuid::nil(), subject: Subject::Token(1), state, not_before, expires_at, replaced };
+            let brownout = brown.and_then(|(from, length)| {
+                Brownout::new(Time(from), Time(from).plus(DAY), HOUR, length)
+            });
+            let credential = Credential { id: Uuid::nil(), subject: Subject::Token(1), state, not_before, expires_at, replaced, brownout };
             let standing = if bare { Standing::Bare } else if own { Standing::Role(&role) } else { Standing::Foreign };
             let facts = Facts { credential: known.then_some(credential), standing, target, outside, policy };
             let permission = Permission::Management(Management::ALL[asked]);
             let ask = if identity { Ask::Identity } else { Ask::Permission(permission) };
             let alive = known && (own || bare) && state == State::Active
-                && not_before.is_none_or(|at| at <= now) && expires_at.is_none_or(|at| now < at);
+                && not_before.is_none_or(|at| at <= now) && expires_at.is_none_or(|at| now < at)
+                && brownout.is_none_or(|it| !it.refuses(now));
             let holds = identity || (!bare && role.allows(permission, target));
             let decision = decide(&facts, ask, now);
             prop_assert_eq!(decision.is_allow(), alive && !outside && policy != PolicyOutcome::Denied && holds);
@@ -293,6 +304,7 @@ mod tests {
             not_before: None,
             expires_at: None,
             replaced: false,
+            brownout: None,
         };
         let code = |standing: Standing<'_>| {
             let (target, policy) = (Target::Organization, PolicyOutcome::NoPolicy);
@@ -327,6 +339,7 @@ mod tests {
             not_before: None,
             expires_at: None,
             replaced: false,
+            brownout: None,
         };
         fn decided<'a>(credential: Credential, role: &Role, ask: Ask<'a>) -> Decision<'a> {
             let standing = Standing::Role(role);
@@ -355,6 +368,7 @@ mod tests {
             not_before: None,
             expires_at: None,
             replaced: false,
+            brownout: None,
         };
         let viewer = Role::built_in(Uuid::nil(), BuiltIn::Viewer);
         // The role has shrunk since: `invoices:write` is no more in it.
@@ -393,6 +407,7 @@ mod tests {
             not_before: None,
             expires_at: None,
             replaced: false,
+            brownout: None,
         };
         let facts = Facts {
             credential: Some(credential),

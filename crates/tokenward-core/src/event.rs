@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 pub use crate::actor::{Actor, ActorKind, By, Origin};
 use crate::label::Labels;
+use crate::life::{DisabledBecause, OnReuse};
 use crate::organization::{CloudProvider, Plan, VariableScope, VariableType};
 use crate::path::Reading;
 use crate::role::{ClusterLevel, EnvironmentLevel, Mode};
@@ -97,6 +98,15 @@ kinds! {
     /// An API token that is in use ends soon: told 30, 7 and 1 days before. Ends in `.created`, since it takes nothing away from
     /// anybody.
     TokenEndsSoon = "token_warning.created", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// A secret of an API token came back that was replaced and whose overlap is over. Not every time: the first one, and then at
+    /// most one an hour.
+    TokenReused = "token.reused", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// The time is over in which an earlier secret of an API token was accepted beside the newest one.
+    TokenOverlapEnded = "token.overlap_ended", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// An API token is refused for short times from then on, to learn who would miss it.
+    TokenBrownoutStarted = "token.brownout_started", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// It is no more.
+    TokenBrownoutEnded = "token.brownout_ended", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
     /// All tokens of the organization that were made up to a moment were taken back at once: refused from now on.
     TokensRevoked = "tokens.revoked", "DELETE", "ORGANIZATION", Some("API_TOKEN");
     /// A policy token was made.
@@ -211,6 +221,7 @@ impl Kind {
             | Self::TokenRotated
             | Self::TokenSecretEnded
             | Self::TokenDisabled
+            | Self::TokenBrownoutStarted
             | Self::TokenDeleted
             | Self::TokensRevoked
             | Self::PolicyTokenUpdated
@@ -242,6 +253,10 @@ impl Kind {
             | Self::PolicyTokenCreated
             | Self::PolicyTokenDenied
             | Self::TokenEndsSoon
+            | Self::TokenBrownoutEnded
+            | Self::TokenReused
+            // Its end was told before.
+            | Self::TokenOverlapEnded
             // It is asked when an end is set, and ends nothing by itself.
             | Self::TokenPolicyUpdated
             | Self::ProjectCreated
@@ -323,6 +338,7 @@ pub struct ErasureSnapshot {
 pub struct TokenPolicySnapshot {
     #[serde(flatten)]
     pub all: TokenRulesSnapshot,
+    pub on_reuse: OnReuse,
     /// Of tokens with a role, besides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<(Uuid, TokenRulesSnapshot)>,
@@ -346,7 +362,11 @@ impl From<&TokenPolicy> for TokenPolicySnapshot {
             end_required: rules.end_required,
             max_overlap: rules.max_overlap.map(length_text),
         };
-        Self { all: rules(&policy.all), roles: policy.roles.iter().map(|(id, it)| (*id, rules(it))).collect() }
+        Self {
+            all: rules(&policy.all),
+            on_reuse: policy.on_reuse,
+            roles: policy.roles.iter().map(|(id, it)| (*id, rules(it))).collect(),
+        }
     }
 }
 
@@ -393,6 +413,12 @@ pub struct TokenSnapshot {
     /// Of a rotation: until when the secret before was accepted. Of an end of one: from when on it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_until: Option<Time>,
+    /// Of a rotation: after how long a silence the secret before ends sooner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_when_silent: Option<String>,
+    /// Why it was switched off, where nobody did it by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled_because: Option<DisabledBecause>,
     /// Of a deletion: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_reason: Option<RevokeReason>,
@@ -411,6 +437,52 @@ pub struct TokenEndSnapshot {
     pub days_left: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+}
+
+/// That a replaced secret of a token came back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokenReuseSnapshot {
+    pub name: String,
+    /// Which of its secrets.
+    pub version: u16,
+    /// From where it came the last time, and with which client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// How often since the event before.
+    pub count: u64,
+}
+
+/// In which minutes a token is refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokenBrownoutSnapshot {
+    pub name: String,
+    pub minutes: u8,
+    /// A length such as `1h`.
+    pub every: String,
+    pub from: Time,
+    pub until: Time,
+}
+
+/// That an overlap of two secrets is over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokenOverlapSnapshot {
+    pub name: String,
+    /// Which secret is refused from then on.
+    pub version: u16,
+    pub ended_at: Time,
+    /// Whether it was used within the last hour before.
+    pub still_used: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_agent: Option<String>,
 }
 
 /// Which tokens were taken back at once, and why.
@@ -563,6 +635,9 @@ pub enum Snapshot {
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
     TokenEnd(TokenEndSnapshot),
+    TokenReuse(TokenReuseSnapshot),
+    TokenOverlap(TokenOverlapSnapshot),
+    TokenBrownout(TokenBrownoutSnapshot),
     Retention(RetentionSnapshot),
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
@@ -595,6 +670,9 @@ into_snapshot!(
     TokenPolicy(TokenPolicySnapshot),
     PolicyDenial(PolicyDenialSnapshot),
     TokenEnd(TokenEndSnapshot),
+    TokenReuse(TokenReuseSnapshot),
+    TokenOverlap(TokenOverlapSnapshot),
+    TokenBrownout(TokenBrownoutSnapshot),
     Retention(RetentionSnapshot),
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),

@@ -130,6 +130,7 @@ impl<'a> FoundRecord<'a> {
             not_before: self.restrictions.and_then(|it| it.not_before),
             expires_at: self.expires_at,
             replaced: self.replaced,
+            brownout: self.restrictions.and_then(|it| it.brownout),
         }
     }
 
@@ -186,6 +187,7 @@ impl Session {
             not_before: None,
             expires_at: Some(self.expires_at),
             replaced: false,
+            brownout: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! (`crates/tokenward/tests/tidy.rs`) holds the list of its dependencies.
 
 pub mod actor;
+pub mod brownout;
 pub mod caller;
 pub mod checkpoint;
 pub mod decision;
@@ -18,6 +19,7 @@ pub mod index;
 pub mod journal;
 pub mod label;
 pub mod lease;
+pub mod life;
 mod meaning;
 pub mod meter;
 pub mod meters;

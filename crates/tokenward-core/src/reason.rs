@@ -19,6 +19,8 @@ pub enum Reason {
     Expired,
     /// It is an earlier secret of a token that was rotated, and the time in which both were accepted is over.
     Replaced,
+    /// It is refused for some minutes, to learn who would miss it.
+    Brownout,
     /// The request comes from outside the networks that the token is bound to, or nobody said from where.
     NetworkDenied,
     /// The policy of the token does not allow the request, or could not be asked about it.
@@ -43,7 +45,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, in the order in which they are checked.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Unknown,
         Self::Revoked,
@@ -51,6 +53,7 @@ impl Reason {
         Self::NotYetValid,
         Self::Expired,
         Self::Replaced,
+        Self::Brownout,
         Self::NetworkDenied,
         Self::PolicyDenied,
         Self::PathAmbiguous,
@@ -74,6 +77,7 @@ impl Reason {
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
             Self::Replaced => "replaced",
+            Self::Brownout => "brownout",
             Self::NetworkDenied => "network_denied",
             Self::PolicyDenied => "policy_denied",
             Self::PathAmbiguous => "path_ambiguous",
@@ -100,6 +104,9 @@ impl Reason {
             Self::NotYetValid => "This token is not valid yet.",
             Self::Expired => "This token has expired. Ask for a new one.",
             Self::Replaced => "This token was rotated, and this is an earlier secret of it. Use the newest one.",
+            Self::Brownout => {
+                "This token is about to be taken back, and is refused for some minutes to learn who uses it. Ask for a new one."
+            }
             Self::NetworkDenied => {
                 "This token is accepted from some networks alone, and this request is from another one. Does your gateway \
                  say from which address a request comes?"

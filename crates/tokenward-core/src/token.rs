@@ -6,7 +6,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::actor::ActorKind;
+use crate::brownout::Brownout;
 use crate::label::Labels;
+use crate::life::{DisabledBecause, Life};
 use crate::meter::{Allowance, Meter};
 use crate::network::{Networks, NotedNetwork};
 use crate::role::Scope;
@@ -70,6 +72,8 @@ pub struct Token {
     pub version: u16,
     /// Since when it is switched off; `None` while it is on.
     pub disabled_at: Option<Time>,
+    /// What became of it over time.
+    pub life: Life,
     /// That it was taken back; `None` while it lives.
     pub revocation: Option<Revocation>,
 }
@@ -79,6 +83,19 @@ impl Token {
     #[must_use]
     pub fn begin(&self, now: Time) -> Time {
         begin(self.not_before, now)
+    }
+
+    /// The same, switched off at this moment or on, by hand.
+    #[must_use]
+    pub fn switched(&self, disabled_at: Option<Time>, updated_at: Time) -> Self {
+        Self { disabled_at, updated_at, life: self.life.switched(disabled_at.is_some()), ..self.clone() }
+    }
+
+    /// The same, switched off at this moment for a reason of its own.
+    #[must_use]
+    pub fn disabled_because(&self, because: DisabledBecause, at: Time, updated_at: Time) -> Self {
+        let life = Life { disabled_because: Some(because), ..self.life };
+        Self { disabled_at: Some(at), updated_at, life, ..self.clone() }
     }
 
     /// What it is in, at this moment.
@@ -92,6 +109,8 @@ impl Token {
             TokenState::Disabled
         } else if self.not_before.is_some_and(|at| now < at) {
             TokenState::NotYetValid
+        } else if self.life.brownout.is_some_and(|it| it.refuses(now)) {
+            TokenState::Brownout
         } else {
             TokenState::Active
         }
@@ -113,6 +132,8 @@ words! {
         Disabled = "disabled",
         /// Its time has not begun.
         NotYetValid = "not_yet_valid",
+        /// It is refused for some minutes, to learn who would miss it.
+        Brownout = "brownout",
         /// Its time is over.
         Expired = "expired",
         /// It was taken back.
@@ -230,6 +251,8 @@ pub struct TokenVersion {
     pub expires_at: Option<Time>,
     /// The last four characters of its text.
     pub last_four: String,
+    /// Of one that was replaced: it also ends after so long a silence.
+    pub silent_for: Option<Micros>,
 }
 
 /// What a token is bound to besides its role and its end, ready to be asked. Few tokens are.
@@ -243,6 +266,8 @@ pub struct Restrictions {
     pub scope: Option<Box<Scope>>,
     /// How fast and how much it may be used.
     pub allowance: Allowance,
+    /// In which minutes it is refused, to learn who would miss it.
+    pub brownout: Option<Brownout>,
     /// How much it was; the index has it where there is an allowance.
     pub meter: Option<Arc<Meter>>,
 }
@@ -251,8 +276,12 @@ impl Restrictions {
     /// The same where that is nothing: `None`.
     #[must_use]
     pub fn some(self) -> Option<Self> {
-        let Self { not_before, networks, scope, allowance, .. } = &self;
-        let bound = not_before.is_some() || networks.is_some() || scope.is_some() || !allowance.is_unlimited();
+        let Self { not_before, networks, scope, allowance, brownout, .. } = &self;
+        let bound = not_before.is_some()
+            || networks.is_some()
+            || scope.is_some()
+            || brownout.is_some()
+            || !allowance.is_unlimited();
         bound.then_some(self)
     }
 

@@ -6,6 +6,7 @@
 
 use uuid::Uuid;
 
+use crate::life::OnReuse;
 use crate::time::{DAY, MINUTE, Micros, Time, length_text};
 use crate::token::Token;
 
@@ -51,6 +52,8 @@ pub struct TokenPolicy {
     pub all: Rules,
     /// For tokens with a role, besides. The stricter counts; of the usual lives that of the role.
     pub roles: Vec<(Uuid, Rules)>,
+    /// What is done when a replaced secret comes back.
+    pub on_reuse: OnReuse,
 }
 
 impl TokenPolicy {
@@ -187,6 +190,7 @@ mod tests {
         let policy = TokenPolicy {
             all: Rules { max_overlap: Some(HOUR), ..rules(Some(90 * DAY), Some(30 * DAY), false) },
             roles: vec![(strict, Rules { max_overlap: Some(DAY), ..rules(Some(DAY), Some(HOUR), true) })],
+            ..TokenPolicy::default()
         };
         assert_eq!(policy.of_role(other), policy.all);
         let of_role = policy.of_role(strict);

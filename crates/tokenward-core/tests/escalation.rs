@@ -243,6 +243,7 @@ fn what_results_never_exceeds_the_actor() {
             not_before: None,
             expires_at: None,
             replaced: false,
+            brownout: None,
         };
         let caller = Caller::token(credential, organization, role.id, By::operator());
         let grants =

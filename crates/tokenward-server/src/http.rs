@@ -6,10 +6,10 @@ use std::sync::Once;
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ipnet::IpNet;
-use tokenward_core::Code;
 use tokenward_core::event::Origin;
 use tokenward_core::meter::Metered;
 use tokenward_core::reason::Reason;
+use tokenward_core::{Code, Time};
 
 use tokenward_verify::server::{Client, PolicyPass};
 
@@ -131,6 +131,13 @@ pub fn rate_limit(headers: &mut HeaderMap, metered: &Metered) {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
+    }
+}
+
+/// Says when a token is refused next for some minutes.
+pub fn brownout(headers: &mut HeaderMap, next: Option<Time>) {
+    if let Some(value) = next.and_then(|next| HeaderValue::try_from(format!("next={next}")).ok()) {
+        headers.insert("tokenward-brownout", value);
     }
 }
 

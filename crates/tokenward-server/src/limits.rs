@@ -254,6 +254,10 @@ limits! {
         "How long ago the deletion of a token may be to be undone: an hour; 1 for never.";
     TOKEN_OVERLAP = setting "token_overlap_ms" 2_592_000_000, Milliseconds,
         "How long an earlier secret of a token may be accepted after a rotation: 30 days.";
+    TOKEN_BROWNOUT_WINDOW = fixed "token_brownout_window_ms" 3_600_000, Milliseconds,
+        "How long a token is refused at a time in a brownout: an hour.";
+    TOKEN_BROWNOUT = setting "token_brownout_ms" 2_592_000_000, Milliseconds,
+        "How far the end of a brownout may be: 30 days.";
     PROJECTS = setting "projects" 1_000, Count,
         "Projects of an organization.";
     ENVIRONMENTS = setting "environments" 100, Count,

@@ -32,6 +32,7 @@ use crate::scrape;
 use crate::service::checkpoints::{self, Checkpoints, Signer};
 use crate::service::known::Devices;
 use crate::service::log_check::LogCheck;
+use crate::service::old_secrets;
 use crate::service::passwords::Passwords;
 use crate::service::policy_denials;
 use crate::service::retention;
@@ -75,6 +76,7 @@ pub struct Running {
     telling: JoinHandle<()>,
     erasing: JoinHandle<()>,
     warning: JoinHandle<()>,
+    tending: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -249,6 +251,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let telling = tokio::spawn(policy_denials::run(Arc::clone(&app)));
     let erasing = tokio::spawn(retention::run(Arc::clone(&app)));
     let warning = tokio::spawn(token_warnings::run(Arc::clone(&app)));
+    let tending = tokio::spawn(old_secrets::run(Arc::clone(&app)));
     Ok(Running {
         address,
         app,
@@ -262,6 +265,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         telling,
         erasing,
         warning,
+        tending,
         sampling,
         certificates,
     })
@@ -336,6 +340,8 @@ impl Running {
         self.telling.abort();
         self.erasing.abort();
         self.warning.abort();
+        self.tending.abort();
+        old_secrets::flush(&self.app).await;
         policy_denials::flush(&self.app).await;
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokenward_core::brownout::Brownout;
 use tokenward_core::decision::{Credential, PolicyOutcome, Subject};
 use tokenward_core::directory::Resource;
 use tokenward_core::right::{Basis, RestsOn};
@@ -92,6 +93,7 @@ row! {
         not_before: Option<Time>,
         networks: Option<String>,
         permissions: Option<String>,
+        brownout: Option<String>,
         expires_at: Option<Time>,
         secret_expires_at: Option<Time>,
         disabled_at: Option<Time>,
@@ -108,7 +110,7 @@ async fn tokens(conn: Conn<'_>, all: &[Option<RestsOn>]) -> Result<HashMap<(Uuid
         conn,
         concat!(
             "SELECT t.id, s.version, t.organization_id, t.kind, p.written_at AS policy_written_at, t.role_id, t.revoked_at, ",
-            "t.disabled_at, t.not_before, t.networks, t.permissions, t.expires_at, s.expires_at AS secret_expires_at, o.tokens_cut, ",
+            "t.disabled_at, t.not_before, t.networks, t.permissions, t.brownout, t.expires_at, s.expires_at AS secret_expires_at, o.tokens_cut, ",
             "o.tokens_cut_at FROM token t JOIN organization o ON o.id = t.organization_id ",
             "JOIN token_secret s ON s.token_id = t.id LEFT JOIN rego_policy p ON p.token_id = t.id WHERE t.id IN"
         ),
@@ -134,9 +136,10 @@ impl TokenBasis {
             not_before: self.not_before,
             expires_at,
             replaced,
+            brownout: self.brownout.as_deref().map(Brownout::read),
         };
         let (networks, permissions) = (self.networks.as_deref(), self.permissions.as_deref());
-        let bound = restrictions::of(Bound { not_before: self.not_before, networks, permissions, allowance: None });
+        let bound = restrictions::of(Bound { not_before: self.not_before, networks, permissions, ..Bound::default() });
         let outside = bound.as_ref().is_some_and(|it| it.exclude(on.address));
         let scope = bound.and_then(|it| it.scope);
         let policy = match self.kind {
@@ -161,6 +164,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
         not_before: None,
         expires_at: Some(Time(expires_at)),
         replaced: false,
+        brownout: None,
     });
     let proven_at = Some(Time(proven_at));
     let Some(organization) = on.organization else {

@@ -1,6 +1,7 @@
 //! What a token is bound to besides its role and its end, as its row keeps it.
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::brownout::Brownout;
 use tokenward_core::meter::{Allowance, Period, Quota, Rate, Refill};
 use tokenward_core::network::{Network, Networks, NotedNetwork};
 use tokenward_core::role::Scope;
@@ -85,6 +86,8 @@ pub struct Bound<'a> {
     pub permissions: Option<&'a str>,
     /// How fast and how much it may be used.
     pub allowance: Option<&'a str>,
+    /// In which minutes it is refused.
+    pub brownout: Option<&'a str>,
 }
 
 /// What a token is bound to, from its row; `None` where that is nothing. Networks that cannot be read let nobody in, and
@@ -97,7 +100,8 @@ pub fn of(row: Bound<'_>) -> Option<Restrictions> {
     });
     let scope = row.permissions.map(|text| Box::new(scope(text)));
     let allowance = allowance(row.allowance).unwrap_or(NOTHING);
-    Restrictions { not_before: row.not_before, networks, scope, allowance, meter: None }.some()
+    let brownout = row.brownout.map(Brownout::read);
+    Restrictions { not_before: row.not_before, networks, scope, allowance, brownout, meter: None }.some()
 }
 
 fn scope(text: &str) -> Scope {

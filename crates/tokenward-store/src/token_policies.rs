@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
+use tokenward_core::life::OnReuse;
 use tokenward_core::permission::Management;
 use tokenward_core::time::Micros;
 use tokenward_core::token_policy::{Rules, TokenPolicy};
@@ -21,18 +22,21 @@ struct Kept {
     default_lifetime: Option<Micros>,
     end_required: bool,
     max_overlap: Option<Micros>,
+    /// Of the organization alone, as what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_reuse: Option<OnReuse>,
 }
 
 impl From<Rules> for Kept {
     fn from(rules: Rules) -> Self {
         let Rules { max_lifetime, default_lifetime, end_required, max_overlap } = rules;
-        Self { max_lifetime, default_lifetime, end_required, max_overlap }
+        Self { max_lifetime, default_lifetime, end_required, max_overlap, on_reuse: None }
     }
 }
 
 impl From<Kept> for Rules {
     fn from(kept: Kept) -> Self {
-        let Kept { max_lifetime, default_lifetime, end_required, max_overlap } = kept;
+        let Kept { max_lifetime, default_lifetime, end_required, max_overlap, .. } = kept;
         Self { max_lifetime, default_lifetime, end_required, max_overlap }
     }
 }
@@ -75,14 +79,17 @@ fn read(text: Option<&str>) -> Result<TokenPolicy> {
     let Some(text) = text else { return Ok(TokenPolicy::default()) };
     let (all, roles): (Kept, Vec<(Uuid, Kept)>) = serde_json::from_str(text).map_err(Error::internal)?;
     let roles = roles.into_iter().map(|(id, kept)| (id, kept.into())).collect();
-    Ok(TokenPolicy { all: all.into(), roles })
+    let on_reuse = all.on_reuse.unwrap_or_default();
+    Ok(TokenPolicy { all: all.into(), roles, on_reuse })
 }
 
 /// Writes the policy of the organization of the grant.
 pub async fn set(tx: &mut Tx, grant: &Grant, policy: &TokenPolicy, now: Time) -> Result<()> {
     grant.permits(Management::OrganizationEdit)?;
     let roles: Vec<(Uuid, Kept)> = policy.roles.iter().map(|(id, rules)| (*id, Kept::from(*rules))).collect();
-    let text = serde_json::to_string(&(Kept::from(policy.all), roles)).map_err(Error::internal)?;
+    let on_reuse = Some(policy.on_reuse).filter(|it| *it != OnReuse::default());
+    let all = Kept { on_reuse, ..Kept::from(policy.all) };
+    let text = serde_json::to_string(&(all, roles)).map_err(Error::internal)?;
     execute!(
         tx.conn(),
         sqlx::query("UPDATE organization SET token_policy = $2, updated_at = $3 WHERE id = $1 AND deleted_at IS NULL")

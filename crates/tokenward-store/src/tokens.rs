@@ -3,19 +3,26 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
+use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
+use tokenward_core::life::{DisabledBecause, Life};
 use tokenward_core::meter::Allowance;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{Digest, Kind};
+use tokenward_core::time::Micros;
 use tokenward_core::token::{Revocation, RevokeReason, TOMBSTONE, Token, TokenVersion};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, execute, name_conflict, row, run};
 use crate::restrictions;
 use crate::tx::Tx;
+
+pub use swept::{
+    Overlap, ended_overlaps, kept, mark_reused, set_brownout, silent_overlaps, switch_off, tell_overlap_ended,
+};
 
 pub use many::{
     allowances_of, hand_over, insert_all, living_of, networks_of, owners_of, revoke_all, revoke_policy_token, used,
@@ -101,6 +108,9 @@ row! {
         last_four: String,
         version: u16,
         disabled_at: Option<Time>,
+        reused_at: Option<Time>,
+        disabled_because: Option<DisabledBecause>,
+        brownout: Option<String>,
         revoked_at: Option<Time>,
         revoked_reason: Option<RevokeReason>,
         revoked_note: Option<String>,
@@ -140,6 +150,11 @@ impl From<TokenRow> for Token {
             last_four: row.last_four,
             version: row.version,
             disabled_at: row.disabled_at,
+            life: Life {
+                reused_at: row.reused_at,
+                disabled_because: row.disabled_because,
+                brownout: row.brownout.map(|text| Brownout::read(&text)),
+            },
             revocation: row.revoked_at.map(|at| Revocation {
                 at,
                 reason: row.revoked_reason.unwrap_or(RevokeReason::Unspecified),
@@ -159,6 +174,7 @@ macro_rules! select_all {
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
             "t.creator_kind, t.creator_id, t.owner_id, a.email AS owner_name, t.successor_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
             "t.labels, t.metadata, t.permissions, t.allowance, t.disabled_at, coalesce(t.revoked_at, CASE WHEN t.id <= o.tokens_cut THEN o.tokens_cut_at END) AS revoked_at, ",
+            "t.reused_at, t.disabled_because, t.brownout, ",
             "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
             "s.last_four, s.version FROM token t JOIN organization o ON o.id = t.organization_id ",
             "LEFT JOIN role r ON r.id = t.role_id LEFT JOIN account a ON a.id = t.owner_id ",
@@ -169,6 +185,7 @@ macro_rules! select_all {
 }
 
 mod many;
+mod swept;
 
 macro_rules! select {
     ($rest:literal) => {
@@ -459,12 +476,20 @@ pub async fn has_newest(conn: Conn<'_>, grant: &Grant, id: Uuid, digest: Digest)
     Ok(found.is_some())
 }
 
-/// Gives a token its next secret, `token.version`. Those before it end at `until`, or sooner where they did already.
-pub async fn rotate(tx: &mut Tx, grant: &Grant, token: &Token, secret: &NewSecret<'_>, until: Time) -> Result<()> {
+/// Gives a token its next secret, `token.version`. Those before it end at `until`, or sooner where they did already; where a length
+/// stands beside it, also after so long a silence.
+pub async fn rotate(
+    tx: &mut Tx,
+    grant: &Grant,
+    token: &Token,
+    secret: &NewSecret<'_>,
+    (until, silent): (Time, Option<Micros>),
+) -> Result<()> {
     grant.permits_rotating(token.id)?;
     end_secrets(tx, token.id, 1..=token.version.saturating_sub(1), until).await?;
+    swept::overlap(tx, token.id, silent).await?;
     let rotated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
-        "UPDATE token SET version = $3, updated_at = $4 WHERE organization_id = $1 AND id = $2 AND version = $3 - 1 ",
+        "UPDATE token SET version = $3, updated_at = $4, reused_at = NULL WHERE organization_id = $1 AND id = $2 AND version = $3 - 1 ",
         "AND revoked_at IS NULL RETURNING id"
     ))
     .bind(grant.organization()).bind(token.id).bind(i32::from(token.version)).bind(token.updated_at.0).fetch_optional(&mut *c))?;
@@ -508,6 +533,7 @@ row! {
         created_at: Time,
         expires_at: Option<Time>,
         last_four: String,
+        silent_for: Option<Micros>,
     }
 }
 
@@ -516,7 +542,7 @@ pub async fn versions(conn: Conn<'_>, tokens: &[Uuid], now: Time) -> Result<Hash
     // A token that was rotated often has many that are over.
     let rows: Vec<VersionRow> = by_ids_above(
         conn,
-        "SELECT token_id, version, created_at, expires_at, last_four FROM token_secret WHERE token_id IN",
+        "SELECT token_id, version, created_at, expires_at, last_four, silent_for FROM token_secret WHERE token_id IN",
         tokens,
         Some(("expires_at", now.0)),
     )
@@ -528,6 +554,7 @@ pub async fn versions(conn: Conn<'_>, tokens: &[Uuid], now: Time) -> Result<Hash
             created_at: row.created_at,
             expires_at: row.expires_at,
             last_four: row.last_four,
+            silent_for: row.silent_for,
         });
     }
     for versions in all.values_mut() {
@@ -632,13 +659,7 @@ pub async fn restore(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<u64> {
 /// Switches a token off, or on again.
 pub async fn switch(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     grant.permits(Management::TokenManage)?;
-    let switched: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
-        "UPDATE token SET disabled_at = $3, updated_at = $4 ",
-        "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
-    ))
-    .bind(grant.organization()).bind(token.id).bind(token.disabled_at.map(|at| at.0)).bind(token.updated_at.0)
-    .fetch_optional(&mut *c))?;
-    switched.map(|_| ()).ok_or_else(|| Error::not_found("token"))
+    swept::write_switch(tx, grant.organization(), token).await
 }
 
 row! {
@@ -700,6 +721,8 @@ row! {
         pub permissions: Option<String>,
         /// How fast and how much it may be used, as it is kept.
         pub allowance: Option<String>,
+        /// In which minutes it is refused, as that is kept.
+        pub brownout: Option<String>,
         /// Which secret of the token it is.
         pub version: u16,
         /// When this secret ends.
@@ -722,7 +745,8 @@ impl IndexRow {
     #[must_use]
     pub fn bound(&self) -> restrictions::Bound<'_> {
         let (networks, permissions) = (self.networks.as_deref(), self.permissions.as_deref());
-        restrictions::Bound { not_before: self.not_before, networks, permissions, allowance: self.allowance.as_deref() }
+        let (allowance, brownout) = (self.allowance.as_deref(), self.brownout.as_deref());
+        restrictions::Bound { not_before: self.not_before, networks, permissions, allowance, brownout }
     }
 }
 
@@ -730,7 +754,7 @@ macro_rules! select_index {
     ($rest:literal) => {
         concat!(
             "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.not_before, t.expires_at, t.networks, ",
-            "t.permissions, t.allowance, s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, s.digest, s.last_four, s.registered ",
+            "t.permissions, t.allowance, t.brownout, s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, s.digest, s.last_four, s.registered ",
             "FROM token_secret s JOIN token t ON t.id = s.token_id ",
             $rest
         )
@@ -767,9 +791,9 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
 }
 
 /// The row that `LIVING_SECRETS` has packed.
-fn unpack([version, registered, times @ ..]: [Option<i64>; 7], bytes: [&[u8]; 10]) -> Option<IndexRow> {
+fn unpack([version, registered, times @ ..]: [Option<i64>; 7], bytes: [&[u8]; 11]) -> Option<IndexRow> {
     let [expires_at, secret_expires_at, revoked_at, disabled_at, not_before] = times.map(|micros| micros.map(Time));
-    let [id, organization, role, digest, last_four, kind, networks, permissions, allowance, name] = bytes;
+    let [id, organization, role, digest, last_four, kind, networks, permissions, allowance, brownout, name] = bytes;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some(IndexRow {
         token_id: Uuid::from_slice(id).ok()?,
@@ -784,6 +808,7 @@ fn unpack([version, registered, times @ ..]: [Option<i64>; 7], bytes: [&[u8]; 10
         networks: if networks.is_empty() { None } else { Some(text(networks)?) },
         permissions: if permissions.is_empty() { None } else { Some(text(permissions)?) },
         allowance: if allowance.is_empty() { None } else { Some(text(allowance)?) },
+        brownout: if brownout.is_empty() { None } else { Some(text(brownout)?) },
         not_before,
         expires_at,
         secret_expires_at,

@@ -400,6 +400,8 @@ impl Touched {
                 | Event::TokenSecretEnded
                 | Event::TokenDisabled
                 | Event::TokenEnabled
+                | Event::TokenBrownoutStarted
+                | Event::TokenBrownoutEnded
                 | Event::TokenRestored
                 | Event::TokenDeleted
                 | Event::PolicyTokenCreated

@@ -12,7 +12,7 @@ use tokenward_core::nearest::known_words;
 use tokenward_core::path::{self, Readings};
 use tokenward_core::permission::Permission;
 use tokenward_core::reason::Reason;
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use crate::credential::{Credential, CredentialHeader, holds_token};
 use crate::policy::RequestBody;
@@ -195,8 +195,9 @@ pub struct Held<'a> {
 }
 
 /// Decides about a held request. Passes each header that goes with an allowed one to `add`: its name in lowercase, and a
-/// value that is valid in a header. Every error is a refusal.
-pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)) -> Result<()> {
+/// value that is valid in a header. Answers when the token is refused next for some minutes, where that is so. Every error is a
+/// refusal.
+pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)) -> Result<Option<Time>> {
     let credential = held.credential.as_ref().map_err(|error| Error::new(error.code, error.detail.clone()))?;
     let organization = match held.scope.organization {
         Some(organization) => organization,
@@ -297,7 +298,7 @@ fn refused(answer: &Answer<'_>) -> Result<()> {
     refused.map_err(|error| Error { decision_id: Some(answer.id.to_string().into()), ..error })
 }
 
-fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(Header, &str)) -> Result<()> {
+fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(Header, &str)) -> Result<Option<Time>> {
     refused(answer)?;
     // An allowed token is known; were it not, nothing may be said of it.
     let Some((found, organization, role)) = &answer.found else { return Err(Error::denied(Reason::Unknown)) };
@@ -316,7 +317,7 @@ fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(Header, 
     if let Some(path) = path {
         add(Header::Path, path);
     }
-    Ok(())
+    Ok(answer.brownout)
 }
 
 /// Does the refusal of a request speak of its credential (401), and not of what it may do (403)?

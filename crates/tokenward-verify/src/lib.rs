@@ -22,6 +22,7 @@ mod registry;
 mod rekey;
 #[cfg(feature = "tower")]
 mod require;
+mod reuse;
 #[doc(hidden)]
 pub mod server;
 mod tally;

@@ -7,6 +7,7 @@ pub use crate::question::{SPANS, TraceId};
 pub use crate::record::KeptDecision;
 pub use crate::refusals::Refused;
 pub use crate::registry::{FORGOTTEN, Reached};
+pub use crate::reuse::Reused;
 pub use crate::trace::{DecisionId, ID_LENGTH, OF_A_TOKEN, OF_AN_ORGANIZATION, Stamp};
 #[cfg(feature = "policies")]
 pub use crate::verifier::TriedBy;

@@ -4,6 +4,7 @@
 //! [`Embedded`](crate::Embedded).
 
 mod policies;
+mod reuse;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -43,6 +44,7 @@ use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
 use crate::registry::{Reached, This};
 use crate::rekey::Rekeys;
+use crate::reuse::Reuses;
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 use crate::watch::Watch;
@@ -101,6 +103,7 @@ struct Shared {
     guard: guard::MissGuard,
     refusals: Refusals,
     denials: Denials,
+    reuses: Reuses,
     /// Do passwords prove nothing here?
     no_passwords: AtomicBool,
 }
@@ -114,6 +117,8 @@ pub struct Answer<'a> {
     pub found: Option<(FoundRecord<'a>, &'a Organization, &'a Role)>,
     /// What is left of the limits of the token, where it has some and was used.
     pub metered: Option<Metered>,
+    /// When it is refused next for some minutes, where that is so.
+    pub brownout: Option<Time>,
     /// The name under which the decision is remembered for a while.
     pub id: DecisionId<'a>,
 }
@@ -173,6 +178,7 @@ impl Verifier {
             guard: guard::MissGuard::default(),
             refusals: Refusals::default(),
             denials: Denials::default(),
+            reuses: Reuses::default(),
             no_passwords: AtomicBool::new(false),
         }));
         let listens = terms.listens(&store).then(|| store.clone());
@@ -389,13 +395,17 @@ impl Verifier {
                 && reason.refuses_credential()
             {
                 self.0.refusals.count(reason, question.from.address);
+                if reason == Reason::Replaced {
+                    self.note_reuse(&found, organization.id, &question.from);
+                }
             }
             let token = Some(found.token);
             let of = organization.id;
             let fact =
                 DecisionFact { at: now, organization: of, token, decision, target, question: kept, of_ours: false };
             let id = self.0.uses.of_token((found.token, found.version), &fact);
-            Ok(read(Answer { decision, found: Some((found, organization, role)), metered, id }))
+            let brownout = found.credential().brownout.and_then(|it| it.next(now));
+            Ok(read(Answer { decision, found: Some((found, organization, role)), metered, brownout, id }))
         })
     }
 
@@ -467,7 +477,7 @@ impl Verifier {
             question,
             of_ours: false,
         });
-        Answer { decision, found: None, metered: None, id: self.0.uses.of_nobody(fact.as_ref()) }
+        Answer { decision, found: None, metered: None, brownout: None, id: self.0.uses.of_nobody(fact.as_ref()) }
     }
 
     /// The question as it may be remembered, where a token stands in its path: that is not for those who read decisions. One of
@@ -601,7 +611,7 @@ impl Verifier {
         if presented.kind == Kind::Session {
             return self.session(&presented, client, false);
         }
-        self.accept(&presented, &from, client.policy, |found, organization, (role, metered), _| {
+        self.accept(&presented, &from, client.policy, |found, organization, (role, metered), now| {
             let name = match found.kind {
                 // As the published contract names them in the log (§1.5).
                 Kind::PolicyToken => format!("policy:{}:{}", found.token, found.name()),
@@ -611,7 +621,8 @@ impl Verifier {
             let written_at = client.policy.map(|pass| pass.written_at).filter(|_| found.kind == Kind::PolicyToken);
             let narrowed = found.scope().map(|scope| role.narrowed(scope));
             let caller = Caller::token(found.credential(), organization.id, role.id, by);
-            Ok(caller.allowed_by(written_at).narrowed_to(narrowed).metered(metered))
+            let next = found.credential().brownout.and_then(|it| it.next(now));
+            Ok(caller.allowed_by(written_at).narrowed_to(narrowed).metered(metered).refused_next(next))
         })
     }
 
@@ -676,6 +687,9 @@ impl Verifier {
                     let question = &question;
                     let fact = DecisionFact { at: now, organization, token, decision, target, question, of_ours: true };
                     self.0.uses.of_token((found.token, found.version), &fact);
+                    if reason == Reason::Replaced {
+                        self.note_reuse(&found, organization, from);
+                    }
                     let refused = self.refused(reason, from.address);
                     Err(metered.and_then(|it| Error::of_limits(&it)).unwrap_or(refused))
                 }

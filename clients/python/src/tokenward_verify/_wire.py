@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 
 #: Why a token is refused. A word of a later server is ``unrecognized``, and denied; ``Verdict.code`` has the word.
 Reason = Literal[
-    "malformed", "unknown", "revoked", "disabled", "not_yet_valid", "expired", "replaced", "network_denied",
-    "policy_denied", "path_ambiguous", "token_in_query", "api_unknown", "route_unknown", "permission_denied", "scope_denied",
+    "malformed", "unknown", "revoked", "disabled", "not_yet_valid", "expired", "replaced", "brownout",
+    "network_denied", "policy_denied", "path_ambiguous", "token_in_query", "api_unknown", "route_unknown", "permission_denied", "scope_denied",
     "rate_limited", "quota_exceeded", "throttled", "unrecognized",
 ]
 
@@ -26,6 +26,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "not_yet_valid": (401, "This token is not valid yet."),
     "expired": (401, "This token has expired. Ask for a new one."),
     "replaced": (401, "This token was rotated, and this is an earlier secret of it. Use the newest one."),
+    "brownout": (401, "This token is about to be taken back, and is refused for some minutes to learn who uses it. Ask for a new one."),
     "network_denied": (
         403,
         "This token is accepted from some networks alone, and this request is from another one. Does your gateway say from "

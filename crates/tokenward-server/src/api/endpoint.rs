@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tokenward_core::meter::Metered;
 use tokenward_core::permission::Management;
-use tokenward_core::{Error, Result as Checked};
+use tokenward_core::{Error, Result as Checked, Time};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
@@ -341,25 +341,26 @@ async fn check(
                 body = Body::empty();
             }
             let mut request = Request::from_parts(parts, body);
-            let metered = caller.limits().copied();
+            let beside = (caller.limits().copied(), caller.brownout());
             request.extensions_mut().insert(caller.clone());
             if let Some(grant) = &grant {
                 request.extensions_mut().insert(grant.clone());
             }
             if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
                 let answer = idempotency::once(Arc::clone(&guard.app), caller, grant, request, next).await;
-                return told(answer, metered);
+                return told(answer, beside);
             }
-            told(prefer::run(request, next).await, metered)
+            told(prefer::run(request, next).await, beside)
         }
         Err(error) => ApiError(error).into_response(),
     }
 }
 
-/// The answer with what is left of the limits of the token that asked, where it has some.
-fn told(mut answer: Response, metered: Option<Metered>) -> Response {
+/// The answer with what is left of the limits of the token that asked, where it has some, and when it is refused next.
+fn told(mut answer: Response, (metered, brownout): (Option<Metered>, Option<Time>)) -> Response {
     if let Some(metered) = metered {
         crate::http::rate_limit(answer.headers_mut(), &metered);
     }
+    crate::http::brownout(answer.headers_mut(), brownout);
     answer
 }

@@ -65,7 +65,8 @@ fn check(asked: &DirectRequest<'_>, said: &mut Said) -> Result<()> {
         agent: agent(headers),
         trace,
     };
-    gateway::check(&app.verifier, &held, |header, value| said.add(header, value))
+    said.brownout = gateway::check(&app.verifier, &held, |header, value| said.add(header, value))?;
+    Ok(())
 }
 
 /// On whose behalf and for what is asked, and the path and query of the held request. They are divided from the left: what

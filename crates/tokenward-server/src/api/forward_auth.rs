@@ -5,7 +5,7 @@
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use tokenward_core::{Code, Error, Result};
+use tokenward_core::{Code, Error, Result, Time};
 
 use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
@@ -64,6 +64,8 @@ fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
 /// What is said to an API of an allowed request: all values in one piece of memory.
 pub(super) struct Said {
     values: Vec<u8>,
+    /// When the token is refused next for some minutes.
+    pub(super) brownout: Option<Time>,
     each: Vec<(Header, usize)>,
 }
 
@@ -76,7 +78,8 @@ impl Said {
 
 /// What a gateway is answered that asks over HTTP. Does it pass on any status, and not only 401 and 403?
 pub(super) fn answer(app: &App, passes_any_status: bool, check: impl FnOnce(&mut Said) -> Result<()>) -> Response {
-    let mut said = Said { values: Vec::with_capacity(512), each: Vec::with_capacity(Header::ALL.len()) };
+    let each = Vec::with_capacity(Header::ALL.len());
+    let mut said = Said { values: Vec::with_capacity(512), brownout: None, each };
     let checked = check(&mut said);
     app.metrics.answered(Way::ForwardAuth, checked.as_ref().map_err(|error| error.code).copied());
     match checked {
@@ -84,6 +87,7 @@ pub(super) fn answer(app: &App, passes_any_status: bool, check: impl FnOnce(&mut
             let mut response = Response::new(Body::empty());
             let headers = response.headers_mut();
             headers.reserve(12);
+            crate::http::brownout(headers, said.brownout);
             let mut values = Bytes::from(said.values);
             for (header, length) in said.each {
                 if let Ok(value) = HeaderValue::from_maybe_shared(values.split_to(length)) {
@@ -139,7 +143,8 @@ fn check(asked: &DirectRequest<'_>, said_of_it: &mut Said) -> Result<()> {
         agent: agent(headers),
         trace,
     };
-    gateway::check(&app.verifier, &held, |header, value| said_of_it.add(header, value))
+    said_of_it.brownout = gateway::check(&app.verifier, &held, |header, value| said_of_it.add(header, value))?;
+    Ok(())
 }
 
 /// On whose behalf the gateway asks, and for what.

@@ -46,6 +46,7 @@ mod token_bulk;
 mod token_csv;
 mod token_decision;
 mod token_import;
+mod token_life;
 mod token_policy;
 mod tokens;
 mod understood;
@@ -83,6 +84,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         organizations::endpoints(),
         roles::endpoints(),
         tokens::endpoints(),
+        token_life::endpoints(),
         token_policy::endpoints(),
         policy_tokens::endpoints(),
         token_bulk::endpoints(),

@@ -19,7 +19,7 @@ use super::extract::{Body, Precondition, tagged, written};
 use super::right::On;
 use crate::limits::TOKEN_POLICY_ROLES;
 use crate::service::App;
-use crate::service::token_policy::{self, Dated, Sent};
+use crate::service::token_policy::{self, Dated, Sent, SentBeside};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -63,6 +63,7 @@ fn body(policy: &TokenPolicy) -> TokenPolicyBody {
         default_lifetime: text(default_lifetime),
         end_required,
         max_overlap: text(max_overlap),
+        on_reuse: Some(policy.on_reuse.to_string()),
         roles: policy.roles.iter().map(of_role).collect(),
     }
 }
@@ -90,7 +91,8 @@ async fn set(
         (role_id, Sent { max_lifetime, default_lifetime, end_required, max_overlap })
     };
     let of_roles: Vec<_> = sent.roles.into_iter().map(of_role).collect();
-    let policy = token_policy::read(&all, &of_roles)?;
+    let beside = SentBeside { on_reuse: sent.on_reuse };
+    let policy = token_policy::read(&all, &of_roles, &beside)?;
     let saved = token_policy::set(&app, grant, policy, if_match).await?;
     let version = saved.value.updated_at;
     Ok(tagged(version, written(StatusCode::OK, saved, |dated| body(&dated.policy))))

@@ -8,9 +8,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokenward_api::tokens::{
-    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList, ApiTokenNetwork, ApiTokenQuota,
-    ApiTokenRate, ApiTokenRequest, ApiTokenRevocation, ApiTokenRotateRequest, ApiTokenVersion,
+    ApiToken, ApiTokenBrownout, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList,
+    ApiTokenNetwork, ApiTokenQuota, ApiTokenRate, ApiTokenRequest, ApiTokenRevocation, ApiTokenRotateRequest,
+    ApiTokenVersion,
 };
+use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::label::Wanted;
@@ -18,7 +20,7 @@ use tokenward_core::meter::{Allowance, Period, Quota, Rate, Refill};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::{InnerDigest, Registration};
-use tokenward_core::time::{Micros, length};
+use tokenward_core::time::{length, length_text};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState, TokenVersion};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Time, Uuid};
@@ -35,6 +37,7 @@ use crate::service::token_allowance::{QUOTA, RATE};
 use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::token_order::{self, Order};
 use crate::service::token_scope::{self, FIELD};
+use crate::service::tokens::Overlap;
 use crate::service::usage::TokenUsage;
 use crate::service::{App, IfMatch, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
 
@@ -59,6 +62,7 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
             created_at: it.created_at,
             expires_at: it.expires_at,
             last_four: it.last_four,
+            ends_when_silent: it.silent_for.map(length_text),
             last_used_at: used.last_used_at,
             last_used_from: used.last_used_from,
             last_used_agent: used.last_used_agent,
@@ -102,6 +106,9 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         quota: token.allowance.quota.map(|it| ApiTokenQuota { requests: it.requests, refill: it.refill.to_string() }),
         state,
         disabled_at: token.disabled_at,
+        disabled_because: token.life.disabled_because,
+        reused_at: token.life.reused_at,
+        brownout: token.life.brownout.filter(|it| !over && !it.is_over(app.now())).map(|it| brownout(&it, app.now())),
         revocation: token.revocation.map(revocation),
         last_four: token.last_four,
         last_used_at: usage.last_used_at,
@@ -110,6 +117,17 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         last_used_from: usage.last_used_from,
         last_used_agent: usage.last_used_agent,
         denied_reasons: usage.denied.into_iter().collect(),
+    }
+}
+
+/// A brownout as answers tell it.
+fn brownout(it: &Brownout, now: Time) -> ApiTokenBrownout {
+    ApiTokenBrownout {
+        minutes: it.minutes(),
+        every: length_text(it.every()),
+        from: it.from(),
+        until: it.until(),
+        next: it.next(now),
     }
 }
 
@@ -535,14 +553,14 @@ fn with_text(app: &App, status: StatusCode, created: Written<tokens::Created>, u
 
 /// What an answer says of a token besides itself. Read before a change, so that nothing that could fail comes after it: what
 /// is done is answered as done.
-struct Beside {
+pub(super) struct Beside {
     token: Token,
     usage: TokenUsage,
     versions: Vec<TokenVersion>,
 }
 
 impl Beside {
-    async fn of(app: &Arc<App>, grant: &Grant, id: Uuid) -> tokenward_core::Result<Self> {
+    pub(super) async fn of(app: &Arc<App>, grant: &Grant, id: Uuid) -> tokenward_core::Result<Self> {
         let token = tokens::find(app, grant, id).await?;
         let of = std::slice::from_ref(&token);
         let usage = usage::of(app, grant, of).await?.remove(&id).unwrap_or_default();
@@ -551,7 +569,7 @@ impl Beside {
     }
 
     /// The answer to a change: the token as it is now.
-    fn changed(self, app: &App, changed: Written<Token>) -> Response {
+    pub(super) fn changed(self, app: &App, changed: Written<Token>) -> Response {
         let version = changed.value.updated_at;
         tagged(version, written(StatusCode::OK, changed, |token| api_token(app, token, self.usage, self.versions)))
     }
@@ -586,7 +604,7 @@ async fn rotated(
     request: &ApiTokenRotateRequest,
     if_match: IfMatch,
 ) -> tokenward_core::Result<Response> {
-    let keep = overlap(request)?;
+    let overlap = overlap(request)?;
     let mut faults = Faults::default();
     let registration = registration(request.sha256.as_deref(), request.last_four.as_deref(), &mut faults);
     faults.finish()?;
@@ -599,14 +617,17 @@ async fn rotated(
         let same = ApiTokenCreate { token: None, token_without_text: api_token(app, token, usage, versions) };
         return Ok(tagged(version, Json(same).into_response()));
     }
-    let rotated = tokens::rotate(app, grant, &token, keep, registration, if_match).await?;
+    let rotated = tokens::rotate(app, grant, &token, overlap, registration, if_match).await?;
     Ok(with_text(app, StatusCode::OK, rotated, usage))
 }
 
 /// How long earlier secrets are kept.
-fn overlap(request: &ApiTokenRotateRequest) -> tokenward_core::Result<Micros> {
+fn overlap(request: &ApiTokenRotateRequest) -> tokenward_core::Result<Overlap> {
     let problem = "is no length of time; write one such as 24h, 30m or 7d, or 0 when the secret has leaked";
-    length(&request.keep).ok_or_else(|| Error::invalid("keep", problem))
+    let keep = length(&request.keep).ok_or_else(|| Error::invalid("keep", problem))?;
+    let problem = "is no length of time; write one such as 1h, or leave it out";
+    let silent = request.silent.as_deref().map(|text| length(text).ok_or_else(|| Error::invalid("silent", problem)));
+    Ok(Overlap { keep, silent: silent.transpose()? })
 }
 
 async fn end_version(

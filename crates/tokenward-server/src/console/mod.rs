@@ -42,6 +42,7 @@ mod set_up;
 mod token_bulk;
 mod token_changes;
 mod token_cut;
+mod token_life;
 mod token_list;
 mod token_policy;
 mod tokens;
@@ -108,6 +109,11 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             "/console/{organization}/tokens/{token}/secrets/{version}/end",
             get(token_changes::ask_end_version).post(token_changes::end_version),
         )
+        .route(
+            "/console/{organization}/tokens/{token}/brownout",
+            get(token_life::ask_brownout).post(token_life::brownout),
+        )
+        .route("/console/{organization}/tokens/{token}/brownout/end", post(token_life::end_brownout))
         .route(
             "/console/{organization}/tokens/{token}/delete",
             get(token_changes::ask_delete).post(token_changes::delete),

@@ -6,7 +6,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::label::Labels;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
-use tokenward_core::time::{Micros, length, length_text};
+use tokenward_core::time::{HOUR, Micros, length, length_text};
 use tokenward_core::token::{RevokeReason, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
@@ -23,7 +23,7 @@ use super::tokens::{
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
 use crate::service::token_labels::{LabelsChange, MetadataChange};
-use crate::service::tokens::{self, TokenChange};
+use crate::service::tokens::{self, Overlap, TokenChange};
 use crate::service::{App, IfMatch, Written, usage};
 
 /// `GET …/tokens/{id}/edit`.
@@ -214,18 +214,28 @@ pub(super) async fn ask_rotate(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    rotate_page(&person, &grant, id, "24h", Problems::default()).await
+    rotate_page(&person, &grant, id, ("24h", false), Problems::default()).await
 }
 
-async fn rotate_page(person: &SignedIn, grant: &Grant, id: Uuid, chosen: &str, mut problems: Problems) -> PageResult {
+/// The silence after which the console lets a replaced secret end, where that is chosen.
+const SILENCE: Micros = HOUR;
+
+async fn rotate_page(
+    person: &SignedIn,
+    grant: &Grant,
+    id: Uuid,
+    (chosen, when_silent): (&str, bool),
+    mut problems: Problems,
+) -> PageResult {
     let token = tokens::get(&person.app, grant, id).await?;
     let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
     let shown = TokenRotatePage {
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
         token: row(&person.app, &token, used.get(&id)),
         version: token.version,
-        choices: OVERLAPS.into_iter().filter(|(keep, ..)| overlap(&person.app, keep).is_ok()).collect(),
+        choices: OVERLAPS.into_iter().filter(|(keep, ..)| overlap(&person.app, keep, false).is_ok()).collect(),
         chosen: chosen.to_owned(),
+        when_silent,
         password: proof::field_if_asked(&mut problems),
         error: problems.rest(),
     };
@@ -233,12 +243,14 @@ async fn rotate_page(person: &SignedIn, grant: &Grant, id: Uuid, chosen: &str, m
 }
 
 /// One of the choices.
-fn overlap(app: &App, keep: &str) -> Result<Micros> {
+fn overlap(app: &App, keep: &str, when_silent: bool) -> Result<Overlap> {
     let offered = OVERLAPS.into_iter().any(|(it, ..)| it == keep);
     let keep = length(keep).filter(|_| offered);
     let keep = keep.ok_or_else(|| Error::invalid("keep", "is none of the choices"))?;
-    tokens::check_overlap(app, keep)?;
-    Ok(keep)
+    // A short overlap is over before a silence could be.
+    let overlap = Overlap { keep, silent: (when_silent && keep > SILENCE).then_some(SILENCE) };
+    tokens::check_overlap(app, overlap)?;
+    Ok(overlap)
 }
 
 /// `POST …/tokens/{id}/rotate`: makes the new secret, and shows it in the answer, once.
@@ -248,15 +260,15 @@ pub(super) async fn rotate(
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    let chosen = typed.get("keep");
+    let (chosen, when_silent) = (typed.get("keep"), typed.on("when_silent"));
     let rotated = async {
-        let keep = overlap(&person.app, chosen)?;
+        let overlap = overlap(&person.app, chosen, when_silent)?;
         let found = tokens::find(&person.app, &grant, id).await?;
         // Whoever loads the answer again sends the form again, and must not end the secret that was just shown.
         let before = Token { version: typed.get("version").parse().unwrap_or_default(), ..found };
         let shell = person.shell(Some(organization), Nav::Tokens).await?;
         proof::given(&person, &typed).await?;
-        let created = tokens::rotate(&person.app, grant.clone(), &before, keep, None, IfMatch(None)).await?.value;
+        let created = tokens::rotate(&person.app, grant.clone(), &before, overlap, None, IfMatch(None)).await?.value;
         Ok((created, before, shell))
     };
     match rotated.await {
@@ -270,7 +282,7 @@ pub(super) async fn rotate(
             let new = NewSecret { list: LIST, token: &created.token, text: created.text.as_deref() };
             secret_page(&person, shell, &new, Some(told))
         }
-        Err(error) => rotate_page(&person, &grant, id, chosen, Problems::of(error)?).await,
+        Err(error) => rotate_page(&person, &grant, id, (chosen, when_silent), Problems::of(error)?).await,
     }
 }
 

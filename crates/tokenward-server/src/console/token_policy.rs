@@ -1,6 +1,7 @@
 //! What is asked of the lives of tokens: its form, and the tokens that go beyond it.
 
 use axum::Extension;
+use tokenward_core::life::OnReuse;
 use tokenward_core::permission::Management;
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token_policy::Rules;
@@ -11,13 +12,17 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::tokens::row;
-use super::view::{Nav, RolePolicyRow, TokenPolicyPage};
+use super::view::{Choice, Nav, RolePolicyRow, TokenPolicyPage};
 use super::words::{length_words, role_name};
 use crate::service::IfMatch;
-use crate::service::token_policy::{self, Dated, Sent};
+use crate::service::token_policy::{self, Dated, Sent, SentBeside};
 
 /// Tokens beyond the policy that the page names.
 const SHOWN: usize = 50;
+
+/// What can be done when a replaced secret comes back.
+const REUSES: [(OnReuse, &str); 2] =
+    [(OnReuse::Mark, "Mark the token"), (OnReuse::Disable, "Mark it and switch it off")];
 
 /// `GET …/settings/token-policy`.
 pub(super) async fn show(
@@ -48,6 +53,12 @@ async fn policy_page(
     let mut field = |name: &str, saved: Option<Micros>| {
         problems.field(name, typed.map_or_else(|| text(saved), |typed| typed.line(name)))
     };
+    let saved_fields = (
+        field("max_lifetime", max_lifetime),
+        field("default_lifetime", default_lifetime),
+        field("max_overlap", max_overlap),
+    );
+    let reuse_error = problems.take("on_reuse");
     let words = |length: Option<Micros>| length.map(length_words);
     let directory = person.app.verifier.directory();
     let roles = directory.organization(organization);
@@ -61,10 +72,19 @@ async fn policy_page(
     let shown = TokenPolicyPage {
         shell: person.shell(Some(organization), Nav::Settings).await?,
         version: typed.map_or_else(|| updated_at.0.to_string(), |typed| typed.get("version").to_owned()),
-        max_lifetime: field("max_lifetime", max_lifetime),
-        default_lifetime: field("default_lifetime", default_lifetime),
+        max_lifetime: saved_fields.0,
+        default_lifetime: saved_fields.1,
         end_required: typed.map_or(end_required, |typed| typed.on("end_required")),
-        max_overlap: field("max_overlap", max_overlap),
+        max_overlap: saved_fields.2,
+        on_reuse: REUSES
+            .into_iter()
+            .map(|(value, label)| Choice {
+                value: value.to_string(),
+                label: label.to_owned(),
+                chosen: typed.map_or(policy.on_reuse.as_str(), |typed| typed.get("on_reuse")) == value.as_str(),
+            })
+            .collect(),
+        on_reuse_error: reuse_error,
         roles: policy.roles.iter().map(role).collect(),
         tokens: beyond.iter().map(|token| row(&person.app, token, None)).collect(),
         policy_tokens: beyond_with_policy.iter().map(|token| row(&person.app, token, None)).collect(),
@@ -90,9 +110,10 @@ pub(super) async fn save(
         end_required: typed.on("end_required"),
         max_overlap: full("max_overlap"),
     };
+    let beside = SentBeside { on_reuse: full("on_reuse") };
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
-    let saved = match token_policy::read(&sent, &[]) {
+    let saved = match token_policy::read(&sent, &[], &beside) {
         Ok(mut policy) => {
             policy.roles =
                 token_policy::get(&person.app, &person.may(organization, Management::TokenRead)?).await?.policy.roles;

@@ -4,10 +4,12 @@ use axum::Extension;
 use axum::http::{HeaderValue, StatusCode};
 use chrono::{Days, NaiveDate};
 use serde_json::{Map, Value};
+use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
+use tokenward_core::life::DisabledBecause;
 use tokenward_core::meter::{Allowance, Quota, Rate};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
@@ -51,6 +53,7 @@ pub(super) fn state_of(token: &Token, now: Time) -> TokenState {
         Core::Revoked => TokenState::Revoked,
         Core::Disabled => TokenState::Disabled,
         Core::NotYetValid => TokenState::NotYetValid,
+        Core::Brownout => TokenState::Brownout,
         Core::Active | Core::Expired => token_state(token.expires_at, now),
     }
 }
@@ -68,6 +71,12 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow
         role: role_tag(directory.organization(token.organization_id), token.role_id, &token.role_name),
         owner: token.owner_name.clone(),
         owner_left: token_owners::owner_left(token, directory.organization(token.organization_id)),
+        reused: token.life.reused_at.map(moment),
+        brownout: token
+            .life
+            .brownout
+            .filter(|it| !it.is_over(now) && token.disabled_at.is_none())
+            .map(|it| moment(it.next(now).unwrap_or(it.until()))),
         creator: token.creator_name.as_ref().map(|name| actor(name, token.creator_kind)),
         created: moment(token.created_at),
         expires: token.expires_at.map(moment),
@@ -108,6 +117,7 @@ pub(super) fn version_rows(
             newest: it.version == token.version,
             created: moment(it.created_at),
             ends: it.expires_at.map(moment),
+            when_silent: it.silent_for.map(length_words),
             last_used: last.and_then(|at| last_used(at, from, by, now)),
             still_used: last.zip(newest).is_some_and(|(last, newest)| last > newest),
         }
@@ -476,6 +486,8 @@ pub(super) async fn show(
     let shown = TokenPage {
         token: row,
         revocation: token.revocation.as_ref().map(|it| revocation(&person, &token, it)),
+        brownout: token.life.brownout.filter(|it| !it.is_over(person.app.now())).map(|it| brownout_words(&person, it)),
+        disabled_because: token.life.disabled_because.map(off_because),
         meaning,
         points,
         versions,
@@ -524,6 +536,32 @@ pub(super) fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (Str
     let directory = person.app.verifier.directory();
     let found = directory.organization(organization).and_then(|o| Some((o, o.role(role)?)));
     found.map(|(organization, role)| (role.meaning(), points(organization, role))).unwrap_or_default()
+}
+
+/// A brownout as people read it.
+fn brownout_words(person: &SignedIn, it: Brownout) -> String {
+    let minutes = if it.minutes() == 1 { "a minute".to_owned() } else { format!("{} minutes", it.minutes()) };
+    let until = person.moment(it.until()).full;
+    match it.next(person.app.now()) {
+        Some(next) => format!(
+            "It is refused for {minutes} every {}, next {}, until {until}.",
+            length_words(it.every()),
+            person.moment(next).full
+        ),
+        None => format!(
+            "It was refused for {minutes} every {}; the last time is over, or nearly so.",
+            length_words(it.every())
+        ),
+    }
+}
+
+/// Why a token is switched off, where nobody did it by hand.
+fn off_because(because: DisabledBecause) -> &'static str {
+    match because {
+        DisabledBecause::SecretReused => {
+            "A replaced secret of it came back, and the token policy asks to switch it off then."
+        }
+    }
 }
 
 /// The reasons for which a token is deleted, as people read them.

@@ -7,6 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenSnapshot};
 use tokenward_core::label::Labels;
+use tokenward_core::life::Life;
 use tokenward_core::meter::Allowance;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, RoleKind};
@@ -200,6 +201,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     last_four: text.last_four().to_owned(),
                     version: 1,
                     disabled_at: None,
+                    life: Life::default(),
                     revocation: None,
                 };
                 let row = kept::NewToken {

@@ -50,6 +50,7 @@ fn ask_one(app: &App, organization: Uuid, role: Uuid, trial: &RoleTrial) -> Resu
         not_before: None,
         expires_at: None,
         replaced: false,
+        brownout: None,
     };
     let facts = Facts {
         credential: Some(credential),

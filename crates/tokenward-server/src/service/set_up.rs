@@ -200,6 +200,8 @@ pub async fn bootstrap(
             version: 1,
             opa_policy: None,
             replaced_until: None,
+            ends_when_silent: None,
+            disabled_because: None,
             revoked_reason: None,
             revoked_note: None,
         },

@@ -289,6 +289,7 @@ mod tests {
             not_before: None,
             expires_at: None,
             replaced: false,
+            brownout: None,
         };
         let actor = Actor::Token { id: acting, name: String::new() };
         let by = By { actor, origin: Origin::Api, address: None, user_agent: None };

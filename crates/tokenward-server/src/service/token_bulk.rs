@@ -252,7 +252,7 @@ async fn disable(tx: &mut Tx, grant: &Grant, all: &[Token]) -> Result<Vec<Event>
     let now = tx.now();
     let mut events = Vec::with_capacity(all.len());
     for old in all {
-        let token = Token { disabled_at: Some(now), updated_at: tx.next_version(old.updated_at), ..old.clone() };
+        let token = old.switched(Some(now), tx.next_version(old.updated_at));
         tokens::switch(tx, grant, &token).await?;
         events.push(event(Kind::TokenDisabled, &token).before(snapshot(old)).after(snapshot(&token)));
     }
@@ -263,7 +263,7 @@ async fn enable(tx: &mut Tx, grant: &Grant, all: &[Token], proof: tokenward_core
     let mut events = Vec::with_capacity(all.len());
     for old in all {
         may_hand_out(tx, grant, old, proof).await?;
-        let token = Token { disabled_at: None, updated_at: tx.next_version(old.updated_at), ..old.clone() };
+        let token = old.switched(None, tx.next_version(old.updated_at));
         tokens::switch(tx, grant, &token).await?;
         events.push(event(Kind::TokenEnabled, &token).before(snapshot(old)).after(snapshot(&token)));
     }

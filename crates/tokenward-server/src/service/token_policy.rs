@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenPolicySnapshot};
+use tokenward_core::life::OnReuse;
 use tokenward_core::time::{Micros, length, length_text};
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::{LONGEST, Rules, SHORTEST, TokenPolicy};
@@ -44,6 +45,13 @@ pub struct Sent {
     pub max_overlap: Option<String>,
 }
 
+/// What is asked of all tokens beside their lives, as it was sent.
+#[derive(Clone, Default, Debug)]
+pub struct SentBeside {
+    /// See [`TokenPolicy::on_reuse`].
+    pub on_reuse: Option<String>,
+}
+
 impl Sent {
     /// Reads them. `field` names the field of a rule.
     fn read(&self, field: impl Fn(&str) -> String, faults: &mut Faults) -> Rules {
@@ -80,8 +88,9 @@ fn lifetime(text: &str) -> Result<Micros, String> {
 }
 
 /// Reads a policy as it was sent: what is asked of all, and of tokens with a role. All that is wrong is told.
-pub fn read(all: &Sent, of_roles: &[(Uuid, Sent)]) -> Result<TokenPolicy> {
+pub fn read(all: &Sent, of_roles: &[(Uuid, Sent)], beside: &SentBeside) -> Result<TokenPolicy> {
     let mut faults = Faults::default();
+    let on_reuse = beside.on_reuse.as_deref().and_then(|word| faults.read("on_reuse", OnReuse::parse(word)));
     let all = all.read(str::to_owned, &mut faults);
     let (mut seen, mut roles) = (HashSet::new(), Vec::new());
     for (at, (role, sent)) in of_roles.iter().enumerate() {
@@ -95,7 +104,7 @@ pub fn read(all: &Sent, of_roles: &[(Uuid, Sent)]) -> Result<TokenPolicy> {
         roles.push((*role, rules));
     }
     faults.finish()?;
-    Ok(TokenPolicy { all, roles })
+    Ok(TokenPolicy { all, roles, on_reuse: on_reuse.unwrap_or_default() })
 }
 
 /// The policy. Roles that were deleted are left out.

@@ -12,7 +12,7 @@ use tokenward_core::name::{check_actor_name, check_description};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest, InnerDigest, PlainText, Registration};
-use tokenward_core::time::{Micros, length_text};
+use tokenward_core::time::{MINUTE, Micros, length_text};
 use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenVersion};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
@@ -406,8 +406,20 @@ pub async fn update(
     holders::told(app, &asked, Wanted::Token(wanted.as_deref().unwrap_or_default()), written).await
 }
 
-/// What speaks against giving a token a new secret for a while that an earlier one is kept; the error is about `keep`.
-pub fn check_overlap(app: &App, keep: Micros) -> Result<()> {
+/// How long the secrets before a new one are accepted beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Overlap {
+    /// So long at most; not at all where one has leaked.
+    pub keep: Micros,
+    /// They end sooner after so long a silence.
+    pub silent: Option<Micros>,
+}
+
+/// The shortest silence after which an old secret can end: nodes tell each other once a minute who was used.
+pub const SHORTEST_SILENCE: Micros = 5 * MINUTE;
+
+/// What speaks against giving a token a new secret for a while that an earlier one is kept; the error is about `keep` or `silent`.
+pub fn check_overlap(app: &App, Overlap { keep, silent }: Overlap) -> Result<()> {
     let most = app.limits.micros(&TOKEN_OVERLAP);
     if keep > most {
         let (name, most) = (TOKEN_OVERLAP.name, length_text(most));
@@ -416,10 +428,18 @@ pub fn check_overlap(app: &App, keep: Micros) -> Result<()> {
         );
         return Err(Error::invalid("keep", problem));
     }
+    if silent.is_some_and(|silent| !(SHORTEST_SILENCE..=keep).contains(&silent)) {
+        let problem = if keep < SHORTEST_SILENCE {
+            format!("belongs to an overlap of {} or more; leave it out", length_text(SHORTEST_SILENCE))
+        } else {
+            format!("is not between {} and `keep` ({})", length_text(SHORTEST_SILENCE), length_text(keep))
+        };
+        return Err(Error::invalid("silent", problem));
+    }
     Ok(())
 }
 
-/// Gives a token a new secret. Those before it are accepted for `keep` more, and never past the end of the token. What
+/// Gives a token a new secret. Those before it are accepted for the overlap, and never past the end of the token. What
 /// names the token (its id, in the log, in roles) stays the same.
 ///
 /// `seen` is the token as the caller read it: of two at once one wins. A token that rotates itself must present its newest
@@ -428,11 +448,12 @@ pub async fn rotate(
     app: &Arc<App>,
     grant: Grant,
     seen: &Token,
-    keep: Micros,
+    overlap: Overlap,
     registration: Option<Registration>,
     if_match: IfMatch,
 ) -> Result<Written<Created>> {
-    check_overlap(app, keep)?;
+    check_overlap(app, overlap)?;
+    let Overlap { keep, silent } = overlap;
     let (id, seen) = (seen.id, seen.version);
     let secret = Secret::new(app, registration);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
@@ -477,11 +498,13 @@ pub async fn rotate(
                 version,
                 last_four: secret.last_four().to_owned(),
                 updated_at: tx.next_version(old.updated_at),
+                life: old.life.rotated(),
                 ..old.clone()
             };
             secret.refuse_used(tx).await?;
-            tokens::rotate(tx, grant, &token, &secret.row(), until).await?;
-            let after = TokenSnapshot { replaced_until: Some(until), ..snapshot(&token) };
+            tokens::rotate(tx, grant, &token, &secret.row(), (until, silent)).await?;
+            let ends_when_silent = silent.map(length_text);
+            let after = TokenSnapshot { replaced_until: Some(until), ends_when_silent, ..snapshot(&token) };
             let event = event(Kind::TokenRotated, &token).before(snapshot(&old)).after(after);
             let versions = accepted(tx, id, now).await?;
             Ok((Created { token, text: secret.text(), versions }, vec![event]))
@@ -551,7 +574,7 @@ pub(super) async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proo
 }
 
 /// A token whose end has not come, and that was not taken back.
-async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
+pub(super) async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
     let now = tx.now();
     let token = tokens::find(tx.conn(), grant, id, now).await?;
     if let Some(Revocation { at, .. }) = token.revocation {
@@ -687,8 +710,7 @@ async fn switch(app: &Arc<App>, grant: Grant, id: Uuid, off: bool) -> Result<Wri
                 let detail = if off { "The token is switched off already." } else { "The token is not switched off." };
                 return Err(Error::conflict(detail));
             }
-            let token =
-                Token { disabled_at: off.then_some(now), updated_at: tx.next_version(old.updated_at), ..old.clone() };
+            let token = old.switched(off.then_some(now), tx.next_version(old.updated_at));
             tokens::switch(tx, grant, &token).await?;
             let kind = if off { Kind::TokenDisabled } else { Kind::TokenEnabled };
             let event = event(kind, &token).before(snapshot(&old)).after(snapshot(&token));
@@ -779,6 +801,8 @@ pub(super) fn snapshot(token: &Token) -> TokenSnapshot {
         version: token.version,
         opa_policy: None,
         replaced_until: None,
+        ends_when_silent: None,
+        disabled_because: token.life.disabled_because,
         revoked_reason: None,
         revoked_note: None,
     }

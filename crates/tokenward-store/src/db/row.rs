@@ -3,6 +3,7 @@
 use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use tokenward_core::event::{ActorKind, Origin};
+use tokenward_core::life::DisabledBecause;
 use tokenward_core::method::Methods;
 use tokenward_core::organization::{BuiltInVariable, CloudProvider, Plan, VariableType};
 use tokenward_core::path::Readings;
@@ -114,6 +115,7 @@ words!(
     BuiltInVariable,
     CloudProvider,
     ClusterLevel,
+    DisabledBecause,
     Kind,
     Mode,
     Origin,

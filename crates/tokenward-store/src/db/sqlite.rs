@@ -349,10 +349,10 @@ pub(crate) const LIVING_SECRETS: &str = "
             || length(t.id) || ',' || length(t.organization_id) || ',' || coalesce(length(t.role_id), 0) || ','
             || length(s.digest) || ',' || length(CAST(s.last_four AS BLOB)) || ',' || length(CAST(t.kind AS BLOB)) || ','
             || coalesce(length(CAST(t.networks AS BLOB)), 0) || ',' || coalesce(length(CAST(t.permissions AS BLOB)), 0) || ','
-            || coalesce(length(CAST(t.allowance AS BLOB)), 0) || ','
+            || coalesce(length(CAST(t.allowance AS BLOB)), 0) || ',' || coalesce(length(CAST(t.brownout AS BLOB)), 0) || ','
             || length(CAST(t.name AS BLOB)) || ','
             || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind
-            || coalesce(t.networks, '') || coalesce(t.permissions, '') || coalesce(t.allowance, '') || t.name || ';'
+            || coalesce(t.networks, '') || coalesce(t.permissions, '') || coalesce(t.allowance, '') || coalesce(t.brownout, '') || t.name || ';'
         , ''), '') AS BLOB)
         FROM token_secret s JOIN token t ON t.id = s.token_id
         WHERE s.rowid BETWEEN first AND first + 999 AND (t.revoked_at IS NULL OR t.revoked_at > $1)

@@ -99,6 +99,8 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
         last_four: "wxyz".to_owned(),
         version: 1,
         replaced_until: None,
+        ends_when_silent: None,
+        disabled_because: None,
         revoked_reason: None,
         revoked_note: None,
         opa_policy: None,

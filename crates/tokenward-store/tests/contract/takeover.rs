@@ -147,7 +147,8 @@ fn right_of(of: &Organization, actor: Actor, now: Time) -> Grant {
     directory.put_organization(of.id, "o");
     directory.put_role(of.id, Role::built_in(role, BuiltIn::Admin));
     let (id, subject, state) = (Uuid::from_u128(9), Subject::Token(1), State::Active);
-    let credential = Credential { id, subject, state, not_before: None, expires_at: None, replaced: false };
+    let credential =
+        Credential { id, subject, state, not_before: None, expires_at: None, replaced: false, brownout: None };
     let by = By { actor, origin: Origin::Api, address: None, user_agent: None };
     let caller = Caller::token(credential, of.id, role, by);
     caller.require(&directory, of.id, Management::TokenManage, Resource::default(), now).unwrap()

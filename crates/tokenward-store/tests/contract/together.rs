@@ -68,6 +68,7 @@ async fn who_is_in_one_commit_with_others_acts_by_the_own_right_and_name(world: 
             not_before: None,
             expires_at: None,
             replaced: false,
+            brownout: None,
         };
         let actor = Actor::Token { id: made.id, name: name.to_owned() };
         let by = By { actor, origin: Origin::Api, address: None, user_agent: None };

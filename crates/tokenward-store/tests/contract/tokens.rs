@@ -357,7 +357,7 @@ async fn rotate(world: &World, acme: &Organization, id: Uuid, until: Time) -> to
     let old = tokens::get(tx.conn(), &grant, id).await.unwrap();
     let updated_at = tx.next_version(old.updated_at);
     let token = tokenward_core::token::Token { version: old.version + 1, last_four: "wxyz".into(), updated_at, ..old };
-    tokens::rotate(&mut tx, &grant, &token, &secret(Digest(unique())), until).await.unwrap();
+    tokens::rotate(&mut tx, &grant, &token, &secret(Digest(unique())), (until, None)).await.unwrap();
     crate::world::end(tx).await.unwrap();
     token
 }
@@ -389,11 +389,11 @@ async fn a_rotation_adds_a_secret_and_ends_those_before(world: World) {
     // A number is given once.
     let mut tx = world.begin().await;
     let grant = acme.may(Management::TokenManage);
-    let stale = tokens::rotate(&mut tx, &grant, &rotated, &secret(Digest(unique())), now).await;
+    let stale = tokens::rotate(&mut tx, &grant, &rotated, &secret(Digest(unique())), (now, None)).await;
     assert_eq!(stale.map_err(|error| error.code), Err(Code::NotFound));
     let next = tokens::get(tx.conn(), &grant, id).await.unwrap();
     let wrong = acme.may(Management::TokenRead);
-    assert!(tokens::rotate(&mut tx, &wrong, &next, &secret(Digest(unique())), now).await.is_err());
+    assert!(tokens::rotate(&mut tx, &wrong, &next, &secret(Digest(unique())), (now, None)).await.is_err());
 }
 
 async fn one_earlier_secret_is_ended_and_never_prolonged(world: World) {

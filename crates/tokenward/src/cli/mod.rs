@@ -38,6 +38,7 @@ mod token;
 mod token_bulk;
 mod token_filter;
 mod token_import;
+mod token_life;
 mod token_policy;
 mod verify;
 mod when;

@@ -27,6 +27,7 @@ use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_on
 use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::token_import::{self, ImportArgs};
+use super::token_life::{self, BrownoutArgs};
 use super::{Context, member, prompt, role, when};
 use crate::note::note;
 
@@ -76,6 +77,8 @@ pub enum TokenCommand {
         #[arg(value_name = "NAME|ID")]
         token: String,
     },
+    /// Refuse a token for short times before it is deleted, to learn who would miss it
+    Brownout(BrownoutArgs),
     /// Delete a token: it is refused from that moment on
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
@@ -252,6 +255,9 @@ pub struct RotateArgs {
     /// How long the secret before is still accepted: 24h, 30m, 7d; 0 when it has leaked
     #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
     keep: Micros,
+    /// End the secret before sooner, once it was silent for so long: 1h; at least 5m
+    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
+    end_when_silent: Option<Micros>,
     /// Make the new secret here and tell the server its digest alone: it never sees the secret
     #[arg(long)]
     local: bool,
@@ -283,6 +289,10 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::End { token, secret, yes, wait } => end(&token, secret, yes, wait, context).await,
         TokenCommand::Disable { token, wait } => disable(&token, wait, context).await,
         TokenCommand::Enable { token } => enable(&token, context).await,
+        TokenCommand::Brownout(args) => {
+            let (path, _) = resolve(&args.token, context).await?;
+            token_life::brownout(&path, args, context).await
+        }
         TokenCommand::Delete(args) => delete(args, context).await,
         TokenCommand::Bulk(command) => token_bulk::run(command, context).await,
         TokenCommand::Import(args) => token_import::run(args, context).await,
@@ -436,6 +446,7 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
     let own = args.local.then(OwnSecret::new);
     let body = ApiTokenRotateRequest {
         keep: length_text(args.keep),
+        silent: args.end_when_silent.map(length_text),
         sha256: own.as_ref().map(OwnSecret::sha256),
         last_four: own.as_ref().map(OwnSecret::last_four),
     };
@@ -450,7 +461,10 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
     if !context.global.json {
         let earlier = token.versions.iter().filter(|it| it.version != token.versions[0].version);
         let kept: Vec<String> = earlier
-            .map(|it| format!("…{} is accepted until {}", it.last_four, it.expires_at.map(moment).unwrap_or_default()))
+            .map(|it| {
+                let until = it.expires_at.map(moment).unwrap_or_default();
+                format!("…{} is accepted until {until}{}", it.last_four, token_life::sooner(it))
+            })
             .collect();
         let told = if kept.is_empty() { "no earlier secret is accepted any more".to_owned() } else { kept.join("; ") };
         note(output::clean(&format!("Rotated the token `{}`: {told}.", token.name)));
@@ -500,7 +514,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             token.name.clone(),
             token.role_name.clone(),
             token.last_four.clone(),
-            token.state.to_string(),
+            token_life::state(token),
             or(moment(token.expires_at), "never"),
             or(moment(token.last_used_at), "-"),
             or(text(token.creator_name.as_deref()), "-"),
@@ -607,7 +621,9 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Description", text(token.description.as_deref())),
         ("Role", token.role_name.clone()),
         ("Ends in", token.last_four.clone()),
-        ("State", token.state.to_string()),
+        ("State", token_life::explained(&token)),
+        ("Old secret used again", moment(token.reused_at)),
+        ("Brownout", token_life::brownout_line(&token)),
         ("Expires", or(moment(token.expires_at), "never")),
         ("Not before", moment(token.not_before)),
         ("Created", moment(token.created_at)),
@@ -653,7 +669,7 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
 fn secret(version: &ApiTokenVersion) -> String {
     let mut line = format!("{} …{}", version.version, version.last_four);
     if let Some(at) = version.expires_at {
-        line += &format!(", ends {}", moment(at));
+        line += &format!(", ends {}{}", moment(at), token_life::sooner(version));
     }
     match version.last_used_at {
         None => line += ", never used",

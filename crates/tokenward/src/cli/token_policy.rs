@@ -5,6 +5,7 @@ use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::token_policy::{RoleTokenPolicy, ShortenedTokens, TokenPolicyBody};
 use tokenward_api::tokens::ApiToken;
 use tokenward_core::Time;
+use tokenward_core::life::OnReuse;
 use tokenward_core::time::{length, length_text};
 
 use super::answer::{ApiAnswer, List};
@@ -32,7 +33,7 @@ pub enum TokenPolicyCommand {
 /// `tokenward token-policy set`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
-    "max_lifetime", "default_lifetime", "end", "max_overlap",
+    "max_lifetime", "default_lifetime", "end", "max_overlap", "on_reuse",
 ])))]
 pub struct SetArgs {
     /// The longest that a token may live: 12h, 90d, 1y; or none
@@ -47,6 +48,9 @@ pub struct SetArgs {
     /// The longest that the secret before is kept when a token is rotated; or none
     #[arg(long, value_name = "LENGTH", value_parser = length_or_none)]
     max_overlap: Option<Length>,
+    /// What is done when a replaced secret comes back after its overlap: mark the token, or disable it as well
+    #[arg(long, value_name = "WORD", value_parser = on_reuse, conflicts_with = "role")]
+    on_reuse: Option<OnReuse>,
     /// Only for tokens with this role, by name or id; the stricter of its rules and those of all counts
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
@@ -71,6 +75,10 @@ fn length_or_none(text: &str) -> std::result::Result<Length, String> {
     }
     let read = length(text).ok_or("write a length such as 12h, 90d or 1y, or none")?;
     Ok(Length(Some(length_text(read))))
+}
+
+fn on_reuse(word: &str) -> std::result::Result<OnReuse, String> {
+    OnReuse::parse(word).map_err(|problem| format!("it {problem}"))
 }
 
 pub async fn run(command: TokenPolicyCommand, context: &Context<'_>) -> Result {
@@ -99,6 +107,7 @@ async fn show(organization: &ChosenOrganization, context: &Context<'_>) -> Resul
         ("Usual life", usual(&policy.default_lifetime)),
         ("End", end(policy.end_required || policy.max_lifetime.is_some())),
         ("Longest overlap", text(&policy.max_overlap)),
+        ("Old secret used again", policy.on_reuse.clone().unwrap_or_default()),
     ])?;
     if !policy.roles.is_empty() {
         let roles = role::available(context, organization).await?;
@@ -155,6 +164,9 @@ async fn set(args: SetArgs, organization: &ChosenOrganization, context: &Context
     put(&mut rules.max_overlap, args.max_overlap);
     if let Some(end) = args.end {
         rules.end_required = end == Needed::Required;
+    }
+    if let Some(on_reuse) = args.on_reuse {
+        policy.on_reuse = Some(on_reuse.to_string());
     }
     if role_id.is_none() {
         policy.max_lifetime = rules.max_lifetime;

@@ -55,8 +55,8 @@ pub use settings::{OrganizationNewPage, RetentionForm, RolePolicyRow, SettingsFo
 pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
 pub use time::Moment;
 pub use tokens::{
-    Expiry, ExpiryPreset, LastUsed, OwnerFields, ReasonCount, RevocationView, SortHead, TokenBulkPage,
-    TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage,
+    Expiry, ExpiryPreset, LastUsed, OwnerFields, ReasonCount, RevocationView, SortHead, TokenBrownoutPage,
+    TokenBulkPage, TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect, TokenForm, TokenNewPage, TokenPage,
     TokenRevokeAllPage, TokenRotatePage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 

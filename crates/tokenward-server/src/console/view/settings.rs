@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{FormField, Moment, Shell, TokenRow};
+use super::{Choice, FormField, Moment, Shell, TokenRow};
 
 /// What the settings form holds.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -88,6 +88,10 @@ pub struct TokenPolicyPage {
     pub end_required: bool,
     /// How long a secret may be kept at most.
     pub max_overlap: FormField,
+    /// What is done when a replaced secret comes back.
+    pub on_reuse: Vec<Choice>,
+    /// What is wrong with that.
+    pub on_reuse_error: Option<String>,
     /// What is asked besides of tokens with a role.
     pub roles: Vec<RolePolicyRow>,
     /// Tokens that go beyond it.

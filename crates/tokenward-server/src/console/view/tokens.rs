@@ -14,6 +14,8 @@ pub enum TokenState {
     Soon(String),
     /// Its time has not begun.
     NotYetValid,
+    /// Refused for some minutes, to learn who would miss it.
+    Brownout,
     /// Its time is over.
     Expired,
     /// Switched off.
@@ -52,6 +54,10 @@ pub struct TokenRow {
     pub owner: Option<String>,
     /// Has that member left?
     pub owner_left: bool,
+    /// When a replaced secret of it last came back after its overlap.
+    pub reused: Option<Moment>,
+    /// When it is refused next for some minutes, to learn who would miss it; when that is over, where it was the last time.
+    pub brownout: Option<Moment>,
     /// When it was made.
     pub created: Moment,
     /// When it ends.
@@ -373,13 +379,15 @@ pub struct VersionRow {
     pub created: Moment,
     /// When it ends; `None` for as long as the token is accepted.
     pub ends: Option<Moment>,
+    /// After how long a silence it ends sooner.
+    pub when_silent: Option<String>,
     /// Its last use.
     pub last_used: Option<LastUsed>,
     /// Of an earlier one: was it used since the newest one was made?
     pub still_used: bool,
 }
 
-/// `…/tokens/<id>/rotate`; posts `keep` back to itself.
+/// `…/tokens/<id>/rotate`; posts `keep` and `when_silent` back to itself.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-rotate.html")]
 pub struct TokenRotatePage {
@@ -393,9 +401,35 @@ pub struct TokenRotatePage {
     pub choices: Vec<(&'static str, &'static str, &'static str)>,
     /// Which of them is chosen.
     pub chosen: String,
+    /// Does it end sooner, once it was silent for an hour?
+    pub when_silent: bool,
     /// The password again, where it is asked for.
     pub password: Option<FormField>,
     /// What was wrong.
+    pub error: Option<String>,
+}
+
+/// `…/tokens/<id>/brownout`; posts `minutes`, `every` and `lasts` back to itself.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-brownout.html")]
+pub struct TokenBrownoutPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The token.
+    pub token: TokenRow,
+    /// How long it is refused at a time.
+    pub minutes: Vec<Choice>,
+    /// What is wrong with that.
+    pub minutes_error: Option<String>,
+    /// How often.
+    pub every: Vec<Choice>,
+    /// What is wrong with that.
+    pub every_error: Option<String>,
+    /// For how long.
+    pub lasts: Vec<Choice>,
+    /// What is wrong with that.
+    pub lasts_error: Option<String>,
+    /// What was wrong with the whole.
     pub error: Option<String>,
 }
 
@@ -409,6 +443,10 @@ pub struct TokenPage {
     pub token: TokenRow,
     /// That it was taken back; `None` while it lives.
     pub revocation: Option<RevocationView>,
+    /// In which minutes it is refused, in a sentence.
+    pub brownout: Option<String>,
+    /// Why it is switched off, where nobody did it by hand: a sentence.
+    pub disabled_because: Option<&'static str>,
     /// Its secrets, the newest first.
     pub versions: Vec<VersionRow>,
     /// From when on it is accepted; `None` from the beginning.

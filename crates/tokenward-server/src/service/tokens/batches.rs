@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
+use tokenward_core::life::Life;
 use tokenward_core::meter::Allowance;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
@@ -320,10 +321,12 @@ impl Around {
             last_four: secret.last_four().to_owned(),
             version: 1,
             disabled_at: None,
+            life: Life::default(),
             revocation: None,
         };
         let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
-        let first = TokenVersion { version: 1, created_at: now, expires_at: None, last_four: token.last_four.clone() };
+        let last_four = token.last_four.clone();
+        let first = TokenVersion { version: 1, created_at: now, expires_at: None, last_four, silent_for: None };
         let created = Created { token, text: secret.clone().text(), versions: vec![first] };
         Ok((Done::Created { created, secret: secret.clone() }, event))
     }

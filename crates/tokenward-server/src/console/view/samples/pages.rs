@@ -351,7 +351,22 @@ pub fn pages() -> Vec<(String, String)> {
             version: 1,
             choices: vec![("0", "Not at all", "One has leaked."), ("24h", "For a day", "Time to hand on the new one.")],
             chosen: "24h".into(),
+            when_silent: true,
             password: None,
+            error: None,
+        }
+    );
+    page!(
+        "token-brownout",
+        TokenBrownoutPage {
+            shell: shell(Nav::Tokens),
+            token: tokens().remove(0),
+            minutes: vec![Choice { value: "5".into(), label: "5 minutes".into(), chosen: true }],
+            minutes_error: None,
+            every: vec![Choice { value: "1h".into(), label: "Every hour".into(), chosen: true }],
+            every_error: None,
+            lasts: vec![Choice { value: "3d".into(), label: "For 3 days".into(), chosen: true }],
+            lasts_error: Some("leaves no time for a window".into()),
             error: None,
         }
     );

@@ -1,0 +1,61 @@
+//! What becomes of API tokens over time: brownouts.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Path, State};
+use axum::response::Response;
+use tokenward_api::tokens::{ApiToken, ApiTokenBrownoutRequest};
+use tokenward_core::Uuid;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Management;
+
+use super::endpoint::{Endpoint, delete, post};
+use super::error::ApiError;
+use super::extract::{Body, id};
+use super::right::On;
+use super::tokens::Beside;
+use crate::service::App;
+use crate::service::token_brownout::{self, Wanted};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/organization/{organizationId}/apiToken/{apiTokenId}/brownout", start_brownout)
+            .needs(Management::TokenManage, On::Organization)
+            .about(
+                "API tokens",
+                "Refuse a token for short times before it is taken back, to learn who would miss it. Answers that it gets meanwhile \
+                 announce the next time (`Tokenward-Brownout`).",
+            )
+            .takes::<ApiTokenBrownoutRequest>()
+            .answers::<ApiToken>(200)
+            .errors(&[400, 409]),
+        delete("/organization/{organizationId}/apiToken/{apiTokenId}/brownout", end_brownout)
+            .needs(Management::TokenManage, On::Organization)
+            .about("API tokens", "Accept a token again at all times.")
+            .answers::<ApiToken>(200)
+            .errors(&[400, 409]),
+    ]
+}
+
+async fn start_brownout(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+    Body(sent): Body<ApiTokenBrownoutRequest>,
+) -> Result<Response, ApiError> {
+    let token = id("apiTokenId", &token)?;
+    let ApiTokenBrownoutRequest { minutes, every, until, from } = sent;
+    let beside = Beside::of(&app, &grant, token).await?;
+    let started = token_brownout::start(&app, grant, token, Wanted { minutes, every, until, from }).await?;
+    Ok(beside.changed(&app, started))
+}
+
+async fn end_brownout(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let token = id("apiTokenId", &token)?;
+    let beside = Beside::of(&app, &grant, token).await?;
+    Ok(beside.changed(&app, token_brownout::end(&app, grant, token).await?))
+}

@@ -1,0 +1,96 @@
+//! What becomes of a token over time: brownouts.
+
+use axum::Extension;
+use tokenward_core::Uuid;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Management;
+use tokenward_core::time::length;
+
+use super::done::Flashed;
+use super::form::{Pairs, Problems};
+use super::page::{At, PageResult, page};
+use super::person::SignedIn;
+use super::tokens::row;
+use super::view::{Choice, Nav, TokenBrownoutPage};
+use crate::service::token_brownout::{self, Wanted};
+use crate::service::{tokens, usage};
+
+/// How long a window is, how far apart they are, and for how long: what the form sends, and what people read.
+const MINUTES: [(&str, &str); 4] = [("1", "A minute"), ("5", "5 minutes"), ("15", "15 minutes"), ("30", "30 minutes")];
+const EVERY: [(&str, &str); 4] =
+    [("1h", "Every hour"), ("4h", "Every 4 hours"), ("12h", "Every 12 hours"), ("24h", "Every day")];
+const LASTS: [(&str, &str); 4] =
+    [("1d", "For a day"), ("3d", "For 3 days"), ("7d", "For a week"), ("14d", "For 2 weeks")];
+
+fn choices(all: [(&str, &str); 4], chosen: &str) -> Vec<Choice> {
+    let choice =
+        |(value, label): (&str, &str)| Choice { value: value.into(), label: label.into(), chosen: value == chosen };
+    all.into_iter().map(choice).collect()
+}
+
+/// `GET …/tokens/{id}/brownout`.
+pub(super) async fn ask_brownout(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let usual = Pairs::from([("minutes", "5".to_owned()), ("every", "1h".to_owned()), ("lasts", "3d".to_owned())]);
+    brownout_page(&person, &grant, id, &usual, Problems::default()).await
+}
+
+async fn brownout_page(
+    person: &SignedIn,
+    grant: &Grant,
+    id: Uuid,
+    typed: &Pairs,
+    mut problems: Problems,
+) -> PageResult {
+    let token = tokens::get(&person.app, grant, id).await?;
+    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
+    let shown = TokenBrownoutPage {
+        shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        token: row(&person.app, &token, used.get(&id)),
+        minutes: choices(MINUTES, typed.get("minutes")),
+        minutes_error: problems.take("minutes"),
+        every: choices(EVERY, typed.get("every")),
+        every_error: problems.take("every"),
+        lasts: choices(LASTS, typed.get("lasts")),
+        lasts_error: problems.take("until"),
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+/// `POST …/tokens/{id}/brownout`.
+pub(super) async fn brownout(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let lasts = length(typed.get("lasts")).unwrap_or_default();
+    let wanted = Wanted {
+        minutes: typed.get("minutes").parse().unwrap_or_default(),
+        every: typed.get("every").to_owned(),
+        until: person.app.now().plus(lasts),
+        from: None,
+    };
+    match token_brownout::start(&person.app, grant.clone(), id, wanted).await {
+        Ok(started) => person.done_at(
+            &format!("/console/{organization}/tokens/{id}"),
+            Flashed::TokenBrownoutStarted,
+            started.position,
+        ),
+        Err(error) => brownout_page(&person, &grant, id, &typed, Problems::of(error)?).await,
+    }
+}
+
+/// `POST …/tokens/{id}/brownout/end`: at once, without a question.
+pub(super) async fn end_brownout(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenManage)?;
+    let ended = token_brownout::end(&person.app, grant, id).await?;
+    person.done_at(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenBrownoutEnded, ended.position)
+}

@@ -1,0 +1,103 @@
+//! What becomes of tokens over time, as the command line says and tells it.
+
+use clap::Args;
+use reqwest::Method;
+use tokenward_api::tokens::{ApiToken, ApiTokenBrownout, ApiTokenBrownoutRequest, ApiTokenVersion};
+use tokenward_core::Time;
+use tokenward_core::life::DisabledBecause;
+use tokenward_core::time::{Micros, length_text};
+use tokenward_core::token::TokenState;
+
+use super::effect::WaitArgs;
+use super::output::{self, Failure, Result, moment};
+use super::{Context, when};
+use crate::note::note;
+
+/// `tokenward token brownout`.
+#[derive(Args, Debug)]
+pub struct BrownoutArgs {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID")]
+    pub token: String,
+    /// How many minutes it is refused at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+    minutes: u64,
+    /// From the beginning of one such time to that of the next: 1h
+    #[arg(long, value_name = "LENGTH", default_value = "1h", value_parser = when::length_argument)]
+    every: Micros,
+    /// When that is over: 3d, or a date as for `token create --expires`
+    #[arg(long, value_name = "WHEN", default_value = "3d", value_parser = when::expiry_argument)]
+    until: Time,
+    /// When it is refused first; without it, one interval from now
+    #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
+    from: Option<Time>,
+    /// Accept it at all times again
+    #[arg(long, conflicts_with_all = ["minutes", "every", "until", "from"])]
+    end: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// Starts a brownout of the token with this path, or ends it.
+pub async fn brownout(path: &str, args: BrownoutArgs, context: &Context<'_>) -> Result {
+    let path = format!("{path}/brownout");
+    if args.end {
+        let ended = context.client.take_away::<ApiToken>(Method::DELETE, &path, None, args.wait).await?;
+        note(output::clean(&format!(
+            "The brownout of `{}` is over. It is accepted at all times again.",
+            ended.answer.name
+        )));
+        return if context.global.json { output::json(&ended.answer.raw) } else { Ok(()) };
+    }
+    let body = ApiTokenBrownoutRequest {
+        minutes: args.minutes,
+        every: length_text(args.every),
+        until: args.until,
+        from: args.from,
+    };
+    let body = serde_json::to_value(body).map_err(|cause| Failure::error(cause.to_string()))?;
+    let token = context.client.take_away::<ApiToken>(Method::POST, &path, Some(&body), args.wait).await?.answer;
+    if context.global.json {
+        return output::json(&token.raw);
+    }
+    note(output::clean(&format!("The token `{}` is {}", token.name, brownout_words(token.brownout.as_ref()))));
+    note(output::clean(&format!("To accept it at all times again: tokenward token brownout {} --end", token.name)));
+    Ok(())
+}
+
+fn brownout_words(it: Option<&ApiTokenBrownout>) -> String {
+    let Some(it) = it else { return String::new() };
+    let next = it.next.map(|next| format!(", next {}", moment(next))).unwrap_or_default();
+    format!("refused for {} min every {}{next}, until {}.", it.minutes, it.every, moment(it.until))
+}
+
+/// The state of a token in a list, with what somebody should look at.
+pub fn state(token: &ApiToken) -> String {
+    let mut words = vec![token.state.as_str()];
+    if token.reused_at.is_some() {
+        words.push("old secret used again");
+    }
+    if token.brownout.is_some() && token.state != TokenState::Brownout {
+        words.push("brownout set");
+    }
+    words.join(", ")
+}
+
+/// The state with the reason for it, where nobody made it so by hand.
+pub fn explained(token: &ApiToken) -> String {
+    let why = match token.disabled_because {
+        None => return token.state.to_string(),
+        Some(DisabledBecause::SecretReused) => "a replaced secret of it came back",
+    };
+    format!("{}: {why}", token.state)
+}
+
+/// Its brownout, in a line.
+pub fn brownout_line(token: &ApiToken) -> String {
+    brownout_words(token.brownout.as_ref())
+}
+
+/// What stands behind the end of an earlier secret.
+pub fn sooner(version: &ApiTokenVersion) -> String {
+    version.ends_when_silent.as_ref().map(|length| format!(" or after {length} of silence")).unwrap_or_default()
+}
