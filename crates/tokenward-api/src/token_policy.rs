@@ -30,6 +30,10 @@ pub struct TokenPolicyBody {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_reuse: Option<String>,
+    /// How often owners are asked whether a token is still needed, such as `90d`; null asks nobody.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default)]
+    pub attest_every: Option<String>,
     /// What is asked besides of tokens with a role; the stricter counts.
     #[cfg_attr(feature = "openapi", schema(value_type = RolePolicies))]
     #[serde(default)]

@@ -8,7 +8,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use tokenward_core::event::ActorKind;
-use tokenward_core::life::DisabledBecause;
+use tokenward_core::life::{Attestation, DisabledBecause};
 use tokenward_core::token::{RevokeReason, TokenState};
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
@@ -88,7 +88,7 @@ pub struct ApiToken {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Time>,
-    /// Why it is switched off, where nobody did it by hand: `secret_reused`.
+    /// Why it is switched off, where nobody did it by hand: `secret_reused` or `not_attested`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_because: Option<DisabledBecause>,
@@ -96,6 +96,15 @@ pub struct ApiToken {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused_at: Option<Time>,
+    /// What is known of whether it is still needed: `confirmed`, `due` (its owner is asked) or `overdue`; absent where nobody was ever
+    /// asked.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
+    /// When somebody last said that it is still needed.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attested_at: Option<Time>,
     /// In which minutes it is refused, to learn who would miss it; absent where that is not so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brownout: Option<ApiTokenBrownout>,

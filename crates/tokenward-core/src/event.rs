@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 pub use crate::actor::{Actor, ActorKind, By, Origin};
 use crate::label::Labels;
-use crate::life::{DisabledBecause, OnReuse};
+use crate::life::{Attestation, DisabledBecause, OnReuse};
 use crate::organization::{CloudProvider, Plan, VariableScope, VariableType};
 use crate::path::Reading;
 use crate::role::{ClusterLevel, EnvironmentLevel, Mode};
@@ -107,6 +107,12 @@ kinds! {
     TokenBrownoutStarted = "token.brownout_started", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
     /// It is no more.
     TokenBrownoutEnded = "token.brownout_ended", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// The owner of an API token is asked whether it is still needed, or did not say so in time.
+    TokenAttestationDue = "token.attestation_due", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// Somebody said that an API token is still needed.
+    TokenAttested = "token.attested", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// Tokens that end soon and that nobody uses were listed in a mail, once a month.
+    UnusedTokensTold = "token_digest.created", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
     /// All tokens of the organization that were made up to a moment were taken back at once: refused from now on.
     TokensRevoked = "tokens.revoked", "DELETE", "ORGANIZATION", Some("API_TOKEN");
     /// A policy token was made.
@@ -253,6 +259,9 @@ impl Kind {
             | Self::PolicyTokenCreated
             | Self::PolicyTokenDenied
             | Self::TokenEndsSoon
+            | Self::UnusedTokensTold
+            | Self::TokenAttestationDue
+            | Self::TokenAttested
             | Self::TokenBrownoutEnded
             | Self::TokenReused
             // Its end was told before.
@@ -339,6 +348,8 @@ pub struct TokenPolicySnapshot {
     #[serde(flatten)]
     pub all: TokenRulesSnapshot,
     pub on_reuse: OnReuse,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attest_every: Option<String>,
     /// Of tokens with a role, besides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<(Uuid, TokenRulesSnapshot)>,
@@ -365,6 +376,7 @@ impl From<&TokenPolicy> for TokenPolicySnapshot {
         Self {
             all: rules(&policy.all),
             on_reuse: policy.on_reuse,
+            attest_every: policy.attest_every.map(length_text),
             roles: policy.roles.iter().map(|(id, it)| (*id, rules(it))).collect(),
         }
     }
@@ -465,6 +477,28 @@ pub struct TokenBrownoutSnapshot {
     pub every: String,
     pub from: Time,
     pub until: Time,
+}
+
+/// What is known of whether a token is still needed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TokenAttestationSnapshot {
+    pub name: String,
+    pub attestation: Attestation,
+    /// Until when an answer is to come: then it is marked, or switched off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// Which tokens end soon that nobody uses.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct UnusedTokensSnapshot {
+    pub count: u64,
+    /// The names of the first of them.
+    pub first: Vec<String>,
 }
 
 /// That an overlap of two secrets is over.
@@ -638,6 +672,8 @@ pub enum Snapshot {
     TokenReuse(TokenReuseSnapshot),
     TokenOverlap(TokenOverlapSnapshot),
     TokenBrownout(TokenBrownoutSnapshot),
+    UnusedTokens(UnusedTokensSnapshot),
+    TokenAttestation(TokenAttestationSnapshot),
     Retention(RetentionSnapshot),
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
@@ -673,6 +709,8 @@ into_snapshot!(
     TokenReuse(TokenReuseSnapshot),
     TokenOverlap(TokenOverlapSnapshot),
     TokenBrownout(TokenBrownoutSnapshot),
+    UnusedTokens(UnusedTokensSnapshot),
+    TokenAttestation(TokenAttestationSnapshot),
     Retention(RetentionSnapshot),
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),

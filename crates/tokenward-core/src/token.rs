@@ -88,7 +88,7 @@ impl Token {
     /// The same, switched off at this moment or on, by hand.
     #[must_use]
     pub fn switched(&self, disabled_at: Option<Time>, updated_at: Time) -> Self {
-        Self { disabled_at, updated_at, life: self.life.switched(disabled_at.is_some()), ..self.clone() }
+        Self { disabled_at, updated_at, life: self.life.switched(disabled_at.is_some(), updated_at), ..self.clone() }
     }
 
     /// The same, switched off at this moment for a reason of its own.

@@ -54,6 +54,8 @@ pub struct TokenPolicy {
     pub roles: Vec<(Uuid, Rules)>,
     /// What is done when a replaced secret comes back.
     pub on_reuse: OnReuse,
+    /// How often owners are asked whether a token is still needed.
+    pub attest_every: Option<Micros>,
 }
 
 impl TokenPolicy {

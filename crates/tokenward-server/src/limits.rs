@@ -258,6 +258,8 @@ limits! {
         "How long a token is refused at a time in a brownout: an hour.";
     TOKEN_BROWNOUT = setting "token_brownout_ms" 2_592_000_000, Milliseconds,
         "How far the end of a brownout may be: 30 days.";
+    TOKEN_ATTEST = setting "token_attest_ms" 1_209_600_000, Milliseconds,
+        "How long an owner has to say that a token is still needed before it is marked, and once more before it is switched off: 14 days.";
     PROJECTS = setting "projects" 1_000, Count,
         "Projects of an organization.";
     ENVIRONMENTS = setting "environments" 100, Count,

@@ -25,12 +25,14 @@ struct Kept {
     /// Of the organization alone, as what follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     on_reuse: Option<OnReuse>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attest_every: Option<Micros>,
 }
 
 impl From<Rules> for Kept {
     fn from(rules: Rules) -> Self {
         let Rules { max_lifetime, default_lifetime, end_required, max_overlap } = rules;
-        Self { max_lifetime, default_lifetime, end_required, max_overlap, on_reuse: None }
+        Self { max_lifetime, default_lifetime, end_required, max_overlap, on_reuse: None, attest_every: None }
     }
 }
 
@@ -75,12 +77,24 @@ pub async fn of_all(conn: Conn<'_>, organizations: &[Uuid]) -> Result<HashMap<Uu
     rows.into_iter().map(around).collect()
 }
 
+/// The organizations that ask whether their tokens are still needed, and how often.
+pub async fn asking(conn: Conn<'_>) -> Result<Vec<(Uuid, Micros)>> {
+    let rows: Vec<(Uuid, Option<String>)> = run!(conn, c => sqlx::query_as(
+        "SELECT id, token_policy FROM organization WHERE deleted_at IS NULL AND token_policy LIKE '%attest_every%' ORDER BY id"
+    ).fetch_all(&mut *c))?;
+    let mut all = Vec::with_capacity(rows.len());
+    for (id, text) in rows {
+        all.extend(read(text.as_deref())?.attest_every.map(|every| (id, every)));
+    }
+    Ok(all)
+}
+
 fn read(text: Option<&str>) -> Result<TokenPolicy> {
     let Some(text) = text else { return Ok(TokenPolicy::default()) };
     let (all, roles): (Kept, Vec<(Uuid, Kept)>) = serde_json::from_str(text).map_err(Error::internal)?;
     let roles = roles.into_iter().map(|(id, kept)| (id, kept.into())).collect();
-    let on_reuse = all.on_reuse.unwrap_or_default();
-    Ok(TokenPolicy { all: all.into(), roles, on_reuse })
+    let (on_reuse, attest_every) = (all.on_reuse.unwrap_or_default(), all.attest_every);
+    Ok(TokenPolicy { all: all.into(), roles, on_reuse, attest_every })
 }
 
 /// Writes the policy of the organization of the grant.
@@ -88,7 +102,7 @@ pub async fn set(tx: &mut Tx, grant: &Grant, policy: &TokenPolicy, now: Time) ->
     grant.permits(Management::OrganizationEdit)?;
     let roles: Vec<(Uuid, Kept)> = policy.roles.iter().map(|(id, rules)| (*id, Kept::from(*rules))).collect();
     let on_reuse = Some(policy.on_reuse).filter(|it| *it != OnReuse::default());
-    let all = Kept { on_reuse, ..Kept::from(policy.all) };
+    let all = Kept { on_reuse, attest_every: policy.attest_every, ..Kept::from(policy.all) };
     let text = serde_json::to_string(&(all, roles)).map_err(Error::internal)?;
     execute!(
         tx.conn(),

@@ -7,7 +7,7 @@ use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
-use tokenward_core::life::{DisabledBecause, Life};
+use tokenward_core::life::{Asked, DisabledBecause, Life};
 use tokenward_core::meter::Allowance;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
@@ -20,6 +20,7 @@ use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, exe
 use crate::restrictions;
 use crate::tx::Tx;
 
+pub use attested::{ask, asked_before, attest, forget, to_be_asked};
 pub use swept::{
     Overlap, ended_overlaps, kept, mark_reused, set_brownout, silent_overlaps, switch_off, tell_overlap_ended,
 };
@@ -111,6 +112,9 @@ row! {
         reused_at: Option<Time>,
         disabled_because: Option<DisabledBecause>,
         brownout: Option<String>,
+        attested_at: Option<Time>,
+        attest_since: Option<Time>,
+        attest_overdue: bool,
         revoked_at: Option<Time>,
         revoked_reason: Option<RevokeReason>,
         revoked_note: Option<String>,
@@ -154,6 +158,8 @@ impl From<TokenRow> for Token {
                 reused_at: row.reused_at,
                 disabled_because: row.disabled_because,
                 brownout: row.brownout.map(|text| Brownout::read(&text)),
+                attested_at: row.attested_at,
+                asked: row.attest_since.map(|since| Asked { overdue: row.attest_overdue, since }),
             },
             revocation: row.revoked_at.map(|at| Revocation {
                 at,
@@ -174,7 +180,7 @@ macro_rules! select_all {
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
             "t.creator_kind, t.creator_id, t.owner_id, a.email AS owner_name, t.successor_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
             "t.labels, t.metadata, t.permissions, t.allowance, t.disabled_at, coalesce(t.revoked_at, CASE WHEN t.id <= o.tokens_cut THEN o.tokens_cut_at END) AS revoked_at, ",
-            "t.reused_at, t.disabled_because, t.brownout, ",
+            "t.reused_at, t.disabled_because, t.brownout, t.attested_at, t.attest_since, t.attest_overdue, ",
             "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
             "s.last_four, s.version FROM token t JOIN organization o ON o.id = t.organization_id ",
             "LEFT JOIN role r ON r.id = t.role_id LEFT JOIN account a ON a.id = t.owner_id ",
@@ -184,6 +190,7 @@ macro_rules! select_all {
     };
 }
 
+mod attested;
 mod many;
 mod swept;
 

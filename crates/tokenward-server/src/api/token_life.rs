@@ -1,4 +1,4 @@
-//! What becomes of API tokens over time: brownouts.
+//! What becomes of API tokens over time: brownouts, and whether they are still needed.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::extract::{Body, id};
 use super::right::On;
 use super::tokens::Beside;
 use crate::service::App;
+use crate::service::token_attestation;
 use crate::service::token_brownout::{self, Wanted};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -32,6 +33,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         delete("/organization/{organizationId}/apiToken/{apiTokenId}/brownout", end_brownout)
             .needs(Management::TokenManage, On::Organization)
             .about("API tokens", "Accept a token again at all times.")
+            .answers::<ApiToken>(200)
+            .errors(&[400, 409]),
+        // Who is accountable for a token may say so, whatever the role; others must manage tokens.
+        post("/organization/{organizationId}/apiToken/{apiTokenId}/attest", attest)
+            .needs(Management::TokenRead, On::Organization)
+            .about("API tokens", "Say that a token is still needed: as its owner, or as somebody who manages tokens.")
             .answers::<ApiToken>(200)
             .errors(&[400, 409]),
     ]
@@ -58,4 +65,14 @@ async fn end_brownout(
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
     Ok(beside.changed(&app, token_brownout::end(&app, grant, token).await?))
+}
+
+async fn attest(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let token = id("apiTokenId", &token)?;
+    let beside = Beside::of(&app, &grant, token).await?;
+    Ok(beside.changed(&app, token_attestation::attest(&app, grant, token).await?))
 }

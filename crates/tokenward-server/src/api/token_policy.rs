@@ -64,6 +64,7 @@ fn body(policy: &TokenPolicy) -> TokenPolicyBody {
         end_required,
         max_overlap: text(max_overlap),
         on_reuse: Some(policy.on_reuse.to_string()),
+        attest_every: text(policy.attest_every),
         roles: policy.roles.iter().map(of_role).collect(),
     }
 }
@@ -91,7 +92,7 @@ async fn set(
         (role_id, Sent { max_lifetime, default_lifetime, end_required, max_overlap })
     };
     let of_roles: Vec<_> = sent.roles.into_iter().map(of_role).collect();
-    let beside = SentBeside { on_reuse: sent.on_reuse };
+    let beside = SentBeside { on_reuse: sent.on_reuse, attest_every: sent.attest_every };
     let policy = token_policy::read(&all, &of_roles, &beside)?;
     let saved = token_policy::set(&app, grant, policy, if_match).await?;
     let version = saved.value.updated_at;

@@ -16,6 +16,7 @@ use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::label::Wanted;
+use tokenward_core::life::Attestation;
 use tokenward_core::meter::{Allowance, Period, Quota, Rate, Refill};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
@@ -108,6 +109,8 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         disabled_at: token.disabled_at,
         disabled_because: token.life.disabled_because,
         reused_at: token.life.reused_at,
+        attestation: token.life.attestation(),
+        attested_at: token.life.attested_at,
         brownout: token.life.brownout.filter(|it| !over && !it.is_over(app.now())).map(|it| brownout(&it, app.now())),
         revocation: token.revocation.map(revocation),
         last_four: token.last_four,
@@ -156,6 +159,7 @@ pub(super) struct ListQuery {
     ends_before: Option<String>,
     restricted: Option<bool>,
     unused_since: Option<String>,
+    attestation: Option<String>,
     sort: Option<String>,
     limit: Option<u64>,
     cursor: Option<Uuid>,
@@ -195,6 +199,9 @@ impl ListQuery {
                 Ok(state) => filter.state = state,
                 Err(problem) => faults.push("state", problem.to_string()),
             }
+        }
+        if let Some(word) = self.attestation {
+            filter.attestation = faults.read("attestation", Attestation::parse(&word));
         }
         if let Some(text) = self.label {
             filter.labels = faults.read("label", Wanted::parse_all(&text)).unwrap_or_default();
@@ -250,6 +257,7 @@ const LIST: &[(&str, &str)] = &[
     ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
     ("restricted", "`true`: only those that are bound to networks, permissions or a beginning; `false`: only others."),
     ("unusedSince", "Only those that were there then, and were not presented after it: RFC 3339 or a Unix time."),
+    ("attestation", "Only those that are `confirmed` as still needed, `due` to be, or `overdue`."),
     (
         "sort",
         "`name`, `created_at` (the usual order), `expires_at` (those that never end are the last) or `last_used_at` (those that \
@@ -271,7 +279,7 @@ const LIST_KINDS: &[(&str, QueryKind)] = &[
     ("cursor", QueryKind::Id),
 ];
 /// The filters alone.
-pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(15).0;
+pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(16).0;
 pub(super) const FILTER_KINDS: &[(&str, QueryKind)] = LIST_KINDS.split_at(8).0;
 
 /// Why a token is deleted, where the query says so.

@@ -82,6 +82,7 @@ done! {
     TokenSaved = "token-saved", Good, "The token is saved. What you changed counts from the next request on.";
     TokenDisabled = "token-disabled", Good, "The token is switched off. It is refused from now on.";
     TokenEnabled = "token-enabled", Good, "The token is switched on again. It is accepted from the next request on.";
+    TokenAttested = "token-attested", Good, "Noted: the token is still needed.";
     TokenBrownoutStarted = "token-brownout-started", Good, "The brownout is set. Outside its windows the token is accepted as before.";
     TokenBrownoutEnded = "token-brownout-ended", Good, "The brownout is over. The token is accepted at all times again.";
     TokenRestored = "token-restored", Good, "The token is back. The same secrets are accepted again.";

@@ -52,7 +52,7 @@ fn target_of(kind: Kind) -> &'static str {
     let thing = kind.as_str().split('.').next().unwrap_or_default();
     match thing {
         "invitation" | "member" | "ownership" => "member",
-        "token_secret" | "tokens" | "token_warning" | "policy_token" | "policy_denial" => "token",
+        "token_secret" | "tokens" | "token_warning" | "token_digest" | "policy_token" | "policy_denial" => "token",
         "token_policy" | "log" | "erasure" => "organization",
         it if it.ends_with("_variable") || it.ends_with("_secret") => "variable",
         it => TARGETS.iter().map(|(value, _)| *value).find(|value| *value == it).unwrap_or_default(),

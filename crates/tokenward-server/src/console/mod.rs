@@ -113,6 +113,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             "/console/{organization}/tokens/{token}/brownout",
             get(token_life::ask_brownout).post(token_life::brownout),
         )
+        .route("/console/{organization}/tokens/{token}/attest", post(token_life::attest))
         .route("/console/{organization}/tokens/{token}/brownout/end", post(token_life::end_brownout))
         .route(
             "/console/{organization}/tokens/{token}/delete",

@@ -1,4 +1,4 @@
-//! What becomes of a token over time: brownouts.
+//! What becomes of a token over time: brownouts, and whether it is still needed.
 
 use axum::Extension;
 use tokenward_core::Uuid;
@@ -13,7 +13,7 @@ use super::person::SignedIn;
 use super::tokens::row;
 use super::view::{Choice, Nav, TokenBrownoutPage};
 use crate::service::token_brownout::{self, Wanted};
-use crate::service::{tokens, usage};
+use crate::service::{token_attestation, tokens, usage};
 
 /// How long a window is, how far apart they are, and for how long: what the form sends, and what people read.
 const MINUTES: [(&str, &str); 4] = [("1", "A minute"), ("5", "5 minutes"), ("15", "15 minutes"), ("30", "30 minutes")];
@@ -93,4 +93,14 @@ pub(super) async fn end_brownout(
     let grant = person.may(organization, Management::TokenManage)?;
     let ended = token_brownout::end(&person.app, grant, id).await?;
     person.done_at(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenBrownoutEnded, ended.position)
+}
+
+/// `POST …/tokens/{id}/attest`: it is still needed.
+pub(super) async fn attest(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenRead)?;
+    token_attestation::attest(&person.app, grant, id).await?;
+    person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenAttested)
 }

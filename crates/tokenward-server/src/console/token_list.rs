@@ -34,13 +34,14 @@ const IN_USE: i64 = 7 * DAY;
 const TOKEN_LIKE: usize = 16;
 
 /// The filters of the list: what the query says, and what people read. The first takes all.
-const FILTERS: [(&str, &str); 9] = [
+const FILTERS: [(&str, &str); 10] = [
     ("", "All"),
     ("soon", "Ends within 14 days"),
     ("unused", "Unused for 90 days"),
     ("endless", "No end"),
     ("orphaned", "Creator left"),
     ("unowned", "Owner left or none"),
+    ("unconfirmed", "Still needed?"),
     ("admin", "Admin"),
     ("expired", "Expired"),
     ("disabled", "Disabled"),
@@ -363,6 +364,7 @@ fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, organization: Opti
             };
             organization.is_some_and(admin)
         }
+        "unconfirmed" => token.life.asked.is_some(),
         "unowned" => token.owner_id.is_none() || token_owners::owner_left(token, organization),
         "orphaned" => token_list::maker_left(token, organization),
         // It was there for 90 days and never used in them.

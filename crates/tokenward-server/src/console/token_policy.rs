@@ -58,6 +58,7 @@ async fn policy_page(
         field("default_lifetime", default_lifetime),
         field("max_overlap", max_overlap),
     );
+    let attest_field = field("attest_every", policy.attest_every);
     let reuse_error = problems.take("on_reuse");
     let words = |length: Option<Micros>| length.map(length_words);
     let directory = person.app.verifier.directory();
@@ -85,6 +86,7 @@ async fn policy_page(
             })
             .collect(),
         on_reuse_error: reuse_error,
+        attest_every: attest_field,
         roles: policy.roles.iter().map(role).collect(),
         tokens: beyond.iter().map(|token| row(&person.app, token, None)).collect(),
         policy_tokens: beyond_with_policy.iter().map(|token| row(&person.app, token, None)).collect(),
@@ -110,7 +112,7 @@ pub(super) async fn save(
         end_required: typed.on("end_required"),
         max_overlap: full("max_overlap"),
     };
-    let beside = SentBeside { on_reuse: full("on_reuse") };
+    let beside = SentBeside { on_reuse: full("on_reuse"), attest_every: full("attest_every") };
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
     let saved = match token_policy::read(&sent, &[], &beside) {

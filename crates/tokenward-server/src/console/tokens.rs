@@ -9,7 +9,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
-use tokenward_core::life::DisabledBecause;
+use tokenward_core::life::{Asked, Attestation, DisabledBecause};
 use tokenward_core::meter::{Allowance, Quota, Rate};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
@@ -72,6 +72,11 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow
         owner: token.owner_name.clone(),
         owner_left: token_owners::owner_left(token, directory.organization(token.organization_id)),
         reused: token.life.reused_at.map(moment),
+        attestation: match token.life.attestation() {
+            Some(Attestation::Due) => Some("Still needed?"),
+            Some(Attestation::Overdue) => Some("Still needed? Overdue"),
+            Some(Attestation::Confirmed) | None => None,
+        },
         brownout: token
             .life
             .brownout
@@ -510,6 +515,8 @@ pub(super) async fn show(
         quota: token.allowance.quota.map(|it| it.to_string()),
         usage: Some(counts(&used.map(|it| it.total).unwrap_or_default(), decisions)),
         live: query.understood(&["live"])?.get("live") == "1",
+        attest: token.life.asked.filter(|_| token.disabled_at.is_none()).map(|asked| attest_words(&person, asked)),
+        may_attest: token.owner_id == Some(person.user) || person.can(organization, Management::TokenManage),
         may_manage: person.can(organization, Management::TokenManage),
         may_read_events: person.can(organization, Management::EventRead),
         public_url: person.app.public_url.clone(),
@@ -538,6 +545,17 @@ pub(super) fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (Str
     found.map(|(organization, role)| (role.meaning(), points(organization, role))).unwrap_or_default()
 }
 
+/// What follows where nobody says that a token is still needed.
+fn attest_words(person: &SignedIn, asked: Asked) -> String {
+    let term = person.app.limits.micros(&crate::limits::TOKEN_ATTEST);
+    let until = person.moment(asked.since.plus(term)).date;
+    if asked.overdue {
+        format!("Nobody has said so in time. Without a word it is switched off on {until}, or soon after.")
+    } else {
+        format!("Its owner is asked to say so by {until}.")
+    }
+}
+
 /// A brownout as people read it.
 fn brownout_words(person: &SignedIn, it: Brownout) -> String {
     let minutes = if it.minutes() == 1 { "a minute".to_owned() } else { format!("{} minutes", it.minutes()) };
@@ -558,6 +576,7 @@ fn brownout_words(person: &SignedIn, it: Brownout) -> String {
 /// Why a token is switched off, where nobody did it by hand.
 fn off_because(because: DisabledBecause) -> &'static str {
     match because {
+        DisabledBecause::NotAttested => "Nobody has said in time that it is still needed.",
         DisabledBecause::SecretReused => {
             "A replaced secret of it came back, and the token policy asks to switch it off then."
         }

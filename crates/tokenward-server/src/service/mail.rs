@@ -136,7 +136,61 @@ impl Mailer {
     }
 }
 
+/// A mail about tokens.
+#[derive(Clone, Debug)]
+pub struct Letter<'a> {
+    /// Whose they are.
+    pub organization: Uuid,
+    /// Its name.
+    pub organization_name: &'a str,
+    /// What the subject says behind the name of the organization.
+    pub subject: &'a str,
+    /// What is said before them.
+    pub lead: &'a str,
+    /// The tokens, each with its end where that matters.
+    pub lines: Vec<(&'a str, Option<Time>)>,
+    /// How many more there are.
+    pub more: usize,
+    /// What can be done.
+    pub what: &'a str,
+    /// Where.
+    pub place: &'a str,
+}
+
 impl Mailer {
+    /// Tells somebody about tokens, in a task of its own. From the budgets of the organization and of the recipient.
+    pub fn tell(&self, letter: &Letter<'_>, recipient: &str, now: Time) -> Result<()> {
+        let Letter { organization, subject, lead, more, what, place, .. } = *letter;
+        let budgets = [
+            (Budget::Organization(organization), &MAILS_PER_ORGANIZATION),
+            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
+        ];
+        self.0.take(&budgets, now)?;
+        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
+        let name = unlinked(letter.organization_name);
+        let mut text = format!("{name}: {lead}\n\n");
+        for (token, end) in &letter.lines {
+            text += &unlinked(token);
+            text += &end.map(|end| format!(" on {end}")).unwrap_or_default();
+            text.push('\n');
+        }
+        if more > 0 {
+            text += &format!("and {more} more\n");
+        }
+        text += &format!("\n{what}\n\n{place}\n");
+        let message = Message::builder().from(self.0.from.clone()).to(Mailbox::new(None, to));
+        let message =
+            message.subject(format!("API tokens of {name}: {subject}")).body(text).map_err(Error::internal)?;
+        let mailer = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Err(problem) = mailer.transport.send(message).await {
+                let problem = problem.to_string();
+                tracing::error!(%organization, problem, "a mail about tokens could not be sent");
+            }
+        });
+        Ok(())
+    }
+
     /// Tells somebody of tokens that end soon, in a task of its own. From the budgets of the organization and of the recipient.
     #[allow(clippy::too_many_arguments)]
     pub fn tell_of_ends(

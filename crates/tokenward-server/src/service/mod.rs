@@ -48,6 +48,7 @@ mod takeover;
 pub mod throttle;
 mod together;
 pub mod token_allowance;
+pub mod token_attestation;
 pub mod token_brownout;
 pub mod token_bulk;
 pub mod token_cut;

@@ -6,6 +6,7 @@ use tokenward_core::actor::ActorKind;
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Organization;
 use tokenward_core::label::Wanted;
+use tokenward_core::life::Attestation;
 use tokenward_core::secret::Kind;
 use tokenward_core::token::{Token, TokenFilter, TokenState};
 use tokenward_core::token_policy::TokenPolicy;
@@ -52,6 +53,8 @@ pub struct Filter {
     pub labels: Vec<Wanted>,
     /// Only those whose owner has left.
     pub owner_left: bool,
+    /// Only those of which this is known about whether they are still needed.
+    pub attestation: Option<Attestation>,
 }
 
 impl Filter {
@@ -72,6 +75,7 @@ impl Filter {
             && self.creator.is_none_or(|creator| token.creator_id == Some(creator))
             && self.labels.iter().all(|wanted| wanted.is_in(&token.labels))
             && self.owner.is_none_or(|owner| token.owner_id == Some(owner))
+            && self.attestation.is_none_or(|wanted| token.life.attestation() == Some(wanted))
             && self.ends.is_none_or(|ends| token.expires_at.is_some() == ends)
             && self.ends_from.is_none_or(|from| token.expires_at.is_some_and(|at| from <= at))
             && self.ends_before.is_none_or(|end| token.expires_at.is_some_and(|at| at < end))

@@ -7,7 +7,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenPolicySnapshot};
 use tokenward_core::life::OnReuse;
-use tokenward_core::time::{Micros, length, length_text};
+use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::{LONGEST, Rules, SHORTEST, TokenPolicy};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
@@ -50,7 +50,12 @@ pub struct Sent {
 pub struct SentBeside {
     /// See [`TokenPolicy::on_reuse`].
     pub on_reuse: Option<String>,
+    /// See [`TokenPolicy::attest_every`].
+    pub attest_every: Option<String>,
 }
+
+/// The shortest time after which it can be asked again whether a token is still needed.
+const ASKED_AGAIN: Micros = DAY;
 
 impl Sent {
     /// Reads them. `field` names the field of a rule.
@@ -91,6 +96,12 @@ fn lifetime(text: &str) -> Result<Micros, String> {
 pub fn read(all: &Sent, of_roles: &[(Uuid, Sent)], beside: &SentBeside) -> Result<TokenPolicy> {
     let mut faults = Faults::default();
     let on_reuse = beside.on_reuse.as_deref().and_then(|word| faults.read("on_reuse", OnReuse::parse(word)));
+    let attest_every = beside.attest_every.as_deref().and_then(|text| {
+        let length = length(text).filter(|it| (ASKED_AGAIN..=LONGEST).contains(it));
+        let problem =
+            "is no length of time of a day or more; write one such as 90d, or null where nobody is to be asked";
+        faults.read("attest_every", length.ok_or(problem))
+    });
     let all = all.read(str::to_owned, &mut faults);
     let (mut seen, mut roles) = (HashSet::new(), Vec::new());
     for (at, (role, sent)) in of_roles.iter().enumerate() {
@@ -104,7 +115,7 @@ pub fn read(all: &Sent, of_roles: &[(Uuid, Sent)], beside: &SentBeside) -> Resul
         roles.push((*role, rules));
     }
     faults.finish()?;
-    Ok(TokenPolicy { all, roles, on_reuse: on_reuse.unwrap_or_default() })
+    Ok(TokenPolicy { all, roles, on_reuse: on_reuse.unwrap_or_default(), attest_every })
 }
 
 /// The policy. Roles that were deleted are left out.
@@ -134,6 +145,9 @@ pub async fn set(app: &Arc<App>, grant: Grant, policy: TokenPolicy, if_match: If
             let (before, _) = token_policies::get(tx.conn(), grant).await?;
             let updated_at = tx.next_version(organization.updated_at);
             token_policies::set(tx, grant, &policy, updated_at).await?;
+            if policy.attest_every.is_none() && before.attest_every.is_some() {
+                tokens::forget(tx, grant).await?;
+            }
             let event =
                 Event::new(Kind::TokenPolicyUpdated, Some(organization.id), organization.id, &organization.name)
                     .before(TokenPolicySnapshot::from(&before))

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenward_core::event::{Event, Kind, TokenEndSnapshot};
+use tokenward_core::event::{Event, Kind, TokenEndSnapshot, UnusedTokensSnapshot};
 use tokenward_core::right::Keeper;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::members;
 use tokenward_store::organizations;
 use tokenward_store::token_warnings::{self, DAYS, Ending};
 
-use super::App;
+use super::mail::Letter;
+use super::{App, token_attestation};
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(900);
@@ -35,8 +36,91 @@ pub async fn run(app: Arc<App>) {
                 tracing::error!(%error, ?cause, "cannot tell of tokens that they end soon; trying again in 15 minutes");
             }
         }
+        if let Err(error) = token_attestation::sweep(&app).await {
+            let cause = &error.cause;
+            tracing::error!(%error, ?cause, "cannot ask whether tokens are still needed; trying again in 15 minutes");
+        }
+        if let Err(error) = tell_of_unused(&app).await {
+            let cause = &error.cause;
+            tracing::error!(%error, ?cause, "cannot tell of unused tokens that end soon; trying again in 15 minutes");
+        }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// Mails once a month which tokens end soon that nobody uses: no end of them is told by itself. Answers of how many tokens.
+pub async fn tell_of_unused(app: &Arc<App>) -> Result<usize> {
+    let Some(mailer) = app.live().mailer.clone() else { return Ok(0) };
+    let mut reader = app.store.read().await?;
+    let due = token_warnings::organizations_to_tell(reader.conn(), app.now()).await?;
+    drop(reader);
+    let mut told = 0;
+    for organization in due {
+        let right = Keeper::new(&app.verifier.terms().name);
+        let written = app.write(right, move |tx, _| {
+            Box::pin(async move {
+                let now = tx.now();
+                let unused = token_warnings::unused(tx.conn(), organization, now, AT_ONCE).await?;
+                if unused.is_empty() || !token_warnings::told_of_unused(tx, organization).await? {
+                    return Err(Error::conflict("There is nothing to tell."));
+                }
+                let names: Vec<String> = unused.iter().take(NAMED).map(|token| token.name.clone()).collect();
+                let said = UnusedTokensSnapshot { count: unused.len() as u64, first: names };
+                let event = Event::new(Kind::UnusedTokensTold, Some(organization), organization, "").after(said);
+                Ok((unused, vec![event]))
+            })
+        });
+        let unused = match written.await {
+            Ok(written) => written.value,
+            // Another node was faster.
+            Err(error) if error.code == Code::Conflict => continue,
+            Err(error) => return Err(error),
+        };
+        told += unused.len();
+        let place = format!("{}/console/{organization}/tokens?filter=unused", app.public_url);
+        for (email, (name, tokens)) in concerned(app, organization, &unused).await? {
+            let letter = Letter {
+                organization,
+                organization_name: &name,
+                subject: "unused, and about to end",
+                lead: "These API tokens end within 30 days, and were not used for 90 days:",
+                lines: tokens.iter().take(NAMED).map(|token| (token.name.as_str(), Some(token.expires_at))).collect(),
+                more: tokens.len().saturating_sub(NAMED),
+                what: "Nothing need be done where nobody misses them. This is told once a month.",
+                place: &place,
+            };
+            if let Err(error) = mailer.tell(&letter, &email, app.now()) {
+                tracing::warn!(%error, "a mail about unused tokens that end soon was not sent");
+            }
+        }
+    }
+    Ok(told)
+}
+
+/// Whom these tokens of an organization concern, each with the organization's name and their tokens: owners who are members, and
+/// the admins.
+async fn concerned<'t>(
+    app: &Arc<App>,
+    organization: Uuid,
+    tokens: &'t [Ending],
+) -> Result<BTreeMap<String, (String, Vec<&'t Ending>)>> {
+    let mut reader = app.store.read().await?;
+    let name = organizations::names(reader.conn(), Some(&[organization])).await?.pop().map(|(_, name)| name);
+    let admins = members::admins(reader.conn(), organization).await?;
+    let owners: Vec<Uuid> = tokens.iter().filter_map(|token| token.owner_id).collect();
+    let owners = members::emails(reader.conn(), &owners).await?;
+    let mut to: BTreeMap<String, (String, Vec<&Ending>)> = BTreeMap::new();
+    for token in tokens {
+        let owner = token.owner_id.and_then(|id| owners.get(&(organization, id)));
+        let mut all: Vec<&String> = admins.iter().chain(owner).collect();
+        all.sort_unstable();
+        all.dedup();
+        for email in all {
+            let named = || (name.clone().unwrap_or_default(), Vec::new());
+            to.entry(email.clone()).or_insert_with(named).1.push(token);
+        }
+    }
+    Ok(to)
 }
 
 /// Tells of all that are due now. Answers how many they were.
@@ -92,28 +176,13 @@ async fn mail(app: &Arc<App>, all: Vec<Ending>, days: i64) -> Result<()> {
         by_organization.entry(token.organization_id).or_default().push(token);
     }
     for (organization, tokens) in by_organization {
-        let mut reader = app.store.read().await?;
-        let name = organizations::names(reader.conn(), Some(&[organization])).await?.pop().map(|(_, name)| name);
-        let admins = members::admins(reader.conn(), organization).await?;
-        let owners: Vec<Uuid> = tokens.iter().filter_map(|token| token.owner_id).collect();
-        let owners = members::emails(reader.conn(), &owners).await?;
-        drop(reader);
-        let mut to: BTreeMap<&str, Vec<&Ending>> = BTreeMap::new();
-        for token in &tokens {
-            let owner = token.owner_id.and_then(|id| owners.get(&(organization, id)));
-            let mut concerned: Vec<&str> = admins.iter().chain(owner).map(String::as_str).collect();
-            concerned.sort_unstable();
-            concerned.dedup();
-            concerned.into_iter().for_each(|email| to.entry(email).or_default().push(token));
-        }
         let place = format!("{}/console/{organization}/tokens?filter=soon", app.public_url);
-        for (email, tokens) in to {
+        for (email, (name, tokens)) in concerned(app, organization, &tokens).await? {
             let lines = tokens.iter().take(NAMED).map(|token| (token.name.as_str(), token.expires_at));
             let more = tokens.len().saturating_sub(NAMED);
-            let name = name.as_deref().unwrap_or_default();
             // A budget that is spent is no reason to tell others nothing.
             if let Err(error) =
-                mailer.tell_of_ends(organization, name, email, lines.collect(), (more, days), &place, app.now())
+                mailer.tell_of_ends(organization, &name, &email, lines.collect(), (more, days), &place, app.now())
             {
                 tracing::warn!(%error, "a mail about tokens that end soon was not sent");
             }

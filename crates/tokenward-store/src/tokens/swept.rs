@@ -33,11 +33,14 @@ pub async fn switch_off(tx: &mut Tx, token: &Token) -> Result<()> {
 
 pub(super) async fn write_switch(tx: &mut Tx, organization: Uuid, token: &Token) -> Result<()> {
     let switched: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
-        "UPDATE token SET disabled_at = $3, updated_at = $4, reused_at = $5, disabled_because = $6 ",
+        "UPDATE token SET disabled_at = $3, updated_at = $4, reused_at = $5, disabled_because = $6, ",
+        "attested_at = $7, attest_since = $8, attest_overdue = $9 ",
         "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ))
     .bind(organization).bind(token.id).bind(token.disabled_at.map(|at| at.0)).bind(token.updated_at.0)
     .bind(token.life.reused_at.map(|at| at.0)).bind(token.life.disabled_because.map(|because| because.as_str()))
+    .bind(token.life.attested_at.map(|at| at.0)).bind(token.life.asked.map(|it| it.since.0))
+    .bind(token.life.asked.is_some_and(|it| it.overdue))
     .fetch_optional(&mut *c))?;
     switched.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }

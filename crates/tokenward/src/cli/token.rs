@@ -77,6 +77,12 @@ pub enum TokenCommand {
         #[arg(value_name = "NAME|ID")]
         token: String,
     },
+    /// Say that a token is still needed: as its owner, or as somebody who manages tokens
+    Attest {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+    },
     /// Refuse a token for short times before it is deleted, to learn who would miss it
     Brownout(BrownoutArgs),
     /// Delete a token: it is refused from that moment on
@@ -289,6 +295,10 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::End { token, secret, yes, wait } => end(&token, secret, yes, wait, context).await,
         TokenCommand::Disable { token, wait } => disable(&token, wait, context).await,
         TokenCommand::Enable { token } => enable(&token, context).await,
+        TokenCommand::Attest { token } => {
+            let (path, _) = resolve(&token, context).await?;
+            token_life::attest(&path, context).await
+        }
         TokenCommand::Brownout(args) => {
             let (path, _) = resolve(&args.token, context).await?;
             token_life::brownout(&path, args, context).await
@@ -623,6 +633,8 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         ("Ends in", token.last_four.clone()),
         ("State", token_life::explained(&token)),
         ("Old secret used again", moment(token.reused_at)),
+        ("Still needed", token.attestation.map(|it| it.to_string()).unwrap_or_default()),
+        ("Confirmed", moment(token.attested_at)),
         ("Brownout", token_life::brownout_line(&token)),
         ("Expires", or(moment(token.expires_at), "never")),
         ("Not before", moment(token.not_before)),

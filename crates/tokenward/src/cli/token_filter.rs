@@ -2,13 +2,14 @@
 
 use clap::Args;
 use tokenward_core::Clock;
+use tokenward_core::life::Attestation;
 use tokenward_core::time::Micros;
 use tokenward_core::token::RevokeReason;
 use tokenward_verify::server::clock::SystemClock;
 
 use super::find::find;
 use super::output::Result;
-use super::{Context, member, role, when};
+use super::{Context, member, role, token_life, when};
 
 /// Which tokens: those that fit all of it.
 #[derive(Args, Debug)]
@@ -46,6 +47,9 @@ pub struct FilterArgs {
     /// Only those whose owner is a member no more
     #[arg(long)]
     owner_left: bool,
+    /// Only those that are confirmed as still needed, due to be, or overdue
+    #[arg(long, value_name = "WORD", value_parser = token_life::attestation)]
+    attestation: Option<Attestation>,
     /// Only those that are bound to networks or to a beginning
     #[arg(long)]
     restricted: bool,
@@ -94,5 +98,6 @@ pub async fn query_of(args: &FilterArgs, context: &Context<'_>) -> Result<Vec<(&
         ("ownerId", owner),
         ("ownerLeft", yes(args.owner_left)),
         ("restricted", yes(args.restricted)),
+        ("attestation", args.attestation.map(|it| it.to_string())),
     ])
 }

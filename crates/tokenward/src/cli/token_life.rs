@@ -4,10 +4,11 @@ use clap::Args;
 use reqwest::Method;
 use tokenward_api::tokens::{ApiToken, ApiTokenBrownout, ApiTokenBrownoutRequest, ApiTokenVersion};
 use tokenward_core::Time;
-use tokenward_core::life::DisabledBecause;
+use tokenward_core::life::{Attestation, DisabledBecause};
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::TokenState;
 
+use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
 use super::output::{self, Failure, Result, moment};
 use super::{Context, when};
@@ -77,6 +78,11 @@ pub fn state(token: &ApiToken) -> String {
     if token.reused_at.is_some() {
         words.push("old secret used again");
     }
+    match token.attestation {
+        Some(Attestation::Due) => words.push("still needed?"),
+        Some(Attestation::Overdue) => words.push("still needed? overdue"),
+        Some(Attestation::Confirmed) | None => {}
+    }
     if token.brownout.is_some() && token.state != TokenState::Brownout {
         words.push("brownout set");
     }
@@ -87,9 +93,25 @@ pub fn state(token: &ApiToken) -> String {
 pub fn explained(token: &ApiToken) -> String {
     let why = match token.disabled_because {
         None => return token.state.to_string(),
+        Some(DisabledBecause::NotAttested) => "nobody has said in time that it is still needed",
         Some(DisabledBecause::SecretReused) => "a replaced secret of it came back",
     };
     format!("{}: {why}", token.state)
+}
+
+/// Says that the token with this path is still needed.
+pub async fn attest(path: &str, context: &Context<'_>) -> Result {
+    let token: ApiAnswer<ApiToken> = context.client.post_nothing(&format!("{path}/attest")).await?;
+    if context.global.json {
+        return output::json(&token.raw);
+    }
+    note(output::clean(&format!("Noted: the token `{}` is still needed.", token.name)));
+    Ok(())
+}
+
+/// An attestation as clap reads it.
+pub fn attestation(word: &str) -> std::result::Result<Attestation, String> {
+    Attestation::parse(word).map_err(|problem| format!("it {problem}"))
 }
 
 /// Its brownout, in a line.

@@ -33,7 +33,7 @@ pub enum TokenPolicyCommand {
 /// `tokenward token-policy set`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
-    "max_lifetime", "default_lifetime", "end", "max_overlap", "on_reuse",
+    "max_lifetime", "default_lifetime", "end", "max_overlap", "on_reuse", "attest_every",
 ])))]
 pub struct SetArgs {
     /// The longest that a token may live: 12h, 90d, 1y; or none
@@ -51,6 +51,9 @@ pub struct SetArgs {
     /// What is done when a replaced secret comes back after its overlap: mark the token, or disable it as well
     #[arg(long, value_name = "WORD", value_parser = on_reuse, conflicts_with = "role")]
     on_reuse: Option<OnReuse>,
+    /// How often owners are asked whether a token is still needed: 90d; or none
+    #[arg(long, value_name = "LENGTH", value_parser = length_or_none, conflicts_with = "role")]
+    attest_every: Option<Length>,
     /// Only for tokens with this role, by name or id; the stricter of its rules and those of all counts
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
@@ -108,6 +111,10 @@ async fn show(organization: &ChosenOrganization, context: &Context<'_>) -> Resul
         ("End", end(policy.end_required || policy.max_lifetime.is_some())),
         ("Longest overlap", text(&policy.max_overlap)),
         ("Old secret used again", policy.on_reuse.clone().unwrap_or_default()),
+        (
+            "Still needed?",
+            policy.attest_every.as_ref().map_or_else(|| "nobody is asked".to_owned(), |it| format!("asked every {it}")),
+        ),
     ])?;
     if !policy.roles.is_empty() {
         let roles = role::available(context, organization).await?;
@@ -165,6 +172,7 @@ async fn set(args: SetArgs, organization: &ChosenOrganization, context: &Context
     if let Some(end) = args.end {
         rules.end_required = end == Needed::Required;
     }
+    put(&mut policy.attest_every, args.attest_every);
     if let Some(on_reuse) = args.on_reuse {
         policy.on_reuse = Some(on_reuse.to_string());
     }

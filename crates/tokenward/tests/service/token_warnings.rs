@@ -86,3 +86,37 @@ async fn the_owner_and_the_admins_are_mailed_once() {
         assert!(mail.contains("nightly. example on ") && mail.contains("within 30 days"), "{mail}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_uses_is_listed_in_one_mail_a_month() {
+    let (mailbox, address) = Mailbox::open().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config { smtp_url: Some(format!("smtp://{address}")), ..config(directory.path()) };
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    let app = &server.running.app;
+    let (ada, _) = server.member(&acme, "ada@acme.example", "viewer").await;
+    let role = server.role(&acme, "viewer").await;
+    let end = |days: i64| server.clock.now().plus(days * DAY).to_string();
+    let made = async |name: &str, days: i64| {
+        let body = json!({ "name": name, "role_id": role, "owner_id": ada, "expires_at": end(days) });
+        server.new_token(&acme, body).await
+    };
+    made("silent", 115).await;
+    made("later", 150).await;
+    let (_, used) = made("used", 116).await;
+    let verifier = server.token(&acme, "gateway", "verifier").await;
+    server.clock.advance(89 * DAY);
+    server.post("/verify", &verifier, json!({ "token": used })).await.expect(200);
+    app.verifier.flush_usage(&app.store).await.unwrap();
+    assert_eq!(token_warnings::tell_of_unused(app).await.unwrap(), 0, "nothing is older than 90 days");
+    server.clock.advance(2 * DAY);
+    assert_eq!(token_warnings::warn(app).await.unwrap(), 1, "of the one in use it is told at once");
+    assert_eq!(token_warnings::tell_of_unused(app).await.unwrap(), 1);
+    for to in ["ada@acme.example", "owner@acme.example"] {
+        let mail = mailbox.mail_with(&format!("To: {to}\nSubject: API tokens of Acme: unused, and about to end")).await;
+        assert!(mail.contains("silent on ") && !mail.contains("used on ") && !mail.contains("later"), "{mail}");
+    }
+    assert_eq!(token_warnings::tell_of_unused(app).await.unwrap(), 0, "once a month");
+    server.clock.advance(30 * DAY);
+    assert_eq!(token_warnings::tell_of_unused(app).await.unwrap(), 1, "the next one");
+}

@@ -71,7 +71,7 @@ pub struct RolePolicyRow {
     pub max_overlap: Option<String>,
 }
 
-/// `…/settings/token-policy`; posts `version`, `max_lifetime`, `default_lifetime`, `max_overlap`, `end_required`, and to
+/// `…/settings/token-policy`; posts `version`, `max_lifetime`, `default_lifetime`, `max_overlap`, `end_required`, `on_reuse`, `attest_every`, and to
 /// `…/shorten` nothing.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-policy.html")]
@@ -92,6 +92,8 @@ pub struct TokenPolicyPage {
     pub on_reuse: Vec<Choice>,
     /// What is wrong with that.
     pub on_reuse_error: Option<String>,
+    /// How often owners are asked whether a token is still needed.
+    pub attest_every: FormField,
     /// What is asked besides of tokens with a role.
     pub roles: Vec<RolePolicyRow>,
     /// Tokens that go beyond it.

@@ -56,6 +56,8 @@ pub struct TokenRow {
     pub owner_left: bool,
     /// When a replaced secret of it last came back after its overlap.
     pub reused: Option<Moment>,
+    /// That it is asked whether it is still needed.
+    pub attestation: Option<&'static str>,
     /// When it is refused next for some minutes, to learn who would miss it; when that is over, where it was the last time.
     pub brownout: Option<Moment>,
     /// When it was made.
@@ -443,6 +445,10 @@ pub struct TokenPage {
     pub token: TokenRow,
     /// That it was taken back; `None` while it lives.
     pub revocation: Option<RevocationView>,
+    /// It is asked whether it is still needed: until when, in a sentence.
+    pub attest: Option<String>,
+    /// May the person say so?
+    pub may_attest: bool,
     /// In which minutes it is refused, in a sentence.
     pub brownout: Option<String>,
     /// Why it is switched off, where nobody did it by hand: a sentence.

@@ -9,6 +9,7 @@ mod proof;
 mod roles;
 mod service;
 mod sessions;
+mod token_attestation;
 mod token_brownout;
 mod token_decisions;
 mod token_edits;

@@ -29,7 +29,10 @@ async fn browns_out(server: &Server, acme: &Organization) {
     assert_eq!(own.header("tokenward-brownout"), Some(format!("next={next}").as_str()));
     let forward = format!("/forward-auth?organization={}&identity=any", acme.id);
     let asked = server.get(&forward, &text).await;
-    assert_eq!((asked.status.as_u16(), asked.header("tokenward-brownout")), (200, Some(format!("next={next}").as_str())));
+    assert_eq!(
+        (asked.status.as_u16(), asked.header("tokenward-brownout")),
+        (200, Some(format!("next={next}").as_str()))
+    );
     let other = server.get("/token/self", &asker).await;
     assert_eq!(other.header("tokenward-brownout"), None, "of other tokens nothing is said");
 

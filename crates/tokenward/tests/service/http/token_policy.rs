@@ -34,7 +34,7 @@ async fn every_end_that_is_set_lies_within_the_longest_life() {
     let viewer = json!(server.role(&acme, "viewer").await);
     assert_eq!(
         server.get(&acme.path("tokenPolicy"), &acme.owner).await.expect(200),
-        json!({ "max_lifetime": null, "default_lifetime": null, "end_required": false, "max_overlap": null, "on_reuse": "mark", "roles": [] })
+        json!({ "max_lifetime": null, "default_lifetime": null, "end_required": false, "max_overlap": null, "on_reuse": "mark", "attest_every": null, "roles": [] })
     );
     let policy = json!({ "max_lifetime": "90d", "default_lifetime": "720h", "max_overlap": "24h" });
     let saved = set(&server, &acme, policy).await;
