@@ -559,17 +559,13 @@ fn attest_words(person: &SignedIn, asked: Asked) -> String {
 /// A brownout as people read it.
 fn brownout_words(person: &SignedIn, it: Brownout) -> String {
     let minutes = if it.minutes() == 1 { "a minute".to_owned() } else { format!("{} minutes", it.minutes()) };
-    let until = person.moment(it.until()).full;
+    let (until, every) = (person.moment(it.until()).full, length_words(it.every()));
+    let every = every.strip_prefix("1 ").unwrap_or(&every);
     match it.next(person.app.now()) {
-        Some(next) => format!(
-            "It is refused for {minutes} every {}, next {}, until {until}.",
-            length_words(it.every()),
-            person.moment(next).full
-        ),
-        None => format!(
-            "It was refused for {minutes} every {}; the last time is over, or nearly so.",
-            length_words(it.every())
-        ),
+        Some(next) => {
+            format!("It is refused for {minutes} every {every}, next {}, until {until}.", person.moment(next).full)
+        }
+        None => format!("It was refused for {minutes} every {every}; the last time is over, or nearly so."),
     }
 }
 

@@ -405,6 +405,42 @@ fn a_token_is_rotated_and_its_new_secret_stands_alone_on_stdout() {
 }
 
 #[test]
+fn a_brownout_begins_and_ends_by_a_command_and_a_token_is_confirmed_by_one() {
+    let world = World::new();
+    world.token("ci", "devops");
+    let started = world.run(&["token", "brownout", "ci", "--every", "1h", "--until", "2d"]);
+    assert_eq!(started.code, 0, "{}", started.err);
+    assert!(started.err.contains("The token `ci` is refused for 5 min every 1h, next "), "{}", started.err);
+    assert!(world.run(&["token", "list"]).out.contains("active, brownout set"));
+    assert!(world.run(&["token", "show", "ci"]).out.contains("refused for 5 min every 1h"));
+    let ended = world.run(&["token", "brownout", "ci", "--end"]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.err.contains("The brownout of `ci` is over."), "{}", ended.err);
+    assert!(world.run(&["token", "attest", "ci"]).err.contains("Noted: the token `ci` is still needed."));
+    let confirmed = world.json(&["token", "list", "--attestation", "confirmed"]);
+    assert_eq!(confirmed["results"].as_array().unwrap().len(), 1, "{confirmed}");
+    let rotated = world.run(&["token", "rotate", "ci", "--keep", "24h", "--end-when-silent", "1h"]);
+    assert!(rotated.err.contains(" or after 1h of silence."), "{}", rotated.err);
+    let policy = ["token-policy", "set", "--on-reuse", "disable", "--attest-every", "90d"];
+    assert_eq!(world.run(&policy).code, 0);
+    let shown = world.run(&["token-policy", "show"]).out;
+    assert!(shown.contains("disable") && shown.contains("asked every 90d"), "{shown}");
+    for (line, code) in [
+        (&["token", "brownout", "ci", "--end"][..], 1),
+        (&["token", "brownout", "ci", "--end", "--minutes", "5"], 2),
+        (&["token", "brownout", "ci", "--minutes", "61"], 2),
+        (&["token", "brownout", "ci", "--every", "5m"], 1),
+        (&["token", "rotate", "ci", "--keep", "24h", "--end-when-silent", "1m"], 1),
+        (&["token", "list", "--attestation", "maybe"], 2),
+        (&["token-policy", "set", "--on-reuse", "revoke"], 2),
+        (&["token-policy", "set", "--attest-every", "1h"], 1),
+        (&["token", "attest", "absent"], 4),
+    ] {
+        assert_eq!(world.run(line).code, code, "{line:?}");
+    }
+}
+
+#[test]
 fn tokens_are_found_by_what_auditors_ask() {
     let world = World::new();
     world.run(&["token", "create", "soon", "--role", "viewer", "--expires", "10d"]);

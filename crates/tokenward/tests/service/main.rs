@@ -19,6 +19,7 @@ mod console_documents;
 mod console_log;
 mod console_people;
 mod console_policies;
+mod console_token_life;
 mod console_tokens;
 mod decisions;
 mod embedded;
