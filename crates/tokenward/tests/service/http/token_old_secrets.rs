@@ -117,7 +117,18 @@ async fn a_replaced_secret_that_comes_back_is_told_and_marks_its_token() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replaced_secret_that_comes_back_is_told_on_postgres() {
     let (server, acme) = on_postgres().await;
-    comes_back(&server, &acme).await;
+    let role = server.role(&acme, "viewer").await;
+    let (id, old) = server.new_token(&acme, json!({ "name": "ci", "role_id": role })).await;
+    let path = acme.path(&format!("apiToken/{id}"));
+    server.put(&acme.path("tokenPolicy"), &acme.owner, json!({ "on_reuse": "disable" })).await.expect(200);
+    server.post(&format!("{path}/rotate"), &acme.owner, json!({ "keep": "0" })).await.expect(200);
+    assert_eq!(ask(&server, &acme.owner, &old).await, "replaced");
+    tell(&server).await;
+    let shown = server.get(&path, &acme.owner).await.expect(200);
+    assert!(shown["reused_at"].is_string() && shown["disabled_because"] == "secret_reused", "{shown}");
+    let events = told(&server, &acme, &id, &acme.owner).await;
+    assert_eq!((events[0].0.as_str(), events[1].0.as_str()), ("token.disabled", "token.reused"));
+    assert_eq!(events[1].1["address"], "203.0.113.77");
 }
 
 async fn on_postgres() -> (Server, Organization) {
