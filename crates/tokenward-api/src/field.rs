@@ -107,6 +107,8 @@ fields! {
         text("password_bytes").format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build().into();
     /// The secret part of a one-time link.
     LinkSecret = text("link_secret_characters").build().into();
+    /// What a rule compares with the groups that a provider says.
+    RuleValue = text("sign_in_rule_characters").build().into();
     /// A permission.
     Permission = text("permission_characters").build().into();
     /// Those of a role.

@@ -34,6 +34,19 @@ pub struct Member {
     /// Ours: has somebody proved to read what is sent to the address?
     #[serde(default)]
     pub email_proven: bool,
+    /// Ours: the rule that made the membership, which follows it at each sign-in; absent where a person made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<MemberRule>,
+}
+
+/// The rule that made a membership.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct MemberRule {
+    /// The provider, by its key.
+    pub provider: String,
+    /// What the provider said.
+    pub value: String,
 }
 
 /// Members.

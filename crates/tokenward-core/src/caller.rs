@@ -19,7 +19,8 @@ use crate::permission::{Management, Permission};
 use crate::reason::Reason;
 use crate::right::{Basis, Operator, RestsOn, Right, sealed};
 use crate::role::{BuiltIn, Role, Target};
-use crate::time::{MINUTE, Micros, Time};
+use crate::sign_in::{SessionProof, Shortfall, shortfall};
+use crate::time::{Micros, Time};
 
 /// Somebody whose credential was accepted.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Caller {
     brownout: Option<Time>,
     /// Which version of its policy has allowed the request, where it has one.
     policy: Option<Time>,
+    /// What a session proves; nothing where it does not say, and for a token.
+    proof: Arc<SessionProof>,
     by: Arc<By>,
 }
 
@@ -62,6 +65,8 @@ enum Holder {
     Bearer(Uuid),
     /// Whoever holds the machine.
     Operator,
+    /// The organization's rules about who is a member, while somebody signs in.
+    Rules,
 }
 
 impl sealed::Sealed for Grant {}
@@ -100,6 +105,7 @@ impl Caller {
             metered: None,
             brownout: None,
             policy: None,
+            proof: Arc::default(),
             by: Arc::new(by),
         }
     }
@@ -143,7 +149,14 @@ impl Caller {
     /// A signed-in user.
     #[must_use]
     pub fn user(credential: Credential, by: By) -> Self {
-        Self { credential, token: None, narrowed: None, metered: None, brownout: None, policy: None, by: Arc::new(by) }
+        let proof = Arc::default();
+        Self { credential, token: None, narrowed: None, metered: None, brownout: None, policy: None, proof, by: Arc::new(by) }
+    }
+
+    /// The same where the session proves this.
+    #[must_use]
+    pub fn proven_by(self, proof: Arc<SessionProof>) -> Self {
+        Self { proof, ..self }
     }
 
     /// Is it a token with a policy, which has allowed the request?
@@ -190,9 +203,15 @@ impl Caller {
         self.token.map(|(organization, _)| organization)
     }
 
-    /// The caller's role in an organization; `None` where the caller does not belong to it.
+    /// The caller's role in an organization; `None` where the caller does not belong to it, or has not proved what it asks.
     #[must_use]
     pub fn role_in<'a>(&'a self, organization: &'a Organization) -> Option<&'a Arc<Role>> {
+        self.membership_in(organization).filter(|_| self.lacks_in(organization).is_none())
+    }
+
+    /// The caller's role in an organization, whatever that asks of sessions: for the names of those that a person can open.
+    #[must_use]
+    pub fn membership_in<'a>(&'a self, organization: &'a Organization) -> Option<&'a Arc<Role>> {
         match (self.credential.subject, self.token) {
             (Subject::Token(_), Some((own, role))) if own == organization.id => {
                 let role = organization.role(role)?;
@@ -203,17 +222,41 @@ impl Caller {
         }
     }
 
-    /// All organizations that the caller belongs to.
+    /// What the organization asks of the session beyond what it proves. A token is not asked.
+    fn lacks_in(&self, organization: &Organization) -> Option<Shortfall> {
+        match self.credential.subject {
+            Subject::User(user) => {
+                shortfall(organization.asked_providers(), organization.rule_provider(user), &self.proof)
+            }
+            Subject::Token(_) => None,
+        }
+    }
+
+    /// Did this provider prove the session?
+    #[must_use]
+    pub fn is_proven_by(&self, provider: &str) -> bool {
+        self.proof.methods.by(provider)
+    }
+
+    /// All organizations that the caller belongs to, and has proved what they ask.
     pub fn organizations<'a>(&'a self, directory: &'a Directory) -> impl Iterator<Item = &'a Organization> {
         directory.organizations().filter(|organization| self.role_in(organization).is_some())
     }
 
-    /// The organization, if the caller may know of it. Otherwise 404, as for one that does not exist.
+    /// The same with those that ask for more: for the names of them.
+    pub fn memberships<'a>(&'a self, directory: &'a Directory) -> impl Iterator<Item = &'a Organization> {
+        directory.organizations().filter(|organization| self.membership_in(organization).is_some())
+    }
+
+    /// The organization, if the caller may know of it. Otherwise 404, as for one that does not exist; 401 where it asks for more
+    /// than the session proves.
     pub fn organization<'a>(&'a self, directory: &'a Directory, id: Uuid) -> Result<(&'a Organization, &'a Arc<Role>)> {
-        directory
-            .organization(id)
-            .and_then(|organization| Some((organization, self.role_in(organization)?)))
-            .ok_or_else(|| Error::not_found("organization"))
+        let found = directory.organization(id).and_then(|it| Some((it, self.membership_in(it)?)));
+        let (organization, role) = found.ok_or_else(|| Error::not_found("organization"))?;
+        match self.lacks_in(organization) {
+            Some(lacking) => Err(lacking.error()),
+            None => Ok((organization, role)),
+        }
     }
 
     /// The right to do `permission` with `resource` in an organization; about the organization itself where that names
@@ -309,6 +352,22 @@ impl Grant {
         }
     }
 
+    /// The right of an organization's rules, which members who manage members wrote, while `by` signs in: to make memberships
+    /// and to end those that they made.
+    #[must_use]
+    pub fn of_rules(organization: Uuid, by: By) -> Self {
+        Self {
+            organization,
+            permission: Management::MemberManage,
+            resource: Resource::default(),
+            role: Arc::new(Role::built_in(Uuid::nil(), BuiltIn::Admin)),
+            holder: Holder::Rules,
+            policy: None,
+            proven_at: None,
+            by: Arc::new(by),
+        }
+    }
+
     /// The right of whoever holds a token's text to take that token back (RFC 7009 §2.1), whatever its role may do: to
     /// revoke `token`, which `by` names, and nothing else.
     #[must_use]
@@ -329,7 +388,7 @@ impl Grant {
     /// reaches it by mistake changes nothing: a fault of ours, never of the caller.
     pub fn permits(&self, permission: Management) -> Result<()> {
         match self.holder {
-            Holder::Credential(_) | Holder::Operator if self.permission == permission => Ok(()),
+            Holder::Credential(_) | Holder::Operator | Holder::Rules if self.permission == permission => Ok(()),
             _ => Err(Error::internal(format!("a grant for {} was used for {permission}", self.permission))),
         }
     }
@@ -405,15 +464,7 @@ impl Grant {
         if self.proven_at.is_some_and(|at| now.0.saturating_sub(at.0) < within) {
             return Ok(());
         }
-        let within = match within.div_euclid(MINUTE) {
-            1 => "minute".to_owned(),
-            minutes => format!("{minutes} minutes"),
-        };
-        let detail = format!(
-            "This needs your password, typed within the last {within}: send it with POST /session/proof, and repeat the \
-             request."
-        );
-        Err(Error::new(Code::ProofRequired, detail))
+        Err(Error::proof_required(within))
     }
 
     /// Nobody hands out more than they have: an error that names what `role` may do and the caller may not.
@@ -471,7 +522,7 @@ impl Right for Grant {
                 address: self.by.address,
                 policy: self.policy,
             }),
-            Holder::Bearer(_) | Holder::Operator => None,
+            Holder::Bearer(_) | Holder::Operator | Holder::Rules => None,
         }
     }
 
@@ -480,6 +531,9 @@ impl Right for Grant {
             return Ok(self.clone());
         }
         let credential = alive(&basis, now)?;
+        if let Some(lacking) = &basis.shortfall {
+            return Err(lacking.error());
+        }
         let Some(role) = basis.role else { return Err(Error::not_found("organization")) };
         let standing = Standing::Role(&role);
         let Basis { target, outside, policy, .. } = basis;

@@ -37,6 +37,10 @@ pub struct Organization {
     roles: Vec<Option<Arc<Role>>>,
     role_numbers: HashMap<Uuid, u32>,
     members: HashMap<Uuid, Uuid>,
+    /// The members whom a rule made so, each with the provider that the rule is about.
+    by_rule: HashMap<Uuid, Box<str>>,
+    /// The providers of which one must have proved a session; none where any session will do.
+    sign_in: Box<[Box<str>]>,
     projects: HashMap<Uuid, Box<str>>,
     environments: HashMap<Uuid, Environment>,
     clusters: HashMap<Uuid, Box<str>>,
@@ -209,6 +213,16 @@ impl Directory {
         self.change_by_id(organization, |o| o.members = members);
     }
 
+    /// Those of the members whom a rule made so, with the provider that it is about.
+    pub fn set_members_by_rule(&mut self, organization: Uuid, by_rule: HashMap<Uuid, Box<str>>) {
+        self.change_by_id(organization, |o| o.by_rule = by_rule);
+    }
+
+    /// The providers of which one must have proved a session; none where any session will do.
+    pub fn set_sign_in(&mut self, organization: Uuid, providers: &str) {
+        self.change_by_id(organization, |o| o.sign_in = providers.split_whitespace().map(Into::into).collect());
+    }
+
     /// Adds or renames a project.
     pub fn put_project(&mut self, organization: Uuid, project: Uuid, name: &str) {
         self.set_owner(organization, project);
@@ -323,6 +337,18 @@ impl Organization {
     #[must_use]
     pub fn role_of(&self, user: Uuid) -> Option<&Arc<Role>> {
         self.members.get(&user).and_then(|role| self.role(*role))
+    }
+
+    /// The provider that the rule is about which made somebody a member; `None` of whom a person made one.
+    #[must_use]
+    pub fn rule_provider(&self, user: Uuid) -> Option<&str> {
+        self.by_rule.get(&user).map(|provider| &**provider)
+    }
+
+    /// The providers of which one must have proved a session; none where any session will do.
+    #[must_use]
+    pub fn asked_providers(&self) -> &[Box<str>] {
+        &self.sign_in
     }
 
     /// How many members there are.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::meter::Metered;
 use crate::reason::Reason;
+use crate::time::{MINUTE, Micros, SECOND};
 
 /// A result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -35,7 +36,7 @@ pub enum Code {
     UserRequired,
     /// This user may not make organizations on this server.
     OrganizationCreationDenied,
-    /// Only whoever has typed the own password a moment ago may do this.
+    /// The session does not prove enough: that its person sits there now, or by what the organization asks for.
     ProofRequired,
     /// There is no such thing, or the caller may not know of it.
     NotFound,
@@ -128,6 +129,13 @@ pub enum Told {
     Holder(Uuid),
     /// The limits of the token, and what is left of them, where one was reached.
     Limits(Metered),
+    /// What would do, for `ProofRequired`.
+    Proof {
+        /// The providers one of which is to prove who it is; none where any proof does.
+        providers: Box<[Box<str>]>,
+        /// For how many seconds a proof counts; none where one of any age does.
+        max_age: Option<u32>,
+    },
 }
 
 /// The error. Make one with the function named after its code.
@@ -190,6 +198,45 @@ impl Error {
         match self.told.as_deref() {
             Some(Told::Limits(metered)) => Some(metered),
             _ => None,
+        }
+    }
+
+    /// Somebody must prove anew to sit at the session; that counts for so long.
+    #[must_use]
+    pub fn proof_required(within: Micros) -> Self {
+        let words = match within.div_euclid(MINUTE) {
+            1 => "minute".to_owned(),
+            minutes => format!("{minutes} minutes"),
+        };
+        let detail = format!(
+            "This needs a proof of who sits at the session, within the last {words}: send your password with POST \
+             /session/proof, or sign in by your provider, and repeat the request."
+        );
+        Self::new(Code::ProofRequired, detail).proven_by(&[], Some(within))
+    }
+
+    /// The same error, which says by which providers (none where any proof does) and within which time it is to be proved.
+    #[must_use]
+    pub fn proven_by(self, providers: &[Box<str>], within: Option<Micros>) -> Self {
+        let max_age = within.map(|within| u32::try_from(within.div_euclid(SECOND)).unwrap_or(u32::MAX));
+        Self { told: Some(Box::new(Told::Proof { providers: providers.into(), max_age })), ..self }
+    }
+
+    /// For how many seconds a proof counts that is asked for.
+    #[must_use]
+    pub fn max_age(&self) -> Option<u32> {
+        match self.told.as_deref() {
+            Some(Told::Proof { max_age, .. }) => *max_age,
+            _ => None,
+        }
+    }
+
+    /// The providers of which one is asked for.
+    #[must_use]
+    pub fn providers(&self) -> &[Box<str>] {
+        match self.told.as_deref() {
+            Some(Told::Proof { providers, .. }) => providers,
+            _ => &[],
         }
     }
 

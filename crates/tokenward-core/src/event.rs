@@ -125,6 +125,10 @@ kinds! {
     PolicyTokenDenied = "policy_denial.created", "POLICY_FAILED", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// What is asked of the lives of tokens was changed.
     TokenPolicyUpdated = "token_policy.updated", "UPDATE", "ORGANIZATION", Some("CONFIG");
+    /// The rules about who becomes a member by a provider were written.
+    SignInRulesUpdated = "sign_in_rules.updated", "UPDATE", "MEMBERS_AND_ROLES", Some("MEMBER_ROLE");
+    /// What the organization asks of sessions was changed.
+    SignInPolicyUpdated = "sign_in_policy.updated", "UPDATE", "ORGANIZATION", Some("CONFIG");
     /// A project was made.
     ProjectCreated = "project.created", "CREATE", "PROJECT", None;
     /// A project was changed.
@@ -221,6 +225,7 @@ impl Kind {
             | Self::OwnershipTransferred
             | Self::MemberUpdated
             | Self::MemberRemoved
+            | Self::SignInPolicyUpdated
             | Self::RoleUpdated
             | Self::RoleDeleted
             | Self::TokenUpdated
@@ -268,6 +273,8 @@ impl Kind {
             | Self::TokenOverlapEnded
             // It is asked when an end is set, and ends nothing by itself.
             | Self::TokenPolicyUpdated
+            // A membership follows at the next sign-in, with an event of its own.
+            | Self::SignInRulesUpdated
             | Self::ProjectCreated
             | Self::ProjectUpdated
             | Self::EnvironmentCreated
@@ -563,6 +570,34 @@ pub struct MemberSnapshot {
     pub email: String,
     pub role_id: Uuid,
     pub role_name: String,
+    /// The rule that made it, as `provider:value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// The rules about who becomes a member by a provider, in their order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SignInRulesSnapshot {
+    pub rules: Vec<SignInRuleSnapshot>,
+}
+
+/// One of them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SignInRuleSnapshot {
+    pub provider: String,
+    pub value: String,
+    pub role_id: Uuid,
+    pub role_name: String,
+}
+
+/// What an organization asks of sessions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SignInPolicySnapshot {
+    /// The providers of which one must have proved a session; none where any session will do.
+    pub providers: Vec<String>,
 }
 
 /// What a project was like.
@@ -678,6 +713,8 @@ pub enum Snapshot {
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
+    SignInRules(SignInRulesSnapshot),
+    SignInPolicy(SignInPolicySnapshot),
     Project(ProjectSnapshot),
     Environment(EnvironmentSnapshot),
     Cluster(ClusterSnapshot),
@@ -715,6 +752,8 @@ into_snapshot!(
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
+    SignInRules(SignInRulesSnapshot),
+    SignInPolicy(SignInPolicySnapshot),
     Project(ProjectSnapshot),
     Environment(EnvironmentSnapshot),
     Cluster(ClusterSnapshot),

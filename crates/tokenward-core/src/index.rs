@@ -32,6 +32,7 @@ use crate::network::Networks;
 use crate::role::Role;
 use crate::role::Scope;
 use crate::secret::{Digest, Kind};
+use crate::sign_in::SessionProof;
 use crate::sync::{read, write};
 use crate::time::Time;
 use crate::token::{Restrictions, State};
@@ -174,6 +175,8 @@ pub struct Session {
     pub expires_at: Time,
     /// Was it proven by nothing but a password? Where passwords do not count, neither does it.
     pub by_password: bool,
+    /// What it proves.
+    pub proof: Arc<SessionProof>,
 }
 
 impl Session {

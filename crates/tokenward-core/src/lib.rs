@@ -38,6 +38,7 @@ pub mod right;
 pub mod role;
 pub mod routes;
 pub mod secret;
+pub mod sign_in;
 pub mod sync;
 pub mod time;
 pub mod token;

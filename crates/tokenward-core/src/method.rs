@@ -95,6 +95,12 @@ impl Methods {
         self.0.iter().all(|method| matches!(method, Method::Password | Method::Invitation))
     }
 
+    /// Was it the provider with this key?
+    #[must_use]
+    pub fn by(&self, key: &str) -> bool {
+        self.0.iter().any(|method| matches!(method, Method::Oidc(own) if **own == *key))
+    }
+
     /// Was this one of them?
     #[must_use]
     pub fn has(&self, method: &Method) -> bool {

@@ -16,6 +16,7 @@ use crate::directory::Resource;
 use crate::error::Result;
 use crate::event::{Actor, By};
 use crate::role::{Role, Target};
+use crate::sign_in::Shortfall;
 use crate::time::Time;
 
 pub(crate) mod sealed {
@@ -71,6 +72,8 @@ pub struct Basis {
     pub policy: PolicyOutcome,
     /// When whoever is signed in last proved by the password who it is; `None` for a token, which is no person.
     pub proven_at: Option<Time>,
+    /// What the organization asks of the session beyond what it proves.
+    pub shortfall: Option<Shortfall>,
 }
 
 /// Somebody without a credential, who proves the right in the transaction itself: by a link or a password that is

@@ -94,7 +94,10 @@ fn entry_address(entry: &[u8]) -> Option<IpAddr> {
 pub fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
-        Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed => StatusCode::UNAUTHORIZED,
+        // Never what clients of the contract take for "gone" (RFC 9470 says the same).
+        Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed | Code::ProofRequired => {
+            StatusCode::UNAUTHORIZED
+        }
         Code::OrganizationRequired | Code::RequestUnknown => StatusCode::FORBIDDEN,
         Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
         // Of our own things nothing is said to who asks from elsewhere. With 403 a client of the contract would take them for
@@ -102,9 +105,7 @@ pub fn status(code: Code) -> StatusCode {
         // The contract says so of policies (§4.2).
         Code::Denied(Reason::NetworkDenied | Reason::PolicyDenied) => StatusCode::UNAUTHORIZED,
         Code::Denied(reason) if reason.is_limit() => StatusCode::TOO_MANY_REQUESTS,
-        Code::Denied(_) | Code::UserRequired | Code::OrganizationCreationDenied | Code::ProofRequired => {
-            StatusCode::FORBIDDEN
-        }
+        Code::Denied(_) | Code::UserRequired | Code::OrganizationCreationDenied => StatusCode::FORBIDDEN,
         Code::NotFound | Code::UnknownPath => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotSupported => StatusCode::NOT_IMPLEMENTED,

@@ -292,6 +292,12 @@ limits! {
         "What a provider of identities calls a person.";
     CLAIM_VALUES = fixed "claim_values" 10_000, Count,
         "Values of one claim, such as groups; a claim with more counts as absent.";
+    SIGN_IN_RULES = fixed "sign_in_rules" 200, Count,
+        "Rules of an organization about who becomes a member by a provider.";
+    SIGN_IN_RULE_VALUE = fixed "sign_in_rule_characters" 255, Characters,
+        "What a rule compares with the groups that a provider says.";
+    PROVIDER_KEYS = fixed "sign_in_providers" 16, Count,
+        "Providers of which an organization asks that one proves its sessions.";
     IDEMPOTENCY_KEYS = setting "idempotency_keys" 10_000, Count,
         "Answers of one organization that are kept for their `Idempotency-Key`.";
     READS = setting "organization_reads" 2, Count,

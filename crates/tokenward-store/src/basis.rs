@@ -6,12 +6,14 @@ use std::sync::Arc;
 use tokenward_core::brownout::Brownout;
 use tokenward_core::decision::{Credential, PolicyOutcome, Subject};
 use tokenward_core::directory::Resource;
+use tokenward_core::method::Methods;
 use tokenward_core::right::{Basis, RestsOn};
 use tokenward_core::role::Scope;
 use tokenward_core::role::{Mode, Role, Target};
 use tokenward_core::secret::Kind;
+use tokenward_core::sign_in::{SessionProof, Shortfall, shortfall};
 use tokenward_core::token::{Cut, State, first_end};
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, row, run};
 use crate::restrictions::{self, Bound};
@@ -25,6 +27,7 @@ pub(crate) const NOTHING: Basis = Basis {
     outside: false,
     policy: PolicyOutcome::NoPolicy,
     proven_at: None,
+    shortfall: None,
 };
 
 /// What a credential is, and what it acts as.
@@ -36,6 +39,7 @@ struct Found {
     outside: bool,
     policy: PolicyOutcome,
     proven_at: Option<Time>,
+    shortfall: Option<Shortfall>,
 }
 
 /// Looks up what a right rests on.
@@ -66,7 +70,7 @@ pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>]) -> Res
     let roles: HashMap<Uuid, (Uuid, Arc<Role>)> =
         roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
     let mut bases = Vec::with_capacity(all.len());
-    for (on, Found { credential, role_id, scope, outside, policy, proven_at }) in all.iter().zip(found) {
+    for (on, Found { credential, role_id, scope, outside, policy, proven_at, shortfall }) in all.iter().zip(found) {
         let Some((organization, resource)) = on.as_ref().and_then(|on| Some((on.organization?, on.resource))) else {
             bases.push(Basis { credential, outside, policy, proven_at, ..NOTHING });
             continue;
@@ -74,7 +78,7 @@ pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>]) -> Res
         let role = role_id.and_then(|id| roles.get(&id)).filter(|(owner, _)| *owner == organization);
         let role = role.map(|(_, role)| scope.map_or_else(|| Arc::clone(role), |it| Arc::new(role.narrowed(&it))));
         let target = target(conn.reborrow(), organization, resource).await?;
-        bases.push(Basis { credential, role, target, outside, policy, proven_at });
+        bases.push(Basis { credential, role, target, outside, policy, proven_at, shortfall });
     }
     Ok(bases)
 }
@@ -148,15 +152,16 @@ impl TokenBasis {
             Kind::PolicyToken => PolicyOutcome::Denied,
             Kind::Token | Kind::Session => PolicyOutcome::NoPolicy,
         };
-        Found { credential: Some(credential), role_id: self.role_id, scope, outside, policy, proven_at: None }
+        let (proven_at, shortfall) = (None, None);
+        Found { credential: Some(credential), role_id: self.role_id, scope, outside, policy, proven_at, shortfall }
     }
 }
 
 async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Found> {
-    let times: Option<(i64, i64)> = run!(conn.reborrow(), c => sqlx::query_as(
-        "SELECT expires_at, proven_at FROM session WHERE id = $1 AND account_id = $2"
+    let row: Option<(i64, i64, String, Option<String>)> = run!(conn.reborrow(), c => sqlx::query_as(
+        "SELECT expires_at, proven_at, methods, absent_claim FROM session WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
-    let Some((expires_at, proven_at)) = times else { return Ok(Found::default()) };
+    let Some((expires_at, proven_at, methods, absent_claim)) = row else { return Ok(Found::default()) };
     let credential = Some(Credential {
         id: on.credential,
         subject: on.subject,
@@ -170,11 +175,18 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
     let Some(organization) = on.organization else {
         return Ok(Found { credential, proven_at, ..Found::default() });
     };
-    let role_id: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(
-        "SELECT m.role_id FROM member m JOIN organization o ON o.id = m.organization_id ",
+    let member: Option<(Uuid, Option<String>, Option<String>)> = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT m.role_id, m.rule_provider, o.sign_in_providers FROM member m JOIN organization o ON o.id = m.organization_id ",
         "WHERE m.organization_id = $1 AND m.account_id = $2 AND o.deleted_at IS NULL"
     )).bind(organization).bind(account).fetch_optional(&mut *c))?;
-    Ok(Found { credential, role_id, proven_at, ..Found::default() })
+    let Some((role_id, by_rule, asked)) = member else {
+        return Ok(Found { credential, proven_at, ..Found::default() });
+    };
+    let methods = Methods::parse(&methods).map_err(Error::internal)?;
+    let proof = SessionProof { methods, absent_claim: absent_claim.map(Into::into) };
+    let asked: Vec<Box<str>> = asked.iter().flat_map(|it| it.split_whitespace()).map(Into::into).collect();
+    let shortfall = shortfall(&asked, by_rule.as_deref(), &proof);
+    Ok(Found { credential, role_id: Some(role_id), proven_at, shortfall, ..Found::default() })
 }
 
 /// What the ids of a resource are about, by the same rules as in memory.

@@ -37,6 +37,7 @@ mod role_rows;
 pub mod roles;
 pub mod sessions;
 mod short;
+pub mod sign_in_rules;
 pub mod token_policies;
 pub mod token_warnings;
 pub mod tokens;

@@ -37,6 +37,9 @@ row! {
         pub role_name: String,
         pub role_kind: RoleKind,
         pub is_owner: bool,
+        /// The rule that made it: the provider, and what that says. None where a person did.
+        pub rule_provider: Option<String>,
+        pub rule_value: Option<String>,
         pub last_activity_at: Time,
         pub created_at: Time,
         pub updated_at: Time,
@@ -47,7 +50,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT m.account_id, a.email, a.name, a.email_proven_at, m.role_id, r.name AS role_name, r.kind AS role_kind, m.is_owner, ",
-            "a.last_activity_at, m.created_at, m.updated_at FROM member m JOIN account a ON a.id = m.account_id ",
+            "m.rule_provider, m.rule_value, a.last_activity_at, m.created_at, m.updated_at FROM member m JOIN account a ON a.id = m.account_id ",
             "JOIN role r ON r.id = m.role_id WHERE m.organization_id = $1 ",
             $rest
         )

@@ -33,6 +33,8 @@ row! {
         pub methods: Methods,
         /// When the user last did.
         pub proven_at: Time,
+        /// The claim that the provider was to say groups in, where it did not.
+        pub absent_claim: Option<String>,
     }
 }
 
@@ -58,6 +60,8 @@ pub struct NewSession<'a> {
     pub methods: &'a Methods,
     /// The provider's own name of its session, where one proved it.
     pub provider_session: Option<&'a str>,
+    /// The claim that it was to say groups in, where it did not.
+    pub absent_claim: Option<&'a str>,
 }
 
 /// Adds a session of somebody who has just proved who it is, and forgets those that have ended.
@@ -65,11 +69,11 @@ pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<
     execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0))?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO session (id, account_id, digest, pepper_version, console, created_at, proven_at, expires_at, address, ",
-        "user_agent, methods, provider_session) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11)"
+        "user_agent, methods, provider_session, absent_claim) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12)"
     ))
     .bind(session.id).bind(session.account).bind(&session.digest.0[..]).bind(session.pepper_version).bind(session.console)
     .bind(now.0).bind(session.expires_at.0).bind(&session.address).bind(session.user_agent)
-    .bind(session.methods.to_string()).bind(session.provider_session))?;
+    .bind(session.methods.to_string()).bind(session.provider_session).bind(session.absent_claim))?;
     Ok(())
 }
 
@@ -77,7 +81,7 @@ pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<
 pub async fn of_accounts(conn: Conn<'_>, accounts: &[Uuid]) -> Result<Vec<Session>> {
     by_ids(conn, concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at ",
+        "s.methods, s.proven_at, s.absent_claim ",
         "FROM session s JOIN account a ON a.id = s.account_id WHERE s.account_id IN"
     ), accounts).await
 }
@@ -96,7 +100,7 @@ pub async fn beyond(conn: Conn<'_>, account: Uuid, keep: u64) -> Result<Vec<Uuid
 pub async fn all(conn: Conn<'_>) -> Result<Vec<Session>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at ",
+        "s.methods, s.proven_at, s.absent_claim ",
         "FROM session s JOIN account a ON a.id = s.account_id"
     )).fetch_all(&mut *c))
 }

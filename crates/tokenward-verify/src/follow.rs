@@ -16,6 +16,7 @@ use tokenward_core::journal::{After, Entry, Keeps};
 use tokenward_core::meter::Meter;
 use tokenward_core::role::Mode;
 use tokenward_core::secret::{Digest, Kind};
+use tokenward_core::sign_in::SessionProof;
 use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::token::{State, first_end};
@@ -25,7 +26,7 @@ use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::{IndexRow, PolicyRow};
 use tokenward_store::{
     Feed, Places, Position, apis, clusters, cuts, environments, members, organizations, projects, quotas, restrictions,
-    roles, sessions, tokens,
+    roles, sessions, sign_in_rules, tokens,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -301,6 +302,8 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
         }
         directory.set_members(first, of_one);
     }
+    put_members_by_rule(&mut directory, feed, None).await?;
+    put_asked_providers(&mut directory, feed, None).await?;
     for (id, organization, name) in clusters::places(feed.conn()?, None).await? {
         directory.put_cluster(organization, id, &name);
     }
@@ -369,7 +372,10 @@ impl Touched {
                     touched.organizations.insert(row.target_id);
                     touched.members_of.insert(row.target_id);
                 }
-                Event::OrganizationUpdated | Event::OrganizationDeleted | Event::TokensRevoked => {
+                Event::OrganizationUpdated
+                | Event::OrganizationDeleted
+                | Event::SignInPolicyUpdated
+                | Event::TokensRevoked => {
                     touched.organizations.insert(row.target_id);
                 }
                 Event::MemberAdded
@@ -544,6 +550,7 @@ async fn change_directory(directory: &mut Directory, feed: &mut Feed, touched: &
             }
         }
         cuts.into_iter().for_each(|(id, cut)| directory.put_cut(id, cut));
+        put_asked_providers(directory, feed, Some(&ids)).await?;
     }
     if !touched.roles.is_empty() {
         let ids: Vec<Uuid> = touched.roles.iter().map(|(_, role)| *role).collect();
@@ -561,6 +568,27 @@ async fn change_directory(directory: &mut Directory, feed: &mut Feed, touched: &
     for organization in &touched.members_of {
         let members = members::memberships(feed.conn()?, Some(*organization)).await?;
         directory.set_members(*organization, members.into_iter().map(|m| (m.account_id, m.role_id)).collect());
+        put_members_by_rule(directory, feed, Some(*organization)).await?;
+    }
+    Ok(())
+}
+
+/// Which members, of one organization or of all, a rule made so.
+async fn put_members_by_rule(directory: &mut Directory, feed: &mut Feed, organization: Option<Uuid>) -> Result<()> {
+    let mut all: HashMap<Uuid, HashMap<Uuid, Box<str>>> =
+        organization.map(|id| (id, HashMap::new())).into_iter().collect();
+    for (organization, account, provider) in sign_in_rules::members(feed.conn()?, organization).await? {
+        all.entry(organization).or_default().insert(account, provider.into());
+    }
+    all.into_iter().for_each(|(organization, by_rule)| directory.set_members_by_rule(organization, by_rule));
+    Ok(())
+}
+
+/// What these organizations, or all, ask of sessions.
+async fn put_asked_providers(directory: &mut Directory, feed: &mut Feed, ids: Option<&[Uuid]>) -> Result<()> {
+    ids.into_iter().flatten().for_each(|id| directory.set_sign_in(*id, ""));
+    for (id, providers) in sign_in_rules::asked(feed.conn()?, ids).await? {
+        directory.set_sign_in(id, &providers);
     }
     Ok(())
 }
@@ -640,6 +668,7 @@ fn session(row: sessions::Session) -> Option<(Digest, Session)> {
         email: row.email.into(),
         console: row.console,
         by_password: row.methods.by_password(),
+        proof: Arc::new(SessionProof { absent_claim: row.absent_claim.map(Into::into), methods: row.methods }),
         expires_at: row.expires_at,
     };
     Some((digest(&row.digest)?, session))

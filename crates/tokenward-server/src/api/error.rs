@@ -1,17 +1,38 @@
 //! The one place that turns an error into an answer of the API.
 
+use std::fmt::Write as _;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokenward_api::error::ErrorBody;
+use tokenward_core::method::Method;
 use tokenward_core::{Code, Error};
 use tokenward_verify::credential::challenge;
 
 pub(super) use crate::http::status;
 
+/// No session lasts longer: a sign-in of any age does where one is asked for.
+const SESSION_SECONDS: u32 = 12 * 60 * 60;
+
 /// An error on its way to an HTTP client.
 #[derive(Debug)]
 pub struct ApiError(pub Error);
+
+/// What a 401 asks for (`WWW-Authenticate`). Of a session that proves too little it says what would do (RFC 9470): for how many
+/// seconds a proof counts, and by which of our words for a method.
+fn asks(error: &Error) -> HeaderValue {
+    if error.code != Code::ProofRequired {
+        return HeaderValue::from_static(challenge(error.code));
+    }
+    let mut text = r#"Bearer realm="tokenward", error="insufficient_user_authentication""#.to_owned();
+    let providers: Vec<String> = error.providers().iter().map(|key| Method::Oidc(key.clone()).to_string()).collect();
+    if !providers.is_empty() {
+        let _ = write!(text, r#", acr_values="{}""#, providers.join(" "));
+    }
+    let _ = write!(text, ", max_age={}", error.max_age().unwrap_or(SESSION_SECONDS));
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(challenge(error.code)))
+}
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
@@ -34,13 +55,13 @@ impl ApiError {
         if error.code == Code::Internal || (error.code == Code::Unavailable && error.cause.is_some()) {
             tracing::error!(code = error.code.as_str(), cause = ?error.cause, "{}", error.detail);
         }
-        let (code, retry_after, metered) = (error.code, error.retry_after, error.limits().copied());
+        let (retry_after, metered, asked) = (error.retry_after, error.limits().copied(), asks(&error));
         let body = ErrorBody::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"), error);
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge(code)));
+            headers.insert(header::WWW_AUTHENTICATE, asked);
         }
         crate::http::retry_after(headers, retry_after);
         if let Some(metered) = metered {

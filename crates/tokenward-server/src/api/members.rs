@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use tokenward_api::members::{Member, MemberList, MemberReference, MemberRemoval, MemberRoleUpdate};
+use tokenward_api::members::{Member, MemberList, MemberReference, MemberRemoval, MemberRoleUpdate, MemberRule};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
@@ -46,6 +46,7 @@ fn member(row: Row) -> Member {
         role_name: row.role_name,
         role_id: row.role_id,
         email_proven: row.email_proven_at.is_some(),
+        rule: row.rule_provider.zip(row.rule_value).map(|(provider, value)| MemberRule { provider, value }),
     }
 }
 
@@ -101,6 +102,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_empty(204)
             .errors(&[409]),
         transfer,
+        post("/organization/{organizationId}/member/detach", detach)
+            .needs(Management::MemberManage, On::Organization)
+            .about(
+                "Members",
+                "Make a membership that a rule made one that was made by hand: it follows no provider any more.",
+            )
+            .takes::<MemberReference>()
+            .answers_empty(204)
+            .errors(&[409]),
     ]
 }
 
@@ -127,6 +137,14 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     let done_with = (Sent::keep(member.keep_invitations), owned(member.hand_over_to.as_deref())?);
     Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?, done_with).await?))
+}
+
+async fn detach(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Body(member): Body<MemberReference>,
+) -> Result<Response, ApiError> {
+    Ok(written_empty(StatusCode::NO_CONTENT, &members::detach(&app, grant, user(&member.user_id)?).await?))
 }
 
 async fn transfer(

@@ -91,11 +91,14 @@ pub(super) fn authorize(
         _ => locate(&directory, path, on)?,
     };
     // A resource of another organization and one that does not exist get the same answer, to the letter.
-    let belongs = directory.organization(organization).is_some_and(|o| caller.role_in(o).is_some());
+    let belongs = directory.organization(organization).is_some_and(|o| caller.membership_in(o).is_some());
     match on {
         On::Project if !belongs => return Err(Error::not_found("project")),
         On::Environment if !belongs => return Err(Error::not_found("environment")),
-        On::Cluster if belongs && !known_cluster(&directory, organization, resource) => {
+        On::Cluster
+            if caller.organization(&directory, organization).is_ok()
+                && !known_cluster(&directory, organization, resource) =>
+        {
             return Err(Error::not_found("cluster"));
         }
         _ => {}
@@ -158,9 +161,13 @@ fn own_organization(app: &App, caller: &Caller, directory: &Directory, permissio
     if let Some(organization) = caller.token_organization() {
         return Ok(organization);
     }
-    let all: Vec<Uuid> = caller.organizations(directory).map(|organization| organization.id).collect();
+    let all: Vec<Uuid> = caller.memberships(directory).map(|organization| organization.id).collect();
     if let [only] = all[..] {
         return Ok(only);
+    }
+    // One that asks for more than the session proves is none that is meant, unless all of them do.
+    if let Some(first) = all.first().filter(|_| caller.organizations(directory).next().is_none()) {
+        caller.organization(directory, *first)?;
     }
     let holds = |id: &&Uuid| caller.require(directory, **id, permission, Resource::default(), app.now()).is_ok();
     let mut those = all.iter().filter(holds);

@@ -34,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .user()
             .about(
                 "Sessions",
-                "Prove by the password who sits at the session: for what answers 403 `proof_required` without it.",
+                "Prove by the password who sits at the session: for what answers 401 `proof_required` without it.",
             )
             .takes::<Proof>()
             .answers::<Proven>(200)

@@ -109,6 +109,8 @@ done! {
     RoleSaved = "role-saved", Good, "The role is saved. It counts from the next request on.";
     RoleDeleted = "role-deleted", Good, "The role is deleted.";
     MemberSaved = "member-saved", Good, "The member has another role. It counts from the next request on.";
+    MemberDetached = "member-detached", Good, "The member stays as it is, whatever the provider says.";
+    RulesSaved = "rules-saved", Good, "The rules are saved. They count from the next sign-in of each person on.";
     MemberRemoved = "member-removed", Good, "The member is removed. Nothing here opens for them any more.";
     MemberRemovedSomeTokens = "member-removed-some", Warn, "The member is removed. Not every token could be deleted: look at the list of tokens.";
     Transferred = "transferred", Good, "The organization has another owner. You are an admin now.";

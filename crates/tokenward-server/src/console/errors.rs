@@ -78,3 +78,41 @@ pub(super) async fn error_inside(person: &SignedIn, organization: Option<Uuid>, 
     http::retry_after(page.headers_mut(), error.retry_after);
     page
 }
+
+/// The page that leads to the sign-in which an organization asks for, and back from there.
+pub(super) async fn lead_to_proof(
+    person: &SignedIn,
+    organization: Option<Uuid>,
+    error: &Error,
+    back: Option<&str>,
+) -> Response {
+    let app = &person.app;
+    let home = organization.map_or_else(|| "/".to_owned(), |id| format!("/console/{id}"));
+    let name = {
+        let directory = app.verifier.directory();
+        let found = organization.and_then(|id| directory.organization(id));
+        found.map_or_else(|| "This organization".to_owned(), |organization| organization.name.to_string())
+    };
+    let provider = error.providers().iter().find_map(|key| app.providers.get(key).ok());
+    let link = match provider {
+        Some(provider) => {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("next", back.unwrap_or(&home));
+            let href = format!("/sign-in/with/{}?{}", provider.key, query.finish());
+            (format!("Sign in with {}", provider.name()), href)
+        }
+        // The provider is not set up here any more: whoever runs the server has another way in.
+        None => ("Go to the console".to_owned(), "/".to_owned()),
+    };
+    let status = http::status(error.code);
+    let detail = format!("{} You are signed in as {}.", quoted(&error.detail), person.caller.by().actor.name());
+    let title = format!("{name} asks for another sign-in");
+    let (status, title) = (status.as_u16(), title);
+    match person.shell(None, Nav::Account).await {
+        Ok(shell) => {
+            let inside = ErrorInsidePage { shell, status, title, detail, reference: None, link: Some(link) };
+            page(http::status(error.code), &inside).unwrap_or_else(|_| error_outside(app, error))
+        }
+        Err(_) => error_page(ErrorPage { status, title, detail, reference: None, link: Some(link) }),
+    }
+}

@@ -51,9 +51,9 @@ const ORIGINS: [(Option<Origin>, &str); 6] = [
 fn target_of(kind: Kind) -> &'static str {
     let thing = kind.as_str().split('.').next().unwrap_or_default();
     match thing {
-        "invitation" | "member" | "ownership" => "member",
+        "invitation" | "member" | "ownership" | "sign_in_rules" => "member",
         "token_secret" | "tokens" | "token_warning" | "token_digest" | "policy_token" | "policy_denial" => "token",
-        "token_policy" | "log" | "erasure" => "organization",
+        "token_policy" | "sign_in_policy" | "log" | "erasure" => "organization",
         it if it.ends_with("_variable") || it.ends_with("_secret") => "variable",
         it => TARGETS.iter().map(|(value, _)| *value).find(|value| *value == it).unwrap_or_default(),
     }

@@ -231,6 +231,8 @@ impl Problems {
                 let sentence = |problem: String| format!("It {}.", quoted(&problem));
                 problems.fields = error.faults.into_iter().map(|f| (f.field, sentence(f.problem))).collect();
             }
+            // No password gives what another way to sign in is asked for.
+            Code::ProofRequired if !error.providers().is_empty() => return Err(PageError(error)),
             Code::ProofRequired => {
                 let text = "For this, type your password again: it was longer ago than a few minutes.";
                 problems.fields.push((PASSWORD.into(), text.into()));

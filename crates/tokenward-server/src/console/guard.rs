@@ -14,7 +14,7 @@ use tokenward_core::{Code, Error, Result, Uuid};
 use super::DOCUMENT_FORMS;
 use super::apis::DOCUMENT_TOO_LARGE;
 use super::cookie;
-use super::errors::{error_inside, error_outside, error_page};
+use super::errors::{self, error_inside, error_outside, error_page};
 use super::form::Pairs;
 use super::page::{page, see_other};
 use super::person::{SignedIn, SignedOut, client};
@@ -85,6 +85,9 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     let (mut parts, body) = request.into_parts();
     let (organization, nav) = place_in(&parts);
     let had_done = person.done.is_some();
+    // Where to come back to after another sign-in; what a form held is lost.
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let asked_for = parts.uri.path_and_query().map(|path| path.to_string()).filter(|_| reads);
     let response = match form(&mut parts, body, &person.csrf, &OF_PERSONS).await {
         Ok(body) => {
             parts.extensions.insert(person.clone());
@@ -94,6 +97,9 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
         Err(Refused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
     };
     let mut response = match response.extensions().get::<Arc<Error>>() {
+        Some(error) if !error.providers().is_empty() => {
+            errors::lead_to_proof(&person, organization, &Arc::clone(error), asked_for.as_deref()).await
+        }
         Some(error) => error_inside(&person, organization, nav, &Arc::clone(error)).await,
         None => response,
     };

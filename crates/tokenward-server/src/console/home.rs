@@ -43,13 +43,17 @@ pub(super) async fn console(Extension(person): Extension<SignedIn>) -> PageResul
 fn begin(person: &SignedIn) -> PageResult {
     match person.first_organization() {
         Some(organization) => see_other(&person.home(organization)?),
-        None => Ok(error_page(ErrorPage {
-            status: 200,
-            title: "You belong to no organization".into(),
-            detail: "Ask for an invitation to one, or make your own.".into(),
-            reference: None,
-            link: Some(("New organization".into(), "/console/new".into())),
-        })),
+        None => match person.first_to_prove() {
+            // It asks for another sign-in, which its page leads to.
+            Some(organization) => see_other(&format!("/console/{organization}")),
+            None => Ok(error_page(ErrorPage {
+                status: 200,
+                title: "You belong to no organization".into(),
+                detail: "Ask for an invitation to one, or make your own.".into(),
+                reference: None,
+                link: Some(("New organization".into(), "/console/new".into())),
+            })),
+        },
     }
 }
 

@@ -92,6 +92,7 @@ fn row(person: &SignedIn, grant: &Grant, member: Member, made: usize) -> MemberR
         is_owner: member.is_owner,
         may_manage: person.can(grant.organization(), Management::MemberManage),
         email_proven: member.email_proven_at.is_some(),
+        rule: member.rule_provider.zip(member.rule_value).map(|(provider, value)| format!("{provider}:{value}")),
         name: if member.name.is_empty() { member.email.clone() } else { member.name },
         email: member.email,
     }
@@ -216,6 +217,24 @@ pub(super) async fn save_role(
     match members::set_role(&person.app, grant.clone(), user, role, (Sent::keep(form.on(KEEP)), owned(&form))).await {
         Ok(saved) => person.done_at(&format!("/console/{organization}/members"), Flashed::MemberSaved, saved.position),
         Err(error) => role_page(&person, &grant, member, &form, Problems::of(error)?).await,
+    }
+}
+
+/// `POST …/members/{user}/detach`.
+pub(super) async fn detach(
+    Extension(person): Extension<SignedIn>,
+    At((organization, user)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let (grant, member) = managed(&person, organization, user).await?;
+    match members::detach(&person.app, grant.clone(), user).await {
+        Ok(done) => {
+            let back = format!("/console/{organization}/members/{user}");
+            person.done_at(&back, Flashed::MemberDetached, done.position)
+        }
+        Err(error) => {
+            let typed = Pairs::from([("role_id", member.role_id.to_string())]);
+            role_page(&person, &grant, member, &typed, Problems::of(error)?).await
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod invitations;
 mod log_check;
 mod members;
 mod nodes;
+mod organization_sign_in;
 mod organizations;
 mod page;
 mod paging;
@@ -133,6 +134,10 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/settings/event-retention", post(organizations::save_retention))
         .route("/console/{organization}/settings/token-policy", get(token_policy::show).post(token_policy::save))
         .route("/console/{organization}/settings/token-policy/shorten", post(token_policy::shorten))
+        .route(
+            "/console/{organization}/settings/sign-in",
+            get(organization_sign_in::show).post(organization_sign_in::save),
+        )
         .route("/console/{organization}/settings/delete", get(organizations::ask_delete).post(organizations::delete))
         .route("/console/{organization}/{*rest}", any(home::nothing))
         .layer(from_fn_with_state(Arc::clone(app), guard::session));
@@ -171,6 +176,7 @@ fn access_routes() -> Router<Arc<App>> {
         .route("/console/{organization}/members/invite", get(invitations::new).post(invitations::create))
         .route("/console/{organization}/members/transfer", get(members::ask_transfer).post(members::transfer))
         .route("/console/{organization}/members/{user}", get(members::show).post(members::save_role))
+        .route("/console/{organization}/members/{user}/detach", post(members::detach))
         .route("/console/{organization}/members/{user}/events", get(account_events::of_member))
         .route("/console/{organization}/members/{user}/remove", get(members::ask_remove).post(members::remove))
         .route("/console/{organization}/invitations/{invitation}/resend", post(invitations::resend))

@@ -118,6 +118,11 @@ impl SignedIn {
         self.caller.organizations(&self.app.verifier.directory()).map(|organization| organization.id).next()
     }
 
+    /// The first organization that would be theirs after another sign-in.
+    pub(super) fn first_to_prove(&self) -> Option<Uuid> {
+        self.caller.memberships(&self.app.verifier.directory()).map(|organization| organization.id).next()
+    }
+
     /// The frame of a page. `organization` must be one that the person belongs to.
     pub(super) async fn shell(&self, organization: Option<Uuid>, active: Nav) -> Result<Shell> {
         let account = accounts::get(&self.app, &self.caller).await?;
@@ -135,8 +140,9 @@ impl SignedIn {
             name: organization.name.to_string(),
             role: role_name(role),
         };
-        let all = self.caller.organizations(&directory);
-        let organizations = all.filter_map(|o| Some(link(o, self.caller.role_in(o)?))).collect();
+        // Also those that ask for another sign-in: opening one leads there.
+        let all = self.caller.memberships(&directory);
+        let organizations = all.filter_map(|o| Some(link(o, self.caller.membership_in(o)?))).collect();
         let (organization, entries, warning) = match organization {
             Some(id) => {
                 let (organization, role) = self.caller.organization(&directory, id)?;

@@ -63,6 +63,13 @@ impl Claims {
         (list.len() <= CLAIM_VALUES.size()).then_some(list)
     }
 
+    /// Does Entra say that there are more groups than it writes into a token? Then those that stand there are not all.
+    #[must_use]
+    pub fn is_overage(&self, name: &str) -> bool {
+        let elsewhere = self.0.get("_claim_names").and_then(Value::as_object);
+        elsewhere.is_some_and(|names| names.contains_key(name)) || self.is_true("hasgroups")
+    }
+
     /// Does it hold this value? Of a list any of them.
     #[must_use]
     pub fn holds(&self, name: &str, value: &str) -> bool {

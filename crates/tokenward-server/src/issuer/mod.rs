@@ -64,6 +64,15 @@ pub struct Proven {
     pub claims: Claims,
 }
 
+/// What a provider says of the groups of somebody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Groups {
+    /// These; none is an answer too.
+    These(Vec<String>),
+    /// Nothing, in this claim: it is not there, or is of a type or a size that says nothing.
+    Absent(String),
+}
+
 /// What a provider says without a person.
 pub struct Tried {
     /// What discovery says.
@@ -116,6 +125,22 @@ impl Provider {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
+    }
+
+    /// The claim that names groups, where one is set.
+    #[must_use]
+    pub fn groups_claim(&self) -> Option<&str> {
+        Some(self.settings.groups_claim.as_str()).filter(|claim| !claim.is_empty())
+    }
+
+    /// What it says of somebody's groups. Without the claim it says nothing, which is not that there are none.
+    #[must_use]
+    pub fn groups(&self, claims: &Claims) -> Groups {
+        let Some(claim) = self.groups_claim() else { return Groups::Absent("groups_claim".to_owned()) };
+        match claims.list(claim) {
+            Some(values) if !claims.is_overage(claim) => Groups::These(values),
+            _ => Groups::Absent(claim.to_owned()),
+        }
     }
 
     /// What discovery says of it.

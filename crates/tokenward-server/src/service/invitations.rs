@@ -204,5 +204,5 @@ pub(super) fn event(kind: Kind, invitation: &Invitation) -> Event {
 }
 
 pub(super) fn snapshot(i: &Invitation) -> MemberSnapshot {
-    MemberSnapshot { email: i.email.clone(), role_id: i.role_id, role_name: i.role_name.clone() }
+    MemberSnapshot { email: i.email.clone(), role_id: i.role_id, role_name: i.role_name.clone(), rule: None }
 }

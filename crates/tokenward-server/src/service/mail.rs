@@ -234,6 +234,42 @@ impl Mailer {
     }
 }
 
+impl Mailer {
+    /// Tells somebody that a member has left by a rule, in a task of its own. From the budgets of the organization and of the
+    /// recipient.
+    pub fn tell_of_member(
+        &self,
+        organization: Uuid,
+        (name, member): (&str, &str),
+        recipient: &str,
+        place: &str,
+        now: Time,
+    ) -> Result<()> {
+        let budgets = [
+            (Budget::Organization(organization), &MAILS_PER_ORGANIZATION),
+            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
+        ];
+        self.0.take(&budgets, now)?;
+        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
+        let (name, member) = (unlinked(name), unlinked(member));
+        let text = format!(
+            "{member} is no member of {name} any more: when {member} signed in, no rule of the organization fitted what the \
+             provider says.\n\nTokens that {member} owns go on. Those without a successor are marked as of an owner who \
+             left.\n\n{place}\n"
+        );
+        let message = Message::builder().from(self.0.from.clone()).to(Mailbox::new(None, to));
+        let message = message.subject(format!("A member has left {name}")).body(text).map_err(Error::internal)?;
+        let mailer = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Err(problem) = mailer.transport.send(message).await {
+                let problem = problem.to_string();
+                tracing::error!(%organization, problem, "a mail about a member who left could not be sent");
+            }
+        });
+        Ok(())
+    }
+}
+
 impl Inner {
     /// Takes one out of each of them, or out of none.
     fn take(&self, of: &[(Budget, &'static Limit)], now: Time) -> Result<()> {

@@ -9,7 +9,7 @@ use tokenward_core::role::{BuiltIn, Role};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::invitations::{self, Invitation};
 use tokenward_store::members::{self, Member, Seat};
-use tokenward_store::{Tx, roles};
+use tokenward_store::{Tx, roles, sign_in_rules};
 
 use super::invitations::end_sent_by;
 use super::token_hand_over::Owned;
@@ -83,11 +83,11 @@ pub async fn set_role(
             let role = roles::assignable(tx, grant, "role_id", role).await?;
             let member = named(tx, grant, user).await?;
             refuse_owner(&member, "demoted")?;
+            refuse_ruled(&member)?;
             let before = roles::assignable(tx, grant, "role_id", member.role_id).await?;
             let now = tx.now();
             members::set_role(tx, grant, user, role.id, now).await?;
-            let after =
-                MemberSnapshot { email: member.email.clone(), role_id: role.id, role_name: role.name.to_string() };
+            let after = MemberSnapshot { role_id: role.id, role_name: role.name.to_string(), ..snapshot(&member) };
             let mut events = vec![event(Kind::MemberUpdated, grant, &member).before(snapshot(&member)).after(after)];
             if sent == Sent::End && before.beyond(&role).is_some() {
                 events.extend(end_sent_by(tx, grant, user).await?);
@@ -107,6 +107,7 @@ pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, (sent, owned): (Se
         Box::pin(async move {
             let member = named(tx, grant, user).await?;
             refuse_owner(&member, "removed")?;
+            refuse_ruled(&member)?;
             // Before the member goes, who may be asking.
             let handed_over = owned.settle(tx, grant, &limits, &member, true).await?;
             members::delete(tx, grant, user).await?;
@@ -130,6 +131,7 @@ pub async fn transfer(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Writte
             let owner = roles::built_in(tx, grant, BuiltIn::Owner).await?;
             let admin = roles::built_in(tx, grant, BuiltIn::Admin).await?;
             let next = named(tx, grant, user).await?;
+            refuse_ruled(&next)?;
             let count = members::count_owned(tx.conn(), user).await?;
             limits.room(&ORGANIZATIONS, count, "This member owns as many organizations as")?;
             if next.is_owner {
@@ -140,8 +142,7 @@ pub async fn transfer(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Writte
                 (Seat { account: last.account_id, role: admin.id }, Seat { account: user, role: owner.id });
             let now = tx.now();
             members::transfer(tx, grant, from, to, now).await?;
-            let after =
-                MemberSnapshot { email: next.email.clone(), role_id: owner.id, role_name: owner.name.to_string() };
+            let after = MemberSnapshot { role_id: owner.id, role_name: owner.name.to_string(), ..snapshot(&next) };
             let event = event(Kind::OwnershipTransferred, grant, &next).before(snapshot(&last)).after(after);
             Ok(((), vec![event]))
         })
@@ -162,16 +163,50 @@ fn refuse_owner(member: &Member, done: &str) -> Result<()> {
     Ok(())
 }
 
+/// A membership that a rule made follows that, and no hand.
+fn refuse_ruled(member: &Member) -> Result<()> {
+    let (Some(provider), Some(value)) = (&member.rule_provider, &member.rule_value) else { return Ok(()) };
+    Err(Error::conflict(format!(
+        "The rule `{provider}:{value}` made this member, and gives the role at each sign-in. Change the rule, or detach the member \
+         from it first."
+    )))
+}
+
+/// Makes a membership that a rule made one that was made by hand: it stays as it is, whatever the provider says.
+pub async fn detach(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Written<()>> {
+    app.write(grant, move |tx, grant| {
+        Box::pin(async move {
+            let member = named(tx, grant, user).await?;
+            if member.rule_provider.is_none() {
+                return Err(Error::conflict("No rule made this member; there is nothing to detach from."));
+            }
+            // It outlives the rule from then on: who says so must be able to give the role.
+            roles::assignable(tx, grant, "role_id", member.role_id).await?;
+            let now = tx.now();
+            sign_in_rules::mark(tx, grant, user, None, now).await?;
+            let after = MemberSnapshot { rule: None, ..snapshot(&member) };
+            Ok(((), vec![event(Kind::MemberUpdated, grant, &member).before(snapshot(&member)).after(after)]))
+        })
+    })
+    .await
+}
+
 /// What the log says of a member who was given this role.
 pub(super) fn moved(grant: &Grant, member: &Member, role: &Role) -> Event {
     let after = MemberSnapshot { role_id: role.id, role_name: role.name.to_string(), ..snapshot(member) };
     event(Kind::MemberUpdated, grant, member).before(snapshot(member)).after(after)
 }
 
-fn event(kind: Kind, grant: &Grant, member: &Member) -> Event {
+pub(super) fn event(kind: Kind, grant: &Grant, member: &Member) -> Event {
     Event::new(kind, Some(grant.organization()), member.account_id, &member.email)
 }
 
-fn snapshot(member: &Member) -> MemberSnapshot {
-    MemberSnapshot { email: member.email.clone(), role_id: member.role_id, role_name: member.role_name.clone() }
+pub(super) fn snapshot(member: &Member) -> MemberSnapshot {
+    let rule = member.rule_provider.as_ref().zip(member.rule_value.as_ref());
+    MemberSnapshot {
+        email: member.email.clone(),
+        role_id: member.role_id,
+        role_name: member.role_name.clone(),
+        rule: rule.map(|(provider, value)| format!("{provider}:{value}")),
+    }
 }

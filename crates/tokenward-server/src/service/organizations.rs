@@ -39,7 +39,8 @@ pub struct OrganizationChange {
 
 /// The organizations that the caller belongs to.
 pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Organization>> {
-    let ids: Vec<Uuid> = caller.organizations(&app.verifier.directory()).map(|organization| organization.id).collect();
+    // Also those that ask for another sign-in: what a list leaves out, clients take to be gone.
+    let ids: Vec<Uuid> = caller.memberships(&app.verifier.directory()).map(|organization| organization.id).collect();
     let mut reader = app.store.read().await?;
     organizations::by_id(reader.conn(), &ids).await
 }

@@ -11,7 +11,7 @@ use tokenward_core::event::{Event, Kind};
 use tokenward_core::notice::Notice;
 use tokenward_core::right::Right as _;
 use tokenward_core::time::Micros;
-use tokenward_core::{Code, Error, Result, Time};
+use tokenward_core::{Error, Result, Time};
 use tokenward_store::{Tx, accounts, sessions};
 use zeroize::Zeroizing;
 
@@ -63,9 +63,7 @@ pub(super) async fn require(tx: &mut Tx, person: &Person, within: Micros) -> Res
     if at.is_some_and(|at| tx.now().0.saturating_sub(at.0) < within) {
         return Ok(());
     }
-    let detail =
-        "This needs your password, typed a moment ago: send it with POST /session/proof, and repeat the request.";
-    Err(Error::new(Code::ProofRequired, detail))
+    Err(Error::proof_required(within))
 }
 
 /// Would what asks for a proof be let? For what a page shows; the write asks again.

@@ -211,6 +211,7 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, move_to: Option<Uuid
                 holders.require_none(now)?;
             }
             let mut events = super::invitations::end_with_role(tx, grant, id).await?;
+            events.extend(super::sign_in_rules::leave_role(tx, grant, id, move_to.map(|_| target.id)).await?);
             roles::move_holders(tx, grant, id, target.id, now).await?;
             events.extend(holders.tokens.iter().map(|token| super::tokens::moved(token, &target)));
             for member in &holders.members {

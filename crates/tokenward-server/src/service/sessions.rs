@@ -43,6 +43,8 @@ pub struct Proof {
     provider_session: Option<String>,
     /// The identity that was proven, which must open the account still.
     identity: Option<(String, String)>,
+    /// The claim that the provider was to say groups in, where it did not.
+    absent_claim: Option<String>,
     /// How long the session lasts.
     lifetime: i64,
 }
@@ -88,12 +90,19 @@ impl Proof {
         }
     }
 
+    /// The same where the provider did not say this claim.
+    #[must_use]
+    pub fn without(self, absent_claim: Option<String>) -> Self {
+        Self { absent_claim, ..self }
+    }
+
     fn of<const N: usize>(methods: [Method; N]) -> Self {
         Self {
             methods: Methods::of(methods),
             compared: None,
             provider_session: None,
             identity: None,
+            absent_claim: None,
             lifetime: LIFETIME,
         }
     }
@@ -167,6 +176,7 @@ pub async fn begin(
                 user_agent: client.user_agent.as_deref(),
                 methods: &proof.methods,
                 provider_session: proof.provider_session.as_deref(),
+                absent_claim: proof.absent_claim.as_deref(),
             };
             sessions::insert(tx, &new, now).await?;
             let mut events = Vec::new();

@@ -316,6 +316,7 @@ pub(crate) async fn insert_organization(
         email: owner_email.to_owned(),
         role_id: owner_role,
         role_name: BuiltIn::Owner.as_str().to_owned(),
+        rule: None,
     };
     let events = vec![
         Event::new(Kind::OrganizationCreated, Some(id), id, name).after(organization),

@@ -3,16 +3,21 @@
 use tokenward_core::Result;
 use tokenward_core::event::{Event, Kind};
 use tokenward_store::accounts::Account;
-use tokenward_store::{Tx, sessions, tokens};
+use tokenward_store::{Tx, identities, sessions, tokens};
 
+use super::identities::removed;
 use super::invitations::end_all_sent_by;
 
-/// Ends all that whoever used an account until now could go on with: its sessions, the tokens that it made, those that
+/// Ends all that whoever used an account until now could go on with: its sessions and identities, the tokens that it made, those that
 /// were made with them, and the invitations that any of these have sent. Memberships stay: they are for the address.
 pub(super) async fn end_what_it_made(tx: &mut Tx, account: &Account) -> Result<Vec<Event>> {
     let now = tx.now();
     sessions::delete_others(tx, account.id, None).await?;
     let mut events = end_all_sent_by(tx, account.id).await?;
+    for identity in identities::of_account(tx.conn(), account.id).await? {
+        identities::delete(tx, account.id, identity.id).await?;
+        events.push(removed(&identity));
+    }
     for token in tokens::revoke_made_by(tx, account.id, now).await? {
         events.extend(end_all_sent_by(tx, token.id).await?);
         events.push(Event::new(Kind::TokenDeleted.of(token.kind), Some(token.organization_id), token.id, token.name));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Serialize;
@@ -430,7 +431,7 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
         let _ = write!(detail, " Missing permission: {missing}.");
     }
     let failure = Failure {
-        asks_for_proof: body.code == "proof_required",
+        asks_for_proof: body.code == "proof_required" && !names_a_provider(headers),
         undone: status.is_client_error(),
         ..Failure::new(exit, detail)
     };
@@ -438,6 +439,10 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
         return failure.hint(format!("Try again in {seconds} s."));
     }
     match (status, source) {
+        // Fresh proof is asked for at the terminal; what else a session lacks, another way to sign in gives.
+        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if failure.asks_for_proof || names_a_provider(headers) => {
+            failure.hint("Sign in as it says, with `tokenward login` or in the console, and repeat the command.")
+        }
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) => failure.hint("Sign in again with `tokenward login`."),
         (StatusCode::UNAUTHORIZED, CredentialSource::Environment) => {
             failure.hint("The token came from TOKENWARD_TOKEN.")
@@ -447,6 +452,12 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
         }
         _ => failure,
     }
+}
+
+/// Does a refusal say by which providers one is to sign in (RFC 9470)?
+fn names_a_provider(headers: &HeaderMap) -> bool {
+    let asked = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+    asked.is_some_and(|value| value.contains("insufficient_user_authentication") && value.contains("acr_values="))
 }
 
 fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -512,8 +523,14 @@ mod tests {
 
     #[test]
     fn a_password_is_asked_for_only_where_the_server_wants_it() {
-        assert!(told(403, body("proof_required", "Your password."), CredentialSource::Login).asks_for_proof);
+        assert!(told(401, body("proof_required", "Your password."), CredentialSource::Login).asks_for_proof);
         assert!(!told(403, body("permission_denied", "No."), CredentialSource::Login).asks_for_proof);
+        // Where another way to sign in is asked for, no password helps.
+        let asked = r#"Bearer realm="tokenward", error="insufficient_user_authentication", acr_values="oidc:corp", max_age=43200"#;
+        let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(asked))]);
+        let refusal =
+            refused(StatusCode::UNAUTHORIZED, &headers, body("proof_required", "Corp."), CredentialSource::Login);
+        assert!(!refusal.asks_for_proof && refusal.lines[1].contains("tokenward login"), "{refusal:?}");
     }
 
     #[test]

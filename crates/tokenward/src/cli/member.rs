@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
-use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
+use tokenward_api::members::{Member, MemberReference, MemberRemoval, MemberRoleUpdate};
 use tokenward_api::tokens::ApiToken;
 use tokenward_core::{Uuid, email};
 
@@ -45,6 +45,12 @@ pub enum MemberCommand {
         #[arg(long, value_name = "EMAIL|ID")]
         hand_over_to: Option<String>,
     },
+    /// Let a member whom a rule made stay as it is, whatever the provider says
+    Detach {
+        /// The member's e-mail address or id
+        #[arg(value_name = "EMAIL|ID")]
+        member: String,
+    },
     /// Remove a member, or take an invitation back
     #[command(visible_alias = "rm")]
     Remove {
@@ -79,6 +85,7 @@ pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
             let fate = Fate { keep_invitations, hand_over_to };
             change(&member, &role, fate, context, &organization).await
         }
+        MemberCommand::Detach { member } => detach(&member, context, &organization).await,
         MemberCommand::Remove { member, keep_invitations, hand_over_to, yes } => {
             let fate = Fate { keep_invitations, hand_over_to };
             remove(&member, fate, yes, context, &organization).await
@@ -186,7 +193,7 @@ async fn list(context: &Context<'_>, organization: &ChosenOrganization) -> Resul
             email::shown(&member.email).into_owned(),
             member.name.clone(),
             member.role_name.clone(),
-            if member.email_proven { "member" } else { "member, address not proven" }.to_owned(),
+            state(member),
             moment(member.last_activity_at),
             member.id.to_string(),
         ]);
@@ -207,6 +214,24 @@ async fn list(context: &Context<'_>, organization: &ChosenOrganization) -> Resul
         note("Invitations are not shown: you may not invite.");
     }
     Ok(())
+}
+
+/// What kind of member somebody is.
+fn state(member: &Member) -> String {
+    let proven = if member.email_proven { "member" } else { "member, address not proven" };
+    match &member.rule {
+        Some(rule) => format!("{proven}, by {}:{}", rule.provider, rule.value),
+        None => proven.to_owned(),
+    }
+}
+
+async fn detach(wanted: &str, context: &Context<'_>, organization: &ChosenOrganization) -> Result {
+    let members = members(context, organization).await?;
+    let member = find(&members, wanted, "member")?;
+    let body = MemberReference { user_id: member.id.to_string() };
+    context.client.post::<IgnoredAny>(&format!("{}/detach", members_path(organization)), &body).await?;
+    note(clean(&format!("{} stays a member as {}, whatever the provider says.", member.email, member.role_name)));
+    if context.global.json { output::json(&json!(body)) } else { Ok(()) }
 }
 
 async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: &ChosenOrganization) -> Result {

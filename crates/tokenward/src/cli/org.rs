@@ -6,6 +6,7 @@ use tokenward_api::organizations::Organization;
 use super::Context;
 use super::answer::{ApiAnswer, List};
 use super::output::{self, Result, Table, moment};
+use super::sign_in_rules::{self, RulesCommand};
 
 /// What can be done with organizations.
 #[derive(Subcommand, Debug)]
@@ -13,10 +14,19 @@ pub enum OrgCommand {
     /// List the organizations that you belong to
     #[command(visible_alias = "ls")]
     List,
+    /// By which groups of a provider people are members
+    #[command(subcommand)]
+    Rules(RulesCommand),
 }
 
 pub async fn run(command: OrgCommand, context: &Context<'_>) -> Result {
-    let OrgCommand::List = command;
+    match command {
+        OrgCommand::List => list(context).await,
+        OrgCommand::Rules(command) => sign_in_rules::run(command, context).await,
+    }
+}
+
+async fn list(context: &Context<'_>) -> Result {
     let answer: ApiAnswer<List<Organization>> = context.client.get("/organization").await?;
     if context.global.json {
         return output::json(&answer.raw);

@@ -18,7 +18,7 @@ async fn what_outlives_a_session_or_takes_much_with_it_asks_for_the_password_aga
     assert!(!owner.get(&delete).await.html.contains(FIELD), "signing in was a proof");
     server.clock.advance(5 * MINUTE);
     assert!(owner.get(&delete).await.html.contains(FIELD));
-    owner.post(&delete, &[("confirm", "Acme")]).await.says(403, "type your password again");
+    owner.post(&delete, &[("confirm", "Acme")]).await.says(401, "type your password again");
     owner
         .post(&delete, &[("confirm", "Acme"), ("password", "four quiet lamps")])
         .await
@@ -27,7 +27,7 @@ async fn what_outlives_a_session_or_takes_much_with_it_asks_for_the_password_aga
     let transfer = format!("{base}/members/transfer");
     owner.get(&transfer).await.says(200, FIELD);
     let form = [("user_id", next.as_str()), ("confirm", "Acme")];
-    owner.post(&transfer, &form).await.says(403, "type your password again");
+    owner.post(&transfer, &form).await.says(401, "type your password again");
 
     let new = format!("{base}/tokens");
     assert!(!owner.get(&format!("{new}/new")).await.html.contains(FIELD), "most tokens need none");
@@ -35,7 +35,7 @@ async fn what_outlives_a_session_or_takes_much_with_it_asks_for_the_password_aga
     owner.post(&new, &[("name", "small"), ("role_id", &viewer), ("expires", "30d")]).await.says(201, "is ready");
     owner.get(&format!("{new}/new")).await;
     let form = [("name", "large"), ("role_id", admin.as_str()), ("expires", "30d")];
-    let page = owner.post(&new, &form).await.says(403, FIELD);
+    let page = owner.post(&new, &form).await.says(401, FIELD);
     assert!(page.html.contains("value=\"large\""), "nothing that was typed is lost");
     owner.post(&new, &[&form[..], &[("password", PASSWORD)]].concat()).await.says(201, "is ready");
     // That was a proof for what follows.

@@ -431,7 +431,7 @@ async fn a_proof_that_ran_out_meanwhile_hands_nothing_over() {
     let held = Held::begin(&server, "POST", &acme.path("transferOwnership"), &acme.owner, JSON, &body).await;
     server.clock.advance(HOUR);
     let (status, said) = held.finish().await;
-    assert!(status == 403 && said.contains("proof_required"), "{said}");
+    assert!(status == 401 && said.contains("proof_required"), "{said}");
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ pub struct MemberRow {
     pub email: String,
     /// Has somebody proved to read what is sent there?
     pub email_proven: bool,
+    /// The rule that made the membership, as `corp:engineers`; `None` where a person did.
+    pub rule: Option<String>,
     /// The role in this organization.
     pub role: RoleTag,
     /// Since when.

@@ -11,6 +11,7 @@ mod events;
 mod gate;
 mod members;
 mod nodes;
+mod organization_sign_in;
 mod policy_tokens;
 mod resources;
 mod roles;
@@ -39,6 +40,7 @@ pub use members::{
     MembersPage, TransferCandidate, TransferPage,
 };
 pub use nodes::{NodeRow, NodesPage};
+pub use organization_sign_in::{OrganizationSignInPage, RuleFields};
 pub use policy_tokens::{
     PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink, ReplayRow,
     RoleTrialForm, TrialForm, Verdict,

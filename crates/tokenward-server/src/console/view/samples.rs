@@ -478,6 +478,7 @@ fn member(n: u32, name: &str, email: &str, role_name: &str, made: usize) -> Memb
         name: name.into(),
         email: email.into(),
         email_proven: n != 32,
+        rule: (n == 31).then(|| "corp:engineers".into()),
         role: role(role_name),
         joined: moment(-300 * DAY),
         last_active: moment(-3 * MINUTE),
@@ -485,6 +486,29 @@ fn member(n: u32, name: &str, email: &str, role_name: &str, made: usize) -> Memb
         is_you: false,
         is_owner: false,
         may_manage: true,
+    }
+}
+
+fn organization_sign_in() -> OrganizationSignInPage {
+    let choice = |value: &str, chosen| Choice { value: value.into(), label: value.into(), chosen };
+    let rule = |number, value: FormField| RuleFields {
+        number,
+        providers: vec![choice("corp", true), choice("partner", false)],
+        value,
+        roles: vec![choice("devops", number == 1), choice("viewer", number != 1)],
+    };
+    let twice = "It stands there twice: only the first would ever count.".to_owned();
+    OrganizationSignInPage {
+        shell: shell(Nav::Settings),
+        version: "1".into(),
+        rules: vec![
+            rule(1, FormField::new("engineers")),
+            rule(2, FormField { value: "engineers".into(), error: Some(twice) }),
+            rule(3, FormField::default()),
+        ],
+        may_rule: true,
+        password: Some(FormField::default()),
+        error: None,
     }
 }
 

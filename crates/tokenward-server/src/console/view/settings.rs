@@ -48,6 +48,8 @@ pub struct SettingsPage {
     pub public_url: String,
     /// May the person change the settings?
     pub may_edit: bool,
+    /// May the person say who becomes a member by a provider (`…/settings/sign-in`)?
+    pub may_rule: bool,
     /// May the person hand it to another owner (`…/members/transfer`)?
     pub may_transfer: bool,
     /// May the person delete it (`…/settings/delete`)?

@@ -23,6 +23,7 @@ use super::acceptance::{self, Accepting};
 use super::identities::{ByProvider, linked};
 use super::links::link_digest;
 use super::sessions::{self, Begun, Proof};
+use super::sign_in_rules as rules;
 use super::takeover::end_what_it_made;
 use super::{App, Written, accounts as people};
 use crate::issuer::{Proven, Question};
@@ -155,19 +156,30 @@ pub async fn finish(
     }
     let proven = app.providers.ask(provider, proven).await?;
     spend(app, &attempt).await?;
+    let groups = provider.groups(&proven.claims);
     let Proven { subject, email, email_proven, name, session, auth_time, claims: _ } = proven;
     let issuer = provider.issuer().to_owned();
     let key = key.to_owned();
     let pending = Pending { key, issuer, subject, email, email_proven, name, session, begun: now.0 };
     match attempt.purpose {
         Purpose::SignIn(next) => match account_of(app, &pending).await? {
-            Some(account) => Ok(Came::SignedIn(sign_in(app, account, &pending, client).await?, next)),
-            None => Ok(Came::Unknown(close(app, &pending)?)),
+            Some(account) => {
+                let absent = rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?;
+                Ok(Came::SignedIn(sign_in(app, account, &pending, absent, client).await?, next))
+            }
+            None => match may_be_made(app, &pending).await? {
+                true => match rules::first(app, &by(&pending), (&pending.key, &groups), client).await? {
+                    Some(account) => Ok(Came::SignedIn(sign_in(app, account, &pending, None, client).await?, next)),
+                    None => Ok(Came::Unknown(close(app, &pending)?)),
+                },
+                false => Ok(Came::Unknown(close(app, &pending)?)),
+            },
         },
         Purpose::Invitation(id, secret) => {
             let accepting = Accepting::WithIdentity { identity: by(&pending), client: client.clone() };
             let (invitation, account) = acceptance::accept(app, None, id, &secret, accepting).await?.value;
-            let proof = Proof::invitation_by(&pending.key, pending.session.as_deref());
+            let absent = rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?;
+            let proof = Proof::invitation_by(&pending.key, pending.session.as_deref()).without(absent);
             let begun = sessions::begin(app, account, proof, client.clone(), true).await?;
             Ok(Came::Joined(begun, invitation.organization_id))
         }
@@ -223,9 +235,16 @@ async fn account_of(app: &App, pending: &Pending) -> Result<Option<Account>> {
     }
 }
 
-async fn sign_in(app: &Arc<App>, account: Account, pending: &Pending, client: &Client) -> Result<Written<Begun>> {
+/// Signs somebody in. `absent` is the claim that the provider did not say, or was not asked for.
+async fn sign_in(
+    app: &Arc<App>,
+    account: Account,
+    pending: &Pending,
+    absent: Option<String>,
+    client: &Client,
+) -> Result<Written<Begun>> {
     let proof = Proof::provider(&pending.key, pending.session.as_deref(), &pending.issuer, &pending.subject);
-    sessions::begin(app, account, proof, client.clone(), true).await
+    sessions::begin(app, account, proof.without(absent), client.clone(), true).await
 }
 
 /// Notes that the person of the session was at the provider just now.
@@ -297,7 +316,9 @@ pub async fn accept(
 ) -> Result<(Written<Begun>, Uuid)> {
     let accepted = acceptance::accept_by_address(app, invitation, by(pending), client).await?;
     let (invitation, account) = accepted.value;
-    let proof = Proof::invitation_by(&pending.key, pending.session.as_deref());
+    // What it said of groups is not kept until the click: no rule is followed in this session.
+    let absent = app.providers.get(&pending.key)?.groups_claim().map(str::to_owned);
+    let proof = Proof::invitation_by(&pending.key, pending.session.as_deref()).without(absent);
     let begun = sessions::begin(app, account, proof, client.clone(), true).await?;
     Ok((begun, invitation.organization_id))
 }
@@ -324,7 +345,14 @@ pub async fn take_over(app: &Arc<App>, pending: &Pending, client: &Client) -> Re
             Ok((account, events))
         })
     });
-    sign_in(app, taken.await?.value, pending, client).await
+    let absent = app.providers.get(&pending.key)?.groups_claim().map(str::to_owned);
+    sign_in(app, taken.await?.value, pending, absent, client).await
+}
+
+/// Can an account be made for them, where a rule says so? Not where something else is offered: an invitation, or an account that
+/// is theirs.
+async fn may_be_made(app: &App, pending: &Pending) -> Result<bool> {
+    Ok(matches!(first(app, pending).await?, First::Stranger))
 }
 
 /// Is this the address that the provider proves?

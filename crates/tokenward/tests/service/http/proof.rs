@@ -17,7 +17,7 @@ fn admin_token(name: &str) -> Value {
 }
 
 fn required() -> (u16, String) {
-    (403, "proof_required".to_owned())
+    (401, "proof_required".to_owned())
 }
 
 #[tokio::test]

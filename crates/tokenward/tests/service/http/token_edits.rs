@@ -122,7 +122,7 @@ async fn what_makes_an_admin_or_lets_one_live_longer_needs_the_password_of_a_mom
         (&id, json!({ "expires_at": null })),
     ] {
         let refused = edit(&server, &acme, id, &acme.owner, body.clone()).await;
-        assert_eq!(refused.outcome(), (403, "proof_required".into()), "{body}");
+        assert_eq!(refused.outcome(), (401, "proof_required".into()), "{body}");
     }
     // What takes away, or changes words, does not.
     let sooner = server.clock.now().plus(DAY).to_string();

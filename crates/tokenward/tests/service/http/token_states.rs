@@ -88,7 +88,7 @@ async fn a_disabled_admin_can_write_nothing_and_needs_a_proof_to_come_back() {
     assert_eq!(made.outcome(), (401, "disabled".into()));
     world.server.clock.advance(10 * MINUTE);
     let on = world.server.post(&format!("{path}/enable"), &world.acme.owner, json!(null)).await;
-    assert_eq!(on.outcome(), (403, "proof_required".into()));
+    assert_eq!(on.outcome(), (401, "proof_required".into()));
     let devops = world.server.token(&world.acme, "devops", "devops").await;
     let above = world.server.post(&format!("{path}/enable"), &devops, json!(null)).await;
     assert_eq!(above.outcome(), (403, "permission_denied".into()));

@@ -267,7 +267,7 @@ async fn a_rotation_needs_the_right_and_what_is_gone_or_foreign_is_not_found() {
     server.clock.advance(10 * MINUTE);
     assert_eq!(
         token.rotate("0").await.outcome(),
-        (403, "proof_required".into()),
+        (401, "proof_required".into()),
         "an admin's secret is one more admin"
     );
     let other = server.new_organization("Other").await;

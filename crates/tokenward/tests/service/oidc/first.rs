@@ -176,7 +176,7 @@ async fn the_last_way_in_stays_and_linking_asks_who_sits_there() {
     thief.by(&issuer, "/console/account/identities/with/corp").await.leads_to(LINK);
     server.clock.advance(5 * tokenward_core::time::MINUTE);
     thief.get(LINK).await.says(200, "name=\"password\"");
-    thief.post(LINK, &[]).await.says(403, "");
+    thief.post(LINK, &[]).await.says(401, "");
     thief.post(LINK, &[("password", "a guess")]).await.says(400, "is not your password");
     thief.post(LINK, &[("password", PASSWORD)]).await.leads_to("/console/account");
 

@@ -4,6 +4,7 @@ mod attacks;
 mod first;
 mod policy;
 mod provider;
+mod rules;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -434,6 +434,7 @@ pub fn pages() -> Vec<(String, String)> {
         created: moment(-300 * DAY),
         public_url: URL.into(),
         may_edit: true,
+        may_rule: true,
         may_transfer: true,
         may_delete: true,
         error: None,
@@ -443,6 +444,7 @@ pub fn pages() -> Vec<(String, String)> {
         "settings-read",
         SettingsPage { may_edit: false, may_transfer: false, may_delete: false, ..settings.clone() }
     );
+    page!("organization-sign-in", organization_sign_in());
     page!(
         "organization-new",
         OrganizationNewPage {

@@ -1,0 +1,153 @@
+//! What sign-ins are held against: what an organization asks of a session, and the rules by which a provider's people become its
+//! members.
+
+use uuid::Uuid;
+
+use crate::error::{Code, Error};
+use crate::method::{Method, Methods};
+
+/// How whoever holds a session has proved who that is.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct SessionProof {
+    /// By what.
+    pub methods: Methods,
+    /// The claim that the provider was to say groups in, where it did not. Absent is not empty: nothing follows from it.
+    pub absent_claim: Option<Box<str>>,
+}
+
+/// What an organization asks of a session beyond what its holder has proved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Shortfall {
+    /// A sign-in by one of these providers.
+    Providers(Box<[Box<str>]>),
+    /// That a provider says this claim, which the membership follows.
+    Claim {
+        /// The provider, by its key.
+        provider: Box<str>,
+        /// What it is to say.
+        claim: Box<str>,
+    },
+}
+
+impl Shortfall {
+    /// The error that tells it.
+    #[must_use]
+    pub fn error(&self) -> Error {
+        let (detail, told) = match self {
+            Self::Providers(keys) => {
+                let names: Vec<&str> = keys.iter().map(|key| &**key).collect();
+                let detail = format!(
+                    "This organization takes only sessions that the provider `{}` proved: sign in with it. On a server that is \
+                     asked over HTTP, an API token does.",
+                    names.join("` or `")
+                );
+                (detail, keys.clone())
+            }
+            Self::Claim { provider, claim } => {
+                let detail = format!(
+                    "Your membership follows the claim `{claim}` of your provider, which it did not say when you signed in. \
+                     Nothing was changed by that. Whoever runs the provider lets it say the claim; then sign in again."
+                );
+                (detail, Box::from([provider.clone()]))
+            }
+        };
+        Error::new(Code::ProofRequired, detail).proven_by(&told, None)
+    }
+}
+
+/// What is missing to a session in an organization that takes only sessions of the providers `asked` (of all where there are
+/// none), where a rule for the provider `by_rule` made the membership (nobody's rule where it was made by hand). The operator's
+/// link is enough for everything: it is the way in where a provider fails.
+#[must_use]
+pub fn shortfall(asked: &[Box<str>], by_rule: Option<&str>, proof: &SessionProof) -> Option<Shortfall> {
+    if proof.methods.has(&Method::Link) {
+        return None;
+    }
+    if !asked.is_empty() && !asked.iter().any(|key| proof.methods.by(key)) {
+        return Some(Shortfall::Providers(asked.into()));
+    }
+    let provider = by_rule?;
+    if !proof.methods.by(provider) {
+        return Some(Shortfall::Providers(Box::new([provider.into()])));
+    }
+    proof.absent_claim.clone().map(|claim| Shortfall::Claim { provider: provider.into(), claim })
+}
+
+/// A rule: whom a provider says this of has this role.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignInRule {
+    /// The provider, by its key.
+    pub provider: String,
+    /// A value of its claim, such as the name of a group.
+    pub value: String,
+    /// The role.
+    pub role_id: Uuid,
+}
+
+/// The first of the rules that fits somebody of whom the provider says these values.
+#[must_use]
+pub fn first_match<'r>(rules: &'r [SignInRule], provider: &str, values: &[String]) -> Option<&'r SignInRule> {
+    // A set: a token may name thousands of groups, and an organization have a thousand rules.
+    let values: std::collections::HashSet<&str> = values.iter().map(String::as_str).collect();
+    rules.iter().find(|rule| rule.provider == provider && values.contains(rule.value.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof(methods: &str, absent_claim: Option<&str>) -> SessionProof {
+        SessionProof {
+            methods: Methods::parse(methods).unwrap_or_default(),
+            absent_claim: absent_claim.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn what_an_organization_asks_is_compared_with_what_was_proved() {
+        let corp: [Box<str>; 1] = ["corp".into()];
+        let either: [Box<str>; 2] = ["corp".into(), "partner".into()];
+        let providers = |keys: &[Box<str>]| Some(Shortfall::Providers(keys.into()));
+        let groups = Some(Shortfall::Claim { provider: "corp".into(), claim: "groups".into() });
+        for (asked, by_rule, methods, absent, missing) in [
+            (&[][..], None, "password", None, None),
+            (&corp[..], None, "password", None, providers(&corp)),
+            (&corp, None, "", None, providers(&corp)),
+            (&corp, None, "oidc:corporate", None, providers(&corp)),
+            (&corp, None, "oidc:corp", None, None),
+            (&corp, None, "invitation oidc:corp", None, None),
+            (&either, None, "oidc:partner", None, None),
+            (&corp, None, "link", None, None),
+            // A membership that a rule made.
+            (&[], Some("corp"), "password", None, providers(&corp)),
+            (&[], Some("corp"), "oidc:corp", None, None),
+            (&[], Some("corp"), "oidc:corp", Some("groups"), groups),
+            (&[], Some("corp"), "link", None, None),
+            (&either, Some("corp"), "oidc:partner", None, providers(&corp)),
+            // One that was made by hand asks no provider for anything.
+            (&[], None, "oidc:corp", Some("groups"), None),
+            (&corp, None, "oidc:corp", Some("groups"), None),
+        ] {
+            let found = shortfall(asked, by_rule, &proof(methods, absent));
+            assert_eq!(found, missing, "{asked:?} {by_rule:?} {methods} {absent:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_counts_and_no_other() {
+        let rule = |provider: &str, value: &str, n| SignInRule {
+            provider: provider.into(),
+            value: value.into(),
+            role_id: Uuid::from_u128(n),
+        };
+        let rules = [rule("partner", "a", 1), rule("corp", "b", 2), rule("corp", "a", 3)];
+        let role = |provider, values: &[&str]| {
+            let values: Vec<String> = values.iter().map(|it| (*it).to_owned()).collect();
+            first_match(&rules, provider, &values).map(|rule| rule.role_id.as_u128())
+        };
+        assert_eq!(role("corp", &["a", "b"]), Some(2));
+        assert_eq!(role("corp", &["a"]), Some(3));
+        assert_eq!(role("partner", &["a", "b"]), Some(1));
+        assert_eq!((role("corp", &["A", "a "]), role("corp", &[]), role("other", &["a"])), (None, None, None));
+    }
+}
