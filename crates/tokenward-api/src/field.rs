@@ -107,6 +107,10 @@ fields! {
         text("password_bytes").format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build().into();
     /// The secret part of a one-time link.
     LinkSecret = text("link_secret_characters").build().into();
+    /// By what people sign in.
+    SignInWord = one_of(["any", "providers"]);
+    /// The keys of providers.
+    ProviderKeys = list("sign_in_providers", Word::schema());
     /// What a rule compares with the groups that a provider says.
     RuleValue = text("sign_in_rule_characters").build().into();
     /// A permission.

@@ -32,6 +32,7 @@ pub mod projects;
 pub mod retention;
 pub mod roles;
 pub mod sessions;
+pub mod sign_in_policy;
 pub mod sign_in_rules;
 pub mod token_policy;
 pub mod tokens;

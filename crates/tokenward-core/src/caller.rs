@@ -432,6 +432,15 @@ impl Grant {
         }
     }
 
+    /// The account and the session of the person who holds it; `None` when it is no person's.
+    #[must_use]
+    pub fn session(&self) -> Option<(Uuid, Uuid)> {
+        match self.holder {
+            Holder::Credential(Credential { id, subject: Subject::User(account), .. }) => Some((account, id)),
+            _ => None,
+        }
+    }
+
     /// The organization that the right is in.
     #[must_use]
     pub fn organization(&self) -> Uuid {

@@ -42,6 +42,7 @@ mod receipts;
 mod right;
 mod roles;
 mod sessions;
+mod sign_in_policy;
 mod sign_in_rules;
 mod token_bulk;
 mod token_csv;
@@ -98,6 +99,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         forward_auth::endpoints(),
         ext_authz::endpoints(),
         members::endpoints(),
+        sign_in_policy::endpoints(),
         sign_in_rules::endpoints(),
         invitations::endpoints(),
         projects::endpoints(),

@@ -110,6 +110,7 @@ done! {
     RoleDeleted = "role-deleted", Good, "The role is deleted.";
     MemberSaved = "member-saved", Good, "The member has another role. It counts from the next request on.";
     MemberDetached = "member-detached", Good, "The member stays as it is, whatever the provider says.";
+    SignInSaved = "sign-in-saved", Good, "It is saved by what people sign in. It holds for the sessions that are there, too.";
     RulesSaved = "rules-saved", Good, "The rules are saved. They count from the next sign-in of each person on.";
     MemberRemoved = "member-removed", Good, "The member is removed. Nothing here opens for them any more.";
     MemberRemovedSomeTokens = "member-removed-some", Warn, "The member is removed. Not every token could be deleted: look at the list of tokens.";

@@ -104,10 +104,9 @@ pub(super) async fn lead_to_proof(
         // The provider is not set up here any more: whoever runs the server has another way in.
         None => ("Go to the console".to_owned(), "/".to_owned()),
     };
-    let status = http::status(error.code);
     let detail = format!("{} You are signed in as {}.", quoted(&error.detail), person.caller.by().actor.name());
     let title = format!("{name} asks for another sign-in");
-    let (status, title) = (status.as_u16(), title);
+    let status = http::status(error.code).as_u16();
     match person.shell(None, Nav::Account).await {
         Ok(shell) => {
             let inside = ErrorInsidePage { shell, status, title, detail, reference: None, link: Some(link) };

@@ -217,6 +217,11 @@ impl Problems {
         Self { status: StatusCode::BAD_REQUEST, fields, ..Self::default() }
     }
 
+    /// An error with the whole.
+    pub(super) fn whole(error: &Error) -> Self {
+        Self { status: http::status(error.code), whole: Some(quoted(&error.detail)), ..Self::default() }
+    }
+
     /// What the form can show of an error. Other errors are pages of their own.
     pub(super) fn of(mut error: Error) -> Result<Self, PageError> {
         let mut problems = Self { status: http::status(error.code), retry_after: error.retry_after, ..Self::default() };

@@ -40,6 +40,7 @@ mod role_trial;
 mod roles;
 mod sessions;
 mod set_up;
+mod sign_in_trial;
 mod token_bulk;
 mod token_changes;
 mod token_cut;
@@ -134,6 +135,15 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/settings/event-retention", post(organizations::save_retention))
         .route("/console/{organization}/settings/token-policy", get(token_policy::show).post(token_policy::save))
         .route("/console/{organization}/settings/token-policy/shorten", post(token_policy::shorten))
+        .route(
+            "/console/{organization}/settings/sign-in/only/{key}",
+            get(organization_sign_in::ask_only).post(organization_sign_in::only),
+        )
+        .route("/console/{organization}/settings/sign-in/try/{key}", get(providers::go_to_try))
+        .route(
+            "/console/{organization}/settings/sign-in/any",
+            get(organization_sign_in::ask_any).post(organization_sign_in::any),
+        )
         .route(
             "/console/{organization}/settings/sign-in",
             get(organization_sign_in::show).post(organization_sign_in::save),

@@ -1,7 +1,11 @@
 //! What an organization says of sign-ins: the rules about a provider's people.
 
+use std::sync::Arc;
+
 use axum::Extension;
+use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::sign_in::SignInRule;
 use tokenward_core::{Result, Time, Uuid};
 
@@ -10,10 +14,11 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
-use super::view::{Choice, Nav, OrganizationSignInPage, RuleFields};
-use super::words::role_name;
+use super::view::{Choice, KeptOutRow, Nav, OrganizationSignInPage, RuleFields, SignInChoice, SignInOnlyPage};
+use super::words::{role_name, role_tag};
 use crate::limits::SIGN_IN_RULES;
 use crate::service::IfMatch;
+use crate::service::sign_in_policy;
 use crate::service::sign_in_rules::{self, Dated};
 
 /// Rules that the form has room for besides those that are there.
@@ -25,7 +30,9 @@ pub(super) async fn show(
     At(organization): At<Uuid>,
     Query(query): Query,
 ) -> PageResult {
-    person.may(organization, Management::MemberManage)?;
+    if !person.can(organization, Management::MemberManage) {
+        person.may(organization, Management::OrganizationEdit)?;
+    }
     query.understood(&[])?;
     sign_in_page(&person, organization, None, Problems::default()).await
 }
@@ -48,17 +55,28 @@ async fn sign_in_page(
     typed: Option<&Pairs>,
     mut problems: Problems,
 ) -> PageResult {
-    let grant = person.may(organization, Management::MemberManage)?;
-    let Dated { rules: saved, updated_at } = sign_in_rules::get(&person.app, &grant).await?;
-    let rules = match typed {
-        Some(form) => typed_rules(form),
-        None => saved.iter().map(sign_in_rules::plain).collect(),
+    let (rules, updated_at) = match person.may(organization, Management::MemberManage) {
+        Ok(grant) => {
+            let Dated { rules: saved, updated_at } = sign_in_rules::get(&person.app, &grant).await?;
+            let rules = match typed {
+                Some(form) => typed_rules(form),
+                None => saved.iter().map(sign_in_rules::plain).collect(),
+            };
+            (fields(person, &grant, &rules, &mut problems), updated_at)
+        }
+        Err(_) => (Vec::new(), Time(0)),
     };
     let shown = OrganizationSignInPage {
         shell: person.shell(Some(organization), Nav::Settings).await?,
         version: typed.map_or_else(|| updated_at.0.to_string(), |typed| typed.get("version").to_owned()),
-        rules: fields(person, organization, &rules, &mut problems)?,
-        may_rule: true,
+        rules,
+        may_rule: person.can(organization, Management::MemberManage),
+        trials: if person.can(organization, Management::MemberManage) {
+            person.app.providers.iter().map(|it| (it.key.clone(), it.name().to_owned())).collect()
+        } else {
+            Vec::new()
+        },
+        policy: policy(person, organization).await?,
         password: proof::field(person, &mut problems).await?,
         error: problems.rest(),
     };
@@ -66,19 +84,13 @@ async fn sign_in_page(
 }
 
 /// The fields of the rules, and of some more.
-fn fields(
-    person: &SignedIn,
-    organization: Uuid,
-    rules: &[SignInRule],
-    problems: &mut Problems,
-) -> Result<Vec<RuleFields>> {
-    let grant = person.may(organization, Management::MemberManage)?;
+fn fields(person: &SignedIn, grant: &Grant, rules: &[SignInRule], problems: &mut Problems) -> Vec<RuleFields> {
     let with_groups = || person.app.providers.iter().filter(|provider| provider.groups_claim().is_some());
     if with_groups().next().is_none() && rules.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let directory = person.app.verifier.directory();
-    let roles = directory.organization(organization).into_iter().flat_map(|organization| organization.roles());
+    let roles = directory.organization(grant.organization()).into_iter().flat_map(|organization| organization.roles());
     let mut roles: Vec<_> = roles.filter(|role| !role.is_owner()).collect();
     roles.sort_by_cached_key(|role| role_name(role).to_lowercase());
     let mut of = |at: usize, rule: Option<&SignInRule>| {
@@ -98,10 +110,11 @@ fn fields(
         let offered = roles
             .iter()
             .filter(|role| role.beyond(grant.role()).is_none() || rule.is_some_and(|rule| rule.role_id == role.id));
-        let role = |role: &&std::sync::Arc<tokenward_core::role::Role>| Choice {
+        let role = |role: &&Arc<Role>| Choice {
             value: role.id.to_string(),
             label: role_name(role),
-            chosen: rule.is_some_and(|rule| rule.role_id == role.id),
+            // Of a new one the least that is built in: nobody gives more by passing over a field.
+            chosen: rule.map_or(role.kind == RoleKind::BuiltIn(BuiltIn::Viewer), |rule| rule.role_id == role.id),
         };
         let mut value = problems.field(&format!("rules[{at}].value"), rule.map_or("", |rule| rule.value.as_str()));
         for other in ["provider", "role_id"] {
@@ -113,7 +126,7 @@ fn fields(
     let room = SIGN_IN_RULES.size().saturating_sub(rules.len()).min(MORE);
     let mut all: Vec<RuleFields> = rules.iter().enumerate().map(|(at, rule)| of(at, Some(rule))).collect();
     all.extend((0..room).map(|more| of(rules.len() + more, None)));
-    Ok(all)
+    all
 }
 
 /// `POST …/settings/sign-in`.
@@ -133,4 +146,108 @@ pub(super) async fn save(
         Ok(_) => person.done(&format!("/console/{organization}/settings/sign-in"), Flashed::RulesSaved),
         Err(error) => sign_in_page(&person, organization, Some(&form), Problems::of(error)?).await,
     }
+}
+
+/// By what people sign in, for those who may say so.
+async fn policy(person: &SignedIn, organization: Uuid) -> Result<Option<SignInChoice>> {
+    let Ok(grant) = person.may(organization, Management::OrganizationEdit) else { return Ok(None) };
+    let asked = sign_in_policy::get(&person.app, &grant).await?.providers;
+    let all: Vec<(String, String)> =
+        person.app.providers.iter().map(|it| (it.key.clone(), it.name().to_owned())).collect();
+    if asked.is_empty() && all.is_empty() {
+        return Ok(None);
+    }
+    let named = |key: &String| all.iter().find(|(known, _)| known == key).map_or(key, |(_, name)| name).clone();
+    let only = asked.iter().map(named).collect();
+    Ok(Some(SignInChoice { only, providers: all.into_iter().filter(|(key, _)| asked != [key.clone()]).collect() }))
+}
+
+/// The page that asks whether only sessions by these providers are to be taken, or all.
+async fn only_page(person: &SignedIn, organization: Uuid, key: Option<&str>, mut problems: Problems) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationEdit)?;
+    let path = match key {
+        Some(key) => format!("/console/{organization}/settings/sign-in/only/{key}"),
+        None => format!("/console/{organization}/settings/sign-in/any"),
+    };
+    let keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
+    let kept_out = sign_in_policy::kept_out(&person.app, &grant, &keys).await?;
+    let proven = keys.is_empty() || sign_in_policy::is_proven_by(&person.app, &grant, &keys).await?;
+    let directory = person.app.verifier.directory();
+    let row = |member: tokenward_store::members::Member| KeptOutRow {
+        role: role_tag(directory.organization(organization), member.role_id, &member.role_name).name,
+        is_you: member.account_id == person.user,
+        email: member.email,
+    };
+    let kept_out = kept_out.into_iter().map(row).collect();
+    let prove = key.filter(|_| !proven).map(|key| {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
+        format!("/sign-in/with/{key}?{query}")
+    });
+    let provider = match key {
+        Some(key) => Some(person.app.providers.get(key)?.name().to_owned()),
+        None => None,
+    };
+    let shown = SignInOnlyPage {
+        shell: person.shell(Some(organization), Nav::Settings).await?,
+        provider,
+        action: path,
+        prove,
+        version: sign_in_policy::get(&person.app, &grant).await?.updated_at.0.to_string(),
+        kept_out,
+        password: proof::field(person, &mut problems).await?,
+        error: problems.rest(),
+    };
+    page(problems.status, &shown)
+}
+
+async fn set_policy(person: &SignedIn, organization: Uuid, key: Option<&str>, form: &Pairs) -> PageResult {
+    let grant = person.may(organization, Management::OrganizationEdit)?;
+    let version = IfMatch(Some(Time(form.get("version").parse().unwrap_or_default())));
+    let keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
+    let saved = match proof::given(person, form).await {
+        Ok(()) => sign_in_policy::set(&person.app, grant, keys, version).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(saved) => {
+            let back = format!("/console/{organization}/settings/sign-in");
+            person.done_at(&back, Flashed::SignInSaved, saved.position)
+        }
+        // The page leads to the provider.
+        Err(error) if !error.providers().is_empty() => {
+            only_page(person, organization, key, Problems::whole(&error)).await
+        }
+        Err(error) => only_page(person, organization, key, Problems::of(error)?).await,
+    }
+}
+
+/// `GET …/settings/sign-in/only/{key}`.
+pub(super) async fn ask_only(
+    Extension(person): Extension<SignedIn>,
+    At((organization, key)): At<(Uuid, String)>,
+) -> PageResult {
+    only_page(&person, organization, Some(&key), Problems::default()).await
+}
+
+/// `POST …/settings/sign-in/only/{key}`.
+pub(super) async fn only(
+    Extension(person): Extension<SignedIn>,
+    At((organization, key)): At<(Uuid, String)>,
+    Extension(form): Extension<Pairs>,
+) -> PageResult {
+    set_policy(&person, organization, Some(&key), &form).await
+}
+
+/// `GET …/settings/sign-in/any`.
+pub(super) async fn ask_any(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+    only_page(&person, organization, None, Problems::default()).await
+}
+
+/// `POST …/settings/sign-in/any`.
+pub(super) async fn any(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> PageResult {
+    set_policy(&person, organization, None, &form).await
 }

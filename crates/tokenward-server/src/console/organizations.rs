@@ -79,7 +79,7 @@ async fn settings_page(person: &SignedIn, saved: Organization, typed: &Pairs, mu
         created: person.moment(saved.created_at),
         public_url: person.app.public_url.clone(),
         may_edit: person.can(saved.id, Management::OrganizationEdit),
-        may_rule: person.can(saved.id, Management::MemberManage),
+        may_rule: person.can(saved.id, Management::MemberManage) || person.can(saved.id, Management::OrganizationEdit),
         may_transfer: person.can(saved.id, Management::OrganizationTransfer),
         may_delete: person.can(saved.id, Management::OrganizationDelete),
         error: problems.rest(),

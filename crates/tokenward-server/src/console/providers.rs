@@ -3,6 +3,7 @@
 use axum::Extension;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use tokenward_core::permission::Management;
 use tokenward_core::{Code, Error, Uuid};
 
 use super::cookie;
@@ -11,6 +12,7 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, own_path, page, see_other};
 use super::person::{SignedIn, SignedOut};
 use super::proof;
+use super::sign_in_trial;
 use super::view::{
     ConfirmPage, DetailLine, FormField, IdentityPage, IdentityStep, InvitedTo, LinkIdentityPage, Nav, ProviderLink,
 };
@@ -107,6 +109,20 @@ pub(super) async fn go_to_prove(
     sent(&person.app, &key, purpose, &headers).await
 }
 
+/// `GET …/settings/sign-in/try/{key}`: to see what the provider says; it begins nothing.
+pub(super) async fn go_to_try(
+    Extension(person): Extension<SignedIn>,
+    At((organization, key)): At<(Uuid, String)>,
+    headers: HeaderMap,
+) -> PageResult {
+    person.may(organization, Management::MemberManage)?;
+    if from_elsewhere(&headers) {
+        return see_other(&format!("/console/{organization}/settings/sign-in"));
+    }
+    sent(&person.app, &key, Purpose::Try(organization, person.caller.credential_id()), &headers).await
+}
+
+/// Sends somebody to a provider.
 async fn sent(app: &App, key: &str, purpose: Purpose, headers: &HeaderMap) -> PageResult {
     let going = oidc::begin(app, key, purpose).await?;
     let mut response = see_other(&going.url)?;
@@ -147,6 +163,10 @@ pub(super) async fn back(
             None => see_other("/sign-in")?,
         },
         Came::Unknown(carried) => carrying(see_other(IDENTITY_PAGE)?, &carried)?,
+        Came::Tried(trial) => match &visitor.person {
+            Some(person) => sign_in_trial::shown(person, *trial).await?,
+            None => see_other("/sign-in")?,
+        },
         Came::ToLink(carried) => carrying(see_other(LINK_PAGE)?, &carried)?,
     };
     if let Some(name) = name {

@@ -15,6 +15,18 @@ impl Claims {
         self.at(name).is_some()
     }
 
+    /// All of them, as a person reads JSON; of very much the beginning.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        const MOST: usize = 20_000;
+        let mut text = serde_json::to_string_pretty(&self.0).unwrap_or_default();
+        if text.len() > MOST {
+            text.truncate(text.floor_char_boundary(MOST));
+            text.push('…');
+        }
+        text
+    }
+
     /// A text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {

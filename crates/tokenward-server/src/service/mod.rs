@@ -44,6 +44,7 @@ pub mod security;
 pub mod sessions;
 pub mod set_up;
 mod shares;
+pub mod sign_in_policy;
 pub mod sign_in_rules;
 pub mod strangers;
 mod takeover;

@@ -12,6 +12,7 @@ use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::organizations::{self, Organization};
 use tokenward_store::{accounts, members};
 
+use super::organization_creators::OrganizationCreators;
 use super::set_up::insert_organization;
 use super::{App, IfMatch, Written, proof};
 use crate::limits::{ADMIN_EMAILS, ORGANIZATIONS};
@@ -81,6 +82,16 @@ pub async fn create(app: &Arc<App>, caller: &Caller, change: OrganizationChange)
     let person = caller.person()?;
     let plan = check(&change)?;
     let (organization_creators, limits) = (app.live().organization_creators, app.limits.clone());
+    {
+        // A role counts for this, too, only in a session that proves what its organization asks.
+        let directory = app.verifier.directory();
+        let by_role = matches!(organization_creators, OrganizationCreators::Admins);
+        if by_role && !organization_creators.would_let(caller, &directory) {
+            for own in caller.memberships(&directory) {
+                caller.organization(&directory, own.id)?;
+            }
+        }
+    }
     let wanted = change.name.clone().unwrap_or_default();
     let written = app
         .write(person, move |tx, person| {

@@ -1,11 +1,11 @@
 //! An account gets to be another person's: what the one before could go on with.
 
 use tokenward_core::Result;
-use tokenward_core::event::{Event, Kind};
+use tokenward_core::event::{Event, IdentitySnapshot, Kind};
 use tokenward_store::accounts::Account;
+use tokenward_store::identities::Identity;
 use tokenward_store::{Tx, identities, sessions, tokens};
 
-use super::identities::removed;
 use super::invitations::end_all_sent_by;
 
 /// Ends all that whoever used an account until now could go on with: its sessions and identities, the tokens that it made, those that
@@ -16,7 +16,9 @@ pub(super) async fn end_what_it_made(tx: &mut Tx, account: &Account) -> Result<V
     let mut events = end_all_sent_by(tx, account.id).await?;
     for identity in identities::of_account(tx.conn(), account.id).await? {
         identities::delete(tx, account.id, identity.id).await?;
-        events.push(removed(&identity));
+        let removed = Event::new(Kind::IdentityRemoved, None, identity.id, &identity.subject).related(account.id);
+        let Identity { issuer, subject, email, .. } = identity;
+        events.push(removed.before(IdentitySnapshot { issuer, subject, email }));
     }
     for token in tokens::revoke_made_by(tx, account.id, now).await? {
         events.extend(end_all_sent_by(tx, token.id).await?);

@@ -196,6 +196,7 @@ fn session(world: &World, account: Uuid) -> NewSession<'static> {
         user_agent: None,
         methods: by_link(),
         provider_session: None,
+        absent_claim: None,
     }
 }
 

@@ -34,6 +34,7 @@ mod run;
 mod session;
 mod sessions;
 mod shell;
+mod sign_in_policy;
 mod sign_in_rules;
 mod token;
 mod token_bulk;

@@ -6,6 +6,7 @@ use tokenward_api::organizations::Organization;
 use super::Context;
 use super::answer::{ApiAnswer, List};
 use super::output::{self, Result, Table, moment};
+use super::sign_in_policy::{self, SignInCommand};
 use super::sign_in_rules::{self, RulesCommand};
 
 /// What can be done with organizations.
@@ -17,11 +18,15 @@ pub enum OrgCommand {
     /// By which groups of a provider people are members
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// By what people sign in to the organization
+    #[command(subcommand)]
+    SignIn(SignInCommand),
 }
 
 pub async fn run(command: OrgCommand, context: &Context<'_>) -> Result {
     match command {
         OrgCommand::List => list(context).await,
+        OrgCommand::SignIn(command) => sign_in_policy::run(command, context).await,
         OrgCommand::Rules(command) => sign_in_rules::run(command, context).await,
     }
 }

@@ -19,6 +19,7 @@ mod roles;
 mod samples;
 mod settings;
 mod shell;
+mod sign_in_trial;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -40,7 +41,7 @@ pub use members::{
     MembersPage, TransferCandidate, TransferPage,
 };
 pub use nodes::{NodeRow, NodesPage};
-pub use organization_sign_in::{OrganizationSignInPage, RuleFields};
+pub use organization_sign_in::{KeptOutRow, OrganizationSignInPage, RuleFields, SignInChoice, SignInOnlyPage};
 pub use policy_tokens::{
     PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink, ReplayRow,
     RoleTrialForm, TrialForm, Verdict,
@@ -55,6 +56,7 @@ pub use roles::{
 };
 pub use settings::{OrganizationNewPage, RetentionForm, RolePolicyRow, SettingsForm, SettingsPage, TokenPolicyPage};
 pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
+pub use sign_in_trial::SignInTrialPage;
 pub use time::Moment;
 pub use tokens::{
     Expiry, ExpiryPreset, LastUsed, OwnerFields, ReasonCount, RevocationView, SortHead, TokenBrownoutPage,

@@ -507,6 +507,38 @@ fn organization_sign_in() -> OrganizationSignInPage {
             rule(3, FormField::default()),
         ],
         may_rule: true,
+        trials: vec![("corp".into(), "Corp".into())],
+        policy: Some(SignInChoice {
+            only: vec!["Corp".into()],
+            providers: vec![("corp".into(), "Corp".into()), ("partner".into(), "Partner".into())],
+        }),
+        password: Some(FormField::default()),
+        error: None,
+    }
+}
+
+fn sign_in_trial() -> SignInTrialPage {
+    let fact = |name: &str, value: &str, mono| DetailLine { name: name.into(), value: value.into(), mono };
+    SignInTrialPage {
+        shell: shell(Nav::Settings),
+        provider: "Corp".into(),
+        facts: vec![fact("Issuer", "https://login.acme.example", true), fact("Groups", "engineers", false)],
+        gives: "The rule corp:engineers fits first: it would give the role DevOps.".into(),
+        gives_role: true,
+        claims: "{\n  \"sub\": \"ada\"\n}".into(),
+        again: "/console/1/settings/sign-in/try/corp".into(),
+    }
+}
+
+fn sign_in_only() -> SignInOnlyPage {
+    let row = |email: &str, is_you| KeptOutRow { email: email.into(), role: "DevOps".into(), is_you };
+    SignInOnlyPage {
+        shell: shell(Nav::Settings),
+        provider: Some("Corp".into()),
+        action: "/console/1/settings/sign-in/only/corp".into(),
+        prove: None,
+        version: "1".into(),
+        kept_out: vec![row("devops@acme.example", false), row("owner@acme.example", true)],
         password: Some(FormField::default()),
         error: None,
     }

@@ -4,6 +4,7 @@
 //! its link or by a click, and an account is opened by whoever proves once, as before, to be its person.
 
 mod sealed;
+mod trial;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use super::{App, Written, accounts as people};
 use crate::issuer::{Proven, Question};
 use sealed::{Attempt, close, lifetime};
 pub use sealed::{Pending, Purpose, short};
+pub use trial::Trial;
 
 /// How long ago somebody may have proved at the provider who they are, where that is asked anew.
 const ANEW: i64 = 5 * MINUTE;
@@ -65,6 +67,8 @@ pub enum Came {
     ProvenAnew(String),
     /// Nobody's account: what the browser carries to the page that says what can be done.
     Unknown(String),
+    /// What the provider says, for somebody who only looks.
+    Tried(Box<Trial>),
     /// To be linked to the account that is signed in: what the browser carries to the page that asks.
     ToLink(String),
 }
@@ -157,7 +161,7 @@ pub async fn finish(
     let proven = app.providers.ask(provider, proven).await?;
     spend(app, &attempt).await?;
     let groups = provider.groups(&proven.claims);
-    let Proven { subject, email, email_proven, name, session, auth_time, claims: _ } = proven;
+    let Proven { subject, email, email_proven, name, session, auth_time, claims } = proven;
     let issuer = provider.issuer().to_owned();
     let key = key.to_owned();
     let pending = Pending { key, issuer, subject, email, email_proven, name, session, begun: now.0 };
@@ -182,6 +186,10 @@ pub async fn finish(
             let proof = Proof::invitation_by(&pending.key, pending.session.as_deref()).without(absent);
             let begun = sessions::begin(app, account, proof, client.clone(), true).await?;
             Ok(Came::Joined(begun, invitation.organization_id))
+        }
+        Purpose::Try(organization, session) => {
+            let said = (groups, claims);
+            Ok(Came::Tried(Box::new(trial::look(app, &pending, said, (organization, session), caller).await?)))
         }
         Purpose::Link => Ok(Came::ToLink(close(app, &pending)?)),
         Purpose::Prove(session, next) => {

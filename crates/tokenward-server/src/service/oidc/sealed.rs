@@ -23,6 +23,8 @@ pub enum Purpose {
     Invitation(Uuid, String),
     /// To link the identity to the account that is signed in.
     Link,
+    /// To see what it says and what the rules of this organization would give, in this session; it begins nothing.
+    Try(Uuid, Uuid),
     /// To prove anew who sits at this session, and go on to this path of ours.
     Prove(Uuid, String),
 }

@@ -203,3 +203,20 @@ async fn the_last_way_in_stays_and_linking_asks_who_sits_there() {
     ada.get("/console/account").await.says(200, "It is proven that you sit here");
     ada.post(&remove, &[]).await.says(409, "only way in which you sign in");
 }
+
+#[tokio::test]
+async fn an_account_that_is_taken_over_is_opened_by_no_identity_of_before() {
+    let (server, acme, issuer) = served(&[]).await;
+    let link = invited(&server, &acme, "ada@acme.example").await;
+    issuer.wants(claims("mallory", "mallory@elsewhere.example", false)).await;
+    let mut mallory = Person::at(&server);
+    mallory.by(&issuer, &format!("{link}/with/corp")).await.leads_to(&format!("/console/{}", acme.id));
+    issuer.wants(claims("ada", "ada@acme.example", true)).await;
+    let mut ada = Person::at(&server);
+    ada.by(&issuer, WITH).await.leads_to(IDENTITY);
+    ada.get(IDENTITY).await.says(200, "nobody has proved that it is yours");
+    ada.post(IDENTITY, &[("take_over", "on")]).await.leads_to("/");
+    issuer.wants(claims("mallory", "mallory@elsewhere.example", false)).await;
+    Person::at(&server).by(&issuer, WITH).await.leads_to(IDENTITY);
+    assert_eq!(mallory.get("/console/account").await.status, 303, "the session has ended");
+}

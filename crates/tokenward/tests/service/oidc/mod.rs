@@ -2,9 +2,11 @@
 
 mod attacks;
 mod first;
+mod only;
 mod policy;
 mod provider;
 mod rules;
+mod trial;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -445,6 +445,9 @@ pub fn pages() -> Vec<(String, String)> {
         SettingsPage { may_edit: false, may_transfer: false, may_delete: false, ..settings.clone() }
     );
     page!("organization-sign-in", organization_sign_in());
+    page!("organization-sign-in-only", sign_in_only());
+    page!("sign-in-trial", sign_in_trial());
+    page!("organization-sign-in-prove", SignInOnlyPage { prove: Some("/sign-in/with/corp".into()), ..sign_in_only() });
     page!(
         "organization-new",
         OrganizationNewPage {

@@ -1,0 +1,145 @@
+//! An organization that takes only sessions of a provider: every door, living sessions, and who may turn it on.
+
+use serde_json::json;
+use tokenward_core::right::Operator;
+use tokenward_core::time::MINUTE;
+use tokenward_server::service::set_up;
+
+use super::{Issuer, claims, served};
+use crate::console::Person;
+use crate::support::{OWNER, Organization, PASSWORD, Server};
+
+const WITH: &str = "/sign-in/with/corp";
+
+fn page(acme: &Organization) -> String {
+    format!("/console/{}/settings/sign-in/only/corp", acme.id)
+}
+
+/// The owner, who has linked an identity, in a session of the provider.
+async fn owner_by_provider(server: &Server, issuer: &Issuer) -> Person {
+    issuer.wants(claims("owner", OWNER, true)).await;
+    let mut owner = Person::owner(server).await;
+    let link = "/console/account/identities/link";
+    owner.by(issuer, "/console/account/identities/with/corp").await.leads_to(link);
+    owner.get(link).await;
+    owner.post(link, &[]).await.leads_to("/console/account");
+    let mut owner = Person::at(server);
+    owner.by(issuer, WITH).await.leads_to("/");
+    owner
+}
+
+/// Turns it on on its page.
+async fn turned_on(server: &Server, acme: &Organization, issuer: &Issuer) -> Person {
+    let mut owner = owner_by_provider(server, issuer).await;
+    owner.get(&page(acme)).await.says(200, "Only by Corp Login");
+    let version = version(&mut owner, acme).await;
+    let back = format!("/console/{}/settings/sign-in", acme.id);
+    owner.post(&page(acme), &[("version", &version)]).await.leads_to(&back);
+    owner
+}
+
+async fn version(person: &mut Person, acme: &Organization) -> String {
+    let html = person.get(&page(acme)).await.html;
+    html.split("name=\"version\" value=\"").nth(1).map_or("", |rest| rest.split('"').next().unwrap()).to_owned()
+}
+
+#[tokio::test]
+async fn it_is_turned_on_after_a_look_at_who_stays_out_and_by_a_session_of_the_provider_alone() {
+    let (server, acme, issuer) = served(&[]).await;
+    let (_, bob) = server.member(&acme, "bob@acme.example", "viewer").await;
+    let token = server.token(&acme, "ci", "admin").await;
+    let path = acme.path("signInPolicy");
+    let only = json!({ "sign_in": "providers", "providers": ["corp"] });
+    assert_eq!(server.get(&path, &acme.owner).await.expect(200), json!({ "sign_in": "any", "providers": [] }));
+    // A look changes nothing.
+    let look = server.put(&format!("{path}?dry_run=true"), &acme.owner, only.clone()).await;
+    assert_eq!(look.each("kept_out", "email"), [OWNER, "bob@acme.example"]);
+    // A password asks nobody else for a provider, however fresh; a token is no person.
+    let refused = server.put(&path, &acme.owner, only.clone()).await;
+    assert_eq!(refused.outcome(), (401, "proof_required".to_owned()));
+    let asked =
+        "Bearer realm=\"tokenward\", error=\"insufficient_user_authentication\", acr_values=\"oidc:corp\", max_age=300";
+    assert_eq!(refused.header("www-authenticate"), Some(asked));
+    assert_eq!(server.put(&path, &token, only.clone()).await.outcome(), (403, "user_required".to_owned()));
+    assert_eq!(server.put(&path, &bob, only.clone()).await.outcome(), (403, "permission_denied".to_owned()));
+    for (wrong, field) in [
+        (json!({ "sign_in": "providers", "providers": [] }), "providers"),
+        (json!({ "sign_in": "any", "providers": ["corp"] }), "providers"),
+        (json!({ "sign_in": "providers", "providers": ["nobody"] }), "providers[0]"),
+        (json!({ "sign_in": "passwords" }), "sign_in"),
+    ] {
+        assert_eq!(server.put(&path, &acme.owner, wrong).await.expect(400)["faults"][0]["field"], field);
+    }
+    let mut by_password = Person::owner(&server).await;
+    let asks =
+        by_password.get(&page(&acme)).await.says(200, "bob@acme.example").says(200, "Sign in with Corp Login").html;
+    assert!(!asks.contains("Only by Corp Login</button>"), "{asks}");
+    // The form that was made up is answered with the way to the provider.
+    let version = server.get(&acme.path(""), &acme.owner).await;
+    assert_eq!(version.status, 200);
+    by_password.post(&page(&acme), &[("version", "1")]).await.says(412, "");
+
+    // By the provider: the page has the button, for five minutes.
+    let mut owner = owner_by_provider(&server, &issuer).await;
+    let asks = owner.get(&page(&acme)).await.says(200, "Only by Corp Login</button>").html;
+    assert!(asks.contains("bob@acme.example") && !asks.contains(OWNER) || asks.matches(OWNER).count() == 1, "{asks}");
+    server.clock.advance(5 * MINUTE);
+    owner.get(&page(&acme)).await.says(200, "Sign in with Corp Login");
+    assert_eq!(server.get(&path, &acme.owner).await.expect(200)["sign_in"], "any");
+}
+
+#[tokio::test]
+async fn it_holds_for_every_door_and_every_living_session_but_not_for_tokens() {
+    let (server, acme, issuer) = served(&[]).await;
+    let beta = server.new_organization("Beta").await;
+    let (_, bob) = server.member(&acme, "bob@acme.example", "admin").await;
+    server.join(&beta, "bob@acme.example", "viewer", &bob).await;
+    let mut in_console = Person::at(&server);
+    in_console.sign_in("bob@acme.example", PASSWORD).await.leads_to("/");
+    let tokens = format!("/console/{}/tokens", acme.id);
+    in_console.get(&tokens).await.says(200, "Acme");
+    let token = server.token(&acme, "ci", "admin").await;
+    let mut owner = turned_on(&server, &acme, &issuer).await;
+
+    let required = (401, "proof_required".to_owned());
+    // Living sessions, of the API and of the console.
+    assert_eq!(server.get(&acme.path("member"), &bob).await.outcome(), required);
+    assert_eq!(server.get(&acme.path("member"), &acme.owner).await.outcome(), required);
+    let invite = json!({ "email": "eve@acme.example", "role_id": server_role(&server, &acme, &token).await });
+    assert_eq!(server.post(&acme.path("inviteMember"), &bob, invite).await.outcome(), required);
+    in_console.get(&tokens).await.says(401, "Sign in with Corp Login");
+    in_console.post(&format!("{tokens}/find"), &[("q", "x")]).await.says(401, "asks for another sign-in");
+    // A new one by the password: it begins, and opens what does not ask for more.
+    let again = server.sign_in("bob@acme.example", PASSWORD).await;
+    assert_eq!(server.get(&acme.path("member"), &again).await.outcome(), required);
+    assert_eq!(server.get(&beta.path(""), &again).await.status, 200);
+    let mut anew = Person::at(&server);
+    anew.sign_in("bob@acme.example", PASSWORD).await.leads_to("/");
+    anew.get(&tokens).await.says(401, "Sign in with Corp Login");
+    // Tokens go on, and so does the provider.
+    assert_eq!(server.get(&acme.path("member"), &token).await.status, 200);
+    owner.get(&tokens).await.says(200, "Acme");
+    // The operator's link, too.
+    let app = &server.running.app;
+    let link =
+        set_up::sign_in_link(&app.store, &Operator::at_this_machine(), "bob@acme.example").await.unwrap().unwrap();
+    let mut by_link = Person::at(&server);
+    let path = format!("/sign-in/{}", *link.secret);
+    by_link.get(&path).await;
+    by_link.post(&path, &[("password", "another horse battery")]).await.leads_to("/");
+    by_link.get(&tokens).await.says(200, "Acme");
+    // It is taken back by who comes in.
+    let any = format!("/console/{}/settings/sign-in/any", acme.id);
+    let html = owner.get(&any).await.says(200, "Take every session again?").html;
+    let version = html.split("name=\"version\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    owner.post(&any, &[("version", &version)]).await.leads_to(&format!("/console/{}/settings/sign-in", acme.id));
+    let again = server.sign_in("bob@acme.example", "another horse battery").await;
+    assert_eq!(server.get(&acme.path("member"), &again).await.status, 200);
+    let kinds = server.get(&acme.path("events?pageSize=100"), &acme.owner).await.each("events", "kind");
+    assert_eq!(kinds.iter().filter(|kind| *kind == "sign_in_policy.updated").count(), 2, "{kinds:?}");
+}
+
+async fn server_role(server: &Server, acme: &Organization, token: &str) -> String {
+    let by_token = Organization { id: acme.id.clone(), owner: token.to_owned() };
+    server.role(&by_token, "viewer").await
+}
