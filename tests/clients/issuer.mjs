@@ -73,6 +73,15 @@ const server = createServer(async (request, response) => {
       seen.keys += 1;
       if (wants.keys === "large") return json(JSON.stringify({ keys: [], more: "x".repeat(5_000_000) }));
       return json(wants.keys ?? { keys: [...["RS256", "ES256", "ES384", "EdDSA"].map((alg) => jwk(alg)), jwk("RS256", "PS256"), { kty: "XYZ" }] });
+    case "/logout-token": {
+      // What a test wants said of somebody who has signed out here: the claims, and how they are signed.
+      const { alg = "RS256", header = {}, claims } = JSON.parse(text);
+      const now = Math.floor(Date.now() / 1000) + (wants.clock ?? 0);
+      const events = { "http://schemas.openid.net/event/backchannel-logout": {} };
+      const all = { iss: issuer, aud: "tokenward", iat: now, jti: randomBytes(8).toString("hex"), events, ...claims };
+      for (const name of Object.keys(all)) if (all[name] === null) delete all[name];
+      return json(JSON.stringify({ token: signed(alg, { alg, kid: alg, typ: "logout+jwt", ...header }, all) }));
+    }
     case "/authorize": {
       const asked = Object.fromEntries(url.searchParams);
       const code = randomBytes(16).toString("hex");

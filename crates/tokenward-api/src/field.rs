@@ -90,6 +90,10 @@ fields! {
     RequestBody = text("request_body_bytes").build().into();
     /// A policy in Rego.
     Policy = text("policy_characters").build().into();
+    /// What a machine calls itself.
+    HostName = text("host_name_characters").build().into();
+    /// A token that says of somebody to have signed out.
+    LogoutToken = text("logout_token_bytes").build().into();
     /// What is noted about one.
     NetworkNote = text("network_note_characters").build().into();
     /// Those of a token.

@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod apis;
 pub mod checkpoints;
 pub mod clusters;
+pub mod command_line;
 pub mod decisions;
 pub mod environments;
 pub mod error;

@@ -29,6 +29,9 @@ pub struct Organization {
     pub logo_url: Option<String>,
     pub icon_url: Option<String>,
     pub admin_emails: Option<Vec<String>>,
+    /// Does it refuse sessions that were given to another machine by a code (`tokenward login --device`)?
+    #[serde(default)]
+    pub forbids_device: bool,
     /// The user who owns it.
     pub owner: Uuid,
     pub organization_plan: OrganizationPlan,
@@ -81,6 +84,9 @@ pub struct OrganizationEdit {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Emails>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub admin_emails: Option<Option<Vec<String>>>,
+    /// Refuse sessions that were given to another machine by a code; those that live reach it no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forbids_device: Option<bool>,
 }
 
 /// A new organization. Its maker owns it.

@@ -60,6 +60,9 @@ pub struct OwnSession {
     /// When you last did.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub proven_at: Time,
+    /// The one organization that it reaches; absent where it reaches all of yours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<Uuid>,
 }
 
 /// Your own sessions, the newest first.
@@ -78,11 +81,16 @@ pub struct Proof {
     pub password: String,
 }
 
-/// Who sits at the session is proven.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+/// Who sits at the session is proven. Its token is shown only here; the one that was sent is refused from now on.
+#[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Proven {
     /// Until when that counts.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub proven_until: Time,
+    /// The token of the session from now on.
+    pub token: String,
+    /// When the session ends, as before.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub expires_at: Time,
 }

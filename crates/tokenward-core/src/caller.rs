@@ -16,6 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
 use crate::meter::Metered;
 use crate::permission::{Management, Permission};
+use crate::reach::Reach;
 use crate::reason::Reason;
 use crate::right::{Basis, Operator, RestsOn, Right, sealed};
 use crate::role::{BuiltIn, Role, Target};
@@ -38,6 +39,8 @@ pub struct Caller {
     policy: Option<Time>,
     /// What a session proves; nothing where it does not say, and for a token.
     proof: Arc<SessionProof>,
+    /// For a user: which organizations the session reaches.
+    reach: Reach,
     by: Arc<By>,
 }
 
@@ -106,6 +109,7 @@ impl Caller {
             brownout: None,
             policy: None,
             proof: Arc::default(),
+            reach: Reach::default(),
             by: Arc::new(by),
         }
     }
@@ -149,14 +153,30 @@ impl Caller {
     /// A signed-in user.
     #[must_use]
     pub fn user(credential: Credential, by: By) -> Self {
-        let proof = Arc::default();
-        Self { credential, token: None, narrowed: None, metered: None, brownout: None, policy: None, proof, by: Arc::new(by) }
+        let (proof, reach) = (Arc::default(), Reach::default());
+        Self {
+            credential,
+            token: None,
+            narrowed: None,
+            metered: None,
+            brownout: None,
+            policy: None,
+            proof,
+            reach,
+            by: Arc::new(by),
+        }
     }
 
     /// The same where the session proves this.
     #[must_use]
     pub fn proven_by(self, proof: Arc<SessionProof>) -> Self {
         Self { proof, ..self }
+    }
+
+    /// The same where the session reaches no more than this.
+    #[must_use]
+    pub fn reaching(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     /// Is it a token with a policy, which has allowed the request?
@@ -191,8 +211,27 @@ impl Caller {
         }
     }
 
-    /// The signed-in user with the right to the own account; a token is refused with `user_required`.
+    /// The signed-in user, whose session is not for one organization alone: what is about the account is about all of them.
+    pub fn require_whole(&self) -> Result<Uuid> {
+        let user = self.require_user()?;
+        match self.reach.only {
+            None => Ok(user),
+            Some(_) => Err(Error::new(
+                Code::UserRequired,
+                "This session is for one organization alone. Sign in for all of yours to do this.",
+            )),
+        }
+    }
+
+    /// The signed-in user with the right to the own account; a token is refused with `user_required`, and so is a session that is
+    /// for one organization alone.
     pub fn person(&self) -> Result<Person> {
+        self.require_whole()?;
+        self.at_own_session()
+    }
+
+    /// The same for what is about this very session, whatever it is for: proving who sits at it, and ending it.
+    pub fn at_own_session(&self) -> Result<Person> {
         let account = self.require_user()?;
         Ok(Person { account, session: self.credential.id, by: Arc::clone(&self.by) })
     }
@@ -217,7 +256,7 @@ impl Caller {
                 let role = organization.role(role)?;
                 Some(self.narrowed.as_ref().unwrap_or(role))
             }
-            (Subject::User(user), None) => organization.role_of(user),
+            (Subject::User(user), None) if self.reach.reaches(organization) => organization.role_of(user),
             _ => None,
         }
     }
@@ -632,6 +671,24 @@ mod tests {
         assert!(grant.covers(&Role::built_in(id(0), BuiltIn::Viewer)).is_ok());
         let error = grant.covers(&Role::built_in(id(0), BuiltIn::Admin));
         assert_eq!(error.map_err(|e| e.missing_permission), Err(Some("organization:edit".into())));
+    }
+
+    #[test]
+    fn a_session_for_one_organization_finds_no_other() {
+        let (mut directory, user, _) = world();
+        directory.set_members(id(2), [(id(7), id(14))].into());
+        let found = |caller: &Caller| caller.organizations(&directory).map(|it| it.id).collect::<Vec<_>>();
+        assert_eq!(found(&user), [id(1), id(2)]);
+        let narrow = user.reaching(Reach { only: Some(id(2)), by_device: false });
+        assert_eq!(found(&narrow), [id(2)]);
+        let read = |organization| {
+            let resource = Resource::default();
+            let asked = narrow.require(&directory, organization, Management::OrganizationRead, resource, Time(1));
+            asked.map(|_| ()).map_err(|error| error.code)
+        };
+        assert_eq!((read(id(1)), read(id(2))), (Err(Code::NotFound), Ok(())));
+        assert_eq!(narrow.person().map(|_| ()).map_err(|error| error.code), Err(Code::UserRequired));
+        assert!(narrow.at_own_session().is_ok());
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Organization {
     pub name: Box<str>,
     /// That all of its tokens were taken back which had been made up to a moment.
     pub cut: Option<Cut>,
+    /// Does it refuse sessions that were given to another machine by a code?
+    pub forbids_device: bool,
     roles: Vec<Option<Arc<Role>>>,
     role_numbers: HashMap<Uuid, u32>,
     members: HashMap<Uuid, Uuid>,
@@ -147,6 +149,13 @@ impl Directory {
         });
     }
 
+    /// Whether the organization refuses sessions that were given to another machine by a code.
+    pub fn put_device_rule(&mut self, id: Uuid, forbids: bool) {
+        if self.organization(id).is_some_and(|organization| organization.forbids_device != forbids) {
+            self.change_by_id(id, |organization| organization.forbids_device = forbids);
+        }
+    }
+
     /// The same numbers, and nothing behind them: to be filled anew, so that what refers to a number still means the same.
     #[must_use]
     pub fn hollow(&self) -> Self {
@@ -155,6 +164,7 @@ impl Directory {
             name: o.name.clone(),
             // What was taken back stays so, whatever an older copy says of it.
             cut: o.cut,
+            forbids_device: o.forbids_device,
             roles: vec![None; o.roles.len()],
             role_numbers: o.role_numbers.clone(),
             ..Organization::default()

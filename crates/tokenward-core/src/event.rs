@@ -183,7 +183,7 @@ kinds! {
     SessionCreated = "session.created", "CREATE", "MEMBERS_AND_ROLES", None;
     /// A user signed out, or sessions were ended.
     SessionEnded = "session.ended", "DELETE", "MEMBERS_AND_ROLES", None;
-    /// A user proved to be at a session, by the password.
+    /// A user proved to be at a session, by the password or a provider: it has another text from then on.
     SessionProven = "session.proven", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// The operator made a one-time sign-in link.
     SignInLinkCreated = "sign_in_link.created", "CREATE", "MEMBERS_AND_ROLES", None;
@@ -191,6 +191,8 @@ kinds! {
     SignInLinkUsed = "sign_in_link.used", "ACCEPT", "MEMBERS_AND_ROLES", None;
     /// An identity of a provider opens an account from now on.
     IdentityLinked = "identity.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// It is one of another issuer from now on, with the same subject.
+    IdentityMoved = "identity.updated", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// It opens it no more.
     IdentityRemoved = "identity.deleted", "DELETE", "MEMBERS_AND_ROLES", None;
     /// The log goes on at another place: after a failover, or in a database that was put back.
@@ -248,6 +250,9 @@ impl Kind {
             // With a password all other sessions go.
             | Self::UserUpdated
             | Self::SessionEnded
+            // The text until then opens nothing any more.
+            | Self::SessionProven
+            | Self::IdentityMoved
             | Self::IdentityRemoved => true,
             Self::OrganizationCreated
             | Self::OrganizationUpdated
@@ -294,7 +299,6 @@ impl Kind {
             | Self::EnvironmentSecretDeleted
             | Self::UserCreated
             | Self::SessionCreated
-            | Self::SessionProven
             | Self::IdentityLinked
             | Self::SignInLinkCreated
             | Self::SignInLinkUsed
@@ -327,6 +331,9 @@ pub struct OrganizationSnapshot {
     pub logo_url: Option<String>,
     pub icon_url: Option<String>,
     pub admin_emails: Option<Vec<String>>,
+    /// Said only where it refuses sessions that were given to another machine by a code.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forbids_device: bool,
 }
 
 /// How long an organization keeps what its events say: a length such as `400d`.
@@ -682,6 +689,9 @@ pub struct SessionSnapshot {
     pub expires_at: Time,
     /// How the user proved who it is.
     pub methods: Vec<String>,
+    /// The one organization that it reaches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<Uuid>,
 }
 
 /// An identity that opens an account.

@@ -29,6 +29,7 @@ use crate::directory::Directory;
 use crate::meter::Meter;
 use crate::meters::Meters;
 use crate::network::Networks;
+use crate::reach::Reach;
 use crate::role::Role;
 use crate::role::Scope;
 use crate::secret::{Digest, Kind};
@@ -177,6 +178,8 @@ pub struct Session {
     pub by_password: bool,
     /// What it proves.
     pub proof: Arc<SessionProof>,
+    /// What it reaches of its user's organizations.
+    pub reach: Reach,
 }
 
 impl Session {

@@ -33,6 +33,7 @@ pub mod organization;
 pub mod password;
 pub mod path;
 pub mod permission;
+pub mod reach;
 pub mod reason;
 pub mod right;
 pub mod role;

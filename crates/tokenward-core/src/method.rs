@@ -16,6 +16,9 @@ pub enum Method {
     Link,
     /// The link of an invitation.
     Invitation,
+    /// A code that was typed in a browser for a machine that showed it. It stands beside the methods of the session in which that
+    /// was done.
+    Device,
     /// A provider of identities, by its key in the settings.
     Oidc(Box<str>),
 }
@@ -28,6 +31,7 @@ impl Method {
             "password" => Some(Self::Password),
             "link" => Some(Self::Link),
             "invitation" => Some(Self::Invitation),
+            "device" => Some(Self::Device),
             _ => word.strip_prefix(OIDC).filter(|key| is_provider_key(key)).map(|key| Self::Oidc(key.into())),
         }
     }
@@ -39,6 +43,7 @@ impl fmt::Display for Method {
             Self::Password => f.write_str("password"),
             Self::Link => f.write_str("link"),
             Self::Invitation => f.write_str("invitation"),
+            Self::Device => f.write_str("device"),
             Self::Oidc(key) => write!(f, "{OIDC}{key}"),
         }
     }
@@ -92,7 +97,13 @@ impl Methods {
     /// invitation that was accepted with a password.
     #[must_use]
     pub fn by_password(&self) -> bool {
-        self.0.iter().all(|method| matches!(method, Method::Password | Method::Invitation))
+        self.0.iter().all(|method| matches!(method, Method::Password | Method::Invitation | Method::Device))
+    }
+
+    /// These, and this one too.
+    #[must_use]
+    pub fn and(&self, method: Method) -> Self {
+        Self::of(self.iter().cloned().chain([method]))
     }
 
     /// Was it the provider with this key?
@@ -125,8 +136,14 @@ mod tests {
         assert_eq!(Methods::parse(&all.to_string()), Ok(all));
         assert_eq!(Methods::parse(""), Ok(Methods::default()));
         let by_password = |text: &str| Methods::parse(text).is_ok_and(|it| it.by_password());
-        assert!(by_password("") && by_password("password") && by_password("invitation password"));
-        assert!(!by_password("link") && !by_password("oidc:corp") && !by_password("invitation oidc:corp"));
+        assert!(
+            by_password("")
+                && by_password("device password")
+                && by_password("password")
+                && by_password("invitation password")
+        );
+        assert!(!by_password("link") && !by_password("device oidc:corp") && !by_password("invitation oidc:corp"));
+        assert_eq!(Methods::of([Method::Password]).and(Method::Device).to_string(), "password device");
         for wrong in ["oidc:", "oidc:Corp", "oidc:a-b", "oidc:1a", "passkey", "password,link"] {
             assert!(Methods::parse(wrong).is_err(), "{wrong}");
         }

@@ -288,6 +288,24 @@ limits! {
         "How long somebody may be at a provider of identities until coming back.";
     SIGN_IN_ATTEMPTS_OPEN = fixed "provider_sign_ins" 5, Count,
         "Sign-ins by a provider that one browser has under way; one more ends the oldest.";
+    COMMAND_LINE_CODE_TIME = fixed "command_line_code_ms" 60_000, Milliseconds,
+        "How long the code is good that a browser brings to `tokenward login`.";
+    DEVICE_SIGN_IN_TIME = setting "device_sign_in_ms" 600_000, Milliseconds,
+        "How long a machine waits whose short code somebody is to type.";
+    DEVICE_POLL = setting "device_poll_ms" 5_000, Milliseconds,
+        "How long such a machine waits between two questions; one that asks sooner waits 5 seconds longer each time.";
+    DEVICE_SIGN_INS = setting "device_sign_ins" 1_000, Count,
+        "Machines that wait so, in all.";
+    DEVICE_SIGN_INS_PER_ADDRESS = setting "device_sign_ins_per_address" 5, Count,
+        "The same of one client address (IPv6: one /64).";
+    DEVICE_GUESSES = setting "device_guesses" 5, Count,
+        "Short codes that one account types and that are none, in the time that a machine waits.";
+    HOST_NAME = fixed "host_name_characters" 64, Characters,
+        "What a machine calls itself that asks to be signed in.";
+    LOGOUT_TOKEN = fixed "logout_token_bytes" 16 * KIB, Bytes,
+        "The token by which a provider of identities says that somebody has signed out there.";
+    LOGOUT_TOKEN_TIME = fixed "logout_token_ms" 600_000, Milliseconds,
+        "How old such a token may be, and for how long it is remembered that it came.";
     SUBJECT = fixed "subject_characters" 255, Characters,
         "What a provider of identities calls a person.";
     CLAIM_VALUES = fixed "claim_values" 10_000, Count,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokenward_core::brownout::Brownout;
 use tokenward_core::decision::{Credential, PolicyOutcome, Subject};
 use tokenward_core::directory::Resource;
-use tokenward_core::method::Methods;
+use tokenward_core::method::{Method, Methods};
 use tokenward_core::right::{Basis, RestsOn};
 use tokenward_core::role::Scope;
 use tokenward_core::role::{Mode, Role, Target};
@@ -158,35 +158,60 @@ impl TokenBasis {
 }
 
 async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Found> {
-    let row: Option<(i64, i64, String, Option<String>)> = run!(conn.reborrow(), c => sqlx::query_as(
-        "SELECT expires_at, proven_at, methods, absent_claim FROM session WHERE id = $1 AND account_id = $2"
+    let row: Option<SessionBasis> = run!(conn.reborrow(), c => sqlx::query_as(
+        "SELECT expires_at, proven_at, methods, absent_claim, organization_id FROM session WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
-    let Some((expires_at, proven_at, methods, absent_claim)) = row else { return Ok(Found::default()) };
+    let Some(SessionBasis { expires_at, proven_at, methods, absent_claim, organization_id }) = row else {
+        return Ok(Found::default());
+    };
     let credential = Some(Credential {
         id: on.credential,
         subject: on.subject,
         state: State::Active,
         not_before: None,
-        expires_at: Some(Time(expires_at)),
+        expires_at: Some(expires_at),
         replaced: false,
         brownout: None,
     });
-    let proven_at = Some(Time(proven_at));
-    let Some(organization) = on.organization else {
+    let proven_at = Some(proven_at);
+    // One that is for another organization reaches nothing here.
+    let reached = on.organization.filter(|id| organization_id.is_none_or(|only| only == *id));
+    let Some(organization) = reached else {
         return Ok(Found { credential, proven_at, ..Found::default() });
     };
-    let member: Option<(Uuid, Option<String>, Option<String>)> = run!(conn, c => sqlx::query_as(concat!(
-        "SELECT m.role_id, m.rule_provider, o.sign_in_providers FROM member m JOIN organization o ON o.id = m.organization_id ",
+    let found: Option<MemberBasis> = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT m.role_id, m.rule_provider, o.sign_in_providers, o.forbids_device ",
+        "FROM member m JOIN organization o ON o.id = m.organization_id ",
         "WHERE m.organization_id = $1 AND m.account_id = $2 AND o.deleted_at IS NULL"
     )).bind(organization).bind(account).fetch_optional(&mut *c))?;
-    let Some((role_id, by_rule, asked)) = member else {
+    let by_device = methods.has(&Method::Device);
+    let Some(member) = found.filter(|it| !(by_device && it.forbids_device)) else {
         return Ok(Found { credential, proven_at, ..Found::default() });
     };
-    let methods = Methods::parse(&methods).map_err(Error::internal)?;
     let proof = SessionProof { methods, absent_claim: absent_claim.map(Into::into) };
-    let asked: Vec<Box<str>> = asked.iter().flat_map(|it| it.split_whitespace()).map(Into::into).collect();
-    let shortfall = shortfall(&asked, by_rule.as_deref(), &proof);
-    Ok(Found { credential, role_id: Some(role_id), proven_at, shortfall, ..Found::default() })
+    let asked: Vec<Box<str>> =
+        member.sign_in_providers.iter().flat_map(|it| it.split_whitespace()).map(Into::into).collect();
+    let shortfall = shortfall(&asked, member.rule_provider.as_deref(), &proof);
+    Ok(Found { credential, role_id: Some(member.role_id), proven_at, shortfall, ..Found::default() })
+}
+
+row! {
+    struct SessionBasis {
+        expires_at: Time,
+        proven_at: Time,
+        methods: Methods,
+        absent_claim: Option<String>,
+        organization_id: Option<Uuid>,
+    }
+}
+
+row! {
+    struct MemberBasis {
+        role_id: Uuid,
+        rule_provider: Option<String>,
+        sign_in_providers: Option<String>,
+        forbids_device: bool,
+    }
 }
 
 /// What the ids of a resource are about, by the same rules as in memory.

@@ -81,6 +81,12 @@ pub async fn used(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
     Ok(())
 }
 
+/// Lets one be of another issuer.
+pub async fn move_to(tx: &mut Tx, id: Uuid, issuer: &str) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("UPDATE identity SET issuer = $2 WHERE id = $1").bind(id).bind(issuer))?;
+    Ok(())
+}
+
 /// Unlinks one of an account. `None` when it was not there any more.
 pub async fn delete(tx: &mut Tx, account: Uuid, id: Uuid) -> Result<Option<Identity>> {
     let found: Option<Identity> = run!(tx.conn(), c => sqlx::query_as(select!("WHERE account_id = $1 AND id = $2"))
@@ -95,9 +101,19 @@ pub async fn delete(tx: &mut Tx, account: Uuid, id: Uuid) -> Result<Option<Ident
 /// ended anyway, and then forgotten.
 pub async fn spend_attempt(tx: &mut UnloggedTx, digest: &[u8; 32], ends_at: Time) -> Result<bool> {
     let now = tx.now().await?;
-    execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_attempt WHERE ends_at <= $1").bind(now.0))?;
+    spend(tx.conn(), digest, ends_at, now).await
+}
+
+/// The same with what it is spent for: both stand, or neither.
+pub async fn spend_with(tx: &mut Tx, digest: &[u8; 32], ends_at: Time) -> Result<bool> {
+    let now = tx.now();
+    spend(tx.conn(), digest, ends_at, now).await
+}
+
+async fn spend(mut conn: Conn<'_>, digest: &[u8; 32], ends_at: Time, now: Time) -> Result<bool> {
+    execute!(conn.reborrow(), sqlx::query("DELETE FROM sign_in_attempt WHERE ends_at <= $1").bind(now.0))?;
     let spent = execute!(
-        tx.conn(),
+        conn,
         sqlx::query("INSERT INTO sign_in_attempt (digest, ends_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(&digest[..])
             .bind(ends_at.0)

@@ -13,6 +13,7 @@ pub mod checkpoints;
 pub mod clusters;
 pub mod cuts;
 mod db;
+pub mod device_sign_ins;
 pub mod environments;
 pub mod events;
 pub mod export;

@@ -24,6 +24,8 @@ row! {
         pub icon_url: Option<String>,
         /// A JSON array of texts.
         pub admin_emails: Option<String>,
+        /// Does it refuse sessions that were given to another machine by a code?
+        pub forbids_device: bool,
         pub created_at: Time,
         pub updated_at: Time,
         /// The account of the one member with the role owner.
@@ -35,7 +37,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT o.id, o.name, o.description, o.plan, o.website_url, o.repository, o.logo_url, o.icon_url, o.admin_emails, ",
-            "o.created_at, o.updated_at, m.account_id AS owner FROM organization o ",
+            "o.forbids_device, o.created_at, o.updated_at, m.account_id AS owner FROM organization o ",
             "JOIN member m ON m.organization_id = o.id AND m.is_owner WHERE o.deleted_at IS NULL ",
             $rest
         )
@@ -87,10 +89,10 @@ pub async fn update(tx: &mut Tx, grant: &Grant, o: &Organization) -> Result<()> 
 pub async fn complete(tx: &mut Tx, o: &Organization) -> Result<()> {
     execute!(tx.conn(), sqlx::query(concat!(
         "UPDATE organization SET name = $2, name_fold = $3, description = $4, plan = $5, website_url = $6, repository = $7, ",
-        "logo_url = $8, icon_url = $9, admin_emails = $10, updated_at = $11 WHERE id = $1 AND deleted_at IS NULL"
+        "logo_url = $8, icon_url = $9, admin_emails = $10, updated_at = $11, forbids_device = $12 WHERE id = $1 AND deleted_at IS NULL"
     ))
     .bind(o.id).bind(&o.name).bind(fold(&o.name)).bind(&o.description).bind(o.plan.as_str()).bind(&o.website_url)
-    .bind(&o.repository).bind(&o.logo_url).bind(&o.icon_url).bind(&o.admin_emails).bind(o.updated_at.0))
+    .bind(&o.repository).bind(&o.logo_url).bind(&o.icon_url).bind(&o.admin_emails).bind(o.updated_at.0).bind(o.forbids_device))
     .map_err(name_conflict("organization", &o.name))?;
     Ok(())
 }
@@ -130,4 +132,12 @@ pub async fn names(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, St
             run!(conn, c => sqlx::query_as("SELECT id, name FROM organization WHERE deleted_at IS NULL ORDER BY id").fetch_all(&mut *c))
         }
     }
+}
+
+/// Living organizations that refuse sessions which were given to another machine by a code: of those in `ids`, or of all.
+pub async fn forbidding_devices(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<Uuid>> {
+    let all: Vec<Uuid> = run!(conn, c => sqlx::query_scalar(
+        "SELECT id FROM organization WHERE deleted_at IS NULL AND forbids_device"
+    ).fetch_all(&mut *c))?;
+    Ok(all.into_iter().filter(|id| ids.is_none_or(|ids| ids.contains(id))).collect())
 }

@@ -35,6 +35,27 @@ row! {
         pub proven_at: Time,
         /// The claim that the provider was to say groups in, where it did not.
         pub absent_claim: Option<String>,
+        /// The one organization that it reaches; none for all of the user's.
+        pub organization_id: Option<Uuid>,
+    }
+}
+
+row! {
+    /// What a session that another one hands over inherits of it.
+    #[derive(Clone, Debug)]
+    pub struct Inherited {
+        /// When it ends.
+        pub expires_at: Time,
+        /// How its user proved who it is.
+        pub methods: Methods,
+        /// When the user last did.
+        pub proven_at: Time,
+        /// The provider's own name of its session, where one proved it.
+        pub provider_session: Option<String>,
+        /// The claim that the provider was to say groups in, where it did not.
+        pub absent_claim: Option<String>,
+        /// The one organization that it reaches.
+        pub organization_id: Option<Uuid>,
     }
 }
 
@@ -56,24 +77,30 @@ pub struct NewSession<'a> {
     pub address: Option<String>,
     /// With what.
     pub user_agent: Option<&'a str>,
-    /// How its user has just proved who it is.
+    /// How its user has proved who it is.
     pub methods: &'a Methods,
+    /// When: now, but where another session hands it over.
+    pub proven_at: Time,
     /// The provider's own name of its session, where one proved it.
     pub provider_session: Option<&'a str>,
     /// The claim that it was to say groups in, where it did not.
     pub absent_claim: Option<&'a str>,
+    /// The one organization that it reaches; none for all of the user's.
+    pub organization: Option<Uuid>,
 }
 
-/// Adds a session of somebody who has just proved who it is, and forgets those that have ended.
+/// Adds a session of somebody who has proved who it is, and forgets those that have ended.
 pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<()> {
     execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0))?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO session (id, account_id, digest, pepper_version, console, created_at, proven_at, expires_at, address, ",
-        "user_agent, methods, provider_session, absent_claim) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12)"
+        "user_agent, methods, provider_session, organization_id, absent_claim) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $12, $7, $8, $9, $10, $11, $13, $14)"
     ))
     .bind(session.id).bind(session.account).bind(&session.digest.0[..]).bind(session.pepper_version).bind(session.console)
     .bind(now.0).bind(session.expires_at.0).bind(&session.address).bind(session.user_agent)
-    .bind(session.methods.to_string()).bind(session.provider_session).bind(session.absent_claim))?;
+    .bind(session.methods.to_string()).bind(session.provider_session).bind(session.proven_at.0).bind(session.organization)
+    .bind(session.absent_claim))?;
     Ok(())
 }
 
@@ -81,7 +108,7 @@ pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<
 pub async fn of_accounts(conn: Conn<'_>, accounts: &[Uuid]) -> Result<Vec<Session>> {
     by_ids(conn, concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at, s.absent_claim ",
+        "s.methods, s.proven_at, s.absent_claim, s.organization_id ",
         "FROM session s JOIN account a ON a.id = s.account_id WHERE s.account_id IN"
     ), accounts).await
 }
@@ -100,7 +127,7 @@ pub async fn beyond(conn: Conn<'_>, account: Uuid, keep: u64) -> Result<Vec<Uuid
 pub async fn all(conn: Conn<'_>) -> Result<Vec<Session>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at, s.absent_claim ",
+        "s.methods, s.proven_at, s.absent_claim, s.organization_id ",
         "FROM session s JOIN account a ON a.id = s.account_id"
     )).fetch_all(&mut *c))
 }
@@ -123,16 +150,52 @@ pub async fn delete_others(tx: &mut Tx, account: Uuid, keep: Option<Uuid>) -> Re
     Ok(())
 }
 
-/// Notes that the user proved to be at this session. `false` when it has ended.
-pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, now: Time) -> Result<bool> {
+/// What a proof makes of a session.
+pub struct Renewed<'a> {
+    /// The digest of its new text: the one until now opens nothing any more.
+    pub digest: Digest,
+    /// The pepper of the digest.
+    pub pepper_version: i32,
+    /// All ways in which its user has proved who it is.
+    pub methods: &'a Methods,
+    /// The provider's own name of its session, where one has just proved it.
+    pub provider_session: Option<&'a str>,
+}
+
+/// Notes that the user proved to be at this session, which has another text from now on. `false` when it has ended.
+pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, now: Time) -> Result<bool> {
     let proven = execute!(
         tx.conn(),
-        sqlx::query("UPDATE session SET proven_at = $3 WHERE id = $1 AND account_id = $2")
-            .bind(id)
-            .bind(account)
-            .bind(now.0)
+        sqlx::query(concat!(
+            "UPDATE session SET proven_at = $3, digest = $4, pepper_version = $5, methods = $6, ",
+            "provider_session = COALESCE($7, provider_session) WHERE id = $1 AND account_id = $2"
+        ))
+        .bind(id)
+        .bind(account)
+        .bind(now.0)
+        .bind(&renewed.digest.0[..])
+        .bind(renewed.pepper_version)
+        .bind(renewed.methods.to_string())
+        .bind(renewed.provider_session)
     )?;
     Ok(proven > 0)
+}
+
+/// What a living session of a user hands over. `None` when it has ended.
+pub async fn inherited(conn: Conn<'_>, account: Uuid, id: Uuid, now: Time) -> Result<Option<Inherited>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT expires_at, methods, proven_at, provider_session, absent_claim, organization_id FROM session ",
+        "WHERE id = $1 AND account_id = $2 AND expires_at > $3"
+    )).bind(id).bind(account).bind(now.0).fetch_optional(&mut *c))
+}
+
+/// The sessions that a provider calls so, by its own name of them.
+pub async fn of_provider_session(conn: Conn<'_>, name: &str) -> Result<Vec<Session>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
+        "s.methods, s.proven_at, s.absent_claim, s.organization_id ",
+        "FROM session s JOIN account a ON a.id = s.account_id WHERE s.provider_session = $1"
+    )).bind(name).fetch_all(&mut *c))
 }
 
 /// When the user last proved to be at this session; `None` when it has ended.

@@ -128,6 +128,7 @@ mod tests {
                 logo_url: text(),
                 icon_url: text(),
                 admin_emails: Some((from..from + 20).map(|n| format!("{n:0>254}")).collect()),
+                forbids_device: false,
             })
         };
         let id = |n: usize| Uuid::from_u128(n as u128);

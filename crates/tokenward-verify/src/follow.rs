@@ -14,6 +14,8 @@ use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry as IndexEntry, Index, Session};
 use tokenward_core::journal::{After, Entry, Keeps};
 use tokenward_core::meter::Meter;
+use tokenward_core::method::Method;
+use tokenward_core::reach::Reach;
 use tokenward_core::role::Mode;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::sign_in::SessionProof;
@@ -288,6 +290,8 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     for (id, name) in &names {
         directory.put_organization(*id, name);
     }
+    let forbidding = organizations::forbidding_devices(feed.conn()?, None).await?;
+    names.iter().for_each(|(id, _)| directory.put_device_rule(*id, forbidding.contains(id)));
     for (id, cut) in cuts::of(feed.conn()?, None).await? {
         directory.put_cut(id, cut);
     }
@@ -415,7 +419,7 @@ impl Touched {
                 | Event::PolicyTokenDeleted => {
                     touched.tokens.insert(row.target_id);
                 }
-                Event::SessionCreated | Event::SessionEnded | Event::UserUpdated => {
+                Event::SessionCreated | Event::SessionEnded | Event::SessionProven | Event::UserUpdated => {
                     touched.accounts.insert(row.related_id.unwrap_or(row.target_id));
                 }
                 _ => {}
@@ -540,9 +544,11 @@ async fn change_directory(directory: &mut Directory, feed: &mut Feed, touched: &
             directory.remove_organization(*id);
         }
         let cuts = cuts::of(feed.conn()?, Some(&ids)).await?;
+        let forbidding = organizations::forbidding_devices(feed.conn()?, Some(&ids)).await?;
         for (id, name) in living {
             let new = directory.organization(id).is_none();
             directory.put_organization(id, &name);
+            directory.put_device_rule(id, forbidding.contains(&id));
             if new {
                 for (organization, role) in roles::of_organization(feed.conn()?, id).await? {
                     directory.put_role(organization, role);
@@ -668,6 +674,7 @@ fn session(row: sessions::Session) -> Option<(Digest, Session)> {
         email: row.email.into(),
         console: row.console,
         by_password: row.methods.by_password(),
+        reach: Reach { only: row.organization_id, by_device: row.methods.has(&Method::Device) },
         proof: Arc::new(SessionProof { absent_claim: row.absent_claim.map(Into::into), methods: row.methods }),
         expires_at: row.expires_at,
     };

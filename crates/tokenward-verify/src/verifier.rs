@@ -730,7 +730,8 @@ impl Verifier {
         match decide(&facts, Ask::Identity, self.0.clock.recent()) {
             Decision::Allow => {
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
-                Ok(Caller::user(session.credential(), by).proven_by(Arc::clone(&session.proof)))
+                let caller = Caller::user(session.credential(), by);
+                Ok(caller.proven_by(Arc::clone(&session.proof)).reaching(session.reach))
             }
             Decision::Deny { reason, .. } => Err(refused_session(self.refused(reason, client.address))),
         }

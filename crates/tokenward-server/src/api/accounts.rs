@@ -32,7 +32,7 @@ fn account(row: Row) -> Account {
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        get("/account", show).user().about("Account", "Your own account.").answers::<Account>(200),
+        get("/account", show).user_at_all().about("Account", "Your own account.").answers::<Account>(200),
         put("/account", edit)
             .user()
             .about("Account", "Change your own account.")

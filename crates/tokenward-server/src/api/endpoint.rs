@@ -57,6 +57,8 @@ pub struct Endpoint {
     pub right: EndpointRight,
     /// Tokens are refused even with the permission.
     pub user_only: bool,
+    /// A session that is for one organization alone may call it, though it is about the account.
+    pub narrow: bool,
     /// It honours `Idempotency-Key`.
     pub idempotent: bool,
     pub(super) tag: &'static str,
@@ -104,6 +106,7 @@ fn endpoint(method: Method, path: &'static str, handler: Handling) -> Endpoint {
         path,
         right: EndpointRight::Caller,
         user_only: false,
+        narrow: false,
         idempotent: false,
         tag: "",
         summary: "",
@@ -147,6 +150,12 @@ impl Endpoint {
     /// Anybody may call it.
     pub(super) fn public(mut self) -> Self {
         self.right = EndpointRight::Public;
+        self
+    }
+
+    /// The same, and also one whose session is for one organization alone.
+    pub(super) fn user_at_all(mut self) -> Self {
+        (self.right, self.narrow) = (EndpointRight::User, true);
         self
     }
 
@@ -269,6 +278,7 @@ impl Endpoint {
             app: Arc::clone(app),
             right: self.right,
             user_only: self.user_only,
+            narrow: self.narrow,
             idempotent: self.idempotent,
             basic: self.basic,
             takes_nothing: self.body.is_none() && self.method != Method::GET,

@@ -8,6 +8,7 @@ mod accounts;
 mod apis;
 mod at_least;
 mod clusters;
+mod command_line;
 mod decisions;
 mod direct;
 mod docs;
@@ -80,6 +81,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         docs::endpoints(),
         limits::endpoints(),
         sessions::endpoints(),
+        command_line::endpoints(),
         accounts::endpoints(),
         account_events::endpoints(),
         identities::endpoints(),

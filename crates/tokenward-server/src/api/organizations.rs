@@ -34,6 +34,7 @@ fn organization(row: Row) -> Organization {
         description: row.description,
         website_url: row.website_url,
         repository: row.repository,
+        forbids_device: row.forbids_device,
         logo_url: row.logo_url,
         icon_url: row.icon_url,
         owner: row.owner,
@@ -99,6 +100,7 @@ async fn create(
         logo_url: Some(new.logo_url),
         icon_url: Some(new.icon_url),
         admin_emails: Some(new.admin_emails),
+        forbids_device: None,
     };
     let created = organizations::create(&app, &caller, change).await?;
     let version = created.value.updated_at;
@@ -124,6 +126,7 @@ async fn edit(
         logo_url: edit.logo_url,
         icon_url: edit.icon_url,
         admin_emails: edit.admin_emails,
+        forbids_device: edit.forbids_device,
     };
     let changed = organizations::update(&app, grant, change, if_match).await?;
     let version = changed.value.updated_at;

@@ -52,6 +52,8 @@ pub(super) struct RightGuard {
     pub app: Arc<App>,
     pub right: EndpointRight,
     pub user_only: bool,
+    /// A session that is for one organization alone may call it, though it is about the account.
+    pub narrow: bool,
     pub idempotent: bool,
     pub basic: bool,
     /// It changes something, and a body says nothing of it.
@@ -81,7 +83,11 @@ pub(super) fn authorize(
     };
     let EndpointRight::Permission(permission, on) = guard.right else {
         if guard.right == EndpointRight::User {
-            caller.require_user()?;
+            if guard.narrow {
+                caller.require_user()?
+            } else {
+                caller.require_whole()?
+            };
         }
         return Ok((caller, None));
     };

@@ -27,14 +27,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Session>(201)
             .errors(&[401, 429, 503]),
         delete("/session", delete_session)
-            .user()
+            .user_at_all()
             .about("Sessions", "Sign out: ends the session that is used.")
             .answers_empty(204),
         post("/session/proof", prove)
-            .user()
+            .user_at_all()
             .about(
                 "Sessions",
-                "Prove by the password who sits at the session: for what answers 401 `proof_required` without it.",
+                "Prove by the password who sits at the session: for what answers 401 `proof_required` without it. The session has \
+                 another token from then on, and the one that was sent ends.",
             )
             .takes::<Proof>()
             .answers::<Proven>(200)
@@ -80,7 +81,11 @@ async fn prove(
 ) -> Result<Response, ApiError> {
     PASSWORD.check_text(&body.password).map_err(|problem| Error::invalid("password", problem))?;
     let proven = proof::prove(&app, &caller, Zeroizing::new(body.password)).await?;
-    Ok(written(StatusCode::OK, proven, |proven_until| Proven { proven_until }))
+    Ok(written(StatusCode::OK, proven, |renewed| Proven {
+        proven_until: renewed.proven_until,
+        token: renewed.text.expose().to_owned(),
+        expires_at: renewed.expires_at,
+    }))
 }
 
 async fn list(
@@ -97,6 +102,7 @@ async fn list(
         user_agent: session.user_agent,
         methods: session.methods.words(),
         proven_at: session.proven_at,
+        organization_id: session.organization_id,
     });
     Ok(Json(OwnSessionList { results: results.collect() }))
 }

@@ -104,6 +104,7 @@ done! {
     IdentityLinked = "identity-linked", Good, "The identity is linked. It opens this account from now on.";
     IdentityRemoved = "identity-removed", Good, "The identity is unlinked. It opens this account no more.";
     Proven = "proven", Good, "It is proven that you sit here. For a few minutes nothing more is asked.";
+    DeviceRefused = "device-refused", Good, "That machine is refused. It is told so.";
     SessionEnded = "session-ended", Good, "That session is signed out.";
     SessionsEnded = "sessions-ended", Good, "All other sessions are signed out.";
     RoleSaved = "role-saved", Good, "The role is saved. It counts from the next request on.";

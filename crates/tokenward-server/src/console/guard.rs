@@ -103,6 +103,9 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
         Some(error) => error_inside(&person, organization, nav, &Arc::clone(error)).await,
         None => response,
     };
+    if person.tell_renewed(response.headers_mut()).is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
     if had_done && !response.status().is_redirection() {
         cookie::clear(response.headers_mut(), cookie::DONE);
     }

@@ -10,6 +10,7 @@ mod accounts;
 mod apis;
 pub mod assets;
 mod clusters;
+mod command_line;
 mod confirm;
 mod cookie;
 mod decisions;
@@ -122,6 +123,8 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             get(token_changes::ask_delete).post(token_changes::delete),
         )
         .merge(identity_routes())
+        .route("/console/command-line", get(command_line::ask).post(command_line::give))
+        .route("/console/device", get(command_line::type_code).post(command_line::decide))
         .merge(policy_token_routes())
         .merge(access_routes())
         .merge(api_routes())

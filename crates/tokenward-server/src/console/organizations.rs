@@ -40,6 +40,7 @@ fn typed(saved: &Organization) -> Pairs {
         ("website_url", text(&saved.website_url)),
         ("repository", text(&saved.repository)),
         ("admin_emails", organizations::admin_emails(saved).unwrap_or_default().join(", ")),
+        ("forbids_device", if saved.forbids_device { "on".to_owned() } else { String::new() }),
     ])
 }
 
@@ -51,6 +52,7 @@ async fn settings_page(person: &SignedIn, saved: Organization, typed: &Pairs, mu
         website_url: problems.field("website_url", typed.line("website_url")),
         repository: problems.field("repository", typed.line("repository")),
         admin_emails: problems.field("admin_emails", typed.line("admin_emails")),
+        forbids_device: typed.on("forbids_device"),
     };
     let retention = match person.may(saved.id, Management::EventRead) {
         Ok(grant) => {
@@ -112,6 +114,7 @@ pub(super) async fn save_settings(
         website_url: Some(full(form.line("website_url"))),
         repository: Some(full(form.line("repository"))),
         admin_emails: Some(Some(emails).filter(|emails| !emails.is_empty())),
+        forbids_device: Some(form.on("forbids_device")),
         ..OrganizationChange::default()
     };
     match organizations::update(&person.app, grant.clone(), change, IfMatch(None)).await {

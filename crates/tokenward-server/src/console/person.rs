@@ -1,6 +1,6 @@
 //! Who looks at a page: somebody who is signed in, or a visitor.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -9,7 +9,8 @@ use tokenward_core::directory::Resource;
 use tokenward_core::event::Origin;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{Role, Target};
-use tokenward_core::secret::{mac, random_text};
+use tokenward_core::secret::{PlainText, mac, random_text};
+use tokenward_core::sync::lock;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::Position;
 use zeroize::Zeroizing;
@@ -20,6 +21,7 @@ use super::page::{PageResult, see_other};
 use super::view::{Flash, FlashKind, Moment, Nav, NavigationEntry, OrganizationLink, Shell};
 use super::words::role_name;
 use crate::http;
+use crate::service::proof::Renewed;
 use crate::service::sessions::Begun;
 use crate::service::{App, CLIENTS_HIDDEN, accounts, log, receipts};
 use tokenward_verify::server::Client;
@@ -47,10 +49,19 @@ pub(super) struct SignedIn {
     pub caller: Caller,
     /// The account.
     pub user: Uuid,
-    /// Goes with every form.
+    /// Goes with every form, until the session has another text.
     pub csrf: String,
     /// What came of the last action.
     pub done: Option<Done>,
+    /// The text that the session has since this request, where it has another: the answer sets it.
+    renewed: Arc<Mutex<Option<Renewal>>>,
+}
+
+/// Another text of a session.
+struct Renewal {
+    cookie: Arc<PlainText>,
+    seconds: i64,
+    csrf: String,
 }
 
 impl SignedIn {
@@ -68,7 +79,28 @@ impl SignedIn {
             csrf: form_token(app, cookie::SESSION, cookie),
             done: cookie::get(headers, cookie::DONE).and_then(Done::parse),
             app: Arc::clone(app),
+            renewed: Arc::default(),
         }))
+    }
+
+    /// The session has another text from now on: the answer brings it, and its forms go with it.
+    pub(super) fn renew(&self, renewed: &Renewed) {
+        let seconds = renewed.expires_at.seconds() - self.app.now().seconds();
+        let csrf = form_token(&self.app, cookie::SESSION, renewed.text.expose());
+        *lock(&self.renewed) = Some(Renewal { cookie: Arc::clone(&renewed.text), seconds, csrf });
+    }
+
+    /// What goes with every form that is shown from now on.
+    pub(super) fn form_token(&self) -> String {
+        lock(&self.renewed).as_ref().map_or_else(|| self.csrf.clone(), |renewal| renewal.csrf.clone())
+    }
+
+    /// Lets the browser know the text that the session has since this request, if it has another.
+    pub(super) fn tell_renewed(&self, headers: &mut HeaderMap) -> Result<()> {
+        match lock(&self.renewed).as_ref() {
+            Some(it) => cookie::set(headers, cookie::SESSION, it.cookie.expose(), Some(it.seconds)),
+            None => Ok(()),
+        }
     }
 
     /// The right to do something in an organization.
@@ -163,7 +195,7 @@ impl SignedIn {
             user_email: account.email,
             active,
             entries,
-            csrf: self.csrf.clone(),
+            csrf: self.form_token(),
             flash: self.done.map(|done| done.flash(progress.as_ref())).or(warning),
         })
     }

@@ -12,7 +12,8 @@ use crate::service::{accounts, proof};
 pub(super) async fn given(person: &SignedIn, form: &Pairs) -> Result<()> {
     let password = form.get(PASSWORD);
     if !password.is_empty() {
-        proof::prove(&person.app, &person.caller, Zeroizing::new(password.to_owned())).await?;
+        let proven = proof::prove(&person.app, &person.caller, Zeroizing::new(password.to_owned())).await?;
+        person.renew(&proven.value);
     }
     Ok(())
 }

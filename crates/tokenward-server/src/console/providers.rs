@@ -96,16 +96,18 @@ pub(super) async fn go_to_link(
     sent(&person.app, &key, Purpose::Link, &headers).await
 }
 
-/// `GET /console/account/prove/{key}`: to prove anew who sits here.
+/// `GET /console/account/prove/{key}`: to prove anew who sits here, and go on to `next`.
 pub(super) async fn go_to_prove(
     Extension(person): Extension<SignedIn>,
     At(key): At<String>,
+    Query(query): Query,
     headers: HeaderMap,
 ) -> PageResult {
     if from_elsewhere(&headers) {
         return see_other(ACCOUNT);
     }
-    let purpose = Purpose::Prove(person.caller.credential_id(), ACCOUNT.to_owned());
+    let next = own_path(query.get("next")).filter(|next| next.len() <= NEXT_MAX).unwrap_or(ACCOUNT);
+    let purpose = Purpose::Prove(person.caller.credential_id(), next.to_owned());
     sent(&person.app, &key, purpose, &headers).await
 }
 
@@ -158,8 +160,13 @@ pub(super) async fn back(
         Came::Joined(begun, organization) => {
             visitor.signed_in(&begun.value, &format!("/console/{organization}"), Some(Flashed::Joined)).await?
         }
-        Came::ProvenAnew(next) => match &visitor.person {
-            Some(person) => person.done(&next, Flashed::Proven)?,
+        Came::ProvenAnew(next, renewed) => match &visitor.person {
+            Some(person) => {
+                person.renew(&renewed);
+                let mut response = person.done(&next, Flashed::Proven)?;
+                person.tell_renewed(response.headers_mut())?;
+                response
+            }
             None => see_other("/sign-in")?,
         },
         Came::Unknown(carried) => carrying(see_other(IDENTITY_PAGE)?, &carried)?,

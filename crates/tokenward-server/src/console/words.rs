@@ -180,6 +180,7 @@ pub(super) fn proven_how(methods: &Methods) -> String {
         Method::Password => "a password".to_owned(),
         Method::Link => "a sign-in link".to_owned(),
         Method::Invitation => "an invitation".to_owned(),
+        Method::Device => "a code that was typed".to_owned(),
         Method::Oidc(key) => key.to_string(),
     };
     let all: Vec<String> = methods.iter().map(word).collect();

@@ -5,6 +5,7 @@ mod address;
 pub mod claims;
 mod fetch;
 mod known;
+mod logout;
 pub mod settings;
 mod token;
 
@@ -81,6 +82,19 @@ pub struct Tried {
     pub keys: Vec<String>,
     /// By how many seconds its clock differs from ours, where it says.
     pub clock: Option<i64>,
+}
+
+/// That somebody has signed out at a provider.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoggedOut {
+    /// Who; where it does not say, one session of somebody.
+    pub subject: Option<String>,
+    /// Of which session; where it does not say, of all.
+    pub session: Option<String>,
+    /// What the provider calls this message: each counts once.
+    pub id: String,
+    /// When it was made, in seconds.
+    pub made_at: i64,
 }
 
 /// What leads to a provider, and is asked for when somebody comes back.
@@ -219,6 +233,15 @@ impl Provider {
             claims.completed_by(said);
         }
         self.proven(claims)
+    }
+
+    /// Who has signed out there, by the word of the provider.
+    pub async fn logged_out(&self, logout_token: &str, now: Time) -> Result<LoggedOut, Trouble> {
+        let head = token::head(logout_token)?;
+        let keys = self.known.keys(&self.fetcher, &self.settings.issuer, &head, now).await?;
+        let claims = token::verified(logout_token, &head, keys.iter())?;
+        let Settings { issuer, client_id, .. } = &self.settings;
+        logout::read(&claims, issuer, client_id, now.seconds())
     }
 
     async fn tokens(&self, metadata: &Metadata, code: &str, asked: &Question<'_>) -> Result<Tokens, Trouble> {

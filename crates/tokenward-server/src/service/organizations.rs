@@ -36,6 +36,8 @@ pub struct OrganizationChange {
     pub icon_url: Option<Option<String>>,
     /// Whom to write to.
     pub admin_emails: Option<Option<Vec<String>>>,
+    /// Whether it refuses sessions that were given to another machine by a code.
+    pub forbids_device: Option<bool>,
 }
 
 /// The organizations that the caller belongs to.
@@ -176,8 +178,9 @@ fn check(change: &OrganizationChange) -> Result<Option<Plan>> {
 }
 
 fn apply(organization: &mut Organization, change: OrganizationChange, plan: Option<Plan>) -> Result<()> {
-    let OrganizationChange { name, description, plan: _, website_url, repository, logo_url, icon_url, admin_emails } =
+    let OrganizationChange { name, description, website_url, repository, logo_url, icon_url, admin_emails, .. } =
         change;
+    organization.forbids_device = change.forbids_device.unwrap_or(organization.forbids_device);
     if let Some(name) = name {
         organization.name = name;
     }
@@ -220,5 +223,6 @@ fn snapshot(o: &Organization) -> OrganizationSnapshot {
         logo_url: o.logo_url.clone(),
         icon_url: o.icon_url.clone(),
         admin_emails: admin_emails(o),
+        forbids_device: o.forbids_device,
     }
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use tokenward_core::caller::{Caller, Person};
 use tokenward_core::event::{Event, Kind};
+use tokenward_core::method::Method;
 use tokenward_core::notice::Notice;
 use tokenward_core::right::Right as _;
+use tokenward_core::secret::PlainText;
 use tokenward_core::time::Micros;
 use tokenward_core::{Error, Result, Time};
 use tokenward_store::{Tx, accounts, sessions};
@@ -17,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
+use super::new_text::NewText;
 use super::turns::Lane;
 use super::{App, Written, accounts as people};
 use crate::limits::PROOF_TIME;
@@ -26,8 +29,41 @@ pub(super) fn lifetime(app: &App) -> Micros {
     app.limits.micros(&PROOF_TIME)
 }
 
-/// Proves who sits at the session, by the password. Answers until when that counts.
-pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>) -> Result<Written<Time>> {
+/// What a proof makes of the session: another text, so that whoever has got hold of the one until now is out.
+pub struct Renewed {
+    /// Until when the proof counts.
+    pub proven_until: Time,
+    /// The text from now on.
+    pub text: Arc<PlainText>,
+    /// When the session ends: a proof does not prolong it.
+    pub expires_at: Time,
+}
+
+/// Notes in the transaction that the person has proved to be at the session, in this way too, and gives it another text.
+pub(super) async fn renew(
+    tx: &mut Tx,
+    person: &Person,
+    new: &NewText,
+    (method, provider_session): (Method, Option<&str>),
+    lifetime: Micros,
+) -> Result<(Renewed, Vec<Event>)> {
+    let (account, id, now) = (person.account(), person.session(), tx.now());
+    let gone = || Error::not_found("session");
+    let old = sessions::inherited(tx.conn(), account, id, now).await?.ok_or_else(gone)?;
+    let methods = old.methods.and(method);
+    let NewText { text, digest, pepper_version } = new;
+    let (digest, pepper_version) = (*digest, *pepper_version);
+    let row = sessions::Renewed { digest, pepper_version, methods: &methods, provider_session };
+    if !sessions::prove(tx, account, id, &row, now).await? {
+        return Err(gone());
+    }
+    let renewed = Renewed { proven_until: now.plus(lifetime), text: Arc::clone(text), expires_at: old.expires_at };
+    let event = Event::new(Kind::SessionProven, None, id, person.by().actor.name());
+    Ok((renewed, vec![event.related(account)]))
+}
+
+/// Proves who sits at the session, by the password.
+pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>) -> Result<Written<Renewed>> {
     app.sign_in.require_passwords()?;
     let account = people::get(app, caller).await?;
     let mut reader = app.store.read().await?;
@@ -39,18 +75,13 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>)
     if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await? {
         return Err(wrong());
     }
-    let lifetime = lifetime(app);
-    app.write(caller.person()?, move |tx, person| {
+    let (lifetime, new) = (lifetime(app), Arc::new(NewText::make(app)));
+    app.write(caller.at_own_session()?, move |tx, person| {
         Box::pin(async move {
             if accounts::password_hash(tx.conn(), person.account()).await? != hash {
                 return Err(wrong());
             }
-            let now = tx.now();
-            if !sessions::prove(tx, person.account(), person.session(), now).await? {
-                return Err(Error::not_found("session"));
-            }
-            let event = Event::new(Kind::SessionProven, None, person.session(), person.by().actor.name());
-            Ok((now.plus(lifetime), vec![event.related(person.account())]))
+            renew(tx, person, &new, (Method::Password, None), lifetime).await
         })
     })
     .await

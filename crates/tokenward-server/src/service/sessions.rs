@@ -8,7 +8,7 @@ use tokenward_core::event::{Actor, Event, Kind, SessionSnapshot};
 use tokenward_core::method::{Method, Methods};
 use tokenward_core::notice::Notice;
 use tokenward_core::right::{Right as _, Visitor};
-use tokenward_core::secret::{self, PlainText};
+use tokenward_core::secret::PlainText;
 use tokenward_core::time::HOUR;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
@@ -17,6 +17,8 @@ use tokenward_store::sessions::{self, NewSession, Session};
 use zeroize::Zeroizing;
 
 use super::compare::{self, Tried};
+use super::handed::{Handed, Terms};
+use super::new_text::NewText;
 use super::turns::Lane;
 use super::{App, Written};
 use crate::limits::SESSIONS;
@@ -36,6 +38,7 @@ pub struct Begun {
 }
 
 /// How whoever begins a session has just proved who it is.
+#[derive(Clone)]
 pub struct Proof {
     methods: Methods,
     /// What a password was compared with: one that was changed since then opens nothing.
@@ -47,6 +50,8 @@ pub struct Proof {
     absent_claim: Option<String>,
     /// How long the session lasts.
     lifetime: i64,
+    /// What another session hands over, whose proof it is then.
+    handed: Option<Handed>,
 }
 
 impl Proof {
@@ -96,6 +101,12 @@ impl Proof {
         Self { absent_claim, ..self }
     }
 
+    /// By what another session of the account hands over.
+    #[must_use]
+    pub fn handed(handed: Handed) -> Self {
+        Self { handed: Some(handed), ..Self::of([]) }
+    }
+
     fn of<const N: usize>(methods: [Method; N]) -> Self {
         Self {
             methods: Methods::of(methods),
@@ -104,6 +115,7 @@ impl Proof {
             identity: None,
             absent_claim: None,
             lifetime: LIFETIME,
+            handed: None,
         }
     }
 }
@@ -145,9 +157,7 @@ pub async fn begin(
     client: Client,
     console: bool,
 ) -> Result<Written<Begun>> {
-    let text = PlainText::generate(secret::Kind::Session, app.verifier.prefixes(), app.store.random());
-    let (digest, pepper_version) = app.verifier.digest(&text.inner_digest());
-    let text = Arc::new(text);
+    let NewText { text, digest, pepper_version } = NewText::make(app);
     let most = app.limits.get(&SESSIONS);
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     app.write(visitor, move |tx, _| {
@@ -164,7 +174,18 @@ pub async fn begin(
                 let gone = || Error::new(Code::SignInFailed, "This identity opens no account any more.");
                 identities::used(tx, identity.ok_or_else(gone)?.id, now).await?;
             }
-            let expires_at = now.plus(proof.lifetime);
+            let terms = match &proof.handed {
+                Some(handed) => handed.take(tx, account.id).await?,
+                None => Terms {
+                    methods: proof.methods,
+                    proven_at: now,
+                    provider_session: proof.provider_session,
+                    absent_claim: proof.absent_claim,
+                    organization: None,
+                    expires_at: now.plus(proof.lifetime),
+                },
+            };
+            let Terms { methods, proven_at, provider_session, absent_claim, organization, expires_at } = terms;
             let new = NewSession {
                 id,
                 account: account.id,
@@ -174,9 +195,11 @@ pub async fn begin(
                 expires_at,
                 address: client.address.map(|address| address.to_string()),
                 user_agent: client.user_agent.as_deref(),
-                methods: &proof.methods,
-                provider_session: proof.provider_session.as_deref(),
-                absent_claim: proof.absent_claim.as_deref(),
+                methods: &methods,
+                proven_at,
+                provider_session: provider_session.as_deref(),
+                absent_claim: absent_claim.as_deref(),
+                organization,
             };
             sessions::insert(tx, &new, now).await?;
             let mut events = Vec::new();
@@ -186,7 +209,8 @@ pub async fn begin(
                 events.push(Event::new(Kind::SessionEnded, None, oldest, &account.email).related(account.id));
             }
             accounts::touch(tx, account.id, now).await?;
-            let snapshot = SessionSnapshot { user_id: account.id, console, expires_at, methods: proof.methods.words() };
+            let (user_id, methods) = (account.id, methods.words());
+            let snapshot = SessionSnapshot { user_id, console, expires_at, methods, organization_id: organization };
             let email = account.email.clone();
             events.push(Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot));
             Ok((Begun { email, text, expires_at }, events))
@@ -209,9 +233,10 @@ pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Session>> {
     Ok(all)
 }
 
-/// Ends one of the caller's own sessions.
+/// Ends one of the caller's own sessions. One that is for one organization alone ends no other than itself.
 pub async fn end(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written<()>> {
-    app.write(caller.person()?, move |tx, person| {
+    let person = if id == caller.credential_id() { caller.at_own_session() } else { caller.person() };
+    app.write(person?, move |tx, person| {
         Box::pin(async move {
             if !sessions::delete(tx, person.account(), id).await? {
                 return Err(Error::not_found("session"));

@@ -311,6 +311,7 @@ pub(crate) async fn insert_organization(
         logo_url: None,
         icon_url: None,
         admin_emails: None,
+        forbids_device: false,
     };
     let member = MemberSnapshot {
         email: owner_email.to_owned(),

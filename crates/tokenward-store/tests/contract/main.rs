@@ -28,6 +28,7 @@ mod proxy;
 mod world;
 
 mod cuts;
+mod device_sign_ins;
 mod events;
 mod faults;
 mod hints;

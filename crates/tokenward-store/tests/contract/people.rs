@@ -197,6 +197,8 @@ fn session(world: &World, account: Uuid) -> NewSession<'static> {
         methods: by_link(),
         provider_session: None,
         absent_claim: None,
+        proven_at: world.now(),
+        organization: None,
     }
 }
 

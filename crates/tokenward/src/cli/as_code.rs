@@ -200,6 +200,7 @@ impl<'a> Survey<'a> {
             logo_url: None,
             icon_url: None,
             admin_emails: None,
+            forbids_device: None,
         };
         let mut said = Vec::new();
         for (what, wanted, now, to) in [

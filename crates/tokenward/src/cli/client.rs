@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fmt::Write as _;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,7 +16,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokenward_api::error::{ErrorBody, Fault};
 use tokenward_api::organizations;
+use tokenward_api::sessions::Proven;
 use tokenward_core::secret::Kind;
+use tokenward_core::sync::lock;
 use uuid::Uuid;
 
 use super::Global;
@@ -25,6 +28,7 @@ use super::effect::{Effect, WaitArgs};
 use super::find::Named;
 use super::output::{self, Exit, Failure, Result};
 use super::proof;
+use crate::note::note;
 
 /// Where a server listens that was started without options.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -45,7 +49,8 @@ enum CredentialSource {
 pub struct Client {
     http: reqwest::Client,
     base: String,
-    authorization: Option<HeaderValue>,
+    /// A proof gives the session another one.
+    authorization: Mutex<Option<HeaderValue>>,
     source: CredentialSource,
 }
 
@@ -126,7 +131,7 @@ impl Client {
             Failure::error(format!("No secure connection can be made: {}", innermost(&cause)))
                 .hint("Install the system's ca-certificates, or name the server's authority with --ca-cert.")
         })?;
-        Ok(Self { http, base, authorization, source })
+        Ok(Self { http, base, authorization: Mutex::new(authorization), source })
     }
 
     /// The server, without a slash at its end.
@@ -254,8 +259,8 @@ impl Client {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.authorization {
-            Some(value) => request.header(AUTHORIZATION, value.clone()),
+        match lock(&self.authorization).clone() {
+            Some(value) => request.header(AUTHORIZATION, value),
             None => request,
         }
     }
@@ -266,10 +271,53 @@ impl Client {
         match (self.send_once(request).await, again) {
             (Err(refusal), Some(again)) if refusal.asks_for_proof => {
                 let proof = self.request(Method::POST, "/session/proof").json(&proof::ask(refusal)?);
-                self.send_once::<IgnoredAny>(proof).await?;
-                self.send_once(again).await
+                let proven: Versioned<Proven> = self.send_once(proof).await?;
+                self.renew(&proven.answer)?;
+                let mut again = again.build().map_err(|cause| self.unreachable(&cause))?;
+                again.headers_mut().insert(AUTHORIZATION, authorization(&proven.answer.token)?);
+                self.send_once(RequestBuilder::from_parts(self.http.clone(), again)).await
             }
             (outcome, _) => outcome,
+        }
+    }
+
+    /// The session has another token since it was proven who sits at it, and the one until then has ended.
+    fn renew(&self, proven: &Proven) -> Result {
+        *lock(&self.authorization) = Some(authorization(&proven.token)?);
+        match self.source {
+            CredentialSource::Login => {
+                let path = credentials::path()?;
+                let mut file = Credentials::load(&path)?;
+                if let Some(login) = file.servers.get_mut(&self.base) {
+                    login.token.clone_from(&proven.token);
+                    file.save(&path)?;
+                }
+            }
+            CredentialSource::Environment => note(
+                "warning: the session in TOKENWARD_TOKEN has another token since you proved who you are; the one there has ended.",
+            ),
+            CredentialSource::None => {}
+        }
+        Ok(())
+    }
+
+    /// POST of a form to an endpoint of OAuth, whose refusals say in `error` what to do.
+    pub async fn ask_form<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Result<std::result::Result<T, ErrorBody>> {
+        let answer = self.request(Method::POST, path).form(form).send().await;
+        let answer = answer.map_err(|cause| self.unreachable(&cause))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map(Ok).map_err(|cause| self.not_understood(&cause));
+        }
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(refused) if status == StatusCode::BAD_REQUEST => Ok(Err(refused)),
+            Ok(body) => Err(refused(status, &headers, body, self.source)),
+            Err(_) => Err(self.no_tokenward(status)),
         }
     }
 

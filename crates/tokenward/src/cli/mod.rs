@@ -20,6 +20,8 @@ mod find;
 mod health;
 mod limits;
 mod log;
+mod login;
+mod loopback;
 mod member;
 mod node;
 mod org;
@@ -163,11 +165,12 @@ pub enum Command {
 /// The commands that ask a server.
 #[derive(Subcommand, Debug)]
 pub enum Online {
-    /// Sign in with e-mail and password
+    /// Sign in: by the browser on this machine, or by a code that you type in one
     ///
-    /// Asks for the password, or reads it from standard input when that is no terminal. The session is kept in
-    /// a file that only you can read; `tokenward logout` ends it.
-    Login(session::LoginArgs),
+    /// Without an option a browser opens, where there is one; elsewhere, as over SSH, a code is shown. With --email the password is
+    /// asked for, or read from standard input when that is no terminal. The session is kept in a file that only you can read;
+    /// `tokenward logout` ends it.
+    Login(login::LoginArgs),
     /// End the session of `login`
     Logout,
     /// Say who you are to the server
@@ -394,7 +397,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
     }
     let context = || Context::open(global);
     match command {
-        Online::Login(args) => session::login(args, global).await,
+        Online::Login(args) => login::login(args, global).await,
         Online::Logout => session::logout(global).await,
         Online::Whoami => session::whoami(&context()?).await,
         Online::Verify(args) => verify::run(args, global).await,

@@ -42,10 +42,12 @@ async fn list(context: &Context<'_>) -> Result {
     let mut table = Table::new(&["SINCE", "ENDS", "WHERE", "PROVEN BY", "ADDRESS", "CLIENT", "ID"]);
     for session in &answer.results {
         let place = if session.console { "console" } else { "API" };
+        let place =
+            if session.organization_id.is_some() { format!("{place}, one organization") } else { place.to_owned() };
         table.row([
             moment(session.created_at),
             moment(session.expires_at),
-            if session.current { format!("{place}, this one") } else { place.to_owned() },
+            if session.current { format!("{place}, this one") } else { place },
             text(Some(session.methods.join(", ")).filter(|methods| !methods.is_empty()).as_deref()),
             text(session.address.as_deref()),
             text(session.user_agent.as_deref()),

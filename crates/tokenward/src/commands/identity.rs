@@ -5,12 +5,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use tokenward_core::Uuid;
 use tokenward_core::right::Operator;
-use tokenward_server::config::Flags;
-use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
-use tokenward_store::Store;
 
-use super::{DataArgs, config, must_exist};
+use super::identity_tables::{self, ExportArgs, ImportArgs, MoveArgs};
+use super::{DataArgs, offline_store as store};
 use crate::note::note;
 
 /// What can be done with identities.
@@ -22,6 +20,12 @@ pub enum IdentityCommand {
     Link(LinkArgs),
     /// Take an identity from its account, and end the account's sessions
     Remove(RemoveArgs),
+    /// Move all identities of an issuer to another one: a provider has another address
+    Move(MoveArgs),
+    /// Print all of them as a table (CSV)
+    Export(ExportArgs),
+    /// Link those of a table, all or none
+    Import(ImportArgs),
 }
 
 /// `tokenward identity list`.
@@ -63,16 +67,13 @@ pub struct RemoveArgs {
     pub data: DataArgs,
 }
 
-async fn store(data: &DataArgs) -> Result<Store> {
-    let config = config(data, Flags::default())?;
-    must_exist(&config)?;
-    open_store(&config).await
-}
-
 /// `tokenward identity`.
 pub async fn run(command: IdentityCommand, as_json: bool) -> Result<()> {
     match command {
         IdentityCommand::List(args) => list(args, as_json).await,
+        IdentityCommand::Move(args) => identity_tables::move_issuer(args).await,
+        IdentityCommand::Export(args) => identity_tables::export(args).await,
+        IdentityCommand::Import(args) => identity_tables::import(args).await,
         IdentityCommand::Link(args) => {
             let store = store(&args.data).await?;
             let operator = Operator::at_this_machine();

@@ -8,6 +8,7 @@
 pub mod backup;
 pub mod bootstrap;
 pub mod identity;
+mod identity_tables;
 pub mod log;
 pub mod migrate;
 pub mod new_organization;
@@ -101,6 +102,13 @@ fn print_once(text: &str) -> Result<()> {
     writeln!(std::io::stdout(), "{text}").context(
         "it was made, but could not be printed and cannot be shown again: use `tokenward sign-in-link EMAIL` to get in",
     )
+}
+
+/// The database of a command that changes or reads it without a server.
+async fn offline_store(data: &DataArgs) -> Result<Store> {
+    let config = config(data, Flags::default())?;
+    must_exist(&config)?;
+    tokenward_server::serve::open_store(&config).await
 }
 
 /// An SQLite file that is not there must not be made by a command that only reads it.

@@ -55,5 +55,6 @@ pub async fn run(command: OidcCommand) -> Result<()> {
         None => println!("Clock             it does not say"),
     }
     println!("Address of return {public}/sign-in/with/{}/callback", args.key);
+    println!("Logout address    {public}/console/oidc/{}/logout", args.key);
     Ok(())
 }

@@ -6,6 +6,7 @@ mod access;
 mod account;
 mod apis;
 mod browser;
+mod command_line;
 mod policies;
 #[path = "../support/mod.rs"]
 mod support;

@@ -239,6 +239,7 @@ impl World {
         let mut named = Map::new();
         named.insert("organizationId".into(), acme.id.clone().into());
         named.insert("name".into(), "shop".into());
+        named.insert("key".into(), "corp".into());
         named.insert("decisionId".into(), "x".into());
         let project = made(acme.path("project"), json!({ "name": "p" })).await;
         let cluster = json!({ "name": "c", "region": "r", "cloud_provider": "AWS" });

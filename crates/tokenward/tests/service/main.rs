@@ -13,6 +13,7 @@ mod as_code;
 mod at_least;
 mod backup;
 mod cli;
+mod command_line;
 mod commands;
 mod console;
 mod console_documents;

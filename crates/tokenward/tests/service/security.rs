@@ -29,7 +29,7 @@ async fn a_person_sees_what_happened_to_the_account_and_what_was_tried() {
     server.clock.advance(SECOND);
     server.post("/session/proof", &acme.owner, json!({ "password": "four quiet lamps" })).await.expect(400);
     server.clock.advance(SECOND);
-    server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.expect(200);
+    let owner = server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.str("token");
     server.clock.advance(SECOND);
     sign_in_link(&server.running.app.store, &Operator::at_this_machine(), OWNER).await.unwrap();
     let expected = told(&[
@@ -40,18 +40,18 @@ async fn a_person_sees_what_happened_to_the_account_and_what_was_tried() {
         ("session.created", 1),
         ("user.created", 1),
     ]);
-    assert_eq!(events(&server, "/account/events", &acme.owner).await, expected);
-    let list = server.get("/account/events", &acme.owner).await;
-    for secret in [PASSWORD, "four quiet lamps", &acme.owner] {
+    assert_eq!(events(&server, "/account/events", &owner).await, expected);
+    let list = server.get("/account/events", &owner).await;
+    for secret in [PASSWORD, "four quiet lamps", &owner] {
         assert!(!list.text.contains(secret), "{}", list.text);
     }
     let first = &list.json()["results"][3];
     assert_eq!((&first["address"], &first["actor"]), (&json!("127.0.0.1"), &Value::Null));
     // What is older can be asked for.
     let before = list.json()["results"][3]["timestamp"].as_str().unwrap().to_owned();
-    let older = events(&server, &format!("/account/events?before={before}"), &acme.owner).await;
+    let older = events(&server, &format!("/account/events?before={before}"), &owner).await;
     assert_eq!(older, told(&[("session.created", 1), ("user.created", 1)]));
-    server.get("/account/events?before=soon", &acme.owner).await.expect(400);
+    server.get("/account/events?before=soon", &owner).await.expect(400);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tokenward_core::time::MINUTE;
 use tokenward_server::service::set_up;
 
 use crate::console::Person;
-use crate::support::{OWNER, PASSWORD, Server};
+use crate::support::{OWNER, Organization, PASSWORD, Server};
 
 /// The methods of the session that asks, and when they were proven.
 async fn own(server: &Server, session: &str) -> (Vec<String>, String) {
@@ -23,8 +23,9 @@ async fn each_door_says_how_its_sessions_were_proven() {
     let app = &server.running.app;
     assert_eq!(own(&server, &acme.owner).await, (vec!["password".to_owned()], crate::support::NOW.to_owned()));
     server.clock.advance(MINUTE);
-    server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.expect(200);
-    assert_eq!(own(&server, &acme.owner).await.1, "2026-09-01T12:01:00.000000Z");
+    let proven = server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.str("token");
+    assert_eq!(own(&server, &proven).await.1, "2026-09-01T12:01:00.000000Z");
+    let acme = Organization { owner: proven, ..acme };
 
     let role = server.role(&acme, "viewer").await;
     let body = json!({ "email": "ada@acme.example", "role_id": role });

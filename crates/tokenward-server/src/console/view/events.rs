@@ -106,6 +106,7 @@ pub fn event_label(kind: Kind) -> String {
         (Kind::ApiUpdated, _) => "written",
         (Kind::SessionCreated, _) => "opened",
         (Kind::IdentityLinked, _) => "linked",
+        (Kind::IdentityMoved, _) => "moved to another issuer",
         (Kind::IdentityRemoved, _) => "unlinked",
         (_, "updated") => "changed",
         (_, "resent") => "sent again",

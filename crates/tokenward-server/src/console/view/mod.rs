@@ -7,6 +7,7 @@
 mod access;
 mod account;
 mod apis;
+mod command_line;
 mod events;
 mod gate;
 mod members;
@@ -31,6 +32,7 @@ pub use apis::{
     ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, ReviewRow, RouteAnswer,
     RouteQuestion, RouteRow, RouteTable, UnknownRoute, Wanted,
 };
+pub use command_line::{CommandLinePage, DevicePage, HandedPage, WaitingMachine};
 pub use events::{EventFilters, EventRow, EventsPage, FieldChange, LogCheckPage, LogVerdict, Tone, event_label};
 pub use gate::{
     ErrorInsidePage, ErrorPage, IdentityPage, IdentityStep, InvitationPage, InvitationStep, InvitedTo, NeedsTlsPage,

@@ -11,8 +11,10 @@ use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, SECOND, Time};
 use super::*;
 use tokenward_core::password::rule as password_rule;
 
+mod command_line;
 mod pages;
 
+use command_line::command_line;
 pub use pages::pages;
 
 /// A name that must never work as markup.

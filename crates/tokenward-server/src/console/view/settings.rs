@@ -17,6 +17,8 @@ pub struct SettingsForm {
     pub repository: FormField,
     /// Whom to write to, separated by commas.
     pub admin_emails: FormField,
+    /// Does it refuse sessions that were given to another machine by a code?
+    pub forbids_device: bool,
 }
 
 /// What `…/settings/event-retention` takes: `event_retention`.

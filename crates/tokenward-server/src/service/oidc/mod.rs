@@ -3,26 +3,30 @@
 //! An identity is an issuer and a subject. Who has none here yet is never guessed by an address alone: an invitation is taken by
 //! its link or by a click, and an account is opened by whoever proves once, as before, to be its person.
 
+pub mod logout;
 mod sealed;
 mod trial;
 
 use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
-use tokenward_core::event::{Actor, Event, Kind};
+use tokenward_core::event::Actor;
+use tokenward_core::method::Method;
 use tokenward_core::name::fold_email;
-use tokenward_core::right::{Right as _, Visitor};
+use tokenward_core::right::Visitor;
 use tokenward_core::secret::random_text;
 use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
+use tokenward_store::identities;
 use tokenward_store::invitations::{self, Invitation};
-use tokenward_store::{identities, sessions as session_rows};
 use tokenward_verify::server::Client;
 
 use super::acceptance::{self, Accepting};
 use super::identities::{ByProvider, linked};
 use super::links::link_digest;
+use super::new_text::NewText;
+use super::proof::{self, Renewed};
 use super::sessions::{self, Begun, Proof};
 use super::sign_in_rules as rules;
 use super::takeover::end_what_it_made;
@@ -63,8 +67,8 @@ pub enum Came {
     SignedIn(Written<Begun>, String),
     /// The invitation was accepted, and a session began.
     Joined(Written<Begun>, Uuid),
-    /// It was proven anew who sits at the session; go on to this path of ours.
-    ProvenAnew(String),
+    /// It was proven anew who sits at the session, which has another text; go on to this path of ours.
+    ProvenAnew(String, Renewed),
     /// Nobody's account: what the browser carries to the page that says what can be done.
     Unknown(String),
     /// What the provider says, for somebody who only looks.
@@ -193,8 +197,8 @@ pub async fn finish(
         }
         Purpose::Link => Ok(Came::ToLink(close(app, &pending)?)),
         Purpose::Prove(session, next) => {
-            prove(app, &pending, session, auth_time, caller).await?;
-            Ok(Came::ProvenAnew(next))
+            let renewed = prove(app, &pending, session, auth_time, caller).await?;
+            Ok(Came::ProvenAnew(next, renewed.value))
         }
     }
 }
@@ -262,7 +266,7 @@ async fn prove(
     session: Uuid,
     auth_time: Option<i64>,
     caller: Option<&Caller>,
-) -> Result<()> {
+) -> Result<Written<Renewed>> {
     let fresh = auth_time.is_some_and(|at| app.now().seconds() - at < ANEW / SECOND);
     if !fresh {
         let detail = "The provider does not say that you signed in there just now (`auth_time`). Prove who you are in another way.";
@@ -270,6 +274,7 @@ async fn prove(
     }
     let caller = caller.filter(|caller| caller.credential_id() == session).ok_or_else(not_begun)?;
     let pending = pending.clone();
+    let (lifetime, new) = (proof::lifetime(app), Arc::new(NewText::make(app)));
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             let identity = identities::find(tx.conn(), &pending.issuer, &pending.subject).await?;
@@ -279,16 +284,11 @@ async fn prove(
                     "At the provider you are somebody whose identity does not open this account.",
                 ));
             }
-            let now = tx.now();
-            if !session_rows::prove(tx, person.account(), person.session(), now).await? {
-                return Err(Error::not_found("session"));
-            }
-            let event = Event::new(Kind::SessionProven, None, person.session(), person.by().actor.name());
-            Ok(((), vec![event.related(person.account())]))
+            let by = (Method::Oidc(pending.key.as_str().into()), pending.session.as_deref());
+            proof::renew(tx, person, &new, by, lifetime).await
         })
     })
     .await
-    .map(|_| ())
 }
 
 /// What the browser carries of somebody whose identity opens no account. `None` when it is over.

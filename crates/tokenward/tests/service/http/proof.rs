@@ -22,7 +22,7 @@ fn required() -> (u16, String) {
 
 #[tokio::test]
 async fn an_admin_token_a_transfer_and_the_end_of_an_organization_need_the_password_of_a_moment_ago() {
-    let (server, acme) = Server::frozen().await;
+    let (server, mut acme) = Server::frozen().await;
     let (next, _) = server.member(&acme, "next@acme.example", "admin").await;
     // Signing in is a proof.
     server.post(&acme.path("apiToken"), &acme.owner, admin_token("first")).await.expect(201);
@@ -42,12 +42,16 @@ async fn an_admin_token_a_transfer_and_the_end_of_an_organization_need_the_passw
     assert_eq!(server.post(&tokens, &acme.owner, admin_token("second")).await.outcome(), required());
     let proven = prove(&server, &acme.owner, PASSWORD).await.expect(200);
     assert_eq!(proven["proven_until"], "2026-09-01T12:10:00.000000Z");
+    // The session has another token, and the one until now opens nothing: somebody else may have it.
+    let before = std::mem::replace(&mut acme.owner, proven["token"].as_str().unwrap().to_owned());
+    assert_eq!(server.get("/account", &before).await.outcome(), (401, "unknown".to_owned()));
+    assert_eq!(proven["expires_at"], "2026-09-02T00:00:00.000000Z", "a proof prolongs nothing");
     server.post(&tokens, &acme.owner, admin_token("second")).await.expect(201);
     server.clock.advance(LATER - SECOND);
     server.post(&tokens, &acme.owner, admin_token("third")).await.expect(201);
     server.clock.advance(SECOND);
     assert_eq!(server.post(&tokens, &acme.owner, admin_token("fourth")).await.outcome(), required());
-    prove(&server, &acme.owner, PASSWORD).await.expect(200);
+    let acme = Organization { owner: prove(&server, &acme.owner, PASSWORD).await.str("token"), ..acme };
     server.post(&transfer, &acme.owner, json!({ "user_id": next })).await.expect(204);
 }
 
@@ -56,7 +60,7 @@ async fn a_proof_is_for_the_session_that_gave_it() {
     let (server, acme) = Server::frozen().await;
     server.clock.advance(LATER);
     let other = server.sign_in(OWNER, PASSWORD).await;
-    prove(&server, &other, PASSWORD).await.expect(200);
+    let other = prove(&server, &other, PASSWORD).await.str("token");
     assert_eq!(server.post(&acme.path("apiToken"), &acme.owner, admin_token("x")).await.outcome(), required());
     server.delete(&acme.path(""), &other).await.expect(204);
 }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod first;
+mod logout;
 mod only;
 mod policy;
 mod provider;
@@ -55,6 +56,13 @@ impl Issuer {
     /// What it shall say from now on.
     pub async fn wants(&self, wants: Value) {
         self.http.post(format!("{}/wants", self.url)).json(&wants).send().await.unwrap();
+    }
+
+    /// A logout token that it signs, as a test wants it.
+    pub async fn logout_token(&self, wants: Value) -> String {
+        let request = self.http.post(format!("{}/logout-token", self.url)).json(&wants);
+        let made: Value = request.send().await.unwrap().json().await.unwrap();
+        made["token"].as_str().unwrap().to_owned()
     }
 
     /// How often it was asked.

@@ -194,6 +194,7 @@ pub fn pages() -> Vec<(String, String)> {
             error: None,
         }
     );
+    pages.extend(command_line());
     page!(
         "sign-in-refused",
         SignInPage {

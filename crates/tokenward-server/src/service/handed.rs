@@ -1,0 +1,74 @@
+//! What a session hands over to a command line: a code that came back to the machine itself, or one that was typed for another
+//! machine. Each makes one session, which inherits how and when its user has proved who it is, and outlasts nothing.
+
+use tokenward_core::method::{Method, Methods};
+use tokenward_core::time::Micros;
+use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::{Tx, device_sign_ins, identities, sessions};
+
+/// What is handed over.
+#[derive(Clone, Debug)]
+pub enum Handed {
+    /// A code that a browser brought to the machine on which it runs.
+    Code {
+        /// Its digest, by which it works once.
+        digest: [u8; 32],
+        /// Until when.
+        ends_at: Time,
+        /// Which session gives it.
+        session: Uuid,
+        /// What the new one may reach.
+        organization: Option<Uuid>,
+        /// For how long.
+        life: Micros,
+    },
+    /// A machine for which somebody has typed its code.
+    Device(Uuid),
+}
+
+/// What becomes of it.
+pub(super) struct Terms {
+    pub methods: Methods,
+    pub proven_at: Time,
+    pub provider_session: Option<String>,
+    pub absent_claim: Option<String>,
+    pub organization: Option<Uuid>,
+    pub expires_at: Time,
+}
+
+impl Handed {
+    /// Takes it, once, for a session of this account.
+    pub(super) async fn take(&self, tx: &mut Tx, account: Uuid) -> Result<Terms> {
+        let now = tx.now();
+        let (session, organization, life, by_device) = match *self {
+            Self::Code { digest, ends_at, session, organization, life } => {
+                if now >= ends_at || !identities::spend_with(tx, &digest, ends_at).await? {
+                    return Err(over());
+                }
+                (session, organization, life, false)
+            }
+            Self::Device(id) => {
+                let taken = device_sign_ins::take(tx, id).await?.filter(|it| it.account_id == Some(account));
+                let taken = taken.ok_or_else(over)?;
+                let (session, life) = taken.session_id.zip(taken.life).ok_or_else(over)?;
+                (session, taken.organization_id, life, true)
+            }
+        };
+        // Whoever signs out meanwhile hands nothing over any more.
+        let from = sessions::inherited(tx.conn(), account, session, now).await?.ok_or_else(over)?;
+        Ok(Terms {
+            methods: if by_device { from.methods.and(Method::Device) } else { from.methods },
+            proven_at: from.proven_at,
+            provider_session: from.provider_session,
+            absent_claim: from.absent_claim,
+            organization: from.organization_id.or(organization),
+            expires_at: now.plus(life).min(from.expires_at),
+        })
+    }
+}
+
+/// What is said of a code that makes no session: always the same.
+pub(super) fn over() -> Error {
+    let detail = "This code is not known: it was used, has expired, or was never given. Run `tokenward login` again.";
+    Error::new(Code::SignInFailed, detail)
+}

@@ -1,0 +1,192 @@
+//! Machines that wait to be signed in, and what a session hands over.
+
+use tokenward_core::method::{Method, Methods};
+use tokenward_core::secret::Digest;
+use tokenward_core::time::{HOUR, MINUTE, SECOND};
+use tokenward_core::{Time, Uuid};
+use tokenward_store::device_sign_ins::{self, Approval, NewDeviceSignIn};
+use tokenward_store::sessions::{self, NewSession, Renewed};
+use tokenward_store::{UnloggedTx, identities};
+
+use crate::world::{World, end, unique};
+
+on_both_engines![
+    a_machine_that_was_approved_is_taken_once,
+    a_machine_that_was_refused_or_has_ended_is_not,
+    those_that_wait_are_counted_and_forgotten,
+    short_codes_that_are_none_are_counted_by_account,
+    a_proof_gives_a_session_another_text,
+    what_is_spent_with_a_change_is_spent_once,
+];
+
+async fn write<T>(world: &World, write: impl AsyncFnOnce(&mut UnloggedTx) -> T) -> T {
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    let value = write(&mut tx).await;
+    tx.commit().await.unwrap();
+    value
+}
+
+/// Adds one that waits for ten minutes. Answers its id and both digests.
+async fn waiting(world: &World, network: &str) -> (Uuid, [u8; 32], [u8; 32]) {
+    let (id, device, user) = (world.store.new_id(), unique(), unique());
+    let new = NewDeviceSignIn {
+        device_digest: &device,
+        user_digest: &user,
+        host: "build-7",
+        client: Some("tokenward/1"),
+        address: Some(network),
+        network: Some(network),
+        lasts: 10 * MINUTE,
+        wait: 5 * SECOND,
+    };
+    assert!(write(world, async |tx| device_sign_ins::insert(tx, id, &new).await.unwrap()).await);
+    // The short code of another one is taken.
+    let again = NewDeviceSignIn { device_digest: &unique(), ..new };
+    let other = world.store.new_id();
+    assert!(!write(world, async |tx| device_sign_ins::insert(tx, other, &again).await.unwrap()).await);
+    (id, device, user)
+}
+
+async fn session(world: &World, account: Uuid) -> Uuid {
+    let (id, methods) = (world.store.new_id(), Methods::of([Method::Link]));
+    let new = NewSession {
+        id,
+        account,
+        digest: Digest(unique()),
+        pepper_version: 1,
+        console: true,
+        expires_at: world.now().plus(HOUR),
+        address: None,
+        user_agent: None,
+        methods: &methods,
+        proven_at: world.now(),
+        provider_session: Some("there"),
+        organization: None,
+    };
+    let mut tx = world.begin().await;
+    sessions::insert(&mut tx, &new, world.now()).await.unwrap();
+    end(tx).await.unwrap();
+    id
+}
+
+async fn a_machine_that_was_approved_is_taken_once(world: World) {
+    world.pepper(1).await;
+    let ada = world.account("ada@acme.example").await;
+    let session = session(&world, ada).await;
+    let (id, device, user) = waiting(&world, "192.0.2.1").await;
+    let found = device_sign_ins::by_device(world.reader().await.conn(), &device).await.unwrap().unwrap();
+    assert_eq!((found.id, found.host.as_str(), found.account_id, found.denied), (id, "build-7", None, false));
+    assert_eq!((found.ends_at, found.asked_at), (world.now().plus(10 * MINUTE), world.now()));
+    world.clock.pass(SECOND);
+    write(&world, async |tx| device_sign_ins::asked(tx, id, 10 * SECOND).await.unwrap()).await;
+    let found = device_sign_ins::by_device(world.reader().await.conn(), &device).await.unwrap().unwrap();
+    assert_eq!((found.asked_at, found.wait), (world.now(), 10 * SECOND));
+
+    // Nothing to take before somebody has approved.
+    let mut tx = world.begin().await;
+    assert!(device_sign_ins::take(&mut tx, id).await.unwrap().is_none());
+    drop(tx);
+    let approval = Approval { account: ada, session, organization: None, life: HOUR };
+    let now = world.now();
+    let waits = write(&world, async |tx| device_sign_ins::waits(tx, &user, now).await.unwrap()).await;
+    assert_eq!(waits.map(|it| it.id), Some(id));
+    assert!(write(&world, async |tx| device_sign_ins::decide(tx, id, Some(&approval)).await.unwrap()).await);
+    assert!(!write(&world, async |tx| device_sign_ins::decide(tx, id, None).await.unwrap()).await, "once");
+    let waits = write(&world, async |tx| device_sign_ins::waits(tx, &user, now).await.unwrap()).await;
+    assert!(waits.is_none(), "its short code is good for nothing more");
+
+    let mut tx = world.begin().await;
+    let taken = device_sign_ins::take(&mut tx, id).await.unwrap().unwrap();
+    assert_eq!((taken.account_id, taken.session_id, taken.life), (Some(ada), Some(session), Some(HOUR)));
+    let inherited = sessions::inherited(tx.conn(), ada, session, now).await.unwrap().unwrap();
+    assert_eq!(inherited.provider_session.as_deref(), Some("there"));
+    assert!(device_sign_ins::take(&mut tx, id).await.unwrap().is_none());
+    end(tx).await.unwrap();
+    assert!(device_sign_ins::by_device(world.reader().await.conn(), &device).await.unwrap().is_none());
+    let mut reader = world.reader().await;
+    assert!(sessions::inherited(reader.conn(), Uuid::from_u128(1), session, now).await.unwrap().is_none());
+    let late = now.plus(2 * HOUR);
+    assert!(sessions::inherited(reader.conn(), ada, session, late).await.unwrap().is_none(), "it has ended");
+}
+
+async fn a_machine_that_was_refused_or_has_ended_is_not(world: World) {
+    world.pepper(1).await;
+    let ada = world.account("ada@acme.example").await;
+    let session = session(&world, ada).await;
+    let approval = Approval { account: ada, session, organization: None, life: HOUR };
+    let (refused, device, _) = waiting(&world, "192.0.2.1").await;
+    assert!(write(&world, async |tx| device_sign_ins::decide(tx, refused, None).await.unwrap()).await);
+    assert!(!write(&world, async |tx| device_sign_ins::decide(tx, refused, Some(&approval)).await.unwrap()).await);
+    assert!(device_sign_ins::by_device(world.reader().await.conn(), &device).await.unwrap().unwrap().denied);
+    let (late, _, user) = waiting(&world, "192.0.2.1").await;
+    let (approved, ..) = waiting(&world, "192.0.2.1").await;
+    assert!(write(&world, async |tx| device_sign_ins::decide(tx, approved, Some(&approval)).await.unwrap()).await);
+    world.clock.pass(10 * MINUTE);
+    let now = world.now();
+    assert!(write(&world, async |tx| device_sign_ins::waits(tx, &user, now).await.unwrap()).await.is_none());
+    assert!(!write(&world, async |tx| device_sign_ins::decide(tx, late, Some(&approval)).await.unwrap()).await);
+    let mut tx = world.begin().await;
+    assert!(device_sign_ins::take(&mut tx, approved).await.unwrap().is_none());
+}
+
+async fn those_that_wait_are_counted_and_forgotten(world: World) {
+    let count = async |network: Option<&str>| {
+        write(&world, async |tx| device_sign_ins::waiting(tx, network).await.unwrap()).await
+    };
+    waiting(&world, "192.0.2.1").await;
+    waiting(&world, "192.0.2.1").await;
+    world.clock.pass(MINUTE);
+    waiting(&world, "192.0.2.2").await;
+    assert_eq!(count(Some("192.0.2.1")).await, (3, 2));
+    assert_eq!(count(Some("192.0.2.2")).await, (3, 1));
+    assert_eq!(count(None).await, (3, 0));
+    world.clock.pass(9 * MINUTE);
+    assert_eq!(count(Some("192.0.2.1")).await, (1, 0));
+}
+
+async fn short_codes_that_are_none_are_counted_by_account(world: World) {
+    let (ada, bob) = (world.account("ada@acme.example").await, world.account("bob@acme.example").await);
+    let guess = async |account: Uuid| {
+        write(&world, async |tx| device_sign_ins::guessed(tx, account, 10 * MINUTE).await.unwrap()).await
+    };
+    assert_eq!((guess(ada).await, guess(ada).await, guess(bob).await), (1, 2, 1));
+    write(&world, async |tx| device_sign_ins::not_guessed(tx, ada).await.unwrap()).await;
+    assert_eq!(guess(ada).await, 2);
+    world.clock.pass(10 * MINUTE);
+    assert_eq!(guess(ada).await, 1, "together, so long after the first");
+}
+
+async fn a_proof_gives_a_session_another_text(world: World) {
+    world.pepper(1).await;
+    let ada = world.account("ada@acme.example").await;
+    let id = session(&world, ada).await;
+    let before = sessions::of_accounts(world.reader().await.conn(), &[ada]).await.unwrap().pop().unwrap();
+    world.clock.pass(MINUTE);
+    let (digest, methods) = (Digest(unique()), before.methods.and(Method::Password));
+    let renewed = Renewed { digest, pepper_version: 1, methods: &methods, provider_session: None };
+    let mut tx = world.begin().await;
+    assert!(!sessions::prove(&mut tx, Uuid::from_u128(1), id, &renewed, world.now()).await.unwrap());
+    assert!(sessions::prove(&mut tx, ada, id, &renewed, world.now()).await.unwrap());
+    end(tx).await.unwrap();
+    let after = sessions::of_accounts(world.reader().await.conn(), &[ada]).await.unwrap().pop().unwrap();
+    assert_eq!((after.id, after.expires_at, after.created_at), (id, before.expires_at, before.created_at));
+    assert_eq!((after.digest, after.methods, after.proven_at), (digest.0.to_vec(), methods, world.now()));
+    let named = sessions::of_provider_session(world.reader().await.conn(), "there").await.unwrap();
+    assert_eq!(named.len(), 1, "the provider's own name of it stays");
+    assert!(sessions::of_provider_session(world.reader().await.conn(), "elsewhere").await.unwrap().is_empty());
+}
+
+async fn what_is_spent_with_a_change_is_spent_once(world: World) {
+    let (digest, ends_at) = (unique(), Time(world.now().0 + MINUTE));
+    let mut tx = world.begin().await;
+    assert!(identities::spend_with(&mut tx, &digest, ends_at).await.unwrap());
+    // With a change that was taken back, it is not.
+    drop(tx);
+    let mut tx = world.begin().await;
+    assert!(identities::spend_with(&mut tx, &digest, ends_at).await.unwrap());
+    end(tx).await.unwrap();
+    let mut tx = world.begin().await;
+    assert!(!identities::spend_with(&mut tx, &digest, ends_at).await.unwrap());
+    drop(tx);
+    assert!(!write(&world, async |tx| identities::spend_attempt(tx, &digest, ends_at).await.unwrap()).await);
+}
