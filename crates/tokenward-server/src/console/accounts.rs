@@ -30,16 +30,25 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
     let current = person.caller.credential_id();
     // A stable sort: the current one first, the others stay in their order.
     all.sort_by_key(|session| session.id != current);
-    let sessions = all.into_iter().map(|session| SessionRow {
-        id: session.id.to_string(),
-        client: agent(session.user_agent.as_deref()),
-        address: session.address,
-        proven: proven_how(&session.methods),
-        created: person.moment(session.created_at),
-        last_seen: None,
-        expires: person.moment(session.expires_at),
-        current: session.id == current,
-    });
+    let sessions = {
+        let directory = person.app.verifier.directory();
+        // Of a session for one organization alone: which.
+        let alone = |id: Option<Uuid>| {
+            let organization = directory.organization(id?)?;
+            Some(format!(", for {} alone", organization.name))
+        };
+        let row = |session: tokenward_store::sessions::Session| SessionRow {
+            id: session.id.to_string(),
+            client: agent(session.user_agent.as_deref()),
+            address: session.address,
+            proven: proven_how(&session.methods) + &alone(session.organization_id).unwrap_or_default(),
+            created: person.moment(session.created_at),
+            last_seen: None,
+            expires: person.moment(session.expires_at),
+            current: session.id == current,
+        };
+        all.into_iter().map(row).collect::<Vec<_>>()
+    };
     let own_identities = identities::list(&person.app, &person.caller).await?;
     let named =
         |issuer: &str| person.app.providers.iter().find(|it| it.issuer() == issuer).map(|it| it.name().to_owned());
@@ -69,7 +78,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         current_password: password_field(&mut problems, "present_password"),
         new_password: password_field(&mut problems, "password"),
         password_rule: password::rule(),
-        sessions: sessions.collect(),
+        sessions,
         events: account_events::own(person).await?,
     };
     let mut shown = shown;

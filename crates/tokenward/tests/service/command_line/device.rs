@@ -5,7 +5,7 @@ use tokenward_core::time::{MINUTE, SECOND};
 
 use super::{form, poll, refusal};
 use crate::console::Person;
-use crate::support::{OWNER, Organization, PASSWORD, Server};
+use crate::support::{OWNER, Organization, PASSWORD, Server, TestClock};
 
 async fn ask(server: &Server) -> Value {
     form(server, "/device_authorization", &[("client_id", "tokenward"), ("host", "build-7")]).await.expect(200)
@@ -88,8 +88,10 @@ async fn a_relayed_code_shows_from_where_it_comes_and_asks_who_sits_here() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = crate::support::config(directory.path());
     config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-    let (server, _) = Server::with_owner_and(directory, config).await;
-    server.clock.set(tokenward_core::Time::parse(crate::support::NOW).unwrap());
+    let clock = std::sync::Arc::<TestClock>::default();
+    clock.set(tokenward_core::Time::parse(crate::support::NOW).unwrap());
+    let server = Server::start_at(directory, config, clock).await;
+    server.set_up().await;
     let request = server.request("POST", "/device_authorization").header("x-forwarded-for", "203.0.113.66");
     let asked = server.send(request.form(&[("host", "build-7")])).await.expect(200);
     let mut owner = Person::at(&server);

@@ -14,12 +14,13 @@ async fn a_session_for_one_organization_reaches_nothing_else() {
     let mut owner = Person::owner(&server).await;
     let given = code(&mut owner, &[("organization", &acme.id)]).await;
     let token = redeem(&server, &given, VERIFIER).await.str("access_token");
+    owner.get("/console/account").await.says(200, "with a password, for Acme alone");
     let list = server.get("/organization", &token).await;
     assert_eq!(list.each("results", "id"), [acme.id.clone()]);
     server.get(&acme.path(""), &token).await.expect(200);
     // What is there and what is not get the same bytes.
     let absent = "019ab000-0000-7000-8000-000000000000";
-    for path in ["", "/apiToken", "/member", "/events", "/customRole"] {
+    for path in ["", "/apiToken", "/member", "/events", "/availableRole"] {
         let [there, nowhere] = [other.as_str(), absent].map(|id| format!("/organization/{id}{path}"));
         let (there, nowhere) = (server.get(&there, &token).await, server.get(&nowhere, &token).await);
         assert_eq!((there.status.as_u16(), &there.text), (404, &nowhere.text), "{path}");
