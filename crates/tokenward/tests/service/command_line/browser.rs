@@ -79,13 +79,14 @@ async fn the_page_takes_no_other_address_than_one_of_this_machine() {
     let mut owner = Person::owner(&server).await;
     let page = owner.get(&address()).await.says(200, "laptop&#60;1&#62;");
     assert!(page.html.contains("http://127.0.0.1:41234/?error=access_denied&#38;state=a-state"), "{}", page.html);
+    let long = "h".repeat(65);
     for (name, wrong) in [
         ("port", "80"),
         ("port", "41234@evil.example"),
         ("port", ""),
         ("state", "a b"),
         ("challenge", "short"),
-        ("host", &"h".repeat(65)),
+        ("host", long.as_str()),
     ] {
         let all =
             super::asked().into_iter().map(|(key, value)| (key, if key == name { wrong.to_owned() } else { value }));
