@@ -98,7 +98,7 @@ pub struct ResourceBody {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct DecisionList {
     pub results: Vec<DecisionBody>,
-    /// Decisions are kept in memory only: of earlier ones nothing is known.
+    /// Since when this node remembers what was allowed. Denials are kept longer, in the database.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub since: Time,
 }

@@ -37,6 +37,7 @@ pub mod sign_in_policy;
 pub mod sign_in_rules;
 pub mod token_policy;
 pub mod tokens;
+pub mod usage;
 pub mod variables;
 pub mod verify;
 

@@ -81,7 +81,9 @@ impl<'a> Standing<'a> {
         }
     }
 
-    fn allows(self, permission: Permission<'_>, target: Target) -> bool {
+    /// Does it hold this permission there?
+    #[must_use]
+    pub fn allows(self, permission: Permission<'_>, target: Target) -> bool {
         match self {
             Self::Role(role) => role.allows(permission, target),
             Self::Narrowed(role, scope) => scope.allows(permission) && role.allows(permission, target),

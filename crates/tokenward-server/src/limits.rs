@@ -23,6 +23,8 @@ pub enum Unit {
     Bytes,
     /// Milliseconds.
     Milliseconds,
+    /// Days.
+    Days,
     /// Bytes in a second.
     BytesPerSecond,
     /// Things in a minute.
@@ -40,6 +42,7 @@ impl Unit {
             Self::Characters => "characters",
             Self::Bytes => "bytes",
             Self::Milliseconds => "ms",
+            Self::Days => "days",
             Self::BytesPerSecond => "bytes/s",
             Self::PerMinute => "per minute",
             Self::PerHour => "per hour",
@@ -400,6 +403,18 @@ limits! {
         "API tokens that such a request names one by one.";
     DECISION_PAGE = fixed "decision_page" 500, Count,
         "Decisions in one list.";
+    DENIALS = setting "denials" 10_000, Count,
+        "Denials that are kept of an organization, the last ones.";
+    DENIAL_DAYS = setting "denial_days" 14, Days,
+        "How long denials are kept.";
+    DENIALS_LOOKED_THROUGH = fixed "denials_looked_through" 10_000, Count,
+        "Denials that are looked through for a route, the newest.";
+    USAGE_DAYS = fixed "usage_days" 90, Days,
+        "How long the counts of uses by day, and which permissions were used, are kept.";
+    USAGE_ROWS = fixed "usage_rows" 10_000, Count,
+        "Sums in one answer about the use of tokens.";
+    PERMISSIONS_USED = fixed "permissions_used" tokenward_store::usage_days::PERMISSIONS as u64, Count,
+        "Permissions of your API of which it is kept that a token used them.";
     PROOF_PAGE = fixed "proof_page" 100, Count,
         "Proofs of events in one answer.";
     ACCOUNT_EVENTS = fixed "account_events" 100, Count,

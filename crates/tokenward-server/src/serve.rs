@@ -38,8 +38,8 @@ use crate::service::policy_denials;
 use crate::service::retention;
 use crate::service::security::{self, Security};
 use crate::service::strangers::Strangers;
-use crate::service::token_warnings;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
+use crate::service::{token_use, token_warnings};
 use crate::signals::{Signals, Told};
 use crate::supervisor::Supervisor;
 use crate::traces::Traces;
@@ -77,6 +77,7 @@ pub struct Running {
     erasing: JoinHandle<()>,
     warning: JoinHandle<()>,
     tending: JoinHandle<()>,
+    pruning: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -252,6 +253,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let erasing = tokio::spawn(retention::run(Arc::clone(&app)));
     let warning = tokio::spawn(token_warnings::run(Arc::clone(&app)));
     let tending = tokio::spawn(old_secrets::run(Arc::clone(&app)));
+    let pruning = tokio::spawn(token_use::run(Arc::clone(&app)));
     Ok(Running {
         address,
         app,
@@ -266,6 +268,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         erasing,
         warning,
         tending,
+        pruning,
         sampling,
         certificates,
     })
@@ -342,6 +345,7 @@ impl Running {
         self.warning.abort();
         self.tending.abort();
         old_secrets::flush(&self.app).await;
+        self.pruning.abort();
         policy_denials::flush(&self.app).await;
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");

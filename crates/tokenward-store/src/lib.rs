@@ -13,6 +13,7 @@ pub mod checkpoints;
 pub mod clusters;
 pub mod cuts;
 mod db;
+pub mod denials;
 pub mod device_sign_ins;
 pub mod environments;
 pub mod events;
@@ -44,6 +45,7 @@ pub mod token_warnings;
 pub mod tokens;
 mod tx;
 pub mod usage;
+pub mod usage_days;
 pub mod variables;
 
 pub use db::gave_way;

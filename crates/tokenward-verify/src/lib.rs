@@ -11,6 +11,7 @@ mod guard;
 mod hints;
 mod journal;
 mod node;
+mod pending;
 mod pepper;
 mod policy;
 mod question;

@@ -12,6 +12,7 @@ use tokenward_core::decision::Decision;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::usage::Usage;
+use tokenward_store::usage_days::DayUse;
 
 /// Tokens in a part: with more in use at once, their use is not recorded until the next write.
 const TOKENS: usize = 16_384;
@@ -241,6 +242,20 @@ impl Tally {
 }
 
 impl Sums {
+    /// When last.
+    pub(super) fn last(&self) -> Time {
+        Time(self.at)
+    }
+
+    /// Adds them to those of a day.
+    pub(super) fn add_to(&self, day: &mut DayUse) {
+        day.allowed += i64::from(self.allowed);
+        let counts = self.denied.iter().flat_map(|counts| Reason::ALL.iter().zip(counts.iter()));
+        for (reason, count) in counts.filter(|(_, count)| **count > 0) {
+            *day.denied.entry(reason.as_str()).or_default() += i64::from(*count);
+        }
+    }
+
     /// In the words of the store.
     pub(super) fn usage(&self) -> Usage {
         let counts = self.denied.iter().flat_map(|counts| Reason::ALL.iter().zip(counts.iter()));

@@ -1,5 +1,5 @@
 //! What was decided, for as long as memory lasts: the last decisions of tokens in use, and the last denials of each
-//! organization. Bounded in every direction; nothing of it is ever written down.
+//! organization. Bounded in every direction; `pending.rs` gathers what of it is written down.
 
 use std::collections::HashMap;
 use std::fmt;

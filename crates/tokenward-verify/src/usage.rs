@@ -4,7 +4,7 @@
 //! decision like the one before it) allocates nothing. A worker carries the sums to the database, at most once a token
 //! and minute; a crash loses what came since.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,9 +13,11 @@ use tokenward_core::decision::Decision;
 use tokenward_core::sync::lock;
 use tokenward_core::{Random, Result, Time, Uuid};
 use tokenward_store::usage::{self, TokenUsage};
+use tokenward_store::usage_days::{self, DayUse, day};
 use tokenward_store::{Reader, Store};
 use tokio::sync::Notify;
 
+use crate::pending::{Exercised, Pending};
 use crate::question::Presenter;
 use crate::record::{DecisionFact, KeptDecision};
 use crate::tally::{Secret, Sums, Tally};
@@ -32,6 +34,7 @@ const WRITTEN_AT_ONCE: usize = 1_000;
 pub(super) struct Uses {
     parts: Box<[Mutex<UsageShard>]>,
     denials: Denials,
+    pub(super) pending: Pending,
     stamp: Stamp,
     since: Time,
     /// Uses that were not recorded, up to the last write.
@@ -55,6 +58,7 @@ impl Uses {
         Self {
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
             denials: Denials::default(),
+            pending: Pending::default(),
             stamp: Stamp::new(random),
             since: now,
             lost: AtomicU64::new(0),
@@ -69,7 +73,7 @@ impl Uses {
     }
 
     /// Records a decision about a known token, presented by this secret of it.
-    pub(super) fn of_token(&self, secret: Secret, fact: &DecisionFact<'_>) -> DecisionId<'_> {
+    pub(super) fn of_token(&self, secret: Secret, fact: &DecisionFact<'_>, exercised: Exercised<'_>) -> DecisionId<'_> {
         let token = secret.0;
         let place = place(token);
         let mut part = self.part(place);
@@ -82,8 +86,11 @@ impl Uses {
         if nearly_full {
             self.full.notify_one();
         }
-        if !fact.decision.is_allow() {
+        if fact.decision.is_allow() {
+            self.pending.used(token, fact.at, exercised);
+        } else {
             self.denials.push(number, fact);
+            self.pending.denied(number, fact);
         }
         DecisionId { stamp: &self.stamp, number }
     }
@@ -102,6 +109,7 @@ impl Uses {
         let number = self.denials.number();
         if let Some(fact) = fact {
             self.denials.push(number, fact);
+            self.pending.denied(number, fact);
         }
         DecisionId { stamp: &self.stamp, number }
     }
@@ -182,6 +190,11 @@ impl Uses {
         (waiting, self.lost.load(Ordering::Relaxed))
     }
 
+    /// Writes denials, and which permissions were used.
+    pub(super) async fn write_pending(&self, store: &Store) -> Result<()> {
+        self.pending.write(store, &self.stamp).await
+    }
+
     /// Waits until no sums are on their way, so that the one who carries them can be ended.
     pub(super) async fn at_rest(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.moving.lock().await
@@ -231,5 +244,12 @@ async fn write(store: &Store, taken: &[Sums]) -> Result<()> {
     for sums in ordered {
         usage::add(&mut tx, sums.secret.0, sums.secret.1, &sums.usage()).await?;
     }
+    // What came in the minute around midnight counts for the day of its last use. The rows above are locked in one order, and
+    // these with them.
+    let mut days: BTreeMap<(Uuid, i64), DayUse> = BTreeMap::new();
+    for sums in taken {
+        sums.add_to(days.entry((sums.secret.0, day(sums.last()))).or_default());
+    }
+    usage_days::add(&mut tx, &days).await?;
     tx.commit().await
 }

@@ -3,6 +3,7 @@
 //! The HTTP endpoints, the gateways, the console and our own API's authentication come here, and so does
 //! [`Embedded`](crate::Embedded).
 
+mod keeping;
 mod policies;
 mod reuse;
 
@@ -37,6 +38,7 @@ use crate::guard;
 use crate::hints;
 use crate::journal::{Journal, aside};
 use crate::node::{Follower, NodeTerms};
+use crate::pending::Exercised;
 use crate::policy::asked::{AskedRequest, PolicyPass};
 use crate::policy::denials::Denials;
 use crate::question::{Asking, Presenter, Question, Request, SPANS};
@@ -204,6 +206,7 @@ impl Verifier {
     pub async fn stop(&self) {
         self.0.followed.stop();
         let _at_rest = self.0.uses.at_rest().await;
+        let _written = self.0.uses.pending.at_rest().await;
         let tasks = std::mem::take(&mut *lock(&self.0.tasks));
         for mut task in tasks {
             // The follower takes its leave from the others, as far as the database lets it.
@@ -385,7 +388,7 @@ impl Verifier {
             };
             let now = self.0.clock.recent();
             let policy = self.policy_of(&found, pass);
-            let (target, decision) = judge(&found, organization, role, (question, policy), now);
+            let (target, decision, route) = judge(&found, organization, role, (question, policy), now);
             let (decision, metered) = metered(&found, decision, now);
             if matches!(decision, Decision::Deny { reason: Reason::Unknown, .. }) {
                 self.miss(Reason::Unknown, question.from.address)?;
@@ -403,7 +406,8 @@ impl Verifier {
             let of = organization.id;
             let fact =
                 DecisionFact { at: now, organization: of, token, decision, target, question: kept, of_ours: false };
-            let id = self.0.uses.of_token((found.token, found.version), &fact);
+            let exercised = keeping::exercised(&found, role, target, (route, question.ask));
+            let id = self.0.uses.of_token((found.token, found.version), &fact, exercised);
             let brownout = found.credential().brownout.and_then(|it| it.next(now));
             Ok(read(Answer { decision, found: Some((found, organization, role)), metered, brownout, id }))
         })
@@ -535,34 +539,6 @@ impl Verifier {
         self.0.uses.read(reader, tokens).await
     }
 
-    /// Writes how tokens were used, every minute from now on. Without it that is only known in memory.
-    pub fn keep_usage(&self, store: Store) {
-        let (verifier, own) = (self.clone(), store.clone());
-        self.spawn(async move {
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep(SHARE) => {}
-                    () = verifier.0.followed.stopping() => return,
-                }
-                if let Err(error) = verifier.share_quotas(&own).await {
-                    tracing::error!(%error, cause = ?error.cause, "cannot write how much of quotas was used; trying again");
-                }
-            }
-        });
-        let verifier = self.clone();
-        self.spawn(async move {
-            loop {
-                tokio::select! {
-                    () = verifier.0.uses.due() => {}
-                    () = verifier.0.followed.stopping() => return,
-                }
-                if let Err(error) = verifier.flush_usage(&store).await {
-                    tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used; trying again in a minute");
-                }
-            }
-        });
-    }
-
     /// Tells the others how much of quotas was used here, and hears how much they have used. Answers how many quotas that was.
     pub async fn share_quotas(&self, store: &Store) -> Result<usize> {
         let mut told: Vec<_> = self.0.followed.index.meters.quotas().into_iter().filter_map(Untold::of).collect();
@@ -593,6 +569,7 @@ impl Verifier {
     /// the newest. Answers how many tokens were written.
     pub async fn flush_usage(&self, store: &Store) -> Result<usize> {
         let written = self.0.uses.flush(store).await?;
+        self.0.uses.write_pending(store).await?;
         self.share_quotas(store).await?;
         let newest = &self.0.peppers[0];
         if self.pepper().version == newest.version {
@@ -686,7 +663,7 @@ impl Verifier {
                     let (organization, token) = (organization.id, Some(found.token));
                     let question = &question;
                     let fact = DecisionFact { at: now, organization, token, decision, target, question, of_ours: true };
-                    self.0.uses.of_token((found.token, found.version), &fact);
+                    self.0.uses.of_token((found.token, found.version), &fact, Exercised::default());
                     if reason == Reason::Replaced {
                         self.note_reuse(&found, organization, from);
                     }
@@ -817,7 +794,7 @@ fn judge<'a>(
     role: &Role,
     (question, policy): (&Question<'a>, PolicyOutcome),
     now: Time,
-) -> (Target, Decision<'a>) {
+) -> (Target, Decision<'a>, Option<Ask<'a>>) {
     let target = organization.target(&question.resource);
     let facts = facts(found, role, target, question.from.address, policy);
     // What the request needs, and then what is asked beside it.
@@ -826,7 +803,7 @@ fn judge<'a>(
         None | Some(Decision::Allow) => decide(&facts, question.ask, now),
         Some(denied) => denied,
     };
-    (target, decision)
+    (target, decision, route)
 }
 
 /// A refusal in words that fit a session: nobody hands out a new one.

@@ -7,9 +7,11 @@ use axum::extract::{Extension, Path, State};
 use serde::Deserialize;
 use tokenward_api::decisions::{DecisionBody, DecisionList, ResourceBody, RoleReference, TokenReference};
 use tokenward_core::caller::{Caller, Grant};
+use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
+use tokenward_core::reason::Reason;
 use tokenward_core::role::Target;
-use tokenward_core::{Error, Uuid};
+use tokenward_core::{Error, Time, Uuid};
 
 use super::apis::single_or_several;
 use super::endpoint::{Endpoint, get};
@@ -69,8 +71,24 @@ impl From<Explained> for DecisionBody {
 struct ListQuery {
     token_id: Option<Uuid>,
     valid: Option<bool>,
+    reason: Option<String>,
+    route: Option<String>,
+    remote_ip: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
     limit: Option<usize>,
 }
+
+/// The words of all reasons.
+const REASONS: [&str; Reason::ALL.len()] = {
+    let mut words = [""; Reason::ALL.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = Reason::ALL[at].as_str();
+        at += 1;
+    }
+    words
+};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -78,7 +96,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about(
                 "Verification",
                 "Why was a token accepted or refused, and which role would have been enough? Needs the permission \
-                 `token:verify`. Decisions are kept in memory, by the node that made them.",
+                 `token:verify`. Denials are kept in the database (the last `denials` of an organization, for `denial_days`); what \
+                 was allowed in memory only, by the node that decided.",
             )
             .answers::<DecisionBody>(200)
             .errors(&[403, 404]),
@@ -86,17 +105,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::TokenVerify, On::Organization)
             .about(
                 "Verification",
-                "The last decisions that are remembered: the organization's last 256 denials, and the last 20 decisions of \
-                 each token that was used recently.",
+                "The last decisions that are remembered: the organization's denials, as long as they are kept, and the last 20 \
+                 decisions of each token that was used recently at this node.",
             )
             .query(&[
                 ("token_id", "Only those about this token."),
                 ("valid", "`false`: only denials; `true`: only those that were allowed."),
+                ("reason", "Only those that were denied for this reason."),
+                ("route", "Only those in whose method and path, or permission, this stands."),
+                ("remote_ip", "Only those from this client address."),
+                ("from", "Only those from this moment on (RFC 3339)."),
+                ("to", "Only those before this moment (RFC 3339)."),
                 ("limit", "How many at most, up to 500. Default: 100."),
             ])
             .query_kinds(&[
                 ("token_id", QueryKind::Id),
                 ("valid", QueryKind::Flag),
+                ("reason", QueryKind::OneOf(&REASONS)),
                 ("limit", QueryKind::Number),
             ])
             .answers::<DecisionList>(200),
@@ -121,8 +146,35 @@ async fn list(
         let problem = format!("must be at least 1; {}", DECISION_PAGE.told(DECISION_PAGE.default));
         return Err(Error::invalid("limit", problem).into());
     }
-    let filter = Filter { token: query.token_id, valid: query.valid };
-    let results = decisions::list(&app, &grant, filter, limit).await?;
+    let mut faults = Faults::default();
+    let moment = |name: &'static str, text: Option<&str>, faults: &mut Faults| {
+        let text = text.filter(|text| !text.is_empty())?;
+        let at = Time::parse_query(text);
+        if at.is_none() {
+            faults.push(name, "is no moment, such as 2026-11-30T09:00:00Z");
+        }
+        at
+    };
+    let (from, to) =
+        (moment("from", query.from.as_deref(), &mut faults), moment("to", query.to.as_deref(), &mut faults));
+    let address = query.remote_ip.as_deref().filter(|it| !it.is_empty()).and_then(|text| {
+        let address = text.parse().ok();
+        if address.is_none() {
+            faults.push("remote_ip", "is no address, such as 203.0.113.7");
+        }
+        address
+    });
+    faults.finish()?;
+    let filter = Filter {
+        token: query.token_id,
+        valid: query.valid,
+        reason: query.reason.and_then(|word| Reason::ALL.into_iter().find(|it| it.as_str() == word)),
+        route: query.route.filter(|it| !it.is_empty()),
+        address,
+        from,
+        to,
+    };
+    let results = decisions::list(&app, &grant, &filter, limit).await?;
     Ok(Json(DecisionList {
         results: results.into_iter().map(DecisionBody::from).collect(),
         since: app.verifier.remembers_since(),

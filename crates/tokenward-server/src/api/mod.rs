@@ -54,6 +54,7 @@ mod token_policy;
 mod tokens;
 mod understood;
 mod unrouted;
+mod usage;
 mod variables;
 mod verify;
 
@@ -94,6 +95,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         token_bulk::endpoints(),
         token_import::endpoints(),
         token_decision::endpoints(),
+        usage::endpoints(),
         verify::endpoints(),
         decisions::endpoints(),
         apis::endpoints(),

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use axum::Extension;
 use axum::http::StatusCode;
 use chrono::{Days, NaiveDate};
+use tokenward_core::caller::Grant;
 use tokenward_core::event::{Kind, Origin};
 use tokenward_core::permission::Management;
 use tokenward_core::{Result, Time, Uuid};
@@ -149,6 +150,14 @@ pub(super) async fn list(
         shell,
     };
     page(StatusCode::OK, &shown)
+}
+
+/// The last events of the organization, for another page.
+pub(super) async fn last(person: &SignedIn, grant: &Grant, base: &str, count: i64) -> Result<Vec<EventRow>> {
+    let places = events::page(&person.app, grant, &Filter::default(), count).await?;
+    let found = events::part(&person.app, grant, &places.positions, None).await?;
+    let reachable = Reachable::of(person, grant.organization(), &found).await?;
+    Ok(found.into_iter().map(|event| row(person, base, &reachable, event)).collect())
 }
 
 /// The same query with another place to go on from.

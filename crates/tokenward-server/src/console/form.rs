@@ -13,7 +13,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Result, Uuid};
 
 use super::page::{PageError, PageResult};
-use super::view::FormField;
+use super::view::{FaultLine, FormField};
 use super::words::quoted;
 use crate::http;
 use crate::limits::QUERY;
@@ -262,6 +262,16 @@ impl Problems {
             _ => return Err(PageError(error)),
         }
         Ok(problems)
+    }
+
+    /// All that is to be put right, for a box at the top of the page. A field is told by its id and its label.
+    pub(super) fn lines(&self, labels: &[(&str, &str)]) -> Vec<FaultLine> {
+        let line = |field: &str, text: &String| {
+            let label = labels.iter().find(|(known, _)| *known == field).map_or(field, |(_, label)| *label);
+            FaultLine { field: field.to_owned(), label: label.to_owned(), text: text.clone() }
+        };
+        let whole = self.whole.iter().map(|text| line("", text));
+        whole.chain(self.fields.iter().map(|(field, text)| line(field, text))).collect()
     }
 
     /// The page that shows them, which must have told them all.

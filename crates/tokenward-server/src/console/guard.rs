@@ -280,6 +280,7 @@ fn place_in(parts: &Parts) -> (Option<Uuid>, Nav) {
         Nav::Apis,
         Nav::Projects,
         Nav::Clusters,
+        Nav::Overview,
         Nav::Decisions,
         Nav::Events,
         Nav::Nodes,

@@ -27,6 +27,7 @@ mod members;
 mod nodes;
 mod organization_sign_in;
 mod organizations;
+mod overview;
 mod page;
 mod paging;
 mod person;
@@ -35,8 +36,10 @@ mod policy_recipes;
 mod policy_tokens;
 mod projects;
 mod proof;
+mod protect;
 mod providers;
 mod role_choices;
+mod role_page;
 mod role_trial;
 mod roles;
 mod sessions;
@@ -46,6 +49,7 @@ mod token_bulk;
 mod token_changes;
 mod token_cut;
 mod token_life;
+mod token_link;
 mod token_list;
 mod token_policy;
 mod tokens;
@@ -129,6 +133,8 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(access_routes())
         .merge(api_routes())
         .merge(resource_routes())
+        .route("/console/{organization}/overview", get(overview::show))
+        .route("/console/{organization}/protect", get(protect::show))
         .route("/console/{organization}/decisions", get(decisions::list))
         .route("/console/{organization}/events", get(events::list))
         .route("/console/{organization}/events/export", get(log_check::export))
@@ -197,6 +203,7 @@ fn access_routes() -> Router<Arc<App>> {
         .route("/console/{organization}/roles", get(roles::list))
         .route("/console/{organization}/roles/new", get(roles::new).post(roles::create))
         .route("/console/{organization}/roles/{role}", get(roles::show).post(roles::save))
+        .route("/console/{organization}/roles/{role}/edit", get(roles::edit))
         .route("/console/{organization}/roles/{role}/delete", get(roles::ask_delete).post(roles::delete))
 }
 

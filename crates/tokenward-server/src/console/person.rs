@@ -237,6 +237,7 @@ fn entries(organization: &tokenward_core::directory::Organization, role: &Role) 
         (Nav::Apis, may(Management::ApiRead), None),
         (Nav::Projects, may(Management::ProjectRead) || projects > 0, Some(projects)),
         (Nav::Clusters, may(Management::ClusterRead), Some(clusters)),
+        (Nav::Overview, may(Management::TokenRead), None),
         (Nav::Decisions, may(Management::TokenVerify), None),
         (Nav::Events, may(Management::EventRead), None),
         (Nav::Nodes, may(Management::EventRead), None),

@@ -220,9 +220,9 @@ pub(super) async fn show(
     query.understood(&[])?;
     let PolicyToken { token, policy } = policy_tokens::get(&person.app, &grant, id).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
-    let of_token = crate::service::decisions::Filter { token: Some(id), valid: None };
+    let of_token = crate::service::decisions::Filter { token: Some(id), ..Default::default() };
     let verify = person.may(organization, Management::TokenVerify)?;
-    let decisions = decisions::rows(&person, &verify, of_token, SHOWN).await?;
+    let decisions = decisions::rows(&person, &verify, &of_token, SHOWN).await?;
     let shown = PolicyTokenPage {
         shell: person.shell(Some(organization), Nav::Tokens).await?,
         token: row(&person.app, &token, used.as_ref()),

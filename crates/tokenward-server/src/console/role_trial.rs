@@ -11,8 +11,8 @@ use super::words::METHODS;
 use crate::service::apis;
 use crate::service::role_trial::{self, RoleTrial};
 
-/// What the address of the page may have for it.
-pub(super) const QUERY: [&str; 3] = ["api", "method", "path"];
+/// What the address of the page may have for it, and for what of the role was used.
+pub(super) const QUERY: [&str; 4] = ["api", "method", "path", "days"];
 
 /// The form with its answer; `None` for somebody who may not see the routes, and where there are none.
 pub(super) async fn form(

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Management;
+use tokenward_core::permission::{Management, Pattern};
 use tokenward_core::role::{
     Beyond, BuiltIn, ClusterLevel, EnvironmentLevel, Mode, NAMEABLE, ProjectAccess, Role, RoleKind,
 };
@@ -14,16 +14,18 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use super::confirm::Confirmation;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{At, PageResult, page};
+use super::page::{At, PageError, PageResult, page};
 use super::paging::paged;
 use super::person::SignedIn;
 use super::role_choices::role_choices;
+use super::role_page;
 use super::role_trial;
 use super::view::{
     BuiltInRolePage, ClusterCell, Nav, OwnPermissionCell, ProjectCell, RoleChange, RoleChoices, RoleEditorPage,
     RoleForm, RoleRow, RoleTrialForm, RolesPage, mode_label,
 };
 use super::words::{beyond_points, cluster_label, count, environment_label, role_name};
+use crate::limits::ROLE_PERMISSIONS;
 use crate::service::roles::{self, CustomRole, RoleBody};
 use crate::service::{IfMatch, members, tokens};
 
@@ -110,9 +112,21 @@ pub(super) async fn show(
         let trial = role_trial::form(&person, organization, id, &query).await?;
         return built_in_page(&person, organization, &role, trial).await;
     }
+    role_page::page_of(&person, &grant, id, &query).await
+}
+
+/// `GET …/roles/{id}/edit`. `add` names permissions that the form holds besides.
+pub(super) async fn edit(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Query(query): Query,
+) -> PageResult {
+    let grant = person.may(organization, Management::RoleManage)?;
+    query.understood(&["add"])?;
     let saved = roles::get(&person.app, &grant, id).await?;
-    let draft = Draft::saved(&saved);
-    editor_page(&person, &grant, Some(&saved), draft, None, (&query, Problems::default())).await
+    let mut draft = Draft::saved(&saved);
+    draft.add(query.get("add"));
+    editor_page(&person, &grant, Some(&saved), draft, None, Problems::default()).await
 }
 
 async fn built_in_page(person: &SignedIn, organization: Uuid, role: &Role, trial: Option<RoleTrialForm>) -> PageResult {
@@ -179,16 +193,26 @@ impl Draft {
         }
     }
 
+    /// Permissions of the organization's own API besides, each once.
+    fn add(&mut self, permissions: &str) {
+        for permission in permissions.split_whitespace().take(ROLE_PERMISSIONS.size()) {
+            if !self.permissions.iter().any(|held| held == permission) {
+                self.permissions.push(permission.to_owned());
+            }
+        }
+    }
+
     /// Reads the form. Words that are no levels are not levels of ours; they count as the least.
     fn typed(form: &Pairs) -> Self {
         let mut draft = Self {
             name: form.line("name"),
             description: form.text("description").unwrap_or_default(),
-            permissions: form.get("permissions").split_whitespace().map(str::to_owned).collect(),
             own: OWN.into_iter().filter(|(_, field, ..)| form.on(field)).map(|(own, ..)| own).collect(),
             version: form.get("version").to_owned(),
             ..Self::default()
         };
+        form.all("api").for_each(|ticked| draft.add(ticked));
+        draft.add(form.get("permissions"));
         for (id, word) in form.below("cluster.") {
             if let (Ok(id), Ok(level)) = (Uuid::try_parse(id), ClusterLevel::parse(word)) {
                 draft.clusters.insert(id, level);
@@ -284,13 +308,9 @@ async fn editor_page(
     saved: Option<&CustomRole>,
     draft: Draft,
     preview: Option<()>,
-    (query, mut problems): (&Pairs, Problems),
+    mut problems: Problems,
 ) -> PageResult {
     let organization = grant.organization();
-    let trial = match saved {
-        Some(saved) => role_trial::form(person, organization, saved.role.id, query).await?,
-        None => None,
-    };
     let (clusters, projects) = {
         let directory = person.app.verifier.directory();
         let found = directory.organization(organization).ok_or_else(|| Error::not_found("organization"))?;
@@ -302,10 +322,31 @@ async fn editor_page(
         None => None,
     };
     let words = |access: ProjectAccess| access.levels.map(|level| level.to_string());
+    let api = role_page::boxes(person, organization, &draft.permissions, &before.permissions).await?;
+    let boxed = |it: &&String| api.iter().any(|row| row.verbs.iter().any(|cell| cell.value == **it));
+    let other: Vec<String> = draft.permissions.iter().filter(|it| !boxed(it)).cloned().collect();
+    note_line(&other, &mut problems);
+    let faults = problems.lines(&LABELS);
+    let unknown = {
+        let directory = person.app.verifier.directory();
+        let found = directory.organization(organization);
+        found.map(|found| role_page::unknown_of(found, &other)).unwrap_or_default()
+    };
+    let (with_access, without): (Vec<_>, Vec<_>) = projects
+        .iter()
+        .partition(|(id, _)| draft.project(*id) != ProjectAccess::NONE || before.project(*id) != ProjectAccess::NONE);
+    let project_cell = |(id, name): &(Uuid, String)| ProjectCell {
+        id: id.to_string(),
+        name: name.clone(),
+        is_admin: draft.project(*id).is_admin,
+        saved_is_admin: before.project(*id).is_admin,
+        levels: words(draft.project(*id)),
+        saved: words(before.project(*id)),
+    };
     let form = RoleForm {
         name: problems.field("name", &draft.name),
         description: problems.field("description", &draft.description),
-        permissions: problems.field("permissions", draft.permissions.join("\n")),
+        permissions: problems.field("permissions", other.join("\n")),
         own: OWN
             .into_iter()
             .map(|(own, field, label, hint)| OwnPermissionCell {
@@ -326,18 +367,13 @@ async fn editor_page(
                 saved: before.cluster(*id).to_string(),
             })
             .collect(),
-        projects: projects
-            .iter()
-            .map(|(id, name)| ProjectCell {
-                id: id.to_string(),
-                name: name.clone(),
-                is_admin: draft.project(*id).is_admin,
-                saved_is_admin: before.project(*id).is_admin,
-                levels: words(draft.project(*id)),
-                saved: words(before.project(*id)),
-            })
-            .collect(),
+        projects: with_access.into_iter().map(project_cell).collect(),
+        more_projects: without.into_iter().map(project_cell).collect(),
+        api,
+        unknown,
     };
+    // What is told at the top is told; the fields say their part again.
+    problems.rest();
     let shown = RoleEditorPage {
         shell: person.shell(Some(organization), Nav::Roles).await?,
         id: saved.map(|saved| saved.role.id.to_string()),
@@ -347,16 +383,76 @@ async fn editor_page(
         used_by,
         may_edit: person.can(organization, Management::RoleManage),
         version: draft.version,
-        trial,
-        error: problems.rest(),
+        faults,
     };
     page(problems.status, &shown)
 }
 
-/// `GET …/roles/new`.
-pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+/// The fields of the editor, as people read them.
+const LABELS: [(&str, &str); 5] = [
+    ("name", "Name"),
+    ("description", "Description"),
+    ("permissions", "Permissions"),
+    ("project_permissions", "Projects"),
+    ("cluster_permissions", "Clusters"),
+];
+
+/// Says of a permission that was refused in which line it stands.
+fn note_line(lines: &[String], problems: &mut Problems) {
+    let Some(whole) = problems.take("permissions") else { return };
+    let line = lines.iter().position(|text| whole.contains(&format!("“{text}”")));
+    problems.add("permissions", line.map_or_else(|| whole.clone(), |at| format!("Line {}: {whole}", at + 1)));
+}
+
+/// `GET …/roles/new`. `like` names a role whose access and permissions the form begins with, `only` permissions of the
+/// organization's own API in the place of its own, and `add` more of them.
+pub(super) async fn new(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
     let grant = person.may(organization, Management::RoleManage)?;
-    editor_page(&person, &grant, None, Draft::default(), None, (&Pairs::default(), Problems::default())).await
+    query.understood(&["like", "only", "add", "name"])?;
+    let mut draft = Draft { name: query.line("name"), ..Draft::default() };
+    if let Some(like) = query.read("like", "an id", |text| Uuid::try_parse(text).ok())? {
+        draft = Draft {
+            name: draft.name,
+            version: String::new(),
+            description: String::new(),
+            ..like_role(&person, &grant, like).await?
+        };
+    }
+    if !query.get("only").is_empty() {
+        draft.permissions.clear();
+        draft.add(query.get("only"));
+    }
+    draft.add(query.get("add"));
+    editor_page(&person, &grant, None, draft, None, Problems::default()).await
+}
+
+/// A form with what a role may. Of a built-in one that is what it holds of the organization's own API, and what of ours can be
+/// named.
+async fn like_role(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Draft> {
+    let built_in = {
+        let directory = person.app.verifier.directory();
+        let role = directory.organization(grant.organization()).and_then(|organization| organization.role(id)).cloned();
+        role.filter(|role| matches!(role.kind, RoleKind::BuiltIn(_)))
+    };
+    let Some(role) = built_in else { return Ok(Draft::saved(&roles::get(&person.app, grant, id).await?)) };
+    let all = role.permissions();
+    Ok(Draft {
+        own: NAMEABLE.into_iter().filter(|own| all.iter().any(|it| it == own.as_str())).collect(),
+        permissions: all.into_iter().filter(|it| Pattern::parse(it).is_ok()).collect(),
+        ..Draft::default()
+    })
+}
+
+/// What a preview finds wrong.
+fn problems_of(person: &SignedIn, grant: &Grant, draft: &Draft) -> Result<Problems, PageError> {
+    match roles::check_whole(&person.app, grant, &draft.clone().into_body()) {
+        Ok(()) => Ok(Problems::default()),
+        Err(error) => Problems::of(error),
+    }
 }
 
 /// `POST …/roles/new`.
@@ -368,11 +464,12 @@ pub(super) async fn create(
     let grant = person.may(organization, Management::RoleManage)?;
     let draft = Draft::typed(&form);
     if form.get("action") == "preview" {
-        return editor_page(&person, &grant, None, draft, Some(()), (&Pairs::default(), Problems::default())).await;
+        let problems = problems_of(&person, &grant, &draft)?;
+        return editor_page(&person, &grant, None, draft, Some(()), problems).await;
     }
     match roles::create_whole(&person.app, grant.clone(), draft.clone().into_body()).await {
         Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleSaved),
-        Err(error) => editor_page(&person, &grant, None, draft, None, (&Pairs::default(), Problems::of(error)?)).await,
+        Err(error) => editor_page(&person, &grant, None, draft, None, Problems::of(error)?).await,
     }
 }
 
@@ -386,16 +483,14 @@ pub(super) async fn save(
     let saved = roles::get(&person.app, &grant, id).await?;
     let draft = Draft::typed(&form);
     if form.get("action") == "preview" {
-        return editor_page(&person, &grant, Some(&saved), draft, Some(()), (&Pairs::default(), Problems::default()))
-            .await;
+        let problems = problems_of(&person, &grant, &draft)?;
+        return editor_page(&person, &grant, Some(&saved), draft, Some(()), problems).await;
     }
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(draft.version.parse().unwrap_or_default())));
     match roles::update(&person.app, grant.clone(), id, draft.clone().into_body(), version).await {
         Ok(saved) => person.done_at(&format!("/console/{organization}/roles"), Flashed::RoleSaved, saved.position),
-        Err(error) => {
-            editor_page(&person, &grant, Some(&saved), draft, None, (&Pairs::default(), Problems::of(error)?)).await
-        }
+        Err(error) => editor_page(&person, &grant, Some(&saved), draft, None, Problems::of(error)?).await,
     }
 }
 

@@ -13,6 +13,7 @@ use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::form::{Pairs, Query};
+use super::overview;
 use super::page::{At, PageResult, page, see_other};
 use super::paging::{PAGE, place};
 use super::person::SignedIn;
@@ -213,7 +214,9 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
     let mut on_page = tokens::these(&person.app, grant, &ids, asked.filter == DELETED.0).await?;
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
     let used = usage::of(&person.app, grant, &on_page).await?;
+    let pictures = overview::pictures(person, grant, &ids, 20).await?;
     let shown = TokensPage {
+        pictures: pictures.into_iter().map(|(id, bars)| (id.to_string(), bars)).collect(),
         tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
         total: survey.total.max(survey.found.len()),
         matching: survey.found.len(),

@@ -21,10 +21,12 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
 use super::form::{Pairs, Problems, Query};
+use super::overview;
 use super::page::{At, PageResult, page, see_other};
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
+use super::token_link;
 use super::view::{
     Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
     TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
@@ -33,7 +35,7 @@ use super::words::{agent, grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{
-    App, members, policy_tokens, token_labels, token_networks, token_owners, token_policy, token_scope,
+    App, members, policy_tokens, token_labels, token_networks, token_owners, token_policy, token_scope, token_use,
 };
 
 /// The path of the list below the organization.
@@ -131,9 +133,14 @@ pub(super) fn version_rows(
 }
 
 /// `GET …/tokens/new`.
-pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
+pub(super) async fn new(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Query(query): Query,
+) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    new_page(&person, &grant, &Pairs::default(), Problems::default()).await
+    let (typed, problems) = token_link::filled(&person, &grant, &query)?;
+    new_page(&person, &grant, &typed, problems).await
 }
 
 async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems: Problems) -> PageResult {
@@ -477,16 +484,26 @@ pub(super) async fn show(
         }
         found => found?,
     };
+    query.understood(&["live", "days"])?;
+    let days = overview::span(&query)?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let row = row(&person.app, &token, used.as_ref());
     let versions = tokens::versions(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let versions = version_rows(&token, versions.unwrap_or_default(), used.as_ref(), person.app.now());
     let (meaning, points) = meaning(&person, organization, token.role_id);
-    let of_token = crate::service::decisions::Filter { token: Some(id), valid: None };
+    let of_token = crate::service::decisions::Filter { token: Some(id), ..Default::default() };
     let decisions = match person.may(organization, Management::TokenVerify) {
-        Ok(grant) => Some(decisions::rows(&person, &grant, of_token, SHOWN).await?),
+        Ok(grant) => Some(decisions::rows(&person, &grant, &of_token, SHOWN).await?),
         Err(_) => None,
+    };
+    let path = format!("/console/{organization}/tokens/{id}");
+    let granted = match token.revocation {
+        None => {
+            let compared = token_use::of_token(&person.app, &grant, id, days).await?;
+            Some(overview::granted(&person, organization, &compared, (days, &path), Some(token.role_id)))
+        }
+        Some(_) => None,
     };
     let shown = TokenPage {
         token: row,
@@ -513,8 +530,12 @@ pub(super) async fn show(
         permissions: token.permissions.clone(),
         rate: token.allowance.rate.map(|it| it.to_string()),
         quota: token.allowance.quota.map(|it| it.to_string()),
-        usage: Some(counts(&used.map(|it| it.total).unwrap_or_default(), decisions)),
-        live: query.understood(&["live"])?.get("live") == "1",
+        usage: Some(TokenUsage {
+            picture: overview::pictures(&person, &grant, &[id], 60).await?.remove(&id),
+            granted,
+            ..counts(&used.map(|it| it.total).unwrap_or_default(), decisions)
+        }),
+        live: query.get("live") == "1",
         attest: token.life.asked.filter(|_| token.disabled_at.is_none()).map(|asked| attest_words(&person, asked)),
         may_attest: token.owner_id == Some(person.user) || person.can(organization, Management::TokenManage),
         may_manage: person.can(organization, Management::TokenManage),
@@ -534,6 +555,8 @@ pub(super) fn counts(used: &usage::Usage, decisions: Option<Vec<DecisionRow>>) -
         reasons: reasons
             .map(|(reason, count)| ReasonCount { reason: reason.replace('_', " "), count: grouped(*count) })
             .collect(),
+        picture: None,
+        granted: None,
         decisions,
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn beyond_points(organization: &Organization, beyond: &Beyond) -> Vec
 }
 
 /// Projects and clusters by their names, with how far a role goes there.
-fn places(
+pub(super) fn places(
     organization: &Organization,
     projects: impl Iterator<Item = (Uuid, ProjectAccess)>,
     clusters: impl Iterator<Item = (Uuid, ClusterLevel)>,

@@ -1,6 +1,7 @@
 //! Decisions that are still remembered, and why they came out as they did.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokenward_core::caller::{Caller, Grant};
@@ -10,12 +11,14 @@ use tokenward_core::needs::Needs;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{Role, Target};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::apis::KeptRoute;
-use tokenward_store::tokens;
+use tokenward_store::{denials, tokens};
+use tokenward_verify::server::ID_LENGTH;
 
 use super::App;
 use crate::heavy;
+use crate::limits::DENIALS_LOOKED_THROUGH;
 pub use tokenward_verify::server::KeptDecision;
 
 /// A decision with what can be said about it now.
@@ -42,7 +45,7 @@ impl Explained {
 
 /// A decision by its id, of an organization in which the caller may verify tokens.
 pub async fn explain(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Explained> {
-    let found = {
+    let (grants, found) = {
         let directory = app.verifier.directory();
         let may = |it: &Organization| {
             caller.require(&directory, it.id, Management::TokenVerify, Resource::default(), app.now())
@@ -51,14 +54,20 @@ pub async fn explain(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Explai
         if grants.is_empty() {
             return Err(Error::permission_denied(Management::TokenVerify.as_str()));
         }
-        grants.into_iter().find_map(|grant| Some((app.verifier.decision(id, grant.organization())?, grant)))
+        let found = grants.iter().find_map(|grant| app.verifier.decision(id, grant.organization()));
+        (grants, found)
     };
-    let Some((decision, grant)) = found else {
+    let organizations: Vec<Uuid> = grants.iter().map(Grant::organization).collect();
+    let decision = match found {
+        Some(found) => Some(found),
+        None => kept(app, &organizations, id).await?,
+    };
+    let whose = |it: &KeptDecision| grants.into_iter().find(|grant| grant.organization() == it.organization);
+    let Some((grant, decision)) = decision.and_then(|it| Some((whose(&it)?, it))) else {
         return Err(Error {
-            detail:
-                "There is no such decision, or it is no longer remembered, or you may not see it. Decisions are kept \
-                     in memory only, by the node that made them."
-                    .into(),
+            detail: "There is no such decision, or it is no longer remembered, or you may not see it. Denials are kept in the \
+                     database for a while; what was allowed only in memory, by the node that decided."
+                .into(),
             ..Error::not_found("decision")
         });
     };
@@ -68,25 +77,93 @@ pub async fn explain(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Explai
 
 /// A decision of the organization by its id, as long as it is remembered.
 pub async fn find(app: &Arc<App>, grant: &Grant, id: &str) -> Result<Option<Explained>> {
-    let found = app.verifier.decision(id, grant.organization());
+    let found = match app.verifier.decision(id, grant.organization()) {
+        Some(found) => Some(found),
+        None => kept(app, &[grant.organization()], id).await?,
+    };
     Ok(explained(app, grant, found.into_iter().collect()).await?.pop())
 }
 
+/// A denial of one of these organizations that is in the database.
+async fn kept(app: &Arc<App>, organizations: &[Uuid], id: &str) -> Result<Option<KeptDecision>> {
+    // Every other text is the id of none.
+    let may_be = id.len() == ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let Some(first) = organizations.first().filter(|_| may_be) else { return Ok(None) };
+    let mut reader = app.read(*first).await?;
+    Ok(denials::find(reader.conn(), organizations, id).await?.and_then(KeptDecision::of_kept))
+}
+
 /// Which decisions are listed.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Filter {
     /// Only those about this token.
     pub token: Option<Uuid>,
     /// Only those that came out as a yes, or as a no.
     pub valid: Option<bool>,
+    /// Only those that were denied for this reason.
+    pub reason: Option<Reason>,
+    /// Only those in whose method and path, or permission, this stands, in any case.
+    pub route: Option<String>,
+    /// Only those that came from this address.
+    pub address: Option<IpAddr>,
+    /// Only those from this moment on.
+    pub from: Option<Time>,
+    /// Only those before this moment.
+    pub to: Option<Time>,
 }
 
-/// The last decisions that are remembered of the organization, the newest first.
-pub async fn list(app: &Arc<App>, grant: &Grant, filter: Filter, limit: usize) -> Result<Vec<Explained>> {
+impl Filter {
+    fn matches(&self, it: &KeptDecision) -> bool {
+        let route = self.route.as_ref().map(|route| route.to_lowercase());
+        let asked = || wanted(it).to_lowercase();
+        self.token.is_none_or(|token| it.token == Some(token))
+            && self.valid.is_none_or(|valid| it.denied.is_none() == valid)
+            && self.reason.is_none_or(|reason| it.denied == Some(reason))
+            && self.address.is_none_or(|address| it.address == Some(address))
+            && self.from.is_none_or(|from| it.at >= from)
+            && self.to.is_none_or(|to| it.at < to)
+            && route.is_none_or(|route| asked().contains(&route))
+    }
+}
+
+/// What was asked: `GET /invoices`, or the permission.
+#[must_use]
+pub fn wanted(it: &KeptDecision) -> String {
+    match (&it.method, &it.path) {
+        (Some(method), Some(path)) => format!("{method} {path}"),
+        _ => it.permission.clone().unwrap_or_default(),
+    }
+}
+
+/// The last decisions that are remembered of the organization, the newest first: what is in memory here, and the denials that
+/// are kept.
+pub async fn list(app: &Arc<App>, grant: &Grant, filter: &Filter, limit: usize) -> Result<Vec<Explained>> {
+    let all = found(app, grant, filter, limit).await?;
+    explained(app, grant, all).await
+}
+
+/// The same without what is to be said of them.
+pub(super) async fn found(app: &Arc<App>, grant: &Grant, filter: &Filter, limit: usize) -> Result<Vec<KeptDecision>> {
     let mut decisions = app.verifier.decisions(grant.organization(), filter.token);
-    decisions.retain(|it| filter.valid.is_none_or(|valid| it.denied.is_none() == valid));
+    if filter.valid != Some(true) {
+        let sought = denials::Sought {
+            token: filter.token,
+            reason: filter.reason.map(|it| it.as_str().to_owned()),
+            address: filter.address.map(|it| it.to_string()),
+            from: filter.from,
+            to: filter.to,
+        };
+        // What stands in a route is looked for here.
+        let most = if filter.route.is_some() { DENIALS_LOOKED_THROUGH.size() } else { limit };
+        let mut reader = app.read(grant.organization()).await?;
+        let kept = denials::list(reader.conn(), grant, &sought, i64::try_from(most).unwrap_or(i64::MAX)).await?;
+        let known: HashSet<String> = decisions.iter().map(|it| it.id.clone()).collect();
+        decisions.extend(kept.into_iter().filter(|it| !known.contains(&it.id)).filter_map(KeptDecision::of_kept));
+        decisions.sort_by_key(|it| std::cmp::Reverse(it.at));
+    }
+    decisions.retain(|it| filter.matches(it));
     decisions.truncate(limit);
-    explained(app, grant, decisions).await
+    Ok(decisions)
 }
 
 /// What another role would take from a token.
@@ -123,10 +200,7 @@ fn effect_now(app: &App, organization: Uuid, token: Uuid, role: Uuid) -> Effect 
         effect.looked_at += 1;
         if !asked.allowed_by(role, decision.target) {
             effect.refused_count += 1;
-            let wanted = match (&decision.method, &decision.path) {
-                (Some(method), Some(path)) => format!("{method} {path}"),
-                _ => decision.permission.clone().unwrap_or_default(),
-            };
+            let wanted = wanted(decision);
             if !effect.refused.contains(&wanted) {
                 effect.refused.push(wanted);
             }
@@ -188,7 +262,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<KeptDecision>) -> Result<Vec<Explained>> {
+pub(super) async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<KeptDecision>) -> Result<Vec<Explained>> {
     let mut ids: Vec<Uuid> = decisions.iter().filter_map(|it| it.token).collect();
     ids.sort_unstable();
     ids.dedup();

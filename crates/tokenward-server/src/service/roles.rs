@@ -149,6 +149,13 @@ pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Resul
     holders::told(app, &asked, Wanted::Role(&wanted), written).await
 }
 
+/// Checks a custom role as it would be saved, by what is in memory. Nothing is written.
+pub fn check_whole(app: &Arc<App>, grant: &Grant, body: &RoleBody) -> Result<()> {
+    let places = Places::known(app, grant)?;
+    let role = check(Uuid::nil(), body, body.permissions.as_deref().unwrap_or_default(), &places, &app.limits)?;
+    grant.covers(&role)
+}
+
 /// Replaces a custom role. What results may not hold more than the caller.
 pub async fn update(
     app: &Arc<App>,

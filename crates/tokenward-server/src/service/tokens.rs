@@ -215,6 +215,12 @@ pub(super) fn counted(rows: Vec<(Uuid, i64)>) -> HashMap<Uuid, usize> {
     rows.into_iter().map(|(id, count)| (id, usize::try_from(count).unwrap_or_default())).collect()
 }
 
+/// The living API token with this name.
+pub async fn named(app: &Arc<App>, grant: &Grant, name: &str) -> Result<Option<Uuid>> {
+    let mut reader = app.read(grant.organization()).await?;
+    tokens::holder(reader.conn(), grant, tokenward_core::secret::Kind::Token, name).await
+}
+
 /// One token: a living one, or one that was taken back not longer ago than 90 days.
 pub async fn find(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
     let mut reader = app.read(grant.organization()).await?;

@@ -10,6 +10,7 @@ use tokenward_core::secret::{Kind, Presented};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::{Verifier, belonging, facts};
+use crate::pending::Exercised;
 use crate::policy::asked::{self, AskedRequest, Bearer, PolicyPass};
 use crate::policy::denials::PolicyDenied;
 use crate::question::{Asking, Presenter, Question, Request};
@@ -59,7 +60,7 @@ impl Verifier {
             question: cleaned.as_ref().unwrap_or(&question),
             of_ours: true,
         };
-        let id = self.0.uses.of_token((judged.pass.token, judged.version), &fact);
+        let id = self.0.uses.of_token((judged.pass.token, judged.version), &fact, Exercised::default());
         match decision.require() {
             Ok(()) => Ok(Some(judged.pass)),
             Err(error) => Err(Error { decision_id: Some(id.to_string().into()), ..error }),

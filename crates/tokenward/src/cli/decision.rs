@@ -10,6 +10,7 @@ use super::Context;
 use super::answer::{ApiAnswer, List};
 use super::client::segment;
 use super::output::{self, Result, Table, fields, second, text};
+use super::when::since_argument;
 
 /// What can be asked about decisions.
 #[derive(Subcommand, Debug)]
@@ -27,6 +28,18 @@ pub enum DecisionCommand {
         /// Only those about this token
         #[arg(long, value_name = "ID")]
         token: Option<Uuid>,
+        /// Only what was denied for this reason, such as permission_denied
+        #[arg(long)]
+        reason: Option<String>,
+        /// Only those in whose method and path, or permission, this stands
+        #[arg(long, value_name = "TEXT")]
+        route: Option<String>,
+        /// Only those from this client address
+        #[arg(long, value_name = "IP")]
+        address: Option<String>,
+        /// Only those from then on: 2h ago, a date (UTC) or a date-time
+        #[arg(long, value_name = "WHEN", value_parser = since_argument)]
+        since: Option<Time>,
         /// How many at most, up to 500
         #[arg(long, default_value_t = 50)]
         limit: u16,
@@ -36,16 +49,27 @@ pub enum DecisionCommand {
 pub async fn run(command: DecisionCommand, context: &Context<'_>) -> Result {
     match command {
         DecisionCommand::Show { id } => show(&id, context).await,
-        DecisionCommand::List { denied, token, limit } => list(denied, token, limit, context).await,
+        DecisionCommand::List { denied, token, reason, route, address, since, limit } => {
+            let (token, since) = (token.map(|id| id.to_string()), since.map(|at| at.to_string()));
+            let limit = limit.to_string();
+            let query = [
+                ("valid", denied.then_some("false")),
+                ("token_id", token.as_deref()),
+                ("reason", reason.as_deref()),
+                ("route", route.as_deref()),
+                ("remote_ip", address.as_deref()),
+                ("from", since.as_deref()),
+                ("limit", Some(limit.as_str())),
+            ];
+            list(&query, context).await
+        }
     }
 }
 
-async fn list(denied: bool, token: Option<Uuid>, limit: u16, context: &Context<'_>) -> Result {
+async fn list(query: &[(&str, Option<&str>)], context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
-    let (token, limit) = (token.map(|id| id.to_string()), limit.to_string());
-    let query = [("valid", denied.then_some("false")), ("token_id", token.as_deref()), ("limit", Some(limit.as_str()))];
     let answer: ApiAnswer<List<DecisionBody>> =
-        context.client.query(&format!("/organization/{}/decision", organization.id), &query).await?;
+        context.client.query(&format!("/organization/{}/decision", organization.id), query).await?;
     if context.global.json {
         return output::json(&answer.raw);
     }
@@ -65,7 +89,7 @@ async fn list(denied: bool, token: Option<Uuid>, limit: u16, context: &Context<'
             decision.id.clone(),
         ]);
     }
-    table.print("No such decision is remembered. Decisions are kept in memory only, by the node that made them.")
+    table.print("No such decision is remembered. Denials are kept for a while; what was allowed only in memory, by the node that decided.")
 }
 
 async fn show(id: &str, context: &Context<'_>) -> Result {

@@ -44,6 +44,7 @@ mod token_filter;
 mod token_import;
 mod token_life;
 mod token_policy;
+mod usage;
 mod verify;
 mod when;
 
@@ -222,6 +223,8 @@ pub enum Online {
     /// Decisions: why a token was accepted or refused
     #[command(subcommand)]
     Decision(decision::DecisionCommand),
+    /// How tokens were used from day to day, and which permissions they used
+    Usage(usage::UsageArgs),
     /// Your account
     #[command(subcommand)]
     Account(account::AccountCommand),
@@ -420,6 +423,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Apply(args) if as_code::is_schema(&args) => as_code::print_schema(),
         Online::Apply(args) => as_code::apply(args, &context()?).await,
         Online::Decision(command) => decision::run(command, &context()?).await,
+        Online::Usage(args) => usage::run(args, &context()?).await,
         Online::Account(command) => account::run(command, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,
         Online::Event(event::EventCommand::CheckProof { file, public_key }) => {

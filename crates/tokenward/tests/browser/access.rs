@@ -101,10 +101,13 @@ async fn a_custom_role_is_made_over_projects_and_clusters_and_previewed() {
         browser.press("New role").await;
         browser.fill("name", "Deployer (staging)").await;
         browser.fill("permissions", "invoices:read\ntoken:manage").await;
+        browser.click("details.add summary").await;
         browser.click("select[name$='.STAGING'] option[value=DEPLOYER]").await;
         browser.click("label:has([name^='cluster.'][value=ENV_CREATOR])").await;
         browser.press("Create role").await;
+        browser.sees("1 thing to put right").await;
         browser.sees("may not hold “token:manage”").await;
+        browser.pictures("role-refused").await;
         browser.fill("permissions", "invoices:read\norders:*").await;
         browser.press("Preview changes").await;
         browser.sees("web-shop, Staging").await;
@@ -113,6 +116,9 @@ async fn a_custom_role_is_made_over_projects_and_clusters_and_previewed() {
         browser.sees("The role is saved.").await;
         browser.pictures("roles").await;
         browser.press("Deployer (staging)").await;
+        browser.sees("What it may do").await;
+        browser.pictures("role").await;
+        browser.press("Edit").await;
         browser.sees("Nobody has it yet.").await;
         assert!(browser.find("select[name$='.STAGING'] option[value=DEPLOYER]").await.is_selected().await.unwrap());
 
@@ -126,7 +132,8 @@ async fn a_custom_role_is_made_over_projects_and_clusters_and_previewed() {
 
         browser.open(&format!("{base}/roles")).await;
         browser.press("Deployer (staging)").await;
-        browser.sees("Held by 1 token.").await;
+        browser.sees("Held by").await;
+        browser.sees("deploys").await;
         browser.press("Delete").await;
         browser.sees("It is held by 1 token: token “deploys”. They get the role that you choose here, at once.").await;
         browser.picture("role-in-use", 1280, false).await;

@@ -59,6 +59,8 @@ pub struct Browser {
     driver: WebDriver,
     /// Where the console is.
     pub url: String,
+    /// Do scripts run?
+    javascript: bool,
 }
 
 /// Runs a test with a browser, which is closed whatever comes of it.
@@ -95,7 +97,7 @@ pub async fn with_browser<F: Future<Output = ()> + Send + 'static>(
         options.add_experimental_option("prefs", off).unwrap();
     }
     let driver = WebDriver::new(format!("http://127.0.0.1:{}", process.port), options).await.unwrap();
-    let browser = Browser { driver: driver.clone(), url: url.to_owned() };
+    let browser = Browser { driver: driver.clone(), url: url.to_owned(), javascript };
     let outcome = tokio::spawn(test(browser.clone())).await;
     if outcome.is_err() {
         let name = format!("failed-{}", std::thread::current().name().unwrap_or_default().replace(':', "-"));
@@ -263,6 +265,22 @@ impl Browser {
         all["cookies"].as_array().cloned().unwrap_or_default()
     }
 
+    /// What axe-core finds wrong for people who do not see, or use no mouse: nothing may be.
+    async fn accessible(&self, look: &str) {
+        if !self.javascript {
+            return;
+        }
+        let path =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(path).expect("axe-core is missing: `./scripts/test --install` installs it");
+        self.script(&axe).await;
+        let run = "const done = arguments[0]; const say = node => `${node.target.join(' ')} (${node.any.concat(node.all, node.none).map(it => it.message).join('; ')})`; \
+             axe.run(document, { resultTypes: ['violations'] }).then( \
+             found => done(found.violations.map(it => `${it.id}: ${it.nodes.slice(0, 4).map(say).join(' | ')}`)), error => done([String(error)]))";
+        let found = self.driver.execute_async(run, Vec::new()).await.unwrap().json().clone();
+        assert_eq!(found, json!([]), "{look}: axe-core has findings");
+    }
+
     /// A picture of the page: its name, its width, dark or light. As high as the page, up to a limit.
     pub async fn picture(&self, name: &str, width: u32, dark: bool) -> PathBuf {
         let scheme = if dark { "dark" } else { "light" };
@@ -279,6 +297,7 @@ impl Browser {
         self.command("Emulation.setDeviceMetricsOverride", metrics(height)).await;
         let path = output().join(format!("{name}-{scheme}-{width}.png"));
         self.driver.screenshot(&path).await.unwrap();
+        self.accessible(&format!("{name}, {scheme}, {width} px")).await;
         self.command("Emulation.clearDeviceMetricsOverride", json!({})).await;
         self.command("Emulation.setEmulatedMedia", json!({ "features": [] })).await;
         path

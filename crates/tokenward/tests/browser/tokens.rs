@@ -69,6 +69,10 @@ async fn a_person_sets_up_and_creates_a_token_that_works_until_it_is_deleted() {
         assert_eq!(browser.clipboard().await, token);
 
         browser.press("I have stored it").await;
+        browser.sees("Protect your API").await;
+        browser.sees("Waiting for the first request").await;
+        browser.pictures("protect").await;
+        browser.press("API tokens").await;
         browser.sees("ci-deploys").await;
         let source = browser.script("return document.documentElement.outerHTML").await;
         assert!(!source.as_str().unwrap().contains(&token), "the text is shown once");
@@ -271,13 +275,13 @@ async fn a_denial_is_explained_where_the_token_is_shown() {
         browser.sees("Permission denied").await;
         browser.press("Denied").await;
         browser.click(".log details summary").await;
-        browser.sees("Smallest role that would allow it").await;
+        browser.sees("What would mend it").await;
         browser.sees("DevOps").await;
         browser.pictures("decisions").await;
         let id = browser.text(".log details[open] dl div:last-child dd").await;
         browser.fill("id", &id).await;
         browser.keys(Key::Enter + "").await;
-        browser.sees("Smallest role that would allow it").await;
+        browser.sees("What would mend it").await;
         assert_eq!(browser.count(".log details").await, 1);
         browser.fill("id", &"0".repeat(40)).await;
         browser.keys(Key::Enter + "").await;

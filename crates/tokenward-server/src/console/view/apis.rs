@@ -1,8 +1,8 @@
-//! The organization's own API: its routes, and what was decided about requests to it.
+//! The organization's own API: its routes.
 
 use askama::Template;
 
-use super::{Chip, Choice, FormField, Moment, Pager, Shell};
+use super::{Choice, FormField, Moment, Pager, Shell};
 
 /// What happens to a request that no route describes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -169,69 +169,4 @@ pub struct ApiPage {
     pub may_manage: bool,
     /// What was wrong with the whole.
     pub error: Option<String>,
-}
-
-/// What was decided.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// Yes.
-    Allowed,
-    /// No, with the reason as people read it: `Permission denied`, `Expired`.
-    Denied(String),
-}
-
-/// What was asked.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Wanted {
-    /// Only whose token it is.
-    Identity,
-    /// A permission.
-    Permission(String),
-    /// A request: method and path.
-    Request(String, String),
-}
-
-/// A decision.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DecisionRow {
-    /// Its id.
-    pub id: String,
-    /// When.
-    pub at: Moment,
-    /// The outcome.
-    pub outcome: Outcome,
-    /// The token's id and name; `None` when the text was not a token or not known.
-    pub token: Option<(String, String)>,
-    /// What was asked.
-    pub wanted: Wanted,
-    /// The client's address.
-    pub address: Option<String>,
-    /// The permission that was missing.
-    pub missing: Option<String>,
-    /// The smallest role that would have allowed it.
-    pub smallest_role: Option<String>,
-    /// What to tell the person who holds the token.
-    pub sentence: Option<String>,
-}
-
-/// `…/decisions`.
-#[derive(Template, Clone, Debug)]
-#[template(path = "decisions.html")]
-pub struct DecisionsPage {
-    /// The frame.
-    pub shell: Shell,
-    /// The decisions, the newest first.
-    pub decisions: Vec<DecisionRow>,
-    /// The filters.
-    pub chips: Vec<Chip>,
-    /// Does the page load itself again every few seconds?
-    pub live: bool,
-    /// The address that switches that on or off.
-    pub live_href: String,
-    /// The id that was looked up.
-    pub searched: String,
-    /// Since when there is memory of decisions: they are kept in memory only.
-    pub since: Moment,
-    /// Where the list goes on.
-    pub pager: Pager,
 }

@@ -8,13 +8,17 @@ mod access;
 mod account;
 mod apis;
 mod command_line;
+mod decisions;
 mod events;
 mod gate;
 mod members;
 mod nodes;
 mod organization_sign_in;
+mod pictures;
 mod policy_tokens;
+mod protect;
 mod resources;
+mod role_page;
 mod roles;
 #[cfg(test)]
 mod samples;
@@ -29,10 +33,11 @@ mod tokens;
 pub use access::{RoleChoice, RoleChoices, RoleTag};
 pub use account::{AccountEventRow, AccountPage, IdentityRow, LinkIdentityPage, MemberEventsPage, SessionRow};
 pub use apis::{
-    ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, DecisionRow, DecisionsPage, Outcome, ReviewRow, RouteAnswer,
-    RouteQuestion, RouteRow, RouteTable, UnknownRoute, Wanted,
+    ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, ReviewRow, RouteAnswer, RouteQuestion, RouteRow, RouteTable,
+    UnknownRoute,
 };
 pub use command_line::{CommandLinePage, DevicePage, HandedPage, WaitingMachine};
+pub use decisions::{DecisionFilter, DecisionRow, DecisionsPage, MendRow, Outcome, Wanted};
 pub use events::{EventFilters, EventRow, EventsPage, FieldChange, LogCheckPage, LogVerdict, Tone, event_label};
 pub use gate::{
     ErrorInsidePage, ErrorPage, IdentityPage, IdentityStep, InvitationPage, InvitationStep, InvitedTo, NeedsTlsPage,
@@ -44,14 +49,17 @@ pub use members::{
 };
 pub use nodes::{NodeRow, NodesPage};
 pub use organization_sign_in::{KeptOutRow, OrganizationSignInPage, RuleFields, SignInChoice, SignInOnlyPage};
+pub use pictures::{Bars, EndMark, GrantedView, OverviewPage, PartRow};
 pub use policy_tokens::{
     PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink, ReplayRow,
     RoleTrialForm, TrialForm, Verdict,
 };
+pub use protect::{FirstRequest, ProtectPage, Snippet};
 pub use resources::{
     ClusterForm, ClusterPage, ClusterRow, ClustersPage, EnvironmentForm, EnvironmentPage, EnvironmentRow, ProjectForm,
     ProjectPage, ProjectRow, ProjectsPage,
 };
+pub use role_page::{ApiPermissionRow, ApiVerbCell, FaultLine, HolderLink, OtherPermission, RolePage};
 pub use roles::{
     BuiltInRolePage, ClusterCell, OwnPermissionCell, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow,
     RolesPage, cluster_levels, environment_levels, mode_label,

@@ -3,7 +3,7 @@
 use askama::Template;
 use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode};
 
-use super::{FormField, Pager, RoleTrialForm, Shell};
+use super::{ApiPermissionRow, FaultLine, FormField, OtherPermission, Pager, RoleTrialForm, Shell};
 
 /// A role in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -184,8 +184,14 @@ pub struct RoleForm {
     pub own: Vec<OwnPermissionCell>,
     /// All clusters, by name.
     pub clusters: Vec<ClusterCell>,
-    /// All projects, by name.
+    /// The projects in which it has access, by name.
     pub projects: Vec<ProjectCell>,
+    /// The others.
+    pub more_projects: Vec<ProjectCell>,
+    /// What imported routes take.
+    pub api: Vec<ApiPermissionRow>,
+    /// What is typed beside them, and no route takes.
+    pub unknown: Vec<OtherPermission>,
 }
 
 /// A change that saving would make.
@@ -201,7 +207,7 @@ pub struct RoleChange {
     pub more: bool,
 }
 
-/// `…/roles/new` and `…/roles/<id>` of a custom role. Posts all of [`RoleForm`], and `action` = `preview` or `save`.
+/// `…/roles/new` and `…/roles/<id>/edit` of a custom role. Posts all of [`RoleForm`], and `action` = `preview` or `save`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "role-editor.html")]
 pub struct RoleEditorPage {
@@ -221,10 +227,8 @@ pub struct RoleEditorPage {
     pub may_edit: bool,
     /// The version that the form is based on, sent as `version`, so that two people cannot overwrite each other.
     pub version: String,
-    /// What the saved role says of a request.
-    pub trial: Option<RoleTrialForm>,
-    /// What was wrong with the whole.
-    pub error: Option<String>,
+    /// What is to be put right.
+    pub faults: Vec<FaultLine>,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::*;
 use tokenward_core::password::rule as password_rule;
 
 mod command_line;
+mod insight;
 mod pages;
 
 use command_line::command_line;
@@ -52,6 +53,7 @@ pub fn shell(active: Nav) -> Shell {
             entry(Nav::Apis, None),
             entry(Nav::Projects, Some(2)),
             entry(Nav::Clusters, Some(2)),
+            entry(Nav::Overview, None),
             entry(Nav::Decisions, None),
             entry(Nav::Events, None),
             entry(Nav::Nodes, None),
@@ -154,6 +156,7 @@ fn tokens_page() -> TokensPage {
     TokensPage {
         shell: shell(Nav::Tokens),
         tokens: tokens(),
+        pictures: tokens().into_iter().take(3).map(|it| (it.id, insight::bars(20))).collect(),
         total: 6,
         matching: 6,
         heads: ["Name", "Role", "Created", "Last used", "Expires"]
@@ -285,7 +288,14 @@ fn decision(n: u32, ago: Micros, outcome: Outcome, wanted: Wanted) -> DecisionRo
         missing: None,
         smallest_role: None,
         sentence: None,
+        times: None,
+        mends: Vec::new(),
     }
+}
+
+fn mend(text: &str, effect: &str, may: bool) -> MendRow {
+    let href = may.then(|| format!("/console/{}/roles/new?add=invoices%3Awrite", id(1)));
+    MendRow { text: text.into(), effect: effect.into(), href }
 }
 
 fn decisions() -> Vec<DecisionRow> {
@@ -293,7 +303,13 @@ fn decisions() -> Vec<DecisionRow> {
     vec![
         DecisionRow {
             missing: Some("invoices:write".into()),
-            smallest_role: Some("Deployer (staging) with invoices:write, or DevOps".into()),
+            smallest_role: Some("DevOps".into()),
+            times: Some(("214".into(), moment(-5 * HOUR))),
+            mends: vec![
+                mend("Add invoices:write to its role “deployer”", "1 token and 2 members gain it", true),
+                mend(NASTY, "then give it to this token; nobody else gains anything", true),
+                mend("The role “DevOps” would do", "but it may also token:manage, project:create and 12 more", false),
+            ],
             sentence: Some("The role of this token does not allow this.".into()),
             ..decision(
                 1,
@@ -376,6 +392,8 @@ fn token_page() -> TokenPage {
                 ReasonCount { reason: "permission denied".into(), count: "11".into() },
                 ReasonCount { reason: "address not allowed".into(), count: "1".into() },
             ],
+            picture: Some(insight::bars(60)),
+            granted: Some(insight::granted()),
             decisions: Some(decisions().into_iter().take(2).collect()),
         }),
         live: false,
@@ -649,14 +667,16 @@ fn role_editor() -> RoleEditorPage {
                 saved: false,
             }],
             clusters,
+            more_projects: projects.clone(),
             projects,
+            api: insight::boxes(),
+            unknown: insight::unknown(),
         },
         changes: None,
         used_by: Some("1 member and 2 tokens".into()),
         may_edit: true,
         version: "3".into(),
-        trial: Some(role_trial()),
-        error: None,
+        faults: Vec::new(),
     }
 }
 
@@ -794,10 +814,20 @@ fn decisions_page() -> DecisionsPage {
         shell: shell(Nav::Decisions),
         decisions: decisions(),
         chips: vec![chip("All", true), chip("Denied", false), chip("Allowed", false)],
+        filter: DecisionFilter {
+            only: String::new(),
+            token: NASTY.into(),
+            reasons: vec![choice("Any reason", true), choice("Expired", false)],
+            route: "/orders".into(),
+            address: String::new(),
+            spans: vec![choice("Any time", true)],
+            active: true,
+        },
         live: false,
         live_href: "?live=1".into(),
         searched: String::new(),
         since: moment(-9 * HOUR),
+        kept: "the last 10,000 of them, for 14 days".into(),
         pager: Pager::default(),
     }
 }

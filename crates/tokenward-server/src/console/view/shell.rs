@@ -15,6 +15,8 @@ pub enum Nav {
     Projects,
     /// Clusters.
     Clusters,
+    /// The organization at a glance.
+    Overview,
     /// What was decided of late.
     Decisions,
     /// The event log.
@@ -32,7 +34,7 @@ impl Nav {
     const GROUPS: [(&'static str, &'static [Self]); 4] = [
         ("Access", &[Self::Tokens, Self::Members, Self::Roles, Self::Apis]),
         ("Resources", &[Self::Projects, Self::Clusters]),
-        ("Insight", &[Self::Decisions, Self::Events, Self::Nodes]),
+        ("Insight", &[Self::Overview, Self::Decisions, Self::Events, Self::Nodes]),
         ("Organization", &[Self::Settings]),
     ];
 
@@ -46,6 +48,7 @@ impl Nav {
             Self::Apis => "Your API",
             Self::Projects => "Projects",
             Self::Clusters => "Clusters",
+            Self::Overview => "Overview",
             Self::Decisions => "Decisions",
             Self::Events => "Audit log",
             Self::Nodes => "Nodes",
@@ -64,6 +67,7 @@ impl Nav {
             Self::Apis => "apis",
             Self::Projects => "projects",
             Self::Clusters => "clusters",
+            Self::Overview => "overview",
             Self::Decisions => "decisions",
             Self::Events => "events",
             Self::Nodes => "nodes",

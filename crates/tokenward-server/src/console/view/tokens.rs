@@ -1,9 +1,14 @@
 //! API tokens: the list, one token, and how it comes and goes.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use tokenward_core::network::NotedNetwork;
 
-use super::{Chip, Choice, DecisionRow, FormField, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell, Wanted};
+use super::{
+    Bars, Chip, Choice, DecisionRow, FormField, GrantedView, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell,
+    Wanted,
+};
 
 /// What a token is in, as the list shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,6 +96,8 @@ pub struct TokensPage {
     pub shell: Shell,
     /// The tokens that the filters leave, by name.
     pub tokens: Vec<TokenRow>,
+    /// The use of those that were used in the last 30 days, by id: on one axis.
+    pub pictures: HashMap<String, Bars>,
     /// How many there are without filters. Zero shows the page that teaches.
     pub total: usize,
     /// How many the filters leave, on all pages.
@@ -364,6 +371,10 @@ pub struct TokenUsage {
     pub denied: String,
     /// The latter by reason.
     pub reasons: Vec<ReasonCount>,
+    /// Its use in the last 30 days.
+    pub picture: Option<Bars>,
+    /// What it used of what it may.
+    pub granted: Option<GrantedView>,
     /// Its last decisions, the newest first; `None` for somebody who may not see them.
     pub decisions: Option<Vec<DecisionRow>>,
 }

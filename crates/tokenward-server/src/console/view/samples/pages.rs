@@ -112,6 +112,8 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
                 allowed: "1,204".into(),
                 denied: "3".into(),
                 reasons: vec![ReasonCount { reason: "policy denied".into(), count: "3".into() }],
+                picture: None,
+                granted: None,
                 decisions: None,
             },
             meaning: "Reads everything.".into(),
@@ -647,6 +649,11 @@ pub fn pages() -> Vec<(String, String)> {
     let mut fresh = role_editor();
     fresh.id = None;
     fresh.used_by = None;
+    fresh.faults = vec![FaultLine {
+        field: "permissions".into(),
+        label: "Permissions".into(),
+        text: "“token:manage” is reserved.".into(),
+    }];
     fresh.form = RoleForm { permissions: FormField::new("token:manage").refused("Line 1: token:manage is reserved. A custom role can hold token:verify, token:rotate-self and event:read, by the boxes below, and permissions of your own API."), ..RoleForm::default() };
     page!("role-new", fresh);
     page!("role-read", RoleEditorPage { may_edit: false, ..role_editor() });
@@ -860,5 +867,6 @@ pub fn pages() -> Vec<(String, String)> {
     page!("decisions-live", DecisionsPage { live: true, decisions: Vec::new(), ..decisions_page() });
     page!("decisions-found", DecisionsPage { searched: NASTY.into(), ..decisions_page() });
     page!("decisions-none", DecisionsPage { searched: NASTY.into(), decisions: Vec::new(), ..decisions_page() });
+    insight::pages(&mut pages);
     pages
 }

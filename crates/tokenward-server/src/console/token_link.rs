@@ -1,0 +1,71 @@
+//! Links that fill the form of a new token: for a runbook, an error message, another page. They make nothing by themselves.
+
+use tokenward_core::caller::Grant;
+use tokenward_core::time::{DAY, length};
+use tokenward_core::{Error, Result, Uuid};
+
+use super::form::{Pairs, Problems};
+use super::person::SignedIn;
+use crate::limits::{DESCRIPTION, NAME};
+use crate::service::roles;
+
+/// What an address may fill in.
+const KNOWN: [&str; 4] = ["name", "role", "expires", "description"];
+
+/// The fields of the form as `?name=&role=&expires=&description=` fills them, with what is wrong with it. A role is named by its id
+/// or its name; an end is a length such as `90d`, a date, or `never`.
+pub(super) fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<(Pairs, Problems)> {
+    query.understood(&KNOWN)?;
+    for (field, limit) in [("name", &NAME), ("description", &DESCRIPTION)] {
+        limit.check_text(query.get(field)).map_err(|problem| Error::invalid(field, problem))?;
+    }
+    let mut problems = Problems::default();
+    let mut fields = vec![("name", query.line("name")), ("description", query.get("description").to_owned())];
+    let role = query.line("role");
+    if !role.is_empty() {
+        let offered = roles::available(&person.app, grant)?;
+        let id = Uuid::try_parse(&role).ok();
+        let named = offered.iter().find(|it| Some(it.id) == id || *it.name == *role);
+        match named {
+            None => problems.add("role_id", format!("The link names the role “{role}”, which cannot be given. Choose one.")),
+            Some(found) => match found.beyond(grant.role()) {
+                Some(missing) => problems.add(
+                    "role_id",
+                    format!("The link names the role “{role}”, which may more than you can do yourself: {missing}. Choose another one."),
+                ),
+                None => fields.push(("role_id", found.id.to_string())),
+            },
+        }
+    }
+    let expires = query.line("expires");
+    match expires.as_str() {
+        "" => {}
+        "never" => fields.push(("expires", expires.clone())),
+        text if text.parse::<chrono::NaiveDate>().is_ok() => {
+            fields.push(("expires", "date".to_owned()));
+            fields.push(("expires_on", expires.clone()));
+        }
+        text => match length(text).filter(|life| *life > 0) {
+            Some(life) => match person
+                .app
+                .now()
+                .plus(life)
+                .0
+                .checked_div(DAY)
+                .and_then(|day| chrono::DateTime::from_timestamp(day.checked_mul(DAY / 1_000_000)?, 0))
+            {
+                // Lengths that the form does not offer are shown as the day on which they end.
+                Some(day) if !["30d", "90d", "365d", "1y"].contains(&text) => {
+                    fields.push(("expires", "date".to_owned()));
+                    fields.push(("expires_on", day.date_naive().to_string()));
+                }
+                _ => fields.push(("expires", if text == "1y" { "365d".to_owned() } else { text.to_owned() })),
+            },
+            None => problems.add(
+                "expires_at",
+                "The link has no end that can be read, such as 90d, 2027-01-31 or never. Choose one.",
+            ),
+        },
+    }
+    Ok((fields.into_iter().collect(), problems))
+}

@@ -1,0 +1,29 @@
+-- How tokens were used, a row a token and day (days since 1970-01-01, UTC). What was presented and is no token of the organization
+-- counts under the id that is all zeros.
+CREATE TABLE usage_day (
+    organization_id BLOB NOT NULL REFERENCES organization (id),
+    token_id BLOB NOT NULL,
+    day INTEGER NOT NULL,
+    allowed INTEGER NOT NULL,
+    denied INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, token_id, day)
+) STRICT;
+
+-- Why the answer was no, of those that had one.
+CREATE TABLE usage_denied (
+    organization_id BLOB NOT NULL REFERENCES organization (id),
+    token_id BLOB NOT NULL,
+    day INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    denied INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, token_id, day, reason)
+) STRICT;
+
+-- On which day a token was last allowed something that takes this permission of the organization's own API.
+CREATE TABLE permission_used (
+    token_id BLOB NOT NULL,
+    permission TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    PRIMARY KEY (token_id, permission)
+) STRICT;
+CREATE INDEX permission_used_day ON permission_used (day);
