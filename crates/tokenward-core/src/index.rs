@@ -30,8 +30,7 @@ use crate::meter::Meter;
 use crate::meters::Meters;
 use crate::network::Networks;
 use crate::reach::Reach;
-use crate::role::Role;
-use crate::role::Scope;
+use crate::role::{Role, Scope};
 use crate::secret::{Digest, Kind};
 use crate::sign_in::SessionProof;
 use crate::sync::{read, write};
@@ -174,9 +173,7 @@ pub struct Session {
     pub console: bool,
     /// When it ends.
     pub expires_at: Time,
-    /// Was it proven by nothing but a password? Where passwords do not count, neither does it.
-    pub by_password: bool,
-    /// What it proves.
+    /// What it proves. Where passwords do not count, one that was proven by nothing else does not.
     pub proof: Arc<SessionProof>,
     /// What it reaches of its user's organizations.
     pub reach: Reach,

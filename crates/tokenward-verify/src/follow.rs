@@ -673,7 +673,6 @@ fn session(row: sessions::Session) -> Option<(Digest, Session)> {
         user: row.account_id,
         email: row.email.into(),
         console: row.console,
-        by_password: row.methods.by_password(),
         reach: Reach { only: row.organization_id, by_device: row.methods.has(&Method::Device) },
         proof: Arc::new(SessionProof { absent_claim: row.absent_claim.map(Into::into), methods: row.methods }),
         expires_at: row.expires_at,

@@ -693,7 +693,7 @@ impl Verifier {
             .iter()
             .find_map(|pepper| self.0.followed.index.session(&pepper.digest(&inner)))
             .filter(|session| session.console == console)
-            .filter(|session| !(session.by_password && self.0.no_passwords.load(Ordering::Relaxed)))
+            .filter(|session| !(session.proof.methods.by_password() && self.0.no_passwords.load(Ordering::Relaxed)))
             .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client.address)))?;
         // A session alone belongs to no organization.
         let (standing, target) = (Standing::Bare, Target::Organization);
