@@ -271,12 +271,6 @@ impl Caller {
         }
     }
 
-    /// Did this provider prove the session?
-    #[must_use]
-    pub fn is_proven_by(&self, provider: &str) -> bool {
-        self.proof.methods.by(provider)
-    }
-
     /// All organizations that the caller belongs to, and has proved what they ask.
     pub fn organizations<'a>(&'a self, directory: &'a Directory) -> impl Iterator<Item = &'a Organization> {
         directory.organizations().filter(|organization| self.role_in(organization).is_some())

@@ -552,18 +552,17 @@ pub fn pages() -> Vec<(String, String)> {
         }
     );
     page!("invitation-created", invitation_created());
-    page!(
-        "member",
-        MemberPage {
-            shell: shell(Nav::Members),
-            member: members().remove(1),
-            roles: role_choices("devops"),
-            heirs: heirs(2),
-            sent: members_page.invitations.iter().take(1).cloned().collect(),
-            keep_invitations: false,
-            error: None
-        }
-    );
+    let role_page = MemberPage {
+        shell: shell(Nav::Members),
+        member: MemberRow { rule: None, ..members().remove(1) },
+        roles: role_choices("devops"),
+        heirs: heirs(2),
+        sent: members_page.invitations.iter().take(1).cloned().collect(),
+        keep_invitations: false,
+        error: None,
+    };
+    page!("member-by-rule", MemberPage { member: members().remove(1), ..role_page.clone() });
+    page!("member", role_page);
     let member_token = |row: TokenRow, revoke| MemberToken {
         id: row.id,
         name: row.name,
