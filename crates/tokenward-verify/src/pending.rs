@@ -327,17 +327,19 @@ fn row(kept: &KeptDecision) -> Denial {
         Target::Cluster(cluster) => (None, Some(cluster), None),
         Target::Environment { project, mode, cluster } => (Some(project), Some(cluster), Some(mode)),
     };
+    // PostgreSQL keeps no NUL in a text, and one such path must not keep all others from being written.
+    let text = |text: &Option<String>| text.as_ref().map(|it| it.replace('\0', "\u{fffd}"));
     Denial {
         id: kept.id.clone(),
         organization_id: kept.organization,
         at: kept.at,
         token_id: kept.token,
         reason: kept.denied.map_or("", Reason::as_str).to_owned(),
-        missing: kept.missing.clone(),
-        permission: kept.permission.clone(),
-        api: kept.api.clone(),
-        method: kept.method.clone(),
-        path: kept.path.clone(),
+        missing: text(&kept.missing),
+        permission: text(&kept.permission),
+        api: text(&kept.api),
+        method: text(&kept.method),
+        path: text(&kept.path),
         absent: (kept.target == Target::Absent).into(),
         project_id,
         cluster_id,

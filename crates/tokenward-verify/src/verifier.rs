@@ -569,7 +569,6 @@ impl Verifier {
     /// the newest. Answers how many tokens were written.
     pub async fn flush_usage(&self, store: &Store) -> Result<usize> {
         let written = self.0.uses.flush(store).await?;
-        self.0.uses.write_pending(store).await?;
         self.share_quotas(store).await?;
         let newest = &self.0.peppers[0];
         if self.pepper().version == newest.version {
@@ -578,6 +577,7 @@ impl Verifier {
                 tracing::info!(secrets = rekeyed, pepper = newest.version, "digested with the newest pepper");
             }
         }
+        self.0.uses.write_pending(store).await?;
         Ok(written)
     }
 

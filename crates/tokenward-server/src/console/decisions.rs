@@ -168,12 +168,13 @@ impl Holders {
         Ok(holders)
     }
 
-    /// `2 tokens and 1 member`.
-    fn words(&self, role: Uuid) -> String {
+    /// `2 tokens and 1 member gain it`.
+    fn gain(&self, role: Uuid) -> String {
         let of = |all: &HashMap<Uuid, usize>| all.get(&role).copied().unwrap_or_default();
         match (of(&self.tokens), of(&self.members)) {
-            (tokens, 0) => count(tokens, "token"),
-            (tokens, members) => format!("{} and {}", count(tokens, "token"), count(members, "member")),
+            (1, 0) => "1 token gains it".to_owned(),
+            (tokens, 0) => format!("{} gain it", count(tokens, "token")),
+            (tokens, members) => format!("{} and {} gain it", count(tokens, "token"), count(members, "member")),
         }
     }
 }
@@ -194,7 +195,7 @@ fn mend_rows(person: &SignedIn, organization: Uuid, holders: &Holders, mend: &Me
         if mend.custom {
             rows.push(MendRow {
                 text: format!("Add {listed} to its role “{}”", name(mend.role)),
-                effect: format!("{} gain it", holders.words(mend.role)),
+                effect: holders.gain(mend.role),
                 href: may_edit.then(|| format!("{base}/roles/{}/edit?{}", mend.role, query(&[("add", &missing)]))),
             });
         }

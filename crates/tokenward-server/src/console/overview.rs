@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::time::{DAY, Micros};
-use tokenward_core::token::TokenFilter;
+use tokenward_core::token::{TokenFilter, TokenState};
 use tokenward_core::{Result, Time, Uuid};
 
 use super::decisions::reason_words;
@@ -15,8 +15,7 @@ use super::events;
 use super::form::{Pairs, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
-use super::tokens::state_of;
-use super::view::{Bars, EndMark, GrantedView, Nav, OverviewPage, PartRow, TokenState};
+use super::view::{Bars, EndMark, GrantedView, Nav, OverviewPage, PartRow};
 use super::words::{grouped, role_name};
 use crate::service::token_list::{self, Filter};
 use crate::service::token_use::{self, Count, GrantedUsed, Group, Sought, date, day};
@@ -63,7 +62,7 @@ impl Survey {
                 };
                 survey.ages[place] += 1;
                 let ends = token.expires_at.filter(|at| now < *at && *at < now.plus(AHEAD * DAY));
-                if let Some(at) = ends.filter(|_| !matches!(state_of(token, now), TokenState::Disabled)) {
+                if let Some(at) = ends.filter(|_| token.state(now) != TokenState::Disabled) {
                     survey.ends.push((at, token.name.clone(), token.id));
                 }
             }

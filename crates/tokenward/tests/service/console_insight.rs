@@ -42,7 +42,7 @@ async fn equal_denials_are_one_line_with_what_would_mend_them() {
     let times = page.html.split(" times</b> since").next().and_then(|it| it.rsplit("<b>").next()).unwrap();
     assert!(times.parse::<usize>().is_ok_and(|n| (256..=300).contains(&n)), "{times}");
     assert!(page.html.contains("Add orders:write to its role “reader”"), "{}", page.html);
-    assert!(page.html.contains("1 token gain it"), "{}", page.html);
+    assert!(page.html.contains("1 token gain"), "{}", page.html);
     assert!(page.html.contains(&format!("{base}/roles/{role}/edit?add=orders%3Awrite")), "{}", page.html);
     assert!(page.html.contains("The role “DevOps” would do") && page.html.contains("but it may also"), "{}", page.html);
     for (query, found) in [
