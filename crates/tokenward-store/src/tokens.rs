@@ -192,6 +192,8 @@ macro_rules! select_all {
 
 mod attested;
 mod many;
+pub mod overview;
+pub mod pages;
 mod swept;
 
 macro_rules! select {
@@ -331,39 +333,6 @@ pub enum Those {
     TakenBack,
     /// All of these.
     All,
-}
-
-/// At most `limit` of those tokens of the organization that were made after the token `after`, in the order of their
-/// creation.
-pub async fn page(
-    conn: Conn<'_>,
-    grant: &Grant,
-    those: Those,
-    after: Option<Uuid>,
-    limit: usize,
-    now: Time,
-) -> Result<Vec<Token>> {
-    macro_rules! of {
-        ($which:literal) => {
-            select_all!(concat!(
-                "t.organization_id = $1 AND t.kind = $2 AND t.id > $3 AND ",
-                $which,
-                " ORDER BY t.id LIMIT $4"
-            ))
-        };
-    }
-    const NOT_TAKEN_BACK: &str = of!("t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $5)");
-    // The last bind is the moment from which on what has ended counts.
-    let (select, since) = match those {
-        Those::Living => (NOT_TAKEN_BACK, now),
-        Those::NotTakenBack => (NOT_TAKEN_BACK, Time(i64::MIN)),
-        Those::TakenBack => (of!("t.revoked_at > $5"), now.plus(-TOMBSTONE)),
-        Those::All => (of!("(t.revoked_at IS NULL OR t.revoked_at > $5)"), now.plus(-TOMBSTONE)),
-    };
-    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select)
-        .bind(grant.organization()).bind(API_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).bind(since.0)
-        .fetch_all(&mut *c))?;
-    Ok(rows.into_iter().map(Token::from).collect())
 }
 
 /// Those of these tokens of the organization that live, or those that were taken back, in any order.
@@ -612,7 +581,8 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     free_name(tx, grant, token.kind, &token.name).await?;
     let updated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET name = $3, description = $4, role_id = $5, expires_at = $6, updated_at = $7, not_before = $8, ",
-        "networks = $9, owner_id = $10, successor_id = $11, labels = $12, metadata = $13, permissions = $14, allowance = $15 ", 
+        "networks = $9, owner_id = $10, successor_id = $11, labels = $12, metadata = $13, permissions = $14, allowance = $15, ",
+        "name_lower = $16 ",
         "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id"
     ))
     .bind(grant.organization()).bind(token.id).bind(&token.name).bind(token.description.as_deref()).bind(token.role_id)
@@ -620,7 +590,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     .bind(restrictions::networks_text(&token.networks)?).bind(token.owner_id).bind(token.successor_id)
     .bind(labels_text(Some(&token.labels))?).bind(token.metadata.as_deref())
     .bind(restrictions::permissions_text(&token.permissions)?).bind(restrictions::allowance_text(token.allowance)?)
-    .fetch_optional(&mut *c))
+    .bind(token.name.to_lowercase()).fetch_optional(&mut *c))
     .map_err(name_conflict("token", &token.name))?;
     updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::Serialize;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, by_ids, execute, row};
+use crate::db::{Conn, Many, by_ids, execute, hex_id, many, row};
 use crate::tx::UnloggedTx;
 
 /// The use of one secret of a token: all of it when read, what came since the last time when written.
@@ -110,6 +111,27 @@ pub async fn add(tx: &mut UnloggedTx, token: Uuid, version: u16, more: &Usage) -
         )?;
     }
     Ok(())
+}
+
+/// A token, and when it was last presented.
+#[derive(Serialize)]
+struct Used {
+    id: String,
+    at: i64,
+}
+
+const NOTE: Many = many!(
+    "UPDATE token SET used_at = r.at FROM",
+    [id id, at number],
+    "WHERE token.id = r.id AND token.used_at < r.at"
+);
+
+/// Writes when these tokens were last presented beside the tokens themselves, for lists that are sorted by it. Whoever writes
+/// tokens does so alone, in whichever order; so does this.
+pub async fn note(tx: &mut UnloggedTx, used: &[(Uuid, Time)]) -> Result<()> {
+    tx.alone().await?;
+    let rows: Vec<Used> = used.iter().map(|(id, at)| Used { id: hex_id(*id), at: at.0 }).collect();
+    NOTE.execute(tx.conn(), &rows).await.map(|_| ())
 }
 
 row! {

@@ -251,5 +251,11 @@ async fn write(store: &Store, taken: &[Sums]) -> Result<()> {
         sums.add_to(days.entry((sums.secret.0, day(sums.last()))).or_default());
     }
     usage_days::add(&mut tx, &days).await?;
+    let mut last: HashMap<Uuid, Time> = HashMap::new();
+    for sums in taken {
+        let Some(at) = sums.usage().last_used_at else { continue };
+        last.entry(sums.secret.0).and_modify(|it| *it = (*it).max(at)).or_insert(at);
+    }
+    usage::note(&mut tx, &last.into_iter().collect::<Vec<_>>()).await?;
     tx.commit().await
 }

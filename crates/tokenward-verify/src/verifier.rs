@@ -61,6 +61,8 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// How often nodes tell each other what was used of quotas.
 const SHARE: Duration = Duration::from_secs(5);
+/// Tokens whose use is written before a list that is sorted by it: more would hold it up.
+const FEW_USES: usize = 1_000;
 /// Quotas that one transaction writes: others wait for it.
 const QUOTAS_AT_ONCE: usize = 500;
 
@@ -520,6 +522,14 @@ impl Verifier {
     #[must_use]
     pub fn uses_waiting(&self) -> (usize, u64) {
         self.0.uses.waiting()
+    }
+
+    /// Writes how tokens were used where few were since the last time, for whoever reads the database itself.
+    pub async fn write_few_uses(&self, store: &Store) -> Result<()> {
+        match self.0.uses.waiting().0 {
+            1..=FEW_USES => self.flush_usage(store).await.map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     /// Since when decisions are remembered.

@@ -36,7 +36,7 @@ use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::TOKEN_PAGE;
 use crate::service::token_allowance::{QUOTA, RATE};
 use crate::service::token_list::{self, Filter, PIECE};
-use crate::service::token_order::{self, Order};
+use crate::service::token_order::{Order, Place};
 use crate::service::token_scope::{self, FIELD};
 use crate::service::tokens::Overlap;
 use crate::service::usage::TokenUsage;
@@ -162,20 +162,19 @@ pub(super) struct ListQuery {
     attestation: Option<String>,
     sort: Option<String>,
     limit: Option<u64>,
-    cursor: Option<Uuid>,
+    cursor: Option<String>,
 }
 
 /// A page of the list, where one was asked for.
 pub(super) struct PageWanted {
     size: usize,
-    after: Option<Uuid>,
+    after: Option<Place>,
 }
 
 /// How the tokens that are wanted are listed.
 pub(super) struct Listing {
     page: Option<PageWanted>,
-    /// In another order than that of their creation.
-    order: Option<Order>,
+    order: Order,
 }
 
 impl ListQuery {
@@ -218,7 +217,7 @@ impl ListQuery {
                 }
             }
         }
-        let order = self.sort.and_then(|text| faults.read("sort", Order::parse(&text)));
+        let order = self.sort.map(|text| faults.read("sort", Order::parse(&text)));
         if self.limit.is_some_and(|size| !(1..=TOKEN_PAGE.default).contains(&size)) {
             let (name, most) = (TOKEN_PAGE.name, TOKEN_PAGE.default);
             faults.push("limit", format!("is not a number from 1 to the limit `{name}` ({most})"));
@@ -226,13 +225,16 @@ impl ListQuery {
         if self.cursor.is_some() && self.limit.is_none() {
             faults.push("cursor", "belongs to pages: send `limit` too");
         }
+        // In an order that is none no cursor has a place.
+        let order = order.unwrap_or(Some(Order::USUAL));
+        let after = self.cursor.zip(order).and_then(|(text, order)| faults.read("cursor", order.place(&text)));
         faults.finish()?;
         if self.exceeds_policy == Some(true) {
             filter.exceeding = Some(token_policy::get(app, grant).await?.policy);
         }
-        let page = |size| PageWanted { size, after: self.cursor };
+        let page = |size| PageWanted { size, after };
         let page = self.limit.and_then(|size| size.try_into().ok()).map(page);
-        Ok((filter, Listing { page, order: order.filter(|order| !order.is_usual()) }))
+        Ok((filter, Listing { page, order: order.unwrap_or(Order::USUAL) }))
     }
 }
 
@@ -264,7 +266,7 @@ const LIST: &[(&str, &str)] = &[
          were never used are the first); a `-` before it turns the order round.",
     ),
     ("limit", "How many a page has. Without it the answer has all of them."),
-    ("cursor", "`next_cursor` of the page before. Only together with `limit`."),
+    ("cursor", "`next_cursor` of the page before, of the same `sort`. Only together with `limit`."),
 ];
 const LIST_KINDS: &[(&str, QueryKind)] = &[
     ("exceedsPolicy", QueryKind::Flag),
@@ -276,7 +278,6 @@ const LIST_KINDS: &[(&str, QueryKind)] = &[
     ("ends", QueryKind::Flag),
     ("restricted", QueryKind::Flag),
     ("limit", QueryKind::Number),
-    ("cursor", QueryKind::Id),
 ];
 /// The filters alone.
 pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(16).0;
@@ -395,24 +396,11 @@ async fn list(
         );
     }
     if let Some(PageWanted { size, after }) = page {
-        let (all, next) = match order {
-            None => token_list::page(&app, &grant, &filter, after, size).await?,
-            Some(order) => {
-                let mut ids = token_order::sorted(&app, &grant, &filter, order, after).await?;
-                let more = ids.len() > size;
-                ids.truncate(size);
-                let all = token_order::in_order(&app, &grant, &filter, &ids).await?;
-                (all, ids.last().copied().filter(|_| more))
-            }
-        };
+        let (all, next) = token_list::page(&app, &grant, &filter, order, after, size).await?;
         let results = entries(&app, &grant, all).await?;
-        return Ok(Json(ApiTokenList { results, next_cursor: next.map(|id| id.to_string()) }).into_response());
+        return Ok(Json(ApiTokenList { results, next_cursor: next.map(|it| order.cursor(&it)) }).into_response());
     }
-    let sorted = match order {
-        Some(order) => Some(token_order::sorted(&app, &grant, &filter, order, None).await?),
-        None => None,
-    };
-    let source = Arc::new(Source { app, grant, filter, sorted });
+    let source = Arc::new(Source { app, grant, filter, order });
     let piece = move |after| {
         let source = Arc::clone(&source);
         async move { source.piece(after).await }
@@ -428,41 +416,13 @@ struct Source {
     app: Arc<App>,
     grant: Grant,
     filter: Filter,
-    /// All of them, in another order than that of their creation.
-    sorted: Option<Vec<Uuid>>,
-}
-
-/// Behind which token a piece is, or at which place of the order.
-enum Behind {
-    Token(Uuid),
-    Place(usize),
+    order: Order,
 }
 
 impl Source {
-    async fn piece(&self, after: Option<Behind>) -> tokenward_core::Result<Piece<ApiToken, Behind>> {
-        let Self { app, grant, filter, sorted } = self;
-        let (all, last) = match (sorted, after) {
-            (None, after) => {
-                let after = after.and_then(|after| match after {
-                    Behind::Token(id) => Some(id),
-                    Behind::Place(_) => None,
-                });
-                let (all, last) = token_list::part(app, grant, filter, after, PIECE).await?;
-                (all, last.map(Behind::Token))
-            }
-            (Some(ids), after) => {
-                // Each piece is a read of its own, and so is the right to it.
-                app.store.stands(grant).await?;
-                let from = after.map_or(0, |after| match after {
-                    Behind::Place(at) => at,
-                    Behind::Token(_) => 0,
-                });
-                let end = ids.len().min(from + PIECE);
-                let some = ids.get(from..end).unwrap_or_default();
-                let all = token_order::in_order(app, grant, filter, some).await?;
-                (all, (end < ids.len()).then_some(Behind::Place(end)))
-            }
-        };
+    async fn piece(&self, after: Option<Place>) -> tokenward_core::Result<Piece<ApiToken, Place>> {
+        let Self { app, grant, filter, order } = self;
+        let (all, last) = token_list::part_in(app, grant, filter, *order, after.as_ref(), PIECE).await?;
         Ok(Piece { entries: entries(app, grant, all).await?, last })
     }
 }

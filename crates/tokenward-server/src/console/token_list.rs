@@ -18,9 +18,12 @@ use super::page::{At, PageResult, page, see_other};
 use super::paging::{PAGE, place};
 use super::person::SignedIn;
 use super::tokens::{row, state_of};
-use super::view::{Chip, Choice, Nav, SortHead, TokenState, TokensPage};
+use super::view::{Chip, Choice, Nav, Pager, SortHead, TokenState, TokensPage};
+use super::words::{SOON, token_state};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
+use crate::service::token_order::By;
+use crate::service::token_overview::{self, Shelf, Spans, Which};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{token_owners, tokens};
 
@@ -46,6 +49,18 @@ const FILTERS: [(&str, &str); 10] = [
     ("admin", "Admin"),
     ("expired", "Expired"),
     ("disabled", "Disabled"),
+];
+/// The same, as the database counts them.
+const COUNTED: [Which; FILTERS.len()] = [
+    Which::All,
+    Which::Soon,
+    Which::Unused,
+    Which::Endless,
+    Which::Orphaned,
+    Which::Unowned,
+    Which::Admin,
+    Which::Expired,
+    Which::Disabled,
 ];
 /// The filter for what was taken back, which the others leave out.
 const DELETED: (&str, &str) = ("deleted", "Deleted");
@@ -101,6 +116,12 @@ impl Asked {
         let (name, descending) = word.strip_prefix('-').map_or((word, false), |name| (name, true));
         let sort = SORTS.iter().find(|(known, ..)| *known == name).map_or("name", |(known, ..)| *known);
         Ok(Self { search, filter, sort: (sort, descending) })
+    }
+
+    /// Which tokens it asks for, where the database counts them.
+    fn counted(&self) -> Option<Which> {
+        let named = FILTERS.iter().position(|(name, _)| *name == self.filter);
+        named.filter(|_| self.search.trim().is_empty()).map(|at| COUNTED[at])
     }
 
     fn sort_word(&self) -> String {
@@ -197,7 +218,10 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
     let organization = grant.organization();
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let base = format!("{}/tokens", shell.base());
-    let survey = Survey::of(person, grant, &asked).await?;
+    let survey = match asked.counted() {
+        Some(which) => Survey::counted(person, grant, &asked, which, &base, query).await?,
+        None => Survey::of(person, grant, &asked, &base, query).await?,
+    };
     let sort = asked.sort_word();
     let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
         label: label.into(),
@@ -209,21 +233,20 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
     let (name, label) = DELETED;
     let href = asked.address(&base, name, &sort);
     chips.push(Chip { label: label.into(), href, count: None, current: name == asked.filter });
-    let (before, pager) = place(survey.found.len(), &base, query, "page");
-    let ids: Vec<Uuid> = survey.found.iter().skip(before).take(PAGE).map(|(.., id)| *id).collect();
-    let mut on_page = tokens::these(&person.app, grant, &ids, asked.filter == DELETED.0).await?;
+    let ids = &survey.page;
+    let mut on_page = tokens::these(&person.app, grant, ids, asked.filter == DELETED.0).await?;
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
     let used = usage::of(&person.app, grant, &on_page).await?;
     let pictures = overview::pictures(person, grant, &ids, 20).await?;
     let shown = TokensPage {
         pictures: pictures.into_iter().map(|(id, bars)| (id.to_string(), bars)).collect(),
         tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
-        total: survey.total.max(survey.found.len()),
-        matching: survey.found.len(),
+        total: survey.total.max(survey.matching),
+        matching: survey.matching,
         heads: asked.heads(&base),
         orders: asked.orders(),
         sort,
-        pager,
+        pager: survey.pager.clone(),
         warning: survey.warning(&asked.address(&base, "soon", "ends")),
         search: asked.search,
         filter: asked.filter,
@@ -238,6 +261,17 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
     page(StatusCode::OK, &shown)
 }
 
+/// By what the database sorts.
+fn shelf(by: &str) -> Shelf {
+    match by {
+        "role" => Shelf::Role,
+        "created" => Shelf::By(By::Created),
+        "used" => Shelf::By(By::Use),
+        "ends" => Shelf::By(By::End),
+        _ => Shelf::By(By::Name),
+    }
+}
+
 /// By what a token is sorted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum SortKey {
@@ -245,22 +279,54 @@ enum SortKey {
     Moment(i64),
 }
 
-/// What is to be known of all tokens for a page of some: looked through part by part, and never kept as a whole.
+/// What is to be known of all tokens for a page of some. The database counts them and finds the page, but for a search and for
+/// what was taken back: these are looked through part by part, and never kept as a whole.
 #[derive(Default)]
 struct Survey {
     /// How many there are.
     total: usize,
     /// How many that fit the search fit each filter.
     counts: [usize; FILTERS.len()],
-    /// Those that are wanted, in order: the key, the name, the id.
-    found: Vec<(SortKey, String, Uuid)>,
+    /// Those that are wanted, in order: the key, the id.
+    found: Vec<(SortKey, Uuid)>,
+    /// How many are wanted.
+    matching: usize,
+    /// Those of them on this page, and where the pages beside it are.
+    page: Vec<Uuid>,
+    pager: Pager,
     /// Those in use that end soon: how many, and the first of them with how long it has left.
     ending: usize,
     first_ending: Option<(Time, String, String)>,
 }
 
 impl Survey {
-    async fn of(person: &SignedIn, grant: &Grant, asked: &Asked) -> Result<Self> {
+    async fn counted(
+        person: &SignedIn,
+        grant: &Grant,
+        asked: &Asked,
+        which: Which,
+        base: &str,
+        query: &Pairs,
+    ) -> Result<Self> {
+        let spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
+        let (facts, counted) = token_overview::count(&person.app, grant, spans).await?;
+        let counts = counted.each.map(|count| usize::try_from(count).unwrap_or(0));
+        let matching = COUNTED.iter().position(|it| *it == which).map_or(0, |at| counts[at]);
+        let (before, pager) = place(matching, base, query, "page");
+        let order = (shelf(asked.sort.0), asked.sort.1);
+        let page = token_overview::page(&person.app, grant, &facts, which, order, before, PAGE).await?;
+        let first_ending = counted.first.map(|(name, end)| {
+            let left = match token_state(Some(end), facts.now) {
+                TokenState::Soon(left) => left,
+                _ => String::new(),
+            };
+            (end, name, left)
+        });
+        let ending = usize::try_from(counted.ending).unwrap_or(0);
+        Ok(Self { total: counts[0], counts, matching, page, pager, ending, first_ending, ..Self::default() })
+    }
+
+    async fn of(person: &SignedIn, grant: &Grant, asked: &Asked, base: &str, query: &Pairs) -> Result<Self> {
         let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
         let mut survey = Self::default();
         let kept = Filter { state: TokenFilter::Kept, ..Filter::default() };
@@ -269,13 +335,15 @@ impl Survey {
             let deleted = Filter { state: TokenFilter::Revoked, ..Filter::default() };
             survey.look_through(person, grant, &deleted, asked, &words).await?;
         }
-        let by = |a: &(SortKey, String, Uuid), b: &(SortKey, String, Uuid)| -> Ordering {
-            let order = a.0.cmp(&b.0);
-            let order = if asked.sort.1 { order.reverse() } else { order };
-            // Of the same key those are sorted by name, in either direction.
-            order.then_with(|| (&a.1, a.2).cmp(&(&b.1, b.2)))
+        let by = |a: &(SortKey, Uuid), b: &(SortKey, Uuid)| -> Ordering {
+            let order = a.cmp(b);
+            if asked.sort.1 { order.reverse() } else { order }
         };
         survey.found.sort_by(by);
+        survey.matching = survey.found.len();
+        let (before, pager) = place(survey.matching, base, query, "page");
+        survey.page = survey.found.iter().skip(before).take(PAGE).map(|(_, id)| *id).collect();
+        survey.pager = pager;
         Ok(survey)
     }
 
@@ -310,7 +378,7 @@ impl Survey {
                     fits(&asked.filter, token, used, organization, now)
                 };
                 if matching && wanted {
-                    self.found.push((sort_key(asked.sort.0, token, used), token.name.to_lowercase(), token.id));
+                    self.found.push((sort_key(asked.sort.0, token, used), token.id));
                 }
             }
             after = last;
@@ -344,7 +412,7 @@ impl Survey {
 
 fn sort_key(by: &str, token: &Token, used: Option<&TokenUse>) -> SortKey {
     match by {
-        "role" => SortKey::Text(token.role_name.to_lowercase()),
+        "role" => SortKey::Text(format!("{}\0{}", token.role_name.to_lowercase(), token.name.to_lowercase())),
         "created" => SortKey::Moment(token.created_at.0),
         "used" => SortKey::Moment(used.and_then(|used| used.total.last_used_at).map_or(i64::MIN, |at| at.0)),
         "ends" => SortKey::Moment(token.expires_at.map_or(i64::MAX, |at| at.0)),

@@ -68,6 +68,7 @@ pub mod token_list;
 pub mod token_networks;
 pub mod token_order;
 pub mod token_owners;
+pub mod token_overview;
 pub mod token_policy;
 pub mod token_scope;
 pub mod token_use;

@@ -8,12 +8,14 @@ use tokenward_core::directory::Organization;
 use tokenward_core::label::Wanted;
 use tokenward_core::life::Attestation;
 use tokenward_core::secret::Kind;
-use tokenward_core::token::{Token, TokenFilter, TokenState};
+use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Result, Time, Uuid};
+use tokenward_store::tokens::pages::{self, Part, Sieve};
 use tokenward_store::tokens::{self, Those};
 
 use super::App;
+use super::token_order::{By, Order, Place};
 use super::token_owners::owner_left;
 use super::usage::{self, TokenUsage};
 
@@ -58,6 +60,22 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// What of it the database knows by itself.
+    fn sieve(&self) -> Sieve {
+        Sieve {
+            role: self.role,
+            creator: self.creator,
+            owner: self.owner,
+            ends: self.ends,
+            ends_from: self.ends_from,
+            ends_before: self.ends_before,
+            restricted: self.restricted,
+            unused_since: self.unused_since,
+            disabled: self.state == TokenFilter::Disabled,
+            name: self.name.as_ref().map(|part| part.to_lowercase()),
+        }
+    }
+
     /// Is this token wanted, as far as its row says?
     fn fits(&self, token: &Token, now: Time) -> bool {
         let contains = |text: &str, part: &Option<String>| {
@@ -109,6 +127,41 @@ pub async fn part(
     after: Option<Uuid>,
     limit: usize,
 ) -> Result<(Vec<Token>, Option<Uuid>)> {
+    let after = after.map(|id| Place { key: pages::Key::Number(0), id });
+    let (part, last) = part_in(app, grant, filter, Order::USUAL, after.as_ref(), limit).await?;
+    Ok((part, last.map(|place| place.id)))
+}
+
+/// The same in any order: behind a place of it.
+pub async fn part_in(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &Filter,
+    order: Order,
+    after: Option<&Place>,
+    limit: usize,
+) -> Result<(Vec<Token>, Option<Place>)> {
+    let (part, mut places) = look(app, grant, filter, order, after, limit).await?;
+    let last = places.pop().filter(|_| places.len() + 1 >= limit);
+    Ok((part, last))
+}
+
+/// The next ones in an order, at most so many: those that are wanted, and the places of all that were looked at.
+async fn look(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &Filter,
+    order: Order,
+    after: Option<&Place>,
+    limit: usize,
+) -> Result<(Vec<Token>, Vec<Place>)> {
+    if order.by == By::Use
+        && after.is_none()
+        && let Err(error) = app.verifier.write_few_uses(&app.store).await
+    {
+        // The order is that of what was written, which is a minute old at most.
+        tracing::warn!(%error, cause = ?error.cause, "cannot write how tokens were used before they are sorted by it");
+    }
     let mut reader = app.read_on(grant, after).await?;
     let now = app.now();
     let those = match filter.state {
@@ -117,27 +170,18 @@ pub async fn part(
         TokenFilter::Revoked => Those::TakenBack,
         TokenFilter::Ended | TokenFilter::All => Those::All,
     };
-    let part = tokens::page(reader.conn(), grant, those, after, limit, now).await?;
+    let wanted_part = Part { those, by: order.by, descending: order.descending, after, limit };
+    let places = pages::places(reader.conn(), grant, &wanted_part, &filter.sieve(), now).await?;
+    let ids: Vec<Uuid> = places.iter().map(|place| place.id).collect();
+    let part = pages::in_order(reader.conn(), grant, &ids).await?;
     drop(reader);
-    let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
-    Ok((wanted(app, grant, filter, part).await?, last))
+    Ok((wanted(app, grant, filter, part).await?, places))
 }
 
 /// Those of these tokens of the organization that are wanted and were not taken back.
 pub async fn these(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid]) -> Result<Vec<Token>> {
     let mut reader = app.read(grant.organization()).await?;
     let all = tokens::these(reader.conn(), grant, ids, false).await?;
-    drop(reader);
-    wanted(app, grant, filter, all.into_iter().filter(|token| token.kind == Kind::Token).collect()).await
-}
-
-/// The same, and those that were taken back where the list has such.
-pub async fn these_or_gone(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid]) -> Result<Vec<Token>> {
-    let mut reader = app.read(grant.organization()).await?;
-    let mut all = tokens::these(reader.conn(), grant, ids, false).await?;
-    if all.len() < ids.len() && filter.state.takes(TokenState::Revoked) {
-        all.extend(tokens::these(reader.conn(), grant, ids, true).await?);
-    }
     drop(reader);
     wanted(app, grant, filter, all.into_iter().filter(|token| token.kind == Kind::Token).collect()).await
 }
@@ -159,30 +203,36 @@ async fn wanted(app: &Arc<App>, grant: &Grant, filter: &Filter, mut part: Vec<To
     Ok(part)
 }
 
-/// A page of that list: at most `size` of those behind the token `after`. Answers them and, where there may be more, behind
-/// which token they are.
+/// A page of that list: at most `size` of those behind a place. Answers them and, where there may be more, behind which place
+/// they are.
 pub async fn page(
     app: &Arc<App>,
     grant: &Grant,
     filter: &Filter,
-    after: Option<Uuid>,
+    order: Order,
+    after: Option<Place>,
     size: usize,
-) -> Result<(Vec<Token>, Option<Uuid>)> {
-    let mut page = Vec::new();
+) -> Result<(Vec<Token>, Option<Place>)> {
+    let mut page: Vec<Token> = Vec::new();
     let mut after = after;
+    // One more than the page has says whether there are more. What the database leaves out by itself is no part of it: mostly
+    // this one look is enough.
+    let mut limit = size + 1;
     loop {
-        let (part, last) = part(app, grant, filter, after, PIECE).await?;
+        let (part, places) = look(app, grant, filter, order, after.as_ref(), limit).await?;
         let room = size - page.len();
         if part.len() > room {
             page.extend(part.into_iter().take(room));
-            let next = page.last().map(|token| token.id);
+            let last = page.last().map(|token| token.id);
+            let next = places.into_iter().find(|place| Some(place.id) == last).or(after);
             return Ok((page, next));
         }
         page.extend(part);
         // Of many that are not wanted the next ones are looked at too: a page that is not full is the last one.
-        if last.is_none() || page.len() == size {
-            return Ok((page, last));
+        after = places.last().cloned().filter(|_| places.len() >= limit);
+        if after.is_none() || page.len() == size {
+            return Ok((page, after));
         }
-        after = last;
+        limit = PIECE;
     }
 }

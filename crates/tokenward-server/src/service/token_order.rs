@@ -1,34 +1,13 @@
-//! Lists of API tokens in another order than that of their creation. All that fit are looked through, part by part; what is kept
-//! of each is by what it is sorted, and its id.
+//! Lists of API tokens in an order, and places in it, which are how a page says where the next one begins.
 
-use std::cmp::Ordering;
-use std::sync::Arc;
+use std::fmt;
 
-use tokenward_core::caller::Grant;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokenward_core::Uuid;
 use tokenward_core::nearest::known_words;
-use tokenward_core::token::Token;
-use tokenward_core::{Error, Result, Uuid};
-use tokenward_store::tokens;
-
-use super::App;
-use super::token_list::{self, Filter};
-use super::usage::{self, TokenUsage};
-
-/// Tokens that are looked at at once.
-const PART: usize = 500;
-
-/// By what a list is sorted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum By {
-    /// The name, whatever its case.
-    Name,
-    /// When it was made.
-    Created,
-    /// When it ends; those that never do are the last.
-    End,
-    /// When it was last presented; those that never were are the first.
-    Use,
-}
+use tokenward_store::tokens::pages::Key;
+pub use tokenward_store::tokens::pages::{By, Place};
 
 /// Each with its word in the API.
 const WORDS: [(&str, By); 4] =
@@ -37,11 +16,16 @@ const WORDS: [(&str, By); 4] =
 /// An order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Order {
-    by: By,
-    descending: bool,
+    /// By what it is sorted.
+    pub by: By,
+    /// The other way round.
+    pub descending: bool,
 }
 
 impl Order {
+    /// The one in which lists are made where nobody says another one: that of creation.
+    pub const USUAL: Self = Self { by: By::Created, descending: false };
+
     /// Reads `name`, `-last_used_at` and such.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (word, descending) = text.strip_prefix('-').map_or((text, false), |word| (word, true));
@@ -53,91 +37,47 @@ impl Order {
         Ok(Self { by: *by, descending })
     }
 
-    /// Is it the one in which lists are made anyway?
+    /// The text that names a place of this order: of the usual one the id of the token, of others the order, the key and the id.
     #[must_use]
-    pub fn is_usual(self) -> bool {
-        self == Self { by: By::Created, descending: false }
-    }
-
-    fn key(self, token: &Token, used: Option<&TokenUsage>) -> Key {
-        let first = match self.by {
-            By::Name => First::Text(token.name.to_lowercase().into()),
-            By::Created => First::Number(token.created_at.0),
-            By::End => First::Number(token.expires_at.map_or(i64::MAX, |at| at.0)),
-            By::Use => First::Number(used.and_then(|it| it.total.last_used_at).map_or(i64::MIN, |at| at.0)),
+    pub fn cursor(self, place: &Place) -> String {
+        let key = match &place.key {
+            _ if self == Self::USUAL => return place.id.to_string(),
+            // No number: the id is all of it.
+            _ if self.by == By::Created => String::new(),
+            Key::Number(key) => key.to_string(),
+            Key::Text(key) => URL_SAFE_NO_PAD.encode(key),
         };
-        Key { first, id: token.id }
+        format!("{self}.{key}.{}", place.id)
     }
 
-    fn compare(self, a: &Key, b: &Key) -> Ordering {
-        let order = a.cmp(b);
-        if self.descending { order.reverse() } else { order }
-    }
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum First {
-    Text(Box<str>),
-    Number(i64),
-}
-
-/// By what a token is sorted. Of two that are the same in that, the one that was made first is the first.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Key {
-    first: First,
-    id: Uuid,
-}
-
-/// The ids of all tokens that fit, in this order; those behind the token `after`, where that is said.
-pub async fn sorted(
-    app: &Arc<App>,
-    grant: &Grant,
-    filter: &Filter,
-    order: Order,
-    after: Option<Uuid>,
-) -> Result<Vec<Uuid>> {
-    let behind = match after {
-        Some(after) => Some(place_of(app, grant, order, after).await?),
-        None => None,
-    };
-    let mut all: Vec<Key> = Vec::new();
-    let mut last = None;
-    loop {
-        let (part, next) = token_list::part(app, grant, filter, last, PART).await?;
-        let used = match order.by {
-            By::Use => usage::of(app, grant, &part).await?,
-            _ => Default::default(),
+    /// Reads it. One of another order is refused: the page would begin anywhere.
+    pub fn place(self, cursor: &str) -> Result<Place, String> {
+        const NONE: &str = "is none that a list has answered; begin again without it";
+        let (of, key, id) = match cursor.split('.').collect::<Vec<_>>()[..] {
+            [id] => (Self::USUAL, "", id),
+            [of, key, id] => (Self::parse(of).map_err(|_| NONE)?, key, id),
+            _ => return Err(NONE.to_owned()),
         };
-        let keys = part.iter().map(|token| order.key(token, used.get(&token.id)));
-        all.extend(keys.filter(|key| behind.as_ref().is_none_or(|it| order.compare(it, key).is_lt())));
-        last = next;
-        if last.is_none() {
-            break;
+        let id = Uuid::try_parse(id).map_err(|_| NONE)?;
+        if of != self {
+            return Err(format!(
+                "is of a list that is sorted by `{of}`, and this one is by `{self}`; begin again without it"
+            ));
         }
+        let key = match of.by {
+            By::Created => Some(Key::Number(0)),
+            By::Name => URL_SAFE_NO_PAD.decode(key).ok().and_then(|it| String::from_utf8(it).ok()).map(Key::Text),
+            By::End | By::Use => key.parse().ok().map(Key::Number),
+        };
+        Ok(Place { key: key.ok_or(NONE)?, id })
     }
-    all.sort_unstable_by(|a, b| order.compare(a, b));
-    Ok(all.into_iter().map(|key| key.id).collect())
 }
 
-/// Where a page begins. A token that was taken back meanwhile still has its place.
-async fn place_of(app: &Arc<App>, grant: &Grant, order: Order, after: Uuid) -> Result<Key> {
-    let mut reader = app.read(grant.organization()).await?;
-    let mut found = tokens::these(reader.conn(), grant, &[after], false).await?;
-    if found.is_empty() {
-        found = tokens::these(reader.conn(), grant, &[after], true).await?;
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = WORDS.iter().find(|(_, by)| *by == self.by).map_or("", |(word, _)| word);
+        write!(f, "{}{word}", if self.descending { "-" } else { "" })
     }
-    drop(reader);
-    let token = found.pop().ok_or_else(|| Error::invalid("cursor", "is none of this list; begin again without it"))?;
-    let used = usage::of(app, grant, std::slice::from_ref(&token)).await?;
-    Ok(order.key(&token, used.get(&after)))
-}
-
-/// These tokens, in the order of their ids here. Those that were taken back meanwhile are left out, unless the list has such.
-pub async fn in_order(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid]) -> Result<Vec<Token>> {
-    let mut all = token_list::these_or_gone(app, grant, filter, ids).await?;
-    let place: std::collections::HashMap<Uuid, usize> = ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    all.sort_by_key(|token| place.get(&token.id).copied());
-    Ok(all)
 }
 
 #[cfg(test)]
@@ -147,21 +87,43 @@ mod tests {
     #[test]
     fn an_order_is_a_word_and_a_direction() {
         for (word, by) in WORDS {
-            assert_eq!(Order::parse(word), Ok(Order { by, descending: false }));
-            assert_eq!(Order::parse(&format!("-{word}")), Ok(Order { by, descending: true }));
+            for (text, descending) in [(word.to_owned(), false), (format!("-{word}"), true)] {
+                assert_eq!(Order::parse(&text), Ok(Order { by, descending }));
+                assert_eq!(Order { by, descending }.to_string(), text);
+            }
         }
-        assert!(Order::parse("created_at").unwrap().is_usual() && !Order::parse("-created_at").unwrap().is_usual());
+        assert_eq!(Order::parse("created_at"), Ok(Order::USUAL));
         for unknown in ["", "-", "--name", "Name", "names"] {
             assert!(Order::parse(unknown).unwrap_err().contains("is nothing to sort by"), "{unknown}");
         }
     }
 
     #[test]
-    fn of_the_same_the_older_is_first_and_a_direction_turns_all_round() {
-        let key = |first: i64, id: u128| Key { first: First::Number(first), id: Uuid::from_u128(id) };
-        let (up, down) = (Order::parse("expires_at").unwrap(), Order::parse("-expires_at").unwrap());
-        for (a, b) in [(key(1, 9), key(2, 1)), (key(1, 1), key(1, 2))] {
-            assert!(up.compare(&a, &b).is_lt() && down.compare(&a, &b).is_gt());
+    fn a_place_is_read_as_it_was_written_and_only_by_its_own_order() {
+        let id = Uuid::from_u128(7);
+        for (_, by) in WORDS {
+            for descending in [false, true] {
+                let order = Order { by, descending };
+                let key = match by {
+                    By::Name => Key::Text("a.b ü".into()),
+                    By::Created => Key::Number(0),
+                    _ => Key::Number(-5),
+                };
+                let place = Place { key, id };
+                let cursor = order.cursor(&place);
+                assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)), "{cursor}");
+                assert_eq!(order.place(&cursor), Ok(place), "{cursor}");
+                let other = Order { by, descending: !descending };
+                let refused = other.place(&cursor).unwrap_err();
+                assert!(
+                    refused.contains(&format!("`{order}`")) && refused.contains(&format!("`{other}`")),
+                    "{refused}"
+                );
+            }
+        }
+        assert_eq!(Order::USUAL.cursor(&Place { key: Key::Number(9), id }), id.to_string());
+        for none in ["", "12", "name.x", "name.*.00000000-0000-0000-0000-000000000007", "expires_at.x.y", "a.b.c.d"] {
+            assert!(Order::parse("name").unwrap().place(none).unwrap_err().contains("is none"), "{none}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Folds the names that were written before names were compared whatever their case.
 //!
-//! A migration cannot: neither database folds all of Unicode. It left the fold empty.
+//! A migration cannot: neither database folds all of Unicode. It left the fold empty. The names of tokens are kept in small
+//! letters besides, to sort by; so with them.
 
 use tokenward_core::name::fold_case;
 use tokenward_core::{Result, Uuid};
@@ -49,5 +50,23 @@ pub(super) async fn complete(store: &Store) -> Result<()> {
         }
         tx.commit().await?;
     }
-    Ok(())
+    lower_names(store).await
+}
+
+/// The names of tokens that are not of ASCII alone, in small letters: lists are sorted by these.
+async fn lower_names(store: &Store) -> Result<()> {
+    let bare = "SELECT id, name FROM token WHERE name_lower = '' ORDER BY id";
+    let mut reader = store.read().await?;
+    let rows: Vec<(Uuid, String)> = run!(reader.conn(), c => sqlx::query_as(bare).fetch_all(&mut *c))?;
+    drop(reader);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut tx = store.transaction().await?;
+    tx.take_head(store).await?;
+    for (id, name) in rows {
+        let lower = "UPDATE token SET name_lower = $2 WHERE id = $1 AND name = $3";
+        execute!(tx.conn(), sqlx::query(lower).bind(id).bind(name.to_lowercase()).bind(&name))?;
+    }
+    Ok(tx.commit().await?)
 }

@@ -18,6 +18,7 @@ struct New<'a> {
     kind: &'static str,
     role_id: String,
     name: &'a str,
+    name_lower: String,
     description: Option<&'a str>,
     creator_id: Option<String>,
     creator_name: &'a str,
@@ -48,9 +49,9 @@ const FREE_NAMES: Many = many!(
 );
 const INSERT: Many = many!(
     "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, \
-     created_at, updated_at, expires_at, not_before, networks, labels, metadata, owner_id, successor_id, permissions, allowance) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
+     created_at, updated_at, expires_at, not_before, networks, labels, metadata, owner_id, successor_id, permissions, allowance, name_lower) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
      r.description, r.creator_id, r.creator_name, r.creator_kind, r.created_at, r.created_at, r.expires_at, r.not_before, \
-     r.networks, r.labels, r.metadata, r.owner_id, r.successor_id, r.permissions, r.allowance FROM",
+     r.networks, r.labels, r.metadata, r.owner_id, r.successor_id, r.permissions, r.allowance, r.name_lower FROM",
     [
         id id,
         organization_id id,
@@ -71,6 +72,7 @@ const INSERT: Many = many!(
         successor_id id,
         permissions text,
         allowance text,
+        name_lower text,
     ],
     // One that would be taken back from its beginning is not made: its id is older than what was taken back at once. A name that
     // is taken is no reason to take the others back.
@@ -105,6 +107,7 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
             kind: kind.as_str(),
             role_id: hex_id(token.role_id),
             name: token.name,
+            name_lower: token.name.to_lowercase(),
             description: token.description,
             creator_id: creator.id().map(hex_id),
             creator_name: creator.name(),

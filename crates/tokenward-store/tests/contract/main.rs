@@ -44,5 +44,6 @@ mod schema;
 mod takeover;
 mod together;
 mod token_care;
+mod token_order;
 mod tokens;
 mod usage;

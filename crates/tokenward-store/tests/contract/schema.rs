@@ -86,7 +86,7 @@ async fn of_sqlite(c: &mut SqliteConnection) -> BTreeSet<String> {
     .unwrap();
     for (table, sql) in tables {
         let columns: Vec<(String, String, bool, i64)> =
-            sqlx::query_as("SELECT name, lower(type), \"notnull\", pk FROM pragma_table_info($1) ORDER BY cid")
+            sqlx::query_as("SELECT name, lower(type), \"notnull\", pk FROM pragma_table_xinfo($1) ORDER BY cid")
                 .bind(&table)
                 .fetch_all(&mut *c)
                 .await

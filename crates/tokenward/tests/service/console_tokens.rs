@@ -257,7 +257,7 @@ async fn the_list_is_searched_filtered_and_sorted_by_what_it_shows() {
         ("", &["ci-main", "deploy", "of-dev", "report", "root"][..]),
         ("?sort=-name", &["root", "report", "of-dev", "deploy", "ci-main"]),
         ("?sort=ends", &["deploy", "of-dev", "report", "ci-main", "root"]),
-        ("?sort=-ends", &["ci-main", "root", "report", "of-dev", "deploy"]),
+        ("?sort=-ends", &["root", "ci-main", "report", "of-dev", "deploy"]),
         ("?sort=created", &["ci-main", "deploy", "report", "root", "of-dev"]),
         ("?sort=role", &["root", "deploy", "of-dev", "report", "ci-main"]),
         ("?filter=endless", &["ci-main", "root"]),

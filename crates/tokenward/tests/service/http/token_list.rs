@@ -124,7 +124,14 @@ async fn what_no_list_understands_is_refused_by_name() {
         ("limit=201", vec![("limit", size)]),
         ("limit=%2B5", vec![("limit", "is not a whole number, such as 25")]),
         ("limit=", vec![("limit", "is not a whole number, such as 25")]),
-        ("limit=5&cursor=12", vec![("cursor", "is not a UUID")]),
+        ("limit=5&cursor=12", vec![("cursor", "is none that a list has answered; begin again without it")]),
+        (
+            "limit=5&sort=-name&cursor=name.YQ.01a22738-4216-7aec-ae2f-9041733276ff",
+            vec![(
+                "cursor",
+                "is of a list that is sorted by `name`, and this one is by `-name`; begin again without it",
+            )],
+        ),
         ("cursor=01a22738-4216-7aec-ae2f-9041733276ff", vec![("cursor", "belongs to pages: send `limit` too")]),
         ("roleId=viewer&creatorId=me", vec![("roleId", "is not a UUID"), ("creatorId", "is not a UUID")]),
         ("creatorLeft=1&ends=no&restricted=TRUE", vec![("creatorLeft", flag), ("ends", flag), ("restricted", flag)]),
@@ -177,7 +184,8 @@ async fn a_list_is_sorted_and_its_pages_are_those_of_that_order() {
     let query = format!("{of_viewer}&sort=name&limit=2");
     let page = server.get(&acme.path(&format!("apiToken?{query}")), &acme.owner).await.expect(200);
     let last = page["next_cursor"].as_str().unwrap();
-    server.delete(&acme.path(&format!("apiToken/{last}")), &acme.owner).await;
+    let id = page["results"][1]["id"].as_str().unwrap();
+    server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await;
     assert_eq!(names(&server, &acme, &format!("{query}&cursor={last}")).await, ["c", "d"]);
     for (query, field) in
         [("sort=age", "sort"), ("sort=", "sort"), (&*format!("sort=name&limit=2&cursor={}", acme.id), "cursor")]

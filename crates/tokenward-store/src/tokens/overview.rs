@@ -1,0 +1,205 @@
+//! What a page about all API tokens of an organization says of them: counted by the database, so that nobody has all in memory.
+
+use tokenward_core::caller::Grant;
+use tokenward_core::{Result, Time, Uuid};
+
+use super::API_TOKEN;
+use super::pages::By;
+use crate::db::{Conn, run};
+
+/// What tokens are counted by.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// The present time.
+    pub now: Time,
+    /// What ends before ends soon.
+    pub soon: Time,
+    /// What was there then and was not presented after it is unused.
+    pub unused_since: Time,
+    /// What was presented after it is in use.
+    pub in_use_since: Time,
+    /// The role of admins.
+    pub admin: Uuid,
+}
+
+/// Of which of the tokens that were not taken back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those that are accepted, and end soon.
+    Soon,
+    /// Those that are unused.
+    Unused,
+    /// Those that never end.
+    Endless,
+    /// Those whose maker has left.
+    Orphaned,
+    /// Those that nobody is accountable for who is a member.
+    Unowned,
+    /// Those of admins.
+    Admin,
+    /// Those that have ended.
+    Expired,
+    /// Those that are switched off.
+    Disabled,
+}
+
+impl Which {
+    /// How the statements name them.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Soon => "soon",
+            Self::Unused => "unused",
+            Self::Endless => "endless",
+            Self::Orphaned => "orphaned",
+            Self::Unowned => "unowned",
+            Self::Admin => "admin",
+            Self::Expired => "expired",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// How many tokens there are.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// Of each kind, in the order of [`Which`].
+    pub each: [i64; 9],
+    /// In use, and ending soon.
+    pub ending: i64,
+    /// The first of these to end, by its name.
+    pub first: Option<(String, Time)>,
+}
+
+macro_rules! kept {
+    () => {
+        "t.organization_id = $1 AND t.kind = $2 AND t.revoked_at IS NULL AND t.id > (SELECT coalesce(o.tokens_cut, $3) FROM organization o WHERE o.id = $1)"
+    };
+}
+macro_rules! is {
+    (soon) => {
+        "(t.expires_at > $4 AND t.expires_at < $5 AND t.disabled_at IS NULL AND (t.not_before IS NULL OR t.not_before <= $4))"
+    };
+    (unused) => {
+        "(t.used_at <= $6 AND t.created_at <= $6)"
+    };
+    (endless) => {
+        "t.expires_at IS NULL"
+    };
+    (orphaned) => {
+        "(CASE WHEN t.creator_kind = 'user' AND t.creator_id IS NOT NULL THEN NOT EXISTS \
+         (SELECT 1 FROM member m WHERE m.organization_id = t.organization_id AND m.account_id = t.creator_id) \
+         ELSE t.creator_name IS NULL END)"
+    };
+    (unowned) => {
+        "(t.owner_id IS NULL OR NOT EXISTS \
+         (SELECT 1 FROM member m WHERE m.organization_id = t.organization_id AND m.account_id = t.owner_id))"
+    };
+    (admin) => {
+        "t.role_id = $7"
+    };
+    (expired) => {
+        "t.expires_at <= $4"
+    };
+    (disabled) => {
+        "(t.disabled_at IS NOT NULL AND (t.expires_at IS NULL OR t.expires_at > $4))"
+    };
+    (ending) => {
+        concat!(is!(soon), " AND t.used_at > $8")
+    };
+}
+macro_rules! counted {
+    ($($kind:ident)*) => {
+        concat!("SELECT count(*)", $(", count(CASE WHEN ", is!($kind), " THEN 1 END)",)* " FROM token t WHERE ", kept!())
+    };
+}
+macro_rules! chosen {
+    ($($kind:ident)*) => {
+        concat!(kept!(), " AND (CASE $9", $(" WHEN '", stringify!($kind), "' THEN ", is!($kind),)* " ELSE t.id IS NOT NULL END)")
+    };
+}
+macro_rules! chosen_by {
+    ($order:literal) => {
+        concat!(
+            "SELECT t.id FROM token t LEFT JOIN role r ON r.id = t.role_id WHERE ",
+            chosen!(soon unused endless orphaned unowned admin expired disabled),
+            " ORDER BY ", $order, " LIMIT $10 OFFSET $11"
+        )
+    };
+}
+
+macro_rules! asked {
+    ($text:expr, $grant:expr, $facts:expr) => {
+        sqlx::query_as($text)
+            .bind($grant.organization())
+            .bind(API_TOKEN)
+            .bind(Uuid::nil())
+            .bind($facts.now.0)
+            .bind($facts.soon.0)
+            .bind($facts.unused_since.0)
+            .bind($facts.admin)
+            .bind($facts.in_use_since.0)
+    };
+}
+
+/// How many tokens of the organization were not taken back, and of which kinds they are.
+pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<Counts> {
+    type Each = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
+    const EACH: &str = counted!(soon unused endless orphaned unowned admin expired disabled);
+    const ENDING: &str = concat!("SELECT count(*) FROM token t WHERE ", kept!(), " AND ", is!(ending));
+    const FIRST: &str = concat!(
+        "SELECT t.name, t.expires_at FROM token t WHERE ",
+        kept!(),
+        " AND ",
+        is!(ending),
+        " ORDER BY t.expires_at, t.id LIMIT 1"
+    );
+    let (all, soon, unused, endless, orphaned, unowned, admin, expired, disabled): Each =
+        run!(conn.reborrow(), c => asked!(EACH, grant, facts).fetch_one(&mut *c))?;
+    let each = [all, soon, unused, endless, orphaned, unowned, admin, expired, disabled];
+    if soon == 0 {
+        return Ok(Counts { each, ..Counts::default() });
+    }
+    let (ending,): (i64,) = run!(conn.reborrow(), c => asked!(ENDING, grant, facts).fetch_one(&mut *c))?;
+    let first: Option<(String, i64)> = run!(conn, c => asked!(FIRST, grant, facts).fetch_optional(&mut *c))?;
+    Ok(Counts { each, ending, first: first.map(|(name, at)| (name, Time(at))) })
+}
+
+/// By what they are sorted here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shelf {
+    /// As lists are.
+    By(By),
+    /// By the name of the role.
+    Role,
+}
+
+/// The ids of some of them in an order, so many behind the first `before`.
+pub async fn ids(
+    conn: Conn<'_>,
+    grant: &Grant,
+    facts: &Facts,
+    which: Which,
+    (shelf, descending): (Shelf, bool),
+    before: usize,
+    limit: usize,
+) -> Result<Vec<Uuid>> {
+    let text = match (shelf, descending) {
+        (Shelf::By(By::Created), false) => chosen_by!("t.id"),
+        (Shelf::By(By::Created), true) => chosen_by!("t.id DESC"),
+        (Shelf::By(By::Name), false) => chosen_by!("t.name_lower, t.id"),
+        (Shelf::By(By::Name), true) => chosen_by!("t.name_lower DESC, t.id DESC"),
+        (Shelf::By(By::End), false) => chosen_by!("t.end_key, t.id"),
+        (Shelf::By(By::End), true) => chosen_by!("t.end_key DESC, t.id DESC"),
+        (Shelf::By(By::Use), false) => chosen_by!("t.used_at, t.id"),
+        (Shelf::By(By::Use), true) => chosen_by!("t.used_at DESC, t.id DESC"),
+        (Shelf::Role, false) => chosen_by!("lower(r.name), t.name_lower, t.id"),
+        (Shelf::Role, true) => chosen_by!("lower(r.name) DESC, t.name_lower, t.id"),
+    };
+    let (before, limit) = (i64::try_from(before).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows: Vec<(Uuid,)> = run!(conn, c => asked!(text, grant, facts).bind(which.word()).bind(limit).bind(before)
+        .fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
