@@ -123,6 +123,10 @@ fields! {
     RolePermissions = list("role_permissions", Permission::schema());
     /// Those of its role that a token is narrowed to.
     TokenPermissions = list("token_permissions", Permission::schema());
+    /// The projects that a token is narrowed to.
+    TokenProjects = list("token_projects", id());
+    /// The environments that a token is narrowed to.
+    TokenEnvironments = list("token_environments", id());
     /// Those of a route.
     RoutePermissions = list("route_permissions", Permission::schema());
     /// The ways of a route.

@@ -75,6 +75,14 @@ pub struct ApiToken {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub permissions: Vec<String>,
+    /// The projects that it is narrowed to, with all that is in them; absent where it is narrowed to none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Uuid>))]
+    pub projects: Vec<Uuid>,
+    /// The environments that it is narrowed to besides; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Uuid>))]
+    pub environments: Vec<Uuid>,
     /// How fast it may be used; absent where nothing is said about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<ApiTokenRate>,
@@ -309,6 +317,15 @@ pub struct ApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenPermissions>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<String>>,
+    /// The projects that it is narrowed to, with all that is in them; null or absent is none. Without projects and environments it is
+    /// wherever its role is.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenProjects>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Vec<Uuid>>,
+    /// The environments that it is narrowed to besides; null or absent is none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenEnvironments>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Vec<Uuid>>,
     /// How fast it may be used; null or absent is as fast as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<ApiTokenRate>,
@@ -451,6 +468,14 @@ pub struct ApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenPermissions>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Option<Vec<String>>>,
+    /// All projects that it is narrowed to; null is none. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenProjects>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Option<Vec<Uuid>>>,
+    /// All environments that it is narrowed to besides; null is none. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenEnvironments>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Option<Vec<Uuid>>>,
     /// How fast it may be used; null is as fast as it likes.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<ApiTokenRate>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

@@ -518,6 +518,11 @@ impl Grant {
                           an API token, or sign in.";
             return Err(Error { detail: detail.into(), ..Error::denied(Reason::PermissionDenied) });
         }
+        if role.is_elsewhere(&self.role) {
+            let detail = "You are narrowed to some projects and environments. What you hand out must be a token that is narrowed to \
+                          some of these (`projects`, `environments`).";
+            return Err(Error { detail: detail.into(), ..Error::denied(Reason::ScopeDenied) });
+        }
         match role.beyond(&self.role) {
             None => Ok(()),
             Some(missing) => {

@@ -86,7 +86,7 @@ impl<'a> Standing<'a> {
     pub fn allows(self, permission: Permission<'_>, target: Target) -> bool {
         match self {
             Self::Role(role) => role.allows(permission, target),
-            Self::Narrowed(role, scope) => scope.allows(permission) && role.allows(permission, target),
+            Self::Narrowed(role, scope) => scope.admits(permission, target) && role.allows(permission, target),
             Self::Foreign | Self::Bare => false,
         }
     }

@@ -52,6 +52,8 @@ pub struct Organization {
 /// Where an environment stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Environment {
+    /// Its id.
+    pub id: Uuid,
     /// Its project.
     pub project: Uuid,
     /// Its mode.
@@ -62,7 +64,7 @@ pub struct Environment {
 
 impl From<Environment> for Target {
     fn from(e: Environment) -> Self {
-        Self::Environment { project: e.project, mode: e.mode, cluster: e.cluster }
+        Self::Environment { id: e.id, project: e.project, mode: e.mode, cluster: e.cluster }
     }
 }
 

@@ -424,6 +424,11 @@ pub struct TokenSnapshot {
     /// The permissions of its role that it is narrowed to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<String>,
+    /// The projects and environments that it is narrowed to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<Uuid>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<Uuid>,
     /// How fast it may be used, such as `100/minute, 20 at once`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<String>,

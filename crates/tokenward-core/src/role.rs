@@ -1,6 +1,7 @@
 //! Roles: six built in, any number of custom ones. A role compiles once; a check is a few reads.
 
 mod beyond;
+mod places;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use crate::permission::{Management, ManagementSet, Pattern, Permission};
 use crate::word::{UnknownWord, words};
 
 pub use beyond::Beyond;
+pub use places::{EnvironmentPlace, Places};
 pub use scope::Scope;
 
 words! {
@@ -199,6 +201,8 @@ pub enum Target {
     Project(Uuid),
     /// An environment of it (or one to be created).
     Environment {
+        /// Which; nil for one to be created.
+        id: Uuid,
         /// Its project.
         project: Uuid,
         /// Its mode.
@@ -256,6 +260,8 @@ pub struct Role {
     list: Box<str>,
     /// That of a token which is narrowed: the role as it is, and our own permissions that the token may use of it.
     narrowed: Option<Box<(Self, ManagementSet)>>,
+    /// The projects and environments to which it is narrowed.
+    places: Places,
 }
 
 /// Our own permissions that a custom role may name.
@@ -274,6 +280,7 @@ impl Role {
             matrix: Matrix::default(),
             list: Box::default(),
             narrowed: None,
+            places: Places::default(),
         }
         .listed()
     }
@@ -297,6 +304,7 @@ impl Role {
             matrix,
             list: Box::default(),
             narrowed: None,
+            places: Places::default(),
         };
         for permission in permissions.iter().map(AsRef::as_ref) {
             match NAMEABLE.into_iter().find(|own| own.as_str() == permission) {
@@ -309,7 +317,7 @@ impl Role {
         Ok(role.listed())
     }
 
-    /// The role of a token that is narrowed to these permissions: it holds what both hold.
+    /// The role of a token that is narrowed to these permissions and places: it holds what both hold.
     #[must_use]
     pub fn narrowed(&self, scope: &Scope) -> Self {
         let both = self.api.iter().flat_map(|mine| scope.api().iter().filter_map(|it| mine.and(it)));
@@ -317,6 +325,7 @@ impl Role {
             own: self.own.and(scope.own()),
             api: both.collect(),
             narrowed: Some(Box::new((self.clone(), scope.own()))),
+            places: scope.places().clone(),
             ..self.clone()
         }
         .listed()
@@ -338,7 +347,8 @@ impl Role {
     pub fn may_hold(&self, own: Management) -> bool {
         let clusters = || self.matrix.clusters.keys().copied().chain([Uuid::nil()]);
         let of_project = |project: Uuid| {
-            let on = move |cluster| Mode::ALL.map(|mode| Target::Environment { project, mode, cluster });
+            let on =
+                move |cluster| Mode::ALL.map(|mode| Target::Environment { id: Uuid::nil(), project, mode, cluster });
             clusters().flat_map(on).chain([Target::Project(project)])
         };
         let asked = Permission::Management(own);
@@ -399,7 +409,7 @@ impl Role {
     /// May the role do this with that? A pure look-up; a `Target::Absent` is refused whatever is asked.
     #[must_use]
     pub fn allows(&self, permission: Permission<'_>, target: Target) -> bool {
-        if target == Target::Absent {
+        if target == Target::Absent || !self.places.admit(permission, target) {
             return false;
         }
         match permission {
@@ -447,7 +457,7 @@ impl Role {
                     _ => false,
                 }
             }
-            Target::Environment { project, mode, cluster } => {
+            Target::Environment { project, mode, cluster, .. } => {
                 let access = self.access_to(project);
                 let level = access.level(mode);
                 let may_run = self.level_on(cluster) >= Some(ClusterLevel::EnvCreator);
@@ -468,13 +478,15 @@ impl Role {
     /// May the role make or change environments of at least one mode in a project?
     #[must_use]
     pub fn manages_environments(&self, project: Uuid) -> bool {
-        self.leaves(Management::EnvironmentManage) && self.access_to(project).highest() >= EnvironmentLevel::Manager
+        self.leaves(Management::EnvironmentManage)
+            && self.places.have_project(project)
+            && self.access_to(project).highest() >= EnvironmentLevel::Manager
     }
 
     /// May the role create an environment there? MANAGER on the mode and ENV_CREATOR on the cluster.
     #[must_use]
     pub fn may_create_environment(&self, project: Uuid, mode: Mode, cluster: Uuid) -> bool {
-        let target = Target::Environment { project, mode, cluster };
+        let target = Target::Environment { id: Uuid::nil(), project, mode, cluster };
         self.allows(Permission::Management(Management::EnvironmentManage), target)
             && self.allows(Permission::Management(Management::EnvironmentDeploy), target)
     }
@@ -507,6 +519,11 @@ impl Role {
     /// The access to a project. Of a narrowed one no more than all of which it may use.
     #[must_use]
     pub fn project_access(&self, project: Uuid) -> ProjectAccess {
+        if self.places.have_project(project) { self.access_anywhere(project) } else { ProjectAccess::NONE }
+    }
+
+    /// The same wherever the project is.
+    fn access_anywhere(&self, project: Uuid) -> ProjectAccess {
         use Management as M;
         let access = self.access_to(project);
         let all = |some: &[Management]| some.iter().all(|own| self.leaves(*own));
@@ -535,6 +552,12 @@ impl Role {
         }
     }
 
+    /// Is `other` narrowed to projects and environments, and this to others, or to none?
+    #[must_use]
+    pub fn is_elsewhere(&self, other: &Self) -> bool {
+        self.places.go_beyond(&other.places)
+    }
+
     /// The first thing that `self` may do and `other` may not; `None` when `self` is a subset of `other`.
     ///
     /// This is the rule that nobody hands out more than they have. The text names a permission.
@@ -542,6 +565,10 @@ impl Role {
     pub fn beyond(&self, other: &Self) -> Option<String> {
         if let Some(own) = self.own.beyond(other.own) {
             return Some(own.to_string());
+        }
+        // Of the rest it is compared what each may do where it is; so where that is comes first.
+        if self.is_elsewhere(other) {
+            return Some(Management::ProjectRead.to_string());
         }
         if let Some(pattern) = self.api.iter().find(|mine| !mine.covering().iter().any(|it| other.api.contains(it))) {
             return Some(pattern.to_string());
@@ -559,7 +586,7 @@ impl Role {
         self.matrix
             .projects
             .iter()
-            .any(|(id, access)| !access.within(&other.project_access(*id)))
+            .any(|(id, access)| !access.within(&other.access_anywhere(*id)))
             .then(|| Management::ProjectManage.to_string())
     }
 }
@@ -650,7 +677,7 @@ mod tests {
         };
         let role = Role::custom(id(9), "deployer", &["invoices:read", "token:verify"], matrix)
             .unwrap_or_else(|e| panic!("{e}"));
-        let environment = |mode, cluster| Target::Environment { project: id(2), mode, cluster: id(cluster) };
+        let environment = |mode, cluster| Target::Environment { id: id(7), project: id(2), mode, cluster: id(cluster) };
         let may = |own, target| role.allows(Permission::Management(own), target);
         assert!(may(Management::EnvironmentManage, environment(Mode::Development, 1)));
         assert!(!may(Management::EnvironmentRead, environment(Mode::Preview, 1)));

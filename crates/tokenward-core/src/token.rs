@@ -11,7 +11,7 @@ use crate::label::Labels;
 use crate::life::{DisabledBecause, Life};
 use crate::meter::{Allowance, Meter};
 use crate::network::{Networks, NotedNetwork};
-use crate::role::Scope;
+use crate::role::{Places, Scope};
 use crate::secret::Kind;
 use crate::time::{DAY, Micros, Time};
 use crate::word::words;
@@ -64,6 +64,8 @@ pub struct Token {
     pub metadata: Option<String>,
     /// The permissions that it is narrowed to; all of its role where there are none.
     pub permissions: Vec<String>,
+    /// The projects and environments that it is narrowed to.
+    pub places: Places,
     /// How fast and how much it may be used.
     pub allowance: Allowance,
     /// The last four characters of its newest secret.

@@ -211,6 +211,10 @@ limits! {
         "Policy tokens of an organization that were not taken back: their policies are in memory, and read at a start.";
     TOKEN_PERMISSIONS = fixed "token_permissions" 100, Count,
         "Permissions that one token is narrowed to.";
+    TOKEN_PROJECTS = fixed "token_projects" 100, Count,
+        "Projects that one token is narrowed to.";
+    TOKEN_ENVIRONMENTS = fixed "token_environments" 100, Count,
+        "Environments that one token is narrowed to.";
     POLICY_CHARACTERS = fixed "policy_characters" tokenward_verify::server::policy::POLICY_CHARACTERS as u64, Characters,
         "The policy of a policy token.";
     POLICY_NESTING = fixed "policy_nesting" tokenward_verify::server::policy::POLICY_NESTING as u64, Count,
@@ -243,6 +247,10 @@ limits! {
         "The same as lines of a form, with what is noted of each.";
     TOKEN_PERMISSIONS_CHARACTERS = fixed "token_permissions_characters" 13_000, Characters,
         "The permissions that a token is narrowed to, as lines of a form.";
+    TOKEN_PLACES_LINES = fixed "token_places_lines" 200, Count,
+        "Projects and environments together, as lines of a form.";
+    TOKEN_PLACES_CHARACTERS = fixed "token_places_characters" 52_000, Characters,
+        "The same in characters.";
     NETWORK_CHARACTERS = fixed "network_characters" 64, Characters,
         "A network, as it is written.";
     NETWORK_NOTE_CHARACTERS = fixed "network_note_characters" 128, Characters,

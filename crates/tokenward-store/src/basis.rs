@@ -226,7 +226,7 @@ async fn target(mut conn: Conn<'_>, organization: Uuid, resource: Resource) -> R
                 if project_id.is_none_or(|id| id == it.project_id)
                     && cluster_id.is_none_or(|id| id == it.cluster_id) =>
             {
-                Target::Environment { project: it.project_id, mode: it.mode, cluster: it.cluster_id }
+                Target::Environment { id, project: it.project_id, mode: it.mode, cluster: it.cluster_id }
             }
             _ => Target::Absent,
         });

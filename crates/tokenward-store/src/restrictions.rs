@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use tokenward_core::brownout::Brownout;
 use tokenward_core::meter::{Allowance, Period, Quota, Rate, Refill};
 use tokenward_core::network::{Network, Networks, NotedNetwork};
-use tokenward_core::role::Scope;
+use tokenward_core::role::{EnvironmentPlace, Places, Scope};
 use tokenward_core::token::Restrictions;
-use tokenward_core::{Error, Result, Time};
+use tokenward_core::{Error, Result, Time, Uuid};
 
 /// The networks that a token is bound to, from the text that is kept.
 pub(crate) fn networks(text: Option<&str>) -> Option<Vec<NotedNetwork>> {
@@ -26,17 +26,44 @@ pub(crate) fn networks_text(networks: &[NotedNetwork]) -> Result<Option<String>>
     serde_json::to_string(&kept).map(Some).map_err(Error::internal)
 }
 
-/// The permissions that a token is narrowed to, from the text that is kept.
-pub(crate) fn permissions(text: Option<&str>) -> Option<Vec<String>> {
-    text.map_or_else(|| Some(Vec::new()), |text| serde_json::from_str(text).ok())
+/// What is kept of what a token is narrowed to: a list of permissions, or with places an object.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Narrowed {
+    Permissions(Vec<String>),
+    Places {
+        permissions: Vec<String>,
+        projects: Vec<Uuid>,
+        /// Each with its project.
+        environments: Vec<(Uuid, Uuid)>,
+    },
 }
 
-/// The text that is kept of permissions.
-pub(crate) fn permissions_text(permissions: &[String]) -> Result<Option<String>> {
-    if permissions.is_empty() {
-        return Ok(None);
-    }
-    serde_json::to_string(permissions).map(Some).map_err(Error::internal)
+/// The permissions and the places that a token is narrowed to, from the text that is kept.
+pub(crate) fn narrowed(text: Option<&str>) -> Option<(Vec<String>, Places)> {
+    let Some(text) = text else { return Some(Default::default()) };
+    Some(match serde_json::from_str(text).ok()? {
+        Narrowed::Permissions(permissions) => (permissions, Places::default()),
+        Narrowed::Places { permissions, projects, environments } => {
+            let places = environments.into_iter().map(|(id, project)| EnvironmentPlace { id, project });
+            (permissions, Places::of(projects, places))
+        }
+    })
+}
+
+/// The text that is kept of both.
+pub(crate) fn narrowed_text(permissions: &[String], places: &Places) -> Result<Option<String>> {
+    let permissions = permissions.to_vec();
+    let kept = match (permissions.is_empty(), places.are_everywhere()) {
+        (true, true) => return Ok(None),
+        (false, true) => Narrowed::Permissions(permissions),
+        (_, false) => Narrowed::Places {
+            permissions,
+            projects: places.projects().to_vec(),
+            environments: places.environments().map(|it| (it.id, it.project)).collect(),
+        },
+    };
+    serde_json::to_string(&kept).map(Some).map_err(Error::internal)
 }
 
 /// What is kept of an allowance: numbers and words.
@@ -82,7 +109,7 @@ pub struct Bound<'a> {
     pub not_before: Option<Time>,
     /// From which networks.
     pub networks: Option<&'a str>,
-    /// To which permissions of its role it is narrowed.
+    /// To which permissions of its role and to which places it is narrowed.
     pub permissions: Option<&'a str>,
     /// How fast and how much it may be used.
     pub allowance: Option<&'a str>,
@@ -105,5 +132,6 @@ pub fn of(row: Bound<'_>) -> Option<Restrictions> {
 }
 
 fn scope(text: &str) -> Scope {
-    permissions(Some(text)).and_then(|texts| Scope::parse(&texts).ok()).unwrap_or_default()
+    let read = narrowed(Some(text));
+    read.and_then(|(permissions, places)| Scope::of(&permissions, &places).ok().flatten()).unwrap_or_default()
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::name::fold;
 use tokenward_core::permission::Management;
-use tokenward_core::role::Scope;
-use tokenward_core::role::{BuiltIn, EnvironmentLevel, Role};
+use tokenward_core::role::{BuiltIn, EnvironmentLevel, Places, Role, Scope};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, count, execute, name_conflict, row, run};
@@ -55,19 +54,30 @@ pub async fn assignable(tx: &mut Tx, grant: &Grant, field: &'static str, id: Uui
     may_assign(grant, field, now(tx.conn(), grant.organization(), id).await?)
 }
 
-/// The same for a token that is narrowed to these permissions of the role: then it is what is left of the role that may not do more
+/// The same for a token that is narrowed to these permissions and places of the role: then it is what is left of the role that may not do more
 /// than who gives it. Answers the role as it is.
-pub async fn assignable_to(tx: &mut Tx, grant: &Grant, id: Uuid, permissions: &[String]) -> Result<Arc<Role>> {
-    may_assign_to(grant, now(tx.conn(), grant.organization(), id).await?, permissions)
+pub async fn assignable_to(
+    tx: &mut Tx,
+    grant: &Grant,
+    id: Uuid,
+    permissions: &[String],
+    places: &Places,
+) -> Result<Arc<Role>> {
+    may_assign_to(grant, now(tx.conn(), grant.organization(), id).await?, permissions, places)
 }
 
 /// The same where `role` is the one that was found.
-pub fn may_assign_to(grant: &Grant, role: Option<Arc<Role>>, permissions: &[String]) -> Result<Arc<Role>> {
-    let Some(whole) = role.clone().filter(|role| !permissions.is_empty() && !role.is_owner()) else {
+pub fn may_assign_to(
+    grant: &Grant,
+    role: Option<Arc<Role>>,
+    permissions: &[String],
+    places: &Places,
+) -> Result<Arc<Role>> {
+    let scope = Scope::of(permissions, places)
+        .map_err(|(at, problem)| Error::invalid(format!("permissions[{at}]"), problem))?;
+    let (Some(scope), Some(whole)) = (scope, role.clone().filter(|role| !role.is_owner())) else {
         return may_assign(grant, "role_id", role);
     };
-    let scope =
-        Scope::parse(permissions).map_err(|(at, problem)| Error::invalid(format!("permissions[{at}]"), problem))?;
     grant.covers(&whole.narrowed(&scope)).map(|()| whole).map_err(|error| error.about("role_id"))
 }
 

@@ -11,6 +11,7 @@ use tokenward_core::life::{Asked, DisabledBecause, Life};
 use tokenward_core::meter::Allowance;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
+use tokenward_core::role::Places;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::time::Micros;
 use tokenward_core::token::{Revocation, RevokeReason, TOMBSTONE, Token, TokenVersion};
@@ -61,6 +62,8 @@ pub struct NewToken<'a> {
     pub successor_id: Option<Uuid>,
     /// The permissions of its role that it is narrowed to.
     pub permissions: &'a [String],
+    /// The projects and environments that it is narrowed to.
+    pub places: Option<&'a Places>,
     /// How fast and how much it may be used.
     pub allowance: Allowance,
     /// Its policy, where it is a policy token.
@@ -126,6 +129,7 @@ row! {
 
 impl From<TokenRow> for Token {
     fn from(row: TokenRow) -> Self {
+        let (permissions, places) = restrictions::narrowed(row.permissions.as_deref()).unwrap_or_default();
         Self {
             id: row.id,
             organization_id: row.organization_id,
@@ -149,7 +153,8 @@ impl From<TokenRow> for Token {
             networks: restrictions::networks(row.networks.as_deref()).unwrap_or_default(),
             labels: row.labels.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             metadata: row.metadata,
-            permissions: restrictions::permissions(row.permissions.as_deref()).unwrap_or_default(),
+            permissions,
+            places,
             allowance: restrictions::allowance(row.allowance.as_deref()).unwrap_or_default(),
             last_four: row.last_four,
             version: row.version,
@@ -589,7 +594,7 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     .bind(token.expires_at.map(|at| at.0)).bind(token.updated_at.0).bind(token.not_before.map(|at| at.0))
     .bind(restrictions::networks_text(&token.networks)?).bind(token.owner_id).bind(token.successor_id)
     .bind(labels_text(Some(&token.labels))?).bind(token.metadata.as_deref())
-    .bind(restrictions::permissions_text(&token.permissions)?).bind(restrictions::allowance_text(token.allowance)?)
+    .bind(restrictions::narrowed_text(&token.permissions, &token.places)?).bind(restrictions::allowance_text(token.allowance)?)
     .bind(token.name.to_lowercase()).fetch_optional(&mut *c))
     .map_err(name_conflict("token", &token.name))?;
     updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))

@@ -635,7 +635,7 @@ async fn change_resources(directory: &mut Directory, feed: &mut Feed, touched: &
 /// An environment of an unknown mode stays out of the directory: nobody may do anything with it.
 fn put_environment(directory: &mut Directory, place: &environments::EnvironmentPlace) {
     if let Ok(mode) = Mode::parse(&place.mode) {
-        let environment = Environment { project: place.project_id, mode, cluster: place.cluster_id };
+        let environment = Environment { id: place.id, project: place.project_id, mode, cluster: place.cluster_id };
         directory.put_environment(place.organization_id, place.id, environment);
     }
 }

@@ -180,7 +180,8 @@ fn write_target(to: &mut Vec<u8>, target: Target) -> u8 {
             to.extend_from_slice(cluster.as_bytes());
             3
         }
-        Target::Environment { project, mode, cluster } => {
+        Target::Environment { id, project, mode, cluster } => {
+            to.extend_from_slice(id.as_bytes());
             to.extend_from_slice(project.as_bytes());
             to.extend_from_slice(cluster.as_bytes());
             // The order of `Mode::ALL` is that of the variants.
@@ -251,6 +252,7 @@ impl<'a> DecisionRecord<'a> {
             2 => Target::Project(id_in()?),
             3 => Target::Cluster(id_in()?),
             mode => Target::Environment {
+                id: id_in()?,
                 project: id_in()?,
                 cluster: id_in()?,
                 mode: *Mode::ALL.get(usize::from(mode) - 4)?,
@@ -299,7 +301,7 @@ mod tests {
     fn what_is_read_is_what_was_written() {
         let id = |n: u128| Uuid::from_u128(n << 100 | 7);
         let mut targets = vec![Target::Organization, Target::Absent, Target::Project(id(1)), Target::Cluster(id(2))];
-        targets.extend(Mode::ALL.map(|mode| Target::Environment { project: id(3), mode, cluster: id(4) }));
+        targets.extend(Mode::ALL.map(|mode| Target::Environment { id: id(5), project: id(3), mode, cluster: id(4) }));
         let asked = Permission::Api { noun: "invoices", verb: "read" };
         let missing = Permission::Management(tokenward_core::permission::Management::TokenVerify);
         let mut decisions = vec![Decision::Allow];

@@ -34,7 +34,7 @@ impl Role {
         let api = self.api.iter().filter(|mine| !mine.covering().iter().any(|it| other.api.contains(it)));
         let own = own.chain(sees.then_some(Management::ClusterRead)).map(|own| own.to_string());
         let clusters = self.matrix.clusters.iter().filter(|(id, level)| Some(**level) > other.cluster_level(**id));
-        let projects = self.matrix.projects.iter().filter(|(id, access)| !access.within(&other.project_access(**id)));
+        let projects = self.matrix.projects.iter().filter(|(id, access)| !access.within(&other.access_anywhere(**id)));
         Beyond {
             permissions: own.chain(api.map(ToString::to_string)).collect(),
             clusters: clusters.map(|(id, level)| (*id, *level)).collect(),

@@ -1,15 +1,16 @@
-//! What a token is narrowed to besides its role: some of the permissions that the role holds.
+//! What a token is narrowed to besides its role: some of the permissions that the role holds, and some of the places.
 
 use std::collections::BTreeSet;
 
-use super::Role;
+use super::{Places, Role, Target};
 use crate::permission::{Management, ManagementSet, Pattern, Permission};
 
-/// Permissions to which a token is narrowed. It may do what its role allows and this names.
+/// Permissions and places to which a token is narrowed. It may do what its role allows and this names.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Scope {
     own: ManagementSet,
     api: Box<[Pattern]>,
+    places: Places,
 }
 
 impl Scope {
@@ -35,7 +36,34 @@ impl Scope {
             };
             read.map_err(|problem| (at, problem))?;
         }
-        Ok(Self { own, api: api.into_iter().collect() })
+        Ok(Self { own, api: api.into_iter().collect(), places: Places::default() })
+    }
+
+    /// What a token is narrowed to by these permissions, all where there are none, and these places; `None` where that is to
+    /// nothing. The error has the place of the permission that is wrong.
+    pub fn of<S: AsRef<str>>(permissions: &[S], places: &Places) -> Result<Option<Self>, (usize, String)> {
+        let scope = match (permissions.is_empty(), places.are_everywhere()) {
+            (true, true) => return Ok(None),
+            (true, false) => Self::of_all_permissions(),
+            (false, _) => Self::parse(permissions)?,
+        };
+        Ok(Some(Self { places: places.clone(), ..scope }))
+    }
+
+    fn of_all_permissions() -> Self {
+        Self { own: ManagementSet::of(Management::ALL), api: Box::new([Pattern::any()]), places: Places::default() }
+    }
+
+    /// The places to which it narrows.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Does it name this, and is it about what is in its places?
+    #[must_use]
+    pub fn admits(&self, permission: Permission<'_>, target: Target) -> bool {
+        self.allows(permission) && self.places.admit(permission, target)
     }
 
     /// Does it name this?
@@ -68,7 +96,7 @@ impl Scope {
     /// Bytes that it takes, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.api.len() * (size_of::<Pattern>() + 16)
+        size_of::<Self>() + self.api.len() * (size_of::<Pattern>() + 16) + self.places.bytes()
     }
 
     /// The first of its permissions that a role does not hold.

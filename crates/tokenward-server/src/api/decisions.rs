@@ -29,7 +29,7 @@ fn resource(target: Target) -> Option<ResourceBody> {
         Target::Organization => None,
         Target::Project(id) => Some(ResourceBody { project_id: Some(id), ..none }),
         Target::Cluster(id) => Some(ResourceBody { cluster_id: Some(id), ..none }),
-        Target::Environment { project, mode, cluster } => Some(ResourceBody {
+        Target::Environment { project, mode, cluster, .. } => Some(ResourceBody {
             project_id: Some(project),
             cluster_id: Some(cluster),
             mode: Some(mode.as_str().into()),

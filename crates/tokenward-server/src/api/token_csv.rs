@@ -5,13 +5,13 @@ use std::future::Future;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use tokenward_api::tokens::ApiToken;
-use tokenward_core::{Result, Time};
+use tokenward_core::{Result, Time, Uuid};
 
 use super::pieces::{self, Piece};
 use crate::service::log_format::csv_line;
 
 /// The columns.
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 24] = [
     "id",
     "name",
     "description",
@@ -34,6 +34,8 @@ const COLUMNS: [&str; 22] = [
     "labels",
     "disabled_at",
     "revoked_at",
+    "projects",
+    "environments",
 ];
 
 /// Does the client ask for a table? It does where it names one before JSON.
@@ -50,6 +52,7 @@ fn line(token: &ApiToken) -> String {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let networks: Vec<&str> = token.networks.iter().map(|it| it.network.as_str()).collect();
     let labels: Vec<String> = token.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let ids = |ids: &[Uuid]| ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(" ");
     let cells: [String; COLUMNS.len()] = [
         token.id.to_string(),
         token.name.clone(),
@@ -73,6 +76,8 @@ fn line(token: &ApiToken) -> String {
         labels.join(", "),
         at(token.disabled_at),
         at(token.revocation.as_ref().map(|it| it.at)),
+        ids(&token.projects),
+        ids(&token.environments),
     ];
     csv_line(cells.iter().map(String::as_str))
 }

@@ -37,6 +37,7 @@ use crate::limits::TOKEN_PAGE;
 use crate::service::token_allowance::{QUOTA, RATE};
 use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::token_order::{Order, Place};
+use crate::service::token_places::{self, ENVIRONMENTS, PROJECTS, PlacesChange, PlacesWanted};
 use crate::service::token_scope::{self, FIELD};
 use crate::service::tokens::Overlap;
 use crate::service::usage::TokenUsage;
@@ -99,6 +100,8 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         // It was written here.
         metadata: token.metadata.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         permissions: token.permissions,
+        projects: token.places.projects().to_vec(),
+        environments: token.places.environment_ids(),
         rate_limit: token.allowance.rate.map(|it| ApiTokenRate {
             requests: it.requests,
             per: it.per.to_string(),
@@ -257,7 +260,10 @@ const LIST: &[(&str, &str)] = &[
     ("ends", "`false`: only those without an end; `true`: only those with one."),
     ("endsFrom", "Only those that end then or later: RFC 3339 or a Unix time."),
     ("endsBefore", "Only those that end before: RFC 3339 or a Unix time."),
-    ("restricted", "`true`: only those that are bound to networks, permissions or a beginning; `false`: only others."),
+    (
+        "restricted",
+        "`true`: only those that are bound to networks, permissions, projects, limits or a beginning; `false`: only others.",
+    ),
     ("unusedSince", "Only those that were there then, and were not presented after it: RFC 3339 or a Unix time."),
     ("attestation", "Only those that are `confirmed` as still needed, `due` to be, or `overdue`."),
     (
@@ -468,6 +474,10 @@ pub(super) fn new_token(new: ApiTokenRequest, faults: &mut Faults) -> tokens::Ne
     let new = tokens::NewToken {
         networks: new.networks.map(|sent| networks(sent, faults)).unwrap_or_default(),
         permissions: new.permissions.map(|sent| permissions(&sent, faults)).unwrap_or_default(),
+        places: PlacesWanted {
+            projects: token_places::read(PROJECTS, new.projects, faults),
+            environments: token_places::read(ENVIRONMENTS, new.environments, faults),
+        },
         allowance: Allowance {
             rate: new.rate_limit.and_then(|sent| rate(&sent, faults)),
             quota: new.quota.and_then(|sent| quota(&sent, faults)),
@@ -677,6 +687,10 @@ async fn update(
         owner_id: edit.owner_id,
         successor_id: edit.successor_id,
         permissions: edit.permissions.map(|sent| sent.map(|sent| permissions(&sent, &mut faults)).unwrap_or_default()),
+        places: PlacesChange {
+            projects: edit.projects.map(|sent| token_places::read(PROJECTS, sent, &mut faults)),
+            environments: edit.environments.map(|sent| token_places::read(ENVIRONMENTS, sent, &mut faults)),
+        },
         rate: edit.rate_limit.map(|sent| sent.and_then(|sent| rate(&sent, &mut faults))),
         quota: edit.quota.map(|sent| sent.and_then(|sent| quota(&sent, &mut faults))),
     };

@@ -18,11 +18,13 @@ use super::person::SignedIn;
 use super::proof;
 use super::tokens::{
     KEEP, LIST, NewSecret, REASONS, expiry, label_lines, network_lines, owner_fields, row, secret_page, token_form,
-    typed_allowance, typed_labels, typed_member, typed_metadata, typed_networks, typed_permissions, version_rows,
+    typed_allowance, typed_labels, typed_member, typed_metadata, typed_networks, typed_permissions, typed_places,
+    version_rows,
 };
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
 use crate::service::token_labels::{LabelsChange, MetadataChange};
+use crate::service::token_places::{self, PlacesChange};
 use crate::service::tokens::{self, Overlap, TokenChange};
 use crate::service::{App, IfMatch, Written, usage};
 
@@ -43,6 +45,7 @@ pub(super) async fn edit(
         ("owner_id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
         ("successor_id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
         ("permissions", token.permissions.join("\n")),
+        ("projects", token_places::lines(&person.app, &grant, &token.places).await?.join("\n")),
         ("rate_limit", token.allowance.rate.map(|it| it.to_string()).unwrap_or_default()),
         ("quota", token.allowance.quota.map(|it| it.to_string()).unwrap_or_default()),
         ("version", token.updated_at.0.to_string()),
@@ -130,6 +133,10 @@ pub(super) async fn save(
         Ok(permissions) => permissions,
         Err(error) => return again(Problems::of(error)?).await,
     };
+    let places = match typed_places(&person, &grant, &typed).await {
+        Ok(places) => places,
+        Err(error) => return again(Problems::of(error)?).await,
+    };
     let allowance = match typed_allowance(&typed) {
         Ok(allowance) => allowance,
         Err(error) => return again(Problems::of(error)?).await,
@@ -149,6 +156,10 @@ pub(super) async fn save(
         owner_id: typed_member(&typed, "owner_id"),
         successor_id: typed_member(&typed, "successor_id"),
         permissions,
+        places: places.map_or_else(PlacesChange::default, |it| PlacesChange {
+            projects: Some(it.projects),
+            environments: Some(it.environments),
+        }),
         rate: allowance.map(|it| it.rate),
         quota: allowance.map(|it| it.quota),
     };

@@ -32,10 +32,12 @@ use super::view::{
     TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
 };
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
+use crate::service::token_places::PlacesWanted;
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{
-    App, members, policy_tokens, token_labels, token_networks, token_owners, token_policy, token_scope, token_use,
+    App, members, policy_tokens, token_labels, token_networks, token_owners, token_places, token_policy, token_scope,
+    token_use,
 };
 
 /// The path of the list below the organization.
@@ -245,6 +247,7 @@ pub(super) async fn token_form(
         labels: problems.field("labels", typed.get("labels")),
         metadata: problems.field("metadata", typed.get("metadata")),
         permissions: problems.field("permissions", typed.get("permissions")),
+        places: problems.field("projects", typed.get("projects")),
         rate: problems.field("rate_limit", typed.get("rate_limit")),
         quota: problems.field("quota", typed.get("quota")),
     })
@@ -323,6 +326,17 @@ pub(super) fn typed_permissions(typed: &Pairs) -> Result<Option<Vec<String>>> {
     Ok(Some(permissions))
 }
 
+/// The projects and environments that were typed, one a line. `None` where the form has no such field, which must widen no token
+/// that is narrowed.
+pub(super) async fn typed_places(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Option<PlacesWanted>> {
+    let Some(text) = typed.all("projects").next() else { return Ok(None) };
+    let lines: Vec<String> = text.lines().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    let mut faults = Faults::default();
+    let wanted = token_places::named(&person.app, grant, &lines, &mut faults).await?;
+    faults.finish()?;
+    Ok(Some(wanted))
+}
+
 /// The limits that were typed, such as `100/minute, 20 at once` and `10000/day`. `None` where the form has no such fields, which
 /// must free no token of those that it has.
 pub(super) fn typed_allowance(typed: &Pairs) -> Result<Option<Allowance>> {
@@ -382,6 +396,10 @@ pub(super) async fn create(
         Ok(permissions) => permissions,
         Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
     };
+    let places = match typed_places(&person, &grant, &typed).await {
+        Ok(places) => places,
+        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
+    };
     let allowance = match typed_allowance(&typed) {
         Ok(allowance) => allowance,
         Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
@@ -398,6 +416,7 @@ pub(super) async fn create(
         owner_id: typed_member(&typed, "owner_id"),
         successor_id: typed_member(&typed, "successor_id").flatten(),
         permissions: permissions.unwrap_or_default(),
+        places: places.unwrap_or_default(),
         allowance: allowance.unwrap_or_default(),
         registration: None,
     };
@@ -528,6 +547,7 @@ pub(super) async fn show(
             None => None,
         },
         permissions: token.permissions.clone(),
+        places: token_places::lines(&person.app, &grant, &token.places).await?,
         rate: token.allowance.rate.map(|it| it.to_string()),
         quota: token.allowance.quota.map(|it| it.to_string()),
         usage: Some(TokenUsage {

@@ -51,10 +51,9 @@ pub async fn part(
 }
 
 fn sees(grant: &Grant, environment: &Environment) -> bool {
-    let Environment { project_id: project, mode, cluster_id: cluster, .. } = *environment;
-    grant
-        .role()
-        .allows(Permission::Management(Management::EnvironmentRead), Target::Environment { project, mode, cluster })
+    let Environment { id, project_id: project, mode, cluster_id: cluster, .. } = *environment;
+    let target = Target::Environment { id, project, mode, cluster };
+    grant.role().allows(Permission::Management(Management::EnvironmentRead), target)
 }
 
 /// The environment of the grant.
@@ -137,7 +136,8 @@ pub async fn update(
                     new.name = name;
                 }
                 if let Some(mode) = mode {
-                    let target = Target::Environment { project: old.project_id, mode, cluster: old.cluster_id };
+                    let (project, cluster) = (old.project_id, old.cluster_id);
+                    let target = Target::Environment { id, project, mode, cluster };
                     if !grant.role().allows(Permission::Management(Management::EnvironmentManage), target) {
                         return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
                     }

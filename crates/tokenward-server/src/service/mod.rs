@@ -69,6 +69,7 @@ pub mod token_networks;
 pub mod token_order;
 pub mod token_owners;
 pub mod token_overview;
+pub mod token_places;
 pub mod token_policy;
 pub mod token_scope;
 pub mod token_use;

@@ -282,11 +282,11 @@ async fn set_end(
     let mut assignable = HashMap::new();
     let mut events = Vec::with_capacity(all.len());
     for old in all {
-        let key = (old.role_id, old.permissions.clone());
+        let key = (old.role_id, old.permissions.clone(), old.places.clone());
         let role = match assignable.get(&key) {
             Some(role) => Arc::clone(role),
             None => {
-                let role = Arc::new(roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?);
+                let role = Arc::new(roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?);
                 assignable.insert(key, Arc::clone(&role));
                 role
             }

@@ -84,6 +84,7 @@ impl Filter {
         let is_restricted = !token.networks.is_empty()
             || token.not_before.is_some()
             || !token.permissions.is_empty()
+            || !token.places.are_everywhere()
             || !token.allowance.is_unlimited();
         contains(&token.name, &self.name)
             && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)

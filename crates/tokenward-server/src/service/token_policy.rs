@@ -257,7 +257,7 @@ async fn shorten_these(
                         "The token policy asks for an end and does not say which: set `max_lifetime` or `default_lifetime`.",
                     ));
                 };
-                roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?;
+                roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
                 let updated_at = tx.next_version(old.updated_at);
                 let new = Token { expires_at: Some(old.begin(now).plus(life)), updated_at, ..old.clone() };
                 tokens::update(tx, grant, &new).await?;

@@ -23,8 +23,10 @@ pub(super) mod batches;
 use super::holders::{self, Wanted};
 use super::token_labels::{LabelsChange, MetadataChange};
 use super::token_owners::OwnerChange;
+use super::token_places::{PlacesChange, PlacesWanted};
 use super::{
-    App, IfMatch, Written, proof, sessions, token_allowance, token_labels, token_networks, token_owners, token_scope,
+    App, IfMatch, Written, proof, sessions, token_allowance, token_labels, token_networks, token_owners, token_places,
+    token_scope,
 };
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
@@ -57,6 +59,8 @@ pub struct NewToken {
     pub successor_id: Option<Uuid>,
     /// The permissions of its role that it is narrowed to; all of them where there are none.
     pub permissions: Vec<String>,
+    /// The projects and environments that it is narrowed to; everywhere where there are none.
+    pub places: PlacesWanted,
     /// How fast and how much it may be used.
     pub allowance: Allowance,
     /// Its secret, where the caller made it; `None` is one of ours.
@@ -313,6 +317,8 @@ pub struct TokenChange {
     pub successor_id: Option<Option<Uuid>>,
     /// Other permissions that it is narrowed to, or none.
     pub permissions: Option<Vec<String>>,
+    /// Other projects and environments that it is narrowed to, or none.
+    pub places: PlacesChange,
     /// Another rate, or none.
     pub rate: Option<Option<Rate>>,
     /// Another quota, or none.
@@ -346,11 +352,12 @@ pub async fn update(
             Box::pin(async move {
                 let old = not_ended(tx, grant, id).await?;
                 let now = tx.now();
-                roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?;
-                let faults = change.faults(now);
+                roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
+                let mut faults = change.faults(now);
                 let permissions = change.permissions.unwrap_or_else(|| old.permissions.clone());
+                let (places, known) = token_places::changed(tx, grant, &old.places, change.places, &mut faults).await?;
                 let role = change.role_id.unwrap_or(old.role_id);
-                let role = roles::assignable_to(tx, grant, role, &permissions).await;
+                let role = roles::assignable_to(tx, grant, role, &permissions, &places).await;
                 let role = faults.and(role)?;
                 if_match.check(old.updated_at)?;
                 let allowance = Allowance {
@@ -376,6 +383,9 @@ pub async fn update(
                 if permissions != old.permissions || role.id != old.role_id {
                     token_scope::within(&permissions, &role)?;
                 }
+                if places != old.places || role.id != old.role_id {
+                    known.within(&places, &role, grant.organization())?;
+                }
                 let token = Token {
                     labels,
                     metadata,
@@ -390,6 +400,7 @@ pub async fn update(
                     expires_at,
                     networks: change.networks.unwrap_or_else(|| old.networks.clone()),
                     permissions,
+                    places,
                     allowance,
                     updated_at: tx.next_version(old.updated_at),
                     ..old.clone()
@@ -399,7 +410,8 @@ pub async fn update(
                 let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
                 let more = lives_longer(&old, token.expires_at)
                     || token_networks::admits_more(&token, &old)
-                    || token_scope::admits_more(&token, &old);
+                    || token_scope::admits_more(&token, &old)
+                    || token.places.go_beyond(&old.places);
                 if is_admin && (token.role_id != old.role_id || more) {
                     grant.require_proof(proof, now)?;
                 }
@@ -540,7 +552,7 @@ pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = not_ended(tx, grant, id).await?;
-            roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?;
+            roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
             if version == old.version {
                 return Err(Error::conflict(
                     "This is the newest secret of the token. Rotate the token and keep the secret for 0, or delete the token.",
@@ -570,7 +582,7 @@ async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<TokenVersion>>
 /// What this token may do is handed out: nobody hands out more than they have, and what makes an admin needs a
 /// fresh proof of a person.
 pub(super) async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proof: Micros) -> Result<()> {
-    let role = roles::assignable_to(tx, grant, token.role_id, &token.permissions).await?;
+    let role = roles::assignable_to(tx, grant, token.role_id, &token.permissions, &token.places).await?;
     token_networks::within_own(tx, grant, &token.networks).await?;
     token_allowance::within_own(tx, grant, &token.allowance).await?;
     if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
@@ -801,6 +813,8 @@ pub(super) fn snapshot(token: &Token) -> TokenSnapshot {
         owner: token.owner_name.clone(),
         successor_id: token.successor_id,
         permissions: token.permissions.clone(),
+        projects: token.places.projects().to_vec(),
+        environments: token.places.environment_ids(),
         rate_limit: token.allowance.rate.map(|it| it.to_string()),
         quota: token.allowance.quota.map(|it| it.to_string()),
         last_four: token.last_four.clone(),

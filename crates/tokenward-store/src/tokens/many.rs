@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::Serialize;
 
 use super::{
-    ActorKind, Allowance, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Result,
+    ActorKind, Allowance, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Places, Result,
     Revocation, Token, TokenRow, Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
 };
 use crate::db::{Many, hex_bytes, hex_id, many};
@@ -120,7 +120,7 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
             metadata: token.metadata,
             owner_id: token.owner_id.map(hex_id),
             successor_id: token.successor_id.map(hex_id),
-            permissions: restrictions::permissions_text(token.permissions)?,
+            permissions: restrictions::narrowed_text(token.permissions, token.places.unwrap_or(&Places::default()))?,
             allowance: restrictions::allowance_text(token.allowance)?,
             secret_id: hex_id(tx.new_id()),
             digest: hex_bytes(&token.secret.digest.0),

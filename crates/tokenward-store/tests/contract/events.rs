@@ -94,6 +94,8 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
         owner: None,
         successor_id: None,
         permissions: Vec::new(),
+        projects: Vec::new(),
+        environments: Vec::new(),
         rate_limit: None,
         quota: None,
         last_four: "wxyz".to_owned(),

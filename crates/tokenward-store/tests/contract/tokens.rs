@@ -60,6 +60,7 @@ async fn a_token_reads_back_as_it_was_made(world: World) {
         expires_at: Some(ends),
         networks: &[],
         permissions: &[],
+        places: None,
         allowance: Allowance::default(),
         ..new_token(&acme, id, "CI", Digest(unique()))
     };

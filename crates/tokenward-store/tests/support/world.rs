@@ -298,6 +298,7 @@ pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest)
         owner_id: Some(of.owner),
         successor_id: None,
         permissions: &[],
+        places: None,
         allowance: Allowance::default(),
         secret: secret(digest),
     }

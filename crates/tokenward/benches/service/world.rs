@@ -202,6 +202,7 @@ pub async fn insert(
                 owner_id: None,
                 successor_id: None,
                 permissions: &[],
+                places: None,
                 allowance: Allowance::default(),
                 policy: None,
                 secret,

@@ -427,6 +427,8 @@ impl<'a> Survey<'a> {
             expires_at: end,
             networks: networks(&it.networks),
             permissions: None,
+            projects: None,
+            environments: None,
             rate_limit: None,
             quota: None,
             labels: it.labels.clone(),

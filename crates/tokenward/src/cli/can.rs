@@ -144,7 +144,7 @@ async fn target(args: &CanArgs, context: &Context<'_>, organization: &ChosenOrga
     let Some(environment) = args.environment else { return Ok(Target::Organization) };
     let answer: ApiAnswer<Environment> = context.client.get(&format!("/environment/{environment}")).await?;
     let Environment { project, mode, cluster_id: cluster, .. } = &*answer;
-    Ok(Target::Environment { project: project.id, mode: *mode, cluster: *cluster })
+    Ok(Target::Environment { id: environment, project: project.id, mode: *mode, cluster: *cluster })
 }
 
 /// Why the answer is what it is.
@@ -204,7 +204,7 @@ mod tests {
             ]}],
         }));
         let deploy = Permission::parse("environment:deploy").unwrap();
-        let at = |mode| Target::Environment { project, mode, cluster };
+        let at = |mode| Target::Environment { id: project, project, mode, cluster };
         assert!(role.allows(deploy, at(Mode::Staging)) && !role.allows(deploy, at(Mode::Production)));
         assert!(role.allows(Permission::parse("invoices:pay").unwrap(), Target::Project(project)));
     }

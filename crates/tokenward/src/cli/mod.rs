@@ -43,6 +43,7 @@ mod token_bulk;
 mod token_filter;
 mod token_import;
 mod token_life;
+mod token_places;
 mod token_policy;
 mod usage;
 mod verify;

@@ -28,7 +28,7 @@ use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::token_import::{self, ImportArgs};
 use super::token_life::{self, BrownoutArgs};
-use super::{Context, member, prompt, role, when};
+use super::{Context, member, prompt, role, token_places, when};
 use crate::note::note;
 
 /// What can be done with API tokens.
@@ -142,6 +142,12 @@ pub struct CreateArgs {
     /// that the role allows
     #[arg(long = "permission", value_name = "PERMISSION")]
     permissions: Vec<String>,
+    /// A project that it is narrowed to, with all that is in it, by name or id; several times for several
+    #[arg(long = "project", value_name = "PROJECT")]
+    projects: Vec<String>,
+    /// An environment that it is narrowed to besides, as shop/staging or by id; several times for several
+    #[arg(long = "environment", value_name = "PROJECT/ENVIRONMENT|ID")]
+    environments: Vec<String>,
     /// How fast it may be used, such as 100/minute (second, minute or hour); without it as fast as it likes
     #[arg(long, value_name = "RATE", value_parser = rate_argument)]
     rate: Option<Rate>,
@@ -208,6 +214,15 @@ pub struct EditArgs {
     /// Let it do all that its role allows
     #[arg(long, conflicts_with = "permissions")]
     all_permissions: bool,
+    /// A project that it is narrowed to, as for create; all projects and environments that it had before are replaced
+    #[arg(long = "project", value_name = "PROJECT")]
+    projects: Vec<String>,
+    /// An environment that it is narrowed to, likewise
+    #[arg(long = "environment", value_name = "PROJECT/ENVIRONMENT|ID")]
+    environments: Vec<String>,
+    /// Let it be wherever its role is
+    #[arg(long, conflicts_with_all = ["projects", "environments"])]
+    everywhere: bool,
     /// How fast it may be used, as for create
     #[arg(long, value_name = "RATE", value_parser = rate_argument)]
     rate: Option<Rate>,
@@ -320,6 +335,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         return Err(Failure::silent(Exit::Usage));
     };
     let role = find(&roles, &wanted, "role")?;
+    let places = token_places::named(&args.projects, &args.environments, context).await?;
     let own = args.local.then(OwnSecret::new);
     let body = ApiTokenRequest {
         name: args.name,
@@ -334,6 +350,8 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         owner_id: member::named(args.owner.as_deref(), context).await?,
         successor_id: member::named(args.successor.as_deref(), context).await?.flatten(),
         permissions: Some(args.permissions).filter(|it| !it.is_empty()),
+        projects: places.projects,
+        environments: places.environments,
         rate_limit: args.rate.map(|it| sent_rate(it, args.burst)),
         quota: args.quota.map(sent_quota),
         sha256: own.as_ref().map(OwnSecret::sha256),
@@ -353,7 +371,9 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         let end = token.expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {}", moment(at)));
         let only =
             if token.permissions.is_empty() { String::new() } else { format!(", only {}", permission_list(token)) };
-        note(format!("Created the token `{}`: role {}{only}, {end}{from}.", token.name, token.role_name));
+        let places = token_places::list(token, context).await?;
+        let within = if places.is_empty() { String::new() } else { format!(", in {}", places.join(", ")) };
+        note(format!("Created the token `{}`: role {}{only}{within}, {end}{from}.", token.name, token.role_name));
         note("This is the only time that it is shown. Keep it in a secret store.");
     }
     Ok(())
@@ -626,6 +646,7 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
         [] => token.denied_count.to_string(),
         all => format!("{} ({})", token.denied_count, all.join(", ")),
     };
+    let places = token_places::list(&token, context).await?;
     let mut lines = vec![
         ("Name", token.name.clone()),
         ("Description", text(token.description.as_deref())),
@@ -669,6 +690,9 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
     for (at, it) in token.permissions.iter().enumerate() {
         lines.push((if at == 0 { "Permissions" } else { "" }, it.clone()));
     }
+    for (at, it) in places.iter().enumerate() {
+        lines.push((if at == 0 { "Only in" } else { "" }, it.clone()));
+    }
     // One is the rule, and says nothing that stands not above.
     if token.versions.len() > 1 {
         let label = |at| if at == 0 { "Secrets" } else { "" };
@@ -706,6 +730,8 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         }
         None => None,
     };
+    let places = token_places::named(&args.projects, &args.environments, context).await?;
+    let (projects, environments) = token_places::changed(args.everywhere, places);
     let body = ApiTokenEditRequest {
         name: args.name.map(Some),
         description: args.description.map(|text| Some(text).filter(|text| !text.is_empty())),
@@ -722,6 +748,8 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
             (false, some) if some.is_empty() => None,
             (false, some) => Some(Some(some)),
         },
+        projects,
+        environments,
         rate_limit: if args.no_rate { Some(None) } else { args.rate.map(|it| Some(sent_rate(it, args.burst))) },
         quota: if args.no_quota { Some(None) } else { args.quota.map(|it| Some(sent_quota(it))) },
     };
@@ -743,6 +771,7 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         ("owner", owner(&before), owner(&changed)),
         ("successor", id(before.successor_id), id(changed.successor_id)),
         ("permissions", permission_list(&before), permission_list(&changed)),
+        ("in", token_places::text(&before, context).await?, token_places::text(&changed, context).await?),
         ("rate", shown_rate(&before), shown_rate(&changed)),
         ("quota", shown_quota(&before), shown_quota(&changed)),
     ];

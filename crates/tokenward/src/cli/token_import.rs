@@ -240,6 +240,8 @@ fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result
         expires_at,
         networks: networks(row.fields.get("networks"))?,
         permissions: None,
+        projects: None,
+        environments: None,
         rate_limit: None,
         quota: None,
         labels: labels(row.fields.get("labels"))?,

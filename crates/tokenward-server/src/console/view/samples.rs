@@ -355,6 +355,7 @@ fn token_page() -> TokenPage {
             NotedNetwork { network: Network::parse("2001:db8::/32").unwrap(), note: None },
         ],
         permissions: vec!["*:read".into(), "invoices:write".into()],
+        places: vec!["web-shop".into(), "billing/staging".into()],
         rate: Some("100/minute, 20 at once".into()),
         quota: Some("10000/day".into()),
         versions: vec![

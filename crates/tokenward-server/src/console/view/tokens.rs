@@ -237,6 +237,8 @@ pub struct TokenForm {
     pub metadata: FormField,
     /// The permissions of its role that it is narrowed to: one a line.
     pub permissions: FormField,
+    /// The projects and environments that it is narrowed to: one a line.
+    pub places: FormField,
     /// How fast it may be used: `100/minute, 20 at once`.
     pub rate: FormField,
     /// How much: `10000/day`.
@@ -256,7 +258,7 @@ pub struct OwnerFields {
     pub successor_error: Option<String>,
 }
 
-/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks`, `permissions`, `rate_limit`, `quota` to
+/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks`, `permissions`, `projects`, `rate_limit`, `quota` to
 /// `…/tokens`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-new.html")]
@@ -478,6 +480,8 @@ pub struct TokenPage {
     pub successor: Option<String>,
     /// The permissions of its role that it is narrowed to; all of them where there are none.
     pub permissions: Vec<String>,
+    /// The projects and environments that it is narrowed to, by name.
+    pub places: Vec<String>,
     /// How fast it may be used.
     pub rate: Option<String>,
     /// How much.

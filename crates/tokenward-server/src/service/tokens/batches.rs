@@ -16,6 +16,7 @@ use tokenward_core::token::{self, Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Tx, members, roles, token_policies, tokens};
 
+use super::super::token_places::{self, PlacesWanted};
 use super::super::{App, proof, token_allowance, token_networks, token_owners, token_scope};
 use super::{Created, NewToken, Secret, Why, check, deleted, event, snapshot};
 use crate::limits::TOKENS;
@@ -84,6 +85,8 @@ struct Around {
     /// The members who are named as owners or successors, by organization and account.
     members: HashMap<(Uuid, Uuid), String>,
     allowances: HashMap<Uuid, Allowance>,
+    /// The projects and environments that are named.
+    places: token_places::Known,
 }
 
 /// Carries out these changes, each by its right. Answers what each became, with its event, in the same order.
@@ -156,6 +159,7 @@ async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
                     owner_id: token.owner_id,
                     successor_id: token.successor_id,
                     permissions: &token.permissions,
+                    places: Some(&token.places),
                     allowance: token.allowance,
                     policy: None,
                     secret: secret.row(),
@@ -209,11 +213,13 @@ impl Around {
     async fn read(tx: &mut Tx, asked: &[(Result<Grant>, &Change)]) -> Result<Self> {
         let mut wanted: Vec<Uuid> = Vec::new();
         let (mut organizations, mut of_admins, mut makers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut accountable = BTreeSet::new();
+        let (mut accountable, mut places) = (BTreeSet::new(), PlacesWanted::default());
         for (grant, change) in asked {
             let (Ok(grant), Change::Create { new, .. }) = (grant, change) else { continue };
             organizations.insert(grant.organization());
             makers.extend(grant.token().map(|(id, _)| id));
+            places.projects.extend(&new.places.projects);
+            places.environments.extend(&new.places.environments);
             accountable.extend(new.owner_id.flatten().into_iter().chain(new.successor_id));
             match new.role_id {
                 Some(role) => wanted.push(role),
@@ -232,7 +238,8 @@ impl Around {
         let allowances = tokens::allowances_of(tx.conn(), &makers).await?;
         let owners = tokens::owners_of(tx.conn(), &makers).await?;
         let members = members::emails(tx.conn(), &ids(accountable)).await?;
-        Ok(Self { roles, admins, organizations, networks, owners, members, allowances })
+        let places = token_places::Known::read(tx.conn(), &places).await?;
+        Ok(Self { roles, admins, organizations, networks, owners, members, allowances, places })
     }
 
     /// Who is accountable for a new token, with the e-mail address: who is named, who makes it, or the owner of the token
@@ -280,8 +287,10 @@ impl Around {
         };
         let mut faults = check(new, now);
         let owner = self.owner(grant, new, &mut faults);
-        let role = faults.and(roles::may_assign_to(grant, role.cloned(), &new.permissions))?;
+        let places = self.places.places(grant, &new.places, &mut faults);
+        let role = faults.and(roles::may_assign_to(grant, role.cloned(), &new.permissions, &places))?;
         token_scope::within(&new.permissions, &role)?;
+        self.places.within(&places, &role, organization)?;
         let begin = token::begin(new.not_before, now);
         let rules = policy.of_role(role.id);
         let expires_at = rules.end(new.end, begin);
@@ -317,6 +326,7 @@ impl Around {
             labels: new.labels.clone(),
             metadata: new.metadata.clone(),
             permissions: new.permissions.clone(),
+            places,
             allowance: new.allowance,
             last_four: secret.last_four().to_owned(),
             version: 1,

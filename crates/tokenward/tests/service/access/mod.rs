@@ -9,4 +9,5 @@ mod organization_creators;
 mod resources;
 mod rights;
 mod roles;
+mod token_places;
 mod variables;

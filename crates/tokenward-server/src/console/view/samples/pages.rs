@@ -68,6 +68,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
         labels: FormField::new("team=shop"),
         metadata: FormField::default(),
         permissions: FormField::default(),
+        places: FormField::default(),
         rate: FormField::default(),
         quota: FormField::default(),
     };
@@ -281,6 +282,7 @@ pub fn pages() -> Vec<(String, String)> {
             labels: FormField::new("team=shop"),
             metadata: FormField::default(),
             permissions: FormField::default(),
+            places: FormField::default(),
             rate: FormField::default(),
             quota: FormField::default(),
         },
