@@ -1,5 +1,6 @@
 //! The `tokenward` binary: parse, dispatch.
 
+mod at_start;
 mod cli;
 mod commands;
 mod note;
@@ -20,7 +21,10 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Online(command) => cli::run(command, &cli.global),
         Command::Run(args) => cli::run_command(&args, &cli.global),
-        Command::Serve(args) => run(serve::run(args)),
+        Command::Serve(args) => run(async {
+            at_start::apply(&args).await?;
+            serve::run(args).await
+        }),
         Command::Bootstrap(args) => run(bootstrap::run(args)),
         Command::NewOrganization(args) => run(new_organization::run(args)),
         Command::SignInLink(args) => run(sign_in_link::run(args)),

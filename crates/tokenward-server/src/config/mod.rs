@@ -13,7 +13,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -196,6 +196,27 @@ impl Config {
         match config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(ConfigError(faults)),
+        }
+    }
+
+    /// The same service for nobody but this process: on a port of the loopback, without TLS, Envoy and metrics. Links are those of
+    /// the service that comes after it.
+    #[must_use]
+    pub fn private(self) -> Self {
+        let scheme = if self.tls().is_some() { "https" } else { "http" };
+        let port = self.listen.iter().find_map(Place::address).map_or(0, |address| address.port());
+        let public_url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{port}"));
+        Self {
+            listen: vec![Place::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))],
+            public_url: Some(public_url),
+            tls_cert: None,
+            tls_key: None,
+            envoy_listen: None,
+            envoy_tls_cert: None,
+            envoy_tls_key: None,
+            envoy_tls_client_ca: None,
+            metrics_listen: None,
+            ..self
         }
     }
 

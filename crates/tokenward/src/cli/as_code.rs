@@ -2,35 +2,41 @@
 //! done; a second time there is nothing to do.
 
 mod file;
+mod more;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
+use reqwest::header::HeaderValue;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, json};
 use tokenward_api::apis::ApiDetail;
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
 use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
 use tokenward_api::organizations::{Organization, OrganizationEdit};
+use tokenward_api::policy_tokens::{PolicyApiTokenEditRequest, PolicyApiTokenRequest};
 use tokenward_api::projects::{Project, ProjectRequest};
-use tokenward_api::roles::{CustomRole, CustomRoleEdit, CustomRoleRequest};
+use tokenward_api::roles::{AvailableRole, CustomRole, CustomRoleEdit, CustomRoleRequest};
 use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest};
+use tokenward_api::variables::{VariableEdit, VariableRequest};
 use tokenward_core::Time;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
 use tokenward_server::limits::DOCUMENT_BYTES;
 use tokenward_server::service::apis::read_yaml;
 use tokenward_verify::server::random::OsRandom;
+use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
 use super::client::segment;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, clean, print};
-use super::{Context, api, member, prompt, role, when};
+use super::{Context, api, prompt, when};
 use crate::note::note;
 use file::File;
 
@@ -84,6 +90,11 @@ enum Action {
     MemberRole { user: Uuid, role: String },
     NewToken { body: Box<ApiTokenRequest>, role: String, secret_file: Option<PathBuf> },
     Token { id: Uuid, body: Box<ApiTokenEditRequest>, role: Option<String> },
+    TokenPolicy { rules: BTreeMap<String, file::Rules>, etag: Option<HeaderValue> },
+    NewPolicyToken { body: Box<PolicyApiTokenRequest>, role: String, place: PathBuf },
+    PolicyToken { id: Uuid, body: Box<PolicyApiTokenEditRequest>, role: Option<String> },
+    NewVariable { place: more::Place, secret: bool, body: Box<VariableRequest> },
+    Variable { place: more::Place, id: Uuid, body: Box<VariableEdit> },
     Delete(String),
     RemoveMember(Uuid),
 }
@@ -115,14 +126,19 @@ pub async fn apply(args: ApplyArgs, context: &Context<'_>) -> Result {
         prompt::confirm(&format!("{gone} of it is taken away. Really?"), args.yes)?;
     }
     let total = steps.len();
-    for (at, step) in steps.into_iter().enumerate() {
-        let words = step.words.clone();
-        survey.carry_out(step).await.map_err(|failure| {
-            failure.hint(format!("{at} of {total} are done; this was not: {}. Mend it and apply again.", clean(&words)))
-        })?;
-    }
+    survey.all_of(steps).await?;
     note(format!("Done: {total} of {total}."));
     Ok(())
+}
+
+/// The same at the start of a service: nothing is asked and nothing deleted. Answers what was done, in words.
+pub async fn apply_at_start(file: &Path, context: &Context<'_>) -> Result<String> {
+    let survey = Survey { prints_links: false, ..Survey::open(file, context).await? };
+    let steps = survey.steps(false).await?;
+    let mut said = vec![format!("Applied {}: {} steps.", file.display(), steps.len())];
+    said.extend(steps.iter().map(|step| clean(&step.words)));
+    survey.all_of(steps).await?;
+    Ok(said.join("\n"))
 }
 
 /// `tokenward apply --schema`.
@@ -153,6 +169,19 @@ struct Survey<'a> {
     file: File,
     /// Where files are that it names.
     directory: PathBuf,
+    /// What many steps ask for is looked up once.
+    known: Known,
+    /// What a service writes is kept by others, and a link opens an account.
+    prints_links: bool,
+    /// What is wrong in the file, told together.
+    faults: Mutex<Vec<Failure>>,
+}
+
+/// The roles, until one is made, and the members.
+#[derive(Default)]
+struct Known {
+    roles: Mutex<Option<Arc<Vec<ApiAnswer<AvailableRole>>>>>,
+    members: OnceCell<Vec<ApiAnswer<Member>>>,
 }
 
 impl<'a> Survey<'a> {
@@ -164,7 +193,40 @@ impl<'a> Survey<'a> {
         let file = serde_json::from_value(value).map_err(|problem| Failure::error(format!("{shown}: {problem}.")))?;
         let organization = context.client.organization(context.global).await?;
         let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(Self { context, base: format!("/organization/{}", organization.id), file, directory })
+        Ok(Self {
+            context,
+            base: format!("/organization/{}", organization.id),
+            file,
+            directory,
+            known: Known::default(),
+            prints_links: true,
+            faults: Mutex::default(),
+        })
+    }
+
+    async fn roles_there(&self) -> Result<Arc<Vec<ApiAnswer<AvailableRole>>>> {
+        let mut known = self.known.roles.lock().await;
+        if let Some(roles) = &*known {
+            return Ok(Arc::clone(roles));
+        }
+        let roles = Arc::new(self.all("/availableRole").await?);
+        *known = Some(Arc::clone(&roles));
+        Ok(roles)
+    }
+
+    async fn members_there(&self) -> Result<&Vec<ApiAnswer<Member>>> {
+        self.known.members.get_or_try_init(|| self.all("/member")).await
+    }
+
+    /// A member by e-mail address or id, or nobody for `none`.
+    async fn owner(&self, wanted: &str) -> Result<Option<Uuid>> {
+        if wanted == "none" {
+            return Ok(None);
+        }
+        match Uuid::parse_str(wanted) {
+            Ok(id) => Ok(Some(id)),
+            Err(_) => Ok(Some(find(self.members_there().await?, wanted, "member")?.id)),
+        }
     }
 
     async fn all<T: DeserializeOwned>(&self, rest: &str) -> Result<Vec<ApiAnswer<T>>> {
@@ -178,14 +240,42 @@ impl<'a> Survey<'a> {
         self.roles(&mut steps, &mut gone).await?;
         self.projects(&mut steps, &mut gone).await?;
         self.apis(&mut steps, &mut gone).await?;
+        self.variables(&mut steps, &mut gone).await?;
         self.members(&mut steps, &mut gone).await?;
+        self.token_policy(&mut steps).await?;
+        self.policy_tokens(&mut steps, &mut gone).await?;
         self.tokens(&mut steps, &mut gone).await?;
+        let mut faults = std::mem::take(&mut *self.faults.lock().await).into_iter();
+        if let Some(first) = faults.next() {
+            return Err(faults.fold(first, |all, more| more.lines.into_iter().fold(all, Failure::hint)));
+        }
         if prune {
             // What uses a thing goes before it.
             gone.reverse();
             steps.append(&mut gone);
         }
         Ok(steps)
+    }
+
+    /// Keeps what is wrong with a thing of the file, so that all of it is told together. What has another cause is told at once.
+    async fn kept<T>(&self, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(failure) if matches!(failure.exit, Exit::Error | Exit::NotFound | Exit::Usage) => {
+                self.faults.lock().await.push(failure);
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The role is there, or the file makes it.
+    async fn require_role(&self, name: &str) -> Result {
+        let made = |it: &file::Role| it.name.eq_ignore_ascii_case(name);
+        if self.file.roles.iter().flatten().any(made) {
+            return Ok(());
+        }
+        self.role(name).await.map(drop)
     }
 
     async fn settings(&self, steps: &mut Vec<Step>) -> Result {
@@ -334,10 +424,11 @@ impl<'a> Survey<'a> {
     async fn members(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.members else { return Ok(()) };
         once("members", wanted.iter().map(|it| &it.email))?;
-        let now: Vec<ApiAnswer<Member>> = self.all("/member").await?;
+        let now = self.members_there().await?;
         let invited: Vec<ApiAnswer<InviteMember>> = self.all("/inviteMember").await?;
         let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
         for it in wanted {
+            self.kept(self.require_role(&it.role).await).await?;
             let pending = invited.iter().find(|old| same(&old.email, &it.email));
             match now.iter().find(|old| same(&old.email, &it.email)) {
                 Some(old) if same(&old.role_name, &it.role) => {}
@@ -372,18 +463,14 @@ impl<'a> Survey<'a> {
         once("tokens", wanted.iter().map(|it| &it.name))?;
         let now: Vec<ApiAnswer<ApiToken>> = self.all("/apiToken").await?;
         for it in wanted {
-            match now.iter().find(|old| old.name == it.name) {
-                Some(old) => self.changed_token(it, old, steps).await?,
-                None => self.new_token(it, steps).await?,
-            }
+            self.kept(self.require_role(&it.role).await).await?;
+            let read = match now.iter().find(|old| old.name == it.name) {
+                Some(old) => self.changed_token(it, old, steps).await,
+                None => self.new_token(it, steps).await,
+            };
+            self.kept(read).await?;
         }
-        let own: Option<Uuid> = self
-            .context
-            .client
-            .get::<Value>("/token/self")
-            .await
-            .ok()
-            .and_then(|it| it["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()));
+        let own = self.own_token().await;
         // The one that is asked with would take the others with it half-way.
         for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name) && Some(old.id) != own) {
             let used = old
@@ -433,7 +520,10 @@ impl<'a> Survey<'a> {
             quota: None,
             labels: it.labels.clone(),
             metadata: Map::new(),
-            owner_id: member::named(it.owner.as_deref(), self.context).await?,
+            owner_id: match &it.owner {
+                Some(owner) => Some(self.owner(owner).await?),
+                None => None,
+            },
             successor_id: None,
             sha256: it.sha256.clone(),
             last_four: it.last_four.clone(),
@@ -487,7 +577,7 @@ impl<'a> Survey<'a> {
             && !is_owner(old, owner)
         {
             said.push(change("owner", old.owner_name.as_deref().unwrap_or_default(), owner));
-            body.owner_id = Some(member::or_none(owner, self.context).await?);
+            body.owner_id = Some(self.owner(owner).await?);
         }
         if !said.is_empty() {
             let words = format!("~ token `{}`: {}", it.name, said.join("; "));
@@ -497,15 +587,31 @@ impl<'a> Survey<'a> {
     }
 
     async fn role(&self, wanted: &str) -> Result<Uuid> {
-        let organization = self.context.client.organization(self.context.global).await?;
-        Ok(find(&role::available(self.context, &organization).await?, wanted, "role")?.id)
+        Ok(find(&self.roles_there().await?, wanted, "role")?.id)
+    }
+
+    /// One after the other, until one fails.
+    async fn all_of(&self, steps: Vec<Step>) -> Result {
+        let total = steps.len();
+        for (at, step) in steps.into_iter().enumerate() {
+            let words = step.words.clone();
+            self.carry_out(step).await.map_err(|failure| {
+                let hint =
+                    format!("{at} of {total} are done; this was not: {}. Mend it and apply again.", clean(&words));
+                failure.hint(hint)
+            })?;
+        }
+        Ok(())
     }
 
     async fn carry_out(&self, step: Step) -> Result {
         let (client, base) = (&self.context.client, &self.base);
         match step.action {
             Action::Settings(body) => client.put::<IgnoredAny>(base, &body, None).await.map(drop)?,
-            Action::NewRole(body) => client.post::<IgnoredAny>(&format!("{base}/customRole"), &body).await.map(drop)?,
+            Action::NewRole(body) => {
+                client.post::<IgnoredAny>(&format!("{base}/customRole"), &body).await?;
+                *self.known.roles.lock().await = None;
+            }
             Action::Role(id, body) => {
                 client.put::<IgnoredAny>(&format!("{base}/customRole/{id}"), &body, None).await.map(drop)?;
             }
@@ -520,8 +626,10 @@ impl<'a> Survey<'a> {
                 let body =
                     InviteMemberRequest { email: email.clone(), role_id: Some(self.role(&role).await?), role: None };
                 let invited: ApiAnswer<InviteMember> = client.post(&format!("{base}/inviteMember"), &body).await?;
-                note(clean(&format!("The invitation link of {email}, for nobody else:")));
-                output::print_once(&invited.invitation_link)?;
+                if self.prints_links {
+                    note(clean(&format!("The invitation link of {email}, for nobody else:")));
+                    output::print_once(&invited.invitation_link)?;
+                }
             }
             Action::MemberRole { user, role } => {
                 let role_id = self.role(&role).await?;
@@ -542,6 +650,24 @@ impl<'a> Survey<'a> {
                     body.role_id = Some(Some(self.role(&role).await?));
                 }
                 client.patch::<IgnoredAny>(&format!("{base}/apiToken/{id}"), &body).await.map(drop)?;
+            }
+            Action::TokenPolicy { rules, etag } => self.put_token_policy(rules, etag).await?,
+            Action::NewPolicyToken { mut body, role, place } => {
+                body.role_id = Some(self.role(&role).await?);
+                self.make_policy_token(&body, place).await?;
+            }
+            Action::PolicyToken { id, mut body, role } => {
+                if let Some(role) = role {
+                    body.role_id = Some(Some(self.role(&role).await?));
+                }
+                client.patch::<IgnoredAny>(&format!("{base}/policyApiToken/{id}"), &body).await.map(drop)?;
+            }
+            Action::NewVariable { place, secret, body } => {
+                client.post::<IgnoredAny>(&self.variable_path(&place, secret).await?, &body).await.map(drop)?;
+            }
+            Action::Variable { place, id, body } => {
+                let path = format!("{}/{id}", self.variable_path(&place, false).await?);
+                client.put::<IgnoredAny>(&path, &body, None).await.map(drop)?;
             }
             Action::Delete(path) => client.delete(&path).await?,
             Action::RemoveMember(user) => {

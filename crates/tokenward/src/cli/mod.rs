@@ -50,9 +50,11 @@ mod verify;
 mod when;
 
 use std::future::Future;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use tokenward_core::Uuid;
 use tokenward_server::config::unknown_variables;
 
 use crate::commands::backup::BackupArgs;
@@ -392,6 +394,28 @@ fn check_environment() -> Result {
     let mut unknown = unknown.into_iter();
     let Some(first) = unknown.next() else { return Ok(()) };
     Err(unknown.fold(Failure::usage(first), Failure::hint))
+}
+
+/// Makes an organization what a file says, at a server that this process has started. Answers what was done, and otherwise all that
+/// is wrong, as text.
+pub async fn apply_at_start(
+    url: &str,
+    token: &str,
+    organization: Uuid,
+    file: &Path,
+) -> std::result::Result<String, String> {
+    let global = Global {
+        url: Some(url.to_owned()),
+        organization: Some(organization.to_string()),
+        ca_cert: None,
+        json: false,
+        wide: false,
+    };
+    let applied = async {
+        let client = Client::with_token(&global, url.to_owned(), token)?;
+        as_code::apply_at_start(file, &Context { client, global: &global }).await
+    };
+    applied.await.map_err(|failure| failure.lines.join("\n"))
 }
 
 async fn dispatch(command: Online, global: &Global) -> Result {

@@ -1,8 +1,11 @@
 //! `tokenward serve`: the service itself.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
-use tokenward_server::config::Flags;
+use tokenward_core::right::Operator;
+use tokenward_server::config::{Config, Flags};
 use tokenward_server::serve;
 use tokenward_server::signals::Signals;
 
@@ -27,15 +30,38 @@ pub struct ServeArgs {
     /// The private key of the certificate (PEM) [env: TOKENWARD_TLS_KEY]
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<String>,
+    /// Make an organization what this file says before anybody is answered, as `tokenward apply` does, without deleting anything;
+    /// where that fails, nothing is started
+    #[arg(long, value_name = "FILE")]
+    pub apply: Option<PathBuf>,
+    /// The organization of that file, where there are several
+    #[arg(long, value_name = "NAME|ID", requires = "apply")]
+    pub apply_to: Option<String>,
+}
+
+impl ServeArgs {
+    fn flags(&self) -> Flags {
+        Flags::default()
+            .with("listen", self.listen.clone())
+            .with("public_url", self.public_url.clone())
+            .with("tls_cert", self.tls_cert.clone())
+            .with("tls_key", self.tls_key.clone())
+    }
+
+    /// Who applies a file: whoever starts the service holds the machine.
+    pub fn operator() -> Operator {
+        Operator::at_this_machine()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Result<Config> {
+        Ok(load(&self.data, self.flags())?)
+    }
 }
 
 /// `tokenward serve`.
 pub async fn run(args: ServeArgs) -> Result<()> {
-    let flags = Flags::default()
-        .with("listen", args.listen)
-        .with("public_url", args.public_url)
-        .with("tls_cert", args.tls_cert)
-        .with("tls_key", args.tls_key);
+    let flags = args.flags();
     let signals = Signals::listen()?;
     let read = || load(&args.data, flags.clone());
     serve::run(read()?, read, signals).await

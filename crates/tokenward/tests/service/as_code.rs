@@ -87,3 +87,79 @@ fn what_is_wrong_in_a_file_is_told_before_anything_is_done() {
     let schema: serde_json::Value = serde_json::from_str(&schema.out).unwrap();
     assert_eq!(schema["properties"]["tokens"]["type"], "array");
 }
+
+const MORE: &str = r#"
+projects:
+  - name: shop
+token_policy:
+  max_lifetime: 90d
+  default_lifetime: 4w
+  roles: { devops: { max_lifetime: 12h } }
+policy_tokens:
+  - { name: reader, role: viewer, policy_file: reader.rego, secret_file: reader.token }
+variables:
+  - { project: shop, key: LEVEL, value: info }
+  - { project: shop, key: DB_PASSWORD, value_file: password, secret: true }
+tokens:
+  - { name: nightly, role: viewer, expires: 30d, owner: owner@acme.example, secret_file: nightly.token }
+  - { name: weekly, role: viewer, expires: 30d, owner: owner@acme.example, secret_file: weekly.token }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_starts_with_what_a_file_says_or_not_at_all() {
+    let (files, data, owner) = bootstrapped();
+    let file = files.path().join("org.yaml");
+    let path = |name: &str| files.path().join(name);
+    fs::write(path("reader.rego"), "package tokenward\nallow := input.request.method == \"GET\"\n").unwrap();
+    fs::write(path("password"), "hunter2\n").unwrap();
+    // All that is wrong is told at once, nothing is done, and nothing is started.
+    let broken = MORE.replace("role: viewer, expires", "role: viewr, expires").replace("reader.rego", "none.rego");
+    fs::write(&file, broken).unwrap();
+    let refused = crate::start::serve(&data, &["--apply", text(&file)]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    for words in ["viewr", "none.rego", "was not applied"] {
+        assert!(refused.err.contains(words), "{words}: {refused:?}");
+    }
+    assert!(!path("reader.token").exists() && !path("nightly.token").exists() && refused.out.is_empty(), "{refused:?}");
+
+    fs::write(&file, MORE).unwrap();
+    let service = Service::start(&["--data-dir", text(&data), "--apply", text(&file)]);
+    let client = service.client(&owner);
+    assert_eq!(client.names().await, ["bootstrap", "nightly", "weekly"], "the token that applied it is gone");
+    assert_eq!(client.verify(&fs::read_to_string(path("nightly.token")).unwrap()).await, "valid");
+    assert!(fs::read_to_string(path("reader.token")).unwrap().starts_with("twp_"));
+    let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
+    let planned = run_with(&["plan", "--file", text(&file)], &variables);
+    assert_eq!((planned.code, planned.out.as_str()), (Some(0), ""), "{planned:?}");
+    // What is different is told, without the values of variables.
+    let changed = MORE
+        .replace("value: info", "value: debug")
+        .replace("max_lifetime: 12h", "max_lifetime: 1d")
+        .replace("key: DB_PASSWORD", "key: OTHER");
+    fs::write(&file, changed).unwrap();
+    let planned = run_with(&["plan", "--prune", "--file", text(&file)], &variables);
+    for words in [
+        "~ variable `LEVEL` of shop: value",
+        "+ secret `OTHER` of shop",
+        "- variable `DB_PASSWORD` of shop",
+        "~ token policy: max_lifetime of devops: 12h → 1d",
+    ] {
+        assert!(planned.out.contains(words), "{words}: {planned:?}");
+    }
+    assert!(!planned.out.contains("debug") && !planned.out.contains("hunter2"), "{planned:?}");
+    fs::write(path("reader.rego"), "package tokenward\nallow := true\n").unwrap();
+    let applied = run_with(&["apply", "--prune", "--yes", "--file", text(&file)], &variables);
+    assert!(applied.code == Some(0) && applied.out.contains("~ policy token `reader`: policy: 2 lines"), "{applied:?}");
+    assert_eq!(run_with(&["plan", "--prune", "--file", text(&file)], &variables).code, Some(0));
+}
+
+#[test]
+fn a_file_is_for_one_organization() {
+    let files = tempfile::tempdir().unwrap();
+    let (file, data) = (files.path().join("org.yaml"), files.path().join("data"));
+    fs::write(&file, "projects: []\n").unwrap();
+    let refused = crate::start::serve(&data, &["--apply", text(&file)]);
+    assert!(refused.code == Some(1) && refused.err.contains("tokenward bootstrap"), "{refused:?}");
+    let refused = crate::start::serve(&data, &["--apply", text(&file), "--apply-to", "Acme"]);
+    assert!(refused.code == Some(1) && refused.err.contains("there is no organization Acme"), "{refused:?}");
+}

@@ -15,6 +15,82 @@ pub struct File {
     pub members: Option<Vec<Member>>,
     pub tokens: Option<Vec<Token>>,
     pub apis: Option<Vec<Api>>,
+    pub token_policy: Option<TokenPolicy>,
+    pub policy_tokens: Option<Vec<PolicyToken>>,
+    pub variables: Option<Vec<Variable>>,
+}
+
+/// What is asked of the lives of tokens: all of it, as it stands in the file.
+#[derive(Deserialize, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenPolicy {
+    pub max_lifetime: Option<String>,
+    pub default_lifetime: Option<String>,
+    pub end_required: bool,
+    pub max_overlap: Option<String>,
+    /// Of tokens with a role, by its name.
+    pub roles: BTreeMap<String, Rules>,
+}
+
+/// The same of some tokens.
+#[derive(Deserialize, Clone, PartialEq, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    pub max_lifetime: Option<String>,
+    pub default_lifetime: Option<String>,
+    pub end_required: bool,
+    pub max_overlap: Option<String>,
+}
+
+impl TokenPolicy {
+    /// What is asked of all tokens.
+    pub fn all(&self) -> Rules {
+        Rules {
+            max_lifetime: self.max_lifetime.clone(),
+            default_lifetime: self.default_lifetime.clone(),
+            end_required: self.end_required,
+            max_overlap: self.max_overlap.clone(),
+        }
+    }
+}
+
+/// A policy token.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyToken {
+    pub name: String,
+    pub role: String,
+    /// Its policy in Rego, here or in a file.
+    pub policy: Option<String>,
+    pub policy_file: Option<String>,
+    pub description: Option<String>,
+    pub expires: Option<String>,
+    /// Where the secret is written that the server makes for it.
+    pub secret_file: Option<String>,
+}
+
+/// A variable of a project or of an environment.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    pub project: String,
+    pub environment: Option<String>,
+    pub key: String,
+    /// Its value, here or in a file.
+    pub value: Option<String>,
+    pub value_file: Option<String>,
+    #[serde(default)]
+    pub secret: bool,
+    pub description: Option<String>,
+}
+
+/// Without the value, which may be a secret.
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { project, environment, key, value, value_file, secret, description } = self;
+        let value = value.as_ref().map(|_| "…");
+        write!(f, "{project} {environment:?} {key} {value:?} {value_file:?} {secret} {description:?}")
+    }
 }
 
 /// Settings of the organization.
@@ -95,6 +171,19 @@ pub fn schema() -> Value {
             "items": { "type": "object", "properties": fields, "required": required, "additionalProperties": false },
         })
     };
+    let rules = |about: &str, more: Value| {
+        let mut fields = json!({
+            "max_lifetime": text("The longest that a token may live, such as 90d."),
+            "default_lifetime": text("How long a token lives of which nobody says when it ends."),
+            "end_required": { "type": "boolean" },
+            "max_overlap": text("The longest that the secret before is kept when a token is rotated."),
+        });
+        if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
+            fields.extend(more);
+        }
+        json!({ "type": "object", "additionalProperties": false, "description": about, "properties": fields })
+    };
+    let of_role = json!({ "type": "object", "additionalProperties": rules("Of tokens with this role.", json!({})) });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "An organization of Tokenward, as code",
@@ -132,6 +221,25 @@ pub fn schema() -> Value {
                 "sha256": text("The SHA-256 of a secret that is there, in hexadecimal digits."),
                 "last_four": text("The last four characters of that secret."),
             }), &["name", "role"]),
+            "token_policy": rules("What is asked of the lives of tokens; what it does not say is not asked.", json!({ "roles": of_role })),
+            "policy_tokens": list(json!({
+                "name": text("Its name."),
+                "role": text("The role that it acts as, by name."),
+                "policy": text("Its policy, in Rego."),
+                "policy_file": text("The file in which its policy stands instead."),
+                "description": text("What it is for."),
+                "expires": text("As of a token."),
+                "secret_file": text("Where the secret is written that the server makes. It must not be there yet."),
+            }), &["name", "role"]),
+            "variables": list(json!({
+                "project": text("The project, by name."),
+                "environment": text("The environment of it, by name; without it the variable is the project's."),
+                "key": text("Its key."),
+                "value": text("Its value."),
+                "value_file": text("The file in which its value stands instead."),
+                "secret": { "type": "boolean", "description": "Is it a secret? One that is there stays as it is." },
+                "description": text("What it is for."),
+            }), &["project", "key"]),
             "apis": list(json!({
                 "name": text("Its name."),
                 "file": text("An OpenAPI document, or a short list of routes."),
@@ -152,6 +260,7 @@ mod tests {
             (_, Value::Object(_), _) => json!([sample(&schema["items"])]),
             (_, _, Some(word)) => word.clone(),
             _ if schema["type"] == "object" => json!({}),
+            _ if schema["type"] == "boolean" => json!(true),
             _ => json!("x"),
         }
     }

@@ -1,0 +1,384 @@
+//! What a file says besides: the token policy, policy tokens and variables.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use reqwest::header::HeaderValue;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use tokenward_api::policy_tokens::{
+    PolicyApiToken, PolicyApiTokenCreate, PolicyApiTokenEditRequest, PolicyApiTokenRequest,
+};
+use tokenward_api::projects::Project;
+use tokenward_api::token_policy::{RoleTokenPolicy, TokenPolicyBody};
+use tokenward_api::variables::{Variable, VariableEdit, VariableRequest};
+use tokenward_core::time::{length, length_text};
+use tokenward_server::limits::DOCUMENT_BYTES;
+use uuid::Uuid;
+
+use super::super::answer::{ApiAnswer, List};
+use super::super::find::find;
+use super::super::output::{Failure, Result};
+use super::super::{prompt, when};
+use super::file::{self, Rules};
+use super::{Action, Step, Survey, change, fixed_end, once};
+
+/// Whose a variable is, by name: what it belongs to may be made by a step before.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Place {
+    project: String,
+    environment: Option<String>,
+}
+
+impl Place {
+    fn of(it: &file::Variable) -> Self {
+        Self { project: it.project.clone(), environment: it.environment.clone() }
+    }
+
+    fn text(&self) -> String {
+        self.environment.as_ref().map_or_else(|| self.project.clone(), |it| format!("{}/{it}", self.project))
+    }
+}
+
+/// A length as the API writes it.
+fn normal(text: &str, field: &str) -> Result<String> {
+    let read = length(text).ok_or_else(|| {
+        Failure::error(format!("`token_policy`: `{field}` is no length such as 12h, 90d or 1y: {text}"))
+    })?;
+    Ok(length_text(read))
+}
+
+fn rules_text(of: &str, rules: &Rules) -> Vec<(String, String)> {
+    let word = |it: &Option<String>| it.clone().unwrap_or_default();
+    let name = |field: &str| if of.is_empty() { field.to_owned() } else { format!("{field} of {of}") };
+    vec![
+        (name("max_lifetime"), word(&rules.max_lifetime)),
+        (name("default_lifetime"), word(&rules.default_lifetime)),
+        (name("end_required"), if rules.end_required { "yes".to_owned() } else { String::new() }),
+        (name("max_overlap"), word(&rules.max_overlap)),
+    ]
+}
+
+impl Rules {
+    fn normal(&self) -> Result<Self> {
+        let one = |it: &Option<String>, field| it.as_deref().map(|text| normal(text, field)).transpose();
+        Ok(Self {
+            max_lifetime: one(&self.max_lifetime, "max_lifetime")?,
+            default_lifetime: one(&self.default_lifetime, "default_lifetime")?,
+            end_required: self.end_required,
+            max_overlap: one(&self.max_overlap, "max_overlap")?,
+        })
+    }
+}
+
+impl Survey<'_> {
+    pub(super) async fn token_policy(&self, steps: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.token_policy else { return Ok(()) };
+        let now = self.context.client.get_versioned::<TokenPolicyBody>(&format!("{}/tokenPolicy", self.base)).await?;
+        let (policy, etag) = (now.answer, now.etag);
+        let roles = self.roles_there().await?;
+        let mut before: BTreeMap<String, Rules> = BTreeMap::new();
+        let mut after: BTreeMap<String, Rules> = BTreeMap::new();
+        before.insert(
+            String::new(),
+            Rules {
+                max_lifetime: policy.max_lifetime.clone(),
+                default_lifetime: policy.default_lifetime.clone(),
+                end_required: policy.end_required,
+                max_overlap: policy.max_overlap.clone(),
+            },
+        );
+        for it in &policy.roles {
+            let name = roles.iter().find(|role| role.id == it.role_id).map(|role| role.name.to_lowercase());
+            before.insert(
+                name.unwrap_or_else(|| it.role_id.to_string()),
+                Rules {
+                    max_lifetime: it.max_lifetime.clone(),
+                    default_lifetime: it.default_lifetime.clone(),
+                    end_required: it.end_required,
+                    max_overlap: it.max_overlap.clone(),
+                },
+            );
+        }
+        after.insert(String::new(), wanted.all().normal()?);
+        for (role, rules) in &wanted.roles {
+            after.insert(role.to_lowercase(), rules.normal()?);
+        }
+        let mut said = Vec::new();
+        let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let none = Rules::default();
+            let old = rules_text(name, before.get(name).unwrap_or(&none));
+            let new = rules_text(name, after.get(name).unwrap_or(&none));
+            said.extend(old.iter().zip(&new).filter(|(a, b)| a != b).map(|(a, b)| change(&a.0, &a.1, &b.1)));
+        }
+        if !said.is_empty() {
+            let words = format!("~ token policy: {}", said.join("; "));
+            steps.push(Step { words, action: Action::TokenPolicy { rules: after, etag } });
+        }
+        Ok(())
+    }
+
+    pub(super) async fn put_token_policy(
+        &self,
+        mut rules: BTreeMap<String, Rules>,
+        etag: Option<HeaderValue>,
+    ) -> Result {
+        let all = rules.remove("").unwrap_or_default();
+        let mut roles = Vec::new();
+        for (name, it) in rules {
+            roles.push(RoleTokenPolicy {
+                role_id: self.role(&name).await?,
+                max_lifetime: it.max_lifetime,
+                default_lifetime: it.default_lifetime,
+                end_required: it.end_required,
+                max_overlap: it.max_overlap,
+            });
+        }
+        let body = TokenPolicyBody {
+            max_lifetime: all.max_lifetime,
+            default_lifetime: all.default_lifetime,
+            end_required: all.end_required,
+            max_overlap: all.max_overlap,
+            roles,
+        };
+        let path = format!("{}/tokenPolicy", self.base);
+        self.context.client.put::<IgnoredAny>(&path, &body, etag).await.map(drop)
+    }
+
+    pub(super) async fn policy_tokens(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.policy_tokens else { return Ok(()) };
+        once("policy_tokens", wanted.iter().map(|it| &it.name))?;
+        let now: Vec<ApiAnswer<PolicyApiToken>> = self.all("/policyApiToken").await?;
+        for it in wanted {
+            self.kept(self.require_role(&it.role).await).await?;
+            let read = self.policy_token(it, now.iter().find(|old| old.name == it.name).map(|old| &**old), steps).await;
+            self.kept(read).await?;
+        }
+        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name)) {
+            let action = Action::Delete(format!("{}/policyApiToken/{}", self.base, old.id));
+            gone.push(Step { words: format!("- policy token `{}` ({})", old.name, old.role_name), action });
+        }
+        Ok(())
+    }
+
+    async fn policy_token(
+        &self,
+        it: &file::PolicyToken,
+        old: Option<&PolicyApiToken>,
+        steps: &mut Vec<Step>,
+    ) -> Result {
+        let wrong = |problem: &str| Failure::error(format!("The policy token `{}`: {problem}.", it.name));
+        let policy = match (&it.policy, &it.policy_file) {
+            (Some(policy), None) => policy.clone(),
+            (None, Some(file)) => {
+                let place = self.directory.join(file);
+                let bytes = prompt::document(&place.to_string_lossy(), DOCUMENT_BYTES.default)?;
+                String::from_utf8(bytes).map_err(|_| wrong(&format!("{file} is not UTF-8")))?
+            }
+            _ => return Err(wrong("its policy stands in `policy` or in `policy_file`")),
+        };
+        match old {
+            Some(old) => self.changed_policy_token(it, policy, old, steps).await?,
+            None => {
+                let Some(place) = it.secret_file.as_ref().map(|file| self.directory.join(file)) else {
+                    return Err(wrong("it is not there yet: say with `secret_file` where its secret is written"));
+                };
+                if place.try_exists().unwrap_or(true) {
+                    let there = format!("it is to be made, and {} is there already; move that away", place.display());
+                    return Err(wrong(&there));
+                }
+                let end = match &it.expires {
+                    Some(text) => Some(when::end_argument(text).map_err(|problem| wrong(&problem))?.0),
+                    None => None,
+                };
+                let body = PolicyApiTokenRequest {
+                    name: it.name.clone(),
+                    opa_policy: policy,
+                    description: it.description.clone(),
+                    role_id: None,
+                    expires_at: end,
+                };
+                let words = format!("+ policy token `{}`: role {}, secret in {}", it.name, it.role, place.display());
+                let action = Action::NewPolicyToken { body: Box::new(body), role: it.role.clone(), place };
+                steps.push(Step { words, action });
+            }
+        }
+        Ok(())
+    }
+
+    async fn changed_policy_token(
+        &self,
+        it: &file::PolicyToken,
+        policy: String,
+        old: &PolicyApiToken,
+        steps: &mut Vec<Step>,
+    ) -> Result {
+        let (mut body, mut said, mut role) = (PolicyApiTokenEditRequest::default(), Vec::new(), None);
+        if !old.role_name.eq_ignore_ascii_case(&it.role) {
+            said.push(change("role", &old.role_name, &it.role));
+            role = Some(it.role.clone());
+        }
+        if old.opa_policy != policy {
+            said.push(format!("policy: {} lines → {}", old.opa_policy.lines().count(), policy.lines().count()));
+            body.opa_policy = Some(Some(policy));
+        }
+        if it.description.is_some() && it.description != old.description {
+            let word = |it: &Option<String>| it.clone().unwrap_or_default();
+            said.push(change("description", &word(&old.description), &word(&it.description)));
+            body.description = Some(it.description.clone());
+        }
+        if let Some(end) = it.expires.as_deref().and_then(fixed_end)
+            && end != old.expires_at
+        {
+            said.push("end".to_owned());
+            body.expires_at = Some(end);
+        }
+        if !said.is_empty() {
+            let words = format!("~ policy token `{}`: {}", it.name, said.join("; "));
+            steps.push(Step { words, action: Action::PolicyToken { id: old.id, body: Box::new(body), role } });
+        }
+        Ok(())
+    }
+
+    /// Its secret is the server's to make. The file is there before, so that nothing is made whose secret could not be kept.
+    pub(super) async fn make_policy_token(&self, body: &PolicyApiTokenRequest, place: PathBuf) -> Result {
+        let failed = |cause: std::io::Error| Failure::error(format!("{} cannot be written: {cause}", place.display()));
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place).map_err(failed)?;
+        let path = format!("{}/policyApiToken", self.base);
+        match self.context.client.post::<PolicyApiTokenCreate>(&path, body).await {
+            Ok(made) => file.write_all(made.token.as_bytes()).and_then(|()| file.sync_all()).map_err(|cause| {
+                let lost = format!("The policy token `{}` was made, and its secret is lost: delete it.", made.name);
+                failed(cause).hint(lost)
+            }),
+            Err(failure) => {
+                // Nothing was written into it.
+                let _ = std::fs::remove_file(&place);
+                Err(failure)
+            }
+        }
+    }
+
+    pub(super) async fn variables(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.variables else { return Ok(()) };
+        let key = |it: &file::Variable| format!("{}: {}", Place::of(it).text(), it.key);
+        let keys: Vec<String> = wanted.iter().map(key).collect();
+        once("variables", keys.iter())?;
+        let projects = self.projects_there().await?;
+        let made = |name: &str| self.file.projects.iter().flatten().any(|it| it.name == name);
+        let mut of: BTreeMap<Place, Vec<&file::Variable>> = BTreeMap::new();
+        for it in wanted {
+            of.entry(Place::of(it)).or_default().push(it);
+        }
+        for (place, all) in of {
+            let there = projects.iter().any(|it| it.name == place.project);
+            if !there && (place.environment.is_some() || !made(&place.project)) {
+                self.kept(find(&projects, &place.project, "project").map(drop)).await?;
+                continue;
+            }
+            let now = if there { self.own_variables(&place).await? } else { Vec::new() };
+            for it in &all {
+                let step = self.variable(&place, it, now.iter().find(|old| old.key == it.key).map(|old| &**old));
+                steps.extend(self.kept(step).await?.flatten());
+            }
+            for old in now.iter().filter(|old| all.iter().all(|it| it.key != old.key)) {
+                let path = format!("{}/{}", self.variable_path(&place, old.value.is_none()).await?, old.id);
+                let words = format!("- variable `{}` of {}", old.key, place.text());
+                gone.push(Step { words, action: Action::Delete(path) });
+            }
+        }
+        Ok(())
+    }
+
+    fn variable(&self, place: &Place, it: &file::Variable, old: Option<&Variable>) -> Result<Option<Step>> {
+        let wrong =
+            |problem: &str| Failure::error(format!("The variable `{}` of {}: {problem}.", it.key, place.text()));
+        let value = match (&it.value, &it.value_file) {
+            (Some(value), None) => value.clone(),
+            (None, Some(file)) => {
+                let at = self.directory.join(file);
+                let bytes = prompt::document(&at.to_string_lossy(), DOCUMENT_BYTES.default)?;
+                let text = String::from_utf8(bytes).map_err(|_| wrong(&format!("{file} is not UTF-8")))?;
+                text.strip_suffix('\n').map_or_else(|| text.clone(), str::to_owned)
+            }
+            _ => return Err(wrong("its value stands in `value` or in `value_file`")),
+        };
+        let Some(old) = old else {
+            let body = VariableRequest {
+                key: it.key.clone(),
+                value: Some(value),
+                mount_path: None,
+                description: it.description.clone(),
+                enable_interpolation_in_file: None,
+                is_secret: None,
+            };
+            let what = if it.secret { "secret" } else { "variable" };
+            let words = format!("+ {what} `{}` of {}", it.key, place.text());
+            let action = Action::NewVariable { place: place.clone(), secret: it.secret, body: Box::new(body) };
+            return Ok(Some(Step { words, action }));
+        };
+        // What a secret is nobody is told, so that it cannot be seen whether it is another one.
+        let Some(before) = &old.value else {
+            return if it.secret { Ok(None) } else { Err(wrong("it is a secret there; delete it first")) };
+        };
+        if it.secret {
+            return Err(wrong("it is no secret there; delete it first"));
+        }
+        let mut said = Vec::new();
+        if *before != value {
+            // A value may be anything; that it is another one is enough.
+            said.push("value".to_owned());
+        }
+        if it.description.is_some() && it.description != old.description {
+            said.push("description".to_owned());
+        }
+        if said.is_empty() {
+            return Ok(None);
+        }
+        let words = format!("~ variable `{}` of {}: {}", it.key, place.text(), said.join(", "));
+        let body = VariableEdit {
+            key: None,
+            value: Some(value),
+            description: it.description.clone().map(Some),
+            mount_path: None,
+            enable_interpolation_in_file: None,
+            secret_manager_access_id: None,
+        };
+        Ok(Some(Step { words, action: Action::Variable { place: place.clone(), id: old.id, body: Box::new(body) } }))
+    }
+
+    /// The variables that are of this place itself, secrets among them.
+    async fn own_variables(&self, place: &Place) -> Result<Vec<ApiAnswer<Variable>>> {
+        let mut all = Vec::new();
+        for secret in [false, true] {
+            let path = self.variable_path(place, secret).await?;
+            all.extend(self.context.client.get::<List<Variable>>(&path).await?.into_read().results);
+        }
+        let own = if place.environment.is_some() { "ENVIRONMENT" } else { "PROJECT" };
+        all.retain(|it| it.scope.as_str() == own && it.variable_type.as_str() == "VALUE");
+        Ok(all)
+    }
+
+    pub(super) async fn variable_path(&self, place: &Place, secret: bool) -> Result<String> {
+        let what = if secret { "secret" } else { "environmentVariable" };
+        let projects = self.projects_there().await?;
+        let project = find(&projects, &place.project, "project")?.id;
+        let Some(environment) = &place.environment else { return Ok(format!("/project/{project}/{what}")) };
+        let of: ApiAnswer<List<tokenward_api::environments::Environment>> =
+            self.context.client.get(&format!("/project/{project}/environment")).await?;
+        Ok(format!("/environment/{}/{what}", find(&of.results, environment, "environment")?.id))
+    }
+
+    async fn projects_there(&self) -> Result<Vec<ApiAnswer<Project>>> {
+        self.all("/project").await
+    }
+
+    /// The token that is asked with.
+    pub(super) async fn own_token(&self) -> Option<Uuid> {
+        let own = self.context.client.get::<Value>("/token/self").await.ok()?;
+        own["id"].as_str().and_then(|id| Uuid::parse_str(id).ok())
+    }
+}
