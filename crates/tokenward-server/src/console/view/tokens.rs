@@ -245,6 +245,29 @@ pub struct TokenForm {
     pub quota: FormField,
 }
 
+/// Does a field hold something, or is something wrong with it?
+fn is_told(field: &FormField) -> bool {
+    !field.value.is_empty() || field.error.is_some()
+}
+
+/// Groups of fields that few tokens need are folded, unless there is something in them.
+impl TokenForm {
+    /// Is something said, or wrong, about what it is narrowed to?
+    fn restricts(&self) -> bool {
+        [&self.networks, &self.permissions, &self.places].into_iter().any(is_told)
+    }
+
+    /// About its limits?
+    fn limits(&self) -> bool {
+        [&self.rate, &self.quota].into_iter().any(is_told)
+    }
+
+    /// About labels and metadata?
+    fn describes(&self) -> bool {
+        [&self.labels, &self.metadata].into_iter().any(is_told)
+    }
+}
+
 /// Who is accountable for a token, to choose. The form sends `owner_id` and `successor_id`.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct OwnerFields {
@@ -256,6 +279,22 @@ pub struct OwnerFields {
     pub owner_error: Option<String>,
     /// What is wrong with the successor.
     pub successor_error: Option<String>,
+}
+
+impl OwnerFields {
+    /// Is there a successor, no owner, or something wrong with either? That there is an owner is the rule.
+    fn are_told(&self) -> bool {
+        let chosen = |all: &[Choice]| all.iter().any(|it| it.chosen && !it.value.is_empty());
+        chosen(&self.successors)
+            || !chosen(&self.owners)
+            || self.owner_error.is_some()
+            || self.successor_error.is_some()
+    }
+
+    /// Who is chosen, as people read it.
+    fn owner(&self) -> &str {
+        self.owners.iter().find(|it| it.chosen).map_or("Nobody", |it| it.label.as_str())
+    }
 }
 
 /// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks`, `permissions`, `projects`, `rate_limit`, `quota` to
