@@ -36,6 +36,7 @@ pub mod sessions;
 pub mod sign_in_policy;
 pub mod sign_in_rules;
 pub mod token_policy;
+pub mod token_table;
 pub mod tokens;
 pub mod usage;
 pub mod variables;

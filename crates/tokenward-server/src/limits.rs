@@ -251,6 +251,8 @@ limits! {
         "Projects and environments together, as lines of a form.";
     TOKEN_PLACES_CHARACTERS = fixed "token_places_characters" 52_000, Characters,
         "The same in characters.";
+    TOKEN_IMPORT_CHARACTERS = fixed "token_import_characters" 1_000_000, Characters,
+        "Rows of an import in a form of the console.";
     NETWORK_CHARACTERS = fixed "network_characters" 64, Characters,
         "A network, as it is written.";
     NETWORK_NOTE_CHARACTERS = fixed "network_note_characters" 128, Characters,

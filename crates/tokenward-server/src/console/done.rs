@@ -91,6 +91,7 @@ done! {
     TokensDeleted = "tokens-deleted", Good, "The tokens are deleted. They are refused from now on.";
     TokensDisabled = "tokens-disabled", Good, "The tokens are switched off. They are refused from now on.";
     TokensEnabled = "tokens-enabled", Good, "The tokens are switched on again. They are accepted from the next request on.";
+    TokensImported = "tokens-imported", Good, "The tokens are imported. Whoever holds their texts is accepted from now on.";
     TokensHandedOver = "tokens-handed-over", Good, "The tokens have the owner that you chose.";
     AllTokensRevoked = "all-tokens-revoked", Good, "All these tokens are revoked. They are refused from now on.";
     TokensEnded = "tokens-ended", Good, "The tokens have the end that you chose.";

@@ -48,6 +48,7 @@ mod sign_in_trial;
 mod token_bulk;
 mod token_changes;
 mod token_cut;
+mod token_import;
 mod token_life;
 mod token_link;
 mod token_list;
@@ -94,6 +95,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}", get(home::organization))
         .route("/console/{organization}/tokens", get(token_list::list).post(tokens::create))
         .route("/console/{organization}/tokens/find", post(token_list::find))
+        .route("/console/{organization}/tokens/import", get(token_import::new).post(token_import::import))
         .route("/console/{organization}/tokens/bulk", post(token_bulk::bulk))
         .route("/console/{organization}/tokens/revoke-all", get(token_cut::ask).post(token_cut::revoke))
         .route("/console/{organization}/tokens/new", get(tokens::new))

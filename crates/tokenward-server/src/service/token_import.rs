@@ -14,6 +14,7 @@ use super::tokens::batches::{self, Change, Done, Refused};
 use super::tokens::{NewToken, Secret};
 use super::{App, Written};
 use crate::heavy;
+use crate::limits::TOKENS;
 
 /// Tokens that go to the database at once.
 const AT_ONCE: usize = 2_000;
@@ -100,6 +101,7 @@ pub async fn import(app: &Arc<App>, grant: Grant, rows: Vec<Row>, dry_run: bool)
     if count == 0 {
         return Err(Error::invalid("body", "has no token; send an object of JSON a line"));
     }
+    require_room(app, &grant, count).await?;
     let maker = Arc::clone(app);
     let changes: Vec<(usize, Change)> = heavy::run(move || {
         let change = |Row { line, mut new }: Row| {
@@ -129,6 +131,14 @@ pub async fn import(app: &Arc<App>, grant: Grant, rows: Vec<Row>, dry_run: bool)
         Err(_) if *lock(&tried) => Ok(None),
         written => written.map(Some),
     }
+}
+
+/// Told before the work. Who makes others meanwhile is found by the work.
+async fn require_room(app: &Arc<App>, grant: &Grant, more: usize) -> Result<()> {
+    let mut reader = app.read(grant.organization()).await?;
+    let there = tokens::count(reader.conn(), grant).await?;
+    let last = there + u64::try_from(more).unwrap_or(u64::MAX).saturating_sub(1);
+    app.limits.room(&TOKENS, last, "With these the organization would have more API tokens than")
 }
 
 async fn make_all(app: &App, tx: &mut Tx, grant: &Grant, changes: &[(usize, Change)]) -> Result<Vec<Event>> {

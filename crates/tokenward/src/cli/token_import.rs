@@ -1,7 +1,5 @@
 //! `tokenward token import`: tokens of another system, by the digests of their texts. The texts do not leave this machine.
 
-mod table;
-
 use std::collections::{BTreeMap, HashMap};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -10,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
+use tokenward_api::token_table::{self, TableRow as Row};
 use tokenward_api::tokens::{ApiTokenImport, ApiTokenNetwork, ApiTokenRequest};
 use tokenward_core::foreign;
 use tokenward_core::nearest::known_words;
@@ -60,12 +59,6 @@ pub struct ImportArgs {
     yes: bool,
 }
 
-/// A row, and the line in which it begins.
-pub(super) struct Row {
-    line: usize,
-    fields: Map<String, Value>,
-}
-
 pub async fn run(args: ImportArgs, context: &Context<'_>) -> Result {
     let shown = args.file.display();
     let bytes =
@@ -74,7 +67,7 @@ pub async fn run(args: ImportArgs, context: &Context<'_>) -> Result {
         Ok(text) => Zeroizing::new(text),
         Err(_) => return Err(Failure::error(format!("{shown} is not UTF-8."))),
     };
-    let rows = read(&text)?;
+    let rows = token_table::rows(&text).map_err(Failure::error)?;
     if rows.is_empty() {
         return Err(Failure::error(format!("{shown} has no token.")));
     }
@@ -105,27 +98,6 @@ async fn send(
     let answer = context.client.post_lines(path, body, PATIENCE).await;
     bar.finish_and_clear();
     answer
-}
-
-/// The rows of a file in either form.
-fn read(text: &str) -> Result<Vec<Row>> {
-    let start = text.trim_start_matches('\u{feff}').trim_start();
-    let read = if start.starts_with('{') { objects(text) } else { table::rows(text) };
-    read.map_err(Failure::error)
-}
-
-fn objects(text: &str) -> std::result::Result<Vec<Row>, String> {
-    let mut rows = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        let line_number = at + 1;
-        if line.trim().is_empty() {
-            continue;
-        }
-        // What the parser says of a text could repeat a secret.
-        let fields = serde_json::from_str(line).map_err(|_| format!("Line {line_number} is no object of JSON."))?;
-        rows.push(Row { line: line_number, fields });
-    }
-    Ok(rows)
 }
 
 /// What rows name by words that people know.
@@ -301,7 +273,7 @@ mod tests {
     #[test]
     fn both_forms_say_the_same_and_lines_keep_their_numbers() {
         let of_table = "name,role,secret,labels\r\na,viewer,4f9c2a7d1b8e6035c4d9f2a7b1e8063f,team=shop\r\n\r\n\"b\nc\",viewer,4f9c2a7d1b8e6035c4d9f2a7b1e80640,\r\n";
-        let rows = read(of_table).unwrap();
+        let rows = token_table::rows(of_table).unwrap();
         assert_eq!(rows.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 4]);
         let (body, count) = bodies(&rows, &names()).unwrap();
         let body = String::from_utf8(body).unwrap();
@@ -310,7 +282,7 @@ mod tests {
         assert!(lines[1].contains("\"team\":\"shop\"") && lines[1].contains("\"last_four\":\"063f\""), "{}", lines[1]);
         assert!(!body.contains("4f9c2a7d1b8e"), "a secret never leaves");
         let objects = "{\"name\":\"a\",\"role\":\"viewer\",\"secret\":\"4f9c2a7d1b8e6035c4d9f2a7b1e8063f\",\"labels\":{\"team\":\"shop\"}}\n";
-        let (same, _) = bodies(&read(objects).unwrap(), &names()).unwrap();
+        let (same, _) = bodies(&token_table::rows(objects).unwrap(), &names()).unwrap();
         assert_eq!(String::from_utf8(same).unwrap(), lines[1]);
     }
 
@@ -330,11 +302,11 @@ mod tests {
             (format!(r#"{{"name":"a","role":"viewer","secret":"{secret}","expires_at":"soon"}}"#), "`expires_at`"),
             (format!(r#"{{"name":["a"],"role":"viewer","secret":"{secret}"}}"#), "`name` is no text"),
         ] {
-            let failure = bodies(&read(&format!("\n{row}\n")).unwrap(), &names()).err().unwrap();
+            let failure = bodies(&token_table::rows(&format!("\n{row}\n")).unwrap(), &names()).err().unwrap();
             let told = failure.lines.join(" ");
             assert!(told.starts_with("Line 2: ") && told.contains(said), "{told}");
             assert!(!told.contains(&secret[..12]) && told.ends_with("Nothing was imported."), "{told}");
         }
-        assert!(read("{\"secret\":\"4f9c2a7d\",").err().unwrap().lines[0].ends_with("is no object of JSON."));
+        assert!(token_table::rows("{\"secret\":\"4f9c2a7d\",").err().unwrap().ends_with("is no object of JSON."));
     }
 }

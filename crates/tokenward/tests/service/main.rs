@@ -21,6 +21,7 @@ mod console_insight;
 mod console_log;
 mod console_people;
 mod console_policies;
+mod console_token_forms;
 mod console_token_life;
 mod console_tokens;
 mod decisions;

@@ -163,6 +163,50 @@ pub struct TokenBulkPage {
     pub error: Option<String>,
 }
 
+/// A row of an import.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImportRow {
+    /// In which line it stands.
+    pub line: usize,
+    /// The name of the token.
+    pub name: String,
+    /// The end of its text, where that was told.
+    pub hint: String,
+}
+
+/// What is wrong in a line of an import.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImportLine {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub field: String,
+    /// The rest of a sentence that begins with it.
+    pub problem: String,
+}
+
+/// `…/tokens/import`: tokens of another system. Posts `rows` to itself, and with `confirmed` makes them.
+#[derive(Template, Clone, Debug)]
+#[template(path = "token-import.html")]
+pub struct TokenImportPage {
+    /// The frame.
+    pub shell: Shell,
+    /// What was pasted.
+    pub rows: FormField,
+    /// What is wrong with it.
+    pub wrong: Vec<ImportLine>,
+    /// How many there are, where all of them can be made: `12 tokens`.
+    pub sum: Option<String>,
+    /// The first of them.
+    pub fits: Vec<ImportRow>,
+    /// Are there more?
+    pub more: bool,
+    /// The password again, where it is asked for.
+    pub password: Option<FormField>,
+    /// What was wrong with the whole.
+    pub error: Option<String>,
+}
+
 /// `…/tokens/revoke-all`: all tokens, taken back at once. Posts `created_before`, `reason`, `note` and `confirm` to itself.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-revoke-all.html")]

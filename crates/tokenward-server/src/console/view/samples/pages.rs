@@ -54,6 +54,30 @@ fn bulk_page(action: &'static str) -> TokenBulkPage {
     }
 }
 
+fn import_page() -> TokenImportPage {
+    TokenImportPage {
+        shell: shell(Nav::Tokens),
+        rows: FormField::new("name,role,sha256,last_four\nbilling,viewer,9f86d081884c7d65,k3Qz"),
+        wrong: Vec::new(),
+        sum: None,
+        fits: Vec::new(),
+        more: false,
+        password: None,
+        error: None,
+    }
+}
+
+fn import_pages(pages: &mut Vec<(String, String)>) {
+    let mut page = |name: &str, page: &TokenImportPage| pages.push((name.into(), page.dyn_render().unwrap()));
+    page("token-import", &import_page());
+    let row = |line: usize, name: &str| ImportRow { line, name: name.into(), hint: "…k3Qz".into() };
+    let fits = vec![row(2, "billing"), row(3, NASTY)];
+    page("token-import-fits", &TokenImportPage { sum: Some("2 tokens".into()), fits, more: true, ..import_page() });
+    let line = |line, field: &str, problem: &str| ImportLine { line, field: field.into(), problem: problem.into() };
+    let wrong = vec![line(2, "role", "is “viewr”, which is no role of the organization"), line(7, "name", NASTY)];
+    page("token-import-wrong", &TokenImportPage { wrong, ..import_page() });
+}
+
 fn policy_pages(pages: &mut Vec<(String, String)>) {
     let mut page = |name: &str, page: &dyn DynTemplate| pages.push((name.into(), page.dyn_render().unwrap()));
     let list = PolicyTokensPage { shell: shell(Nav::Tokens), tokens: tokens(), pager: Pager::default() };
@@ -347,6 +371,7 @@ pub fn pages() -> Vec<(String, String)> {
             error: None,
         }
     );
+    import_pages(&mut pages);
     policy_pages(&mut pages);
     page!(
         "token-rotate",

@@ -1,8 +1,35 @@
-//! Tables as spreadsheets write them (RFC 4180), with the names of the columns in the first line.
+//! Files of tokens of another system: tables as spreadsheets write them (RFC 4180), with the names of the columns in the first
+//! line, or an object of JSON a line. Read by the command line, and by the console.
 
 use serde_json::{Map, Value};
 
-use super::Row;
+/// A row, and the line in which it begins.
+pub struct TableRow {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What it says, by the names of the columns.
+    pub fields: Map<String, Value>,
+}
+
+/// The rows of a text in either form. The error is a sentence.
+pub fn rows(text: &str) -> Result<Vec<TableRow>, String> {
+    let start = text.trim_start_matches('\u{feff}').trim_start();
+    if start.starts_with('{') { objects(text) } else { table(text) }
+}
+
+fn objects(text: &str) -> Result<Vec<TableRow>, String> {
+    let mut rows = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let line_number = at + 1;
+        if line.trim().is_empty() {
+            continue;
+        }
+        // What the parser says of a text could repeat a secret.
+        let fields = serde_json::from_str(line).map_err(|_| format!("Line {line_number} is no object of JSON."))?;
+        rows.push(TableRow { line: line_number, fields });
+    }
+    Ok(rows)
+}
 
 /// A cell, and whether it is the last of its record.
 struct Cell {
@@ -77,7 +104,7 @@ impl Rest<'_> {
 }
 
 /// The rows of a table.
-pub(super) fn rows(text: &str) -> Result<Vec<Row>, String> {
+fn table(text: &str) -> Result<Vec<TableRow>, String> {
     let text = text.trim_start_matches('\u{feff}');
     let head = text.lines().next().unwrap_or_default();
     // Spreadsheets of some languages write semicolons.
@@ -97,7 +124,7 @@ pub(super) fn rows(text: &str) -> Result<Vec<Row>, String> {
             return Err(format!("Line {line} has {} cells, and the first line {}.", cells.len(), columns.len()));
         }
         let fields: Map<String, Value> = columns.iter().cloned().zip(cells.into_iter().map(Value::from)).collect();
-        rows.push(Row { line, fields });
+        rows.push(TableRow { line, fields });
     }
     Ok(rows)
 }
@@ -107,7 +134,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
-        let of_one = |row: Row| {
+        let of_one = |row: TableRow| {
             let cells =
                 row.fields.into_iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
             (row.line, cells.collect())
@@ -125,6 +152,7 @@ mod tests {
         ];
         assert_eq!(all, expected);
         assert_eq!(read("\u{feff}A; b \n1;2,3\n").unwrap(), [(2, vec!["a=1".to_owned(), "b=2,3".to_owned()])]);
+        assert_eq!(read("\n{\"a\":\"1\"}\n").unwrap(), [(2, vec!["a=1".to_owned()])]);
         assert!(read("").unwrap().is_empty() && read("a,b\n").unwrap().is_empty());
         assert_eq!(read("a,b\n1,").unwrap(), [(2, vec!["a=1".to_owned(), "b=".to_owned()])]);
     }

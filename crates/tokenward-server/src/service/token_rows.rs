@@ -1,0 +1,203 @@
+//! Rows of a table or of lines of JSON on their way to an import: what each says becomes a token, by names that people know.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokenward_api::token_table::{self, TableRow};
+use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::label::Labels;
+use tokenward_core::nearest::known_words;
+use tokenward_core::network::NotedNetwork;
+use tokenward_core::secret::{InnerDigest, Registration};
+use tokenward_core::time::length;
+use tokenward_core::token_policy::End;
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::members;
+
+use super::token_import::{Row, Wrong, check_doubles};
+use super::tokens::{self, NewToken};
+use super::{App, token_networks};
+use crate::limits::TOKEN_IMPORT;
+
+/// What a row can say.
+const FIELDS: [&str; 10] =
+    ["name", "role", "description", "expires_at", "not_before", "owner", "labels", "networks", "sha256", "last_four"];
+
+/// Reads them; all that is wrong is told with its line. The text of a secret is refused: it does not belong here.
+pub async fn read(app: &Arc<App>, grant: &Grant, text: &str) -> Result<Vec<Row>> {
+    let table = token_table::rows(text).map_err(|problem| Error::invalid("rows", problem))?;
+    let most = TOKEN_IMPORT.size();
+    if table.len() > most {
+        let problem = format!("has {} tokens, more than the limit `{}` ({most})", table.len(), TOKEN_IMPORT.name);
+        return Err(Error::invalid("rows", problem));
+    }
+    let names = Names::of(app, grant).await?;
+    let (mut rows, mut wrong) = (Vec::with_capacity(table.len()), Wrong::default());
+    for row in table {
+        let mut faults = Faults::default();
+        let new = names.token(&row, app.now(), &mut faults);
+        let checked = tokens::check(&new, app.now()).and(faults.finish());
+        match checked {
+            Ok(()) => rows.push(Row { line: row.line, new }),
+            Err(error) => wrong.error(row.line, error)?,
+        }
+        if wrong.is_enough() {
+            break;
+        }
+    }
+    check_doubles(&rows, &mut wrong);
+    wrong.finish()?;
+    Ok(rows)
+}
+
+/// The roles by name, and the members by e-mail address.
+struct Names {
+    roles: HashMap<String, Uuid>,
+    members: HashMap<String, Uuid>,
+}
+
+impl Names {
+    async fn of(app: &Arc<App>, grant: &Grant) -> Result<Self> {
+        let roles = app
+            .verifier
+            .directory()
+            .organization(grant.organization())
+            .map(|it| it.roles().map(|role| (role.name.to_lowercase(), role.id)).collect())
+            .unwrap_or_default();
+        let mut reader = app.read(grant.organization()).await?;
+        let all = members::list(reader.conn(), grant).await?;
+        let members = all.into_iter().map(|it| (it.email.to_lowercase(), it.account_id)).collect();
+        Ok(Self { roles, members })
+    }
+
+    fn token(&self, row: &TableRow, now: Time, faults: &mut Faults) -> NewToken {
+        if row.fields.contains_key("secret") {
+            faults.push(
+                "secret",
+                "does not belong here: send its `sha256` and `last_four`, or use `tokenward token import`, which sends these alone",
+            );
+        }
+        if let Some(unknown) = row.fields.keys().find(|key| *key != "secret" && !FIELDS.contains(&key.as_str())) {
+            let known = known_words(unknown, FIELDS.into_iter());
+            faults.push("line", format!("has `{unknown}`, which is nothing that a token has; {known}"));
+        }
+        let said = |field: &'static str, faults: &mut Faults| match row.fields.get(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Some(_) => {
+                faults.push(field, "is no text");
+                None
+            }
+        };
+        let name = said("name", faults).unwrap_or_default();
+        let role = said("role", faults);
+        if role.is_none() {
+            faults.push("role", "is missing: without it a token would be an admin");
+        }
+        let role_id = role.and_then(|role| {
+            let found = self.roles.get(&role.to_lowercase()).copied();
+            if found.is_none() {
+                faults.push("role", format!("is `{role}`, which is no role of the organization"));
+            }
+            found
+        });
+        let moment = |field, faults: &mut Faults| -> Option<Option<Time>> {
+            let text = said(field, faults)?;
+            let read = if text == "never" { Some(None) } else { at(&text, now).map(Some) };
+            if read.is_none() {
+                faults.push(field, "is no date, date-time or length such as 90d");
+            }
+            read
+        };
+        let end = moment("expires_at", faults).map_or(End::Usual, |at| at.map_or(End::Never, End::At));
+        let not_before = moment("not_before", faults).flatten();
+        let owner_id = said("owner", faults).and_then(|owner| {
+            let found = self.members.get(&owner.to_lowercase()).copied();
+            if found.is_none() {
+                faults.push("owner", format!("is `{owner}`, who is no member"));
+            }
+            found.map(Some)
+        });
+        NewToken {
+            name,
+            description: said("description", faults),
+            role_id,
+            not_before,
+            end,
+            networks: networks(row.fields.get("networks"), faults),
+            labels: labels(row.fields.get("labels"), faults),
+            metadata: None,
+            owner_id,
+            successor_id: None,
+            permissions: Vec::new(),
+            places: Default::default(),
+            allowance: Default::default(),
+            registration: registration(said("sha256", faults), said("last_four", faults), faults),
+        }
+    }
+}
+
+/// A moment as people write it: a date-time, a date, or a length from now on.
+fn at(text: &str, now: Time) -> Option<Time> {
+    let of_day = || Time::parse(&format!("{text}T00:00:00Z"));
+    Time::parse(text).or_else(of_day).or_else(|| length(text).map(|life| now.plus(life)))
+}
+
+fn registration(sha256: Option<String>, last_four: Option<String>, faults: &mut Faults) -> Option<Registration> {
+    let Some(sha256) = sha256 else {
+        faults.push("sha256", "is missing: an import registers secrets that are there already");
+        return None;
+    };
+    let shown = last_four.as_deref().and_then(Registration::last_four);
+    if last_four.is_some() && shown.is_none() {
+        faults.push("last_four", "is not four letters, digits or signs of ASCII");
+    }
+    let mut bytes = [0; 32];
+    if hex::decode_to_slice(&sha256, &mut bytes).is_err() {
+        faults.push("sha256", "is not 64 hexadecimal digits. It must be the SHA-256 of the whole text of the token");
+        return None;
+    }
+    Some(Registration { inner: InnerDigest::new(bytes), last_four: shown })
+}
+
+/// An object, or in a cell `team=shop, env=prod`.
+fn labels(said: Option<&Value>, faults: &mut Faults) -> Labels {
+    let mut labels = Labels::new();
+    match said {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(all)) => {
+            for (key, value) in all {
+                match value {
+                    Value::String(value) => drop(labels.insert(key.clone(), value.clone())),
+                    _ => faults.push("labels", format!("has `{key}`, whose value is no text")),
+                }
+            }
+        }
+        Some(Value::String(text)) => {
+            for pair in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                labels.insert(key.trim().to_owned(), value.trim().to_owned());
+            }
+        }
+        Some(_) => faults.push("labels", "are neither an object nor `key=value` with commas between"),
+    }
+    labels
+}
+
+/// A list, or in a cell several with spaces between.
+fn networks(said: Option<&Value>, faults: &mut Faults) -> Vec<NotedNetwork> {
+    let texts: Vec<String> = match said {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(all)) if all.iter().all(Value::is_string) => {
+            all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
+        Some(Value::String(text)) => text.split([' ', ',']).filter(|it| !it.is_empty()).map(str::to_owned).collect(),
+        Some(_) => {
+            faults.push("networks", "are neither a list of texts nor one text");
+            Vec::new()
+        }
+    };
+    token_networks::read(texts.into_iter().map(|it| (it, None)), |_| "networks".to_owned(), faults)
+}

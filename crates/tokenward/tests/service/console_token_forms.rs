@@ -1,0 +1,141 @@
+//! The form of a token in the console: what few need is folded, and where a token may be; and tokens of another system.
+
+use serde_json::json;
+use sha2::Digest as _;
+
+use crate::console::{Page, Person, hidden, world};
+
+/// The groups of the form that are open, by their names.
+fn open_groups(page: &Page) -> Vec<String> {
+    let groups = page.html.split("<details class=\"group\" open><summary><b>").skip(1);
+    groups.map(|rest| rest.split("</b>").next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_few_tokens_need_is_folded_until_there_is_something_in_it() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let page = owner.get(&format!("{base}/tokens/new")).await;
+    assert_eq!(page.html.matches("<details class=\"group\"").count(), 4, "{}", page.html);
+    assert_eq!(open_groups(&page), Vec::<String>::new());
+    assert!(page.html.contains("<b>Owner</b><span>owner@acme.example</span>"), "{}", page.html);
+    let form = |more: &[(&'static str, &'static str)]| {
+        let mut form = vec![("name", "ci"), ("role_id", viewer.as_str()), ("expires", "30d")];
+        form.extend(more);
+        form
+    };
+    for (more, group) in [
+        ([("networks", "10.0.0.1/8")], "Restrictions"),
+        ([("permissions", "nothing")], "Restrictions"),
+        ([("projects", "none such")], "Restrictions"),
+        ([("quota", "many")], "Limits"),
+        ([("metadata", "{")], "Labels and metadata"),
+        ([("successor_id", "01a22738-4216-7aec-ae2f-9041733276ff")], "Owner"),
+    ] {
+        let page = owner.post(&format!("{base}/tokens"), &form(&more)).await;
+        assert!(page.status == 400 && open_groups(&page).contains(&group.to_owned()), "{more:?}: {}", page.html);
+    }
+    // What a token has is in sight when it is edited.
+    let body =
+        json!({ "name": "t", "role_id": viewer, "labels": { "a": "b" }, "quota": { "requests": 5, "refill": "day" } });
+    let (id, _) = server.new_token(&organization, body).await;
+    let page = owner.get(&format!("{base}/tokens/{id}/edit")).await;
+    assert_eq!(
+        open_groups(&page),
+        ["Limits", "Labels and metadata", "Owner"],
+        "it was made by a token: it has no owner"
+    );
+}
+
+#[tokio::test]
+async fn projects_and_environments_are_lines_of_the_form_by_name() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let devops = server.role(&organization, "devops").await;
+    let body = json!({ "name": "main", "region": "eu-west-3", "cloud_provider": "AWS" });
+    let cluster = server.post(&organization.path("cluster"), &organization.owner, body).await.str("id");
+    let project = server.post(&organization.path("project"), &organization.owner, json!({ "name": "shop" })).await;
+    let project = project.str("id");
+    let body = json!({ "name": "staging", "cluster": cluster, "mode": "STAGING" });
+    let path = format!("/project/{project}/environment");
+    let environment = server.post(&path, &organization.owner, body).await.str("id");
+    let new = |places: &'static str| {
+        [("name", "ci"), ("role_id", devops.as_str()), ("expires", "never"), ("projects", places)]
+    };
+    let page = owner.post(&format!("{base}/tokens"), &new("shop/prod")).await;
+    let page = page.says(400, "which is neither a project nor");
+    assert!(page.html.contains("shop/prod</textarea>"), "{}", page.html);
+    owner.post(&format!("{base}/tokens"), &new("\r\nshop/staging\r\n")).await.says(201, "twd_");
+    let listed = server.get(&organization.path("apiToken?name=ci"), &organization.owner).await.json();
+    let token = &listed["results"][0];
+    assert_eq!(token["environments"], json!([environment]));
+    let id = token["id"].as_str().unwrap();
+    owner.get(&format!("{base}/tokens/{id}")).await.says(200, "shop/staging");
+    // A form without the field widens nothing; what is gone stays there by its id, and must be taken out by hand.
+    let one = organization.path(&format!("apiToken/{id}"));
+    let page = owner.get(&format!("{base}/tokens/{id}/edit")).await.says(200, "shop/staging</textarea>");
+    let version = hidden(&page, "version");
+    let edit = [("name", "ci"), ("role_id", &devops), ("expires", "keep"), ("version", &version)];
+    owner.post(&format!("{base}/tokens/{id}/edit"), &edit).await.leads_to(&format!("{base}/tokens/{id}"));
+    assert_eq!(server.get(&one, &organization.owner).await.json()["environments"], json!([environment]));
+    server.delete(&format!("/environment/{environment}"), &organization.owner).await.expect(204);
+    let page = owner.get(&format!("{base}/tokens/{id}/edit")).await.says(200, &format!("{environment}</textarea>"));
+    let version = hidden(&page, "version");
+    let edit = |places: &'static str| {
+        [
+            ("name", "ci"),
+            ("role_id", devops.as_str()),
+            ("expires", "keep"),
+            ("version", version.as_str()),
+            ("projects", places),
+        ]
+    };
+    owner.post(&format!("{base}/tokens/{id}/edit"), &edit("shop")).await.leads_to(&format!("{base}/tokens/{id}"));
+    assert_eq!(server.get(&one, &organization.owner).await.json()["projects"], json!([project]));
+}
+
+#[tokio::test]
+async fn rows_of_another_system_are_checked_first_and_then_imported() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let path = format!("{base}/tokens/import");
+    let sha256 = |text: &str| hex::encode(sha2::Sha256::digest(text));
+    owner.get(&path).await.says(200, "Import tokens");
+    let text = "sk_live_51MzQ0aBcDeFgHiJkLm";
+    let rows = format!(
+        "name,role,sha256,last_four,expires_at,labels\r\nbilling,viewer,{},JkLm,90d,team=shop\r\nshop <b>,Verifier,{},,never,\r\n",
+        sha256(text),
+        sha256("another one of the same kind")
+    );
+    let count = async || {
+        let all = server.get(&organization.path("apiToken"), &organization.owner).await;
+        all.each("results", "name").len()
+    };
+    let before = count().await;
+    let page = owner.post(&path, &[("rows", &rows)]).await.says(200, "2 tokens can be imported");
+    assert!(page.html.contains("shop &#60;b&#62;") && page.html.contains("…JkLm"), "{}", page.html);
+    assert_eq!((count().await, hidden(&page, "confirmed")), (before, "yes".to_owned()), "nothing was made");
+    owner.post(&path, &[("rows", &rows), ("confirmed", "yes")]).await.leads_to(&format!("{base}/tokens"));
+    assert_eq!(count().await, before + 2);
+    let asked = server.post("/verify", &organization.owner, json!({ "token": text })).await;
+    assert_eq!(asked.str("code"), "valid");
+    // What is wrong is told by line; a secret is not taken, and not sent back.
+    let page = owner.post(&path, &[("rows", &rows)]).await.says(400, "Line 2, <span class=\"mono\">");
+    assert!(page.html.contains("billing,viewer"), "what was typed is kept: {}", page.html);
+    for (rows, told) in [
+        (format!("name,role,sha256\na,viewr,{}\n", sha256("x")), "which is no role of the organization"),
+        (format!("name,role,sha256,owner\na,viewer,{},x@y.example\n", sha256("x")), "who is no member"),
+        ("name,role,sha256\na,viewer,12\n".to_owned(), "is not 64 hexadecimal digits"),
+        (format!("name,sha256\na,{}\n", sha256("x")), "is missing: without it a token would be an admin"),
+        (format!("name,role,sha256,scope\na,viewer,{},x\n", sha256("x")), "nothing that a token has"),
+        ("name,role\na\n".to_owned(), "Line 2 has 1 cells"),
+        (String::new(), "is empty"),
+    ] {
+        owner.post(&path, &[("rows", &rows)]).await.says(400, told);
+    }
+    let secret = format!("{{\"name\":\"a\",\"role\":\"viewer\",\"secret\":\"{text}\"}}");
+    let page = owner.post(&path, &[("rows", &secret)]).await.says(400, "does not belong here");
+    assert!(!page.html.contains(text), "{}", page.html);
+    assert_eq!(count().await, before + 2);
+}
