@@ -250,24 +250,25 @@ async fn delete(tx: &mut Tx, grant: &Grant, all: &[Token], why: &Why) -> Result<
 
 async fn disable(tx: &mut Tx, grant: &Grant, all: &[Token]) -> Result<Vec<Event>> {
     let now = tx.now();
-    let mut events = Vec::with_capacity(all.len());
-    for old in all {
-        let token = old.switched(Some(now), tx.next_version(old.updated_at));
-        tokens::switch(tx, grant, &token).await?;
-        events.push(event(Kind::TokenDisabled, &token).before(snapshot(old)).after(snapshot(&token)));
-    }
-    Ok(events)
+    let off = |old: &Token| old.switched(Some(now), tx.next_version(old.updated_at));
+    let new: Vec<Token> = all.iter().map(off).collect();
+    tokens::switch_all(tx, grant, &new).await?;
+    Ok(changes(Kind::TokenDisabled, all, &new))
 }
 
 async fn enable(tx: &mut Tx, grant: &Grant, all: &[Token], proof: tokenward_core::time::Micros) -> Result<Vec<Event>> {
-    let mut events = Vec::with_capacity(all.len());
     for old in all {
         may_hand_out(tx, grant, old, proof).await?;
-        let token = old.switched(None, tx.next_version(old.updated_at));
-        tokens::switch(tx, grant, &token).await?;
-        events.push(event(Kind::TokenEnabled, &token).before(snapshot(old)).after(snapshot(&token)));
     }
-    Ok(events)
+    let on = |old: &Token| old.switched(None, tx.next_version(old.updated_at));
+    let new: Vec<Token> = all.iter().map(on).collect();
+    tokens::switch_all(tx, grant, &new).await?;
+    Ok(changes(Kind::TokenEnabled, all, &new))
+}
+
+/// An event for each of them, of before and after.
+fn changes(kind: Kind, all: &[Token], new: &[Token]) -> Vec<Event> {
+    all.iter().zip(new).map(|(old, new)| event(kind, new).before(snapshot(old)).after(snapshot(new))).collect()
 }
 
 async fn set_end(
@@ -280,7 +281,7 @@ async fn set_end(
     let now = tx.now();
     let (policy, _) = token_policies::get(tx.conn(), grant).await?;
     let mut assignable = HashMap::new();
-    let mut events = Vec::with_capacity(all.len());
+    let mut changed = Vec::with_capacity(all.len());
     for old in all {
         let key = (old.role_id, old.permissions.clone(), old.places.clone());
         let role = match assignable.get(&key) {
@@ -307,11 +308,10 @@ async fn set_end(
                 grant.require_proof(proof, now)?;
             }
         }
-        let token = Token { expires_at: end, updated_at: tx.next_version(old.updated_at), ..old.clone() };
-        tokens::update(tx, grant, &token).await?;
-        events.push(updated(old, &token));
+        changed.push(Token { expires_at: end, updated_at: tx.next_version(old.updated_at), ..old.clone() });
     }
-    Ok(events)
+    tokens::set_ends(tx, grant, &changed).await?;
+    Ok(all.iter().zip(&changed).map(|(old, new)| updated(old, new)).collect())
 }
 
 #[cfg(test)]

@@ -238,6 +238,64 @@ pub async fn hand_over(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Result<(
     HAND_OVER.execute(tx.conn(), &rows).await.map(|_| ())
 }
 
+/// A token on its way to be switched off or on, or to another end.
+#[derive(Serialize)]
+struct Set {
+    id: String,
+    organization_id: String,
+    disabled_at: Option<i64>,
+    reused_at: Option<i64>,
+    disabled_because: Option<&'static str>,
+    attested_at: Option<i64>,
+    attest_since: Option<i64>,
+    attest_overdue: bool,
+    expires_at: Option<i64>,
+    at: i64,
+}
+
+const SWITCH: Many = many!(
+    "UPDATE token SET disabled_at = r.disabled_at, reused_at = r.reused_at, disabled_because = r.disabled_because, \
+     attested_at = r.attested_at, attest_since = r.attest_since, attest_overdue = r.attest_overdue, updated_at = r.at FROM",
+    [
+        id id, organization_id id, disabled_at number, reused_at number, disabled_because text, attested_at number,
+        attest_since number, attest_overdue flag, at number,
+    ],
+    "WHERE token.organization_id = r.organization_id AND token.id = r.id AND token.revoked_at IS NULL"
+);
+const SET_END: Many = many!(
+    "UPDATE token SET expires_at = r.expires_at, updated_at = r.at FROM",
+    [id id, organization_id id, expires_at number, at number],
+    "WHERE token.organization_id = r.organization_id AND token.id = r.id AND token.revoked_at IS NULL"
+);
+
+/// Switches living tokens of the organization off or on, as they are here.
+pub async fn switch_all(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Result<()> {
+    set_all(tx, grant, tokens, &SWITCH).await
+}
+
+/// Gives them the ends that they have here.
+pub async fn set_ends(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Result<()> {
+    set_all(tx, grant, tokens, &SET_END).await
+}
+
+async fn set_all(tx: &mut Tx, grant: &Grant, tokens: &[Token], how: &Many) -> Result<()> {
+    grant.permits(Management::TokenManage)?;
+    let of_one = |token: &Token| Set {
+        id: hex_id(token.id),
+        organization_id: hex_id(grant.organization()),
+        disabled_at: token.disabled_at.map(|at| at.0),
+        reused_at: token.life.reused_at.map(|at| at.0),
+        disabled_because: token.life.disabled_because.map(|because| because.as_str()),
+        attested_at: token.life.attested_at.map(|at| at.0),
+        attest_since: token.life.asked.map(|it| it.since.0),
+        attest_overdue: token.life.asked.is_some_and(|it| it.overdue),
+        expires_at: token.expires_at.map(|at| at.0),
+        at: token.updated_at.0,
+    };
+    let rows: Vec<Set> = tokens.iter().map(of_one).collect();
+    how.execute(tx.conn(), &rows).await.map(|_| ())
+}
+
 /// Who is accountable for each of these tokens, with the e-mail address.
 pub async fn owners_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, (Uuid, String)>> {
     let rows: Vec<(Uuid, Uuid, String)> =

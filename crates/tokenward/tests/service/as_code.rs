@@ -110,7 +110,7 @@ async fn a_service_starts_with_what_a_file_says_or_not_at_all() {
     let (files, data, owner) = bootstrapped();
     let file = files.path().join("org.yaml");
     let path = |name: &str| files.path().join(name);
-    fs::write(path("reader.rego"), "package tokenward\nallow := input.request.method == \"GET\"\n").unwrap();
+    fs::write(path("reader.rego"), "# Reads.\nallow if input.request.method == \"GET\"\n").unwrap();
     fs::write(path("password"), "hunter2\n").unwrap();
     // All that is wrong is told at once, nothing is done, and nothing is started.
     let broken = MORE.replace("role: viewer, expires", "role: viewr, expires").replace("reader.rego", "none.rego");
@@ -147,7 +147,7 @@ async fn a_service_starts_with_what_a_file_says_or_not_at_all() {
         assert!(planned.out.contains(words), "{words}: {planned:?}");
     }
     assert!(!planned.out.contains("debug") && !planned.out.contains("hunter2"), "{planned:?}");
-    fs::write(path("reader.rego"), "package tokenward\nallow := true\n").unwrap();
+    fs::write(path("reader.rego"), "# All of its role.\nallow := true\n").unwrap();
     let applied = run_with(&["apply", "--prune", "--yes", "--file", text(&file)], &variables);
     assert!(applied.code == Some(0) && applied.out.contains("~ policy token `reader`: policy: 2 lines"), "{applied:?}");
     assert_eq!(run_with(&["plan", "--prune", "--file", text(&file)], &variables).code, Some(0));

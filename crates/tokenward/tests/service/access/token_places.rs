@@ -141,7 +141,7 @@ async fn a_token_that_is_narrowed_to_places_hands_out_no_others() {
     assert_eq!(rotated.status, 403, "{}", rotated.text);
     server.call(Method::PATCH, &itself, &text, Some(narrower)).await.expect(200);
     let invited = json!({ "email": "a@acme.example", "role_id": it.devops });
-    assert_eq!(server.post(&acme.path("member/invite"), &text, invited).await.status, 403);
+    assert_eq!(server.post(&acme.path("inviteMember"), &text, invited).await.status, 403);
     assert!(!project.is_empty());
 }
 
