@@ -112,7 +112,14 @@ async fn ask(State(app): State<Arc<App>>, request: Request) -> Result<Response, 
 }
 
 async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let sent = Sent::of(&app, request).await?;
+    match exchange(&app, request).await {
+        Err(error) if error.code == Code::InvalidRequest => Ok(refused("invalid_request", error)),
+        answer => Ok(answer?),
+    }
+}
+
+async fn exchange(app: &Arc<App>, request: Request) -> Result<Response> {
+    let sent = Sent::of(app, request).await?;
     let grant = sent.need("grant_type", &WORD)?;
     let [given, verifier, device_code] =
         ["code", "code_verifier", "device_code"].map(|name| sent.get(name, &PRESENTED_BYTES));
@@ -122,16 +129,16 @@ async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response
         AUTHORIZATION_CODE => {
             let given = given.ok_or_else(|| missing("code"))?;
             let verifier = verifier.ok_or_else(|| missing("code_verifier"))?;
-            code::redeem(&app, &given, &verifier, sent.client).await.map(Polled::Begun)
+            code::redeem(app, &given, &verifier, sent.client).await.map(Polled::Begun)
         }
-        DEVICE_CODE => device::poll(&app, &device_code.ok_or_else(|| missing("device_code"))?, sent.client).await,
+        DEVICE_CODE => device::poll(app, &device_code.ok_or_else(|| missing("device_code"))?, sent.client).await,
         _ => {
             let known = format!("`{AUTHORIZATION_CODE}` and `{DEVICE_CODE}`");
             return Ok(waits("unsupported_grant_type", format!("`grant_type` is none that is known here: {known}.")));
         }
     };
     match answer {
-        Ok(Polled::Begun(begun)) => Ok(session(&app, begun)),
+        Ok(Polled::Begun(begun)) => Ok(session(app, begun)),
         Ok(Polled::Pending) => Ok(waits("authorization_pending", "Nobody has typed the code yet. Ask again later.")),
         Ok(Polled::SlowDown(seconds)) => {
             Ok(waits("slow_down", format!("You ask too often: wait {seconds} seconds between two questions.")))
@@ -139,7 +146,7 @@ async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response
         Ok(Polled::Expired) => Ok(waits("expired_token", "Nobody has typed the code in time. Begin again.")),
         Ok(Polled::Denied) => Ok(waits("access_denied", "The person who typed the code has refused.")),
         Err(error) if error.code == Code::SignInFailed => Ok(refused("invalid_grant", error)),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

@@ -48,7 +48,7 @@ async fn a_code_ends_with_its_minute_and_with_the_session_that_gave_it() {
     }
     let answer = form(&server, "/token", &[("grant_type", "password")]).await;
     assert_eq!(refusal(&answer), "unsupported_grant_type");
-    assert_eq!(refusal(&form(&server, "/token", &[("grant_type", "authorization_code")]).await), "Bad Request");
+    assert_eq!(refusal(&form(&server, "/token", &[("grant_type", "authorization_code")]).await), "invalid_request");
 }
 
 #[tokio::test]
