@@ -502,7 +502,7 @@ async fn what_a_form_sends_is_kept_as_it_was_meant() {
     owner.post(&format!("{base}/roles/new"), &form).await.leads_to(&format!("{base}/roles"));
     let roles = server.get(&organization.path("customRole"), &organization.owner).await.json();
     let path = format!("{base}/roles/{}", roles["results"][0]["id"].as_str().unwrap());
-    let page = owner.get(&path).await.html;
+    let page = owner.get(&format!("{path}/edit")).await.html;
     let version = page.split("name=\"version\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let form = [("name", "Deployer"), ("description", "first"), ("version", &version), ("action", "save")];
     owner.post(&path, &form).await.leads_to(&format!("{base}/roles"));
