@@ -4,7 +4,8 @@
     clients/testing/world.py target/debug/tokenward -- node --test
 
 The command finds the path of a JSON file in TOKENWARD_WORLD: `url`, `organization`, `credential` (a token of the role
-`verifier`), `admin`, `data_dir` of the server, `tokens` by their state, and `vectors`, the table that every client runs (see vectors.py).
+`verifier`), `admin`, `data_dir` of the server, `tokens` by their state, `bounded` ones by why they are refused, and `vectors`,
+the table that every client runs (see vectors.py).
 Nothing else of the environment that begins with TOKENWARD_ reaches server or command.
 """
 
@@ -91,10 +92,6 @@ def tokens(admin: Admin) -> dict[str, str]:
         "expired": expired,
         "network_denied": admin.token_of("bound", "devops", networks=[{"network": "203.0.113.0/24"}]),
         "replaced": admin.token_of("replaced", "devops"),
-        "scope_denied": admin.token_of("narrow", "devops", permissions=["invoices:read"]),
-        # Both of them once.
-        "rate_limited": admin.token_of("slow", "devops", rate_limit={"requests": 1, "per": "hour"}),
-        "quota_exceeded": admin.token_of("frugal", "devops", quota={"requests": 1, "refill": "month"}),
     }
     path = {name: admin.below(f"apiToken/{it['id']}") for name, it in made.items()}
     admin.ask("DELETE", path["revoked"])
@@ -103,11 +100,21 @@ def tokens(admin: Admin) -> dict[str, str]:
     while datetime.now(timezone.utc) <= soon:
         time.sleep(0.05)
     texts: dict[str, str] = {name: it["token"] for name, it in made.items()}
-    policy = {"name": "reader", "role_id": admin.roles()["devops"], "opa_policy": 'allow if input.request.method == "GET"'}
-    texts["policy_denied"] = admin.ask("POST", admin.below("policyApiToken"), policy)["token"]
     # One letter is another one: its checksum is wrong.
     texts["malformed"] = texts["living"][:-1] + ("a" if texts["living"][-1] != "a" else "b")
     return texts
+
+
+def bounded(admin: Admin) -> dict[str, str]:
+    """Tokens that are accepted, and refused for something that lies in the question, or from the second time on."""
+    made = {
+        "scope_denied": admin.token_of("narrow", "devops", permissions=["invoices:read"]),
+        "rate_limited": admin.token_of("slow", "devops", rate_limit={"requests": 1, "per": "hour"}),
+        "quota_exceeded": admin.token_of("frugal", "devops", quota={"requests": 1, "refill": "month"}),
+    }
+    policy = {"name": "reader", "role_id": admin.roles()["devops"], "opa_policy": 'allow if input.request.method == "GET"'}
+    made["policy_denied"] = admin.ask("POST", admin.below("policyApiToken"), policy)
+    return {name: it["token"] for name, it in made.items()}
 
 
 def started(binary: str, directory: Path, environment: dict[str, str]) -> tuple["subprocess.Popen[str]", Admin]:
@@ -145,6 +152,7 @@ def main(arguments: list[str]) -> int:
                 "revoked_credential": retired["token"],
                 "weak_credential": admin.token_of("weak-service", "viewer")["token"],
                 "tokens": tokens(admin),
+                "bounded": bounded(admin),
                 "vectors": vectors.table(admin.ask("GET", "/openapi.json"), forward_auth(admin)),
             }
             file = directory / "world.json"

@@ -337,10 +337,8 @@ async fn print_role(args: &RunArgs, global: &Global) -> Result {
             None => role.narrowed(&scope),
             Some(more) => return Err(Failure::error(format!("The role `{}` does not hold `{more}`.", args.role))),
         },
-        Err((at, problem)) => {
-            let named = args.permissions.get(at).map_or("", String::as_str);
-            return Err(Failure::usage(format!("The permission `{named}` {problem}.")));
-        }
+        // It begins with what is wrong.
+        Err((_, problem)) => return Err(Failure::usage(format!("--permission: {problem}"))),
     };
     // From the smallest to the largest; the owner's is no token's.
     let enough = [BuiltIn::DevOps, BuiltIn::Admin].map(|it| Role::built_in(Uuid::nil(), it));
