@@ -13,7 +13,7 @@ use tokenward_core::role::{Mode, Role, Target};
 use tokenward_core::secret::Kind;
 use tokenward_core::sign_in::{SessionProof, Shortfall, shortfall};
 use tokenward_core::token::{Cut, State, first_end};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, row, run};
 use crate::restrictions::{self, Bound};

@@ -39,6 +39,8 @@ row! {
         pub absent: i64,
         /// The project that it was about.
         pub project_id: Option<Uuid>,
+        /// The environment; nil for one that was to be created.
+        pub environment_id: Option<Uuid>,
         /// The cluster.
         pub cluster_id: Option<Uuid>,
         /// The mode of the environment.
@@ -53,7 +55,7 @@ row! {
 }
 
 const COLUMNS: &str = "SELECT id, organization_id, at, token_id, reason, missing, permission, api, method, path, absent, project_id, \
-                       cluster_id, mode, address, trace, of_ours FROM denial WHERE organization_id = ";
+                       environment_id, cluster_id, mode, address, trace, of_ours FROM denial WHERE organization_id = ";
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -69,6 +71,7 @@ struct Written<'a> {
     path: Option<&'a str>,
     absent: i64,
     project_id: Option<String>,
+    environment_id: Option<String>,
     cluster_id: Option<String>,
     mode: Option<&'a str>,
     address: Option<&'a str>,
@@ -78,8 +81,9 @@ struct Written<'a> {
 
 const INSERT: Many = many!(
     "INSERT INTO denial (id, organization_id, at, token_id, reason, missing, permission, api, method, path, absent, project_id, \
-     cluster_id, mode, address, trace, of_ours) SELECT r.id, r.organization_id, r.at, r.token_id, r.reason, r.missing, \
-     r.permission, r.api, r.method, r.path, r.absent, r.project_id, r.cluster_id, r.mode, r.address, r.trace, r.of_ours FROM",
+     environment_id, cluster_id, mode, address, trace, of_ours) SELECT r.id, r.organization_id, r.at, r.token_id, r.reason, r.missing, \
+     r.permission, r.api, r.method, r.path, r.absent, r.project_id, r.environment_id, r.cluster_id, r.mode, \
+     r.address, r.trace, r.of_ours FROM",
     [
         id text,
         organization_id id,
@@ -93,6 +97,7 @@ const INSERT: Many = many!(
         path text,
         absent number,
         project_id id,
+        environment_id id,
         cluster_id id,
         mode text,
         address text,
@@ -119,6 +124,7 @@ pub async fn insert(tx: &mut UnloggedTx, denials: &[Denial]) -> Result<()> {
             path: it.path.as_deref(),
             absent: it.absent,
             project_id: it.project_id.map(hex_id),
+            environment_id: it.environment_id.map(hex_id),
             cluster_id: it.cluster_id.map(hex_id),
             mode: it.mode.map(|mode| mode.as_str()),
             address: it.address.as_deref(),
@@ -152,7 +158,7 @@ pub async fn prune(tx: &mut UnloggedTx, before: Time) -> Result<u64> {
 pub async fn find(conn: Conn<'_>, organizations: &[Uuid], id: &str) -> Result<Option<Denial>> {
     let found: Option<Denial> = run!(conn, c => sqlx::query_as(concat!(
         "SELECT id, organization_id, at, token_id, reason, missing, permission, api, method, path, absent, project_id, ",
-        "cluster_id, mode, address, trace, of_ours FROM denial WHERE id = $1"
+        "environment_id, cluster_id, mode, address, trace, of_ours FROM denial WHERE id = $1"
     )).bind(id).fetch_optional(&mut *c))?;
     Ok(found.filter(|it| organizations.contains(&it.organization_id)))
 }

@@ -321,11 +321,11 @@ async fn write_denials(tx: &mut UnloggedTx, kept: &[KeptDecision], terms: Denial
 
 /// A denial as it is kept.
 fn row(kept: &KeptDecision) -> Denial {
-    let (project_id, cluster_id, mode) = match kept.target {
-        Target::Organization | Target::Absent => (None, None, None),
-        Target::Project(project) => (Some(project), None, None),
-        Target::Cluster(cluster) => (None, Some(cluster), None),
-        Target::Environment { project, mode, cluster } => (Some(project), Some(cluster), Some(mode)),
+    let (project_id, environment_id, cluster_id, mode) = match kept.target {
+        Target::Organization | Target::Absent => (None, None, None, None),
+        Target::Project(project) => (Some(project), None, None, None),
+        Target::Cluster(cluster) => (None, None, Some(cluster), None),
+        Target::Environment { id, project, mode, cluster } => (Some(project), Some(id), Some(cluster), Some(mode)),
     };
     // PostgreSQL keeps no NUL in a text, and one such path must not keep all others from being written.
     let text = |text: &Option<String>| text.as_ref().map(|it| it.replace('\0', "\u{fffd}"));
@@ -342,6 +342,7 @@ fn row(kept: &KeptDecision) -> Denial {
         path: text(&kept.path),
         absent: (kept.target == Target::Absent).into(),
         project_id,
+        environment_id,
         cluster_id,
         mode,
         address: kept.address.map(|it| it.to_string()),
@@ -354,12 +355,12 @@ impl KeptDecision {
     /// A denial that was kept. `None` for one of a reason that this version does not know.
     #[must_use]
     pub fn of_kept(kept: Denial) -> Option<Self> {
-        let target = match (kept.project_id, kept.cluster_id, kept.mode) {
+        let target = match (kept.project_id, kept.environment_id, kept.cluster_id, kept.mode) {
             _ if kept.absent != 0 => Target::Absent,
-            (Some(project), Some(cluster), Some(mode)) => Target::Environment { project, mode, cluster },
+            (Some(project), Some(id), Some(cluster), Some(mode)) => Target::Environment { id, project, mode, cluster },
             (Some(project), ..) => Target::Project(project),
-            (None, Some(cluster), _) => Target::Cluster(cluster),
-            (None, None, _) => Target::Organization,
+            (None, _, Some(cluster), _) => Target::Cluster(cluster),
+            (None, _, None, _) => Target::Organization,
         };
         Some(Self {
             denied: Some(Reason::ALL.into_iter().find(|it| it.as_str() == kept.reason)?),
@@ -461,8 +462,12 @@ mod tests {
     #[test]
     fn a_denial_comes_back_as_it_was_kept() {
         let id = |n: u128| Uuid::from_u128(n);
-        let environment =
-            Target::Environment { project: id(1), mode: tokenward_core::role::Mode::Preview, cluster: id(2) };
+        let environment = Target::Environment {
+            id: id(3),
+            project: id(1),
+            mode: tokenward_core::role::Mode::Preview,
+            cluster: id(2),
+        };
         for target in
             [Target::Organization, Target::Absent, Target::Project(id(1)), Target::Cluster(id(2)), environment]
         {

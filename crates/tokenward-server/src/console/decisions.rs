@@ -209,7 +209,7 @@ fn mend_rows(person: &SignedIn, organization: Uuid, holders: &Holders, mend: &Me
     if let Some((other, besides)) = &mend.other {
         let effect = match besides.as_slice() {
             [] => "it may do nothing else that the role of the token may not".to_owned(),
-            [few @ ..] if few.len() <= 3 => format!("but it may also {}", few.join(", ")),
+            few if few.len() <= 3 => format!("but it may also {}", few.join(", ")),
             [first, second, third, rest @ ..] => {
                 format!("but it may also {first}, {second}, {third} and {} more", rest.len())
             }

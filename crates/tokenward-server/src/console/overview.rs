@@ -189,8 +189,8 @@ pub(super) fn granted(
     used.sort();
     used.dedup();
     let least = compared.least();
-    let same = compared.granted.len() == least.len()
-        && compared.granted.iter().all(|it| least.iter().any(|used| *used == it.permission));
+    let same =
+        compared.granted.len() == least.len() && compared.granted.iter().all(|it| least.contains(&it.permission));
     let make =
         like.filter(|_| !least.is_empty() && !same && person.can(organization, Management::RoleManage)).map(|role| {
             let like = role.to_string();

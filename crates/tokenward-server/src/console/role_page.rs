@@ -21,6 +21,7 @@ use super::view::{ApiPermissionRow, ApiVerbCell, HolderLink, Nav, OtherPermissio
 use super::words::{count, places};
 use crate::service::roles::CustomRole;
 use crate::service::token_list::{self, Filter};
+use crate::service::token_order::Order;
 use crate::service::{apis, members, roles, token_use};
 
 /// Holders that are named; of more it is said how many.
@@ -67,7 +68,7 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
 
 async fn holders(person: &SignedIn, grant: &Grant, role: Uuid) -> Result<(Vec<HolderLink>, bool)> {
     let those = Filter { role: Some(role), state: TokenFilter::Kept, ..Filter::default() };
-    let (part, more) = token_list::page(&person.app, grant, &those, None, NAMED).await?;
+    let (part, more) = token_list::page(&person.app, grant, &those, Order::USUAL, None, NAMED).await?;
     let link = |id: Uuid, name: &str| HolderLink { id: id.to_string(), name: name.to_owned() };
     Ok((part.iter().map(|token| link(token.id, &token.name)).collect(), more.is_some()))
 }

@@ -84,7 +84,7 @@ pub(super) async fn import(
         Ok(rows) => rows,
         Err(error) => return refused(&person, organization, &typed, error).await,
     };
-    let fits = Outcome::Fit(rows.len(), rows.iter().take(NAMED).map(|it| shown_row(it)).collect());
+    let fits = Outcome::Fit(rows.len(), rows.iter().take(NAMED).map(shown_row).collect());
     let confirmed = typed.get("confirmed") == "yes";
     let done = async {
         if confirmed {

@@ -58,6 +58,7 @@ const COUNTED: [Which; FILTERS.len()] = [
     Which::Endless,
     Which::Orphaned,
     Which::Unowned,
+    Which::Unconfirmed,
     Which::Admin,
     Which::Expired,
     Which::Disabled,
@@ -237,7 +238,7 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
     let mut on_page = tokens::these(&person.app, grant, ids, asked.filter == DELETED.0).await?;
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
     let used = usage::of(&person.app, grant, &on_page).await?;
-    let pictures = overview::pictures(person, grant, &ids, 20).await?;
+    let pictures = overview::pictures(person, grant, ids, 20).await?;
     let shown = TokensPage {
         pictures: pictures.into_iter().map(|(id, bars)| (id.to_string(), bars)).collect(),
         tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),

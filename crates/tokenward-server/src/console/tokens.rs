@@ -340,8 +340,16 @@ pub(super) async fn typed_places(person: &SignedIn, grant: &Grant, typed: &Pairs
 /// The limits that were typed, such as `100/minute, 20 at once` and `10000/day`. `None` where the form has no such fields, which
 /// must free no token of those that it has.
 pub(super) fn typed_allowance(typed: &Pairs) -> Result<Option<Allowance>> {
-    if typed.all("rate_limit").next().is_none() || typed.all("quota").next().is_none() {
-        return Ok(None);
+    match ["rate_limit", "quota"].map(|field| typed.all(field).next().is_none()) {
+        [true, true] => return Ok(None),
+        // Half a form would take away a limit that it does not name.
+        [true, false] => {
+            return Err(Error::invalid("rate_limit", "is missing; a form with `quota` has it, maybe empty"));
+        }
+        [false, true] => {
+            return Err(Error::invalid("quota", "is missing; a form with `rate_limit` has it, maybe empty"));
+        }
+        [false, false] => {}
     }
     let (rate, quota) = (typed.line("rate_limit"), typed.line("quota"));
     let mut faults = Faults::default();

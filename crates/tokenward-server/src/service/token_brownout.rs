@@ -91,7 +91,7 @@ pub async fn start(app: &Arc<App>, grant: Grant, id: Uuid, wanted: Wanted) -> Re
             let before = old.life.brownout.filter(|it| !it.is_over(now));
             if before.is_some() {
                 // Others may be fewer.
-                roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?;
+                roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
             }
             let life = Life { brownout: Some(brownout), ..old.life };
             let token = Token { life, updated_at: tx.next_version(old.updated_at), ..old };
@@ -116,7 +116,7 @@ pub async fn end(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token
                 return Err(Error::conflict("The token has no brownout; there is nothing to end."));
             };
             // It was accepted beside the windows, so that no proof is asked of a person: it is one click.
-            roles::assignable_to(tx, grant, old.role_id, &old.permissions).await?;
+            roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
             let life = Life { brownout: None, ..old.life };
             let token = Token { life, updated_at: tx.next_version(old.updated_at), ..old };
             tokens::set_brownout(tx, grant, &token).await?;

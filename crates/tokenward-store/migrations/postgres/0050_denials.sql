@@ -12,6 +12,7 @@ CREATE TABLE denial (
     path text,
     absent bigint NOT NULL,
     project_id uuid,
+    environment_id uuid,
     cluster_id uuid,
     mode text,
     address text,

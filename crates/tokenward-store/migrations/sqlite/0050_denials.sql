@@ -12,6 +12,7 @@ CREATE TABLE denial (
     path TEXT,
     absent INTEGER NOT NULL,
     project_id BLOB,
+    environment_id BLOB,
     cluster_id BLOB,
     mode TEXT,
     address TEXT,

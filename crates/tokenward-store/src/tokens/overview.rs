@@ -37,6 +37,8 @@ pub enum Which {
     Orphaned,
     /// Those that nobody is accountable for who is a member.
     Unowned,
+    /// Those of which it was asked whether they are still needed.
+    Unconfirmed,
     /// Those of admins.
     Admin,
     /// Those that have ended.
@@ -55,6 +57,7 @@ impl Which {
             Self::Endless => "endless",
             Self::Orphaned => "orphaned",
             Self::Unowned => "unowned",
+            Self::Unconfirmed => "unconfirmed",
             Self::Admin => "admin",
             Self::Expired => "expired",
             Self::Disabled => "disabled",
@@ -66,7 +69,7 @@ impl Which {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
     /// Of each kind, in the order of [`Which`].
-    pub each: [i64; 9],
+    pub each: [i64; 10],
     /// In use, and ending soon.
     pub ending: i64,
     /// The first of these to end, by its name.
@@ -97,6 +100,9 @@ macro_rules! is {
         "(t.owner_id IS NULL OR NOT EXISTS \
          (SELECT 1 FROM member m WHERE m.organization_id = t.organization_id AND m.account_id = t.owner_id))"
     };
+    (unconfirmed) => {
+        "t.attest_since IS NOT NULL"
+    };
     (admin) => {
         "t.role_id = $7"
     };
@@ -124,7 +130,7 @@ macro_rules! chosen_by {
     ($order:literal) => {
         concat!(
             "SELECT t.id FROM token t LEFT JOIN role r ON r.id = t.role_id WHERE ",
-            chosen!(soon unused endless orphaned unowned admin expired disabled),
+            chosen!(soon unused endless orphaned unowned unconfirmed admin expired disabled),
             " ORDER BY ", $order, " LIMIT $10 OFFSET $11"
         )
     };
@@ -146,8 +152,8 @@ macro_rules! asked {
 
 /// How many tokens of the organization were not taken back, and of which kinds they are.
 pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<Counts> {
-    type Each = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
-    const EACH: &str = counted!(soon unused endless orphaned unowned admin expired disabled);
+    type Each = (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
+    const EACH: &str = counted!(soon unused endless orphaned unowned unconfirmed admin expired disabled);
     const ENDING: &str = concat!("SELECT count(*) FROM token t WHERE ", kept!(), " AND ", is!(ending));
     const FIRST: &str = concat!(
         "SELECT t.name, t.expires_at FROM token t WHERE ",
@@ -156,9 +162,9 @@ pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<C
         is!(ending),
         " ORDER BY t.expires_at, t.id LIMIT 1"
     );
-    let (all, soon, unused, endless, orphaned, unowned, admin, expired, disabled): Each =
+    let (all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, expired, disabled): Each =
         run!(conn.reborrow(), c => asked!(EACH, grant, facts).fetch_one(&mut *c))?;
-    let each = [all, soon, unused, endless, orphaned, unowned, admin, expired, disabled];
+    let each = [all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, expired, disabled];
     if soon == 0 {
         return Ok(Counts { each, ..Counts::default() });
     }

@@ -61,6 +61,7 @@ async fn session(world: &World, account: Uuid) -> Uuid {
         methods: &methods,
         proven_at: world.now(),
         provider_session: Some("there"),
+        absent_claim: None,
         organization: None,
     };
     let mut tx = world.begin().await;

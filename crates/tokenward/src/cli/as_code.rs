@@ -90,7 +90,7 @@ enum Action {
     MemberRole { user: Uuid, role: String },
     NewToken { body: Box<ApiTokenRequest>, role: String, secret_file: Option<PathBuf> },
     Token { id: Uuid, body: Box<ApiTokenEditRequest>, role: Option<String> },
-    TokenPolicy { rules: BTreeMap<String, file::Rules>, etag: Option<HeaderValue> },
+    TokenPolicy { rules: BTreeMap<String, file::Rules>, life: file::Life, etag: Option<HeaderValue> },
     NewPolicyToken { body: Box<PolicyApiTokenRequest>, role: String, place: PathBuf },
     PolicyToken { id: Uuid, body: Box<PolicyApiTokenEditRequest>, role: Option<String> },
     NewVariable { place: more::Place, secret: bool, body: Box<VariableRequest> },
@@ -651,7 +651,7 @@ impl<'a> Survey<'a> {
                 }
                 client.patch::<IgnoredAny>(&format!("{base}/apiToken/{id}"), &body).await.map(drop)?;
             }
-            Action::TokenPolicy { rules, etag } => self.put_token_policy(rules, etag).await?,
+            Action::TokenPolicy { rules, life, etag } => self.put_token_policy(rules, life, etag).await?,
             Action::NewPolicyToken { mut body, role, place } => {
                 body.role_id = Some(self.role(&role).await?);
                 self.make_policy_token(&body, place).await?;

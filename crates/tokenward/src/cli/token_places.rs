@@ -49,8 +49,11 @@ pub async fn named(wanted: &[String], environments: &[String], context: &Context
     Ok(named)
 }
 
+/// Of a merge patch: nothing said, taken out, or these.
+type Change = Option<Option<Vec<Uuid>>>;
+
 /// What an edit says: where some are named they are all, and what is not named of the two is none.
-pub fn changed(everywhere: bool, named: Named) -> (Option<Option<Vec<Uuid>>>, Option<Option<Vec<Uuid>>>) {
+pub fn changed(everywhere: bool, named: Named) -> (Change, Change) {
     let said = everywhere || named.projects.is_some() || named.environments.is_some();
     if said { (Some(named.projects), Some(named.environments)) } else { (None, None) }
 }

@@ -142,6 +142,8 @@ async fn it_all_works_without_javascript() {
         browser.sees("“plain” is ready").await;
         assert!(!browser.find("[data-copy=secret]").await.is_displayed().await.unwrap(), "no button that does nothing");
         browser.click("main a.primary").await;
+        browser.sees("Protect your API").await;
+        browser.open("/console").await;
         browser.fill("q", "nothing-like-this").await;
         browser.keys(Key::Enter + "").await;
         browser.sees("No token matches").await;

@@ -26,14 +26,15 @@ async fn what_few_tokens_need_is_folded_until_there_is_something_in_it() {
         form
     };
     for (more, group) in [
-        ([("networks", "10.0.0.1/8")], "Restrictions"),
-        ([("permissions", "nothing")], "Restrictions"),
-        ([("projects", "none such")], "Restrictions"),
-        ([("quota", "many")], "Limits"),
-        ([("metadata", "{")], "Labels and metadata"),
-        ([("successor_id", "01a22738-4216-7aec-ae2f-9041733276ff")], "Owner"),
+        (&[("networks", "10.0.0.1/8")][..], "Restrictions"),
+        (&[("permissions", "nothing")], "Restrictions"),
+        (&[("projects", "none such")], "Restrictions"),
+        (&[("quota", "many"), ("rate_limit", "")], "Limits"),
+        (&[("quota", "10/day")], "Limits"),
+        (&[("metadata", "{")], "Labels and metadata"),
+        (&[("successor_id", "01a22738-4216-7aec-ae2f-9041733276ff")], "Owner"),
     ] {
-        let page = owner.post(&format!("{base}/tokens"), &form(&more)).await;
+        let page = owner.post(&format!("{base}/tokens"), &form(more)).await;
         assert!(page.status == 400 && open_groups(&page).contains(&group.to_owned()), "{more:?}: {}", page.html);
     }
     // What a token has is in sight when it is edited.
@@ -59,6 +60,7 @@ async fn projects_and_environments_are_lines_of_the_form_by_name() {
     let new = |places: &'static str| {
         [("name", "ci"), ("role_id", devops.as_str()), ("expires", "never"), ("projects", places)]
     };
+    owner.get(&format!("{base}/tokens/new")).await;
     let page = owner.post(&format!("{base}/tokens"), &new("shop/prod")).await;
     let page = page.says(400, "which is neither a project nor");
     assert!(page.html.contains("shop/prod</textarea>"), "{}", page.html);

@@ -112,7 +112,8 @@ pub fn event_label(kind: Kind) -> String {
         (_, "resent") => "sent again",
         (_, verb) => verb,
     };
-    format!("{thing} {verb}")
+    // `token.overlap_ended`.
+    format!("{thing} {}", verb.replace('_', " "))
 }
 
 /// An event.

@@ -28,6 +28,10 @@ pub struct TokenPolicy {
     pub default_lifetime: Option<String>,
     pub end_required: bool,
     pub max_overlap: Option<String>,
+    /// What becomes of a token whose old secret comes back: `mark` (or nothing) or `disable`.
+    pub on_reuse: Option<String>,
+    /// How often owners are asked whether a token is still needed.
+    pub attest_every: Option<String>,
     /// Of tokens with a role, by its name.
     pub roles: BTreeMap<String, Rules>,
 }
@@ -40,6 +44,13 @@ pub struct Rules {
     pub default_lifetime: Option<String>,
     pub end_required: bool,
     pub max_overlap: Option<String>,
+}
+
+/// What is asked of all tokens and of none alone.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Life {
+    pub on_reuse: Option<String>,
+    pub attest_every: Option<String>,
 }
 
 impl TokenPolicy {
@@ -221,7 +232,14 @@ pub fn schema() -> Value {
                 "sha256": text("The SHA-256 of a secret that is there, in hexadecimal digits."),
                 "last_four": text("The last four characters of that secret."),
             }), &["name", "role"]),
-            "token_policy": rules("What is asked of the lives of tokens; what it does not say is not asked.", json!({ "roles": of_role })),
+            "token_policy": rules("What is asked of the lives of tokens; what it does not say is not asked.", json!({
+                "on_reuse": {
+                    "enum": ["mark", "disable"],
+                    "description": "What becomes of a token whose replaced secret comes back; without it, it is marked.",
+                },
+                "attest_every": text("How often owners are asked whether a token is still needed, such as 90d."),
+                "roles": of_role,
+            })),
             "policy_tokens": list(json!({
                 "name": text("Its name."),
                 "role": text("The role that it acts as, by name."),

@@ -22,7 +22,7 @@ use super::super::answer::{ApiAnswer, List};
 use super::super::find::find;
 use super::super::output::{Failure, Result};
 use super::super::{prompt, when};
-use super::file::{self, Rules};
+use super::file::{self, Life, Rules};
 use super::{Action, Step, Survey, change, fixed_end, once};
 
 /// Whose a variable is, by name: what it belongs to may be made by a step before.
@@ -114,9 +114,23 @@ impl Survey<'_> {
             let new = rules_text(name, after.get(name).unwrap_or(&none));
             said.extend(old.iter().zip(&new).filter(|(a, b)| a != b).map(|(a, b)| change(&a.0, &a.1, &b.1)));
         }
+        let life = Life {
+            on_reuse: wanted.on_reuse.clone(),
+            attest_every: wanted.attest_every.as_deref().map(|text| normal(text, "attest_every")).transpose()?,
+        };
+        let word = |it: &Option<String>| it.clone().unwrap_or_default();
+        let reuse = |it: &Option<String>| it.clone().unwrap_or_else(|| "mark".to_owned());
+        for (name, old, new) in [
+            ("on_reuse", reuse(&policy.on_reuse), reuse(&life.on_reuse)),
+            ("attest_every", word(&policy.attest_every), word(&life.attest_every)),
+        ] {
+            if old != new {
+                said.push(change(name, &old, &new));
+            }
+        }
         if !said.is_empty() {
             let words = format!("~ token policy: {}", said.join("; "));
-            steps.push(Step { words, action: Action::TokenPolicy { rules: after, etag } });
+            steps.push(Step { words, action: Action::TokenPolicy { rules: after, life, etag } });
         }
         Ok(())
     }
@@ -124,6 +138,7 @@ impl Survey<'_> {
     pub(super) async fn put_token_policy(
         &self,
         mut rules: BTreeMap<String, Rules>,
+        life: Life,
         etag: Option<HeaderValue>,
     ) -> Result {
         let all = rules.remove("").unwrap_or_default();
@@ -142,6 +157,8 @@ impl Survey<'_> {
             default_lifetime: all.default_lifetime,
             end_required: all.end_required,
             max_overlap: all.max_overlap,
+            on_reuse: life.on_reuse,
+            attest_every: life.attest_every,
             roles,
         };
         let path = format!("{}/tokenPolicy", self.base);

@@ -60,7 +60,7 @@ async fn a_session_of_a_command_line_never_outlasts_that_of_the_browser() {
     let form = super::asked();
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
     owner.get(&address()).await.says(200, "Your password");
-    owner.post("/console/command-line", &form).await.says(403, "type your password again");
+    owner.post("/console/command-line", &form).await.says(401, "type your password again");
     let before = owner.cookies["__Host-tokenward"].clone();
     let given = code(&mut owner, &[("hours", "12"), ("password", PASSWORD)]).await;
     // The proof gave the browser another text; whoever has got hold of the one until then is out.

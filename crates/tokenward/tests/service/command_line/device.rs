@@ -104,7 +104,7 @@ async fn a_relayed_code_shows_from_where_it_comes_and_asks_who_sits_here() {
     // A session that somebody has stolen or left open approves nothing.
     server.clock.advance(6 * MINUTE);
     let approve = [("code", code.as_str()), ("do", "approve")];
-    owner.post("/console/device", &approve).await.says(403, "type your password again");
+    owner.post("/console/device", &approve).await.says(401, "type your password again");
     server.clock.advance(5 * SECOND);
     assert_eq!(refusal(&poll(&server, &text(&asked, "device_code")).await), "authorization_pending");
     owner.post("/console/device", &[&approve[..], &[("password", PASSWORD)]].concat()).await.says(200, "is signed in");

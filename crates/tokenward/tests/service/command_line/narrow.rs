@@ -16,7 +16,7 @@ async fn a_session_for_one_organization_reaches_nothing_else() {
     let token = redeem(&server, &given, VERIFIER).await.str("access_token");
     owner.get("/console/account").await.says(200, "with a password, for Acme alone");
     let list = server.get("/organization", &token).await;
-    assert_eq!(list.each("results", "id"), [acme.id.clone()]);
+    assert_eq!(list.each("results", "id"), std::slice::from_ref(&acme.id));
     server.get(&acme.path(""), &token).await.expect(200);
     // What is there and what is not get the same bytes.
     let absent = "019ab000-0000-7000-8000-000000000000";
@@ -59,7 +59,7 @@ async fn a_session_for_one_organization_reaches_nothing_else() {
     assert_eq!(server.post(&path, &token, json!({ "secret": secret })).await.outcome(), refused);
     // It can be proven, and ended.
     let token = server.post("/session/proof", &token, json!({ "password": PASSWORD })).await.str("token");
-    assert_eq!(server.get("/organization", &token).await.each("results", "id"), [acme.id.clone()]);
+    assert_eq!(server.get("/organization", &token).await.each("results", "id"), std::slice::from_ref(&acme.id));
     assert_eq!(server.get("/account/session", &token).await.outcome(), refused, "a proof widens nothing");
     server.delete("/session", &token).await.expect(204);
     server.get("/organization", &token).await.expect(401);

@@ -90,7 +90,7 @@ async fn a_field_of_another_type_is_named() {
 #[tokio::test]
 async fn an_unknown_missing_or_doubled_field_is_named() {
     let (server, acme) = Server::frozen().await;
-    let unknown = "is not known here; known are `name`, `description`, `role_id`, `scope`, `not_before`, `expires_at`, `networks`, `labels`, `metadata`, `owner_id`, `successor_id`, `permissions`, `rate_limit`, `quota`, `sha256`, `last_four`";
+    let unknown = "is not known here; known are `name`, `description`, `role_id`, `scope`, `not_before`, `expires_at`, `networks`, `labels`, `metadata`, `owner_id`, `successor_id`, `permissions`, `projects`, `environments`, `rate_limit`, `quota`, `sha256`, `last_four`";
     let answer = create(&server, &acme, json!({ "name": "ci", "role": null })).await;
     assert_eq!(answer.pair(), invalid(&[("role", unknown)]));
     let answer = create(&server, &acme, json!({ "name": "ci", "role_id": null, "expiresAt": null })).await;

@@ -15,7 +15,7 @@ async fn acme_as_created(server: &Server, acme: &Organization) -> Value {
     json!({
         "id": acme.id, "created_at": NOW, "updated_at": NOW, "name": "Acme", "plan": "ENTERPRISE", "description": null,
         "website_url": null, "repository": null, "logo_url": null, "icon_url": null, "admin_emails": null,
-        "owner": server.get("/account", &acme.owner).await.str("id"),
+        "forbids_device": false, "owner": server.get("/account", &acme.owner).await.str("id"),
         "organization_plan": { "plan": "ENTERPRISE", "audit_logs_retention_in_days": 36500 },
     })
 }

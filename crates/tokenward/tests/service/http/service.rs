@@ -149,7 +149,7 @@ async fn nobody_gets_past_an_endpoint_without_a_credential() {
 #[tokio::test]
 async fn what_is_not_there_is_not_found_with_an_error_body() {
     let (server, acme) = Server::frozen().await;
-    for path in ["/nothing", "/api/v1/organization", "/token", "/verify/x", "/%F0%9F%A6%80", "/..%2fetc"] {
+    for path in ["/nothing", "/api/v1/organization", "/tokens", "/verify/x", "/%F0%9F%A6%80", "/..%2fetc"] {
         for by in ["", &acme.owner] {
             let answer = server.get(path, by).await;
             let detail = format!("There is nothing at {path}. The endpoints are described at /docs and /openapi.json.");

@@ -279,8 +279,8 @@ async fn nobody_writes_a_rule_above_themselves_or_without_a_fresh_proof() {
     assert_eq!(stale.outcome(), (401, "proof_required".to_owned()));
     let asked = "Bearer realm=\"tokenward\", error=\"insufficient_user_authentication\", max_age=300";
     assert_eq!(stale.header("www-authenticate"), Some(asked));
-    server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.expect(200);
-    server.put(&path, &acme.owner, rules(Vec::new())).await.expect(200);
+    let proven = server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.expect(200);
+    server.put(&path, proven["token"].as_str().unwrap(), rules(Vec::new())).await.expect(200);
 }
 
 #[tokio::test]

@@ -26,8 +26,8 @@ pub(super) fn boxes() -> Vec<ApiPermissionRow> {
         value: format!("{noun}:{verb}"),
         label: if verb == "*" { "everything".into() } else { verb.into() },
         routes: format!("{n} routes"),
-        held: n % 2 == 0,
-        saved: n % 3 == 0,
+        held: n.is_multiple_of(2),
+        saved: n.is_multiple_of(3),
     };
     let row = |noun: &str, verbs: &[&str]| ApiPermissionRow {
         noun: noun.into(),
