@@ -83,7 +83,7 @@ impl Life {
     /// The same of a token that somebody switches off or on by hand at this moment: whoever switches it on knows what was.
     #[must_use]
     pub fn switched(self, off: bool, at: Time) -> Self {
-        let needed = !off && self.disabled_because == Some(DisabledBecause::NotAttested);
+        let needed = !off && self.asked.is_some();
         let life = if needed { self.attested(at) } else { self };
         Self { reused_at: self.reused_at.filter(|_| off), disabled_because: None, ..life }
     }
@@ -118,8 +118,9 @@ mod tests {
         assert_eq!(life.attestation(), Some(Attestation::Overdue));
         let on = life.switched(false, Time(9));
         assert_eq!((on.attestation(), on.attested_at), (Some(Attestation::Confirmed), Some(Time(9))));
-        // Somebody who switched it off by hand was asked nothing.
+        // So does who switched it off by hand meanwhile, or it would be off again at once.
         let by_hand = Life { disabled_because: None, ..life };
-        assert_eq!(by_hand.switched(false, Time(9)).attestation(), Some(Attestation::Overdue));
+        assert_eq!(by_hand.switched(false, Time(9)).attestation(), Some(Attestation::Confirmed));
+        assert_eq!(by_hand.switched(true, Time(9)).attestation(), Some(Attestation::Overdue));
     }
 }

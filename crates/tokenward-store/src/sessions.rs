@@ -160,6 +160,8 @@ pub struct Renewed<'a> {
     pub methods: &'a Methods,
     /// The provider's own name of its session, where one has just proved it.
     pub provider_session: Option<&'a str>,
+    /// The claim that it was to say groups in, and did not. What was absent once stays so until the next sign-in.
+    pub absent_claim: Option<&'a str>,
 }
 
 /// Notes that the user proved to be at this session, which has another text from now on. `false` when it has ended.
@@ -168,7 +170,8 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         tx.conn(),
         sqlx::query(concat!(
             "UPDATE session SET proven_at = $3, digest = $4, pepper_version = $5, methods = $6, ",
-            "provider_session = COALESCE($7, provider_session) WHERE id = $1 AND account_id = $2"
+            "provider_session = COALESCE($7, provider_session), absent_claim = COALESCE($8, absent_claim) ",
+            "WHERE id = $1 AND account_id = $2"
         ))
         .bind(id)
         .bind(account)
@@ -177,6 +180,7 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         .bind(renewed.pepper_version)
         .bind(renewed.methods.to_string())
         .bind(renewed.provider_session)
+        .bind(renewed.absent_claim)
     )?;
     Ok(proven > 0)
 }

@@ -167,3 +167,13 @@ pub async fn linked(conn: Conn<'_>, accounts: &[Uuid], issuers: &[String]) -> Re
         by_ids(conn, "SELECT account_id, issuer FROM identity WHERE account_id IN", accounts).await?;
     Ok(rows.into_iter().filter(|(_, issuer)| issuers.contains(issuer)).map(|(account, _)| account).collect())
 }
+
+/// Does an organization that somebody is a member of take the word of this provider alone, or follow it?
+pub async fn asked_of(conn: Conn<'_>, account: Uuid, provider: &str) -> Result<bool> {
+    let count: i64 = run!(conn, c => sqlx::query_scalar(concat!(
+        "SELECT count(*) FROM member m JOIN organization o ON o.id = m.organization_id ",
+        "WHERE m.account_id = $1 AND o.deleted_at IS NULL ",
+        "AND (m.rule_provider = $2 OR ' ' || o.sign_in_providers || ' ' LIKE '% ' || $2 || ' %')"
+    )).bind(account).bind(provider).fetch_one(&mut *c))?;
+    Ok(count > 0)
+}

@@ -626,7 +626,7 @@ pub async fn restore(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<u64> {
     free_name(tx, grant, token.kind, &token.name).await?;
     let restored: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET revoked_at = NULL, revoked_reason = NULL, revoked_note = NULL, revoked_by_name = NULL, ",
-        "revoked_by_kind = NULL, revoked_by_id = NULL, updated_at = $3 ",
+        "revoked_by_kind = NULL, revoked_by_id = NULL, attest_since = NULL, attest_overdue = FALSE, updated_at = $3 ",
         "WHERE organization_id = $1 AND id = $2 AND revoked_at IS NOT NULL RETURNING id"
     ))
     .bind(grant.organization()).bind(token.id).bind(token.updated_at.0).fetch_optional(&mut *c))

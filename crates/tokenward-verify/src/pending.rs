@@ -78,7 +78,8 @@ struct OfOrganization {
 struct Part {
     /// Hashes of token, permission and day, each at the place that it names. What is here was noted today.
     seen: Box<[u64]>,
-    fresh: Vec<(Uuid, String, i64)>,
+    /// What is not written yet, by that hash: two that share a place push each other out of it, and are one row all the same.
+    fresh: HashMap<u64, (Uuid, String, i64)>,
 }
 
 /// How much found no room since the start.
@@ -209,12 +210,16 @@ impl Pending {
             if part.seen[at] == hash {
                 continue;
             }
+            if part.fresh.contains_key(&hash) {
+                part.seen[at] = hash;
+                continue;
+            }
             if part.fresh.len() >= FRESH {
                 self.lost_permissions.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             part.seen[at] = hash;
-            part.fresh.push((token, format!("{noun}:{verb}"), today));
+            part.fresh.insert(hash, (token, format!("{noun}:{verb}"), today));
         }
     }
 
@@ -283,7 +288,7 @@ impl Pending {
             }
         }
         for part in &self.parts {
-            for (token, permission, day) in std::mem::take(&mut lock(part).fresh) {
+            for (token, permission, day) in std::mem::take(&mut lock(part).fresh).into_values() {
                 if leaving.permissions.len() >= PERMISSIONS {
                     self.lost_permissions.fetch_add(1, Ordering::Relaxed);
                     continue;
@@ -442,13 +447,18 @@ mod tests {
             let named = Some(Permission::Api { noun: "invoices", verb });
             pending.used(token, Time(at), Exercised { way: &[], named });
         };
-        let noted = || std::mem::take(&mut lock(&pending.parts[0]).fresh);
+        let noted = || std::mem::take(&mut lock(&pending.parts[0]).fresh).into_values().collect::<Vec<_>>();
         (0..1_000).for_each(|_| use_it("read", 5));
         assert_eq!(noted(), [(token, "invoices:read".to_owned(), 0)]);
         use_it("read", 6);
         assert_eq!(noted(), []);
         use_it("read", tokenward_core::time::DAY);
         assert_eq!(noted().len(), 1, "another day");
+        // Those that share a place push each other out of it, and no more than one of each waits.
+        for _ in 0..3 {
+            (0..1_900).for_each(|n| use_it(&format!("w{n}"), 5));
+        }
+        assert_eq!((noted().len(), pending.lost().permissions), (1_900, 0));
         (0..3_000).for_each(|n| use_it(&format!("v{n}"), 5));
         let lost = pending.lost().permissions;
         assert_eq!((noted().len(), lost), (FRESH, 3_000 - FRESH as u64));

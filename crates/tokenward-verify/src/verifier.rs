@@ -587,7 +587,10 @@ impl Verifier {
                 tracing::info!(secrets = rekeyed, pepper = newest.version, "digested with the newest pepper");
             }
         }
-        self.0.uses.write_pending(store).await?;
+        // It is tried again the next time, and nothing else waits for it.
+        if let Err(error) = self.0.uses.write_pending(store).await {
+            tracing::warn!(%error, cause = ?error.cause, "cannot write denials and uses by day");
+        }
         Ok(written)
     }
 

@@ -43,6 +43,9 @@ use crate::service::tokens::Overlap;
 use crate::service::usage::TokenUsage;
 use crate::service::{App, IfMatch, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
 
+/// The longest part of a name that is looked for, in bytes: a whole one of 128 characters.
+const NAME_PART: usize = 512;
+
 fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
     let undo_until = token.revocation.as_ref().and_then(|it| tokens::undo_until(app, &token, it));
     let revocation = |it: Revocation| ApiTokenRevocation {
@@ -196,6 +199,9 @@ impl ListQuery {
             restricted: self.restricted,
             ..Filter::default()
         };
+        if filter.name.as_ref().is_some_and(|it| it.contains('\0') || it.len() > NAME_PART) {
+            faults.push("name", "is no part of a name");
+        }
         if let Some(word) = self.state {
             match TokenFilter::parse(&word) {
                 Ok(state) => filter.state = state,

@@ -285,7 +285,7 @@ pub(super) async fn link(
 ) -> PageResult {
     let pending = pending(&person.app, &headers)?;
     let linked = match proof::given(&person, &form).await {
-        Ok(()) => identities::link(&person.app, &person.caller, oidc::by(&pending)).await,
+        Ok(()) => identities::link(&person.app, &person.caller, oidc::by(&pending), &pending.key).await,
         Err(error) => Err(error),
     };
     match linked {

@@ -7,9 +7,10 @@ use tokenward_core::event::{Event, IdentitySnapshot, Kind};
 use tokenward_core::method::Method;
 use tokenward_core::name::fold_email;
 use tokenward_core::right::Right as _;
+use tokenward_core::sign_in::Shortfall;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::identities::{self, Identity};
-use tokenward_store::{Tx, accounts, sessions};
+use tokenward_store::{Tx, accounts, sessions, sign_in_rules};
 
 use super::{App, Written, accounts as people, proof};
 
@@ -57,9 +58,11 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Identity>> {
     identities::of_account(reader.conn(), user).await
 }
 
-/// Links an identity that was proven just now to the caller's account, whose person must have been proven just now too.
-pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider) -> Result<Written<()>> {
-    let within = proof::lifetime(app);
+/// Links an identity of the provider `key` that was proven just now to the caller's account, whose person must have been proven
+/// just now too. Where an organization of theirs takes this provider's word alone, a password is no way to become somebody
+/// there whom the provider does not know as the owner of the address.
+pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider, key: &str) -> Result<Written<()>> {
+    let (within, key) = (proof::lifetime(app), key.to_owned());
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
@@ -67,6 +70,12 @@ pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider) -> Result<Wri
             let mut events = vec![linked(tx, person.account(), &by).await?];
             let account = accounts::get(tx.conn(), person.account()).await?;
             let mut account = account.ok_or_else(|| Error::not_found("account"))?;
+            let session = sessions::inherited(tx.conn(), account.id, person.session(), now).await?;
+            let methods = session.ok_or_else(|| Error::not_found("session"))?.methods;
+            let known = methods.by(&key) || methods.has(&Method::Link) || by.proves(&account.email);
+            if !known && sign_in_rules::asked_of(tx.conn(), account.id, &key).await? {
+                return Err(Shortfall::Providers([key.as_str().into()].into()).error());
+            }
             if by.proves(&account.email) && account.email_proven_at.is_none() {
                 let before = people::snapshot(&account, false);
                 accounts::prove_email(tx, account.id, now).await?;

@@ -1,5 +1,6 @@
 //! Organizations: those the caller belongs to.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokenward_core::caller::{Caller, Grant};
@@ -43,9 +44,18 @@ pub struct OrganizationChange {
 /// The organizations that the caller belongs to.
 pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Organization>> {
     // Also those that ask for another sign-in: what a list leaves out, clients take to be gone.
-    let ids: Vec<Uuid> = caller.memberships(&app.verifier.directory()).map(|organization| organization.id).collect();
+    let directory = app.verifier.directory();
+    let ids: Vec<Uuid> = caller.memberships(&directory).map(|organization| organization.id).collect();
+    let open: HashSet<Uuid> = caller.organizations(&directory).map(|organization| organization.id).collect();
+    drop(directory);
     let mut reader = app.store.read().await?;
-    organizations::by_id(reader.conn(), &ids).await
+    let mut all = organizations::by_id(reader.conn(), &ids).await?;
+    for closed in all.iter_mut().filter(|it| !open.contains(&it.id)) {
+        // Of these the name says where to sign in, and no more.
+        (closed.description, closed.website_url, closed.repository) = (None, None, None);
+        (closed.logo_url, closed.icon_url, closed.admin_emails) = (None, None, None);
+    }
+    Ok(all)
 }
 
 /// The organization of the grant.
@@ -89,7 +99,7 @@ pub async fn create(app: &Arc<App>, caller: &Caller, change: OrganizationChange)
         let directory = app.verifier.directory();
         let by_role = matches!(organization_creators, OrganizationCreators::Admins);
         if by_role && !organization_creators.would_let(caller, &directory) {
-            for own in caller.memberships(&directory) {
+            for own in directory.organizations().filter(|it| it.role_of(person.account()).is_some()) {
                 caller.organization(&directory, own.id)?;
             }
         }

@@ -39,12 +39,21 @@ pub struct Renewed {
     pub expires_at: Time,
 }
 
+/// What a provider says at a proof, where one proves it.
+#[derive(Default)]
+pub(super) struct ProvenAt<'a> {
+    /// Its own name of its session.
+    pub session: Option<&'a str>,
+    /// The claim that it was to say groups in, and did not.
+    pub absent_claim: Option<&'a str>,
+}
+
 /// Notes in the transaction that the person has proved to be at the session, in this way too, and gives it another text.
 pub(super) async fn renew(
     tx: &mut Tx,
     person: &Person,
     new: &NewText,
-    (method, provider_session): (Method, Option<&str>),
+    (method, provider): (Method, ProvenAt<'_>),
     lifetime: Micros,
 ) -> Result<(Renewed, Vec<Event>)> {
     let (account, id, now) = (person.account(), person.session(), tx.now());
@@ -53,7 +62,8 @@ pub(super) async fn renew(
     let methods = old.methods.and(method);
     let NewText { text, digest, pepper_version } = new;
     let (digest, pepper_version) = (*digest, *pepper_version);
-    let row = sessions::Renewed { digest, pepper_version, methods: &methods, provider_session };
+    let ProvenAt { session: provider_session, absent_claim } = provider;
+    let row = sessions::Renewed { digest, pepper_version, methods: &methods, provider_session, absent_claim };
     if !sessions::prove(tx, account, id, &row, now).await? {
         return Err(gone());
     }
@@ -81,7 +91,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>)
             if accounts::password_hash(tx.conn(), person.account()).await? != hash {
                 return Err(wrong());
             }
-            renew(tx, person, &new, (Method::Password, None), lifetime).await
+            renew(tx, person, &new, (Method::Password, ProvenAt::default()), lifetime).await
         })
     })
     .await

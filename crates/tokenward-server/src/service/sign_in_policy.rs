@@ -84,7 +84,7 @@ pub async fn set(app: &Arc<App>, grant: Grant, providers: Vec<String>, if_match:
     .await
 }
 
-/// Did the session of the grant begin within this time, by one of these providers?
+/// Did the session of the grant, one of the console, begin within this time, by one of these providers?
 async fn require_proven_by(tx: &mut Tx, grant: &Grant, providers: &[String], within: Micros) -> Result<()> {
     let now = tx.now();
     let session = match grant.session() {
@@ -95,7 +95,10 @@ async fn require_proven_by(tx: &mut Tx, grant: &Grant, providers: &[String], wit
         None => None,
     };
     let proven = session.is_some_and(|session| {
-        now.0.saturating_sub(session.created_at.0) < within && providers.iter().any(|key| session.methods.by(key))
+        // What another session handed over began now, and its sign-in long ago.
+        session.console
+            && now.0.saturating_sub(session.created_at.0) < within
+            && providers.iter().any(|key| session.methods.by(key))
     });
     if proven { Ok(()) } else { Err(not_proven(providers, within)) }
 }
@@ -108,6 +111,7 @@ pub async fn is_proven_by(app: &Arc<App>, grant: &Grant, providers: &[String]) -
     let (now, within) = (app.now(), proof::lifetime(app));
     Ok(all.into_iter().any(|session| {
         session.id == id
+            && session.console
             && now.0.saturating_sub(session.created_at.0) < within
             && providers.iter().any(|key| session.methods.by(key))
     }))

@@ -21,3 +21,4 @@ CREATE TABLE denial (
 );
 CREATE INDEX denial_at ON denial (organization_id, at);
 CREATE INDEX denial_token ON denial (organization_id, token_id, at);
+CREATE INDEX denial_old ON denial (at);

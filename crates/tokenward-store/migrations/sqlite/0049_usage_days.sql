@@ -27,3 +27,9 @@ CREATE TABLE permission_used (
     PRIMARY KEY (token_id, permission)
 ) STRICT;
 CREATE INDEX permission_used_day ON permission_used (day);
+
+-- What is too old is taken out by day, and pages look at one organization's days.
+CREATE INDEX usage_day_day ON usage_day (day);
+CREATE INDEX usage_denied_day ON usage_denied (day);
+CREATE INDEX usage_day_of ON usage_day (organization_id, day);
+CREATE INDEX usage_denied_of ON usage_denied (organization_id, day);

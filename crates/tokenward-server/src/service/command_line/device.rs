@@ -27,6 +27,8 @@ const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const CODE: usize = 8;
 /// How much longer a machine has to wait that asks too soon.
 const SLOWER: Micros = 5 * SECOND;
+/// It never has to wait longer than this.
+const SLOWEST: Micros = 60 * SECOND;
 /// How often a short code is made that another machine has already.
 const TRIES: usize = 4;
 
@@ -147,9 +149,12 @@ pub async fn poll(app: &Arc<App>, device_code: &str, client: Client) -> Result<P
         return Ok(Polled::Denied);
     }
     if now < found.asked_at.plus(found.wait) {
-        let wait = found.wait + SLOWER;
-        device_sign_ins::asked(&mut tx, found.id, wait).await?;
-        tx.commit().await?;
+        let wait = (found.wait + SLOWER).min(SLOWEST);
+        // At the longest wait nothing is written any more, however often somebody asks.
+        if wait > found.wait {
+            device_sign_ins::asked(&mut tx, found.id, wait).await?;
+            tx.commit().await?;
+        }
         return Ok(Polled::SlowDown((wait + SECOND - 1) / SECOND));
     }
     device_sign_ins::asked(&mut tx, found.id, found.wait).await?;

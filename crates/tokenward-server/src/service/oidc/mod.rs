@@ -26,7 +26,7 @@ use super::acceptance::{self, Accepting};
 use super::identities::{ByProvider, linked};
 use super::links::link_digest;
 use super::new_text::NewText;
-use super::proof::{self, Renewed};
+use super::proof::{self, ProvenAt, Renewed};
 use super::sessions::{self, Begun, Proof};
 use super::sign_in_rules as rules;
 use super::takeover::end_what_it_made;
@@ -197,7 +197,13 @@ pub async fn finish(
         }
         Purpose::Link => Ok(Came::ToLink(close(app, &pending)?)),
         Purpose::Prove(session, next) => {
-            let renewed = prove(app, &pending, session, auth_time, caller).await?;
+            // The provider says again who somebody is: what follows from it does, as at a sign-in.
+            let own = caller.and_then(|caller| caller.require_user().ok());
+            let absent = match account_of(app, &pending).await?.filter(|account| Some(account.id) == own) {
+                Some(account) => rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?,
+                None => None,
+            };
+            let renewed = prove(app, &pending, (session, absent), auth_time, caller).await?;
             Ok(Came::ProvenAnew(next, renewed.value))
         }
     }
@@ -263,7 +269,7 @@ async fn sign_in(
 async fn prove(
     app: &Arc<App>,
     pending: &Pending,
-    session: Uuid,
+    (session, absent): (Uuid, Option<String>),
     auth_time: Option<i64>,
     caller: Option<&Caller>,
 ) -> Result<Written<Renewed>> {
@@ -284,7 +290,8 @@ async fn prove(
                     "At the provider you are somebody whose identity does not open this account.",
                 ));
             }
-            let by = (Method::Oidc(pending.key.as_str().into()), pending.session.as_deref());
+            let provider = ProvenAt { session: pending.session.as_deref(), absent_claim: absent.as_deref() };
+            let by = (Method::Oidc(pending.key.as_str().into()), provider);
             proof::renew(tx, person, &new, by, lifetime).await
         })
     })

@@ -143,3 +143,28 @@ async fn server_role(server: &Server, acme: &Organization, token: &str) -> Strin
     let by_token = Organization { id: acme.id.clone(), owner: token.to_owned() };
     server.role(&by_token, "viewer").await
 }
+
+#[tokio::test]
+async fn a_password_links_nobody_to_an_account_there_whom_the_provider_does_not_know_so() {
+    let (server, acme, issuer) = served(&[]).await;
+    server.member(&acme, "bob@acme.example", "admin").await;
+    turned_on(&server, &acme, &issuer).await;
+    let (with, link) = ("/console/account/identities/with/corp", "/console/account/identities/link");
+    // Somebody else at the provider, who has got hold of bob's password.
+    issuer.wants(claims("mallory", "mallory@acme.example", true)).await;
+    let mut mallory = Person::at(&server);
+    mallory.sign_in("bob@acme.example", PASSWORD).await.leads_to("/");
+    mallory.by(&issuer, with).await.leads_to(link);
+    mallory.get(link).await;
+    mallory.post(link, &[]).await.says(401, "takes only sessions that the provider");
+    // Bob himself, whose address the provider proves.
+    issuer.wants(claims("bob", "bob@acme.example", true)).await;
+    let mut bob = Person::at(&server);
+    bob.sign_in("bob@acme.example", PASSWORD).await.leads_to("/");
+    bob.by(&issuer, with).await.leads_to(link);
+    bob.get(link).await;
+    bob.post(link, &[]).await.leads_to("/console/account");
+    let mut bob = Person::at(&server);
+    bob.by(&issuer, WITH).await.leads_to("/");
+    bob.get(&format!("/console/{}/tokens", acme.id)).await.says(200, "Acme");
+}

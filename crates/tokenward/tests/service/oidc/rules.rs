@@ -386,3 +386,22 @@ async fn a_provider_under_another_key_makes_no_member_and_keeps_none_open() {
     ada.by(&issuer, "/sign-in/with/login").await.leads_to("/");
     assert_eq!(members(&server, &acme).await, ["ada@acme.example devops login:engineers"]);
 }
+
+#[tokio::test]
+async fn a_proof_by_the_provider_follows_its_groups_as_a_sign_in_does() {
+    let (server, acme, issuer) = served(GROUPS).await;
+    ruled(&server, &acme, &[("engineers", "devops")]).await.expect(200);
+    let tokens = format!("/console/{}/tokens", acme.id);
+    let mut ada = signed_in(&server, &issuer, in_groups("ada", json!(["engineers"]))).await;
+    ada.get(&tokens).await.says(200, "Acme");
+    // The claim is not said: this session is refused from then on.
+    issuer.wants(in_groups("ada", Value::Null)).await;
+    ada.by(&issuer, "/console/account/prove/corp").await.leads_to("/console/account");
+    ada.get(&tokens).await.says(401, "the claim “groups” of your provider");
+    // The group is taken away.
+    let mut ada = signed_in(&server, &issuer, in_groups("ada", json!(["engineers"]))).await;
+    issuer.wants(in_groups("ada", json!([]))).await;
+    ada.by(&issuer, "/console/account/prove/corp").await.leads_to("/console/account");
+    assert!(members(&server, &acme).await.is_empty());
+    ada.get(&tokens).await.says(404, "There is no such organization");
+}
