@@ -13,14 +13,16 @@ import unittest
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+import httpx
+
 from tokenward_verify import AsyncTokenward, Needs, Question, Tokenward, TokenwardError, _async, _http
 
-from .world import WORLD, YES, Handler, listening, read_request, reply, reset, serving
+from .world import TLS, WORLD, YES, Handler, listening, read_request, reply, reset, serving
 
 TOKENS: dict[str, str] = WORLD["tokens"]
 SERVICE: str = WORLD["credential"]
@@ -120,15 +122,16 @@ class ARealServer(unittest.TestCase):
 
 
 class BadServers(unittest.TestCase):
-    """By threads, by coroutines, and by coroutines on threads."""
+    """By threads, by coroutines, by coroutines on threads, and by clients of httpx."""
 
-    WAYS = ("threads", "coroutines", "coroutines on threads")
+    WAYS = ("threads", "coroutines", "coroutines on threads", "httpx", "httpx coroutines")
 
     def asking(self, way: str, url: str, times: int = 1, timeout: float = 10.0, between: Callable[[], object] = lambda: None) -> list[Any]:
         """What each of several questions in a row came to: True for a yes, False for a no, or the kind of the error."""
-        if way == "threads":
+        if way in ("threads", "httpx"):
             outcomes: list[Any] = []
-            with Tokenward(url, "x", timeout=timeout) as client:
+            threads_own = httpx.Client(verify=TLS) if way == "httpx" else None
+            with threads_own or nullcontext(), Tokenward(url, "x", timeout=timeout, client=threads_own) as client:
                 for turn in range(times):
                     if turn > 0:
                         between()
@@ -140,7 +143,8 @@ class BadServers(unittest.TestCase):
 
         async def ask() -> list[Any]:
             outcomes: list[Any] = []
-            async with AsyncTokenward(url, "x", timeout=timeout) as client:
+            own = httpx.AsyncClient(verify=TLS) if way == "httpx coroutines" else None
+            async with own or nullcontext(), AsyncTokenward(url, "x", timeout=timeout, client=own) as client:
                 for turn in range(times):
                     if turn > 0:
                         await asyncio.to_thread(between)
@@ -247,7 +251,8 @@ class BadServers(unittest.TestCase):
                         # Behind the answer, when it was read and the connection is idle.
                         time.sleep(0.05)
                         reply(connection, YES)
-                    sent.set()
+                        # Only here: the thread of a later connection could still be on its way when the next client has its own turn.
+                        sent.set()
 
             with self.subTest(way), listening(twice) as url:
                 outcomes = self.asking(way, url, times=2, between=sent.wait)

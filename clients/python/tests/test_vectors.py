@@ -1,4 +1,4 @@
-"""The table that all clients run, by both clients of this one."""
+"""The table that all clients run, by both clients of this one, over their own connections and over those of httpx."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import httpx
+
 from tokenward_verify import AsyncTokenward, Needs, Question, Request, Tokenward, TokenwardError, Verdict
 from tokenward_verify import _wire as wire
 from tokenward_verify.guard import NoCredential, Passed, Presented, Refusal, after, before, credential_of, failed
 
-from .world import VECTORS, Handler, content, listening, read_request, serving
+from .world import TLS, VECTORS, Handler, content, listening, read_request, serving
 
 REQUEST = Presented(["Token twd_x"], [], "GET", "/")
 
@@ -34,7 +36,20 @@ def by_coroutines(url: str, question: Question) -> Verdict:
     return asyncio.run(ask())
 
 
-CLIENTS = (by_threads, by_coroutines)
+def by_httpx(url: str, question: Question) -> Verdict:
+    with httpx.Client(verify=TLS) as own:
+        return Tokenward(url, "twd_service", timeout=10, client=own).ask(question)
+
+
+def by_httpx_coroutines(url: str, question: Question) -> Verdict:
+    async def ask() -> Verdict:
+        async with httpx.AsyncClient(verify=TLS) as own:
+            return await AsyncTokenward(url, "twd_service", timeout=10, client=own).ask(question)
+
+    return asyncio.run(ask())
+
+
+CLIENTS = (by_threads, by_coroutines, by_httpx, by_httpx_coroutines)
 
 
 def question(row: dict[str, Any]) -> Question:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from typing import Any
 
 WORLD: dict[str, Any] = json.loads(Path(os.environ["TOKENWARD_WORLD"]).read_text())
 VECTORS: dict[str, Any] = WORLD["vectors"]
+#: For clients of httpx, each of which would read all authorities anew.
+TLS = ssl.create_default_context()
 
 YES = json.dumps(
     {

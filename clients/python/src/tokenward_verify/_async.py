@@ -7,13 +7,18 @@ import ssl
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from ._base import Asking, Settings, one, several
 from ._http import Answer, Route, route
 from ._sync import KEPT, KEPT_FOR, Tokenward, poll, usual_tls
 from ._wire import Question, Reply, Request, Resource, TokenwardError, Verdict
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ._httpx import ByAsync
 
 
 class _Connection(asyncio.Protocol):
@@ -82,7 +87,8 @@ class _Connection(asyncio.Protocol):
 
 
 class AsyncTokenward:
-    """Asks one server from coroutines. Make one for the whole process; the settings are those of :class:`Tokenward`."""
+    """Asks one server from coroutines. Make one for the whole process; the settings are those of :class:`Tokenward`,
+    with an ``httpx.AsyncClient`` as ``client``."""
 
     def __init__(
         self,
@@ -92,6 +98,7 @@ class AsyncTokenward:
         timeout: float = 1.0,
         revoked_tokens_live_for: float = 0,
         ssl_context: ssl.SSLContext | None = None,
+        client: httpx.AsyncClient | None = None,
     ) -> None:
         self._settings = Settings(url, credential, timeout, revoked_tokens_live_for)
         self.base = self._settings.base
@@ -99,6 +106,11 @@ class AsyncTokenward:
         # A service may have several loops, one after the other or in threads of their own.
         self._idle: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Connection]] = WeakKeyDictionary()
         self._threads: tuple[Tokenward, ThreadPoolExecutor] | None = None
+        self._by_client: ByAsync | None = None
+        if client is not None:
+            from ._httpx import ByAsync
+
+            self._by_client = ByAsync(self._settings, client, ssl_context)
 
     async def verify(
         self,
@@ -141,6 +153,8 @@ class AsyncTokenward:
         await self.aclose()
 
     async def _post(self, asking: Asking[Any]) -> Reply:
+        if self._by_client is not None:
+            return await self._by_client.post(asking)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.timeout
         idle = self._idle_of(loop)

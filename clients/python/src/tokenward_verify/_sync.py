@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._base import Asking, Settings, one, several
 from ._http import HEAD_BYTES, Answer, Route, route
 from ._wire import Question, Reply, Request, Resource, Verdict
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ._httpx import BySync
 
 #: Idle connections that are kept for the next question, and for how many seconds.
 KEPT = 64
@@ -59,17 +64,26 @@ class Tokenward:
         timeout: float = 1.0,
         revoked_tokens_live_for: float = 0,
         ssl_context: ssl.SSLContext | None = None,
+        client: httpx.Client | None = None,
     ) -> None:
         """``credential`` is a token of the role ``verifier``, ``timeout`` the longest that a question may take in seconds.
 
         ``revoked_tokens_live_for``: remember a yes for so long, 1 second at most. **A token that was revoked lives that
         long for this process.** Off where nothing is said.
+
+        ``client``: an ``httpx.Client`` of yours, over whose connections questions go; it stays yours to close. The limits and guarantees
+        of this one stand. It needs the extra ``httpx``.
         """
         self._settings = Settings(url, credential, timeout, revoked_tokens_live_for)
         self.base = self._settings.base
         self._tls = ssl_context
         self._idle: list[_Connection] = []
         self._lock = Lock()
+        self._by_client: BySync | None = None
+        if client is not None:
+            from ._httpx import BySync
+
+            self._by_client = BySync(self._settings, client, ssl_context)
 
     def verify(
         self,
@@ -111,6 +125,8 @@ class Tokenward:
 
     def post(self, asking: Asking[Any]) -> Reply:
         """The answer to a question, whatever it says."""
+        if self._by_client is not None:
+            return self._by_client.post(asking)
         now = time.monotonic()
         until = now + self._settings.timeout
         idle = self._take(now)
