@@ -38,7 +38,7 @@ pub struct Caller {
     /// Which version of its policy has allowed the request, where it has one.
     policy: Option<Time>,
     /// What a session proves; nothing where it does not say, and for a token.
-    proof: Arc<SessionProof>,
+    proof: Option<Arc<SessionProof>>,
     /// For a user: which organizations the session reaches.
     reach: Reach,
     by: Arc<By>,
@@ -108,7 +108,7 @@ impl Caller {
             metered: None,
             brownout: None,
             policy: None,
-            proof: Arc::default(),
+            proof: None,
             reach: Reach::default(),
             by: Arc::new(by),
         }
@@ -153,7 +153,7 @@ impl Caller {
     /// A signed-in user.
     #[must_use]
     pub fn user(credential: Credential, by: By) -> Self {
-        let (proof, reach) = (Arc::default(), Reach::default());
+        let reach = Reach::default();
         Self {
             credential,
             token: None,
@@ -161,7 +161,7 @@ impl Caller {
             metered: None,
             brownout: None,
             policy: None,
-            proof,
+            proof: None,
             reach,
             by: Arc::new(by),
         }
@@ -170,7 +170,7 @@ impl Caller {
     /// The same where the session proves this.
     #[must_use]
     pub fn proven_by(self, proof: Arc<SessionProof>) -> Self {
-        Self { proof, ..self }
+        Self { proof: Some(proof), ..self }
     }
 
     /// The same where the session reaches no more than this.
@@ -265,7 +265,9 @@ impl Caller {
     fn lacks_in(&self, organization: &Organization) -> Option<Shortfall> {
         match self.credential.subject {
             Subject::User(user) => {
-                shortfall(organization.asked_providers(), organization.rule_provider(user), &self.proof)
+                let none = SessionProof::default();
+                let proof = self.proof.as_deref().unwrap_or(&none);
+                shortfall(organization.asked_providers(), organization.rule_provider(user), proof)
             }
             Subject::Token(_) => None,
         }

@@ -24,6 +24,7 @@ mod rekey;
 #[cfg(feature = "tower")]
 mod require;
 mod reuse;
+mod sampled;
 #[doc(hidden)]
 pub mod server;
 mod tally;

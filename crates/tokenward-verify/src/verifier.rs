@@ -24,7 +24,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Role, RoleKind, Target};
 use tokenward_core::secret::{Digest, InnerDigest, Kind, Pepper, Prefixes, Presented};
 use tokenward_core::sync::lock;
-use tokenward_core::time::Micros;
+use tokenward_core::time::{HOUR, MINUTE, Micros};
 use tokenward_core::token::{Cut, State};
 use tokenward_core::{Clock, Code, Error, Result, Time, Uuid, lease};
 use tokenward_store::quotas;
@@ -40,13 +40,14 @@ use crate::journal::{Journal, aside};
 use crate::node::{Follower, NodeTerms};
 use crate::pending::Exercised;
 use crate::policy::asked::{AskedRequest, PolicyPass};
-use crate::policy::denials::Denials;
+use crate::policy::denials::PolicyDenied;
 use crate::question::{Asking, Presenter, Question, Request, SPANS};
 use crate::record::{DecisionFact, KeptDecision};
 use crate::refusals::{Refusals, Refused};
 use crate::registry::{Reached, This};
 use crate::rekey::Rekeys;
-use crate::reuse::Reuses;
+use crate::reuse::Reused;
+use crate::sampled::Sampled;
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 use crate::watch::Watch;
@@ -106,8 +107,8 @@ struct Shared {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     guard: guard::MissGuard,
     refusals: Refusals,
-    denials: Denials,
-    reuses: Reuses,
+    denials: Sampled<PolicyDenied>,
+    reuses: Sampled<Reused>,
     /// Do passwords prove nothing here?
     no_passwords: AtomicBool,
 }
@@ -181,8 +182,8 @@ impl Verifier {
             tasks: Mutex::default(),
             guard: guard::MissGuard::default(),
             refusals: Refusals::default(),
-            denials: Denials::default(),
-            reuses: Reuses::default(),
+            denials: Sampled::every(MINUTE),
+            reuses: Sampled::every(HOUR),
             no_passwords: AtomicBool::new(false),
         }));
         let listens = terms.listens(&store).then(|| store.clone());

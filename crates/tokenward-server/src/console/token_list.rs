@@ -37,8 +37,8 @@ const IN_USE: i64 = 7 * DAY;
 /// address.
 const TOKEN_LIKE: usize = 16;
 
-/// The filters of the list: what the query says, and what people read. The first takes all.
-const FILTERS: [(&str, &str); 10] = [
+/// The filters of the list: what the query says, and what people read; in the order of [`Which::ALL`]. The first takes all.
+const FILTERS: [(&str, &str); Which::ALL.len()] = [
     ("", "All"),
     ("soon", "Ends within 14 days"),
     ("unused", "Unused for 90 days"),
@@ -49,19 +49,6 @@ const FILTERS: [(&str, &str); 10] = [
     ("admin", "Admin"),
     ("expired", "Expired"),
     ("disabled", "Disabled"),
-];
-/// The same, as the database counts them.
-const COUNTED: [Which; FILTERS.len()] = [
-    Which::All,
-    Which::Soon,
-    Which::Unused,
-    Which::Endless,
-    Which::Orphaned,
-    Which::Unowned,
-    Which::Unconfirmed,
-    Which::Admin,
-    Which::Expired,
-    Which::Disabled,
 ];
 /// The filter for what was taken back, which the others leave out.
 const DELETED: (&str, &str) = ("deleted", "Deleted");
@@ -122,7 +109,7 @@ impl Asked {
     /// Which tokens it asks for, where the database counts them.
     fn counted(&self) -> Option<Which> {
         let named = FILTERS.iter().position(|(name, _)| *name == self.filter);
-        named.filter(|_| self.search.trim().is_empty()).map(|at| COUNTED[at])
+        named.filter(|_| self.search.trim().is_empty()).map(|at| Which::ALL[at])
     }
 
     fn sort_word(&self) -> String {
@@ -312,7 +299,7 @@ impl Survey {
         let spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
         let (facts, counted) = token_overview::count(&person.app, grant, spans).await?;
         let counts = counted.each.map(|count| usize::try_from(count).unwrap_or(0));
-        let matching = COUNTED.iter().position(|it| *it == which).map_or(0, |at| counts[at]);
+        let matching = Which::ALL.iter().position(|it| *it == which).map_or(0, |at| counts[at]);
         let (before, pager) = place(matching, base, query, "page");
         let order = (shelf(asked.sort.0), asked.sort.1);
         let page = token_overview::page(&person.app, grant, &facts, which, order, before, PAGE).await?;

@@ -161,12 +161,6 @@ impl Mailer {
     /// Tells somebody about tokens, in a task of its own. From the budgets of the organization and of the recipient.
     pub fn tell(&self, letter: &Letter<'_>, recipient: &str, now: Time) -> Result<()> {
         let Letter { organization, subject, lead, more, what, place, .. } = *letter;
-        let budgets = [
-            (Budget::Organization(organization), &MAILS_PER_ORGANIZATION),
-            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
-        ];
-        self.0.take(&budgets, now)?;
-        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
         let name = unlinked(letter.organization_name);
         let mut text = format!("{name}: {lead}\n\n");
         for (token, end) in &letter.lines {
@@ -178,17 +172,7 @@ impl Mailer {
             text += &format!("and {more} more\n");
         }
         text += &format!("\n{what}\n\n{place}\n");
-        let message = Message::builder().from(self.0.from.clone()).to(Mailbox::new(None, to));
-        let message =
-            message.subject(format!("API tokens of {name}: {subject}")).body(text).map_err(Error::internal)?;
-        let mailer = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            if let Err(problem) = mailer.transport.send(message).await {
-                let problem = problem.to_string();
-                tracing::error!(%organization, problem, "a mail about tokens could not be sent");
-            }
-        });
-        Ok(())
+        self.send(organization, recipient, format!("API tokens of {name}: {subject}"), text, now)
     }
 
     /// Tells somebody of tokens that end soon, in a task of its own. From the budgets of the organization and of the recipient.
@@ -203,12 +187,6 @@ impl Mailer {
         place: &str,
         now: Time,
     ) -> Result<()> {
-        let budgets = [
-            (Budget::Organization(organization), &MAILS_PER_ORGANIZATION),
-            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
-        ];
-        self.0.take(&budgets, now)?;
-        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
         let name = unlinked(name);
         let within = if days == 1 { "a day".to_owned() } else { format!("{days} days") };
         let mut text = format!("These API tokens of {name} are in use and end within {within}:\n\n");
@@ -221,20 +199,9 @@ impl Mailer {
         text += &format!(
             "\nGive them another end or a new secret, or let them end: whoever uses them is refused from then on.\n\n{place}\n"
         );
-        let message = Message::builder().from(self.0.from.clone()).to(Mailbox::new(None, to));
-        let message = message.subject(format!("API tokens of {name} end soon")).body(text).map_err(Error::internal)?;
-        let mailer = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            if let Err(problem) = mailer.transport.send(message).await {
-                let problem = problem.to_string();
-                tracing::error!(%organization, problem, "a mail about tokens that end soon could not be sent");
-            }
-        });
-        Ok(())
+        self.send(organization, recipient, format!("API tokens of {name} end soon"), text, now)
     }
-}
 
-impl Mailer {
     /// Tells somebody that a member has left by a rule, in a task of its own. From the budgets of the organization and of the
     /// recipient.
     pub fn tell_of_member(
@@ -245,25 +212,30 @@ impl Mailer {
         place: &str,
         now: Time,
     ) -> Result<()> {
-        let budgets = [
-            (Budget::Organization(organization), &MAILS_PER_ORGANIZATION),
-            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
-        ];
-        self.0.take(&budgets, now)?;
-        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
         let (name, member) = (unlinked(name), unlinked(member));
         let text = format!(
             "{member} is no member of {name} any more: when {member} signed in, no rule of the organization fitted what the \
              provider says.\n\nTokens that {member} owns go on. Those without a successor are marked as of an owner who \
              left.\n\n{place}\n"
         );
+        self.send(organization, recipient, format!("A member has left {name}"), text, now)
+    }
+
+    /// Sends it in a task of its own, where the budgets of the organization and of the recipient have one left.
+    fn send(&self, organization: Uuid, recipient: &str, subject: String, text: String, now: Time) -> Result<()> {
+        let budgets = [
+            (Budget::Organization(organization), &MAILS_PER_ORGANIZATION),
+            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
+        ];
+        self.0.take(&budgets, now)?;
+        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
         let message = Message::builder().from(self.0.from.clone()).to(Mailbox::new(None, to));
-        let message = message.subject(format!("A member has left {name}")).body(text).map_err(Error::internal)?;
+        let message = message.subject(&subject).body(text).map_err(Error::internal)?;
         let mailer = Arc::clone(&self.0);
         tokio::spawn(async move {
             if let Err(problem) = mailer.transport.send(message).await {
                 let problem = problem.to_string();
-                tracing::error!(%organization, problem, "a mail about a member who left could not be sent");
+                tracing::error!(%organization, subject, problem, "a mail could not be sent");
             }
         });
         Ok(())

@@ -48,6 +48,20 @@ pub enum Which {
 }
 
 impl Which {
+    /// All, in the order in which they are counted.
+    pub const ALL: [Self; 10] = [
+        Self::All,
+        Self::Soon,
+        Self::Unused,
+        Self::Endless,
+        Self::Orphaned,
+        Self::Unowned,
+        Self::Unconfirmed,
+        Self::Admin,
+        Self::Expired,
+        Self::Disabled,
+    ];
+
     /// How the statements name them.
     const fn word(self) -> &'static str {
         match self {
@@ -68,8 +82,8 @@ impl Which {
 /// How many tokens there are.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
-    /// Of each kind, in the order of [`Which`].
-    pub each: [i64; 10],
+    /// Of each kind, in the order of [`Which::ALL`].
+    pub each: [i64; Which::ALL.len()],
     /// In use, and ending soon.
     pub ending: i64,
     /// The first of these to end, by its name.

@@ -190,19 +190,7 @@ async fn tokens_are_counted_as_they_are_listed(world: World) {
         admin: acme.role(BuiltIn::Admin),
     };
     let counts = overview::count(world.reader().await.conn(), &acme.grant, &facts).await.unwrap();
-    let every = [
-        Which::All,
-        Which::Soon,
-        Which::Unused,
-        Which::Endless,
-        Which::Orphaned,
-        Which::Unowned,
-        Which::Unconfirmed,
-        Which::Admin,
-        Which::Expired,
-        Which::Disabled,
-    ];
-    for (which, count) in every.into_iter().zip(counts.each) {
+    for (which, count) in Which::ALL.into_iter().zip(counts.each) {
         for by in ORDERS.map(Shelf::By).into_iter().chain([Shelf::Role]) {
             for descending in [false, true] {
                 let order = (by, descending);

@@ -92,17 +92,18 @@ impl Paths {
             // A default is a value that stands there.
             return;
         };
+        // In the name of a rule an index may be computed.
         match head {
             RuleHead::Compr { refr, assign, .. } => {
-                self.of_head(refr);
+                self.of_expr(refr);
                 assign.iter().for_each(|it| self.of_expr(&it.value));
             }
             RuleHead::Set { refr, key, .. } => {
-                self.of_head(refr);
+                self.of_expr(refr);
                 key.iter().for_each(|it| self.of_expr(it));
             }
             RuleHead::Func { refr, args, assign, .. } => {
-                self.of_head(refr);
+                self.of_expr(refr);
                 args.iter().for_each(|it| self.of_expr(it));
                 assign.iter().for_each(|it| self.of_expr(&it.value));
             }
@@ -111,11 +112,6 @@ impl Paths {
             body.assign.iter().for_each(|it| self.of_expr(&it.value));
             self.of_query(&body.query);
         }
-    }
-
-    /// The name of a rule, in which an index may be computed.
-    fn of_head(&mut self, name: &Expr) {
-        self.of_expr(name);
     }
 
     fn of_query(&mut self, query: &Query) {
