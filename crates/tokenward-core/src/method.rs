@@ -21,6 +21,12 @@ pub enum Method {
     Device,
     /// A provider of identities, by its key in the settings.
     Oidc(Box<str>),
+    /// A passkey, which had verified its user: two factors in one.
+    Passkey,
+    /// A code of an authenticator (RFC 6238), beside a first factor.
+    Otp,
+    /// A recovery code, in the place of the second factor.
+    RecoveryCode,
 }
 
 impl Method {
@@ -32,6 +38,9 @@ impl Method {
             "link" => Some(Self::Link),
             "invitation" => Some(Self::Invitation),
             "device" => Some(Self::Device),
+            "passkey" => Some(Self::Passkey),
+            "otp" => Some(Self::Otp),
+            "recovery_code" => Some(Self::RecoveryCode),
             _ => word.strip_prefix(OIDC).filter(|key| is_provider_key(key)).map(|key| Self::Oidc(key.into())),
         }
     }
@@ -45,6 +54,9 @@ impl fmt::Display for Method {
             Self::Invitation => f.write_str("invitation"),
             Self::Device => f.write_str("device"),
             Self::Oidc(key) => write!(f, "{OIDC}{key}"),
+            Self::Passkey => f.write_str("passkey"),
+            Self::Otp => f.write_str("otp"),
+            Self::RecoveryCode => f.write_str("recovery_code"),
         }
     }
 }
@@ -97,7 +109,16 @@ impl Methods {
     /// invitation that was accepted with a password.
     #[must_use]
     pub fn by_password(&self) -> bool {
-        self.0.iter().all(|method| matches!(method, Method::Password | Method::Invitation | Method::Device))
+        let beside = |method: &Method| {
+            matches!(method, Method::Invitation | Method::Device | Method::Otp | Method::RecoveryCode)
+        };
+        self.0.iter().all(|method| *method == Method::Password || beside(method))
+    }
+
+    /// Were two factors shown to us: a passkey, or a code beside what came first? What a provider says of its own is not in here.
+    #[must_use]
+    pub fn two_factors(&self) -> bool {
+        self.0.iter().any(|method| matches!(method, Method::Passkey | Method::Otp | Method::RecoveryCode))
     }
 
     /// These, and this one too.
@@ -142,9 +163,13 @@ mod tests {
                 && by_password("password")
                 && by_password("invitation password")
         );
+        assert!(by_password("otp password") && !by_password("passkey"));
+        let two = |text: &str| Methods::parse(text).is_ok_and(|it| it.two_factors());
+        assert!(two("passkey") && two("otp password") && two("password recovery_code"));
+        assert!(!two("") && !two("password") && !two("link") && !two("oidc:corp"));
         assert!(!by_password("link") && !by_password("device oidc:corp") && !by_password("invitation oidc:corp"));
         assert_eq!(Methods::of([Method::Password]).and(Method::Device).to_string(), "password device");
-        for wrong in ["oidc:", "oidc:Corp", "oidc:a-b", "oidc:1a", "passkey", "password,link"] {
+        for wrong in ["oidc:", "oidc:Corp", "oidc:a-b", "oidc:1a", "passkeys", "password,link"] {
             assert!(Methods::parse(wrong).is_err(), "{wrong}");
         }
     }

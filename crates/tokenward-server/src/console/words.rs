@@ -182,6 +182,9 @@ pub(super) fn proven_how(methods: &Methods) -> String {
         Method::Invitation => "an invitation".to_owned(),
         Method::Device => "a code that was typed".to_owned(),
         Method::Oidc(key) => key.to_string(),
+        Method::Passkey => "a passkey".to_owned(),
+        Method::Otp => "a code".to_owned(),
+        Method::RecoveryCode => "a recovery code".to_owned(),
     };
     let all: Vec<String> = methods.iter().map(word).collect();
     if all.is_empty() { String::new() } else { format!("with {}", all.join(" and ")) }
