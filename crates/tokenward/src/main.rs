@@ -25,8 +25,8 @@ fn main() -> ExitCode {
             at_start::apply(&args).await?;
             serve::run(args).await
         }),
-        Command::Bootstrap(args) => run(bootstrap::run(args)),
-        Command::NewOrganization(args) => run(new_organization::run(args)),
+        Command::Bootstrap(args) => run(bootstrap::run(args, cli.global.wants_document())),
+        Command::NewOrganization(args) => run(new_organization::run(args, cli.global.wants_document())),
         Command::SignInLink(args) => run(sign_in_link::run(args)),
         Command::Identity(command) => run(identity::run(command, cli.global.json)),
         Command::Oidc(command) => run(oidc::run(command)),
@@ -53,7 +53,7 @@ fn run(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            note::note(format!("error: {error:#}"));
+            note::say(format!("error: {error:#}"));
             Exit::Error.into()
         }
     }

@@ -2,9 +2,26 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Says something to the person at the terminal. Not being heard is no failure.
+/// Is nothing said but what went wrong, or may go wrong?
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Says no more than must be said from now on.
+pub fn be_quiet() {
+    QUIET.store(true, Relaxed);
+}
+
+/// Says something to the person at the terminal, if that person wants to hear it.
 pub fn note(line: impl AsRef<str>) {
+    let line = line.as_ref();
+    if !QUIET.load(Relaxed) || line.starts_with("warning: ") {
+        say(line);
+    }
+}
+
+/// Says what went wrong, in any case. Not being heard is no failure.
+pub fn say(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", line.as_ref());
 }
 

@@ -68,6 +68,7 @@ use axum::response::Response;
 pub use direct::Front;
 pub use endpoint::Endpoint;
 pub use error::ApiError;
+pub use openapi::fields_beside;
 pub use policy_gate::policy_gate;
 pub use right::{EndpointRight, On};
 pub use unrouted::{not_served, unknown_method, unknown_path};

@@ -1,5 +1,7 @@
 //! The OpenAPI document, from the table of endpoints.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 use tokenward_api::error::ErrorBody;
@@ -65,6 +67,30 @@ pub(super) fn document(server: &str, limits: &Limits) -> Value {
             },
         },
     })
+}
+
+/// All fields that an answer can have in which these stand: those of the smallest body that has all of them. A field without a
+/// value is left out of an answer, and is none that the body does not know.
+pub fn fields_beside(present: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut schemas = Vec::new();
+    for shape in endpoints().iter().filter_map(|endpoint| endpoint.answer.as_ref()) {
+        (shape.schemas)(&mut schemas);
+    }
+    let schemas: BTreeMap<String, Value> =
+        schemas.into_iter().filter_map(|(name, schema)| Some((name, serde_json::to_value(schema).ok()?))).collect();
+    let bodies = schemas.values().map(|schema| properties(schema, &schemas));
+    bodies.filter(|body| body.is_superset(present)).min_by_key(BTreeSet::len).unwrap_or_default()
+}
+
+/// The names of what a body has, with those of the bodies that it is made of.
+fn properties(schema: &Value, schemas: &BTreeMap<String, Value>) -> BTreeSet<String> {
+    let own = schema["properties"].as_object().into_iter().flat_map(|it| it.keys().cloned());
+    let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| {
+        let named = part["$ref"].as_str().and_then(|name| schemas.get(name.rsplit('/').next()?));
+        // A part is no part of itself.
+        named.unwrap_or(part)["properties"].as_object().into_iter().flat_map(|it| it.keys().cloned())
+    });
+    own.chain(parts).collect()
 }
 
 fn operation(endpoint: &Endpoint) -> Value {

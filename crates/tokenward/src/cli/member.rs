@@ -11,7 +11,7 @@ use tokenward_core::{Uuid, email};
 use super::answer::{ApiAnswer, List};
 use super::client::ChosenOrganization;
 use super::find::find;
-use super::output::{self, Exit, Result, Table, clean, moment, print_once};
+use super::output::{self, Exit, Result, Table, clean, moment};
 use super::{Context, prompt, role};
 use crate::note::note;
 
@@ -239,10 +239,10 @@ async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: 
     let role = find(&roles, wanted, "role")?;
     let body = InviteMemberRequest { email: email.to_owned(), role_id: Some(role.id), role: None };
     let answer: ApiAnswer<InviteMember> = context.client.post(&invitations_path(organization), &body).await?;
+    output::once(&answer.invitation_link, &answer.raw, context.global.json)?;
     if context.global.json {
-        return print_once(&output::pretty(&answer.raw));
+        return Ok(());
     }
-    print_once(&answer.invitation_link)?;
     note(clean(&format!("Invited {email} as {}. Whoever has the link can use it: send it to nobody else.", role.name)));
     Ok(())
 }

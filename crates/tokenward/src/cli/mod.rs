@@ -18,6 +18,7 @@ mod environment;
 mod event;
 mod find;
 mod health;
+mod jq;
 mod limits;
 mod log;
 mod login;
@@ -26,6 +27,7 @@ mod member;
 mod node;
 mod org;
 mod output;
+mod pick;
 mod pipeline;
 mod project;
 mod prompt;
@@ -49,10 +51,12 @@ mod usage;
 mod verify;
 mod when;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokenward_core::Uuid;
 use tokenward_server::config::unknown_variables;
@@ -68,10 +72,12 @@ use crate::commands::policy::PolicyCommand;
 use crate::commands::restore::RestoreArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
+use crate::note::be_quiet;
 use client::Client;
 pub use log::{LogCommand, OnlineLog};
-pub use output::Exit;
-use output::{Failure, Result};
+pub use output::{Exit, Failure};
+pub use pick::{shown, shown_in_a_line};
+use output::Result;
 use run::RunArgs;
 pub use run::run as run_command;
 
@@ -114,12 +120,33 @@ pub struct Global {
     #[arg(long, global = true, env = "TOKENWARD_CA_CERT", value_name = "FILE", help_heading = "Server")]
     // Text, because clap refuses an empty path: an empty variable means that there is none.
     pub ca_cert: Option<String>,
-    /// Print the answer as JSON
-    #[arg(long, global = true)]
+    /// Print the answer as JSON, or only these fields of what it tells of
+    // Its name in clap is that of the option, since others conflict with it.
+    #[arg(
+        long = "json", id = "json", global = true, value_name = "FIELD,…", num_args = 0..=1, require_equals = true,
+        default_missing_value = "", value_parser = pick::fields, help_heading = "Output",
+    )]
+    pub fields: Option<String>,
+    /// Print what this jq expression makes of the answer: a line a result, texts as they are
+    #[arg(long, global = true, value_name = "EXPRESSION", value_parser = jq::expression, help_heading = "Output")]
+    pub jq: Option<String>,
+    /// Print ids alone, or a secret that was made, and say nothing but what went wrong
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub quiet: bool,
+    /// Is the answer for a program, in one of these ways?
+    #[arg(skip)]
     pub json: bool,
     /// Show ids in lists, and shorten nothing
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub wide: bool,
+}
+
+impl Global {
+    /// Is the answer to be one document? Not where the shortest is wanted of it.
+    #[must_use]
+    pub fn wants_document(&self) -> bool {
+        self.json && !pick::is_short()
+    }
 }
 
 /// All commands: those that run in this process, and those that ask a server.
@@ -267,20 +294,59 @@ impl<'a> Context<'a> {
 /// Reads the arguments; prints help or a usage error and exits where there is nothing more to do.
 #[must_use]
 pub fn parse() -> Cli {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let cli = read(&typed).unwrap_or_else(|error| error.exit());
+    pick::choose(&cli.global);
+    if cli.global.quiet {
+        be_quiet();
+    }
+    cli
+}
+
+/// Reads a command line. Fields may stand behind a space too, as in `--json id,name`, where the command takes no such word.
+fn read(typed: &[OsString]) -> std::result::Result<Cli, clap::Error> {
+    read_as_typed(typed).or_else(|error| {
+        let not_understood = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+        let Some((joined, word)) = with_fields(typed).filter(|_| not_understood) else { return Err(error) };
+        let is_about_it = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand]
+            .into_iter()
+            .any(|kind| error.get(kind) == Some(&ContextValue::String(word.clone())));
+        read_as_typed(&joined).map_err(|other| if is_about_it { other } else { error })
+    })
+}
+
+/// The same with an equals sign between `--json` and the fields behind it, which are the second answer.
+fn with_fields(typed: &[OsString]) -> Option<(Vec<OsString>, String)> {
+    let end = typed.iter().position(|word| word == "--").unwrap_or(typed.len());
+    let at = typed[..end].iter().position(|word| word == "--json")?;
+    let fields = typed[..end].get(at + 1)?.to_str().filter(|word| !word.starts_with('-'))?.to_owned();
+    let mut joined = typed.to_vec();
+    joined.splice(at..at + 2, [OsString::from(format!("--json={fields}"))]);
+    Some((joined, fields))
+}
+
+fn read_as_typed(typed: &[OsString]) -> std::result::Result<Cli, clap::Error> {
     let mut definition = definition();
-    let matches = definition.get_matches_mut();
-    refuse_misleading(&mut definition, &matches)
-        .and_then(|()| Cli::from_arg_matches(&matches))
-        .unwrap_or_else(|error| error.exit())
+    let matches = definition.try_get_matches_from_mut(typed)?;
+    refuse_misleading(&mut definition, &matches)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.global.json = cli.global.fields.is_some() || cli.global.jq.is_some() || cli.global.quiet;
+    Ok(cli)
 }
 
 /// The options of all commands, some of which mean nothing to some of them.
-const OF_ALL: [&str; 5] = ["url", "organization", "ca_cert", "json", "wide"];
+const OF_ALL: [&str; 7] = ["url", "organization", "ca_cert", "json", "jq", "quiet", "wide"];
+
+/// Does an option mean something where these do? Where there is an answer in JSON, less of it can be asked for.
+fn is_meant(known: &[&str], id: &str) -> bool {
+    known.contains(&id) || (matches!(id, "jq" | "quiet") && known.contains(&"json"))
+}
+
 /// The commands that ask no server or print nothing of their own, and which of those options mean something to them.
 const MEANT: [(&[&str], &[&str]); 22] = [
     (&["serve"], &[]),
-    (&["bootstrap"], &[]),
-    (&["new-organization"], &[]),
+    (&["bootstrap"], &["json"]),
+    (&["new-organization"], &["json"]),
     (&["sign-in-link"], &[]),
     (&["backup"], &[]),
     (&["restore"], &[]),
@@ -314,7 +380,7 @@ fn refuse_misleading(
     // Of `run` only the answer to --print-role is our own.
     let prints_nothing = *path == ["run"] && !matches.get_flag("print_role");
     let means_something = |id: &str| {
-        known.contains(&id) && !(prints_nothing && id == "json")
+        is_meant(known, id) && !(prints_nothing && matches!(id, "json" | "jq" | "quiet"))
             || command.is_some_and(|it| it.get_arguments().any(|arg| arg.get_id() == id && !arg.is_global_set()))
     };
     let typed = |id: &&&str| {
@@ -326,7 +392,7 @@ fn refuse_misleading(
         None => Ok(()),
         Some(id) => {
             let (option, name) = (id.replace('_', "-"), path.join(" "));
-            let without = if prints_nothing && *id == "json" { " without --print-role" } else { "" };
+            let without = if prints_nothing && matches!(*id, "json" | "jq" | "quiet") { " without --print-role" } else { "" };
             let why = format!("`{name}`{without} has no --{option}: leave it out");
             Err(definition.error(clap::error::ErrorKind::UnknownArgument, why))
         }
@@ -347,7 +413,7 @@ fn definition() -> clap::Command {
         let hidden = |sub: clap::Command| {
             sub.mut_args(|arg| {
                 let id = arg.get_id().as_str();
-                let misleads = arg.is_global_set() && OF_ALL.contains(&id) && !known.contains(&id);
+                let misleads = arg.is_global_set() && OF_ALL.contains(&id) && !is_meant(known, id);
                 arg.hide(misleads)
             })
         };
@@ -408,6 +474,9 @@ pub async fn apply_at_start(
         url: Some(url.to_owned()),
         organization: Some(organization.to_string()),
         ca_cert: None,
+        fields: None,
+        jq: None,
+        quiet: false,
         json: false,
         wide: false,
     };
@@ -464,8 +533,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &[&str]) -> std::result::Result<Cli, clap::Error> {
-        let matches = definition().try_get_matches_from(["tokenward"].iter().chain(line))?;
-        Cli::from_arg_matches(&matches)
+        read(&["tokenward"].iter().chain(line).map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
@@ -486,7 +554,8 @@ mod tests {
         let cli = parsed(&["bootstrap", "--organization", "Acme", "--owner-email", "a@b.c", "--json"]).unwrap();
         let Command::Bootstrap(args) = cli.command else { panic!() };
         let made = args.organization;
-        assert_eq!((made.organization.as_str(), made.owner_email.as_str(), args.json), ("Acme", "a@b.c", true));
+        assert_eq!((made.organization.as_str(), made.owner_email.as_str()), ("Acme", "a@b.c"));
+        assert!(cli.global.json);
         let missing = parsed(&["bootstrap", "--owner-email", "a@b.c"]).unwrap_err();
         assert_eq!(missing.kind(), clap::error::ErrorKind::MissingRequiredArgument);
     }
@@ -520,6 +589,9 @@ mod tests {
             (&["bootstrap", "--organization", "Acme", "--owner-email", "a@b.c", "--json"], None),
             (&["log", "status", "--json"], None),
             (&["run", "--role", "viewer", "--json", "--", "true"], Some("--json")),
+            (&["run", "--role", "viewer", "-q", "--", "true"], Some("--quiet")),
+            (&["serve", "--jq", "."], Some("--jq")),
+            (&["log", "head", "--jq", "."], None),
             (&["run", "--role", "viewer", "--wide", "--", "true"], Some("--wide")),
             (&["run", "--role", "viewer", "--json", "--print-role"], None),
             (&["run", "--role", "viewer", "--url", "http://127.0.0.1:1", "--", "true", "--json"], None),
@@ -534,6 +606,37 @@ mod tests {
                 (said, _) => panic!("{line:?}: {said:?}"),
             }
         }
+    }
+
+    #[test]
+    fn fields_stand_behind_an_equals_sign_or_where_no_other_word_can() {
+        let fields = |line: &[&str]| parsed(line).map(|cli| cli.global.fields).map_err(|error| error.to_string());
+        let some = |text: &str| Ok(Some(text.to_owned()));
+        for line in [
+            &["token", "list", "--json=id,name"][..],
+            &["token", "list", "--json", "id,name"],
+            &["token", "--json", "id,name", "list"],
+            &["--json", "id,name", "token", "list"],
+            &["token", "show", "ci", "--json", "id,name"],
+            &["token", "show", "--json", "id,name", "ci"],
+        ] {
+            assert_eq!(fields(line), some("id,name"), "{line:?}");
+        }
+        assert_eq!(fields(&["token", "show", "--json", "ci"]), some(""), "the name of a token");
+        assert_eq!(fields(&["run", "--role", "viewer", "--", "tool", "--json", "id"]), Ok(None));
+        let wrong = fields(&["token", "list", "--json", "id,,name"]).unwrap_err();
+        assert!(wrong.contains("between them"), "{wrong}");
+        let other = fields(&["token", "lst", "--json", "id"]).unwrap_err();
+        assert!(other.contains("lst"), "{other}");
+    }
+
+    #[test]
+    fn an_expression_is_read_before_anything_is_done() {
+        let error = parsed(&["token", "create", "ci", "--jq", ".id | nme"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("column 7"), "{error}");
+        assert!(parsed(&["token", "list", "--csv", "--jq", "."]).is_err());
+        assert!(parsed(&["token", "list", "-q"]).unwrap().global.json);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use serde_json::Value;
 use tokenward_core::Time;
 
 pub use crate::note::clean;
-use crate::note::note;
+use super::pick;
+use crate::note::{note, say};
 
 /// How a command ended. The numbers are part of the interface and never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +83,7 @@ pub fn finish(outcome: Result) -> ExitCode {
     let Err(failure) = outcome else { return Exit::Ok.into() };
     for (n, line) in failure.lines.iter().enumerate() {
         let mark = if n == 0 { paint(io::stderr().is_terminal(), RED, "error: ") } else { String::new() };
-        note(format!("{mark}{}", clean(line)));
+        say(format!("{mark}{}", clean(line)));
     }
     failure.exit.into()
 }
@@ -120,13 +121,29 @@ fn cannot_write(cause: &io::Error) -> Failure {
     Failure::error(format!("The output cannot be written: {cause}"))
 }
 
-/// JSON for programs, indented for the people who look at it all the same.
+/// An answer for programs: JSON, indented for the people who look at it all the same; or what of it was asked for.
 pub fn json(value: &Value) -> Result {
-    print(&pretty(value))
+    pick::shown(value)?.map_or(Ok(()), |text| print(&text))
 }
 
-pub fn pretty(value: &Value) -> String {
-    format!("{value:#}")
+/// The same of one of many, which come one after the other: a line each.
+pub fn json_line(value: &Value) -> Result {
+    pick::shown_in_a_line(value)?.map_or(Ok(()), |text| print(&text))
+}
+
+/// What is never shown again: alone, or in the answer for programs. Where that cannot be shown as somebody wants it, all of it is
+/// shown, so that it is not lost.
+pub fn once(text: &str, answer: &Value, for_programs: bool) -> Result {
+    if !for_programs || pick::is_short() {
+        return print_once(text);
+    }
+    match pick::shown(answer) {
+        Ok(shown) => shown.map_or(Ok(()), |shown| print_once(&shown)),
+        Err(failure) => {
+            print_once(&format!("{answer:#}"))?;
+            Err(failure)
+        }
+    }
 }
 
 const RED: &str = "31";

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::answer::{ApiAnswer, List};
 use super::effect::WaitArgs;
 use super::find::find;
-use super::output::{self, Exit, Failure, Result, Table, fields, moment, print_once, text};
+use super::output::{self, Exit, Failure, Result, Table, fields, moment, text};
 use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::token_import::{self, ImportArgs};
@@ -296,7 +296,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "BY", allow_hyphen_values = true)]
     sort: Option<String>,
     /// Print a table for spreadsheets (CSV) with all that is known of each
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "jq", "quiet"])]
     csv: bool,
 }
 
@@ -458,14 +458,9 @@ fn print_secret(
     let Some(text) = text else {
         return Err(Failure::new(Exit::Error, "The server answered without a secret.").hint(lost.to_owned()));
     };
-    let printed = if context.global.json {
-        let mut raw = created.raw.clone();
-        raw["token"] = text.into();
-        print_once(&output::pretty(&raw))
-    } else {
-        print_once(text)
-    };
-    printed.map_err(|failure| failure.hint(lost.to_owned()))
+    let mut raw = created.raw.clone();
+    raw["token"] = text.into();
+    output::once(text, &raw, context.global.json).map_err(|failure| failure.hint(lost.to_owned()))
 }
 
 async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {

@@ -27,7 +27,7 @@ pub struct UsageArgs {
     #[arg(long, value_name = "WORDS", default_value = "day")]
     group: String,
     /// Print a table for spreadsheets (CSV)
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "jq", "quiet"])]
     csv: bool,
 }
 

@@ -8,7 +8,7 @@ use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
 use tokenward_verify::server::pepper;
 
-use super::{OrganizationArgs, print_once, public_url};
+use super::{OrganizationArgs, print_answer_once, print_once, public_url};
 use crate::note::note;
 
 /// `tokenward bootstrap`.
@@ -17,16 +17,13 @@ pub struct BootstrapArgs {
     /// The organization.
     #[command(flatten)]
     pub organization: OrganizationArgs,
-    /// Print one JSON object with organization_id, user_id, token and sign_in_url
-    #[arg(long)]
-    pub json: bool,
     /// Succeed without doing anything when there already is an organization
     #[arg(long)]
     pub if_absent: bool,
 }
 
 /// `tokenward bootstrap`.
-pub async fn run(args: BootstrapArgs) -> Result<()> {
+pub async fn run(args: BootstrapArgs, as_json: bool) -> Result<()> {
     let (config, first) = args.organization.read()?;
     // Before anything is made: a mistyped address must not leave a database and a pepper behind.
     set_up::check(&first).finish()?;
@@ -54,11 +51,11 @@ pub async fn run(args: BootstrapArgs) -> Result<()> {
         );
     };
     let url = format!("{}/sign-in/{}", at?, *made.link);
-    if args.json {
+    if as_json {
         let answer = json!({
             "organization_id": made.organization, "user_id": made.owner, "token": made.token.expose(), "sign_in_url": url,
         });
-        return print_once(&answer.to_string());
+        return print_answer_once(&answer);
     }
     note("The organization is made, with its owner and a token that has the role admin.\n");
     note("The token, shown only now:");

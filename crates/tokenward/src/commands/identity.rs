@@ -8,7 +8,7 @@ use tokenward_core::right::Operator;
 use tokenward_server::service::set_up;
 
 use super::identity_tables::{self, ExportArgs, ImportArgs, MoveArgs};
-use super::{DataArgs, offline_store as store};
+use super::{DataArgs, offline_store as store, print_answer};
 use crate::note::note;
 
 /// What can be done with identities.
@@ -110,8 +110,7 @@ async fn list(args: ListArgs, as_json: bool) -> Result<()> {
                 "created_at": it.created_at, "last_used_at": it.last_used_at,
             })
         });
-        println!("{}", json!({ "results": shown.collect::<Vec<_>>() }));
-        return Ok(());
+        return print_answer(&json!({ "results": shown.collect::<Vec<_>>() }));
     }
     if all.is_empty() {
         note("There is no identity.");

@@ -24,10 +24,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::Value;
 use tokenward_server::config::{Config, ConfigError, Flags};
 use tokenward_server::service::set_up::FirstOrganization;
 use tokenward_store::Store;
 use tokenward_store::address::DatabaseAddress;
+
+use crate::cli::{Failure, shown, shown_in_a_line};
 
 /// Where the data is.
 #[derive(Args, Clone, Default, Debug)]
@@ -95,6 +98,36 @@ async fn public_url(config: &Config, store: &Store) -> Result<String> {
         let port = config.listen.iter().find_map(|place| place.address()).map_or(8080, |address| address.port());
         format!("{scheme}://127.0.0.1:{port}")
     }))
+}
+
+/// Prints an answer for programs, in a line; or what of it was asked for.
+fn print_answer(answer: &Value) -> Result<()> {
+    print_chosen(shown_in_a_line(answer))
+}
+
+/// The same with a line for each of its values.
+fn print_indented_answer(answer: &Value) -> Result<()> {
+    print_chosen(shown(answer))
+}
+
+fn print_chosen(chosen: std::result::Result<Option<String>, Failure>) -> Result<()> {
+    match chosen {
+        Ok(Some(text)) => writeln!(std::io::stdout(), "{text}").context("cannot write to standard output"),
+        Ok(None) => Ok(()),
+        Err(failure) => bail!("{}", failure.lines.join(" ")),
+    }
+}
+
+/// The same with what nobody can see again: all of it, where it cannot be shown as somebody wants it.
+fn print_answer_once(answer: &Value) -> Result<()> {
+    match shown_in_a_line(answer) {
+        Ok(Some(text)) => print_once(&text),
+        Ok(None) => Ok(()),
+        Err(failure) => {
+            print_once(&answer.to_string())?;
+            bail!("{}", failure.lines.join(" "))
+        }
+    }
 }
 
 /// Prints what nobody can see again. That it was not heard must be known: it was made all the same.

@@ -7,7 +7,7 @@ use tokenward_core::right::Operator;
 use tokenward_server::serve::open_store;
 use tokenward_server::service::set_up;
 
-use super::{OrganizationArgs, must_exist, print_once, public_url};
+use super::{OrganizationArgs, must_exist, print_answer_once, print_once, public_url};
 use crate::note::note;
 
 /// `tokenward new-organization`.
@@ -16,13 +16,10 @@ pub struct NewOrganizationArgs {
     /// The organization.
     #[command(flatten)]
     pub organization: OrganizationArgs,
-    /// Print one JSON object with organization_id, user_id and sign_in_url
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `tokenward new-organization`.
-pub async fn run(args: NewOrganizationArgs) -> Result<()> {
+pub async fn run(args: NewOrganizationArgs, as_json: bool) -> Result<()> {
     let (config, first) = args.organization.read()?;
     must_exist(&config)?;
     let store = open_store(&config).await?;
@@ -31,9 +28,9 @@ pub async fn run(args: NewOrganizationArgs) -> Result<()> {
     store.close().await;
     let (made, at) = (made?, at?);
     let url = made.link.map(|link| format!("{at}/sign-in/{}", *link));
-    if args.json {
+    if as_json {
         let answer = json!({ "organization_id": made.organization, "user_id": made.owner, "sign_in_url": url });
-        return print_once(&answer.to_string());
+        return print_answer_once(&answer);
     }
     note("The organization is made.");
     match url {

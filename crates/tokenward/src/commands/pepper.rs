@@ -12,7 +12,7 @@ use tokenward_server::service::pepper_rotation::{self, Standing};
 use tokenward_store::Store;
 use tokenward_verify::server::pepper;
 
-use super::{DataArgs, config, must_exist};
+use super::{DataArgs, config, must_exist, print_indented_answer};
 use crate::note::{clean, note};
 
 /// What can be done with peppers.
@@ -142,7 +142,7 @@ async fn status(store: &Store, as_json: bool) -> Result<()> {
             })
             .collect();
         let all = json!({ "peppers": peppers, "left": left });
-        return writeln!(std::io::stdout(), "{all:#}").context("cannot write to standard output");
+        return print_indented_answer(&all);
     }
     for it in &all {
         let (version, tokens, sessions) = (it.version, it.tokens, it.sessions);

@@ -16,7 +16,7 @@ use tokenward_store::Store;
 use tokenward_store::log::{self, Noted};
 use tokenward_verify::server::pepper;
 
-use super::{DataArgs, config, must_exist};
+use super::{DataArgs, config, must_exist, print_answer};
 use crate::note::note;
 
 pub use export::ExportArgs;
@@ -66,14 +66,14 @@ pub async fn run(command: OfflineLog, as_json: bool) -> Result<()> {
         OfflineLog::Verify(args) => verify::run(&config, &store, args, as_json).await,
         OfflineLog::Export(args) => export::run(&store, args).await,
         OfflineLog::Head(_) => match head(&store).await {
-            Ok(head) if as_json => print(place(&head)),
+            Ok(head) if as_json => print_answer(&place(&head)),
             Ok(head) => print(head),
             Err(error) => Err(error),
         },
         OfflineLog::Checkpoint(_) => checkpoint(&config, &store).await,
         OfflineLog::Key(_) => keys(&config, &store).await.and_then(|keys| {
             if as_json {
-                return print(json!({ "keys": keys.iter().map(PublicKey::to_string).collect::<Vec<_>>() }));
+                return print_answer(&json!({ "keys": keys.iter().map(PublicKey::to_string).collect::<Vec<_>>() }));
             }
             keys.iter().try_for_each(print)
         }),

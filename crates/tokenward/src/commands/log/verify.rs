@@ -15,7 +15,7 @@ use tokenward_store::checkpoints as kept;
 use tokenward_store::log::{self, Evidence, Noted, Proof};
 
 use super::{head, keys, place, print, public_key};
-use crate::commands::DataArgs;
+use crate::commands::{DataArgs, print_answer};
 use crate::note::note;
 
 /// `tokenward log verify`.
@@ -68,7 +68,7 @@ pub(super) async fn run(config: &Config, store: &Store, args: &VerifyArgs, as_js
     match proof? {
         Proof::Holds { events, erased, head } => {
             if as_json {
-                return print(json!({
+                return print_answer(&json!({
                     "holds": true, "events": events, "from": args.from, "erased": erased, "checkpoints": signed.len(),
                     "head": place(&head),
                 }));
@@ -109,7 +109,7 @@ impl Failing {
     fn tell(self, as_json: bool) -> Result<()> {
         let Self { position, fault, place, detail } = self;
         if as_json {
-            print(json!({ "holds": false, "position": position, "fault": fault, "detail": detail }))?;
+            print_answer(&json!({ "holds": false, "position": position, "fault": fault, "detail": detail }))?;
         }
         bail!("{place}: {detail}")
     }

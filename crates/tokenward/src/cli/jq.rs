@@ -1,0 +1,187 @@
+//! Expressions of jq over an answer, without another program.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use jaq_core::load::{self, Arena, File, Loader, lex, parse};
+use jaq_core::{Compiler, Ctx, Filter, Vars, compile, data};
+use jaq_json::{Val, read};
+use serde_json::Value;
+
+use super::output::{Failure, Result};
+
+/// The longest expression.
+const LONGEST: usize = 4096;
+/// Most results, and how much text they may be together.
+const RESULTS: usize = 100_000;
+const TEXT: usize = 64 * 1024 * 1024;
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Expressions call themselves, and what they are read from is nested.
+const STACK: usize = 256 * 1024 * 1024;
+
+type Data = data::JustLut<Val>;
+
+/// An expression as clap reads it: what is wrong with it is said before anything is asked of a server.
+pub fn expression(text: &str) -> std::result::Result<String, String> {
+    if text.len() > LONGEST {
+        return Err(format!("it is longer than {LONGEST} characters"));
+    }
+    let typed = text.to_owned();
+    aside(move || compiled(&Arena::default(), &typed).map(|_| typed.clone()))
+}
+
+/// What the expression makes of the answer, a line each. Texts stand as they are, everything else is JSON.
+pub fn run(expression: &str, answer: &Value) -> Result<Vec<String>> {
+    let (expression, answer) = (expression.to_owned(), answer.to_string());
+    aside(move || results(&expression, &answer)).map_err(|why| Failure::error(format!("--jq: {why}")))
+}
+
+/// Does it in a thread that is left where it is when it takes too long: the process ends soon after.
+fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> std::result::Result<T, String> + Send + 'static,
+) -> std::result::Result<T, String> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let started = thread::Builder::new().stack_size(STACK).spawn(move || sender.send(work()));
+    started.map_err(|cause| format!("no thread can be started: {cause}"))?;
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|cause| {
+        Err(match cause {
+            mpsc::RecvTimeoutError::Timeout => format!("it takes longer than {} s", PATIENCE.as_secs()),
+            mpsc::RecvTimeoutError::Disconnected => "it failed".to_owned(),
+        })
+    })
+}
+
+fn compiled(arena: &Arena, text: &str) -> std::result::Result<Filter<Data>, String> {
+    let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+    let modules = Loader::new(definitions).load(arena, File { code: text, path: () }).map_err(|files| {
+        let first = files.into_iter().next();
+        first.map_or_else(|| "it cannot be read".to_owned(), |(file, error)| unread(file.code, error))
+    })?;
+    Compiler::default().with_funs(functions).compile(modules).map_err(|files| {
+        let undefined = files.into_iter().flat_map(|(file, all)| all.into_iter().map(move |it| (file.code, it)));
+        let first = undefined.into_iter().next();
+        first.map_or_else(|| "it means nothing".to_owned(), |(code, (name, what))| meaningless(code, name, &what))
+    })
+}
+
+/// Where a part stands: everybody counts columns from one.
+fn place(code: &str, part: &str) -> String {
+    let before = code.get(..load::span(code, part).start).unwrap_or(code);
+    let (line, column) = before.chars().fold((1, 1), |(line, column), c| match c {
+        '\n' => (line + 1, 1),
+        _ => (line, column + 1),
+    });
+    if code.contains('\n') { format!("line {line}, column {column}") } else { format!("column {column}") }
+}
+
+/// What stands there, for a sentence.
+fn found(part: &str) -> String {
+    match part.lines().next().map(|line| line.chars().take(24).collect::<String>()) {
+        None => "it ends".to_owned(),
+        Some(text) => format!("there is `{text}`"),
+    }
+}
+
+fn unread(code: &str, error: load::Error<&str>) -> String {
+    let told = |part: &str, expected: &str| format!("at {} {}, where {expected} must be", place(code, part), found(part));
+    let first = match error {
+        load::Error::Io(_) => Some("modules cannot be loaded".to_owned()),
+        load::Error::Lex(all) => all.first().map(|(expected, part): &lex::Error<&str>| told(part, expected.as_str())),
+        load::Error::Parse(all) => all.first().map(|(expected, part): &parse::Error<&str>| match expected {
+            parse::Expect::Nothing => format!("at {} {}, where it must end", place(code, part), found(part)),
+            parse::Expect::Just(text) => told(part, &format!("`{text}`")),
+            other => told(part, &format!("a {}", other.as_str())),
+        }),
+    };
+    first.unwrap_or_else(|| "it cannot be read".to_owned())
+}
+
+fn meaningless(code: &str, name: &str, what: &compile::Undefined) -> String {
+    let name = match what {
+        compile::Undefined::Filter(arguments) => format!("{name}/{arguments}"),
+        _ => name.to_owned(),
+    };
+    format!("at {} there is the {} `{name}`, which nothing defines", place(code, name_in(code, &name)), what.as_str())
+}
+
+/// The name without how many arguments it has, where it first stands.
+fn name_in<'a>(code: &'a str, name: &str) -> &'a str {
+    let bare = name.split('/').next().unwrap_or(name);
+    code.find(bare).and_then(|at| code.get(at..at + bare.len())).unwrap_or(code)
+}
+
+fn results(expression: &str, answer: &str) -> std::result::Result<Vec<String>, String> {
+    let arena = Arena::default();
+    let filter = compiled(&arena, expression)?;
+    let input = read::parse_single(answer.as_bytes()).map_err(|cause| cause.to_string())?;
+    let context = Ctx::<Data>::new(&filter.lut, Vars::new([]));
+    let (mut lines, mut room) = (Vec::new(), TEXT);
+    for result in filter.id.run((context, input)) {
+        let value = match result.map_err(|thrown| thrown.get_err()) {
+            Ok(value) => value,
+            Err(Ok(error)) => return Err(error.to_string()),
+            // `halt`: it wants to say no more.
+            Err(Err(_)) => break,
+        };
+        let line = match &value {
+            Val::TStr(text) => String::from_utf8_lossy(text).into_owned(),
+            other => other.to_string(),
+        };
+        room = room.checked_sub(line.len()).ok_or_else(|| format!("its results are more than {TEXT} bytes"))?;
+        if lines.len() == RESULTS {
+            return Err(format!("it has more than {RESULTS} results"));
+        }
+        lines.push(line);
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn lines(expression: &str) -> Result<Vec<String>> {
+        run(expression, &json!({ "results": [{ "name": "ci \"1\"", "n": 1 }, { "name": "web", "n": 2.5 }] }))
+    }
+
+    #[test]
+    fn texts_stand_as_they_are_and_the_rest_is_json() {
+        assert_eq!(lines(".results[].name").unwrap(), ["ci \"1\"", "web"]);
+        assert_eq!(lines(".results | length, map(.n), .[0]").unwrap(), ["2", "[1,2.5]", r#"{"n":1,"name":"ci \"1\""}"#]);
+        assert_eq!(lines("[.results[] | select(.n > 1).name] | join(\", \")").unwrap(), ["web"]);
+        assert_eq!(lines("empty").unwrap(), Vec::<String>::new());
+        assert_eq!(lines(".results[0].name, halt, 1").unwrap(), ["ci \"1\""]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (text, said) in [
+            (".results[", "column"),
+            (".a | nme", "at column 6 there is the filter `nme/0`"),
+            (". as $x | $y", "at column 11 there is the variable `$y`"),
+            ("if . then 1", "column"),
+            (".a )", "at column 4 there is `)`"),
+            (".\n| )", "line 2, column 3"),
+            ("", "column 1"),
+            ("import \"a\" as a; .", "modules cannot be loaded"),
+        ] {
+            let why = expression(text).unwrap_err();
+            assert!(why.contains(said), "{text}: {why}");
+        }
+        assert!(expression(&" ".repeat(LONGEST + 1)).is_err());
+        let why = lines(".results[] | .name + 1").unwrap_err();
+        assert!(why.lines[0].starts_with("--jq: ") && why.lines[0].contains("cannot"), "{why:?}");
+    }
+
+    #[test]
+    fn it_ends() {
+        assert!(lines("repeat(1)").unwrap_err().lines[0].contains("100000 results"));
+        let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
+        assert!(expression(&deep).is_ok());
+    }
+}
