@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::Global;
 use super::answer::{ApiAnswer, List};
-use super::credentials::{self, Credentials};
+use super::credentials::{self, Credentials, UsedOrganization};
 use super::effect::{Effect, WaitArgs};
 use super::find::Named;
 use super::output::{self, Exit, Failure, Result};
@@ -52,6 +52,8 @@ pub struct Client {
     /// A proof gives the session another one.
     authorization: Mutex<Option<HeaderValue>>,
     source: CredentialSource,
+    /// What a command is about that names no organization, if somebody has chosen it.
+    used: Option<UsedOrganization>,
 }
 
 /// The organization that a command is about.
@@ -84,7 +86,8 @@ impl Client {
                 .hint("Run `tokenward login`, or put an API token in TOKENWARD_TOKEN."));
         };
         let authorization = authorization(&login.token)?;
-        Self::new(global, base, Some(authorization), CredentialSource::Login)
+        let client = Self::new(global, base, Some(authorization), CredentialSource::Login)?;
+        Ok(Self { used: login.organization.clone(), ..client })
     }
 
     /// A client that acts for nobody yet.
@@ -131,7 +134,7 @@ impl Client {
             Failure::error(format!("No secure connection can be made: {}", innermost(&cause)))
                 .hint("Install the system's ca-certificates, or name the server's authority with --ca-cert.")
         })?;
-        Ok(Self { http, base, authorization: Mutex::new(authorization), source })
+        Ok(Self { http, base, authorization: Mutex::new(authorization), source, used: None })
     }
 
     /// The server, without a slash at its end.
@@ -376,11 +379,24 @@ impl Client {
             .hint("Is the address right (--url or TOKENWARD_URL)? A proxy in between may answer instead of the server.")
     }
 
-    /// The organization that `--organization` names; without it, the only one there is.
+    /// Where a server is signed in to, rather than asked with a token from the environment.
+    pub fn is_signed_in(&self) -> bool {
+        self.source == CredentialSource::Login
+    }
+
+    /// The organization that `org use` has chosen, where none is named.
+    pub fn used(&self, global: &Global) -> Option<&UsedOrganization> {
+        self.used.as_ref().filter(|_| global.organization.as_deref().is_none_or(str::is_empty))
+    }
+
+    /// The organization that `--organization` names; without it the one that was chosen, else the only one there is.
     pub async fn organization(&self, global: &Global) -> Result<ChosenOrganization> {
         let wanted = global.organization.as_deref().filter(|wanted| !wanted.is_empty());
         if let Some(id) = wanted.and_then(|wanted| Uuid::parse_str(wanted).ok()) {
             return Ok(ChosenOrganization { id });
+        }
+        if let Some(used) = self.used(global) {
+            return Ok(ChosenOrganization { id: used.id });
         }
         choose(&self.get::<List<organizations::Organization>>("/organization").await?.results, wanted)
     }
@@ -400,7 +416,7 @@ fn choose<T: Named>(visible: &[T], wanted: Option<&str>) -> Result<ChosenOrganiz
                 .hint(format!("You belong to: {}", names())))
         }
         (None, None, _) => Err(Failure::usage("You belong to several organizations; say which one you mean.")
-            .hint(format!("Add --organization or set TOKENWARD_ORGANIZATION: {}", names()))),
+            .hint(format!("Add --organization, or choose one for all commands with `tokenward org use NAME`: {}", names()))),
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tokenward_api::objects;
+use tokenward_core::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::output::{Failure, Result};
@@ -20,6 +21,17 @@ pub struct Login {
     pub token: String,
     pub email: String,
     pub expires_at: String,
+    /// What commands are about that name no organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[zeroize(skip)]
+    pub organization: Option<UsedOrganization>,
+}
+
+/// An organization that somebody has chosen with `org use`.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct UsedOrganization {
+    pub id: Uuid,
+    pub name: String,
 }
 
 impl fmt::Debug for Login {
@@ -107,7 +119,12 @@ mod tests {
     use crate::cli::Exit;
 
     fn sample() -> Credentials {
-        let login = Login { token: "tws_x".into(), email: "a@b.c".into(), expires_at: "2027-01-31T00:00:00Z".into() };
+        let login = Login {
+            token: "tws_x".into(),
+            email: "a@b.c".into(),
+            expires_at: "2027-01-31T00:00:00Z".into(),
+            organization: Some(UsedOrganization { id: Uuid::nil(), name: "Acme".into() }),
+        };
         Credentials { current: Some("http://one".into()), servers: [("http://one".to_owned(), login)].into() }
     }
 
@@ -143,6 +160,13 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         sample().save(&path).unwrap();
         assert_eq!(Credentials::load(&path), Ok(sample()));
+    }
+
+    #[test]
+    fn a_login_from_before_there_was_a_choice_is_read() {
+        let before = r#"{"servers":{"http://one":{"token":"tws_x","email":"a@b.c","expires_at":"2027-01-31T00:00:00Z"}}}"#;
+        let read: Credentials = serde_json::from_str(before).unwrap();
+        assert_eq!(read.servers["http://one"].organization, None);
     }
 
     #[test]

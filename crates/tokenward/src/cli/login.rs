@@ -85,6 +85,10 @@ pub async fn login(args: LoginArgs, global: &Global) -> Result {
     let shown = json!({ "url": base, "email": login.email, "expires_at": login.expires_at });
     let until = Time::parse(&login.expires_at);
     file.current = Some(base.clone());
+    let mut login = login;
+    // The same person goes on with the same organization.
+    let before = file.servers.get(&base).filter(|before| before.email == login.email);
+    login.organization = before.and_then(|before| before.organization.clone());
     file.servers.insert(base.clone(), login);
     file.save(&path)?;
     if std::env::var_os("TOKENWARD_TOKEN").is_some_and(|token| !token.is_empty()) {
@@ -106,14 +110,15 @@ async fn by_password(client: &Client, email: Option<String>) -> Result<Login> {
     let password = prompt::secret("Password: ")?;
     let new = NewSession { email: email.clone(), password: password.to_string() };
     let session = client.post::<Session>("/session", &new).await?.into_read();
-    Ok(Login { token: session.token, email, expires_at: session.expires_at.to_string() })
+    Ok(Login { token: session.token, email, expires_at: session.expires_at.to_string(), organization: None })
 }
 
 /// Whose session it is: the browser knew, and the command line did not.
 async fn of_session(base: &str, global: &Global, session: AccessToken) -> Result<Login> {
     let own = Client::with_token(global, base.to_owned(), &session.access_token)?;
     let account = own.get::<Account>("/account").await?.into_read();
-    Ok(Login { token: session.access_token, email: account.email, expires_at: session.expires_at.to_string() })
+    let expires_at = session.expires_at.to_string();
+    Ok(Login { token: session.access_token, email: account.email, expires_at, organization: None })
 }
 
 fn host() -> String {
