@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 use tokenward_api::environments::Environment;
 use tokenward_api::roles::{AvailableRole, CustomRole};
-use tokenward_api::verify::{ResourceRequest, VerifyRequest};
+use tokenward_api::tokens::ApiToken;
+use tokenward_api::verify::{DecideRequest, Decided, ResourceRequest, VerifyRequest};
 use tokenward_core::Uuid;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{BuiltIn, Matrix, ProjectAccess, Role, Target};
@@ -13,12 +14,12 @@ use super::answer::ApiAnswer;
 use super::client::ChosenOrganization;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, print, verdict};
-use super::{Context, cluster, project, role, verify};
+use super::{Context, cluster, project, role, token, verify};
 
 /// `tokenward can`.
 #[derive(Args, Debug)]
 pub struct CanArgs {
-    /// A role by name or id, or a token; `-` reads a token from standard input, where no process list shows it
+    /// A token or a role, by name or id; `-` reads the text of a token from standard input, where no process list shows it
     #[arg(value_name = "TOKEN|ROLE|-")]
     subject: String,
     /// What is to be done, for example invoices:read
@@ -36,14 +37,78 @@ pub struct CanArgs {
 }
 
 pub async fn run(args: CanArgs, context: &Context<'_>) -> Result {
-    let is_token = args.subject == "-" || matches!(verify::form(&args.subject), verify::Form::Ours(_));
-    if is_token { ask_token(args, context).await } else { ask_role(&args, context).await }
+    if matches!(verify::form(&args.subject), verify::Form::Ours(_)) {
+        let why = "The text of a token does not belong in a command line: the process list and the shell's history show it.";
+        return Err(Failure::usage(why).hint("Write `-` and pipe it in, or name the token."));
+    }
+    if args.subject == "-" {
+        return ask_presented(&args, context).await;
+    }
+    let token = unless_hidden(token::resolve(&args.subject, context).await)?;
+    let organization = context.client.organization(context.global).await?;
+    let roles = unless_hidden(role::available(context, &organization).await)?.unwrap_or_default();
+    let role = find(&roles, &args.subject, "token and no role");
+    match (token, role) {
+        (Some((_, token)), Ok(role)) => {
+            let (token, role) = (token.id, role.id);
+            Err(Failure::usage(format!("There is a token and a role `{}`; say which one you mean by its id.", args.subject))
+                .hint(format!("The token is {token}, and the role {role}.")))
+        }
+        (Some((path, token)), Err(_)) => ask_named(&args, &path, &token, context).await,
+        (None, Ok(role)) => ask_role(&args, role, context, &organization).await,
+        (None, Err(absent)) => Err(absent),
+    }
 }
 
-async fn ask_token(args: CanArgs, context: &Context<'_>) -> Result {
-    let token = verify::presented(Some(args.subject))?;
+/// What was found; nothing where it is not there, or not for this caller to see.
+fn unless_hidden<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if matches!(failure.exit, Exit::NotFound | Exit::Refused) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Asks about a token whose text nobody needs to have.
+async fn ask_named(args: &CanArgs, path: &str, token: &ApiToken, context: &Context<'_>) -> Result {
+    let resource = resource(args, context).await?;
+    let question = DecideRequest {
+        permission: Some(args.permission.clone()),
+        resource: (resource != ResourceRequest::default()).then_some(resource),
+        api: None,
+        request: None,
+        remote_ip: None,
+    };
+    let answer: ApiAnswer<Decided> = context.client.post(&format!("{path}/decide"), &question).await?;
+    if context.global.json {
+        output::json(&answer.raw)?;
+    } else {
+        let (name, role, wanted) = (&token.name, &token.role_name, &args.permission);
+        let why = match (&answer.sentence, &answer.missing_permission) {
+            _ if answer.valid => format!("the token `{name}` (role {role}) may do `{wanted}`."),
+            (_, Some(missing)) => format!("the token `{name}` (role {role}) lacks `{missing}`."),
+            (Some(sentence), None) => format!("{}: {sentence}", answer.code),
+            (None, None) => answer.code.to_string(),
+        };
+        print(&format!("{}: {}", verdict(answer.valid, if answer.valid { "yes" } else { "no" }), output::clean(&why)))?;
+    }
+    if answer.valid { Ok(()) } else { Err(Failure::silent(Exit::Refused)) }
+}
+
+async fn ask_presented(args: &CanArgs, context: &Context<'_>) -> Result {
+    let token = verify::presented(None)?;
+    let resource = resource(args, context).await?;
+    let question = VerifyRequest {
+        permission: Some((&*args.permission).into()),
+        resource: (resource != ResourceRequest::default()).then_some(resource),
+        ..verify::asking(&token)
+    };
+    verify::ask(&question, context).await
+}
+
+/// What the question is about, by ids. Who verifies need not see any list: an id goes as it is.
+async fn resource(args: &CanArgs, context: &Context<'_>) -> Result<ResourceRequest> {
     let mut resource = ResourceRequest::default();
-    // The caller of /verify need not see any list: an id goes as it is.
     if let Some(project) = &args.project {
         resource.project_id = Some(id_of_project(project, context).await?);
     } else if let Some(environment) = args.environment {
@@ -51,12 +116,7 @@ async fn ask_token(args: CanArgs, context: &Context<'_>) -> Result {
     } else if let Some(cluster) = &args.cluster {
         resource.cluster_id = Some(id_of_cluster(cluster, context).await?);
     }
-    let question = VerifyRequest {
-        permission: Some((&*args.permission).into()),
-        resource: (resource != ResourceRequest::default()).then_some(resource),
-        ..verify::asking(&token)
-    };
-    verify::ask(&question, context).await
+    Ok(resource)
 }
 
 async fn id_of_project(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
@@ -75,13 +135,15 @@ async fn id_of_cluster(wanted: &str, context: &Context<'_>) -> Result<Uuid> {
     Ok(find(&cluster::all(context, &organization).await?.results, wanted, "cluster")?.id)
 }
 
-async fn ask_role(args: &CanArgs, context: &Context<'_>) -> Result {
+async fn ask_role(
+    args: &CanArgs,
+    listed: &AvailableRole,
+    context: &Context<'_>,
+    organization: &ChosenOrganization,
+) -> Result {
     let permission = Permission::parse(&args.permission).map_err(Failure::usage)?;
-    let organization = context.client.organization(context.global).await?;
-    let roles = role::available(context, &organization).await?;
-    let listed = find(&roles, &args.subject, "role")?;
-    let role = compiled(listed, context, &organization).await?;
-    let target = target(args, context, &organization).await?;
+    let role = compiled(listed, context, organization).await?;
+    let target = target(args, context, organization).await?;
     let allowed = role.allows(permission, target);
     let why = reason(&role, permission, target, allowed);
     if context.global.json {

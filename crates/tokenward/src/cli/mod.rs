@@ -226,7 +226,7 @@ pub enum Online {
     Revoke(revoke::RevokeArgs),
     /// Ask whether a token or a role may do something, and why
     ///
-    /// The exit code is 0 for yes and 3 for no.
+    /// A token is asked about by its name or id, which counts as no use of it; or by its text, from standard input. The exit code is 0 for yes and 3 for no.
     Can(can::CanArgs),
     /// Roles
     #[command(subcommand)]

@@ -609,7 +609,7 @@ pub(super) fn or(text: String, empty: &str) -> String {
 
 /// The path of the token, and the token. Names of those that have not ended are unique; one that has expired is meant only
 /// where no other one has the name.
-async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnswer<ApiToken>)> {
+pub(super) async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnswer<ApiToken>)> {
     let tokens = tokens_of(context).await?;
     if let Ok(id) = Uuid::parse_str(wanted) {
         let path = format!("{tokens}/{id}");
