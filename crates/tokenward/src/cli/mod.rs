@@ -16,6 +16,7 @@ mod decision;
 mod effect;
 mod environment;
 mod event;
+mod event_list;
 mod find;
 mod health;
 mod jq;

@@ -1,7 +1,7 @@
 //! Moments as people type them. An error completes what clap begins: the value, and the option it was given to.
 
 use chrono::NaiveDate;
-use tokenward_core::time::{self, Micros};
+use tokenward_core::time::{self, DAY, Micros};
 use tokenward_core::{Clock, Time};
 
 use tokenward_verify::server::clock::SystemClock;
@@ -40,6 +40,37 @@ pub fn since_argument(text: &str) -> Result<Time, String> {
     since(text, &SystemClock::default())
 }
 
+/// The end of a period as clap reads it.
+pub fn until_argument(text: &str) -> Result<Until, String> {
+    match length(text) {
+        Some(length) => length.map(Until::Length),
+        None => match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            // The whole day.
+            Ok(_) => absolute(text).map(|begin| Until::At(begin.plus(DAY - 1))).ok_or_else(|| NO_MOMENT.to_owned()),
+            Err(_) => absolute(text).map(Until::At).ok_or_else(|| NO_MOMENT.to_owned()),
+        },
+    }
+}
+
+/// The end of a period.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// So long ago, or from now on.
+    Length(Micros),
+    /// Then.
+    At(Time),
+}
+
+impl Until {
+    /// When it is: a length reaches ahead where something goes on, and back where it is looked up.
+    pub fn at(self, now: Time, ahead: bool) -> Time {
+        match self {
+            Self::Length(length) => now.plus(if ahead { length } else { -length }),
+            Self::At(at) => at,
+        }
+    }
+}
+
 /// When something expires: `90d` from now, the first moment of a date (UTC), or a date-time. It must lie ahead.
 fn expiry(text: &str, clock: &dyn Clock) -> Result<Time, String> {
     let now = clock.now();
@@ -53,15 +84,13 @@ fn expiry(text: &str, clock: &dyn Clock) -> Result<Time, String> {
     if at > now { Ok(at) } else { Err("it is not in the future".to_owned()) }
 }
 
+const NO_MOMENT: &str = "write a length such as 24h or 7d, a date such as 2027-01-31, or a date-time such as 2027-01-31T12:00:00Z";
+
 /// The beginning of a period that ends now: `24h` ago, a date, or a date-time.
 fn since(text: &str, clock: &dyn Clock) -> Result<Time, String> {
     match length(text) {
         Some(length) => Ok(clock.now().plus(-length?)),
-        None => absolute(text).ok_or_else(|| {
-            "write a length such as 24h or 7d, a date such as 2027-01-31, \
-             or a date-time such as 2027-01-31T12:00:00Z"
-                .to_owned()
-        }),
+        None => absolute(text).ok_or_else(|| NO_MOMENT.to_owned()),
     }
 }
 
@@ -119,6 +148,16 @@ mod tests {
         for text in bad.into_iter().chain(["0d", "2026-11-24", "2020-01-01", "2026-11-24T12:00:00Z", "999y"]) {
             assert!(expiry(text, &Noon).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_period_ends_with_a_day_or_a_moment() {
+        let at = |text: &str, ahead| until_argument(text).map(|until| until.at(Noon.now(), ahead).to_string());
+        assert_eq!(at("24h", false), Ok("2026-11-23T12:00:00.000000Z".to_owned()));
+        assert_eq!(at("24h", true), Ok("2026-11-25T12:00:00.000000Z".to_owned()));
+        assert_eq!(at("2027-01-31", false), Ok("2027-01-31T23:59:59.999999Z".to_owned()));
+        assert_eq!(at("2027-01-31T12:00:00Z", true), Ok("2027-01-31T12:00:00.000000Z".to_owned()));
+        assert!(until_argument("soon").is_err());
     }
 
     #[test]
