@@ -12,7 +12,7 @@ use super::answer::{ApiAnswer, List};
 use super::client::ChosenOrganization;
 use super::find::find;
 use super::output::{self, Exit, Result, Table, clean, moment};
-use super::{Context, prompt, role};
+use super::{Context, member_tokens, prompt, role};
 use crate::note::note;
 
 /// What can be done with members.
@@ -63,6 +63,9 @@ pub enum MemberCommand {
         /// Make this member accountable for the tokens that the other one owns; without it they go to their successors
         #[arg(long, value_name = "EMAIL|ID")]
         hand_over_to: Option<String>,
+        /// Delete the tokens that the member made, all of them: they are refused from then on
+        #[arg(long)]
+        delete_tokens: bool,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
@@ -74,6 +77,7 @@ struct Fate {
     keep_invitations: bool,
     /// Who takes over the tokens.
     hand_over_to: Option<String>,
+    delete_tokens: bool,
 }
 
 pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
@@ -82,12 +86,12 @@ pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
         MemberCommand::List => list(context, &organization).await,
         MemberCommand::Invite { email, role } => invite(&email, &role, context, &organization).await,
         MemberCommand::Role { member, role, keep_invitations, hand_over_to } => {
-            let fate = Fate { keep_invitations, hand_over_to };
+            let fate = Fate { keep_invitations, hand_over_to, delete_tokens: false };
             change(&member, &role, fate, context, &organization).await
         }
         MemberCommand::Detach { member } => detach(&member, context, &organization).await,
-        MemberCommand::Remove { member, keep_invitations, hand_over_to, yes } => {
-            let fate = Fate { keep_invitations, hand_over_to };
+        MemberCommand::Remove { member, keep_invitations, hand_over_to, delete_tokens, yes } => {
+            let fate = Fate { keep_invitations, hand_over_to, delete_tokens };
             remove(&member, fate, yes, context, &organization).await
         }
     }
@@ -258,7 +262,7 @@ async fn change(
     let member = find(&members, wanted, "member")?;
     let roles = role::available(context, organization).await?;
     let role = find(&roles, wanted_role, "role")?;
-    let Fate { keep_invitations, hand_over_to } = fate;
+    let Fate { keep_invitations, hand_over_to, .. } = fate;
     let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
     show_owned(&member.email, &owned(member.id, context, organization).await?);
     let hand_over_to = heir.map(|heir| heir.id.to_string());
@@ -302,20 +306,29 @@ async fn remove(
     let email = &member.email;
     let pending = invitations.iter().filter(|it| it.invitation_status != "EXPIRED");
     let sent: Vec<_> = pending.filter(|it| it.inviter_id == Some(member.id)).collect();
-    let Fate { keep_invitations, hand_over_to } = fate;
+    let Fate { keep_invitations, hand_over_to, delete_tokens } = fate;
     let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
+    let made = member_tokens::made_by(member.id, context, organization).await?;
+    made.show(email);
     show_owned(email, &owned(member.id, context, organization).await?);
     let to = heir.map(|heir| format!(" {} becomes their owner.", heir.email)).unwrap_or_default();
     let of_sent = of_invitations(&sent, keep_invitations);
     prompt::confirm(
         &format!(
-            "Remove {email}? Nothing opens for {email} from then on; the tokens that {email} created or owns stay.{to}{of_sent}"
+            "Remove {email}? Nothing opens for {email} from then on; {}.{to}{of_sent}",
+            made.fate(email, delete_tokens),
         ),
         yes,
     )?;
+    if delete_tokens {
+        made.delete(email, context).await?;
+    }
     let hand_over_to = heir.map(|heir| heir.id.to_string());
     let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations, hand_over_to };
     context.client.delete_with(&members_path(organization), &body).await?;
     note(clean(&format!("{email} is no longer a member.")));
+    if delete_tokens {
+        made.tell_of_later_ones(context).await?;
+    }
     if context.global.json { output::json(&member.raw) } else { Ok(()) }
 }

@@ -25,6 +25,7 @@ mod log;
 mod login;
 mod loopback;
 mod member;
+mod member_tokens;
 mod node;
 mod org;
 mod output;
