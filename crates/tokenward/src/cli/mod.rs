@@ -49,6 +49,7 @@ mod token_import;
 mod token_life;
 mod token_places;
 mod token_policy;
+mod token_questions;
 mod usage;
 mod verify;
 mod when;

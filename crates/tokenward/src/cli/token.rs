@@ -28,8 +28,8 @@ use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::token_import::{self, ImportArgs};
 use super::token_life::{self, BrownoutArgs};
-use super::{Context, member, prompt, role, token_places, when};
-use crate::note::note;
+use super::{Context, member, prompt, role, token_places, token_questions, when};
+use crate::note::{note, say};
 
 /// What can be done with API tokens.
 #[derive(Subcommand, Debug)]
@@ -108,14 +108,15 @@ pub enum TokenCommand {
 pub struct CreateArgs {
     /// What it is for; unique among the tokens of the organization
     name: String,
-    /// The role it acts as, by name or id; without it the roles are listed
+    /// The role it acts as, by name or id; without it, at a terminal you are asked, and elsewhere the roles are listed
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
     /// More about it, for people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), a date-time, or never. Without it
-    /// the token lives as long as the token policy of the organization says, and for ever where it says nothing
+    /// you are asked at a terminal; elsewhere the token lives as long as the token policy of the organization says, and for ever where
+    /// it says nothing
     #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
     expires: Option<when::End>,
     /// From when on it is accepted: as for --expires; without it, at once
@@ -329,12 +330,20 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
 async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
     let roles = role::available(context, &organization).await?;
-    let Some(wanted) = args.role else {
-        note("A token acts as a role. Say which one with --role:\n");
-        note(role::meanings(&roles));
-        return Err(Failure::silent(Exit::Usage));
+    let asks = token_questions::can_ask(context.global);
+    let role = match args.role {
+        Some(wanted) => find(&roles, &wanted, "role")?,
+        None if asks => token_questions::role(&roles)?,
+        None => {
+            say("A token acts as a role. Say which one with --role:\n");
+            say(role::meanings(&roles));
+            return Err(Failure::silent(Exit::Usage));
+        }
     };
-    let role = find(&roles, &wanted, "role")?;
+    let expires = match args.expires {
+        None if asks => Some(token_questions::end()?),
+        said => said,
+    };
     let places = token_places::named(&args.projects, &args.environments, context).await?;
     let own = args.local.then(OwnSecret::new);
     let body = ApiTokenRequest {
@@ -343,7 +352,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         role_id: Some(Some(role.id)),
         scope: None,
         not_before: args.not_before,
-        expires_at: args.expires.map(|end| end.0),
+        expires_at: expires.map(|end| end.0),
         networks: sent_networks(&args.networks),
         labels: args.labels.into_iter().collect(),
         metadata: args.metadata.unwrap_or_default(),
