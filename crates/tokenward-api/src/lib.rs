@@ -35,6 +35,7 @@ pub mod roles;
 pub mod sessions;
 pub mod sign_in_policy;
 pub mod sign_in_rules;
+pub mod status;
 pub mod token_policy;
 pub mod token_table;
 pub mod tokens;

@@ -45,6 +45,7 @@ mod roles;
 mod sessions;
 mod sign_in_policy;
 mod sign_in_rules;
+mod status;
 mod token_bulk;
 mod token_csv;
 mod token_decision;
@@ -114,6 +115,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         events::endpoints(),
         receipts::endpoints(),
         nodes::endpoints(),
+        status::endpoints(),
         log::endpoints(),
     ]
     .into_iter()

@@ -51,6 +51,7 @@ pub mod set_up;
 mod shares;
 pub mod sign_in_policy;
 pub mod sign_in_rules;
+pub mod status;
 pub mod strangers;
 mod takeover;
 pub mod throttle;

@@ -42,6 +42,7 @@ mod sessions;
 mod shell;
 mod sign_in_policy;
 mod sign_in_rules;
+mod status;
 mod token;
 mod token_bulk;
 mod token_filter;
@@ -274,6 +275,8 @@ pub enum Online {
     ///
     /// The exit code is 0 when it is, and 1 when not.
     Health(health::HealthArgs),
+    /// Show how the service stands: version, address, database, position, tokens, and what it warns of
+    Status,
     /// Show the limits of the server: sizes, numbers, times
     Limits,
     /// Print a completion script for your shell
@@ -504,6 +507,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Revoke(args) => revoke::run(args, global).await,
         Online::Health(args) => health::run(&args, global).await,
         Online::Limits => limits::run(global).await,
+        Online::Status => status::run(&context()?).await,
         Online::Completions(args) => shell::completions(&args),
         Online::Man(args) => shell::man(&args),
         Online::Org(command) => org::run(command, &context()?).await,

@@ -1,0 +1,61 @@
+//! How the service stands, for those who may read the log: what is true of the node and the database, and what of the organization
+//! somebody should look after.
+
+use std::sync::Arc;
+
+use tokenward_core::Result;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Management;
+use tokenward_core::time::DAY;
+use tokenward_store::Position;
+
+use super::token_overview::{self, Counts, Spans};
+use super::{App, CLIENTS_HIDDEN, log, nodes};
+
+/// When a token ends soon, is unused, and is in use.
+const SPANS: Spans = Spans { soon: 14 * DAY, unused: 90 * DAY, in_use: 7 * DAY };
+
+/// How the service stands.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Where the log ends.
+    pub position: Position,
+    /// How many nodes have told of themselves.
+    pub nodes: usize,
+    /// How many tokens the organization has; `None` for those who may not see them.
+    pub tokens: Option<Counts>,
+    /// What somebody should look after, with a word for programs.
+    pub warnings: Vec<(&'static str, String)>,
+}
+
+/// Asks memory and database.
+pub async fn read(app: &Arc<App>, grant: &Grant) -> Result<Status> {
+    let nodes = nodes::list(app, grant).await?;
+    let mut warnings = Vec::new();
+    if app.live().clients_hidden {
+        warnings.push(("clients_hidden", CLIENTS_HIDDEN.to_owned()));
+    }
+    if log::is_unread(app, grant.organization()).await? {
+        let text = "The log has gone on under another name, and nobody has acknowledged it: see `tokenward log status`.";
+        warnings.push(("log_turned", text.to_owned()));
+    }
+    for node in &nodes.nodes {
+        let silent = nodes.now.0.saturating_sub(node.renewed_at.0);
+        if Some(node.id) != nodes.this && silent > node.max_staleness {
+            let text = format!("The node {} has given no sign of life for {} s, and decides nothing.", node.name, silent / 1_000_000);
+            warnings.push(("node_silent", text));
+        }
+    }
+    let tokens = match grant.permits(Management::TokenRead) {
+        Ok(()) => Some(token_overview::count(app, grant, SPANS).await?.1),
+        Err(_) => None,
+    };
+    if let Some(ending) = tokens.as_ref().map(|counts| counts.ending).filter(|ending| *ending > 0) {
+        let text = match ending {
+            1 => "One token that is in use ends within 14 days".to_owned(),
+            more => format!("{more} tokens that are in use end within 14 days"),
+        };
+        warnings.push(("tokens_end", format!("{text}: see `tokenward token list --ends-in 14d`.")));
+    }
+    Ok(Status { position: nodes.end, nodes: nodes.nodes.len(), tokens, warnings })
+}
