@@ -365,8 +365,13 @@ fn print_line(mut to: impl Write, text: fmt::Arguments<'_>) {
 
 /// `tokenward serve`: runs until the process is told to stop.
 ///
-/// `read` reads the configuration again.
-pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>, mut signals: Signals) -> Result<()> {
+/// `read` reads the configuration again; `offer` gets the set-up link, once it is good.
+pub async fn run(
+    config: Config,
+    read: impl Fn() -> Result<Config, ConfigError>,
+    mut signals: Signals,
+    offer: impl FnOnce(&str),
+) -> Result<()> {
     let supervisor = Supervisor::of_environment();
     let traces = Traces::of(&config)?;
     let mut reload = Reload::new(config.clone(), telemetry::start(&config, traces.as_ref()));
@@ -407,6 +412,7 @@ pub async fn run(config: Config, read: impl Fn() -> Result<Config, ConfigError>,
     if let Some(link) = &running.set_up_link {
         let lead = "There is no organization yet. Set up the first one here (valid for one hour):";
         print_line(std::io::stdout(), format_args!("\n{lead}\n\n  {link}\n"));
+        offer(link);
     }
     supervisor.ready();
     let watchdog = supervisor.watchdog().map(|every| tokio::spawn(Arc::clone(&supervisor).pat(every)));

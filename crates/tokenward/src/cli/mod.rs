@@ -79,6 +79,7 @@ use crate::commands::sign_in_link::SignInLinkArgs;
 use crate::note::be_quiet;
 use client::Client;
 pub use log::{LogCommand, OnlineLog};
+pub use loopback::{can_open as can_open_browser, open as open_in_browser};
 pub use output::{Exit, Failure};
 pub use pick::{shown, shown_in_a_line};
 use output::Result;

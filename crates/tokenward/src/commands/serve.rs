@@ -1,5 +1,6 @@
 //! `tokenward serve`: the service itself.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -10,6 +11,8 @@ use tokenward_server::serve;
 use tokenward_server::signals::Signals;
 
 use super::{DataArgs, load};
+use crate::cli::{can_open_browser, open_in_browser};
+use crate::note::note;
 
 /// `tokenward serve`.
 #[derive(Args, Clone, Default, Debug)]
@@ -37,6 +40,9 @@ pub struct ServeArgs {
     /// The organization of that file, where there are several
     #[arg(long, value_name = "NAME|ID", requires = "apply")]
     pub apply_to: Option<String>,
+    /// Do not open the set-up link in a browser, where there is a desktop
+    #[arg(long)]
+    pub no_open: bool,
 }
 
 impl ServeArgs {
@@ -64,5 +70,17 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     let flags = args.flags();
     let signals = Signals::listen()?;
     let read = || load(&args.data, flags.clone());
-    serve::run(read()?, read, signals).await
+    let opens = !args.no_open && has_somebody();
+    // Where it does not open, the link stands at the terminal all the same.
+    let offer = |link: &str| {
+        if opens && open_in_browser(link) {
+            note("It has been opened in your browser; --no-open leaves that out.");
+        }
+    };
+    serve::run(read()?, read, signals, offer).await
+}
+
+/// Does somebody sit at this terminal, with a desktop around it?
+fn has_somebody() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && can_open_browser()
 }
