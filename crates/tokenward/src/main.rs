@@ -17,6 +17,7 @@ use commands::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    cli::answer_a_shell();
     let cli = cli::parse();
     match cli.command {
         Command::Online(command) => cli::run(command, &cli.global),

@@ -52,6 +52,8 @@ pub struct Client {
     /// A proof gives the session another one.
     authorization: Mutex<Option<HeaderValue>>,
     source: CredentialSource,
+    /// May the password be asked for, where the server wants it?
+    may_ask: bool,
     /// What a command is about that names no organization, if somebody has chosen it.
     used: Option<UsedOrganization>,
 }
@@ -134,7 +136,12 @@ impl Client {
             Failure::error(format!("No secure connection can be made: {}", innermost(&cause)))
                 .hint("Install the system's ca-certificates, or name the server's authority with --ca-cert.")
         })?;
-        Ok(Self { http, base, authorization: Mutex::new(authorization), source, used: None })
+        Ok(Self { http, base, authorization: Mutex::new(authorization), source, may_ask: true, used: None })
+    }
+
+    /// The same, which asks nobody for anything: whoever types a command wants an answer or none.
+    pub fn never_asking(self) -> Self {
+        Self { may_ask: false, ..self }
     }
 
     /// The server, without a slash at its end.
@@ -272,7 +279,7 @@ impl Client {
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Versioned<T>> {
         let again = request.try_clone();
         match (self.send_once(request).await, again) {
-            (Err(refusal), Some(again)) if refusal.asks_for_proof => {
+            (Err(refusal), Some(again)) if refusal.asks_for_proof && self.may_ask => {
                 let proof = self.request(Method::POST, "/session/proof").json(&proof::ask(refusal)?);
                 let proven: Versioned<Proven> = self.send_once(proof).await?;
                 self.renew(&proven.answer)?;

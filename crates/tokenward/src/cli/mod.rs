@@ -11,12 +11,14 @@ mod as_code;
 mod can;
 mod client;
 mod cluster;
+mod complete;
 mod credentials;
 mod decision;
 mod effect;
 mod environment;
 mod event;
 mod event_list;
+mod examples;
 mod find;
 mod health;
 mod jq;
@@ -79,6 +81,7 @@ use crate::commands::sign_in_link::SignInLinkArgs;
 use crate::note::be_quiet;
 use client::Client;
 pub use log::{LogCommand, OnlineLog};
+pub use complete::answer_a_shell;
 pub use loopback::{can_open as can_open_browser, open as open_in_browser};
 pub use output::{Exit, Failure};
 pub use pick::{shown, shown_in_a_line};
@@ -280,7 +283,10 @@ pub enum Online {
     Status,
     /// Show the limits of the server: sizes, numbers, times
     Limits,
-    /// Print a completion script for your shell
+    /// Print what makes your shell complete commands, options and names
+    ///
+    /// The shell asks this program, which asks the server: for names of tokens, roles, projects, APIs, clusters, members and
+    /// organizations.
     Completions(shell::CompletionsArgs),
     /// Print a manual page
     Man(shell::ManArgs),
@@ -430,7 +436,20 @@ fn definition() -> clap::Command {
             [] => command,
         };
     }
-    command
+    with_examples(command, "")
+}
+
+/// The commands, with examples in the help of each that does something.
+fn with_examples(command: clap::Command, path: &str) -> clap::Command {
+    let path = path.to_owned();
+    let command = match examples::of(&path) {
+        Some(both) => command.after_help(examples::shown(both)),
+        None => command,
+    };
+    command.mut_subcommands(|sub| {
+        let below = format!("{path} {}", sub.get_name());
+        with_examples(sub, below.trim_start())
+    })
 }
 
 /// Runs a command that asks a server, tells the outcome, and returns the exit code.
@@ -652,6 +671,60 @@ mod tests {
         let error = parsed(&["tokne", "list"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("'token'"), "{error}");
+    }
+
+    /// The words of a command as a shell reads it, without what it does to files and other programs.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match (quote, c) {
+                (Some(open), c) if c == open => quote = None,
+                (None, '\'' | '"') => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                (None, '|' | '>' | '<') => break,
+                (None, ' ') => words.extend(word.take()),
+                (_, c) => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    /// The commands that do something.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let is_leaf = command.get_subcommands().all(|sub| sub.get_name() == "help");
+        if !path.is_empty() && (is_leaf || !command.is_subcommand_required_set()) {
+            found.push(path.to_owned());
+        }
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            leaves(sub, format!("{path} {}", sub.get_name()).trim_start(), found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_two_examples_and_each_is_understood() {
+        let mut found = Vec::new();
+        leaves(&definition(), "", &mut found);
+        let without: Vec<_> = found.iter().filter(|path| examples::of(path).is_none()).collect();
+        assert!(without.is_empty(), "no examples: {without:?}");
+        for (path, both) in examples::EXAMPLES {
+            assert!(found.iter().any(|it| it == path), "there is no command `{path}`");
+            assert_ne!(both[0], both[1], "{path}");
+            for example in both {
+                let words = words(example);
+                assert!(example.starts_with(&format!("tokenward {path}")), "{example}");
+                // A key of checkpoints is what no example shows.
+                if words.iter().any(|word| word == "KEY") {
+                    continue;
+                }
+                parsed(&words[1..].iter().map(String::as_str).collect::<Vec<_>>())
+                    .unwrap_or_else(|error| panic!("{example}: {error}"));
+            }
+        }
+        let help = parsed(&["token", "create", "--help"]).unwrap_err().to_string();
+        assert!(help.contains("Examples:\n  tokenward token create"), "{help}");
     }
 
     #[test]

@@ -16,44 +16,44 @@ use tokenward_server::service::{accounts, set_up};
 use tokenward_verify::server::Client;
 use tokenward_verify::server::clock::SystemClock;
 
-const OWNER: &str = "ada@acme.example";
-const PASSWORD: &str = "correct horse battery staple";
+pub const OWNER: &str = "ada@acme.example";
+pub const PASSWORD: &str = "correct horse battery staple";
 /// Nothing listens on the discard port of a test machine.
 const NOBODY: &str = "http://127.0.0.1:9";
 /// A well-formed id of nothing.
 const ABSENT: &str = "019ab000-0000-7000-8000-000000000000";
 
 /// An organization, a server, and a home directory.
-struct World {
-    home: TempDir,
+pub struct World {
+    pub home: TempDir,
     _data: TempDir,
     server: Child,
-    url: String,
-    organization: String,
-    admin: String,
+    pub url: String,
+    pub organization: String,
+    pub admin: String,
 }
 
 /// What a command did.
-struct Done {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Done {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(|_, _| ())
     }
 
     /// A world whose owner has a password.
-    fn with_password() -> Self {
+    pub fn with_password() -> Self {
         Self::with(|data, link| {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             runtime.block_on(choose_password(data, link));
         })
     }
 
-    fn with(prepare: impl FnOnce(&Path, &str)) -> Self {
+    pub fn with(prepare: impl FnOnce(&Path, &str)) -> Self {
         let (home, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let made = Command::new(env!("CARGO_BIN_EXE_tokenward"))
             .args(["bootstrap", "--organization", "Acme", "--owner-email", OWNER, "--json", "--data-dir"])
@@ -79,58 +79,58 @@ impl World {
     }
 
     /// A command of somebody without any credential.
-    fn command(&self, line: &[&str]) -> Command {
+    pub fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
         command.args(line).env_clear().env("HOME", self.home.path()).env("TOKENWARD_URL", &self.url);
         command
     }
 
-    fn nobody(&self, line: &[&str]) -> Done {
+    pub fn nobody(&self, line: &[&str]) -> Done {
         done(self.command(line), "")
     }
 
-    fn nobody_pipes(&self, input: &str, line: &[&str]) -> Done {
+    pub fn nobody_pipes(&self, input: &str, line: &[&str]) -> Done {
         done(self.command(line), input)
     }
 
-    fn with_token(&self, token: &str, line: &[&str]) -> Done {
+    pub fn with_token(&self, token: &str, line: &[&str]) -> Done {
         self.pipe(token, "", line)
     }
 
     /// A command of the admin token.
-    fn run(&self, line: &[&str]) -> Done {
+    pub fn run(&self, line: &[&str]) -> Done {
         self.with_token(&self.admin, line)
     }
 
-    fn pipe(&self, token: &str, input: &str, line: &[&str]) -> Done {
+    pub fn pipe(&self, token: &str, input: &str, line: &[&str]) -> Done {
         let mut command = self.command(line);
         command.env("TOKENWARD_TOKEN", token);
         done(command, input)
     }
 
     /// The answer of a command that succeeds, as JSON.
-    fn json(&self, line: &[&str]) -> Value {
+    pub fn json(&self, line: &[&str]) -> Value {
         let done = self.run(&[line, &["--json"]].concat());
         assert_eq!(done.code, 0, "{line:?}: {}", done.err);
         serde_json::from_str(&done.out).unwrap_or_else(|e| panic!("{line:?}: {e}: {}", done.out))
     }
 
     /// A new token's secret.
-    fn token(&self, name: &str, role: &str) -> String {
+    pub fn token(&self, name: &str, role: &str) -> String {
         let done = self.run(&["token", "create", name, "--role", role]);
         assert_eq!(done.code, 0, "{}", done.err);
         done.out.trim_end().to_owned()
     }
 
-    fn verify(&self, token: &str, line: &[&str]) -> Done {
+    pub fn verify(&self, token: &str, line: &[&str]) -> Done {
         self.pipe(&self.admin, token, &[&["verify"], line].concat())
     }
 
-    fn login(&self) -> Done {
+    pub fn login(&self) -> Done {
         self.nobody_pipes(PASSWORD, &["login", "--email", OWNER])
     }
 
-    fn credentials(&self) -> PathBuf {
+    pub fn credentials(&self) -> PathBuf {
         self.home.path().join(".config/tokenward/credentials.json")
     }
 }
@@ -699,7 +699,7 @@ fn completions_and_manual_need_no_server() {
     let world = World::new();
     for shell in ["bash", "zsh", "fish"] {
         let done = world.nobody(&["completions", shell]);
-        assert!(done.code == 0 && done.out.contains("sign-in-link"), "{shell}");
+        assert!(done.code == 0 && done.out.contains("_TOKENWARD_COMPLETE"), "{shell}: {}", done.out);
     }
     assert!(world.nobody(&["man"]).out.contains(".TH tokenward 1"));
     assert!(world.nobody(&["man", "token", "create"]).out.contains("expires"));

@@ -1,0 +1,257 @@
+//! Two examples of every command, for its help and its manual page.
+
+/// The examples of the command with this name, such as `token create`.
+#[must_use]
+pub fn of(command: &str) -> Option<&'static [&'static str; 2]> {
+    EXAMPLES.iter().find(|(name, _)| *name == command).map(|(_, examples)| examples)
+}
+
+/// The examples of a command for its help.
+#[must_use]
+pub fn shown(examples: &[&str; 2]) -> String {
+    format!("Examples:\n  {}\n  {}", examples[0], examples[1])
+}
+
+/// Every command that does something, and two ways to use it.
+pub const EXAMPLES: &[(&str, [&str; 2])] = &[
+    ("serve", ["tokenward serve", "tokenward serve --listen 0.0.0.0:8080 --public-url https://tokens.acme.example"]),
+    (
+        "bootstrap",
+        [
+            "tokenward bootstrap --organization Acme --owner-email ada@acme.example",
+            "tokenward bootstrap --organization Acme --owner-email ada@acme.example --if-absent --json",
+        ],
+    ),
+    (
+        "new-organization",
+        [
+            "tokenward new-organization --organization Globex --owner-email bob@globex.example",
+            "tokenward new-organization --organization Globex --owner-email bob@globex.example --jq .sign_in_url",
+        ],
+    ),
+    (
+        "sign-in-link",
+        ["tokenward sign-in-link ada@acme.example", "tokenward sign-in-link ada@acme.example --data-dir /var/lib/tokenward"],
+    ),
+    ("identity list", ["tokenward identity list", "tokenward identity list ada@acme.example --json"]),
+    (
+        "identity link",
+        [
+            "tokenward identity link ada@acme.example --issuer https://sso.acme.example --subject 00u1a2b3",
+            "tokenward identity link bob@acme.example --issuer https://sso.acme.example --subject 00u4c5d6 --config tokenward.toml",
+        ],
+    ),
+    (
+        "identity remove",
+        [
+            "tokenward identity remove 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68",
+            "tokenward identity remove 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68 --data-dir /var/lib/tokenward",
+        ],
+    ),
+    (
+        "identity move",
+        [
+            "tokenward identity move --from https://old.acme.example --to https://sso.acme.example --dry-run",
+            "tokenward identity move --from https://old.acme.example --to https://sso.acme.example",
+        ],
+    ),
+    (
+        "identity export",
+        ["tokenward identity export > identities.csv", "tokenward identity export --data-dir /var/lib/tokenward > identities.csv"],
+    ),
+    ("identity import", ["tokenward identity import identities.csv --dry-run", "tokenward identity import - < identities.csv"]),
+    ("oidc test", ["tokenward oidc test corp", "tokenward oidc test corp --config /etc/tokenward/tokenward.toml"]),
+    ("backup", ["tokenward backup tokenward-monday.db", "tokenward backup /backup --keep 14 --data-dir /var/lib/tokenward"]),
+    (
+        "restore",
+        ["tokenward restore tokenward-monday.db --data-dir /var/lib/tokenward", "tokenward restore tokenward-monday.db --without-journal"],
+    ),
+    ("log verify", ["tokenward log verify", "tokenward log verify --data-dir /var/lib/tokenward --json"]),
+    ("log head", ["tokenward log head", "tokenward log head --jq .position"]),
+    ("log export", ["tokenward log export > events.jsonl", "tokenward log export --data-dir /var/lib/tokenward | gzip > events.jsonl.gz"]),
+    ("log checkpoint", ["tokenward log checkpoint", "tokenward log checkpoint > checkpoint.json"]),
+    ("log key", ["tokenward log key", "tokenward log key --jq '.keys[0]'"]),
+    ("log status", ["tokenward log status", "tokenward log status --jq .warning"]),
+    ("log acknowledge", ["tokenward log acknowledge", "tokenward log acknowledge --organization Acme"]),
+    ("pepper add", ["tokenward pepper add", "tokenward pepper add --data-dir /var/lib/tokenward"]),
+    ("pepper status", ["tokenward pepper status", "tokenward pepper status --jq '.left[].name'"]),
+    ("pepper retire", ["tokenward pepper retire 1", "tokenward pepper retire 1 --revoke-remaining"]),
+    ("migrate", ["tokenward migrate", "tokenward migrate --config /etc/tokenward/tokenward.toml"]),
+    (
+        "run",
+        [
+            "tokenward run --role deployer -- ./deploy.sh",
+            "tokenward run --role devops --permission invoices:read --expires 15m --env API_TOKEN -- make report",
+        ],
+    ),
+    ("policy check", ["tokenward policy check reader.rego", "tokenward policy check - < reader.rego"]),
+    (
+        "policy eval",
+        [
+            "tokenward policy eval reader.rego --method GET --path /organization",
+            "tokenward policy eval reader.rego --method POST --path /invoices --body '{\"total\": 7}' --gateway",
+        ],
+    ),
+    ("policy test", ["tokenward policy test policies", "tokenward policy test ."]),
+    ("login", ["tokenward login", "tokenward login --email ada@acme.example --url https://tokens.acme.example < password.txt"]),
+    ("logout", ["tokenward logout", "tokenward logout --url https://tokens.acme.example"]),
+    ("whoami", ["tokenward whoami", "tokenward whoami --jq .role.name"]),
+    ("org list", ["tokenward org list", "tokenward org list --json id,name"]),
+    ("org use", ["tokenward org use Acme", "tokenward org use --none"]),
+    ("org rules list", ["tokenward org rules list", "tokenward org rules list --json"]),
+    ("org rules set", ["tokenward org rules set corp:platform=devops corp:finance=billing", "tokenward org rules set --none"]),
+    ("org sign-in show", ["tokenward org sign-in show", "tokenward org sign-in show --json"]),
+    ("org sign-in set", ["tokenward org sign-in set --provider corp", "tokenward org sign-in set --any"]),
+    (
+        "token create",
+        [
+            "tokenward token create ci-deploys --role deployer --expires 90d",
+            "tokenward token create reports --role viewer --expires 2027-12-31 --network '203.0.113.0/24 office' -q > reports.token",
+        ],
+    ),
+    ("token list", ["tokenward token list --ends-in 14d", "tokenward token list --unused 90d --json id,name,last_used_at"]),
+    ("token show", ["tokenward token show ci-deploys", "tokenward token show ci-deploys --jq .expires_at"]),
+    ("token edit", ["tokenward token edit ci-deploys --expires 90d", "tokenward token edit ci-deploys --role viewer --label team=shop"]),
+    ("token rotate", ["tokenward token rotate ci-deploys --keep 24h", "tokenward token rotate --self --keep 1h -q > ci.token"]),
+    ("token end", ["tokenward token end ci-deploys --secret 1", "tokenward token end ci-deploys --secret 1 --yes --wait 5"]),
+    ("token disable", ["tokenward token disable ci-deploys", "tokenward token disable ci-deploys --wait 5"]),
+    (
+        "token enable",
+        ["tokenward token enable ci-deploys", "tokenward token enable 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68"],
+    ),
+    ("token attest", ["tokenward token attest ci-deploys", "tokenward token attest ci-deploys --jq .attested_at"]),
+    ("token brownout", ["tokenward token brownout ci-deploys", "tokenward token brownout ci-deploys --json"]),
+    ("token delete", ["tokenward token delete ci-deploys", "tokenward token delete ci-deploys --reason key_compromise --yes"]),
+    (
+        "token bulk delete",
+        ["tokenward token bulk delete --unused 90d --dry-run", "tokenward token bulk delete --creator-left --note 'left in May' --yes"],
+    ),
+    ("token bulk disable", ["tokenward token bulk disable --label team=shop", "tokenward token bulk disable --unused 90d --yes"]),
+    ("token bulk enable", ["tokenward token bulk enable --label team=shop", "tokenward token bulk enable --all --dry-run"]),
+    (
+        "token bulk hand-over",
+        [
+            "tokenward token bulk hand-over --owner bob@acme.example --to ada@acme.example",
+            "tokenward token bulk hand-over --owner-left --to none --dry-run",
+        ],
+    ),
+    (
+        "token bulk set-end",
+        ["tokenward token bulk set-end --expires 90d --no-expiry --dry-run", "tokenward token bulk set-end --expires 30d --role admin"],
+    ),
+    ("token import", ["tokenward token import old-tokens.csv --dry-run", "tokenward token import old-tokens.csv --json"]),
+    (
+        "token revoke-all",
+        ["tokenward token revoke-all --dry-run", "tokenward token revoke-all --created-before 2027-01-31 --reason key_compromise --yes"],
+    ),
+    ("token undo", ["tokenward token undo ci-deploys", "tokenward token undo 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68"]),
+    ("token-policy show", ["tokenward token-policy show", "tokenward token-policy show --json"]),
+    (
+        "token-policy set",
+        ["tokenward token-policy set --max-lifetime 1y --default-lifetime 90d", "tokenward token-policy set --attest-every 180d"],
+    ),
+    ("token-policy shorten", ["tokenward token-policy shorten", "tokenward token-policy shorten --organization Acme"]),
+    (
+        "verify",
+        [
+            "tokenward verify --permission invoices:read < presented.token",
+            "tokenward verify --api shop --method POST --path /invoices -q < presented.token",
+        ],
+    ),
+    ("revoke", ["tokenward revoke < leaked.token", "tokenward revoke --wait 10 --json < leaked.token"]),
+    ("can", ["tokenward can ci-deploys invoices:read", "tokenward can - environment:deploy --project shop < presented.token"]),
+    ("role list", ["tokenward role list", "tokenward role list --json id,name"]),
+    ("role show", ["tokenward role show deployer", "tokenward role show deployer --jq '.permissions[]'"]),
+    (
+        "role create",
+        ["tokenward role create reader --permission 'invoices:read' --permission 'orders:*'", "tokenward role create deployer --file deployer.toml"],
+    ),
+    ("role edit", ["tokenward role edit deployer deployer.toml", "tokenward role edit deployer - < deployer.json"]),
+    ("role delete", ["tokenward role delete reader", "tokenward role delete reader --move-to viewer --yes"]),
+    ("member list", ["tokenward member list", "tokenward member list --jq '.members[].email'"]),
+    (
+        "member invite",
+        ["tokenward member invite bob@acme.example --role devops", "tokenward member invite bob@acme.example --role viewer -q"],
+    ),
+    (
+        "member role",
+        ["tokenward member role bob@acme.example --role viewer", "tokenward member role bob@acme.example --role viewer --hand-over-to ada@acme.example"],
+    ),
+    ("member detach", ["tokenward member detach bob@acme.example", "tokenward member detach bob@acme.example --organization Acme"]),
+    (
+        "member remove",
+        [
+            "tokenward member remove bob@acme.example --hand-over-to ada@acme.example",
+            "tokenward member remove bob@acme.example --delete-tokens --yes",
+        ],
+    ),
+    ("project list", ["tokenward project list", "tokenward project list --json id,name"]),
+    ("project create", ["tokenward project create shop", "tokenward project create shop --description 'The web shop' -q"]),
+    ("project delete", ["tokenward project delete shop", "tokenward project delete shop --yes"]),
+    ("environment list", ["tokenward environment list --project shop", "tokenward environment list --project shop -q"]),
+    (
+        "environment create",
+        [
+            "tokenward environment create staging --project shop --cluster eu",
+            "tokenward environment create production --project shop --cluster eu --json",
+        ],
+    ),
+    (
+        "environment delete",
+        ["tokenward environment delete staging --project shop", "tokenward environment delete staging --project shop --yes"],
+    ),
+    ("cluster list", ["tokenward cluster list", "tokenward cluster list --json id,name,region"]),
+    (
+        "cluster create",
+        [
+            "tokenward cluster create eu --region eu-west-3 --cloud-provider AWS",
+            "tokenward cluster create office --region paris --cloud-provider ON_PREMISE -q",
+        ],
+    ),
+    ("cluster delete", ["tokenward cluster delete eu", "tokenward cluster delete eu --yes"]),
+    ("api import", ["tokenward api import shop openapi.yaml --dry-run", "tokenward api import shop - < openapi.json"]),
+    ("api list", ["tokenward api list", "tokenward api list -q"]),
+    ("api show", ["tokenward api show shop", "tokenward api show shop --json"]),
+    ("api delete", ["tokenward api delete shop", "tokenward api delete shop --yes"]),
+    ("plan", ["tokenward plan --file acme.yaml", "tokenward plan --file acme.yaml --prune --json"]),
+    ("apply", ["tokenward apply --file acme.yaml", "tokenward apply --schema > acme.schema.json"]),
+    ("decision show", ["tokenward decision show d_4f1k2m", "tokenward decision show d_4f1k2m --json"]),
+    ("decision list", ["tokenward decision list --denied", "tokenward decision list --reason permission_denied --limit 500"]),
+    ("usage", ["tokenward usage --group token", "tokenward usage --from 2027-01-01 --to 2027-01-31 --csv > january.csv"]),
+    ("usage permissions", ["tokenward usage permissions --role deployer", "tokenward usage permissions --token ci-deploys --days 90"]),
+    ("account events", ["tokenward account events", "tokenward account events --member bob@acme.example"]),
+    ("session list", ["tokenward session list", "tokenward session list -q"]),
+    (
+        "session end",
+        [
+            "tokenward session end 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68",
+            "tokenward session end 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68 --url https://tokens.acme.example",
+        ],
+    ),
+    (
+        "event list",
+        ["tokenward event list --since 24h --by ada", "tokenward event list --follow --json kind,target_name,triggered_by"],
+    ),
+    ("event retention", ["tokenward event retention", "tokenward event retention --set 400d"]),
+    (
+        "event proof",
+        [
+            "tokenward event proof 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68",
+            "tokenward event proof 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68 > proof.json",
+        ],
+    ),
+    (
+        "event check-proof",
+        [
+            "tokenward event check-proof proof.json --public-key KEY",
+            "tokenward event check-proof - --public-key KEY --json < proof.json",
+        ],
+    ),
+    ("event verify", ["tokenward event verify", "tokenward event verify --from 1000 --json"]),
+    ("node list", ["tokenward node list", "tokenward node list --json name,behind"]),
+    ("health", ["tokenward health", "tokenward health --for write --url http://127.0.0.1:8080"]),
+    ("status", ["tokenward status", "tokenward status --jq .position"]),
+    ("limits", ["tokenward limits", "tokenward limits --jq '.limits[] | select(.setting).name'"]),
+    ("completions", ["tokenward completions bash", "tokenward completions zsh > _tokenward"]),
+    ("man", ["tokenward man | man -l -", "tokenward man token create | man -l -"]),
+];
